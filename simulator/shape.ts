@@ -1,0 +1,97 @@
+/**
+ * Holds a request body against the API's own model: a property that the API does not have is refused as Azure does, one
+ * that it has but that the simulator does not model gives 501, a value of the wrong type is refused.
+ */
+import { ArmError, type Json, unknown } from './provider.ts';
+
+/**
+ * - `'string' | 'boolean' | 'integer' | 'number'`: a value of that type.
+ * - `'any'`: taken as it is (maps, free objects).
+ * - `'readonly'`: answered by Azure, ignored when sent.
+ * - `'unmodelled'`: known to the API, not to the simulator: 501 unless null, empty list or empty object.
+ * - `{of: {...}}`: an object of the named type; `[shape]`: a list of it.
+ */
+export type Shape =
+  | 'string'
+  | 'boolean'
+  | 'integer'
+  | 'number'
+  | 'any'
+  | 'readonly'
+  | 'unmodelled'
+  | ObjectShape
+  | readonly [Shape];
+
+export interface ObjectShape {
+  /** Name of the API's type, as in the refusal: `object of type 'Subnet'`. */
+  readonly type: string;
+  readonly members: Readonly<Record<string, Shape>>;
+}
+
+/** How the provider in question words a body that does not fit its model. */
+export type ShapeRefusal = (path: string, message: string) => ArmError;
+
+/**
+ * Network's words: 400 InvalidRequestFormat with the parser's message in `details`
+ * (quoted in many public reports: "Could not find member 'x' on object of type 'Y'. Path '…'").
+ */
+export const networkShapeRefusal: ShapeRefusal = (_path, message) =>
+  new ArmError(400, 'InvalidRequestFormat', 'Cannot parse the request.', {
+    details: [{ code: 'InvalidJson', message }],
+  });
+
+/** The gateway's words for members that no resource has: 400 InvalidRequestContent. */
+export const gatewayShapeRefusal: ShapeRefusal = (_path, message) =>
+  new ArmError(
+    400,
+    'InvalidRequestContent',
+    `The request content was invalid and could not be deserialized: '${message}'.`,
+    { gateway: true },
+  );
+
+/** Throws the refusal for the first member of `body` that does not fit. */
+export function checkShape(body: Json, shape: ObjectShape, refusal: ShapeRefusal): void {
+  walk(body, shape, '', refusal);
+}
+
+function walk(value: unknown, shape: Shape, path: string, refusal: ShapeRefusal): void {
+  if (value === null || value === undefined || shape === 'any' || shape === 'readonly') return;
+  if (shape === 'unmodelled') {
+    if (typeof value === 'object' && Object.keys(value).length === 0) return;
+    throw unknown(`property '${path}' of the request body`);
+  }
+  const wrong = (wanted: string): ArmError =>
+    refusal(path, `Error converting value ${JSON.stringify(value)} to type '${wanted}'. Path '${path}'.`);
+  if (typeof shape === 'string') {
+    if (shape === 'string' && typeof value !== 'string') throw wrong('System.String');
+    if (shape === 'boolean' && typeof value !== 'boolean') throw wrong('System.Boolean');
+    if (shape === 'integer' && !Number.isInteger(value)) throw wrong('System.Int32');
+    if (shape === 'number' && typeof value !== 'number') throw wrong('System.Double');
+    return;
+  }
+  if (isList(shape)) {
+    if (!Array.isArray(value)) throw wrong('System.Collections.Generic.List');
+    value.forEach((item, index) => {
+      walk(item, shape[0], `${path}[${index}]`, refusal);
+    });
+    return;
+  }
+  if (typeof value !== 'object' || Array.isArray(value)) throw wrong(shape.type);
+  for (const [name, member] of Object.entries(value)) {
+    const here = path === '' ? name : `${path}.${name}`;
+    // Azure's parsers take member names in any case.
+    const known = Object.keys(shape.members).find((one) => one.toLowerCase() === name.toLowerCase());
+    const inner = known === undefined ? undefined : shape.members[known];
+    if (inner === undefined) {
+      throw refusal(
+        here,
+        `Could not find member '${name}' on object of type '${shape.type}'. Path '${here}'.`,
+      );
+    }
+    walk(member, inner, here, refusal);
+  }
+}
+
+function isList(shape: Shape): shape is readonly [Shape] {
+  return Array.isArray(shape);
+}
