@@ -4,6 +4,12 @@
  * A provider declares routes; the gateway does for each call what Resource Manager does before a provider sees it
  * (api-version, token, tenant, rights, registration, group, links, locks, budgets), then runs `handle`. A handler
  * either returns an answer, or `call.accept(...)` for a long-running operation, or throws an `ArmError`.
+ *
+ * Where providers come from: `resources.ts` and `network.ts`, and `compute/index.ts`, which exports
+ * `computeProviders: readonly Provider[]` (Compute, ManagedIdentity, Authorization, …). `compute/default-galleries.ts`
+ * exports `addDefaultGalleries(world: World): void`, called at the end of default-world.ts. `github.ts` exports
+ * `github(app: FastifyInstance, world: World): void`, which declares routes on its own TLS listener; the key that signs
+ * GitHub's ID tokens is `signingKey('github')` of keys.ts, so that Entra can verify them.
  */
 import type { Subscription, Tenant, World } from './world.ts';
 
