@@ -1,0 +1,601 @@
+import { AsyncLocalStorage } from 'node:async_hooks';
+import { createPrivateKey, X509Certificate } from 'node:crypto';
+import { setTimeout as pause } from 'node:timers/promises';
+import type { AccessToken, GetTokenOptions, TokenCredential } from '@azure/core-auth';
+import {
+  createDefaultHttpClient,
+  createHttpHeaders,
+  createPipelineFromOptions,
+  createPipelineRequest,
+  type HttpClient,
+  isRestError,
+  type PipelinePolicy,
+  type PipelineRequest,
+  type PipelineResponse,
+  type SendRequest,
+} from '@azure/core-rest-pipeline';
+import {
+  ClientAssertionCredential,
+  ClientCertificateCredential,
+  ClientSecretCredential,
+} from '@azure/identity';
+import type { Cloud } from './cloud.ts';
+import { AzureError, type AzureFault, Failure, readFault, retryAfterSeconds } from './failure.ts';
+import type { Proof } from './inputs.ts';
+
+/** How long one request may be tried for. */
+export interface Patience {
+  /** Tries in all. */
+  readonly tries: number;
+  /** A try without a whole answer after this long is given up, in milliseconds. */
+  readonly tryMs: number;
+  /** No try begins later than this after the first one. A longer Retry-After is not waited for. */
+  readonly totalMs: number;
+  /** Pause before the second try; it doubles from there. */
+  readonly firstPauseMs: number;
+}
+
+/** At worst 90 seconds and one more try, well within the five minutes that an assertion from GitHub lives. */
+export const defaultPatience: Patience = { tries: 6, tryMs: 15_000, totalMs: 90_000, firstPauseMs: 500 };
+
+export interface SignInOptions {
+  readonly proof: Proof;
+  readonly clientId: string;
+  /** GUID or verified domain of the one tenant that tokens are for. */
+  readonly tenantId: string;
+  readonly cloud: Cloud;
+  /** A fresh ID token of this job; called once for each token that Entra is asked for. Needed for OIDC. */
+  readonly idToken?: (audience: string) => Promise<string>;
+  readonly httpClient?: HttpClient;
+  readonly patience?: Patience;
+  /** Gets a line for every try that failed and is made again. */
+  readonly debug?: (line: string) => void;
+}
+
+/** Refreshed this long before a token ends; short-lived ones when a fifth of their life is left. */
+// Less than the five minutes in which MSAL gives out its own copy again instead of asking (tokenRenewalOffsetSeconds).
+const refreshMarginMs = 290_000;
+const refreshShare = 0.2;
+/** Wait after a failed refresh, as long as the old token still serves. */
+const refreshAgainMs = 30_000;
+
+/** What happened on the wire during one acquisition: MSAL keeps neither the body nor the reason of a failure. */
+interface Acquisition {
+  last?: Try;
+  /** MSAL asks for the assertion twice per token request; GitHub is asked once. */
+  idToken?: Promise<string>;
+}
+
+/** One request and what became of it. */
+interface Try {
+  readonly request: PipelineRequest;
+  readonly outcome:
+    | { readonly kind: 'answered'; readonly response: PipelineResponse }
+    | { readonly kind: 'lost'; readonly code: string; readonly message: string; readonly error: unknown };
+}
+
+const acquisitions = new AsyncLocalStorage<Acquisition>();
+
+/**
+ * A credential for one tenant, whatever tenant or tokens a challenge names.
+ *
+ * Callers at the same time share one request; a token serves until shortly before its end; a failure is never kept.
+ * Refusals and lost connections come as AzureError with `fault.tenant`, those of GitHub's provider as Failure.
+ */
+export function signIn(options: SignInOptions): TokenCredential {
+  const held = new Map<string, { token: AccessToken; refreshAt: number }>();
+  const pending = new Map<string, Promise<AccessToken>>();
+  let credential: TokenCredential | undefined;
+
+  async function acquire(scope: string, claims: string | undefined): Promise<AccessToken> {
+    const acquisition: Acquisition = {};
+    try {
+      credential ??= credentialOf(options);
+      const asked = credential;
+      const token = await acquisitions.run(acquisition, () =>
+        asked.getToken(scope, claims ? { claims } : {}),
+      );
+      if (token === null) throw new Error('no token came back');
+      const left = token.expiresOnTimestamp - Date.now();
+      const refreshAt = token.expiresOnTimestamp - Math.min(refreshMarginMs, left * refreshShare);
+      held.set(scope, { token: { ...token, refreshAfterTimestamp: refreshAt }, refreshAt });
+    } catch (error) {
+      // MSAL answers from memory for a minute and more after a 429, a 5xx or a Retry-After, without asking Entra. Its
+      // public options do not turn that off; a new object knows nothing of it, at the price of one discovery request.
+      credential = undefined;
+      await acquisition.idToken; // Where GitHub gave no ID token, that is the reason; MSAL would bury it.
+      throw failureOf(error, acquisition.last, options);
+    }
+    return held.get(scope)?.token as AccessToken;
+  }
+
+  async function refreshed(scope: string, claims: string | undefined): Promise<AccessToken> {
+    try {
+      return await acquire(scope, claims);
+    } catch (error) {
+      // An outage of Entra in the last minutes of a token is no reason to fail yet.
+      const old = held.get(scope);
+      if (claims !== undefined || old === undefined || old.token.expiresOnTimestamp <= Date.now())
+        throw error;
+      options.debug?.(`sign-in to ${options.tenantId}: refresh failed, the present token still serves`);
+      old.refreshAt = Date.now() + refreshAgainMs;
+      return { ...old.token, refreshAfterTimestamp: old.refreshAt };
+    }
+  }
+
+  return {
+    async getToken(
+      scopes: string | string[],
+      { claims, abortSignal }: GetTokenOptions = {},
+    ): Promise<AccessToken> {
+      // The other options are left out on purpose: `enableCae` would make a second client with its own token, `tenantId`
+      // comes from challenges, and this credential serves one tenant only.
+      const scope = [scopes].flat().join(' ');
+      const present = held.get(scope);
+      if (claims === undefined && present !== undefined && Date.now() < present.refreshAt)
+        return present.token;
+
+      const key = `${scope} ${claims ?? ''}`;
+      let shared = pending.get(key);
+      if (shared === undefined) {
+        shared = refreshed(scope, claims).finally(() => pending.delete(key));
+        pending.set(key, shared);
+      }
+      return untilAborted(shared, abortSignal);
+    },
+  };
+}
+
+function credentialOf({ proof, clientId, tenantId, cloud, ...options }: SignInOptions): TokenCredential {
+  const settings = {
+    authorityHost: cloud.loginEndpoint,
+    // Otherwise MSAL asks the public cloud whether it knows this one.
+    disableInstanceDiscovery: true,
+    // The tries are counted, recorded and bounded here.
+    retryOptions: { maxRetries: 0 },
+    // A redirected token request would carry the secret to wherever a captive portal points.
+    redirectOptions: { maxRetries: 0 },
+    additionalPolicies: [{ policy: patientPolicy(options), position: 'perCall' as const }],
+    ...(options.httpClient === undefined ? {} : { httpClient: options.httpClient }),
+  };
+  if (proof.kind === 'secret') {
+    return new ClientSecretCredential(tenantId, clientId, proof.secret, settings);
+  }
+  if (proof.kind === 'certificate') {
+    const certificate = plainPem(proof.pem);
+    return new ClientCertificateCredential(tenantId, clientId, { certificate }, settings);
+  }
+  const { idToken } = options;
+  if (idToken === undefined) throw new Error('OIDC needs `idToken`');
+  const assertion = (): Promise<string> => {
+    const acquisition = acquisitions.getStore() ?? {};
+    acquisition.idToken ??= idToken(proof.audience ?? cloud.oidcAudience);
+    return acquisition.idToken;
+  };
+  return new ClientAssertionCredential(tenantId, clientId, assertion, settings);
+}
+
+/**
+ * The same certificate and key, written anew: @azure/identity finds the certificate by a pattern that a blank at the end
+ * of a line defeats. @throws Failure when they cannot be read.
+ */
+function plainPem(pem: string): string {
+  try {
+    const key = createPrivateKey(pem).export({ type: 'pkcs8', format: 'pem' });
+    return `${key.toString()}${new X509Certificate(pem).toString()}`;
+  } catch {
+    // Without the cause: it may quote what it could not read.
+    throw new Failure('signing in with `client-certificate`', {
+      message: 'The PEM text holds no private key and certificate that can be read.',
+    });
+  }
+}
+
+/**
+ * Tries a request again while that may help, and records each try in the acquisition it belongs to. Also gives up on
+ * answers that trickle: the SDK's own timeout ends with the headers, and it does not retry what timed out.
+ */
+function patientPolicy({
+  patience = defaultPatience,
+  debug,
+}: Pick<SignInOptions, 'patience' | 'debug'>): PipelinePolicy {
+  return {
+    name: 'patientPolicy',
+    async sendRequest(request, next) {
+      const start = Date.now();
+      for (let tried = 1; ; tried++) {
+        const attempt = await tryOnce(request, next, patience.tryMs);
+        const acquisition = acquisitions.getStore();
+        if (acquisition !== undefined) acquisition.last = attempt;
+        const wait = request.abortSignal?.aborted
+          ? undefined
+          : pauseBeforeNextTry(attempt, tried, Date.now() - start, patience);
+        if (wait === undefined) {
+          if (attempt.outcome.kind === 'lost') throw attempt.outcome.error;
+          return attempt.outcome.response;
+        }
+        const { host, pathname } = new URL(request.url);
+        debug?.(
+          `${request.method} ${host}${pathname}: ${outcomeText(attempt)}, again in ${Math.round(wait)} ms`,
+        );
+        await pause(wait);
+      }
+    },
+  };
+}
+
+async function tryOnce(request: PipelineRequest, next: SendRequest, tryMs: number): Promise<Try> {
+  const given = request.abortSignal;
+  const limit = new AbortController();
+  const timer = setTimeout(() => limit.abort(), tryMs);
+  const forward = (): void => limit.abort();
+  given?.addEventListener('abort', forward);
+  request.abortSignal = limit.signal;
+  try {
+    return { request, outcome: { kind: 'answered', response: await next(request) } };
+  } catch (error) {
+    if (limit.signal.aborted && !given?.aborted) {
+      const message = `no whole answer within ${tryMs / 1000} s`;
+      return { request, outcome: { kind: 'lost', code: 'ETIMEDOUT', message, error: new Error(message) } };
+    }
+    if (!isRestError(error)) throw error;
+    return {
+      request,
+      outcome: { kind: 'lost', code: error.code ?? 'REQUEST_SEND_ERROR', message: error.message, error },
+    };
+  } finally {
+    clearTimeout(timer);
+    given?.removeEventListener('abort', forward);
+    if (given === undefined) delete request.abortSignal;
+    else request.abortSignal = given;
+  }
+}
+
+/** What passes by itself. A certificate that is not trusted, or a refusal, does not. */
+const passingLosses = new Set([
+  'ECONNREFUSED',
+  'ECONNRESET',
+  'ECONNABORTED',
+  'EPIPE',
+  'ETIMEDOUT',
+  'EHOSTUNREACH',
+  'ENETUNREACH',
+  'ENOTFOUND',
+  'EAI_AGAIN',
+  'PARSE_ERROR', // the connection ended within the answer
+]);
+const passingStatuses = new Set([408, 429, 500, 502, 503, 504]);
+
+/** Milliseconds until the next try; undefined when this was the last. */
+function pauseBeforeNextTry(
+  { outcome }: Try,
+  tried: number,
+  elapsedMs: number,
+  patience: Patience,
+): number | undefined {
+  const passing =
+    outcome.kind === 'lost' ? passingLosses.has(outcome.code) : passingStatuses.has(outcome.response.status);
+  if (!passing || tried >= patience.tries) return undefined;
+  const headers = outcome.kind === 'answered' ? outcome.response.headers : undefined;
+  const asked = retryAfterSeconds(headers?.get('retry-after'), headers?.get('date'));
+  // Half of it by chance, so that the jobs of a matrix do not come back together.
+  const wait =
+    asked === undefined ? patience.firstPauseMs * 2 ** (tried - 1) * (0.5 + Math.random() / 2) : asked * 1000;
+  return elapsedMs + wait <= patience.totalMs ? wait : undefined;
+}
+
+function outcomeText({ outcome }: Try): string {
+  return outcome.kind === 'lost' ? outcome.code : `HTTP ${outcome.response.status}`;
+}
+
+/** The reason of a failed acquisition, read off the wire. No cause is attached: those of the SDK hold whole requests. */
+function failureOf(error: unknown, last: Try | undefined, { proof, tenantId, cloud }: SignInOptions): Error {
+  if (error instanceof Failure) return error;
+  const said = error instanceof Error ? error.message : String(error);
+  if (last === undefined) {
+    return new Failure(`signing in to tenant ${tenantId}`, { message: withoutSecret(said, proof) });
+  }
+  const { request, outcome } = last;
+  const { host, pathname } = new URL(request.url);
+  if (outcome.kind === 'lost') {
+    return new AzureError({
+      status: 0,
+      code: outcome.code,
+      message: `${host} could not be reached: ${outcome.message}`,
+      details: [],
+      method: request.method,
+      url: pathname,
+      body: '',
+      tenant: tenantId,
+    });
+  }
+  const { status, headers, bodyAsText } = outcome.response;
+  if (status < 400) {
+    // The body stays out: it may hold a token.
+    return new Failure(`signing in to tenant ${tenantId}`, {
+      message: withoutSecret(
+        `${host}${pathname} answered ${status}, and not as a sign-in service does: ${said}`,
+        proof,
+      ),
+      explanation: {
+        cause:
+          'Something on the way answers in its place (a proxy, a captive portal), or it is not Microsoft Entra ID.',
+        who: 'whoever maintains the runner',
+        fix: [
+          `From the runner, ${cloud.loginEndpoint} has to be reachable as it is, or through HTTPS_PROXY.`,
+        ],
+      },
+    });
+  }
+  const fault: AzureFault = readFault({
+    method: request.method,
+    url: request.url,
+    status,
+    headers: (name) => headers.get(name),
+    bodyText: withoutSecret(bodyAsText ?? '', proof),
+  });
+  return new AzureError({ ...fault, tenant: tenantId });
+}
+
+function withoutSecret(text: string, proof: Proof): string {
+  return proof.kind === 'secret' ? text.replaceAll(proof.secret, '***') : text;
+}
+
+/** The promise's result, or an AbortError as soon as the signal fires. What is shared goes on for the other callers. */
+function untilAborted<T>(shared: Promise<T>, signal: GetTokenOptions['abortSignal']): Promise<T> {
+  if (signal === undefined) return shared;
+  return new Promise<T>((resolve, reject) => {
+    const abort = (): void => reject(new DOMException('Signing in was aborted.', 'AbortError'));
+    if (signal.aborted) abort();
+    signal.addEventListener('abort', abort);
+    shared.then(resolve, reject).finally(() => signal.removeEventListener('abort', abort));
+  });
+}
+
+/** Who a token is for. */
+export interface TokenClaims {
+  /** GUID, also where the tenant was named by a domain. */
+  readonly tenantId: string;
+  readonly appId: string;
+  readonly objectId: string;
+  readonly expiresOn: Date;
+}
+
+/**
+ * Reads an access token; undefined when it is not a JWT with these claims.
+ *
+ * Decoded only, not verified: it came from the sign-in service over TLS and is checked by Resource Manager. What is
+ * asked here is whether that service understood the tenant as the workflow's author meant it.
+ */
+export function tokenClaims(token: string): TokenClaims | undefined {
+  const { tid, appid, azp, oid, exp } = payloadOf(token);
+  const appId = appid ?? azp; // version 1 and version 2 tokens
+  if (
+    typeof tid !== 'string' ||
+    typeof appId !== 'string' ||
+    typeof oid !== 'string' ||
+    typeof exp !== 'number'
+  ) {
+    return undefined;
+  }
+  return { tenantId: tid, appId, objectId: oid, expiresOn: new Date(exp * 1000) };
+}
+
+/** What an Entra federated credential is matched against. */
+export interface IdTokenFacts {
+  readonly issuer: string;
+  readonly subject: string;
+  readonly audience: string;
+  /** The subject in both of GitHub's forms; absent where the organization or repository has made its own form. */
+  readonly classicSubject?: string;
+  readonly immutableSubject?: string;
+}
+
+/**
+ * Reads GitHub's ID token for explanations; never verified, see `tokenClaims`.
+ * https://github.blog/changelog/2026-04-23-immutable-subject-claims-for-github-actions-oidc-tokens/
+ */
+export function idTokenFacts(jwt: string): IdTokenFacts {
+  const claims = payloadOf(jwt);
+  const text = (name: string): string => (typeof claims[name] === 'string' ? claims[name] : '');
+  const subject = text('sub');
+  const facts = { issuer: text('iss'), subject, audience: [claims['aud']].flat().join(', ') };
+
+  const context = /^repo:[^/:]+\/[^/:]+:(.+)$/.exec(subject)?.[1];
+  const [owner, repository] = text('repository').split('/');
+  const ownerId = text('repository_owner_id');
+  const repositoryId = text('repository_id');
+  if (!context || !owner || !repository) return facts;
+  return {
+    ...facts,
+    classicSubject: `repo:${owner}/${repository}:${context}`,
+    ...(ownerId && repositoryId
+      ? { immutableSubject: `repo:${owner}@${ownerId}/${repository}@${repositoryId}:${context}` }
+      : {}),
+  };
+}
+
+function payloadOf(jwt: string): Readonly<Record<string, unknown>> {
+  try {
+    const payload: unknown = JSON.parse(Buffer.from(jwt.split('.')[1] ?? '', 'base64url').toString('utf8'));
+    return typeof payload === 'object' && payload !== null ? (payload as Record<string, unknown>) : {};
+  } catch {
+    return {};
+  }
+}
+
+export interface IdTokenOptions {
+  /** What the token is for, `aud` in it. */
+  readonly audience: string;
+  /** Hides the token in the job's log; called before anything else is done with it. */
+  readonly mask: (secret: string) => void;
+  /** The webhook payload of the run, for telling a fork from a missing permission. */
+  readonly event?: unknown;
+  readonly httpClient?: HttpClient;
+  readonly patience?: Patience;
+  readonly debug?: (line: string) => void;
+}
+
+/**
+ * A fresh OIDC token of this job from GitHub; it lives about five minutes.
+ *
+ * Not `core.getIDToken`: that waits up to three minutes for each of eleven tries, gives up on the first reset connection
+ * and on 429, and drops the answer's body.
+ * @throws Failure when the job may not have one, or the provider does not give one.
+ */
+export async function githubIdToken(
+  env: Readonly<Record<string, string | undefined>>,
+  { audience, mask, event, httpClient = createDefaultHttpClient(), ...options }: IdTokenOptions,
+): Promise<string> {
+  const { ACTIONS_ID_TOKEN_REQUEST_URL: requestUrl, ACTIONS_ID_TOKEN_REQUEST_TOKEN: requestToken } = env;
+  if (!requestUrl || !requestToken) throw noIdToken(env, event);
+
+  const url = new URL(requestUrl);
+  url.searchParams.set('audience', audience);
+  const pipeline = plainPipeline(options);
+  const headers = createHttpHeaders({ accept: 'application/json', authorization: `Bearer ${requestToken}` });
+  const response = await pipeline
+    .sendRequest(httpClient, createPipelineRequest({ url: url.href, headers }))
+    .catch((error: unknown) => {
+      const why = error instanceof Error ? error.message : String(error);
+      throw providerFailure(`${url.host} could not be reached: ${why}.`);
+    });
+  const value = tokenIn(response);
+  if (value === undefined) {
+    const body = (response.bodyAsText ?? '').slice(0, 500);
+    // A 2xx body is not quoted: it may hold a token under another name.
+    throw providerFailure(
+      response.status < 300
+        ? `${url.host} answered ${response.status} without a token.`
+        : `${url.host} answered ${response.status}: ${body || '(nothing)'}`,
+    );
+  }
+  mask(value);
+  return value;
+}
+
+/**
+ * A plain GET without credentials, as `resolveCloud` needs one: through the proxy, with the same patience as sign-in.
+ * Redirects are not followed.
+ */
+export function plainHttp(
+  options: {
+    readonly httpClient?: HttpClient;
+    readonly patience?: Patience;
+    readonly debug?: (line: string) => void;
+  } = {},
+): (url: string) => Promise<{ readonly status: number; readonly body: string }> {
+  const pipeline = plainPipeline(options);
+  const { httpClient = createDefaultHttpClient() } = options;
+  return async (url) => {
+    const headers = createHttpHeaders({ accept: 'application/json' });
+    const response = await pipeline.sendRequest(httpClient, createPipelineRequest({ url, headers }));
+    return { status: response.status, body: response.bodyAsText ?? '' };
+  };
+}
+
+function plainPipeline(
+  options: Pick<SignInOptions, 'patience' | 'debug'>,
+): ReturnType<typeof createPipelineFromOptions> {
+  const pipeline = createPipelineFromOptions({
+    retryOptions: { maxRetries: 0 },
+    redirectOptions: { maxRetries: 0 },
+  });
+  pipeline.addPolicy(patientPolicy(options));
+  return pipeline;
+}
+
+function tokenIn({ status, bodyAsText }: PipelineResponse): string | undefined {
+  if (status !== 200) return undefined;
+  try {
+    const { value } = JSON.parse(bodyAsText ?? '') as { value?: unknown };
+    return typeof value === 'string' && value !== '' ? value : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+function providerFailure(message: string): Failure {
+  return new Failure("asking GitHub's OIDC provider for an ID token", {
+    message,
+    explanation: {
+      cause: "GitHub's OIDC provider gave no ID token for this job.",
+      who: "the workflow's author",
+      fix: [
+        'Run the job again; https://www.githubstatus.com tells of outages of Actions.',
+        'On a self-hosted runner look at HTTPS_PROXY, NO_PROXY and NODE_EXTRA_CA_CERTS.',
+      ],
+    },
+  });
+}
+
+/** The runner names no provider: the job was not given the permission, or could not be. */
+function noIdToken(env: Readonly<Record<string, string | undefined>>, event: unknown): Failure {
+  const doing = "asking GitHub's OIDC provider for an ID token";
+  const message = 'This job has no permission to ask for an ID token.';
+  const alternative = 'Or give `client-secret` or `client-certificate`: neither needs an ID token.';
+  if (env['GITHUB_ACTIONS'] !== 'true') {
+    return new Failure(doing, {
+      message,
+      explanation: {
+        cause: 'ID tokens are given only to jobs of GitHub Actions, and this is none.',
+        who: 'whoever runs it',
+        fix: ['Give `client-secret` or `client-certificate`.'],
+      },
+    });
+  }
+  if (fromFork(env, event)) {
+    return new Failure(doing, {
+      message,
+      explanation: {
+        cause:
+          'The run was triggered by a pull request from a fork: it gets no ID token and no secrets, whatever `permissions` says.',
+        who: "the workflow's author",
+        fix: [
+          'Skip the job for forks: if: github.event.pull_request.head.repo.full_name == github.repository',
+          'Or run it after the merge, on push.',
+        ],
+      },
+    });
+  }
+  if (env['GITHUB_ACTOR'] === 'dependabot[bot]') {
+    return new Failure(doing, {
+      message,
+      explanation: {
+        cause:
+          'Runs that Dependabot triggers get a read-only token unless the job asks for more, and only Dependabot secrets.',
+        who: "the workflow's author",
+        fix: [
+          'Give the job `permissions: { id-token: write, contents: read }`.',
+          "Or skip it: if: github.actor != 'dependabot[bot]'",
+        ],
+      },
+    });
+  }
+  return new Failure(doing, {
+    message,
+    explanation: {
+      cause: '`permissions: id-token: write` is missing.',
+      who: "the workflow's author",
+      fix: [
+        'Give the job `permissions: { id-token: write, contents: read }`.',
+        'In a reusable workflow the calling job has to grant it too; it cannot be raised further down.',
+        alternative,
+      ],
+    },
+  });
+}
+
+/** Forks are held back in `pull_request` events only; `pull_request_target` runs with the base's rights. */
+function fromFork(env: Readonly<Record<string, string | undefined>>, event: unknown): boolean {
+  if (!/^pull_request(_review|_review_comment)?$/.test(env['GITHUB_EVENT_NAME'] ?? '')) return false;
+  const { pull_request } = (event ?? {}) as {
+    pull_request?: {
+      head?: { repo?: { full_name?: string } | null };
+      base?: { repo?: { full_name?: string } };
+    };
+  };
+  // A deleted fork leaves null.
+  if (pull_request?.head === undefined) return false;
+  return pull_request.head.repo?.full_name !== pull_request.base?.repo?.full_name;
+}
