@@ -99,7 +99,7 @@ export async function resolveCloud(
   for (const version of apiVersions) {
     url = `${base}/metadata/endpoints?api-version=${version}`;
     const answer = await http(url).catch((cause: unknown) => {
-      throw refusal(url, `no answer: ${cause instanceof Error ? cause.message : String(cause)}`, cause);
+      throw refusal(url, `no answer: ${cause instanceof Error ? cause.message : String(cause)}`);
     });
     status = answer.status;
     if (status === 200) return readCloud(url, answer.body, asked.origin);
@@ -149,8 +149,8 @@ function describe(url: string, body: string, origin: string): Description {
   let document: unknown;
   try {
     document = JSON.parse(body);
-  } catch (cause) {
-    throw refusal(url, 'the answer is not JSON', cause);
+  } catch {
+    throw refusal(url, 'the answer is not JSON');
   }
   if (!Array.isArray(document)) return describeOne(document);
 
@@ -190,10 +190,9 @@ function oidcAudienceOf(login: URL): string {
   return known.oidcAudience;
 }
 
-function refusal(url: string, why: string, cause?: unknown): Failure {
+function refusal(url: string, why: string): Failure {
   return new Failure('reading the endpoints of the cloud', {
     message: `${url}: ${why}.`,
-    cause,
     explanation: {
       cause: 'The URL in `environment` does not answer as a Resource Manager that this action can use.',
       who: "the workflow's author",

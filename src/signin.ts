@@ -46,14 +46,18 @@ export interface SignInOptions {
   readonly cloud: Cloud;
   /** A fresh ID token of this job; called once for each token that Entra is asked for. Needed for OIDC. */
   readonly idToken?: (audience: string) => Promise<string>;
+  /** GUID that the requests carry, so that Entra's sign-in log can be searched for the run. */
+  readonly correlationId?: string;
   readonly httpClient?: HttpClient;
   readonly patience?: Patience;
   /** Gets a line for every try that failed and is made again. */
   readonly debug?: (line: string) => void;
 }
 
-/** Refreshed this long before a token ends; short-lived ones when a fifth of their life is left. */
-// Less than the five minutes in which MSAL gives out its own copy again instead of asking (tokenRenewalOffsetSeconds).
+/**
+ * A token is replaced this long before its end: a little later than five minutes, since before that MSAL gives out its
+ * own copy again instead of asking. Short-lived ones are replaced when a fifth of their life is left.
+ */
 const refreshMarginMs = 290_000;
 const refreshShare = 0.2;
 /** Wait after a failed refresh, as long as the old token still serves. */
@@ -98,7 +102,10 @@ export function signIn(options: SignInOptions): TokenCredential {
       if (token === null) throw new Error('no token came back');
       const left = token.expiresOnTimestamp - Date.now();
       const refreshAt = token.expiresOnTimestamp - Math.min(refreshMarginMs, left * refreshShare);
-      held.set(scope, { token: { ...token, refreshAfterTimestamp: refreshAt }, refreshAt });
+      // The SDK's pipelines keep a copy and ask again after this time.
+      const fresh = { ...token, refreshAfterTimestamp: refreshAt };
+      held.set(scope, { token: fresh, refreshAt });
+      return fresh;
     } catch (error) {
       // MSAL answers from memory for a minute and more after a 429, a 5xx or a Retry-After, without asking Entra. Its
       // public options do not turn that off; a new object knows nothing of it, at the price of one discovery request.
@@ -106,7 +113,6 @@ export function signIn(options: SignInOptions): TokenCredential {
       await acquisition.idToken; // Where GitHub gave no ID token, that is the reason; MSAL would bury it.
       throw failureOf(error, acquisition.last, options);
     }
-    return held.get(scope)?.token as AccessToken;
   }
 
   async function refreshed(scope: string, claims: string | undefined): Promise<AccessToken> {
@@ -155,7 +161,10 @@ function credentialOf({ proof, clientId, tenantId, cloud, ...options }: SignInOp
     retryOptions: { maxRetries: 0 },
     // A redirected token request would carry the secret to wherever a captive portal points.
     redirectOptions: { maxRetries: 0 },
-    additionalPolicies: [{ policy: patientPolicy(options), position: 'perCall' as const }],
+    additionalPolicies: [
+      ...(options.correlationId === undefined ? [] : [perCall(correlationPolicy(options.correlationId))]),
+      perCall(patientPolicy(options)),
+    ],
     ...(options.httpClient === undefined ? {} : { httpClient: options.httpClient }),
   };
   if (proof.kind === 'secret') {
@@ -173,6 +182,25 @@ function credentialOf({ proof, clientId, tenantId, cloud, ...options }: SignInOp
     return acquisition.idToken;
   };
   return new ClientAssertionCredential(tenantId, clientId, assertion, settings);
+}
+
+function perCall(policy: PipelinePolicy): { policy: PipelinePolicy; position: 'perCall' } {
+  return { policy, position: 'perCall' };
+}
+
+/** MSAL makes an ID of its own for each token request, in query and body, and @azure/identity takes none from outside. */
+function correlationPolicy(correlationId: string): PipelinePolicy {
+  const own = /\bclient-request-id=[0-9a-f-]{36}/gi;
+  const ours = `client-request-id=${correlationId}`;
+  return {
+    name: 'correlationPolicy',
+    sendRequest(request, next) {
+      request.headers.set('client-request-id', correlationId);
+      request.url = request.url.replace(own, ours);
+      if (typeof request.body === 'string') request.body = request.body.replace(own, ours);
+      return next(request);
+    },
+  };
 }
 
 /**
