@@ -119,17 +119,21 @@ export function innermost(fault: AzureFault): { readonly code: string; readonly 
 
 /**
  * The lines of the one error annotation: what was being done, what Azure said, the cause, who must act, what to do, and
- * the IDs that Azure's support asks for. Bodies never appear in it.
+ * the IDs that Azure's support asks for. Bodies never appear in it. `explain` is asked where no Failure explains itself.
  */
-export function describe(error: unknown): string[] {
+export function describe(
+  error: unknown,
+  explain: (fault: AzureFault) => Explanation | undefined = () => undefined,
+): string[] {
   if (error instanceof AggregateError && error.errors.length > 0) {
-    return error.errors.flatMap((each: unknown, index) => [...(index > 0 ? [''] : []), ...describe(each)]);
+    return error.errors.flatMap((each: unknown, index) => [...(index > 0 ? [''] : []), ...describe(each, explain)]);
   }
   const chain = causesOf(error);
   const refusal = chain.findIndex((link) => link instanceof AzureError);
   const fault = (chain[refusal] as AzureError | undefined)?.fault;
   const failures = chain.filter((link) => link instanceof Failure);
-  const explanation = failures.find((failure) => failure.explanation)?.explanation;
+  const explanation =
+    failures.find((failure) => failure.explanation)?.explanation ?? (fault && explain(fault));
   const doing = failures.map((failure) => failure.doing);
   // A Failure without words of its own repeats its cause's; everything is said once.
   const words = new Set((refusal < 0 ? chain : chain.slice(0, refusal)).map(plainMessage));
@@ -313,4 +317,13 @@ function traceLines({ method, url, correlationId, requestId }: AzureFault): stri
     ...(correlationId ? [`Correlation ID: ${correlationId}`] : []),
     ...(requestId ? [`Request ID: ${requestId}`] : []),
   ];
+}
+
+/** Runs `work`; what Azure refuses in it is told as having happened while `doing`. Other errors pass as they are. */
+export async function during<T>(doing: string, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    throw error instanceof AzureError ? new Failure(doing, { cause: error }) : error;
+  }
 }

@@ -1,0 +1,389 @@
+import type {
+  ComputeManagementClient,
+  GalleryImage,
+  GalleryImageFeature,
+  GalleryImageVersion,
+  ImageReference as VmImageReference,
+} from '@azure/arm-compute';
+import { AzureError, Failure } from './failure.ts';
+import type { DeployInputs } from './inputs.ts';
+import { type ImageReference, normaliseRegion } from './resource-id.ts';
+import { pause } from './waiting.ts';
+
+export type SecurityType = 'Standard' | 'TrustedLaunch' | 'ConfidentialVM';
+
+/** What the machine's shape depends on, read from the gallery before anything is created. */
+export interface ImageFacts {
+  /** As the VM request wants it: `id`, `sharedGalleryImageId` or `communityGalleryImageId`. */
+  readonly reference: VmImageReference;
+  /** The one ID in `reference`: always of one version, never of a definition. */
+  readonly referenceId: string;
+  /** `Major.Minor.Patch`. */
+  readonly version: string;
+  readonly osType: 'Linux' | 'Windows';
+  readonly osState: 'Generalized' | 'Specialized';
+  readonly architecture: 'x64' | 'Arm64';
+  /** Undefined where the definition could not be read. */
+  readonly generation?: 'V1' | 'V2';
+  /** What the machine gets unless the author asks for another. */
+  readonly securityType: SecurityType;
+  /** The definition's SecurityType feature, as written there. */
+  readonly securityFeature?: string;
+  /** Disk controllers that the image can boot from, e.g. `SCSI, NVMe`. */
+  readonly diskControllers?: string;
+  readonly plan?: { readonly name: string; readonly publisher: string; readonly product: string };
+  readonly dataDiskLuns: readonly number[];
+  readonly notices: readonly string[];
+  readonly warnings: readonly string[];
+}
+
+/** Where the reading happens: each gallery answers to the token of the tenant that owns it. */
+export interface ImageDesk {
+  /** Compute of the gallery's subscription, with the image tenant's token as the primary one. */
+  readonly imageCompute: (subscriptionId: string) => ComputeManagementClient;
+  /** Compute of the deployment's subscription: shared and community galleries are read from there. */
+  readonly compute: ComputeManagementClient;
+  readonly signal: AbortSignal;
+  readonly onWaiting: (line: string) => void;
+}
+
+type Wanted = Pick<DeployInputs, 'image' | 'imageWaitMinutes' | 'osType' | 'securityType'>;
+
+/** A version as far as choosing one needs it. */
+interface Candidate {
+  readonly name: string;
+  readonly provisioningState?: string;
+  readonly excluded: boolean;
+  readonly luns: readonly number[];
+  readonly endOfLife?: Date;
+  /** By normalised region; undefined where replication cannot be read (shared and community galleries). */
+  readonly replication?: ReadonlyMap<
+    string,
+    { readonly state: string; readonly progress?: number; readonly details?: string }
+  >;
+}
+
+type Definition = Partial<
+  Pick<
+    GalleryImage,
+    'osType' | 'osState' | 'architecture' | 'hyperVGeneration' | 'features' | 'purchasePlan' | 'endOfLifeDate'
+  >
+>;
+
+/** The two reads that every kind of gallery offers. */
+interface Shelf {
+  readonly definition: () => Promise<Definition>;
+  readonly version: (name: string) => Promise<Candidate>;
+  readonly versionNames: () => Promise<readonly { readonly name: string; readonly excluded: boolean }[]>;
+  readonly referenceTo: (version: string) => VmImageReference & { readonly whole: string };
+}
+
+/**
+ * Reads the image, pins a definition to its newest usable version, and waits for replication if asked to.
+ * @param region where the machine goes, normalised.
+ * @throws Failure when no version is usable there; AzureError when the gallery cannot be read.
+ */
+export async function readImage(
+  desk: ImageDesk,
+  wanted: Wanted,
+  region: Promise<string>,
+): Promise<ImageFacts> {
+  const { image } = wanted;
+  const shelf = await shelfOf(desk, image, region);
+  const [definition, version] = await Promise.all([
+    readDefinition(shelf, wanted),
+    usableVersion(desk, shelf, wanted, region),
+  ]);
+  return factsOf(wanted, shelf, definition, version);
+}
+
+async function shelfOf(desk: ImageDesk, image: ImageReference, region: Promise<string>): Promise<Shelf> {
+  if (image.kind === 'version' || image.kind === 'definition') {
+    const compute = desk.imageCompute(image.subscriptionId);
+    const at = [image.resourceGroup, image.gallery, image.definition] as const;
+    const definitionId = image.kind === 'version' ? image.id.replace(/\/versions\/[^/]+$/i, '') : image.id;
+    return {
+      definition: () => compute.galleryImages.get(...at),
+      version: async (name) => {
+        const version = await compute.galleryImageVersions.get(...at, name, { expand: 'ReplicationStatus' });
+        return candidateOf(version, await region);
+      },
+      versionNames: async () => {
+        const names = [];
+        for await (const version of compute.galleryImageVersions.listByGalleryImage(...at)) {
+          names.push({ name: version.name ?? '', excluded: excludedIn(version, await region) });
+        }
+        return names;
+      },
+      referenceTo: (version) => {
+        const id = `${definitionId}/versions/${version}`;
+        return { id, whole: id };
+      },
+    };
+  }
+  const { compute } = desk;
+  const location = await region;
+  const [definitions, versions] =
+    image.kind === 'shared'
+      ? [compute.sharedGalleryImages, compute.sharedGalleryImageVersions]
+      : [compute.communityGalleryImages, compute.communityGalleryImageVersions];
+  const at = [location, image.gallery, image.definition] as const;
+  return {
+    definition: () => definitions.get(...at),
+    version: async (name) => {
+      const version = await versions.get(...at, name);
+      return {
+        name,
+        excluded: version.excludeFromLatest === true,
+        luns: (version.storageProfile?.dataDiskImages ?? []).map(({ lun }) => lun),
+        ...(version.endOfLifeDate ? { endOfLife: version.endOfLifeDate } : {}),
+      };
+    },
+    versionNames: async () => {
+      const names = [];
+      for await (const version of versions.list(...at)) {
+        names.push({ name: version.name ?? '', excluded: version.excludeFromLatest === true });
+      }
+      return names;
+    },
+    referenceTo: (version) => {
+      const root = image.kind === 'shared' ? 'SharedGalleries' : 'CommunityGalleries';
+      const whole = `/${root}/${image.gallery}/Images/${image.definition}/Versions/${version}`;
+      return image.kind === 'shared'
+        ? { sharedGalleryImageId: whole, whole }
+        : { communityGalleryImageId: whole, whole };
+    },
+  };
+}
+
+function candidateOf(version: GalleryImageVersion, region: string): Candidate {
+  const profile = version.publishingProfile;
+  return {
+    name: version.name ?? '',
+    ...(version.provisioningState ? { provisioningState: version.provisioningState } : {}),
+    excluded: excludedIn(version, region),
+    luns: (version.storageProfile?.dataDiskImages ?? []).map(({ lun }) => lun),
+    ...(profile?.endOfLifeDate ? { endOfLife: profile.endOfLifeDate } : {}),
+    replication: new Map(
+      (version.replicationStatus?.summary ?? []).map((row) => [
+        normaliseRegion(row.region ?? ''),
+        {
+          state: row.state ?? 'Unknown',
+          ...(row.progress === undefined ? {} : { progress: row.progress }),
+          ...(row.details ? { details: row.details } : {}),
+        },
+      ]),
+    ),
+  };
+}
+
+/** A version can be kept out of "latest" as a whole or in single regions. */
+function excludedIn({ publishingProfile }: GalleryImageVersion, region: string): boolean {
+  if (publishingProfile?.excludeFromLatest) return true;
+  return (publishingProfile?.targetRegions ?? []).some(
+    (target) => target.excludeFromLatest === true && normaliseRegion(target.name) === region,
+  );
+}
+
+/** @throws Failure that names `os-type` where the definition may not be read and nothing else says what it is. */
+async function readDefinition(shelf: Shelf, { osType, image }: Wanted): Promise<Definition> {
+  try {
+    return await shelf.definition();
+  } catch (error) {
+    const unreadable =
+      error instanceof AzureError && (error.fault.status === 403 || error.fault.status === 404);
+    if (!unreadable || image.kind === 'version' || image.kind === 'definition') throw error;
+    if (osType) return { osType, osState: 'Generalized' };
+    throw new Failure(`reading image definition ${image.id}`, {
+      message: 'The image definition cannot be read, so nothing says whether it is Linux or Windows.',
+      cause: error,
+      explanation: {
+        cause: `${image.kind === 'shared' ? 'The direct-shared' : 'The community'} gallery does not let this app read its definitions.`,
+        who: "the workflow's author",
+        fix: ['Give `os-type: Linux` or `os-type: Windows`.'],
+      },
+    });
+  }
+}
+
+type Verdict =
+  | { readonly usable: true }
+  | { readonly usable: false; readonly why: string; readonly passing: boolean };
+
+function judge(version: Candidate, region: string): Verdict {
+  const state = version.provisioningState;
+  if (state === 'Failed')
+    return { usable: false, passing: false, why: `version ${version.name} failed to build` };
+  if (state === 'Deleting')
+    return { usable: false, passing: false, why: `version ${version.name} is being deleted` };
+  if (!version.replication) return { usable: true };
+  const here = version.replication.get(region);
+  // While a region is being added the version is Updating, and still usable where it is complete.
+  if (here?.state === 'Completed' && state !== 'Creating') return { usable: true };
+  if (state === 'Creating')
+    return { usable: false, passing: true, why: `version ${version.name} is still being built` };
+  if (!here) {
+    const there = [...version.replication]
+      .filter(([, { state }]) => state === 'Completed')
+      .map(([name]) => name);
+    return {
+      usable: false,
+      passing: state === 'Updating',
+      why: `version ${version.name} is not replicated to ${region} (it is in: ${there.join(', ') || 'no region yet'})`,
+    };
+  }
+  const progress = here.progress === undefined ? '' : `, ${here.progress} %`;
+  return {
+    usable: false,
+    passing: here.state !== 'Failed',
+    why: `version ${version.name} is ${here.state} in ${region}${progress}${here.details ? ` (${here.details})` : ''}`,
+  };
+}
+
+/** Newest by number: 1.10.0 comes after 1.9.0, whenever either was published. */
+export function byNumberDescending(a: string, b: string): number {
+  const [left, right] = [a, b].map((version) => version.split('.').map(Number));
+  for (let part = 0; part < 3; part++) {
+    const difference = (right?.[part] ?? 0) - (left?.[part] ?? 0);
+    if (difference !== 0) return difference;
+  }
+  return 0;
+}
+
+/** Replication takes minutes to hours, so there is nothing to gain from asking more often. */
+const replicationLookSeconds = 15;
+
+async function usableVersion(
+  desk: ImageDesk,
+  shelf: Shelf,
+  { image, imageWaitMinutes }: Wanted,
+  regionPromise: Promise<string>,
+): Promise<Candidate> {
+  const start = performance.now();
+  const deadline = start + imageWaitMinutes * 60_000;
+  let told = Number.NEGATIVE_INFINITY;
+  // Reading needs no region; only judging does. So the first read does not wait for the resource group's.
+  const look = async (): Promise<{ version?: Candidate; refusals: Exclude<Verdict, { usable: true }>[] }> => {
+    if (image.version !== undefined) {
+      const version = await shelf.version(image.version);
+      const verdict = judge(version, await regionPromise);
+      return verdict.usable ? { version, refusals: [] } : { refusals: [verdict] };
+    }
+    const names = (await shelf.versionNames())
+      .filter(({ excluded }) => !excluded)
+      .map(({ name }) => name)
+      .sort(byNumberDescending);
+    const refusals: Exclude<Verdict, { usable: true }>[] = [];
+    for (const name of names) {
+      const version = await shelf.version(name);
+      const verdict = judge(version, await regionPromise);
+      if (verdict.usable) return { version, refusals };
+      refusals.push(verdict);
+      // Asked to wait, "newest" means the one that is on its way, not an older one that happens to be there.
+      if (verdict.passing && imageWaitMinutes > 0) return { refusals };
+    }
+    return { refusals };
+  };
+  for (;;) {
+    const { version, refusals } = await look();
+    if (version) return version;
+    const why =
+      refusals.map((refusal) => refusal.why).join('; ') ||
+      'no version counts as latest: all are excluded, or there is none';
+    const worthWaiting = refusals.some(({ passing }) => passing);
+    if (!worthWaiting || performance.now() >= deadline)
+      throw notUsable(image, await regionPromise, why, worthWaiting, imageWaitMinutes);
+    if (performance.now() - told >= 30_000) {
+      told = performance.now();
+      const minutes = Math.floor((told - start) / 60_000);
+      desk.onWaiting(`Waiting for the image, ${minutes} of ${imageWaitMinutes} minutes: ${why}.`);
+    }
+    const left = (deadline - performance.now()) / 1000;
+    await pause(Math.max(0, Math.min(replicationLookSeconds, left)), desk.signal);
+  }
+}
+
+function notUsable(
+  image: ImageReference,
+  region: string,
+  why: string,
+  passing: boolean,
+  waited: number,
+): Failure {
+  return new Failure(`choosing the image version from ${image.id}`, {
+    message: `No usable version in ${region}: ${why}.`,
+    explanation: {
+      cause: `A machine can only be made from a version that is complete in its own region, ${region}.`,
+      who: 'the owner of the gallery (image tenant)',
+      fix: [
+        ...(passing
+          ? [
+              waited > 0
+                ? `It was waited for ${waited} minutes: raise \`image-wait-minutes\`.`
+                : 'Replication is under way: set `image-wait-minutes` (60, say) to wait for it.',
+            ]
+          : []),
+        `Replicate it: az sig image-version update --resource-group ${'resourceGroup' in image ? image.resourceGroup : '<group>'} --gallery-name ${image.gallery} --gallery-image-definition ${image.definition} --gallery-image-version ${image.version ?? '<version>'} --add publishingProfile.targetRegions name=${region}`,
+        'Or deploy to a region that has it (`location`).',
+      ],
+    },
+  });
+}
+
+function factsOf(wanted: Wanted, shelf: Shelf, definition: Definition, version: Candidate): ImageFacts {
+  const { whole, ...reference } = shelf.referenceTo(version.name);
+  const feature = featureValue(definition.features, 'SecurityType');
+  const controllers = featureValue(definition.features, 'DiskControllerTypes');
+  const { purchasePlan: plan } = definition;
+  const pinned = wanted.image.version === undefined;
+  const endOfLife = version.endOfLife ?? definition.endOfLifeDate;
+  return {
+    reference,
+    referenceId: whole,
+    version: version.name,
+    osType: definition.osType === 'Windows' ? 'Windows' : 'Linux',
+    osState: definition.osState === 'Specialized' ? 'Specialized' : 'Generalized',
+    architecture: definition.architecture === 'Arm64' ? 'Arm64' : 'x64',
+    ...(definition.hyperVGeneration
+      ? { generation: definition.hyperVGeneration === 'V1' ? 'V1' : 'V2' }
+      : {}),
+    securityType: securityTypeOf(feature),
+    ...(feature ? { securityFeature: feature } : {}),
+    ...(controllers ? { diskControllers: controllers } : {}),
+    ...(plan?.name && plan.publisher && plan.product
+      ? { plan: { name: plan.name, publisher: plan.publisher, product: plan.product } }
+      : {}),
+    dataDiskLuns: version.luns,
+    notices: pinned ? [`The newest usable version of ${wanted.image.definition} is ${version.name}.`] : [],
+    warnings:
+      endOfLife && endOfLife.getTime() < Date.now()
+        ? [
+            `The image reached its end of life on ${endOfLife.toISOString().slice(0, 10)}; its owner may remove it.`,
+          ]
+        : [],
+  };
+}
+
+function featureValue(
+  features: readonly GalleryImageFeature[] | undefined,
+  name: string,
+): string | undefined {
+  return features?.find((feature) => feature.name?.toLowerCase() === name.toLowerCase())?.value;
+}
+
+/**
+ * The API makes plain machines unless told otherwise, so Trusted Launch is asked for wherever the definition allows it,
+ * as the portal and the command line do (https://learn.microsoft.com/azure/virtual-machines/trusted-launch).
+ */
+function securityTypeOf(feature: string | undefined): SecurityType {
+  switch (feature?.toLowerCase()) {
+    case 'trustedlaunch':
+    case 'trustedlaunchsupported':
+    case 'trustedlaunchandconfidentialvmsupported':
+      return 'TrustedLaunch';
+    case 'confidentialvm':
+      return 'ConfidentialVM';
+    default:
+      return 'Standard';
+  }
+}

@@ -1,0 +1,219 @@
+import { readFileSync, realpathSync } from 'node:fs';
+import { rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { dirname } from 'node:path';
+import * as core from '@actions/core';
+import { create } from './create.ts';
+import { explain, type Situation } from './explain.ts';
+import { describe, Failure } from './failure.ts';
+import { type Inputs, readInputs } from './inputs.ts';
+import type { LedgerEntries, Run } from './ledger.ts';
+import { cleanUpAfterJob, deleteDeployment, isLeftOver } from './remove.ts';
+import { openReport, type Report } from './report.ts';
+import { openSession, type SessionOptions } from './session.ts';
+
+const { env } = process;
+/** State of the main step; the post step, the same bundle, knows itself by finding it. */
+const phaseState = 'phase';
+const ledgerState = 'ledger';
+
+async function main(): Promise<void> {
+  core.saveState(phaseState, 'main');
+  const report = openReport();
+  const stop = new AbortController();
+  stopOnSignals(stop);
+  let situation: Situation = {};
+  try {
+    const inputs = readInputs(rawInput, runner());
+    situation = situationOf(inputs);
+    const timer = stopAtTimeLimit(stop, inputs.timeoutMinutes);
+    await carryOut(inputs, report, sessionOptions(report, stop.signal));
+    clearTimeout(timer);
+  } catch (error) {
+    fail(error, situation);
+  } finally {
+    report.conclude();
+  }
+}
+
+async function carryOut(inputs: Inputs, report: Report, options: SessionOptions): Promise<void> {
+  switch (inputs.operation) {
+    case 'create':
+      return create(inputs, {
+        ...options,
+        report,
+        run: run(),
+        temporaryFolder: env['RUNNER_TEMP'] || tmpdir(),
+        saveLedger: (entries) => core.saveState(ledgerState, entries),
+        cleanupSignal: () => AbortSignal.timeout(15 * 60_000),
+      });
+    case 'delete': {
+      const session = await report.stage('Sign in', () => openSession(inputs, options));
+      return report.stage('Delete', () => deleteDeployment(session, inputs, report));
+    }
+    default:
+      throw new Error(`operation ${inputs.operation} is not built yet`);
+  }
+}
+
+/** Undoes what the main step left to undo. It warns and never fails a job: the job's verdict is the main step's. */
+async function post(): Promise<void> {
+  const report = openReport();
+  const entries = JSON.parse(core.getState(ledgerState) || 'null') as LedgerEntries | null;
+  try {
+    if (entries?.privateKeyPath) await removePrivateKey(entries, report);
+    if (!entries || !isLeftOver(entries)) {
+      report.log.info('Nothing to clean up.');
+      return;
+    }
+    // Only what signing in needs is read again: a file or context of the other inputs may be gone by now.
+    const inputs = readInputs((name) => (name === 'operation' ? 'delete' : rawInput(name)), runner());
+    const options = sessionOptions(report, AbortSignal.timeout(20 * 60_000));
+    const session = await report.stage('Sign in', () =>
+      openSession({ ...inputs, subscriptionId: entries.subscriptionId }, options),
+    );
+    await report.stage('Clean up', () => cleanUpAfterJob(session, entries, run(), report));
+  } catch (error) {
+    const left = entries?.created.length
+      ? `\nLeft behind, as far as is known:\n${entries.created.join('\n')}`
+      : '';
+    report.log.warning(`Clean-up after the job failed.\n${describe(error, explainIn({})).join('\n')}${left}`);
+  }
+}
+
+async function removePrivateKey(
+  { privateKeyPath = '', completed, cleanup }: LedgerEntries,
+  report: Report,
+): Promise<void> {
+  await rm(dirname(privateKeyPath), { recursive: true, force: true });
+  if (completed && cleanup !== 'always') {
+    report.log.warning(
+      'The generated private key was removed with the job, but the machine stays: nobody can sign in with that key any more. Give `ssh-public-key` to keep access.',
+    );
+  }
+}
+
+function fail(error: unknown, situation: Situation): void {
+  const title =
+    error instanceof Failure ? `cross-tenant-vm: ${error.doing} failed` : 'cross-tenant-vm failed';
+  core.error(describe(error, explainIn(situation)).join('\n'), { title });
+  process.exitCode = core.ExitCode.Failure;
+}
+
+const explainIn = (situation: Situation) => (fault: Parameters<typeof explain>[0]) =>
+  explain(fault, situation);
+
+function situationOf(inputs: Inputs): Situation {
+  const { clientId, tenantId, subscriptionId, resourceGroup } = inputs;
+  return {
+    clientId,
+    tenantId,
+    resourceGroup,
+    ...(subscriptionId ? { subscriptionId } : {}),
+    ...(inputs.operation === 'create' || inputs.operation === 'check'
+      ? {
+          imageTenantId: inputs.imageTenantId,
+          imageId: inputs.image.id,
+          vmName: inputs.vmName,
+          ...(inputs.location ? { location: inputs.location } : {}),
+        }
+      : {}),
+  };
+}
+
+/**
+ * A cancel comes as SIGINT, 7.5 s later as SIGTERM, 2.5 s later as the end
+ * (https://docs.github.com/actions/reference/workflows-and-actions/workflow-cancellation). The first one stops all
+ * waiting; what has to be deleted is told to Azure right away, and the post step sees to the rest. Windows runners send
+ * Ctrl-C and Ctrl-Break.
+ */
+function stopOnSignals(stop: AbortController): void {
+  const onSignal = (signal: NodeJS.Signals): void => {
+    if (stop.signal.aborted) return;
+    core.info(`Received ${signal}: stopping.`);
+    stop.abort(
+      new Failure('waiting for Azure', {
+        message: `The workflow run was cancelled (${signal}).`,
+        explanation: {
+          cause: 'Someone cancelled the run, a newer run replaced it, or the job reached its own time limit.',
+          who: "nobody, or the workflow's author",
+          fix: [
+            'What was created by then is deleted unless `cleanup` is `never`; run the job again when wanted.',
+          ],
+        },
+      }),
+    );
+  };
+  for (const signal of [
+    'SIGINT',
+    'SIGTERM',
+    ...(process.platform === 'win32' ? (['SIGBREAK'] as const) : []),
+  ] as const) {
+    process.on(signal, onSignal);
+  }
+}
+
+function stopAtTimeLimit(stop: AbortController, minutes: number): NodeJS.Timeout {
+  return setTimeout(() => {
+    stop.abort(
+      new Failure('waiting for Azure', {
+        message: `The time limit of ${minutes} minutes was reached.`,
+        explanation: {
+          cause:
+            'Azure takes longer than `timeout-minutes` allows; the last line of the log above says for what.',
+          who: "the workflow's author",
+          fix: ['Raise `timeout-minutes`, or look in the portal at what hangs.'],
+        },
+      }),
+    );
+  }, minutes * 60_000).unref();
+}
+
+function sessionOptions(report: Report, signal: AbortSignal): SessionOptions {
+  return { log: report.log, signal, env, event: eventPayload(), mask: core.setSecret };
+}
+
+function rawInput(name: string): string {
+  return core.getInput(name, { trimWhitespace: false });
+}
+
+function runner(): Parameters<typeof readInputs>[1] {
+  const orNothing = <T>(read: () => T): T | undefined => {
+    try {
+      return read();
+    } catch {
+      return undefined;
+    }
+  };
+  return {
+    env,
+    readFile: (path) => orNothing(() => readFileSync(path)),
+    realPath: (path) => orNothing(() => realpathSync(path)),
+    mask: core.setSecret,
+  };
+}
+
+function eventPayload(): unknown {
+  try {
+    return JSON.parse(readFileSync(env['GITHUB_EVENT_PATH'] ?? '', 'utf8'));
+  } catch {
+    return undefined;
+  }
+}
+
+function run(): Run {
+  const of = (name: string): string => env[`GITHUB_${name}`] ?? '';
+  return {
+    serverUrl: of('SERVER_URL'),
+    repository: of('REPOSITORY'),
+    runId: of('RUN_ID'),
+    runAttempt: of('RUN_ATTEMPT'),
+    job: of('JOB'),
+    workflow: of('WORKFLOW'),
+    sha: of('SHA'),
+    actor: of('ACTOR'),
+  };
+}
+
+// Not awaited: a top-level await in the entry costs start time in the bundle.
+void (core.getState(phaseState) === '' ? main() : post());

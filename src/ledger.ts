@@ -1,0 +1,197 @@
+import { Failure } from './failure.ts';
+import type { CleanupPolicy } from './inputs.ts';
+import { sameId } from './resource-id.ts';
+import { type Waiting, waitFor } from './waiting.ts';
+
+/** The workflow run that this step belongs to, as GitHub's environment names it. */
+export interface Run {
+  readonly serverUrl: string;
+  readonly repository: string;
+  readonly runId: string;
+  readonly runAttempt: string;
+  readonly job: string;
+  readonly workflow: string;
+  readonly sha: string;
+  readonly actor: string;
+}
+
+/** Name of the tag that says which deployment a resource belongs to. */
+export const deploymentTag = 'cross-tenant-vm';
+
+/**
+ * The tags that make everything findable again by name, by expiry and by run. They are what is left of a run whose
+ * runner died.
+ */
+export function ownershipTags(
+  run: Run,
+  deployment: string,
+  cleanup: CleanupPolicy,
+  expiresOn?: Date,
+): Readonly<Record<string, string>> {
+  const tags = {
+    [deploymentTag]: deployment,
+    cleanup,
+    'github-server-url': run.serverUrl,
+    'github-repository': run.repository,
+    'github-run-id': run.runId,
+    'github-run-attempt': run.runAttempt,
+    'github-job': run.job,
+    'github-workflow': run.workflow,
+    'github-sha': run.sha,
+    'github-actor': run.actor,
+    ...(expiresOn ? { 'expires-on': `${expiresOn.toISOString().slice(0, 19)}Z` } : {}),
+  };
+  // Azure refuses values over 256 characters; only a workflow's name gets that long.
+  return Object.fromEntries(Object.entries(tags).map(([name, value]) => [name, value.slice(0, 256)]));
+}
+
+type Tags = Readonly<Record<string, string>> | undefined;
+
+/** A tag's value; Azure compares tag names without case and may give them back in another one. */
+export function tagValue(tags: Tags, name: string): string | undefined {
+  const entry = Object.entries(tags ?? {}).find(([key]) => key.toLowerCase() === name);
+  return entry?.[1];
+}
+
+export type Ownership = 'ours' | 'foreign' | 'other-job';
+
+/**
+ * Whose resource is it? Ours is what carries this deployment's name. Two jobs of one run that chose the same name would
+ * delete each other's machine, so the other job's is not adopted.
+ */
+export function ownershipOf(tags: Tags, deployment: string, run: Pick<Run, 'runId' | 'job'>): Ownership {
+  if (tagValue(tags, deploymentTag) !== deployment) return 'foreign';
+  const sameRun = tagValue(tags, 'github-run-id') === run.runId;
+  return sameRun && tagValue(tags, 'github-job') !== run.job ? 'other-job' : 'ours';
+}
+
+/** What the post step needs to undo a run. IDs only: the state file is readable by every step of the job. */
+export interface LedgerEntries {
+  readonly deployment: string;
+  readonly cleanup: CleanupPolicy;
+  /** GUID; the post step signs in to this tenant alone. */
+  readonly tenantId: string;
+  readonly subscriptionId: string;
+  readonly resourceGroup: string;
+  /** Full IDs in the order of their PUTs. Written before each PUT, so that a lost answer is covered too. */
+  readonly created: readonly string[];
+  /** True once `create` has ended well: then only `cleanup: always` undoes it. */
+  readonly completed: boolean;
+  readonly privateKeyPath?: string;
+}
+
+export interface Ledger {
+  readonly entries: LedgerEntries;
+  /** To be called before the PUT. */
+  record(id: string): void;
+  /** To be called when it is known to be gone. */
+  strike(id: string): void;
+  keepPrivateKey(path: string): void;
+  complete(): void;
+}
+
+/** Opens the ledger of a run. `save` persists it and is called at once and at every change. */
+export function openLedger(
+  start: Omit<LedgerEntries, 'created' | 'completed'>,
+  save: (entries: LedgerEntries) => void,
+): Ledger {
+  let entries: LedgerEntries = { ...start, created: [], completed: false };
+  const change = (next: Partial<LedgerEntries>): void => {
+    entries = { ...entries, ...next };
+    save(entries);
+  };
+  change({});
+  return {
+    get entries() {
+      return entries;
+    },
+    record(id) {
+      if (!entries.created.some((known) => sameId(known, id))) change({ created: [...entries.created, id] });
+    },
+    strike: (id) => change({ created: entries.created.filter((known) => !sameId(known, id)) }),
+    keepPrivateKey: (privateKeyPath) => change({ privateKeyPath }),
+    complete: () => change({ completed: true }),
+  };
+}
+
+interface Existing {
+  readonly tags?: Tags;
+  readonly provisioningState?: string;
+}
+
+export interface Bringing<T extends Existing> {
+  /** What it is, for people: `network interface vm1-nic`. */
+  readonly what: string;
+  readonly id: string;
+  /** What was found under this ID right before. */
+  readonly existing: T | undefined;
+  /** Sends the PUT and waits for its end. */
+  readonly put: () => Promise<T>;
+  readonly reread: () => Promise<T | undefined>;
+}
+
+/**
+ * Makes sure that one resource of the deployment is there: refuse what is not ours, record, PUT. What is ours and whole
+ * is left as it is; what an interrupted run left half-made is waited for or made again.
+ * @throws Failure when something of that name belongs to someone else: nothing that exists is ever overwritten.
+ */
+export async function bring<T extends Existing>(
+  { ledger, run, waiting }: { readonly ledger: Ledger; readonly run: Run; readonly waiting: Waiting },
+  { what, id, existing, put, reread }: Bringing<T>,
+): Promise<T> {
+  let found = existing;
+  if (found) refuseForeign(what, id, found.tags, ledger.entries.deployment, run);
+  if (found && !atRest(found)) {
+    const settled = await waitFor(what, 'network', waiting, async () => {
+      const now = await reread();
+      return now && !atRest(now) ? undefined : { now };
+    });
+    found = settled.now;
+  }
+  if (found?.provisioningState === 'Succeeded') return found;
+  // A Failed remnant of an earlier run is PUT over, but stays that run's: only what was absent is recorded as created.
+  if (!found) ledger.record(id);
+  return put();
+}
+
+function atRest({ provisioningState }: Existing): boolean {
+  return (
+    provisioningState === 'Succeeded' || provisioningState === 'Failed' || provisioningState === 'Canceled'
+  );
+}
+
+/** @throws Failure unless the tags say that the resource belongs to this deployment (and not to another job's). */
+export function refuseForeign(
+  what: string,
+  id: string,
+  tags: Tags,
+  deployment: string,
+  run: Pick<Run, 'runId' | 'job'>,
+): void {
+  const owner = ownershipOf(tags, deployment, run);
+  if (owner === 'ours') return;
+  const other = tagValue(tags, deploymentTag);
+  const whose =
+    owner === 'other-job'
+      ? `it was made by job "${tagValue(tags, 'github-job')}" of this same workflow run`
+      : other === undefined
+        ? 'this action did not make it'
+        : `it belongs to deployment "${other}"`;
+  throw new Failure(`creating ${what}`, {
+    message: `${what} exists already and ${whose}. Nothing that exists is overwritten.`,
+    explanation: {
+      cause: `The deployment's name "${deployment}" leads to a resource name that is taken: ${id}`,
+      who: "the workflow's author",
+      fix: [
+        'Give another `vm-name`: all other names derive from it.',
+        ...(owner === 'foreign'
+          ? [
+              'To use what exists instead, name it: `subnet-id`, `network-security-group-id`, `public-ip` or `nic-id` take full resource IDs.',
+            ]
+          : [
+              'Jobs and matrix legs of one run need names of their own; the default of `vm-name` sees to that.',
+            ]),
+      ],
+    },
+  });
+}

@@ -1,0 +1,475 @@
+import { createHash } from 'node:crypto';
+import type { VirtualMachine } from '@azure/arm-compute';
+import type {
+  NetworkInterface,
+  NetworkSecurityGroup,
+  PublicIPAddress,
+  VirtualNetwork,
+} from '@azure/arm-network';
+import type { DeployInputs, InboundRule, MergePatch, OverrideTarget } from './inputs.ts';
+import type { ImageFacts } from './image.ts';
+import { resourceId } from './resource-id.ts';
+
+/** A resource that this action makes: where it goes and the body of its PUT, in the shape of the SDK's models. */
+export interface Planned<Body> {
+  readonly id: string;
+  readonly name: string;
+  readonly body: Body;
+}
+
+/** A part of the deployment: made by us, or given by ID and never touched. */
+export type Part<Body> =
+  | ({ readonly origin: 'made' } & Planned<Body>)
+  | { readonly origin: 'given'; readonly id: string };
+
+/** One try at placing the machine. */
+export interface Attempt {
+  readonly size: string;
+  readonly zone?: string;
+}
+
+/**
+ * Everything that will be sent, known before the first write. `create` carries it out, `check` judges it, a rerun
+ * compares it with what exists, the summary draws it.
+ */
+export interface Plan {
+  readonly deployment: string;
+  readonly subscriptionId: string;
+  readonly resourceGroup: string;
+  readonly location: string;
+  readonly tags: Readonly<Record<string, string>>;
+  readonly nsg?: Part<NetworkSecurityGroup>;
+  readonly vnet?: Planned<VirtualNetwork>;
+  readonly subnetId?: string;
+  readonly publicIp?: Part<PublicIPAddress>;
+  readonly nic: Part<NetworkInterface>;
+  readonly machine: {
+    readonly id: string;
+    readonly name: string;
+    readonly osDiskName: string;
+    readonly osType: 'Linux' | 'Windows';
+    readonly imageReferenceId: string;
+    readonly attempts: readonly Attempt[];
+    /** Body of the PUT for one attempt; the image's ID, network and identity do not depend on it. */
+    readonly body: (attempt: Attempt) => VirtualMachine;
+  };
+  /** User-assigned identities of this deployment, by the plain names that the input gave. */
+  readonly identities: readonly { readonly id: string; readonly name: string }[];
+  /** Merge patches by lower-cased ID of the resource whose PUT they change. */
+  readonly patches: ReadonlyMap<string, MergePatch>;
+  /** Decisions that the reader of the log should know of. */
+  readonly notices: readonly string[];
+  readonly warnings: readonly string[];
+}
+
+export interface Names {
+  readonly machine: string;
+  readonly nsg: string;
+  readonly vnet: string;
+  readonly publicIp: string;
+  readonly nic: string;
+  readonly osDisk: string;
+}
+
+/** Name of the subnet in a virtual network that this action makes. */
+export const subnetName = 'default';
+
+/**
+ * Names of everything that a deployment makes, from the machine's name alone: known before anything is asked or sent.
+ * Network names allow fewer characters and other lengths than a machine's
+ * (https://learn.microsoft.com/azure/azure-resource-manager/management/resource-name-rules).
+ */
+export function namesOf(vmName: string): Names {
+  return {
+    machine: vmName,
+    nsg: derivedName(vmName, '-nsg', 80),
+    vnet: derivedName(vmName, '-vnet', 64),
+    publicIp: derivedName(vmName, '-ip', 80),
+    nic: derivedName(vmName, '-nic', 80),
+    osDisk: derivedName(vmName, '-osdisk', 80),
+  };
+}
+
+function derivedName(vmName: string, suffix: string, longest: number): string {
+  const allowed = vmName.replace(/[^A-Za-z0-9_.-]/g, '-').replace(/^[^A-Za-z0-9]/, 'x');
+  if (allowed === vmName && allowed.length + suffix.length <= longest) return allowed + suffix;
+  // Cut or changed names could collide; six digits of a hash of the whole name keep them apart.
+  const mark = `-${createHash('sha256').update(vmName.toLowerCase()).digest('hex').slice(0, 6)}`;
+  return allowed.slice(0, longest - suffix.length - mark.length) + mark + suffix;
+}
+
+/** IDs under which the parts of a deployment are looked up, whether or not they are to be made. */
+export function idsOf(subscriptionId: string, resourceGroup: string, names: Names) {
+  const id = (type: string, name: string): string => resourceId(subscriptionId, resourceGroup, type, name);
+  return {
+    machine: id('Microsoft.Compute/virtualMachines', names.machine),
+    nsg: id('Microsoft.Network/networkSecurityGroups', names.nsg),
+    vnet: id('Microsoft.Network/virtualNetworks', names.vnet),
+    publicIp: id('Microsoft.Network/publicIPAddresses', names.publicIp),
+    nic: id('Microsoft.Network/networkInterfaces', names.nic),
+    osDisk: id('Microsoft.Compute/disks', names.osDisk),
+  } as const;
+}
+
+export interface Surroundings {
+  readonly subscriptionId: string;
+  /** Region of the deployment, normalised. */
+  readonly location: string;
+  /** Ownership tags of this run. */
+  readonly ownership: Readonly<Record<string, string>>;
+  /** Credentials made by this run, where the inputs gave none. */
+  readonly generated: { readonly sshPublicKey?: string; readonly password?: string };
+}
+
+/**
+ * Makes the plan. Pure: the same inputs, image and surroundings give the same plan, and nothing is asked or sent.
+ */
+export function makePlan(inputs: DeployInputs, image: ImageFacts, around: Surroundings): Plan {
+  const names = namesOf(inputs.vmName);
+  const ids = idsOf(around.subscriptionId, inputs.resourceGroup, names);
+  const common = { location: around.location, tags: { ...inputs.tags, ...around.ownership } };
+  const network = planNetwork(inputs, names, ids, common);
+  const warnings = openToTheWorld(inputs);
+  return {
+    deployment: inputs.vmName,
+    subscriptionId: around.subscriptionId,
+    resourceGroup: inputs.resourceGroup,
+    ...common,
+    ...network,
+    machine: {
+      id: ids.machine,
+      name: names.machine,
+      osDiskName: names.osDisk,
+      osType: image.osType,
+      imageReferenceId: image.referenceId,
+      attempts: attemptsOf(inputs, image),
+      body: (attempt) => machineBody(inputs, image, around, network, names, common, attempt),
+    },
+    identities: inputs.identity.named.map((name) => ({
+      name,
+      id: identityId(around.subscriptionId, inputs.resourceGroup, name),
+    })),
+    patches: patchesOf(inputs, ids),
+    notices: network.notices,
+    warnings,
+  };
+}
+
+function identityId(subscriptionId: string, resourceGroup: string, name: string): string {
+  return resourceId(subscriptionId, resourceGroup, 'Microsoft.ManagedIdentity/userAssignedIdentities', name);
+}
+
+type Ids = ReturnType<typeof idsOf>;
+interface Common {
+  readonly location: string;
+  readonly tags: Readonly<Record<string, string>>;
+}
+
+interface PlannedNetwork {
+  readonly nsg?: Part<NetworkSecurityGroup>;
+  readonly vnet?: Planned<VirtualNetwork>;
+  readonly subnetId?: string;
+  readonly publicIp?: Part<PublicIPAddress>;
+  readonly nic: Part<NetworkInterface>;
+  readonly notices: readonly string[];
+}
+
+function planNetwork({ network }: DeployInputs, names: Names, ids: Ids, common: Common): PlannedNetwork {
+  if (network.kind === 'given-nic') return { nic: { origin: 'given', id: network.nicId.id }, notices: [] };
+  const notices: string[] = [];
+  const publicIp = network.publicIp;
+  let vnet: Planned<VirtualNetwork> | undefined;
+  let subnetId: string;
+  if (network.subnet.kind === 'given') {
+    subnetId = network.subnet.id.id;
+  } else {
+    subnetId = `${ids.vnet}/subnets/${subnetName}`;
+    // From Network's api-version 2025-07-01 on, a subnet that says nothing has no way out; older ones had one. So it is said.
+    const defaultOutboundAccess = publicIp.kind === 'none';
+    if (defaultOutboundAccess) {
+      notices.push(
+        'The machine gets no public IP, so the new subnet keeps default outbound access on: without it nothing could ' +
+          'be downloaded from inside. To use a NAT gateway or firewall instead, switch it off with `overrides`.',
+      );
+    }
+    vnet = {
+      id: ids.vnet,
+      name: names.vnet,
+      body: {
+        ...common,
+        addressSpace: { addressPrefixes: [network.subnet.addressPrefix] },
+        subnets: [{ name: subnetName, addressPrefix: network.subnet.subnetPrefix, defaultOutboundAccess }],
+      },
+    };
+  }
+  const nsg: Part<NetworkSecurityGroup> =
+    network.nsg.kind === 'given'
+      ? { origin: 'given', id: network.nsg.id.id }
+      : {
+          origin: 'made',
+          id: ids.nsg,
+          name: names.nsg,
+          body: { ...common, securityRules: network.nsg.inbound.map(securityRule) },
+        };
+  const ip: Part<PublicIPAddress> | undefined =
+    publicIp.kind === 'none'
+      ? undefined
+      : publicIp.kind === 'given'
+        ? { origin: 'given', id: publicIp.id.id }
+        : {
+            origin: 'made',
+            id: ids.publicIp,
+            name: names.publicIp,
+            body: {
+              ...common,
+              // Basic is retired since 2025-09-30. No zones: zone-redundant, so it fits a machine in any zone.
+              sku: { name: 'Standard' },
+              publicIPAllocationMethod: 'Static',
+              publicIPAddressVersion: 'IPv4',
+              idleTimeoutInMinutes: 4,
+              ...(publicIp.dnsLabel ? { dnsSettings: { domainNameLabel: publicIp.dnsLabel } } : {}),
+            },
+          };
+  return {
+    nsg,
+    ...(vnet ? { vnet } : {}),
+    subnetId,
+    ...(ip ? { publicIp: ip } : {}),
+    nic: {
+      origin: 'made',
+      id: ids.nic,
+      name: names.nic,
+      body: {
+        ...common,
+        networkSecurityGroup: { id: nsg.id },
+        enableAcceleratedNetworking: network.acceleratedNetworking,
+        ipConfigurations: [
+          {
+            name: 'ipconfig1',
+            primary: true,
+            privateIPAddressVersion: 'IPv4',
+            ...(network.privateIpAddress
+              ? { privateIPAllocationMethod: 'Static', privateIPAddress: network.privateIpAddress }
+              : { privateIPAllocationMethod: 'Dynamic' }),
+            subnet: { id: subnetId },
+            // An address that was given by ID outlives the machine; ours goes along with the interface.
+            ...(ip
+              ? { publicIPAddress: { id: ip.id, deleteOption: ip.origin === 'made' ? 'Delete' : 'Detach' } }
+              : {}),
+          },
+        ],
+      },
+    },
+    notices,
+  };
+}
+
+/** Azure takes priorities 100 to 4096; from 1000 on in steps of ten there is room for others before and between. */
+function securityRule(rule: InboundRule, index: number) {
+  const ports = rule.fromPort === rule.toPort ? `${rule.fromPort}` : `${rule.fromPort}-${rule.toPort}`;
+  const anyPort = rule.fromPort === 0 && rule.toPort === 65535;
+  const priority = 1000 + index * 10;
+  return {
+    name: `allow-${anyPort ? 'any' : ports}-${rule.protocol === '*' ? 'any' : rule.protocol.toLowerCase()}-${priority}`,
+    priority,
+    direction: 'Inbound',
+    access: 'Allow',
+    protocol: rule.protocol,
+    sourceAddressPrefix: rule.source,
+    sourcePortRange: '*',
+    destinationAddressPrefix: '*',
+    destinationPortRange: anyPort ? '*' : ports,
+  };
+}
+
+const adminPorts = [
+  [22, 'SSH'],
+  [3389, 'RDP'],
+] as const;
+const everywhere = new Set(['*', '0.0.0.0/0', '::/0', 'internet', 'any']);
+
+function openToTheWorld({ network }: DeployInputs): string[] {
+  if (network.kind === 'given-nic' || network.nsg.kind === 'given') return [];
+  return network.nsg.inbound
+    .filter((rule) => rule.protocol !== 'Udp' && everywhere.has(rule.source.toLowerCase()))
+    .flatMap((rule) =>
+      adminPorts
+        .filter(([port]) => rule.fromPort <= port && port <= rule.toPort)
+        .map(
+          ([port, name]) =>
+            `\`allow-inbound\` opens port ${port} (${name}) to the whole internet. Name the addresses that need it instead, e.g. \`${port} from 203.0.113.0/24\`.`,
+        ),
+    );
+}
+
+/** Sizes in the author's order, each in every zone in the author's order. */
+function attemptsOf(inputs: DeployInputs, image: ImageFacts): readonly Attempt[] {
+  const sizes =
+    inputs.sizes.length > 0
+      ? inputs.sizes
+      : [image.architecture === 'Arm64' ? 'Standard_D2ps_v5' : 'Standard_D2s_v5'];
+  return sizes.flatMap((size) =>
+    inputs.zones.length > 0 ? inputs.zones.map((zone) => ({ size, zone })) : [{ size }],
+  );
+}
+
+function machineBody(
+  inputs: DeployInputs,
+  image: ImageFacts,
+  around: Surroundings,
+  network: PlannedNetwork,
+  names: Names,
+  common: Common,
+  attempt: Attempt,
+): VirtualMachine {
+  const diskType = inputs.osDiskType ? { managedDisk: { storageAccountType: inputs.osDiskType } } : {};
+  const identity = identityBody(inputs, around);
+  const security = securityBody(inputs, image);
+  return {
+    ...common,
+    ...(attempt.zone ? { zones: [attempt.zone] } : {}),
+    // imageReference carries no plan: it has to be said again, or Azure refuses (VMMarketplaceInvalidInput).
+    ...(image.plan ? { plan: image.plan } : {}),
+    ...(identity ? { identity } : {}),
+    hardwareProfile: { vmSize: attempt.size },
+    storageProfile: {
+      imageReference: image.reference,
+      osDisk: {
+        name: names.osDisk,
+        createOption: 'FromImage',
+        deleteOption: 'Delete',
+        ...(inputs.osDiskSizeGb ? { diskSizeGB: inputs.osDiskSizeGb } : {}),
+        ...diskType,
+      },
+      // Azure makes the image's data disks either way; only those that are named here get a delete option.
+      ...(image.dataDiskLuns.length > 0
+        ? {
+            dataDisks: image.dataDiskLuns.map((lun) => ({
+              lun,
+              createOption: 'FromImage',
+              deleteOption: 'Delete',
+            })),
+          }
+        : {}),
+    },
+    ...(image.osState === 'Generalized' ? { osProfile: osProfile(inputs, image, around) } : {}),
+    networkProfile: {
+      networkInterfaces: [
+        {
+          id: network.nic.id,
+          primary: true,
+          deleteOption: network.nic.origin === 'made' ? 'Delete' : 'Detach',
+        },
+      ],
+    },
+    ...(security ? { securityProfile: security } : {}),
+    // Without a storage account: managed storage. It holds the serial log that explains a guest that does not come up.
+    diagnosticsProfile: { bootDiagnostics: { enabled: true } },
+    ...(inputs.spot
+      ? {
+          priority: 'Spot',
+          evictionPolicy: inputs.spot.evictionPolicy,
+          billingProfile: { maxPrice: inputs.spot.maxPrice },
+        }
+      : {}),
+    ...(inputs.licenseType ? { licenseType: inputs.licenseType } : {}),
+    ...(inputs.userData ? { userData: inputs.userData } : {}),
+  };
+}
+
+function osProfile(
+  inputs: DeployInputs,
+  image: ImageFacts,
+  { generated }: Surroundings,
+): NonNullable<VirtualMachine['osProfile']> {
+  const computerName = inputs.computerName ?? computerNameOf(inputs.vmName, image.osType);
+  const common = {
+    computerName,
+    adminUsername: inputs.adminUsername,
+    ...(inputs.customData ? { customData: inputs.customData } : {}),
+  };
+  const password = inputs.adminPassword ?? generated.password;
+  if (image.osType === 'Windows') {
+    return {
+      ...common,
+      ...(password ? { adminPassword: password } : {}),
+      windowsConfiguration: { provisionVMAgent: true },
+    };
+  }
+  const keys = generated.sshPublicKey ? [generated.sshPublicKey] : inputs.sshPublicKeys;
+  return {
+    ...common,
+    ...(password ? { adminPassword: password } : {}),
+    linuxConfiguration: {
+      disablePasswordAuthentication: password === undefined,
+      provisionVMAgent: true,
+      ...(keys.length > 0
+        ? {
+            ssh: {
+              publicKeys: keys.map((keyData) => ({
+                path: `/home/${inputs.adminUsername}/.ssh/authorized_keys`,
+                keyData,
+              })),
+            },
+          }
+        : {}),
+    },
+  };
+}
+
+/** Windows takes 15 characters and not only digits; Linux 64. A cut name keeps apart by a hash. */
+export function computerNameOf(vmName: string, osType: 'Linux' | 'Windows'): string {
+  const longest = osType === 'Windows' ? 15 : 64;
+  const allowed = vmName.replace(/[^A-Za-z0-9-]/g, '-').replace(/^-+|-+$/g, '');
+  let name = allowed;
+  if (name.length > longest) {
+    const mark = createHash('sha256').update(vmName.toLowerCase()).digest('hex').slice(0, 6);
+    name = `${allowed.slice(0, longest - mark.length - 1).replace(/-+$/, '')}-${mark}`;
+  }
+  return osType === 'Windows' && /^\d+$/.test(name) ? `vm${name.slice(0, longest - 2)}` : name || 'vm';
+}
+
+function identityBody(inputs: DeployInputs, around: Surroundings): VirtualMachine['identity'] {
+  const { system, given, named } = inputs.identity;
+  const assigned = [
+    ...given.map(({ id }) => id),
+    ...named.map((name) => identityId(around.subscriptionId, inputs.resourceGroup, name)),
+  ];
+  if (!system && assigned.length === 0) return undefined;
+  return {
+    type: assigned.length === 0 ? 'SystemAssigned' : system ? 'SystemAssigned, UserAssigned' : 'UserAssigned',
+    ...(assigned.length > 0
+      ? { userAssignedIdentities: Object.fromEntries(assigned.map((id) => [id, {}])) }
+      : {}),
+  };
+}
+
+/**
+ * The security type follows the image definition unless the author asks for another. `Standard` is never sent: it is the
+ * API's default, and naming it is refused where Trusted Launch is the subscription's default.
+ */
+function securityBody(inputs: DeployInputs, image: ImageFacts): VirtualMachine['securityProfile'] {
+  switch (inputs.securityType ?? image.securityType) {
+    case 'TrustedLaunch':
+      return { securityType: 'TrustedLaunch', uefiSettings: { secureBootEnabled: true, vTpmEnabled: true } };
+    case 'ConfidentialVM':
+      return { securityType: 'ConfidentialVM', uefiSettings: { secureBootEnabled: true, vTpmEnabled: true } };
+    default:
+      return undefined;
+  }
+}
+
+function patchesOf({ overrides }: DeployInputs, ids: Ids): ReadonlyMap<string, MergePatch> {
+  const target: Readonly<Record<OverrideTarget, string>> = {
+    vm: ids.machine,
+    nic: ids.nic,
+    vnet: ids.vnet,
+    nsg: ids.nsg,
+    'public-ip': ids.publicIp,
+  };
+  return new Map(
+    Object.entries(overrides).map(
+      ([key, patch]) => [target[key as OverrideTarget].toLowerCase(), patch] as const,
+    ),
+  );
+}
