@@ -124,8 +124,10 @@ export function signIn(options: SignInOptions): TokenCredential {
       if (claims !== undefined || old === undefined || old.token.expiresOnTimestamp <= Date.now())
         throw error;
       options.debug?.(`sign-in to ${options.tenantId}: refresh failed, the present token still serves`);
-      old.refreshAt = Date.now() + refreshAgainMs;
-      return { ...old.token, refreshAfterTimestamp: old.refreshAt };
+      const refreshAt = Math.min(Date.now() + refreshAgainMs, old.token.expiresOnTimestamp);
+      const bridge = { ...old.token, refreshAfterTimestamp: refreshAt };
+      held.set(scope, { token: bridge, refreshAt });
+      return bridge;
     }
   }
 
@@ -267,6 +269,8 @@ async function tryOnce(request: PipelineRequest, next: SendRequest, tryMs: numbe
       return { request, outcome: { kind: 'lost', code: 'ETIMEDOUT', message, error: new Error(message) } };
     }
     if (!isRestError(error)) throw error;
+    // An answer that says nothing of its type is taken for JSON by the SDK; a page of a proxy then "fails".
+    if (error.response) return { request, outcome: { kind: 'answered', response: error.response } };
     return {
       request,
       outcome: { kind: 'lost', code: error.code ?? 'REQUEST_SEND_ERROR', message: error.message, error },
