@@ -1,0 +1,70 @@
+import { type KeyObject, createPrivateKey, X509Certificate } from 'node:crypto';
+
+/**
+ * What is wrong with the PEM text of `client-certificate`, each a sentence without any of the text. Entra would answer a
+ * bad one with "client assertion failed" at best, so it is looked at before anything is sent.
+ */
+export function certificateFaults(pem: string, now: Date): readonly string[] {
+  if (!pem.includes('-----BEGIN ')) {
+    return [
+      'is not PEM text: it needs the lines from -----BEGIN PRIVATE KEY----- on and those from -----BEGIN CERTIFICATE----- on. ' +
+        'A .pfx file is turned into that by: openssl pkcs12 -in file.pfx -nodes -out file.pem',
+    ];
+  }
+  const key = readKey(pem);
+  const certificate = readCertificate(pem);
+  const faults = [key, certificate].filter((part) => typeof part === 'string');
+  if (typeof certificate !== 'string') {
+    faults.push(...validityFaults(certificate, now));
+    if (typeof key !== 'string' && !certificate.checkPrivateKey(key)) {
+      faults.push('holds a private key that does not belong to its (first) certificate');
+    }
+  }
+  return faults;
+}
+
+/** When the (first) certificate of a PEM text that has passed `certificateFaults` expires. */
+export function certificateExpiry(pem: string): Date {
+  return new Date(new X509Certificate(pem).validTo);
+}
+
+function readKey(pem: string): KeyObject | string {
+  const block = /-----BEGIN ([A-Z0-9 ]*)PRIVATE KEY-----[\s\S]*?-----END \1PRIVATE KEY-----/.exec(pem);
+  if (block === null) {
+    return 'holds no whole private key (the lines from -----BEGIN PRIVATE KEY----- to -----END PRIVATE KEY-----, line breaks kept)';
+  }
+  if (block[1] === 'ENCRYPTED ' || block[0].includes('Proc-Type: 4,ENCRYPTED')) {
+    return 'holds an encrypted private key: decrypt it first (openssl pkey -in file.pem), the secret store protects it';
+  }
+  try {
+    const key = createPrivateKey(block[0]);
+    if (key.asymmetricKeyType === 'rsa') return key;
+    return `holds a private key of type ${key.asymmetricKeyType}: Entra takes RSA keys here`;
+  } catch {
+    // The reason that OpenSSL gives is a stack of library routines.
+    return 'holds a private key that cannot be read: the text between its BEGIN and END lines is damaged';
+  }
+}
+
+function readCertificate(pem: string): X509Certificate | string {
+  const block = /-----BEGIN CERTIFICATE-----[\s\S]*?-----END CERTIFICATE-----/.exec(pem);
+  if (block === null) {
+    return 'holds no whole certificate (the lines from -----BEGIN CERTIFICATE----- to -----END CERTIFICATE-----, line breaks kept)';
+  }
+  try {
+    return new X509Certificate(block[0]);
+  } catch {
+    return 'holds a certificate that cannot be read: the text between its BEGIN and END lines is damaged';
+  }
+}
+
+function validityFaults(certificate: X509Certificate, now: Date): readonly string[] {
+  const from = new Date(certificate.validFrom);
+  const to = new Date(certificate.validTo);
+  if (to < now)
+    return [
+      `holds a certificate that expired on ${to.toISOString()}: upload a new one to the app registration`,
+    ];
+  if (from > now) return [`holds a certificate that is not valid before ${from.toISOString()}`];
+  return [];
+}

@@ -1,0 +1,201 @@
+/** A Resource Manager ID, parsed. `id` keeps the text as given (without a trailing slash). */
+export interface ResourceId {
+  readonly id: string;
+  readonly subscriptionId: string;
+  readonly resourceGroup: string;
+  /** Lower case, e.g. `microsoft.network/virtualnetworks/subnets`. */
+  readonly type: string;
+  /** Names along the type, outermost first. */
+  readonly names: readonly string[];
+  /** The last name. */
+  readonly name: string;
+}
+
+/** What `image-id` may point at. */
+export type ImageReference =
+  | {
+      readonly kind: 'version' | 'definition';
+      readonly id: string;
+      readonly subscriptionId: string;
+      readonly resourceGroup: string;
+      readonly gallery: string;
+      readonly definition: string;
+      /** `Major.Minor.Patch`; absent for a definition. */
+      readonly version?: string;
+    }
+  | {
+      readonly kind: 'shared' | 'community';
+      readonly id: string;
+      /** Unique name of a direct-shared gallery, public name of a community gallery. */
+      readonly gallery: string;
+      readonly definition: string;
+      /** Absent: the newest usable version is taken. */
+      readonly version?: string;
+    };
+
+const guidPattern = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
+
+export function isGuid(text: string): boolean {
+  return guidPattern.test(text);
+}
+
+/**
+ * The parts of a path, or nothing if one of them could change the meaning of a URL that it is put into:
+ * IDs come from workflow authors and end up in request paths.
+ */
+function segmentsOf(text: string): readonly string[] | undefined {
+  const trimmed = text.trim().replace(/\/$/, '');
+  if (!trimmed.startsWith('/')) return undefined;
+  const segments = trimmed.slice(1).split('/');
+  const harmless = (segment: string) => /^[^\s?#%\\]+$/.test(segment) && segment !== '.' && segment !== '..';
+  return segments.every(harmless) ? segments : undefined;
+}
+
+/**
+ * Parses the ID of a resource in a resource group. Key words are compared without case, as Resource Manager does.
+ * Extension resources (`…/providers/…/providers/…`) and scopes above a resource give `undefined`.
+ */
+export function parseResourceId(text: string): ResourceId | undefined {
+  const segments = segmentsOf(text);
+  if (segments === undefined) return undefined;
+  const [subscriptions, subscriptionId, groups, resourceGroup, providers, namespace, ...rest] = segments;
+  if (subscriptions?.toLowerCase() !== 'subscriptions' || subscriptionId === undefined) return undefined;
+  if (!isGuid(subscriptionId)) return undefined;
+  if (groups?.toLowerCase() !== 'resourcegroups' || resourceGroup === undefined) return undefined;
+  if (providers?.toLowerCase() !== 'providers' || namespace === undefined) return undefined;
+  if (rest.length === 0 || rest.length % 2 !== 0) return undefined;
+  const types = rest.filter((_, index) => index % 2 === 0);
+  const names = rest.filter((_, index) => index % 2 === 1);
+  const name = names.at(-1);
+  if (name === undefined || types.some((type) => type.toLowerCase() === 'providers')) return undefined;
+  return {
+    id: `/${segments.join('/')}`,
+    subscriptionId: subscriptionId.toLowerCase(),
+    resourceGroup,
+    type: [namespace, ...types].join('/').toLowerCase(),
+    names,
+    name,
+  };
+}
+
+/** Formats the ID of a resource: one name for each part of the type behind its namespace. */
+export function resourceId(
+  subscriptionId: string,
+  resourceGroup: string,
+  type: string,
+  ...names: readonly string[]
+): string {
+  const [namespace = '', ...types] = type.split('/');
+  if (types.length === 0 || types.length !== names.length) {
+    throw new RangeError(`${type} takes ${types.length} names, not ${names.length}`);
+  }
+  const pairs = types.map((part, index) => `${part}/${names[index]}`);
+  return `/subscriptions/${subscriptionId}/resourceGroups/${resourceGroup}/providers/${namespace}/${pairs.join('/')}`;
+}
+
+/** Whether two IDs mean the same resource: Resource Manager compares without case, and echoes any case. */
+export function sameId(one: string, other: string): boolean {
+  const plain = (id: string) => id.trim().replace(/\/$/, '').toLowerCase();
+  return plain(one) === plain(other);
+}
+
+/**
+ * Whether the text is a scope that roles can be assigned on: a management group, a subscription, a resource
+ * group, or anything inside one.
+ */
+export function isScope(text: string): boolean {
+  const segments = segmentsOf(text);
+  if (segments === undefined || segments.length % 2 !== 0) return false;
+  const [first, second, third] = segments.map((segment) => segment.toLowerCase());
+  if (first === 'providers') {
+    return second === 'microsoft.management' && third === 'managementgroups' && segments.length === 4;
+  }
+  return first === 'subscriptions' && isGuid(second ?? '');
+}
+
+/**
+ * A region as Resource Manager names it (`southcentralus`), from that or from the display name
+ * ("South Central US") that the portal shows and gallery image versions carry.
+ */
+export function normaliseRegion(name: string): string {
+  return name.replace(/\s/g, '').toLowerCase();
+}
+
+const galleryTypes = {
+  'microsoft.compute/galleries/images': 'definition',
+  'microsoft.compute/galleries/images/versions': 'version',
+} as const;
+
+/** `Major.Minor.Patch`, each a 32-bit integer. */
+function isVersion(text: string): boolean {
+  return /^\d+\.\d+\.\d+$/.test(text) && text.split('.').every((part) => Number(part) <= 2_147_483_647);
+}
+
+/**
+ * Parses what `image-id` may point at: a version or a definition of a gallery, of a direct-shared gallery or of a
+ * community gallery. The version `latest`, which Azure's own tools write, means the definition.
+ */
+export function parseImageReference(text: string): ImageReference | undefined {
+  const named = parseGalleryImage(text);
+  if (named === undefined) return undefined;
+  const { version, ...definition } = named;
+  if (version === undefined) return definition;
+  if (version.toLowerCase() === 'latest') {
+    const id = definition.id.replace(/\/[^/]+\/[^/]+$/, '');
+    return definition.kind === 'version' ? { ...definition, kind: 'definition', id } : { ...definition, id };
+  }
+  return isVersion(version) ? named : undefined;
+}
+
+function parseGalleryImage(text: string): ImageReference | undefined {
+  const parsed = parseResourceId(text);
+  if (parsed !== undefined) {
+    const kind = galleryTypes[parsed.type as keyof typeof galleryTypes];
+    const [gallery, definition, version] = parsed.names;
+    if (kind === undefined || gallery === undefined || definition === undefined) return undefined;
+    const { id, subscriptionId, resourceGroup } = parsed;
+    const image = { kind, id, subscriptionId, resourceGroup, gallery, definition };
+    return version === undefined ? image : { ...image, version };
+  }
+  const segments = segmentsOf(text);
+  if (segments === undefined) return undefined;
+  const [galleries, gallery, images, definition, versions, version, ...rest] = segments;
+  if (images?.toLowerCase() !== 'images' || gallery === undefined || definition === undefined)
+    return undefined;
+  if (rest.length > 0 || (versions === undefined) !== (version === undefined)) return undefined;
+  if (versions !== undefined && versions.toLowerCase() !== 'versions') return undefined;
+  const kinds: Readonly<Record<string, 'shared' | 'community'>> = {
+    sharedgalleries: 'shared',
+    communitygalleries: 'community',
+  };
+  const kind = kinds[galleries?.toLowerCase() ?? ''];
+  if (kind === undefined) return undefined;
+  const image = { kind, id: `/${segments.join('/')}`, gallery, definition };
+  return version === undefined ? image : { ...image, version };
+}
+
+/** Why `parseImageReference` understood nothing, as the end of a sentence: people give what other tools call an image. */
+export function imageFault(text: string): string {
+  const shape =
+    '/subscriptions/…/resourceGroups/…/providers/Microsoft.Compute/galleries/…/images/…/versions/1.2.3';
+  if (/^[^/:\s]+(:[^/:\s]+){3}$/.test(text)) {
+    return (
+      'is a Marketplace image (publisher:offer:sku:version): this action starts VMs from images in a Compute Gallery, ' +
+      'and a Marketplace image is in every tenant anyway.'
+    );
+  }
+  const id = parseResourceId(text);
+  if (id?.type === 'microsoft.compute/images') {
+    return 'is a managed image, which cannot be used across tenants: make an image version from it in a Compute Gallery.';
+  }
+  if (id?.type === 'microsoft.compute/galleries') {
+    return 'is a gallery: add /images/<definition>, and /versions/<version> for a certain version.';
+  }
+  if (id?.type === 'microsoft.compute/galleries/images/versions') {
+    return 'does not end in a version of the form Major.Minor.Patch, e.g. 1.2.3.';
+  }
+  return (
+    `is not the ID of an image version (${shape}), of an image definition (the same without /versions/…), of a ` +
+    'direct-shared image (/sharedGalleries/…/images/…) or of a community image (/communityGalleries/…/images/…).'
+  );
+}
