@@ -63,6 +63,9 @@ const refreshShare = 0.2;
 /** Wait after a failed refresh, as long as the old token still serves. */
 const refreshAgainMs = 30_000;
 
+/** The SDK's pipelines keep a copy, and ask here again after `refreshAfterTimestamp`. */
+type HeldToken = AccessToken & { readonly refreshAfterTimestamp: number };
+
 /** What happened on the wire during one acquisition: MSAL keeps neither the body nor the reason of a failure. */
 interface Acquisition {
   last?: Try;
@@ -87,9 +90,15 @@ const acquisitions = new AsyncLocalStorage<Acquisition>();
  * Refusals and lost connections come as AzureError with `fault.tenant`, those of GitHub's provider as Failure.
  */
 export function signIn(options: SignInOptions): TokenCredential {
-  const held = new Map<string, { token: AccessToken; refreshAt: number }>();
+  const held = new Map<string, HeldToken>();
   const pending = new Map<string, Promise<AccessToken>>();
   let credential: TokenCredential | undefined;
+
+  function keep(scope: string, token: AccessToken, refreshAfterTimestamp: number): HeldToken {
+    const kept = { ...token, refreshAfterTimestamp };
+    held.set(scope, kept);
+    return kept;
+  }
 
   async function acquire(scope: string, claims: string | undefined): Promise<AccessToken> {
     const acquisition: Acquisition = {};
@@ -101,11 +110,8 @@ export function signIn(options: SignInOptions): TokenCredential {
       );
       if (token === null) throw new Error('no token came back');
       const left = token.expiresOnTimestamp - Date.now();
-      const refreshAt = token.expiresOnTimestamp - Math.min(refreshMarginMs, left * refreshShare);
-      // The SDK's pipelines keep a copy and ask again after this time.
-      const fresh = { ...token, refreshAfterTimestamp: refreshAt };
-      held.set(scope, { token: fresh, refreshAt });
-      return fresh;
+      const margin = Math.min(refreshMarginMs, left * refreshShare);
+      return keep(scope, token, token.expiresOnTimestamp - margin);
     } catch (error) {
       // MSAL answers from memory for a minute and more after a 429, a 5xx or a Retry-After, without asking Entra. Its
       // public options do not turn that off; a new object knows nothing of it, at the price of one discovery request.
@@ -121,13 +127,9 @@ export function signIn(options: SignInOptions): TokenCredential {
     } catch (error) {
       // An outage of Entra in the last minutes of a token is no reason to fail yet.
       const old = held.get(scope);
-      if (claims !== undefined || old === undefined || old.token.expiresOnTimestamp <= Date.now())
-        throw error;
+      if (claims !== undefined || !old || old.expiresOnTimestamp <= Date.now()) throw error;
       options.debug?.(`sign-in to ${options.tenantId}: refresh failed, the present token still serves`);
-      const refreshAt = Math.min(Date.now() + refreshAgainMs, old.token.expiresOnTimestamp);
-      const bridge = { ...old.token, refreshAfterTimestamp: refreshAt };
-      held.set(scope, { token: bridge, refreshAt });
-      return bridge;
+      return keep(scope, old, Math.min(Date.now() + refreshAgainMs, old.expiresOnTimestamp));
     }
   }
 
@@ -140,8 +142,7 @@ export function signIn(options: SignInOptions): TokenCredential {
       // comes from challenges, and this credential serves one tenant only.
       const scope = [scopes].flat().join(' ');
       const present = held.get(scope);
-      if (claims === undefined && present !== undefined && Date.now() < present.refreshAt)
-        return present.token;
+      if (claims === undefined && present && Date.now() < present.refreshAfterTimestamp) return present;
 
       const key = `${scope} ${claims ?? ''}`;
       let shared = pending.get(key);
