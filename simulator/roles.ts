@@ -134,4 +134,14 @@ export const builtInRoles: readonly RoleDefinition[] = [
     notActions: [],
     dataActions: ['Microsoft.Storage/storageAccounts/blobServices/containers/blobs/read'],
   },
+  {
+    id: 'b93aa761-3e63-49ed-ac28-beffa264f7ac',
+    name: 'Container Registry Repository Reader',
+    actions: [],
+    notActions: [],
+    dataActions: [
+      'Microsoft.ContainerRegistry/registries/repositories/content/read',
+      'Microsoft.ContainerRegistry/registries/repositories/metadata/read',
+    ],
+  },
 ];
