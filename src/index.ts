@@ -10,6 +10,7 @@ import { type Inputs, readInputs } from './inputs.ts';
 import type { LedgerEntries, Run } from './ledger.ts';
 import { cleanUpAfterJob, deleteDeployment, isLeftOver } from './remove.ts';
 import { openReport, type Report } from './report.ts';
+import { runStateReader, sweep } from './sweep.ts';
 import { openSession, type SessionOptions } from './session.ts';
 
 const { env } = process;
@@ -50,6 +51,18 @@ async function carryOut(inputs: Inputs, report: Report, options: SessionOptions)
     case 'delete': {
       const session = await report.stage('Sign in', () => openSession(inputs, options));
       return report.stage('Delete', () => deleteDeployment(session, inputs, report));
+    }
+    case 'sweep': {
+      const session = await report.stage('Sign in', () => openSession(inputs, options));
+      const { githubToken } = inputs;
+      return report.stage('Sweep', () =>
+        sweep(inputs, {
+          session,
+          report,
+          run: run(),
+          ...(githubToken ? { runState: runStateReader(githubToken, run().repository, report) } : {}),
+        }),
+      );
     }
     default:
       throw new Error(`operation ${inputs.operation} is not built yet`);

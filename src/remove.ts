@@ -101,11 +101,20 @@ const kinds: Readonly<Record<string, Kind>> = {
   },
 };
 
+/**
+ * A resource's own tags, read from the resource itself.
+ * @throws AzureError with status 404 where it is gone; also for types that this action does not make.
+ */
+export async function tagsOf(session: Session, id: string): Promise<Tags> {
+  const parsed = parseResourceId(id);
+  return parsed && kinds[parsed.type]?.tags(session, parsed);
+}
+
 export interface RemovalDesk {
   readonly session: Session;
   readonly log: { info(line: string): void; warning(line: string): void };
   /** Read on each resource right before its deletion: does it belong to what is being removed? */
-  readonly belongs: (tags: Tags, id: string) => boolean;
+  readonly belongs: (tags: Tags, id: string) => boolean | Promise<boolean>;
 }
 
 /** Does the resource carry the deployment's own tag? */
@@ -171,7 +180,7 @@ async function removeOne(
   for (let tries = 0; ; tries++) {
     const found = await orUndefined(kind.tags(session, id).then((tags) => ({ tags })));
     if (!found) return tries > 0 ? 'deleted' : 'absent';
-    if (!belongs(found.tags, id.id)) return 'foreign';
+    if (!(await belongs(found.tags, id.id))) return 'foreign';
     try {
       log.info(`Deleting ${what}.`);
       const removing = kind.remove(session, id);
@@ -233,7 +242,7 @@ export async function removeDeployment(
   const { session } = desk;
   const ids = idsOf(session.subscriptionId, resourceGroup, namesOf(deployment));
   const machine = await orUndefined(session.compute.virtualMachines.get(resourceGroup, deployment));
-  const disks = desk.belongs(machine?.tags, ids.machine)
+  const disks = (await desk.belongs(machine?.tags, ids.machine))
     ? (machine?.storageProfile?.dataDisks ?? []).flatMap(({ managedDisk }) => managedDisk?.id ?? [])
     : [];
   return removeResources(desk, [ids.machine, ids.osDisk, ...disks, ids.nic, ids.publicIp, ids.nsg, ids.vnet]);
