@@ -1,0 +1,88 @@
+import { describe, expect, test } from '@jest/globals';
+import { type LedgerEntries, openLedger, ownershipOf, ownershipTags, type Run } from '../src/ledger.ts';
+import { judgeTags, type RunState } from '../src/sweep.ts';
+
+const run: Run = {
+  serverUrl: 'https://github.com',
+  repository: 'owner/repo',
+  runId: '42',
+  runAttempt: '1',
+  job: 'deploy',
+  workflow: 'Release',
+  sha: 'abc',
+  actor: 'someone',
+};
+
+describe('ownership', () => {
+  const tags = ownershipTags(run, 'vm1', 'always', new Date('2026-11-22T10:00:00.123Z'));
+
+  test('tags say whose, by which run, and until when', () => {
+    expect(tags).toEqual({
+      'cross-tenant-vm': 'vm1',
+      cleanup: 'always',
+      'github-server-url': 'https://github.com',
+      'github-repository': 'owner/repo',
+      'github-run-id': '42',
+      'github-run-attempt': '1',
+      'github-job': 'deploy',
+      'github-workflow': 'Release',
+      'github-sha': 'abc',
+      'github-actor': 'someone',
+      'expires-on': '2026-11-22T10:00:00Z',
+    });
+    expect(ownershipTags({ ...run, workflow: 'w'.repeat(300) }, 'vm1', 'never')['github-workflow']).toHaveLength(256);
+  });
+
+  test.each([
+    ['same run', tags, run, 'ours'],
+    ['a later run', tags, { runId: '43', job: 'other' }, 'ours'],
+    ['another job of the same run', tags, { runId: '42', job: 'other' }, 'other-job'],
+    ['names in another case', { 'Cross-Tenant-VM': 'vm1' }, run, 'ours'],
+    ['another deployment', { ...tags, 'cross-tenant-vm': 'vm2' }, run, 'foreign'],
+    ['no tags', undefined, run, 'foreign'],
+  ] as const)('%s', (_, given, by, expected) => {
+    expect(ownershipOf(given, 'vm1', by)).toBe(expected);
+  });
+});
+
+test('the ledger is saved at every change, before anything else happens', () => {
+  const saved: LedgerEntries[] = [];
+  const ledger = openLedger(
+    { deployment: 'vm1', cleanup: 'always', tenantId: 't', subscriptionId: 's', resourceGroup: 'rg' },
+    (entries) => saved.push(entries),
+  );
+  ledger.record('/a');
+  ledger.record('/A');
+  ledger.record('/b');
+  ledger.strike('/a');
+  ledger.complete();
+  expect(saved.map(({ created, completed }) => [created, completed])).toEqual([
+    [[], false],
+    [['/a'], false],
+    [['/a', '/b'], false],
+    [['/b'], false],
+    [['/b'], true],
+  ]);
+});
+
+describe('sweep decides', () => {
+  const now = new Date('2026-11-22T12:00:00Z');
+  const base = ownershipTags(run, 'vm1', 'always');
+  const expired = { ...base, 'expires-on': '2026-11-22T11:59:59Z' };
+  const alive = { ...base, 'expires-on': '2026-11-22T12:00:01Z' };
+  test.each<[string, Record<string, string>, RunState | undefined, boolean]>([
+    ['expired', expired, undefined, true],
+    ['expired while its run goes on', expired, 'running', true],
+    ['not expired, run ended', alive, 'ended', true],
+    ['not expired, run going', alive, 'running', false],
+    ['not expired, run not seen', alive, 'unknown', false],
+    ['no expiry, no token', base, undefined, false],
+    ['run ended, but it was to stay', { ...alive, cleanup: 'on-failure' }, 'ended', false],
+    ['run ended, of another repository', { ...base, 'github-repository': 'owner/other' }, 'ended', false],
+    ['run ended, on another server', { ...base, 'github-server-url': 'https://ghes.example' }, 'ended', false],
+    ['an expiry that is no date', { ...base, 'expires-on': 'soon' }, 'ended', false],
+    ['no tags at all', {}, 'ended', false],
+  ])('%s', (_, tags, state, over) => {
+    expect(judgeTags(tags, now, run, state).over).toBe(over);
+  });
+});
