@@ -301,14 +301,14 @@ describe('failures', () => {
 
   test.each<[string, Step]>([
     ['a redirect', { status: 307, headers: { location: 'https://portal.example/' } }],
-    ['a page', { status: 200, body: '<html>welcome</html>' }],
+    ['a page', { status: 200, body: '<html>welcome</html>', headers: { 'content-type': 'text/html' } }],
     ['an answer without token', { status: 200, body: '{}' }],
   ])('%s in place of Entra is told as such, and not followed', async (_what, step) => {
     const { client, requests } = wire(step);
     const failure = await failureOf(withSecret(client).getToken(scope));
     expect(failure).toBeInstanceOf(Failure);
     expect(failure.message).toMatch(
-      /^login\.microsoftonline\.com\/\S+ answered \d+, and not as a sign-in service does/,
+      /^login\.microsoftonline\.com\/\S+ answered \d+ \(.+\), and not as a sign-in service does/,
     );
     expect(requests).toHaveLength(1);
   });

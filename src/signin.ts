@@ -344,12 +344,9 @@ function failureOf(error: unknown, last: Try | undefined, { proof, tenantId, clo
   }
   const { status, headers, bodyAsText } = outcome.response;
   if (status < 400) {
-    // The body stays out: it may hold a token.
+    // The body stays out, and with it MSAL's message, which quotes it: it may hold a token.
     return new Failure(`signing in to tenant ${tenantId}`, {
-      message: withoutSecret(
-        `${host}${pathname} answered ${status}, and not as a sign-in service does: ${said}`,
-        proof,
-      ),
+      message: `${host}${pathname} answered ${status} (${headers.get('content-type') ?? 'of no type'}), and not as a sign-in service does.`,
       explanation: {
         cause:
           'Something on the way answers in its place (a proxy, a captive portal), or it is not Microsoft Entra ID.',
@@ -371,7 +368,9 @@ function failureOf(error: unknown, last: Try | undefined, { proof, tenantId, clo
 }
 
 function withoutSecret(text: string, proof: Proof): string {
-  return proof.kind === 'secret' ? text.replaceAll(proof.secret, '***') : text;
+  // A secret of a few letters is none of Entra's, and would tear holes into words.
+  const hide = proof.kind === 'secret' && proof.secret.length >= 16;
+  return hide ? text.replaceAll(proof.secret, '***') : text;
 }
 
 /** The promise's result, or an AbortError as soon as the signal fires. What is shared goes on for the other callers. */
