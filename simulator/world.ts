@@ -132,6 +132,16 @@ export interface WorldOptions {
   readonly retryAfterProfile?: 'short' | 'recorded' | 'recorded50';
 }
 
+/** Settings of Entra that scenarios change. */
+export interface TokenSettings {
+  /** Wall-clock seconds: clients cache tokens by their own clock. */
+  lifetimeSeconds: number;
+  /** Wall-clock seconds that the token endpoint takes. */
+  delaySeconds: number;
+  /** `legacy`: every mismatch of a federated credential is AADSTS70021, as for some minutes after one was added. */
+  federation: 'exact' | 'legacy';
+}
+
 /** Resources by ID, in any case. */
 export class ResourceStore {
   readonly #byId = new Map<string, Resource>();
@@ -216,8 +226,8 @@ export class World {
   readonly operations: Operations;
   readonly faults: Faults;
   readonly journal = new Journal();
-  /** Settings of Entra's tokens; seconds are wall-clock seconds. */
-  readonly tokens = { lifetimeSeconds: 3599, delaySeconds: 0 };
+  /** Settings of Entra. */
+  readonly tokens: TokenSettings = { lifetimeSeconds: 3599, delaySeconds: 0, federation: 'exact' };
   /** Shape of `/metadata/endpoints` when the caller's api-version does not decide it. */
   metadataShape: 'auto' | '2015-01-01' | '2019-05-01' | '2022-09-01' = 'auto';
   /** False switches Resource Manager's own buckets off (they are on by default). */

@@ -1,0 +1,110 @@
+/** The simulator as tests, demo and bench use it: Entra, Resource Manager and GitHub on loopback, over TLS. */
+import { fillDefaultWorld } from './default-world.ts';
+import { computeProviders } from './compute/index.ts';
+import { entra, EntraError, entraHeaders } from './entra.ts';
+import type { Faults } from './faults.ts';
+import { gateway, managerHeaders } from './gateway.ts';
+import { github } from './github.ts';
+import { type Exchange, criticalPath } from './journal.ts';
+import { signingKey, tlsIdentity } from './keys.ts';
+import { listen } from './listener.ts';
+import { networkProvider } from './network/index.ts';
+import type { Provider } from './provider.ts';
+import { resourcesProvider } from './resources.ts';
+import { World, type WorldOptions } from './world.ts';
+
+export { defaults, principals } from './default-world.ts';
+export { EntraError } from './entra.ts';
+export { makeClientCertificate } from './keys.ts';
+export { World } from './world.ts';
+
+export interface SimulatorOptions extends WorldOptions {
+  /** Changes the world before anything listens. */
+  readonly world?: ((world: World) => void) | undefined;
+  /** False: an empty world instead of the default one. */
+  readonly defaultWorld?: boolean;
+  /** Ports of Resource Manager, Entra and GitHub; default: any free ones. */
+  readonly ports?: { readonly arm?: number; readonly login?: number; readonly github?: number };
+}
+
+export interface Simulator {
+  /** Resource Manager, with `/metadata/endpoints`. */
+  readonly armEndpoint: string;
+  /** Entra. */
+  readonly loginEndpoint: string;
+  /** GitHub's API and OIDC provider. */
+  readonly githubEndpoint: string;
+  /** PEM file for NODE_EXTRA_CA_CERTS. */
+  readonly certificateFile: string;
+  /** The world, brought up to the present moment at each look. */
+  readonly world: World;
+  readonly journal: readonly Exchange[];
+  readonly faults: Faults;
+  /** Shortest time in simulated seconds in which what was created could have been created. */
+  criticalPath(): number;
+  close(): Promise<void>;
+}
+
+/** Starts the three listeners. */
+export async function startSimulator(options: SimulatorOptions = {}): Promise<Simulator> {
+  // Begun now, awaited with the first token: two key generations must not hold up the start.
+  void signingKey('entra');
+  const { certificateFile } = await tlsIdentity();
+  const world = new World(options);
+  if (options.defaultWorld !== false) fillDefaultWorld(world);
+  options.world?.(world);
+
+  const providers: Provider[] = [networkProvider, ...computeProviders];
+  providers.unshift(resourcesProvider(() => providers));
+
+  const login = await listen({
+    world,
+    host: 'entra',
+    port: options.ports?.login ?? 0,
+    errorBody: (code, message) =>
+      new EntraError(400, 'invalid_request', Number(code.replace(/\D/g, '')), message).body(
+        world.uuid(),
+        world.uuid(),
+      ),
+    headers: (request) => entraHeaders(world, request),
+    routes: (app, origin) => {
+      entra(app, world, origin);
+    },
+  });
+  const arm = await listen({
+    world,
+    host: 'arm',
+    port: options.ports?.arm ?? 0,
+    errorBody: (code, message) => ({ error: { code, message } }),
+    headers: (request) => managerHeaders(world, request),
+    routes: (app, origin) => {
+      gateway(app, world, providers, origin, () => login.origin);
+    },
+  });
+  const hub = await listen({
+    world,
+    host: 'github',
+    port: options.ports?.github ?? 0,
+    errorBody: (_code, message) => ({ message, documentation_url: 'https://docs.github.com/rest' }),
+    headers: () => ({}),
+    routes: (app) => {
+      github(app, world);
+    },
+  });
+
+  return {
+    armEndpoint: arm.origin,
+    loginEndpoint: login.origin,
+    githubEndpoint: hub.origin,
+    certificateFile,
+    get world() {
+      return world.settle();
+    },
+    journal: world.journal.exchanges,
+    faults: world.faults,
+    criticalPath: () => criticalPath(world.settle()),
+    close: async () => {
+      await Promise.all([arm.close(), login.close(), hub.close()]);
+    },
+  };
+}

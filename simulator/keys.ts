@@ -1,0 +1,134 @@
+/**
+ * Keys and certificates. Made once per process: a start of the simulator must not cost a key generation each time.
+ * Private keys stay in memory; only the TLS certificate is written, for NODE_EXTRA_CA_CERTS.
+ */
+// The certificate library's dependency injection needs this polyfill to be loaded before it.
+import 'reflect-metadata';
+import { generateKeyPair, type KeyObject, webcrypto } from 'node:crypto';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { promisify } from 'node:util';
+import * as x509 from '@peculiar/x509';
+import { exportJWK, type JWK, SignJWT } from 'jose';
+
+const generate = promisify(generateKeyPair);
+
+export interface TlsIdentity {
+  readonly key: string;
+  readonly certificate: string;
+  /** PEM file to trust. */
+  readonly certificateFile: string;
+}
+
+let tls: Promise<TlsIdentity> | undefined;
+
+/** The certificate of all listeners: for localhost, its own issuer. P-256, because it is made in a millisecond. */
+export function tlsIdentity(): Promise<TlsIdentity> {
+  tls ??= makeTlsIdentity();
+  return tls;
+}
+
+async function makeTlsIdentity(): Promise<TlsIdentity> {
+  const algorithm = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' };
+  const keys = await webcrypto.subtle.generateKey(algorithm, true, ['sign', 'verify']);
+  const certificate = await x509.X509CertificateGenerator.createSelfSigned({
+    serialNumber: '01',
+    name: 'CN=localhost',
+    notBefore: new Date(Date.now() - 3600_000),
+    notAfter: new Date(Date.now() + 7 * 86400_000),
+    signingAlgorithm: algorithm,
+    keys,
+    extensions: [
+      new x509.BasicConstraintsExtension(true, 0, true),
+      new x509.SubjectAlternativeNameExtension([
+        { type: 'dns', value: 'localhost' },
+        { type: 'ip', value: '127.0.0.1' },
+        { type: 'ip', value: '::1' },
+      ]),
+    ],
+  });
+  const folder = mkdtempSync(path.join(tmpdir(), 'azure-simulator-'));
+  process.once('exit', () => {
+    rmSync(folder, { recursive: true, force: true });
+  });
+  const certificateFile = path.join(folder, 'certificate.pem');
+  const pem = certificate.toString('pem');
+  writeFileSync(certificateFile, `${pem}\n`);
+  const exported = await webcrypto.subtle.exportKey('pkcs8', keys.privateKey);
+  return {
+    key: x509.PemConverter.encode(exported, 'PRIVATE KEY'),
+    certificate: pem,
+    certificateFile,
+  };
+}
+
+export interface SigningKey {
+  readonly kid: string;
+  readonly privateKey: KeyObject;
+  readonly publicKey: KeyObject;
+  /** Public part, as in a JWKS document. */
+  readonly jwk: JWK;
+}
+
+const signing = new Map<string, Promise<SigningKey>>();
+
+/** The RS256 key of an issuer (`entra`, `github`, …); the same for the life of the process. */
+export function signingKey(issuer: string): Promise<SigningKey> {
+  let key = signing.get(issuer);
+  if (!key) {
+    key = makeSigningKey(issuer);
+    signing.set(issuer, key);
+  }
+  return key;
+}
+
+async function makeSigningKey(issuer: string): Promise<SigningKey> {
+  const { privateKey, publicKey } = await generate('rsa', { modulusLength: 2048 });
+  const kid = `simulator-${issuer}`;
+  return {
+    kid,
+    privateKey,
+    publicKey,
+    jwk: { ...(await exportJWK(publicKey)), kid, use: 'sig', alg: 'RS256' },
+  };
+}
+
+/** A JWT signed by that issuer's key; the payload is taken as it is. */
+export async function signToken(issuer: string, payload: Record<string, unknown>): Promise<string> {
+  const key = await signingKey(issuer);
+  return new SignJWT(payload)
+    .setProtectedHeader({ typ: 'JWT', alg: 'RS256', kid: key.kid, x5t: key.kid })
+    .sign(key.privateKey);
+}
+
+/** A self-signed RSA certificate with its key, as an app's credential: for scenarios that sign in with one. */
+export async function makeClientCertificate(
+  options: { subject?: string; notBefore?: Date; notAfter?: Date } = {},
+): Promise<{ readonly certificate: string; readonly privateKey: string; readonly thumbprint: string }> {
+  const algorithm = {
+    name: 'RSASSA-PKCS1-v1_5',
+    hash: 'SHA-256',
+    publicExponent: new Uint8Array([1, 0, 1]),
+    modulusLength: 2048,
+  };
+  const keys = await webcrypto.subtle.generateKey(algorithm, true, ['sign', 'verify']);
+  const certificate = await x509.X509CertificateGenerator.createSelfSigned({
+    serialNumber: Buffer.from(webcrypto.getRandomValues(new Uint8Array(8)))
+      .toString('hex')
+      .replace(/^[89a-f]/, '1'),
+    name: options.subject ?? 'CN=client',
+    notBefore: options.notBefore ?? new Date(Date.now() - 3600_000),
+    notAfter: options.notAfter ?? new Date(Date.now() + 365 * 86400_000),
+    signingAlgorithm: algorithm,
+    keys,
+  });
+  const exported = await webcrypto.subtle.exportKey('pkcs8', keys.privateKey);
+  return {
+    certificate: certificate.toString('pem'),
+    privateKey: x509.PemConverter.encode(exported, 'PRIVATE KEY'),
+    thumbprint: Buffer.from(await certificate.getThumbprint('SHA-1'))
+      .toString('hex')
+      .toUpperCase(),
+  };
+}
