@@ -9,7 +9,7 @@ export interface Fault {
 
 /** What was given, for a message: on one line and not endless. */
 export function quote(text: string): string {
-  return JSON.stringify(text.length > 120 ? `${text.slice(0, 117)}...` : text);
+  return JSON.stringify(text.length > 300 ? `${text.slice(0, 297)}...` : text);
 }
 
 /** Leaves out the fields that were not given, so that none is ever there and undefined. */

@@ -20,7 +20,8 @@ export function fitVmName(name: string): string {
   if (vmNameFault(name) === undefined) return name;
   const hash = createHash('sha256').update(name).digest('hex').slice(0, 8);
   const legal = name.replace(/[^A-Za-z0-9-]/g, '-').replace(/^-+/, '');
-  return `${legal.slice(0, 64 - 1 - hash.length).replace(/-+$/, '')}-${hash}`;
+  const kept = legal.slice(0, 64 - 1 - hash.length).replace(/-+$/, '');
+  return kept === '' ? hash : `${kept}-${hash}`;
 }
 
 /** Narrower than Azure's rule for VMs, so that the names of interface, disk and network can be made from it as well. */
