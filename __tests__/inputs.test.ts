@@ -2,6 +2,7 @@ import { createPrivateKey, generateKeyPairSync } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { beforeAll, describe, expect, test } from '@jest/globals';
 import { parse } from 'yaml';
+import { certificateExpiry } from '../src/certificate.ts';
 import { generateSshKeyPair } from '../src/credentials.ts';
 import { reservedTags } from '../src/guarantees.ts';
 import {
@@ -907,6 +908,11 @@ describe('the proof', () => {
     const text = `${pem.certificate}\n${pem.privateKey}\n`;
     expect(readDeployment(withPem(text)).proof).toEqual({ kind: 'certificate', pem: text });
     expect(readDeployment(withPem(`${pem.privateKey}\n${pem.certificate}`)).proof.kind).toBe('certificate');
+  });
+
+  test('the expiry of a certificate, for the log', () => {
+    const text = `${expired.privateKey}\n${expired.certificate}`;
+    expect(certificateExpiry(text)).toEqual(new Date('2021-01-01'));
   });
 
   test('the OIDC token where neither secret nor certificate is given', () => {
