@@ -40,11 +40,16 @@ export interface CreateDesk extends Omit<SessionOptions, 'log' | 'patches'> {
 export async function create(inputs: DeployInputs, desk: CreateDesk): Promise<void> {
   const { report, run, signal } = desk;
   const patches = new Map<string, NonNullable<DeployInputs['overrides']['vm']>>();
+  // Takes a moment of a thread of its own; started here, it is over before the image is known to be Linux.
+  const keyPair = mayNeedKey(inputs)
+    ? generateSshKeyPair(`${inputs.adminUsername}@${inputs.vmName}`)
+    : undefined;
   const session = await report.stage('Sign in', () =>
     openDeploySession(inputs, { ...desk, log: report.log, patches }),
   );
   const found = await report.stage('Look around', () => lookAround(session, inputs, report));
-  const credentials = await makeCredentials(inputs, found.image, found.existing, desk);
+  desk.learn({ location: found.location, imageId: found.image.referenceId });
+  const credentials = await makeCredentials(inputs, found.image, found.existing, desk, keyPair);
   const plan = makePlan(inputs, found.image, {
     subscriptionId: session.subscriptionId,
     location: found.location,
@@ -58,6 +63,7 @@ export async function create(inputs: DeployInputs, desk: CreateDesk): Promise<vo
   const adopted = await adoptable(session, plan, found.existing.machine);
   if (adopted) adoptMachine(inputs, plan, found.image, adopted, report);
 
+  const created = new Set<string>();
   const ledger = openLedger(
     {
       deployment: plan.deployment,
@@ -66,7 +72,12 @@ export async function create(inputs: DeployInputs, desk: CreateDesk): Promise<vo
       subscriptionId: session.subscriptionId,
       resourceGroup: plan.resourceGroup,
     },
-    desk.saveLedger,
+    (entries) => {
+      desk.saveLedger(entries);
+      // What was created stays told when clean-up has struck it from the ledger again.
+      for (const id of entries.created) created.add(id);
+      report.outputList('created', [...created]);
+    },
   );
   try {
     if (credentials.privateKey) {
@@ -110,10 +121,8 @@ export async function create(inputs: DeployInputs, desk: CreateDesk): Promise<vo
       ));
     outputMachine(machine, plan, report);
     await renewTags(session, plan, found.existing);
-    report.outputList('created', ledger.entries.created);
     ledger.complete();
   } catch (error) {
-    report.outputList('created', ledger.entries.created);
     await undo(inputs, session, ledger, desk);
     // The SDK's own AbortError says nothing; the signal's reason says who stopped the run.
     throw signal.aborted ? signal.reason : error;
@@ -167,6 +176,7 @@ async function makeCredentials(
   image: ImageFacts,
   existing: Survey,
   desk: CreateDesk,
+  keyPair: Promise<SshKeyPair> | undefined,
 ): Promise<Credentials> {
   const { report } = desk;
   if (image.osState === 'Specialized') {
@@ -208,8 +218,12 @@ async function makeCredentials(
     );
     return { password };
   }
-  const pair: SshKeyPair = await generateSshKeyPair(`${inputs.adminUsername}@${inputs.vmName}`);
-  return { sshPublicKey: pair.publicKey, privateKey: pair.privateKey };
+  const pair = await keyPair;
+  return pair ? { sshPublicKey: pair.publicKey, privateKey: pair.privateKey } : {};
+}
+
+function mayNeedKey({ adminPassword, sshPublicKeys, osType }: DeployInputs): boolean {
+  return adminPassword === undefined && sshPublicKeys.length === 0 && osType !== 'Windows';
 }
 
 function expiry({ expiresAfterSeconds }: DeployInputs): Date | undefined {

@@ -126,7 +126,10 @@ export function describe(
   explain: (fault: AzureFault) => Explanation | undefined = () => undefined,
 ): string[] {
   if (error instanceof AggregateError && error.errors.length > 0) {
-    return error.errors.flatMap((each: unknown, index) => [...(index > 0 ? [''] : []), ...describe(each, explain)]);
+    return error.errors.flatMap((each: unknown, index) => [
+      ...(index > 0 ? [''] : []),
+      ...describe(each, explain),
+    ]);
   }
   const chain = causesOf(error);
   const refusal = chain.findIndex((link) => link instanceof AzureError);

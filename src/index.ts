@@ -28,7 +28,12 @@ async function main(): Promise<void> {
     const inputs = readInputs(rawInput, runner());
     situation = situationOf(inputs);
     const timer = stopAtTimeLimit(stop, inputs.timeoutMinutes);
-    await carryOut(inputs, report, sessionOptions(report, stop.signal));
+    await carryOut(inputs, report, {
+      ...sessionOptions(report, stop.signal),
+      learn: (known) => {
+        situation = { ...situation, ...known };
+      },
+    });
     clearTimeout(timer);
   } catch (error) {
     fail(error, situation);
@@ -183,7 +188,14 @@ function stopAtTimeLimit(stop: AbortController, minutes: number): NodeJS.Timeout
 }
 
 function sessionOptions(report: Report, signal: AbortSignal): SessionOptions {
-  return { log: report.log, signal, env, event: eventPayload(), mask: core.setSecret };
+  return {
+    log: report.log,
+    signal,
+    env,
+    event: eventPayload(),
+    mask: core.setSecret,
+    learn: () => undefined,
+  };
 }
 
 function rawInput(name: string): string {

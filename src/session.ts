@@ -6,8 +6,9 @@ import { type Cloud, resolveCloud, resourceManagerScope } from './cloud.ts';
 import { chooseSubscription } from './facts.ts';
 import { during, Failure } from './failure.ts';
 import type { Inputs, MergePatch } from './inputs.ts';
+import type { Situation } from './explain/entry.ts';
 import type { Log } from './report.ts';
-import { githubIdToken, plainHttp, signIn, tokenClaims } from './signin.ts';
+import { githubIdToken, idTokenFacts, plainHttp, signIn, tokenClaims } from './signin.ts';
 
 export interface SessionOptions {
   readonly log: Log;
@@ -16,6 +17,8 @@ export interface SessionOptions {
   /** The webhook payload of the workflow run. */
   readonly event?: unknown;
   readonly mask: (secret: string) => void;
+  /** Takes what becomes known on the way, for explaining a failure with real names instead of placeholders. */
+  readonly learn: (known: Partial<Situation>) => void;
   /** Filled once the plan is made; read at each PUT. */
   readonly patches?: ReadonlyMap<string, MergePatch>;
 }
@@ -52,6 +55,7 @@ async function open(inputs: Inputs, otherTenants: readonly string[], options: Se
   log.info(`Correlation ID of all requests of this run: ${correlationId}`);
   const http = { httpClient: connections(), debug: log.debug };
   const cloud = await resolveCloud(inputs.environment, plainHttp(http));
+  options.learn({ loginEndpoint: cloud.loginEndpoint, ...(cloud.portal ? { portal: cloud.portal } : {}) });
   const credentialFor = (tenantId: string): TokenCredential =>
     signIn({
       ...http,
@@ -59,13 +63,16 @@ async function open(inputs: Inputs, otherTenants: readonly string[], options: Se
       clientId: inputs.clientId,
       tenantId,
       cloud,
-      idToken: (audience) =>
-        githubIdToken(env, {
+      idToken: async (audience) => {
+        const token = await githubIdToken(env, {
           ...http,
           audience,
           mask: options.mask,
           ...(options.event === undefined ? {} : { event: options.event }),
-        }),
+        });
+        options.learn({ oidc: idTokenFacts(token) });
+        return token;
+      },
     });
   const credential = credentialFor(inputs.tenantId);
   const others = new Map(otherTenants.map((tenant) => [tenant.toLowerCase(), credentialFor(tenant)]));
@@ -96,6 +103,7 @@ async function open(inputs: Inputs, otherTenants: readonly string[], options: Se
     (method, path, apiVersion, rest) =>
       door.arm(method, path, apiVersion, { abortSignal, ...rest });
   const subscriptionId = await chooseSubscription(armUnder(signal), inputs.subscriptionId, tenantId);
+  options.learn({ subscriptionId });
   const session: Session = {
     cloud,
     correlationId,
