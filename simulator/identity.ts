@@ -2,6 +2,7 @@
 // (`world.latencies.principalVisible`). Recorded: identity-put-get-delete.json, vm-with-user-assigned-identity.json.
 import type { Call, Json, Provider } from './provider.ts';
 import { refuse, resourceNotFound, unknown } from './provider.ts';
+import { checkTags } from './resources.ts';
 import type { Resource } from './world.ts';
 
 const type = 'Microsoft.ManagedIdentity/userAssignedIdentities';
@@ -54,6 +55,7 @@ export const identityProvider: Provider = {
         if (!/^[A-Za-z0-9][A-Za-z0-9_-]{2,127}$/.test(call.name)) {
           throw unknown(`the refusal of the identity name '${call.name}'`);
         }
+        checkTags(body['tags']);
         const existing = world.resources.get(call.resourceId);
         if (existing !== undefined) {
           if (body['tags'] !== undefined) existing.body['tags'] = body['tags'];

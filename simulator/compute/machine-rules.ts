@@ -29,6 +29,7 @@ const known: Readonly<Record<string, readonly string[]>> = {
     'properties',
     'etag',
     'systemData',
+    'placement',
   ],
   properties: [
     'hardwareProfile',
@@ -45,6 +46,16 @@ const known: Readonly<Record<string, readonly string[]>> = {
     'additionalCapabilities',
     'scheduledEventsProfile',
     'extensionsTimeBudget',
+    'scheduledEventsPolicy',
+    'applicationProfile',
+    'resiliencyProfile',
+    'platformFaultDomain',
+    'capacityReservation',
+    'availabilitySet',
+    'proximityPlacementGroup',
+    'host',
+    'hostGroup',
+    'virtualMachineScaleSet',
     // Read-only: sent back by clients that PUT what they got; ignored.
     'provisioningState',
     'vmId',
@@ -72,8 +83,14 @@ const known: Readonly<Record<string, readonly string[]>> = {
     'managedDisk',
     'deleteOption',
     'writeAcceleratorEnabled',
+    'diffDiskSettings',
   ],
-  'properties.storageProfile.osDisk.managedDisk': ['id', 'storageAccountType', 'securityProfile'],
+  'properties.storageProfile.osDisk.managedDisk': [
+    'id',
+    'storageAccountType',
+    'securityProfile',
+    'diskEncryptionSet',
+  ],
   'properties.osProfile': [
     'computerName',
     'adminUsername',
@@ -98,9 +115,11 @@ const known: Readonly<Record<string, readonly string[]>> = {
     'timeZone',
     'patchSettings',
     'enableVMAgentPlatformUpdates',
+    'additionalUnattendContent',
+    'winRM',
   ],
   'properties.networkProfile': ['networkInterfaces', 'networkApiVersion'],
-  'properties.securityProfile': ['securityType', 'uefiSettings', 'encryptionAtHost'],
+  'properties.securityProfile': ['securityType', 'uefiSettings', 'encryptionAtHost', 'proxyAgentSettings'],
   'properties.securityProfile.uefiSettings': ['secureBootEnabled', 'vTpmEnabled'],
   'properties.diagnosticsProfile': ['bootDiagnostics'],
   'properties.diagnosticsProfile.bootDiagnostics': ['enabled', 'storageUri'],
@@ -121,6 +140,21 @@ export function checkKnownProperties(body: Json): void {
       }
     }
   }
+}
+
+/** IDs of resources outside compute and network that a machine may be placed in or encrypted with. */
+export function placementIds(properties: Json): string[] {
+  const storage: Json = properties['storageProfile'] ?? {};
+  const disks: Json[] = [storage['osDisk'] ?? {}, ...((storage['dataDisks'] ?? []) as Json[])];
+  return [
+    properties['availabilitySet']?.id,
+    properties['proximityPlacementGroup']?.id,
+    properties['host']?.id,
+    properties['hostGroup']?.id,
+    properties['virtualMachineScaleSet']?.id,
+    properties['capacityReservation']?.capacityReservationGroup?.id,
+    ...disks.map((disk) => disk['managedDisk']?.diskEncryptionSet?.id),
+  ].filter((id): id is string => typeof id === 'string');
 }
 
 // https://learn.microsoft.com/azure/virtual-machines/linux/faq#what-are-the-username-requirements-when-creating-a-vm-
@@ -312,6 +346,8 @@ export function checkFit(
   size: Size,
   /** The subscription has registered Microsoft.Compute/UseStandardSecurityType. */
   standardAllowed: boolean,
+  /** The subscription has registered Microsoft.Compute/EncryptionAtHost. */
+  encryptionAtHostAllowed: boolean,
 ): void {
   const security: Json = properties['securityProfile'] ?? {};
   const securityType: string | undefined = security['securityType'];
@@ -320,6 +356,16 @@ export function checkFit(
 
   if (securityType !== undefined && !['Standard', 'TrustedLaunch', 'ConfidentialVM'].includes(securityType)) {
     throw unknown(`securityType '${securityType}'`);
+  }
+  if (security['encryptionAtHost'] === true && !encryptionAtHostAllowed) {
+    // https://learn.microsoft.com/azure/virtual-machines/linux/disks-enable-host-based-encryption-cli
+    throw invalid(
+      'securityProfile.encryptionAtHost',
+      "The property 'securityProfile.encryptionAtHost' is not valid because the 'Microsoft.Compute/EncryptionAtHost' feature is not enabled for this subscription.",
+    );
+  }
+  if (properties['storageProfile']?.osDisk?.diffDiskSettings !== undefined && !size.ephemeralDisks) {
+    throw unknown(`the refusal of an ephemeral OS disk on ${size.name}`);
   }
   if (securityType === 'Standard' && !standardAllowed) {
     // Text assumed; that it is refused: azure-cli's help of --security-type and Microsoft's Trusted Launch FAQ.

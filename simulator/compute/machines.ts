@@ -3,6 +3,7 @@
 import { randomBytes } from 'node:crypto';
 import type { Answer, Budget, Call, Json, LinkedResource, OperationFailure, Route } from '../provider.ts';
 import { ArmError, refuse, resourceNotFound, unknown } from '../provider.ts';
+import { checkTags } from '../resources.ts';
 import type { Resource, World } from '../world.ts';
 import { blobUrl } from './blobs.ts';
 import { allocate, offeredSize } from './capacity.ts';
@@ -16,6 +17,7 @@ import {
   checkSpot,
   checkUserData,
   invalid,
+  placementIds,
 } from './machine-rules.ts';
 import { attachNic, checkNics, detachNic, removeNic, reserveNic } from './nics.ts';
 import { allRegions, findRegion, regionName } from './regions.ts';
@@ -278,7 +280,7 @@ function checkPlace(call: Call): { location: string; zone: string | undefined } 
   return { location: region.name, zone };
 }
 
-function checkDataDisks(properties: Json, image: ImageFacts, size: Size): void {
+function checkDataDisks(call: Call, properties: Json, image: ImageFacts, size: Size): void {
   const disks: Json[] = properties['storageProfile'].dataDisks ?? [];
   if (disks.length === 0) return;
   const luns = new Set<number>();
@@ -291,6 +293,8 @@ function checkDataDisks(properties: Json, image: ImageFacts, size: Size): void {
     const create = String(disk['createOption'] ?? '').toLowerCase();
     if (create === 'fromimage') {
       if (!image.dataDisks.some((one) => one.lun === lun)) throw wrongLuns();
+    } else if (create === 'attach') {
+      checkAttachable(call, disk['managedDisk']?.id);
     } else if (create !== 'empty') {
       throw unknown(`data disk with createOption '${disk['createOption']}'`);
     }
@@ -305,6 +309,19 @@ function checkDataDisks(properties: Json, image: ImageFacts, size: Size): void {
       { target: 'dataDisks' },
     );
   }
+}
+
+function checkAttachable(call: Call, id: unknown): void {
+  const disk = typeof id === 'string' ? call.world.resources.get(id) : undefined;
+  if (disk === undefined) throw unknown(`the refusal of a data disk that is not there: ${String(id)}`);
+  const holder: unknown = disk.internal['attachedTo'];
+  if (holder === undefined) return;
+  throw refuse(
+    409,
+    'ConflictingUserInput',
+    `Disk '${disk.id}' cannot be attached as the disk is already owned by VM '${String(holder)}'.`,
+    { target: 'dataDisks' },
+  );
 }
 
 function wrongLuns(): Error {
@@ -340,6 +357,7 @@ function checkIdentity(call: Call): void {
 function check(call: Call, existing: Resource | undefined): Wanted {
   const body = call.body;
   checkKnownProperties(body);
+  checkTags(body['tags']);
   const { location, zone } = checkPlace(call);
   const properties: Json | undefined = body['properties'];
   if (properties === undefined)
@@ -376,8 +394,13 @@ function check(call: Call, existing: Resource | undefined): Wanted {
     checkUserData(properties);
   }
   const standardAllowed = settings(call.world).standardSecurityType.has(call.subscription.id);
-  checkFit(properties, image, size, standardAllowed);
-  checkDataDisks(properties, image, size);
+  const encryptionAllowed = settings(call.world).encryptionAtHost.has(call.subscription.id);
+  checkFit(properties, image, size, standardAllowed, encryptionAllowed);
+  for (const id of placementIds(properties)) {
+    // Sets, groups, hosts and key sets are not modelled; a scenario may put one in the world as a plain resource.
+    if (!call.world.resources.has(id)) throw unknown(`a VM placed in or encrypted with ${id}`);
+  }
+  if (!existing) checkDataDisks(call, properties, image, size);
   checkSpot(properties, size);
   checkPlan(body, image, call.resourceId);
   if (
@@ -475,7 +498,22 @@ function makeDisks(call: Call, wanted: Wanted, storage: Json): Json {
   const { world } = call;
   const usual = wanted.size.premiumDisks ? 'Premium_LRS' : 'Standard_LRS';
   const suffix = (): string => randomBytes(16).toString('hex');
+  const attach = (disk: Json): Json => {
+    const resource = world.resources.get(disk['managedDisk'].id);
+    if (resource === undefined) throw new Error('an attached disk is gone');
+    resource.body['managedBy'] = call.resourceId;
+    resource.body['properties'].diskState = 'Attached';
+    resource.internal['attachedTo'] = call.resourceId;
+    return {
+      ...disk,
+      name: resource.body['name'],
+      managedDisk: { storageAccountType: resource.body['sku'].name, ...disk['managedDisk'] },
+      deleteOption: disk['deleteOption'] ?? 'Detach',
+      diskSizeGB: resource.body['properties'].diskSizeGB,
+    };
+  };
   const make = (disk: Json, name: string, sizeGB: number, osType: string | undefined): Json => {
+    if (String(disk['createOption']).toLowerCase() === 'attach') return attach(disk);
     const sku: string = disk['managedDisk']?.storageAccountType ?? usual;
     const id = diskId(call, name);
     const taken = world.resources.get(id);
@@ -742,7 +780,17 @@ function kept(asked: Json): Json {
     'licenseType',
     'additionalCapabilities',
     'scheduledEventsProfile',
+    'scheduledEventsPolicy',
     'extensionsTimeBudget',
+    'applicationProfile',
+    'resiliencyProfile',
+    'platformFaultDomain',
+    'capacityReservation',
+    'availabilitySet',
+    'proximityPlacementGroup',
+    'host',
+    'hostGroup',
+    'virtualMachineScaleSet',
   ];
   return Object.fromEntries(
     names.filter((name) => asked[name] !== undefined).map((name) => [name, asked[name]]),
@@ -929,6 +977,7 @@ function patch(call: Call): Answer {
   for (const name of Object.keys(call.body)) {
     if (name !== 'tags' && name !== 'identity') throw unknown(`PATCH of '${name}' of a VM`);
   }
+  checkTags(call.body['tags']);
   if (call.body['tags'] !== undefined) existing.body['tags'] = call.body['tags'];
   if (call.body['identity'] !== undefined) {
     checkIdentity(call);

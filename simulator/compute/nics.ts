@@ -54,6 +54,16 @@ export function checkNics(call: Call, location: string, size: Size): void {
         { details: [] },
       );
     }
+    const state: unknown = nic.body['properties'].provisioningState;
+    if (state !== 'Succeeded') {
+      const busy = world.operations.busyWith(nic.id)?.name ?? 'PutNetworkInterfaceOperation';
+      throw refuse(
+        409,
+        'ReferencedResourceNotProvisioned',
+        `Cannot proceed with operation because resource ${nic.id} used by resource ${call.resourceId} is not in Succeeded state. Resource is in ${String(state)} state and the last operation that updated/is updating the resource is ${busy}.`,
+        { details: [] },
+      );
+    }
     const holder: unknown = nic.body['properties'].virtualMachine?.id;
     if (holder !== undefined && !sameId(holder, call.resourceId)) {
       throw refuse(400, 'NicInUse', `Network Interface ${nic.id} is used by existing VM ${String(holder)}.`, {

@@ -53,6 +53,8 @@ export interface ComputeSettings {
   quota: Record<string, { readonly limit?: number; readonly used?: number }>;
   /** Subscriptions (lower case) where Microsoft.Compute/UseStandardSecurityType is registered. */
   standardSecurityType: Set<string>;
+  /** Subscriptions (lower case) where Microsoft.Compute/EncryptionAtHost is registered. */
+  encryptionAtHost: Set<string>;
   /** Ends of VM creations that get as far as booting; the failed VM stays. First match by name wins. */
   provisioning: {
     readonly vm?: RegExp;
@@ -78,6 +80,7 @@ export function settings(world: World): ComputeSettings {
     shortages: [],
     quota: {},
     standardSecurityType: new Set<string>(),
+    encryptionAtHost: new Set<string>(),
     provisioning: [],
     // Recorded: Ready 7 to 26 s after the end of the creation (vm-expand-instance-view-2024.json, vm-instance-view.json).
     agentDelay: 10,

@@ -18,6 +18,8 @@ export interface Size {
   readonly acceleratedNetworking: boolean;
   readonly diskControllers: readonly ('SCSI' | 'NVMe')[];
   readonly premiumDisks: boolean;
+  /** The OS disk may live on the host: sizes with a local or cache disk large enough. */
+  readonly ephemeralDisks: boolean;
   readonly spot: boolean;
   readonly maxDataDisks: number;
   readonly maxNics: number;
@@ -62,14 +64,15 @@ const rows: readonly Row[] = [
     ...family('standardDDSv5Family', 'Standard DDSv5 Family vCPUs'),
     vCPUs: 2,
     memoryGB: 8,
+    ephemeralDisks: true,
   },
   { name: 'Standard_D2ps_v5', ...dpsv5, ...arm, vCPUs: 2, memoryGB: 8 },
   { name: 'Standard_D4ps_v5', ...dpsv5, ...arm, vCPUs: 4, memoryGB: 16, maxDataDisks: 8 },
   { name: 'Standard_D2s_v6', ...dsv6, ...v6, vCPUs: 2, memoryGB: 8 },
   { name: 'Standard_D4s_v6', ...dsv6, ...v6, vCPUs: 4, memoryGB: 16, maxDataDisks: 12 },
   { name: 'Standard_D2s_v4', ...dsv4, vCPUs: 2, memoryGB: 8 },
-  { name: 'Standard_D2s_v3', ...dsv3, vCPUs: 2, memoryGB: 8 },
-  { name: 'Standard_D4s_v3', ...dsv3, vCPUs: 4, memoryGB: 16, maxDataDisks: 8 },
+  { name: 'Standard_D2s_v3', ...dsv3, vCPUs: 2, memoryGB: 8, ephemeralDisks: true },
+  { name: 'Standard_D4s_v3', ...dsv3, vCPUs: 4, memoryGB: 16, ephemeralDisks: true, maxDataDisks: 8 },
   { name: 'Standard_B2s_v2', ...bsv2, vCPUs: 2, memoryGB: 8, spot: false },
   { name: 'Standard_B2ts_v2', ...bsv2, vCPUs: 2, memoryGB: 1, spot: false },
   {
@@ -104,7 +107,7 @@ const rows: readonly Row[] = [
     maxDataDisks: 8,
   },
   { name: 'Standard_DS1_v2', ...dsv2, vCPUs: 1, memoryGB: 3.5, acceleratedNetworking: false },
-  { name: 'Standard_DS2_v2', ...dsv2, vCPUs: 2, memoryGB: 7, maxDataDisks: 8 },
+  { name: 'Standard_DS2_v2', ...dsv2, vCPUs: 2, memoryGB: 7, ephemeralDisks: true, maxDataDisks: 8 },
   {
     name: 'Standard_A1_v2',
     ...family('standardAv2Family', 'Standard Av2 Family vCPUs'),
@@ -142,6 +145,7 @@ const rows: readonly Row[] = [
     ...family('standardFSv2Family', 'Standard FSv2 Family vCPUs'),
     vCPUs: 2,
     memoryGB: 4,
+    ephemeralDisks: true,
   },
 ];
 
@@ -154,6 +158,7 @@ export const sizes: readonly Size[] = rows.map((row) => ({
   acceleratedNetworking: true,
   diskControllers: ['SCSI'],
   premiumDisks: true,
+  ephemeralDisks: false,
   spot: true,
   maxDataDisks: 4,
   maxNics: 2,
@@ -214,7 +219,7 @@ export function describeSize(
       capability('vCPUsAvailable', size.vCPUs),
       ...(size.trustedLaunch ? [] : [capability('TrustedLaunchDisabled', true)]),
       ...(size.confidential ? [capability('ConfidentialComputingType', 'SNP')] : []),
-      capability('EphemeralOSDiskSupported', false),
+      capability('EphemeralOSDiskSupported', size.ephemeralDisks),
       capability('EncryptionAtHostSupported', size.premiumDisks),
       capability('AcceleratedNetworkingEnabled', size.acceleratedNetworking),
       capability('RdmaEnabled', false),
