@@ -1,14 +1,16 @@
+import { readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { inspect } from 'node:util';
-import { describe, expect, test } from '@jest/globals';
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import type { AccessToken, TokenCredential } from '@azure/core-auth';
 import {
+  createDefaultHttpClient,
   createHttpHeaders,
   type HttpClient,
   type PipelineRequest,
   RestError,
 } from '@azure/core-rest-pipeline';
-import { knownClouds } from '../src/cloud.ts';
+import { type Cloud, knownClouds, resolveCloud, resourceManagerScope } from '../src/cloud.ts';
 import { AzureError, Failure } from '../src/failure.ts';
 import {
   githubIdToken,
@@ -18,7 +20,8 @@ import {
   signIn,
   tokenClaims,
 } from '../src/signin.ts';
-import { makeClientCertificate } from '../simulator/keys.ts';
+import { githubSettings, idTokenEnvironment } from '../simulator/github.ts';
+import { defaults, makeClientCertificate, type Simulator, startSimulator } from '../simulator/index.ts';
 
 const tenantId = '33333333-3333-3333-3333-333333333333';
 const clientId = '22222222-2222-2222-2222-222222222222';
@@ -568,5 +571,202 @@ describe('plain requests', () => {
     await expect(
       plainHttp({ httpClient: client, patience: quick })('https://management.example/'),
     ).rejects.toThrow('ENOTFOUND');
+  });
+});
+
+describe('over TLS', () => {
+  let sim: Simulator;
+  let cloud: Cloud;
+  let options: SignInOptions;
+
+  beforeAll(async () => {
+    sim = await startSimulator();
+    const environment = { kind: 'discovered', resourceManager: sim.armEndpoint } as const;
+    cloud = await resolveCloud(environment, plainHttp({ httpClient: trusting(sim.certificateFile) }));
+  });
+  afterAll(async () => {
+    await sim.close();
+  });
+  beforeEach(() => {
+    sim.faults.clear();
+    sim.world.tokens.lifetimeSeconds = 3599;
+    options = {
+      proof: { kind: 'secret', secret: defaults.clientSecret },
+      clientId: defaults.clientId,
+      tenantId: defaults.tenantId,
+      cloud,
+      httpClient: trusting(sim.certificateFile),
+      patience: { ...quick, tryMs: 2000, totalMs: 5000 },
+    };
+  });
+
+  /** NODE_EXTRA_CA_CERTS is read once, at the start of a process, so here each request says whom to trust. */
+  function trusting(certificateFile: string): HttpClient {
+    const client = createDefaultHttpClient();
+    const tlsSettings = { ca: readFileSync(certificateFile) };
+    return {
+      sendRequest: async (request) => {
+        request.tlsSettings = tlsSettings;
+        return await client.sendRequest(request);
+      },
+    };
+  }
+
+  async function ask(credential: TokenCredential): Promise<AccessToken> {
+    const fresh = await credential.getToken(resourceManagerScope(cloud));
+    expect(fresh).not.toBeNull();
+    return fresh as AccessToken;
+  }
+
+  function idToken(audience: string): Promise<string> {
+    return githubIdToken(
+      { GITHUB_ACTIONS: 'true', ...idTokenEnvironment(sim.world, sim.githubEndpoint) },
+      { audience, mask: () => undefined, httpClient: trusting(sim.certificateFile), patience: quick },
+    );
+  }
+
+  /** The requests that sign-in has sent since the mark. */
+  function kinds(mark: number): string[] {
+    return sim.journal.slice(mark).map(({ kind, status }) => `${kind} ${status}`);
+  }
+
+  test.each(['2015-01-01', '2019-05-01', '2022-09-01'] as const)(
+    'metadata in the shape of %s',
+    async (shape) => {
+      sim.world.metadataShape = shape;
+      const found = await resolveCloud(
+        { kind: 'discovered', resourceManager: sim.armEndpoint },
+        plainHttp({ httpClient: trusting(sim.certificateFile) }),
+      );
+      expect(found).toMatchObject({ resourceManager: sim.armEndpoint, loginEndpoint: sim.loginEndpoint });
+      sim.world.metadataShape = 'auto';
+    },
+  );
+
+  test('one discovery and one token request for each tenant, however many ask', async () => {
+    const mark = sim.journal.length;
+    const both = [defaults.tenantId, defaults.imageTenantId].map((tenant) =>
+      signIn({ ...options, tenantId: tenant }),
+    );
+    await Promise.all([...both, ...both, ...both].map(ask));
+    expect(kinds(mark).toSorted()).toEqual([
+      'entra.discovery 200',
+      'entra.discovery 200',
+      'entra.token 200',
+      'entra.token 200',
+    ]);
+  });
+
+  test('a refresh asks for the token alone', async () => {
+    sim.world.tokens.lifetimeSeconds = 2;
+    const credential = signIn(options);
+    const mark = sim.journal.length;
+    await until(await ask(credential), 'refreshAfterTimestamp');
+    await ask(credential);
+    expect(kinds(mark)).toEqual(['entra.discovery 200', 'entra.token 200', 'entra.token 200']);
+  });
+
+  test('a tenant named by its domain gives a token of its GUID', async () => {
+    const { token: text } = await ask(signIn({ ...options, tenantId: defaults.tenantDomain }));
+    expect(tokenClaims(text)).toMatchObject({ tenantId: defaults.tenantId, appId: defaults.clientId });
+  });
+
+  test('certificate', async () => {
+    const { certificate, privateKey } = await makeClientCertificate();
+    sim.world.apps.get(defaults.clientId)?.certificates.push(certificate);
+    const proof = { kind: 'certificate', pem: `${certificate}\n${privateKey}\n` } as const;
+    const { token: text } = await ask(signIn({ ...options, proof }));
+    expect(tokenClaims(text)?.tenantId).toBe(defaults.tenantId);
+  });
+
+  test('OIDC: each tenant with an ID token of its own', async () => {
+    const mark = sim.journal.length;
+    const both = [defaults.tenantId, defaults.imageTenantId].map((tenant) =>
+      signIn({ ...options, tenantId: tenant, proof: { kind: 'oidc' }, idToken }),
+    );
+    const tokens = await Promise.all(both.map(ask));
+    expect(tokens.map(({ token: text }) => tokenClaims(text)?.tenantId)).toEqual([
+      defaults.tenantId,
+      defaults.imageTenantId,
+    ]);
+    expect(kinds(mark).filter((kind) => kind.startsWith('entra.token'))).toHaveLength(2);
+    expect(sim.journal.slice(mark).filter(({ host }) => host === 'github')).toHaveLength(2);
+  });
+
+  test('OIDC: what the ID token says is what Entra looked for', async () => {
+    const github = githubSettings(sim.world);
+    github.immutableSubject = true;
+    let facts = {};
+    const credential = signIn({
+      ...options,
+      proof: { kind: 'oidc' },
+      idToken: async (audience) => {
+        const text = await idToken(audience);
+        facts = idTokenFacts(text);
+        return text;
+      },
+    });
+    const fault = await faultOf(ask(credential));
+    github.immutableSubject = false;
+    expect(fault).toMatchObject({ status: 401, code: 'AADSTS700213', tenant: defaults.tenantId });
+    const subject = `repo:${github.owner}@${github.ownerId}/${github.repository}@${github.repositoryId}:ref:${github.ref}`;
+    expect(fault.message).toContain(`'${subject}'`);
+    expect(facts).toMatchObject({
+      issuer: 'https://token.actions.githubusercontent.com',
+      audience: 'api://AzureADTokenExchange',
+      subject,
+      immutableSubject: subject,
+      classicSubject: `repo:${github.owner}/${github.repository}:ref:${github.ref}`,
+    });
+  });
+
+  test.each([
+    [
+      'a tenant that does not exist',
+      { tenantId: '99999999-9999-4999-8999-999999999999' },
+      'AADSTS90002',
+      'GET',
+    ],
+    ['a tenant without the app', { tenantId: defaults.otherTenantId }, 'AADSTS700016', 'POST'],
+    [
+      'an expired secret',
+      { proof: { kind: 'secret', secret: defaults.expiredSecret } },
+      'AADSTS7000222',
+      'POST',
+    ],
+    ['a wrong secret', { proof: { kind: 'secret', secret } }, 'AADSTS7000215', 'POST'],
+  ] as const)('%s', async (_what, wrong, code, method) => {
+    const mark = sim.journal.length;
+    const fault = await faultOf(ask(signIn({ ...options, ...wrong })));
+    expect(fault).toMatchObject({
+      code,
+      method,
+      tenant: 'tenantId' in wrong ? wrong.tenantId : defaults.tenantId,
+    });
+    expect(JSON.parse(fault.body)).toMatchObject({
+      error_codes: [Number(code.slice('AADSTS'.length))],
+      trace_id: expect.any(String),
+      correlation_id: expect.any(String),
+    });
+    expect(kinds(mark).filter((kind) => kind.endsWith(' 200'))).toHaveLength(method === 'GET' ? 0 : 1);
+  });
+
+  test('resets, outages and delays on the way pass', async () => {
+    const path = /oauth2/;
+    sim.faults.add({ match: { host: 'entra', path, nth: 1 }, effect: { reset: true } });
+    sim.faults.add({ match: { host: 'entra', path, nth: 2 }, effect: { status: 503, code: 'AADSTS90033' } });
+    sim.faults.add({ match: { host: 'entra', path, nth: 3 }, effect: { delaySeconds: 0.3 } });
+    const slow = { ...options, patience: { tries: 4, tryMs: 150, totalMs: 5000, firstPauseMs: 1 } };
+    expect(tokenClaims((await ask(signIn(slow))).token)?.tenantId).toBe(defaults.tenantId);
+  });
+
+  test('a certificate that nobody vouches for is told as such', async () => {
+    const untrusting = createDefaultHttpClient();
+    const fault = await faultOf(ask(signIn({ ...options, httpClient: untrusting })));
+    expect(fault).toMatchObject({
+      status: 0,
+      code: 'DEPTH_ZERO_SELF_SIGNED_CERT',
+      tenant: defaults.tenantId,
+    });
   });
 });
