@@ -7,7 +7,7 @@ import type {
   VirtualNetwork,
 } from '@azure/arm-network';
 import type { DeployInputs, InboundRule, MergePatch, OverrideTarget } from './inputs.ts';
-import type { ImageFacts } from './image.ts';
+import type { ImageFacts, SecurityType } from './image.ts';
 import { resourceId } from './resource-id.ts';
 
 /** A resource that this action makes: where it goes and the body of its PUT, in the shape of the SDK's models. */
@@ -322,7 +322,13 @@ function machineBody(
   common: Common,
   attempt: Attempt,
 ): VirtualMachine {
-  const diskType = inputs.osDiskType ? { managedDisk: { storageAccountType: inputs.osDiskType } } : {};
+  const managedDisk = {
+    ...(inputs.osDiskType ? { storageAccountType: inputs.osDiskType } : {}),
+    // A confidential machine has to say what of its disk is encrypted with it; the guest's state is the least of it.
+    ...(securityTypeOf(inputs, image) === 'ConfidentialVM'
+      ? { securityProfile: { securityEncryptionType: 'VMGuestStateOnly' } }
+      : {}),
+  };
   const identity = identityBody(inputs, around);
   const security = securityBody(inputs, image);
   return {
@@ -339,7 +345,7 @@ function machineBody(
         createOption: 'FromImage',
         deleteOption: 'Delete',
         ...(inputs.osDiskSizeGb ? { diskSizeGB: inputs.osDiskSizeGb } : {}),
-        ...diskType,
+        ...(Object.keys(managedDisk).length > 0 ? { managedDisk } : {}),
       },
       // Azure makes the image's data disks either way; only those that are named here get a delete option.
       ...(image.dataDiskLuns.length > 0
@@ -449,7 +455,7 @@ function identityBody(inputs: DeployInputs, around: Surroundings): VirtualMachin
  * API's default, and naming it is refused where Trusted Launch is the subscription's default.
  */
 function securityBody(inputs: DeployInputs, image: ImageFacts): VirtualMachine['securityProfile'] {
-  switch (inputs.securityType ?? image.securityType) {
+  switch (securityTypeOf(inputs, image)) {
     case 'TrustedLaunch':
       return { securityType: 'TrustedLaunch', uefiSettings: { secureBootEnabled: true, vTpmEnabled: true } };
     case 'ConfidentialVM':
@@ -457,6 +463,10 @@ function securityBody(inputs: DeployInputs, image: ImageFacts): VirtualMachine['
     default:
       return undefined;
   }
+}
+
+function securityTypeOf(inputs: DeployInputs, image: ImageFacts): SecurityType {
+  return inputs.securityType ?? image.securityType;
 }
 
 function patchesOf({ overrides }: DeployInputs, ids: Ids): ReadonlyMap<string, MergePatch> {
