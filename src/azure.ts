@@ -140,6 +140,18 @@ export async function orUndefined<T>(lookup: Promise<T>): Promise<T | undefined>
   }
 }
 
+/** A question and what came of it, where a refusal is an answer too. */
+export type Asked<T> = { readonly value: T } | { readonly refusal: unknown };
+
+/** Turns a refusal into a value, so that what is asked beside it goes on. */
+export async function ask<T>(question: () => Promise<T>): Promise<Asked<T>> {
+  try {
+    return { value: await question() };
+  } catch (refusal) {
+    return { refusal };
+  }
+}
+
 function pipelineOf({ cloud, credential, auxiliary = [], ...options }: DoorOptions): Pipeline {
   const scopes = [resourceManagerScope(cloud)];
   const pipeline = createPipelineFromOptions({

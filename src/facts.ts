@@ -20,32 +20,41 @@ export interface Survey {
   readonly nic?: NetworkInterface;
 }
 
-/** Looks up, side by side, everything that a deployment of these names would make. Sends no write. */
-export async function survey(
+/** One look-up for each part that the deployment would make. */
+export type LookUps = { readonly [Part in keyof Survey]?: () => Promise<Survey[Part]> };
+
+/** What `survey` asks, part by part. */
+export function lookUps(
   { compute, network }: Pick<Session, 'compute' | 'network'>,
   { resourceGroup, network: choice }: Pick<DeployInputs, 'resourceGroup' | 'network'>,
   names: Names,
-): Promise<Survey> {
+): LookUps {
+  const at = [resourceGroup] as const;
   const makes = choice.kind === 'new-nic' ? choice : undefined;
-  const when = async <T>(wanted: boolean | undefined, lookup: () => Promise<T>): Promise<T | undefined> =>
-    wanted ? orUndefined(lookup()) : undefined;
-  const [machine, nsg, vnet, publicIp, nic] = await Promise.all([
-    when(true, () => compute.virtualMachines.get(resourceGroup, names.machine)),
-    when(makes?.nsg.kind === 'new', () => network.networkSecurityGroups.get(resourceGroup, names.nsg)),
-    when(makes?.subnet.kind === 'new', () => network.virtualNetworks.get(resourceGroup, names.vnet)),
-    when(makes?.publicIp.kind === 'new', () => network.publicIPAddresses.get(resourceGroup, names.publicIp)),
-    when(makes !== undefined, () => network.networkInterfaces.get(resourceGroup, names.nic)),
-  ]);
   return {
-    ...(machine ? { machine } : {}),
-    ...(nsg ? { nsg } : {}),
-    ...(vnet ? { vnet } : {}),
-    ...(publicIp ? { publicIp } : {}),
-    ...(nic ? { nic } : {}),
+    machine: () => orUndefined(compute.virtualMachines.get(...at, names.machine)),
+    ...(makes?.nsg.kind === 'new'
+      ? { nsg: () => orUndefined(network.networkSecurityGroups.get(...at, names.nsg)) }
+      : {}),
+    ...(makes?.subnet.kind === 'new'
+      ? { vnet: () => orUndefined(network.virtualNetworks.get(...at, names.vnet)) }
+      : {}),
+    ...(makes?.publicIp.kind === 'new'
+      ? { publicIp: () => orUndefined(network.publicIPAddresses.get(...at, names.publicIp)) }
+      : {}),
+    ...(makes ? { nic: () => orUndefined(network.networkInterfaces.get(...at, names.nic)) } : {}),
   };
 }
 
-interface Subscription {
+/** Looks up, side by side, everything that a deployment of these names would make. Sends no write. */
+export async function survey(...about: Parameters<typeof lookUps>): Promise<Survey> {
+  const found = await Promise.all(
+    Object.entries(lookUps(...about)).map(async ([part, lookUp]) => [part, await lookUp()] as const),
+  );
+  return Object.fromEntries(found.filter(([, resource]) => resource !== undefined));
+}
+
+export interface Subscription {
   readonly subscriptionId: string;
   readonly displayName: string;
   readonly state: string;
@@ -61,13 +70,25 @@ export async function chooseSubscription(
   named: string | undefined,
   tenantId: string,
 ): Promise<string> {
-  if (named) return named;
+  return named ?? (await onlySubscription(arm, tenantId)).subscriptionId;
+}
+
+/** The same with its state, which costs a request of its own where the subscription is named. */
+export async function readSubscription(
+  arm: Arm,
+  named: string | undefined,
+  tenantId: string,
+): Promise<Subscription> {
+  return named ? arm('GET', `/subscriptions/${named}`, '2022-12-01') : onlySubscription(arm, tenantId);
+}
+
+async function onlySubscription(arm: Arm, tenantId: string): Promise<Subscription> {
   const all = await listAll<Subscription>(arm, '/subscriptions', '2022-12-01');
   // The list also shows subscriptions of other tenants that are delegated to this one (Azure Lighthouse).
   const own = all.filter(
     ({ state, tenantId: owner }) => state === 'Enabled' && owner.toLowerCase() === tenantId,
   );
-  if (own.length === 1 && own[0]) return own[0].subscriptionId;
+  if (own.length === 1 && own[0]) return own[0];
   throw new Failure('choosing the subscription', {
     message:
       own.length === 0

@@ -1,11 +1,11 @@
 import { randomUUID } from 'node:crypto';
 import type { ComputeManagementClient } from '@azure/arm-compute';
 import type { TokenCredential } from '@azure/core-auth';
-import { type Arm, connections, openDoor, openGauge, type Session } from './azure.ts';
+import { type Arm, ask, type Asked, connections, openDoor, openGauge, type Session } from './azure.ts';
 import { type Cloud, resolveCloud, resourceManagerScope } from './cloud.ts';
-import { chooseSubscription } from './facts.ts';
+import { chooseSubscription, readSubscription, type Subscription } from './facts.ts';
 import { during, Failure } from './failure.ts';
-import type { Inputs, MergePatch } from './inputs.ts';
+import type { DeployInputs, Inputs, MergePatch } from './inputs.ts';
 import type { Situation } from './explain/entry.ts';
 import type { Log } from './report.ts';
 import { githubIdToken, idTokenFacts, plainHttp, signIn, tokenClaims } from './signin.ts';
@@ -28,9 +28,74 @@ export interface DeploySession extends Session {
   readonly imageCompute: (subscriptionId: string) => ComputeManagementClient;
 }
 
+/** What became of signing in to one tenant. */
+export interface SignIn {
+  /** As the input names it: GUID or domain. */
+  readonly tenant: string;
+  readonly as: 'tenant' | 'image-tenant' | 'auxiliary';
+  readonly result: Asked<Identity>;
+}
+
+/** A session of `check`: each tenant's refusal is an answer like any other, and the rest goes on without it. */
+export interface CheckSession {
+  readonly cloud: Cloud;
+  /** The tenant first. */
+  readonly signIns: readonly SignIn[];
+  /** Undefined where there is no token of the tenant. */
+  readonly subscription?: Asked<Subscription>;
+  /** Undefined where there is no token or no subscription. */
+  readonly session?: Session;
+  /** Undefined where there is no token of the image tenant. */
+  readonly imageCompute?: DeploySession['imageCompute'];
+}
+
+/** Who the app is in one tenant. */
+export interface Identity {
+  /** GUID, lower case. */
+  readonly tenantId: string;
+  /** Of the app's service principal there. */
+  readonly objectId: string;
+}
+
 /** Signs in to the tenant alone: enough to read, to delete and to sweep. */
 export async function openSession(inputs: Inputs, options: SessionOptions): Promise<Session> {
   return (await open(inputs, [], options)).session;
+}
+
+/** Tries every tenant by itself, side by side, and the subscription. It throws only where no cloud can be reached. */
+export async function openCheckSession(inputs: DeployInputs, options: SessionOptions): Promise<CheckSession> {
+  const others = otherTenantsOf(inputs);
+  const ways = await openWays(inputs, others, options);
+  const signIns = await Promise.all(
+    [inputs.tenantId, ...others].map(
+      async (tenant): Promise<SignIn> => ({
+        tenant,
+        as: sameTenant(tenant, inputs.tenantId)
+          ? 'tenant'
+          : sameTenant(tenant, inputs.imageTenantId)
+            ? 'image-tenant'
+            : 'auxiliary',
+        result: await ask(() => ways.prove(tenant)),
+      }),
+    ),
+  );
+  const provenAs = (tenant: string) => signIns.find((one) => sameTenant(one.tenant, tenant))?.result;
+  const own = provenAs(inputs.tenantId);
+  const image = provenAs(inputs.imageTenantId);
+  const subscription =
+    own && 'value' in own
+      ? await ask(() => readSubscription(ways.arm, inputs.subscriptionId, own.value.tenantId))
+      : undefined;
+  const imageDoor = ways.doorOf(inputs.imageTenantId);
+  return {
+    cloud: ways.cloud,
+    signIns,
+    ...(subscription ? { subscription } : {}),
+    ...(own && 'value' in own && subscription && 'value' in subscription
+      ? { session: ways.session(own.value.tenantId, subscription.value.subscriptionId) }
+      : {}),
+    ...(image && 'value' in image ? { imageCompute: (id: string) => imageDoor.compute(id) } : {}),
+  };
 }
 
 /**
@@ -38,18 +103,26 @@ export async function openSession(inputs: Inputs, options: SessionOptions): Prom
  * @throws AzureError in a Failure that names the tenant; Failure when a token is of another tenant or app than asked for.
  */
 export async function openDeploySession(
-  inputs: Extract<Inputs, { operation: 'create' | 'check' }>,
+  inputs: DeployInputs,
   options: SessionOptions,
 ): Promise<DeploySession> {
-  const others = [inputs.imageTenantId, ...inputs.auxiliaryTenantIds].filter(
-    (tenant) => tenant.toLowerCase() !== inputs.tenantId.toLowerCase(),
-  );
-  const { session, doorOf } = await open(inputs, others, options);
+  const { session, doorOf } = await open(inputs, otherTenantsOf(inputs), options);
   const imageDoor = doorOf(inputs.imageTenantId);
   return { ...session, imageCompute: (subscriptionId) => imageDoor.compute(subscriptionId) };
 }
 
 async function open(inputs: Inputs, otherTenants: readonly string[], options: SessionOptions) {
+  const ways = await openWays(inputs, otherTenants, options);
+  const [{ tenantId }] = await Promise.all([
+    ways.prove(inputs.tenantId),
+    ...otherTenants.map((tenant) => ways.prove(tenant)),
+  ]);
+  const subscriptionId = await chooseSubscription(ways.arm, inputs.subscriptionId, tenantId);
+  return { session: ways.session(tenantId, subscriptionId), doorOf: ways.doorOf };
+}
+
+/** Credentials and doors for all tenants. Asks nothing but the cloud's endpoints; tokens are first asked for by `prove`. */
+async function openWays(inputs: Inputs, otherTenants: readonly string[], options: SessionOptions) {
   const { log, signal, env } = options;
   const correlationId = randomUUID();
   log.info(`Correlation ID of all requests of this run: ${correlationId}`);
@@ -76,18 +149,8 @@ async function open(inputs: Inputs, otherTenants: readonly string[], options: Se
     });
   const credential = credentialFor(inputs.tenantId);
   const others = new Map(otherTenants.map((tenant) => [tenant.toLowerCase(), credentialFor(tenant)]));
+  const credentialOf = (tenant: string): TokenCredential => others.get(tenant.toLowerCase()) ?? credential;
   const auxiliary = [...others.values()];
-  const tokenTenant = async (tenant: string, of: TokenCredential): Promise<string> => {
-    const id = await provenTenant(inputs, tenant, of, cloud, signal);
-    log.info(
-      `Signed in to tenant ${tenant}${id === tenant.toLowerCase() ? '' : ` (${id})`} as ${inputs.clientId}.`,
-    );
-    return id;
-  };
-  const [tenantId] = await Promise.all([
-    tokenTenant(inputs.tenantId, credential),
-    ...[...others].map(([tenant, of]) => tokenTenant(tenant, of)),
-  ]);
   const gauge = openGauge();
   const common = {
     cloud,
@@ -97,48 +160,71 @@ async function open(inputs: Inputs, otherTenants: readonly string[], options: Se
     ...(options.patches ? { patches: options.patches } : {}),
   };
   const door = openDoor({ ...common, credential });
-  const linked = auxiliary.length > 0 ? openDoor({ ...common, credential, auxiliary }) : door;
   const armUnder =
     (abortSignal: AbortSignal): Arm =>
     (method, path, apiVersion, rest) =>
       door.arm(method, path, apiVersion, { abortSignal, ...rest });
-  const subscriptionId = await chooseSubscription(armUnder(signal), inputs.subscriptionId, tenantId);
-  options.learn({ subscriptionId });
-  const session: Session = {
+  return {
     cloud,
-    correlationId,
-    tenantId,
-    subscriptionId,
-    compute: door.compute(subscriptionId),
-    linkedCompute: linked.compute(subscriptionId),
-    network: door.network(subscriptionId),
     arm: armUnder(signal),
-    waiting: {
-      signal,
-      budget: gauge.read,
-      onStillWaiting: (what, seconds) => log.info(`Still waiting for ${what} (${Math.round(seconds)} s).`),
+    async prove(tenant: string): Promise<Identity> {
+      const identity = await provenIdentity(inputs, tenant, credentialOf(tenant), cloud, signal);
+      const alias = sameTenant(identity.tenantId, tenant) ? '' : ` (${identity.tenantId})`;
+      log.info(`Signed in to tenant ${tenant}${alias} as ${inputs.clientId}.`);
+      return identity;
     },
-    under: (other) => ({ ...session, arm: armUnder(other), waiting: { ...session.waiting, signal: other } }),
+    doorOf: (tenant: string) =>
+      others.has(tenant.toLowerCase()) ? openDoor({ ...common, credential: credentialOf(tenant) }) : door,
+    session(tenantId: string, subscriptionId: string): Session {
+      options.learn({ subscriptionId });
+      const linked = auxiliary.length > 0 ? openDoor({ ...common, credential, auxiliary }) : door;
+      const session: Session = {
+        cloud,
+        correlationId,
+        tenantId,
+        subscriptionId,
+        compute: door.compute(subscriptionId),
+        linkedCompute: linked.compute(subscriptionId),
+        network: door.network(subscriptionId),
+        arm: armUnder(signal),
+        waiting: {
+          signal,
+          budget: gauge.read,
+          onStillWaiting: (what, seconds) =>
+            log.info(`Still waiting for ${what} (${Math.round(seconds)} s).`),
+        },
+        under: (other) => ({
+          ...session,
+          arm: armUnder(other),
+          waiting: { ...session.waiting, signal: other },
+        }),
+      };
+      return session;
+    },
   };
-  const doorOf = (tenant: string) => {
-    const of = others.get(tenant.toLowerCase());
-    return of ? openDoor({ ...common, credential: of }) : door;
-  };
-  return { session, doorOf };
+}
+
+function otherTenantsOf(inputs: DeployInputs): readonly string[] {
+  return [inputs.imageTenantId, ...inputs.auxiliaryTenantIds].filter(
+    (tenant) => !sameTenant(tenant, inputs.tenantId),
+  );
+}
+
+function sameTenant(one: string, other: string): boolean {
+  return one.toLowerCase() === other.toLowerCase();
 }
 
 /**
  * Asks for a token and looks whose it is. A swapped pair of secrets or a mistyped domain would otherwise deploy to the
  * wrong customer.
- * @returns the tenant's GUID.
  */
-async function provenTenant(
+async function provenIdentity(
   inputs: Inputs,
   tenant: string,
   credential: TokenCredential,
   cloud: Cloud,
   abortSignal: AbortSignal,
-): Promise<string> {
+): Promise<Identity> {
   const doing = `signing in to tenant ${tenant}`;
   const token = await during(doing, () => credential.getToken(resourceManagerScope(cloud), { abortSignal }));
   const claims = token ? tokenClaims(token.token) : undefined;
@@ -149,7 +235,7 @@ async function provenTenant(
     (isDomain || claims.tenantId.toLowerCase() === wanted) &&
     claims.appId.toLowerCase() === inputs.clientId.toLowerCase()
   ) {
-    return claims.tenantId.toLowerCase();
+    return { tenantId: claims.tenantId.toLowerCase(), objectId: claims.objectId };
   }
   throw new Failure(doing, {
     message: claims
