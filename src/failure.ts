@@ -300,18 +300,19 @@ function plainMessage(error: unknown): string {
 
 function sayingOf(fault: AzureFault): string[] {
   const { code, message } = innermost(fault);
-  const title = fault.code || `HTTP ${fault.status}`;
-  const speaker = fault.tenant ? `Entra ID (tenant ${fault.tenant})` : 'Azure';
-  const saying =
-    fault.status === 0
-      ? `No answer, ${title}: ${fault.message}`
-      : fault.status < 400
-        ? `The operation failed, ${title}: ${fault.message}`
-        : `${speaker} answered ${fault.status}${fault.code ? ` ${fault.code}` : ''}: ${fault.message}`;
   const differs = message !== fault.message || code !== fault.code;
-  return [saying, ...(differs ? [`In detail, ${code}: ${message}`] : [])].map((line) =>
-    line.replaceAll('\r\n', '\n').trim(),
+  return [`${openingOf(fault)}${fault.message}`, ...(differs ? [`In detail, ${code}: ${message}`] : [])].map(
+    (line) => line.replaceAll('\r\n', '\n').trim(),
   );
+}
+
+function openingOf({ status, code, message, tenant }: AzureFault): string {
+  if (status === 0) return `No answer, ${code}: `;
+  if (status < 400) return `The operation failed, ${code}: `;
+  const speaker = tenant ? `Entra ID (tenant ${tenant})` : 'Azure';
+  // What has no envelope has a message that begins with the status.
+  if (message.startsWith(`HTTP ${status}`)) return `${speaker} answered `;
+  return `${speaker} answered ${[status, code].filter(Boolean).join(' ')}: `;
 }
 
 function traceLines({ method, url, correlationId, requestId }: AzureFault): string[] {

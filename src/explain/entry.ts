@@ -1,0 +1,150 @@
+import type { AzureFault } from '../failure.ts';
+
+/** The claims of the job's GitHub token that federated credentials are matched with. */
+export interface OidcClaims {
+  readonly issuer: string;
+  readonly subject: string;
+  readonly audience: string;
+  /** `repository_owner_id` and `repository_id`: what immutable subjects are made of. */
+  readonly ownerId?: string;
+  readonly repositoryId?: string;
+}
+
+/** What is known when something fails. Whatever is missing appears in explanations as `<client-id>` and the like. */
+export interface Situation {
+  readonly clientId?: string;
+  readonly tenantId?: string;
+  readonly imageTenantId?: string;
+  readonly subscriptionId?: string;
+  readonly resourceGroup?: string;
+  readonly location?: string;
+  readonly vmName?: string;
+  readonly vmSize?: string;
+  readonly imageId?: string;
+  /** `https://login.microsoftonline.com` unless told. */
+  readonly loginEndpoint?: string;
+  /** `https://portal.azure.com` unless told. */
+  readonly portal?: string;
+  /** `https://management.azure.com` unless told. */
+  readonly resourceManager?: string;
+  readonly oidc?: OidcClaims;
+}
+
+/** A situation without gaps. */
+export type Known = Readonly<Required<Omit<Situation, 'oidc'>>> & { readonly oidc?: OidcClaims };
+
+export type Text = string | ((fault: AzureFault, known: Known) => string);
+export type Lines = readonly string[] | ((fault: AzureFault, known: Known) => readonly string[]);
+
+/** One thing that Azure can say. */
+export interface Entry {
+  readonly id: string;
+  readonly title: string;
+  /** What people search for: Azure's own words, with `…` for what differs each time. */
+  readonly says: string;
+  readonly match: (fault: AzureFault) => boolean;
+  readonly cause: Text;
+  readonly who: Text;
+  readonly fix: Lines;
+}
+
+/** Fills the gaps of a situation with `<placeholders>`. */
+export function withPlaceholders(situation: Situation): Known {
+  const endpoint = (given: string | undefined, usual: string) => (given ?? usual).replace(/\/$/, '');
+  return {
+    clientId: '<client-id>',
+    tenantId: '<tenant-id>',
+    imageTenantId: '<image-tenant-id>',
+    subscriptionId: '<subscription-id>',
+    resourceGroup: '<resource-group>',
+    location: '<location>',
+    vmName: '<vm-name>',
+    vmSize: '<vm-size>',
+    imageId: '<image-id>',
+    ...situation,
+    loginEndpoint: endpoint(situation.loginEndpoint, 'https://login.microsoftonline.com'),
+    portal: endpoint(situation.portal, 'https://portal.azure.com'),
+    resourceManager: endpoint(situation.resourceManager, 'https://management.azure.com'),
+  };
+}
+
+export function resolve(value: Text, fault: AzureFault, known: Known): string {
+  return typeof value === 'string' ? value : value(fault, known);
+}
+
+export type Match = (fault: AzureFault) => boolean;
+
+/** The outer code or one of the details'. */
+export function code(...codes: readonly string[]): Match {
+  return (fault) => [fault, ...fault.details].some((level) => codes.includes(level.code));
+}
+
+export function text(pattern: RegExp): Match {
+  return (fault) => pattern.test(wordsOf(fault));
+}
+
+export function status(...statuses: readonly number[]): Match {
+  return (fault) => statuses.includes(fault.status);
+}
+
+export function url(pattern: RegExp): Match {
+  return (fault) => pattern.test(fault.url);
+}
+
+export function all(...matches: readonly Match[]): Match {
+  return (fault) => matches.every((match) => match(fault));
+}
+
+export function any(...matches: readonly Match[]): Match {
+  return (fault) => matches.some((match) => match(fault));
+}
+
+export function not(match: Match): Match {
+  return (fault) => !match(fault);
+}
+
+export const noCode: Match = (fault) => fault.code === '';
+
+export function wordsOf(fault: AzureFault): string {
+  return [fault, ...fault.details].map(({ message }) => message).join('\n');
+}
+
+/** What the message says at the first group of the pattern; `…` counts as nothing, see `Entry.says`. */
+export function said(fault: AzureFault, pattern: RegExp, placeholder: string): string {
+  const found = pattern.exec(wordsOf(fault))?.[1];
+  return found && found !== '…' ? found : placeholder;
+}
+
+// Who must act. The names of tenants and apps are filled in, so that the sentence can be sent on to them.
+
+export const author = "the workflow's author";
+export const nobody = 'nobody: it passes by itself, and the action tries again';
+export const runnerOwner = 'whoever runs the runner';
+export const appOwner: Text = (_, { clientId }) =>
+  `the owner of the app registration ${clientId}, in its home tenant`;
+export const subscriptionOwner: Text = (_, { subscriptionId, tenantId }) =>
+  `the owner of subscription ${subscriptionId}, in the VM's tenant (${tenantId})`;
+export const imageOwner: Text = (_, { imageTenantId }) =>
+  `the owner of the gallery, in the image tenant (${imageTenantId})`;
+export const askedAdmin: Text = (fault, known) =>
+  `an administrator of ${tenantName(askedTenant(fault), known)}`;
+
+export function sameTenant(one: string, other: string): boolean {
+  return one.toLowerCase() === other.toLowerCase();
+}
+
+export function tenantName(id: string, { tenantId, imageTenantId }: Known): string {
+  const isImages = sameTenant(id, imageTenantId);
+  const isVms = sameTenant(id, tenantId);
+  if (isImages === isVms) return `tenant ${id}`;
+  return isImages ? `the image tenant (${id})` : `the VM's tenant (${id})`;
+}
+
+export function tenantInput(id: string, { tenantId, imageTenantId }: Known): string {
+  return sameTenant(id, imageTenantId) && !sameTenant(id, tenantId) ? '`image-tenant-id`' : '`tenant-id`';
+}
+
+/** The tenant that Entra was asked for a token of. */
+export function askedTenant(fault: AzureFault): string {
+  return fault.tenant ?? '<tenant-id>';
+}
