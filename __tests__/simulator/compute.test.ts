@@ -1,0 +1,578 @@
+/** The simulator's compute side held against recorded answers, and its refusals against Azure's codes. */
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { readFileSync } from 'node:fs';
+import { addVersion, replicate } from '../../simulator/compute/galleries.ts';
+import { settings } from '../../simulator/compute/settings.ts';
+import { defaults } from '../../simulator/index.ts';
+import { acceptTerms } from '../../simulator/marketplace.ts';
+import type { Json } from '../../simulator/provider.ts';
+import type { Reply } from './client.ts';
+import { type Desk, openDesk } from './desk.ts';
+
+interface Recorded {
+  readonly method: string;
+  readonly path: string;
+  readonly status: number;
+  readonly headers: Record<string, string>;
+  readonly body: Json;
+}
+
+function recording(name: string, method: string, path: RegExp, nth = 0): Recorded {
+  const file = new URL(`../azure/recordings/${name}.json`, import.meta.url);
+  const { exchanges } = JSON.parse(readFileSync(file, 'utf8')) as { exchanges: Recorded[] };
+  const found = exchanges.filter((one) => one.method === method && path.test(one.path))[nth];
+  if (found === undefined) throw new Error(`no such exchange in ${name}`);
+  return found;
+}
+
+/** Paths of all members, lists by their first item; keys that are IDs are left out. */
+function shape(value: unknown, path = ''): string[] {
+  if (Array.isArray(value)) return value.length === 0 ? [`${path}[]`] : shape(value[0], `${path}[]`);
+  if (typeof value !== 'object' || value === null) return [path];
+  return Object.entries(value).flatMap(([name, inner]) =>
+    name.startsWith('/') ? shape(inner, `${path}.<id>`) : shape(inner, `${path}.${name}`),
+  );
+}
+
+/** Status, header names that the service sets, and every member of the recorded body are there. */
+function expectLike(reply: Reply, recorded: Recorded, missing: readonly string[] = []): void {
+  expect(reply.status).toBe(recorded.status);
+  const ours = Object.keys(reply.headers);
+  const optional = ['date', 'retry-after'];
+  for (const name of Object.keys(recorded.headers).map((one) => one.toLowerCase())) {
+    if (!optional.includes(name)) expect(ours).toContain(name);
+  }
+  const known = new Set(shape(reply.body));
+  const wanted = shape(recorded.body ?? {}).filter(
+    (one) => !missing.some((prefix) => one.startsWith(prefix)),
+  );
+  expect(wanted.filter((one) => !known.has(one))).toEqual([]);
+}
+
+let desk: Desk;
+beforeAll(async () => {
+  desk = await openDesk();
+});
+afterAll(async () => {
+  await desk.sim.close();
+});
+
+// Each PUT under a name of its own: twelve PUTs of one machine empty its budget.
+let refusals = 0;
+
+async function refusal(change: (body: Json) => void): Promise<[number, string, string]> {
+  const name = `refused-${refusals++}`;
+  const nic = desk.nic(`${name}-nic`);
+  const reply = await desk.send('PUT', desk.vm(name), desk.machine(nic, change));
+  return [reply.status, reply.body['error']?.code, reply.body['error']?.message];
+}
+
+describe('a virtual machine from the gallery of another tenant', () => {
+  const life = 'vm-linux-put-full-lifecycle';
+  const path = /virtualMachines\/[^/?]+\?/;
+
+  test('is created, looked at and deleted as recorded', async () => {
+    const nic = desk.nic('life-nic');
+    const id = desk.vm('life');
+    const created = await desk.send('PUT', id, desk.machine(nic), { headers: { 'if-none-match': '*' } });
+    // Marketplace images have publisher, offer and sku; a gallery image has its ID.
+    const image = ['.properties.storageProfile.imageReference'];
+    expectLike(created, recording(life, 'PUT', path), image);
+    expect(created.body['properties'].storageProfile.osDisk.managedDisk.id).toBeUndefined();
+    expect(created.headers['x-ms-ratelimit-remaining-resource']).toBe(
+      recording(life, 'PUT', path).headers['x-ms-ratelimit-remaining-resource'],
+    );
+
+    const poll = await desk.send('GET', String(created.headers['azure-asyncoperation']));
+    expectLike(poll, recording(life, 'GET', /Compute\/locations\/[^/]+\/operations/));
+    const end = await desk.finish(created);
+    expect(Object.keys(end)).toEqual(['startTime', 'endTime', 'status', 'name']);
+    expect(end['status']).toBe('Succeeded');
+
+    const got = await desk.send('GET', id);
+    expectLike(got, recording(life, 'GET', path), image);
+    expect(got.body['properties'].osProfile.adminPassword).toBeUndefined();
+
+    const again = await desk.send('PUT', id, desk.machine(nic), { headers: { 'if-none-match': '*' } });
+    expect(again.status).toBe(412);
+
+    const disk = String(got.body['properties'].storageProfile.osDisk.managedDisk.id);
+    const attached = await desk.send('DELETE', disk);
+    const recordedDisk = recording('disk-attached-delete-409', 'DELETE', /disks/);
+    expect(attached.status).toBe(recordedDisk.status);
+    expect(attached.body['error'].code).toBe(recordedDisk.body['error'].code);
+    expect(attached.body['error'].message).toMatch(/^Disk \S+ is attached to VM \/subscriptions\/\S+\.$/);
+
+    const deleted = await desk.send('DELETE', id);
+    expectLike(deleted, recording(life, 'DELETE', path));
+    expect((await desk.finish(deleted))['status']).toBe('Succeeded');
+    const gone = await desk.send('GET', id);
+    expect([gone.status, gone.body['error'].code]).toEqual([404, 'NotFound']);
+    expect(desk.world.resources.has(disk)).toBe(false);
+    expect(desk.world.resources.has(nic)).toBe(false);
+  });
+
+  test('shows its agent once it is ready', async () => {
+    const id = desk.vm('agent');
+    const body = desk.machine(desk.nic('agent-nic'));
+    await desk.finish(await desk.send('PUT', id, body));
+    settings(desk.world).agentDelay = 10;
+    await desk.pass(30);
+    const expanded = await desk.send('GET', `${id}?$expand=instanceView`, undefined, {
+      apiVersion: '2024-07-01',
+    });
+    expectLike(expanded, recording('vm-expand-instance-view-2024', 'GET', /./), [
+      '.tags',
+      '.properties.storageProfile',
+    ]);
+    const view = await desk.send('GET', `${id}/instanceView`);
+    expect(view.body['vmAgent'].statuses[0]).toMatchObject({ displayStatus: 'Ready', level: 'Info' });
+    expect(view.body['statuses'].map((one: Json) => one['code'])).toEqual([
+      'ProvisioningState/succeeded',
+      'PowerState/running',
+    ]);
+  });
+
+  test('needs the image tenant on the request', async () => {
+    const reply = await desk.send('PUT', desk.vm('alone'), desk.machine(desk.nic('alone-nic')), {
+      auxiliary: false,
+    });
+    expect([reply.status, reply.body['error'].code]).toEqual([403, 'LinkedAuthorizationFailed']);
+    expect(reply.body['error'].message).toContain("'Microsoft.Compute/galleries/images/versions/read'");
+  });
+
+  test('stays failed when there is no capacity, holds its NIC, and takes another size', async () => {
+    settings(desk.world).shortages.push({
+      code: 'AllocationFailed',
+      size: 'Standard_F2s_v2',
+      at: 'operation',
+      times: 1,
+    });
+    const nic = desk.nic('short-nic');
+    const id = desk.vm('short');
+    const sized = (size: string): Json =>
+      desk.machine(nic, (body) => {
+        body['properties'].hardwareProfile.vmSize = size;
+        body['properties'].networkProfile.networkInterfaces[0].properties.deleteOption = 'Detach';
+      });
+    const end = await desk.finish(await desk.send('PUT', id, sized('Standard_F2s_v2')));
+    expect([end['status'], end['error'].code]).toEqual(['Failed', 'AllocationFailed']);
+    const failed = await desk.send('GET', id);
+    expect(failed.body['properties'].provisioningState).toBe('Failed');
+    const other = await desk.send('PUT', desk.vm('thief'), sized('Standard_D2s_v5'));
+    expect([other.status, other.body['error'].code]).toEqual([400, 'NicReservedForAnotherVm']);
+    const retried = await desk.send('PUT', id, sized('Standard_D2s_v5'));
+    expect(retried.status).toBe(200);
+    expect((await desk.finish(retried))['status']).toBe('Succeeded');
+    expect(desk.world.resources.get(nic)?.body['properties'].virtualMachine.id).toBe(id);
+  });
+
+  test('may fail in the guest', async () => {
+    settings(desk.world).provisioning.push({
+      vm: /^stuck$/,
+      failure: { code: 'OSProvisioningTimedOut', message: '' },
+      afterSeconds: 30,
+    });
+    const end = await desk.finish(
+      await desk.send('PUT', desk.vm('stuck'), desk.machine(desk.nic('stuck-nic'))),
+    );
+    expect(end['error'].code).toBe('OSProvisioningTimedOut');
+    expect(end['error'].message).toContain("OS Provisioning for VM 'stuck' did not finish");
+  });
+
+  test('makes a disk for each data disk of the image, asked for or not', async () => {
+    const image = defaults.imageId('linux-data-disks', '1.0.0');
+    const id = desk.vm('disks');
+    const created = await desk.send(
+      'PUT',
+      id,
+      desk.machine(desk.nic('disks-nic'), (body) => {
+        body['properties'].storageProfile.imageReference.id = image;
+      }),
+    );
+    await desk.finish(created);
+    const got = await desk.send('GET', id);
+    const disks: Json[] = got.body['properties'].storageProfile.dataDisks;
+    expect(
+      disks.map((one) => [one['lun'], one['createOption'], one['deleteOption'], one['diskSizeGB']]),
+    ).toEqual([
+      [0, 'FromImage', 'Detach', 40],
+      [2, 'FromImage', 'Detach', 70],
+    ]);
+    const some = await refusal((body) => {
+      body['properties'].storageProfile.imageReference.id = image;
+      body['properties'].storageProfile.dataDisks = [{ lun: 0, createOption: 'FromImage' }];
+    });
+    expect(some.slice(0, 2)).toEqual([400, 'InvalidParameter']);
+  });
+
+  test('keeps what may not change', async () => {
+    const id = desk.vm('kept');
+    const nic = desk.nic('kept-nic');
+    await desk.finish(await desk.send('PUT', id, desk.machine(nic)));
+    const change = async (edit: (body: Json) => void): Promise<[number, string]> => {
+      const reply = await desk.send('PUT', id, desk.machine(nic, edit));
+      return [reply.status, reply.body['error']?.target];
+    };
+    expect(
+      await change((body) => {
+        body['properties'].storageProfile.imageReference.id = defaults.imageId('linux', '1.9.0');
+      }),
+    ).toEqual([409, 'imageReference']);
+    expect(
+      await change((body) => {
+        body['properties'].osProfile.adminUsername = 'someone';
+      }),
+    ).toEqual([409, 'osProfile.adminUsername']);
+    const tagged = await desk.send('PATCH', id, { tags: { a: 'b' } });
+    expect([tagged.status, tagged.body['tags']]).toEqual([200, { a: 'b' }]);
+    await desk.finish(tagged);
+  });
+
+  test('spends the budgets of its own', async () => {
+    const id = desk.vm('busy');
+    await desk.finish(await desk.send('PUT', id, desk.machine(desk.nic('busy-nic'))));
+    desk.world.budgets.drain('Microsoft.Compute/LowCostGetResource', id);
+    const reply = await desk.send('GET', id);
+    expect(reply.status).toBe(429);
+    expect(reply.body).toMatchObject({ code: 'OperationNotAllowed', details: [{ code: 'TooManyRequests' }] });
+    expect(Number(reply.headers['retry-after'])).toBeGreaterThan(0);
+  });
+
+  test('has a serial log behind a signed URL', async () => {
+    const id = desk.vm('serial');
+    await desk.finish(
+      await desk.send(
+        'PUT',
+        id,
+        desk.machine(desk.nic('serial-nic'), (body) => {
+          body['properties'].diagnosticsProfile = { bootDiagnostics: { enabled: true } };
+        }),
+      ),
+    );
+    settings(desk.world).serialLog = 'login: ';
+    const reply = await desk.send('POST', `${id}/retrieveBootDiagnosticsData`);
+    const url = String(reply.body['serialConsoleLogBlobUri']);
+    expect(await desk.raw(url)).toMatchObject({ status: 200, body: 'login: ' });
+    expect((await desk.raw(url.slice(0, -1))).status).toBe(403);
+  });
+});
+
+describe('refusals of a virtual machine', () => {
+  const image =
+    (definition: string, version?: string) =>
+    (body: Json): void => {
+      body['properties'].storageProfile.imageReference.id = defaults.imageId(definition, version);
+    };
+  const size =
+    (name: string) =>
+    (body: Json): void => {
+      body['properties'].hardwareProfile.vmSize = name;
+    };
+  const both =
+    (...edits: ((body: Json) => void)[]) =>
+    (body: Json): void => {
+      for (const edit of edits) edit(body);
+    };
+  const profile =
+    (values: Json) =>
+    (body: Json): void => {
+      Object.assign(body['properties'].osProfile, values);
+    };
+  const security =
+    (securityType: string) =>
+    (body: Json): void => {
+      body['properties'].securityProfile = { securityType };
+    };
+
+  test.each<[string, (body: Json) => void, number, string, RegExp]>([
+    ['no such size', size('Standard_Z9'), 400, 'InvalidParameter', /VM size is not valid/],
+    [
+      'not in the region',
+      image('linux', '1.11.0'),
+      404,
+      'GalleryImageNotFound',
+      /not available in westeurope region/,
+    ],
+    ['no such version', image('linux', '9.9.9'), 404, 'GalleryImageNotFound', /not available in/],
+    ['no latest', image('linux-replication-failed'), 404, 'NotFound', /There is no latest image version/],
+    [
+      'Gen1 image, Gen2 size',
+      both(image('linux-gen1'), size('Standard_D2s_v6')),
+      400,
+      'BadRequest',
+      /Generation '1'/,
+    ],
+    ['Gen2 image, Gen1 size', size('Standard_D2_v2'), 400, 'BadRequest', /Generation '2'/],
+    ['Arm64 image', image('linux-arm64', '1.0.0'), 400, 'BadRequest', /CPU Architecture of 'x64'/],
+    [
+      'SCSI image, NVMe size',
+      both(image('linux-plan'), size('Standard_D2s_v6')),
+      400,
+      'InvalidParameter',
+      /disk controller types/,
+    ],
+    [
+      'Trusted Launch image',
+      image('linux-trusted', '1.0.0'),
+      400,
+      'BadRequest',
+      /only supports creation .* 'TrustedLaunch'/,
+    ],
+    [
+      'Trusted Launch unsupported',
+      both(image('linux-gen1'), security('TrustedLaunch')),
+      400,
+      'BadRequest',
+      /TrustedLaunch-FAQ/,
+    ],
+    ['confidential size', size('Standard_DC2as_v5'), 400, 'BadRequest', /'<NULL>' security type/],
+    ['explicit Standard', security('Standard'), 400, 'BadRequest', /UseStandardSecurityType/],
+    [
+      'specialized with account',
+      image('linux-specialized'),
+      400,
+      'InvalidParameter',
+      /'osProfile' is not allowed/,
+    ],
+    [
+      'no account',
+      (body) => delete body['properties'].osProfile,
+      400,
+      'InvalidParameter',
+      /'osProfile' is missing/,
+    ],
+    [
+      'reserved name',
+      profile({ adminUsername: 'admin' }),
+      400,
+      'InvalidParameter',
+      /Admin Username specified/,
+    ],
+    ['weak password', profile({ adminPassword: 'abc' }), 400, 'InvalidParameter', /between 6-72 characters/],
+    ['custom data', profile({ customData: '#cloud-config' }), 400, 'InvalidParameter', /Base64 encoding/],
+    [
+      'SSH key',
+      profile({
+        adminPassword: undefined,
+        linuxConfiguration: {
+          disablePasswordAuthentication: true,
+          ssh: { publicKeys: [{ path: '/home/azureuser/.ssh/authorized_keys', keyData: 'ssh-rsa AAAA' }] },
+        },
+      }),
+      400,
+      'InvalidParameter',
+      /keyData is invalid/,
+    ],
+    [
+      'Windows host name',
+      both(image('windows'), profile({ computerName: 'a-name-that-is-too-long' })),
+      400,
+      'InvalidParameter',
+      /15 characters/,
+    ],
+    ['no plan', image('linux-plan'), 400, 'VMMarketplaceInvalidInput', /requires Plan information/],
+    [
+      'terms not accepted',
+      both(image('linux-plan'), (body) => {
+        body['plan'] = { name: 'hardened', publisher: 'contoso', product: 'linux-images' };
+      }),
+      400,
+      'ResourcePurchaseValidationFailed',
+      /az|Azure CLI/,
+    ],
+    [
+      'zone',
+      (body) => {
+        body['zones'] = ['7'];
+      },
+      400,
+      'InvalidAvailabilityZone',
+      /supported zones .* '1,2,3'/,
+    ],
+    ['no location', (body) => delete body['location'], 400, 'LocationRequired', /location/],
+    [
+      'unknown property',
+      (body) => {
+        body['properties'].made_up = 1;
+      },
+      501,
+      'SimulatorUnknown',
+      /made_up/,
+    ],
+    [
+      'eviction without spot',
+      (body) => {
+        body['properties'].evictionPolicy = 'Delete';
+      },
+      400,
+      'InvalidParameter',
+      /evictionPolicy/,
+    ],
+  ])('%s', async (_name, change, status, code, message) => {
+    const [gotStatus, gotCode, gotMessage] = await refusal(change);
+    expect([gotStatus, gotCode]).toEqual([status, code]);
+    expect(gotMessage).toMatch(message);
+  });
+
+  test('quota, restriction and shortage', async () => {
+    const own = settings(desk.world);
+    own.quota['standardESv5Family'] = { limit: 1 };
+    expect(await refusal(size('Standard_E2s_v5'))).toEqual([
+      409,
+      'OperationNotAllowed',
+      expect.stringMatching(
+        /exceeding approved standardESv5Family Cores quota.*Current Limit: 1, Current Usage: 0, Additional Required: 2/,
+      ),
+    ]);
+    own.restrictions.push({
+      location: 'westeurope',
+      size: 'Standard_B2ms',
+      reasonCode: 'NotAvailableForSubscription',
+    });
+    expect((await refusal(size('Standard_B2ms'))).slice(0, 2)).toEqual([409, 'SkuNotAvailable']);
+    desk.world.grant(defaults.clientId, 'Reader', `/subscriptions/${defaults.subscriptionId}`);
+    const skus = await desk.send(
+      'GET',
+      `/subscriptions/${defaults.subscriptionId}/providers/Microsoft.Compute/skus?$filter=location eq 'westeurope'`,
+      undefined,
+      { apiVersion: '2021-07-01' },
+    );
+    const restricted = (skus.body['value'] as Json[]).filter((one) => one['restrictions'].length > 0);
+    expect(restricted.map((one) => one['name'])).toEqual(['Standard_B2ms']);
+    own.shortages.push({ code: 'ZonalAllocationFailed', zone: '2', at: 'put', times: 1 });
+    expect(
+      (
+        await refusal((body) => {
+          body['zones'] = ['2'];
+        })
+      ).slice(0, 2),
+    ).toEqual([409, 'ZonalAllocationFailed']);
+  });
+
+  test('accepted terms let the plan through', async () => {
+    acceptTerms(desk.world, defaults.subscriptionId, {
+      name: 'hardened',
+      publisher: 'contoso',
+      product: 'linux-images',
+    });
+    const [status] = await refusal(
+      both(image('linux-plan'), (body) => {
+        body['plan'] = { name: 'hardened', publisher: 'contoso', product: 'linux-images' };
+      }),
+    );
+    expect(status).toBe(201);
+  });
+});
+
+describe('galleries', () => {
+  test('answer as recorded', async () => {
+    const version = defaults.imageId('linux-data-disks', '1.0.0');
+    const expanded = await desk.send('GET', `${version}?$expand=ReplicationStatus`, undefined, {
+      apiVersion: '2025-12-03',
+    });
+    expectLike(expanded, recording('gallery-version-replication-status-completed', 'GET', /expand/), [
+      '.properties.storageProfile.source',
+    ]);
+    const plain = await desk.send('GET', version, undefined, { apiVersion: '2019-12-01' });
+    expect(plain.body['properties'].replicationStatus).toBeUndefined();
+    const definition = await desk.send('GET', defaults.imageId('windows'), undefined, {
+      apiVersion: '2020-09-30',
+    });
+    expectLike(definition, recording('gallery-definition-and-version', 'GET', /images\/[^/]+\?/));
+  });
+
+  test('replication goes on by the clock', async () => {
+    const version = addVersion(desk.world, defaults.imageId('linux-replicating'), '1.0.7', {
+      regions: ['North Europe'],
+    });
+    replicate(desk.world, version, 'West Europe', { completesAfter: 60 });
+    const status = async (): Promise<Json> =>
+      (await desk.send('GET', `${version}?$expand=ReplicationStatus`)).body['properties'];
+    await desk.pass(20);
+    const during = await status();
+    expect(during['provisioningState']).toBe('Updating');
+    expect(during['replicationStatus'].aggregatedState).toBe('InProgress');
+    expect(during['replicationStatus'].summary[1]).toMatchObject({
+      region: 'West Europe',
+      state: 'Replicating',
+    });
+    await desk.pass(60);
+    expect((await status())['replicationStatus'].aggregatedState).toBe('Completed');
+  });
+
+  test('shared and community galleries are read in the region', async () => {
+    const base = `/subscriptions/${defaults.subscriptionId}/providers/Microsoft.Compute/locations/westeurope`;
+    const shared = `${base}/sharedGalleries/${defaults.imageSubscriptionId}-SHARED/images/linux`;
+    desk.world.grant(defaults.clientId, 'Reader', `/subscriptions/${defaults.subscriptionId}`);
+    const image = await desk.send('GET', shared);
+    expect(image.body['properties']).toMatchObject({ osType: 'Linux', hyperVGeneration: 'V2' });
+    const versions = await desk.send('GET', `${shared}/versions`);
+    expect(versions.body['value'].map((one: Json) => one['name'])).toEqual(['1.0.0', '1.1.2']);
+    const id = desk.vm('shared');
+    const created = await desk.send(
+      'PUT',
+      id,
+      desk.machine(desk.nic('shared-nic'), (body) => {
+        body['properties'].storageProfile.imageReference = {
+          sharedGalleryImageId: `/sharedGalleries/${defaults.imageSubscriptionId}-SHARED/images/linux/versions/1.1.2`,
+        };
+      }),
+      { auxiliary: false },
+    );
+    expect(created.status).toBe(201);
+    expect(created.body['properties'].storageProfile.imageReference.exactVersion).toBe('1.1.2');
+  });
+});
+
+describe('scripts in the guest', () => {
+  test('run, come out, and are gone', async () => {
+    const id = desk.vm('scripted');
+    await desk.finish(await desk.send('PUT', id, desk.machine(desk.nic('scripted-nic'))));
+    settings(desk.world).runScript = ({ protectedParameters }) => ({
+      exitCode: 3,
+      output: 'x'.repeat(5000),
+      error: `secret has ${protectedParameters['SECRET']?.length}`,
+      seconds: 20,
+      progress: [{ at: 1, output: 'working' }],
+    });
+    const script = `${id}/runCommands/smoke`;
+    const put = await desk.send('PUT', script, {
+      location: defaults.location,
+      properties: {
+        source: { script: 'exit 3' },
+        asyncExecution: true,
+        timeoutInSeconds: 600,
+        protectedParameters: [{ name: 'SECRET', value: 'hidden' }],
+      },
+    });
+    expect([put.status, put.body['properties'].provisioningState]).toEqual([201, 'Creating']);
+    expect(JSON.stringify(put.body)).not.toContain('hidden');
+    expect((await desk.finish(put))['status']).toBe('Succeeded');
+    const view = async (): Promise<Json> =>
+      (await desk.send('GET', `${script}?$expand=instanceView`)).body['properties'].instanceView;
+    await desk.pass(3);
+    expect(await view()).toMatchObject({ executionState: 'Running', output: 'working' });
+    await desk.pass(25);
+    const ended = await view();
+    expect(ended).toMatchObject({ executionState: 'Failed', exitCode: 3, error: 'secret has 6' });
+    expect(ended['output']).toHaveLength(4096);
+    expect((await desk.send('GET', script)).body['properties'].instanceView).toBeUndefined();
+    await desk.finish(await desk.send('DELETE', script));
+    expect((await desk.send('GET', script)).status).toBe(404);
+  });
+});
+
+describe('usages', () => {
+  test('have the recorded shape and count machines', async () => {
+    desk.world.grant(defaults.clientId, 'Reader', `/subscriptions/${defaults.subscriptionId}`);
+    const reply = await desk.send(
+      'GET',
+      `/subscriptions/${defaults.subscriptionId}/providers/Microsoft.Compute/locations/westeurope/usages`,
+    );
+    expectLike(reply, recording('usages-compute', 'GET', /usages/));
+    const cores = (reply.body['value'] as Json[]).find((one) => one['name'].value === 'cores');
+    expect(cores?.['name'].localizedValue).toBe('Total Regional vCPUs');
+    expect(cores?.['currentValue']).toBeGreaterThan(0);
+  });
+});
