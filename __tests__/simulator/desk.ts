@@ -18,7 +18,7 @@ export interface Desk {
   readonly group: string;
   send(method: string, path: string, body?: unknown, how?: Sending): Promise<Reply>;
   /** Without any token. */
-  raw(url: string): Promise<Reply>;
+  raw(url: string, headers?: Record<string, string>): Promise<Reply>;
   /** Polls an operation to its end and gives the last poll's body. */
   finish(reply: Reply): Promise<Json>;
   /** PUT of a network interface with everything that it needs; gives its ID. */
@@ -59,7 +59,7 @@ export async function openDesk(timeScale = 0.005, world?: (world: World) => void
       const reply = await client.send(method, url, { headers, body });
       return { ...reply, body: reply.body ?? {} };
     },
-    raw: (url) => client.send('GET', url),
+    raw: (url, headers = {}) => client.send('GET', url, { headers }),
     finish: async (reply) => {
       const url = reply.headers['azure-asyncoperation'];
       if (url === undefined) throw new Error(`no operation: ${reply.status} ${JSON.stringify(reply.body)}`);

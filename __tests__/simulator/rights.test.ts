@@ -1,0 +1,210 @@
+/** Identities, roles, registries and GitHub of the simulator, against recorded answers. */
+import { readFileSync } from 'node:fs';
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { decodeJwt } from 'jose';
+import { addCondition, authorizationState } from '../../simulator/authorization.ts';
+import { githubSettings, idTokenEnvironment, subjectOf } from '../../simulator/github.ts';
+import { defaults } from '../../simulator/index.ts';
+import type { Json } from '../../simulator/provider.ts';
+import { addRegistry } from '../../simulator/registry.ts';
+import type { Reply } from './client.ts';
+import { type Desk, openDesk } from './desk.ts';
+
+interface Recorded {
+  readonly method: string;
+  readonly path: string;
+  readonly status: number;
+  readonly body: Json;
+}
+
+function recorded(name: string): Recorded[] {
+  const file = new URL(`../azure/recordings/${name}.json`, import.meta.url);
+  return (JSON.parse(readFileSync(file, 'utf8')) as { exchanges: Recorded[] }).exchanges;
+}
+
+let desk: Desk;
+let registry: string;
+beforeAll(async () => {
+  desk = await openDesk();
+  desk.world.grant(defaults.clientId, 'Owner', desk.group);
+  registry = addRegistry(desk.world, {
+    subscription: defaults.subscriptionId,
+    group: defaults.resourceGroup,
+    name: 'images',
+  });
+});
+afterAll(async () => {
+  await desk.sim.close();
+});
+
+async function identity(name: string): Promise<Json> {
+  const id = `${desk.group}/providers/Microsoft.ManagedIdentity/userAssignedIdentities/${name}`;
+  return (await desk.send('PUT', id, { location: 'westeurope' })).body;
+}
+
+async function acrPull(): Promise<string> {
+  const found = await desk.send(
+    'GET',
+    `${registry}/providers/Microsoft.Authorization/roleDefinitions?$filter=roleName eq 'AcrPull'`,
+  );
+  const wanted = recorded('role-assignment-acrpull-put')[1]?.body;
+  expect(found.body['value'][0].properties.permissions).toEqual(wanted?.['value'][0].properties.permissions);
+  return String(found.body['value'][0].id);
+}
+
+test('a user-assigned identity lives as recorded', async () => {
+  const id = `${desk.group}/providers/Microsoft.ManagedIdentity/userAssignedIdentities/lived`;
+  const [put, , deleted] = recorded('identity-put-get-delete');
+  const made = await desk.send('PUT', id, { location: 'westeurope' });
+  expect(made.status).toBe(put?.status);
+  expect(made.headers['location']).toBe(made.body['id']);
+  expect(Object.keys(made.body)).toEqual(Object.keys(put?.body ?? {}));
+  expect(Object.keys(made.body['properties'])).toEqual(Object.keys(put?.body['properties']));
+  expect((await desk.send('PUT', id, { location: 'westeurope', tags: { a: 'b' } })).status).toBe(200);
+  expect((await desk.send('GET', id)).body['tags']).toEqual({ a: 'b' });
+  expect((await desk.send('DELETE', id)).status).toBe(deleted?.status);
+  expect((await desk.send('DELETE', id)).status).toBe(204);
+  expect((await desk.send('GET', id)).body['error'].code).toBe('ResourceNotFound');
+});
+
+describe('a role assignment', () => {
+  const name = (last: number): string =>
+    `${registry}/providers/Microsoft.Authorization/roleAssignments/88888888-0000-4000-8000-${String(last).padStart(12, '0')}`;
+
+  test('waits for the directory, then is there once', async () => {
+    desk.world.latencies['principalVisible'] = 20;
+    const principalId = String((await identity('fresh'))['properties'].principalId);
+    const properties = {
+      roleDefinitionId: await acrPull(),
+      principalId,
+      principalType: 'ServicePrincipal',
+      description: 'ours',
+    };
+    const early = await desk.send('PUT', name(1), { properties });
+    const [refused] = recorded('role-assignment-principalnotfound-then-created').filter(
+      (one) => one.status === 400,
+    );
+    expect(early.status).toBe(400);
+    expect(early.body['error'].code).toBe(refused?.body['error'].code);
+    const bare = (text: string): string => text.replaceAll(/[0-9a-f]{32}|[0-9a-f-]{36}/g, '<id>');
+    expect(bare(early.body['error'].message)).toBe(bare(refused?.body['error'].message));
+
+    await desk.pass(40);
+    const created = await desk.send('PUT', name(1), { properties });
+    const wanted = recorded('role-assignment-acrpull-put')[2];
+    expect(created.status).toBe(wanted?.status);
+    expect(Object.keys(created.body['properties'])).toEqual(Object.keys(wanted?.body['properties']));
+    expect((await desk.send('PUT', name(1), { properties })).status).toBe(200);
+
+    const twice = await desk.send('PUT', name(2), { properties });
+    const exists = recorded('role-assignment-exists').at(-1);
+    expect([twice.status, twice.body]).toEqual([exists?.status, exists?.body]);
+
+    const other = String((await identity('other'))['properties'].principalId);
+    await desk.pass(40);
+    const reused = await desk.send('PUT', name(1), { properties: { ...properties, principalId: other } });
+    expect([reused.status, reused.body['error'].code]).toEqual([403, 'RoleAssignmentUpdateNotPermitted']);
+
+    // Below and above the scope that is asked: the registry's assignment is seen from the group.
+    const listed = await desk.send(
+      'GET',
+      `${desk.group}/providers/Microsoft.Authorization/roleAssignments?$filter=principalId eq '${principalId}'`,
+    );
+    expect(listed.body['value'].map((one: Json) => one['properties'].description)).toEqual(['ours']);
+    const atScope = await desk.send(
+      'GET',
+      `${desk.group}/providers/Microsoft.Authorization/roleAssignments?$filter=atScope()`,
+    );
+    expect(atScope.body['value'].some((one: Json) => one['properties'].principalId === principalId)).toBe(
+      false,
+    );
+    expect((await desk.send('DELETE', name(1))).status).toBe(200);
+    expect((await desk.send('DELETE', name(1))).status).toBe(204);
+    expect((await desk.send('GET', name(1))).body['error'].code).toBe('RoleAssignmentNotFound');
+  });
+
+  test('needs a right that Contributor lacks', async () => {
+    const alone = await openDesk();
+    const reply = await alone.send(
+      'PUT',
+      `${alone.group}/providers/Microsoft.Authorization/roleAssignments/88888888-0000-4000-8000-000000000009`,
+      { properties: {} },
+    );
+    expect([reply.status, reply.body['error'].code]).toEqual([403, 'AuthorizationFailed']);
+    await alone.sim.close();
+  });
+});
+
+test('permissions, locks and deny assignments are read', async () => {
+  const at = (what: string): string => `${desk.group}/providers/Microsoft.Authorization/${what}`;
+  const granted = desk.world.grant(defaults.clientId, 'Role Based Access Control Administrator', desk.group);
+  addCondition(desk.world, granted, "(@Resource[...] StringEquals 'x')");
+  const permissions = await desk.send('GET', at('permissions'));
+  expect(permissions.body['value'].map((one: Json) => one['condition'] !== undefined)).toEqual([
+    false,
+    false,
+    true,
+  ]);
+  authorizationState(desk.world).denyAssignments.push({
+    properties: { scope: desk.group, denyAssignmentName: 'no' },
+  });
+  desk.world.addLock(`${desk.group}/providers/Microsoft.Network/virtualNetworks/v`, 'CanNotDelete', 'kept');
+  expect((await desk.send('GET', at('locks'))).body['value'][0]).toMatchObject({
+    name: 'kept',
+    properties: { level: 'CanNotDelete' },
+  });
+  expect((await desk.send('GET', at('denyAssignments'))).body['value']).toHaveLength(1);
+});
+
+test('a registry says which kind of rights it knows', async () => {
+  const mode = async (id: string): Promise<unknown> =>
+    (await desk.send('GET', id, undefined, { apiVersion: '2025-04-01' })).body['properties']
+      .roleAssignmentMode;
+  const abac = addRegistry(
+    desk.world,
+    { subscription: defaults.subscriptionId, group: defaults.resourceGroup, name: 'abac' },
+    true,
+  );
+  expect(await mode(registry)).toBe('LegacyRegistryPermissions');
+  expect(await mode(abac)).toBe('AbacRepositoryPermissions');
+});
+
+describe('GitHub', () => {
+  const get = (path: string, authorization?: string): Promise<Reply> =>
+    desk.raw(path, authorization === undefined ? {} : { authorization });
+
+  test('tells how a run stands', async () => {
+    const own = githubSettings(desk.world);
+    own.runs.set('contoso/deploy/7', { status: 'completed', conclusion: 'failure' });
+    own.runs.set('contoso/deploy/8', { refuse: 403 });
+    const run = (id: string): Promise<Reply> =>
+      get(`${desk.sim.githubEndpoint}/repos/contoso/deploy/actions/runs/${id}`, 'Bearer x');
+    expect((await run('7')).body).toMatchObject({ id: 7, status: 'completed', conclusion: 'failure' });
+    expect((await run('7/attempts/2')).body).toMatchObject({ run_attempt: 2, conclusion: 'failure' });
+    expect((await run('8')).status).toBe(403);
+    expect((await run('9')).status).toBe(404);
+  });
+
+  test('gives ID tokens with classic and immutable subjects', async () => {
+    const environment = idTokenEnvironment(desk.world, desk.sim.githubEndpoint);
+    const url = `${environment['ACTIONS_ID_TOKEN_REQUEST_URL']}&audience=api://AzureADTokenExchange`;
+    expect((await get(url, 'Bearer wrong')).status).toBe(401);
+    const token = async (): Promise<ReturnType<typeof decodeJwt>> => {
+      const reply = await get(url, `Bearer ${environment['ACTIONS_ID_TOKEN_REQUEST_TOKEN']}`);
+      return decodeJwt(reply.body.value as string);
+    };
+    expect(await token()).toMatchObject({
+      iss: 'https://token.actions.githubusercontent.com',
+      sub: 'repo:contoso/deploy:ref:refs/heads/main',
+      aud: 'api://AzureADTokenExchange',
+    });
+    const own = githubSettings(desk.world);
+    own.immutableSubject = true;
+    own.environment = 'production';
+    expect((await token()).sub).toBe('repo:contoso@123456/deploy@456789:environment:production');
+    expect(subjectOf(own)).toBe((await token()).sub);
+    const openid = await get(`${desk.sim.githubEndpoint}/.well-known/openid-configuration`);
+    const keys = (await get(openid.body.jwks_uri as string)).body.keys as Json[];
+    expect(keys[0]).toMatchObject({ kty: 'RSA', alg: 'RS256' });
+  });
+});
