@@ -9,15 +9,17 @@ import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { transform } from 'esbuild';
 import ncc from '@vercel/ncc';
+import { chunksOf, modulesOf } from './bundle-modules.ts';
 import { noticesOf } from './licences.ts';
 
 const root = resolve(import.meta.dirname, '..');
 
 /**
- * Packages that are reached by no path of the action and stay out of the bundle. `open` starts a browser for
- * @azure/identity's interactive sign-in; it would bring an executable (xdg-open) and a chunk of its own.
+ * Not shipped: no path of the action reaches it. @azure/identity imports the package `open` when a person is to sign in
+ * with a browser; ncc gives it a chunk of its own and copies its executable. As an external of ncc it would become a
+ * static import, which fails at start.
  */
-const neverReached = ['open'];
+const unreachable = { package: 'open', asset: 'xdg-open' };
 
 /** Builds the action into `folder`, which is replaced. */
 export async function build(folder: string): Promise<void> {
@@ -32,25 +34,28 @@ export async function build(folder: string): Promise<void> {
     },
   );
 
-  const bundle = await ncc(join(compiled, 'index.js'), {
-    cache: false,
-    quiet: true,
-    externals: neverReached,
-  });
+  const bundle = await ncc(join(compiled, 'index.js'), { cache: false, quiet: true });
+  const modules = modulesOf(bundle.stats);
   const files = new Map<string, string | Buffer>([['index.js', bundle.code]]);
   for (const [name, asset] of Object.entries(bundle.assets)) files.set(name, asset.source);
+  files.delete('package.json');
+  files.delete(unreachable.asset);
+  const dropped = chunksOf(unreachable.package, modules);
+  for (const chunk of dropped) files.delete(`${chunk}.index.js`);
 
   rmSync(folder, { recursive: true, force: true });
   mkdirSync(folder, { recursive: true });
   for (const [name, source] of files) {
-    if (name === 'package.json') continue;
     // Whatever else a dependency makes ncc copy (an executable, a native module) is to be decided on, not shipped.
     if (!/^[\w.-]+\.js$/.test(name))
       throw new Error(`ncc emitted ${name}: neither expected nor needed in dist`);
     writeFileSync(join(folder, name), await minify(source.toString()));
   }
   writeFileSync(join(folder, 'package.json'), '{"type":"module"}\n');
-  writeFileSync(join(folder, 'licenses.txt'), noticesOf(bundle.stats));
+  writeFileSync(
+    join(folder, 'licenses.txt'),
+    noticesOf(modules.filter(({ chunks }) => !chunks.every((chunk) => dropped.has(chunk)))),
+  );
   rmSync(compiled, { recursive: true, force: true });
 }
 

@@ -1,10 +1,6 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-
-interface StatsModule {
-  readonly nameForCondition?: string | null;
-  readonly modules?: readonly StatsModule[];
-}
+import type { BundledModule } from './bundle-modules.ts';
 
 interface Manifest {
   readonly name?: string;
@@ -18,21 +14,8 @@ interface Manifest {
  *
  * @throws if a package states no licence, or one whose text we neither find nor know
  */
-export function noticesOf(stats: {
-  toJson(options: object): { readonly modules?: readonly StatsModule[] };
-}): string {
-  const { modules = [] } = stats.toJson({
-    all: false,
-    modules: true,
-    nestedModules: true,
-    modulesSpace: 1e9,
-    nestedModulesSpace: 1e9,
-  });
-  const folders = new Set<string>();
-  for (const file of filesOf(modules)) {
-    const folder = packageFolder(file);
-    if (folder !== undefined) folders.add(folder);
-  }
+export function noticesOf(modules: readonly BundledModule[]): string {
+  const folders = new Set(modules.map(({ packageFolder }) => packageFolder));
   const notices = new Map<string, string>();
   for (const folder of folders) {
     const manifest = manifestOf(folder);
@@ -46,19 +29,6 @@ export function noticesOf(stats: {
   const rule = `${'-'.repeat(80)}\n`;
   const sorted = [...notices.keys()].toSorted().map((title) => notices.get(title) ?? '');
   return `The bundle contains the following ${notices.size} packages.\n\n${rule}${sorted.join(rule)}`;
-}
-
-function* filesOf(modules: readonly StatsModule[]): Generator<string> {
-  for (const module of modules) {
-    if (module.nameForCondition) yield module.nameForCondition;
-    if (module.modules) yield* filesOf(module.modules);
-  }
-}
-
-/** The folder of the package that `file` belongs to; nothing for our own files. */
-function packageFolder(file: string): string | undefined {
-  // Not by the nearest package.json: packages keep further ones inside, some with a name and a version.
-  return /^.*[\\/]node_modules[\\/](@[^\\/]+[\\/])?[^\\/]+/.exec(file)?.[0];
 }
 
 function manifestOf(folder: string): Manifest {

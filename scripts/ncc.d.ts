@@ -1,16 +1,11 @@
 declare module '@vercel/ncc' {
-  interface StatsModule {
-    readonly nameForCondition?: string | null;
-    readonly modules?: readonly StatsModule[];
-  }
+  import type { Stats } from './bundle-modules.ts';
+
   interface Result {
     readonly code: string;
     readonly assets: Readonly<Record<string, { readonly source: string | Buffer }>>;
-    readonly stats: { toJson(options: object): { readonly modules?: readonly StatsModule[] } };
+    readonly stats: Stats;
   }
   /** Bundles one entry file; see https://github.com/vercel/ncc#programmatically-from-nodejs */
-  export default function ncc(
-    input: string,
-    options?: { cache?: false; quiet?: boolean; externals?: readonly string[]; target?: string },
-  ): Promise<Result>;
+  export default function ncc(input: string, options?: { cache?: false; quiet?: boolean }): Promise<Result>;
 }
