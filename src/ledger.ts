@@ -53,6 +53,38 @@ export function tagValue(tags: Tags, name: string): string | undefined {
   return entry?.[1];
 }
 
+const markedTags = [
+  deploymentTag,
+  'github-server-url',
+  'github-repository',
+  'github-run-id',
+  'github-run-attempt',
+  'github-job',
+];
+
+/** The ownership tags as one line of text, for what has a description but no tags: role assignments. */
+export function markOf(tags: Readonly<Record<string, string>>): string {
+  const escaped = (value: string): string => value.replaceAll('%', '%25').replaceAll(';', '%3B');
+  return markedTags
+    .flatMap((name) => {
+      const value = tagValue(tags, name);
+      return value === undefined ? [] : [`${name}=${escaped(value)}`];
+    })
+    .join('; ');
+}
+
+/** The tags in a description that `markOf` wrote; undefined for any other text. */
+export function readMark(description: string | null | undefined): Tags {
+  if (!description?.startsWith(`${deploymentTag}=`)) return undefined;
+  const plain = (value: string): string => value.replaceAll('%3B', ';').replaceAll('%25', '%');
+  return Object.fromEntries(
+    description.split('; ').flatMap((part) => {
+      const at = part.indexOf('=');
+      return at > 0 ? [[part.slice(0, at), plain(part.slice(at + 1))]] : [];
+    }),
+  );
+}
+
 export type Ownership = 'ours' | 'foreign' | 'other-job';
 
 /**

@@ -5,7 +5,7 @@ import type { Survey } from './facts.ts';
 import { bring, type Ledger, type Run } from './ledger.ts';
 import type { Plan, Planned } from './plan.ts';
 import { parseResourceId, type ResourceId } from './resource-id.ts';
-import { untilDone } from './waiting.ts';
+import { allSettledOrThrow, untilDone } from './waiting.ts';
 
 /** The network as it stands: what the outputs tell. */
 export interface BuiltNetwork {
@@ -75,17 +75,6 @@ export async function buildNetwork(
   const built = { ...ids, ...addressOf(ip), ...(privateIpAddress ? { privateIpAddress } : {}) };
   onPart(built);
   return built;
-}
-
-/**
- * Like Promise.all, but lets all end before the first failure is thrown: otherwise clean-up would race with a PUT that is
- * still on its way, and miss what it makes.
- */
-export async function allSettledOrThrow<T extends readonly unknown[]>(
-  work: readonly [...T],
-): Promise<{ -readonly [K in keyof T]: Awaited<T[K]> }> {
-  await Promise.allSettled(work);
-  return Promise.all(work);
 }
 
 /** What the SDK's operation groups of Microsoft.Network have in common. */

@@ -506,6 +506,12 @@ export async function githubIdToken(
   return value;
 }
 
+export interface PlainAnswer {
+  readonly status: number;
+  readonly body: string;
+  readonly header: (name: string) => string | undefined;
+}
+
 /**
  * A plain GET without credentials, as `resolveCloud` needs one: through the proxy, with the same patience as sign-in.
  * Redirects are not followed.
@@ -516,13 +522,17 @@ export function plainHttp(
     readonly patience?: Patience;
     readonly debug?: (line: string) => void;
   } = {},
-): (url: string) => Promise<{ readonly status: number; readonly body: string }> {
+): (url: string) => Promise<PlainAnswer> {
   const pipeline = plainPipeline(options);
   const { httpClient = createDefaultHttpClient() } = options;
   return async (url) => {
     const headers = createHttpHeaders({ accept: 'application/json' });
     const response = await pipeline.sendRequest(httpClient, createPipelineRequest({ url, headers }));
-    return { status: response.status, body: response.bodyAsText ?? '' };
+    return {
+      status: response.status,
+      body: response.bodyAsText ?? '',
+      header: (name) => response.headers.get(name),
+    };
   };
 }
 

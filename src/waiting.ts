@@ -8,7 +8,13 @@
  * (429, 503) is another matter: the pipeline obeys it before this loop sees anything.
  */
 
-export type OperationKind = 'network' | 'vm-create-linux' | 'vm-create-windows' | 'delete' | 'guest';
+export type OperationKind =
+  | 'network'
+  | 'vm-create-linux'
+  | 'vm-create-windows'
+  | 'delete'
+  | 'guest'
+  | 'directory';
 
 /** What the service said of its budgets on the latest answers. */
 export interface Budget {
@@ -27,6 +33,9 @@ type Rhythm = readonly (readonly [until: number, interval: number])[];
  * asked 11 times by 25 s and 55 times by 90 s (refilled by then: 22), a Windows create 18 and 64 times by 60 and 120 s.
  * Worst case, the end is noticed one interval late: 0.5 s network, 1.5 s Linux and 1.3 s Windows where ends are likely,
  * 4 s (the refill rate) in the long tail.
+ * Looks into the guest are GETs of the VM, of which there are 36 and 12 more a minute: a wait has spent 16 by 32 s, so that
+ * the one for the agent and the one for a script together stay within the bucket. A new identity is known to all of Entra
+ * after 6 / 30 / 85 s; each look is a PUT of its role assignment, of which Resource Manager allows 200 and 10 a second.
  */
 const rhythms: Readonly<Record<OperationKind, Rhythm>> = {
   network: [
@@ -56,6 +65,12 @@ const rhythms: Readonly<Record<OperationKind, Rhythm>> = {
   ],
   guest: [
     [2, 0.5],
+    [32, 2.5],
+    [Infinity, 5],
+  ],
+  directory: [
+    [5, 1],
+    [30, 2.5],
     [Infinity, 5],
   ],
 };
@@ -164,4 +179,15 @@ export async function untilDone<T>(
     // The SDK turns every abort into its own AbortError and loses the reason.
     throw waiting.signal.aborted ? waiting.signal.reason : error;
   }
+}
+
+/**
+ * Like Promise.all, but lets all end before the first failure is thrown: otherwise clean-up would race with a PUT that is
+ * still on its way, and miss what it makes.
+ */
+export async function allSettledOrThrow<T extends readonly unknown[]>(
+  work: readonly [...T],
+): Promise<{ -readonly [K in keyof T]: Awaited<T[K]> }> {
+  await Promise.allSettled(work);
+  return Promise.all(work);
 }

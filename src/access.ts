@@ -1,0 +1,582 @@
+/**
+ * Identities of the machine and the roles that they are given.
+ *
+ * Plain Resource Manager requests instead of @azure/arm-msi and @azure/arm-authorization: six kinds of request, none of
+ * them long-running, against two more clients whose every operation group would be in the bundle and cost start time.
+ */
+import { createHash } from 'node:crypto';
+import type { VirtualMachine } from '@azure/arm-compute';
+import { connections, listAll, orUndefined, type Session } from './azure.ts';
+import { AzureError, during, Failure } from './failure.ts';
+import type { DeployInputs, RoleRequest } from './inputs.ts';
+import { type Ledger, markOf, ownershipOf, type Run } from './ledger.ts';
+import type { Plan } from './plan.ts';
+import { isGuid, resourceId, sameId } from './resource-id.ts';
+import { plainHttp } from './signin.ts';
+import { allSettledOrThrow, waitFor } from './waiting.ts';
+
+const identityApi = '2024-11-30';
+const authorizationApi = '2022-04-01';
+/** The first stable one that tells `roleAssignmentMode`. */
+const registryApi = '2025-11-01';
+
+/** A role at a scope, with the role found. */
+export interface Grant {
+  /** As the author named it. */
+  readonly role: string;
+  readonly roleDefinitionId: string;
+  readonly scope: string;
+}
+
+/** Who is given roles: one identity of the machine. */
+interface Principal {
+  /** For people: `identity puller`. */
+  readonly what: string;
+  readonly principalId: string;
+}
+
+interface Identity {
+  readonly id: string;
+  readonly location: string;
+  readonly tags?: Record<string, string>;
+  readonly properties: { readonly principalId: string };
+}
+
+/** What is known of identities and roles before the first write. */
+export interface AccessSurvey {
+  readonly grants: readonly Grant[];
+  /** Identities of plain names that exist, by lower-cased name. */
+  readonly named: ReadonlyMap<string, Identity>;
+  /** Identities that were given by ID; read only where roles are to be granted. */
+  readonly given: readonly Principal[];
+  /** `assignmentName`s of what is granted already. */
+  readonly held: ReadonlySet<string>;
+}
+
+/**
+ * Looks up identities and roles and refuses, before anything is created, what could not be granted: a scope in another
+ * tenant, a role that does not exist or means nothing at its scope, a scope where the app may not grant.
+ * @throws Failure that says what can be done instead; AzureError.
+ */
+export async function surveyAccess(
+  session: Session,
+  inputs: Pick<DeployInputs, 'clientId' | 'resourceGroup' | 'identity' | 'roleAssignments' | 'vmName'>,
+  existing: Promise<{ readonly machine?: VirtualMachine }>,
+): Promise<AccessSurvey> {
+  const { identity, roleAssignments, resourceGroup } = inputs;
+  const wantsRoles = roleAssignments.length > 0;
+  const [named, given, grants] = await Promise.all([
+    Promise.all(
+      identity.named.map(async (name) => {
+        const id = resourceId(session.subscriptionId, resourceGroup, identityType, name);
+        const found = await during(`looking for identity ${name}`, () =>
+          orUndefined(readIdentity(session, id)),
+        );
+        return found ? ([[name.toLowerCase(), found]] as const) : [];
+      }),
+    ),
+    Promise.all(
+      (wantsRoles ? identity.given : []).map(async ({ id, name }) => {
+        const { properties } = await during(`reading identity ${id}`, () => readIdentity(session, id));
+        return { what: `identity ${name}`, principalId: properties.principalId };
+      }),
+    ),
+    Promise.all(roleAssignments.map((request) => resolveGrant(session, request))),
+  ]);
+  const survey = { grants, named: new Map(named.flat()), given };
+  const system = wantsRoles && identity.system ? (await existing).machine?.identity?.principalId : undefined;
+  const known: readonly string[] = [
+    ...survey.given.map(({ principalId }) => principalId),
+    ...[...survey.named.values()].map(({ properties }) => properties.principalId),
+    ...(system ? [system] : []),
+  ];
+  const held = new Set(
+    (await Promise.all(known.map((principalId) => heldBy(session, principalId, grants)))).flat(),
+  );
+  const stillToCome = (identity.system && !system) || identity.named.length > survey.named.size;
+  const missing = grants.filter(
+    (grant) => stillToCome || known.some((principalId) => !held.has(assignmentName(grant, principalId))),
+  );
+  await Promise.all(missing.map((grant) => refuseUngrantable(session, grant, inputs.clientId)));
+  return { ...survey, held };
+}
+
+const identityType = 'Microsoft.ManagedIdentity/userAssignedIdentities';
+
+function readIdentity({ arm }: Session, id: string): Promise<Identity> {
+  return arm<Identity>('GET', id, identityApi);
+}
+
+// Roles and scopes
+
+async function resolveGrant(session: Session, { role, scope }: RoleRequest): Promise<Grant> {
+  const name = role.kind === 'id' ? role.guid : role.name;
+  await refuseOtherTenant(session, name, scope);
+  try {
+    const roleDefinitionId =
+      role.kind === 'id' ? definitionId(scope, role.guid) : await findRole(session, role.name, scope);
+    const grant = { role: name, roleDefinitionId, scope };
+    await refuseUnheeded(session, grant);
+    return grant;
+  } catch (error) {
+    const tenant = wrongTenant(error);
+    throw tenant === undefined ? error : otherTenant(session, name, scope, tenant, error);
+  }
+}
+
+function definitionId(scope: string, guid: string): string {
+  const subscription = /^\/subscriptions\/[^/]+/i.exec(scope)?.[0] ?? '';
+  return `${subscription}/providers/Microsoft.Authorization/roleDefinitions/${guid}`;
+}
+
+async function findRole({ arm }: Session, name: string, scope: string): Promise<string> {
+  const doing = `looking up role "${name}" on ${scope}`;
+  try {
+    const [found] = await listAll<{ id: string }>(
+      arm,
+      `${scope}/providers/Microsoft.Authorization/roleDefinitions`,
+      authorizationApi,
+      { $filter: `roleName eq '${name.replaceAll("'", "''")}'` },
+    );
+    if (found) return found.id;
+  } catch (error) {
+    if (!(error instanceof AzureError)) throw error;
+    if (error.fault.status !== 403) throw new Failure(doing, { cause: error });
+    throw new Failure(doing, {
+      cause: error,
+      explanation: {
+        cause:
+          'The app has no right at that scope to look up roles by their names, or the scope does not exist.',
+        who: "the workflow's author",
+        fix: [
+          "Give the role's GUID instead of its name in `role-assignments`; nothing has to be looked up then:",
+          `az role definition list --name "${name}" --query "[].name" --output tsv`,
+        ],
+      },
+    });
+  }
+  throw new Failure(doing, {
+    message: `There is no role named "${name}" that can be granted on ${scope}.`,
+    explanation: {
+      cause: 'The name is misspelt, or it is a custom role of another scope.',
+      who: "the workflow's author",
+      fix: [
+        'Correct `role-assignments`, with one of the names that this lists:',
+        `az role definition list --scope ${scope} --query "[].roleName" --output tsv`,
+      ],
+    },
+  });
+}
+
+/** Registries in ABAC mode do not heed these, https://aka.ms/acr/auth/abac; with what grants the same there. */
+const unheededRoles = [
+  ['AcrPull', '7f951dda-4ed3-4680-a7ca-43fe172d538d', 'Container Registry Repository Reader'],
+  ['AcrPush', '8311e382-0749-4cb8-b61a-304f252e45ec', 'Container Registry Repository Writer'],
+] as const;
+
+async function refuseUnheeded({ arm }: Session, { role, roleDefinitionId, scope }: Grant): Promise<void> {
+  const [registry, name = ''] =
+    /^\/subscriptions\/[^/]+\/resourceGroups\/[^/]+\/providers\/Microsoft\.ContainerRegistry\/registries\/([^/]+)/i.exec(
+      scope,
+    ) ?? [];
+  const unheeded = unheededRoles.find(([, guid]) => roleDefinitionId.toLowerCase().endsWith(guid));
+  if (!registry || !unheeded) return;
+  const [legacy, , instead] = unheeded;
+  const mode = await registryMode(arm, registry);
+  if (mode !== 'AbacRepositoryPermissions') return;
+  throw new Failure(`granting ${role} on ${scope}`, {
+    message: `Registry ${name} takes its permissions per repository (ABAC mode) and ignores ${legacy}: it could be granted, but would open nothing.`,
+    explanation: {
+      cause: `In the mode "RBAC Registry + ABAC Repository Permissions" a registry heeds roles for repositories only (roleAssignmentMode ${mode}).`,
+      who: "the workflow's author",
+      fix: [`Write \`${instead} on ${scope}\` in \`role-assignments\`.`, 'https://aka.ms/acr/auth/abac'],
+    },
+  });
+}
+
+/** Undefined where it cannot be read: whoever may grant a role on a registry need not be able to read it. */
+async function registryMode(arm: Session['arm'], registry: string): Promise<string | undefined> {
+  try {
+    const { properties } = await arm<{ properties?: { roleAssignmentMode?: string } }>(
+      'GET',
+      registry,
+      registryApi,
+    );
+    return properties?.roleAssignmentMode;
+  } catch (error) {
+    if (error instanceof AzureError && error.fault.status !== 401 && error.fault.status !== 404)
+      return undefined;
+    throw error instanceof AzureError && error.fault.status === 404
+      ? new Failure(`reading registry ${registry}`, { cause: error })
+      : error;
+  }
+}
+
+// Scopes of other tenants
+
+async function refuseOtherTenant(session: Session, role: string, scope: string): Promise<void> {
+  const subscriptionId = /^\/subscriptions\/([^/]+)/i.exec(scope)?.[1]?.toLowerCase();
+  if (!subscriptionId || subscriptionId === session.subscriptionId.toLowerCase()) return;
+  const tenant = await owningTenant(session, subscriptionId);
+  if (tenant && tenant !== session.tenantId) throw otherTenant(session, role, scope, tenant);
+}
+
+/**
+ * The tenant that owns a subscription. Whoever asks without a token is told where to get one:
+ * `WWW-Authenticate: Bearer authorization_uri="https://login…/<tenant>"`.
+ */
+async function owningTenant({ cloud }: Session, subscriptionId: string): Promise<string | undefined> {
+  const get = plainHttp({ httpClient: connections() });
+  const url = `${cloud.resourceManager}/subscriptions/${subscriptionId}?api-version=2022-12-01`;
+  try {
+    const answer = await get(url);
+    const uri = /authorization_uri="([^"]+)"/i.exec(answer.header('www-authenticate') ?? '')?.[1] ?? '';
+    const tenant = new URL(uri).pathname.split('/')[1]?.toLowerCase();
+    return tenant && isGuid(tenant) ? tenant : undefined;
+  } catch {
+    // Only a shortcut to a better message: requests with a token will tell, too.
+    return undefined;
+  }
+}
+
+/** The other tenant's ID where Azure refused a token of ours for being of the wrong tenant; '' if it does not say which. */
+function wrongTenant(error: unknown): string | undefined {
+  const fault =
+    error instanceof AzureError
+      ? error.fault
+      : error instanceof Failure && error.cause instanceof AzureError
+        ? error.cause.fault
+        : undefined;
+  if (fault?.code !== 'InvalidAuthenticationTokenTenant') return undefined;
+  return /must match the tenant 'https:\/\/[^/]+\/([0-9a-f-]{36})/i.exec(fault.message)?.[1] ?? '';
+}
+
+function otherTenant(
+  session: Session,
+  role: string,
+  scope: string,
+  tenant: string,
+  cause?: unknown,
+): Failure {
+  const registry = /\/registries\/([^/]+)/i.exec(scope)?.[1];
+  return new Failure(`granting ${role} on ${scope}`, {
+    message: `The scope belongs to ${tenant ? `tenant ${tenant}` : 'another tenant'}, the machine to tenant ${session.tenantId}.`,
+    cause,
+    explanation: {
+      cause:
+        "A managed identity exists in its machine's own tenant alone. No other tenant can grant it anything, whoever asks.",
+      who: "the workflow's author",
+      fix: [
+        ...(registry
+          ? [
+              `Copy what is needed to a registry in the machine's tenant, and grant the role there:`,
+              `az acr import --name <registry> --source ${registry}.azurecr.io/<repository>:<tag> --username <token-name> --password <token>`,
+              'Or make a token for these repositories alone, and hand it to the script through `run-script-secrets`:',
+              `az acr token create --registry ${registry} --name <token-name> --scope-map _repositories_pull`,
+            ]
+          : []),
+        `Or grant the role to an app that has a service principal in both tenants and trusts the user-assigned identity as its federated credential; the script signs in as that app:`,
+        'https://learn.microsoft.com/entra/workload-id/workload-identity-federation-config-app-trust-managed-identity',
+      ],
+    },
+  });
+}
+
+// What is granted already, and what may be granted
+
+/**
+ * Name of a role assignment: the same for the same scope, role and principal, so that a rerun meets its own, and never
+ * the same for another principal, which Azure refuses (RoleAssignmentUpdateNotPermitted). UUID version 5 (RFC 9562, 5.5).
+ */
+export function assignmentName(
+  grant: Pick<Grant, 'scope' | 'roleDefinitionId'>,
+  principalId: string,
+): string {
+  const role = grant.roleDefinitionId.split('/').at(-1) ?? '';
+  return uuid5(urlNamespace, [grant.scope, role, principalId].join('\n').toLowerCase());
+}
+
+const urlNamespace = '6ba7b811-9dad-11d1-80b4-00c04fd430c8';
+
+/** A UUID made from a name: the SHA-1 hash of namespace and name, with version and variant set. */
+export function uuid5(namespace: string, name: string): string {
+  const bytes = createHash('sha1')
+    .update(Buffer.from(namespace.replaceAll('-', ''), 'hex'))
+    .update(name)
+    .digest()
+    .subarray(0, 16);
+  bytes[6] = ((bytes[6] ?? 0) & 0x0f) | 0x50;
+  bytes[8] = ((bytes[8] ?? 0) & 0x3f) | 0x80;
+  return bytes.toString('hex').replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, '$1-$2-$3-$4-$5');
+}
+
+interface Assignment {
+  readonly properties: {
+    readonly scope: string;
+    readonly roleDefinitionId: string;
+    readonly principalId: string;
+  };
+}
+
+/** Those of the grants that the principal has already, whoever gave them and under whatever name, by `assignmentName`. */
+async function heldBy({ arm }: Session, principalId: string, grants: readonly Grant[]): Promise<string[]> {
+  const scopes = new Map(grants.map(({ scope }) => [scope.toLowerCase(), scope]));
+  const lists = await Promise.all(
+    [...scopes.values()].map(async (scope) => {
+      try {
+        const path = `${scope}/providers/Microsoft.Authorization/roleAssignments`;
+        const $filter = `principalId eq '${principalId}'`;
+        // The answer also has what is inherited and what lies below.
+        return (await listAll<Assignment>(arm, path, authorizationApi, { $filter })).filter(
+          ({ properties }) => sameId(properties.scope, scope),
+        );
+      } catch (error) {
+        // Who may grant need not be able to read; the PUT will tell (RoleAssignmentExists).
+        if (error instanceof AzureError && error.fault.status === 403) return [];
+        throw error;
+      }
+    }),
+  );
+  return lists.flat().map(({ properties }) => assignmentName(properties, principalId));
+}
+
+const grantAction = 'Microsoft.Authorization/roleAssignments/write';
+
+/** @throws Failure if Azure says that the app has no right to grant there. Where it does not say, the PUT will. */
+async function refuseUngrantable({ arm }: Session, grant: Grant, clientId: string): Promise<void> {
+  interface Permission {
+    readonly actions?: readonly string[];
+    readonly notActions?: readonly string[];
+  }
+  let permissions: readonly Permission[];
+  try {
+    const path = `${grant.scope}/providers/Microsoft.Authorization/permissions`;
+    permissions = await listAll<Permission>(arm, path, authorizationApi);
+  } catch (error) {
+    if (error instanceof AzureError) return;
+    throw error;
+  }
+  const may = permissions.some(
+    ({ actions = [], notActions = [] }) =>
+      actions.some((pattern) => covers(pattern, grantAction)) &&
+      !notActions.some((pattern) => covers(pattern, grantAction)),
+  );
+  if (!may) throw noRightToGrant(grant, clientId);
+}
+
+/** Whether an action pattern of a role (`Microsoft.Authorization/*` + `/write`) covers an action. */
+export function covers(pattern: string, action: string): boolean {
+  const parts = pattern.split('*').map((part) => part.replace(/[.+?^${}()|[\]\\]/g, '\\$&'));
+  return new RegExp(`^${parts.join('.*')}$`, 'i').test(action);
+}
+
+function noRightToGrant(grant: Grant, clientId: string, principal?: Principal, cause?: unknown): Failure {
+  const { role, scope, roleDefinitionId } = grant;
+  const guid = roleDefinitionId.split('/').at(-1) ?? '';
+  const only = `ForAnyOfAnyValues:GuidEquals {${guid}}`;
+  const attribute = 'Microsoft.Authorization/roleAssignments:RoleDefinitionId';
+  const condition = [
+    `(!(ActionMatches{'Microsoft.Authorization/roleAssignments/write'}) OR @Request[${attribute}] ${only})`,
+    `(!(ActionMatches{'Microsoft.Authorization/roleAssignments/delete'}) OR @Resource[${attribute}] ${only})`,
+  ].join(' AND ');
+  return new Failure(`granting ${role} on ${scope}`, {
+    message: `App ${clientId} may not grant roles on ${scope}.`,
+    cause,
+    explanation: {
+      cause: `\`role-assignments\` asks for ${role} there, which takes ${grantAction}; Contributor does not have it.`,
+      who: `an Owner or User Access Administrator of ${scope}`,
+      fix: [
+        'Let the app grant this one role there, and no other:',
+        `az role assignment create --assignee ${clientId} --role "Role Based Access Control Administrator" --scope ${scope} --condition "${condition}" --condition-version 2.0`,
+        'Or grant it once and for all to a user-assigned identity, and name that one in `identity`; what is granted already is left as it is:',
+        `az role assignment create --assignee-object-id ${principal?.principalId ?? '<principal-id>'} --assignee-principal-type ServicePrincipal --role "${role}" --scope ${scope}`,
+      ],
+    },
+  });
+}
+
+// Carrying it out
+
+export interface AccessSite {
+  readonly session: Session;
+  readonly ledger: Ledger;
+  readonly run: Run;
+  readonly clientId: string;
+  readonly log: { info(line: string): void; notice(line: string): void };
+}
+
+/** Identities and roles of one deployment, granted beside everything else. */
+export interface Access {
+  /** Resource IDs of identities of plain names that belong to this deployment since an earlier run. */
+  readonly adopted: readonly string[];
+  /** Makes the identities that are missing; as soon as each is there, its roles begin to be granted. */
+  bringIdentities(): Promise<void>;
+  /** Begins to grant the roles to the machine's own identity; again for the same one does nothing. */
+  grantToMachine(principalId: string | undefined): void;
+  /** Stops that again because the machine goes. @returns IDs of role assignments that go with it. */
+  dropMachine(): Promise<readonly string[]>;
+  /** Resolves when all roles are granted. */
+  granted(): Promise<void>;
+  /** Ends all waiting and lets requests that are under way end: nothing more is granted afterwards. */
+  stop(): Promise<void>;
+}
+
+/** Opens the access part of a deployment; nothing is sent yet. */
+export function openAccess(site: AccessSite, plan: Plan, survey: AccessSurvey): Access {
+  const { session, ledger, run, log } = site;
+  const all = new AbortController();
+  interface Work {
+    readonly principalId: string;
+    readonly recorded: string[];
+    readonly done: Promise<unknown>;
+    readonly stop: AbortController;
+  }
+  const works = new Map<string, Work>();
+  let machine: Work | undefined;
+
+  const begin = (principal: Principal): Work => {
+    const known = works.get(principal.principalId);
+    if (known) return known;
+    const stop = new AbortController();
+    const { signal } = session.waiting;
+    const under = session.under(AbortSignal.any([signal, all.signal, stop.signal]));
+    const recorded: string[] = [];
+    const done = allSettledOrThrow(
+      survey.grants.map((grant) =>
+        grantOne({ ...site, session: under }, plan, survey, grant, principal, recorded),
+      ),
+    );
+    // Awaited by `granted`, perhaps much later.
+    done.catch(() => undefined);
+    const work = { principalId: principal.principalId, recorded, done, stop };
+    works.set(principal.principalId, work);
+    return work;
+  };
+
+  const bringOne = async ({ id, name }: { id: string; name: string }): Promise<void> => {
+    const what = `identity ${name}`;
+    let identity = survey.named.get(name.toLowerCase());
+    if (identity && ownershipOf(identity.tags, plan.deployment, run) !== 'ours') {
+      log.info(`${what} exists already and is not this deployment's: used as it is, and never deleted.`);
+    }
+    if (!identity) {
+      log.info(`Creating ${what}.`);
+      ledger.record(id);
+      identity = await during(`creating ${what}`, () =>
+        session.arm<Identity>('PUT', id, identityApi, {
+          body: { location: plan.location, tags: plan.tags },
+        }),
+      );
+    }
+    begin({ what, principalId: identity.properties.principalId });
+  };
+
+  return {
+    adopted: [...survey.named.values()].flatMap(({ id, tags }) =>
+      ownershipOf(tags, plan.deployment, run) === 'ours' ? [id] : [],
+    ),
+    async bringIdentities() {
+      for (const principal of survey.given) begin(principal);
+      await allSettledOrThrow(plan.identities.map(bringOne));
+    },
+    grantToMachine(principalId) {
+      if (principalId && machine?.principalId !== principalId)
+        machine = begin({ what: "the machine's own identity", principalId });
+    },
+    async dropMachine() {
+      if (!machine) return [];
+      const { principalId, recorded, done, stop } = machine;
+      machine = undefined;
+      works.delete(principalId);
+      stop.abort(new Error('its machine is gone'));
+      await done.catch(() => undefined);
+      return recorded;
+    },
+    async granted() {
+      await Promise.all([...works.values()].map(({ done }) => done));
+    },
+    async stop() {
+      all.abort(new Error('the run ends'));
+      await Promise.allSettled([...works.values()].map(({ done }) => done));
+    },
+  };
+}
+
+const longestAbsenceSeconds = 300;
+
+async function grantOne(
+  site: AccessSite,
+  plan: Plan,
+  survey: AccessSurvey,
+  grant: Grant,
+  { what, principalId }: Principal,
+  recorded: string[],
+): Promise<void> {
+  const { session, ledger, log, clientId } = site;
+  const { role, roleDefinitionId, scope } = grant;
+  const name = assignmentName(grant, principalId);
+  if (survey.held.has(name)) {
+    log.info(`${what} has ${role} on ${scope} already.`);
+    return;
+  }
+  const id = `${scope}/providers/Microsoft.Authorization/roleAssignments/${name}`;
+  const put = (): Promise<unknown> =>
+    session.arm('PUT', id, authorizationApi, {
+      body: {
+        properties: {
+          roleDefinitionId,
+          principalId,
+          // Without it Azure asks Entra for the kind of principal, and an identity that was just made is not there yet.
+          principalType: 'ServicePrincipal',
+          description: markOf(plan.tags),
+        },
+      },
+    });
+  log.info(`Granting ${role} on ${scope} to ${what} (${principalId}).`);
+  ledger.record(id);
+  recorded.push(id);
+  try {
+    await untilKnown(site, what, put);
+  } catch (error) {
+    if (!(error instanceof AzureError)) throw error;
+    if (error.fault.code === 'RoleAssignmentExists') {
+      // Under another name, which the app was not allowed to list.
+      ledger.strike(id);
+      log.info(`${what} has ${role} on ${scope} already.`);
+      return;
+    }
+    if (error.fault.code === 'AuthorizationFailed')
+      throw noRightToGrant(grant, clientId, { what, principalId }, error);
+    throw new Failure(`granting ${role} on ${scope} to ${what}`, { cause: error });
+  }
+}
+
+/**
+ * Grants as soon as Entra lets it: what Azure has just made is not known to all of the directory for 6 to 269 s, also
+ * with the principal's type told.
+ */
+async function untilKnown(
+  { session, log }: AccessSite,
+  what: string,
+  put: () => Promise<unknown>,
+): Promise<void> {
+  const isUnknown = (error: unknown): boolean =>
+    error instanceof AzureError && error.fault.code === 'PrincipalNotFound';
+  try {
+    await put();
+    return;
+  } catch (error) {
+    if (!isUnknown(error)) throw error;
+  }
+  log.info(`Entra ID does not know ${what} yet (PrincipalNotFound): asking again until it does.`);
+  const start = performance.now();
+  await waitFor(`Entra ID to know ${what}`, 'directory', session.waiting, async () => {
+    try {
+      await put();
+      return true;
+    } catch (error) {
+      if (!isUnknown(error) || (performance.now() - start) / 1000 > longestAbsenceSeconds) throw error;
+      return undefined;
+    }
+  });
+}
