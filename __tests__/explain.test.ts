@@ -372,6 +372,11 @@ const further: readonly (readonly [fault: AzureFault, id: string, ...quoted: rea
     'script-running',
     '--vm-name vm-1',
   ],
+  [
+    arm('NotFound', `There is no latest image version exists for "${definitionId}"`, 404),
+    'image-no-latest',
+    definitionId,
+  ],
   [arm('PreconditionFailed', 'The condition is not met.', 412), 'vm-made-meanwhile', 'VM vm-1 in deploy-rg'],
   [
     arm('OverconstrainedZonalAllocationRequest', 'Allocation failed.', 200),
@@ -467,6 +472,7 @@ test.each(further.map((row) => [row[0].code || `HTTP ${row[0].status}`, ...row] 
 describe('what one code means is told by its text', () => {
   test.each([
     ['OperationNotAllowed', 'Some refusal of its own.', 409],
+    ['OperationNotAllowed', 'The disk is attached elsewhere.', 409],
     ['BadRequest', 'Something else is wrong.', 400],
     ['InvalidParameter', 'Required parameter is of the wrong kind.', 400],
     ['Conflict', 'Something else.', 409],
@@ -721,6 +727,13 @@ describe('roles', () => {
       'Contributor',
       groupId,
       vmTenant,
+    ],
+    [
+      'Microsoft.Resources/subscriptions/read',
+      `/subscriptions/${imageSubscription}`,
+      'Reader',
+      `/subscriptions/${imageSubscription}`,
+      imageTenant,
     ],
   ])('%s', (action, scope, role, on, tenant) => {
     const message = `The client '${clientId}' with object id 'o' does not have authorization to perform action '${action}' over scope '${scope}' or the scope is invalid. If access was recently granted, please refresh your credentials.`;

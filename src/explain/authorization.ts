@@ -82,7 +82,7 @@ const policyHints: readonly (readonly [about: RegExp, hint: string])[] = [
   [/location|region/i, 'another `location`'],
   [/sku|size/i, 'another `vm-size`'],
   [/\btags?\b/i, '`tags`'],
-  [/inbound|port/i, 'a narrower `allow-inbound`'],
+  [/inbound|\b(?:mgmt)?ports?\b/i, 'a narrower `allow-inbound`'],
 ];
 
 export const authorization: readonly Entry[] = [

@@ -95,6 +95,12 @@ function federate(fault: AzureFault, known: Known): string[] {
   ];
 }
 
+const namedTenant = (fault: AzureFault) => said(fault, /in the tenant ([0-9a-f-]{36})/i, askedTenant(fault));
+const issuingTenant = (fault: AzureFault, { tenantId }: Known) =>
+  said(fault, /wrong issuer 'https:\/\/[^/]+\/([^/']+)/, tenantId);
+const owningTenant = (fault: AzureFault) =>
+  said(fault, /match the tenant 'https:\/\/[^/]+\/([^/']+)/, '<owning-tenant-id>');
+
 export const signIn: readonly Entry[] = [
   {
     id: 'secret-wrong',
@@ -147,18 +153,11 @@ export const signIn: readonly Entry[] = [
     title: 'The app has no service principal in that tenant',
     says: 'AADSTS7000229: The client application … is missing service principal in the tenant',
     match: code('AADSTS7000229'),
-    cause: (fault, known) => {
-      const tenant = fault.tenant ?? said(fault, /in the tenant ([0-9a-f-]{36})/i, '<tenant-id>');
-      return `App ${said(fault, /client application (\S+)/, known.clientId)} is registered but has no service principal in tenant ${said(fault, /in the tenant ([0-9a-f-]{36})/i, tenant)}.`;
-    },
-    who: (fault, known) =>
-      `an administrator of ${tenantName(said(fault, /in the tenant ([0-9a-f-]{36})/i, askedTenant(fault)), known)}`,
+    cause: (fault, known) =>
+      `App ${said(fault, /client application (\S+)/, known.clientId)} is registered but has no service principal in ${tenantName(namedTenant(fault), known)}.`,
+    who: (fault, known) => `an administrator of ${tenantName(namedTenant(fault), known)}`,
     fix: (fault, known) =>
-      consent(
-        said(fault, /in the tenant ([0-9a-f-]{36})/i, askedTenant(fault)),
-        said(fault, /client application (\S+)/, known.clientId),
-        known,
-      ),
+      consent(namedTenant(fault), said(fault, /client application (\S+)/, known.clientId), known),
   },
   {
     // https://learn.microsoft.com/troubleshoot/entra/entra-id/app-integration/error-code-aadsts7000112-application-is-disabled
@@ -338,10 +337,10 @@ export const signIn: readonly Entry[] = [
     says: 'InvalidAuthenticationTokenTenant: The access token is from the wrong issuer',
     match: code('InvalidAuthenticationTokenTenant'),
     cause: (fault, known) =>
-      `The token is of ${tenantName(said(fault, /wrong issuer 'https:\/\/[^/]+\/([^/']+)/, known.tenantId), known)}, but the subscription belongs to tenant ${said(fault, /match the tenant 'https:\/\/[^/]+\/([^/']+)/, '<owning-tenant-id>')}.`,
+      `The token is of ${tenantName(issuingTenant(fault, known), known)}, but the subscription belongs to tenant ${owningTenant(fault)}.`,
     who: author,
     fix: (fault, known) => [
-      `Set ${tenantInput(said(fault, /wrong issuer 'https:\/\/[^/]+\/([^/']+)/, known.tenantId), known)} to ${said(fault, /match the tenant 'https:\/\/[^/]+\/([^/']+)/, '<owning-tenant-id>')}, or give a subscription of the tenant that was meant (\`tenant-id\` and \`image-tenant-id\` may be swapped). This shows which tenant owns it:`,
+      `Set ${tenantInput(issuingTenant(fault, known), known)} to ${owningTenant(fault)}, or give a subscription of the tenant that was meant (\`tenant-id\` and \`image-tenant-id\` may be swapped). This shows which tenant owns it:`,
       `az account list --all --query "[?id=='${idPart(fault.url, 'subscriptions') ?? known.subscriptionId}'].tenantId" -o tsv`,
       'If the subscription has just moved to another tenant, wait up to an hour.',
     ],
