@@ -262,15 +262,16 @@ class TokenReader {
       // Only the signature: times are judged by the callers, since an expired token has an answer of its own.
       await compactVerify(token, key, { algorithms: ['RS256'] });
       const payload = decodeJwt(token);
+      const claim = (name: string): string => (typeof payload[name] === 'string' ? payload[name] : '');
       const known = {
         caller: {
-          tenant: String(payload['tid']),
-          app: String(payload['appid']),
-          oid: String(payload['oid'] ?? ''),
+          tenant: claim('tid'),
+          app: claim('appid'),
+          oid: claim('oid'),
           expires: (payload.exp ?? 0) * 1000,
         },
-        audience: String(payload.aud),
-        complete: payload['oid'] !== undefined,
+        audience: claim('aud'),
+        complete: claim('oid') !== '',
       };
       this.#verified.set(token, known);
       return known;

@@ -163,7 +163,7 @@ const virtualNetworks: Kind = {
     }
     return {
       properties: {
-        addressSpace: { addressPrefixes: prefixes },
+        addressSpace: { addressPrefixes: prefixes, ipamPoolPrefixAllocations: [] },
         ...(given['dhcpOptions'] ? { dhcpOptions: given['dhcpOptions'] } : {}),
         privateEndpointVNetPolicies: given['privateEndpointVNetPolicies'] ?? 'Disabled',
         subnets: made,
@@ -758,6 +758,7 @@ function makeSubnet(call: Call, vnetId: string, given: Json, isNewNetwork: boole
         ? { addressPrefixes: properties['addressPrefixes'] }
         : { addressPrefix: properties['addressPrefix'] }),
       ...(group === undefined ? {} : { networkSecurityGroup: { id: group } }),
+      ipamPoolPrefixAllocations: [],
       delegations: [],
       privateEndpointNetworkPolicies: properties['privateEndpointNetworkPolicies'] ?? 'Disabled',
       privateLinkServiceNetworkPolicies: properties['privateLinkServiceNetworkPolicies'] ?? 'Enabled',
@@ -993,9 +994,14 @@ function makeConfiguration(
   };
 }
 
-function staticAddress(id: string, given: unknown, range: Range, taken: ReadonlyMap<number, string>): number {
-  const address = number(String(given ?? ''));
-  if (Number.isNaN(address)) throw unknown(`the static private address '${String(given)}'`);
+function staticAddress(
+  id: string,
+  given: string | undefined,
+  range: Range,
+  taken: ReadonlyMap<number, string>,
+): number {
+  const address = number(given ?? '');
+  if (Number.isNaN(address)) throw unknown(`the static private address '${given}'`);
   if (!isIn(range, address)) {
     throw refuseNetwork(
       'PrivateIPAddressNotInSubnet',

@@ -70,12 +70,12 @@ function checkRule(groupId: string, name: string, properties: Json): void {
   }
   const id = `${groupId}/securityRules/${name}`;
   const oneOf = (member: string, allowed: readonly string[]): void => {
-    const value: unknown = properties[member];
+    const value: string | undefined | null = properties[member];
     if (value === undefined || value === null) throw missing(id, member);
-    if (!allowed.some((one) => one.toLowerCase() === String(value).toLowerCase())) {
+    if (!allowed.some((one) => one.toLowerCase() === value.toLowerCase())) {
       throw refuseNetwork(
         'SecurityRuleParameterContainsUnsupportedValue',
-        `Security rule parameter ${capital(member)} for rule with Id ${id} contains unsupported value. Value provided: ${String(value)}`,
+        `Security rule parameter ${capital(member)} for rule with Id ${id} contains unsupported value. Value provided: ${value}`,
       );
     }
   };
