@@ -362,7 +362,7 @@ function latest(world: World, definition: Resource, location: string, spelled: s
       const replica = replicaIn(world, one, location);
       return replica?.state === 'Completed' && replica.excludeFromLatest !== true;
     })
-    .sort((a, b) => compareVersions(b.body['name'], a.body['name']))[0];
+    .toSorted((a, b) => compareVersions(b.body['name'], a.body['name']))[0];
   if (found === undefined)
     throw refuse(404, 'NotFound', `There is no latest image version exists for "${spelled}"`);
   return found;

@@ -184,7 +184,7 @@ const largestCustomData = 87_380;
 function checkPassword(password: string, windows: boolean): void {
   const [least, most] = windows ? [8, 123] : [6, 72];
   const classes = [/[A-Z]/, /[a-z]/, /[0-9]/, /[^A-Za-z0-9]/].filter((one) => one.test(password)).length;
-  const control = [...password].some((character) => character.charCodeAt(0) < 32);
+  const control = /\p{Cc}/u.test(password);
   // The refused ready-made passwords get the same target; that their text is the same is assumed.
   if (
     password.length < least ||

@@ -314,12 +314,12 @@ function checkDataDisks(call: Call, properties: Json, image: ImageFacts, size: S
 function checkAttachable(call: Call, id: unknown): void {
   const disk = typeof id === 'string' ? call.world.resources.get(id) : undefined;
   if (disk === undefined) throw unknown(`the refusal of a data disk that is not there: ${String(id)}`);
-  const holder: unknown = disk.internal['attachedTo'];
+  const holder: string | undefined = disk.internal['attachedTo'];
   if (holder === undefined) return;
   throw refuse(
     409,
     'ConflictingUserInput',
-    `Disk '${disk.id}' cannot be attached as the disk is already owned by VM '${String(holder)}'.`,
+    `Disk '${disk.id}' cannot be attached as the disk is already owned by VM '${holder}'.`,
     { target: 'dataDisks' },
   );
 }
@@ -371,14 +371,14 @@ function check(call: Call, existing: Resource | undefined): Wanted {
   if (reference === undefined || reference === null) {
     throw unknown('a VM without imageReference (attached disks are not modelled)');
   }
-  const create: unknown = storage['osDisk']?.createOption;
-  if (storage['osDisk'] !== undefined && String(create ?? '').toLowerCase() !== 'fromimage') {
-    throw unknown(`osDisk.createOption '${String(create)}'`);
+  const create: string = storage['osDisk']?.createOption ?? 'missing';
+  if (storage['osDisk'] !== undefined && create.toLowerCase() !== 'fromimage') {
+    throw unknown(`osDisk.createOption '${create}'`);
   }
   const image = existing ? machineOf(existing).image : resolveImage(call, reference, location);
   checkName(call.name, image.osType === 'Windows');
-  const osType: unknown = storage['osDisk']?.osType;
-  if (osType !== undefined && osType !== image.osType) throw unknown(`osDisk.osType '${String(osType)}'`);
+  const osType: string | undefined = storage['osDisk']?.osType;
+  if (osType !== undefined && osType !== image.osType) throw unknown(`osDisk.osType '${osType}'`);
   const diskSize: unknown = storage['osDisk']?.diskSizeGB;
   if (typeof diskSize === 'number' && diskSize < image.osDiskSizeGB) {
     // https://learn.microsoft.com/troubleshoot/azure/virtual-machines/linux/error-messages
@@ -756,7 +756,7 @@ function create(call: Call): Answer {
       ...(identity === undefined ? {} : { identity }),
       properties,
     },
-    internal: machine as unknown as Json,
+    internal: machine,
   });
   for (const nic of asked['networkProfile'].networkInterfaces as Json[])
     attachNic(world, nic['id'], resource.id);
@@ -843,7 +843,7 @@ function provision(call: Call, resource: Resource, wanted: Wanted, status: numbe
     failed: (error) => {
       if (!current()) return;
       const now = world.clock.now();
-      const booted = /^OSProvisioning/.test(error.code);
+      const booted = error.code.startsWith('OSProvisioning');
       machine.failure = error;
       machine.changedAt = now;
       machine.allocated = booted;

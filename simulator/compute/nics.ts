@@ -64,9 +64,9 @@ export function checkNics(call: Call, location: string, size: Size): void {
         { details: [] },
       );
     }
-    const holder: unknown = nic.body['properties'].virtualMachine?.id;
+    const holder: string | undefined = nic.body['properties'].virtualMachine?.id;
     if (holder !== undefined && !sameId(holder, call.resourceId)) {
-      throw refuse(400, 'NicInUse', `Network Interface ${nic.id} is used by existing VM ${String(holder)}.`, {
+      throw refuse(400, 'NicInUse', `Network Interface ${nic.id} is used by existing VM ${holder}.`, {
         details: [],
       });
     }

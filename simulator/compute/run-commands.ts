@@ -111,7 +111,7 @@ function put(call: Call): Answer {
   if (typeof script !== 'string' || script === '') throw unknown('a run command without source.script');
   const timeout: unknown = asked['timeoutInSeconds'];
   if (timeout !== undefined && (typeof timeout !== 'number' || timeout <= 0))
-    throw unknown(`timeoutInSeconds ${timeout}`);
+    throw unknown('a timeoutInSeconds that is not a positive number');
   if (machine.internal['powerState'] !== 'running') {
     throw refuse(
       409,
@@ -152,7 +152,7 @@ function put(call: Call): Answer {
     timedOut: false,
     canceled: false,
   };
-  const resource = world.resources.put({ id: call.resourceId, type, body, internal: run as unknown as Json });
+  const resource = world.resources.put({ id: call.resourceId, type, body, internal: run });
   const here = (): boolean => world.resources.get(resource.id) === resource && runOf(resource) === run;
 
   const now = world.clock.now();
