@@ -97,6 +97,42 @@ export async function readImage(
   return factsOf(wanted, shelf, definition, version);
 }
 
+/** What one look at the image shows, without waiting. */
+export interface ImageLook {
+  /** Of the version, or of the definition alone where no version is usable. */
+  readonly facts: ImageFacts;
+  readonly unusable?: {
+    readonly refusal: unknown;
+    /** It may well become usable by itself: it is being built or replicated. */
+    readonly passing: boolean;
+  };
+}
+
+/**
+ * Looks at the image once. Where no version can be used, what the definition says is given all the same.
+ * @throws AzureError when the definition cannot be read.
+ */
+export async function lookAtImage(
+  desk: ImageDesk,
+  wanted: Wanted,
+  region: Promise<string>,
+): Promise<ImageLook> {
+  const { image } = wanted;
+  const shelf = await shelfOf(desk, image, region);
+  const [definition, look] = await Promise.all([
+    readDefinition(shelf, wanted),
+    lookForVersion(shelf, wanted, region).catch((refusal: unknown) => ({ refusal })),
+  ]);
+  if ('version' in look && look.version) {
+    return { facts: factsOf(wanted, shelf, definition, look.version) };
+  }
+  const nameless = { name: image.version ?? 'latest', excluded: false, luns: [] };
+  const facts = factsOf(wanted, shelf, definition, nameless);
+  if ('refusal' in look) return { facts, unusable: { refusal: look.refusal, passing: false } };
+  const { why, passing } = reasonsOf(look.refusals);
+  return { facts, unusable: { refusal: notUsable(image, await region, why, passing, 0), passing } };
+}
+
 async function shelfOf(desk: ImageDesk, image: ImageReference, region: Promise<string>): Promise<Shelf> {
   if (image.kind === 'version' || image.kind === 'definition') {
     const compute = desk.imageCompute(image.subscriptionId);
@@ -253,46 +289,61 @@ export function byNumberDescending(a: string, b: string): number {
 /** Replication takes minutes to hours, so there is nothing to gain from asking more often. */
 const replicationLookSeconds = 15;
 
-async function usableVersion(
-  desk: ImageDesk,
+type Refusal = Exclude<Verdict, { usable: true }>;
+
+/** One look for the version: the one that is named, or the newest that is usable in the region. */
+async function lookForVersion(
   shelf: Shelf,
   { image, imageWaitMinutes }: Wanted,
   regionPromise: Promise<string>,
+): Promise<{ readonly version?: Candidate; readonly refusals: readonly Refusal[] }> {
+  // Reading needs no region; only judging does. So the first read does not wait for the resource group's.
+  if (image.version !== undefined) {
+    const version = await shelf.version(image.version);
+    const verdict = judge(version, await regionPromise);
+    return verdict.usable ? { version, refusals: [] } : { refusals: [verdict] };
+  }
+  const names = (await shelf.versionNames())
+    .filter(({ excluded }) => !excluded)
+    .map(({ name }) => name)
+    .toSorted(byNumberDescending);
+  const refusals: Refusal[] = [];
+  for (const name of names) {
+    const version = await shelf.version(name);
+    const verdict = judge(version, await regionPromise);
+    if (verdict.usable) return { version, refusals };
+    refusals.push(verdict);
+    // Asked to wait, "newest" means the one that is on its way, not an older one that happens to be there.
+    if (verdict.passing && imageWaitMinutes > 0) return { refusals };
+  }
+  return { refusals };
+}
+
+function reasonsOf(refusals: readonly Refusal[]): { readonly why: string; readonly passing: boolean } {
+  return {
+    why:
+      refusals.map((refusal) => refusal.why).join('; ') ||
+      'no version counts as latest: all are excluded, or there is none',
+    passing: refusals.some(({ passing }) => passing),
+  };
+}
+
+async function usableVersion(
+  desk: ImageDesk,
+  shelf: Shelf,
+  wanted: Wanted,
+  regionPromise: Promise<string>,
 ): Promise<Candidate> {
+  const { image, imageWaitMinutes } = wanted;
   const start = performance.now();
   const deadline = start + imageWaitMinutes * 60_000;
   let told = Number.NEGATIVE_INFINITY;
-  // Reading needs no region; only judging does. So the first read does not wait for the resource group's.
-  const look = async (): Promise<{ version?: Candidate; refusals: Exclude<Verdict, { usable: true }>[] }> => {
-    if (image.version !== undefined) {
-      const version = await shelf.version(image.version);
-      const verdict = judge(version, await regionPromise);
-      return verdict.usable ? { version, refusals: [] } : { refusals: [verdict] };
-    }
-    const names = (await shelf.versionNames())
-      .filter(({ excluded }) => !excluded)
-      .map(({ name }) => name)
-      .sort(byNumberDescending);
-    const refusals: Exclude<Verdict, { usable: true }>[] = [];
-    for (const name of names) {
-      const version = await shelf.version(name);
-      const verdict = judge(version, await regionPromise);
-      if (verdict.usable) return { version, refusals };
-      refusals.push(verdict);
-      // Asked to wait, "newest" means the one that is on its way, not an older one that happens to be there.
-      if (verdict.passing && imageWaitMinutes > 0) return { refusals };
-    }
-    return { refusals };
-  };
   for (;;) {
-    const { version, refusals } = await look();
+    const { version, refusals } = await lookForVersion(shelf, wanted, regionPromise);
     if (version) return version;
-    const why =
-      refusals.map((refusal) => refusal.why).join('; ') ||
-      'no version counts as latest: all are excluded, or there is none';
-    const worthWaiting = refusals.some(({ passing }) => passing);
-    if (!worthWaiting || performance.now() >= deadline)
-      throw notUsable(image, await regionPromise, why, worthWaiting, imageWaitMinutes);
+    const { why, passing } = reasonsOf(refusals);
+    if (!passing || performance.now() >= deadline)
+      throw notUsable(image, await regionPromise, why, passing, imageWaitMinutes);
     if (performance.now() - told >= 30_000) {
       told = performance.now();
       const minutes = Math.floor((told - start) / 60_000);

@@ -1,0 +1,351 @@
+/**
+ * Which rights the deployment needs, where, and what for: the one table of it. `check` compares it with what Azure says
+ * that the app may do, and the custom roles of the documentation are made from it.
+ */
+import type { DeployInputs } from './inputs.ts';
+
+/** Where a feature's actions are needed. */
+type Where =
+  | 'image definition'
+  | 'subscription'
+  | 'resource group'
+  | 'subnet'
+  | 'security group'
+  | 'public IP'
+  | 'interface'
+  | 'identity'
+  | 'role scope';
+
+interface Row {
+  readonly where: Where;
+  /** Completes "… is needed for": `creating the virtual machine`. */
+  readonly why: string;
+  /** Azure refuses the deployment without these. */
+  readonly actions: readonly string[];
+  /** Needed to take back again what the feature made. */
+  readonly undo?: readonly string[];
+  /** Not asked for by what is sent now; of use to whoever looks after the machine, so a custom role has them. */
+  readonly besides?: readonly string[];
+}
+
+function of(type: string, ...verbs: readonly string[]): readonly string[] {
+  return verbs.map((verb) => `${type}/${verb}`);
+}
+
+const compute = 'Microsoft.Compute';
+const network = 'Microsoft.Network';
+const authorization = 'Microsoft.Authorization';
+const identities = 'Microsoft.ManagedIdentity/userAssignedIdentities';
+
+/**
+ * One row for each thing that the inputs can ask for. A join is needed on whatever another resource refers to: on what
+ * is made here as well as on what is given. Action names:
+ * https://learn.microsoft.com/azure/role-based-access-control/resource-provider-operations
+ */
+const rows = {
+  image: {
+    where: 'image definition',
+    why: 'reading the image and making a machine from it',
+    actions: of(`${compute}/galleries/images`, 'read', 'versions/read'),
+  },
+  machine: {
+    where: 'resource group',
+    why: 'creating the virtual machine',
+    actions: [
+      'Microsoft.Resources/subscriptions/resourceGroups/read',
+      ...of(`${compute}/virtualMachines`, 'read', 'write'),
+      ...of(`${compute}/disks`, 'write'),
+    ],
+    undo: [...of(`${compute}/virtualMachines`, 'delete'), ...of(`${compute}/disks`, 'read', 'delete')],
+    besides: [
+      ...of(`${compute}/virtualMachines`, 'instanceView/read', 'retrieveBootDiagnosticsData/action'),
+      ...of(`${compute}/locations`, 'operations/read'),
+      ...of(`${network}/locations`, 'operations/read', 'operationResults/read'),
+    ],
+  },
+  'new resource group': {
+    where: 'subscription',
+    why: 'creating the resource group',
+    actions: of('Microsoft.Resources/subscriptions/resourceGroups', 'read', 'write'),
+  },
+  'new interface': {
+    where: 'resource group',
+    why: 'creating the network interface',
+    actions: of(`${network}/networkInterfaces`, 'read', 'write', 'join/action'),
+    undo: of(`${network}/networkInterfaces`, 'delete'),
+  },
+  'new network': {
+    where: 'resource group',
+    why: 'creating the virtual network',
+    actions: of(`${network}/virtualNetworks`, 'read', 'write', 'subnets/join/action'),
+    undo: of(`${network}/virtualNetworks`, 'delete'),
+    besides: of(`${network}/virtualNetworks/subnets`, 'read', 'write'),
+  },
+  'new security group': {
+    where: 'resource group',
+    why: 'creating the network security group',
+    actions: of(`${network}/networkSecurityGroups`, 'read', 'write', 'join/action'),
+    undo: of(`${network}/networkSecurityGroups`, 'delete'),
+    besides: of(`${network}/networkSecurityGroups/securityRules`, 'read', 'write'),
+  },
+  'new public IP': {
+    where: 'resource group',
+    why: 'creating the public IP',
+    actions: of(`${network}/publicIPAddresses`, 'read', 'write', 'join/action'),
+    undo: of(`${network}/publicIPAddresses`, 'delete'),
+  },
+  'given subnet': {
+    where: 'subnet',
+    why: 'attaching the network interface to the subnet',
+    actions: of(`${network}/virtualNetworks/subnets`, 'join/action'),
+    besides: of(`${network}/virtualNetworks/subnets`, 'read'),
+  },
+  'given security group': {
+    where: 'security group',
+    why: 'putting the network interface under the network security group',
+    actions: of(`${network}/networkSecurityGroups`, 'join/action'),
+    besides: of(`${network}/networkSecurityGroups`, 'read'),
+  },
+  'given public IP': {
+    where: 'public IP',
+    why: 'giving the public IP to the network interface',
+    actions: of(`${network}/publicIPAddresses`, 'read', 'join/action'),
+  },
+  'given interface': {
+    where: 'interface',
+    why: 'attaching the machine to the network interface',
+    actions: of(`${network}/networkInterfaces`, 'read', 'join/action'),
+  },
+  'new identity': {
+    where: 'resource group',
+    why: 'creating the user-assigned identity and giving it to the machine',
+    actions: of(identities, 'read', 'write', 'assign/action'),
+    undo: of(identities, 'delete'),
+  },
+  'given identity': {
+    where: 'identity',
+    why: 'giving the user-assigned identity to the machine',
+    actions: of(identities, 'assign/action'),
+    besides: of(identities, 'read'),
+  },
+  'role assignment': {
+    where: 'role scope',
+    why: "granting the role to the machine's identities",
+    actions: of(`${authorization}/roleAssignments`, 'write'),
+    undo: of(`${authorization}/roleAssignments`, 'delete'),
+    besides: [
+      ...of(`${authorization}/roleAssignments`, 'read'),
+      ...of(`${authorization}/roleDefinitions`, 'read'),
+    ],
+  },
+  script: {
+    where: 'resource group',
+    why: 'running the script in the guest',
+    actions: of(`${compute}/virtualMachines/runCommands`, 'read', 'write'),
+    undo: of(`${compute}/virtualMachines/runCommands`, 'delete'),
+  },
+  rerun: {
+    where: 'resource group',
+    why: 'renewing the tags of an existing deployment',
+    actions: ['Microsoft.Resources/tags/write'],
+  },
+  'check the group': {
+    where: 'resource group',
+    why: 'asking beforehand for rights, locks and deny assignments',
+    actions: of(authorization, 'permissions/read', 'locks/read', 'denyAssignments/read'),
+  },
+  'check the subscription': {
+    where: 'subscription',
+    why: 'asking beforehand for sizes, quotas, registration and Marketplace terms',
+    actions: [
+      `${compute}/skus/read`,
+      `${compute}/locations/usages/read`,
+      `${network}/locations/usages/read`,
+      `${network}/locations/checkDnsNameAvailability/read`,
+      'Microsoft.Resources/subscriptions/providers/read',
+      'Microsoft.MarketplaceOrdering/offertypes/publishers/offers/plans/agreements/read',
+    ],
+  },
+} as const satisfies Readonly<Record<string, Row>>;
+
+export type Feature = keyof typeof rows;
+export const features = Object.keys(rows) as readonly Feature[];
+
+/** What is missing without a right: the deployment itself, or only what comes after or before it. */
+export type Weight = 'needed' | 'for clean-up' | 'for reruns' | 'for checking';
+
+/** Actions that the app needs on one scope. */
+export interface Right {
+  /** Stable, for findings: `rights/resource-group`. */
+  readonly id: string;
+  /** Full ID of what the actions are needed on. */
+  readonly scope: string;
+  readonly tenant: 'tenant' | 'image-tenant';
+  readonly actions: readonly string[];
+  /** Completes "needed for". */
+  readonly why: string;
+  readonly weight: Weight;
+}
+
+/** One feature in use, with the ID that its actions are needed on. */
+interface Use {
+  readonly feature: Feature;
+  readonly scope: string;
+  readonly id: string;
+}
+
+export interface Ground {
+  readonly subscriptionId: string;
+  /** False: it is made first, so that rights on it have to come from the subscription. */
+  readonly groupExists: boolean;
+}
+
+/**
+ * The rights that a deployment of these inputs needs, merged where scope and weight are the same. Pure; the rights on
+ * what the group will hold are asked of the group itself.
+ */
+export function neededRights(inputs: DeployInputs, ground: Ground): Right[] {
+  const uses = usesOf(inputs, ground);
+  const needs = uses.flatMap((use): Right[] => {
+    const row: Row = rows[use.feature];
+    const { scope, id } = use;
+    const tenant = row.where === 'image definition' ? 'image-tenant' : 'tenant';
+    const undoId = row.where === 'resource group' ? 'rights/clean-up' : `${id}/clean-up`;
+    const undo = inputs.cleanup === 'never' ? [] : (row.undo ?? []);
+    return [
+      { id, scope, tenant, actions: row.actions, why: row.why, weight: weightOf(use.feature) },
+      ...(undo.length > 0
+        ? [{ id: undoId, scope, tenant, actions: undo, why: cleanUp, weight: 'for clean-up' } as const]
+        : []),
+    ];
+  });
+  const merged = new Map<string, Right>();
+  for (const need of needs) {
+    const key = `${need.id} ${need.scope}`;
+    const before = merged.get(key);
+    merged.set(key, {
+      ...need,
+      actions: [...new Set([...(before?.actions ?? []), ...need.actions])],
+      why: [...new Set([...(before?.why.split('; ') ?? []), need.why])].join('; '),
+    });
+  }
+  return [...merged.values()];
+}
+
+const cleanUp = 'deleting again what was created';
+
+function weightOf(feature: Feature): Weight {
+  if (feature === 'rerun') return 'for reruns';
+  return feature.startsWith('check the') ? 'for checking' : 'needed';
+}
+
+function usesOf(inputs: DeployInputs, { subscriptionId, groupExists }: Ground): Use[] {
+  const subscription = `/subscriptions/${subscriptionId}`;
+  const group = groupExists ? `${subscription}/resourceGroups/${inputs.resourceGroup}` : subscription;
+  const inGroup = (feature: Feature): Use => ({ feature, scope: group, id: 'rights/resource-group' });
+  const { image, identity, network: choice } = inputs;
+  const uses: Use[] = [];
+  if (image.kind === 'version' || image.kind === 'definition') {
+    const scope = image.id.replace(/\/versions\/[^/]+$/i, '');
+    uses.push({ feature: 'image', scope, id: 'rights/image' });
+  }
+  if (!groupExists) {
+    uses.push({ feature: 'new resource group', scope: subscription, id: 'rights/new-resource-group' });
+  }
+  uses.push(inGroup('machine'));
+  if (choice.kind === 'given-nic') {
+    uses.push({ feature: 'given interface', scope: choice.nicId.id, id: 'rights/network-interface' });
+  } else {
+    const { subnet, nsg, publicIp } = choice;
+    uses.push(inGroup('new interface'));
+    uses.push(
+      subnet.kind === 'new'
+        ? inGroup('new network')
+        : { feature: 'given subnet', scope: subnet.id.id, id: 'rights/subnet' },
+    );
+    uses.push(
+      nsg.kind === 'new'
+        ? inGroup('new security group')
+        : { feature: 'given security group', scope: nsg.id.id, id: 'rights/network-security-group' },
+    );
+    if (publicIp.kind === 'new') uses.push(inGroup('new public IP'));
+    if (publicIp.kind === 'given') {
+      uses.push({ feature: 'given public IP', scope: publicIp.id.id, id: 'rights/public-ip' });
+    }
+  }
+  if (identity.named.length > 0) uses.push(inGroup('new identity'));
+  for (const { id, name } of identity.given) {
+    uses.push({ feature: 'given identity', scope: id, id: `rights/identity/${name}` });
+  }
+  for (const [index, { scope }] of inputs.roleAssignments.entries()) {
+    uses.push({ feature: 'role assignment', scope, id: `rights/role-assignment/${index + 1}` });
+  }
+  if (inputs.script) uses.push(inGroup('script'));
+  uses.push({ feature: 'rerun', scope: group, id: 'rights/rerun' });
+  uses.push({ feature: 'check the group', scope: group, id: 'rights/check' });
+  uses.push({ feature: 'check the subscription', scope: subscription, id: 'rights/check' });
+  return uses;
+}
+
+/** One entry of Azure's list of what the caller may do on a scope: one per role that reaches it. */
+export interface Permission {
+  readonly actions?: readonly string[];
+  readonly notActions?: readonly string[];
+  readonly condition?: string | null;
+}
+
+/** `conditional`: only a role with a condition grants it, and nobody but Azure evaluates conditions. */
+export type Verdict = 'allowed' | 'denied' | 'conditional';
+
+/**
+ * Whether these permissions hold an action. Each role grants by itself: what one takes out with notActions, another may
+ * still grant (https://learn.microsoft.com/azure/role-based-access-control/role-definitions#notactions).
+ */
+export function allows(permissions: readonly Permission[], action: string): Verdict {
+  const granting = permissions.filter(
+    ({ actions = [], notActions = [] }) =>
+      actions.some((pattern) => covers(pattern, action)) &&
+      !notActions.some((pattern) => covers(pattern, action)),
+  );
+  if (granting.some(({ condition }) => !condition)) return 'allowed';
+  return granting.length > 0 ? 'conditional' : 'denied';
+}
+
+/** Whether a pattern of a role covers an action: `*` stands for anything, letters in any case. */
+export function covers(pattern: string, action: string): boolean {
+  const literal = (text: string) => text.replaceAll(/[.+?^${}()|[\]\\]/g, String.raw`\$&`);
+  // Between slashes it stands for nothing as well: Managed Identity Operator has `userAssignedIdentities/*/assign/action`
+  // and grants `userAssignedIdentities/assign/action` by it.
+  const expression = pattern
+    .split('/*/')
+    .map((part) => part.split('*').map(literal).join('.*'))
+    .join('/(?:.*/)?');
+  return new RegExp(`^${expression}$`, 'i').test(action);
+}
+
+/** A role definition as `az role definition create` takes it. */
+export interface CustomRole {
+  readonly Name: string;
+  readonly IsCustom: true;
+  readonly Description: string;
+  readonly Actions: readonly string[];
+  readonly NotActions: readonly string[];
+  readonly AssignableScopes: readonly string[];
+}
+
+/** The smallest role for a set of features, with what cleaning up takes. */
+export function customRole(
+  set: readonly Feature[],
+  { name, description, scopes }: { name: string; description: string; scopes: readonly string[] },
+): CustomRole {
+  const chosen = set.map((feature): Row => rows[feature]);
+  const actions = chosen.flatMap(({ actions, undo = [], besides = [] }) => [...actions, ...undo, ...besides]);
+  return {
+    Name: name,
+    IsCustom: true,
+    Description: description,
+    Actions: [...new Set(actions)].toSorted(),
+    NotActions: [],
+    AssignableScopes: scopes,
+  };
+}
