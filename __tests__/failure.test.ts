@@ -1,6 +1,8 @@
 import { describe as group, expect, test } from '@jest/globals';
 import {
   type Answer,
+  type AzureFault,
+  during,
   AzureError,
   describe,
   Failure,
@@ -247,6 +249,19 @@ group('Failure', () => {
   });
 });
 
+group('during', () => {
+  test("tells Azure's refusals as having happened meanwhile, and lets everything else pass", async () => {
+    const refusal = new AzureError(fault({ error: { code: 'A', message: 'b' } }));
+    await expect(during('asking', () => Promise.reject(refusal))).rejects.toMatchObject({
+      doing: 'asking',
+      cause: refusal,
+    });
+    const other = new Error('other');
+    await expect(during('asking', () => Promise.reject(other))).rejects.toBe(other);
+    await expect(during('asking', () => Promise.resolve(1))).resolves.toBe(1);
+  });
+});
+
 group('describe', () => {
   const azure = new AzureError(
     fault(
@@ -344,6 +359,28 @@ group('describe', () => {
     const loop = new Error('loop');
     loop.cause = loop;
     expect(describe(loop)).toEqual(['loop']);
+  });
+
+  test('an explanation is asked for where no failure brings one', () => {
+    const asked: string[] = [];
+    const explain = ({ code }: AzureFault) => {
+      asked.push(code);
+      return { cause: 'from the catalogue', who: 'you', fix: [] };
+    };
+    const own = { cause: 'its own', who: 'you', fix: [] };
+    expect(describe(new Failure('creating x', { cause: azure }), explain)).toContain(
+      'Cause: from the catalogue',
+    );
+    expect(describe(new AggregateError([azure]), explain)).toContain('Cause: from the catalogue');
+    expect(describe(new Failure('creating x', { cause: azure, explanation: own }), explain)).toContain(
+      'Cause: its own',
+    );
+    expect(describe(new Error('no fault'), explain)).toEqual(['no fault']);
+    expect(asked).toEqual(['InvalidTemplateDeployment', 'InvalidTemplateDeployment']);
+  });
+
+  test('an error without words has a name at least', () => {
+    expect(describe(new TypeError())).toEqual(['TypeError']);
   });
 
   test('a body never appears', () => {

@@ -295,7 +295,7 @@ function causesOf(error: unknown): unknown[] {
 }
 
 function plainMessage(error: unknown): string {
-  return withoutSecrets(error instanceof Error ? error.message : String(error));
+  return withoutSecrets(error instanceof Error ? error.message || error.name : String(error));
 }
 
 function sayingOf(fault: AzureFault): string[] {
