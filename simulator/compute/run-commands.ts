@@ -4,7 +4,7 @@
 import type { Answer, Call, Json, OperationFailure, Route } from '../provider.ts';
 import { refuse, resourceNotFound, unknown } from '../provider.ts';
 import type { Resource, World } from '../world.ts';
-import { agentReady, findMachine, machineType, pollBudget, readBudgets, writeBudgets } from './machines.ts';
+import { agentReady, findMachine, machineType, pollBudget, readBudgets, writeBudgets } from './machine.ts';
 import { invalid } from './machine-rules.ts';
 import { regionName } from './regions.ts';
 import { type ScriptResult, settings } from './settings.ts';
