@@ -1,0 +1,415 @@
+/**
+ * What happens inside the machine: the VM agent reports ready, a script runs through managed Run Command
+ * (https://learn.microsoft.com/azure/virtual-machines/linux/run-command-managed).
+ *
+ * On Linux the agent saves the script as a file and executes it through bash: a `#!` line is heeded, without one bash
+ * runs it; parameters and secrets are environment variables. On Windows PowerShell runs it, and both are its named
+ * parameters (`param(...)`).
+ */
+import type {
+  VirtualMachineInstanceView,
+  VirtualMachineRunCommand,
+  VirtualMachineRunCommandInstanceView,
+} from '@azure/arm-compute';
+import { connections, type Session } from './azure.ts';
+import { AzureError, Failure } from './failure.ts';
+import type { GuestScript } from './inputs.ts';
+import type { Ledger, Run } from './ledger.ts';
+import type { Plan } from './plan.ts';
+import { resourceId } from './resource-id.ts';
+import { plainHttp } from './signin.ts';
+import { untilDone, waitFor } from './waiting.ts';
+
+export interface GuestSite {
+  readonly session: Session;
+  readonly ledger: Ledger;
+  readonly run: Run;
+  readonly log: { info(line: string): void };
+}
+
+type Where = Pick<Plan, 'resourceGroup' | 'machine'>;
+
+// The agent
+
+/** What the machine says of its agent. */
+export interface AgentState {
+  readonly ready: boolean;
+  /** In Azure's words, for the log. */
+  readonly says: string;
+  /** Set when the machine does not run, so that no agent will ever report: `VM deallocated`. */
+  readonly stopped?: string;
+}
+
+/** Reads the agent's state from an instance view. "Not Ready" with a code of its own stands there until it reports. */
+export function agentState({ vmAgent, statuses = [] }: VirtualMachineInstanceView): AgentState {
+  const reported = vmAgent?.statuses ?? [];
+  const ready = reported.some(
+    ({ code, displayStatus }) =>
+      /^ProvisioningState\/succeeded$/i.test(code ?? '') && /^ready$/i.test(displayStatus ?? 'Ready'),
+  );
+  const last = reported.at(-1);
+  const power = statuses.find(({ code }) => /^PowerState\/(?:stopped|deallocat)/i.test(code ?? ''));
+  return {
+    ready,
+    says: last ? [last.displayStatus, last.message].filter(Boolean).join(': ') : 'has not reported yet',
+    ...(power ? { stopped: power.displayStatus ?? power.code ?? 'stopped' } : {}),
+  };
+}
+
+const longestBootMinutes = 15;
+
+/**
+ * Waits until the VM agent reports ready. An image without an agent, or one that cannot boot or reach its host, never
+ * does: then the tail of the boot log is shown.
+ * @throws Failure after `limitMinutes`, or at once when the machine has stopped.
+ */
+export async function awaitAgent(
+  { session, log }: Pick<GuestSite, 'session' | 'log'>,
+  where: Where,
+  limitMinutes = longestBootMinutes,
+): Promise<void> {
+  const { name } = where.machine;
+  const start = performance.now();
+  let said = '';
+  await waitFor(`the VM agent of ${name}`, 'guest', session.waiting, async () => {
+    const view = await session.compute.virtualMachines.instanceView(where.resourceGroup, name, {
+      abortSignal: session.waiting.signal,
+    });
+    const { ready, says, stopped } = agentState(view);
+    if (says !== said) log.info(`VM agent of ${name}: ${says}`);
+    said = says;
+    if (ready) return true;
+    const late = (performance.now() - start) / 60_000 > limitMinutes;
+    if (stopped || late) {
+      await showBootLog({ session, log }, where);
+      throw neverReady(
+        where,
+        stopped ? `The machine does not run: ${stopped}.` : undefined,
+        says,
+        limitMinutes,
+      );
+    }
+    return undefined;
+  });
+}
+
+function neverReady(
+  { machine }: Where,
+  stopped: string | undefined,
+  says: string,
+  limitMinutes: number,
+): Failure {
+  const { name, osType } = machine;
+  return new Failure(`waiting for the VM agent of ${name}`, {
+    message:
+      stopped ??
+      `The VM agent did not report ready within ${limitMinutes} minutes. The last that was heard of it: ${says}`,
+    explanation: {
+      cause: stopped
+        ? 'It was shut down, evicted or deallocated meanwhile, from inside or by someone else.'
+        : 'The image has no VM agent, the guest does not come up, or it cannot reach 168.63.129.16, through which the agent reports.',
+      who: 'whoever makes the image',
+      fix: [
+        'Read the boot log above, if there is one.',
+        osType === 'Linux'
+          ? 'https://learn.microsoft.com/troubleshoot/azure/virtual-machines/linux/linux-azure-guest-agent'
+          : 'https://learn.microsoft.com/troubleshoot/azure/virtual-machines/windows/windows-azure-guest-agent',
+        'To look inside, keep the machine with `cleanup: never`.',
+      ],
+    },
+  });
+}
+
+const bootLogLines = 40;
+
+/** Shows the end of the serial console's log, if it can be had; that it cannot is no failure of its own. */
+async function showBootLog(
+  { session, log }: Pick<GuestSite, 'session' | 'log'>,
+  { resourceGroup, machine }: Where,
+): Promise<void> {
+  try {
+    const { serialConsoleLogBlobUri } = await session.compute.virtualMachines.retrieveBootDiagnosticsData(
+      resourceGroup,
+      machine.name,
+      { sasUriExpirationTimeInMinutes: 5, abortSignal: session.waiting.signal },
+    );
+    if (!serialConsoleLogBlobUri) return;
+    // Whoever has this URL can read the log: it goes to no log and into no error.
+    const { status, body } = await plainHttp({ httpClient: connections() })(serialConsoleLogBlobUri);
+    if (status !== 200 || body === '') return;
+    log.info(`The end of the boot log (serial console) of ${machine.name}:`);
+    for (const line of quoted('boot', lastLines(body, bootLogLines))) log.info(line);
+  } catch {
+    log.info('The boot log cannot be had.');
+  }
+}
+
+function lastLines(text: string, count: number): string {
+  return text.trimEnd().split('\n').slice(-count).join('\n');
+}
+
+/**
+ * Text from the guest as lines for the log. Each gets a prefix, and the old command marker is torn apart, so that no line
+ * can be a workflow command to the runner (`::set-env`, `##[command]`); control characters, such as colours, go.
+ */
+export function quoted(label: string, text: string): string[] {
+  return text.split(/\r?\n/).map((line) => {
+    const plain = line
+      // oxlint-disable-next-line no-control-regex
+      .replaceAll(/\u001B\[[0-9;?]*[A-Za-z]|[\u0000-\u0008\u000B-\u001F\u007F]/g, '')
+      .replaceAll('##[', '## [');
+    return `${label} | ${plain}`;
+  });
+}
+
+// The script
+
+/** What became of a script. */
+export interface ScriptResult {
+  /** Absent where Azure tells none: the script did not get as far, or was ended. */
+  readonly exitCode?: number;
+  /** The last 4,096 bytes of each stream; that is all that Azure keeps. */
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** Where a script stands. */
+export type ScriptVerdict =
+  | { readonly over: false; readonly state: string }
+  | { readonly over: true; readonly ok: boolean; readonly exitCode?: number; readonly says: string };
+
+/**
+ * The verdict of a run command's instance view: execution state and exit code. The provisioning state would only tell
+ * whether the agent took the command.
+ */
+export function scriptVerdict(view: VirtualMachineRunCommandInstanceView | undefined): ScriptVerdict {
+  const state = view?.executionState ?? 'Unknown';
+  const message = view?.executionMessage?.trim() ?? '';
+  const told = message === '' ? '' : ` The agent says: ${message}`;
+  switch (state) {
+    case 'Succeeded':
+    case 'Failed': {
+      const exitCode = view?.exitCode ?? (state === 'Succeeded' ? 0 : undefined);
+      const ok = state === 'Succeeded' && exitCode === 0;
+      const code = exitCode === undefined ? {} : { exitCode };
+      if (ok) return { over: true, ok, ...code, says: 'The script ended with exit code 0.' };
+      // An agent that could not even start the script reports Failed with the default of 0.
+      if (exitCode === undefined || exitCode === 0)
+        return { over: true, ok, says: `The script failed without an exit code.${told}` };
+      return { over: true, ok, ...code, says: `The script ended with exit code ${exitCode}.${told}` };
+    }
+    case 'TimedOut':
+      return { over: true, ok: false, says: `The script was ended at its time limit.${told}` };
+    case 'Canceled':
+      return { over: true, ok: false, says: `The script was cancelled from outside.${told}` };
+    default:
+      return { over: false, state };
+  }
+}
+
+/**
+ * What has come to a stream since the last look. Azure shows only its last 4,096 bytes, so the window may have moved on:
+ * then the overlap of both is looked for. `gap`: something went by unseen.
+ */
+export function newText(before: string, now: string): { readonly text: string; readonly gap: boolean } {
+  if (now.startsWith(before)) return { text: now.slice(before.length), gap: false };
+  // The window may begin in the middle of a character.
+  const whole = now.replace(/^\uFFFD+/, '');
+  for (
+    let from = Math.max(0, before.length - whole.length);
+    before.length - from >= shortestOverlap;
+    from++
+  ) {
+    if (whole.startsWith(before.slice(from))) return { text: whole.slice(before.length - from), gap: false };
+  }
+  return { text: whole, gap: true };
+}
+
+/** Shorter ones, such as a line's end, come about by chance. */
+const shortestOverlap = 8;
+
+/**
+ * Blots out secrets. Text that was cut off in front may begin in the middle of one.
+ * @param secrets values as they were handed to the script
+ */
+export function blotter(secrets: readonly string[]): (text: string, cut?: boolean) => string {
+  const parts = [...new Set(secrets.flatMap((secret) => [secret, ...secret.split(/\r?\n/)]))]
+    .map((part) => part.trim())
+    .filter((part) => part.length >= 4)
+    .toSorted((a, b) => b.length - a.length);
+  return (text, cut = false) => {
+    let blotted = text;
+    for (const part of parts) blotted = blotted.replaceAll(part, '***');
+    if (!cut) return blotted;
+    for (const part of parts) {
+      for (let length = part.length - 1; length >= 4; length--) {
+        if (blotted.startsWith(part.slice(-length))) return `***${blotted.slice(length)}`;
+      }
+    }
+    return blotted;
+  };
+}
+
+/** Azure ends the script at its limit; if even that is not heard of, the wait ends some minutes later. */
+const graceMinutes = 10;
+/** What Azure keeps of a stream. */
+const tailBytes = 4096;
+
+/**
+ * Runs the script, shows what it prints as it goes, and removes the command again: it holds the script's text, readable
+ * to whoever may read the machine. The text itself is never logged.
+ * @throws Failure when the script fails in any way; the command is then left to the ledger.
+ */
+export async function runScript(
+  site: GuestSite,
+  plan: Plan,
+  script: GuestScript,
+  onResult: (result: ScriptResult) => void,
+): Promise<void> {
+  const { session, ledger, log } = site;
+  const { waiting } = session;
+  const commands = session.compute.virtualMachineRunCommands;
+  const vm = plan.machine.name;
+  const name = commandName(site.run);
+  const id = resourceId(
+    plan.subscriptionId,
+    plan.resourceGroup,
+    'Microsoft.Compute/virtualMachines/runCommands',
+    vm,
+    name,
+  );
+  const options = { abortSignal: waiting.signal };
+  const doing = `running the script on ${vm}`;
+  const blot = blotter(Object.values(script.secrets));
+
+  log.info(`Running the script on ${vm}, for at most ${script.timeoutMinutes} minutes.`);
+  ledger.record(id);
+  const start = performance.now();
+  const poller = commands.createOrUpdate(plan.resourceGroup, vm, name, commandBody(plan, script), options);
+  const streams = [openStream('stdout', log, blot), openStream('stderr', log, blot)] as const;
+  let state = '';
+  const look = async (): Promise<Extract<ScriptVerdict, { over: true }> | undefined> => {
+    const { instanceView } = await commands.getByVirtualMachine(plan.resourceGroup, vm, name, {
+      expand: 'instanceView',
+      ...options,
+    });
+    streams[0].see(instanceView?.output ?? '');
+    streams[1].see(instanceView?.error ?? '');
+    const verdict = scriptVerdict(instanceView);
+    if (verdict.over) return verdict;
+    if (verdict.state !== state) log.info(`Script: ${verdict.state}.`);
+    state = verdict.state;
+    // The operation ends when the script has started. It tells if the agent never takes the command.
+    if (!poller.isDone) await poller.poll(options);
+    if ((performance.now() - start) / 60_000 <= script.timeoutMinutes + graceMinutes) return undefined;
+    return {
+      over: true,
+      ok: false,
+      says: 'The script is past its time limit, and its end was not heard of.',
+    };
+  };
+  let verdict: Extract<ScriptVerdict, { over: true }>;
+  try {
+    await poller.submitted();
+    verdict = await waitFor('the script', 'guest', waiting, look);
+  } catch (error) {
+    if (waiting.signal.aborted) throw waiting.signal.reason;
+    throw error instanceof AzureError ? new Failure(doing, { cause: error }) : error;
+  } finally {
+    for (const stream of streams) stream.end();
+  }
+  const [stdout, stderr] = [streams[0].text(), streams[1].text()];
+  const { exitCode } = verdict;
+  onResult({ ...(exitCode === undefined ? {} : { exitCode }), stdout, stderr });
+  log.info(verdict.says);
+  if (!verdict.ok) throw scriptFailed(doing, verdict.says, stderr, script.timeoutMinutes);
+  await untilDone(
+    'the removal of the run command',
+    'delete',
+    waiting,
+    commands.delete(plan.resourceGroup, vm, name, options),
+  );
+  ledger.strike(id);
+}
+
+/** A name of its own for each run: an earlier run's command may still be there or going. */
+function commandName({ runId, runAttempt }: Run): string {
+  return ['cross-tenant-vm', runId, runAttempt].filter(Boolean).join('-');
+}
+
+function commandBody(plan: Plan, script: GuestScript): VirtualMachineRunCommand {
+  const pairs = (map: Readonly<Record<string, string>>) =>
+    Object.entries(map).map(([name, value]) => ({ name, value }));
+  return {
+    location: plan.location,
+    tags: { ...plan.tags },
+    source: { script: scriptText(script.text, plan.machine.osType) },
+    parameters: pairs(script.parameters),
+    protectedParameters: pairs(script.secrets),
+    asyncExecution: true,
+    timeoutInSeconds: script.timeoutMinutes * 60,
+    treatFailureAsDeploymentFailure: false,
+  };
+}
+
+/** On Linux a carriage return would be part of the command, and of the interpreter's name in a `#!` line. */
+export function scriptText(text: string, osType: 'Linux' | 'Windows'): string {
+  const plain = text.replace(/^\uFEFF/, '');
+  return osType === 'Linux' ? plain.replaceAll(/\r\n?/g, '\n') : plain;
+}
+
+interface Stream {
+  /** Takes the tail as Azure shows it; prints the whole lines that are new. */
+  see(tail: string): void;
+  /** Prints what is left of an unfinished line. */
+  end(): void;
+  /** The last tail, without secrets. */
+  text(): string;
+}
+
+function openStream(label: string, log: GuestSite['log'], blot: ReturnType<typeof blotter>): Stream {
+  let seen = '';
+  let unfinished = '';
+  const print = (text: string, cut: boolean): void => {
+    for (const line of quoted(label, blot(text, cut))) log.info(line);
+  };
+  return {
+    see(tail) {
+      const { text, gap } = newText(seen, tail);
+      seen = tail;
+      if (gap) {
+        if (unfinished !== '') print(unfinished, false);
+        log.info(`${label} | … (Azure keeps the last 4 KB only)`);
+        unfinished = '';
+      }
+      unfinished += text;
+      const end = unfinished.lastIndexOf('\n');
+      if (end < 0) return;
+      print(unfinished.slice(0, end), gap || Buffer.byteLength(tail) >= tailBytes);
+      unfinished = unfinished.slice(end + 1);
+    },
+    end() {
+      if (unfinished !== '') print(unfinished, false);
+      unfinished = '';
+    },
+    text: () => blot(seen, Buffer.byteLength(seen) >= tailBytes),
+  };
+}
+
+function scriptFailed(doing: string, says: string, stderr: string, timeoutMinutes: number): Failure {
+  const timedOut = /time limit/.test(says);
+  return new Failure(doing, {
+    message: stderr.trim() === '' ? says : `${says} The last it wrote to stderr:\n${lastLines(stderr, 10)}`,
+    explanation: {
+      cause: timedOut
+        ? `It ran longer than \`run-script-timeout-minutes\` (${timeoutMinutes}) allows.`
+        : "The verdict is the script's own; what it printed is above and in the outputs `script-stdout` and `script-stderr`.",
+      who: "the script's author",
+      fix: timedOut
+        ? ['Raise `run-script-timeout-minutes` (at most 90), or find out from the output where it hangs.']
+        : [
+            'Mend the script or what it found wrong. To look inside the machine, keep it with `cleanup: never`.',
+          ],
+    },
+  });
+}
