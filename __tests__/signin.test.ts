@@ -27,6 +27,7 @@ const tenantId = '33333333-3333-3333-3333-333333333333';
 const clientId = '22222222-2222-2222-2222-222222222222';
 const secret = 'not~a.real-Secret_but/with+signs=';
 const scope = 'https://management.azure.com/.default';
+const unhurried = { tries: 3, tryMs: 5000, totalMs: 20_000, firstPauseMs: 1 };
 const quick = { tries: 3, tryMs: 200, totalMs: 2000, firstPauseMs: 1 };
 
 /** What the other side does with one request. */
@@ -596,7 +597,7 @@ describe('over TLS', () => {
       tenantId: defaults.tenantId,
       cloud,
       httpClient: trusting(sim.certificateFile),
-      patience: { ...quick, tryMs: 2000, totalMs: 5000 },
+      patience: unhurried,
     };
   });
 
@@ -621,7 +622,7 @@ describe('over TLS', () => {
   function idToken(audience: string): Promise<string> {
     return githubIdToken(
       { GITHUB_ACTIONS: 'true', ...idTokenEnvironment(sim.world, sim.githubEndpoint) },
-      { audience, mask: () => undefined, httpClient: trusting(sim.certificateFile), patience: quick },
+      { audience, mask: () => undefined, httpClient: trusting(sim.certificateFile), patience: unhurried },
     );
   }
 
