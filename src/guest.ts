@@ -176,7 +176,13 @@ export interface ScriptResult {
 /** Where a script stands. */
 export type ScriptVerdict =
   | { readonly over: false; readonly state: string }
-  | { readonly over: true; readonly ok: boolean; readonly exitCode?: number; readonly says: string };
+  | {
+      readonly over: true;
+      readonly outcome: 'succeeded' | 'failed' | 'timed out' | 'cancelled';
+      readonly exitCode?: number;
+      readonly says: string;
+    };
+type Ending = Extract<ScriptVerdict, { over: true }>;
 
 /**
  * The verdict of a run command's instance view: execution state and exit code. The provisioning state would only tell
@@ -190,18 +196,22 @@ export function scriptVerdict(view: VirtualMachineRunCommandInstanceView | undef
     case 'Succeeded':
     case 'Failed': {
       const exitCode = view?.exitCode ?? (state === 'Succeeded' ? 0 : undefined);
-      const ok = state === 'Succeeded' && exitCode === 0;
-      const code = exitCode === undefined ? {} : { exitCode };
-      if (ok) return { over: true, ok, ...code, says: 'The script ended with exit code 0.' };
+      if (state === 'Succeeded' && exitCode === 0)
+        return { over: true, outcome: 'succeeded', exitCode, says: 'The script ended with exit code 0.' };
       // An agent that could not even start the script reports Failed with the default of 0.
       if (exitCode === undefined || exitCode === 0)
-        return { over: true, ok, says: `The script failed without an exit code.${told}` };
-      return { over: true, ok, ...code, says: `The script ended with exit code ${exitCode}.${told}` };
+        return { over: true, outcome: 'failed', says: `The script failed without an exit code.${told}` };
+      return {
+        over: true,
+        outcome: 'failed',
+        exitCode,
+        says: `The script ended with exit code ${exitCode}.${told}`,
+      };
     }
     case 'TimedOut':
-      return { over: true, ok: false, says: `The script was ended at its time limit.${told}` };
+      return { over: true, outcome: 'timed out', says: `The script was ended at its time limit.${told}` };
     case 'Canceled':
-      return { over: true, ok: false, says: `The script was cancelled from outside.${told}` };
+      return { over: true, outcome: 'cancelled', says: `The script was cancelled from outside.${told}` };
     default:
       return { over: false, state };
   }
@@ -288,7 +298,7 @@ export async function runScript(
   const poller = commands.createOrUpdate(plan.resourceGroup, vm, name, commandBody(plan, script), options);
   const streams = [openStream('stdout', log, blot), openStream('stderr', log, blot)] as const;
   let state = '';
-  const look = async (): Promise<Extract<ScriptVerdict, { over: true }> | undefined> => {
+  const look = async (): Promise<Ending | undefined> => {
     const { instanceView } = await commands.getByVirtualMachine(plan.resourceGroup, vm, name, {
       expand: 'instanceView',
       ...options,
@@ -304,14 +314,14 @@ export async function runScript(
     if ((performance.now() - start) / 60_000 <= script.timeoutMinutes + graceMinutes) return undefined;
     return {
       over: true,
-      ok: false,
+      outcome: 'timed out',
       says: 'The script is past its time limit, and its end was not heard of.',
     };
   };
-  let verdict: Extract<ScriptVerdict, { over: true }>;
+  let ending: Ending;
   try {
     await poller.submitted();
-    verdict = await waitFor('the script', 'guest', waiting, look);
+    ending = await waitFor('the script', 'guest', waiting, look);
   } catch (error) {
     if (waiting.signal.aborted) throw waiting.signal.reason;
     throw error instanceof AzureError ? new Failure(doing, { cause: error }) : error;
@@ -319,10 +329,10 @@ export async function runScript(
     for (const stream of streams) stream.end();
   }
   const [stdout, stderr] = [streams[0].text(), streams[1].text()];
-  const { exitCode } = verdict;
+  const { exitCode } = ending;
   onResult({ ...(exitCode === undefined ? {} : { exitCode }), stdout, stderr });
-  log.info(verdict.says);
-  if (!verdict.ok) throw scriptFailed(doing, verdict.says, stderr, script.timeoutMinutes);
+  log.info(ending.says);
+  if (ending.outcome !== 'succeeded') throw scriptFailed(doing, ending, stderr, script.timeoutMinutes);
   await untilDone(
     'the removal of the run command',
     'delete',
@@ -396,8 +406,13 @@ function openStream(label: string, log: GuestSite['log'], blot: ReturnType<typeo
   };
 }
 
-function scriptFailed(doing: string, says: string, stderr: string, timeoutMinutes: number): Failure {
-  const timedOut = /time limit/.test(says);
+function scriptFailed(
+  doing: string,
+  { outcome, says }: Ending,
+  stderr: string,
+  timeoutMinutes: number,
+): Failure {
+  const timedOut = outcome === 'timed out';
   return new Failure(doing, {
     message: stderr.trim() === '' ? says : `${says} The last it wrote to stderr:\n${lastLines(stderr, 10)}`,
     explanation: {
