@@ -486,7 +486,7 @@ describe('galleries', () => {
     const version = addVersion(desk.world, defaults.imageId('linux-replicating'), '1.0.7', {
       regions: ['North Europe'],
     });
-    replicate(desk.world, version, 'West Europe', { completesAfter: 60 });
+    replicate(desk.world, version, 'West Europe', { completesAfter: 300 });
     const status = async (): Promise<Json> =>
       (await desk.send('GET', `${version}?$expand=ReplicationStatus`)).body['properties'];
     await desk.pass(20);
@@ -497,7 +497,7 @@ describe('galleries', () => {
       region: 'West Europe',
       state: 'Replicating',
     });
-    await desk.pass(60);
+    await desk.pass(310);
     expect((await status())['replicationStatus'].aggregatedState).toBe('Completed');
   });
 
@@ -533,7 +533,7 @@ describe('scripts in the guest', () => {
       exitCode: 3,
       output: 'x'.repeat(5000),
       error: `secret has ${protectedParameters['SECRET']?.length}`,
-      seconds: 20,
+      seconds: 200,
       progress: [{ at: 1, output: 'working' }],
     });
     const script = `${id}/runCommands/smoke`;
@@ -553,7 +553,7 @@ describe('scripts in the guest', () => {
       (await desk.send('GET', `${script}?$expand=instanceView`)).body['properties'].instanceView;
     await desk.pass(3);
     expect(await view()).toMatchObject({ executionState: 'Running', output: 'working' });
-    await desk.pass(25);
+    await desk.pass(220);
     const ended = await view();
     expect(ended).toMatchObject({ executionState: 'Failed', exitCode: 3, error: 'secret has 6' });
     expect(ended['output']).toHaveLength(4096);
