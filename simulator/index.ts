@@ -6,7 +6,7 @@ import type { Faults } from './faults.ts';
 import { gateway, managerHeaders } from './gateway.ts';
 import { github } from './github.ts';
 import { type Exchange, criticalPath } from './journal.ts';
-import { signingKey, tlsIdentity } from './keys.ts';
+import { signingKey, trustFile } from './keys.ts';
 import { listen } from './listener.ts';
 import { networkProvider } from './network/index.ts';
 import type { Provider } from './provider.ts';
@@ -49,7 +49,7 @@ export interface Simulator {
 export async function startSimulator(options: SimulatorOptions = {}): Promise<Simulator> {
   // Begun now, awaited with the first token: two key generations must not hold up the start.
   void signingKey('entra');
-  const { certificateFile } = await tlsIdentity();
+  const trust = await trustFile();
   const world = new World(options);
   if (options.defaultWorld !== false) fillDefaultWorld(world);
   options.world?.(world);
@@ -96,7 +96,7 @@ export async function startSimulator(options: SimulatorOptions = {}): Promise<Si
     armEndpoint: arm.origin,
     loginEndpoint: login.origin,
     githubEndpoint: hub.origin,
-    certificateFile,
+    certificateFile: trust.path,
     get world() {
       return world.settle();
     },
@@ -105,6 +105,7 @@ export async function startSimulator(options: SimulatorOptions = {}): Promise<Si
     criticalPath: () => criticalPath(world.settle()),
     close: async () => {
       await Promise.all([arm.close(), login.close(), hub.close()]);
+      trust.remove();
     },
   };
 }

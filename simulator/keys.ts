@@ -17,8 +17,6 @@ const generate = promisify(generateKeyPair);
 export interface TlsIdentity {
   readonly key: string;
   readonly certificate: string;
-  /** PEM file to trust. */
-  readonly certificateFile: string;
 }
 
 let tls: Promise<TlsIdentity> | undefined;
@@ -48,19 +46,25 @@ async function makeTlsIdentity(): Promise<TlsIdentity> {
       ]),
     ],
   });
-  const folder = mkdtempSync(path.join(tmpdir(), 'azure-simulator-'));
-  process.once('exit', () => {
-    rmSync(folder, { recursive: true, force: true });
-  });
-  const certificateFile = path.join(folder, 'certificate.pem');
-  const pem = certificate.toString('pem');
-  writeFileSync(certificateFile, `${pem}\n`);
   const exported = await webcrypto.subtle.exportKey('pkcs8', keys.privateKey);
   return {
     key: x509.PemConverter.encode(exported, 'PRIVATE KEY'),
-    certificate: pem,
-    certificateFile,
+    certificate: certificate.toString('pem'),
   };
+}
+
+/** A file with the certificate to trust, in a folder of its own; `remove` takes it away again. */
+export async function trustFile(): Promise<{ readonly path: string; remove(): void }> {
+  const { certificate } = await tlsIdentity();
+  const folder = mkdtempSync(path.join(tmpdir(), 'azure-simulator-'));
+  const file = path.join(folder, 'certificate.pem');
+  writeFileSync(file, `${certificate}\n`);
+  const remove = (): void => {
+    rmSync(folder, { recursive: true, force: true });
+    process.off('exit', remove);
+  };
+  process.on('exit', remove);
+  return { path: file, remove };
 }
 
 export interface SigningKey {
