@@ -206,6 +206,19 @@ describe('a virtual machine from the gallery of another tenant', () => {
     expect(some.slice(0, 2)).toEqual([400, 'InvalidParameter']);
   });
 
+  test('may be deleted while it is being created', async () => {
+    const id = desk.vm('overtaken');
+    const created = await desk.send('PUT', id, desk.machine(desk.nic('overtaken-nic')));
+    const deleted = await desk.send('DELETE', id);
+    expect(deleted.status).toBe(202);
+    expect((await desk.finish(deleted))['status']).toBe('Succeeded');
+    expect((await desk.finish(created))['error'].code).toBe('OperationPreempted');
+    expect((await desk.send('GET', id)).status).toBe(404);
+    expect(
+      [...desk.world.resources.under(desk.group, 'Microsoft.Compute/disks')].map((one) => one.id),
+    ).not.toContain(expect.stringContaining('overtaken'));
+  });
+
   test('keeps what may not change', async () => {
     const id = desk.vm('kept');
     const nic = desk.nic('kept-nic');
