@@ -8,15 +8,16 @@ import { createHash } from 'node:crypto';
 import type { VirtualMachine } from '@azure/arm-compute';
 import { connections, listAll, orUndefined, type Session } from './azure.ts';
 import { AzureError, during, Failure } from './failure.ts';
+import { authorizationApi } from './granted.ts';
 import type { DeployInputs, RoleRequest } from './inputs.ts';
 import { type Ledger, markOf, ownershipOf, type Run } from './ledger.ts';
 import type { Plan } from './plan.ts';
 import { isGuid, resourceId, sameId } from './resource-id.ts';
+import { allows, type Permission } from './rights.ts';
 import { plainHttp } from './signin.ts';
 import { allSettledOrThrow, waitFor } from './waiting.ts';
 
 const identityApi = '2024-11-30';
-const authorizationApi = '2022-04-01';
 /** The first stable one that tells `roleAssignmentMode`. */
 const registryApi = '2025-11-01';
 
@@ -344,10 +345,6 @@ const grantAction = 'Microsoft.Authorization/roleAssignments/write';
 
 /** @throws Failure if Azure says that the app has no right to grant there. Where it does not say, the PUT will. */
 async function refuseUngrantable({ arm }: Session, grant: Grant, clientId: string): Promise<void> {
-  interface Permission {
-    readonly actions?: readonly string[];
-    readonly notActions?: readonly string[];
-  }
   let permissions: readonly Permission[];
   try {
     const path = `${grant.scope}/providers/Microsoft.Authorization/permissions`;
@@ -356,18 +353,7 @@ async function refuseUngrantable({ arm }: Session, grant: Grant, clientId: strin
     if (error instanceof AzureError) return;
     throw error;
   }
-  const may = permissions.some(
-    ({ actions = [], notActions = [] }) =>
-      actions.some((pattern) => covers(pattern, grantAction)) &&
-      !notActions.some((pattern) => covers(pattern, grantAction)),
-  );
-  if (!may) throw noRightToGrant(grant, clientId);
-}
-
-/** Whether an action pattern of a role (`Microsoft.Authorization/*` + `/write`) covers an action. */
-export function covers(pattern: string, action: string): boolean {
-  const parts = pattern.split('*').map((part) => part.replace(/[.+?^${}()|[\]\\]/g, '\\$&'));
-  return new RegExp(`^${parts.join('.*')}$`, 'i').test(action);
+  if (allows(permissions, grantAction) === 'denied') throw noRightToGrant(grant, clientId);
 }
 
 function noRightToGrant(grant: Grant, clientId: string, principal?: Principal, cause?: unknown): Failure {

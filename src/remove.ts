@@ -1,8 +1,9 @@
 import type { OperationState, PollerLike } from '@azure/core-lro';
-import { orUndefined, type Session } from './azure.ts';
+import { listAll, orUndefined, type Session } from './azure.ts';
 import { AzureError, describe, Failure, innermost } from './failure.ts';
+import { type Assignment, authorizationApi, findAssignments, ifAllowed } from './granted.ts';
 import type { DeleteInputs } from './inputs.ts';
-import { deploymentTag, type Ledger, type LedgerEntries, type Run, tagValue } from './ledger.ts';
+import { deploymentTag, type Ledger, type LedgerEntries, readMark, type Run, tagValue } from './ledger.ts';
 import { idsOf, namesOf } from './plan.ts';
 import type { Report } from './report.ts';
 import { parseResourceId, type ResourceId, sameId } from './resource-id.ts';
@@ -31,6 +32,8 @@ interface Kind {
   ) => PollerLike<OperationState<void>, void> | Promise<void>;
 }
 
+const assignmentType = 'microsoft.authorization/roleassignments';
+const commandType = 'microsoft.compute/virtualmachines/runcommands';
 const vmType = 'microsoft.compute/virtualmachines';
 const nicType = 'microsoft.network/networkinterfaces';
 const identityType = 'microsoft.managedidentity/userassignedidentities';
@@ -38,12 +41,28 @@ const identityApi = '2024-11-30';
 
 /**
  * The only types that are ever deleted, each with what has to go before it. A machine holds its interface and disks, an
- * interface its address, security group and subnet; Azure refuses the other way round.
+ * interface its address, security group and subnet; Azure refuses the other way round. Role assignments go before the
+ * identity that holds them: afterwards they would stay for ever, as those of an unknown principal.
  */
 const kinds: Readonly<Record<string, Kind>> = {
+  [assignmentType]: {
+    label: 'role assignment',
+    after: [],
+    tags: async ({ arm }, { id }) =>
+      readMark((await arm<Assignment>('GET', id, authorizationApi)).properties.description),
+    remove: ({ arm }, { id }) => arm('DELETE', id, authorizationApi),
+  },
+  [commandType]: {
+    label: 'run command',
+    after: [],
+    tags: async ({ compute }, { resourceGroup, names: [vm = ''], name }) =>
+      (await compute.virtualMachineRunCommands.getByVirtualMachine(resourceGroup, vm, name)).tags,
+    remove: ({ compute, waiting }, { resourceGroup, names: [vm = ''], name }) =>
+      compute.virtualMachineRunCommands.delete(resourceGroup, vm, name, { abortSignal: waiting.signal }),
+  },
   [vmType]: {
     label: 'virtual machine',
-    after: [],
+    after: [assignmentType],
     tags: async ({ compute }, { resourceGroup, name }) =>
       (await compute.virtualMachines.get(resourceGroup, name)).tags,
     // Forced: the disks go too, so there is nothing to shut down in good order for.
@@ -94,20 +113,33 @@ const kinds: Readonly<Record<string, Kind>> = {
   },
   [identityType]: {
     label: 'user-assigned identity',
-    after: [vmType],
+    after: [assignmentType, vmType],
     tags: async ({ arm }, { id }) =>
       (await arm<{ tags?: Record<string, string> }>('GET', id, identityApi)).tags,
     remove: ({ arm }, { id }) => arm('DELETE', id, identityApi),
   },
 };
 
+/** Parses the ID of what may be deleted. Role assignments hang on any other resource and have no group of their own. */
+function targetOf(id: string): ResourceId | undefined {
+  const name = /\/providers\/Microsoft\.Authorization\/roleAssignments\/([^/]+)$/i.exec(id)?.[1];
+  return name
+    ? { id, subscriptionId: '', resourceGroup: '', type: assignmentType, names: [name], name }
+    : parseResourceId(id);
+}
+
+/** What a deployment needs only while its run goes on: it goes whatever `cleanup` says. */
+export function isTemporary(id: string): boolean {
+  return targetOf(id)?.type === commandType;
+}
+
 /**
- * A resource's own tags, read from the resource itself.
+ * A resource's own tags, read from the resource itself; of a role assignment the mark in its description.
  * @throws AzureError with status 404 where it is gone; also for types that this action does not make.
  */
 export async function tagsOf(session: Session, id: string): Promise<Tags> {
-  const parsed = parseResourceId(id);
-  return parsed && kinds[parsed.type]?.tags(session, parsed);
+  const target = targetOf(id);
+  return target && kinds[target.type]?.tags(session, target);
 }
 
 export interface RemovalDesk {
@@ -135,9 +167,12 @@ export async function removeResources(desk: RemovalDesk, ids: readonly string[])
     failed: [] as { id: string; error: unknown }[],
   };
   const targets = ids.flatMap((id) => {
-    const parsed = parseResourceId(id);
-    const kind = parsed && kinds[parsed.type];
-    return kind ? [{ id: parsed, kind }] : [];
+    const target = targetOf(id);
+    const kind = target && kinds[target.type];
+    // A run command goes with its machine.
+    const goesAlong =
+      target?.type === commandType && ids.some((other) => sameId(other, id.replace(/\/[^/]+\/[^/]+$/, '')));
+    return kind && !goesAlong ? [{ id: target, kind }] : [];
   });
   const endings = new Map<string, Promise<void>[]>();
   // Types that nothing waits for come first, so that every promise to wait for is there already.
@@ -146,14 +181,15 @@ export async function removeResources(desk: RemovalDesk, ids: readonly string[])
   const all: Promise<void>[] = [];
   for (const { id, kind } of sorted) {
     const before = Promise.all(kind.after.flatMap((type) => endings.get(type) ?? []));
-    const ending = before.then(async () => {
+    const ending = (async () => {
+      await before;
       try {
         const outcome = await removeOne(desk, id, kind);
         removal[outcome].push(id.id);
       } catch (error) {
         removal.failed.push({ id: id.id, error });
       }
-    });
+    })();
     endings.set(id.type, [...(endings.get(id.type) ?? []), ending]);
     all.push(ending);
   }
@@ -231,8 +267,8 @@ export function tellRemoval({ deleted, foreign, failed }: Removal, report: Repor
 }
 
 /**
- * Deletes a whole deployment: what bears one of its derived names and the disks of its machine, as far as their own tags
- * agree. Copied tags under other names are left alone.
+ * Deletes a whole deployment: what bears one of its derived names, the disks of its machine, its identities and what they
+ * were granted, as far as their own tags or marks agree. Copied tags under other names are left alone.
  */
 export async function removeDeployment(
   desk: RemovalDesk,
@@ -241,11 +277,60 @@ export async function removeDeployment(
 ): Promise<Removal> {
   const { session } = desk;
   const ids = idsOf(session.subscriptionId, resourceGroup, namesOf(deployment));
-  const machine = await orUndefined(session.compute.virtualMachines.get(resourceGroup, deployment));
-  const disks = (await desk.belongs(machine?.tags, ids.machine))
-    ? (machine?.storageProfile?.dataDisks ?? []).flatMap(({ managedDisk }) => managedDisk?.id ?? [])
-    : [];
-  return removeResources(desk, [ids.machine, ids.osDisk, ...disks, ids.nic, ids.publicIp, ids.nsg, ids.vnet]);
+  const [found, identities] = await Promise.all([
+    orUndefined(session.compute.virtualMachines.get(resourceGroup, deployment)),
+    findIdentities(desk, resourceGroup, deployment),
+  ]);
+  const machine = found && (await desk.belongs(found.tags, ids.machine)) ? found : undefined;
+  const disks = (machine?.storageProfile?.dataDisks ?? []).flatMap(
+    ({ managedDisk }) => managedDisk?.id ?? [],
+  );
+  const principals = [
+    machine?.identity?.principalId,
+    ...Object.values(machine?.identity?.userAssignedIdentities ?? {}).map(({ principalId }) => principalId),
+    ...identities.map(({ properties }) => properties.principalId),
+  ].filter((principalId) => principalId !== undefined);
+  // Asked while machine and identities are still there: nothing leads to their assignments afterwards.
+  const assignments = await findAssignments(
+    { session, log: desk.log, resourceGroup, principals: [...new Set(principals)] },
+    deployment,
+  );
+  // Of these, whose they are has been settled with their principal; a mark may still name the run that was adopted.
+  const belongs: RemovalDesk['belongs'] = (tags, id) =>
+    assignments.includes(id) ? belongsTo(deployment)(tags) : desk.belongs(tags, id);
+  return removeResources({ ...desk, belongs }, [
+    ...assignments,
+    ids.machine,
+    ids.osDisk,
+    ...disks,
+    ids.nic,
+    ids.publicIp,
+    ids.nsg,
+    ids.vnet,
+    ...identities.map(({ id }) => id),
+  ]);
+}
+
+interface Identity {
+  readonly id: string;
+  readonly tags?: Record<string, string>;
+  readonly properties: { readonly principalId?: string };
+}
+
+/** Identities of the group that this deployment made: their names are the author's, so their tags tell. */
+async function findIdentities(
+  { session, belongs }: RemovalDesk,
+  resourceGroup: string,
+  deployment: string,
+): Promise<readonly Identity[]> {
+  const path = `/subscriptions/${session.subscriptionId}/resourceGroups/${resourceGroup}/providers/Microsoft.ManagedIdentity/userAssignedIdentities`;
+  const all = await ifAllowed(listAll<Identity>(session.arm, path, identityApi));
+  const own = await Promise.all(
+    (all ?? []).map(
+      async ({ tags, id }) => tagValue(tags, deploymentTag) === deployment && (await belongs(tags, id)),
+    ),
+  );
+  return (all ?? []).filter((_, index) => own[index]);
 }
 
 /** `operation: delete`. Finding nothing ends well: a clean-up job must not fail because there is nothing left to do. */
@@ -268,7 +353,8 @@ export async function deleteDeployment(
 
 /** What the post step has to do, from what the main step recorded. */
 export function isLeftOver({ completed, cleanup, created }: LedgerEntries): boolean {
-  return completed ? cleanup === 'always' : cleanup !== 'never' && created.length > 0;
+  if (completed) return cleanup === 'always';
+  return cleanup === 'never' ? created.some(isTemporary) : created.length > 0;
 }
 
 /**
@@ -282,7 +368,8 @@ export async function cleanUpAfterJob(
   run: Run,
   report: Report,
 ): Promise<void> {
-  const { deployment, created, completed, resourceGroup } = entries;
+  const { deployment, completed, cleanup, resourceGroup } = entries;
+  const created = cleanup === 'never' ? entries.created.filter(isTemporary) : entries.created;
   const desk: RemovalDesk = {
     session,
     log: report.log,

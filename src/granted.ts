@@ -1,0 +1,126 @@
+/**
+ * What a deployment was granted, found again by its principals: role assignments carry no tags and are in no list of
+ * resources.
+ */
+import { type Arm, listAll, type Session } from './azure.ts';
+import { AzureError } from './failure.ts';
+import { deploymentTag, readMark, tagValue } from './ledger.ts';
+
+export const authorizationApi = '2022-04-01';
+
+export interface Assignment {
+  readonly id: string;
+  readonly properties: { readonly description?: string | null };
+}
+
+export interface Search {
+  readonly session: Session;
+  readonly log: { warning(line: string): void };
+  readonly resourceGroup: string;
+  readonly principals: readonly string[];
+}
+
+/**
+ * IDs of the role assignments of these principals that carry the deployment's mark, in every subscription of the tenant
+ * that the app sees: a registry is often in another one.
+ */
+export async function findAssignments(search: Search, deployment: string): Promise<readonly string[]> {
+  const { session, principals } = search;
+  if (principals.length === 0) return [];
+  const listed = await ifAllowed(
+    listAll<{ subscriptionId: string; tenantId: string }>(session.arm, '/subscriptions', '2022-12-01'),
+  );
+  const subscriptions = new Set([
+    session.subscriptionId.toLowerCase(),
+    ...(listed ?? [])
+      .filter(({ tenantId }) => tenantId.toLowerCase() === session.tenantId)
+      .map(({ subscriptionId }) => subscriptionId.toLowerCase()),
+  ]);
+  const found = await Promise.all([...subscriptions].map((id) => assignmentsIn(search, id)));
+  const marked = found
+    .flat()
+    .filter(({ properties }) => tagValue(readMark(properties.description), deploymentTag) === deployment);
+  // One on a management group is in the list of each subscription below it.
+  return [...new Map(marked.map(({ id }) => [id.toLowerCase(), id])).values()];
+}
+
+/** Most scopes that are asked one by one where a whole subscription may not be: each costs one of 250 reads. */
+const mostScopes = 50;
+
+/**
+ * A list at the subscription covers all that lies below and above. The documented set-up has no right to that: then
+ * each group, and each resource outside of them, that the app does see is asked.
+ */
+async function assignmentsIn(
+  { session, log, resourceGroup, principals }: Search,
+  subscriptionId: string,
+): Promise<readonly Assignment[]> {
+  const { arm } = session;
+  const subscription = `/subscriptions/${subscriptionId}`;
+  const whole = await assignmentsAt(arm, subscription, principals);
+  if (whole) return whole;
+  const [groups, resources] = await Promise.all(
+    ['resourceGroups', 'resources'].map((list) =>
+      ifAllowed(listAll<{ id: string }>(arm, `${subscription}/${list}`, '2021-04-01')),
+    ),
+  );
+  const found: Assignment[] = [];
+  const answered: string[] = [];
+  let left = mostScopes;
+  const askEach = async (scopes: readonly string[]): Promise<void> => {
+    const distinct = [...new Set(scopes.map((scope) => scope.toLowerCase()))];
+    const asked = distinct.slice(0, left);
+    left -= asked.length;
+    if (asked.length < distinct.length) {
+      log.warning(
+        `The app may not list the role assignments of ${subscription} as a whole, and sees more of its resources than are asked one by one: an assignment of this deployment may stay there.`,
+      );
+    }
+    await Promise.all(
+      asked.map(async (scope) => {
+        const here = await assignmentsAt(arm, scope, principals);
+        if (!here) return;
+        found.push(...here);
+        answered.push(`${scope}/`);
+      }),
+    );
+  };
+  const own =
+    subscriptionId === session.subscriptionId.toLowerCase()
+      ? [`${subscription}/resourceGroups/${resourceGroup}`]
+      : [];
+  await askEach([...own, ...(groups ?? []).map(({ id }) => id)]);
+  const outside = (resources ?? []).filter(
+    ({ id }) => !answered.some((scope) => id.toLowerCase().startsWith(scope)),
+  );
+  await askEach(outside.map(({ id }) => id));
+  return found;
+}
+
+/** Undefined where the app may not list them. */
+async function assignmentsAt(
+  arm: Arm,
+  scope: string,
+  principals: readonly string[],
+): Promise<Assignment[] | undefined> {
+  const path = `${scope}/providers/Microsoft.Authorization/roleAssignments`;
+  const lists = await Promise.all(
+    principals.map((principalId) =>
+      ifAllowed(
+        listAll<Assignment>(arm, path, authorizationApi, { $filter: `principalId eq '${principalId}'` }),
+      ),
+    ),
+  );
+  return lists.every((list) => list !== undefined) ? lists.flat() : undefined;
+}
+
+/** What was asked for, or undefined where the app has no right to it or it is not there. */
+export async function ifAllowed<T>(asked: Promise<T>): Promise<T | undefined> {
+  try {
+    return await asked;
+  } catch (error) {
+    if (error instanceof AzureError && error.fault.status >= 400 && error.fault.status < 500)
+      return undefined;
+    throw error;
+  }
+}
