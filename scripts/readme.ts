@@ -28,7 +28,11 @@ function sectionsOf(action: string): Map<string, string> {
   return sections;
 }
 
-const cell = (text: string): string => text.trim().replace(/\s*\n\s*/g, ' ').replaceAll('|', '\\|');
+const cell = (text: string): string =>
+  text
+    .trim()
+    .replace(/\s*\n\s*/g, ' ')
+    .replaceAll('|', '\\|');
 
 function inputTables({ inputs }: Metadata, action: string): string {
   const sections = sectionsOf(action);
@@ -47,7 +51,9 @@ function inputTables({ inputs }: Metadata, action: string): string {
 }
 
 function outputTable({ outputs }: Metadata): string {
-  const rows = Object.entries(outputs).map(([name, { description }]) => `| \`${name}\` | ${cell(description)} |`);
+  const rows = Object.entries(outputs).map(
+    ([name, { description }]) => `| \`${name}\` | ${cell(description)} |`,
+  );
   return ['| output | meaning |', '|---|---|', ...rows].join('\n');
 }
 
