@@ -1,8 +1,10 @@
 import type { VirtualMachine } from '@azure/arm-compute';
+import { type AccessSurvey, openAccess, surveyAccess } from './access.ts';
 import type { Session } from './azure.ts';
 import { generatePassword, generateSshKeyPair, type SshKeyPair, writePrivateKey } from './credentials.ts';
 import { readResourceGroup, type Survey, survey } from './facts.ts';
 import { during, Failure } from './failure.ts';
+import { awaitAgent, runScript } from './guest.ts';
 import { type ImageFacts, readImage } from './image.ts';
 import { adminFaults, type DeployInputs } from './inputs.ts';
 import {
@@ -16,11 +18,12 @@ import {
 import { createMachine, settleMachine } from './machine.ts';
 import { buildNetwork } from './network.ts';
 import { idsOf, makePlan, namesOf, type Plan } from './plan.ts';
-import { belongsTo, rollBack, tellRemoval } from './remove.ts';
+import { belongsTo, isTemporary, rollBack, tellRemoval } from './remove.ts';
 import type { Report } from './report.ts';
 import { compare, refuseDifferent } from './rerun.ts';
 import { resourceId } from './resource-id.ts';
 import { type DeploySession, openDeploySession, type SessionOptions } from './session.ts';
+import { allSettledOrThrow } from './waiting.ts';
 
 export interface CreateDesk extends Omit<SessionOptions, 'log' | 'patches'> {
   readonly report: Report;
@@ -75,10 +78,12 @@ export async function create(inputs: DeployInputs, desk: CreateDesk): Promise<vo
     (entries) => {
       desk.saveLedger(entries);
       // What was created stays told when clean-up has struck it from the ledger again.
-      for (const id of entries.created) created.add(id);
+      for (const id of entries.created) if (!isTemporary(id)) created.add(id);
       report.outputList('created', [...created]);
     },
   );
+  const site = { session, ledger, run, clientId: inputs.clientId, log: report.log };
+  const access = openAccess(site, plan, found.access);
   try {
     if (credentials.privateKey) {
       const path = await writePrivateKey(desk.temporaryFolder, credentials.privateKey);
@@ -89,7 +94,6 @@ export async function create(inputs: DeployInputs, desk: CreateDesk): Promise<vo
     if (!found.groupExists) {
       await report.stage('Resource group', () => createResourceGroup(session, plan, report));
     }
-    const site = { session, ledger, run, log: report.log };
     const network = () =>
       during('building the network', () =>
         buildNetwork(site, plan, found.existing, (part) => {
@@ -103,7 +107,10 @@ export async function create(inputs: DeployInputs, desk: CreateDesk): Promise<vo
           report.output('fqdn', part.fqdn);
         }),
       );
-    await report.stage('Network', network);
+    // Roles are granted from here on beside everything else; a new identity takes half a minute to be known to Entra.
+    await report.stage(plan.identities.length > 0 ? 'Network and identities' : 'Network', () =>
+      allSettledOrThrow([network(), access.bringIdentities()]),
+    );
     const machine =
       adopted ??
       (await report.stage('Virtual machine', () =>
@@ -115,14 +122,33 @@ export async function create(inputs: DeployInputs, desk: CreateDesk): Promise<vo
               found.existing = await survey(session, inputs, namesOf(inputs.vmName));
               await network();
             },
-            removeMachine: () => removeFailedMachine(session, plan, ledger, report),
+            removeMachine: async () =>
+              removeFailedMachine(session, plan, ledger, report, await access.dropMachine()),
+            onPrincipal: (principalId) => {
+              report.output('principal-id', principalId);
+              access.grantToMachine(principalId);
+            },
           }),
         ),
       ));
     outputMachine(machine, plan, report);
-    await renewTags(session, plan, found.existing);
+    access.grantToMachine(machine.identity?.principalId);
+    await renewTags(session, plan, found.existing, access.adopted);
+    if (inputs.roleAssignments.length > 0) await report.stage('Roles', access.granted);
+    const { script } = inputs;
+    if (script || inputs.waitFor === 'agent') await report.stage('VM agent', () => awaitAgent(site, plan));
+    if (script) {
+      await report.stage('Script', () =>
+        runScript(site, plan, script, ({ exitCode, stdout, stderr }) => {
+          report.output('script-exit-code', exitCode);
+          report.output('script-stdout', stdout);
+          report.output('script-stderr', stderr);
+        }),
+      );
+    }
     ledger.complete();
   } catch (error) {
+    await access.stop();
     await undo(inputs, session, ledger, desk);
     // The SDK's own AbortError says nothing; the signal's reason says who stopped the run.
     throw signal.aborted ? signal.reason : error;
@@ -133,6 +159,7 @@ interface Found {
   readonly location: string;
   readonly groupExists: boolean;
   readonly image: ImageFacts;
+  readonly access: AccessSurvey;
   existing: Survey;
 }
 
@@ -142,7 +169,10 @@ async function lookAround(session: DeploySession, inputs: DeployInputs, report: 
     readResourceGroup(session, inputs),
   );
   const region = group.then(({ location }) => location);
-  const [{ location, exists }, image, existing] = await Promise.all([
+  const existing = during('looking for what exists already', () =>
+    survey(session, inputs, namesOf(inputs.vmName)),
+  );
+  const [{ location, exists }, image, access] = await Promise.all([
     group,
     during(`reading image ${inputs.image.id}`, () =>
       readImage(
@@ -156,12 +186,13 @@ async function lookAround(session: DeploySession, inputs: DeployInputs, report: 
         region,
       ),
     ),
-    during('looking for what exists already', () => survey(session, inputs, namesOf(inputs.vmName))),
+    surveyAccess(session, inputs, existing),
+    existing,
   ]);
   report.log.info(
     `Image version ${image.version}: ${image.osType}, ${image.osState}, ${image.architecture}${image.generation ? `, generation ${image.generation}` : ''}. Region: ${location}.`,
   );
-  return { location, groupExists: exists, image, existing };
+  return { location, groupExists: exists, image, access, existing: await existing };
 }
 
 interface Credentials {
@@ -318,12 +349,17 @@ async function createResourceGroup(session: Session, plan: Plan, report: Report)
 }
 
 /** What an earlier run made gets this run's tags: otherwise `sweep` would delete by the old run's end or expiry. */
-async function renewTags(session: Session, plan: Plan, existing: Survey): Promise<void> {
+async function renewTags(
+  session: Session,
+  plan: Plan,
+  existing: Survey,
+  identities: readonly string[],
+): Promise<void> {
   const ids = Object.values(existing).flatMap((resource: { id?: string } | undefined) => resource?.id ?? []);
   const disk = existing.machine?.storageProfile?.osDisk?.managedDisk?.id;
   await during("renewing the deployment's tags", () =>
     Promise.all(
-      [...ids, ...(disk ? [disk] : [])].map((id) =>
+      [...ids, ...(disk ? [disk] : []), ...identities].map((id) =>
         session.arm('PATCH', `${id}/providers/Microsoft.Resources/tags/default`, '2021-04-01', {
           body: { operation: 'Merge', properties: { tags: plan.tags } },
         }),
@@ -337,23 +373,25 @@ async function removeFailedMachine(
   plan: Plan,
   ledger: Ledger,
   report: Report,
+  assignments: readonly string[],
 ): Promise<void> {
   const { id, osDiskName } = plan.machine;
   const diskId = resourceId(plan.subscriptionId, plan.resourceGroup, 'Microsoft.Compute/disks', osDiskName);
   report.log.info(`Removing the failed machine ${plan.machine.name}: a machine cannot change its zone.`);
   const desk = { session, log: report.log, belongs: belongsTo(plan.deployment) };
-  tellRemoval(await rollBack(desk, ledger, [id, diskId]), report);
+  tellRemoval(await rollBack(desk, ledger, [id, diskId, ...assignments]), report);
 }
 
 /** After a failure: what this run created goes, unless it is to stay. */
 async function undo(inputs: DeployInputs, session: Session, ledger: Ledger, desk: CreateDesk): Promise<void> {
   const { report } = desk;
   const { created } = ledger.entries;
-  if (created.length === 0) return;
-  if (inputs.cleanup === 'never') {
-    report.log.warning(`\`cleanup: never\`: left as they are:\n${created.join('\n')}`);
-    return;
+  const going = inputs.cleanup === 'never' ? created.filter(isTemporary) : created;
+  const staying = created.filter((id) => !going.includes(id));
+  if (staying.length > 0) {
+    report.log.warning(`\`cleanup: never\`: left as they are:\n${staying.join('\n')}`);
   }
+  if (going.length === 0) return;
   await report.stage('Clean up', async () => {
     const removal = await rollBack(
       {
@@ -362,7 +400,7 @@ async function undo(inputs: DeployInputs, session: Session, ledger: Ledger, desk
         belongs: belongsTo(ledger.entries.deployment),
       },
       ledger,
-      created,
+      going,
     );
     tellRemoval(removal, report);
   });

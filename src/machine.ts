@@ -21,6 +21,8 @@ export interface Placing {
   readonly restoreNetwork: () => Promise<void>;
   /** Removes a failed machine with what goes along with it. */
   readonly removeMachine: () => Promise<void>;
+  /** Called with the principal ID of the machine's own identity as soon as Azure has told it, long before the end. */
+  readonly onPrincipal: (principalId: string) => void;
 }
 
 /**
@@ -101,6 +103,10 @@ async function putMachine(
       abortSignal: waiting.signal,
       // The only guard against overwriting that Azure itself enforces. Without it over our own failed machine.
       ...(over ? {} : { ifNoneMatch: '*' }),
+      onResponse: ({ parsedBody }) => {
+        const { identity } = { ...(parsedBody as VirtualMachine | undefined) };
+        if (identity?.principalId) placing.onPrincipal(identity.principalId);
+      },
     },
   );
   try {
