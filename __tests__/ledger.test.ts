@@ -30,7 +30,9 @@ describe('ownership', () => {
       'github-actor': 'someone',
       'expires-on': '2026-11-22T10:00:00Z',
     });
-    expect(ownershipTags({ ...run, workflow: 'w'.repeat(300) }, 'vm1', 'never')['github-workflow']).toHaveLength(256);
+    expect(
+      ownershipTags({ ...run, workflow: 'w'.repeat(300) }, 'vm1', 'never')['github-workflow'],
+    ).toHaveLength(256);
   });
 
   test.each([
@@ -79,7 +81,12 @@ describe('sweep decides', () => {
     ['no expiry, no token', base, undefined, false],
     ['run ended, but it was to stay', { ...alive, cleanup: 'on-failure' }, 'ended', false],
     ['run ended, of another repository', { ...base, 'github-repository': 'owner/other' }, 'ended', false],
-    ['run ended, on another server', { ...base, 'github-server-url': 'https://ghes.example' }, 'ended', false],
+    [
+      'run ended, on another server',
+      { ...base, 'github-server-url': 'https://ghes.example' },
+      'ended',
+      false,
+    ],
     ['an expiry that is no date', { ...base, 'expires-on': 'soon' }, 'ended', false],
     ['no tags at all', {}, 'ended', false],
   ])('%s', (_, tags, state, over) => {

@@ -109,7 +109,9 @@ describe('names', () => {
     ['12345', 'Linux', '12345'],
     ['vm_with.dots', 'Linux', 'vm-with-dots'],
   ] as const)('computer name of %s on %s', (name, os, expected) => {
-    expect(computerNameOf(name, os)).toEqual(typeof expected === 'string' ? expected : expect.stringMatching(expected));
+    expect(computerNameOf(name, os)).toEqual(
+      typeof expected === 'string' ? expected : expect.stringMatching(expected),
+    );
     expect(computerNameOf(name, os).length).toBeLessThanOrEqual(os === 'Windows' ? 15 : 64);
   });
 });
@@ -215,7 +217,14 @@ describe('network', () => {
       },
     });
     const rules = nsg?.origin === 'made' ? nsg.body.securityRules : [];
-    expect(rules?.map(({ name, priority, destinationPortRange, protocol }) => [name, priority, destinationPortRange, protocol])).toEqual([
+    expect(
+      rules?.map(({ name, priority, destinationPortRange, protocol }) => [
+        name,
+        priority,
+        destinationPortRange,
+        protocol,
+      ]),
+    ).toEqual([
       ['allow-22-tcp-1000', 1000, '22', 'Tcp'],
       ['allow-3000-4000-tcp-1010', 1010, '3000-4000', 'Tcp'],
       ['allow-any-any-1020', 1020, '*', '*'],
@@ -259,12 +268,17 @@ describe('machine', () => {
     const key = body({ sshPublicKeys: [] }, {}, { sshPublicKey: 'ssh-rsa made' }).osProfile;
     expect(key?.linuxConfiguration?.ssh?.publicKeys?.map(({ keyData }) => keyData)).toEqual(['ssh-rsa made']);
     const password = body({ sshPublicKeys: [], adminPassword: 'Long-enough-1' }).osProfile;
-    expect(password).toMatchObject({ adminPassword: 'Long-enough-1', linuxConfiguration: { disablePasswordAuthentication: false } });
+    expect(password).toMatchObject({
+      adminPassword: 'Long-enough-1',
+      linuxConfiguration: { disablePasswordAuthentication: false },
+    });
     expect(password?.linuxConfiguration).not.toHaveProperty('ssh');
   });
 
   test('Windows takes the given or the generated password', () => {
-    expect(body({ adminPassword: 'Given-Pass-1' }, { osType: 'Windows' }).osProfile).toMatchObject({ adminPassword: 'Given-Pass-1' });
+    expect(body({ adminPassword: 'Given-Pass-1' }, { osType: 'Windows' }).osProfile).toMatchObject({
+      adminPassword: 'Given-Pass-1',
+    });
     const generated = body({}, { osType: 'Windows' }, { password: 'Made-Pass-1' }).osProfile;
     expect(generated).toMatchObject({ adminPassword: 'Made-Pass-1' });
     expect(generated).not.toHaveProperty('linuxConfiguration');
@@ -277,7 +291,11 @@ describe('machine', () => {
   test('data disks, plan and security follow the image', () => {
     const made = body(
       {},
-      { dataDiskLuns: [0, 2], plan: { name: 'n', publisher: 'p', product: 'o' }, securityType: 'TrustedLaunch' },
+      {
+        dataDiskLuns: [0, 2],
+        plan: { name: 'n', publisher: 'p', product: 'o' },
+        securityType: 'TrustedLaunch',
+      },
     );
     expect(made.storageProfile?.dataDisks).toEqual([
       { lun: 0, createOption: 'FromImage', deleteOption: 'Delete' },
@@ -288,7 +306,9 @@ describe('machine', () => {
       securityType: 'TrustedLaunch',
       uefiSettings: { secureBootEnabled: true, vTpmEnabled: true },
     });
-    expect(body({ securityType: 'Standard' }, { securityType: 'TrustedLaunch' })).not.toHaveProperty('securityProfile');
+    expect(body({ securityType: 'Standard' }, { securityType: 'TrustedLaunch' })).not.toHaveProperty(
+      'securityProfile',
+    );
   });
 
   test('sizes and zones make ordered attempts, and only they differ between bodies', () => {
@@ -335,7 +355,9 @@ describe('machine', () => {
 });
 
 test('overrides are kept by the ID of the resource that they change', () => {
-  const { patches } = plan({ overrides: { vm: { properties: { a: 1 } }, 'public-ip': { tags: { b: 'c' } } } });
+  const { patches } = plan({
+    overrides: { vm: { properties: { a: 1 } }, 'public-ip': { tags: { b: 'c' } } },
+  });
   expect([...patches]).toEqual([
     [`${group}/providers/Microsoft.Compute/virtualMachines/vm1`.toLowerCase(), { properties: { a: 1 } }],
     [`${group}/providers/Microsoft.Network/publicIPAddresses/vm1-ip`.toLowerCase(), { tags: { b: 'c' } }],

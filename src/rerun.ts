@@ -68,7 +68,7 @@ export function compare(
 
 function identityText(type: string | undefined, assigned: readonly string[]): string {
   const system = type?.toLowerCase().includes('systemassigned') ? ['system'] : [];
-  return [...system, ...assigned.map((id) => id.toLowerCase()).sort()].join(', ');
+  return [...system, ...assigned.map((id) => id.toLowerCase()).toSorted()].join(', ');
 }
 
 /** @throws Failure that lists every difference: an existing machine is never changed into another one. */
