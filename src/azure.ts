@@ -15,13 +15,13 @@ import {
   type PipelinePolicy,
   type PipelineRequest,
   type PipelineResponse,
-  type RetryInformation,
-  retryPolicy,
+  RestError,
+  type SendRequest,
 } from '@azure/core-rest-pipeline';
 import { type Cloud, resourceManagerScope } from './cloud.ts';
-import { AzureError, readFault } from './failure.ts';
+import { AzureError, type AzureFault, readFault } from './failure.ts';
 import type { MergePatch } from './inputs.ts';
-import type { Budget, Waiting } from './waiting.ts';
+import { type Budget, pause, type Waiting } from './waiting.ts';
 
 /** One request to Resource Manager outside the SDK's operation groups. Gives the parsed body. */
 export type Arm = <T = unknown>(
@@ -66,6 +66,8 @@ export interface DoorOptions {
   readonly correlationId: string;
   readonly log: { debug(line: string): void; info(line: string): void };
   readonly gauge: Gauge;
+  /** Ends every request of this door that brings no signal of its own. */
+  readonly signal: AbortSignal;
   /** Merge patches by lower-cased resource ID, applied to the body of that resource's PUT. */
   readonly patches?: ReadonlyMap<string, MergePatch>;
 }
@@ -160,15 +162,10 @@ function pipelineOf({ cloud, credential, auxiliary = [], ...options }: DoorOptio
   });
   pipeline.removePolicy({ phase: 'Retry' });
   // Outermost first: what leaves this pipeline is a success or an AzureError; below it each try gets fresh tokens.
-  pipeline.addPolicy(keptFaultPolicy(), { beforePolicies: ['decompressResponsePolicy'] });
+  pipeline.addPolicy(keptFaultPolicy(options.signal), { beforePolicies: ['decompressResponsePolicy'] });
   pipeline.addPolicy(correlationPolicy(options.correlationId));
   if (options.patches) pipeline.addPolicy(mergePatchPolicy(options.patches));
-  pipeline.addPolicy(
-    retryPolicy([{ name: 'passingFaults', retry: (tries) => whetherAgain(tries, options.log.info) }], {
-      maxRetries: mostTries,
-    }),
-    { phase: 'Retry' },
-  );
+  pipeline.addPolicy(againPolicy(options.signal, options.log.info), { phase: 'Retry' });
   pipeline.addPolicy(bearerTokenAuthenticationPolicy({ credential, scopes }), { afterPhase: 'Retry' });
   if (auxiliary.length > 0) {
     pipeline.addPolicy(auxiliaryAuthenticationHeaderPolicy({ credentials: [...auxiliary], scopes }), {
@@ -181,47 +178,53 @@ function pipelineOf({ cloud, credential, auxiliary = [], ...options }: DoorOptio
 
 /**
  * Turns every refusal into an AzureError that keeps the whole body. The SDK loses `details` and the raw body on
- * long-running calls, and the outer code of an operation that ended Failed.
+ * long-running calls, and the outer code of an operation that ended Failed. An abort comes out as the signal's reason:
+ * the SDK's own AbortError does not say who stopped the run.
  */
-function keptFaultPolicy(): PipelinePolicy {
+function keptFaultPolicy(signal: AbortSignal): PipelinePolicy {
   return {
     name: 'keptFaultPolicy',
     async sendRequest(request, next) {
+      request.abortSignal ??= signal;
       let response: PipelineResponse;
       try {
         response = await next(request);
       } catch (error) {
-        if (!isRestError(error) || error.response || request.abortSignal?.aborted) throw error;
+        if (signal.aborted) throw signal.reason;
+        if (!isRestError(error) || error.response) throw error;
         throw unreachable(request, error);
       }
       if (response.status < 400 && !endedBadly(request, response)) return response;
-      throw new AzureError(
-        readFault({
-          method: request.method,
-          url: request.url,
-          status: response.status,
-          headers: (name) => response.headers.get(name),
-          bodyText: response.bodyAsText ?? '',
-        }),
-      );
+      throw new AzureError(faultOf(request, response));
     },
   };
 }
 
+function faultOf(request: PipelineRequest, response: PipelineResponse): AzureFault {
+  return readFault({
+    method: request.method,
+    url: request.url,
+    status: response.status,
+    headers: (name) => response.headers.get(name),
+    bodyText: response.bodyAsText ?? '',
+  });
+}
+
 function unreachable(request: PipelineRequest, error: Error & { code?: string }): AzureError {
+  return new AzureError(lostFault(request, error), { cause: error });
+}
+
+function lostFault(request: PipelineRequest, error: Error & { code?: string }): AzureFault {
   const { host, pathname } = new URL(request.url);
-  return new AzureError(
-    {
-      status: 0,
-      code: error.code ?? 'REQUEST_SEND_ERROR',
-      message: `${host} could not be reached: ${error.message}`,
-      details: [],
-      method: request.method,
-      url: pathname,
-      body: '',
-    },
-    { cause: error },
-  );
+  return {
+    status: 0,
+    code: error.code ?? 'REQUEST_SEND_ERROR',
+    message: `${host} could not be reached: ${error.message}`,
+    details: [],
+    method: request.method,
+    url: pathname,
+    body: '',
+  };
 }
 
 /** An operation that failed is answered with 200 and its status in the body. */
@@ -278,7 +281,7 @@ function isObject(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
-/** Faults of the way there: the same request may well succeed in a moment, and is safe to send again (see below). */
+/** Faults of the way there: the same request may well succeed in a moment. */
 const passingStatus = new Set([408, 500, 502, 503, 504]);
 const passingTransport = new Set([
   'ECONNRESET',
@@ -291,51 +294,135 @@ const passingTransport = new Set([
   'EHOSTUNREACH',
   'ENETUNREACH',
   'REQUEST_SEND_ERROR',
+  // The connection broke in the middle of the answer.
+  'PARSE_ERROR',
 ]);
-/** Refusals that only say "not now", whatever status they come with. */
+/** Refusals that only say "not now", whatever status they come with; operations end with them too. */
 const busyCodes =
-  /"(RetryableError|RetryableErrorDueToAnotherOperation|AnotherOperationInProgress|ReferencedResourceNotProvisioned|ExpiredAuthenticationToken)"/;
+  /"(RetryableError|RetryableErrorDueToAnotherOperation|AnotherOperationInProgress|ReferencedResourceNotProvisioned)"/;
+/** Token refused as too old: the next try brings a fresh one, unless the clocks disagree. */
+const staleToken = /"ExpiredAuthenticationToken"/;
 
 const mostPassingTries = 6;
-const mostTries = 40;
+const mostBusyTries = 40;
+/** Resource Manager itself gives up after a minute; an answer that takes longer does not come. */
+const tryMs = 90_000;
+/**
+ * A PUT that is on its way when the run is stopped may still be carried out. It is given this long to be answered, so
+ * that clean-up knows what there is to delete; the runner kills the process 10 seconds after its first signal.
+ */
+const putGraceMs = 4_000;
+
+/** Does Azure say that something else holds the resource just now? True for refusals and for ends of operations. */
+export function isBusy(fault: AzureFault): boolean {
+  return fault.status !== 0 && busyCodes.test(fault.body);
+}
 
 /**
- * Whether and when a request is sent again. Everything that this action sends again is safe to send twice: reads,
- * deletions, PUTs of the same body; the VM's PUT says If-None-Match, so that a second one cannot overwrite.
- * Passing faults: 6 tries in about 20 s. "Not now" (429, a resource that is busy): as long as the service asks, up to 40
- * tries; the step's own time limit bounds it.
+ * Seconds after which a request that came to `fault` may be sent again; undefined when that would not help or was tried
+ * often enough. Passing faults: 6 tries in about 25 s. "Not now" (429, a busy resource): as long as the service asks, up to
+ * 40 tries; the step's own time limit bounds it.
  */
-function whetherAgain(
-  { retryCount, response, responseError }: RetryInformation,
-  log: (line: string) => void,
-) {
-  const again = (seconds: number, why: string) => {
-    log(`Azure: ${why}; trying again in ${Math.max(0.1, Math.round(seconds * 10) / 10)} s.`);
-    return { retryAfterInMs: seconds * 1000 };
+export function secondsUntilAgain(fault: AzureFault, triesSoFar: number): number | undefined {
+  const { status, code, retryAfterSeconds: asked } = fault;
+  const backoff = Math.min(10, 0.5 * 2 ** triesSoFar) * (0.8 + Math.random() * 0.4);
+  if (status === 0) {
+    return passingTransport.has(code) && triesSoFar < mostPassingTries ? backoff : undefined;
+  }
+  if (status === 429 || isBusy(fault)) {
+    return triesSoFar < mostBusyTries ? Math.max(0.5, asked ?? Math.max(1, backoff)) : undefined;
+  }
+  const passes = passingStatus.has(status) || (status === 401 && staleToken.test(fault.body));
+  return passes && triesSoFar < mostPassingTries ? (asked ?? backoff) : undefined;
+}
+
+/** The log's line for a request that is sent again. */
+export function tellAgain({ status, code }: AzureFault, seconds: number): string {
+  const why =
+    status === 0
+      ? `the connection failed (${code})`
+      : status < 400
+        ? `the operation ended as ${code}`
+        : `answered ${status}${code ? ` ${code}` : ''}`;
+  return `Azure: ${why}; trying again in ${Math.max(0.1, Math.round(seconds * 10) / 10)} s.`;
+}
+
+/**
+ * Whether sending a request again is safe as it stands. Reads are; so is a machine's PUT, which says If-None-Match, and
+ * PUTs of what bears a name of its own. A PUT to Microsoft.Network could by now hit something else of that name, a DELETE
+ * something that is ours no longer: whoever sends those looks again first.
+ */
+function mayRepeat({ method, url }: PipelineRequest): boolean {
+  if (method === 'DELETE') return /\/runCommands\//i.test(url);
+  return method !== 'PUT' || !/\/providers\/Microsoft\.Network\//i.test(url);
+}
+
+function againPolicy(signal: AbortSignal, log: (line: string) => void): PipelinePolicy {
+  return {
+    name: 'againPolicy',
+    async sendRequest(request, next) {
+      for (let tries = 0; ; tries++) {
+        const { response, lost } = await oneTry(request, next);
+        const fault = response ? faultOf(request, response) : lostFault(request, lost);
+        const fine = response !== undefined && response.status < 400;
+        const again = fine || !mayRepeat(request) ? undefined : secondsUntilAgain(fault, tries);
+        if (again === undefined) {
+          if (response) return response;
+          throw lost;
+        }
+        log(tellAgain(fault, again));
+        await patientPause(again, signal, log);
+      }
+    },
   };
-  const backoff = Math.min(10, 0.5 * 2 ** retryCount) * (0.8 + Math.random() * 0.4);
-  if (responseError && !response) {
-    const code = responseError.code ?? '';
-    return retryCount < mostPassingTries && passingTransport.has(code)
-      ? again(backoff, `connection failed (${code})`)
-      : { skipStrategy: true };
+}
+
+/** Waits, and says so every 30 seconds: Compute asks for up to 20 minutes. */
+async function patientPause(
+  seconds: number,
+  signal: AbortSignal,
+  log: (line: string) => void,
+): Promise<void> {
+  for (let left = seconds; left > 0; left -= 30) {
+    await pause(Math.min(30, left), signal);
+    if (left > 30) log(`Azure asked to wait; ${Math.round(left - 30)} s to go.`);
   }
-  if (!response) return { skipStrategy: true };
-  const body = response.bodyAsText ?? '';
-  const asked = readFault({
-    method: response.request.method,
-    url: response.request.url,
-    status: response.status,
-    headers: (name) => response.headers.get(name),
-    bodyText: body,
-  }).retryAfterSeconds;
-  if (response.status === 429 || (response.status >= 400 && busyCodes.test(body))) {
-    return again(asked ?? Math.max(1, backoff), `answered ${response.status}, busy or throttled`);
+}
+
+type Outcome =
+  | { readonly response: PipelineResponse; readonly lost?: never }
+  | { readonly response?: never; readonly lost: RestError };
+
+async function oneTry(request: PipelineRequest, next: SendRequest): Promise<Outcome> {
+  const outer = request.abortSignal;
+  if (outer?.aborted) throw new DOMException('Stopped before it was sent.', 'AbortError');
+  const controller = new AbortController();
+  let late = false;
+  const limit = setTimeout(() => {
+    late = true;
+    controller.abort();
+  }, tryMs);
+  let grace: NodeJS.Timeout | undefined;
+  const stop = (): void => {
+    if (request.method === 'PUT') grace = setTimeout(() => controller.abort(), putGraceMs);
+    else controller.abort();
+  };
+  outer?.addEventListener('abort', stop, { once: true });
+  request.abortSignal = controller.signal;
+  try {
+    return { response: await next(request) };
+  } catch (error) {
+    if (late)
+      return { lost: new RestError(`no answer in ${tryMs / 1000} s`, { code: 'ETIMEDOUT', request }) };
+    if (isRestError(error) && !error.response) return { lost: error };
+    throw error;
+  } finally {
+    clearTimeout(limit);
+    clearTimeout(grace);
+    outer?.removeEventListener('abort', stop);
+    if (outer) request.abortSignal = outer;
+    else delete request.abortSignal;
   }
-  if (passingStatus.has(response.status) && retryCount < mostPassingTries) {
-    return again(asked ?? backoff, `answered ${response.status}`);
-  }
-  return { skipStrategy: true };
 }
 
 /** The latest word of the service on what is left of its budgets. */

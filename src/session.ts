@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type { ComputeManagementClient } from '@azure/arm-compute';
 import type { TokenCredential } from '@azure/core-auth';
-import { type Arm, ask, type Asked, connections, openDoor, openGauge, type Session } from './azure.ts';
+import { ask, type Asked, connections, openDoor, openGauge, type Session } from './azure.ts';
 import { type Cloud, resolveCloud, resourceManagerScope } from './cloud.ts';
 import { chooseSubscription, readSubscription, type Subscription } from './facts.ts';
 import { during, Failure } from './failure.ts';
@@ -127,7 +127,7 @@ async function openWays(inputs: Inputs, otherTenants: readonly string[], options
   const correlationId = randomUUID();
   log.info(`Correlation ID of all requests of this run: ${correlationId}`);
   const http = { httpClient: connections(), debug: log.debug };
-  const cloud = await resolveCloud(inputs.environment, plainHttp(http));
+  const cloud = await unlessStopped(resolveCloud(inputs.environment, plainHttp(http)), signal);
   options.learn({ loginEndpoint: cloud.loginEndpoint, ...(cloud.portal ? { portal: cloud.portal } : {}) });
   const credentialFor = (tenantId: string): TokenCredential =>
     signIn({
@@ -159,14 +159,10 @@ async function openWays(inputs: Inputs, otherTenants: readonly string[], options
     gauge,
     ...(options.patches ? { patches: options.patches } : {}),
   };
-  const door = openDoor({ ...common, credential });
-  const armUnder =
-    (abortSignal: AbortSignal): Arm =>
-    (method, path, apiVersion, rest) =>
-      door.arm(method, path, apiVersion, { abortSignal, ...rest });
+  const door = openDoor({ ...common, credential, signal });
   return {
     cloud,
-    arm: armUnder(signal),
+    arm: door.arm,
     async prove(tenant: string): Promise<Identity> {
       const identity = await provenIdentity(inputs, tenant, credentialOf(tenant), cloud, signal);
       const alias = sameTenant(identity.tenantId, tenant) ? '' : ` (${identity.tenantId})`;
@@ -174,34 +170,52 @@ async function openWays(inputs: Inputs, otherTenants: readonly string[], options
       return identity;
     },
     doorOf: (tenant: string) =>
-      others.has(tenant.toLowerCase()) ? openDoor({ ...common, credential: credentialOf(tenant) }) : door,
+      others.has(tenant.toLowerCase())
+        ? openDoor({ ...common, credential: credentialOf(tenant), signal })
+        : door,
     session(tenantId: string, subscriptionId: string): Session {
       options.learn({ subscriptionId });
-      const linked = auxiliary.length > 0 ? openDoor({ ...common, credential, auxiliary }) : door;
-      const session: Session = {
-        cloud,
-        correlationId,
-        tenantId,
-        subscriptionId,
-        compute: door.compute(subscriptionId),
-        linkedCompute: linked.compute(subscriptionId),
-        network: door.network(subscriptionId),
-        arm: armUnder(signal),
-        waiting: {
-          signal,
-          budget: gauge.read,
-          onStillWaiting: (what, seconds) =>
-            log.info(`Still waiting for ${what} (${Math.round(seconds)} s).`),
-        },
-        under: (other) => ({
-          ...session,
-          arm: armUnder(other),
-          waiting: { ...session.waiting, signal: other },
-        }),
+      // Doors of its own for each signal: clean-up must not depend on any call remembering to bring another one.
+      const under = (until: AbortSignal): Session => {
+        const own = openDoor({ ...common, credential, signal: until });
+        const linked =
+          auxiliary.length > 0 ? openDoor({ ...common, credential, auxiliary, signal: until }) : own;
+        return {
+          cloud,
+          correlationId,
+          tenantId,
+          subscriptionId,
+          compute: own.compute(subscriptionId),
+          linkedCompute: linked.compute(subscriptionId),
+          network: own.network(subscriptionId),
+          arm: own.arm,
+          waiting: {
+            signal: until,
+            budget: gauge.read,
+            onStillWaiting: (what, seconds) =>
+              log.info(`Still waiting for ${what} (${Math.round(seconds)} s).`),
+          },
+          under,
+        };
       };
-      return session;
+      return under(signal);
     },
   };
+}
+
+/** Looking for the cloud's endpoints takes no signal of its own, and is patient with passing faults. */
+async function unlessStopped<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
+  signal.throwIfAborted();
+  let onAbort: (() => void) | undefined;
+  const stopped = new Promise<never>((_, reject) => {
+    onAbort = () => reject(signal.reason);
+    signal.addEventListener('abort', onAbort, { once: true });
+  });
+  try {
+    return await Promise.race([work, stopped]);
+  } finally {
+    if (onAbort) signal.removeEventListener('abort', onAbort);
+  }
 }
 
 function otherTenantsOf(inputs: DeployInputs): readonly string[] {
