@@ -3,6 +3,7 @@ import { rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname } from 'node:path';
 import * as core from '@actions/core';
+import { checkDeployment } from './check.ts';
 import { create } from './create.ts';
 import { explain, type Situation } from './explain.ts';
 import { describe, Failure } from './failure.ts';
@@ -28,12 +29,13 @@ async function main(): Promise<void> {
     const inputs = readInputs(rawInput, runner());
     situation = situationOf(inputs);
     const timer = stopAtTimeLimit(stop, inputs.timeoutMinutes);
-    await carryOut(inputs, report, {
+    const options = {
       ...sessionOptions(report, stop.signal),
-      learn: (known) => {
+      learn: (known: Partial<Situation>) => {
         situation = { ...situation, ...known };
       },
-    });
+    };
+    await carryOut(inputs, report, options, () => situation);
     clearTimeout(timer);
   } catch (error) {
     fail(error, situation);
@@ -42,7 +44,12 @@ async function main(): Promise<void> {
   }
 }
 
-async function carryOut(inputs: Inputs, report: Report, options: SessionOptions): Promise<void> {
+async function carryOut(
+  inputs: Inputs,
+  report: Report,
+  options: SessionOptions,
+  situation: () => Situation,
+): Promise<void> {
   switch (inputs.operation) {
     case 'create':
       return create(inputs, {
@@ -69,8 +76,8 @@ async function carryOut(inputs: Inputs, report: Report, options: SessionOptions)
         }),
       );
     }
-    default:
-      throw new Error(`operation ${inputs.operation} is not built yet`);
+    case 'check':
+      return checkDeployment(inputs, { ...options, report, run: run(), situation });
   }
 }
 

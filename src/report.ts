@@ -61,6 +61,7 @@ export interface Report {
   /** Sets an output as soon as it is known; undefined is left out. */
   output(name: PlainOutput, value: string | number | undefined): void;
   outputList(name: 'created' | 'deleted', ids: readonly string[]): void;
+  outputFindings(findings: readonly object[]): void;
   /** Sets `result` to all outputs so far. */
   conclude(): void;
 }
@@ -105,6 +106,7 @@ export function openReport(): Report {
       if (value !== undefined && value !== '') set(name, String(value));
     },
     outputList: (name, ids) => set(name, JSON.stringify(ids)),
+    outputFindings: (findings) => set('findings', JSON.stringify(findings)),
     conclude() {
       const parsed = Object.entries(outputs).map(([name, value]) => [
         name,

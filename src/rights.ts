@@ -58,7 +58,7 @@ const rows = {
     ],
     undo: [...of(`${compute}/virtualMachines`, 'delete'), ...of(`${compute}/disks`, 'read', 'delete')],
     besides: [
-      ...of(`${compute}/virtualMachines`, 'instanceView/read', 'retrieveBootDiagnosticsData/action'),
+      ...of(`${compute}/virtualMachines`, 'retrieveBootDiagnosticsData/action'),
       ...of(`${compute}/locations`, 'operations/read'),
       ...of(`${network}/locations`, 'operations/read', 'operationResults/read'),
     ],
@@ -126,7 +126,11 @@ const rows = {
     where: 'identity',
     why: 'giving the user-assigned identity to the machine',
     actions: of(identities, 'assign/action'),
-    besides: of(identities, 'read'),
+  },
+  'given identity with roles': {
+    where: 'identity',
+    why: 'finding the principal that is to have the roles',
+    actions: of(identities, 'read'),
   },
   'role assignment': {
     where: 'role scope',
@@ -138,11 +142,15 @@ const rows = {
       ...of(`${authorization}/roleDefinitions`, 'read'),
     ],
   },
+  agent: {
+    where: 'resource group',
+    why: 'waiting for the VM agent',
+    actions: of(`${compute}/virtualMachines`, 'instanceView/read'),
+  },
   script: {
     where: 'resource group',
-    why: 'running the script in the guest',
-    actions: of(`${compute}/virtualMachines/runCommands`, 'read', 'write'),
-    undo: of(`${compute}/virtualMachines/runCommands`, 'delete'),
+    why: 'running the script in the guest and removing its text again',
+    actions: of(`${compute}/virtualMachines/runCommands`, 'read', 'write', 'delete'),
   },
   rerun: {
     where: 'resource group',
@@ -275,11 +283,14 @@ function usesOf(inputs: DeployInputs, { subscriptionId, groupExists }: Ground): 
   }
   if (identity.named.length > 0) uses.push(inGroup('new identity'));
   for (const { id, name } of identity.given) {
-    uses.push({ feature: 'given identity', scope: id, id: `rights/identity/${name}` });
+    const use = { scope: id, id: `rights/identity/${name}` };
+    uses.push({ feature: 'given identity', ...use });
+    if (inputs.roleAssignments.length > 0) uses.push({ feature: 'given identity with roles', ...use });
   }
   for (const [index, { scope }] of inputs.roleAssignments.entries()) {
     uses.push({ feature: 'role assignment', scope, id: `rights/role-assignment/${index + 1}` });
   }
+  if (inputs.script ?? inputs.waitFor === 'agent') uses.push(inGroup('agent'));
   if (inputs.script) uses.push(inGroup('script'));
   uses.push({ feature: 'rerun', scope: group, id: 'rights/rerun' });
   uses.push({ feature: 'check the group', scope: group, id: 'rights/check' });

@@ -1,0 +1,971 @@
+/**
+ * From what Azure answered to findings: what is well, what stands in the way, what cannot be known, and for each what to
+ * do. Pure: it asks nothing.
+ */
+import type { Disk, VirtualMachine } from '@azure/arm-compute';
+import { adminFaults } from './admin-account.ts';
+import type { Asked } from './azure.ts';
+import { explain, type Situation } from './explain.ts';
+import { author, type Known, withPlaceholders } from './explain/entry.ts';
+import { grant, granter, roleDelay, shell } from './explain/ids-and-roles.ts';
+import type { ResourceGroup, Subscription, Survey } from './facts.ts';
+import { AzureError, type AzureFault, Failure, innermost } from './failure.ts';
+import type { ImageLook } from './image.ts';
+import type { DeployInputs } from './inputs.ts';
+import { type Run, refuseForeign } from './ledger.ts';
+import { type Attempt, idsOf, namesOf, type Plan } from './plan.ts';
+import { compare } from './rerun.ts';
+import { normaliseRegion, sameId } from './resource-id.ts';
+import { allows, covers, type Permission, type Right } from './rights.ts';
+import type { SignIn } from './session.ts';
+import {
+  abilitiesOfName,
+  abilitiesOfSku,
+  capability,
+  type Demands,
+  misfits,
+  retirementOf,
+  securityMisfit,
+  type Sku,
+} from './size.ts';
+
+/** One question and its answer, as the output `findings` has it. */
+export interface Finding {
+  /** Stable from run to run: `image`, `rights/resource-group`, `size/Standard_D2s_v5`. */
+  readonly id: string;
+  /** `fault` stands in the way of a deployment; `unknown` could not be asked, and stands in nobody's way. */
+  readonly level: 'ok' | 'warning' | 'fault' | 'unknown';
+  readonly asked: string;
+  readonly answer: string;
+  /** Who must act; empty where nobody has to. */
+  readonly who: string;
+  /** Sentences, and commands and URLs to copy as they stand. */
+  readonly fix: readonly string[];
+}
+
+/** Something that the inputs name by ID. */
+export interface Given {
+  readonly kind: 'subnet' | 'network security group' | 'public IP' | 'network interface' | 'identity';
+  readonly id: string;
+  /** Undefined: there is no such thing. */
+  readonly found: Asked<
+    | {
+        readonly location?: string;
+        /** ID of what uses it already, where only one thing can. */
+        readonly usedBy?: string;
+      }
+    | undefined
+  >;
+}
+
+export interface Usage {
+  readonly name: { readonly value?: string; readonly localizedValue?: string };
+  readonly currentValue: number;
+  readonly limit: number;
+}
+
+export interface Lock {
+  readonly name: string;
+  readonly id: string;
+  readonly properties: { readonly level: string };
+}
+
+export interface DenyAssignment {
+  readonly properties: {
+    readonly denyAssignmentName?: string;
+    readonly permissions?: readonly Permission[];
+    readonly principals?: readonly { readonly id: string; readonly type?: string }[];
+    readonly excludePrincipals?: readonly { readonly id: string; readonly type?: string }[];
+  };
+}
+
+/** What was asked in the deployment's subscription. A question that had no sense is left out. */
+export interface SiteFacts {
+  readonly subscriptionId: string;
+  /** Of the app's service principal in the tenant. */
+  readonly objectId: string;
+  readonly group: Asked<ResourceGroup>;
+  readonly existing: { readonly [Part in keyof Survey]?: Asked<Survey[Part]> };
+  readonly osDisk: Asked<Disk | undefined>;
+  readonly given: readonly Given[];
+  readonly rights: readonly { readonly right: Right; readonly permissions: Asked<readonly Permission[]> }[];
+  readonly roles: readonly {
+    readonly request: string;
+    readonly scope: string;
+    /** Refused by what `create` would look at before its first write. */
+    readonly survey: Asked<unknown>;
+    readonly permissions: Asked<readonly Permission[]>;
+  }[];
+  readonly providers: readonly { readonly namespace: string; readonly state: Asked<string> }[];
+  readonly locks: Asked<readonly Lock[]>;
+  readonly denyAssignments: Asked<readonly DenyAssignment[]>;
+  /** The rest needs a region. */
+  readonly skus?: Asked<readonly Sku[]>;
+  readonly computeUsages?: Asked<readonly Usage[]>;
+  readonly networkUsages?: Asked<readonly Usage[]>;
+  readonly dnsLabelFree?: Asked<boolean>;
+  /** The image's Marketplace terms: accepted or not. */
+  readonly terms?: Asked<boolean>;
+  readonly image?: Asked<ImageLook>;
+}
+
+export interface Facts {
+  readonly inputs: DeployInputs;
+  readonly run: Pick<Run, 'runId' | 'job'>;
+  readonly situation: Situation;
+  readonly signIns: readonly SignIn[];
+  readonly subscription?: Asked<Subscription>;
+  readonly site?: SiteFacts;
+}
+
+/** What the judgement of one part works with. */
+interface Bench {
+  readonly facts: Facts;
+  readonly site: SiteFacts;
+  readonly plan: Plan;
+  readonly known: Known;
+}
+
+/**
+ * Judges the facts against the plan.
+ * @param plan of the image that was read, or of one that stands in for it; undefined where there is no subscription.
+ */
+export function judge(facts: Facts, plan: Plan | undefined): Finding[] {
+  const known = withPlaceholders(facts.situation);
+  const { site } = facts;
+  const before = [...facts.signIns.map((signIn) => judgeSignIn(signIn, known)), ...judgeSubscription(facts)];
+  if (!site || !plan) {
+    const asked = 'everything in the subscription';
+    return [
+      ...before,
+      unknown('deployment', asked, 'Not asked: it takes a token of the tenant and a subscription.'),
+    ];
+  }
+  const bench = { facts, site, plan, known };
+  return [
+    ...before,
+    ...judgeGroup(bench),
+    ...judgeProviders(bench),
+    ...judgeImage(bench),
+    ...judgeRights(bench),
+    ...judgeRoles(bench),
+    ...judgeNames(bench),
+    ...judgeGiven(bench),
+    ...judgeMachine(bench),
+    ...judgePublicIp(bench),
+    ...judgeLocks(bench),
+    ...judgeDenyAssignments(bench),
+    ...plan.warnings.map((warning) =>
+      warn('inbound', 'what `allow-inbound` opens', warning, author, [
+        'Name the addresses that need it in `allow-inbound`.',
+      ]),
+    ),
+  ];
+}
+
+// Findings
+
+function ok(id: string, asked: string, answer: string): Finding {
+  return { id, level: 'ok', asked, answer, who: '', fix: [] };
+}
+
+function unknown(id: string, asked: string, answer: string, who = '', fix: readonly string[] = []): Finding {
+  return { id, level: 'unknown', asked, answer, who, fix };
+}
+
+function warn(id: string, asked: string, answer: string, who: string, fix: readonly string[]): Finding {
+  return { id, level: 'warning', asked, answer, who, fix };
+}
+
+function fault(id: string, asked: string, answer: string, who: string, fix: readonly string[]): Finding {
+  return { id, level: 'fault', asked, answer, who, fix };
+}
+
+/** The first of the causes that is an answer of Azure's. */
+function faultIn(error: unknown): AzureFault | undefined {
+  for (let link = error; link instanceof Error; link = link.cause) {
+    if (link instanceof AzureError) return link.fault;
+  }
+  return undefined;
+}
+
+function explanationIn(error: unknown): Failure['explanation'] {
+  for (let link = error; link instanceof Error; link = link.cause) {
+    if (link instanceof Failure && link.explanation) return link.explanation;
+  }
+  return undefined;
+}
+
+/** A refusal that itself is the verdict: the deployment would meet it too. */
+function refused(id: string, asked: string, refusal: unknown, known: Known): Finding {
+  const azure = faultIn(refusal);
+  const explanation = explanationIn(refusal) ?? (azure && explain(azure, known));
+  const said = azure ? sayingOf(azure) : refusal instanceof Error ? refusal.message : String(refusal);
+  const reference = azure?.correlationId ? [`Correlation ID: ${azure.correlationId}`] : [];
+  if (!explanation) return fault(id, asked, said, author, reference);
+  const repeated = said === '' || explanation.cause.includes(said);
+  const answer = repeated ? explanation.cause : `${explanation.cause} (${said})`;
+  return fault(id, asked, answer, explanation.who, explanation.fix);
+}
+
+function sayingOf(azure: AzureFault): string {
+  const { code, message } = innermost(azure);
+  return `${code || `HTTP ${azure.status}`}: ${message.split(/\r?\n/)[0] ?? ''}`;
+}
+
+/** A question that was not answered: with the right that is missing, where that is the reason. */
+function unanswered(
+  id: string,
+  asked: string,
+  refusal: unknown,
+  right: { readonly action: string; readonly scope: string },
+  known: Known,
+): Finding {
+  const azure = faultIn(refusal);
+  if (azure?.status !== 403) {
+    const said = azure ? sayingOf(azure) : refusal instanceof Error ? refusal.message : String(refusal);
+    return unknown(id, asked, `Azure did not say: ${said}`);
+  }
+  const denied = /perform action '([^']+)' over scope '([^']+)'/.exec(azure.message);
+  const action = denied?.[1] ?? right.action;
+  const scope = denied?.[2]?.startsWith('/') ? denied[2] : right.scope;
+  return unknown(
+    id,
+    asked,
+    `The app may not ask: it lacks ${action} on ${scope}. A deployment does without.`,
+    granter(action, scope, known),
+    ['To have this checked as well, grant the right:', grant(action, right.scope, known)],
+  );
+}
+
+// Tenants, subscription, group
+
+function judgeSignIn({ tenant, as, result }: SignIn, known: Known): Finding {
+  const id = as === 'auxiliary' ? `sign-in/auxiliary/${tenant}` : `sign-in/${as}`;
+  const input = { tenant: 'tenant-id', 'image-tenant': 'image-tenant-id', auxiliary: 'auxiliary-tenant-ids' };
+  const asked = `a token of tenant ${tenant} (\`${input[as]}\`) for app ${known.clientId}`;
+  return 'value' in result
+    ? ok(id, asked, `Signed in as service principal ${result.value.objectId}.`)
+    : refused(id, asked, result.refusal, known);
+}
+
+/** https://learn.microsoft.com/azure/cost-management-billing/manage/subscription-states */
+const readOnlyStates = new Set(['Disabled', 'Warned', 'Expired', 'Deleted']);
+
+function judgeSubscription({ subscription, inputs, situation }: Facts): Finding[] {
+  if (!subscription) return [];
+  const known = withPlaceholders(situation);
+  const asked = `subscription ${inputs.subscriptionId ?? 'to deploy to (`subscription-id` is not given)'}`;
+  if ('refusal' in subscription) {
+    const right = {
+      action: 'Microsoft.Resources/subscriptions/read',
+      scope: `/subscriptions/${inputs.subscriptionId ?? ''}`,
+    };
+    return [
+      faultIn(subscription.refusal)?.status === 403
+        ? unanswered('subscription', asked, subscription.refusal, right, known)
+        : refused('subscription', asked, subscription.refusal, known),
+    ];
+  }
+  const { displayName, subscriptionId, state } = subscription.value;
+  const name = `${displayName} (${subscriptionId})`;
+  if (readOnlyStates.has(state)) {
+    return [
+      fault(
+        'subscription',
+        asked,
+        `${name} is ${state}: nothing can be made in it.`,
+        `the owner of subscription ${subscriptionId}`,
+        [
+          'Have it enabled again:',
+          'https://learn.microsoft.com/azure/cost-management-billing/manage/subscription-disabled',
+        ],
+      ),
+    ];
+  }
+  if (state === 'PastDue') {
+    return [
+      warn(
+        'subscription',
+        asked,
+        `${name} is past due: it will be disabled unless the bill is paid.`,
+        `the owner of subscription ${subscriptionId}`,
+        ['https://learn.microsoft.com/azure/cost-management-billing/manage/resolve-past-due-balance'],
+      ),
+    ];
+  }
+  return [ok('subscription', asked, `${name} is ${state}.`)];
+}
+
+function judgeGroup({ facts: { inputs }, site, known }: Bench): Finding[] {
+  const id = 'resource-group';
+  const asked = `resource group ${inputs.resourceGroup}`;
+  if ('refusal' in site.group) return [refused(id, asked, site.group.refusal, known)];
+  const { location, exists } = site.group.value;
+  return [
+    ok(
+      id,
+      asked,
+      exists
+        ? `It is there; the deployment goes to ${location}.`
+        : `It does not exist, and will be created in ${location}.`,
+    ),
+  ];
+}
+
+function judgeProviders({ site, known }: Bench): Finding[] {
+  return site.providers.map(({ namespace, state }) => {
+    const id = `provider/${namespace}`;
+    const asked = `resource provider ${namespace} in the subscription`;
+    const command = `az provider register --namespace ${namespace} --subscription ${known.subscriptionId} --wait`;
+    const owner = `the owner of subscription ${known.subscriptionId}`;
+    if ('refusal' in state) {
+      const right = {
+        action: 'Microsoft.Resources/subscriptions/providers/read',
+        scope: `/subscriptions/${site.subscriptionId}`,
+      };
+      return unanswered(id, asked, state.refusal, right, known);
+    }
+    if (state.value === 'Registered') return ok(id, asked, 'Registered.');
+    if (state.value === 'Registering') {
+      return warn(id, asked, 'Being registered; that takes a minute or two.', owner, [
+        'Wait for its end:',
+        command,
+      ]);
+    }
+    return fault(id, asked, `${state.value}: Azure refuses to make anything of its kind.`, owner, [
+      'Register it once per subscription (it takes a minute or two):',
+      command,
+    ]);
+  });
+}
+
+// Image
+
+function judgeImage({ facts, site, known }: Bench): Finding[] {
+  const { inputs } = facts;
+  const asked = `image ${inputs.image.id}`;
+  if (!site.image) {
+    const signedIn = facts.signIns.every(({ as, result }) => as !== 'image-tenant' || 'value' in result);
+    const why = signedIn ? 'the region is not known' : 'there is no token of the image tenant';
+    return [unknown('image', asked, `Not asked: ${why}.`)];
+  }
+  if ('refusal' in site.image) return [refused('image', asked, site.image.refusal, known)];
+  const { facts: image, unusable } = site.image.value;
+  const findings: Finding[] = [];
+  if (!unusable) {
+    const generation = image.generation ? `, generation ${image.generation.replace('V', '')}` : '';
+    findings.push(
+      ok(
+        'image',
+        asked,
+        `Version ${image.version} can be used: ${image.osType}, ${image.osState}, ${image.architecture}${generation}.`,
+      ),
+    );
+  } else {
+    const refusal = refused('image', asked, unusable.refusal, known);
+    const waits = unusable.passing && inputs.imageWaitMinutes > 0;
+    findings.push(waits ? { ...refusal, level: 'warning' } : refusal);
+  }
+  findings.push(
+    ...image.warnings.map((warning) =>
+      warn('image/end-of-life', 'the end of life of the image', warning, 'the owner of the gallery', [
+        'Deploy a newer version or another image (`image-id`).',
+      ]),
+    ),
+    ...adminFaults(inputs, image.osState === 'Specialized' ? undefined : image.osType).map(
+      ({ input, message }) =>
+        fault(`input/${input}`, `\`${input}\` under the rules for ${image.osType}`, message, author, [
+          `Correct \`${input}\`.`,
+        ]),
+    ),
+  );
+  const security = securityMisfit(image, inputs.securityType ?? image.securityType);
+  if (security) {
+    findings.push(
+      fault('security-type', 'the security type that the image allows', security, author, [
+        'Leave `security-type` out to have the one that the image definition names, or use another image.',
+      ]),
+    );
+  }
+  if (image.plan && site.terms) findings.push(judgeTerms(image.plan, site.terms, known));
+  return findings;
+}
+
+function judgeTerms(
+  { publisher, product, name }: NonNullable<ImageLook['facts']['plan']>,
+  terms: Asked<boolean>,
+  known: Known,
+): Finding {
+  const asked = `Marketplace terms of plan ${publisher}/${product}/${name} in the subscription`;
+  if ('refusal' in terms) {
+    const right = {
+      action: 'Microsoft.MarketplaceOrdering/offertypes/publishers/offers/plans/agreements/read',
+      scope: `/subscriptions/${known.subscriptionId}`,
+    };
+    return unanswered('terms', asked, terms.refusal, right, known);
+  }
+  if (terms.value) return ok('terms', asked, 'Accepted.');
+  const who = `the owner of subscription ${known.subscriptionId}, in the VM's tenant (${known.tenantId})`;
+  return fault('terms', asked, 'Not accepted: Azure refuses machines from this image.', who, [
+    'Read and accept them, once per subscription:',
+    `az vm image terms accept --subscription ${known.subscriptionId} --publisher ${shell(publisher)} --offer ${shell(product)} --plan ${shell(name)}`,
+  ]);
+}
+
+// Rights
+
+const permissionsRead = 'Microsoft.Authorization/permissions/read';
+
+function judgeRights({ site, known }: Bench): Finding[] {
+  return site.rights.map(({ right, permissions }) => {
+    const { id, scope, actions, why, weight } = right;
+    const asked = `rights on ${scope} for ${why}`;
+    if ('refusal' in permissions) {
+      const toAsk = { action: permissionsRead, scope };
+      return unanswered(id, asked, permissions.refusal, toAsk, known);
+    }
+    const denied = actions.filter((action) => allows(permissions.value, action) === 'denied');
+    const conditional = actions.filter((action) => allows(permissions.value, action) === 'conditional');
+    if (denied.length > 0) {
+      const grants = [...new Set(denied.map((action) => grant(action, scope, known)))];
+      const without = { needed: 'fault', 'for clean-up': 'warning', 'for reruns': 'warning' } as const;
+      return {
+        id,
+        level: weight === 'for checking' ? 'unknown' : without[weight],
+        asked,
+        answer: `Missing: ${denied.join(', ')}.`,
+        who: granter(denied[0] ?? '', scope, known),
+        fix: ['Grant the role, or a custom role with just these actions:', ...grants, roleDelay],
+      };
+    }
+    if (conditional.length > 0) return underCondition(id, asked, conditional, permissions.value);
+    return ok(id, asked, `All ${actions.length} are there.`);
+  });
+}
+
+/** Conditions are a language of their own, which Azure alone evaluates at each request. */
+function underCondition(
+  id: string,
+  asked: string,
+  actions: readonly string[],
+  permissions: readonly Permission[],
+): Finding {
+  const conditions = permissions
+    .filter((permission) => actions.some((action) => allows([permission], action) === 'conditional'))
+    .map(({ condition }) => condition ?? '');
+  return unknown(
+    id,
+    asked,
+    `Granted under a condition, which only Azure can evaluate: ${actions.join(', ')}.`,
+    author,
+    [`Read whether it allows what the inputs ask for: ${[...new Set(conditions)].join(' — ')}`],
+  );
+}
+
+const roleWrite = 'Microsoft.Authorization/roleAssignments/write';
+
+function judgeRoles({ site, facts, known }: Bench): Finding[] {
+  return site.roles.flatMap(({ request, scope, survey, permissions }, index) => {
+    const id = `role-assignment/${index + 1}`;
+    const asked = `whether the app may grant ${request}`;
+    if ('refusal' in survey) {
+      const about = faultIn(survey.refusal);
+      // A given identity that is not there is told once, where it is given.
+      const told =
+        about?.status === 404 && facts.inputs.identity.given.some((one) => sameId(one.id, about.url));
+      return told ? [] : [refused(id, asked, survey.refusal, known)];
+    }
+    if ('refusal' in permissions) {
+      const toAsk = { action: permissionsRead, scope };
+      return [unanswered(id, asked, permissions.refusal, toAsk, known)];
+    }
+    const verdict = allows(permissions.value, roleWrite);
+    if (verdict === 'conditional') return [underCondition(id, asked, [roleWrite], permissions.value)];
+    return [ok(id, asked, verdict === 'allowed' ? 'It may.' : 'It is granted already.')];
+  });
+}
+
+function judgeDenyAssignments({ site, known }: Bench): Finding[] {
+  const id = 'deny-assignments';
+  const scope = `/subscriptions/${site.subscriptionId}/resourceGroups/${known.resourceGroup}`;
+  const asked = `deny assignments on resource group ${known.resourceGroup}`;
+  if ('refusal' in site.denyAssignments) {
+    const right = { action: 'Microsoft.Authorization/denyAssignments/read', scope };
+    return [unanswered(id, asked, site.denyAssignments.refusal, right, known)];
+  }
+  const needed = site.rights
+    .filter(({ right }) => right.weight === 'needed' && right.scope.toLowerCase() === scope.toLowerCase())
+    .flatMap(({ right }) => right.actions);
+  const findings = site.denyAssignments.value.flatMap(({ properties }): Finding[] => {
+    const { permissions = [], principals = [], excludePrincipals = [] } = properties;
+    const blocked = needed.filter((action) =>
+      permissions.some(
+        ({ actions = [], notActions = [] }) =>
+          actions.some((pattern) => covers(pattern, action)) &&
+          !notActions.some((pattern) => covers(pattern, action)),
+      ),
+    );
+    const isUs = (one: { readonly id: string }) => one.id.toLowerCase() === site.objectId.toLowerCase();
+    if (blocked.length === 0 || excludePrincipals.some(isUs)) return [];
+    const named = properties.denyAssignmentName ?? 'without a name';
+    const answer = `Deny assignment "${named}" blocks ${blocked.join(', ')}`;
+    const who = 'whoever made it: a managed application, a deployment stack or Azure itself';
+    const fix = [
+      'Deploy to another resource group, or have the app excluded from it:',
+      'https://learn.microsoft.com/azure/role-based-access-control/deny-assignments',
+    ];
+    const hitsUs = principals.some((one) => isUs(one) || isEverybody(one));
+    const viaGroups = [...(hitsUs ? excludePrincipals : principals)].some(({ type }) => type === 'Group');
+    if (hitsUs && !viaGroups) return [fault(id, asked, `${answer}.`, who, fix)];
+    return hitsUs || viaGroups
+      ? [
+          unknown(
+            id,
+            asked,
+            `${answer}, for or except members of a group; whose members is not known.`,
+            who,
+            fix,
+          ),
+        ]
+      : [];
+  });
+  return findings.length > 0 ? findings : [ok(id, asked, 'None that concerns the app.')];
+}
+
+/** "All principals" is written as the empty GUID. */
+function isEverybody({ id }: { readonly id: string }): boolean {
+  return /^[0-]+$/.test(id);
+}
+
+function judgeLocks({ facts: { inputs }, site, known }: Bench): Finding[] {
+  const id = 'locks';
+  const asked = `locks on resource group ${inputs.resourceGroup}`;
+  if ('refusal' in site.locks) {
+    const scope = `/subscriptions/${site.subscriptionId}/resourceGroups/${inputs.resourceGroup}`;
+    return [
+      unanswered(
+        id,
+        asked,
+        site.locks.refusal,
+        { action: 'Microsoft.Authorization/locks/read', scope },
+        known,
+      ),
+    ];
+  }
+  if (site.locks.value.length === 0) return [ok(id, asked, 'None.')];
+  return site.locks.value.map((lock) => {
+    const readOnly = lock.properties.level === 'ReadOnly';
+    const who = 'an Owner or User Access Administrator there';
+    const fix = ['Take the lock away:', `az lock delete --ids ${shell(lock.id)}`];
+    if (readOnly)
+      return fault(id, asked, `Lock "${lock.name}" is ReadOnly: nothing can be created.`, who, fix);
+    return inputs.cleanup === 'never'
+      ? ok(id, asked, `Lock "${lock.name}" forbids deleting only; \`cleanup\` is \`never\`.`)
+      : warn(id, asked, `Lock "${lock.name}" forbids deleting, so that nothing can be cleaned up.`, who, fix);
+  });
+}
+
+// Names and given resources
+
+const partTitles = {
+  machine: 'virtual machine',
+  nsg: 'network security group',
+  vnet: 'virtual network',
+  publicIp: 'public IP',
+  nic: 'network interface',
+  osDisk: 'disk',
+} as const;
+
+function judgeNames({ facts, site, known }: Bench): Finding[] {
+  const { inputs, run } = facts;
+  const names = namesOf(inputs.vmName);
+  const ids = idsOf(site.subscriptionId, inputs.resourceGroup, names);
+  const looked = { ...site.existing, osDisk: site.osDisk };
+  return Object.entries(looked).map(([key, found]) => {
+    const part = key as keyof typeof partTitles;
+    const what = `${partTitles[part]} ${names[part]}`;
+    const id = `name/${partTitles[part].replaceAll(' ', '-').toLowerCase()}`;
+    const asked = `whether the name of ${what} is free`;
+    if ('refusal' in found) {
+      // Reading what may be there is part of the rights that are asked for anyway.
+      const right = { action: 'Microsoft.Resources/subscriptions/resourceGroups/read', scope: ids[part] };
+      return unanswered(id, asked, found.refusal, right, known);
+    }
+    if (!found.value) return ok(id, asked, 'Free.');
+    try {
+      refuseForeign(what, ids[part], found.value.tags, inputs.vmName, run);
+      return ok(id, asked, "It is there and is this deployment's.");
+    } catch (refusal) {
+      return refused(id, asked, refusal, known);
+    }
+  });
+}
+
+const givenActions: Readonly<Record<Given['kind'], string>> = {
+  subnet: 'Microsoft.Network/virtualNetworks/read',
+  'network security group': 'Microsoft.Network/networkSecurityGroups/read',
+  'public IP': 'Microsoft.Network/publicIPAddresses/read',
+  'network interface': 'Microsoft.Network/networkInterfaces/read',
+  identity: 'Microsoft.ManagedIdentity/userAssignedIdentities/read',
+};
+
+function judgeGiven({ site, plan, known }: Bench): Finding[] {
+  return site.given.map(({ kind, id: resource, found }) => {
+    const name = resource.split('/').at(-1) ?? '';
+    const id = `given/${kind.toLowerCase().replaceAll(' ', '-')}${kind === 'identity' ? `/${name}` : ''}`;
+    const asked = `${kind} ${resource}`;
+    if ('refusal' in found) {
+      const azure = faultIn(found.refusal);
+      // `create` itself reads these two.
+      const mustRead = kind === 'network interface' || kind === 'public IP';
+      return azure?.status === 401 || (azure?.status === 403 && mustRead)
+        ? refused(id, asked, found.refusal, known)
+        : unanswered(id, asked, found.refusal, { action: givenActions[kind], scope: resource }, known);
+    }
+    if (!found.value) {
+      return fault(id, asked, 'There is no such thing.', author, ['Correct the ID.']);
+    }
+    const { location, usedBy } = found.value;
+    if (kind !== 'identity' && location && normaliseRegion(location) !== plan.location) {
+      return fault(
+        id,
+        asked,
+        `It is in ${normaliseRegion(location)}, and the machine goes to ${plan.location}: both must be in one region.`,
+        author,
+        [`Give \`location: ${normaliseRegion(location)}\`, or another ${kind} in ${plan.location}.`],
+      );
+    }
+    const users = [plan.machine.id, plan.nic.id];
+    if (
+      usedBy &&
+      !users.some((own) => sameId(own, usedBy) || usedBy.toLowerCase().startsWith(`${own.toLowerCase()}/`))
+    ) {
+      return fault(id, asked, `It is in use by ${usedBy}.`, author, [
+        `Give another ${kind}, or free this one first; it can serve one machine only.`,
+      ]);
+    }
+    const where = location ? ` in ${normaliseRegion(location)}` : '; its region could not be read';
+    return ok(id, asked, `It is there${where}${usedBy ? ", used by this deployment's own" : ''}.`);
+  });
+}
+
+// Sizes and quotas
+
+/** What is wrong with one attempt at placing the machine. */
+interface Problem {
+  readonly id: string;
+  readonly asked: string;
+  readonly text: string;
+  /** `create` goes on to the next attempt after quota and capacity; anything else ends it. */
+  readonly ends: boolean;
+  readonly who: string;
+  readonly fix: readonly string[];
+}
+
+function judgeMachine(bench: Bench): Finding[] {
+  const { facts, site, plan, known } = bench;
+  const machine = site.existing.machine;
+  const existing = machine && 'value' in machine ? machine.value : undefined;
+  if (existing) return judgeRerun(bench, existing);
+  const imageRead = site.image && 'value' in site.image;
+  if (!imageRead && facts.inputs.sizes.length === 0) {
+    return [
+      unknown(
+        'size',
+        'the size',
+        'Not asked: the default size depends on the image, which could not be read.',
+      ),
+    ];
+  }
+  const { attempts } = plan.machine;
+  const sizes = [...new Set(attempts.map(({ size }) => size))];
+  const problems = attempts.map((attempt) => problemsOf(bench, attempt));
+  const levels = levelsOf(problems);
+  const findings: Finding[] = [];
+  if (!site.skus) {
+    findings.push(unknown('size', 'the sizes', 'Not asked: the region is not known.'));
+  } else if ('refusal' in site.skus) {
+    const right = { action: 'Microsoft.Compute/skus/read', scope: `/subscriptions/${site.subscriptionId}` };
+    findings.push(
+      unanswered(
+        'size',
+        `whether ${sizes.join(', ')} can be had in ${plan.location}`,
+        site.skus.refusal,
+        right,
+        known,
+      ),
+    );
+  }
+  const told = problems.flatMap((list, index) =>
+    list.map((problem) => ({ problem, level: levels[index] ?? 'fault' })),
+  );
+  for (const id of [...new Set(told.map(({ problem }) => problem.id))]) {
+    const same = told.filter(({ problem }) => problem.id === id);
+    const [first] = same;
+    if (!first) continue;
+    const level = same.some((one) => one.level === 'fault') ? 'fault' : 'warning';
+    const answer = [...new Set(same.map(({ problem }) => problem.text))].join(' ');
+    const { asked, who, fix } = first.problem;
+    findings.push({ id, level, asked, answer, who, fix });
+  }
+  const troubled = new Set(findings.map(({ id }) => id));
+  return [
+    ...findings,
+    ...sizesThatFit(bench, sizes).filter(({ id }) => !troubled.has(id)),
+    ...judgeQuota(bench, sizes).filter(({ id }) => !troubled.has(id)),
+    ...sizes.flatMap((size) => {
+      const end = retirementOf(size);
+      const asked = `the retirement of size ${size}`;
+      return end
+        ? [
+            warn(
+              `retirement/${size}`,
+              asked,
+              `Azure retires ${size} on ${end}; capacity gets scarce before that.`,
+              author,
+              [
+                'Use a newer size, e.g. Standard_D2s_v5:',
+                'https://learn.microsoft.com/azure/virtual-machines/sizes/retirement/retired-sizes-list',
+              ],
+            ),
+          ]
+        : [];
+    }),
+  ];
+}
+
+/**
+ * `create` takes the first attempt that can be had. What is wrong with an attempt is a fault if it comes to that: if none
+ * can be had, or if it ends the run before one is reached.
+ */
+function levelsOf(problems: readonly (readonly Problem[])[]): ('fault' | 'warning')[] {
+  const usable = problems.findIndex((list) => list.length === 0);
+  return problems.map((list, index) => {
+    if (usable < 0) return 'fault';
+    return index < usable && list.some(({ ends }) => ends) ? 'fault' : 'warning';
+  });
+}
+
+function judgeRerun({ facts: { inputs }, site, plan }: Bench, machine: VirtualMachine): Finding[] {
+  const id = 'rerun';
+  const asked = `whether virtual machine ${plan.machine.name}, which exists, is as asked for`;
+  if (!site.image || !('value' in site.image) || site.image.value.unusable) return [];
+  const { differences } = compare(machine, plan, site.image.value.facts, inputs);
+  if (differences.length === 0) return [ok(id, asked, 'It is, and would be left as it is.')];
+  const lines = differences.map(
+    ({ what, has, wanted }) => `${what}: it has ${has}, the inputs ask for ${wanted}`,
+  );
+  return [
+    fault(id, asked, `It is another one. ${lines.join('; ')}.`, author, [
+      `Run this action with \`operation: delete\` and \`vm-name: ${plan.deployment}\` first, or give another \`vm-name\`.`,
+    ]),
+  ];
+}
+
+function skuOf({ site }: Bench, size: string): Sku | undefined {
+  if (!site.skus || 'refusal' in site.skus) return undefined;
+  return site.skus.value.find(
+    ({ resourceType, name }) =>
+      resourceType === 'virtualMachines' && name?.toLowerCase() === size.toLowerCase(),
+  );
+}
+
+function sizeFix({ plan, known }: Bench, size: string): readonly string[] {
+  const series = /^Standard_[A-Z]+\d+/i.exec(size)?.[0] ?? size;
+  return [
+    'Give another size in `vm-size`, or several: the first that can be had is taken. What the region offers:',
+    `az vm list-skus --subscription ${known.subscriptionId} -l ${plan.location} --size ${shell(series)} --all -o table`,
+  ];
+}
+
+function problemsOf(bench: Bench, { size, zone }: Attempt): Problem[] {
+  const {
+    facts: { inputs },
+    site,
+    plan,
+  } = bench;
+  const id = `size/${size}`;
+  const asked = `size ${size} in ${plan.location}${inputs.zones.length > 0 ? `, zone ${inputs.zones.join(', ')}` : ''}`;
+  const problem = (text: string, ends: boolean): Problem => ({
+    id,
+    asked,
+    text,
+    ends,
+    who: author,
+    fix: sizeFix(bench, size),
+  });
+  const sku = skuOf(bench, size);
+  if (site.skus && 'value' in site.skus && !sku) {
+    return [problem(`There is no size ${size} in ${plan.location}.`, true)];
+  }
+  const found: Problem[] = [];
+  if (sku) {
+    const zones = sku.locationInfo?.flatMap(({ zones = [] }) => zones) ?? [];
+    if (zone && !zones.includes(zone)) {
+      const which = zones.length > 0 ? `zones ${zones.toSorted().join(', ')} only` : 'no zone at all';
+      found.push(problem(`${size} is offered in ${which} of ${plan.location}, not in zone ${zone}.`, true));
+    }
+    for (const { type, restrictionInfo, reasonCode } of sku.restrictions ?? []) {
+      const zoned = type === 'Zone';
+      if (zoned && (!zone || !restrictionInfo?.zones?.includes(zone))) continue;
+      const where = zoned ? `zone ${zone} of ${plan.location}` : plan.location;
+      found.push(
+        problem(
+          `${size} is not offered to this subscription in ${where} (${reasonCode ?? 'restricted'}).`,
+          false,
+        ),
+      );
+    }
+    found.push(...quotaProblems(bench, size, sku));
+  }
+  const image = site.image && 'value' in site.image ? site.image.value.facts : undefined;
+  if (image) {
+    const demands: Demands = {
+      securityType: inputs.securityType ?? image.securityType,
+      acceleratedNetworking: inputs.network.kind === 'new-nic' && inputs.network.acceleratedNetworking,
+      premiumDisks: /^Premium/i.test(inputs.osDiskType ?? ''),
+      spot: inputs.spot !== undefined,
+    };
+    const abilities = sku ? abilitiesOfSku(sku) : abilitiesOfName(size);
+    found.push(...misfits(abilities, image, demands).map((text) => problem(`${size} ${text}.`, true)));
+  }
+  return found;
+}
+
+function sizesThatFit(bench: Bench, sizes: readonly string[]): Finding[] {
+  const { plan } = bench;
+  return sizes.flatMap((size) => {
+    const sku = skuOf(bench, size);
+    if (!sku) return [];
+    const zones = (sku.locationInfo?.flatMap(({ zones = [] }) => zones) ?? []).toSorted();
+    const where = zones.length > 0 ? `${plan.location}, zones ${zones.join(', ')}` : plan.location;
+    const answer = `Offered in ${where}: ${capability(sku, 'vCPUs') ?? '?'} vCPUs, ${capability(sku, 'MemoryGB') ?? '?'} GiB. The image boots on it.`;
+    return [ok(`size/${size}`, `size ${size} in ${plan.location}`, answer)];
+  });
+}
+
+/** The quotas that a size counts against: Spot machines have one of their own for all families. */
+function quotasOf({ facts: { inputs } }: Bench, sku: Sku): readonly string[] {
+  return inputs.spot ? ['lowPriorityCores'] : ['cores', ...(sku.family ? [sku.family] : [])];
+}
+
+function usageOf(usages: Asked<readonly Usage[]> | undefined, name: string): Usage | undefined {
+  if (!usages || 'refusal' in usages) return undefined;
+  return usages.value.find((usage) => usage.name.value?.toLowerCase() === name.toLowerCase());
+}
+
+function quotaProblems(bench: Bench, size: string, sku: Sku): Problem[] {
+  const { site, plan, known } = bench;
+  const cores = Number(capability(sku, 'vCPUs') ?? Number.NaN);
+  return quotasOf(bench, sku).flatMap((name): Problem[] => {
+    const usage = usageOf(site.computeUsages, name);
+    if (!usage || !(usage.limit - usage.currentValue < cores)) return [];
+    const title = usage.name.localizedValue ?? name;
+    return [
+      {
+        id: `quota/${name}`,
+        asked: `quota "${title}" in ${plan.location}`,
+        text: `${usage.currentValue} of ${usage.limit} are in use, and ${size} takes ${cores}.`,
+        ends: false,
+        who: `the owner of subscription ${known.subscriptionId}`,
+        fix: quotaFix(bench),
+      },
+    ];
+  });
+}
+
+function quotaFix({ plan, known }: Bench): readonly string[] {
+  return [
+    'Delete what is not needed, use another size or `location`, or ask for more:',
+    `az vm list-usage --subscription ${known.subscriptionId} -l ${plan.location} -o table`,
+    `${known.portal}/#view/Microsoft_Azure_Capacity/QuotaMenuBlade/~/myQuotas`,
+  ];
+}
+
+function judgeQuota(bench: Bench, sizes: readonly string[]): Finding[] {
+  const { site, plan, known } = bench;
+  const asked = `quota of cores in ${plan.location}`;
+  if (!site.computeUsages) return [];
+  if ('refusal' in site.computeUsages) {
+    const right = {
+      action: 'Microsoft.Compute/locations/usages/read',
+      scope: `/subscriptions/${site.subscriptionId}`,
+    };
+    return [unanswered('quota', asked, site.computeUsages.refusal, right, known)];
+  }
+  const skus = sizes.flatMap((size) => skuOf(bench, size) ?? []);
+  const names = [...new Set(skus.flatMap((sku) => quotasOf(bench, sku)))];
+  return names.flatMap((name) => {
+    const usage = usageOf(site.computeUsages, name);
+    if (!usage) return [];
+    const title = usage.name.localizedValue ?? name;
+    return [
+      ok(
+        `quota/${name}`,
+        `quota "${title}" in ${plan.location}`,
+        `${usage.limit - usage.currentValue} of ${usage.limit} are free.`,
+      ),
+    ];
+  });
+}
+
+function judgePublicIp(bench: Bench): Finding[] {
+  const { site, plan, known, facts } = bench;
+  if (plan.publicIp?.origin !== 'made') return [];
+  const there = site.existing.publicIp;
+  if (there && 'value' in there && there.value) return [];
+  const scope = `/subscriptions/${site.subscriptionId}`;
+  const findings: Finding[] = [];
+  if (site.networkUsages) {
+    const id = 'quota/public-ip';
+    const asked = `quota of public IPs in ${plan.location}`;
+    if ('refusal' in site.networkUsages) {
+      const right = { action: 'Microsoft.Network/locations/usages/read', scope };
+      findings.push(unanswered(id, asked, site.networkUsages.refusal, right, known));
+    } else {
+      const usages = ['StandardSkuPublicIpAddresses', 'PublicIPAddresses'].flatMap(
+        (name) => usageOf(site.networkUsages, name) ?? [],
+      );
+      const full = usages.find(({ limit, currentValue }) => limit - currentValue < 1);
+      const [least] = usages;
+      findings.push(
+        full
+          ? fault(
+              id,
+              asked,
+              `All ${full.limit} are in use.`,
+              `the owner of subscription ${known.subscriptionId}`,
+              [
+                'Delete what is not needed, do without (`public-ip: false`), or ask for more:',
+                `az network list-usages --subscription ${known.subscriptionId} -l ${plan.location} -o table`,
+                `${known.portal}/#view/Microsoft_Azure_Capacity/QuotaMenuBlade/~/myQuotas`,
+              ],
+            )
+          : ok(
+              id,
+              asked,
+              least ? `${least.limit - least.currentValue} of ${least.limit} are free.` : 'Azure lists none.',
+            ),
+      );
+    }
+  }
+  const { network } = facts.inputs;
+  const label =
+    network.kind === 'new-nic' && network.publicIp.kind === 'new' ? network.publicIp.dnsLabel : undefined;
+  if (label && site.dnsLabelFree) {
+    const id = 'name/dns-label';
+    const asked = `whether DNS label ${label} is free in ${plan.location}`;
+    if ('refusal' in site.dnsLabelFree) {
+      const right = { action: 'Microsoft.Network/locations/checkDnsNameAvailability/read', scope };
+      findings.push(unanswered(id, asked, site.dnsLabelFree.refusal, right, known));
+    } else {
+      findings.push(
+        site.dnsLabelFree.value
+          ? ok(id, asked, 'Free.')
+          : fault(id, asked, 'Taken: labels are unique in a region.', author, ['Give another `dns-label`.']),
+      );
+    }
+  }
+  return findings;
+}
