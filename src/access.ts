@@ -523,6 +523,7 @@ async function grantOne(
   recorded.push(id);
   try {
     await untilKnown(site, what, put);
+    log.info(`${what} has ${role} on ${scope} now.`);
   } catch (error) {
     if (!(error instanceof AzureError)) throw error;
     if (error.fault.code === 'RoleAssignmentExists') {

@@ -104,13 +104,14 @@ async function assignmentsAt(
   principals: readonly string[],
 ): Promise<Assignment[] | undefined> {
   const path = `${scope}/providers/Microsoft.Authorization/roleAssignments`;
-  const lists = await Promise.all(
-    principals.map((principalId) =>
-      ifAllowed(
-        listAll<Assignment>(arm, path, authorizationApi, { $filter: `principalId eq '${principalId}'` }),
-      ),
-    ),
-  );
+  const ask = (principalId: string): Promise<Assignment[] | undefined> =>
+    ifAllowed(
+      listAll<Assignment>(arm, path, authorizationApi, { $filter: `principalId eq '${principalId}'` }),
+    );
+  const [first = '', ...others] = principals;
+  const lists = [await ask(first)];
+  // One refusal says it for all.
+  if (lists[0]) lists.push(...(await Promise.all(others.map(ask))));
   return lists.every((list) => list !== undefined) ? lists.flat() : undefined;
 }
 
