@@ -1,0 +1,252 @@
+import { readFileSync } from 'node:fs';
+import { resolve } from 'node:path';
+import type { VirtualMachineInstanceView } from '@azure/arm-compute';
+import { describe, expect, test } from '@jest/globals';
+import * as fc from 'fast-check';
+import type { Session } from '../src/azure.ts';
+import { Failure } from '../src/failure.ts';
+import { agentState, awaitAgent, blotter, newText, quoted, scriptText, scriptVerdict } from '../src/guest.ts';
+
+function recordedViews(name: string): VirtualMachineInstanceView[] {
+  const file = resolve(import.meta.dirname, 'azure/recordings', name);
+  const { exchanges } = JSON.parse(readFileSync(file, 'utf8')) as {
+    exchanges: { path: string; body: Record<string, unknown> }[];
+  };
+  return exchanges.flatMap(({ path, body }) =>
+    /instanceView/.test(path)
+      ? [
+          ((body['properties'] as Record<string, unknown>)?.['instanceView'] ??
+            body) as VirtualMachineInstanceView,
+        ]
+      : [],
+  );
+}
+
+describe('the agent', () => {
+  test.each(['vm-instance-view.json', 'vm-expand-instance-view-2024.json'])('is ready in %s', (name) => {
+    const views = recordedViews(name);
+    expect(views.length).toBeGreaterThan(0);
+    expect(views.map((view) => agentState(view).ready)).toContain(true);
+  });
+
+  const status = (code: string, displayStatus: string, message?: string) => ({
+    vmAgent: { statuses: [{ code, displayStatus, ...(message ? { message } : {}) }] },
+  });
+  const power = (code: string, displayStatus: string) => ({
+    statuses: [{ code: `PowerState/${code}`, displayStatus }],
+  });
+
+  test.each([
+    ['nothing yet', {}, { ready: false, says: 'has not reported yet' }],
+    [
+      'what stands there until the agent reports',
+      status('ProvisioningState/Unavailable', 'Not Ready', 'VM status blob is found but not yet populated.'),
+      { ready: false, says: 'Not Ready: VM status blob is found but not yet populated.' },
+    ],
+    ['ready', status('ProvisioningState/succeeded', 'Ready'), { ready: true, says: 'Ready' }],
+    [
+      'succeeded, but not ready',
+      status('ProvisioningState/succeeded', 'Not Ready'),
+      { ready: false, says: 'Not Ready' },
+    ],
+    ['starting', power('starting', 'VM starting'), { ready: false, says: 'has not reported yet' }],
+    ['running', power('running', 'VM running'), { ready: false, says: 'has not reported yet' }],
+    [
+      'stopped',
+      power('stopped', 'VM stopped'),
+      { ready: false, says: 'has not reported yet', stopped: 'VM stopped' },
+    ],
+    [
+      'deallocating',
+      power('deallocating', 'VM deallocating'),
+      { ready: false, says: 'has not reported yet', stopped: 'VM deallocating' },
+    ],
+  ] as const)('%s', (_, view, state) => {
+    expect(agentState(structuredClone(view) as VirtualMachineInstanceView)).toEqual(state);
+  });
+});
+
+describe('waiting for an agent that never comes', () => {
+  const where = { resourceGroup: 'rg', machine: { name: 'vm1', osType: 'Linux' as const } };
+  const signedUrl = 'https://localhost:1/blobs/serial.log?sig=secret-signature';
+
+  /** A session of which only the guest's part is there; the blob is not. */
+  function sessionThatSees(view: VirtualMachineInstanceView): Session {
+    return {
+      waiting: { signal: new AbortController().signal, budget: () => ({}), onStillWaiting: () => undefined },
+      compute: {
+        virtualMachines: {
+          instanceView: async () => view,
+          retrieveBootDiagnosticsData: async () => ({ serialConsoleLogBlobUri: signedUrl }),
+        },
+      },
+    } as unknown as Session;
+  }
+
+  test.each([
+    ['one that is silent', {}, 0, /did not report ready within 0 minutes.*has not reported yet/],
+    [
+      'a machine that stopped, at once',
+      { statuses: [{ code: 'PowerState/deallocated', displayStatus: 'VM deallocated' }] },
+      15,
+      /does not run: VM deallocated/,
+    ],
+  ])(
+    '%s',
+    async (_, view, limit, message) => {
+      const lines: string[] = [];
+      const log = { info: (line: string) => lines.push(line) };
+      const waited = awaitAgent(
+        { session: sessionThatSees(view), log },
+        where as unknown as Parameters<typeof awaitAgent>[1],
+        limit,
+      );
+      const failure = await waited.then(
+        () => undefined,
+        (error: unknown) => error,
+      );
+      expect(failure).toBeInstanceOf(Failure);
+      expect((failure as Failure).message).toMatch(message);
+      expect(lines.join('\n')).not.toContain('secret-signature');
+    },
+    30_000,
+  );
+});
+
+describe('the verdict on a script', () => {
+  test.each([
+    [undefined, { over: false, state: 'Unknown' }],
+    [
+      { executionState: 'Pending', exitCode: 0 },
+      { over: false, state: 'Pending' },
+    ],
+    [
+      { executionState: 'Running', exitCode: 0, output: 'x' },
+      { over: false, state: 'Running' },
+    ],
+    [
+      { executionState: 'Succeeded', exitCode: 0 },
+      { over: true, outcome: 'succeeded', exitCode: 0, says: 'The script ended with exit code 0.' },
+    ],
+    [
+      { executionState: 'Succeeded' },
+      { over: true, outcome: 'succeeded', exitCode: 0, says: 'The script ended with exit code 0.' },
+    ],
+    [
+      { executionState: 'Succeeded', exitCode: 7 },
+      { over: true, outcome: 'failed', exitCode: 7, says: 'The script ended with exit code 7.' },
+    ],
+    [
+      { executionState: 'Failed', exitCode: 3, executionMessage: 'Execution failed' },
+      {
+        over: true,
+        outcome: 'failed',
+        exitCode: 3,
+        says: 'The script ended with exit code 3. The agent says: Execution failed',
+      },
+    ],
+    [
+      { executionState: 'Failed', exitCode: 0, executionMessage: 'no such user' },
+      {
+        over: true,
+        outcome: 'failed',
+        says: 'The script failed without an exit code. The agent says: no such user',
+      },
+    ],
+    [
+      { executionState: 'TimedOut', exitCode: -1 },
+      { over: true, outcome: 'timed out', says: 'The script was ended at its time limit.' },
+    ],
+    [
+      { executionState: 'Canceled' },
+      { over: true, outcome: 'cancelled', says: 'The script was cancelled from outside.' },
+    ],
+  ] as const)('%j', (view, verdict) => {
+    expect(scriptVerdict(view as Parameters<typeof scriptVerdict>[0])).toEqual(verdict);
+  });
+});
+
+describe('what is new in a stream', () => {
+  test.each([
+    ['', '', '', false],
+    ['', 'one\n', 'one\n', false],
+    ['one\n', 'one\n', '', false],
+    ['one\n', 'one\ntwo\n', 'two\n', false],
+    ['line 1\nline 2\nline 3\n', 'line 2\nline 3\nline 4\n', 'line 4\n', false],
+    ['line 1\nline 2\nline 3\n', '\uFFFDne 2\nline 3\nline 4\n', 'line 4\n', false],
+    ['line 1\n', 'wholly different\n', 'wholly different\n', true],
+    ['some text\n', '\nother', '\nother', true],
+  ])('%j, then %j', (before, now, text, gap) => {
+    expect(newText(before, now)).toEqual({ text, gap });
+  });
+
+  test('whatever is written between two looks, the looks together tell all of it while the window overlaps', () => {
+    const window = 64;
+    fc.assert(
+      fc.property(fc.array(fc.integer({ min: 1, max: 40 }), { maxLength: 20 }), (sizes) => {
+        let written = '';
+        let seen = '';
+        let told = '';
+        let count = 0;
+        for (const size of sizes) {
+          while (written.length < told.length + size) written += `${count++};`;
+          const tail = written.slice(-window);
+          const { text, gap } = newText(seen, tail);
+          expect(gap).toBe(false);
+          told += text;
+          seen = tail;
+        }
+        expect(told).toBe(written);
+      }),
+    );
+  });
+});
+
+describe('text from the guest in the log', () => {
+  test.each([
+    ['plain', ['stdout | plain']],
+    ['one\r\ntwo', ['stdout | one', 'stdout | two']],
+    ['::error::forged', ['stdout | ::error::forged']],
+    ['before ##[error]forged', ['stdout | before ## [error]forged']],
+    ['\u001B[31mred\u001B[0m', ['stdout | red']],
+    ['a\rb\u0000c\u0007', ['stdout | abc']],
+    ['tab\tstays', ['stdout | tab\tstays']],
+  ])('%j', (text, lines) => {
+    expect(quoted('stdout', text)).toEqual(lines);
+  });
+
+  test('no line of it can be a workflow command', () => {
+    fc.assert(
+      fc.property(fc.string({ unit: fc.constantFrom('\n', '\r', ':', '#', '[', ']', 'a', ' ') }), (text) => {
+        for (const line of quoted('x', text)) {
+          expect(line.startsWith('x | ')).toBe(true);
+          expect(line).not.toContain('##[');
+          expect(line).not.toMatch(/[\r\n]/);
+        }
+      }),
+    );
+  });
+});
+
+describe('secrets in what a script prints', () => {
+  const blot = blotter(['hunter2-and-more', 'first line\nsecond line', 'abc']);
+
+  test.each([
+    ['token: hunter2-and-more.', false, 'token: ***.'],
+    ['first line\nsecond line', false, '***'],
+    ['second line alone', false, '*** alone'],
+    ['r2-and-more and the rest', true, '*** and the rest'],
+    ['r2-and-more and the rest', false, 'r2-and-more and the rest'],
+    ['abc is too short to blot out', false, 'abc is too short to blot out'],
+  ])('%j', (text, cut, blotted) => {
+    expect(blot(text, cut)).toBe(blotted);
+  });
+});
+
+test.each([
+  ['Linux', '\uFEFF#!/bin/bash\r\necho 1\r\n', '#!/bin/bash\necho 1\n'],
+  ['Linux', 'echo 1\recho 2', 'echo 1\necho 2'],
+  ['Windows', 'Write-Output 1\r\n', 'Write-Output 1\r\n'],
+] as const)('the script as %s takes it: %j', (osType, text, sent) => {
+  expect(scriptText(text, osType)).toBe(sent);
+});
