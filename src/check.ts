@@ -2,7 +2,7 @@ import { surveyAccess } from './access.ts';
 import { ask, type Asked, listAll, orUndefined, type Session } from './azure.ts';
 import type { Situation } from './explain.ts';
 import { lookUps, readResourceGroup, type Survey } from './facts.ts';
-import { Failure } from './failure.ts';
+import { Failure, isVerbatim } from './failure.ts';
 import { type ImageFacts, lookAtImage } from './image.ts';
 import type { DeployInputs, RoleRequest } from './inputs.ts';
 import {
@@ -317,24 +317,21 @@ function standIn({ image, osType = 'Linux', securityType = 'Standard' }: DeployI
   };
 }
 
-/** Prints the findings, what stands in the way first; what is well takes a line. */
+/** Prints the findings, what stands in the way first. What is well takes a line; what has one remedy shares its lines. */
 function tell(findings: readonly Finding[], { log }: Report): void {
-  const of = (level: Finding['level']) => findings.filter((finding) => finding.level === level);
   const titles = { fault: 'In the way', warning: 'Warnings', unknown: 'Not known', ok: 'Well' } as const;
   for (const level of ['fault', 'warning', 'unknown', 'ok'] as const) {
-    const group = of(level);
-    if (group.length === 0) continue;
-    log.info(`${titles[level]} (${group.length})`);
-    for (const { id, asked, answer, who, fix } of group) {
-      if (level === 'ok') {
-        log.info(`  ${id}: ${answer}`);
-        continue;
+    const ofLevel = findings.filter((finding) => finding.level === level);
+    if (ofLevel.length > 0) log.info(`${titles[level]} (${ofLevel.length})`);
+    const byRemedy = Map.groupBy(ofLevel, ({ who, fix }) => JSON.stringify([who, fix]));
+    for (const alike of byRemedy.values()) {
+      for (const { id, asked, answer } of alike) {
+        if (level === 'warning') log.warning(`${id}: ${asked}. ${answer}`);
+        else log.info(level === 'ok' ? `  ${id}: ${answer}` : `  ${id}: ${asked}. ${answer}`);
       }
-      const line = `${id}: ${asked}. ${answer}`;
-      if (level === 'warning') log.warning(line);
-      else log.info(`  ${line}`);
+      const [{ who, fix } = { who: '', fix: [] }] = alike;
       if (who) log.info(`    Who must act: ${who}`);
-      for (const step of fix) log.info(`    ${step}`);
+      for (const step of fix) log.info(isVerbatim(step) ? `      ${step}` : `    - ${step}`);
     }
   }
 }

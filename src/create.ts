@@ -22,6 +22,7 @@ import { belongsTo, isTemporary, rollBack, tellRemoval } from './remove.ts';
 import type { Report } from './report.ts';
 import { compare, refuseDifferent } from './rerun.ts';
 import { resourceId } from './resource-id.ts';
+import { abilitiesOfName, demandsOf, isReshaped, misfits, securityMisfit } from './size.ts';
 import { type DeploySession, openDeploySession, type SessionOptions } from './session.ts';
 import { allSettledOrThrow } from './waiting.ts';
 
@@ -65,6 +66,7 @@ export async function create(inputs: DeployInputs, desk: CreateDesk): Promise<vo
   refuseWhatIsForeign(plan, found.existing, run);
   const adopted = await adoptable(session, plan, found.existing.machine);
   if (adopted) adoptMachine(inputs, plan, found.image, adopted, report);
+  else refuseWhatCannotBoot(inputs, plan, found.image, report);
 
   const created = new Set<string>();
   const ledger = openLedger(
@@ -274,6 +276,34 @@ function refuseWhatIsForeign(plan: Plan, existing: Survey, run: Run): void {
   for (const [what, id, resource] of looked) {
     if (resource) refuseForeign(`${what} ${resource.name ?? ''}`, id, resource.tags, plan.deployment, run);
   }
+}
+
+/**
+ * Before the first write: what Azure is certain to refuse, by what is known without another request. The first size is
+ * tried first, and a refusal for such a reason ends the run; a later one may never be come to.
+ */
+function refuseWhatCannotBoot(inputs: DeployInputs, plan: Plan, image: ImageFacts, report: Report): void {
+  if (isReshaped(inputs)) return;
+  const demands = demandsOf(inputs, image);
+  const security = securityMisfit(image, demands.securityType);
+  const [first, ...later] = [...new Set(plan.machine.attempts.map(({ size }) => size))].map((size) =>
+    misfits(abilitiesOfName(size), image, demands).map((why) => `Size ${size} ${why}.`),
+  );
+  for (const line of later.flat()) report.log.warning(line);
+  const faults = [...(security ? [security] : []), ...(first ?? [])];
+  if (faults.length === 0) return;
+  throw new Failure('checking the image against the inputs', {
+    message: faults.join('\n'),
+    explanation: {
+      cause: 'Azure would refuse this machine, after its network had been made. Nothing was created.',
+      who: "the workflow's author",
+      fix: [
+        ...(first && first.length > 0 ? ['Give a size in `vm-size` that the image boots on.'] : []),
+        ...(security ? ['Leave `security-type` out, or use an image that allows it.'] : []),
+        '`operation: check` asks Azure for everything else that could be refused.',
+      ],
+    },
+  });
 }
 
 /** The machine that is there, if it is whole. One that an interrupted run left half-made is waited for first. */

@@ -22,7 +22,8 @@ import {
   abilitiesOfName,
   abilitiesOfSku,
   capability,
-  type Demands,
+  demandsOf,
+  isReshaped,
   misfits,
   retirementOf,
   securityMisfit,
@@ -381,7 +382,15 @@ function judgeImage({ facts, site, known }: Bench): Finding[] {
     ),
   );
   const security = securityMisfit(image, inputs.securityType ?? image.securityType);
-  if (security) {
+  if (isReshaped(inputs)) {
+    findings.push(
+      unknown(
+        'overrides',
+        'what `overrides` makes of the machine',
+        'Not judged: only Azure can tell, when it is created.',
+      ),
+    );
+  } else if (security) {
     findings.push(
       fault('security-type', 'the security type that the image allows', security, author, [
         'Leave `security-type` out to have the one that the image definition names, or use another image.',
@@ -440,7 +449,7 @@ function judgeRights({ site, known }: Bench): Finding[] {
       };
     }
     if (conditional.length > 0) return underCondition(id, asked, conditional, permissions.value);
-    return ok(id, asked, `All ${actions.length} are there.`);
+    return ok(id, asked, `All are there: ${actions.join(', ')}.`);
   });
 }
 
@@ -820,15 +829,11 @@ function problemsOf(bench: Bench, { size, zone }: Attempt): Problem[] {
     found.push(...quotaProblems(bench, size, sku));
   }
   const image = site.image && 'value' in site.image ? site.image.value.facts : undefined;
-  if (image) {
-    const demands: Demands = {
-      securityType: inputs.securityType ?? image.securityType,
-      acceleratedNetworking: inputs.network.kind === 'new-nic' && inputs.network.acceleratedNetworking,
-      premiumDisks: /^Premium/i.test(inputs.osDiskType ?? ''),
-      spot: inputs.spot !== undefined,
-    };
+  if (image && !isReshaped(inputs)) {
     const abilities = sku ? abilitiesOfSku(sku) : abilitiesOfName(size);
-    found.push(...misfits(abilities, image, demands).map((text) => problem(`${size} ${text}.`, true)));
+    found.push(
+      ...misfits(abilities, image, demandsOf(inputs, image)).map((text) => problem(`${size} ${text}.`, true)),
+    );
   }
   return found;
 }

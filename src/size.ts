@@ -1,6 +1,7 @@
 /** What a size of virtual machine can and cannot do, by its name or by Azure's list, and whether an image boots on it. */
 import type { ResourceSku } from '@azure/arm-compute';
 import type { ImageFacts, SecurityType } from './image.ts';
+import type { DeployInputs } from './inputs.ts';
 
 /** Undefined: not known. */
 export interface Abilities {
@@ -21,6 +22,25 @@ export interface Demands {
   readonly acceleratedNetworking: boolean;
   readonly premiumDisks: boolean;
   readonly spot: boolean;
+}
+
+export function demandsOf(
+  { securityType, network, osDiskType = '', spot }: DeployInputs,
+  image: ImageFacts,
+): Demands {
+  return {
+    securityType: securityType ?? image.securityType,
+    acceleratedNetworking: network.kind === 'new-nic' && network.acceleratedNetworking,
+    premiumDisks: osDiskType.startsWith('Premium'),
+    spot: spot !== undefined,
+  };
+}
+
+/** Whether `overrides` changes what the judgements here go by; then only Azure knows what comes of it. */
+export function isReshaped({ overrides }: DeployInputs): boolean {
+  const properties = overrides.vm?.['properties'];
+  const decisive = ['hardwareprofile', 'securityprofile', 'storageprofile', 'priority'];
+  return Object.keys(properties ?? {}).some((key) => decisive.includes(key.toLowerCase()));
 }
 
 /** The fields of Azure's list of sizes that are looked at; the list itself has many more. */
