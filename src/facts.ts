@@ -6,7 +6,7 @@ import type {
   VirtualNetwork,
 } from '@azure/arm-network';
 import { type Arm, listAll, orUndefined, type Session } from './azure.ts';
-import { AzureError, Failure } from './failure.ts';
+import { Failure } from './failure.ts';
 import type { DeployInputs } from './inputs.ts';
 import type { Names } from './plan.ts';
 import { normaliseRegion } from './resource-id.ts';
@@ -120,30 +120,15 @@ export interface ResourceGroup {
 
 /**
  * The group and the deployment's region.
- * @throws Failure when it does not exist and no `location` says where to create it, or when Azure will not say.
+ * @throws Failure when it does not exist and no `location` says where to create it; AzureError when Azure will not say.
  */
 export async function readResourceGroup(
   { arm, subscriptionId }: Pick<Session, 'arm' | 'subscriptionId'>,
   { resourceGroup, location }: Pick<DeployInputs, 'resourceGroup' | 'location'>,
 ): Promise<ResourceGroup> {
   const path = `/subscriptions/${subscriptionId}/resourceGroups/${resourceGroup}`;
-  let group: { location: string } | undefined;
-  try {
-    group = await orUndefined(arm<{ location: string }>('GET', path, '2021-04-01'));
-  } catch (error) {
-    if (!(error instanceof AzureError) || error.fault.status !== 403) throw error;
-    throw new Failure(`reading resource group ${resourceGroup}`, {
-      cause: error,
-      explanation: {
-        cause: `Either the app has no role on resource group "${resourceGroup}", or the group does not exist: with rights on single groups only, Azure does not tell the two apart.`,
-        who: 'an administrator of the subscription',
-        fix: [
-          `If it is missing: az group create --name ${resourceGroup} --location ${location ?? '<region>'} --subscription ${subscriptionId}`,
-          `Then grant the role: az role assignment create --assignee <client-id> --role Contributor --scope ${path}`,
-        ],
-      },
-    });
-  }
+  // A 403 says either that the group is missing or that the app has no role on it; the catalogue of errors tells both.
+  const group = await orUndefined(arm<{ location: string }>('GET', path, '2021-04-01'));
   if (group) return { location: location ?? normaliseRegion(group.location), exists: true };
   if (location) return { location, exists: false };
   throw new Failure(`reading resource group ${resourceGroup}`, {

@@ -374,7 +374,14 @@ function notUsable(
                 : 'Replication is under way: set `image-wait-minutes` (60, say) to wait for it.',
             ]
           : []),
-        `Replicate it: az sig image-version update --resource-group ${'resourceGroup' in image ? image.resourceGroup : '<group>'} --gallery-name ${image.gallery} --gallery-image-definition ${image.definition} --gallery-image-version ${image.version ?? '<version>'} --add publishingProfile.targetRegions name=${region}`,
+        'To replicate it:',
+        [
+          'az sig image-version update',
+          ...('subscriptionId' in image ? [`--subscription ${image.subscriptionId}`] : []),
+          `-g ${'resourceGroup' in image ? image.resourceGroup : '<resource-group>'}`,
+          `-r ${image.gallery} -i ${image.definition} -e ${image.version ?? '<version>'}`,
+          `--add publishingProfile.targetRegions name=${region}`,
+        ].join(' '),
         'Or deploy to a region that has it (`location`).',
       ],
     },
