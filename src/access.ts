@@ -453,6 +453,7 @@ export function openAccess(site: AccessSite, plan: Plan, survey: AccessSurvey): 
           body: { location: plan.location, tags: plan.tags },
         }),
       );
+      ledger.answered(id);
     }
     begin({ what, principalId: identity.properties.principalId });
   };
@@ -523,12 +524,13 @@ async function grantOne(
   recorded.push(id);
   try {
     await untilKnown(site, what, put);
+    ledger.answered(id);
     log.info(`${what} has ${role} on ${scope} now.`);
   } catch (error) {
     if (!(error instanceof AzureError)) throw error;
     if (error.fault.code === 'RoleAssignmentExists') {
       // Under another name, which the app was not allowed to list.
-      ledger.strike(id);
+      ledger.forget(id);
       log.info(`${what} has ${role} on ${scope} already.`);
       return;
     }

@@ -321,6 +321,7 @@ export async function runScript(
   let ending: Ending;
   try {
     await poller.submitted();
+    ledger.answered(id);
     ending = await waitFor('the script', 'guest', waiting, look);
   } catch (error) {
     if (waiting.signal.aborted) throw waiting.signal.reason;

@@ -1,7 +1,8 @@
-import { Failure } from './failure.ts';
+import { secondsUntilAgain, tellAgain } from './azure.ts';
+import { AzureError, Failure } from './failure.ts';
 import type { CleanupPolicy } from './inputs.ts';
 import { sameId } from './resource-id.ts';
-import { type Waiting, waitFor } from './waiting.ts';
+import { pause, type Waiting, waitFor } from './waiting.ts';
 
 /** The workflow run that this step belongs to, as GitHub's environment names it. */
 export interface Run {
@@ -85,6 +86,21 @@ export function readMark(description: string | null | undefined): Tags {
   );
 }
 
+/** Do the tags name this deployment? Azure tells names of machines apart without case, and so does this. */
+export function namesDeployment(tags: Tags, deployment: string): boolean {
+  return tagValue(tags, deploymentTag)?.toLowerCase() === deployment.toLowerCase();
+}
+
+/** Do the tags name this very job of this run, in whichever attempt? */
+export function namesRun(tags: Tags, run: Pick<Run, 'serverUrl' | 'repository' | 'runId' | 'job'>): boolean {
+  return (
+    tagValue(tags, 'github-run-id') === run.runId &&
+    tagValue(tags, 'github-job') === run.job &&
+    tagValue(tags, 'github-repository') === run.repository &&
+    tagValue(tags, 'github-server-url') === run.serverUrl
+  );
+}
+
 export type Ownership = 'ours' | 'foreign' | 'other-job';
 
 /**
@@ -92,7 +108,7 @@ export type Ownership = 'ours' | 'foreign' | 'other-job';
  * delete each other's machine, so the other job's is not adopted.
  */
 export function ownershipOf(tags: Tags, deployment: string, run: Pick<Run, 'runId' | 'job'>): Ownership {
-  if (tagValue(tags, deploymentTag) !== deployment) return 'foreign';
+  if (!namesDeployment(tags, deployment)) return 'foreign';
   const sameRun = tagValue(tags, 'github-run-id') === run.runId;
   return sameRun && tagValue(tags, 'github-job') !== run.job ? 'other-job' : 'ours';
 }
@@ -107,6 +123,8 @@ export interface LedgerEntries {
   readonly resourceGroup: string;
   /** Full IDs in the order of their PUTs. Written before each PUT, so that a lost answer is covered too. */
   readonly created: readonly string[];
+  /** Those of them whose PUT was not answered yet: they may come into being after clean-up has looked for them. */
+  readonly unanswered: readonly string[];
   /** True once `create` has ended well: then only `cleanup: always` undoes it. */
   readonly completed: boolean;
   readonly privateKeyPath?: string;
@@ -116,31 +134,51 @@ export interface Ledger {
   readonly entries: LedgerEntries;
   /** To be called before the PUT. */
   record(id: string): void;
+  /** To be called when Azure has answered the PUT. */
+  answered(id: string): void;
   /** To be called when it is known to be gone. */
   strike(id: string): void;
+  /** To be called when the PUT was refused and has left nothing. */
+  forget(id: string): void;
   keepPrivateKey(path: string): void;
   complete(): void;
 }
 
-/** Opens the ledger of a run. `save` persists it and is called at once and at every change. */
+/**
+ * Opens the ledger of a run. `save` persists it and is called at once and at every change; it also gets everything that
+ * was made, including what is gone again.
+ */
 export function openLedger(
-  start: Omit<LedgerEntries, 'created' | 'completed'>,
-  save: (entries: LedgerEntries) => void,
+  start: Omit<LedgerEntries, 'created' | 'unanswered' | 'completed'>,
+  save: (entries: LedgerEntries, made: readonly string[]) => void,
 ): Ledger {
-  let entries: LedgerEntries = { ...start, created: [], completed: false };
+  let entries: LedgerEntries = { ...start, created: [], unanswered: [], completed: false };
+  let made: readonly string[] = [];
   const change = (next: Partial<LedgerEntries>): void => {
     entries = { ...entries, ...next };
-    save(entries);
+    save(entries, made);
   };
+  const without = (ids: readonly string[], id: string) => ids.filter((known) => !sameId(known, id));
+  const drop = (id: string): void =>
+    change({ created: without(entries.created, id), unanswered: without(entries.unanswered, id) });
   change({});
   return {
     get entries() {
       return entries;
     },
     record(id) {
-      if (!entries.created.some((known) => sameId(known, id))) change({ created: [...entries.created, id] });
+      made = [...without(made, id), id];
+      change({
+        created: [...without(entries.created, id), id],
+        unanswered: [...without(entries.unanswered, id), id],
+      });
     },
-    strike: (id) => change({ created: entries.created.filter((known) => !sameId(known, id)) }),
+    answered: (id) => change({ unanswered: without(entries.unanswered, id) }),
+    strike: drop,
+    forget(id) {
+      made = without(made, id);
+      drop(id);
+    },
     keepPrivateKey: (privateKeyPath) => change({ privateKeyPath }),
     complete: () => change({ completed: true }),
   };
@@ -157,33 +195,56 @@ export interface Bringing<T extends Existing> {
   readonly id: string;
   /** What was found under this ID right before. */
   readonly existing: T | undefined;
-  /** Sends the PUT and waits for its end. */
-  readonly put: () => Promise<T>;
+  /** Sends the PUT and waits for its end; calls `answered` as soon as Azure has taken it. */
+  readonly put: (answered: () => void) => Promise<T>;
   readonly reread: () => Promise<T | undefined>;
+}
+
+interface BringingDesk {
+  readonly ledger: Ledger;
+  readonly run: Run;
+  readonly waiting: Waiting;
+  readonly log: { info(line: string): void };
 }
 
 /**
  * Makes sure that one resource of the deployment is there: refuse what is not ours, record, PUT. What is ours and whole
- * is left as it is; what an interrupted run left half-made is waited for or made again.
+ * is left as it is; what an interrupted run left half-made is waited for or made again. A PUT that met a passing fault is
+ * sent again only after looking once more: its first try may have been carried out, or somebody was faster.
  * @throws Failure when something of that name belongs to someone else: nothing that exists is ever overwritten.
  */
 export async function bring<T extends Existing>(
-  { ledger, run, waiting }: { readonly ledger: Ledger; readonly run: Run; readonly waiting: Waiting },
+  { ledger, run, waiting, log }: BringingDesk,
   { what, id, existing, put, reread }: Bringing<T>,
 ): Promise<T> {
   let found = existing;
-  if (found) refuseForeign(what, id, found.tags, ledger.entries.deployment, run);
-  if (found && !atRest(found)) {
-    const settled = await waitFor(what, 'network', waiting, async () => {
-      const now = await reread();
-      return now && !atRest(now) ? undefined : { now };
-    });
-    found = settled.now;
+  for (let tries = 0; ; tries++) {
+    if (found) refuseForeign(what, id, found.tags, ledger.entries.deployment, run);
+    if (found && !atRest(found)) {
+      const settled = await waitFor(what, 'network', waiting, async () => {
+        const now = await reread();
+        return now && !atRest(now) ? undefined : { now };
+      });
+      found = settled.now;
+      if (found) refuseForeign(what, id, found.tags, ledger.entries.deployment, run);
+    }
+    if (found?.provisioningState === 'Succeeded') return found;
+    // A Failed remnant of an earlier run is PUT over, but stays that run's: only what was absent is recorded as created.
+    if (!found) ledger.record(id);
+    try {
+      return await put(() => ledger.answered(id));
+    } catch (error) {
+      if (waiting.signal.aborted || !(error instanceof AzureError)) throw error;
+      const seconds = secondsUntilAgain(error.fault, tries);
+      if (seconds === undefined) {
+        if (error.fault.status >= 400 && !(await reread())) ledger.forget(id);
+        throw error;
+      }
+      log.info(`${what}: ${tellAgain(error.fault, seconds)}`);
+      await pause(seconds, waiting.signal);
+      found = await reread();
+    }
   }
-  if (found?.provisioningState === 'Succeeded') return found;
-  // A Failed remnant of an earlier run is PUT over, but stays that run's: only what was absent is recorded as created.
-  if (!found) ledger.record(id);
-  return put();
 }
 
 function atRest({ provisioningState }: Existing): boolean {

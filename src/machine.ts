@@ -1,9 +1,10 @@
 import type { VirtualMachine } from '@azure/arm-compute';
-import { orUndefined, type Session } from './azure.ts';
+import { isBusy, orUndefined, secondsUntilAgain, type Session, tellAgain } from './azure.ts';
 import { AzureError, Failure, innermost } from './failure.ts';
-import { type Ledger, type Run, refuseForeign, tagValue } from './ledger.ts';
+import { type Ledger, namesDeployment, namesRun, type Run, refuseForeign, tagValue } from './ledger.ts';
 import type { Attempt, Plan } from './plan.ts';
-import { untilDone, waitFor } from './waiting.ts';
+import { resourceId, sameId } from './resource-id.ts';
+import { pause, untilDone, waitFor } from './waiting.ts';
 
 interface Site {
   readonly session: Session;
@@ -13,15 +14,13 @@ interface Site {
 }
 
 export interface Placing {
-  /** Found under the machine's name before; ours, or refused. */
-  readonly existing?: VirtualMachine;
   /** `accepted`: come back as soon as Resource Manager has taken the request. */
   readonly until: 'accepted' | 'provisioned';
   /** Makes the network whole again after a failed machine was deleted and took its interface along. */
   readonly restoreNetwork: () => Promise<void>;
   /** Removes a failed machine with what goes along with it. */
   readonly removeMachine: () => Promise<void>;
-  /** Called with the principal ID of the machine's own identity as soon as Azure has told it, long before the end. */
+  /** Told as soon as Azure has named the machine's own identity, long before the machine is there. */
   readonly onPrincipal: (principalId: string) => void;
 }
 
@@ -48,13 +47,12 @@ export function isPlacementRefusal(error: unknown): error is AzureError {
 }
 
 /**
- * Creates the machine, or goes on with the one that an earlier run of this deployment began. Sizes and zones are tried
- * in the author's order; each one that is refused for want of quota or capacity gives a line.
+ * Creates the machine. Sizes and zones are tried in the author's order; each one that is refused for want of quota or capacity gives a line.
  * @throws Failure listing every attempt when all are refused; AzureError for any other refusal.
  */
 export async function createMachine(site: Site, plan: Plan, placing: Placing): Promise<VirtualMachine> {
   const refusals: { attempt: Attempt; error: AzureError }[] = [];
-  let standing = placing.existing ? { zone: placing.existing.zones?.[0] } : undefined;
+  let standing: { zone?: string | undefined } | undefined;
   for (const [index, attempt] of plan.machine.attempts.entries()) {
     const where = describeAttempt(attempt);
     if (standing && standing.zone !== attempt.zone) {
@@ -84,99 +82,186 @@ function describeAttempt({ size, zone }: Attempt): string {
 }
 
 async function putMachine(
-  { session, ledger, run, log }: Site,
+  site: Site,
   plan: Plan,
   attempt: Attempt,
   placing: Placing,
-  over: boolean,
+  overOurFailedOne: boolean,
 ): Promise<VirtualMachine> {
+  const { session, ledger, log } = site;
   const { waiting } = session;
   const { id, name, osType } = plan.machine;
   const what = `virtual machine ${name}`;
-  ledger.record(id);
+  const parts = [osDiskId(plan), id];
   log.info(`Creating ${what}: ${describeAttempt(attempt)}.`);
-  const poller = session.linkedCompute.virtualMachines.createOrUpdate(
-    plan.resourceGroup,
-    name,
-    plan.machine.body(attempt),
-    {
-      abortSignal: waiting.signal,
-      // The only guard against overwriting that Azure itself enforces. Without it over our own failed machine.
-      ...(over ? {} : { ifNoneMatch: '*' }),
-      onResponse: ({ parsedBody }) => {
-        const { identity } = { ...(parsedBody as VirtualMachine | undefined) };
-        if (identity?.principalId) placing.onPrincipal(identity.principalId);
+  let over = overOurFailedOne;
+  for (let tries = 0; ; tries++) {
+    // Azure makes the disk with the machine, and leaves it if it comes no further than that.
+    for (const part of parts) ledger.record(part);
+    const answered = (): void => {
+      for (const part of parts) ledger.answered(part);
+    };
+    const poller = session.linkedCompute.virtualMachines.createOrUpdate(
+      plan.resourceGroup,
+      name,
+      plan.machine.body(attempt),
+      {
+        abortSignal: waiting.signal,
+        // The only guard against overwriting that Azure itself enforces. Without it over our own failed machine.
+        ...(over ? {} : { ifNoneMatch: '*' }),
+        onResponse: ({ parsedBody }) => {
+          const { identity } = { ...(parsedBody as VirtualMachine | undefined) };
+          if (identity?.principalId) placing.onPrincipal(identity.principalId);
+        },
       },
-    },
-  );
-  try {
-    if (placing.until === 'accepted') {
-      await poller.submitted();
-      return await readMachine(session, plan);
-    }
-    return await untilDone(
-      what,
-      osType === 'Windows' ? 'vm-create-windows' : 'vm-create-linux',
-      waiting,
-      poller,
     );
-  } catch (error) {
-    if (waiting.signal.aborted) throw waiting.signal.reason;
-    if (!(error instanceof AzureError) || error.fault.status !== 412) throw error;
-    return await afterPreconditionFailed({ session, run }, plan, error, placing.until);
+    try {
+      if (placing.until === 'accepted') {
+        await poller.submitted();
+        answered();
+        return await readMachine(session, plan);
+      }
+      const rhythm = osType === 'Windows' ? 'vm-create-windows' : 'vm-create-linux';
+      const machine = await untilDone(what, rhythm, waiting, poller, answered);
+      if (machine.provisioningState === 'Failed') throw (await lookInto(session, plan)).fault;
+      recordDisks(ledger, plan, machine);
+      return machine;
+    } catch (error) {
+      if (waiting.signal.aborted) throw waiting.signal.reason;
+      if (!(error instanceof AzureError)) throw error;
+      if (isTaken(error)) {
+        const machine = await afterLostAnswer(site, plan, error, placing.until);
+        answered();
+        recordDisks(ledger, plan, machine);
+        return machine;
+      }
+      // Refusals that pass were waited out below; here they are the end of an operation, and its machine stands.
+      const { fault } = error;
+      const seconds = fault.status === 200 && isBusy(fault) ? secondsUntilAgain(fault, tries) : undefined;
+      if (seconds === undefined) {
+        if (fault.status >= 400) await forgetWhatIsNotThere(site, plan, error);
+        throw error;
+      }
+      log.info(`${what}: ${tellAgain(fault, seconds)}`);
+      await pause(seconds, waiting.signal);
+      over = true;
+    }
   }
 }
 
+function osDiskId({ subscriptionId, resourceGroup, machine }: Plan): string {
+  return resourceId(subscriptionId, resourceGroup, 'Microsoft.Compute/disks', machine.osDiskName);
+}
+
+/** The disks as Azure names them once they are there: an ephemeral one is no resource, and data disks get their names there. */
+function recordDisks(ledger: Ledger, plan: Plan, { storageProfile }: VirtualMachine): void {
+  const planned = osDiskId(plan);
+  const osDisk = storageProfile?.osDisk?.managedDisk?.id;
+  if (!osDisk || !sameId(osDisk, planned)) ledger.forget(planned);
+  const made = (storageProfile?.dataDisks ?? []).filter(({ createOption }) => createOption !== 'Attach');
+  for (const id of [osDisk, ...made.map(({ managedDisk }) => managedDisk?.id)]) {
+    if (!id || sameId(id, planned)) continue;
+    ledger.record(id);
+    ledger.answered(id);
+  }
+}
+
+/** A refused PUT leaves nothing, unless an earlier try of it was carried out and its answer lost. */
+async function forgetWhatIsNotThere(
+  { session, ledger }: Site,
+  plan: Plan,
+  refusal: AzureError,
+): Promise<void> {
+  const isThere = async (look: () => Promise<{ tags?: Record<string, string> }>): Promise<boolean> => {
+    try {
+      return namesDeployment((await orUndefined(look()))?.tags, plan.deployment);
+    } catch {
+      // Who may neither write nor read has made nothing.
+      return refusal.fault.status !== 403;
+    }
+  };
+  const { compute } = session;
+  if (await isThere(() => readMachine(session, plan))) return;
+  ledger.forget(plan.machine.id);
+  const { osDiskName } = plan.machine;
+  if (!(await isThere(() => compute.disks.get(plan.resourceGroup, osDiskName))))
+    ledger.forget(osDiskId(plan));
+}
+
+/** 412: If-None-Match was not met. 409 Conflict: the machine is being written to at this moment. */
+function isTaken({ fault }: AzureError): boolean {
+  return fault.status === 412 || (fault.status === 409 && fault.code === 'Conflict');
+}
+
 /**
- * 412: a machine of that name came into being since it was looked for. If its tags name this very run, the answer to our
- * first PUT was lost on the way and the request was sent again: the machine is ours, and its create goes on.
+ * A machine of that name came into being since it was looked for. If its tags name this very attempt of the job, the
+ * answer to our first PUT was lost on the way and the request was sent again: the machine is ours, and its create goes on.
  */
-async function afterPreconditionFailed(
+async function afterLostAnswer(
   { session, run }: Pick<Site, 'session' | 'run'>,
   plan: Plan,
   error: AzureError,
   until: Placing['until'],
 ): Promise<VirtualMachine> {
-  const what = `virtual machine ${plan.machine.name}`;
   const machine = await readMachine(session, plan);
-  refuseForeign(what, plan.machine.id, machine.tags, plan.deployment, run);
-  const samePut =
-    tagValue(machine.tags, 'github-run-id') === run.runId &&
-    tagValue(machine.tags, 'github-run-attempt') === run.runAttempt;
-  if (!samePut) throw error;
-  return until === 'accepted' ? machine : settleMachine(session, plan);
+  refuseForeign(`virtual machine ${plan.machine.name}`, plan.machine.id, machine.tags, plan.deployment, run);
+  if (!namesRun(machine.tags, run) || tagValue(machine.tags, 'github-run-attempt') !== run.runAttempt) {
+    throw error;
+  }
+  if (until === 'accepted') return machine;
+  const settled = await settleMachine(session, plan);
+  if (settled?.provisioningState === 'Succeeded') return settled;
+  throw settled ? (await lookInto(session, plan)).fault : error;
 }
 
-/** Waits for a create whose operation URL was never seen or is lost. Reads count against 12 a minute, so it looks seldom. */
+/**
+ * Waits for a create whose operation URL was never seen or is lost, and for deletions by others. Reads count against 12 a
+ * minute, so it looks seldom.
+ * @returns the machine at rest; undefined when it is gone.
+ */
 export async function settleMachine(
   session: Session,
-  plan: Pick<Plan, 'resourceGroup' | 'machine'>,
-): Promise<VirtualMachine> {
+  plan: { readonly resourceGroup: string; readonly machine: { readonly name: string } },
+): Promise<VirtualMachine | undefined> {
   const what = `virtual machine ${plan.machine.name}`;
   const settled = await waitFor(what, 'guest', session.waiting, async () => {
     const machine = await orUndefined(readMachine(session, plan));
-    return !machine || !/^(Creating|Updating)$/.test(machine.provisioningState ?? '')
-      ? { machine }
-      : undefined;
+    return machine && /^(Creating|Updating|Deleting)$/.test(machine.provisioningState ?? '')
+      ? undefined
+      : { machine };
   });
-  if (settled.machine?.provisioningState === 'Succeeded') return settled.machine;
-  throw new Failure(`creating ${what}`, {
-    message: `${what} ended as ${settled.machine?.provisioningState ?? 'deleted'}.`,
-    explanation: {
-      cause: 'The create went on after the connection to Azure was lost, and did not end well.',
-      who: "the workflow's author",
-      fix: [
-        'Run the step again: it deletes or repairs what is there and tells the reason if it fails again.',
-      ],
-    },
+  return settled.machine;
+}
+
+/** Why a machine that is there is not whole, in Azure's words; and whether its guest has ever run. */
+export async function lookInto(
+  session: Session,
+  { resourceGroup, machine }: { readonly resourceGroup: string; readonly machine: { readonly name: string } },
+): Promise<{ readonly fault: AzureError; readonly hasRun: boolean }> {
+  const { id = '', instanceView } = await session.compute.virtualMachines.get(resourceGroup, machine.name, {
+    expand: 'instanceView',
   });
+  const statuses = instanceView?.statuses ?? [];
+  // ProvisioningState/failed/AllocationFailed
+  const failed = statuses.find(({ code }) => /^ProvisioningState\/failed/i.test(code ?? ''));
+  const fault = new AzureError({
+    status: 200,
+    code: failed?.code?.split('/')[2] ?? 'ProvisioningFailed',
+    message: failed?.message ?? `The virtual machine ended as ${failed?.displayStatus ?? 'failed'}.`,
+    details: [],
+    method: 'GET',
+    url: id,
+    correlationId: session.correlationId,
+    body: '',
+  });
+  return { fault, hasRun: statuses.some(({ code }) => /^PowerState\//i.test(code ?? '')) };
 }
 
 function readMachine(
   { compute }: Session,
-  plan: Pick<Plan, 'resourceGroup' | 'machine'>,
+  { resourceGroup, machine }: { readonly resourceGroup: string; readonly machine: { readonly name: string } },
 ): Promise<VirtualMachine> {
-  return compute.virtualMachines.get(plan.resourceGroup, plan.machine.name);
+  return compute.virtualMachines.get(resourceGroup, machine.name);
 }
 
 function allRefused(plan: Plan, refusals: readonly { attempt: Attempt; error: AzureError }[]): unknown {

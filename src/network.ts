@@ -26,6 +26,7 @@ interface Site {
   readonly session: Session;
   readonly ledger: Ledger;
   readonly run: Run;
+  readonly log: { info(line: string): void };
 }
 
 /**
@@ -89,7 +90,7 @@ interface Group<T> {
 }
 
 function bringPart<T extends { tags?: Record<string, string>; provisioningState?: string }>(
-  { session: { waiting }, ledger, run }: Site,
+  { session: { waiting }, ledger, run, log }: Site,
   resourceGroup: string,
   kind: string,
   group: Group<T>,
@@ -99,14 +100,20 @@ function bringPart<T extends { tags?: Record<string, string>; provisioningState?
   const what = `${kind} ${name}`;
   const options = { abortSignal: waiting.signal };
   return bring(
-    { ledger, run, waiting },
+    { ledger, run, waiting, log },
     {
       what,
       id,
       existing,
       reread: () => orUndefined(group.get(resourceGroup, name, options)),
-      put: () =>
-        untilDone(what, 'network', waiting, group.createOrUpdate(resourceGroup, name, body, options)),
+      put: (answered) =>
+        untilDone(
+          what,
+          'network',
+          waiting,
+          group.createOrUpdate(resourceGroup, name, body, options),
+          answered,
+        ),
     },
   );
 }

@@ -157,6 +157,7 @@ export async function waitFor<T>(
 
 /**
  * Follows an SDK poller to its end at our own rhythm instead of the service's Retry-After.
+ * @param onAnswer called once the request was taken, whether or not anything is waited for after that.
  * @returns what the operation made; for deletions undefined.
  * @throws AzureError when the request is refused or the operation fails; the signal's reason once it aborts.
  */
@@ -165,9 +166,11 @@ export async function untilDone<T>(
   kind: OperationKind,
   waiting: Waiting,
   poller: Poller<T>,
+  onAnswer: () => void = () => undefined,
 ): Promise<T> {
   try {
     await poller.submitted();
+    onAnswer();
     if (!poller.isDone) {
       await waitFor(what, kind, waiting, async () => {
         await poller.poll({ abortSignal: waiting.signal });
