@@ -118,6 +118,15 @@ export async function runAsRunner(options: RunOptions): Promise<Run> {
   const entry = resolve(options.bundle ?? process.env['ACTION_ENTRY'] ?? join(root, 'dist/index.js'));
   if (!existsSync(entry)) throw new Error(`${entry} is missing. Run: npm run build`);
   const folder = mkdtempSync(join(tmpdir(), 'runner-'));
+  try {
+    return await runJob(entry, folder, options);
+  } catch (error) {
+    rmSync(folder, { recursive: true, force: true });
+    throw error;
+  }
+}
+
+async function runJob(entry: string, folder: string, options: RunOptions): Promise<Run> {
   const temp = join(folder, '_temp');
   const workspaceFolder = join(folder, 'work/deploy/deploy');
   for (const each of [temp, workspaceFolder, join(folder, 'home')]) mkdirSync(each, { recursive: true });
