@@ -3,7 +3,6 @@ import { readFileSync } from 'node:fs';
 import https from 'node:https';
 import { defaults, type Simulator } from '../../simulator/index.ts';
 
-// oxlint-disable-next-line typescript/no-explicit-any
 export type Body = any;
 
 export interface Reply {
