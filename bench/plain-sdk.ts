@@ -38,7 +38,10 @@ const compute = new ComputeManagementClient(credential, job.subscriptionId, {
   ...options,
   additionalPolicies: [
     {
-      policy: auxiliaryAuthenticationHeaderPolicy({ credentials: [credentialFor(job.imageTenantId)], scopes }),
+      policy: auxiliaryAuthenticationHeaderPolicy({
+        credentials: [credentialFor(job.imageTenantId)],
+        scopes,
+      }),
       position: 'perRetry',
     },
   ],
@@ -47,7 +50,9 @@ const compute = new ComputeManagementClient(credential, job.subscriptionId, {
 const location = 'westeurope';
 const group = job.resourceGroup;
 const [nsg, vnet, publicIp] = await Promise.all([
-  network.networkSecurityGroups.createOrUpdate(group, 'plain-nsg', { location, securityRules: [] }).pollUntilDone(),
+  network.networkSecurityGroups
+    .createOrUpdate(group, 'plain-nsg', { location, securityRules: [] })
+    .pollUntilDone(),
   network.virtualNetworks
     .createOrUpdate(group, 'plain-vnet', {
       location,
@@ -69,7 +74,11 @@ const nic = await network.networkInterfaces
     location,
     networkSecurityGroup: { id: nsg.id ?? '' },
     ipConfigurations: [
-      { name: 'ipconfig1', subnet: { id: vnet.subnets?.[0]?.id ?? '' }, publicIPAddress: { id: publicIp.id ?? '' } },
+      {
+        name: 'ipconfig1',
+        subnet: { id: vnet.subnets?.[0]?.id ?? '' },
+        publicIPAddress: { id: publicIp.id ?? '' },
+      },
     ],
   })
   .pollUntilDone();

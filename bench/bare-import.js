@@ -2,7 +2,11 @@
 import { ComputeManagementClient } from '@azure/arm-compute';
 import { NetworkManagementClient } from '@azure/arm-network';
 import { createDefaultHttpClient } from '@azure/core-rest-pipeline';
-import { ClientAssertionCredential, ClientCertificateCredential, ClientSecretCredential } from '@azure/identity';
+import {
+  ClientAssertionCredential,
+  ClientCertificateCredential,
+  ClientSecretCredential,
+} from '@azure/identity';
 import * as core from '@actions/core';
 
 // Named, so that no bundler can leave one out.
