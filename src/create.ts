@@ -1,9 +1,9 @@
-import type { VirtualMachine } from '@azure/arm-compute';
+import type { Disk, VirtualMachine } from '@azure/arm-compute';
 import { type AccessSurvey, openAccess, surveyAccess } from './access.ts';
-import type { Session } from './azure.ts';
+import { orUndefined, type Session } from './azure.ts';
 import { generatePassword, generateSshKeyPair, type SshKeyPair, writePrivateKey } from './credentials.ts';
 import { readResourceGroup, type Survey, survey } from './facts.ts';
-import { during, Failure } from './failure.ts';
+import { AzureError, during, Failure } from './failure.ts';
 import { awaitAgent, runScript } from './guest.ts';
 import { type ImageFacts, readImage } from './image.ts';
 import { adminFaults, type DeployInputs } from './inputs.ts';
@@ -14,13 +14,14 @@ import {
   ownershipTags,
   type Run,
   refuseForeign,
+  tagValue,
 } from './ledger.ts';
-import { createMachine, settleMachine } from './machine.ts';
+import { createMachine, lookInto, settleMachine } from './machine.ts';
 import { buildNetwork } from './network.ts';
 import { idsOf, makePlan, namesOf, type Plan } from './plan.ts';
-import { belongsTo, isTemporary, rollBack, tellRemoval } from './remove.ts';
+import { belongsTo, isTemporary, rollBack, tagsOf, tellRemoval } from './remove.ts';
 import type { Report } from './report.ts';
-import { compare, refuseDifferent } from './rerun.ts';
+import { compare, compareNetwork, refuseDifferent } from './rerun.ts';
 import { resourceId } from './resource-id.ts';
 import { abilitiesOfName, demandsOf, isReshaped, misfits, securityMisfit } from './size.ts';
 import { type DeploySession, openDeploySession, type SessionOptions } from './session.ts';
@@ -53,22 +54,26 @@ export async function create(inputs: DeployInputs, desk: CreateDesk): Promise<vo
   );
   const found = await report.stage('Look around', () => lookAround(session, inputs, report));
   desk.learn({ location: found.location, imageId: found.image.referenceId });
-  const credentials = await makeCredentials(inputs, found.image, found.existing, desk, keyPair);
+  refuseWhatIsForeign(session, inputs, found, run);
+  const standing = await standingMachine(session, inputs, found, report);
+  const { adopted } = standing;
+  const credentials = await makeCredentials(inputs, found.image, adopted, desk, keyPair);
+  const ownership = ownershipTags(run, inputs.vmName, inputs.cleanup, expiry(inputs));
   const plan = makePlan(inputs, found.image, {
     subscriptionId: session.subscriptionId,
     location: found.location,
-    ownership: ownershipTags(run, inputs.vmName, inputs.cleanup, expiry(inputs)),
+    ownership,
     generated: credentials,
   });
   for (const [id, patch] of plan.patches) patches.set(id, patch);
   for (const line of [...found.image.notices, ...plan.notices]) report.log.notice(line);
   for (const line of [...found.image.warnings, ...plan.warnings]) report.log.warning(line);
-  refuseWhatIsForeign(plan, found.existing, run);
-  const adopted = await adoptable(session, plan, found.existing.machine);
+  // Looked at once more: what was waited for may have become somebody else's.
+  refuseWhatIsForeign(session, inputs, found, run);
+  refuseDifferent(plan, compareNetwork(found.existing.nic, plan));
   if (adopted) adoptMachine(inputs, plan, found.image, adopted, report);
   else refuseWhatCannotBoot(inputs, plan, found.image, report);
 
-  const created = new Set<string>();
   const ledger = openLedger(
     {
       deployment: plan.deployment,
@@ -77,24 +82,41 @@ export async function create(inputs: DeployInputs, desk: CreateDesk): Promise<vo
       subscriptionId: session.subscriptionId,
       resourceGroup: plan.resourceGroup,
     },
-    (entries) => {
+    (entries, made) => {
       desk.saveLedger(entries);
-      // What was created stays told when clean-up has struck it from the ledger again.
-      for (const id of entries.created) if (!isTemporary(id)) created.add(id);
-      report.outputList('created', [...created]);
+      report.outputList(
+        'created',
+        made.filter((id) => !isTemporary(id)),
+      );
     },
   );
   const site = { session, ledger, run, clientId: inputs.clientId, log: report.log };
   const access = openAccess(site, plan, found.access);
   try {
     if (credentials.privateKey) {
-      const path = await writePrivateKey(desk.temporaryFolder, credentials.privateKey);
-      ledger.keepPrivateKey(path);
-      report.output('ssh-private-key-path', path);
+      await writePrivateKey(desk.temporaryFolder, credentials.privateKey, (path) => {
+        ledger.keepPrivateKey(path);
+        report.output('ssh-private-key-path', path);
+      });
     }
     outputPlan(inputs, plan, found.image, session, report);
     if (!found.groupExists) {
       await report.stage('Resource group', () => createResourceGroup(session, plan, report));
+    }
+    // First of all, or a sweep would delete by the old run's end or expiry while this one goes on.
+    await renewTags(session, ownership, found.existing, access.adopted, report);
+    const restoreNetwork = async (): Promise<void> => {
+      found.existing = await survey(session, inputs, namesOf(inputs.vmName));
+    };
+    const removeMachine = async (why: string): Promise<void> =>
+      removeFailedMachine(session, plan, ledger, report, await access.dropMachine(), why);
+    if (standing.remnant) {
+      ledger.record(plan.machine.id);
+      ledger.answered(plan.machine.id);
+      await report.stage('Failed machine', () =>
+        removeMachine(`an earlier run could not place it (${standing.remnant?.error.fault.code})`),
+      );
+      await restoreNetwork();
     }
     const network = () =>
       during('building the network', () =>
@@ -118,14 +140,12 @@ export async function create(inputs: DeployInputs, desk: CreateDesk): Promise<vo
       (await report.stage('Virtual machine', () =>
         during(`creating virtual machine ${plan.machine.name}`, () =>
           createMachine(site, plan, {
-            ...(found.existing.machine ? { existing: found.existing.machine } : {}),
             until: inputs.waitFor === 'accepted' ? 'accepted' : 'provisioned',
             restoreNetwork: async () => {
-              found.existing = await survey(session, inputs, namesOf(inputs.vmName));
+              await restoreNetwork();
               await network();
             },
-            removeMachine: async () =>
-              removeFailedMachine(session, plan, ledger, report, await access.dropMachine()),
+            removeMachine: () => removeMachine('a machine cannot change its zone'),
             onPrincipal: (principalId) => {
               report.output('principal-id', principalId);
               access.grantToMachine(principalId);
@@ -135,7 +155,6 @@ export async function create(inputs: DeployInputs, desk: CreateDesk): Promise<vo
       ));
     outputMachine(machine, plan, report);
     access.grantToMachine(machine.identity?.principalId);
-    await renewTags(session, plan, found.existing, access.adopted);
     if (inputs.roleAssignments.length > 0) await report.stage('Roles', access.granted);
     const { script } = inputs;
     if (script || inputs.waitFor === 'agent') await report.stage('VM agent', () => awaitAgent(site, plan));
@@ -163,6 +182,8 @@ interface Found {
   readonly image: ImageFacts;
   readonly access: AccessSurvey;
   existing: Survey;
+  /** A disk of the derived name; a machine's own while that is there. */
+  osDisk: Disk | undefined;
 }
 
 /** All that has to be known before the plan, asked side by side. */
@@ -174,7 +195,7 @@ async function lookAround(session: DeploySession, inputs: DeployInputs, report: 
   const existing = during('looking for what exists already', () =>
     survey(session, inputs, namesOf(inputs.vmName)),
   );
-  const [{ location, exists }, image, access] = await Promise.all([
+  const [{ location, exists }, image, access, osDisk] = await Promise.all([
     group,
     during(`reading image ${inputs.image.id}`, () =>
       readImage(
@@ -189,12 +210,24 @@ async function lookAround(session: DeploySession, inputs: DeployInputs, report: 
       ),
     ),
     surveyAccess(session, inputs, existing),
+    lookForDisk(session, inputs),
     existing,
   ]);
   report.log.info(
     `Image version ${image.version}: ${image.osType}, ${image.osState}, ${image.architecture}${image.generation ? `, generation ${image.generation}` : ''}. Region: ${location}.`,
   );
-  return { location, groupExists: exists, image, access, existing: await existing };
+  return { location, groupExists: exists, image, access, existing: await existing, osDisk };
+}
+
+async function lookForDisk({ compute }: Session, inputs: DeployInputs): Promise<Disk | undefined> {
+  const { osDisk } = namesOf(inputs.vmName);
+  try {
+    return await orUndefined(compute.disks.get(inputs.resourceGroup, osDisk));
+  } catch (error) {
+    // A role that may make machines need not read disks; Azure itself refuses a name that is taken.
+    if (error instanceof AzureError && error.fault.status === 403) return undefined;
+    throw error;
+  }
 }
 
 interface Credentials {
@@ -207,7 +240,7 @@ interface Credentials {
 async function makeCredentials(
   inputs: DeployInputs,
   image: ImageFacts,
-  existing: Survey,
+  adopted: VirtualMachine | undefined,
   desk: CreateDesk,
   keyPair: Promise<SshKeyPair> | undefined,
 ): Promise<Credentials> {
@@ -235,7 +268,7 @@ async function makeCredentials(
   const hasLogin =
     inputs.adminPassword !== undefined || (image.osType === 'Linux' && inputs.sshPublicKeys.length > 0);
   if (hasLogin) return {};
-  if (existing.machine) {
+  if (adopted) {
     if (image.osType === 'Linux') {
       report.log.warning(
         'The machine exists already. The key that an earlier run generated is gone with its job, so `ssh-private-key-path` stays empty.',
@@ -264,18 +297,33 @@ function expiry({ expiresAfterSeconds }: DeployInputs): Date | undefined {
 }
 
 /** Before the first write: is any name taken by something that is not this deployment's? */
-function refuseWhatIsForeign(plan: Plan, existing: Survey, run: Run): void {
-  const ids = idsOf(plan.subscriptionId, plan.resourceGroup, namesOf(plan.deployment));
+function refuseWhatIsForeign(session: Session, inputs: DeployInputs, found: Found, run: Run): void {
+  const ids = idsOf(session.subscriptionId, inputs.resourceGroup, namesOf(inputs.vmName));
+  const { existing } = found;
+  const osDisk = existing.machine ? undefined : found.osDisk;
   const looked = [
     ['virtual machine', ids.machine, existing.machine],
     ['network interface', ids.nic, existing.nic],
     ['network security group', ids.nsg, existing.nsg],
     ['virtual network', ids.vnet, existing.vnet],
     ['public IP', ids.publicIp, existing.publicIp],
+    ['disk', ids.osDisk, osDisk],
   ] as const;
   for (const [what, id, resource] of looked) {
-    if (resource) refuseForeign(`${what} ${resource.name ?? ''}`, id, resource.tags, plan.deployment, run);
+    if (resource) refuseForeign(`${what} ${resource.name ?? ''}`, id, resource.tags, inputs.vmName, run);
   }
+  if (!osDisk) return;
+  throw new Failure(`creating virtual machine ${inputs.vmName}`, {
+    message: `The disk ${osDisk.name} of this deployment is still there, without its machine.`,
+    explanation: {
+      cause: `Somebody deleted the machine and kept its disk, or a deletion got no further: ${ids.osDisk}. What may hold data is neither overwritten nor deleted unasked.`,
+      who: "the workflow's author",
+      fix: [
+        `If nobody needs the disk, run this action with \`operation: delete\` and \`vm-name: ${inputs.vmName}\` first.`,
+        'To keep it, give another `vm-name`.',
+      ],
+    },
+  });
 }
 
 /**
@@ -306,14 +354,55 @@ function refuseWhatCannotBoot(inputs: DeployInputs, plan: Plan, image: ImageFact
   });
 }
 
-/** The machine that is there, if it is whole. One that an interrupted run left half-made is waited for first. */
-async function adoptable(
+interface Standing {
+  /** Whole: taken over as it is. */
+  readonly adopted?: VirtualMachine;
+  /** Azure never placed it, so there is nothing in it that could be lost: made anew. */
+  readonly remnant?: { readonly error: AzureError };
+}
+
+/**
+ * The machine of this deployment, at rest. One that another run is still making or deleting is waited for.
+ * @throws Failure when it failed after it had run: its disk may hold data.
+ */
+async function standingMachine(
   session: Session,
-  plan: Plan,
-  machine: VirtualMachine | undefined,
-): Promise<VirtualMachine | undefined> {
-  if (!machine || machine.provisioningState === 'Failed') return undefined;
-  return machine.provisioningState === 'Succeeded' ? machine : settleMachine(session, plan);
+  inputs: DeployInputs,
+  found: Found,
+  report: Report,
+): Promise<Standing> {
+  const { machine } = found.existing;
+  if (!machine) return {};
+  if (machine.provisioningState === 'Succeeded') return { adopted: machine };
+  const { resourceGroup, vmName } = inputs;
+  const place = { resourceGroup, machine: { name: vmName } };
+  const settled = /^(Failed|Canceled)$/.test(machine.provisioningState ?? '')
+    ? machine
+    : await report.stage('What an earlier run began', () => settleMachine(session, place));
+  if (!settled) {
+    // What went along with it is gone too by now.
+    found.existing = await survey(session, inputs, namesOf(vmName));
+    found.osDisk = await lookForDisk(session, inputs);
+    return {};
+  }
+  found.existing = { ...found.existing, machine: settled };
+  if (settled.provisioningState === 'Succeeded') return { adopted: settled };
+  const { fault, hasRun } = await lookInto(session, place);
+  if (!hasRun) return { remnant: { error: fault } };
+  throw new Failure(`looking at virtual machine ${vmName}`, {
+    message: `Virtual machine ${vmName} of this deployment exists already, in state ${settled.provisioningState}.`,
+    cause: fault,
+    explanation: {
+      cause:
+        'An earlier create or a later change of it failed. It has run, so its disk may hold data: it is neither taken over nor replaced unasked.',
+      who: "the workflow's author",
+      fix: [
+        'If the machine itself is well, this puts it right; then run the step again:',
+        `az vm reapply --resource-group ${resourceGroup} --name ${vmName}`,
+        `To replace it, run this action with \`operation: delete\` and \`vm-name: ${vmName}\` first.`,
+      ],
+    },
+  });
 }
 
 function adoptMachine(
@@ -324,7 +413,7 @@ function adoptMachine(
   report: Report,
 ): void {
   const comparison = compare(machine, plan, image, inputs);
-  refuseDifferent(plan, comparison);
+  refuseDifferent(plan, comparison.differences);
   report.log.notice(
     `Virtual machine ${plan.machine.name} of this deployment exists already and is as asked for: left as it is.`,
   );
@@ -378,23 +467,56 @@ async function createResourceGroup(session: Session, plan: Plan, report: Report)
   );
 }
 
-/** What an earlier run made gets this run's tags: otherwise `sweep` would delete by the old run's end or expiry. */
+/** api-versions for changing a resource itself, where the app may not write tags alone. */
+const tagApis = [
+  [/\/Microsoft\.Compute\/virtualMachines\//i, '2024-07-01'],
+  [/\/Microsoft\.Compute\/disks\//i, '2024-03-02'],
+  [/\/Microsoft\.Network\//i, '2024-05-01'],
+  [/\/Microsoft\.ManagedIdentity\//i, '2024-11-30'],
+] as const;
+
+/**
+ * What an earlier run made gets this run's tags: the only write of a rerun. The author's own tags stay as they are.
+ * Writing tags is a right of its own; where only the resource may be written, that will do too
+ * (https://learn.microsoft.com/azure/azure-resource-manager/management/tag-resources).
+ */
 async function renewTags(
   session: Session,
-  plan: Plan,
+  ownership: Readonly<Record<string, string>>,
   existing: Survey,
   identities: readonly string[],
+  report: Report,
 ): Promise<void> {
-  const ids = Object.values(existing).flatMap((resource: { id?: string } | undefined) => resource?.id ?? []);
-  const disk = existing.machine?.storageProfile?.osDisk?.managedDisk?.id;
-  await during("renewing the deployment's tags", () =>
-    Promise.all(
-      [...ids, ...(disk ? [disk] : []), ...identities].map((id) =>
-        session.arm('PATCH', `${id}/providers/Microsoft.Resources/tags/default`, '2021-04-01', {
-          body: { operation: 'Merge', properties: { tags: plan.tags } },
-        }),
-      ),
-    ),
+  const parts: { id?: string }[] = Object.values(existing);
+  const { osDisk, dataDisks = [] } = existing.machine?.storageProfile ?? {};
+  const disks = [osDisk, ...dataDisks.filter(({ createOption }) => createOption !== 'Attach')];
+  const ids = [
+    ...parts.map(({ id }) => id),
+    ...disks.map((disk) => disk?.managedDisk?.id),
+    ...identities,
+  ].filter((id) => id !== undefined);
+  if (ids.length === 0) return;
+  const write = (id: string, operation: 'Merge' | 'Delete', tags: Readonly<Record<string, string>>) =>
+    session.arm('PATCH', `${id}/providers/Microsoft.Resources/tags/default`, '2021-04-01', {
+      body: { operation, properties: { tags } },
+    });
+  const renew = async (id: string): Promise<void> => {
+    const before = await tagsOf(session, id);
+    const oldExpiry = ownership['expires-on'] ? undefined : tagValue(before, 'expires-on');
+    try {
+      await write(id, 'Merge', ownership);
+      // Otherwise the machine would end by a term that nobody asked for this time.
+      if (oldExpiry !== undefined) await write(id, 'Delete', { 'expires-on': oldExpiry });
+    } catch (error) {
+      const api = tagApis.find(([type]) => type.test(id))?.[1];
+      if (!(error instanceof AzureError) || error.fault.status !== 403 || !api) throw error;
+      const replaced = new Set([...Object.keys(ownership), 'expires-on']);
+      const kept = Object.entries(before ?? {}).filter(([name]) => !replaced.has(name.toLowerCase()));
+      await session.arm('PATCH', id, api, { body: { tags: { ...Object.fromEntries(kept), ...ownership } } });
+    }
+  };
+  await report.stage('Tags', () =>
+    during("renewing the deployment's tags", () => allSettledOrThrow(ids.map(renew))),
   );
 }
 
@@ -404,10 +526,11 @@ async function removeFailedMachine(
   ledger: Ledger,
   report: Report,
   assignments: readonly string[],
+  why: string,
 ): Promise<void> {
   const { id, osDiskName } = plan.machine;
   const diskId = resourceId(plan.subscriptionId, plan.resourceGroup, 'Microsoft.Compute/disks', osDiskName);
-  report.log.info(`Removing the failed machine ${plan.machine.name}: a machine cannot change its zone.`);
+  report.log.info(`Removing the failed machine ${plan.machine.name}: ${why}.`);
   const desk = { session, log: report.log, belongs: belongsTo(plan.deployment) };
   tellRemoval(await rollBack(desk, ledger, [id, diskId, ...assignments]), report);
 }
@@ -423,11 +546,14 @@ async function undo(inputs: DeployInputs, session: Session, ledger: Ledger, desk
   }
   if (going.length === 0) return;
   await report.stage('Clean up', async () => {
+    // When the run was stopped there is no time to look twice; the post step does.
+    const unanswered = desk.signal.aborted ? {} : { unanswered: ledger.entries.unanswered };
     const removal = await rollBack(
       {
         session: session.under(desk.cleanupSignal()),
         log: report.log,
         belongs: belongsTo(ledger.entries.deployment),
+        ...unanswered,
       },
       ledger,
       going,

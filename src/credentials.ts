@@ -39,14 +39,18 @@ function positive(bytes: Buffer): Buffer {
 
 /**
  * Writes the private key to a file of its own that only its owner can read.
- * @returns its path.
+ * @param announce is told the path before anything is written, so that the file is removed whatever happens then.
  */
-export async function writePrivateKey(temporaryFolder: string, privateKey: string): Promise<string> {
+export async function writePrivateKey(
+  temporaryFolder: string,
+  privateKey: string,
+  announce: (path: string) => void,
+): Promise<void> {
   const path = join(await mkdtemp(join(temporaryFolder, 'cross-tenant-vm-')), 'id_rsa');
+  announce(path);
   await writeFile(path, privateKey, { mode: 0o600 });
   // The process's umask may have taken bits, never given any; but a file system may ignore the mode of a new file.
   await chmod(path, 0o600);
-  return path;
 }
 
 const classes = ['abcdefghijkmnopqrstuvwxyz', 'ABCDEFGHJKLMNPQRSTUVWXYZ', '23456789', '-_.~!*+=%'] as const;

@@ -1,9 +1,10 @@
+import type { VirtualMachine } from '@azure/arm-compute';
 import type { OperationState, PollerLike } from '@azure/core-lro';
-import { listAll, orUndefined, type Session } from './azure.ts';
+import { isBusy, listAll, orUndefined, secondsUntilAgain, type Session, tellAgain } from './azure.ts';
 import { AzureError, describe, Failure, innermost } from './failure.ts';
 import { type Assignment, authorizationApi, findAssignments, ifAllowed } from './granted.ts';
 import type { DeleteInputs } from './inputs.ts';
-import { deploymentTag, type Ledger, type LedgerEntries, readMark, type Run, tagValue } from './ledger.ts';
+import { type Ledger, type LedgerEntries, namesDeployment, namesRun, readMark, type Run } from './ledger.ts';
 import { idsOf, namesOf } from './plan.ts';
 import type { Report } from './report.ts';
 import { parseResourceId, type ResourceId, sameId } from './resource-id.ts';
@@ -147,13 +148,15 @@ export interface RemovalDesk {
   readonly log: { info(line: string): void; warning(line: string): void };
   /** Read on each resource right before its deletion: does it belong to what is being removed? */
   readonly belongs: (tags: Tags, id: string) => boolean | Promise<boolean>;
+  /** IDs whose PUT was never answered: not there yet does not mean that they will not come. */
+  readonly unanswered?: readonly string[];
 }
 
 /** Does the resource carry the deployment's own tag? */
 export const belongsTo =
   (deployment: string) =>
   (tags: Tags): boolean =>
-    tagValue(tags, deploymentTag) === deployment;
+    namesDeployment(tags, deployment);
 
 /**
  * Deletes resources in dependency order, all that can go at once side by side. Each one's own tag is read right before;
@@ -174,20 +177,24 @@ export async function removeResources(desk: RemovalDesk, ids: readonly string[])
       target?.type === commandType && ids.some((other) => sameId(other, id.replace(/\/[^/]+\/[^/]+$/, '')));
     return kind && !goesAlong ? [{ id: target, kind }] : [];
   });
-  const endings = new Map<string, Promise<void>[]>();
+  const endings = new Map<string, Promise<boolean>[]>();
   // Types that nothing waits for come first, so that every promise to wait for is there already.
   const order = Object.keys(kinds);
   const sorted = targets.toSorted((a, b) => order.indexOf(a.id.type) - order.indexOf(b.id.type));
-  const all: Promise<void>[] = [];
+  const all: Promise<boolean>[] = [];
+  const goingIds = targets.map(({ id }) => id.id);
   for (const { id, kind } of sorted) {
     const before = Promise.all(kind.after.flatMap((type) => endings.get(type) ?? []));
     const ending = (async () => {
-      await before;
+      // What is held by something that stays is not worth waiting for.
+      const patience = (await before).every((gone) => gone) ? longestConflictSeconds : 0;
       try {
-        const outcome = await removeOne(desk, id, kind);
+        const outcome = await removeOne(desk, id, kind, goingIds, patience);
         removal[outcome].push(id.id);
+        return outcome !== 'foreign';
       } catch (error) {
         removal.failed.push({ id: id.id, error });
+        return false;
       }
     })();
     endings.set(id.type, [...(endings.get(id.type) ?? []), ending]);
@@ -201,32 +208,59 @@ export async function removeResources(desk: RemovalDesk, ids: readonly string[])
  * Refusals that pass by themselves: what holds the resource is still going, or Azure keeps an interface for its failed
  * machine for 180 seconds (NicReservedForAnotherVm).
  */
-const passing =
-  /InUse|CannotBeDeleted|NicReservedForAnotherVm|NetworkInterfaceInUse|AttachedTo|is attached to|OperationNotAllowed|Conflict|AnotherOperation/i;
+const held = /InUse|CannotBeDeleted|Reserved|Attached|is attached to|Conflict|AnotherOperation|Preempted/i;
 const longestConflictSeconds = 300;
+/** What belongs to somebody else holds it: that does not pass, unless Azure is only slow to see that it let go. */
+const foreignHolderSeconds = 20;
+/** When to look again for what may still come into being. */
+const laterLooks = [2, 3, 5, 10];
 
 async function removeOne(
-  { session, log, belongs }: RemovalDesk,
+  desk: RemovalDesk,
   id: ResourceId,
   kind: Kind,
+  going: readonly string[],
+  patience: number,
 ): Promise<'deleted' | 'absent' | 'foreign'> {
+  const { session, log, belongs, unanswered = [] } = desk;
   const { waiting } = session;
   const what = `${kind.label} ${id.name}`;
   const start = performance.now();
-  for (let tries = 0; ; tries++) {
+  const laterStill = unanswered.some((other) => sameId(other, id.id)) ? [...laterLooks] : [];
+  let sent = false;
+  for (let passing = 0, holding = 0; ; ) {
     const found = await orUndefined(kind.tags(session, id).then((tags) => ({ tags })));
-    if (!found) return tries > 0 ? 'deleted' : 'absent';
+    if (!found) {
+      if (sent) return 'deleted';
+      const later = laterStill.shift();
+      if (later === undefined) return 'absent';
+      log.info(`${what} is not there, but its creation was under way: looking again in ${later} s.`);
+      await pause(later, waiting.signal);
+      continue;
+    }
     if (!(await belongs(found.tags, id.id))) return 'foreign';
     try {
+      if (id.type === vmType) await letGoOfForeignParts(desk, id);
       log.info(`Deleting ${what}.`);
+      sent = true;
       const removing = kind.remove(session, id);
       await ('submitted' in removing ? untilDone(what, 'delete', waiting, removing) : removing);
       return 'deleted';
     } catch (error) {
-      if (error instanceof AzureError && error.fault.status === 404) return 'deleted';
+      if (waiting.signal.aborted || !(error instanceof AzureError)) throw error;
+      if (error.fault.status === 404) return 'deleted';
+      // The pipeline sends no DELETE twice: what it hits may by now be somebody else's, so its tag is read again first.
+      const passes = secondsUntilAgain(error.fault, passing);
+      if (passes !== undefined) {
+        passing++;
+        log.info(`${what}: ${tellAgain(error.fault, passes)}`);
+        await pause(passes, waiting.signal);
+        continue;
+      }
       const elapsed = (performance.now() - start) / 1000;
-      if (!isPassing(error) || elapsed > longestConflictSeconds) throw error;
-      const seconds = Math.min(15, 1.5 ** tries);
+      const limit = isHeldByOthers(error, id, going) ? Math.min(patience, foreignHolderSeconds) : patience;
+      if (!isHeld(error) || elapsed >= limit) throw error;
+      const seconds = Math.min(15, 1.5 ** holding++);
       log.info(
         `${what} is still held: ${innermost(error.fault).code}; trying again in ${Math.round(seconds)} s.`,
       );
@@ -235,23 +269,156 @@ async function removeOne(
   }
 }
 
-function isPassing(error: unknown): error is AzureError {
-  if (!(error instanceof AzureError)) return false;
-  const { code, message } = innermost(error.fault);
-  return passing.test(`${error.fault.code} ${code} ${message}`);
+function isHeld({ fault }: AzureError): boolean {
+  const { code, message } = innermost(fault);
+  return isBusy(fault) || held.test(`${fault.code} ${code} ${/is attached to/.exec(message)?.[0] ?? ''}`);
+}
+
+/** Does the refusal name holders, and none of them is going too? */
+function isHeldByOthers({ fault }: AzureError, { id }: ResourceId, going: readonly string[]): boolean {
+  const named = (fault.body.match(/\/subscriptions\/[^\s"',\\]+/gi) ?? [])
+    .map((one) => one.toLowerCase().replace(/[.;]$/, ''))
+    .filter((one) => !within(one, id) && one.includes('/providers/') && !one.includes('/locations/'));
+  return named.length > 0 && !named.some((one) => going.some((target) => within(one, target)));
+}
+
+function within(lowerCased: string, id: string): boolean {
+  const outer = id.toLowerCase();
+  return lowerCased === outer || lowerCased.startsWith(`${outer}/`);
+}
+
+/**
+ * A machine takes along whatever its delete options say, without anybody reading the tags of those parts. So they are
+ * read here, and what is not ours is told to stay.
+ */
+async function letGoOfForeignParts(
+  { session, log, belongs }: RemovalDesk,
+  { resourceGroup, name }: ResourceId,
+): Promise<void> {
+  const { compute, network, waiting } = session;
+  const stays = async (id: string): Promise<boolean> => {
+    try {
+      const found = await orUndefined(tagsOf(session, id).then((tags) => ({ tags })));
+      return found !== undefined && !(await belongs(found.tags, id));
+    } catch (error) {
+      // A role that may delete machines but not read disks: Azure's own delete option, which our PUT set, has to do.
+      if (error instanceof AzureError && error.fault.status === 403) return false;
+      throw error;
+    }
+  };
+  const nicStays = async (id: string): Promise<boolean> => {
+    if (await stays(id)) return true;
+    const nic = parseResourceId(id);
+    const found = nic && (await orUndefined(network.networkInterfaces.get(nic.resourceGroup, nic.name)));
+    const addresses = (found?.ipConfigurations ?? []).flatMap(({ publicIPAddress }) =>
+      publicIPAddress?.id && publicIPAddress.deleteOption === 'Delete' ? [publicIPAddress.id] : [],
+    );
+    return (await Promise.all(addresses.map(stays))).includes(true);
+  };
+  const machine = await orUndefined(compute.virtualMachines.get(resourceGroup, name));
+  const disks = disksOf(machine).filter(({ deleteOption }) => deleteOption === 'Delete');
+  const nics = (machine?.networkProfile?.networkInterfaces ?? []).filter(
+    ({ deleteOption }) => deleteOption === 'Delete',
+  );
+  const [staying, stayingNics] = await Promise.all([
+    idsThat(
+      stays,
+      disks.map(({ id }) => id),
+    ),
+    idsThat(
+      nicStays,
+      nics.flatMap(({ id }) => id ?? []),
+    ),
+  ]);
+  if (!machine || (staying.size === 0 && stayingNics.size === 0)) return;
+  log.info(
+    `Detaching from ${name} what is not this deployment's: ${[...staying, ...stayingNics].join(', ')}`,
+  );
+  const { osDisk, dataDisks } = machine.storageProfile ?? {};
+  await untilDone(
+    `virtual machine ${name}`,
+    'delete',
+    waiting,
+    compute.virtualMachines.update(resourceGroup, name, {
+      networkProfile: {
+        networkInterfaces: (machine.networkProfile?.networkInterfaces ?? []).map((nic) =>
+          stayingNics.has(nic.id ?? '') ? { ...nic, deleteOption: 'Detach' } : nic,
+        ),
+      },
+      storageProfile: {
+        ...(osDisk && staying.has(osDisk.managedDisk?.id ?? '')
+          ? { osDisk: { ...osDisk, deleteOption: 'Detach' } }
+          : {}),
+        ...(dataDisks
+          ? {
+              dataDisks: dataDisks.map((disk) =>
+                staying.has(disk.managedDisk?.id ?? '') ? { ...disk, deleteOption: 'Detach' } : disk,
+              ),
+            }
+          : {}),
+      },
+    }),
+  );
+}
+
+async function idsThat(
+  holds: (id: string) => Promise<boolean>,
+  ids: readonly string[],
+): Promise<ReadonlySet<string>> {
+  const held = await Promise.all(ids.map(holds));
+  return new Set(ids.filter((_, index) => held[index]));
+}
+
+interface AttachedDisk {
+  readonly id: string;
+  /** False for a disk that was there before and was attached. */
+  readonly made: boolean;
+  readonly deleteOption?: string;
+}
+
+function disksOf(machine: VirtualMachine | undefined): AttachedDisk[] {
+  const { osDisk, dataDisks = [] } = machine?.storageProfile ?? {};
+  return [...(osDisk ? [osDisk] : []), ...dataDisks].flatMap(({ managedDisk, createOption, deleteOption }) =>
+    managedDisk?.id
+      ? [{ id: managedDisk.id, made: createOption !== 'Attach', ...(deleteOption ? { deleteOption } : {}) }]
+      : [],
+  );
+}
+
+/** What was recorded, and the disks that Azure has made for a recorded machine under names of its own. */
+async function withDisks({ session }: RemovalDesk, ids: readonly string[]): Promise<readonly string[]> {
+  const machines = ids.flatMap((id) => {
+    const target = targetOf(id);
+    return target?.type === vmType ? [target] : [];
+  });
+  const disks = await Promise.all(
+    machines.map(async ({ resourceGroup, name }) => {
+      try {
+        return disksOf(await orUndefined(session.compute.virtualMachines.get(resourceGroup, name)));
+      } catch {
+        // Deleting the machine will meet the same obstacle, and tell of it.
+        return [];
+      }
+    }),
+  );
+  const made = disks.flat().flatMap((disk) => (disk.made ? [disk.id] : []));
+  return [...ids, ...made.filter((id) => !ids.some((known) => sameId(known, id)))];
 }
 
 /** Deletes resources that this run created, the youngest first, and strikes them from the ledger. */
 export async function rollBack(desk: RemovalDesk, ledger: Ledger, ids: readonly string[]): Promise<Removal> {
-  const removal = await removeResources(desk, ids.toReversed());
-  // What was absent may still come: its PUT was perhaps under way when the run was cancelled. The post step looks again.
+  const removal = await removeResources(desk, (await withDisks(desk, ids)).toReversed());
   for (const id of removal.deleted) ledger.strike(id);
+  // What was absent may still come if its PUT was on its way when the run was cancelled: the post step looks again.
+  for (const id of removal.absent) {
+    if (desk.unanswered || !ledger.entries.unanswered.some((other) => sameId(other, id))) ledger.strike(id);
+  }
   return removal;
 }
 
 /** Puts out what went and warns of what stayed. */
 export function tellRemoval({ deleted, foreign, failed }: Removal, report: Report): void {
-  report.outputList('deleted', deleted);
+  report.outputList('deleted', [...JSON.parse(report.outputs.deleted ?? '[]'), ...deleted]);
   if (deleted.length > 0) report.log.info(`Deleted:\n${deleted.join('\n')}`);
   if (foreign.length > 0) {
     report.log.warning(
@@ -274,6 +441,7 @@ export async function removeDeployment(
   desk: RemovalDesk,
   resourceGroup: string,
   deployment: string,
+  besides: readonly string[] = [],
 ): Promise<Removal> {
   const { session } = desk;
   const ids = idsOf(session.subscriptionId, resourceGroup, namesOf(deployment));
@@ -282,9 +450,7 @@ export async function removeDeployment(
     findIdentities(desk, resourceGroup, deployment),
   ]);
   const machine = found && (await desk.belongs(found.tags, ids.machine)) ? found : undefined;
-  const disks = (machine?.storageProfile?.dataDisks ?? []).flatMap(
-    ({ managedDisk }) => managedDisk?.id ?? [],
-  );
+  const disks = disksOf(machine).flatMap(({ id, made }) => (made ? [id] : []));
   const principals = [
     machine?.identity?.principalId,
     ...Object.values(machine?.identity?.userAssignedIdentities ?? {}).map(({ principalId }) => principalId),
@@ -298,7 +464,7 @@ export async function removeDeployment(
   // Of these, whose they are has been settled with their principal; a mark may still name the run that was adopted.
   const belongs: RemovalDesk['belongs'] = (tags, id) =>
     assignments.includes(id) ? belongsTo(deployment)(tags) : desk.belongs(tags, id);
-  return removeResources({ ...desk, belongs }, [
+  const all = [
     ...assignments,
     ids.machine,
     ids.osDisk,
@@ -308,7 +474,10 @@ export async function removeDeployment(
     ids.nsg,
     ids.vnet,
     ...identities.map(({ id }) => id),
-  ]);
+    ...besides,
+  ];
+  const once = new Map(all.map((id) => [id.toLowerCase(), id]));
+  return removeResources({ ...desk, belongs }, [...once.values()]);
 }
 
 interface Identity {
@@ -326,9 +495,7 @@ async function findIdentities(
   const path = `/subscriptions/${session.subscriptionId}/resourceGroups/${resourceGroup}/providers/Microsoft.ManagedIdentity/userAssignedIdentities`;
   const all = await ifAllowed(listAll<Identity>(session.arm, path, identityApi));
   const own = await Promise.all(
-    (all ?? []).map(
-      async ({ tags, id }) => tagValue(tags, deploymentTag) === deployment && (await belongs(tags, id)),
-    ),
+    (all ?? []).map(async ({ tags, id }) => namesDeployment(tags, deployment) && (await belongs(tags, id))),
   );
   return (all ?? []).filter((_, index) => own[index]);
 }
@@ -353,7 +520,8 @@ export async function deleteDeployment(
 
 /** What the post step has to do, from what the main step recorded. */
 export function isLeftOver({ completed, cleanup, created }: LedgerEntries): boolean {
-  if (completed) return cleanup === 'always';
+  if (cleanup === 'always') return true;
+  if (completed) return false;
   return cleanup === 'never' ? created.some(isTemporary) : created.length > 0;
 }
 
@@ -368,20 +536,20 @@ export async function cleanUpAfterJob(
   run: Run,
   report: Report,
 ): Promise<void> {
-  const { deployment, completed, cleanup, resourceGroup } = entries;
+  const { deployment, cleanup, resourceGroup, unanswered } = entries;
   const created = cleanup === 'never' ? entries.created.filter(isTemporary) : entries.created;
   const desk: RemovalDesk = {
     session,
     log: report.log,
     belongs: (tags, id) =>
-      belongsTo(deployment)(tags) &&
-      (created.some((known) => sameId(known, id)) ||
-        (tagValue(tags, 'github-run-id') === run.runId && tagValue(tags, 'github-job') === run.job)),
+      namesDeployment(tags, deployment) &&
+      (created.some((known) => sameId(known, id)) || namesRun(tags, run)),
+    unanswered,
   };
   tellRemoval(
-    completed
-      ? await removeDeployment(desk, resourceGroup, deployment)
-      : await removeResources(desk, created.toReversed()),
+    cleanup === 'always'
+      ? await removeDeployment(desk, resourceGroup, deployment, created)
+      : await removeResources(desk, (await withDisks(desk, created)).toReversed()),
     report,
   );
 }
