@@ -1,9 +1,11 @@
 import { listAll, orUndefined, type Session } from './azure.ts';
-import { describe } from './failure.ts';
+import { describe, Failure } from './failure.ts';
 import type { SweepInputs } from './inputs.ts';
 import { deploymentTag, type Run, tagValue } from './ledger.ts';
+import { idsOf, namesOf } from './plan.ts';
 import { belongsTo, type Removal, removeDeployment, tagsOf, tellRemoval } from './remove.ts';
 import type { Report } from './report.ts';
+import { sameId } from './resource-id.ts';
 
 type Tags = Readonly<Record<string, string>> | undefined;
 
@@ -84,35 +86,54 @@ export async function sweep({ resourceGroup }: SweepInputs, desk: SweepDesk): Pr
   };
   const removal = {
     deleted: [] as string[],
-    absent: [],
+    absent: [] as string[],
     foreign: [] as string[],
     failed: [] as Removal['failed'][number][],
   };
-  for (const [deployment, tags] of await findDeployments(session, resourceGroup)) {
-    const verdict = await judged(tags);
+  const sweepOne = async (deployment: string, parts: readonly Part[]): Promise<void> => {
+    const verdicts = await Promise.all(parts.map(({ tags }) => judged(tags)));
+    // One part that stays keeps all: a run that takes the deployment over renews the tags one by one.
+    const verdict = verdicts.find(({ over }) => !over) ?? verdicts[0];
+    if (!verdict) return;
     report.log.info(`${deployment}: ${verdict.over ? 'to be deleted' : 'kept'}, ${verdict.why}.`);
-    if (!verdict.over) continue;
+    if (!verdict.over) return;
     // Tags and run are looked at again right before each single deletion: a rerun may have adopted it in between.
     const isOurs = belongsTo(deployment);
     const belongs = async (own: Tags): Promise<boolean> => isOurs(own) && (await judged(own)).over;
-    const { deleted, foreign, failed } = await removeDeployment(
-      { session, log: report.log, belongs },
-      resourceGroup,
-      deployment,
+    const gone = await removeDeployment({ session, log: report.log, belongs }, resourceGroup, deployment);
+    removal.deleted.push(...gone.deleted);
+    removal.foreign.push(...gone.foreign);
+    removal.failed.push(...gone.failed);
+  };
+  const deployments = [...(await findDeployments(session, resourceGroup))];
+  for (let at = 0; at < deployments.length; at += sideBySide) {
+    await Promise.all(
+      deployments.slice(at, at + sideBySide).map(([deployment, parts]) => sweepOne(deployment, parts)),
     );
-    removal.deleted.push(...deleted);
-    removal.foreign.push(...foreign);
-    removal.failed.push(...failed);
   }
   tellRemoval(removal, report);
   if (removal.deleted.length === 0) report.log.info('Nothing had to be swept.');
+  const [first] = removal.failed;
+  if (first) throw new Failure('sweeping', { cause: first.error });
+}
+
+/** Deployments that are deleted at the same time; Resource Manager allows 200 deletions, then 10 a second. */
+const sideBySide = 10;
+
+interface Part {
+  readonly id: string;
+  readonly tags: Tags;
 }
 
 /**
- * Deployments with the tags that decide: those of the machine, or where it is gone of any other part. The filtered list
- * gives IDs alone (and late), so each resource is asked for its own tags.
+ * Deployments with those of their parts that bear a derived name (or are an identity, whose name is the author's): what
+ * merely carries copied tags decides nothing. The filtered list gives IDs alone (and late), so each resource is asked for
+ * its own tags.
  */
-async function findDeployments(session: Session, resourceGroup: string): Promise<ReadonlyMap<string, Tags>> {
+async function findDeployments(
+  session: Session,
+  resourceGroup: string,
+): Promise<ReadonlyMap<string, readonly Part[]>> {
   const listed = await listAll<{ id: string }>(
     session.arm,
     `/subscriptions/${session.subscriptionId}/resourceGroups/${resourceGroup}/resources`,
@@ -122,11 +143,17 @@ async function findDeployments(session: Session, resourceGroup: string): Promise
   const found = await Promise.all(
     listed.map(async ({ id }) => ({ id, tags: await orUndefined(tagsOf(session, id)) })),
   );
-  const deployments = new Map<string, Tags>();
-  for (const { id, tags } of found) {
-    const deployment = tagValue(tags, deploymentTag);
-    if (deployment && (/\/virtualMachines\/[^/]+$/i.test(id) || !deployments.has(deployment)))
-      deployments.set(deployment, tags);
+  const deployments = new Map<string, Part[]>();
+  const spelling = new Map<string, string>();
+  for (const part of found) {
+    const name = tagValue(part.tags, deploymentTag);
+    if (!name) continue;
+    const deployment = spelling.get(name.toLowerCase()) ?? name;
+    spelling.set(name.toLowerCase(), deployment);
+    const derived = Object.values(idsOf(session.subscriptionId, resourceGroup, namesOf(deployment)));
+    const isPart =
+      derived.some((id) => sameId(id, part.id)) || /\/userAssignedIdentities\/[^/]+$/i.test(part.id);
+    if (isPart) deployments.set(deployment, [...(deployments.get(deployment) ?? []), part]);
   }
   return deployments;
 }
