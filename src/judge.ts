@@ -495,10 +495,10 @@ function judgeRoles({ site, facts, known }: Bench): Finding[] {
   });
 }
 
-function judgeDenyAssignments({ site, known }: Bench): Finding[] {
+function judgeDenyAssignments({ facts: { inputs }, site, known }: Bench): Finding[] {
   const id = 'deny-assignments';
-  const scope = `/subscriptions/${site.subscriptionId}/resourceGroups/${known.resourceGroup}`;
-  const asked = `deny assignments on resource group ${known.resourceGroup}`;
+  const scope = `/subscriptions/${site.subscriptionId}/resourceGroups/${inputs.resourceGroup}`;
+  const asked = `deny assignments on resource group ${inputs.resourceGroup}`;
   if ('refusal' in site.denyAssignments) {
     const right = { action: 'Microsoft.Authorization/denyAssignments/read', scope };
     return [unanswered(id, asked, site.denyAssignments.refusal, right, known)];
