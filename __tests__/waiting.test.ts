@@ -23,10 +23,11 @@ describe('the rhythm of looking again', () => {
     ['network', 4, 0.5],
     ['network', 20, 1],
     ['network', 300, 2],
-    ['vm-create-linux', 41, 1.5],
+    ['vm-create-linux', 41, 1],
+    ['vm-create-linux', 80, 2],
     ['vm-create-linux', 200, 4],
     ['vm-create-windows', 30, 4],
-    ['vm-create-windows', 74, 1.3],
+    ['vm-create-windows', 74, 1.2],
     ['delete', 30, 1.5],
   ] as const)('%s at %d s: %d s', (kind, elapsed, expected) => {
     expect(nextLook(kind, elapsed, {})).toBe(expected);
@@ -55,10 +56,10 @@ describe('the rhythm of looking again', () => {
   );
 
   test.each([
-    ['vm-create-linux', 33, 1.5],
-    ['vm-create-linux', 41, 1.5],
-    ['vm-create-linux', 82, 1.5],
-    ['vm-create-windows', 74, 1.3],
+    ['vm-create-linux', 33, 1],
+    ['vm-create-linux', 41, 1],
+    ['vm-create-linux', 82, 2],
+    ['vm-create-windows', 74, 1.2],
   ] as const)('%s that ends at %d s is noticed within %d s', (kind, seconds, most) => {
     expect(follow(kind, seconds).late).toBeLessThanOrEqual(most);
   });

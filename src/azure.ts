@@ -1,5 +1,6 @@
-import { ComputeManagementClient } from '@azure/arm-compute';
-import { NetworkManagementClient } from '@azure/arm-network';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { ComputeManagementClient } from '@azure/arm-compute';
+import type { NetworkManagementClient } from '@azure/arm-network';
 import type { TokenCredential } from '@azure/core-auth';
 import {
   auxiliaryAuthenticationHeaderPolicy,
@@ -74,37 +75,65 @@ export interface DoorOptions {
 
 export const userAgent = 'cross-tenant-vm';
 
+/** The constructors of the SDK's clients. */
+export interface Clients {
+  readonly Compute: typeof ComputeManagementClient;
+  readonly Network: typeof NetworkManagementClient;
+}
+
+/** Enough for the first sign-in to be on its way, and less than any sign-in takes to be answered. */
+const untilSignInIsSentMs = 50;
+
+/**
+ * Loads the SDK's clients. Each names every operation of its service, so they are two thirds of the bundle and of its
+ * start; nothing needs them before the tokens are there. Evaluating them holds up everything else of this process, so it
+ * begins when the sign-ins are on their way and is over when they are answered.
+ */
+export async function loadClients(): Promise<Clients> {
+  await sleep(untilSignInIsSentMs);
+  const [compute, network] = await Promise.all([import('@azure/arm-compute'), import('@azure/arm-network')]);
+  return { Compute: compute.ComputeManagementClient, Network: network.NetworkManagementClient };
+}
+
+/** Opens a way into Resource Manager for plain requests alone. */
+export function openArm(options: DoorOptions): Arm {
+  return armOf(options, pipelineOf(options));
+}
+
 /**
  * Opens a way into Resource Manager. Both SDK clients and plain requests of one door share its pipeline, and all doors
  * share one pool of connections.
  */
-export function openDoor(options: DoorOptions): Door {
+export function openDoor(options: DoorOptions, { Compute, Network }: Clients): Door {
   const pipeline = pipelineOf(options);
-  const endpoint = options.cloud.resourceManager;
-  const client = { endpoint, pipeline, httpClient: connections() };
+  const client = { endpoint: options.cloud.resourceManager, pipeline, httpClient: connections() };
   return {
-    arm: async (method, path, apiVersion, { query = {}, body, abortSignal } = {}) => {
-      const url = new URL(path, endpoint);
-      // A nextLink is whole already.
-      if (!url.searchParams.has('api-version')) url.searchParams.set('api-version', apiVersion);
-      for (const [name, value] of Object.entries(query)) url.searchParams.set(name, value);
-      const response = await pipeline.sendRequest(
-        connections(),
-        createPipelineRequest({
-          url: url.href,
-          method,
-          ...(abortSignal ? { abortSignal } : {}),
-          headers: createHttpHeaders({
-            accept: 'application/json',
-            ...(body === undefined ? {} : { 'content-type': 'application/json' }),
-          }),
-          ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+    arm: armOf(options, pipeline),
+    compute: (subscriptionId) => new Compute(options.credential, subscriptionId, client),
+    network: (subscriptionId) => new Network(options.credential, subscriptionId, client),
+  };
+}
+
+function armOf({ cloud }: DoorOptions, pipeline: Pipeline): Arm {
+  return async (method, path, apiVersion, { query = {}, body, abortSignal } = {}) => {
+    const url = new URL(path, cloud.resourceManager);
+    // A nextLink is whole already.
+    if (!url.searchParams.has('api-version')) url.searchParams.set('api-version', apiVersion);
+    for (const [name, value] of Object.entries(query)) url.searchParams.set(name, value);
+    const response = await pipeline.sendRequest(
+      connections(),
+      createPipelineRequest({
+        url: url.href,
+        method,
+        ...(abortSignal ? { abortSignal } : {}),
+        headers: createHttpHeaders({
+          accept: 'application/json',
+          ...(body === undefined ? {} : { 'content-type': 'application/json' }),
         }),
-      );
-      return response.bodyAsText ? JSON.parse(response.bodyAsText) : undefined;
-    },
-    compute: (subscriptionId) => new ComputeManagementClient(options.credential, subscriptionId, client),
-    network: (subscriptionId) => new NetworkManagementClient(options.credential, subscriptionId, client),
+        ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+      }),
+    );
+    return response.bodyAsText ? JSON.parse(response.bodyAsText) : undefined;
   };
 }
 

@@ -1,7 +1,18 @@
 import { randomUUID } from 'node:crypto';
 import type { ComputeManagementClient } from '@azure/arm-compute';
 import type { TokenCredential } from '@azure/core-auth';
-import { ask, type Asked, connections, openDoor, openGauge, type Session } from './azure.ts';
+import {
+  ask,
+  type Asked,
+  type Clients,
+  connections,
+  type Door,
+  loadClients,
+  openArm,
+  openDoor,
+  openGauge,
+  type Session,
+} from './azure.ts';
 import { type Cloud, resolveCloud, resourceManagerScope } from './cloud.ts';
 import { chooseSubscription, readSubscription, type Subscription } from './facts.ts';
 import { during, Failure } from './failure.ts';
@@ -66,6 +77,7 @@ export async function openSession(inputs: Inputs, options: SessionOptions): Prom
 export async function openCheckSession(inputs: DeployInputs, options: SessionOptions): Promise<CheckSession> {
   const others = otherTenantsOf(inputs);
   const ways = await openWays(inputs, others, options);
+  const loading = loadClients();
   const signIns = await Promise.all(
     [inputs.tenantId, ...others].map(
       async (tenant): Promise<SignIn> => ({
@@ -86,13 +98,14 @@ export async function openCheckSession(inputs: DeployInputs, options: SessionOpt
     own && 'value' in own
       ? await ask(() => readSubscription(ways.arm, inputs.subscriptionId, own.value.tenantId))
       : undefined;
-  const imageDoor = ways.doorOf(inputs.imageTenantId);
+  const clients = await loading;
+  const imageDoor = ways.doorOf(inputs.imageTenantId, clients);
   return {
     cloud: ways.cloud,
     signIns,
     ...(subscription ? { subscription } : {}),
     ...(own && 'value' in own && subscription && 'value' in subscription
-      ? { session: ways.session(own.value.tenantId, subscription.value.subscriptionId) }
+      ? { session: ways.session(own.value.tenantId, subscription.value.subscriptionId, clients) }
       : {}),
     ...(image && 'value' in image ? { imageCompute: (id: string) => imageDoor.compute(id) } : {}),
   };
@@ -113,12 +126,19 @@ export async function openDeploySession(
 
 async function open(inputs: Inputs, otherTenants: readonly string[], options: SessionOptions) {
   const ways = await openWays(inputs, otherTenants, options);
+  const loading = loadClients();
   const [{ tenantId }] = await Promise.all([
     ways.prove(inputs.tenantId),
     ...otherTenants.map((tenant) => ways.prove(tenant)),
   ]);
-  const subscriptionId = await chooseSubscription(ways.arm, inputs.subscriptionId, tenantId);
-  return { session: ways.session(tenantId, subscriptionId), doorOf: ways.doorOf };
+  const [subscriptionId, clients] = await Promise.all([
+    chooseSubscription(ways.arm, inputs.subscriptionId, tenantId),
+    loading,
+  ]);
+  return {
+    session: ways.session(tenantId, subscriptionId, clients),
+    doorOf: (tenant: string) => ways.doorOf(tenant, clients),
+  };
 }
 
 /** Credentials and doors for all tenants. Asks nothing but the cloud's endpoints; tokens are first asked for by `prove`. */
@@ -159,27 +179,24 @@ async function openWays(inputs: Inputs, otherTenants: readonly string[], options
     gauge,
     ...(options.patches ? { patches: options.patches } : {}),
   };
-  const door = openDoor({ ...common, credential, signal });
   return {
     cloud,
-    arm: door.arm,
+    arm: openArm({ ...common, credential, signal }),
     async prove(tenant: string): Promise<Identity> {
       const identity = await provenIdentity(inputs, tenant, credentialOf(tenant), cloud, signal);
       const alias = sameTenant(identity.tenantId, tenant) ? '' : ` (${identity.tenantId})`;
       log.info(`Signed in to tenant ${tenant}${alias} as ${inputs.clientId}.`);
       return identity;
     },
-    doorOf: (tenant: string) =>
-      others.has(tenant.toLowerCase())
-        ? openDoor({ ...common, credential: credentialOf(tenant), signal })
-        : door,
-    session(tenantId: string, subscriptionId: string): Session {
+    doorOf: (tenant: string, clients: Clients): Door =>
+      openDoor({ ...common, credential: credentialOf(tenant), signal }, clients),
+    session(tenantId: string, subscriptionId: string, clients: Clients): Session {
       options.learn({ subscriptionId });
       // Doors of its own for each signal: clean-up must not depend on any call remembering to bring another one.
       const under = (until: AbortSignal): Session => {
-        const own = openDoor({ ...common, credential, signal: until });
+        const own = openDoor({ ...common, credential, signal: until }, clients);
         const linked =
-          auxiliary.length > 0 ? openDoor({ ...common, credential, auxiliary, signal: until }) : own;
+          auxiliary.length > 0 ? openDoor({ ...common, credential, auxiliary, signal: until }, clients) : own;
         return {
           cloud,
           correlationId,

@@ -30,12 +30,9 @@ type Rhythm = readonly (readonly [until: number, interval: number])[];
 /*
  * Where ends lie, from recorded operations (seconds, p25 / median / p90): network writes 1 / 2 / 5, Linux VM 33 / 41 / 82,
  * Windows VM 69 / 74 / 201, VM deletion 1 / 30 / 46. The sums stay within 45 polls + 15 a minute: a Linux create has
- * asked 11 times by 25 s and 55 times by 90 s (refilled by then: 22), a Windows create 18 and 64 times by 60 and 120 s.
- * Worst case, the end is noticed one interval late: 0.5 s network, 1.5 s Linux and 1.3 s Windows where ends are likely,
- * 4 s (the refill rate) in the long tail.
- * Looks into the guest are GETs of the VM, of which there are 36 and 12 more a minute: a wait has spent 16 by 32 s, so that
- * the one for the agent and the one for a script together stay within the bucket. A new identity is known to all of Entra
- * after 6 / 30 / 85 s; each look is a PUT of its role assignment, of which Resource Manager allows 200 and 10 a second.
+ * asked 10 times by 25 s, 45 by 60 s and 60 by 90 s (refilled by then: 6, 15 and 22), a Windows create 18 times by 60 s
+ * and 60 by 110 s (refilled: 15 and 27). Worst case, the end is noticed one interval late: 0.5 s network, 1 s Linux and
+ * 1.2 s Windows where ends are likely, 4 s (the refill rate) in the long tail.
  */
 const rhythms: Readonly<Record<OperationKind, Rhythm>> = {
   network: [
@@ -47,15 +44,16 @@ const rhythms: Readonly<Record<OperationKind, Rhythm>> = {
   'vm-create-linux': [
     [1, 0.5],
     [3, 1],
-    [25, 3],
-    [90, 1.5],
+    [25, 4],
+    [60, 1],
+    [90, 2],
     [Infinity, 4],
   ],
   'vm-create-windows': [
     [1, 0.5],
     [3, 1],
     [60, 4],
-    [120, 1.3],
+    [110, 1.2],
     [Infinity, 4],
   ],
   delete: [
