@@ -42,6 +42,7 @@ test('lint refuses an import that crosses a wall, and no other', () => {
       `import { ComputeManagementClient } from '@azure/arm-compute'; void ComputeManagementClient;`,
       false,
     ],
+    'src/judge.ts': [`import { gather } from './check.ts'; void gather;`, false],
     'src/explain.ts': [`import { session } from './session.ts'; void session;`, false],
     'src/inputs.ts': [`import type { Session } from './session.ts'; export type Mine = Session;`, true],
     'src/failure.ts': [

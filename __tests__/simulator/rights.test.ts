@@ -52,6 +52,23 @@ async function acrPull(): Promise<string> {
   return String(found.body['value'][0].id);
 }
 
+test('Managed Identity Operator may assign, though its pattern has one slash more', () => {
+  const { world, group } = desk;
+  const id = `${group}/providers/Microsoft.ManagedIdentity/userAssignedIdentities/assigned`;
+  const oid = world.uuid();
+  world.addPrincipal({
+    oid,
+    tenant: defaults.tenantId,
+    app: world.uuid(),
+    type: 'ServicePrincipal',
+    displayName: 'operator',
+  });
+  world.grant(oid, 'Managed Identity Operator', group);
+  const may = (verb: string) =>
+    world.allowed(oid, `Microsoft.ManagedIdentity/userAssignedIdentities/${verb}`, id);
+  expect(['assign/action', 'read', 'write', 'delete'].filter(may)).toEqual(['assign/action', 'read']);
+});
+
 test('a user-assigned identity lives as recorded', async () => {
   const id = `${desk.group}/providers/Microsoft.ManagedIdentity/userAssignedIdentities/lived`;
   const [put, , deleted] = recorded('identity-put-get-delete');
