@@ -314,6 +314,11 @@ function judgeGroup({ facts: { inputs }, site, known }: Bench): Finding[] {
   ];
 }
 
+/** A group that is yet to be made has no locks and no deny assignments. */
+function isMissing(group: SiteFacts['group']): boolean {
+  return 'value' in group && !group.value.exists;
+}
+
 function judgeProviders({ site, known }: Bench): Finding[] {
   return site.providers.map(({ namespace, state }) => {
     const id = `provider/${namespace}`;
@@ -496,6 +501,7 @@ function judgeRoles({ site, facts, known }: Bench): Finding[] {
 }
 
 function judgeDenyAssignments({ facts: { inputs }, site, known }: Bench): Finding[] {
+  if (isMissing(site.group)) return [];
   const id = 'deny-assignments';
   const scope = `/subscriptions/${site.subscriptionId}/resourceGroups/${inputs.resourceGroup}`;
   const asked = `deny assignments on resource group ${inputs.resourceGroup}`;
@@ -548,6 +554,7 @@ function isEverybody({ id }: { readonly id: string }): boolean {
 }
 
 function judgeLocks({ facts: { inputs }, site, known }: Bench): Finding[] {
+  if (isMissing(site.group)) return [];
   const id = 'locks';
   const asked = `locks on resource group ${inputs.resourceGroup}`;
   if ('refusal' in site.locks) {

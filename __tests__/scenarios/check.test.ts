@@ -229,6 +229,29 @@ test('a group that may not be seen is one fault; nothing that depends on it is m
   );
 });
 
+describe('a group that is to be made', () => {
+  const inputs = { 'resource-group': 'new-rg', location: 'West Europe' };
+
+  test('with the right to make groups, all is well', async () => {
+    const { run, findings } = await check(
+      (world) => world.grant(defaults.clientId, 'Contributor', subscription),
+      inputs,
+    );
+    expect(findings.filter(({ level }) => level !== 'ok')).toEqual([]);
+    expect(findings.find(({ id }) => id === 'resource-group')?.answer).toContain(
+      'will be created in westeurope',
+    );
+    expect(run.exitCode).toBe(0);
+    expect(writes()).toEqual([]);
+  });
+
+  test('without it, that right and all others are missing in the subscription', async () => {
+    const { of } = await check(mayReadAll, inputs);
+    expect(of('fault')).toEqual(['rights/new-resource-group', 'rights/resource-group']);
+    expect(of('warning')).toEqual(['rights/clean-up', 'rights/rerun']);
+  });
+});
+
 test('what create has made is found to be its own', async () => {
   sim = await startSimulator({ timeScale: 0.02, world: mayReadAll });
   const inputs = { ...defaultInputs(sim), 'vm-name': 'vm1', 'ssh-public-key': sshKey };
