@@ -558,6 +558,45 @@ describe('consent', () => {
   });
 });
 
+describe('one refused token among several', () => {
+  const auxiliary = '55555555-0000-4000-8000-000000000005';
+  const given = { ...situation, auxiliaryTenantIds: [auxiliary] };
+  const refused = (tenant: string) =>
+    arm(
+      'InvalidAuthenticationToken',
+      `The token of client '${clientId}' and tenant '${tenant}' is not valid.`,
+      401,
+    );
+
+  test.each([
+    ['an auxiliary tenant', auxiliary, `the auxiliary tenant ${auxiliary}`],
+    ['the image tenant', imageTenant, `the image tenant (${imageTenant})`],
+    ["the VM's tenant", vmTenant, `the VM's tenant (${vmTenant})`],
+    // Named by its domain in the inputs.
+    [
+      'none that is known',
+      '66666666-0000-4000-8000-000000000006',
+      'tenant 66666666-0000-4000-8000-000000000006',
+    ],
+  ])('%s is named', (_, tenant, name) => {
+    const { cause, who, fix } = explained(refused(tenant), given);
+    expect(cause).toContain(`It names ${name}.`);
+    expect(who).toContain(name);
+    expect(fix).toContain(`az login --tenant ${tenant} --allow-no-subscriptions`);
+  });
+
+  test('where none is named, all that it may be are', () => {
+    const { cause } = explained(arm('InvalidAuthenticationToken', 'No.', 401), given);
+    for (const tenant of [vmTenant, imageTenant, auxiliary]) expect(cause).toContain(tenant);
+  });
+
+  test('an auxiliary tenant without the app', () => {
+    const { who, fix } = explained(entra('AADSTS700016', 'x', auxiliary), given);
+    expect(who).toBe(`an administrator of the auxiliary tenant ${auxiliary}`);
+    expect(fix.at(-1)).toContain('`auxiliary-tenant-ids`');
+  });
+});
+
 describe('federated credentials', () => {
   const claims = {
     issuer: 'https://token.actions.githubusercontent.com',
@@ -624,6 +663,16 @@ describe('federated credentials', () => {
     ],
   ])('%s', (_, oidc, subjects) => {
     expect(registered({ ...claims, ...oidc }).map(({ subject }) => subject)).toEqual(subjects);
+  });
+
+  test('GitHub Enterprise Server has no immutable subjects', () => {
+    const issuer = 'https://github.example/_services/token';
+    const { fix } = explained(entra('AADSTS700211', 'x'), {
+      ...situation,
+      oidc: { issuer, subject: 'repo:octo/ship:pull_request', audience: claims.audience },
+    });
+    expect(fix.filter((line) => line.includes('federated-credential create'))).toHaveLength(1);
+    expect(fix.join()).toContain(`"issuer":"${issuer}"`);
   });
 
   test('where the IDs come from is told only where they are missing', () => {

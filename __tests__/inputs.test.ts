@@ -2,7 +2,7 @@ import { createPrivateKey, generateKeyPairSync } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { beforeAll, describe, expect, test } from '@jest/globals';
 import { parse } from 'yaml';
-import { certificateExpiry } from '../src/certificate.ts';
+import { certificateExpiry, expiryNotice } from '../src/certificate.ts';
 import { generateSshKeyPair } from '../src/credentials.ts';
 import { reservedTags } from '../src/guarantees.ts';
 import {
@@ -913,6 +913,17 @@ describe('the proof', () => {
   test('the expiry of a certificate, for the log', () => {
     const text = `${expired.privateKey}\n${expired.certificate}`;
     expect(certificateExpiry(text)).toEqual(new Date('2021-01-01'));
+  });
+
+  test.each([
+    ['2026-03-01T00:00:00Z', false, '(31 days).'],
+    ['2026-02-28T00:00:00Z', false, '(30 days).'],
+    ['2026-02-27T23:00:00Z', true, '(29 days). Register a new one'],
+    ['2026-01-30T01:00:00Z', true, '(1 day). Register a new one'],
+  ])('a certificate until %s', (until, soon, words) => {
+    const notice = expiryNotice(new Date(until), new Date('2026-01-29T00:00:00Z'));
+    expect(notice.soon).toBe(soon);
+    expect(notice.text).toContain(`valid until ${new Date(until).toISOString()} ${words}`);
   });
 
   test('the OIDC token where neither secret nor certificate is given', () => {

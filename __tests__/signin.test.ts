@@ -13,6 +13,7 @@ import {
 import { type Cloud, knownClouds, resolveCloud, resourceManagerScope } from '../src/cloud.ts';
 import { AzureError, Failure } from '../src/failure.ts';
 import {
+  cameFromSignIn,
   githubIdToken,
   idTokenFacts,
   plainHttp,
@@ -202,6 +203,25 @@ describe('one token for all', () => {
     expect(lines.join()).toContain('the present token still serves');
     await until(first, 'expiresOnTimestamp');
     expect((await faultOf(credential.getToken(scope))).code).toBe('AADSTS700016');
+  });
+
+  test('whoever gives up while the present token still serves gets that one', async () => {
+    const { client } = wire(token(3), 'hangs');
+    const credential = withSecret(client);
+    const first = await credential.getToken(scope);
+    await until(first, 'refreshAfterTimestamp');
+    const stop = new AbortController();
+    const refreshing = credential.getToken(scope, { abortSignal: stop.signal });
+    stop.abort();
+    expect((await refreshing)?.token).toBe(first?.token);
+  });
+
+  test('what a credential threw is known again', async () => {
+    const { client } = wire(refusal);
+    const thrown = await failureOf(withSecret(client).getToken(scope));
+    expect(cameFromSignIn(thrown)).toBe(true);
+    expect(cameFromSignIn(new AzureError((thrown as AzureError).fault))).toBe(false);
+    expect(cameFromSignIn(undefined)).toBe(false);
   });
 
   test('whoever gives up does so at once and alone', async () => {
@@ -421,42 +441,30 @@ describe('what tokens say', () => {
     repository_id: '74',
   };
   const facts = { issuer: id.iss, audience: id.aud };
-  test.each<[string, object, object]>([
+  const ids = { ownerId: '65', repositoryId: '74' };
+  test.each<[string, object, object | undefined]>([
     [
       'classic',
       { ...id, sub: 'repo:octo-org/octo.repo:ref:refs/heads/main' },
-      {
-        ...facts,
-        subject: 'repo:octo-org/octo.repo:ref:refs/heads/main',
-        classicSubject: 'repo:octo-org/octo.repo:ref:refs/heads/main',
-        immutableSubject: 'repo:octo-org@65/octo.repo@74:ref:refs/heads/main',
-      },
+      { ...facts, ...ids, subject: 'repo:octo-org/octo.repo:ref:refs/heads/main' },
     ],
     [
       'immutable',
       { ...id, sub: 'repo:octo-org@65/octo.repo@74:environment:production' },
-      {
-        ...facts,
-        subject: 'repo:octo-org@65/octo.repo@74:environment:production',
-        classicSubject: 'repo:octo-org/octo.repo:environment:production',
-        immutableSubject: 'repo:octo-org@65/octo.repo@74:environment:production',
-      },
+      { ...facts, ...ids, subject: 'repo:octo-org@65/octo.repo@74:environment:production' },
     ],
     [
-      'without IDs (GitHub Enterprise Server)',
+      'without IDs',
       { ...id, sub: 'repo:octo-org/octo.repo:pull_request', repository_id: undefined },
-      {
-        ...facts,
-        subject: 'repo:octo-org/octo.repo:pull_request',
-        classicSubject: 'repo:octo-org/octo.repo:pull_request',
-      },
+      { ...facts, subject: 'repo:octo-org/octo.repo:pull_request' },
     ],
     [
-      'a subject of its own form',
-      { ...id, sub: 'repository_owner:octo-org' },
-      { ...facts, subject: 'repository_owner:octo-org' },
+      'two audiences',
+      { ...id, sub: 'repository_owner:octo-org', aud: ['a', 'b'] },
+      { ...facts, ...ids, subject: 'repository_owner:octo-org', audience: 'a, b' },
     ],
-    ['nothing', {}, { issuer: '', subject: '', audience: '' }],
+    ['nothing', {}, undefined],
+    ['no audience', { ...id, sub: 'x', aud: undefined }, undefined],
   ])('ID token: %s', (_what, claims, expected) => {
     expect(idTokenFacts(jwt(claims))).toEqual(expected);
   });
@@ -697,7 +705,7 @@ describe('over TLS', () => {
   test('OIDC: what the ID token says is what Entra looked for', async () => {
     const github = githubSettings(sim.world);
     github.immutableSubject = true;
-    let facts = {};
+    let facts: ReturnType<typeof idTokenFacts>;
     const credential = signIn({
       ...options,
       proof: { kind: 'oidc' },
@@ -716,8 +724,8 @@ describe('over TLS', () => {
       issuer: 'https://token.actions.githubusercontent.com',
       audience: 'api://AzureADTokenExchange',
       subject,
-      immutableSubject: subject,
-      classicSubject: `repo:${github.owner}/${github.repository}:ref:${github.ref}`,
+      ownerId: github.ownerId,
+      repositoryId: github.repositoryId,
     });
   });
 

@@ -221,7 +221,8 @@ function keptFaultPolicy(signal: AbortSignal): PipelinePolicy {
       } catch (error) {
         if (signal.aborted) throw signal.reason;
         if (!isRestError(error) || error.response) throw error;
-        throw unreachable(request, error);
+        // Without the cause: it holds the whole request, tokens included.
+        throw new AzureError(lostFault(request, error));
       }
       if (response.status < 400 && !endedBadly(request, response)) return response;
       throw new AzureError(faultOf(request, response));
@@ -237,10 +238,6 @@ function faultOf(request: PipelineRequest, response: PipelineResponse): AzureFau
     headers: (name) => response.headers.get(name),
     bodyText: response.bodyAsText ?? '',
   });
-}
-
-function unreachable(request: PipelineRequest, error: Error & { code?: string }): AzureError {
-  return new AzureError(lostFault(request, error), { cause: error });
 }
 
 function lostFault(request: PipelineRequest, error: Error & { code?: string }): AzureFault {

@@ -28,6 +28,17 @@ export function certificateExpiry(pem: string): Date {
   return new Date(new X509Certificate(pem).validTo);
 }
 
+const warnDays = 30;
+
+/** What to say of a certificate that is valid now: until when, and whether it is time to replace it. */
+export function expiryNotice(expiry: Date, now: Date): { readonly soon: boolean; readonly text: string } {
+  const days = Math.floor((expiry.getTime() - now.getTime()) / 86_400_000);
+  const text = `The client certificate is valid until ${expiry.toISOString()} (${days} ${days === 1 ? 'day' : 'days'}).`;
+  return days >= warnDays
+    ? { soon: false, text }
+    : { soon: true, text: `${text} Register a new one on the app before that, and store it as the secret.` };
+}
+
 function readKey(pem: string): KeyObject | string {
   const block = /-----BEGIN ([A-Z0-9 ]*)PRIVATE KEY-----[\s\S]*?-----END \1PRIVATE KEY-----/.exec(pem);
   if (block === null) {

@@ -6,10 +6,11 @@ import type {
   VirtualNetwork,
 } from '@azure/arm-network';
 import { type Arm, listAll, orUndefined, type Session } from './azure.ts';
-import { Failure } from './failure.ts';
-import type { DeployInputs } from './inputs.ts';
+import { AzureError, during, Failure } from './failure.ts';
+import type { DeployInputs, Inputs } from './inputs.ts';
 import type { Names } from './plan.ts';
 import { normaliseRegion } from './resource-id.ts';
+import { pause } from './waiting.ts';
 
 /** What exists under the names of a deployment. Undefined: nothing, or not looked for because it will not be made. */
 export interface Survey {
@@ -61,54 +62,112 @@ export interface Subscription {
   readonly tenantId: string;
 }
 
+/** Seconds between looks for a subscription: some two minutes in all. 40 s after a grant have been seen. */
+const looksAfterGrant = [1, 2, 4, 8, 15, 15, 15, 15, 15, 15, 15];
+
 /**
- * The subscription to deploy to: the one that is named, or the only enabled one of this tenant.
- * @throws Failure when there is none or more than one to choose from (it lists them).
+ * The only enabled subscription of the tenant. Where none at all is visible, the app may have got its first role a moment
+ * ago: that is waited for. A named subscription is not: whether a right is missing or only new, Azure says the same, and
+ * waiting would hold up every mistake.
+ * @throws Failure when there is none, or more than one to choose from (it lists them); the signal's reason.
  */
-export async function chooseSubscription(
+export async function findSubscription(
   arm: Arm,
-  named: string | undefined,
   tenantId: string,
+  about: Pick<Inputs, 'clientId' | 'resourceGroup'>,
+  { signal, onWaiting }: { readonly signal: AbortSignal; readonly onWaiting: (line: string) => void },
 ): Promise<string> {
-  return named ?? (await onlySubscription(arm, tenantId)).subscriptionId;
+  for (let looks = 0; ; looks++) {
+    const seen = await subscriptionsOf(arm, tenantId);
+    const seconds = looksAfterGrant[looks];
+    if (seen.length > 0 || seconds === undefined) return soleOf(seen, tenantId, about).subscriptionId;
+    onWaiting(
+      `App ${about.clientId} sees no subscription in tenant ${tenantId}. After a first grant that passes within two minutes; looking again in ${seconds} s.`,
+    );
+    await pause(seconds, signal);
+  }
 }
 
-/** The same with its state, which costs a request of its own where the subscription is named. */
+/**
+ * Refuses a subscription of another tenant than the one that was named, before anything is written there. Resource
+ * Manager does so itself, except where that subscription is delegated to this tenant (Azure Lighthouse).
+ * Who may not look at the subscription, having rights on a group alone, is taken at their word.
+ */
+export async function refuseForeignSubscription(arm: Arm, named: string, tenantId: string): Promise<void> {
+  try {
+    await during(`looking at subscription ${named}`, () => namedSubscription(arm, named, tenantId));
+  } catch (error) {
+    const refused = error instanceof Failure && error.cause instanceof AzureError;
+    if (!refused || (error.cause as AzureError).fault.status !== 403) throw error;
+  }
+}
+
+/** The subscription with its state: the one that is named, or the only enabled one as it is visible now. */
 export async function readSubscription(
   arm: Arm,
-  named: string | undefined,
+  { subscriptionId: named, ...about }: Pick<Inputs, 'subscriptionId' | 'clientId' | 'resourceGroup'>,
   tenantId: string,
 ): Promise<Subscription> {
-  return named ? arm('GET', `/subscriptions/${named}`, '2022-12-01') : onlySubscription(arm, tenantId);
+  return named
+    ? namedSubscription(arm, named, tenantId)
+    : soleOf(await subscriptionsOf(arm, tenantId), tenantId, about);
 }
 
-async function onlySubscription(arm: Arm, tenantId: string): Promise<Subscription> {
+async function namedSubscription(arm: Arm, named: string, tenantId: string): Promise<Subscription> {
+  const found = await arm<Subscription>('GET', `/subscriptions/${named}`, '2022-12-01');
+  if (found.tenantId.toLowerCase() === tenantId) return found;
+  throw new Failure(`looking at subscription ${named}`, {
+    message: `Subscription ${found.displayName} (${named}) belongs to tenant ${found.tenantId}, not to tenant ${tenantId}, to which it is only delegated.`,
+    explanation: {
+      cause: '`subscription-id` and `tenant-id` do not belong together. Nothing was written.',
+      who: "the workflow's author",
+      fix: [
+        `Set \`tenant-id\` to ${found.tenantId}, where the app needs a service principal; or give a subscription of tenant ${tenantId}.`,
+      ],
+    },
+  });
+}
+
+/** Those of this tenant, in whatever state: the list also shows delegated ones of other tenants (Azure Lighthouse). */
+async function subscriptionsOf(arm: Arm, tenantId: string): Promise<readonly Subscription[]> {
   const all = await listAll<Subscription>(arm, '/subscriptions', '2022-12-01');
-  // The list also shows subscriptions of other tenants that are delegated to this one (Azure Lighthouse).
-  const own = all.filter(
-    ({ state, tenantId: owner }) => state === 'Enabled' && owner.toLowerCase() === tenantId,
-  );
-  if (own.length === 1 && own[0]) return own[0];
-  throw new Failure('choosing the subscription', {
+  return all.filter(({ tenantId: owner }) => owner.toLowerCase() === tenantId);
+}
+
+function soleOf(
+  seen: readonly Subscription[],
+  tenantId: string,
+  { clientId, resourceGroup }: Pick<Inputs, 'clientId' | 'resourceGroup'>,
+): Subscription {
+  const enabled = seen.filter(({ state }) => state === 'Enabled');
+  if (enabled.length === 1 && enabled[0]) return enabled[0];
+  const doing = 'choosing the subscription';
+  const list = (all: readonly Subscription[]): string =>
+    all.map(({ displayName, subscriptionId }) => `${displayName} (${subscriptionId})`).join(', ');
+  if (seen.length === 0) {
+    throw new Failure(doing, {
+      message: `App ${clientId} sees no subscription in tenant ${tenantId}.`,
+      explanation: {
+        cause:
+          'It has no role on anything there, or the role was granted minutes ago and is not known everywhere yet.',
+        who: `an administrator of tenant ${tenantId}`,
+        fix: [
+          'Grant the role on the resource group; if that was just done, run the job again:',
+          `az role assignment create --assignee ${clientId} --role Contributor --scope /subscriptions/<subscription-id>/resourceGroups/${resourceGroup}`,
+        ],
+      },
+    });
+  }
+  throw new Failure(doing, {
     message:
-      own.length === 0
-        ? `The app sees no enabled subscription in tenant ${tenantId}.`
-        : `The app sees ${own.length} enabled subscriptions in tenant ${tenantId}: ${own.map(({ displayName, subscriptionId }) => `${displayName} (${subscriptionId})`).join(', ')}.`,
-    explanation:
-      own.length === 0
-        ? {
-            cause:
-              'It has no role on anything there, or the role was granted a moment ago and is not known everywhere yet.',
-            who: `an administrator of tenant ${tenantId}`,
-            fix: [
-              'az role assignment create --assignee <client-id> --role Contributor --scope /subscriptions/<subscription-id>/resourceGroups/<resource-group>',
-            ],
-          }
-        : {
-            cause: 'Without `subscription-id` there has to be exactly one.',
-            who: "the workflow's author",
-            fix: ['Give one of them as `subscription-id`.'],
-          },
+      enabled.length === 0
+        ? `App ${clientId} sees no enabled subscription in tenant ${tenantId}, only ${list(seen)}.`
+        : `App ${clientId} sees ${enabled.length} enabled subscriptions in tenant ${tenantId}: ${list(enabled)}.`,
+    explanation: {
+      cause: 'Without `subscription-id` there has to be exactly one that is enabled.',
+      who: "the workflow's author",
+      fix: ['Give `subscription-id`.'],
+    },
   });
 }
 

@@ -3,6 +3,7 @@ import { rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname } from 'node:path';
 import * as core from '@actions/core';
+import { certificateExpiry, expiryNotice } from './certificate.ts';
 import { checkDeployment } from './check.ts';
 import { create } from './create.ts';
 import { explain, type Situation } from './explain.ts';
@@ -13,6 +14,7 @@ import { cleanUpAfterJob, deleteDeployment, isLeftOver } from './remove.ts';
 import { openReport, type Report } from './report.ts';
 import { runStateReader, sweep } from './sweep.ts';
 import { openSession, type SessionOptions } from './session.ts';
+import { cameFromSignIn } from './signin.ts';
 
 const { env } = process;
 /** State of the main step; the post step, the same bundle, knows itself by finding it. */
@@ -24,10 +26,15 @@ async function main(): Promise<void> {
   const report = openReport();
   const stop = new AbortController();
   stopOnSignals(stop);
+  onStrayRejection(report, (bug) => {
+    fail(bug, {});
+    stop.abort(bug);
+  });
   let situation: Situation = {};
   try {
     const inputs = readInputs(rawInput, runner());
     situation = situationOf(inputs);
+    tellExpiry(inputs, report);
     const timer = stopAtTimeLimit(stop, inputs.timeoutMinutes);
     const options = {
       ...sessionOptions(report, stop.signal),
@@ -84,6 +91,7 @@ async function carryOut(
 /** Undoes what the main step left to undo. It warns and never fails a job: the job's verdict is the main step's. */
 async function post(): Promise<void> {
   const report = openReport();
+  onStrayRejection(report, (bug) => report.log.warning(describe(bug).join('\n')));
   const entries = JSON.parse(core.getState(ledgerState) || 'null') as LedgerEntries | null;
   try {
     if (entries?.privateKeyPath) await removePrivateKey(entries, report);
@@ -118,6 +126,25 @@ async function removePrivateKey(
   }
 }
 
+/**
+ * The SDK refreshes tokens in the background and awaits that nowhere; Node would end the process over a refusal, and with
+ * it clean-up. Whoever needs the token next asks again and fails with the reason. Anything else is a bug: it is told, and
+ * the run stops in order.
+ */
+function onStrayRejection({ log }: Report, onBug: (bug: unknown) => void): void {
+  process.on('unhandledRejection', (reason) => {
+    if (cameFromSignIn(reason)) log.info(`A token could not be renewed yet. ${describe(reason).join(' ')}`);
+    else onBug(reason);
+  });
+}
+
+function tellExpiry({ proof }: Inputs, { log }: Report): void {
+  if (proof.kind !== 'certificate') return;
+  const { soon, text } = expiryNotice(certificateExpiry(proof.pem), new Date());
+  if (soon) log.warning(text);
+  else log.info(text);
+}
+
 function fail(error: unknown, situation: Situation): void {
   const title =
     error instanceof Failure ? `cross-tenant-vm: ${error.doing} failed` : 'cross-tenant-vm failed';
@@ -138,6 +165,7 @@ function situationOf(inputs: Inputs): Situation {
     ...(inputs.operation === 'create' || inputs.operation === 'check'
       ? {
           imageTenantId: inputs.imageTenantId,
+          auxiliaryTenantIds: inputs.auxiliaryTenantIds,
           imageId: inputs.image.id,
           vmName: inputs.vmName,
           ...(inputs.location ? { location: inputs.location } : {}),

@@ -14,7 +14,7 @@ import {
   type Session,
 } from './azure.ts';
 import { type Cloud, resolveCloud, resourceManagerScope } from './cloud.ts';
-import { chooseSubscription, readSubscription, type Subscription } from './facts.ts';
+import { findSubscription, readSubscription, refuseForeignSubscription, type Subscription } from './facts.ts';
 import { during, Failure } from './failure.ts';
 import type { DeployInputs, Inputs, MergePatch } from './inputs.ts';
 import type { Situation } from './explain/entry.ts';
@@ -96,7 +96,7 @@ export async function openCheckSession(inputs: DeployInputs, options: SessionOpt
   const image = provenAs(inputs.imageTenantId);
   const subscription =
     own && 'value' in own
-      ? await ask(() => readSubscription(ways.arm, inputs.subscriptionId, own.value.tenantId))
+      ? await ask(() => readSubscription(ways.arm, inputs, own.value.tenantId))
       : undefined;
   const clients = await loading;
   const imageDoor = ways.doorOf(inputs.imageTenantId, clients);
@@ -127,14 +127,17 @@ export async function openDeploySession(
 async function open(inputs: Inputs, otherTenants: readonly string[], options: SessionOptions) {
   const ways = await openWays(inputs, otherTenants, options);
   const loading = loadClients();
+  const { subscriptionId: named } = inputs;
+  const proven = ways.prove(inputs.tenantId);
   const [{ tenantId }] = await Promise.all([
-    ways.prove(inputs.tenantId),
+    proven,
     ...otherTenants.map((tenant) => ways.prove(tenant)),
+    ...(named ? [proven.then((own) => refuseForeignSubscription(ways.arm, named, own.tenantId))] : []),
   ]);
-  const [subscriptionId, clients] = await Promise.all([
-    chooseSubscription(ways.arm, inputs.subscriptionId, tenantId),
-    loading,
-  ]);
+  const { log, signal } = options;
+  const subscriptionId =
+    named ?? (await findSubscription(ways.arm, tenantId, inputs, { signal, onWaiting: log.info }));
+  const clients = await loading;
   return {
     session: ways.session(tenantId, subscriptionId, clients),
     doorOf: (tenant: string) => ways.doorOf(tenant, clients),
@@ -148,7 +151,8 @@ async function openWays(inputs: Inputs, otherTenants: readonly string[], options
   log.info(`Correlation ID of all requests of this run: ${correlationId}`);
   const http = { httpClient: connections(), debug: log.debug };
   const cloud = await unlessStopped(resolveCloud(inputs.environment, plainHttp(http)), signal);
-  options.learn({ loginEndpoint: cloud.loginEndpoint, ...(cloud.portal ? { portal: cloud.portal } : {}) });
+  const { loginEndpoint, resourceManager, portal } = cloud;
+  options.learn({ loginEndpoint, resourceManager, ...(portal ? { portal } : {}) });
   const credentialFor = (tenantId: string): TokenCredential =>
     signIn({
       ...http,
@@ -163,7 +167,8 @@ async function openWays(inputs: Inputs, otherTenants: readonly string[], options
           mask: options.mask,
           ...(options.event === undefined ? {} : { event: options.event }),
         });
-        options.learn({ oidc: idTokenFacts(token) });
+        const oidc = idTokenFacts(token);
+        if (oidc) options.learn({ oidc });
         return token;
       },
     });

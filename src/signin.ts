@@ -20,6 +20,7 @@ import {
   ClientSecretCredential,
 } from '@azure/identity';
 import type { Cloud } from './cloud.ts';
+import type { OidcClaims } from './explain/entry.ts';
 import { AzureError, type AzureFault, Failure, readFault, retryAfterSeconds } from './failure.ts';
 import type { Proof } from './inputs.ts';
 
@@ -82,6 +83,13 @@ interface Try {
 }
 
 const acquisitions = new AsyncLocalStorage<Acquisition>();
+
+const refusals = new WeakSet<object>();
+
+/** Whether a credential of `signIn` threw this, which then is told by every request that needs the token. */
+export function cameFromSignIn(error: unknown): boolean {
+  return typeof error === 'object' && error !== null && refusals.has(error);
+}
 
 /**
  * A credential for one tenant, whatever tenant or tokens a challenge names.
@@ -150,7 +158,16 @@ export function signIn(options: SignInOptions): TokenCredential {
         shared = refreshed(scope, claims).finally(() => pending.delete(key));
         pending.set(key, shared);
       }
-      return untilAborted(shared, abortSignal);
+      try {
+        return await untilAborted(shared, abortSignal);
+      } catch (error) {
+        // The SDK refreshes in the background, under the signal of the request that happened to come by. Its abort must
+        // not fail the refresh: the SDK would repeat it every three seconds until the token's end, and await it nowhere.
+        const serving = held.get(scope);
+        if (claims === undefined && serving && serving.expiresOnTimestamp > Date.now()) return serving;
+        if (typeof error === 'object' && error !== null) refusals.add(error);
+        throw error;
+      }
     },
   };
 }
@@ -413,37 +430,19 @@ export function tokenClaims(token: string): TokenClaims | undefined {
   return { tenantId: tid, appId, objectId: oid, expiresOn: new Date(exp * 1000) };
 }
 
-/** What an Entra federated credential is matched against. */
-export interface IdTokenFacts {
-  readonly issuer: string;
-  readonly subject: string;
-  readonly audience: string;
-  /** The subject in both of GitHub's forms; absent where the organization or repository has made its own form. */
-  readonly classicSubject?: string;
-  readonly immutableSubject?: string;
-}
-
 /**
- * Reads GitHub's ID token for explanations; never verified, see `tokenClaims`.
- * https://github.blog/changelog/2026-04-23-immutable-subject-claims-for-github-actions-oidc-tokens/
+ * What GitHub's ID token says, for explanations; undefined when it is none. Never verified, see `tokenClaims`.
+ * https://docs.github.com/actions/reference/security/oidc#oidc-token-claims
  */
-export function idTokenFacts(jwt: string): IdTokenFacts {
-  const claims = payloadOf(jwt);
-  const text = (name: string): string => (typeof claims[name] === 'string' ? claims[name] : '');
-  const subject = text('sub');
-  const facts = { issuer: text('iss'), subject, audience: [claims['aud']].flat().join(', ') };
-
-  const context = /^repo:[^/:]+\/[^/:]+:(.+)$/.exec(subject)?.[1];
-  const [owner, repository] = text('repository').split('/');
-  const ownerId = text('repository_owner_id');
-  const repositoryId = text('repository_id');
-  if (!context || !owner || !repository) return facts;
+export function idTokenFacts(jwt: string): OidcClaims | undefined {
+  const { iss, sub, aud, repository_owner_id: ownerId, repository_id: repositoryId } = payloadOf(jwt);
+  const audience = [aud].flat().join(', ');
+  if (typeof iss !== 'string' || typeof sub !== 'string' || !audience) return undefined;
   return {
-    ...facts,
-    classicSubject: `repo:${owner}/${repository}:${context}`,
-    ...(ownerId && repositoryId
-      ? { immutableSubject: `repo:${owner}@${ownerId}/${repository}@${repositoryId}:${context}` }
-      : {}),
+    issuer: iss,
+    subject: sub,
+    audience,
+    ...(typeof ownerId === 'string' && typeof repositoryId === 'string' ? { ownerId, repositoryId } : {}),
   };
 }
 

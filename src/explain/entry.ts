@@ -15,6 +15,7 @@ export interface Situation {
   readonly clientId?: string;
   readonly tenantId?: string;
   readonly imageTenantId?: string;
+  readonly auxiliaryTenantIds?: readonly string[];
   readonly subscriptionId?: string;
   readonly resourceGroup?: string;
   readonly location?: string;
@@ -55,6 +56,7 @@ export function withPlaceholders(situation: Situation): Known {
     clientId: '<client-id>',
     tenantId: '<tenant-id>',
     imageTenantId: '<image-tenant-id>',
+    auxiliaryTenantIds: [],
     subscriptionId: '<subscription-id>',
     resourceGroup: '<resource-group>',
     location: '<location>',
@@ -133,15 +135,23 @@ export function sameTenant(one: string, other: string): boolean {
   return one.toLowerCase() === other.toLowerCase();
 }
 
-export function tenantName(id: string, { tenantId, imageTenantId }: Known): string {
-  const isImages = sameTenant(id, imageTenantId);
-  const isVms = sameTenant(id, tenantId);
-  if (isImages === isVms) return `tenant ${id}`;
-  return isImages ? `the image tenant (${id})` : `the VM's tenant (${id})`;
+export function tenantName(id: string, known: Known): string {
+  const isImages = sameTenant(id, known.imageTenantId);
+  const isVms = sameTenant(id, known.tenantId);
+  if (isImages && isVms) return `tenant ${id}`;
+  if (isImages) return `the image tenant (${id})`;
+  if (isVms) return `the VM's tenant (${id})`;
+  return isAuxiliary(id, known) ? `the auxiliary tenant ${id}` : `tenant ${id}`;
 }
 
-export function tenantInput(id: string, { tenantId, imageTenantId }: Known): string {
-  return sameTenant(id, imageTenantId) && !sameTenant(id, tenantId) ? '`image-tenant-id`' : '`tenant-id`';
+export function tenantInput(id: string, known: Known): string {
+  if (sameTenant(id, known.tenantId)) return '`tenant-id`';
+  if (sameTenant(id, known.imageTenantId)) return '`image-tenant-id`';
+  return isAuxiliary(id, known) ? '`auxiliary-tenant-ids`' : '`tenant-id`';
+}
+
+function isAuxiliary(id: string, { auxiliaryTenantIds }: Known): boolean {
+  return auxiliaryTenantIds.some((tenant) => sameTenant(id, tenant));
 }
 
 /** The tenant that Entra was asked for a token of. */

@@ -41,8 +41,12 @@ function consent(tenant: string, clientId: string, known: Known): string[] {
 const immutableSubject = /^repo:([^/:@]+)@(\d+)\/([^/:@]+)@(\d+):(.+)$/;
 const classicSubject = /^repo:([^/:@]+)\/([^/:@]+):(.+)$/;
 
-/** The subject in the form that the token does not have, or undefined for customised subjects. */
-function otherForm({ subject, ownerId, repositoryId }: OidcClaims): string | undefined {
+/** GitHub Enterprise Server, which has no immutable subjects: `https://host/_services/token`. */
+const enterpriseServer = /\/_services\/token$/;
+
+/** The subject in the form that the token does not have; undefined where there is none, as for customised subjects. */
+function otherForm({ issuer, subject, ownerId, repositoryId }: OidcClaims): string | undefined {
+  if (enterpriseServer.test(issuer)) return undefined;
   const [, owner, , repository, , rest] = immutableSubject.exec(subject) ?? [];
   if (owner) return `repo:${owner}/${repository}:${rest}`;
   const [, name, repo, context] = classicSubject.exec(subject) ?? [];
@@ -100,6 +104,17 @@ const issuingTenant = (fault: AzureFault, { tenantId }: Known) =>
   said(fault, /wrong issuer 'https:\/\/[^/]+\/([^/']+)/, tenantId);
 const owningTenant = (fault: AzureFault) =>
   said(fault, /match the tenant 'https:\/\/[^/]+\/([^/']+)/, '<owning-tenant-id>');
+
+/** The tenant that the refusal of a token names; the VM's own last, since it may be named besides the guilty one. */
+function refusedTenant(fault: AzureFault, known: Known): string | undefined {
+  const words = wordsOf(fault).toLowerCase();
+  const { imageTenantId, auxiliaryTenantIds, tenantId } = known;
+  return (
+    [imageTenantId, ...auxiliaryTenantIds, tenantId].find((one) => words.includes(one.toLowerCase())) ??
+    // Given by domain, it is not recognised.
+    /\btenant\W+([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})/.exec(words)?.[1]
+  );
+}
 
 export const signIn: readonly Entry[] = [
   {
@@ -382,21 +397,20 @@ export const signIn: readonly Entry[] = [
       all(status(401), noCode, (fault) => fault.tenant === undefined),
     ),
     cause: (fault, known) => {
-      const named = [known.imageTenantId, known.tenantId].find((tenant) =>
-        wordsOf(fault).toLowerCase().includes(tenant.toLowerCase()),
-      );
+      const named = refusedTenant(fault, known);
+      const auxiliaries = [`image tenant ${known.imageTenantId}`, ...known.auxiliaryTenantIds].join(', ');
       const whose = named
         ? `It names ${tenantName(named, known)}.`
-        : `It may be the one of the VM's tenant (${known.tenantId}) or an auxiliary one (image tenant ${known.imageTenantId}).`;
+        : `It may be the one of the VM's tenant (${known.tenantId}) or an auxiliary one (${auxiliaries}).`;
       return `Resource Manager refused a token. One bad auxiliary token is enough to have the whole request refused. ${whose}`;
     },
-    who: (_, { clientId, imageTenantId }) =>
-      `${author} first; then an administrator of the tenant whose token is bad, where app ${clientId} must have a service principal (image tenant: ${imageTenantId})`,
-    fix: (_, { clientId, imageTenantId }) => [
+    who: (fault, known) =>
+      `${author} first; then an administrator of ${tenantName(refusedTenant(fault, known) ?? known.imageTenantId, known)}, where app ${known.clientId} must have a service principal`,
+    fix: (fault, known) => [
       'Run the action with `operation: check`: it tries the token of each tenant by itself.',
-      'If the image tenant is at fault, see whether the app is there:',
-      `az login --tenant ${imageTenantId} --allow-no-subscriptions`,
-      `az ad sp show --id ${clientId}`,
+      'See whether the app is in that tenant:',
+      `az login --tenant ${refusedTenant(fault, known) ?? known.imageTenantId} --allow-no-subscriptions`,
+      `az ad sp show --id ${known.clientId}`,
     ],
   },
 ];
