@@ -192,6 +192,8 @@ async function lookAround(session: DeploySession, inputs: DeployInputs, report: 
     readResourceGroup(session, inputs),
   );
   const region = group.then(({ location }) => location);
+  // Told by `group`: who reads the image may not have come to ask for the region yet.
+  region.catch(() => undefined);
   const existing = during('looking for what exists already', () =>
     survey(session, inputs, namesOf(inputs.vmName)),
   );
