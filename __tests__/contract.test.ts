@@ -37,7 +37,7 @@ describe('action.yml', () => {
     expect(action.runs).toEqual({
       using: 'node24',
       main: 'dist/index.js',
-      post: 'dist/index.js',
+      post: 'dist/post.js',
       'post-if': 'always()',
     });
     expect(String(action['description']).length).toBeLessThanOrEqual(125); // the Marketplace's limit

@@ -5,7 +5,7 @@
  *     node scripts/build.ts [FOLDER]      default: dist
  */
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { transform } from 'esbuild';
 import ncc from '@vercel/ncc';
@@ -36,7 +36,11 @@ export async function build(folder: string): Promise<void> {
 
   const bundle = await ncc(join(compiled, 'index.js'), { cache: false, quiet: true });
   const modules = modulesOf(bundle.stats);
-  const files = new Map<string, string | Buffer>([['index.js', bundle.code]]);
+  const files = new Map<string, string | Buffer>([
+    ['index.js', bundle.code],
+    // Two lines that load the bundle beside it.
+    ['post.js', readFileSync(join(compiled, 'post.js'))],
+  ]);
   for (const [name, asset] of Object.entries(bundle.assets)) files.set(name, asset.source);
   files.delete('package.json');
   files.delete(unreachable.asset);

@@ -15,7 +15,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { dirname, join, resolve } from 'node:path';
+import { dirname, extname, join, resolve } from 'node:path';
 import { parse } from 'yaml';
 
 const root = resolve(import.meta.dirname, '..');
@@ -155,7 +155,7 @@ async function runJob(entry: string, folder: string, options: RunOptions): Promi
       Object.entries(state).map(([name, value]) => [`STATE_${name}`, value]),
     );
     const result = await runPhase(
-      entry,
+      phase === 'post' ? postEntryOf(entry) : entry,
       { ...env, ...jobEnv, ...inputs, ...stateVariables },
       phase,
       options,
@@ -168,6 +168,12 @@ async function runJob(entry: string, folder: string, options: RunOptions): Promi
   const [first, post] = results;
   if (!first) throw new Error('No phase was asked for.');
   return { ...first, ...frame, ...(post ? { post } : {}) };
+}
+
+/** action.yml names another file for the post step, beside the main one. An entry that stands alone does both. */
+function postEntryOf(entry: string): string {
+  const beside = join(dirname(entry), `post${extname(entry)}`);
+  return existsSync(beside) ? beside : entry;
 }
 
 function runnerEnvironment(

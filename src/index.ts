@@ -17,8 +17,10 @@ import { openSession, type SessionOptions } from './session.ts';
 import { cameFromSignIn } from './signin.ts';
 
 const { env } = process;
-/** State of the main step; the post step, the same bundle, knows itself by finding it. */
+/** State of the main step; where the bundle itself is the post step's entry, it knows itself by finding it. */
 const phaseState = 'phase';
+/** Set by post.ts. */
+const postMark = Symbol.for('cross-tenant-vm.post');
 const ledgerState = 'ledger';
 
 async function main(): Promise<void> {
@@ -275,5 +277,6 @@ function run(): Run {
   };
 }
 
+const isPost = Reflect.get(globalThis, postMark) === true || core.getState(phaseState) !== '';
 // Not awaited: a top-level await in the entry costs start time in the bundle.
-void (core.getState(phaseState) === '' ? main() : post());
+void (isPost ? post() : main());

@@ -167,10 +167,12 @@ export function openLedger(
       return entries;
     },
     record(id) {
-      made = [...without(made, id), id];
+      const has = (ids: readonly string[]): boolean => ids.some((known) => sameId(known, id));
+      if (has(entries.created) && has(entries.unanswered)) return;
+      if (!has(made)) made = [...made, id];
       change({
-        created: [...without(entries.created, id), id],
-        unanswered: [...without(entries.unanswered, id), id],
+        created: has(entries.created) ? entries.created : [...entries.created, id],
+        unanswered: has(entries.unanswered) ? entries.unanswered : [...entries.unanswered, id],
       });
     },
     answered: (id) => change({ unanswered: without(entries.unanswered, id) }),
