@@ -59,7 +59,8 @@ describe('a Linux machine with defaults', () => {
       'vm-id': others['vm-id'],
       created: JSON.parse(others['created'] ?? ''),
     });
-    expect(JSON.parse(others['created'] ?? '')).toHaveLength(5);
+    // NSG, virtual network, public IP, interface, machine and its named disk.
+    expect(JSON.parse(others['created'] ?? '')).toHaveLength(6);
 
     // The network first, side by side; the interface; then the machine, which must not overwrite.
     const order = puts().map(({ path }) => path.split('/').at(-1));
