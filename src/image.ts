@@ -56,6 +56,8 @@ interface Candidate {
   readonly excluded: boolean;
   readonly luns: readonly number[];
   readonly endOfLife?: Date;
+  /** Regions that it is meant for, normalised; whether it is there yet is another matter. */
+  readonly targets?: readonly string[];
   /** By normalised region; undefined where replication cannot be read (shared and community galleries). */
   readonly replication?: ReadonlyMap<
     string,
@@ -167,7 +169,9 @@ async function shelfOf(desk: ImageDesk, image: ImageReference, region: Promise<s
   return {
     definition: () => definitions.get(...at),
     version: async (name) => {
-      const version = await versions.get(...at, name);
+      const version = await foreignVersion(image, location, () => versions.get(...at, name));
+      // As it is named, then: Azure makes its data disks without being asked, and leaves them when the machine goes.
+      if (!version) return { name, excluded: false, luns: [] };
       return {
         name,
         excluded: version.excludeFromLatest === true,
@@ -176,9 +180,13 @@ async function shelfOf(desk: ImageDesk, image: ImageReference, region: Promise<s
       };
     },
     versionNames: async () => {
-      const names = [];
-      for await (const version of versions.list(...at)) {
-        names.push({ name: version.name ?? '', excluded: version.excludeFromLatest === true });
+      const names: { name: string; excluded: boolean }[] = [];
+      try {
+        for await (const version of versions.list(...at)) {
+          names.push({ name: version.name ?? '', excluded: version.excludeFromLatest === true });
+        }
+      } catch (error) {
+        throw statusOf(error) === 403 ? unlistable(image, error) : error;
       }
       return names;
     },
@@ -192,6 +200,45 @@ async function shelfOf(desk: ImageDesk, image: ImageReference, region: Promise<s
   };
 }
 
+function statusOf(error: unknown): number | undefined {
+  return error instanceof AzureError ? error.fault.status : undefined;
+}
+
+/**
+ * A version of a shared or community gallery; undefined where the app may not read it, which takes a right on the whole
+ * subscription, and the machine can be made all the same.
+ * @throws Failure where it is not in that region.
+ */
+async function foreignVersion<T>(
+  image: ImageReference,
+  region: string,
+  read: () => Promise<T>,
+): Promise<T | undefined> {
+  try {
+    return await read();
+  } catch (error) {
+    if (statusOf(error) === 403) return undefined;
+    if (statusOf(error) !== 404) throw error;
+    throw notUsable(image, region, `the gallery shows no version ${image.version} in ${region}`, false, 0);
+  }
+}
+
+function unlistable(image: ImageReference, cause: unknown): Failure {
+  const kind = image.kind === 'shared' ? 'sharedGalleries' : 'communityGalleries';
+  return new Failure(`looking for the newest version of ${image.id}`, {
+    message: 'The versions of the image may not be listed, so nothing says which one is the newest.',
+    cause,
+    explanation: {
+      cause: `The app lacks Microsoft.Compute/locations/${kind}/images/versions/read on the subscription.`,
+      who: "the workflow's author, or the owner of the subscription",
+      fix: [
+        `Name a version in \`image-id\`: ${image.id}/versions/<version>`,
+        'Or grant the app a role with that right on the subscription, such as Reader.',
+      ],
+    },
+  });
+}
+
 function candidateOf(version: GalleryImageVersion, region: string): Candidate {
   const profile = version.publishingProfile;
   return {
@@ -200,6 +247,7 @@ function candidateOf(version: GalleryImageVersion, region: string): Candidate {
     excluded: excludedIn(version, region),
     luns: (version.storageProfile?.dataDiskImages ?? []).map(({ lun }) => lun),
     ...(profile?.endOfLifeDate ? { endOfLife: profile.endOfLifeDate } : {}),
+    targets: (profile?.targetRegions ?? []).map(({ name }) => normaliseRegion(name)),
     replication: new Map(
       (version.replicationStatus?.summary ?? []).map((row) => [
         normaliseRegion(row.region ?? ''),
@@ -226,8 +274,7 @@ async function readDefinition(shelf: Shelf, { osType, image }: Wanted): Promise<
   try {
     return await shelf.definition();
   } catch (error) {
-    const unreadable =
-      error instanceof AzureError && (error.fault.status === 403 || error.fault.status === 404);
+    const unreadable = [403, 404].includes(statusOf(error) ?? 0);
     if (!unreadable || image.kind === 'version' || image.kind === 'definition') throw error;
     if (osType) return { osType, osState: 'Generalized' };
     throw new Failure(`reading image definition ${image.id}`, {
@@ -248,32 +295,33 @@ type Verdict =
 
 function judge(version: Candidate, region: string): Verdict {
   const state = version.provisioningState;
-  if (state === 'Failed')
-    return { usable: false, passing: false, why: `version ${version.name} failed to build` };
-  if (state === 'Deleting')
-    return { usable: false, passing: false, why: `version ${version.name} is being deleted` };
+  const here = version.replication?.get(region);
+  const refusal = (why: string, passing: boolean): Verdict => ({
+    usable: false,
+    passing,
+    why: `version ${version.name} ${why}`,
+  });
+  if (state === 'Deleting') return refusal('is being deleted', false);
+  if (state === 'Failed') return refusal(`is Failed${here?.details ? ` (${here.details})` : ''}`, false);
   if (!version.replication) return { usable: true };
-  const here = version.replication.get(region);
+  if (state === 'Creating') return refusal('is still being built', true);
   // While a region is being added the version is Updating, and still usable where it is complete.
-  if (here?.state === 'Completed' && state !== 'Creating') return { usable: true };
-  if (state === 'Creating')
-    return { usable: false, passing: true, why: `version ${version.name} is still being built` };
+  if (here?.state === 'Completed') return { usable: true };
   if (!here) {
     const there = [...version.replication]
       .filter(([, { state }]) => state === 'Completed')
       .map(([name]) => name);
-    return {
-      usable: false,
-      passing: state === 'Updating',
-      why: `version ${version.name} is not replicated to ${region} (it is in: ${there.join(', ') || 'no region yet'})`,
-    };
+    return refusal(
+      `is not replicated to ${region} (it is in: ${there.join(', ') || 'no region yet'})`,
+      // A region that was just added may not be in the report yet.
+      state === 'Updating' && version.targets?.includes(region) === true,
+    );
   }
   const progress = here.progress === undefined ? '' : `, ${here.progress} %`;
-  return {
-    usable: false,
-    passing: here.state !== 'Failed',
-    why: `version ${version.name} is ${here.state} in ${region}${progress}${here.details ? ` (${here.details})` : ''}`,
-  };
+  return refusal(
+    `is ${here.state} in ${region}${progress}${here.details ? ` (${here.details})` : ''}`,
+    here.state !== 'Failed',
+  );
 }
 
 /** Newest by number: 1.10.0 comes after 1.9.0, whenever either was published. */
@@ -286,8 +334,10 @@ export function byNumberDescending(a: string, b: string): number {
   return 0;
 }
 
-/** Replication takes minutes to hours, so there is nothing to gain from asking more often. */
-const replicationLookSeconds = 15;
+/** Replication takes minutes to hours: asked after an eighth of the time so far, nothing is found much too late. */
+function untilNextLook(elapsedSeconds: number): number {
+  return Math.min(15, Math.max(1, elapsedSeconds / 8));
+}
 
 type Refusal = Exclude<Verdict, { usable: true }>;
 
@@ -349,8 +399,9 @@ async function usableVersion(
       const minutes = Math.floor((told - start) / 60_000);
       desk.onWaiting(`Waiting for the image, ${minutes} of ${imageWaitMinutes} minutes: ${why}.`);
     }
-    const left = (deadline - performance.now()) / 1000;
-    await pause(Math.max(0, Math.min(replicationLookSeconds, left)), desk.signal);
+    const now = performance.now();
+    const next = untilNextLook((now - start) / 1000);
+    await pause(Math.max(0, Math.min(next, (deadline - now) / 1000)), desk.signal);
   }
 }
 
@@ -394,7 +445,9 @@ function factsOf(wanted: Wanted, shelf: Shelf, definition: Definition, version: 
   const controllers = featureValue(definition.features, 'DiskControllerTypes');
   const { purchasePlan: plan } = definition;
   const pinned = wanted.image.version === undefined;
-  const endOfLife = version.endOfLife ?? definition.endOfLifeDate;
+  const [endOfLife] = [version.endOfLife, definition.endOfLifeDate]
+    .filter((date) => date !== undefined)
+    .toSorted((one, other) => one.getTime() - other.getTime());
   return {
     reference,
     referenceId: whole,
