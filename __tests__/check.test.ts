@@ -761,11 +761,16 @@ describe('judge', () => {
     ],
     [
       'no Trusted Launch',
-      { inputs: { sizes: ['Standard_A2_v2'] } },
+      { inputs: { sizes: ['Standard_A2_v2'], securityType: 'TrustedLaunch' } },
       [
         ['size/Standard_A2_v2', 'fault', /no Trusted Launch/],
         ['retirement/Standard_A2_v2', 'warning'],
       ],
+    ],
+    [
+      'no Trusted Launch, which nobody insists on',
+      { inputs: { sizes: ['Standard_A2_v2'] } },
+      [['retirement/Standard_A2_v2', 'warning']],
     ],
     [
       'not sold as Spot',

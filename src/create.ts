@@ -23,7 +23,7 @@ import { belongsTo, isTemporary, rollBack, tagsOf, tellRemoval } from './remove.
 import type { Report } from './report.ts';
 import { compare, compareNetwork, refuseDifferent } from './rerun.ts';
 import { resourceId } from './resource-id.ts';
-import { abilitiesOfName, demandsOf, isReshaped, misfits, securityMisfit } from './size.ts';
+import { abilitiesOfName, abilitiesOfSku, demandsOf, isReshaped, misfits, securityMisfit } from './size.ts';
 import { type DeploySession, openDeploySession, type SessionOptions } from './session.ts';
 import { allSettledOrThrow } from './waiting.ts';
 
@@ -146,6 +146,8 @@ export async function create(inputs: DeployInputs, desk: CreateDesk): Promise<vo
               await network();
             },
             removeMachine: () => removeMachine('a machine cannot change its zone'),
+            fits: (sku) =>
+              misfits(abilitiesOfSku(sku), found.image, demandsOf(inputs, found.image)).length === 0,
             onPrincipal: (principalId) => {
               report.output('principal-id', principalId);
               access.grantToMachine(principalId);

@@ -813,14 +813,14 @@ function problemsOf(bench: Bench, { size, zone }: Attempt): Problem[] {
   });
   const sku = skuOf(bench, size);
   if (site.skus && 'value' in site.skus && !sku) {
-    return [problem(`There is no size ${size} in ${plan.location}.`, true)];
+    return [problem(`There is no size ${size} in ${plan.location}.`, false)];
   }
   const found: Problem[] = [];
   if (sku) {
     const zones = sku.locationInfo?.flatMap(({ zones = [] }) => zones) ?? [];
     if (zone && !zones.includes(zone)) {
       const which = zones.length > 0 ? `zones ${zones.toSorted().join(', ')} only` : 'no zone at all';
-      found.push(problem(`${size} is offered in ${which} of ${plan.location}, not in zone ${zone}.`, true));
+      found.push(problem(`${size} is offered in ${which} of ${plan.location}, not in zone ${zone}.`, false));
     }
     for (const { type, restrictionInfo, reasonCode } of sku.restrictions ?? []) {
       const zoned = type === 'Zone';

@@ -2,8 +2,10 @@ import type { VirtualMachine } from '@azure/arm-compute';
 import { isBusy, orUndefined, secondsUntilAgain, type Session, tellAgain } from './azure.ts';
 import { AzureError, Failure, innermost } from './failure.ts';
 import { type Ledger, namesDeployment, namesRun, type Run, refuseForeign, tagValue } from './ledger.ts';
+import { type Refused, sizesInstead } from './offers.ts';
 import type { Attempt, Plan } from './plan.ts';
 import { resourceId, sameId } from './resource-id.ts';
+import type { Sku } from './size.ts';
 import { pause, untilDone, waitFor } from './waiting.ts';
 
 interface Site {
@@ -22,11 +24,13 @@ export interface Placing {
   readonly removeMachine: () => Promise<void>;
   /** Told as soon as Azure has named the machine's own identity, long before the machine is there. */
   readonly onPrincipal: (principalId: string) => void;
+  /** Whether the image, as the inputs want it, boots on a size. */
+  readonly fits: (sku: Sku) => boolean;
 }
 
 /**
- * Codes that speak of one size in one zone: another one may well be had. Quota is refused as OperationNotAllowed, which
- * also stands for other things, so its text is looked at.
+ * Codes that speak of one size in one zone: another one may well be had. Quota is refused as OperationNotAllowed, and a
+ * size that the region does not know as InvalidParameter; both also stand for other things, so more is looked at.
  */
 const placement = new Set([
   'SkuNotAvailable',
@@ -35,23 +39,26 @@ const placement = new Set([
   'OverconstrainedAllocationRequest',
   'OverconstrainedZonalAllocationRequest',
   'QuotaExceeded',
+  'InvalidAvailabilityZone',
 ]);
 
 export function isPlacementRefusal(error: unknown): error is AzureError {
   if (!(error instanceof AzureError)) return false;
   const codes = [error.fault.code, innermost(error.fault).code];
   if (codes.some((code) => placement.has(code))) return true;
+  if (codes.includes('InvalidParameter') && error.fault.target?.toLowerCase() === 'vmsize') return true;
   return (
     codes.includes('OperationNotAllowed') && /exceeding (approved|quota)|quota/i.test(error.fault.message)
   );
 }
 
 /**
- * Creates the machine. Sizes and zones are tried in the author's order; each one that is refused for want of quota or capacity gives a line.
+ * Creates the machine. Sizes and zones are tried in the author's order; each one that is refused for want of quota or
+ * capacity gives a line.
  * @throws Failure listing every attempt when all are refused; AzureError for any other refusal.
  */
 export async function createMachine(site: Site, plan: Plan, placing: Placing): Promise<VirtualMachine> {
-  const refusals: { attempt: Attempt; error: AzureError }[] = [];
+  const refusals: Refusal[] = [];
   let standing: { zone?: string | undefined } | undefined;
   for (const [index, attempt] of plan.machine.attempts.entries()) {
     const where = describeAttempt(attempt);
@@ -61,20 +68,49 @@ export async function createMachine(site: Site, plan: Plan, placing: Placing): P
       standing = undefined;
     }
     try {
-      return await putMachine(site, plan, attempt, placing, standing !== undefined);
+      return await placeMachine(site, plan, attempt, placing, standing !== undefined);
     } catch (error) {
       if (!isPlacementRefusal(error)) throw error;
       refusals.push({ attempt, error });
       // A refused PUT leaves nothing. An operation that failed (a poll's 200) leaves the machine behind.
       if (error.fault.status === 200) standing = { zone: attempt.zone };
       const next = plan.machine.attempts[index + 1];
-      const { code, message } = innermost(error.fault);
       site.log.notice(
-        `${where} cannot be had: ${code}: ${message.split('\n')[0]}${next ? ` Trying ${describeAttempt(next)}.` : ''}`,
+        `${where} cannot be had: ${sayingOf(error)}${next ? ` Trying ${describeAttempt(next)}.` : ''}`,
       );
     }
   }
-  throw allRefused(plan, refusals);
+  throw await allRefused(site, plan, placing, refusals);
+}
+
+interface Refusal {
+  readonly attempt: Attempt;
+  readonly error: AzureError;
+}
+
+function sayingOf({ fault }: AzureError): string {
+  const { code, message } = innermost(fault);
+  return `${code}: ${message.split('\n')[0]}`;
+}
+
+/** One attempt; made again as a plain machine where it is refused for a Trusted Launch that nobody insists on. */
+async function placeMachine(
+  site: Site,
+  plan: Plan,
+  attempt: Attempt,
+  placing: Placing,
+  over: boolean,
+): Promise<VirtualMachine> {
+  try {
+    return await putMachine(site, plan, attempt, placing, over);
+  } catch (error) {
+    const lacksIt = error instanceof AzureError && /'TrustedLaunch' security type/i.test(error.fault.message);
+    if (!lacksIt || error.fault.status !== 400 || !plan.machine.plainWillDo) throw error;
+    site.log.notice(
+      `${attempt.size} has no Trusted Launch, which the image allows but does not ask for: making a plain machine.`,
+    );
+    return await putMachine(site, plan, { ...attempt, plain: true }, placing, over);
+  }
 }
 
 function describeAttempt({ size, zone }: Attempt): string {
@@ -94,6 +130,7 @@ async function putMachine(
   const what = `virtual machine ${name}`;
   const parts = [osDiskId(plan), id];
   log.info(`Creating ${what}: ${describeAttempt(attempt)}.`);
+  const start = performance.now();
   let over = overOurFailedOne;
   for (let tries = 0; ; tries++) {
     // Azure makes the disk with the machine, and leaves it if it comes no further than that.
@@ -137,14 +174,19 @@ async function putMachine(
       }
       // Refusals that pass were waited out below; here they are the end of an operation, and its machine stands.
       const { fault } = error;
-      const seconds = fault.status === 200 && isBusy(fault) ? secondsUntilAgain(fault, tries) : undefined;
+      const ended = fault.status === 200;
+      const seconds = isReserved(error)
+        ? secondsUntilFree(performance.now() - start)
+        : ended && isBusy(fault)
+          ? secondsUntilAgain(fault, tries)
+          : undefined;
       if (seconds === undefined) {
         if (fault.status >= 400) await forgetWhatIsNotThere(site, plan, error);
         throw error;
       }
       log.info(`${what}: ${tellAgain(fault, seconds)}`);
       await pause(seconds, waiting.signal);
-      over = true;
+      over ||= ended;
     }
   }
 }
@@ -186,6 +228,16 @@ async function forgetWhatIsNotThere(
   const { osDiskName } = plan.machine;
   if (!(await isThere(() => compute.disks.get(plan.resourceGroup, osDiskName))))
     ledger.forget(osDiskId(plan));
+}
+
+/** The interface is kept for a machine that failed, ours or another, for 180 seconds from its failure on. */
+function isReserved({ fault }: AzureError): boolean {
+  return innermost(fault).code === 'NicReservedForAnotherVm';
+}
+
+/** Ever more seldom, as each try counts as a write: Compute takes 12, and 4 more a minute. */
+function secondsUntilFree(elapsedMs: number): number | undefined {
+  return elapsedMs > 240_000 ? undefined : Math.min(15, Math.max(1, elapsedMs / 2_000));
 }
 
 /** 412: If-None-Match was not met. 409 Conflict: the machine is being written to at this moment. */
@@ -264,22 +316,58 @@ function readMachine(
   return compute.virtualMachines.get(resourceGroup, machine.name);
 }
 
-function allRefused(plan: Plan, refusals: readonly { attempt: Attempt; error: AzureError }[]): unknown {
-  const [only] = refusals;
-  if (refusals.length === 1 && only) return only.error;
-  const lines = refusals.map(({ attempt, error }) => {
-    const { code, message } = innermost(error.fault);
-    return `${describeAttempt(attempt)}: ${code}: ${message.split('\n')[0]}`;
-  });
-  return new Failure(`creating virtual machine ${plan.machine.name}`, {
-    message: `None of the sizes and zones can be had in ${plan.location}:\n${lines.map((line) => `- ${line}`).join('\n')}`,
-    cause: refusals.at(-1)?.error,
+/** Read only now: the list has megabytes, and a right of its own that the deployment needs for nothing else. */
+async function readSkus({ compute }: Session, location: string): Promise<readonly Sku[]> {
+  const skus: Sku[] = [];
+  for await (const sku of compute.resourceSkus.list({ filter: `location eq '${location}'` })) skus.push(sku);
+  return skus;
+}
+
+async function offersInstead(
+  { session }: Site,
+  { location, subscriptionId }: Plan,
+  { fits }: Placing,
+  refused: readonly Refused[],
+): Promise<string> {
+  try {
+    const offers = sizesInstead(await readSkus(session, location), fits, refused);
+    return offers.length > 0
+      ? `Offered in ${location} instead (whether there is capacity, no list says): ${offers.join('; ')}.`
+      : `Azure's list has no other size in ${location} that the image boots on and that is open to the subscription.`;
+  } catch (error) {
+    if (!(error instanceof AzureError)) throw error;
+    return error.fault.status === 403
+      ? `What is offered in ${location} instead may not be read: the app lacks Microsoft.Compute/skus/read on subscription ${subscriptionId}.`
+      : `What is offered in ${location} instead could not be read: ${sayingOf(error)}`;
+  }
+}
+
+/** All attempts with what Azure said to each, and what to take instead. A lone refusal is explained by its code. */
+async function allRefused(
+  site: Site,
+  plan: Plan,
+  placing: Placing,
+  refusals: readonly Refusal[],
+): Promise<Failure> {
+  const doing = `creating virtual machine ${plan.machine.name}`;
+  const cause = refusals.at(-1)?.error;
+  const refused = refusals.map(({ attempt: { size, zone }, error }) => ({
+    size,
+    ...(zone ? { zone } : {}),
+    ...innermost(error.fault),
+  }));
+  const offers = await offersInstead(site, plan, placing, refused);
+  if (refusals.length === 1) return new Failure(doing, { message: offers, cause });
+  const lines = refusals.map(({ attempt, error }) => `- ${describeAttempt(attempt)}: ${sayingOf(error)}`);
+  return new Failure(doing, {
+    message: [`None of the sizes and zones can be had in ${plan.location}:`, ...lines, offers].join('\n'),
+    cause,
     explanation: {
       cause: 'Each one was refused for want of quota, capacity or availability.',
       who: "the workflow's author",
       fix: [
-        'Give more or other sizes in `vm-size`, other zones, or another `location`.',
-        `az vm list-skus --location ${plan.location} --resource-type virtualMachines --query "[?length(restrictions)==\`0\`].name" -o tsv`,
+        'Give more or other sizes in `vm-size`, other zones, or another `location`. All that the region offers:',
+        `az vm list-skus --subscription ${plan.subscriptionId} --location ${plan.location} --resource-type virtualMachines --query "[?length(restrictions)==\`0\`].name" -o tsv`,
       ],
     },
   });

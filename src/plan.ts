@@ -9,6 +9,7 @@ import type {
 import type { DeployInputs, InboundRule, MergePatch, OverrideTarget } from './inputs.ts';
 import type { ImageFacts, SecurityType } from './image.ts';
 import { resourceId } from './resource-id.ts';
+import { plainWillDo } from './size.ts';
 
 /** A resource that this action makes: where it goes and the body of its PUT, in the shape of the SDK's models. */
 export interface Planned<Body> {
@@ -26,6 +27,8 @@ export type Part<Body> =
 export interface Attempt {
   readonly size: string;
   readonly zone?: string;
+  /** Without the Trusted Launch that the image allows: the size turned out not to have it. */
+  readonly plain?: true;
 }
 
 /**
@@ -50,6 +53,8 @@ export interface Plan {
     readonly osType: 'Linux' | 'Windows';
     readonly imageReferenceId: string;
     readonly attempts: readonly Attempt[];
+    /** Whether an attempt that is refused for want of Trusted Launch may be made again as a plain one. */
+    readonly plainWillDo: boolean;
     /** Body of the PUT for one attempt; the image's ID, network and identity do not depend on it. */
     readonly body: (attempt: Attempt) => VirtualMachine;
   };
@@ -143,6 +148,7 @@ export function makePlan(inputs: DeployInputs, image: ImageFacts, around: Surrou
       osType: image.osType,
       imageReferenceId: image.referenceId,
       attempts: attemptsOf(inputs, image),
+      plainWillDo: plainWillDo(inputs, image),
       body: (attempt) => machineBody(inputs, image, around, network, names, common, attempt),
     },
     identities: inputs.identity.named.map((name) => ({
@@ -330,7 +336,7 @@ function machineBody(
       : {}),
   };
   const identity = identityBody(inputs, around);
-  const security = securityBody(inputs, image);
+  const security = attempt.plain ? undefined : securityBody(inputs, image);
   return {
     ...common,
     ...(attempt.zone ? { zones: [attempt.zone] } : {}),

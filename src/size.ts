@@ -19,17 +19,32 @@ export interface Abilities {
 /** What the inputs ask of a size. */
 export interface Demands {
   readonly securityType: SecurityType;
+  /** Trusted Launch is to be had where the size has it; a plain machine will do. */
+  readonly orPlain?: boolean;
   readonly acceleratedNetworking: boolean;
   readonly premiumDisks: boolean;
   readonly spot: boolean;
 }
 
-export function demandsOf(
-  { securityType, network, osDiskType = '', spot }: DeployInputs,
-  image: ImageFacts,
-): Demands {
+/**
+ * Whether Trusted Launch is only what is preferred: the definition allows it without asking for it, and so does the
+ * author. Then a size that lacks it is no reason to fail.
+ */
+export function plainWillDo({ securityType, overrides }: DeployInputs, image: ImageFacts): boolean {
+  return (
+    securityType === undefined &&
+    image.securityType === 'TrustedLaunch' &&
+    image.securityFeature?.toLowerCase() !== 'trustedlaunch' &&
+    !patches(overrides, ['securityprofile'])
+  );
+}
+
+/** What the inputs, together with the image, ask of a size. */
+export function demandsOf(inputs: DeployInputs, image: ImageFacts): Demands {
+  const { securityType, network, osDiskType = '', spot } = inputs;
   return {
     securityType: securityType ?? image.securityType,
+    orPlain: plainWillDo(inputs, image),
     acceleratedNetworking: network.kind === 'new-nic' && network.acceleratedNetworking,
     premiumDisks: osDiskType.startsWith('Premium'),
     spot: spot !== undefined,
@@ -37,10 +52,12 @@ export function demandsOf(
 }
 
 /** Whether `overrides` changes what the judgements here go by; then only Azure knows what comes of it. */
-export function isReshaped({ overrides }: DeployInputs): boolean {
-  const properties = overrides.vm?.['properties'];
-  const decisive = ['hardwareprofile', 'securityprofile', 'storageprofile', 'priority'];
-  return Object.keys(properties ?? {}).some((key) => decisive.includes(key.toLowerCase()));
+export function isReshaped({ overrides }: Pick<DeployInputs, 'overrides'>): boolean {
+  return patches(overrides, ['hardwareprofile', 'securityprofile', 'storageprofile', 'priority']);
+}
+
+function patches({ vm }: DeployInputs['overrides'], lowerCased: readonly string[]): boolean {
+  return Object.keys(vm?.['properties'] ?? {}).some((key) => lowerCased.includes(key.toLowerCase()));
 }
 
 /** The fields of Azure's list of sizes that are looked at; the list itself has many more. */
@@ -118,7 +135,8 @@ export function misfits(abilities: Abilities, image: ImageFacts, demands: Demand
       );
     }
   }
-  if (demands.securityType === 'TrustedLaunch' && trustedLaunch === false && confidential !== true) {
+  const mustBeTrusted = demands.securityType === 'TrustedLaunch' && !demands.orPlain;
+  if (mustBeTrusted && trustedLaunch === false && confidential !== true) {
     faults.push('has no Trusted Launch, which the machine is to have');
   }
   if (demands.securityType === 'ConfidentialVM' && confidential === false) {

@@ -152,6 +152,15 @@ export function allocate(
 ): OperationFailure | undefined {
   const world = call.world;
   const { restrictions, shortages } = settings(world);
+  if (zone !== undefined && !size.zonal) {
+    // https://learn.microsoft.com/azure/azure-resource-manager/troubleshooting/error-sku-not-available
+    throw refuse(
+      409,
+      'SkuNotAvailable',
+      `The requested size for resource '${call.resourceId}' is currently not available in location '${location}' zones '${zone}' for subscription '${call.subscription.id}'. Please try another size or deploy to a different location or zones. See https://aka.ms/azureskunotavailable for details.`,
+      { target: 'vmSize' },
+    );
+  }
   for (const one of restrictions) {
     if (one.size.toLowerCase() !== size.name.toLowerCase() || regionName(one.location) !== location) continue;
     if (one.zones === undefined || (zone !== undefined && one.zones.includes(zone)))
