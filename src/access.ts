@@ -7,7 +7,7 @@
 import { createHash } from 'node:crypto';
 import type { VirtualMachine } from '@azure/arm-compute';
 import { connections, listAll, orUndefined, type Session } from './azure.ts';
-import { AzureError, during, Failure } from './failure.ts';
+import { AzureError, during, Failure, isRefusal } from './failure.ts';
 import { authorizationApi } from './granted.ts';
 import type { DeployInputs, RoleRequest } from './inputs.ts';
 import { type Ledger, markOf, ownershipOf, type Run } from './ledger.ts';
@@ -448,11 +448,16 @@ export function openAccess(site: AccessSite, plan: Plan, survey: AccessSurvey): 
     if (!identity) {
       log.info(`Creating ${what}.`);
       ledger.record(id);
-      identity = await during(`creating ${what}`, () =>
-        session.arm<Identity>('PUT', id, identityApi, {
-          body: { location: plan.location, tags: plan.tags },
-        }),
-      );
+      try {
+        identity = await during(`creating ${what}`, () =>
+          session.arm<Identity>('PUT', id, identityApi, {
+            body: { location: plan.location, tags: plan.tags },
+          }),
+        );
+      } catch (error) {
+        if (error instanceof Failure && isRefusal(error.cause)) ledger.forget(id);
+        throw error;
+      }
       ledger.answered(id);
     }
     begin({ what, principalId: identity.properties.principalId });
@@ -507,18 +512,26 @@ async function grantOne(
     return;
   }
   const id = `${scope}/providers/Microsoft.Authorization/roleAssignments/${name}`;
-  const put = (): Promise<unknown> =>
-    session.arm('PUT', id, authorizationApi, {
-      body: {
-        properties: {
-          roleDefinitionId,
-          principalId,
-          // Without it Azure asks Entra for the kind of principal, and an identity that was just made is not there yet.
-          principalType: 'ServicePrincipal',
-          description: markOf(plan.tags),
+  let refused = false;
+  const put = async (): Promise<void> => {
+    refused = false;
+    try {
+      await session.arm('PUT', id, authorizationApi, {
+        body: {
+          properties: {
+            roleDefinitionId,
+            principalId,
+            // Without it Azure asks Entra for the kind of principal, and an identity that was just made is not there yet.
+            principalType: 'ServicePrincipal',
+            description: markOf(plan.tags),
+          },
         },
-      },
-    });
+      });
+    } catch (error) {
+      refused = isRefusal(error);
+      throw error;
+    }
+  };
   log.info(`Granting ${role} on ${scope} to ${what} (${principalId}).`);
   ledger.record(id);
   recorded.push(id);
@@ -527,10 +540,11 @@ async function grantOne(
     ledger.answered(id);
     log.info(`${what} has ${role} on ${scope} now.`);
   } catch (error) {
+    // Also where the wait for Entra was cut short: clean-up need not look out for it.
+    if (refused) ledger.forget(id);
     if (!(error instanceof AzureError)) throw error;
     if (error.fault.code === 'RoleAssignmentExists') {
       // Under another name, which the app was not allowed to list.
-      ledger.forget(id);
       log.info(`${what} has ${role} on ${scope} already.`);
       return;
     }
@@ -547,7 +561,7 @@ async function grantOne(
 async function untilKnown(
   { session, log }: AccessSite,
   what: string,
-  put: () => Promise<unknown>,
+  put: () => Promise<void>,
 ): Promise<void> {
   const isUnknown = (error: unknown): boolean =>
     error instanceof AzureError && error.fault.code === 'PrincipalNotFound';

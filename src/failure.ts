@@ -40,6 +40,11 @@ export class AzureError extends Error {
   }
 }
 
+/** Did Azure refuse the request itself? Then it has left nothing; of one that was lost or broke (5xx) that is not known. */
+export function isRefusal(error: unknown): error is AzureError {
+  return error instanceof AzureError && error.fault.status >= 400 && error.fault.status < 500;
+}
+
 /** Why it failed, who must act, and how: sentences, and commands and URLs to copy as they stand. */
 export interface Explanation {
   readonly cause: string;

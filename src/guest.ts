@@ -12,7 +12,7 @@ import type {
   VirtualMachineRunCommandInstanceView,
 } from '@azure/arm-compute';
 import { connections, type Session } from './azure.ts';
-import { AzureError, Failure } from './failure.ts';
+import { AzureError, Failure, isRefusal } from './failure.ts';
 import type { GuestScript } from './inputs.ts';
 import type { Ledger, Run } from './ledger.ts';
 import type { Plan } from './plan.ts';
@@ -320,8 +320,7 @@ export async function runScript(
   };
   let ending: Ending;
   try {
-    await poller.submitted();
-    ledger.answered(id);
+    await submit(poller, ledger, id);
     ending = await waitFor('the script', 'guest', waiting, look);
   } catch (error) {
     if (waiting.signal.aborted) throw waiting.signal.reason;
@@ -341,6 +340,16 @@ export async function runScript(
     commands.delete(plan.resourceGroup, vm, name, options),
   );
   ledger.strike(id);
+}
+
+async function submit(poller: { submitted(): Promise<void> }, ledger: Ledger, id: string): Promise<void> {
+  try {
+    await poller.submitted();
+    ledger.answered(id);
+  } catch (error) {
+    if (isRefusal(error)) ledger.forget(id);
+    throw error;
+  }
 }
 
 /** A name of its own for each run: an earlier run's command may still be there or going. */
