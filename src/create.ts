@@ -65,6 +65,7 @@ export async function create(inputs: DeployInputs, desk: CreateDesk): Promise<vo
     ownership,
     generated: credentials,
   });
+  report.know({ plan, image: found.image });
   for (const [id, patch] of plan.patches) patches.set(id, patch);
   for (const line of [...found.image.notices, ...plan.notices]) report.log.notice(line);
   for (const line of [...found.image.warnings, ...plan.warnings]) report.log.warning(line);
@@ -73,6 +74,7 @@ export async function create(inputs: DeployInputs, desk: CreateDesk): Promise<vo
   refuseDifferent(plan, compareNetwork(found.existing.nic, plan));
   if (adopted) adoptMachine(inputs, plan, found.image, adopted, report);
   else refuseWhatCannotBoot(inputs, plan, found.image, report);
+  report.know({ adopted: adopted !== undefined });
 
   const ledger = openLedger(
     {
@@ -547,6 +549,7 @@ async function undo(inputs: DeployInputs, session: Session, ledger: Ledger, desk
   const staying = created.filter((id) => !going.includes(id));
   if (staying.length > 0) {
     report.log.warning(`\`cleanup: never\`: left as they are:\n${staying.join('\n')}`);
+    report.removed({ left: staying.map((id) => ({ id, why: '`cleanup: never`' })) });
   }
   if (going.length === 0) return;
   await report.stage('Clean up', async () => {

@@ -122,19 +122,27 @@ export function innermost(fault: AzureFault): { readonly code: string; readonly 
   return fault.details.at(-1) ?? fault;
 }
 
+/** What there is to tell of a failure, part by part. */
+export interface Account {
+  /** From the outermost work to the innermost. */
+  readonly doing: readonly string[];
+  /** What whoever failed said, and what Azure said. */
+  readonly words: readonly string[];
+  readonly explanation?: Explanation;
+  /** The request, and the IDs that Azure's support asks for. */
+  readonly trace: readonly string[];
+}
+
 /**
- * The lines of the one error annotation: what was being done, what Azure said, the cause, who must act, what to do, and
- * the IDs that Azure's support asks for. Bodies never appear in it. `explain` is asked where no Failure explains itself.
+ * What there is to tell of an error; of an AggregateError of each one. Bodies never appear in it. `explain` is asked where
+ * no Failure explains itself.
  */
-export function describe(
+export function accountsOf(
   error: unknown,
   explain: (fault: AzureFault) => Explanation | undefined = () => undefined,
-): string[] {
+): Account[] {
   if (error instanceof AggregateError && error.errors.length > 0) {
-    return error.errors.flatMap((each: unknown, index) => [
-      ...(index > 0 ? [''] : []),
-      ...describe(each, explain),
-    ]);
+    return error.errors.flatMap((each: unknown) => accountsOf(each, explain));
   }
   const chain = causesOf(error);
   const refusal = chain.findIndex((link) => link instanceof AzureError);
@@ -148,12 +156,27 @@ export function describe(
   for (const said of [plainMessage(chain[refusal]), explanation?.cause ?? '', `${doing[0]} failed`])
     words.delete(said);
   return [
+    {
+      doing,
+      words: [...words, ...(fault ? sayingOf(fault) : [])],
+      ...(explanation ? { explanation } : {}),
+      trace: fault ? traceLines(fault) : [],
+    },
+  ];
+}
+
+/**
+ * The lines of the one error annotation: what was being done, what Azure said, the cause, who must act, what to do, and
+ * the IDs that Azure's support asks for.
+ */
+export function describe(error: unknown, explain?: (fault: AzureFault) => Explanation | undefined): string[] {
+  return accountsOf(error, explain).flatMap(({ doing, words, explanation, trace }, index) => [
+    ...(index > 0 ? [''] : []),
     ...(doing.length > 0 ? [`Failed while ${doing.join(', ')}.`] : []),
     ...words,
-    ...(fault ? sayingOf(fault) : []),
     ...(explanation ? explanationLines(explanation) : []),
-    ...(fault ? traceLines(fault) : []),
-  ];
+    ...trace,
+  ]);
 }
 
 /** The explanation as lines. Each sentence of a fix has a dash, each command or URL a line of its own below it. */

@@ -7,7 +7,7 @@ import { certificateExpiry, expiryNotice } from './certificate.ts';
 import { checkDeployment } from './check.ts';
 import { create } from './create.ts';
 import { explain, type Situation } from './explain.ts';
-import { describe, Failure } from './failure.ts';
+import { accountsOf, describe, Failure } from './failure.ts';
 import { type Inputs, readInputs } from './inputs.ts';
 import type { LedgerEntries, Run } from './ledger.ts';
 import { cleanUpAfterJob, deleteDeployment, isLeftOver } from './remove.ts';
@@ -25,7 +25,7 @@ const ledgerState = 'ledger';
 
 async function main(): Promise<void> {
   core.saveState(phaseState, 'main');
-  const report = openReport();
+  const report = openReport(env['GITHUB_STEP_SUMMARY']);
   const stop = new AbortController();
   stopOnSignals(stop);
   onStrayRejection(report, (bug) => {
@@ -33,23 +33,30 @@ async function main(): Promise<void> {
     stop.abort(bug);
   });
   let situation: Situation = {};
+  let failure: { readonly error: unknown } | undefined;
   try {
-    const inputs = readInputs(rawInput, runner());
+    const inputs = readInputs(rawInput, runner(report));
     situation = situationOf(inputs);
+    report.know({ operation: inputs.operation, wanted: inputs, uses: usesOf() });
     tellExpiry(inputs, report);
     const timer = stopAtTimeLimit(stop, inputs.timeoutMinutes);
     const options = {
       ...sessionOptions(report, stop.signal),
       learn: (known: Partial<Situation>) => {
         situation = { ...situation, ...known };
+        if (known.portal) report.know({ portal: known.portal });
       },
     };
     await carryOut(inputs, report, options, () => situation);
     clearTimeout(timer);
   } catch (error) {
+    failure = { error };
     fail(error, situation);
   } finally {
-    report.conclude();
+    report.conclude({
+      summary: wantsSummary(),
+      accounts: failure ? accountsOf(failure.error, explainIn(situation)) : [],
+    });
   }
 }
 
@@ -92,7 +99,7 @@ async function carryOut(
 
 /** Undoes what the main step left to undo. It warns and never fails a job: the job's verdict is the main step's. */
 async function post(): Promise<void> {
-  const report = openReport();
+  const report = openReport(env['GITHUB_STEP_SUMMARY']);
   onStrayRejection(report, (bug) => report.log.warning(describe(bug).join('\n')));
   const entries = JSON.parse(core.getState(ledgerState) || 'null') as LedgerEntries | null;
   try {
@@ -102,18 +109,21 @@ async function post(): Promise<void> {
       return;
     }
     // Only what signing in needs is read again: a file or context of the other inputs may be gone by now.
-    const inputs = readInputs((name) => (name === 'operation' ? 'delete' : rawInput(name)), runner());
+    const inputs = readInputs((name) => (name === 'operation' ? 'delete' : rawInput(name)), runner(report));
     const options = sessionOptions(report, AbortSignal.timeout(20 * 60_000));
     const session = await report.stage('Sign in', () =>
       openSession({ ...inputs, subscriptionId: entries.subscriptionId }, options),
     );
+    report.know({ operation: 'clean-up', wanted: { ...inputs, vmName: entries.deployment }, uses: usesOf() });
     await report.stage('Clean up', () => cleanUpAfterJob(session, entries, run(), report));
   } catch (error) {
+    report.removed({ left: (entries?.created ?? []).map((id) => ({ id, why: 'clean-up failed' })) });
     const left = entries?.created.length
       ? `\nLeft behind, as far as is known:\n${entries.created.join('\n')}`
       : '';
     report.log.warning(`Clean-up after the job failed.\n${describe(error, explainIn({})).join('\n')}${left}`);
   }
+  report.conclude({ summary: wantsSummary() });
 }
 
 async function removePrivateKey(
@@ -230,7 +240,7 @@ function sessionOptions(report: Report, signal: AbortSignal): SessionOptions {
     signal,
     env,
     event: eventPayload(),
-    mask: core.setSecret,
+    mask: report.mask,
     learn: () => undefined,
   };
 }
@@ -239,7 +249,7 @@ function rawInput(name: string): string {
   return core.getInput(name, { trimWhitespace: false });
 }
 
-function runner(): Parameters<typeof readInputs>[1] {
+function runner(report: Report): Parameters<typeof readInputs>[1] {
   const orNothing = <T>(read: () => T): T | undefined => {
     try {
       return read();
@@ -251,8 +261,19 @@ function runner(): Parameters<typeof readInputs>[1] {
     env,
     readFile: (path) => orNothing(() => readFileSync(path)),
     realPath: (path) => orNothing(() => realpathSync(path)),
-    mask: core.setSecret,
+    mask: report.mask,
   };
+}
+
+/** Asked of the raw input, for the summary also tells what is wrong with the inputs. */
+function wantsSummary(): boolean {
+  return rawInput('summary').trim().toLowerCase() !== 'false';
+}
+
+/** How `uses` named this action; nothing where it is a folder of the workspace. */
+function usesOf(): string {
+  const { GITHUB_ACTION_REPOSITORY: repository, GITHUB_ACTION_REF: ref } = env;
+  return repository && ref ? `${repository}@${ref}` : 'OWNER/cross-tenant-vm@v1';
 }
 
 function eventPayload(): unknown {

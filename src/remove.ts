@@ -419,6 +419,10 @@ export async function rollBack(desk: RemovalDesk, ledger: Ledger, ids: readonly 
 /** Puts out what went and warns of what stayed. */
 export function tellRemoval({ deleted, foreign, failed }: Removal, report: Report): void {
   report.outputList('deleted', [...JSON.parse(report.outputs.deleted ?? '[]'), ...deleted]);
+  report.leave([
+    ...foreign.map((id) => ({ id, why: 'its own tags do not name this deployment' })),
+    ...failed.map(({ id, error }) => ({ id, why: describe(error).slice(0, 2).join(' ') })),
+  ]);
   if (deleted.length > 0) report.log.info(`Deleted:\n${deleted.join('\n')}`);
   if (foreign.length > 0) {
     report.log.warning(

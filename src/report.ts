@@ -1,4 +1,7 @@
+import { appendFileSync } from 'node:fs';
 import * as core from '@actions/core';
+import type { Account } from './failure.ts';
+import { type Known, type Left, renderSummary } from './summary.ts';
 
 /** The action's outputs, in the order of the README. */
 export const outputNames = [
@@ -62,30 +65,46 @@ export interface Report {
   output(name: PlainOutput, value: string | number | undefined): void;
   outputList(name: 'created' | 'deleted', ids: readonly string[]): void;
   outputFindings(findings: readonly object[]): void;
-  /** Sets `result` to all outputs so far. */
-  conclude(): void;
+  /** Has the runner hide a text in all logs. */
+  mask(secret: string): void;
+  /** Keeps for the summary what has come to be known. */
+  know(facts: Partial<Known>): void;
+  /** Keeps for the summary what was deleted, and what was to be and was not. */
+  removed(removal: { readonly deleted?: readonly string[]; readonly left?: readonly Left[] }): void;
+  /** Sets `result` to all outputs so far, and writes the summary unless it is unwanted. Called once, at the end. */
+  conclude(ending?: {
+    readonly summary?: boolean;
+    /** Of the failure, if there was one. */
+    readonly accounts?: readonly Account[];
+  }): void;
 }
 
-export function openReport(): Report {
+/** @param summaryFile GITHUB_STEP_SUMMARY; GitHub Enterprise Server of before 2022 has none. */
+export function openReport(summaryFile: string | undefined): Report {
   const started = performance.now();
   const stages: Stage[] = [];
   const warnings: string[] = [];
   const outputs: Partial<Record<OutputName, string>> = {};
+  const masks = new Set<string>();
+  let known: Partial<Known> = {};
+  const deleted = new Set<string>();
+  const left = new Map<string, Left>();
   const set = (name: OutputName, value: string): void => {
     if (outputs[name] === value) return;
     outputs[name] = value;
     core.setOutput(name, value);
   };
-  return {
-    log: {
-      debug: (line) => core.debug(line),
-      info: (line) => core.info(line),
-      notice: (line) => core.notice(line),
-      warning: (line) => {
-        warnings.push(line);
-        core.warning(line);
-      },
+  const log: Log = {
+    debug: (line) => core.debug(line),
+    info: (line) => core.info(withoutCommands(line)),
+    notice: (line) => core.notice(line),
+    warning: (line) => {
+      warnings.push(line);
+      core.warning(line);
     },
+  };
+  return {
+    log,
     stages,
     warnings,
     outputs,
@@ -107,12 +126,70 @@ export function openReport(): Report {
     },
     outputList: (name, ids) => set(name, JSON.stringify(ids)),
     outputFindings: (findings) => set('findings', JSON.stringify(findings)),
-    conclude() {
+    mask(secret) {
+      masks.add(secret);
+      core.setSecret(secret);
+    },
+    know(facts) {
+      known = { ...known, ...facts };
+    },
+    removed(removal) {
+      for (const id of removal.deleted ?? []) {
+        deleted.add(id);
+        left.delete(id.toLowerCase());
+      }
+      for (const one of removal.left ?? []) left.set(one.id.toLowerCase(), one);
+    },
+    conclude({ summary = true, accounts = [] } = {}) {
       const parsed = Object.entries(outputs).map(([name, value]) => [
         name,
         name === 'created' || name === 'deleted' || name === 'findings' ? JSON.parse(value ?? '[]') : value,
       ]);
       set('result', JSON.stringify(Object.fromEntries(parsed)));
+      const hidden = maskedOutputs(outputs, masks);
+      if (hidden.length > 0) log.warning(hiddenOutputs(hidden));
+      if (!summary || !summaryFile || !known.operation) return;
+      const text = renderSummary({
+        ...known,
+        operation: known.operation,
+        outputs,
+        stages,
+        accounts,
+        deleted: [...deleted],
+        left: [...left.values()],
+        ...(outputs.findings ? { findings: JSON.parse(outputs.findings) } : {}),
+      });
+      try {
+        appendFileSync(summaryFile, text);
+      } catch (error) {
+        log.warning(`The job summary could not be written: ${error instanceof Error ? error.message : error}`);
+      }
     },
   };
+}
+
+/**
+ * Lines of the log may quote what others chose: names, tags, messages. None of them may speak to the runner, which takes
+ * a line that begins with `::` as a command, and the older `##[` anywhere in it.
+ * https://github.com/actions/runner/blob/main/src/Runner.Common/ActionCommand.cs
+ */
+export function withoutCommands(text: string): string {
+  return text
+    .replaceAll(/(^|[\r\n])([\s\u0085]*):(?=:)/g, '$1$2:\u200B')
+    .replaceAll('##[', '##\u200B[');
+}
+
+/** Outputs that GitHub keeps from other jobs, as far as it can be known here: only this step's own masks are. */
+function maskedOutputs(
+  outputs: Readonly<Partial<Record<OutputName, string>>>,
+  masks: ReadonlySet<string>,
+): OutputName[] {
+  const secrets = [...masks].flatMap((mask) => mask.split(/\r?\n/)).filter((secret) => secret.trim() !== '');
+  return outputNames.filter(
+    (name) => name !== 'result' && secrets.some((secret) => outputs[name]?.includes(secret)),
+  );
+}
+
+function hiddenOutputs(names: readonly OutputName[]): string {
+  return `A value that is masked occurs in ${names.length === 1 ? 'output' : 'outputs'} ${names.map((name) => `\`${name}\``).join(', ')}, so GitHub does not hand ${names.length === 1 ? 'it' : 'them'} (nor \`result\`) to other jobs. Secrets that are as short as a name or a number do that: choose others, or give what is no secret as \`vars\` and \`run-script-parameters\`.`;
 }

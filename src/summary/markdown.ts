@@ -1,0 +1,84 @@
+/**
+ * GitHub-flavoured Markdown from text that others chose: names, tags, messages of Azure, output of scripts. Whatever is in
+ * it, it stays text: no tag, no link, no mention, no end of a table or of a block.
+ */
+
+/** A piece of Markdown that is safe to put beside others. */
+export type Markdown = string;
+
+/** Control characters, and those that turn the direction of writing around. */
+// oxlint-disable-next-line no-control-regex
+const unprintable = /[\u0000-\u0008\u000B-\u001F\u007F-\u009F\u061C\u200E\u200F\u202A-\u202E\u2066-\u2069]/g;
+const longestInline = 400;
+
+function oneLine(text: string): string {
+  const line = text
+    .replaceAll(/\s+/g, ' ')
+    .replaceAll(unprintable, '')
+    .trim();
+  return line.length > longestInline ? `${line.slice(0, longestInline - 1)}…` : line;
+}
+
+/** Every sign that Markdown or HTML could take for its own, as a character reference: those never have a meaning there. */
+function referenced(text: string): string {
+  return text
+    .replaceAll(/[^\p{L}\p{N}\p{M}\p{Emoji} ,;()=%'/.?…–-]|#|\*/gu, (sign) => `&#${sign.codePointAt(0)};`)
+    .replaceAll(/\b(www)\./gi, '$1&#46;');
+}
+
+/** Text on one line, as it is. */
+export function text(value: string): Markdown {
+  // A zero-width space keeps @name and #1 from becoming a mention or a reference.
+  return referenced(oneLine(value)).replaceAll(/&#(?:64|35);/g, '$&&#8203;');
+}
+
+/** A name or a value, set as code. Not with backticks: a table or a backtick inside would end them. */
+export function code(value: string): Markdown {
+  return `<code>${referenced(oneLine(value))}</code>`;
+}
+
+/** A sentence of ours, in which backticks set code and values of others may stand. */
+export function sentence(words: string): Markdown {
+  return oneLine(words)
+    .split(/(`[^`]+`)/)
+    .map((part) => (/^`[^`]+`$/.test(part) ? code(part.slice(1, -1)) : spaced(part, text)))
+    .join('');
+}
+
+function spaced(part: string, render: (value: string) => Markdown): Markdown {
+  const [, before = '', inner = '', after = ''] = /^(\s*)(.*?)(\s*)$/s.exec(part) ?? [];
+  return before + render(inner) + after;
+}
+
+/** A link; only the label where the address is none. */
+export function link(label: Markdown, url: string | undefined): Markdown {
+  if (url === undefined || !/^https:\/\//.test(url) || !URL.canParse(url)) return label;
+  const address = encodeURI(url.toWellFormed())
+    .replaceAll('%25', '%')
+    .replaceAll(/[()*'_~!]/g, (sign) => `%${sign.charCodeAt(0).toString(16).toUpperCase()}`);
+  return `[${label}](${address})`;
+}
+
+/** Text of several lines, as it is. */
+export function block(
+  value: string,
+  { language = 'text', longest = 6000, keep = 'head' as 'head' | 'tail' } = {},
+): Markdown {
+  let shown = value.replaceAll(/\r\n?/g, '\n').replaceAll(unprintable, '').replaceAll(/^\n+|\s+$/g, '');
+  if (shown.length > longest) {
+    shown = keep === 'head' ? `${shown.slice(0, longest)}\n…` : `…\n${shown.slice(-longest)}`;
+  }
+  const longestRun = Math.max(2, ...[...shown.matchAll(/`+/g)].map(([run]) => run.length));
+  const fence = '`'.repeat(longestRun + 1);
+  return `${fence}${language}\n${shown}\n${fence}`;
+}
+
+/** Rows of cells that are Markdown on one line each. */
+export function table(heading: readonly string[], rows: readonly (readonly Markdown[])[]): Markdown {
+  const row = (cells: readonly string[]) => `| ${cells.join(' | ')} |`;
+  return [row(heading), row(heading.map(() => '---')), ...rows.map(row)].join('\n');
+}
+
+export function details(summary: Markdown, body: Markdown, open = false): Markdown {
+  return `<details${open ? ' open' : ''}><summary>${summary}</summary>\n\n${body}\n\n</details>`;
+}
