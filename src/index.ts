@@ -35,6 +35,7 @@ async function main(): Promise<void> {
   let situation: Situation = {};
   let failure: { readonly error: unknown } | undefined;
   try {
+    report.know({ operation: operationOf(rawInput('operation')) });
     const inputs = readInputs(rawInput, runner(report));
     situation = situationOf(inputs);
     report.know({ operation: inputs.operation, wanted: inputs, uses: usesOf() });
@@ -53,10 +54,10 @@ async function main(): Promise<void> {
     failure = { error };
     fail(error, situation);
   } finally {
-    report.conclude({
-      summary: wantsSummary(),
-      accounts: failure ? accountsOf(failure.error, explainIn(situation)) : [],
-    });
+    report.conclude();
+    if (wantsSummary()) {
+      report.summarize(failure ? accountsOf(failure.error, explainIn(situation)) : []);
+    }
   }
 }
 
@@ -123,7 +124,7 @@ async function post(): Promise<void> {
       : '';
     report.log.warning(`Clean-up after the job failed.\n${describe(error, explainIn({})).join('\n')}${left}`);
   }
-  report.conclude({ summary: wantsSummary() });
+  if (wantsSummary()) report.summarize();
 }
 
 async function removePrivateKey(
@@ -263,6 +264,12 @@ function runner(report: Report): Parameters<typeof readInputs>[1] {
     realPath: (path) => orNothing(() => realpathSync(path)),
     mask: report.mask,
   };
+}
+
+/** What the summary calls a run whose inputs turn out to be wrong. */
+function operationOf(given: string): Inputs['operation'] {
+  const operations = ['create', 'check', 'delete', 'sweep'] as const;
+  return operations.find((one) => one === given.trim().toLowerCase()) ?? 'create';
 }
 
 /** Asked of the raw input, for the summary also tells what is wrong with the inputs. */

@@ -71,12 +71,10 @@ export interface Report {
   know(facts: Partial<Known>): void;
   /** Keeps for the summary what was deleted, and what was to be and was not. */
   removed(removal: { readonly deleted?: readonly string[]; readonly left?: readonly Left[] }): void;
-  /** Sets `result` to all outputs so far, and writes the summary unless it is unwanted. Called once, at the end. */
-  conclude(ending?: {
-    readonly summary?: boolean;
-    /** Of the failure, if there was one. */
-    readonly accounts?: readonly Account[];
-  }): void;
+  /** Sets `result` to all outputs so far. */
+  conclude(): void;
+  /** Writes the job summary; `accounts` tell of the failure, if there was one. Called once, at the end. */
+  summarize(accounts?: readonly Account[]): void;
 }
 
 /** @param summaryFile GITHUB_STEP_SUMMARY; GitHub Enterprise Server of before 2022 has none. */
@@ -140,7 +138,7 @@ export function openReport(summaryFile: string | undefined): Report {
       }
       for (const one of removal.left ?? []) left.set(one.id.toLowerCase(), one);
     },
-    conclude({ summary = true, accounts = [] } = {}) {
+    conclude() {
       const parsed = Object.entries(outputs).map(([name, value]) => [
         name,
         name === 'created' || name === 'deleted' || name === 'findings' ? JSON.parse(value ?? '[]') : value,
@@ -148,7 +146,9 @@ export function openReport(summaryFile: string | undefined): Report {
       set('result', JSON.stringify(Object.fromEntries(parsed)));
       const hidden = maskedOutputs(outputs, masks);
       if (hidden.length > 0) log.warning(hiddenOutputs(hidden));
-      if (!summary || !summaryFile || !known.operation) return;
+    },
+    summarize(accounts = []) {
+      if (!summaryFile || !known.operation) return;
       const text = renderSummary({
         ...known,
         operation: known.operation,
@@ -162,7 +162,9 @@ export function openReport(summaryFile: string | undefined): Report {
       try {
         appendFileSync(summaryFile, text);
       } catch (error) {
-        log.warning(`The job summary could not be written: ${error instanceof Error ? error.message : error}`);
+        log.warning(
+          `The job summary could not be written: ${error instanceof Error ? error.message : String(error)}`,
+        );
       }
     },
   };
@@ -174,9 +176,7 @@ export function openReport(summaryFile: string | undefined): Report {
  * https://github.com/actions/runner/blob/main/src/Runner.Common/ActionCommand.cs
  */
 export function withoutCommands(text: string): string {
-  return text
-    .replaceAll(/(^|[\r\n])([\s\u0085]*):(?=:)/g, '$1$2:\u200B')
-    .replaceAll('##[', '##\u200B[');
+  return text.replaceAll(/(^|[\r\n])([\s\u0085]*):(?=:)/g, '$1$2:\u200B').replaceAll('##[', '##\u200B[');
 }
 
 /** Outputs that GitHub keeps from other jobs, as far as it can be known here: only this step's own masks are. */

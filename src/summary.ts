@@ -1,14 +1,24 @@
 /** What a run leaves on its page in GitHub: a pure function from what is known to Markdown. */
 import { type Account, type Explanation, isVerbatim } from './failure.ts';
 import type { ImageFacts } from './image.ts';
-import type { Environment, ImageReference, Proof } from './inputs.ts';
+import type { Environment, Proof } from './inputs.ts';
 import type { Finding } from './judge.ts';
 import type { Plan } from './plan.ts';
 import type { OutputName, Stage } from './report.ts';
-import { sameId } from './resource-id.ts';
+import { type ImageReference, sameId } from './resource-id.ts';
 import { shell } from './explain/ids-and-roles.ts';
 import { seconds, timeline, topology } from './summary/diagrams.ts';
-import { block, code, details, link, type Markdown, sentence, table, text } from './summary/markdown.ts';
+import {
+  block,
+  code,
+  details,
+  link,
+  type Markdown,
+  quotation,
+  sentence,
+  table,
+  text,
+} from './summary/markdown.ts';
 
 /** What the inputs say, as far as the summary tells it: no secret is among it. */
 export interface Wanted {
@@ -148,11 +158,14 @@ const operationName: Readonly<Record<Known['operation'], string>> = {
 // What failed
 
 function failureSections({ accounts = [] }: SummaryFacts): Markdown[] {
-  return accounts.slice(0, 10).flatMap(({ doing, words, explanation, trace }, index) => [
-    ...(index > 0 ? [`### ❌ ${doing[0] ? `Failed while ${text(doing[0])}` : 'Besides'}`] : []),
-    ...(explanation ? explanationSections(explanation) : []),
-    ...(words.length + trace.length > 0 ? [block([...words, ...trace].join('\n'))] : []),
-  ]);
+  return accounts
+    .slice(0, 10)
+    .flatMap(({ doing, words, explanation, trace }, index) => [
+      ...(index > 0 ? [`### ❌ ${doing[0] ? `Failed while ${text(doing[0])}` : 'Besides'}`] : []),
+      ...(explanation ? explanationSections(explanation) : []),
+      ...(words.length > 0 ? [quotation(words.join('\n'))] : []),
+      ...(trace.length > 0 ? [`<sub>${trace.map(text).join('<br>')}</sub>`] : []),
+    ]);
 }
 
 function explanationSections({ cause, who, fix }: Explanation): Markdown[] {
@@ -187,6 +200,12 @@ function fixes(lines: readonly string[]): Markdown {
 // What a check found
 
 const marks = { fault: '❌', warning: '⚠️', unknown: '❔', ok: '✅' } as const;
+const nouns = {
+  fault: ['fault', 'faults'],
+  warning: ['warning', 'warnings'],
+  unknown: ['unknown', 'unknown'],
+  ok: ['in order', 'in order'],
+} as const;
 const order = Object.keys(marks);
 
 function findingSections(findings: readonly Finding[]): Markdown[] {
@@ -195,13 +214,20 @@ function findingSections(findings: readonly Finding[]): Markdown[] {
   const told = sorted.filter(({ level }) => level !== 'ok');
   const counted = (Object.keys(marks) as Finding['level'][]).flatMap((level) => {
     const count = findings.filter((finding) => finding.level === level).length;
-    return count > 0 ? [`${marks[level]} ${count} ${level}`] : [];
+    return count > 0 ? [`${marks[level]} ${count} ${nouns[level][count === 1 ? 0 : 1]}`] : [];
   });
-  const row = ({ level, asked, answer }: Finding) => [marks[level], sentence(asked), sentence(answer)];
+  const row = ({ level, asked, answer }: Finding) => [
+    marks[level],
+    sentence(capitalised(asked)),
+    sentence(answer),
+  ];
   const acts = told.filter(({ fix, level }) => fix.length > 0 && level !== 'unknown');
   const asks = told.filter(({ fix, level }) => fix.length > 0 && level === 'unknown');
   const step = ({ level, asked, who, fix }: Finding): Markdown =>
-    [`${marks[level]} **${sentence(asked)}**${who ? ` · ${sentence(who)}` : ''}`, fixes(fix)].join('\n\n');
+    [
+      `${marks[level]} **${sentence(capitalised(asked))}**${who ? ` · ${sentence(who)}` : ''}`,
+      fixes(fix),
+    ].join('\n\n');
   return [
     counted.join(' · '),
     ...(told.length > 0 ? [limited(['', 'Asked', 'Answer'], told.map(row))] : []),
@@ -213,6 +239,10 @@ function findingSections(findings: readonly Finding[]): Markdown[] {
       ? [details(`${good.length} in order`, limited(['', 'Asked', 'Answer'], good.map(row)))]
       : []),
   ];
+}
+
+function capitalised(words: string): string {
+  return words.charAt(0).toUpperCase() + words.slice(1);
 }
 
 function limited(heading: readonly string[], rows: readonly (readonly Markdown[])[]): Markdown {
@@ -231,7 +261,8 @@ function overview(facts: SummaryFacts): Markdown {
     ...tenantRows(facts, wanted),
     ...((facts.accounts ?? []).length > 0 || operation === 'check' ? [] : partRows(facts)),
   ];
-  return table(['', ''], rows);
+  const [heading = [], ...others] = rows;
+  return table(heading, others);
 }
 
 function machineRows(facts: SummaryFacts, wanted: Wanted): Markdown[][] {
@@ -305,7 +336,11 @@ function partRows(facts: SummaryFacts): Markdown[][] {
     if (!id) return [];
     const made = created.some((one) => sameId(one, id));
     const planned = [plan.nic, plan.nsg, plan.publicIp].find((part) => part && sameId(part.id, id));
-    const origin = made ? '' : planned?.origin === 'given' || !isPlanned(plan, id) ? 'given' : 'there already';
+    const origin = made
+      ? ''
+      : planned?.origin === 'given' || !isPlanned(plan, id)
+        ? 'given'
+        : 'there already';
     const name = toPortal(code(id.split('/').at(-1) ?? id), id, wanted.tenantId, facts);
     return [[what, [name, ...beside, origin].filter(Boolean).join(' · ')]];
   };
@@ -318,7 +353,7 @@ function partRows(facts: SummaryFacts): Markdown[][] {
     ...plan.identities.flatMap(({ id }) => row('Identity', id)),
     ...(outputs['principal-id'] ? [['System-assigned identity', code(outputs['principal-id'])]] : []),
     ...(outputs['script-exit-code'] ? [['Script', `exit code ${code(outputs['script-exit-code'])}`]] : []),
-    ...cleanupRow(facts, wanted, plan),
+    ...cleanupRow(wanted, plan),
   ];
 }
 
@@ -327,8 +362,8 @@ function isPlanned(plan: Plan, id: string): boolean {
   const made = [plan.nic, plan.nsg, plan.publicIp].flatMap((part) =>
     part?.origin === 'made' ? [part.id] : [],
   );
-  return [...made, ...(plan.vnet ? [plan.vnet.id] : []), ...plan.identities.map((one) => one.id)].some((one) =>
-    sameId(one, id),
+  return [...made, ...(plan.vnet ? [plan.vnet.id] : []), ...plan.identities.map((one) => one.id)].some(
+    (one) => sameId(one, id),
   );
 }
 
@@ -338,13 +373,15 @@ function openPorts({ nsg }: Plan): Markdown {
   if (rules.length === 0) return 'nothing is open';
   const told = rules
     .slice(0, 10)
-    .map(({ protocol, destinationPortRange = '*', sourceAddressPrefix = '*' }) =>
-      code(`${destinationPortRange}${protocol === '*' ? '' : `/${protocol.toLowerCase()}`} from ${sourceAddressPrefix}`),
+    .map(({ protocol = '*', destinationPortRange = '*', sourceAddressPrefix = '*' }) =>
+      code(
+        `${destinationPortRange}${protocol === '*' ? '' : `/${protocol.toLowerCase()}`} from ${sourceAddressPrefix}`,
+      ),
     );
   return `open: ${told.join(', ')}${rules.length > told.length ? ` and ${rules.length - told.length} more` : ''}`;
 }
 
-function cleanupRow(facts: SummaryFacts, { cleanup }: Wanted, plan: Plan): Markdown[][] {
+function cleanupRow({ cleanup }: Wanted, plan: Plan): Markdown[][] {
   const expires = plan.tags['expires-on'];
   const ends = [
     ...(cleanup === 'always' ? ['deleted at the end of the job'] : []),
@@ -360,7 +397,8 @@ function toPortal(
   { portal }: SummaryFacts,
 ): Markdown {
   // Shared and community galleries have IDs that the portal does not open.
-  const url = portal && id && /^\/subscriptions\//i.test(id) ? `${portal}/#@${tenant}/resource${id}` : undefined;
+  const url =
+    portal && id && /^\/subscriptions\//i.test(id) ? `${portal}/#@${tenant}/resource${id}` : undefined;
   return link(label, url);
 }
 
@@ -401,8 +439,8 @@ function signingIn({ outputs, plan, wanted, image }: SummaryFacts, address: stri
   const keyPath = outputs['ssh-private-key-path'];
   if (!keyPath) return block(`ssh ${at}`, { language: 'sh' });
   return [
-    'In later steps of the same job; the generated key goes with the job:',
-    block(`ssh -i ${shell(keyPath)} -o StrictHostKeyChecking=accept-new ${at}`, { language: 'sh' }),
+    'In later steps of this job, with which the generated key goes:',
+    block(`ssh -i ${shell(keyPath)} \\\n  -o StrictHostKeyChecking=accept-new ${at}`, { language: 'sh' }),
   ].join('\n\n');
 }
 
@@ -414,9 +452,12 @@ function reach({ nsg }: Plan, port: number): Markdown {
     return range === '*' || (Number(from) <= port && port <= Number(to));
   };
   const open = (nsg.body.securityRules ?? []).some(
-    ({ protocol, destinationPortRange = '' }) => /^(?:tcp|\*)$/i.test(protocol) && covers(destinationPortRange),
+    ({ protocol = '*', destinationPortRange = '' }) =>
+      /^(?:tcp|\*)$/i.test(protocol) && covers(destinationPortRange),
   );
-  return open ? '' : `Port ${port} is closed. To open it: ${code(`allow-inbound: ${port} from <your address>`)}.`;
+  return open
+    ? ''
+    : `Port ${port} is closed. To open it: ${code(`allow-inbound: ${port} from <your address>`)}.`;
 }
 
 function runCommand(plan: Plan, windows: boolean): string {
@@ -426,12 +467,29 @@ function runCommand(plan: Plan, windows: boolean): string {
 
 // What went, what stays
 
-function removals({ deleted, left }: SummaryFacts): Markdown {
-  const rows = [
-    ...left.map(({ id, why }) => [`⚠️ left: ${text(why)}`, code(id)]),
-    ...deleted.map((id) => ['deleted', code(id)]),
-  ];
-  return rows.length > 0 ? limited(['', 'Resource'], rows) : '';
+function removals(facts: SummaryFacts): Markdown {
+  const { deleted, left, operation, accounts = [] } = facts;
+  // A size that could not be had left a machine behind for a moment; nobody has to know once another one is there.
+  const done = operation === 'create' && accounts.length === 0 ? [] : deleted;
+  const shown = done.slice(0, mostRows).map((id) => code(shortId(id, facts)));
+  const more = done.length > shown.length ? ` and ${done.length - shown.length} more` : '';
+  const again = operation === 'create' ? 'Deleted again' : 'Deleted';
+  const rows = left.map(({ id, why }) => [
+    toPortal(code(shortId(id, facts)), id, facts.wanted?.tenantId ?? '', facts),
+    sentence(why),
+  ]);
+  return [
+    ...(shown.length > 0 ? [`**${again}:** ${shown.join(', ')}${more}`] : []),
+    ...(rows.length > 0 ? [limited(['⚠️ Left', 'Why'], rows)] : []),
+  ].join('\n\n');
+}
+
+/** Within the deployment's group the type and the name are enough. */
+function shortId(id: string, { wanted, outputs, plan }: SummaryFacts): string {
+  const subscription = outputs['subscription-id'] ?? plan?.subscriptionId ?? wanted?.subscriptionId ?? '';
+  const group = `/subscriptions/${subscription}/resourceGroups/${wanted?.resourceGroup}/providers/`;
+  const inside = id.toLowerCase().startsWith(group.toLowerCase()) ? id.slice(group.length) : undefined;
+  return inside && inside.split('/').length === 3 ? inside.replace(/^[^/]+\//, '') : id;
 }
 
 /** The step that deletes what there is, ready to be copied. */
@@ -463,7 +521,9 @@ function deleting(facts: SummaryFacts): Markdown {
 
 function scalar(value: string): string {
   const isPlain = /^(?:[A-Za-z./][\w./@:-]*|[0-9a-f-]{36}|\$\{\{ secrets\.\w+ \}\})$/.test(value);
-  return isPlain && !/:$|: |^(?:true|false|null|yes|no|on|off|y|n)$/i.test(value) ? value : JSON.stringify(value);
+  return isPlain && !/:$|: |^(?:true|false|null|yes|no|on|off|y|n)$/i.test(value)
+    ? value
+    : JSON.stringify(value);
 }
 
 function drawing(facts: SummaryFacts): Markdown {
@@ -481,5 +541,9 @@ function drawing(facts: SummaryFacts): Markdown {
   });
   const parts = [plan.nic, plan.nsg, plan.publicIp];
   const given = parts.some((part) => part?.origin === 'given') || (plan.subnetId && !plan.vnet);
-  return details('Topology', given ? `${drawn}\n\nDashed: given by ID, not made by this deployment.` : drawn, true);
+  return details(
+    'Topology',
+    given ? `${drawn}\n\nDashed: given by ID, not made by this deployment.` : drawn,
+    true,
+  );
 }

@@ -9,7 +9,10 @@ import { block, type Markdown } from './markdown.ts';
  * `%` among them: `%%{…}%%` is a directive wherever it stands.
  */
 export function label(...lines: readonly string[]): string {
-  return `"${lines.filter((line) => line !== '').map(escaped).join('<br/>')}"`;
+  return `"${lines
+    .filter((line) => line !== '')
+    .map(escaped)
+    .join('<br/>')}"`;
 }
 
 function escaped(line: string): string {
@@ -60,7 +63,7 @@ export function topology(facts: Topology): Markdown {
   ];
   const way = publicIp ? 'ip' : 'nic';
   const edges = [
-    `image -- ${label(oneTenant ? 'image' : 'image, by auxiliary token')} --> vm`,
+    'image --> vm',
     ...(publicIp ? ['ip --- nic'] : []),
     'nic --- vm',
     ...(plan.subnetId ? ['subnet --- nic'] : []),
@@ -79,12 +82,12 @@ export function topology(facts: Topology): Markdown {
     'flowchart LR',
     ...indented(
       oneTenant
-        ? [`subgraph tenant [${label(`Tenant ${tenant}`)}]`, ...indented([gallery, ...inGroup]), 'end']
+        ? [`subgraph tenant [${label('Tenant')}]`, ...indented([gallery, ...inGroup]), 'end']
         : [
-            `subgraph imageTenant [${label('Image tenant', imageTenant)}]`,
+            `subgraph imageTenant [${label('Image tenant')}]`,
             ...indented([gallery]),
             'end',
-            `subgraph tenant [${label('Tenant', tenant)}]`,
+            `subgraph tenant [${label('Tenant of the machine')}]`,
             ...indented(inGroup),
             'end',
           ],
@@ -101,16 +104,14 @@ function subnet({ subnetId, vnet }: Plan, given: string[]): string[] {
   if (!vnet) given.push('subnet');
   const network = nameIn(subnetId.replace(/\/subnets\/[^/]+$/i, ''));
   const [made] = vnet?.body.subnets ?? [];
-  return [
-    `subnet[${label(`Subnet ${nameIn(subnetId)} of ${network}`, made?.addressPrefix ?? '')}]`,
-  ];
+  return [`subnet[${label(`Subnet ${nameIn(subnetId)} of ${network}`, made?.addressPrefix ?? '')}]`];
 }
 
 /** Who may come in, and where: one entry for each source. */
 function sources({ nsg }: Plan): { source: string; ports: string }[] {
   const rules = nsg?.origin === 'made' ? (nsg.body.securityRules ?? []) : [];
   const bySource = new Map<string, string[]>();
-  for (const { sourceAddressPrefix = '*', protocol, destinationPortRange = '*' } of rules) {
+  for (const { sourceAddressPrefix = '*', protocol = '*', destinationPortRange = '*' } of rules) {
     const source = sourceAddressPrefix === '*' ? 'Internet' : sourceAddressPrefix;
     const port = `${protocol === '*' ? 'any' : protocol.toUpperCase()} ${destinationPortRange}`;
     bySource.set(source, [...(bySource.get(source) ?? []), port]);
@@ -128,10 +129,13 @@ export function timeline(stages: readonly Stage[]): Markdown {
   const at = (ms: number): string =>
     new Date(Date.UTC(2000, 0, 1) + Math.round(ms)).toISOString().slice(0, 23).replace('T', ' ');
   return diagram([
+    // No sections, so no room for their names.
+    '%%{init: {"gantt": {"leftPadding": 12, "topPadding": 24}}}%%',
     'gantt',
     ...indented([
       'dateFormat YYYY-MM-DD HH:mm:ss.SSS',
       `axisFormat ${end < 3_600_000 ? '%M:%S' : '%H:%M'}`,
+      `tickInterval ${tickOf(end / 1000)}`,
       ...stages.map(
         ({ title, from, to, failed }, index) =>
           // Words alone: a colon, hash or semicolon in a task's name would end it.
@@ -139,6 +143,14 @@ export function timeline(stages: readonly Stage[]): Markdown {
       ),
     ]),
   ]);
+}
+
+/** About ten marks on the axis, at round times. */
+function tickOf(length: number): string {
+  const round = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600];
+  const tick = round.find((each) => length / each <= 12) ?? 7200;
+  if (tick < 60) return `${tick}second`;
+  return tick < 3600 ? `${tick / 60}minute` : `${tick / 3600}hour`;
 }
 
 /** A duration in words: `0.4 s`, `12 s`, `3 min 5 s`. */

@@ -9,13 +9,10 @@ export type Markdown = string;
 /** Control characters, and those that turn the direction of writing around. */
 // oxlint-disable-next-line no-control-regex
 const unprintable = /[\u0000-\u0008\u000B-\u001F\u007F-\u009F\u061C\u200E\u200F\u202A-\u202E\u2066-\u2069]/g;
-const longestInline = 400;
+const longestInline = 1000;
 
 function oneLine(text: string): string {
-  const line = text
-    .replaceAll(/\s+/g, ' ')
-    .replaceAll(unprintable, '')
-    .trim();
+  const line = text.replaceAll(/\s+/g, ' ').replaceAll(unprintable, '').trim();
   return line.length > longestInline ? `${line.slice(0, longestInline - 1)}…` : line;
 }
 
@@ -52,19 +49,30 @@ function spaced(part: string, render: (value: string) => Markdown): Markdown {
 
 /** A link; only the label where the address is none. */
 export function link(label: Markdown, url: string | undefined): Markdown {
-  if (url === undefined || !/^https:\/\//.test(url) || !URL.canParse(url)) return label;
+  if (url === undefined || !url.startsWith('https://') || !URL.canParse(url)) return label;
   const address = encodeURI(url.toWellFormed())
     .replaceAll('%25', '%')
     .replaceAll(/[()*'_~!]/g, (sign) => `%${sign.charCodeAt(0).toString(16).toUpperCase()}`);
   return `[${label}](${address})`;
 }
 
+/** What someone else said, with its line breaks, set off from what is said here. */
+export function quotation(value: string, longest = 4000): Markdown {
+  const cut = value.length > longest ? `${value.slice(0, longest)}…` : value;
+  const lines = cut.split(/[\r\n]+/).filter((line) => line.trim() !== '');
+  return `> ${lines.map(text).join('<br>')}`;
+}
+
 /** Text of several lines, as it is. */
 export function block(
   value: string,
-  { language = 'text', longest = 6000, keep = 'head' as 'head' | 'tail' } = {},
+  options: { readonly language?: string; readonly longest?: number; readonly keep?: 'head' | 'tail' } = {},
 ): Markdown {
-  let shown = value.replaceAll(/\r\n?/g, '\n').replaceAll(unprintable, '').replaceAll(/^\n+|\s+$/g, '');
+  const { language = 'text', longest = 6000, keep = 'head' } = options;
+  let shown = value
+    .replaceAll(/\r\n?/g, '\n')
+    .replaceAll(unprintable, '')
+    .replaceAll(/^\n+|\s+$/g, '');
   if (shown.length > longest) {
     shown = keep === 'head' ? `${shown.slice(0, longest)}\n…` : `…\n${shown.slice(-longest)}`;
   }
@@ -76,7 +84,7 @@ export function block(
 /** Rows of cells that are Markdown on one line each. */
 export function table(heading: readonly string[], rows: readonly (readonly Markdown[])[]): Markdown {
   const row = (cells: readonly string[]) => `| ${cells.join(' | ')} |`;
-  return [row(heading), row(heading.map(() => '---')), ...rows.map(row)].join('\n');
+  return [row(heading), row(heading.map(() => ':---')), ...rows.map(row)].join('\n');
 }
 
 export function details(summary: Markdown, body: Markdown, open = false): Markdown {
