@@ -158,7 +158,7 @@ export function accountsOf(
   return [
     {
       doing,
-      words: [...words, ...(fault ? sayingOf(fault) : [])],
+      words: [...words, ...(fault ? sayingOf(fault) : []).filter((line) => !isTold(line, words))],
       ...(explanation ? { explanation } : {}),
       trace: fault ? traceLines(fault) : [],
     },
@@ -332,6 +332,12 @@ function sayingOf(fault: AzureFault): string[] {
   return [`${openingOf(fault)}${fault.message}`, ...(differs ? [`In detail, ${code}: ${message}`] : [])].map(
     (line) => line.replaceAll('\r\n', '\n').trim(),
   );
+}
+
+/** Whether a Failure has quoted what Azure said, as one that lists several refusals does. */
+function isTold(saying: string, words: ReadonlySet<string>): boolean {
+  const said = saying.split('\n')[0]?.replace(/^[^:]*: /, '') ?? '';
+  return said.length > 20 && [...words].some((word) => word.includes(said));
 }
 
 function openingOf({ status, code, message, tenant }: AzureFault): string {

@@ -45,7 +45,7 @@ async function main(): Promise<void> {
       ...sessionOptions(report, stop.signal),
       learn: (known: Partial<Situation>) => {
         situation = { ...situation, ...known };
-        if (known.portal) report.know({ portal: known.portal });
+        tellOf(known, report);
       },
     };
     await carryOut(inputs, report, options, () => situation);
@@ -242,7 +242,7 @@ function sessionOptions(report: Report, signal: AbortSignal): SessionOptions {
     env,
     event: eventPayload(),
     mask: report.mask,
-    learn: () => undefined,
+    learn: (known) => tellOf(known, report),
   };
 }
 
@@ -264,6 +264,11 @@ function runner(report: Report): Parameters<typeof readInputs>[1] {
     realPath: (path) => orNothing(() => realpathSync(path)),
     mask: report.mask,
   };
+}
+
+/** What is learned for explaining a failure, the summary tells too. */
+function tellOf({ portal, subscriptionId }: Partial<Situation>, report: Report): void {
+  report.know({ ...(portal ? { portal } : {}), ...(subscriptionId ? { subscriptionId } : {}) });
 }
 
 /** What the summary calls a run whose inputs turn out to be wrong. */

@@ -42,6 +42,7 @@ export interface Known {
   readonly wanted: Wanted;
   /** https origin; a private cloud may have none. */
   readonly portal: string;
+  readonly subscriptionId: string;
   readonly plan: Plan;
   readonly image: ImageFacts;
   /** The machine was there already. */
@@ -284,7 +285,7 @@ function machineRows(facts: SummaryFacts, wanted: Wanted): Markdown[][] {
     ...(image
       ? [
           [
-            '',
+            'System',
             [
               image.osType,
               image.osState.toLowerCase(),
@@ -315,8 +316,7 @@ function imageCell(facts: SummaryFacts, wanted: Wanted, image: ImageReference): 
 }
 
 function tenantRows(facts: SummaryFacts, wanted: Wanted): Markdown[][] {
-  const { outputs } = facts;
-  const subscription = outputs['subscription-id'] ?? facts.plan?.subscriptionId ?? wanted.subscriptionId;
+  const subscription = facts.subscriptionId ?? wanted.subscriptionId;
   const group = subscription
     ? `/subscriptions/${subscription}/resourceGroups/${wanted.resourceGroup}`
     : undefined;
@@ -462,7 +462,7 @@ function reach({ nsg }: Plan, port: number): Markdown {
 
 function runCommand(plan: Plan, windows: boolean): string {
   const { machine, subscriptionId, resourceGroup } = plan;
-  return `az vm run-command invoke --subscription ${subscriptionId} -g ${shell(resourceGroup)} -n ${shell(machine.name)} --command-id ${windows ? 'RunPowerShellScript' : 'RunShellScript'} --scripts hostname`;
+  return `az vm run-command invoke --subscription ${subscriptionId} -g ${shell(resourceGroup)} -n ${shell(machine.name)} \\\n  --command-id ${windows ? 'RunPowerShellScript' : 'RunShellScript'} --scripts hostname`;
 }
 
 // What went, what stays
@@ -485,19 +485,18 @@ function removals(facts: SummaryFacts): Markdown {
 }
 
 /** Within the deployment's group the type and the name are enough. */
-function shortId(id: string, { wanted, outputs, plan }: SummaryFacts): string {
-  const subscription = outputs['subscription-id'] ?? plan?.subscriptionId ?? wanted?.subscriptionId ?? '';
-  const group = `/subscriptions/${subscription}/resourceGroups/${wanted?.resourceGroup}/providers/`;
+function shortId(id: string, { wanted, subscriptionId }: SummaryFacts): string {
+  const group = `/subscriptions/${subscriptionId ?? wanted?.subscriptionId}/resourceGroups/${wanted?.resourceGroup}/providers/`;
   const inside = id.toLowerCase().startsWith(group.toLowerCase()) ? id.slice(group.length) : undefined;
   return inside && inside.split('/').length === 3 ? inside.replace(/^[^/]+\//, '') : id;
 }
 
 /** The step that deletes what there is, ready to be copied. */
 function deleting(facts: SummaryFacts): Markdown {
-  const { operation, wanted, left, accounts = [], outputs, uses } = facts;
+  const { operation, wanted, left, accounts = [], uses } = facts;
   const there = operation === 'create' && accounts.length === 0;
   if (!wanted?.vmName || !(there || (left.length > 0 && operation !== 'sweep'))) return '';
-  const subscription = outputs['subscription-id'] ?? wanted.subscriptionId;
+  const subscription = facts.subscriptionId ?? wanted.subscriptionId;
   const { environment, proof } = wanted;
   const cloud = environment.kind === 'known' ? environment.name : environment.resourceManager;
   const inputs = [

@@ -63,7 +63,7 @@ export function topology(facts: Topology): Markdown {
   ];
   const way = publicIp ? 'ip' : 'nic';
   const edges = [
-    'image --> vm',
+    `vm -- ${label('made from')} --> image`,
     ...(publicIp ? ['ip --- nic'] : []),
     'nic --- vm',
     ...(plan.subnetId ? ['subnet --- nic'] : []),
@@ -73,22 +73,18 @@ export function topology(facts: Topology): Markdown {
       `source${index}([${label(source)}]) -- ${label(ports)} --> ${way}`,
     ]),
   ];
-  const inGroup = [
-    `subgraph group [${label(`Resource group ${plan.resourceGroup}, ${plan.location}`)}]`,
-    ...indented(['direction LR', ...here]),
-    'end',
-  ];
+  const where = `resource group ${plan.resourceGroup}, ${plan.location}`;
   return diagram([
     'flowchart LR',
     ...indented(
       oneTenant
-        ? [`subgraph tenant [${label('Tenant')}]`, ...indented([gallery, ...inGroup]), 'end']
+        ? [`subgraph tenant [${label(`Tenant; ${where}`)}]`, ...indented([...here, gallery]), 'end']
         : [
+            `subgraph tenant [${label(`Tenant of the machine; ${where}`)}]`,
+            ...indented(here),
+            'end',
             `subgraph imageTenant [${label('Image tenant')}]`,
             ...indented([gallery]),
-            'end',
-            `subgraph tenant [${label('Tenant of the machine')}]`,
-            ...indented(inGroup),
             'end',
           ],
     ),
@@ -130,7 +126,7 @@ export function timeline(stages: readonly Stage[]): Markdown {
     new Date(Date.UTC(2000, 0, 1) + Math.round(ms)).toISOString().slice(0, 23).replace('T', ' ');
   return diagram([
     // No sections, so no room for their names.
-    '%%{init: {"gantt": {"leftPadding": 12, "topPadding": 24}}}%%',
+    '%%{init: {"gantt": {"leftPadding": 12}}}%%',
     'gantt',
     ...indented([
       'dateFormat YYYY-MM-DD HH:mm:ss.SSS',
