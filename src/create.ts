@@ -549,7 +549,7 @@ async function undo(inputs: DeployInputs, session: Session, ledger: Ledger, desk
   const staying = created.filter((id) => !going.includes(id));
   if (staying.length > 0) {
     report.log.warning(`\`cleanup: never\`: left as they are:\n${staying.join('\n')}`);
-    report.removed({ left: staying.map((id) => ({ id, why: '`cleanup: never`' })) });
+    report.leave(staying.map((id) => ({ id, why: '`cleanup: never`' })));
   }
   if (going.length === 0) return;
   await report.stage('Clean up', async () => {

@@ -109,16 +109,17 @@ async function post(): Promise<void> {
       report.log.info('Nothing to clean up.');
       return;
     }
+    report.know({ operation: 'clean-up' });
     // Only what signing in needs is read again: a file or context of the other inputs may be gone by now.
     const inputs = readInputs((name) => (name === 'operation' ? 'delete' : rawInput(name)), runner(report));
     const options = sessionOptions(report, AbortSignal.timeout(20 * 60_000));
     const session = await report.stage('Sign in', () =>
       openSession({ ...inputs, subscriptionId: entries.subscriptionId }, options),
     );
-    report.know({ operation: 'clean-up', wanted: { ...inputs, vmName: entries.deployment }, uses: usesOf() });
+    report.know({ wanted: { ...inputs, vmName: entries.deployment }, uses: usesOf() });
     await report.stage('Clean up', () => cleanUpAfterJob(session, entries, run(), report));
   } catch (error) {
-    report.removed({ left: (entries?.created ?? []).map((id) => ({ id, why: 'clean-up failed' })) });
+    report.leave((entries?.created ?? []).map((id) => ({ id, why: 'clean-up failed' })));
     const left = entries?.created.length
       ? `\nLeft behind, as far as is known:\n${entries.created.join('\n')}`
       : '';
@@ -282,7 +283,7 @@ function wantsSummary(): boolean {
   return rawInput('summary').trim().toLowerCase() !== 'false';
 }
 
-/** How `uses` named this action; nothing where it is a folder of the workspace. */
+/** How `uses` named this action. Where it is a folder of the workspace, GitHub does not tell. */
 function usesOf(): string {
   const { GITHUB_ACTION_REPOSITORY: repository, GITHUB_ACTION_REF: ref } = env;
   return repository && ref ? `${repository}@${ref}` : 'OWNER/cross-tenant-vm@v1';

@@ -69,8 +69,8 @@ export interface Report {
   mask(secret: string): void;
   /** Keeps for the summary what has come to be known. */
   know(facts: Partial<Known>): void;
-  /** Keeps for the summary what was deleted, and what was to be and was not. */
-  removed(removal: { readonly deleted?: readonly string[]; readonly left?: readonly Left[] }): void;
+  /** Keeps for the summary what was to be deleted and was not. */
+  leave(left: readonly Left[]): void;
   /** Sets `result` to all outputs so far. */
   conclude(): void;
   /** Writes the job summary; `accounts` tell of the failure, if there was one. Called once, at the end. */
@@ -85,8 +85,7 @@ export function openReport(summaryFile: string | undefined): Report {
   const outputs: Partial<Record<OutputName, string>> = {};
   const masks = new Set<string>();
   let known: Partial<Known> = {};
-  const deleted = new Set<string>();
-  const left = new Map<string, Left>();
+  const left: Left[] = [];
   const set = (name: OutputName, value: string): void => {
     if (outputs[name] === value) return;
     outputs[name] = value;
@@ -131,12 +130,8 @@ export function openReport(summaryFile: string | undefined): Report {
     know(facts) {
       known = { ...known, ...facts };
     },
-    removed(removal) {
-      for (const id of removal.deleted ?? []) {
-        deleted.add(id);
-        left.delete(id.toLowerCase());
-      }
-      for (const one of removal.left ?? []) left.set(one.id.toLowerCase(), one);
+    leave(more) {
+      left.push(...more);
     },
     conclude() {
       const parsed = Object.entries(outputs).map(([name, value]) => [
@@ -155,8 +150,7 @@ export function openReport(summaryFile: string | undefined): Report {
         outputs,
         stages,
         accounts,
-        deleted: [...deleted],
-        left: [...left.values()],
+        left,
         ...(outputs.findings ? { findings: JSON.parse(outputs.findings) } : {}),
       });
       try {

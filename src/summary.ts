@@ -60,7 +60,6 @@ export interface SummaryFacts extends Partial<Known> {
   readonly findings?: readonly Finding[];
   /** Of the failure, if there was one. */
   readonly accounts?: readonly Account[];
-  readonly deleted: readonly string[];
   readonly left: readonly Left[];
 }
 
@@ -114,7 +113,8 @@ function fitted(sections: readonly Markdown[], longest: number): Markdown {
 }
 
 function title(facts: SummaryFacts): Markdown {
-  const { operation, wanted, findings = [], accounts = [], adopted, deleted, left } = facts;
+  const { operation, wanted, findings = [], accounts = [], adopted, left } = facts;
+  const deleted = idsIn(facts.outputs.deleted);
   const name = wanted?.vmName ? code(wanted.vmName) : 'the virtual machine';
   const group = wanted ? code(wanted.resourceGroup) : 'the resource group';
   if (operation === 'check' && findings.length > 0) {
@@ -468,7 +468,8 @@ function runCommand(plan: Plan, windows: boolean): string {
 // What went, what stays
 
 function removals(facts: SummaryFacts): Markdown {
-  const { deleted, left, operation, accounts = [] } = facts;
+  const { left, operation, accounts = [] } = facts;
+  const deleted = idsIn(facts.outputs.deleted);
   // A size that could not be had left a machine behind for a moment; nobody has to know once another one is there.
   const done = operation === 'create' && accounts.length === 0 ? [] : deleted;
   const shown = done.slice(0, mostRows).map((id) => code(shortId(id, facts)));

@@ -12,7 +12,12 @@ const unprintable = /[\u0000-\u0008\u000B-\u001F\u007F-\u009F\u061C\u200E\u200F\
 const longestInline = 1000;
 
 function oneLine(text: string): string {
-  const line = text.replaceAll(/\s+/g, ' ').replaceAll(unprintable, '').trim();
+  // Cut before the work too: there may be a megabyte of it.
+  const line = text
+    .slice(0, 10 * longestInline)
+    .replaceAll(/\s+/g, ' ')
+    .replaceAll(unprintable, '')
+    .trim();
   return line.length > longestInline ? `${line.slice(0, longestInline - 1)}…` : line;
 }
 
@@ -69,10 +74,12 @@ export function block(
   options: { readonly language?: string; readonly longest?: number; readonly keep?: 'head' | 'tail' } = {},
 ): Markdown {
   const { language = 'text', longest = 6000, keep = 'head' } = options;
-  let shown = value
+  const many = 4 * longest;
+  let shown = (keep === 'head' ? value.slice(0, many) : value.slice(-many))
     .replaceAll(/\r\n?/g, '\n')
     .replaceAll(unprintable, '')
-    .replaceAll(/^\n+|\s+$/g, '');
+    .replace(/^\n+/, '')
+    .trimEnd();
   if (shown.length > longest) {
     shown = keep === 'head' ? `${shown.slice(0, longest)}\n…` : `…\n${shown.slice(-longest)}`;
   }
