@@ -29,7 +29,7 @@ async function main(): Promise<void> {
   const stop = new AbortController();
   stopOnSignals(stop);
   onStrayRejection(report, (bug) => {
-    fail(bug, {});
+    fail(bug, {}, report);
     stop.abort(bug);
   });
   let situation: Situation = {};
@@ -52,7 +52,7 @@ async function main(): Promise<void> {
     clearTimeout(timer);
   } catch (error) {
     failure = { error };
-    fail(error, situation);
+    fail(error, situation, report);
   } finally {
     report.conclude();
     if (wantsSummary()) {
@@ -159,10 +159,16 @@ function tellExpiry({ proof }: Inputs, { log }: Report): void {
   else log.info(text);
 }
 
-function fail(error: unknown, situation: Situation): void {
+function fail(error: unknown, situation: Situation, report: Report): void {
+  const lines = describe(error, explainIn(situation)).join('\n');
+  // One annotation tells of a run; whatever else comes of the same failure is for the log.
+  if (process.exitCode === core.ExitCode.Failure) {
+    report.log.info(lines);
+    return;
+  }
   const title =
     error instanceof Failure ? `cross-tenant-vm: ${error.doing} failed` : 'cross-tenant-vm failed';
-  core.error(describe(error, explainIn(situation)).join('\n'), { title });
+  core.error(lines, { title });
   process.exitCode = core.ExitCode.Failure;
 }
 
