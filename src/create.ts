@@ -2,6 +2,7 @@ import type { Disk, VirtualMachine } from '@azure/arm-compute';
 import { type AccessSurvey, openAccess, surveyAccess } from './access.ts';
 import { orUndefined, type Session } from './azure.ts';
 import { generatePassword, generateSshKeyPair, type SshKeyPair, writePrivateKey } from './credentials.ts';
+import { lookCloser } from './diagnose.ts';
 import { readResourceGroup, type Survey, survey } from './facts.ts';
 import { AzureError, during, Failure } from './failure.ts';
 import { awaitAgent, runScript } from './guest.ts';
@@ -93,6 +94,7 @@ export async function create(inputs: DeployInputs, desk: CreateDesk): Promise<vo
     },
   );
   const site = { session, ledger, run, clientId: inputs.clientId, log: report.log };
+  const onBootLog = (bootLog: string): void => report.know({ bootLog });
   const access = openAccess(site, plan, found.access);
   try {
     if (credentials.privateKey) {
@@ -161,7 +163,8 @@ export async function create(inputs: DeployInputs, desk: CreateDesk): Promise<vo
     access.grantToMachine(machine.identity?.principalId);
     if (inputs.roleAssignments.length > 0) await report.stage('Roles', access.granted);
     const { script } = inputs;
-    if (script || inputs.waitFor === 'agent') await report.stage('VM agent', () => awaitAgent(site, plan));
+    if (script || inputs.waitFor === 'agent')
+      await report.stage('VM agent', () => awaitAgent({ ...site, onBootLog }, plan));
     if (script) {
       await report.stage('Script', () =>
         runScript(site, plan, script, ({ exitCode, stdout, stderr }) => {
@@ -173,6 +176,7 @@ export async function create(inputs: DeployInputs, desk: CreateDesk): Promise<vo
     }
     ledger.complete();
   } catch (error) {
+    if (!signal.aborted) await lookCloser(error, { session, inputs, plan, report, learn: desk.learn });
     await access.stop();
     await undo(inputs, session, ledger, desk);
     // The SDK's own AbortError says nothing; the signal's reason says who stopped the run.

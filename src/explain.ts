@@ -15,7 +15,7 @@ import { signIn } from './explain/sign-in.ts';
 import { type Entry, type Known, resolve, type Situation, withPlaceholders } from './explain/entry.ts';
 import { type AzureFault, type Explanation, isVerbatim } from './failure.ts';
 
-export type { Entry, OidcClaims, Situation } from './explain/entry.ts';
+export type { Entry, LinkLook, OidcClaims, Situation } from './explain/entry.ts';
 
 /** Explains what Azure said, or undefined where the catalogue does not know it. Pure: it never asks anything. */
 export function explain(fault: AzureFault, situation: Situation): Explanation | undefined {

@@ -322,6 +322,11 @@ function causesOf(error: unknown): unknown[] {
   return chain;
 }
 
+/** What Azure said, wherever in the chain of causes it stands. */
+export function faultIn(error: unknown): AzureFault | undefined {
+  return causesOf(error).find((link) => link instanceof AzureError)?.fault;
+}
+
 function plainMessage(error: unknown): string {
   return withoutSecrets(error instanceof Error ? error.message || error.name : String(error));
 }

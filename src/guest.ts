@@ -64,7 +64,7 @@ const longestBootMinutes = 15;
  * @throws Failure after `limitMinutes`, or at once when the machine has stopped.
  */
 export async function awaitAgent(
-  { session, log }: Pick<GuestSite, 'session' | 'log'>,
+  { session, log, onBootLog }: BootLogSite,
   where: Where,
   limitMinutes = longestBootMinutes,
 ): Promise<void> {
@@ -81,7 +81,7 @@ export async function awaitAgent(
     if (ready) return true;
     const late = (performance.now() - start) / 60_000 > limitMinutes;
     if (stopped || late) {
-      await showBootLog({ session, log }, where);
+      await showBootLog({ session, log, onBootLog }, where);
       throw neverReady(
         where,
         stopped ? `The machine does not run: ${stopped}.` : undefined,
@@ -122,9 +122,14 @@ function neverReady(
 
 const bootLogLines = 40;
 
-/** Shows the end of the serial console's log, if it can be had; that it cannot is no failure of its own. */
-async function showBootLog(
-  { session, log }: Pick<GuestSite, 'session' | 'log'>,
+interface BootLogSite extends Pick<GuestSite, 'session' | 'log'> {
+  /** Takes the same lines for the summary. */
+  readonly onBootLog?: ((lines: string) => void) | undefined;
+}
+
+/** Shows the end of the serial console's log, if it can be had; that it cannot is no failure of its own. Never throws. */
+export async function showBootLog(
+  { session, log, onBootLog }: BootLogSite,
   { resourceGroup, machine }: Where,
 ): Promise<void> {
   try {
@@ -137,8 +142,10 @@ async function showBootLog(
     // Whoever has this URL can read the log: it goes to no log and into no error.
     const { status, body } = await plainHttp({ httpClient: connections() })(serialConsoleLogBlobUri);
     if (status !== 200 || body === '') return;
+    const end = lastLines(body, bootLogLines);
     log.info(`The end of the boot log (serial console) of ${machine.name}:`);
-    for (const line of quoted('boot', lastLines(body, bootLogLines))) log.info(line);
+    for (const line of quoted('boot', end)) log.info(line);
+    onBootLog?.(end);
   } catch {
     log.info('The boot log cannot be had.');
   }

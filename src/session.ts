@@ -36,6 +36,8 @@ export interface SessionOptions {
 
 /** A session of `create` and `check`, which read the image with its own tenant's token. */
 export interface DeploySession extends Session {
+  /** GUID of the image tenant, also where the input named a domain. */
+  readonly imageTenantId: string;
   readonly imageCompute: (subscriptionId: string) => ComputeManagementClient;
 }
 
@@ -119,9 +121,13 @@ export async function openDeploySession(
   inputs: DeployInputs,
   options: SessionOptions,
 ): Promise<DeploySession> {
-  const { session, doorOf } = await open(inputs, otherTenantsOf(inputs), options);
+  const { session, doorOf, tenantIdOf } = await open(inputs, otherTenantsOf(inputs), options);
   const imageDoor = doorOf(inputs.imageTenantId);
-  return { ...session, imageCompute: (subscriptionId) => imageDoor.compute(subscriptionId) };
+  return {
+    ...session,
+    imageTenantId: tenantIdOf(inputs.imageTenantId),
+    imageCompute: (subscriptionId) => imageDoor.compute(subscriptionId),
+  };
 }
 
 async function open(inputs: Inputs, otherTenants: readonly string[], options: SessionOptions) {
@@ -129,9 +135,9 @@ async function open(inputs: Inputs, otherTenants: readonly string[], options: Se
   const loading = loadClients();
   const { subscriptionId: named } = inputs;
   const proven = ways.prove(inputs.tenantId);
-  const [{ tenantId }] = await Promise.all([
+  const [{ tenantId }, others] = await Promise.all([
     proven,
-    ...otherTenants.map((tenant) => ways.prove(tenant)),
+    Promise.all(otherTenants.map(async (tenant) => ({ tenant, identity: await ways.prove(tenant) }))),
     ...(named ? [proven.then((own) => refuseForeignSubscription(ways.arm, named, own.tenantId))] : []),
   ]);
   const { log, signal } = options;
@@ -141,6 +147,8 @@ async function open(inputs: Inputs, otherTenants: readonly string[], options: Se
   return {
     session: ways.session(tenantId, subscriptionId, clients),
     doorOf: (tenant: string) => ways.doorOf(tenant, clients),
+    tenantIdOf: (tenant: string) =>
+      others.find((other) => sameTenant(other.tenant, tenant))?.identity.tenantId ?? tenantId,
   };
 }
 

@@ -1,4 +1,5 @@
 import type { AzureFault } from '../failure.ts';
+import { explainLink } from './link.ts';
 import {
   all,
   any,
@@ -64,6 +65,10 @@ function linked(fault: AzureFault): { action: string; scopes: readonly string[] 
   return { action, scopes: scopes.split(/,\s*/) };
 }
 
+/** Where the link that was refused is the one to the image. */
+const lookedAt = (fault: AzureFault, known: Known) =>
+  galleryAction.test(linked(fault).action) ? explainLink(fault, known) : undefined;
+
 const policyNames = (fault: AzureFault): string[] => {
   // In the message, in additionalInfo, or in both; inside JSON that may itself be text.
   const patterns = [
@@ -92,14 +97,16 @@ export const authorization: readonly Entry[] = [
     says: 'LinkedAuthorizationFailed: … galleries/images/versions/read … the current tenant … is not authorized to access linked subscription',
     match: all(ofForeignTenant, text(imageActionInText)),
     cause: (fault, known) =>
+      explainLink(fault, known)?.cause ??
       `The image is in subscription ${foreignSubscription(fault)}, which ${tenantName(currentTenant(fault, known), known)} does not own, and none of the auxiliary tokens is of the tenant that does. \`image-tenant-id\` is ${known.imageTenantId}.`,
-    who: author,
-    fix: (fault, known) => [
-      ...ownerLookup(foreignSubscription(fault), known),
-      'Give that tenant as `image-tenant-id`. If it is that already, the app lacks the role on the image; whoever owns the gallery grants it:',
-      grant('Microsoft.Compute/galleries/images/versions/read', known.imageId, known),
-      '`operation: check` tries both tenants and the image, one by one.',
-    ],
+    who: (fault, known) => explainLink(fault, known)?.who ?? author,
+    fix: (fault, known) =>
+      explainLink(fault, known)?.fix ?? [
+        ...ownerLookup(foreignSubscription(fault), known),
+        'Give that tenant as `image-tenant-id`. If it is that already, the app lacks the role on the image; whoever owns the gallery grants it:',
+        grant('Microsoft.Compute/galleries/images/versions/read', known.imageId, known),
+        '`operation: check` tries both tenants and the image, one by one.',
+      ],
   },
   {
     // Identities: https://learn.microsoft.com/entra/identity/managed-identities-azure-resources/managed-identities-faq
@@ -122,16 +129,21 @@ export const authorization: readonly Entry[] = [
     title: 'No right on something that the VM refers to',
     says: 'LinkedAuthorizationFailed: … does not have permission to perform action … on the linked scope(s)',
     match: all(code('LinkedAuthorizationFailed'), not(ofForeignTenant)),
-    cause: (fault, { clientId }) => {
+    cause: (fault, known) => {
+      const looked = lookedAt(fault, known);
+      if (looked) return looked.cause;
+      const { clientId } = known;
       const { action, scopes } = linked(fault);
       const blocked = /deny assignment/i.test(wordsOf(fault)) ? ' A deny assignment blocks it.' : '';
       return `App ${clientId} may make the resource but has no role with ${action} on ${scopes.join(' and ')}, which it refers to; or that does not exist.${blocked}`;
     },
     who: (fault, known) => {
       const { action, scopes } = linked(fault);
-      return granter(action, scopes[0] ?? '', known);
+      return lookedAt(fault, known)?.who ?? granter(action, scopes[0] ?? '', known);
     },
     fix: (fault, known) => {
+      const looked = lookedAt(fault, known);
+      if (looked) return looked.fix;
       const { action, scopes } = linked(fault);
       return [
         'Check the ID, then grant the role:',

@@ -10,6 +10,16 @@ export interface OidcClaims {
   readonly repositoryId?: string;
 }
 
+/** What a look at both sides of the link to the image has shown, after Azure refused it. */
+export interface LinkLook {
+  /** GUID of the tenant that the auxiliary token is of. */
+  readonly tokenTenant: string;
+  /** GUID of the tenant that owns the image's subscription, if Resource Manager said so. */
+  readonly owner?: string;
+  /** What came of reading the image version with that token; absent if nothing came in time. */
+  readonly image?: 'readable' | 'denied' | 'absent';
+}
+
 /** What is known when something fails. Whatever is missing appears in explanations as `<client-id>` and the like. */
 export interface Situation {
   readonly clientId?: string;
@@ -29,10 +39,11 @@ export interface Situation {
   /** `https://management.azure.com` unless told. */
   readonly resourceManager?: string;
   readonly oidc?: OidcClaims;
+  readonly link?: LinkLook;
 }
 
 /** A situation without gaps. */
-export type Known = Readonly<Required<Omit<Situation, 'oidc'>>> & { readonly oidc?: OidcClaims };
+export type Known = Readonly<Required<Omit<Situation, 'oidc' | 'link'>>> & Pick<Situation, 'oidc' | 'link'>;
 
 export type Text = string | ((fault: AzureFault, known: Known) => string);
 export type Lines = readonly string[] | ((fault: AzureFault, known: Known) => readonly string[]);
