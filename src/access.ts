@@ -7,6 +7,7 @@
 import { createHash } from 'node:crypto';
 import type { VirtualMachine } from '@azure/arm-compute';
 import { connections, listAll, orUndefined, type Session } from './azure.ts';
+import { shell } from './explain/ids-and-roles.ts';
 import { AzureError, during, Failure, isRefusal } from './failure.ts';
 import { authorizationApi } from './granted.ts';
 import type { DeployInputs, RoleRequest } from './inputs.ts';
@@ -151,7 +152,7 @@ async function findRole({ arm }: Session, name: string, scope: string): Promise<
         who: "the workflow's author",
         fix: [
           "Give the role's GUID instead of its name in `role-assignments`; nothing has to be looked up then:",
-          `az role definition list --name "${name}" --query "[].name" --output tsv`,
+          `az role definition list --name ${shell(name)} --query "[].name" --output tsv`,
         ],
       },
     });
@@ -163,7 +164,7 @@ async function findRole({ arm }: Session, name: string, scope: string): Promise<
       who: "the workflow's author",
       fix: [
         'Correct `role-assignments`, with one of the names that this lists:',
-        `az role definition list --scope ${scope} --query "[].roleName" --output tsv`,
+        `az role definition list --scope ${shell(scope)} --query "[].roleName" --output tsv`,
       ],
     },
   });
@@ -359,12 +360,18 @@ async function refuseUngrantable({ arm }: Session, grant: Grant, clientId: strin
 function noRightToGrant(grant: Grant, clientId: string, principal?: Principal, cause?: unknown): Failure {
   const { role, scope, roleDefinitionId } = grant;
   const guid = roleDefinitionId.split('/').at(-1) ?? '';
-  const only = `ForAnyOfAnyValues:GuidEquals {${guid}}`;
   const attribute = 'Microsoft.Authorization/roleAssignments:RoleDefinitionId';
+  // As https://learn.microsoft.com/azure/role-based-access-control/delegate-role-assignments-examples has it.
   const condition = [
-    `(!(ActionMatches{'Microsoft.Authorization/roleAssignments/write'}) OR @Request[${attribute}] ${only})`,
-    `(!(ActionMatches{'Microsoft.Authorization/roleAssignments/delete'}) OR @Resource[${attribute}] ${only})`,
-  ].join(' AND ');
+    ['write', 'Request'],
+    ['delete', 'Resource'],
+  ]
+    .map(
+      ([verb, source]) =>
+        `((!(ActionMatches{'Microsoft.Authorization/roleAssignments/${verb}'})) OR (@${source}[${attribute}] ForAnyOfAnyValues:GuidEquals {${guid}}))`,
+    )
+    .join(' AND ');
+  const at = shell(scope);
   return new Failure(`granting ${role} on ${scope}`, {
     message: `App ${clientId} may not grant roles on ${scope}.`,
     cause,
@@ -373,9 +380,9 @@ function noRightToGrant(grant: Grant, clientId: string, principal?: Principal, c
       who: `an Owner or User Access Administrator of ${scope}`,
       fix: [
         'Let the app grant this one role there, and no other:',
-        `az role assignment create --assignee ${clientId} --role "Role Based Access Control Administrator" --scope ${scope} --condition "${condition}" --condition-version 2.0`,
+        `az role assignment create --assignee ${clientId} --role "Role Based Access Control Administrator" --scope ${at} --condition "${condition}" --condition-version 2.0`,
         'Or grant it once and for all to a user-assigned identity, and name that one in `identity`; what is granted already is left as it is:',
-        `az role assignment create --assignee-object-id ${principal?.principalId ?? '<principal-id>'} --assignee-principal-type ServicePrincipal --role "${role}" --scope ${scope}`,
+        `az role assignment create --assignee-object-id ${principal?.principalId ?? '<principal-id>'} --assignee-principal-type ServicePrincipal --role ${shell(role)} --scope ${at}`,
       ],
     },
   });

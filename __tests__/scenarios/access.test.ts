@@ -304,7 +304,7 @@ describe('refused before anything is created', () => {
       'a role whose name may not be looked up',
       (world: World) => addRegistryTo(world, { mayGrant: false }),
       system,
-      [/Give the role's GUID instead/, /az role definition list --name "AcrPull"/],
+      [/Give the role's GUID instead/, /az role definition list --name AcrPull --query/],
     ],
     [
       'an identity that is not there',
