@@ -106,14 +106,16 @@ function bringPart<T extends { tags?: Record<string, string>; provisioningState?
       id,
       existing,
       reread: () => orUndefined(group.get(resourceGroup, name, options)),
-      put: (answered) =>
-        untilDone(
+      put: (answered) => {
+        log.info(`Creating ${what}.`);
+        return untilDone(
           what,
           'network',
           waiting,
           group.createOrUpdate(resourceGroup, name, body, options),
           answered,
-        ),
+        );
+      },
     },
   );
 }
