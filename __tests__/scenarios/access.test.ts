@@ -223,6 +223,40 @@ test('a create that fails leaves neither identity nor role', async () => {
   ).toEqual([registryId]);
 });
 
+test('an answer that is lost grants nothing twice', async () => {
+  const inputs = await start(addRegistryTo);
+  sim.faults.add({
+    match: { method: 'PUT', path: /roleAssignments/, nth: 1, times: 100 },
+    effect: { dropAfterCommit: true },
+  });
+  sim.world.latencies['principalVisible'] = 0;
+  const run = await runAction({
+    sim,
+    inputs: { ...inputs, identity: 'puller', 'role-assignments': `AcrPull on ${registryId}` },
+    onLine: ({ text }) => {
+      if (text.includes('trying again')) sim.faults.clear();
+    },
+  });
+  expect(errors(run)).toBe('');
+  expect(run.exitCode).toBe(0);
+  expect(sent('assignment.put').length).toBeGreaterThan(1);
+  expect(granted()).toHaveLength(1);
+});
+
+test('a run that is killed while it grants leaves nothing behind its post step', async () => {
+  const inputs = await start(addRegistryTo);
+  sim.world.latencies['principalVisible'] = 0;
+  const run = await runAction({
+    sim,
+    inputs: { ...inputs, identity: 'system, puller', 'role-assignments': `AcrPull on ${registryId}` },
+    signal: { name: 'SIGKILL', whenLog: /has AcrPull on .* now/ },
+  });
+  expect(run.exitCode).toBeNull();
+  expect(run.post?.annotations.filter(({ level }) => level !== 'notice')).toEqual([]);
+  expect(granted()).toEqual([]);
+  expect([...sim.world.resources.under(`/subscriptions/${defaults.subscriptionId}`)]).toHaveLength(1);
+});
+
 test('`cleanup: always`: the end of the job leaves neither identity nor role', async () => {
   const inputs = await start(addRegistryTo);
   const run = await runAction({
