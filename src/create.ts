@@ -9,6 +9,7 @@ import { awaitAgent, runScript } from './guest.ts';
 import { type ImageFacts, readImage } from './image.ts';
 import { adminFaults, type DeployInputs } from './inputs.ts';
 import {
+  deploymentTag,
   type Ledger,
   type LedgerEntries,
   openLedger,
@@ -108,12 +109,14 @@ export async function create(inputs: DeployInputs, desk: CreateDesk): Promise<vo
       await report.stage('Resource group', () => createResourceGroup(session, plan, report));
     }
     // First of all, or a sweep would delete by the old run's end or expiry while this one goes on.
-    await renewTags(session, ownership, found.existing, access.adopted, report);
+    const renewed = await renewTags(session, ownership, found.existing, access.adopted, report);
     const restoreNetwork = async (): Promise<void> => {
       found.existing = await survey(session, inputs, namesOf(inputs.vmName));
     };
     const removeMachine = async (why: string): Promise<void> =>
       removeFailedMachine(session, plan, ledger, report, await access.dropMachine(), why);
+    // Another run was still deleting it.
+    if (!renewed) await restoreNetwork();
     if (standing.remnant) {
       ledger.record(plan.machine.id);
       ledger.answered(plan.machine.id);
@@ -489,6 +492,7 @@ const tagApis = [
  * What an earlier run made gets this run's tags: the only write of a rerun. The author's own tags stay as they are.
  * Writing tags is a right of its own; where only the resource may be written, that will do too
  * (https://learn.microsoft.com/azure/azure-resource-manager/management/tag-resources).
+ * @returns false when some of it was gone by now.
  */
 async function renewTags(
   session: Session,
@@ -496,7 +500,7 @@ async function renewTags(
   existing: Survey,
   identities: readonly string[],
   report: Report,
-): Promise<void> {
+): Promise<boolean> {
   const parts: { id?: string }[] = Object.values(existing);
   const { osDisk, dataDisks = [] } = existing.machine?.storageProfile ?? {};
   const disks = [osDisk, ...dataDisks.filter(({ createOption }) => createOption !== 'Attach')];
@@ -505,13 +509,15 @@ async function renewTags(
     ...disks.map((disk) => disk?.managedDisk?.id),
     ...identities,
   ].filter((id) => id !== undefined);
-  if (ids.length === 0) return;
+  if (ids.length === 0) return true;
   const write = (id: string, operation: 'Merge' | 'Delete', tags: Readonly<Record<string, string>>) =>
     session.arm('PATCH', `${id}/providers/Microsoft.Resources/tags/default`, '2021-04-01', {
       body: { operation, properties: { tags } },
     });
   const renew = async (id: string): Promise<void> => {
     const before = await tagsOf(session, id);
+    // What lost our tag in the last second is somebody else's.
+    if (!belongsTo(ownership[deploymentTag] ?? '')(before)) return;
     const oldExpiry = ownership['expires-on'] ? undefined : tagValue(before, 'expires-on');
     try {
       await write(id, 'Merge', ownership);
@@ -525,9 +531,12 @@ async function renewTags(
       await session.arm('PATCH', id, api, { body: { tags: { ...Object.fromEntries(kept), ...ownership } } });
     }
   };
-  await report.stage('Tags', () =>
-    during("renewing the deployment's tags", () => allSettledOrThrow(ids.map(renew))),
+  const isThere = await report.stage('Tags', () =>
+    during("renewing the deployment's tags", () =>
+      allSettledOrThrow(ids.map((id) => orUndefined(renew(id).then(() => true)))),
+    ),
   );
+  return !isThere.includes(undefined);
 }
 
 async function removeFailedMachine(

@@ -381,8 +381,9 @@ function patch(call: Call): Answer {
   if (['Creating', 'Updating', 'Deleting'].includes(existing.body['properties'].provisioningState))
     throw conflict();
   for (const name of Object.keys(call.body)) {
-    if (name !== 'tags' && name !== 'identity') throw unknown(`PATCH of '${name}' of a VM`);
+    if (!['tags', 'identity', 'properties'].includes(name)) throw unknown(`PATCH of '${name}' of a VM`);
   }
+  if (call.body['properties'] !== undefined) patchDeleteOptions(existing, call.body['properties']);
   checkTags(call.body['tags']);
   if (call.body['tags'] !== undefined) existing.body['tags'] = call.body['tags'];
   if (call.body['identity'] !== undefined) {
@@ -394,6 +395,35 @@ function patch(call: Call): Answer {
   machine.generation += 1;
   existing.body['properties'].provisioningState = 'Updating';
   return settleChange(call, existing, show(call, existing));
+}
+
+/** Of the properties only the delete options of NICs and disks are modelled. */
+function patchDeleteOptions(existing: Resource, asked: Json): void {
+  const other = Object.keys(asked).find((name) => name !== 'networkProfile' && name !== 'storageProfile');
+  if (other !== undefined) throw unknown(`PATCH of 'properties.${other}' of a VM`);
+  const properties: Json = existing.body['properties'];
+  const sameId = (one: unknown, another: unknown): boolean =>
+    String(one).toLowerCase() === String(another).toLowerCase();
+  for (const nic of (asked['networkProfile']?.networkInterfaces ?? []) as Json[]) {
+    const known = (properties['networkProfile'].networkInterfaces as Json[]).find((one) =>
+      sameId(one['id'], nic['id']),
+    );
+    if (known === undefined) throw unknown('other NICs on an existing VM');
+    if (nic['properties']?.deleteOption !== undefined)
+      known['properties'] = { ...known['properties'], deleteOption: nic['properties'].deleteOption };
+  }
+  const storage: Json = asked['storageProfile'] ?? {};
+  const pairs: [asked: Json, known: Json | undefined][] = [
+    ...(storage['osDisk'] ? [[storage['osDisk'], properties['storageProfile'].osDisk] as [Json, Json]] : []),
+    ...((storage['dataDisks'] ?? []) as Json[]).map((disk): [Json, Json | undefined] => [
+      disk,
+      (properties['storageProfile'].dataDisks as Json[]).find((one) => one['lun'] === disk['lun']),
+    ]),
+  ];
+  for (const [disk, known] of pairs) {
+    if (known === undefined) throw unknown('a data disk added to an existing VM');
+    if (disk['deleteOption'] !== undefined) known['deleteOption'] = disk['deleteOption'];
+  }
 }
 
 // --- DELETE ----------------------------------------------------------------------------------------------------------

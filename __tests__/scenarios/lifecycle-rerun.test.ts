@@ -1,0 +1,267 @@
+import { describe, expect, test } from '@jest/globals';
+import { settings } from '../../simulator/compute/settings.ts';
+import { defaults, principals, type Simulator } from '../../simulator/index.ts';
+import {
+  act as actWhole,
+  disturbed,
+  errorOf,
+  expectAllGone,
+  ledgerOf,
+  partsOf,
+  snapshot,
+  startWorld,
+  warningsOf,
+  writesOf,
+} from '../lifecycle.ts';
+
+const vm1 = partsOf('vm1');
+/** Without its post step, unless that is asked for. */
+const act: typeof actWhole = (sim, inputs, options) =>
+  actWhole(sim, inputs, { phases: ['main'], ...options });
+/** Of no pair that anybody kept. */
+const key =
+  'ssh-rsa AAAAB3NzaC1yc2EAAAADAQABAAABAQC76SDTZAmcNLI1iPjRFvSQB8hyEzkc0KkMBAPVw8/yzjvLsm8Dm02zgqQtGtMnHMd7VcInykMypCp9f19SnAQ/TYe6oI03+p58Dk1lIzqYPScWwTBLgo2QK2u1s67IIW/zPqRRpA19AeRBKNnHfyIYesf2E733U8iw9+LJXVTRY0noBpyswVjd+LgmqtYez2YQTV26OQ4k8dSLSa2UECbSBe08ZG+GPHMzf4Ev+rkIVwD+rWS6WF+DNHuzEOnumi6IsCxtt5F6rYLws1c6xqIAWW4zQjfZNzDL3MTknj4P9MG37IEeeOWAnYi3ggdzVu47nGRV8xoFaNj2lTH92Tu/ nobody@example';
+const tagOf = (sim: Simulator, id: string, name: string): string | undefined =>
+  sim.world.resources.get(id)?.body['tags']?.[name];
+/** Bodies without tags: what a rerun must not change. */
+const withoutTags = (all: ReadonlyMap<string, string>): ReadonlyMap<string, string> =>
+  new Map([...all].map(([id, body]) => [id, JSON.stringify({ ...JSON.parse(body), tags: undefined })]));
+
+describe('on a finished deployment', () => {
+  test('the same inputs change nothing but the tags of the run, and give the same outputs', async () => {
+    const sim = await startWorld();
+    const inputs = { tags: '{"team": "blue"}', 'expires-after': 'PT2H', 'ssh-public-key': key };
+    const first = await act(sim, inputs, { env: { GITHUB_RUN_ID: '1' } });
+    expect(first.exitCode).toBe(0);
+    const before = withoutTags(snapshot(sim));
+    const written = writesOf(sim.journal).length;
+    const second = await act(
+      sim,
+      { ...inputs, 'expires-after': '', cleanup: 'always' },
+      { env: { GITHUB_RUN_ID: '2' } },
+    );
+    expect(second.exitCode).toBe(0);
+    expect(withoutTags(snapshot(sim))).toEqual(before);
+    const writes = writesOf(sim.journal).slice(written);
+    expect(new Set(writes.map(({ kind }) => kind))).toEqual(new Set(['tags.patch']));
+    for (const id of Object.values(vm1)) {
+      expect([id, tagOf(sim, id, 'github-run-id')]).toEqual([id, '2']);
+      expect(tagOf(sim, id, 'cleanup')).toBe('always');
+      expect(tagOf(sim, id, 'team')).toBe('blue');
+      // Nobody asked for an end this time.
+      expect(tagOf(sim, id, 'expires-on')).toBeUndefined();
+    }
+    const { created, result: _result, ...outputs } = second.outputs;
+    const { created: made, result: _first, ...firstOutputs } = first.outputs;
+    expect(outputs).toEqual(firstOutputs);
+    expect([created, JSON.parse(made ?? '').length]).toEqual(['[]', 6]);
+    expect(ledgerOf(second)).toMatchObject({ created: [], completed: true });
+  });
+
+  test('a role that may write machines and networks but not tags alone will do', async () => {
+    const sim = await startWorld();
+    expect((await act(sim, {}, { env: { GITHUB_RUN_ID: '1' } })).exitCode).toBe(0);
+    const tags = /\/tags\/default/;
+    sim.faults.add({
+      match: { method: 'PATCH', path: tags, times: Number.POSITIVE_INFINITY },
+      effect: { status: 403, code: 'AuthorizationFailed', message: 'no right to write tags' },
+    });
+    const before = withoutTags(snapshot(sim));
+    const run = await act(sim, {}, { env: { GITHUB_RUN_ID: '2' } });
+    expect(run.exitCode).toBe(0);
+    for (const id of Object.values(vm1)) expect([id, tagOf(sim, id, 'github-run-id')]).toEqual([id, '2']);
+    const changed = [...withoutTags(snapshot(sim))].filter(([id, body]) => before.get(id) !== body);
+    expect(changed.map(([id]) => id).filter((id) => !/network/i.test(id))).toEqual([]);
+    expect(principals.deploy).toBeDefined();
+  });
+
+  test('a newer version of the definition is told of; the machine keeps its own', async () => {
+    const sim = await startWorld();
+    expect((await act(sim, { 'image-id': defaults.imageId('linux', '1.0.0') })).exitCode).toBe(0);
+    const run = await act(sim);
+    expect(run.exitCode).toBe(0);
+    expect(run.outputs['image-version']).toBe('1.0.0');
+    expect(run.stdout).toMatch(/made from image version 1\.0\.0, and keeps it; the newest one is 1\.10\.0/);
+  });
+
+  test('the key that an earlier run generated is gone: empty output and a warning', async () => {
+    const sim = await startWorld();
+    expect((await act(sim)).outputs['ssh-private-key-path']).toBeTruthy();
+    const run = await act(sim);
+    expect(run.exitCode).toBe(0);
+    expect(run.outputs['ssh-private-key-path']).toBeUndefined();
+    expect(warningsOf(run)).toContain('key that an earlier run generated is gone');
+  });
+
+  test.each<[string, Record<string, string>, string]>([
+    ['image', { 'image-id': defaults.imageId('linux-data-disks') }, 'image: it has'],
+    ['version', { 'image-id': defaults.imageId('linux', '1.0.0') }, 'image: it has'],
+    [
+      'operating system',
+      { 'image-id': defaults.imageId('windows'), 'ssh-public-key': '' },
+      'operating system: it has Linux',
+    ],
+    [
+      'size',
+      { 'vm-size': 'Standard_D4s_v5' },
+      'size: it has Standard_D2s_v5; the inputs ask for Standard_D4s_v5',
+    ],
+    ['zone', { zone: '2' }, 'zone: it has none; the inputs ask for 2'],
+    ['public IP', { 'public-ip': 'false' }, 'public IP: it has'],
+    ['identity', { identity: 'system' }, 'identity: it has none; the inputs ask for system'],
+  ])('another %s ends in an error that says what differs and what to do', async (_, inputs, says) => {
+    const sim = await startWorld();
+    expect((await act(sim, { 'ssh-public-key': key })).exitCode).toBe(0);
+    const before = snapshot(sim);
+    const run = await act(
+      sim,
+      { 'ssh-public-key': key, cleanup: 'always', ...inputs },
+      { phases: ['main', 'post'] },
+    );
+    expect(run.exitCode).toBe(1);
+    expect(errorOf(run)).toContain(says);
+    expect(errorOf(run)).toContain('operation: delete');
+    expect(errorOf(run)).toContain('another `vm-name`');
+    expect(disturbed(sim, before)).toEqual([]);
+  });
+
+  test('one of several sizes is as good as another, and what overrides changed is as asked for', async () => {
+    const sim = await startWorld();
+    const inputs = {
+      overrides: '{"vm": {"properties": {"hardwareProfile": {"vmSize": "Standard_D4s_v5"}}}}',
+    };
+    expect((await act(sim, inputs)).exitCode).toBe(0);
+    expect((await act(sim, inputs)).exitCode).toBe(0);
+    const run = await act(sim, { 'vm-size': 'Standard_D2s_v5, Standard_D4s_v5' });
+    expect([run.exitCode, run.outputs['vm-size']]).toEqual([0, 'Standard_D4s_v5']);
+  });
+
+  test('an image tenant that refuses the sign-in is named', async () => {
+    const sim = await startWorld();
+    expect((await act(sim)).exitCode).toBe(0);
+    const before = snapshot(sim);
+    sim.world.removePrincipal(principals.image);
+    const run = await act(sim);
+    expect(run.exitCode).toBe(1);
+    expect(errorOf(run)).toContain(`signing in to tenant ${defaults.imageTenantId}`);
+    expect(disturbed(sim, before)).toEqual([]);
+  });
+});
+
+describe('on a half-finished deployment', () => {
+  const stages = [
+    ['security group', 'networkSecurityGroups'],
+    ['virtual network', 'virtualNetworks'],
+    ['public IP', 'publicIPAddresses'],
+    ['interface', 'networkInterfaces'],
+    ['machine', 'virtualMachines'],
+  ] as const;
+  test.each(stages)(
+    'it goes on from a run that was lost at the %s, and deletes all of it in the end',
+    async (_, type) => {
+      const sim = await startWorld();
+      const before = snapshot(sim);
+      // The first try is held so long that the runner is gone before it is answered.
+      sim.faults.add({
+        match: { method: 'PUT', path: new RegExp(`/${type}/`) },
+        effect: { delaySeconds: 1.2 },
+      });
+      const lost = await act(
+        sim,
+        {},
+        {
+          env: { GITHUB_RUN_ID: '1' },
+          signal: {
+            name: 'SIGKILL',
+            whenLog: type === 'virtualMachines' ? /Creating virtual/ : /group::Network/,
+          },
+        },
+      );
+      expect(lost.exitCode).toBeNull();
+      const run = await act(
+        sim,
+        { cleanup: 'always' },
+        { env: { GITHUB_RUN_ID: '2' }, phases: ['main', 'post'] },
+      );
+      expect(errorOf(run)).toBe('');
+      expect([run.exitCode, run.post?.exitCode]).toEqual([0, 0]);
+      expectAllGone(sim, before);
+    },
+  );
+
+  test('a part that failed is made again', async () => {
+    const sim = await startWorld();
+    sim.faults.add({
+      match: { method: 'PUT', path: /virtualNetworks/ },
+      effect: { operationFails: { code: 'InternalServerError', message: 'oops' } },
+    });
+    expect((await act(sim, { cleanup: 'never' })).exitCode).toBe(1);
+    const run = await act(sim);
+    expect(run.exitCode).toBe(0);
+    expect(JSON.parse(run.outputs['created'] ?? '')).not.toContain(vm1.vnet);
+  });
+
+  test('a machine that Azure never placed is made anew', async () => {
+    const sim = await startWorld();
+    settings(sim.world).shortages.push({ code: 'AllocationFailed', at: 'operation', times: 1 });
+    const first = await act(sim, { cleanup: 'never' }, { env: { GITHUB_RUN_ID: '1' } });
+    expect(first.exitCode).toBe(1);
+    expect(errorOf(first)).toContain('AllocationFailed');
+    expect(warningsOf(first)).toContain(vm1.machine);
+    const run = await act(sim, {}, { env: { GITHUB_RUN_ID: '2' } });
+    expect(errorOf(run)).toBe('');
+    expect(run.exitCode).toBe(0);
+    expect(run.outputs['ssh-private-key-path']).toBeTruthy();
+    expect(tagOf(sim, vm1.machine, 'github-run-id')).toBe('2');
+  });
+
+  test('a machine that failed after it had run is neither taken over nor replaced', async () => {
+    const sim = await startWorld();
+    settings(sim.world).provisioning.push({
+      failure: { code: 'OSProvisioningTimedOut', message: '' },
+      afterSeconds: 30,
+      times: 1,
+    });
+    expect((await act(sim, { cleanup: 'never' })).exitCode).toBe(1);
+    const before = snapshot(sim);
+    const run = await act(sim, { cleanup: 'always' }, { phases: ['main', 'post'] });
+    expect(run.exitCode).toBe(1);
+    expect(errorOf(run)).toContain('OSProvisioningTimedOut');
+    expect(errorOf(run)).toContain('operation: delete');
+    expect(disturbed(sim, before)).toEqual([]);
+  });
+
+  test('a disk without its machine is not overwritten', async () => {
+    const sim = await startWorld();
+    const first = await act(sim, {
+      overrides: '{"vm": {"properties": {"storageProfile": {"osDisk": {"deleteOption": "Detach"}}}}}',
+    });
+    expect(first.exitCode).toBe(0);
+    sim.world.resources.remove(vm1.machine);
+    const before = snapshot(sim);
+    const run = await act(sim);
+    expect(run.exitCode).toBe(1);
+    expect(errorOf(run)).toContain('still there, without its machine');
+    expect(disturbed(sim, before)).toEqual([]);
+  });
+
+  test('one that another run is deleting is waited for, then made', async () => {
+    const sim = await startWorld({ timeScale: 0.05 });
+    const first = await act(sim, { cleanup: 'always' }, { env: { GITHUB_RUN_ID: '1' } });
+    expect(first.exitCode).toBe(0);
+    const [, run] = await Promise.all([
+      act(sim, { operation: 'delete' }, { env: { GITHUB_RUN_ID: '1' } }),
+      new Promise<Awaited<ReturnType<typeof act>>>((resolve, reject) => {
+        const timer = setInterval(() => {
+          if (sim.world.resources.get(vm1.machine)?.body['properties'].provisioningState !== 'Deleting')
+            return;
+          clearInterval(timer);
+          act(sim, {}, { env: { GITHUB_RUN_ID: '2' } }).then(resolve, reject);
+        }, 20);
+      }),
+    ]);
+    expect(errorOf(run)).toBe('');
+    expect(run.exitCode).toBe(0);
+    expect(sim.world.resources.get(vm1.machine)?.body['properties'].provisioningState).toBe('Succeeded');
+  });
+});
