@@ -56,7 +56,7 @@ export function copyOfBundle(): string {
 }
 
 /**
- * Expects none of `secrets` in anything that a run leaves: log (but for the commands that mask them), annotations,
+ * Expects none of `secrets`, and no token at all, in anything that a run leaves: log (but for the commands that mask them), annotations,
  * outputs, state, summary, and every file under RUNNER_TEMP except the generated private key.
  */
 export function assertNoSecrets(run: Run, secrets: readonly string[]): void {
@@ -78,11 +78,17 @@ export function assertNoSecrets(run: Run, secrets: readonly string[]): void {
     places.push([`state of ${name}`, Object.values(phase.state).join('\n')]);
     places.push([`outputs of ${name}`, Object.values(phase.outputs).join('\n')]);
   }
-  const found = places.flatMap(([place, text]) =>
-    secrets.filter((secret) => variants(secret).some((variant) => text.includes(variant))).map(() => place),
-  );
+  const found = places.flatMap(([place, text]) => [
+    ...secrets
+      .filter((secret) => variants(secret).some((variant) => text.includes(variant)))
+      .map(() => place),
+    ...(token.test(text) ? [`${place}: a token`] : []),
+  ]);
   expect(found).toEqual([]);
 }
+
+/** Access tokens, ID tokens and assertions are all signed JWTs. */
+const token = /\beyJ[\w-]{8,}\.[\w-]+\.[\w-]{8,}/;
 
 /** How a secret may slip through: as it is, in a URL or form, in JSON, or in base64. */
 function variants(secret: string): string[] {

@@ -913,6 +913,8 @@ describe('the proof', () => {
   test('the expiry of a certificate, for the log', () => {
     const text = `${expired.privateKey}\n${expired.certificate}`;
     expect(certificateExpiry(text)).toEqual(new Date('2021-01-01'));
+    // Pasted together without a line break between the two: readable block by block.
+    expect(certificateExpiry(expired.privateKey + expired.certificate)).toEqual(new Date('2021-01-01'));
   });
 
   test.each([

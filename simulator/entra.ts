@@ -47,8 +47,8 @@ export class EntraError extends Error {
   }
 }
 
-/** Declares Entra's routes. `origin` is known once the listener listens. */
-export function entra(app: FastifyInstance, world: World, origin: () => string): void {
+/** Declares Entra's routes. */
+export function entra(app: FastifyInstance, world: World): void {
   app.setErrorHandler(async (thrown, request, reply) => {
     const error =
       thrown instanceof EntraError
@@ -71,16 +71,16 @@ export function entra(app: FastifyInstance, world: World, origin: () => string):
     request.visit.exchange.kind = 'entra.discovery';
     // Discovery words the unknown tenant as invalid_tenant, the token endpoint as invalid_request (recorded).
     const tenant = findTenant(world, request, 'invalid_tenant');
-    await sendJson(reply, openIdConfiguration(tenant, origin()));
+    await sendJson(reply, openIdConfiguration(tenant, originOf(request)));
   });
 
   app.get('/common/discovery/instance', async (request, reply) => {
     request.visit.exchange.kind = 'entra.instance';
-    const host = new URL(origin()).host;
+    const { host } = new URL(originOf(request));
     const asked = (request.query as Record<string, string>)['authorization_endpoint'] ?? '';
     const tenant = /^https:\/\/[^/]+\/([^/]+)/.exec(asked)?.[1] ?? 'common';
     await sendJson(reply, {
-      tenant_discovery_endpoint: `${origin()}/${tenant}/v2.0/.well-known/openid-configuration`,
+      tenant_discovery_endpoint: `${originOf(request)}/${tenant}/v2.0/.well-known/openid-configuration`,
       'api-version': '1.1',
       metadata: [{ preferred_network: host, preferred_cache: host, aliases: [host] }],
     });
@@ -97,7 +97,7 @@ export function entra(app: FastifyInstance, world: World, origin: () => string):
       await new Promise((resolve) => setTimeout(resolve, world.tokens.delaySeconds * 1000));
     }
     const form = new URLSearchParams(typeof request.body === 'string' ? request.body : '');
-    await issue(world, origin(), request, reply, form);
+    await issue(world, originOf(request), request, reply, form);
   });
 }
 
@@ -154,7 +154,7 @@ async function issue(
       `Application with identifier '${clientId}' was not found in the directory '${tenant.displayName}'. This can happen if the application has not been installed by the administrator of the tenant or consented to by any user in the tenant. You may have sent your authentication request to the wrong tenant.`,
     );
   }
-  const resource = resourceOf(form.get('scope') ?? '', tenant);
+  const resource = resourceOf(world, form.get('scope') ?? '', tenant);
   const proof = await prove(world, origin, tenant, registration, form);
   const now = Math.floor(Date.now() / 1000);
   const lifetime = world.tokens.lifetimeSeconds;
@@ -173,6 +173,7 @@ async function issue(
     tid: tenant.id,
     uti: world.uuid(),
     ver: '1.0',
+    ...world.tokens.claims.get(tenant.id),
   });
   request.visit.exchange.caller = { tenant: tenant.id, app: clientId, oid: principal.oid };
   await sendJson(reply, {
@@ -206,7 +207,7 @@ function findTenant(world: World, request: FastifyRequest, error: string): Tenan
 }
 
 /** The resource of a `…/.default` scope; only Resource Manager's audiences are known here. */
-function resourceOf(scope: string, tenant: Tenant): string {
+function resourceOf(world: World, scope: string, tenant: Tenant): string {
   const asked = scope.split(' ').filter((one) => !['openid', 'profile', 'offline_access'].includes(one));
   const first = asked[0] ?? '';
   if (asked.length !== 1 || !first.endsWith('/.default')) {
@@ -218,7 +219,9 @@ function resourceOf(scope: string, tenant: Tenant): string {
     );
   }
   const resource = first.slice(0, -'/.default'.length);
-  const known = audiences.find((one) => withoutSlash(one) === withoutSlash(resource));
+  const known = [...audiences, ...world.tokens.audiences].find(
+    (one) => withoutSlash(one) === withoutSlash(resource),
+  );
   if (known === undefined) {
     throw new EntraError(
       400,
@@ -415,6 +418,11 @@ function openIdConfiguration(tenant: Tenant, origin: string): Json {
     tenant_region_scope: 'EU',
     cloud_instance_name: 'simulator.localhost',
   };
+}
+
+/** As the client names us: a proxy may lead other names here, such as those of the clouds. */
+function originOf(request: FastifyRequest): string {
+  return `https://${request.headers.host}`;
 }
 
 function header(request: FastifyRequest, name: string): string | undefined {

@@ -207,7 +207,7 @@ class TokenReader {
     if (!known) throw unauthenticated('InvalidAuthenticationToken', 'The access token is invalid.');
     const { caller } = known;
     request.visit.exchange.caller = { tenant: caller.tenant, app: caller.app, oid: caller.oid };
-    if (!audiences.some((one) => bare(one) === bare(known.audience))) {
+    if (!this.#isForUs(known.audience)) {
       const allowed = audiences.flatMap((one) => [`'${one}'`, `'${one.replace(/\/$/, '')}'`]).join(',');
       throw unauthenticated(
         'InvalidAuthenticationTokenAudience',
@@ -247,11 +247,14 @@ class TokenReader {
       request.visit.exchange.auxiliary = callers.map(({ tenant, app }) => ({ tenant, app }));
       if (callers.length > 3) throw refused('at most three auxiliary tokens are accepted', caller);
       if (caller.expires <= Date.now()) throw refused('it has expired', caller);
-      if (!audiences.some((one) => bare(one) === bare(known.audience)))
-        throw refused('its audience is wrong', caller);
+      if (!this.#isForUs(known.audience)) throw refused('its audience is wrong', caller);
       if (caller.app !== primary.app) throw refused('it is of another application', caller);
     }
     return callers;
+  }
+
+  #isForUs(audience: string): boolean {
+    return [...audiences, ...this.#world.tokens.audiences].some((one) => bare(one) === bare(audience));
   }
 
   async #read(token: string): Promise<{ caller: Caller; audience: string; complete: boolean } | undefined> {

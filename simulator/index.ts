@@ -67,8 +67,8 @@ export async function startSimulator(options: SimulatorOptions = {}): Promise<Si
         world.uuid(),
       ),
     headers: (request) => entraHeaders(world, request),
-    routes: (app, origin) => {
-      entra(app, world, origin);
+    routes: (app) => {
+      entra(app, world);
     },
   });
   const arm = await listen({

@@ -21,7 +21,19 @@ export interface TlsIdentity {
 
 let tls: Promise<TlsIdentity> | undefined;
 
-/** The certificate of all listeners: for localhost, its own issuer. P-256, because it is made in a millisecond. */
+/** Names by which a proxy may lead to the listeners, so that a scenario can go by the clouds' own. */
+const wellKnownNames = [
+  'management.azure.com',
+  'login.microsoftonline.com',
+  'management.usgovcloudapi.net',
+  'login.microsoftonline.us',
+  'management.chinacloudapi.cn',
+  'login.chinacloudapi.cn',
+  'api.github.com',
+  '*.actions.githubusercontent.com',
+];
+
+/** The certificate of all listeners, its own issuer. P-256, because it is made in a millisecond. */
 export function tlsIdentity(): Promise<TlsIdentity> {
   tls ??= makeTlsIdentity();
   return tls;
@@ -40,7 +52,7 @@ async function makeTlsIdentity(): Promise<TlsIdentity> {
     extensions: [
       new x509.BasicConstraintsExtension(true, 0, true),
       new x509.SubjectAlternativeNameExtension([
-        { type: 'dns', value: 'localhost' },
+        ...['localhost', ...wellKnownNames].map((value) => ({ type: 'dns' as const, value })),
         { type: 'ip', value: '127.0.0.1' },
         { type: 'ip', value: '::1' },
       ]),

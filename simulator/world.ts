@@ -140,6 +140,10 @@ export interface TokenSettings {
   delaySeconds: number;
   /** `legacy`: every mismatch of a federated credential is AADSTS70021, as for some minutes after one was added. */
   federation: 'exact' | 'legacy';
+  /** By tenant ID: claims that its tokens have instead, as from a sign-in service that mixes something up. */
+  readonly claims: Map<string, Readonly<Record<string, unknown>>>;
+  /** Audiences besides those of the metadata document: of the clouds that go by a name. */
+  readonly audiences: string[];
 }
 
 /** Resources by ID, in any case. */
@@ -227,7 +231,13 @@ export class World {
   readonly faults: Faults;
   readonly journal = new Journal();
   /** Settings of Entra. */
-  readonly tokens: TokenSettings = { lifetimeSeconds: 3599, delaySeconds: 0, federation: 'exact' };
+  readonly tokens: TokenSettings = {
+    lifetimeSeconds: 3599,
+    delaySeconds: 0,
+    federation: 'exact',
+    claims: new Map(),
+    audiences: [],
+  };
   /** Shape of `/metadata/endpoints` when the caller's api-version does not decide it. */
   metadataShape: 'auto' | '2015-01-01' | '2019-05-01' | '2022-09-01' = 'auto';
   /** False switches Resource Manager's own buckets off (they are on by default). */

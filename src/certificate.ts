@@ -25,7 +25,19 @@ export function certificateFaults(pem: string, now: Date): readonly string[] {
 
 /** When the (first) certificate of a PEM text that has passed `certificateFaults` expires. */
 export function certificateExpiry(pem: string): Date {
-  return new Date(new X509Certificate(pem).validTo);
+  const certificate = readCertificate(pem);
+  return typeof certificate === 'string' ? new Date(Number.NaN) : new Date(certificate.validTo);
+}
+
+/**
+ * The same key and (first) certificate, written anew: @azure/identity finds the certificate by a pattern that a blank at
+ * the end of a line defeats. Undefined when they cannot be read.
+ */
+export function plainPem(pem: string): string | undefined {
+  const key = readKey(pem);
+  const certificate = readCertificate(pem);
+  if (typeof key === 'string' || typeof certificate === 'string') return undefined;
+  return `${key.export({ type: 'pkcs8', format: 'pem' }).toString()}${certificate.toString()}`;
 }
 
 const warnDays = 30;

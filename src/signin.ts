@@ -1,5 +1,4 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
-import { createPrivateKey, X509Certificate } from 'node:crypto';
 import { setTimeout as pause } from 'node:timers/promises';
 import type { AccessToken, GetTokenOptions, TokenCredential } from '@azure/core-auth';
 import {
@@ -19,6 +18,7 @@ import {
   ClientCertificateCredential,
   ClientSecretCredential,
 } from '@azure/identity';
+import { plainPem } from './certificate.ts';
 import type { Cloud } from './cloud.ts';
 import type { OidcClaims } from './explain/entry.ts';
 import { AzureError, type AzureFault, Failure, readFault, retryAfterSeconds } from './failure.ts';
@@ -192,6 +192,11 @@ function credentialOf({ proof, clientId, tenantId, cloud, ...options }: SignInOp
   }
   if (proof.kind === 'certificate') {
     const certificate = plainPem(proof.pem);
+    if (certificate === undefined) {
+      throw new Failure('signing in with `client-certificate`', {
+        message: 'The PEM text holds no private key and certificate that can be read.',
+      });
+    }
     return new ClientCertificateCredential(tenantId, clientId, { certificate }, settings);
   }
   const { idToken } = options;
@@ -221,22 +226,6 @@ function correlationPolicy(correlationId: string): PipelinePolicy {
       return next(request);
     },
   };
-}
-
-/**
- * The same certificate and key, written anew: @azure/identity finds the certificate by a pattern that a blank at the end
- * of a line defeats. @throws Failure when they cannot be read.
- */
-function plainPem(pem: string): string {
-  try {
-    const key = createPrivateKey(pem).export({ type: 'pkcs8', format: 'pem' });
-    return `${key.toString()}${new X509Certificate(pem).toString()}`;
-  } catch {
-    // Without the cause: it may quote what it could not read.
-    throw new Failure('signing in with `client-certificate`', {
-      message: 'The PEM text holds no private key and certificate that can be read.',
-    });
-  }
 }
 
 /**
