@@ -25,7 +25,15 @@ import { belongsTo, isTemporary, rollBack, tagsOf, tellRemoval } from './remove.
 import type { Report } from './report.ts';
 import { compare, compareNetwork, refuseDifferent } from './rerun.ts';
 import { resourceId } from './resource-id.ts';
-import { abilitiesOfName, abilitiesOfSku, demandsOf, isReshaped, misfits, securityMisfit } from './size.ts';
+import {
+  abilitiesOfName,
+  abilitiesOfSku,
+  demandsOf,
+  isReshaped,
+  misfits,
+  retirementOf,
+  securityMisfit,
+} from './size.ts';
 import { type DeploySession, openDeploySession, type SessionOptions } from './session.ts';
 import { allSettledOrThrow } from './waiting.ts';
 
@@ -467,6 +475,13 @@ function outputMachine(machine: VirtualMachine, plan: Plan, report: Report): voi
     report.output('image-version', versionId.split('/').at(-1));
   }
   report.log.info(`Virtual machine ${plan.machine.name}: ${machine.provisioningState}.`);
+  const size = machine.hardwareProfile?.vmSize ?? '';
+  const end = retirementOf(size);
+  if (end) {
+    report.log.warning(
+      `Azure retires ${size} on ${end}, and its capacity gets scarce before that. Give a newer one as \`vm-size\`: https://learn.microsoft.com/azure/virtual-machines/sizes/retirement/retired-sizes-list`,
+    );
+  }
 }
 
 async function createResourceGroup(session: Session, plan: Plan, report: Report): Promise<void> {

@@ -241,7 +241,9 @@ function patientPolicy({
     async sendRequest(request, next) {
       const start = Date.now();
       for (let tried = 1; ; tried++) {
+        const sent = performance.now();
         const attempt = await tryOnce(request, next, patience.tryMs);
+        trace(attempt, performance.now() - sent, debug);
         const acquisition = acquisitions.getStore();
         if (acquisition !== undefined) acquisition.last = attempt;
         const wait = request.abortSignal?.aborted
@@ -251,14 +253,24 @@ function patientPolicy({
           if (attempt.outcome.kind === 'lost') throw attempt.outcome.error;
           return attempt.outcome.response;
         }
-        const { host, pathname } = new URL(request.url);
-        debug?.(
-          `${request.method} ${host}${pathname}: ${outcomeText(attempt)}, again in ${Math.round(wait)} ms`,
-        );
+        debug?.(`${outcomeText(attempt)}: again in ${Math.round(wait)} ms`);
         await pause(wait);
       }
     },
   };
+}
+
+/** One debug line per request, as for Resource Manager: never a body, never the query. */
+function trace({ request, outcome }: Try, ms: number, debug: ((line: string) => void) | undefined): void {
+  const { host, pathname } = new URL(request.url);
+  const headers = outcome.kind === 'answered' ? outcome.response.headers : undefined;
+  const correlation = ['x-ms-correlation-request-id', 'client-request-id', 'x-ms-request-id']
+    .map((name) => headers?.get(name))
+    .find(Boolean);
+  const came = outcome.kind === 'answered' ? outcome.response.status : outcome.code;
+  debug?.(
+    `${request.method} ${host}${pathname} ${came} ${Math.round(ms)} ms correlation ${correlation ?? '-'}`,
+  );
 }
 
 async function tryOnce(request: PipelineRequest, next: SendRequest, tryMs: number): Promise<Try> {
