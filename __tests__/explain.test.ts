@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from '@jest/globals';
-import { catalogue, explain, type Situation, troubleshootingTable } from '../src/explain.ts';
+import { catalogue, explain, explainedCatalogue, type Situation } from '../src/explain.ts';
 import { type AzureFault, type Explanation, readFault } from '../src/failure.ts';
 
 interface Recorded {
@@ -861,19 +861,19 @@ describe('the catalogue', () => {
     expect(ids.filter((id) => !tested.includes(id))).toEqual([]);
   });
 
-  test('as Markdown: a row of four cells each, placeholders escaped, no holes', () => {
-    const table = troubleshootingTable();
-    const rows = table.split('\n').filter((line) => line.startsWith('| **'));
-    expect(rows).toHaveLength(catalogue.length);
-    for (const line of rows) {
-      const cells = line.split(/(?<!\\)\|/).slice(1, -1);
-      expect(cells).toHaveLength(4);
-      for (const cell of cells) expect(cell.trim()).not.toBe('');
-      // Outside code spans only the line break is a tag.
-      expect(line.replaceAll(/`[^`]*`/g, '').replaceAll('<br>', '')).not.toContain('<');
+  test('for the documentation: every entry, with placeholders and no holes', () => {
+    const groups = explainedCatalogue();
+    expect(groups).toHaveLength(8);
+    const entries = groups.flatMap(({ entries }) => entries);
+    expect(entries.map(({ title }) => title)).toEqual(catalogue.map(({ title }) => title));
+    for (const { title, says, cause, who, fix } of entries) {
+      for (const text of [title, says, cause, who, ...fix]) {
+        expect(text).not.toBe('');
+        expect(text.trim()).toBe(text);
+      }
+      expect(fix.length).toBeGreaterThan(0);
     }
-    expect(table).not.toMatch(/undefined|\[object/);
-    expect(table).toContain('`az ad sp create --id <client-id>`');
-    expect(table.match(/^### .+$/gm)).toHaveLength(8);
+    expect(JSON.stringify(entries)).not.toMatch(/undefined|\[object/);
+    expect(entries.flatMap(({ fix }) => fix)).toContain('az ad sp create --id <client-id>');
   });
 });

@@ -1,18 +1,20 @@
 /**
- * Writes the parts of README.md that are said elsewhere already: the tables of inputs and outputs (action.yml) and of
- * error texts (src/explain.ts). With `--check` it writes nothing and fails when they differ.
+ * Writes what the documentation says of things that are said elsewhere already: the README's tables of inputs and outputs
+ * (action.yml), the error texts (src/explain.ts), the custom roles (src/rights.ts). With `--check` it writes nothing and
+ * fails when they differ.
  */
-import { readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { dirname, join, resolve } from 'node:path';
 import { parse } from 'yaml';
-import { troubleshootingTable } from '../src/explain.ts';
+import { roleDefinition, roles, rolesTable } from './roles.ts';
+import { troubleshootingIndex, troubleshootingPage } from './troubleshooting.ts';
+
+const root = resolve(import.meta.dirname, '..');
 
 interface Metadata {
   readonly inputs: Readonly<Record<string, { description: string; required?: boolean; default?: string }>>;
   readonly outputs: Readonly<Record<string, { description: string }>>;
 }
-
-const readmePath = new URL('../README.md', import.meta.url);
-const actionPath = new URL('../action.yml', import.meta.url);
 
 /** Sections of action.yml's inputs: a comment line `# Title` between two inputs begins one. */
 function sectionsOf(action: string): Map<string, string> {
@@ -57,27 +59,47 @@ function outputTable({ outputs }: Metadata): string {
   return ['| output | meaning |', '|---|---|', ...rows].join('\n');
 }
 
-/** README.md with every generated part renewed. A part stands between `<!-- name -->` and `<!-- /name -->`. */
-export function renewed(readme: string, action: string): string {
-  const metadata = parse(action) as Metadata;
-  const parts: Readonly<Record<string, string>> = {
-    inputs: inputTables(metadata, action),
-    outputs: outputTable(metadata),
-    troubleshooting: troubleshootingTable().trim(),
-  };
+/** Renews the generated parts of a page. A part stands between `<!-- name -->` and `<!-- /name -->`. */
+function renewed(page: string, parts: Readonly<Record<string, string>>): string {
   return Object.entries(parts).reduce((text, [name, part]) => {
     const pattern = new RegExp(`(<!-- ${name} -->\\n)[\\s\\S]*?(<!-- /${name} -->)`);
-    if (!pattern.test(text)) throw new Error(`README.md has no part "${name}"`);
+    if (!pattern.test(text)) throw new Error(`There is no part "${name}" to renew.`);
     return text.replace(pattern, (_, open: string, close: string) => `${open}\n${part}\n\n${close}`);
-  }, readme);
+  }, page);
+}
+
+/** Every document that is generated, or has generated parts, as it should be: path from the root → content. */
+export function documents(): Readonly<Record<string, string>> {
+  const read = (path: string): string => readFileSync(join(root, path), 'utf8');
+  const action = read('action.yml');
+  const metadata = parse(action) as Metadata;
+  return {
+    'README.md': renewed(read('README.md'), {
+      inputs: inputTables(metadata, action),
+      outputs: outputTable(metadata),
+      troubleshooting: troubleshootingIndex(),
+    }),
+    'docs/troubleshooting.md': troubleshootingPage(),
+    'docs/setup.md': renewed(read('docs/setup.md'), { roles: rolesTable() }),
+    ...Object.fromEntries(
+      roles.map((role) => [
+        `docs/roles/${role.file}`,
+        `${JSON.stringify(roleDefinition(role), undefined, 2)}\n`,
+      ]),
+    ),
+  };
 }
 
 if (import.meta.main) {
-  const readme = readFileSync(readmePath, 'utf8');
-  const fresh = renewed(readme, readFileSync(actionPath, 'utf8'));
-  if (!process.argv.includes('--check')) writeFileSync(readmePath, fresh);
-  else if (fresh !== readme) {
-    console.error('README.md differs from action.yml or src/explain.ts: run `npm run readme`.');
-    process.exitCode = 1;
+  for (const [path, content] of Object.entries(documents())) {
+    const file = join(root, path);
+    if (existsSync(file) && readFileSync(file, 'utf8') === content) continue;
+    if (process.argv.includes('--check')) {
+      console.error(`${path} differs from what it is made from: run \`npm run readme\`.`);
+      process.exitCode = 1;
+    } else {
+      mkdirSync(dirname(file), { recursive: true });
+      writeFileSync(file, content);
+    }
   }
 }

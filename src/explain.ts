@@ -13,7 +13,7 @@ import { network } from './explain/network.ts';
 import { passing } from './explain/passing.ts';
 import { signIn } from './explain/sign-in.ts';
 import { type Entry, type Known, resolve, type Situation, withPlaceholders } from './explain/entry.ts';
-import { type AzureFault, type Explanation, isVerbatim } from './failure.ts';
+import type { AzureFault, Explanation } from './failure.ts';
 
 export type { Entry, LinkLook, OidcClaims, Situation } from './explain/entry.ts';
 
@@ -55,42 +55,21 @@ const nothingKnown: AzureFault = {
   body: '',
 };
 
-/** The catalogue as Markdown: a heading and a table per group, with placeholders where a run fills in its own values. */
-export function troubleshootingTable(): string {
-  const table = (group: string, entries: readonly Entry[]) =>
-    [
-      `### ${group}`,
-      '',
-      '| Azure says | Cause | Who must act | What to do |',
-      '|---|---|---|---|',
-      ...entries.map(row),
-    ].join('\n');
-  return Object.entries(groups)
-    .map(([group, entries]) => table(group, entries))
-    .join('\n\n');
+/** An entry with placeholders where a run fills in its own values. */
+export interface Explained extends Explanation {
+  readonly title: string;
+  readonly says: string;
 }
 
-function row(entry: Entry): string {
-  const { cause, who, fix } = explanationOf(
-    entry,
-    { ...nothingKnown, message: entry.says },
-    withPlaceholders({}),
-  );
-  const says = `**${cell(entry.title)}**<br>${cell(entry.says)}`;
-  return `| ${[says, cell(cause), cell(who), fix.map(fixLine).join('<br>')].join(' | ')} |`;
-}
-
-function fixLine(line: string): string {
-  return isVerbatim(line) ? `\`${line.replaceAll('|', String.raw`\|`)}\`` : cell(line);
-}
-
-/** Text in a table cell. Code spans are left as they are: Markdown escapes inside them by itself, except the bar. */
-function cell(words: string): string {
-  return words
-    .replaceAll('|', String.raw`\|`)
-    .split(/(`[^`]+`)/)
-    .map((part) =>
-      part.startsWith('`') ? part : part.replaceAll('<', '&lt;').replaceAll('*', String.raw`\*`),
-    )
-    .join('');
+/** The whole catalogue by groups, as the documentation shows it. */
+export function explainedCatalogue(): readonly {
+  readonly group: string;
+  readonly entries: readonly Explained[];
+}[] {
+  const explained = (entry: Entry): Explained => ({
+    title: entry.title,
+    says: entry.says,
+    ...explanationOf(entry, { ...nothingKnown, message: entry.says }, withPlaceholders({})),
+  });
+  return Object.entries(groups).map(([group, entries]) => ({ group, entries: entries.map(explained) }));
 }

@@ -234,7 +234,7 @@ export const authorization: readonly Entry[] = [
         `Change the input that the policy objects to${hints.length > 0 ? `; by its name, ${hints.join(' or ')}` : ''}. What it demands:`,
         `az policy assignment show --name ${shell(name ?? '<policy-assignment>')} --scope ${shell(name ? (scope ?? '') : '<scope>')}`,
         'Or have the resource group exempted:',
-        `az policy exemption create --name cross-tenant-vm --policy-assignment ${shell(id)} --exemption-category Waiver --subscription ${known.subscriptionId} -g ${shell(known.resourceGroup)}`,
+        `az policy exemption create --name cross-tenant-vm --policy-assignment ${shell(id)} --exemption-category Waiver --scope /subscriptions/${known.subscriptionId}/resourceGroups/${shell(known.resourceGroup)}`,
       ];
     },
   },

@@ -1,0 +1,69 @@
+/** The documents as their readers meet them: links, headings, and the blocks that are to be copied. */
+import { readdirSync, readFileSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { slug } from './troubleshooting.ts';
+
+const root = resolve(import.meta.dirname, '..');
+
+export interface Document {
+  /** From the root of the repository. */
+  readonly path: string;
+  readonly text: string;
+  readonly anchors: ReadonlySet<string>;
+  readonly links: readonly string[];
+  readonly blocks: readonly { readonly language: string; readonly code: string }[];
+}
+
+function markdownUnder(folder: string): string[] {
+  const skipped = new Set(['node_modules', 'dist', 'build', 'coverage', '.git']);
+  return readdirSync(join(root, folder), { withFileTypes: true }).flatMap((entry) => {
+    const path = folder === '' ? entry.name : `${folder}/${entry.name}`;
+    if (entry.isDirectory()) return skipped.has(entry.name) ? [] : markdownUnder(path);
+    return entry.isFile() && entry.name.endsWith('.md') ? [path] : [];
+  });
+}
+
+export const documents: readonly Document[] = markdownUnder('').map((path) => {
+  const text = readFileSync(join(root, path), 'utf8');
+  const fence = /^( *)```(\w*)[^\n]*\n([\s\S]*?)^\1```/gm;
+  const prose = text
+    .replaceAll(fence, '')
+    .replaceAll(/`[^`\n]*`/g, (code) => code.replaceAll(/[[\]()]/g, ' '));
+  const anchors = new Set<string>();
+  for (const [, heading = ''] of text.replaceAll(fence, '').matchAll(/^#{1,6} (.+?)\s*$/gm)) {
+    const plain = slug(heading.replaceAll(/\[([^\]]*)\]\([^)]*\)/g, '$1'));
+    let anchor = plain;
+    for (let count = 1; anchors.has(anchor); count += 1) anchor = `${plain}-${count}`;
+    anchors.add(anchor);
+  }
+  return {
+    path,
+    text,
+    anchors,
+    links: [...prose.matchAll(/\]\(([^)\s]+)\)/g)].map(([, target = '']) => target),
+    blocks: [...text.matchAll(fence)].map(([, indent = '', language = '', code = '']) => ({
+      language,
+      code: code.replaceAll(new RegExp(`^${indent}`, 'gm'), ''),
+    })),
+  };
+});
+
+/** Lines to type, of all documents. */
+export const shellLines: readonly { readonly path: string; readonly line: string }[] = documents.flatMap(
+  ({ path, blocks }) =>
+    blocks
+      .filter(({ language }) => language === 'sh')
+      .flatMap(({ code }) => code.split('\n').filter((line) => line.trim() !== ''))
+      .map((line) => ({ path, line })),
+);
+
+/** What a reader puts in place of `<client-id>` and the like. */
+export function filledIn(line: string): string {
+  return line.replaceAll(/<([a-z][a-z-]*)>/g, (_, name: string) =>
+    /(^|-)(client|tenant|subscription)-id$/.test(name)
+      ? '00000000-0000-4000-8000-000000000000'
+      : name.endsWith('-id')
+        ? '12345'
+        : name.replaceAll('-', ''),
+  );
+}
