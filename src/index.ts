@@ -28,11 +28,11 @@ async function main(): Promise<void> {
   const report = openReport(env['GITHUB_STEP_SUMMARY']);
   const stop = new AbortController();
   stopOnSignals(stop);
+  let situation: Situation = {};
   onStrayRejection(report, (bug) => {
-    fail(bug, {}, report);
+    fail(bug, situation, report);
     stop.abort(bug);
   });
-  let situation: Situation = {};
   let failure: { readonly error: unknown } | undefined;
   try {
     report.know({ operation: operationOf(rawInput('operation')) });
@@ -103,6 +103,7 @@ async function post(): Promise<void> {
   const report = openReport(env['GITHUB_STEP_SUMMARY']);
   onStrayRejection(report, (bug) => report.log.warning(describe(bug).join('\n')));
   const entries = JSON.parse(core.getState(ledgerState) || 'null') as LedgerEntries | null;
+  let situation: Situation = {};
   try {
     if (entries?.privateKeyPath) await removePrivateKey(entries, report);
     if (!entries || !isLeftOver(entries)) {
@@ -112,7 +113,13 @@ async function post(): Promise<void> {
     report.know({ operation: 'clean-up' });
     // Only what signing in needs is read again: a file or context of the other inputs may be gone by now.
     const inputs = readInputs((name) => (name === 'operation' ? 'delete' : rawInput(name)), runner(report));
-    const options = sessionOptions(report, AbortSignal.timeout(20 * 60_000));
+    situation = situationOf(inputs);
+    const options = {
+      ...sessionOptions(report, AbortSignal.timeout(20 * 60_000)),
+      learn: (known: Partial<Situation>) => {
+        situation = { ...situation, ...known };
+      },
+    };
     const session = await report.stage('Sign in', () =>
       openSession({ ...inputs, subscriptionId: entries.subscriptionId }, options),
     );
@@ -123,7 +130,9 @@ async function post(): Promise<void> {
     const left = entries?.created.length
       ? `\nLeft behind, as far as is known:\n${entries.created.join('\n')}`
       : '';
-    report.log.warning(`Clean-up after the job failed.\n${describe(error, explainIn({})).join('\n')}${left}`);
+    report.log.warning(
+      `Clean-up after the job failed.\n${describe(error, explainIn(situation)).join('\n')}${left}`,
+    );
   }
   if (wantsSummary()) report.summarize();
 }

@@ -469,6 +469,21 @@ describe('guardrails', () => {
   });
 });
 
+test('the post step cannot sign in any more: it warns, says who must act, and what is left behind', async () => {
+  await start();
+  const run = await act({
+    inputs: { cleanup: 'always' },
+    phases: ['main', 'post'],
+    between: () => sim.world.uninstallApp(clientId, tenantId),
+  });
+  expect([run.exitCode, run.post?.exitCode]).toEqual([0, 0]);
+  const warning = run.post?.annotations.find(({ message }) => message.includes('AADSTS700016'));
+  expect(warning?.level).toBe('warning');
+  expect(warning?.message).toContain(`Who must act: an administrator of the VM's tenant (${tenantId})`);
+  expect(warning?.message).toContain(`az ad sp create --id ${clientId}`);
+  expect(warning?.message).toContain(run.outputs['vm-id']);
+});
+
 describe('the first grant', () => {
   test('a subscription that comes into sight a little later is waited for', async () => {
     const group = `/subscriptions/${subscriptionId}/resourceGroups/${defaults.resourceGroup}`;
