@@ -25,6 +25,8 @@ export function checkDataDisks(call: Call, properties: Json, image: ImageFacts, 
       if (!image.dataDisks.some((one) => one.lun === lun)) throw wrongLuns();
     } else if (create === 'attach') {
       checkAttachable(call, disk['managedDisk']?.id);
+    } else if (create === 'copy' || create === 'restore') {
+      if (disk['sourceResource']?.id === undefined) throw unknown(`a ${create} of nothing`);
     } else if (create !== 'empty') {
       throw unknown(`data disk with createOption '${disk['createOption']}'`);
     }
@@ -114,7 +116,8 @@ export function makeDisks(call: Call, wanted: Wanted, storage: Json): Json {
         properties: {
           ...(osType === undefined ? {} : { osType, hyperVGeneration: wanted.image.generation }),
           creationData: {
-            createOption: disk['createOption'] === 'Empty' ? 'Empty' : 'FromImage',
+            createOption: disk['createOption'],
+            ...(disk['sourceResource'] === undefined ? {} : { sourceResourceId: disk['sourceResource'].id }),
           },
           diskSizeGB: sizeGB,
           timeCreated: world.clock.timestamp(),
@@ -169,6 +172,9 @@ export function makeDisks(call: Call, wanted: Wanted, storage: Json): Json {
         undefined,
       ),
     })),
+    ...(storage['alignRegionalDisksToVMZone'] === undefined
+      ? {}
+      : { alignRegionalDisksToVMZone: storage['alignRegionalDisksToVMZone'] }),
     ...(storage['diskControllerType'] === undefined
       ? wanted.size.diskControllers[0] === 'NVMe'
         ? { diskControllerType: 'NVMe' }

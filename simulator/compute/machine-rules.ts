@@ -30,6 +30,7 @@ const known: Readonly<Record<string, readonly string[]>> = {
     'etag',
     'systemData',
     'placement',
+    'extendedLocation',
   ],
   properties: [
     'hardwareProfile',
@@ -63,7 +64,13 @@ const known: Readonly<Record<string, readonly string[]>> = {
     'timeCreated',
   ],
   'properties.hardwareProfile': ['vmSize', 'vmSizeProperties'],
-  'properties.storageProfile': ['imageReference', 'osDisk', 'dataDisks', 'diskControllerType'],
+  'properties.storageProfile': [
+    'imageReference',
+    'osDisk',
+    'dataDisks',
+    'diskControllerType',
+    'alignRegionalDisksToVMZone',
+  ],
   'properties.storageProfile.imageReference': [
     'id',
     'sharedGalleryImageId',
@@ -119,7 +126,13 @@ const known: Readonly<Record<string, readonly string[]>> = {
     'winRM',
   ],
   'properties.networkProfile': ['networkInterfaces', 'networkApiVersion'],
-  'properties.securityProfile': ['securityType', 'uefiSettings', 'encryptionAtHost', 'proxyAgentSettings'],
+  'properties.securityProfile': [
+    'securityType',
+    'uefiSettings',
+    'encryptionAtHost',
+    'encryptionIdentity',
+    'proxyAgentSettings',
+  ],
   'properties.securityProfile.uefiSettings': ['secureBootEnabled', 'vTpmEnabled'],
   'properties.diagnosticsProfile': ['bootDiagnostics'],
   'properties.diagnosticsProfile.bootDiagnostics': ['enabled', 'storageUri'],
@@ -142,7 +155,7 @@ export function checkKnownProperties(body: Json): void {
   }
 }
 
-/** IDs of resources outside compute and network that a machine may be placed in or encrypted with. */
+/** IDs of what is not modelled: what a machine may be placed in or encrypted with, and what its disks are copies of. */
 export function placementIds(properties: Json): string[] {
   const storage: Json = properties['storageProfile'] ?? {};
   const disks: Json[] = [storage['osDisk'] ?? {}, ...((storage['dataDisks'] ?? []) as Json[])];
@@ -153,7 +166,11 @@ export function placementIds(properties: Json): string[] {
     properties['hostGroup']?.id,
     properties['virtualMachineScaleSet']?.id,
     properties['capacityReservation']?.capacityReservationGroup?.id,
-    ...disks.map((disk) => disk['managedDisk']?.diskEncryptionSet?.id),
+    ...disks.flatMap(({ managedDisk, sourceResource }) => [
+      managedDisk?.diskEncryptionSet?.id,
+      managedDisk?.securityProfile?.diskEncryptionSet?.id,
+      sourceResource?.id,
+    ]),
   ].filter((id): id is string => typeof id === 'string');
 }
 

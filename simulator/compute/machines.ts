@@ -159,6 +159,10 @@ function create(call: Call): Answer {
       ...(call.body['tags'] === undefined ? {} : { tags: call.body['tags'] }),
       ...(call.body['zones'] === undefined ? {} : { zones: call.body['zones'] }),
       ...(call.body['plan'] === undefined ? {} : { plan: call.body['plan'] }),
+      ...(call.body['placement'] === undefined ? {} : { placement: call.body['placement'] }),
+      ...(call.body['extendedLocation'] === undefined
+        ? {}
+        : { extendedLocation: call.body['extendedLocation'] }),
       ...(identity === undefined ? {} : { identity }),
       properties,
     },

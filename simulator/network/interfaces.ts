@@ -33,6 +33,10 @@ export const networkInterfaces: Kind = {
       if (subnet?.id !== undefined) {
         links.push({ id: subnet.id, action: 'Microsoft.Network/virtualNetworks/subnets/join/action' });
       }
+      for (const group of (configuration['properties']?.applicationSecurityGroups ?? []) as Json[]) {
+        const action = 'Microsoft.Network/applicationSecurityGroups/joinIpConfiguration/action';
+        links.push({ id: group['id'], action });
+      }
       if (publicIPAddress?.id !== undefined) {
         links.push({ id: publicIPAddress.id, action: 'Microsoft.Network/publicIPAddresses/join/action' });
       }
@@ -182,6 +186,10 @@ function makeConfiguration(
     }
   }
   const deleteOption: string | undefined = properties['publicIPAddress']?.properties?.deleteOption;
+  const groups = ((properties['applicationSecurityGroups'] ?? []) as Json[]).map((group) => {
+    referenced(call, group['id'], location);
+    return { id: group['id'] };
+  });
   return {
     name,
     id,
@@ -195,6 +203,7 @@ function makeConfiguration(
         ? {}
         : { publicIPAddress: { id: publicIp, ...(deleteOption ? { properties: { deleteOption } } : {}) } }),
       subnet: { id: subnetId },
+      ...(groups.length === 0 ? {} : { applicationSecurityGroups: groups }),
       primary: properties['primary'] ?? index === 0,
       privateIPAddressVersion: 'IPv4',
     },

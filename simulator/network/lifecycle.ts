@@ -141,6 +141,7 @@ function put(kind: Kind, call: Call): Answer {
       type: `Microsoft.Network/${kind.type}`,
       location,
       ...(call.body['tags'] ? { tags: call.body['tags'] } : {}),
+      ...(call.body['extendedLocation'] ? { extendedLocation: call.body['extendedLocation'] } : {}),
       ...made,
       properties: {
         provisioningState: state,

@@ -9,6 +9,12 @@ const reference: ObjectShape = {
   members: { id: 'string' },
 };
 
+/** An edge zone of the region: it is kept, where it is and whether it has room is not modelled. */
+const extendedLocation: ObjectShape = {
+  type: 'ExtendedLocation',
+  members: { name: 'string', type: 'string' },
+};
+
 const top = {
   id: 'readonly',
   name: 'readonly',
@@ -107,7 +113,7 @@ export const virtualNetworkModel: ObjectShape = {
   type: 'VirtualNetwork',
   members: {
     ...top,
-    extendedLocation: 'unmodelled',
+    extendedLocation,
     properties: {
       type: 'VirtualNetworkPropertiesFormat',
       members: {
@@ -140,7 +146,7 @@ export const publicIpModel: ObjectShape = {
   type: 'PublicIpAddress',
   members: {
     ...top,
-    extendedLocation: 'unmodelled',
+    extendedLocation,
     sku: { type: 'PublicIpAddressSku', members: { name: 'string', tier: 'string' } },
     zones: ['string'],
     properties: {
@@ -201,7 +207,9 @@ const ipConfigurationModel: ObjectShape = {
         subnet: { type: 'Subnet', members: { ...subnetModel.members, id: 'string' } },
         primary: 'boolean',
         publicIPAddress: { type: 'PublicIpAddress', members: { ...publicIpModel.members, id: 'string' } },
-        applicationSecurityGroups: 'unmodelled',
+        applicationSecurityGroups: [
+          { type: 'ApplicationSecurityGroup', members: { ...top, id: 'string', properties: 'any' } },
+        ],
         provisioningState: 'readonly',
         privateLinkConnectionProperties: 'readonly',
       },
@@ -214,7 +222,7 @@ export const interfaceModel: ObjectShape = {
   members: {
     ...top,
     kind: 'readonly',
-    extendedLocation: 'unmodelled',
+    extendedLocation,
     properties: {
       type: 'NetworkInterfacePropertiesFormat',
       members: {
