@@ -1,11 +1,12 @@
 /**
  * Writes what the documentation says of things that are said elsewhere already: the README's tables of inputs and outputs
- * (action.yml), the error texts (src/explain.ts), the custom roles (src/rights.ts). With `--check` it writes nothing and
- * fails when they differ.
+ * (action.yml), the error texts (src/explain.ts), the custom roles (src/rights.ts), the arguments of `az vm create`
+ * (docs/az-vm-create.yml). With `--check` it writes nothing and fails when they differ.
  */
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { parse } from 'yaml';
+import { argumentsPage, readArguments, shortTable } from './az-vm-create.ts';
 import { roleDefinition, roles, rolesTable } from './roles.ts';
 import { troubleshootingIndex, troubleshootingPage } from './troubleshooting.ts';
 
@@ -77,8 +78,10 @@ export function documents(): Readonly<Record<string, string>> {
     'README.md': renewed(read('README.md'), {
       inputs: inputTables(metadata, action),
       outputs: outputTable(metadata),
+      'az-vm-create': shortTable(readArguments()),
       troubleshooting: troubleshootingIndex(),
     }),
+    'docs/az-vm-create.md': argumentsPage(readArguments()),
     'docs/troubleshooting.md': troubleshootingPage(),
     'docs/setup.md': renewed(read('docs/setup.md'), { roles: rolesTable() }),
     ...Object.fromEntries(
