@@ -409,6 +409,9 @@ describe('text that others chose', () => {
       fc.property(fc.oneof(fc.constantFrom(...hostile), fc.string({ unit: 'binary' })), (value) => {
         expect(label(value)).toMatch(/^"(?:[\p{L}\p{N}\p{M} ,./…-]|#\d+;)*"$/u);
         expect(timeline([{ title: value, from: 0, to: 5, failed: false }]).split('\n')).toHaveLength(8);
+        expect(timeline([{ title: value, from: 0, to: 5, failed: false }])).toMatch(
+          /\n {2}\u200B[\p{L}\p{N} -]* \(0\.0 s\) :s0, /u,
+        );
       }),
     );
   });

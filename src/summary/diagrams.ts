@@ -134,8 +134,9 @@ export function timeline(stages: readonly Stage[]): Markdown {
       `tickInterval ${tickOf(end / 1000)}`,
       ...stages.map(
         ({ title, from, to, failed }, index) =>
-          // Words alone: a colon, hash or semicolon in a task's name would end it.
-          `${title.replaceAll(/[^\p{L}\p{N} -]/gu, ' ')} (${seconds(to - from)}) :${failed ? 'crit, ' : ''}s${index}, ${at(from)}, ${at(Math.max(to, from + 1))}`,
+          // Words alone: a colon, hash or semicolon in a task's name would end it. The zero-width space keeps its first
+          // word from being a keyword, such as `click`.
+          `\u200B${title.replaceAll(/[^\p{L}\p{N} -]/gu, ' ')} (${seconds(to - from)}) :${failed ? 'crit, ' : ''}s${index}, ${at(from)}, ${at(Math.max(to, from + 1))}`,
       ),
     ]),
   ]);
