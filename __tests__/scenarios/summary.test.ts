@@ -51,7 +51,7 @@ describe('the job summary', () => {
     assertNoSecrets(run, [secret, defaults.clientSecret]);
   });
 
-  test('is left out when unwanted, and where the server has none', async () => {
+  test('is left out when unwanted, also where inputs are wrong', async () => {
     await start();
     const unwanted = await runAction({ sim, inputs: inputs({ summary: 'false', cleanup: 'always' }) });
     expect(unwanted.exitCode).toBe(0);
