@@ -39,6 +39,12 @@ export async function checkDeployment(inputs: DeployInputs, desk: CheckDesk): Pr
   signal.throwIfAborted();
   const findings = judge(facts, planOf(facts, desk.run));
   report.outputFindings(findings);
+  const image = facts.site?.image;
+  if (image && 'value' in image) {
+    // So that a later job can create from the very version that was checked, whatever is published in between.
+    report.output('image-version-id', image.value.facts.referenceId);
+    report.output('image-version', image.value.facts.version);
+  }
   tell(findings, report);
   const faults = findings.filter(({ level }) => level === 'fault');
   if (faults.length > 0) throw refusal(findings.length, faults);
