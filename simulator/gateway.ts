@@ -511,9 +511,18 @@ function checkLinks(world: World, route: Route, call: Call, action: string, scop
     new ArmError(403, 'LinkedAuthorizationFailed', message, { gateway: true });
   for (const link of route.linked?.(call) ?? []) {
     const id = subscriptionOf(link.id);
-    const subscription = id === undefined ? undefined : world.subscriptions.get(id);
+    if (id === undefined) {
+      // Recorded for an identity, with an empty path.
+      throw new ArmError(
+        400,
+        'LinkedInvalidPropertyId',
+        `Property id '${link.id}' at path '' is invalid. Expect fully qualified resource Id that start with '/subscriptions/{subscriptionId}' or '/providers/{resourceProviderNamespace}/'.`,
+        { gateway: true },
+      );
+    }
+    const subscription = world.subscriptions.get(id);
     const start = `The client has permission to perform action '${link.action}' on scope '${scope}', however the`;
-    if (!subscription) throw refused(`${start} linked subscription '${id ?? ''}' was not found. `);
+    if (!subscription) throw refused(`${start} linked subscription '${id}' was not found. `);
     const speaker =
       subscription.tenant === call.caller.tenant
         ? call.caller

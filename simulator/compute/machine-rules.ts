@@ -331,14 +331,17 @@ export function checkOsProfile(properties: Json, image: ImageFacts): void {
   }
 }
 
-/** User data has the limits of custom data; text assumed by analogy. */
+/** 64 KiB in base64: https://learn.microsoft.com/azure/virtual-machines/user-data */
+const largestUserData = 87_384;
+
+/** Text assumed by analogy with custom data. */
 export function checkUserData(properties: Json): void {
   const userData: unknown = properties['userData'];
   if (userData === undefined || userData === null) return;
-  if (typeof userData !== 'string' || userData.length > largestCustomData || !base64.test(userData)) {
+  if (typeof userData !== 'string' || userData.length > largestUserData || !base64.test(userData)) {
     throw invalid(
       'userData',
-      `User data must be in Base64 encoding and with a maximum length of ${largestCustomData} characters.`,
+      `User data must be in Base64 encoding and with a maximum length of ${largestUserData} characters.`,
     );
   }
 }
