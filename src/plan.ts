@@ -180,7 +180,7 @@ interface PlannedNetwork {
   readonly notices: readonly string[];
 }
 
-function planNetwork({ network }: DeployInputs, names: Names, ids: Ids, common: Common): PlannedNetwork {
+function planNetwork({ network, overrides }: DeployInputs, names: Names, ids: Ids, common: Common): PlannedNetwork {
   if (network.kind === 'given-nic') return { nic: { origin: 'given', id: network.nicId.id }, notices: [] };
   const notices: string[] = [];
   const publicIp = network.publicIp;
@@ -192,7 +192,8 @@ function planNetwork({ network }: DeployInputs, names: Names, ids: Ids, common: 
     subnetId = `${ids.vnet}/subnets/${subnetName}`;
     // From Network's api-version 2025-07-01 on, a subnet that says nothing has no way out; older ones had one. So it is said.
     const defaultOutboundAccess = publicIp.kind === 'none';
-    if (defaultOutboundAccess) {
+    const saidByOverrides = replacesSubnets(overrides.vnet);
+    if (defaultOutboundAccess && !saidByOverrides) {
       notices.push(
         'The machine gets no public IP, so the new subnet keeps default outbound access on: without it nothing could ' +
           'be downloaded from inside. To use a NAT gateway or firewall instead, switch it off with `overrides`.',
@@ -270,11 +271,19 @@ function planNetwork({ network }: DeployInputs, names: Names, ids: Ids, common: 
   };
 }
 
-/** Azure takes priorities 100 to 4096; from 1000 on in steps of ten there is room for others before and between. */
-function securityRule(rule: InboundRule, index: number) {
+function replacesSubnets(patch: MergePatch | undefined): boolean {
+  const { properties } = { ...(patch as { properties?: object } | undefined) };
+  return properties !== undefined && 'subnets' in properties;
+}
+
+/**
+ * Azure takes priorities 100 to 4096, and 1000 rules; from 1000 on in steps of ten there is room for others before and
+ * between.
+ */
+function securityRule(rule: InboundRule, index: number, { length }: readonly InboundRule[]) {
   const ports = rule.fromPort === rule.toPort ? `${rule.fromPort}` : `${rule.fromPort}-${rule.toPort}`;
   const anyPort = rule.fromPort === 0 && rule.toPort === 65535;
-  const priority = 1000 + index * 10;
+  const priority = 1000 + index * (length > 300 ? 3 : 10);
   return {
     name: `allow-${anyPort ? 'any' : ports}-${rule.protocol === '*' ? 'any' : rule.protocol.toLowerCase()}-${priority}`,
     priority,
