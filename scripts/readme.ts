@@ -7,6 +7,7 @@ import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { parse } from 'yaml';
 import { argumentsPage, readArguments, shortTable } from './az-vm-create.ts';
+import { fleetTable } from '../bench/fleet.ts';
 import { roleDefinition, roles, rolesTable } from './roles.ts';
 import { troubleshootingIndex, troubleshootingPage } from './troubleshooting.ts';
 
@@ -82,6 +83,7 @@ export function documents(): Readonly<Record<string, string>> {
       troubleshooting: troubleshootingIndex(),
     }),
     'docs/az-vm-create.md': argumentsPage(readArguments()),
+    'docs/fleet.md': renewed(read('docs/fleet.md'), { simulation: fleetTable() }),
     'docs/troubleshooting.md': troubleshootingPage(),
     'docs/setup.md': renewed(read('docs/setup.md'), { roles: rolesTable() }),
     ...Object.fromEntries(

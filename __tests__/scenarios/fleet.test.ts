@@ -1,0 +1,333 @@
+/** The reusable workflow for fleets: its list, its waves, and one roll-out run step by step as its jobs would run it. */
+import { spawnSync } from 'node:child_process';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
+import { Ajv2020 } from 'ajv/dist/2020.js';
+import { parse } from 'yaml';
+import { faults, inputs, inputsOf, type Tenants, wavesOf } from '../../fleet/plan.mjs';
+import { rows, summary } from '../../fleet/report.mjs';
+import { requestsPerTenant } from '../../bench/fleet.ts';
+import { defaults, type Simulator, startSimulator } from '../../simulator/index.ts';
+import { inputNames } from '../../src/inputs.ts';
+import { defaultInputs, runAction } from '../harness.ts';
+import { documents } from '../../scripts/documents.ts';
+import { type Job, type Workflow, workflowAt } from '../workflow-files.ts';
+
+const root = resolve(import.meta.dirname, '../..');
+const read = (path: string) => readFileSync(join(root, path), 'utf8');
+const example = JSON.parse(read('examples/tenants.json')) as Tenants;
+const waveJob = workflowAt('.github/workflows/fleet-wave.yml').workflow.jobs['deploy'] as Job;
+const fleet = workflowAt('.github/workflows/fleet.yml').workflow;
+
+let folder = '';
+let sim: Simulator | undefined;
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), 'fleet-'));
+});
+afterEach(async () => {
+  await sim?.close();
+  sim = undefined;
+  rmSync(folder, { recursive: true, force: true });
+});
+
+describe('tenants.json', () => {
+  const valid = (change: (document: { defaults: object; tenants: Record<string, unknown>[] }) => void) => {
+    const document = structuredClone(example) as never;
+    change(document);
+    return document as unknown;
+  };
+  const ajv = new Ajv2020({ allErrors: true, allowUnionTypes: true }).compile(
+    JSON.parse(read('fleet/tenants.schema.json')) as object,
+  );
+  const first = (change: (tenant: Record<string, unknown>) => void) =>
+    valid(({ tenants: [tenant = {}] }) => change(tenant));
+
+  test.each<[string, unknown, string | undefined]>([
+    ['the example', example, undefined],
+    ['no object', [], 'the document: is not an object'],
+    ['no tenants', {}, 'the document: has no tenants'],
+    ['an empty list', { tenants: [] }, '/tenants: has fewer than 1'],
+    ['another property', valid((it) => Object.assign(it, { tenant: [] })), 'tenant is not known here'],
+    ['a name with capitals', first((it) => (it['name'] = 'Own')), '/tenants/0/name: "Own" does not match'],
+    ['a wave that is none', first((it) => (it['wave'] = 'later')), 'is none of canary, early, rest'],
+    ['no tenant ID', first((it) => delete it['tenant-id']), '/tenants/0: has no tenant-id'],
+    ['a subscription that is no GUID', first((it) => (it['subscription-id'] = 'x')), 'does not match'],
+    ['a slip in an input', first((it) => (it['vmsize'] = 'x')), 'vmsize is not known here'],
+    ['tags as text', first((it) => (it['tags'] = 'a: b')), '/tenants/0/tags: is not an object'],
+    ['a time that is too long', first((it) => (it['timeout-minutes'] = 361)), 'is more than 360'],
+    ['half a minute', first((it) => (it['timeout-minutes'] = 0.5)), 'is not an integer'],
+    ['a secret', first((it) => (it['admin-password'] = 'x')), 'admin-password is not known here'],
+  ])('%s', (_, document, fault) => {
+    const found = faults(document);
+    if (fault === undefined) expect(found).toEqual([]);
+    else expect(found.join('\n')).toContain(fault);
+    // The reader on the runner is our own: it must not be of another mind than the standard.
+    expect(found.length === 0).toBe(ajv(document));
+  });
+
+  test('what no schema can say: names, machines and groups', () => {
+    expect(faults(valid((it) => it.tenants.push({ ...it.tenants[0] }))).join('\n')).toContain('same name as');
+    const twice = { name: 'again', 'vm-name': 'one' };
+    const same = valid((it) =>
+      it.tenants.push({ ...it.tenants[0], 'vm-name': 'one', name: 'b' }, { ...it.tenants[0], ...twice }),
+    );
+    expect(faults(same).join('\n')).toContain('same machine as');
+    expect(faults(valid((it) => Object.assign(it, { defaults: {} }))).join('\n')).toContain(
+      'has no resource-group',
+    );
+  });
+
+  test('sets inputs of the action, and the workflow hands all of them on', () => {
+    expect(inputs.filter((name) => !(inputNames as readonly string[]).includes(name))).toEqual([]);
+    const step = waveJob.steps?.find(({ id }) => id === 'vm');
+    for (const name of inputs) {
+      expect(String(step?.with?.[name])).toContain(`steps.target.outputs.${name}`);
+    }
+    expect(
+      Object.keys(step?.with ?? {}).filter((name) => !(inputNames as readonly string[]).includes(name)),
+    ).toEqual([]);
+  });
+});
+
+test('is called with what it takes, in the example and in the documents', () => {
+  const on = fleet.on as { workflow_call: { inputs: Record<string, { required?: boolean }> } };
+  const known = on.workflow_call.inputs;
+  const required = Object.keys(known).filter((name) => known[name]?.required === true);
+  const blocks = documents.flatMap((document) =>
+    document.blocks.filter(({ language }) => language === 'yaml'),
+  );
+  const calls = [read('examples/fleet.yml'), ...blocks.map(({ code }) => code)]
+    .flatMap((text) => Object.values((parse(text) as Partial<Workflow>).jobs ?? {}))
+    .filter(({ uses }) => uses === 'OWNER/cross-tenant-vm/.github/workflows/fleet.yml@v1');
+  expect(calls).toHaveLength(3);
+  for (const call of calls) {
+    const given = Object.keys((call as { with?: object }).with ?? {});
+    expect(given.filter((name) => !(name in known))).toEqual([]);
+    expect(required.filter((name) => !given.includes(name))).toEqual([]);
+    expect(call.permissions).toEqual({ contents: 'read', 'id-token': 'write' });
+  }
+});
+
+describe('waves', () => {
+  const many = (count: number): Tenants => ({
+    tenants: Array.from({ length: count }, (_, index) => ({
+      name: `t${index}`,
+      'tenant-id': 'x.example',
+      ...(index < 2 ? { wave: 'canary' } : {}),
+    })),
+  });
+
+  test('are in order, with an environment each', () => {
+    expect(wavesOf(example, { environment: 'customers' })).toEqual({
+      canary: [{ name: 'own-test', environment: 'customers' }],
+      early: [{ name: 'customer-a', environment: 'customers' }],
+      rest: [{ name: 'customer-b', environment: 'customers' }],
+    });
+  });
+
+  test('can be narrowed, and a slip in a name is no empty roll-out', () => {
+    expect(wavesOf(example, { only: 'customer-b, own-test' }).early).toEqual([]);
+    expect(() => wavesOf(example, { only: 'customer-x' })).toThrow('no tenant customer-x');
+  });
+
+  test('take at most what a matrix takes; shards take each tenant once', () => {
+    expect(wavesOf(many(256)).rest).toHaveLength(254);
+    expect(() => wavesOf(many(1000))).toThrow('run this 4 times with shard 1/4');
+    const shards = [1, 2, 3, 4].flatMap((own) =>
+      Object.values(wavesOf(many(1000), { shard: `${own}/4` }))
+        .flat()
+        .map(({ name }) => name),
+    );
+    expect(new Set(shards).size).toBe(1000);
+    expect(shards).toHaveLength(1000);
+    for (const shard of ['0/4', '5/4', 'x', '1'])
+      expect(() => wavesOf(many(3), { shard })).toThrow('no shard');
+  });
+
+  test('begin when those before have succeeded or there are none', () => {
+    for (const wave of ['early', 'rest']) {
+      expect(String(fleet.jobs[wave]?.if)).toContain(
+        "needs.canary.result == 'success' || needs.canary.result == 'skipped'",
+      );
+      expect(String(fleet.jobs[wave]?.if)).toContain("inputs.gate-environment == ''");
+    }
+    expect(String(fleet.jobs['rest']?.if)).toContain("needs.early.result == 'success'");
+    expect(
+      Object.values(fleet.jobs).filter(({ uses }) => uses === './.github/workflows/fleet-wave.yml'),
+    ).toHaveLength(3);
+  });
+});
+
+describe('a roll-out', () => {
+  /** The outputs that a step wrote, by GitHub's format for more than one line. */
+  function outputsOf(text: string): Record<string, string> {
+    return Object.fromEntries(
+      [...text.matchAll(/^([\w-]+)<<(end-\S+)\n([\s\S]*?)\n\2$/gm)].map(([, name = '', , value = '']) => [
+        name,
+        value,
+      ]),
+    );
+  }
+
+  function plan(args: readonly string[], env: Record<string, string>): Record<string, string> {
+    const output = join(folder, 'output');
+    writeFileSync(output, '');
+    const { status, stdout } = spawnSync(process.execPath, [join(root, 'fleet/plan.mjs'), ...args], {
+      encoding: 'utf8',
+      env: { ...env, GITHUB_OUTPUT: output },
+      cwd: folder,
+    });
+    expect([status, stdout]).toEqual([0, expect.any(String)]);
+    return outputsOf(readFileSync(output, 'utf8'));
+  }
+
+  test('of three tenants, one of which has not consented yet; then again for that one', async () => {
+    const started = (sim = await startSimulator({ timeScale: 0.02 }));
+    const own = { 'tenant-id': defaults.tenantId, 'subscription-id': defaults.subscriptionId };
+    const document = {
+      defaults: {
+        'resource-group': defaults.resourceGroup,
+        'public-ip': false,
+        tags: { application: 'app' },
+      },
+      tenants: [
+        { name: 'own-test', wave: 'canary', ...own, 'run-script': 'true' },
+        { name: 'customer-a', ...own, tags: { 'cost-centre': '4711' } },
+        {
+          name: 'customer-b',
+          'tenant-id': defaults.otherTenantId,
+          'subscription-id': defaults.otherSubscriptionId,
+        },
+      ],
+    };
+    writeFileSync(join(folder, 'tenants.json'), JSON.stringify(document));
+    const waves = plan(['waves', 'tenants.json'], { ONLY: '', SHARD: '1/1', ENVIRONMENT: 'customers' });
+    expect(JSON.parse(waves['canary'] ?? '')).toEqual([{ name: 'own-test', environment: 'customers' }]);
+
+    const results = join(folder, 'results');
+    mkdirSync(results);
+    /** One leg of the matrix: the steps of the job, as they stand in the workflow. */
+    const leg = async (name: string, wave: string, attempt: string): Promise<string> => {
+      const target = plan(['target', 'tenants.json', name], { FLEET: 'app-1' });
+      const step = waveJob.steps?.find(({ id }) => id === 'vm');
+      const values: Record<string, string> = {
+        'inputs.operation': 'create',
+        'steps.target.outputs.client-id || inputs.client-id': defaults.clientId,
+        'steps.target.outputs.image-id || inputs.image-id': defaults.imageId('linux'),
+        'inputs.image-tenant-id': defaults.imageTenantId,
+        'secrets.client-secret': '',
+        'secrets.admin-password': '',
+      };
+      const given = Object.entries(step?.with ?? {}).map(([input, text]) => {
+        const expression = /^\$\{\{ (.*) \}\}$/.exec(String(text))?.[1];
+        if (expression === undefined) return [input, String(text)];
+        return [
+          input,
+          values[expression] ?? target[expression.replace('steps.target.outputs.', '')] ?? 'none',
+        ];
+      });
+      const run = await runAction({
+        sim: started,
+        idToken: true,
+        inputs: { ...Object.fromEntries(given), environment: started.armEndpoint },
+        env: { GITHUB_RUN_ATTEMPT: attempt },
+      });
+      const outcome = run.exitCode === 0 ? 'success' : 'failure';
+      const result = waveJob.steps?.find((each) => each.name === 'Result');
+      const written = spawnSync('bash', ['--norc', '-e', '-c', result?.run ?? ''], {
+        stdio: ['ignore', 'pipe', 'pipe'],
+        cwd: results,
+        encoding: 'utf8',
+        env: {
+          PATH: '/usr/bin:/bin',
+          TARGET: name,
+          WAVE: wave,
+          OUTCOME: outcome,
+          RESULT: run.outputs['result'] ?? '',
+          GITHUB_RUN_ATTEMPT: attempt,
+        },
+      });
+      expect(written.stderr).toBe('');
+      return outcome;
+    };
+    const report = () => {
+      const file = join(folder, 'summary');
+      writeFileSync(file, '');
+      const { status, stderr } = spawnSync(process.execPath, [join(root, 'fleet/report.mjs'), 'results'], {
+        cwd: folder,
+        encoding: 'utf8',
+        env: {
+          TARGETS: waves['targets'] ?? '',
+          TITLE: 'app-1',
+          RUN_URL: 'https://x.example/1',
+          GITHUB_STEP_SUMMARY: file,
+        },
+      });
+      expect(stderr).toBe('');
+      return { status, text: readFileSync(file, 'utf8') };
+    };
+
+    expect(await leg('own-test', 'canary', '1')).toBe('success');
+    expect(await leg('customer-a', 'rest', '1')).toBe('success');
+    const half = report();
+    expect(half.status).toBe(1);
+    expect(half.text).toContain('3 tenants: 2 success, 1 not run.');
+    expect(await leg('customer-b', 'rest', '1')).toBe('failure');
+    const bad = report();
+    expect(bad.status).toBe(1);
+    expect(bad.text).toContain('2 success, 1 failure.');
+    expect(bad.text).toContain('| ❌ failure | customer-b | rest |');
+    expect(bad.text).toContain('Re-run failed jobs');
+    expect(bad.text).toContain('| ✅ success | customer-a | rest | app-1-customer-a | 1.10.0 | westeurope |');
+
+    // Consent is given, and the failed job is run again.
+    started.world.installApp(defaults.clientId, defaults.otherTenantId);
+    started.world.addGroup(defaults.otherSubscriptionId, defaults.resourceGroup, defaults.location);
+    started.world.grant(
+      defaults.clientId,
+      'Contributor',
+      `/subscriptions/${defaults.otherSubscriptionId}/resourceGroups/${defaults.resourceGroup}`,
+    );
+    expect(await leg('customer-b', 'rest', '2')).toBe('success');
+    const good = report();
+    expect(good.text).toContain('3 tenants: 3 success.');
+    expect(good.status).toBe(0);
+    expect(good.text).not.toContain('Re-run failed jobs');
+
+    const vm = started.world.resources.get(
+      `/subscriptions/${defaults.subscriptionId}/resourceGroups/${defaults.resourceGroup}/providers/Microsoft.Compute/virtualMachines/app-1-customer-a`,
+    );
+    expect(vm?.body['tags']).toMatchObject({ application: 'app', 'cost-centre': '4711' });
+  });
+
+  test('sends the requests that the simulation of fleets counts with', async () => {
+    const started = (sim = await startSimulator({ timeScale: 0.02 }));
+    const image = defaults.imageId('linux', '1.10.0');
+    const inputs = { ...defaultInputs(started), 'image-id': image, 'public-ip': 'false' };
+    expect((await runAction({ sim: started, inputs })).exitCode).toBe(0);
+    const inTenant = (tenant: string) =>
+      started.journal.filter(({ caller, isPoll }) => caller?.tenant === tenant && !isPoll);
+    const manager = (exchange: { path: string }) => exchange.path.startsWith('/subscriptions/');
+    expect({
+      imageReads: inTenant(defaults.imageTenantId).filter(manager).length,
+      writes: inTenant(defaults.tenantId).filter(({ method }) => method === 'PUT').length,
+    }).toEqual(requestsPerTenant);
+  });
+
+  test('the last attempt counts, and what a tenant is called cannot break the table', () => {
+    const result = { name: 'a', wave: 'rest', result: null };
+    const list = rows(
+      [{ name: 'a', wave: 'rest' }],
+      [
+        { ...result, attempt: 1, outcome: 'failure' },
+        { ...result, attempt: 2, outcome: 'success' },
+      ],
+    );
+    expect(list).toMatchObject([{ outcome: 'success', attempt: 2 }]);
+    const text = summary([{ name: 'a|b<c', wave: 'rest', outcome: 'cancelled' }], { title: 't', url: 'u' });
+    expect(text).toContain('a\\|b&lt;c');
+    expect(inputsOf(example, 'customer-b', 'app')['resource-group']).toBe('machines');
+  });
+});
