@@ -401,7 +401,8 @@ async function usableVersion(
     }
     const now = performance.now();
     const next = untilNextLook((now - start) / 1000);
-    await pause(Math.max(0, Math.min(next, (deadline - now) / 1000)), desk.signal);
+    const untilTold = Math.max(0.1, 30 - (now - told) / 1000);
+    await pause(Math.max(0, Math.min(next, untilTold, (deadline - now) / 1000)), desk.signal);
   }
 }
 
