@@ -37,6 +37,8 @@ export async function checkDeployment(inputs: DeployInputs, desk: CheckDesk): Pr
   const session = await report.stage('Sign in', () => openCheckSession(inputs, { ...desk, log: report.log }));
   const facts = await report.stage('Ask Azure', () => gather(session, inputs, desk));
   signal.throwIfAborted();
+  const image = facts.site?.image;
+  if (image && 'value' in image) report.know({ image: image.value.facts });
   const findings = judge(facts, planOf(facts, desk.run));
   report.outputFindings(findings);
   const image = facts.site?.image;
