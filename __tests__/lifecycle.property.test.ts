@@ -164,7 +164,9 @@ const life = fc.record({
           weight: 3,
           arbitrary: fc.record({
             // The log has a line for each request to Resource Manager: the n-th one has just been answered.
-            whenLog: fc.integer({ min: 1, max: 50 }).map((nth) => new RegExp(`(?:::debug::[^]*?){${nth}}`)),
+            whenLog: fc
+              .integer({ min: 1, max: 50 })
+              .map((nth) => new RegExp(`^(?:(?:(?!::debug::).*\\n)*::debug::.*\\n){${nth}}`)),
           }),
         },
       ),

@@ -167,7 +167,8 @@ async function putMachine(
       if (waiting.signal.aborted) throw waiting.signal.reason;
       if (!(error instanceof AzureError)) throw error;
       if (isTaken(error)) {
-        const machine = await afterLostAnswer(site, plan, error, placing.until);
+        await refuseUnlessOurs(site, plan, error, parts);
+        const machine = await afterLostAnswer(session, plan, error, placing.until);
         answered();
         recordDisks(ledger, plan, machine);
         return machine;
@@ -247,20 +248,36 @@ function isTaken({ fault }: AzureError): boolean {
 
 /**
  * A machine of that name came into being since it was looked for. If its tags name this very attempt of the job, the
- * answer to our first PUT was lost on the way and the request was sent again: the machine is ours, and its create goes on.
+ * answer to our first PUT was lost on the way and the request was sent again: the machine is ours. Otherwise somebody else
+ * was faster, and clean-up must not take what this run did not make.
  */
+async function refuseUnlessOurs(
+  { session, ledger, run }: Site,
+  plan: Plan,
+  error: AzureError,
+  parts: readonly string[],
+): Promise<void> {
+  const { tags } = await readMachine(session, plan);
+  if (
+    namesDeployment(tags, plan.deployment) &&
+    namesRun(tags, run) &&
+    tagValue(tags, 'github-run-attempt') === run.runAttempt
+  ) {
+    return;
+  }
+  for (const part of parts) ledger.forget(part);
+  refuseForeign(`virtual machine ${plan.machine.name}`, plan.machine.id, tags, plan.deployment, run);
+  throw error;
+}
+
+/** Goes on with a create whose answer was lost. */
 async function afterLostAnswer(
-  { session, run }: Pick<Site, 'session' | 'run'>,
+  session: Session,
   plan: Plan,
   error: AzureError,
   until: Placing['until'],
 ): Promise<VirtualMachine> {
-  const machine = await readMachine(session, plan);
-  refuseForeign(`virtual machine ${plan.machine.name}`, plan.machine.id, machine.tags, plan.deployment, run);
-  if (!namesRun(machine.tags, run) || tagValue(machine.tags, 'github-run-attempt') !== run.runAttempt) {
-    throw error;
-  }
-  if (until === 'accepted') return machine;
+  if (until === 'accepted') return readMachine(session, plan);
   const settled = await settleMachine(session, plan);
   if (settled?.provisioningState === 'Succeeded') return settled;
   throw settled ? (await lookInto(session, plan)).fault : error;

@@ -258,7 +258,8 @@ function checkPreconditions(call: Call, before: Resource | undefined): void {
 function checkIdle(call: Call, id: string): void {
   const busy = call.world.operations.busyWith(id);
   if (!busy) return;
-  const seconds = Math.max(1, Math.ceil(busy.endsAt - call.world.clock.now()));
+  // Like a Retry-After, in the seconds of whoever reads it.
+  const seconds = call.world.clock.retryAfter(busy.endsAt - call.world.clock.now(), 1);
   throw new ArmError(429, 'RetryableError', 'A retryable error occurred.', {
     details: [
       {
