@@ -1,4 +1,5 @@
 // The repository's own workflows: they build what users run in their tenants, so what they may do is held to rules here.
+import { spawnSync } from 'node:child_process';
 import { describe, expect, test } from '@jest/globals';
 import { lint, usesOf, type WorkflowFile, workflowsIn } from './workflow-files.ts';
 
@@ -53,6 +54,18 @@ describe.each(cases)('%s', (path, { text, workflow }) => {
   test('ends by itself', () => {
     for (const job of Object.values(workflow.jobs).filter(({ uses }) => uses === undefined)) {
       expect(job['timeout-minutes']).toBeGreaterThan(0);
+    }
+  });
+
+  test('has scripts that bash can read and shellcheck does not object to', () => {
+    for (const job of Object.values(workflow.jobs)) {
+      for (const { run, shell } of job.steps ?? []) {
+        if (run === undefined || shell !== undefined) continue;
+        const script = `#!/bin/bash\n${run.replaceAll(/\$\{\{[^}]*\}\}/g, 'x')}`;
+        expect(spawnSync('bash', ['-n'], { input: script, encoding: 'utf8' }).stderr).toBe('');
+        const check = spawnSync('shellcheck', ['-'], { input: script, encoding: 'utf8' });
+        if (check.error === undefined) expect(check.stdout).toBe('');
+      }
     }
   });
 
