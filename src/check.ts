@@ -38,15 +38,14 @@ export async function checkDeployment(inputs: DeployInputs, desk: CheckDesk): Pr
   const facts = await report.stage('Ask Azure', () => gather(session, inputs, desk));
   signal.throwIfAborted();
   const image = facts.site?.image;
-  if (image && 'value' in image) report.know({ image: image.value.facts });
-  const findings = judge(facts, planOf(facts, desk.run));
-  report.outputFindings(findings);
-  const image = facts.site?.image;
   if (image && 'value' in image) {
+    report.know({ image: image.value.facts });
     // So that a later job can create from the very version that was checked, whatever is published in between.
     report.output('image-version-id', image.value.facts.referenceId);
     report.output('image-version', image.value.facts.version);
   }
+  const findings = judge(facts, planOf(facts, desk.run));
+  report.outputFindings(findings);
   tell(findings, report);
   const faults = findings.filter(({ level }) => level === 'fault');
   if (faults.length > 0) throw refusal(findings.length, faults);
