@@ -18,7 +18,7 @@ export interface Argument {
   /** Part of a path that is never requested. */
   readonly never?: string;
   /** Part of a path that is PUT. */
-  readonly once?: string;
+  readonly puts?: string;
   /** Part of the error with which the inputs are refused. */
   readonly refused?: string;
 }

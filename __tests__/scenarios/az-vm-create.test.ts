@@ -134,6 +134,9 @@ describe.each(Object.entries(runs))('%s', (name, base) => {
   test('goes well', () => {
     expect(run.annotations.filter(({ level }) => level === 'error')).toEqual([]);
     expect(run.exitCode).toBe(0);
+    // One machine a step.
+    const machines = sim.journal.filter(({ method, path }) => method === 'PUT' && targets['vm']?.test(path));
+    expect(machines).toHaveLength(name === 'check' ? 0 : 1);
   });
 
   test.each(mine.map((row) => [row.argument, row] as const))('%s', (_, row) => {
@@ -153,8 +156,8 @@ describe.each(Object.entries(runs))('%s', (name, base) => {
     if (row.never !== undefined) {
       expect(sim.journal.filter(({ path }) => path.includes(row.never ?? ''))).toEqual([]);
     }
-    if (row.once !== undefined)
-      expect(puts.filter(({ path }) => path.includes(row.once ?? '')).length).toBeGreaterThan(0);
+    if (row.puts !== undefined)
+      expect(puts.filter(({ path }) => path.includes(row.puts ?? '')).length).toBeGreaterThan(0);
   });
 });
 
@@ -181,7 +184,7 @@ test('every row is there once, says how, and can be tested', () => {
   expect(new Set(names).size).toBe(names.length);
   for (const row of rows) {
     expect(Object.keys(runs)).toContain(row.run ?? 'linux');
-    expect([row.argument, row.sends ?? row.lacks ?? row.never ?? row.once ?? row.refused]).not.toContain(
+    expect([row.argument, row.sends ?? row.lacks ?? row.never ?? row.puts ?? row.refused]).not.toContain(
       undefined,
     );
     if (row.here !== 'overrides') expect([row.argument, row.how]).not.toContain(undefined);
