@@ -70,7 +70,11 @@ test('with rights to ask, all is well', async () => {
   ]);
   expect(run.exitCode).toBe(0);
   expect(run.annotations).toEqual([]);
-  expect(JSON.parse(run.outputs['result'] ?? '{}')).toEqual({ findings });
+  expect(JSON.parse(run.outputs['result'] ?? '{}')).toEqual({
+    findings,
+    'image-version': '1.10.0',
+    'image-version-id': defaults.imageId('linux', '1.10.0'),
+  });
   expect(run.state).not.toHaveProperty('ledger');
   expect(run.post?.exitCode).toBe(0);
   expect(writes()).toEqual([]);
