@@ -59,10 +59,9 @@ async function runMain(sim: Simulator, image: string, name: string): Promise<Run
 }
 
 async function runPlain(sim: Simulator, image: string): Promise<number> {
-  const metadata = (await fetchFrom(
-    sim,
-    `${sim.armEndpoint}/metadata/endpoints?api-version=2022-09-01`,
-  )) as { authentication: { audiences: string[] } }[] | { authentication: { audiences: string[] } };
+  const metadata = (await fetchFrom(sim, `${sim.armEndpoint}/metadata/endpoints?api-version=2022-09-01`)) as
+    | { authentication: { audiences: string[] } }[]
+    | { authentication: { audiences: string[] } };
   const cloud = Array.isArray(metadata) ? metadata[0] : metadata;
   const job: PlainJob = {
     armEndpoint: sim.armEndpoint,

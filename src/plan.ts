@@ -180,7 +180,12 @@ interface PlannedNetwork {
   readonly notices: readonly string[];
 }
 
-function planNetwork({ network, overrides }: DeployInputs, names: Names, ids: Ids, common: Common): PlannedNetwork {
+function planNetwork(
+  { network, overrides }: DeployInputs,
+  names: Names,
+  ids: Ids,
+  common: Common,
+): PlannedNetwork {
   if (network.kind === 'given-nic') return { nic: { origin: 'given', id: network.nicId.id }, notices: [] };
   const notices: string[] = [];
   const publicIp = network.publicIp;
