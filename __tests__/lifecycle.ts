@@ -1,5 +1,5 @@
 /** What the life-cycle scenarios share: a group with strangers in it, what is ours in it, and rules that always hold. */
-import { afterEach, expect } from '@jest/globals';
+import { afterAll, expect } from '@jest/globals';
 import type { Exchange } from '../simulator/journal.ts';
 import {
   defaults,
@@ -11,11 +11,12 @@ import {
 import { type ActionOptions, defaultInputs, type Phase, type Run, runAction } from './harness.ts';
 
 const open: Simulator[] = [];
-afterEach(async () => {
+afterAll(async () => {
   await Promise.all(open.splice(0).map((sim) => sim.close()));
 });
 
-/** A simulator of the test's own, at a hundred times the real speed; closed when the test ends. */
+/** A simulator of the test's own, at a hundred times the real speed; closed when the file ends, since
+ * tests that mostly wait run side by side. */
 export async function startWorld(options: SimulatorOptions = {}): Promise<Simulator> {
   const sim = await startSimulator({ timeScale: 0.01, ...options });
   open.push(sim);

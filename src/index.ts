@@ -107,7 +107,12 @@ async function post(): Promise<void> {
   try {
     if (entries?.privateKeyPath) await removePrivateKey(entries, report);
     if (!entries || !isLeftOver(entries)) {
-      report.log.info('Nothing to clean up.');
+      const stays = entries && !entries.completed ? entries.created : [];
+      report.log.info(
+        stays.length > 0
+          ? `\`cleanup: never\`: left as they are:\n${stays.join('\n')}`
+          : 'Nothing to clean up.',
+      );
       return;
     }
     report.know({ operation: 'clean-up' });

@@ -55,7 +55,7 @@ const requests: readonly [string, FaultMatch][] = [
 ];
 
 describe.each(passing)('%s', (_, effect) => {
-  test('on every request of a life, one after the other: it passes, with a line in the log each', async () => {
+  test.concurrent('on every request of a life, one after the other: it passes, with a line in the log each', async () => {
     const sim = await startWorld();
     const before = snapshot(sim);
     const faults = requests.map(([, match]) => sim.faults.add({ match, effect }));
@@ -73,7 +73,7 @@ describe.each(passing)('%s', (_, effect) => {
 });
 
 describe('the end of an operation', () => {
-  test.each(['networkSecurityGroups', 'virtualNetworks', 'publicIPAddresses', 'virtualMachines'])(
+  test.concurrent.each(['networkSecurityGroups', 'virtualNetworks', 'publicIPAddresses', 'virtualMachines'])(
     'AnotherOperationInProgress as the end of a PUT to %s: it is sent again',
     async (type) => {
       const sim = await startWorld();

@@ -20,7 +20,7 @@ import {
 const vm1 = partsOf('vm1');
 
 describe('what is there already', () => {
-  test.each(Object.entries(vm1))(
+  test.concurrent.each(Object.entries(vm1))(
     'a foreign %s of the derived name is refused before any write',
     async (_, id) => {
       const sim = await startWorld();
@@ -155,7 +155,7 @@ describe('clean-up', () => {
   });
 });
 
-test.each(['SIGKILL', 'cancel'] as const)(
+test.concurrent.each(['SIGKILL', 'cancel'] as const)(
   'before each PUT its ID is in the state, as a run shows that ends by %s while the PUT is under way',
   async (name) => {
     const sim = await startWorld();

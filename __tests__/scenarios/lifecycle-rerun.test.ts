@@ -93,7 +93,7 @@ describe('on a finished deployment', () => {
     expect(warningsOf(run)).toContain('key that an earlier run generated is gone');
   });
 
-  test.each<[string, Record<string, string>, string]>([
+  test.concurrent.each<[string, Record<string, string>, string]>([
     ['image', { 'image-id': defaults.imageId('linux-data-disks') }, 'image: it has'],
     ['version', { 'image-id': defaults.imageId('linux', '1.0.0') }, 'image: it has'],
     [
@@ -156,7 +156,7 @@ describe('on a half-finished deployment', () => {
     ['interface', 'networkInterfaces'],
     ['machine', 'virtualMachines'],
   ] as const;
-  test.each(stages)(
+  test.concurrent.each(stages)(
     'it goes on from a run that was lost at the %s, and deletes all of it in the end',
     async (_, type) => {
       const sim = await startWorld();
