@@ -346,8 +346,8 @@ export function isBusy(fault: AzureFault): boolean {
 
 /**
  * Seconds after which a request that came to `fault` may be sent again; undefined when that would not help or was tried
- * often enough. Passing faults: 6 tries in about 25 s. "Not now" (429, a busy resource): as long as the service asks, up to
- * 40 tries; the step's own time limit bounds it.
+ * often enough. Passing faults: six times more in about 25 s. "Not now" (429, a busy resource): as long as the service asks,
+ * up to 40 times; the step's own time limit bounds it.
  */
 export function secondsUntilAgain(fault: AzureFault, triesSoFar: number): number | undefined {
   const { status, code, retryAfterSeconds: asked } = fault;

@@ -163,7 +163,7 @@ describe('a lost answer to the PUT of the machine', () => {
 });
 
 describe('budgets', () => {
-  test('a fault that does not pass ends after six tries, in bounded time, with its own words', async () => {
+  test('a fault that does not pass ends after six more tries, in bounded time, with its own words', async () => {
     const sim = await startWorld();
     const fault = sim.faults.add({
       match: { method: 'PUT', path: every(vm1.nsg), times: Number.POSITIVE_INFINITY },

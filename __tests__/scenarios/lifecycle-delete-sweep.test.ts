@@ -83,6 +83,25 @@ describe('delete', () => {
     expectAllGone(sim, before);
   });
 
+  test.each(['delete', 'sweep'])(
+    'a cancelled %s stops waiting, lists what is left, and can be run again',
+    async (operation) => {
+      const sim = await startWorld();
+      const before = snapshot(sim);
+      expect((await act(sim, { 'expires-after': 'PT1S' }, main)).exitCode).toBe(0);
+      await new Promise((resolve) => setTimeout(resolve, 1100));
+      sim.world.latencies['vmDelete'] = 4000;
+      const run = await act(sim, { operation }, { signal: { name: 'SIGINT', whenLog: /::debug::DELETE/ } });
+      expect([run.exitCode, run.post?.exitCode]).toEqual([1, 0]);
+      expect(run.wallMs).toBeLessThan(10_000);
+      expect(errorOf(run)).toContain('The workflow run was cancelled (SIGINT)');
+      for (const id of [vm1.machine, vm1.nsg, vm1.vnet]) expect(warningsOf(run)).toContain(id);
+      sim.world.latencies['vmDelete'] = 10;
+      expect((await act(sim, { operation: 'delete' })).exitCode).toBe(0);
+      expectAllGone(sim, before);
+    },
+  );
+
   test('what is locked stays, is listed, and fails the step with the reason', async () => {
     const sim = await startWorld();
     expect((await act(sim, {}, main)).exitCode).toBe(0);
