@@ -24,7 +24,7 @@ afterAll(() => {
 export async function runAction({ idToken, ...options }: ActionOptions): Promise<Run> {
   const { sim, env } = options;
   const run = await runAsRunner({
-    limitMs: 55_000,
+    limitMs: 150_000,
     ...options,
     env: { ...(idToken ? idTokenEnvironment(sim.world, sim.githubEndpoint) : {}), ...env },
   });
