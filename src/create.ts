@@ -21,7 +21,7 @@ import {
 import { createMachine, lookInto, settleMachine } from './machine.ts';
 import { buildNetwork } from './network.ts';
 import { idsOf, makePlan, namesOf, type Plan } from './plan.ts';
-import { belongsTo, isTemporary, rollBack, tagsOf, tellRemoval } from './remove.ts';
+import { belongsTo, isTemporary, rollBack, tagsOf, tellRemoval, withDisks } from './remove.ts';
 import type { Report } from './report.ts';
 import { compare, compareNetwork, refuseDifferent } from './rerun.ts';
 import { resourceId } from './resource-id.ts';
@@ -575,9 +575,10 @@ async function undo(inputs: DeployInputs, session: Session, ledger: Ledger, desk
   const { created } = ledger.entries;
   const going = inputs.cleanup === 'never' ? created.filter(isTemporary) : created;
   const staying = created.filter((id) => !going.includes(id));
+  const own = session.under(desk.cleanupSignal());
   if (staying.length > 0) {
-    report.log.warning(`\`cleanup: never\`: left as they are:\n${staying.join('\n')}`);
-    report.leave(staying.map((id) => ({ id, why: '`cleanup: never`' })));
+    const all = await withDisks({ session: own }, staying);
+    report.log.warning(`\`cleanup: never\`: left as they are:\n${all.join('\n')}`);
   }
   if (going.length === 0) return;
   await report.stage('Clean up', async () => {
@@ -585,7 +586,7 @@ async function undo(inputs: DeployInputs, session: Session, ledger: Ledger, desk
     const unanswered = desk.signal.aborted ? {} : { unanswered: ledger.entries.unanswered };
     const removal = await rollBack(
       {
-        session: session.under(desk.cleanupSignal()),
+        session: own,
         log: report.log,
         belongs: belongsTo(ledger.entries.deployment),
         ...unanswered,

@@ -166,24 +166,28 @@ async function putMachine(
     } catch (error) {
       if (waiting.signal.aborted) throw waiting.signal.reason;
       if (!(error instanceof AzureError)) throw error;
+      let failure = error;
       if (isTaken(error)) {
         await refuseUnlessOurs(site, plan, error, parts);
-        const machine = await afterLostAnswer(session, plan, error, placing.until);
         answered();
-        recordDisks(ledger, plan, machine);
-        return machine;
+        const outcome = await afterLostAnswer(session, plan, error, placing.until);
+        if ('machine' in outcome) {
+          recordDisks(ledger, plan, outcome.machine);
+          return outcome.machine;
+        }
+        failure = outcome.failure;
       }
       // Refusals that pass were waited out below; here they are the end of an operation, and its machine stands.
-      const { fault } = error;
+      const { fault } = failure;
       const ended = fault.status === 200;
-      const seconds = isReserved(error)
+      const seconds = isReserved(failure)
         ? secondsUntilFree(performance.now() - start)
         : ended && isBusy(fault)
           ? secondsUntilAgain(fault, tries)
           : undefined;
       if (seconds === undefined) {
-        if (fault.status >= 400) await forgetWhatIsNotThere(site, plan, error);
-        throw error;
+        if (fault.status >= 400) await forgetWhatIsNotThere(site, plan, failure);
+        throw failure;
       }
       log.info(`${what}: ${tellAgain(fault, seconds)}`);
       await pause(seconds, waiting.signal);
@@ -270,17 +274,17 @@ async function refuseUnlessOurs(
   throw error;
 }
 
-/** Goes on with a create whose answer was lost. */
+/** Goes on with a create whose answer was lost, to its end. */
 async function afterLostAnswer(
   session: Session,
   plan: Plan,
   error: AzureError,
   until: Placing['until'],
-): Promise<VirtualMachine> {
-  if (until === 'accepted') return readMachine(session, plan);
-  const settled = await settleMachine(session, plan);
-  if (settled?.provisioningState === 'Succeeded') return settled;
-  throw settled ? (await lookInto(session, plan)).fault : error;
+): Promise<{ readonly machine: VirtualMachine } | { readonly failure: AzureError }> {
+  if (until === 'accepted') return { machine: await readMachine(session, plan) };
+  const machine = await settleMachine(session, plan);
+  if (machine?.provisioningState === 'Succeeded') return { machine };
+  return { failure: machine ? (await lookInto(session, plan)).fault : error };
 }
 
 /**
@@ -313,15 +317,17 @@ export async function lookInto(
   const statuses = instanceView?.statuses ?? [];
   // ProvisioningState/failed/AllocationFailed
   const failed = statuses.find(({ code }) => /^ProvisioningState\/failed/i.test(code ?? ''));
+  const code = failed?.code?.split('/')[2] ?? 'ProvisioningFailed';
+  const message = failed?.message ?? `The virtual machine ended as ${failed?.displayStatus ?? 'failed'}.`;
   const fault = new AzureError({
     status: 200,
-    code: failed?.code?.split('/')[2] ?? 'ProvisioningFailed',
-    message: failed?.message ?? `The virtual machine ended as ${failed?.displayStatus ?? 'failed'}.`,
+    code,
+    message,
     details: [],
     method: 'GET',
     url: id,
     correlationId: session.correlationId,
-    body: '',
+    body: JSON.stringify({ error: { code, message } }),
   });
   return { fault, hasRun: statuses.some(({ code }) => /^PowerState\//i.test(code ?? '')) };
 }

@@ -386,7 +386,10 @@ function disksOf(machine: VirtualMachine | undefined): AttachedDisk[] {
 }
 
 /** What was recorded, and the disks that Azure has made for a recorded machine under names of its own. */
-async function withDisks({ session }: RemovalDesk, ids: readonly string[]): Promise<readonly string[]> {
+export async function withDisks(
+  { session }: Pick<RemovalDesk, 'session'>,
+  ids: readonly string[],
+): Promise<readonly string[]> {
   const machines = ids.flatMap((id) => {
     const target = targetOf(id);
     return target?.type === vmType ? [target] : [];
