@@ -1,0 +1,78 @@
+import { describe, expect, test } from '@jest/globals';
+import { isBusy, secondsUntilAgain } from '../src/azure.ts';
+import type { AzureFault } from '../src/failure.ts';
+
+const fault = (parts: Partial<AzureFault>): AzureFault => ({
+  status: 500,
+  code: '',
+  message: '',
+  details: [],
+  method: 'GET',
+  url: '/',
+  body: '',
+  ...parts,
+});
+const bodyOf = (code: string): string => JSON.stringify({ error: { code, message: 'not now' } });
+
+describe('a request is sent again', () => {
+  test.each([
+    ['a reset connection', { status: 0, code: 'ECONNRESET' }],
+    ['a broken pipe', { status: 0, code: 'EPIPE' }],
+    ['a name that is not found for a moment', { status: 0, code: 'ENOTFOUND' }],
+    ['a name server that does not answer', { status: 0, code: 'EAI_AGAIN' }],
+    ['no answer in time', { status: 0, code: 'ETIMEDOUT' }],
+    ['a connection that broke in the middle of the answer', { status: 0, code: 'PARSE_ERROR' }],
+    ['500', { status: 500 }],
+    ['502', { status: 502 }],
+    ['503', { status: 503 }],
+    ['504', { status: 504 }],
+    ['a token refused as too old', { status: 401, body: bodyOf('ExpiredAuthenticationToken') }],
+  ])('after %s: six times, ever later, within half a minute', (_, parts) => {
+    const pauses = Array.from({ length: 7 }, (__, tries) => secondsUntilAgain(fault(parts), tries));
+    expect(pauses.slice(0, 6).every((seconds) => seconds !== undefined && seconds > 0)).toBe(true);
+    expect(pauses[6]).toBeUndefined();
+    expect(pauses.slice(0, 6).reduce<number>((sum, seconds) => sum + (seconds ?? 0), 0)).toBeLessThan(32);
+  });
+
+  test.each([
+    ['429 with Retry-After', { status: 429, retryAfterSeconds: 1200 }, 1200],
+    ['503 with Retry-After', { status: 503, retryAfterSeconds: 7 }, 7],
+    [
+      'a busy resource that says when',
+      { status: 429, retryAfterSeconds: 12, body: bodyOf('RetryableError') },
+      12,
+    ],
+  ])('after %s: when the service says', (_, parts, seconds) => {
+    expect(secondsUntilAgain(fault(parts), 0)).toBe(seconds);
+  });
+
+  test('after 429 without Retry-After: after a second at least, up to 40 times', () => {
+    const throttled = fault({ status: 429 });
+    expect(secondsUntilAgain(throttled, 0)).toBeGreaterThanOrEqual(1);
+    expect(secondsUntilAgain(throttled, 39)).toBeLessThanOrEqual(12);
+    expect(secondsUntilAgain(throttled, 40)).toBeUndefined();
+  });
+
+  test.each([
+    'RetryableError',
+    'RetryableErrorDueToAnotherOperation',
+    'AnotherOperationInProgress',
+    'ReferencedResourceNotProvisioned',
+  ])('after %s, as a refusal and as the end of an operation', (code) => {
+    for (const status of [200, 400, 409, 429]) {
+      const busy = fault({ status, code, body: bodyOf(code) });
+      expect(isBusy(busy)).toBe(true);
+      expect(secondsUntilAgain(busy, 0)).toBeGreaterThanOrEqual(1);
+    }
+  });
+
+  test.each([
+    ['a certificate that is not trusted', { status: 0, code: 'SELF_SIGNED_CERT_IN_CHAIN' }],
+    ['a refusal', { status: 403, body: bodyOf('AuthorizationFailed') }],
+    ['a bad request', { status: 400, body: bodyOf('InvalidParameter') }],
+    ['an operation that failed', { status: 200, body: bodyOf('OSProvisioningTimedOut') }],
+    ['501', { status: 501 }],
+  ])('never after %s', (_, parts) => {
+    expect(secondsUntilAgain(fault(parts), 0)).toBeUndefined();
+  });
+});
