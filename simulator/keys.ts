@@ -65,6 +65,10 @@ async function makeTlsIdentity(): Promise<TlsIdentity> {
   };
 }
 
+/** What removes the folders that are still there; one listener for all, however many simulators a process starts. */
+const removals = new Set<() => void>();
+let listening = false;
+
 /** A file with the certificate to trust, in a folder of its own; `remove` takes it away again. */
 export async function trustFile(): Promise<{ readonly path: string; remove(): void }> {
   const { certificate } = await tlsIdentity();
@@ -73,9 +77,13 @@ export async function trustFile(): Promise<{ readonly path: string; remove(): vo
   writeFileSync(file, `${certificate}\n`);
   const remove = (): void => {
     rmSync(folder, { recursive: true, force: true });
-    process.off('exit', remove);
+    removals.delete(remove);
   };
-  process.on('exit', remove);
+  if (!listening) {
+    listening = true;
+    process.once('exit', () => removals.forEach((one) => one()));
+  }
+  removals.add(remove);
   return { path: file, remove };
 }
 

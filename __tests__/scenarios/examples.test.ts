@@ -5,7 +5,7 @@ import { afterEach, describe, expect, test } from '@jest/globals';
 import { roleDefinition, roles } from '../../scripts/roles.ts';
 import { defaults, principals, type Simulator, startSimulator, type World } from '../../simulator/index.ts';
 import { addRegistry } from '../../simulator/registry.ts';
-import { runAction } from '../harness.ts';
+import { defaultInputs, runAction } from '../harness.ts';
 import { lint, type Step, workflowsIn } from '../workflow-files.ts';
 
 const root = resolve(import.meta.dirname, '../..');
@@ -167,5 +167,30 @@ describe.each(files.map((file) => [file.path, file] as const))('%s', (path, { te
     expect(await lint(text, path)).toEqual([]);
     expect(workflow.permissions).toEqual({});
     expect(text).toMatch(/^# \S/);
+  });
+});
+
+describe("the README's logs", () => {
+  const [ordinary = '', refused = ''] = [
+    ...readFileSync(resolve(root, 'README.md'), 'utf8').matchAll(/^```text\n([\s\S]*?)^```/gm),
+  ].map(([, block]) => block);
+  /** What a run says, with the IDs cut as in the README. */
+  const said = async (inputs: Record<string, string>): Promise<string> => {
+    const started = (sim = await startSimulator({ timeScale: 0.02 }));
+    const run = await runAction({ sim: started, inputs: { ...defaultInputs(started), ...inputs } });
+    return run.lines
+      .map(({ text }) => text)
+      .join('\n')
+      .replaceAll(/\b([0-9a-f]{8})(-[0-9a-f]{4}){3}-[0-9a-f]{12}\b/g, '$1-…');
+  };
+  const missing = (block: string, log: string): string[] =>
+    block.split('\n').filter((line) => line.trim() !== '' && !log.includes(line.trim()));
+
+  test('of a creation are what a creation says', async () => {
+    expect(missing(ordinary, await said({}))).toEqual([]);
+  });
+
+  test('of a refusal are what a refusal says', async () => {
+    expect(missing(refused, await said({ 'tenant-id': defaults.otherTenantId }))).toEqual([]);
   });
 });

@@ -55,7 +55,7 @@ test('with `cleanup: never` the machine stays, but not the command, which holds 
   expect(run.exitCode).toBe(1);
   expect(left()).toContain('vm1');
   expect(commands()).toEqual([]);
-  expect(run.post?.stdout).toContain('Nothing to clean up');
+  expect(run.post?.stdout).toContain('`cleanup: never`: left as they are');
 });
 
 test('script, parameters and secrets reach the guest; secrets and script reach nothing else', async () => {
