@@ -579,6 +579,7 @@ async function undo(inputs: DeployInputs, session: Session, ledger: Ledger, desk
   if (staying.length > 0) {
     const all = await withDisks({ session: own }, staying);
     report.log.warning(`\`cleanup: never\`: left as they are:\n${all.join('\n')}`);
+    report.leave(all.map((id) => ({ id, why: '`cleanup: never`' })));
   }
   if (going.length === 0) return;
   await report.stage('Clean up', async () => {
