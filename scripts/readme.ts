@@ -1,7 +1,7 @@
 /**
  * Writes what the documentation says of things that are said elsewhere already: the README's tables of inputs and outputs
  * (action.yml), the error texts (src/explain.ts), the custom roles (src/rights.ts), the arguments of `az vm create`
- * (docs/az-vm-create.yml). With `--check` it writes nothing and fails when they differ.
+ * (docs/az-vm-create.yml), what was measured (bench/results.md). With `--check` it writes nothing and fails when they differ.
  */
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
@@ -81,6 +81,7 @@ export function documents(): Readonly<Record<string, string>> {
       outputs: outputTable(metadata),
       'az-vm-create': shortTable(readArguments()),
       troubleshooting: troubleshootingIndex(),
+      measured: read('bench/results.md').trim(),
     }),
     'docs/az-vm-create.md': argumentsPage(readArguments()),
     'docs/fleet.md': renewed(read('docs/fleet.md'), { simulation: fleetTable() }),
