@@ -24,19 +24,35 @@ export interface Budget {
   readonly reads?: number;
 }
 
-/** `[until second, seconds between looks]`; the last row has no end. */
-type Rhythm = readonly (readonly [until: number, interval: number])[];
+/** Seconds between looks: fixed, or growing with what has elapsed. */
+type Interval = number | ((elapsedSeconds: number) => number);
+/** `[until second, interval]`; the last row has no end. */
+type Rhythm = readonly (readonly [until: number, interval: Interval])[];
+
+/** What a run takes besides its operations, as measured: start, sign-in, lookups (`npm run bench`). */
+const overheadSeconds = 0.8;
+const shortestInterval = 0.4;
+
+/**
+ * Looks so that whenever the operation ends, the run as a whole is late by at most `share` of the operation. Polls in
+ * proportion to the logarithm of the time: cheaper than any fixed interval that is as good.
+ */
+const within =
+  (share: number) =>
+  (elapsedSeconds: number): number =>
+    Math.max(shortestInterval, share * elapsedSeconds - overheadSeconds);
 
 /*
- * Where ends lie, from recorded operations (seconds, p25 / median / p90): network writes 1 / 2 / 5, Linux VM 33 / 41 / 82,
- * Windows VM 69 / 74 / 201, VM deletion 1 / 30 / 46. The sums stay within 45 polls + 15 a minute: a Linux create has
- * asked 10 times by 25 s, 45 by 60 s and 60 by 90 s (refilled by then: 6, 15 and 22), a Windows create 18 times by 60 s
- * and 60 by 110 s (refilled: 15 and 27). Worst case, the end is noticed one interval late: 0.5 s network, 1 s Linux and
- * 1.2 s Windows where ends are likely, 4 s (the refill rate) in the long tail.
+ * Where ends lie, from recorded operations (seconds, least / p25 / median / p90): Linux VM 7 / 34 / 41 / 82, Windows VM
+ * 54 / 69 / 74 / 201, VM deletion 0 / 1 / 30 / 46; network writes (median / p90) 1 / 2 to 11. The sums stay within 45
+ * polls + 15 a minute: at its lowest the bucket holds 8 polls in a Linux create, 12 in a Windows create, 17 in a
+ * deletion. Worst case, the end is noticed one interval late: 0.5 s network; of a VM 4.5 % of its time (Linux, 27 to
+ * 92 s) or 3.6 % (Windows, 40 to 132 s), less the run's own overhead; 3 and 4 s before that, 4 s (the refill rate) after.
  */
 const rhythms: Readonly<Record<OperationKind, Rhythm>> = {
   network: [
-    [1, 0.25],
+    [0.5, 0.5],
+    [2.5, 0.25],
     [8, 0.5],
     [30, 1],
     [Infinity, 2],
@@ -44,16 +60,15 @@ const rhythms: Readonly<Record<OperationKind, Rhythm>> = {
   'vm-create-linux': [
     [1, 0.5],
     [3, 1],
-    [25, 4],
-    [60, 1],
-    [90, 2],
+    [27, 3],
+    [92, within(0.045)],
     [Infinity, 4],
   ],
   'vm-create-windows': [
     [1, 0.5],
     [3, 1],
-    [60, 4],
-    [110, 1.2],
+    [40, 4],
+    [132, within(0.036)],
     [Infinity, 4],
   ],
   delete: [
@@ -74,19 +89,33 @@ const rhythms: Readonly<Record<OperationKind, Rhythm>> = {
 };
 
 const refillInterval = 60 / 15;
-const scarcePolls = 8;
-/** Below this many reads left, side-by-side runs are draining the common bucket: spread out. */
+const scarcePolls = 5;
+/**
+ * Below this many reads left, side-by-side runs are draining the bucket that they share; 25 a second come back
+ * (https://learn.microsoft.com/azure/azure-resource-manager/management/request-limits-and-throttling). Each then waits as
+ * long as the way back to here takes, 6 s at most: 50 runs settle at a look every 2 s each and 100 reads left.
+ */
 const scarceReads = 150;
+const readsPerSecond = 25;
+
+/** The interval of the row, cut short where it would reach far into a denser one. */
+function intervalAt(rhythm: Rhythm, elapsedSeconds: number): number {
+  const row = rhythm.find(([until]) => elapsedSeconds < until);
+  if (!row) return refillInterval;
+  const [until, interval] = row;
+  const seconds = typeof interval === 'number' ? interval : interval(elapsedSeconds);
+  if (elapsedSeconds + seconds <= until) return seconds;
+  return Math.min(seconds, Math.max(until - elapsedSeconds, intervalAt(rhythm, until)));
+}
 
 /** Seconds to wait before the next look at an operation that has been running for `elapsedSeconds`. */
 export function nextLook(kind: OperationKind, elapsedSeconds: number, budget: Budget): number {
-  const row = rhythms[kind].find(([until]) => elapsedSeconds < until);
-  let interval = row ? row[1] : refillInterval;
+  let interval = intervalAt(rhythms[kind], elapsedSeconds);
   if (budget.polls !== undefined && budget.polls <= scarcePolls) {
     interval = Math.max(interval, refillInterval * (budget.polls <= 2 ? 2 : 1));
   }
-  if (budget.reads !== undefined && budget.reads < scarceReads) {
-    interval = Math.max(interval, Math.min(15, (interval * scarceReads) / Math.max(1, budget.reads)));
+  if (budget.reads !== undefined) {
+    interval = Math.max(interval, (scarceReads - budget.reads) / readsPerSecond);
   }
   return interval;
 }
