@@ -35,7 +35,6 @@ describe('a request is sent again', () => {
   });
 
   test.each([
-    ['429 with Retry-After', { status: 429, retryAfterSeconds: 1200 }, 1200],
     ['503 with Retry-After', { status: 503, retryAfterSeconds: 7 }, 7],
     [
       'a busy resource that says when',
@@ -52,6 +51,26 @@ describe('a request is sent again', () => {
     expect(secondsUntilAgain(throttled, 39)).toBeLessThanOrEqual(12);
     expect(secondsUntilAgain(throttled, 40)).toBeUndefined();
   });
+
+  test.each([
+    [0, 1],
+    [1, 2],
+    [2, 4],
+    [10, 8],
+  ])(
+    'after 429 with Retry-After, throttled %d times before: up to %d s later, each run at its own time',
+    (tries, most) => {
+      const asked = 1200;
+      const later = Array.from(
+        { length: 200 },
+        () =>
+          (secondsUntilAgain(fault({ status: 429, retryAfterSeconds: asked }), tries) ?? Number.NaN) - asked,
+      );
+      expect(Math.min(...later)).toBeGreaterThanOrEqual(0);
+      expect(Math.max(...later)).toBeLessThanOrEqual(most);
+      expect(Math.max(...later) - Math.min(...later)).toBeGreaterThan(most / 2);
+    },
+  );
 
   test.each([
     'RetryableError',

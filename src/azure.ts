@@ -331,6 +331,7 @@ const staleToken = /"ExpiredAuthenticationToken"/;
 
 const mostPassingTries = 6;
 const mostBusyTries = 40;
+const mostSpreadSeconds = 8;
 /** Resource Manager itself gives up after a minute; an answer that takes longer does not come. */
 const tryMs = 90_000;
 /**
@@ -347,7 +348,8 @@ export function isBusy(fault: AzureFault): boolean {
 /**
  * Seconds after which a request that came to `fault` may be sent again; undefined when that would not help or was tried
  * often enough. Passing faults: six times more in about 25 s. "Not now" (429, a busy resource): as long as the service asks,
- * up to 40 times; the step's own time limit bounds it.
+ * up to 40 times; the step's own time limit bounds it. Who is throttled waits a little longer than that, drawn at random, up
+ * to 1 s at first and to 8 s in the end: runs side by side are all told the same second, and would meet there again.
  */
 export function secondsUntilAgain(fault: AzureFault, triesSoFar: number): number | undefined {
   const { status, code, retryAfterSeconds: asked } = fault;
@@ -356,7 +358,10 @@ export function secondsUntilAgain(fault: AzureFault, triesSoFar: number): number
     return passingTransport.has(code) && triesSoFar < mostPassingTries ? backoff : undefined;
   }
   if (status === 429 || isBusy(fault)) {
-    return triesSoFar < mostBusyTries ? Math.max(0.5, asked ?? Math.max(1, backoff)) : undefined;
+    if (triesSoFar >= mostBusyTries) return undefined;
+    if (asked === undefined) return Math.max(1, backoff);
+    const spread = isBusy(fault) ? 0 : Math.random() * Math.min(mostSpreadSeconds, 2 ** triesSoFar);
+    return Math.max(0.5, asked) + spread;
   }
   const passes = passingStatus.has(status) || (status === 401 && staleToken.test(fault.body));
   return passes && triesSoFar < mostPassingTries ? (asked ?? backoff) : undefined;
