@@ -216,7 +216,7 @@ async function lookAround(session: DeploySession, inputs: DeployInputs, report: 
   const existing = during('looking for what exists already', () =>
     survey(session, inputs, namesOf(inputs.vmName)),
   );
-  const [{ location, exists }, image, access, osDisk] = await Promise.all([
+  const asked = Promise.all([
     group,
     during(`reading image ${inputs.image.id}`, () =>
       readImage(
@@ -233,11 +233,17 @@ async function lookAround(session: DeploySession, inputs: DeployInputs, report: 
     surveyAccess(session, inputs, existing),
     lookForDisk(session, inputs),
     existing,
+    session.subscriptionChecked,
   ]);
+  const [{ location, exists }, image, access, osDisk, found] = await asked.catch(async (error: unknown) => {
+    // A subscription of another tenant is the reason for whatever else was refused.
+    await session.subscriptionChecked;
+    throw error;
+  });
   report.log.info(
     `Image version ${image.version}: ${image.osType}, ${image.osState}, ${image.architecture}${image.generation ? `, generation ${image.generation}` : ''}. Region: ${location}.`,
   );
-  return { location, groupExists: exists, image, access, existing: await existing, osDisk };
+  return { location, groupExists: exists, image, access, existing: found, osDisk };
 }
 
 async function lookForDisk({ compute }: Session, inputs: DeployInputs): Promise<Disk | undefined> {

@@ -19,7 +19,7 @@ import { during, Failure } from './failure.ts';
 import type { DeployInputs, Inputs, MergePatch } from './inputs.ts';
 import type { Situation } from './explain/entry.ts';
 import type { Log } from './report.ts';
-import { githubIdToken, idTokenFacts, plainHttp, signIn, tokenClaims } from './signin.ts';
+import { githubIdToken, idTokenFacts, loadCredentials, plainHttp, signIn, tokenClaims } from './signin.ts';
 
 export interface SessionOptions {
   readonly log: Log;
@@ -38,6 +38,11 @@ export interface SessionOptions {
 export interface DeploySession extends Session {
   /** GUID of the image tenant, also where the input named a domain. */
   readonly imageTenantId: string;
+  /**
+   * Rejects with a Failure where the named subscription is another tenant's. Asked beside everything else that is only
+   * read; nothing may be written before it is answered.
+   */
+  readonly subscriptionChecked: Promise<void>;
   readonly imageCompute: (subscriptionId: string) => ComputeManagementClient;
 }
 
@@ -72,7 +77,9 @@ export interface Identity {
 
 /** Signs in to the tenant alone: enough to read, to delete and to sweep. */
 export async function openSession(inputs: Inputs, options: SessionOptions): Promise<Session> {
-  return (await open(inputs, [], options)).session;
+  const { session, subscriptionChecked } = await open(inputs, [], options);
+  await subscriptionChecked;
+  return session;
 }
 
 /** Tries every tenant by itself, side by side, and the subscription. It throws only where no cloud can be reached. */
@@ -121,10 +128,15 @@ export async function openDeploySession(
   inputs: DeployInputs,
   options: SessionOptions,
 ): Promise<DeploySession> {
-  const { session, doorOf, tenantIdOf } = await open(inputs, otherTenantsOf(inputs), options);
+  const { session, subscriptionChecked, doorOf, tenantIdOf } = await open(
+    inputs,
+    otherTenantsOf(inputs),
+    options,
+  );
   const imageDoor = doorOf(inputs.imageTenantId);
   return {
     ...session,
+    subscriptionChecked,
     imageTenantId: tenantIdOf(inputs.imageTenantId),
     imageCompute: (subscriptionId) => imageDoor.compute(subscriptionId),
   };
@@ -135,10 +147,15 @@ async function open(inputs: Inputs, otherTenants: readonly string[], options: Se
   const loading = loadClients();
   const { subscriptionId: named } = inputs;
   const proven = ways.prove(inputs.tenantId);
+  const subscriptionChecked = proven.then(
+    (own) => (named ? refuseForeignSubscription(ways.arm, named, own.tenantId) : undefined),
+    () => undefined,
+  );
+  // Told to whoever waits for it; that may be later.
+  subscriptionChecked.catch(() => undefined);
   const [{ tenantId }, others] = await Promise.all([
     proven,
     Promise.all(otherTenants.map(async (tenant) => ({ tenant, identity: await ways.prove(tenant) }))),
-    ...(named ? [proven.then((own) => refuseForeignSubscription(ways.arm, named, own.tenantId))] : []),
   ]);
   const { log, signal } = options;
   const subscriptionId =
@@ -146,6 +163,7 @@ async function open(inputs: Inputs, otherTenants: readonly string[], options: Se
   const clients = await loading;
   return {
     session: ways.session(tenantId, subscriptionId, clients),
+    subscriptionChecked,
     doorOf: (tenant: string) => ways.doorOf(tenant, clients),
     tenantIdOf: (tenant: string) =>
       others.find((other) => sameTenant(other.tenant, tenant))?.identity.tenantId ?? tenantId,
@@ -159,6 +177,8 @@ async function openWays(inputs: Inputs, otherTenants: readonly string[], options
   log.info(`Correlation ID of all requests of this run: ${correlationId}`);
   const http = { httpClient: connections(), debug: log.debug };
   const cloud = await unlessStopped(resolveCloud(inputs.environment, plainHttp(http)), signal);
+  // Here and not at the first token: evaluating it holds up everything, and the clients' turn comes when that is sent.
+  await loadCredentials();
   const { loginEndpoint, resourceManager, portal } = cloud;
   options.learn({ loginEndpoint, resourceManager, ...(portal ? { portal } : {}) });
   const credentialFor = (tenantId: string): TokenCredential =>

@@ -13,11 +13,6 @@ import {
   type PipelineResponse,
   type SendRequest,
 } from '@azure/core-rest-pipeline';
-import {
-  ClientAssertionCredential,
-  ClientCertificateCredential,
-  ClientSecretCredential,
-} from '@azure/identity';
 import { plainPem } from './certificate.ts';
 import type { Cloud } from './cloud.ts';
 import type { OidcClaims } from './explain/entry.ts';
@@ -111,8 +106,7 @@ export function signIn(options: SignInOptions): TokenCredential {
   async function acquire(scope: string, claims: string | undefined): Promise<AccessToken> {
     const acquisition: Acquisition = {};
     try {
-      credential ??= credentialOf(options);
-      const asked = credential;
+      const asked = (credential ??= await credentialOf(options));
       const token = await acquisitions.run(acquisition, () =>
         asked.getToken(scope, claims ? { claims } : {}),
       );
@@ -172,7 +166,25 @@ export function signIn(options: SignInOptions): TokenCredential {
   };
 }
 
-function credentialOf({ proof, clientId, tenantId, cloud, ...options }: SignInOptions): TokenCredential {
+/**
+ * Loads the SDK's credentials: with MSAL below them a third of what a start has to read. Invalid inputs, and most post
+ * steps, never sign in.
+ */
+export async function loadCredentials() {
+  const { ClientAssertionCredential, ClientCertificateCredential, ClientSecretCredential } = await import(
+    '@azure/identity'
+  );
+  return { ClientAssertionCredential, ClientCertificateCredential, ClientSecretCredential };
+}
+
+async function credentialOf({
+  proof,
+  clientId,
+  tenantId,
+  cloud,
+  ...options
+}: SignInOptions): Promise<TokenCredential> {
+  const sdk = await loadCredentials();
   const settings = {
     authorityHost: cloud.loginEndpoint,
     // Otherwise MSAL asks the public cloud whether it knows this one.
@@ -188,7 +200,7 @@ function credentialOf({ proof, clientId, tenantId, cloud, ...options }: SignInOp
     ...(options.httpClient === undefined ? {} : { httpClient: options.httpClient }),
   };
   if (proof.kind === 'secret') {
-    return new ClientSecretCredential(tenantId, clientId, proof.secret, settings);
+    return new sdk.ClientSecretCredential(tenantId, clientId, proof.secret, settings);
   }
   if (proof.kind === 'certificate') {
     const certificate = plainPem(proof.pem);
@@ -197,7 +209,7 @@ function credentialOf({ proof, clientId, tenantId, cloud, ...options }: SignInOp
         message: 'The PEM text holds no private key and certificate that can be read.',
       });
     }
-    return new ClientCertificateCredential(tenantId, clientId, { certificate }, settings);
+    return new sdk.ClientCertificateCredential(tenantId, clientId, { certificate }, settings);
   }
   const { idToken } = options;
   if (idToken === undefined) throw new Error('OIDC needs `idToken`');
@@ -206,7 +218,7 @@ function credentialOf({ proof, clientId, tenantId, cloud, ...options }: SignInOp
     acquisition.idToken ??= idToken(proof.audience ?? cloud.oidcAudience);
     return acquisition.idToken;
   };
-  return new ClientAssertionCredential(tenantId, clientId, assertion, settings);
+  return new sdk.ClientAssertionCredential(tenantId, clientId, assertion, settings);
 }
 
 function perCall(policy: PipelinePolicy): { policy: PipelinePolicy; position: 'perCall' } {
