@@ -284,6 +284,16 @@ describe('every known error of Azure', () => {
 /** Errors that are not on file. The source of each wording stands in the catalogue. */
 const further: readonly (readonly [fault: AzureFault, id: string, ...quoted: readonly string[]])[] = [
   [
+    arm(
+      'NoRegisteredProviderFound',
+      "No registered resource provider found for location 'southwest' and API version '2026-04-01' for type 'virtualMachines'. The supported api-versions are '2099-01-01'. The supported locations are 'southwest'.",
+      400,
+    ),
+    'api-version-unknown',
+    'virtualMachines in southwest',
+    'az provider show --namespace Microsoft.Compute',
+  ],
+  [
     entra('AADSTS7000112', "Application 'abc'(shipper) is disabled."),
     'app-disabled',
     'app abc is disabled',

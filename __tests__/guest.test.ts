@@ -95,7 +95,7 @@ describe('waiting for an agent that never comes', () => {
     '%s',
     async (_, view, limit, message) => {
       const lines: string[] = [];
-      const log = { info: (line: string) => lines.push(line) };
+      const log = { info: (line: string) => lines.push(line), warning: (line: string) => lines.push(line) };
       const waited = awaitAgent(
         { session: sessionThatSees(view), log },
         where as unknown as Parameters<typeof awaitAgent>[1],

@@ -6,7 +6,7 @@
  */
 import { createHash } from 'node:crypto';
 import type { VirtualMachine } from '@azure/arm-compute';
-import { connections, listAll, orUndefined, type Session } from './azure.ts';
+import { connections, listAll, orUndefined, saysAbsent, type Session } from './azure.ts';
 import { shell } from './explain/ids-and-roles.ts';
 import { AzureError, during, Failure, isRefusal } from './failure.ts';
 import { authorizationApi } from './granted.ts';
@@ -134,12 +134,14 @@ function definitionId(scope: string, guid: string): string {
 async function findRole({ arm }: Session, name: string, scope: string): Promise<string> {
   const doing = `looking up role "${name}" on ${scope}`;
   try {
-    const [found] = await listAll<{ id: string }>(
+    const listed = await listAll<{ id: string; properties?: { roleName?: string } }>(
       arm,
       `${scope}/providers/Microsoft.Authorization/roleDefinitions`,
       authorizationApi,
       { $filter: `roleName eq '${name.replaceAll("'", "''")}'` },
     );
+    // A filter that is not heeded must not make an Owner of whoever was to pull images.
+    const found = listed.find(({ properties }) => properties?.roleName?.toLowerCase() === name.toLowerCase());
     if (found) return found.id;
   } catch (error) {
     if (!(error instanceof AzureError)) throw error;
@@ -208,9 +210,7 @@ async function registryMode(arm: Session['arm'], registry: string): Promise<stri
   } catch (error) {
     if (error instanceof AzureError && error.fault.status !== 401 && error.fault.status !== 404)
       return undefined;
-    throw error instanceof AzureError && error.fault.status === 404
-      ? new Failure(`reading registry ${registry}`, { cause: error })
-      : error;
+    throw saysAbsent(error) ? new Failure(`reading registry ${registry}`, { cause: error }) : error;
   }
 }
 
@@ -330,7 +330,7 @@ async function heldBy({ arm }: Session, principalId: string, grants: readonly Gr
         const $filter = `principalId eq '${principalId}'`;
         // The answer also has what is inherited and what lies below.
         return (await listAll<Assignment>(arm, path, authorizationApi, { $filter })).filter(
-          ({ properties }) => sameId(properties.scope, scope),
+          ({ properties }) => sameId(properties.scope, scope) && sameId(properties.principalId, principalId),
         );
       } catch (error) {
         // Who may grant need not be able to read; the PUT will tell (RoleAssignmentExists).

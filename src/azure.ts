@@ -22,7 +22,7 @@ import {
 import { type Cloud, resourceManagerScope } from './cloud.ts';
 import { AzureError, type AzureFault, readFault } from './failure.ts';
 import type { MergePatch } from './inputs.ts';
-import { type Budget, pause, type Waiting } from './waiting.ts';
+import { type Budget, patientPause, type Waiting } from './waiting.ts';
 
 /** One request to Resource Manager outside the SDK's operation groups. Gives the parsed body. */
 export type Arm = <T = unknown>(
@@ -161,12 +161,31 @@ export async function listAll<T>(
   return items;
 }
 
+/** 404s that say nothing of the thing itself: the way to it is not known. */
+const unknownWay = new Set([
+  'InvalidResourceType',
+  'InvalidResourceNamespace',
+  'NoRegisteredProviderFound',
+  'SubscriptionNotFound',
+  'InvalidSubscriptionId',
+]);
+
+/**
+ * Does Azure say that there is no such thing? A page of a proxy does not, and neither does a Resource Manager that knows
+ * no such type or subscription: what was taken for gone on its word would run on.
+ */
+export function saysAbsent(error: unknown): boolean {
+  if (!(error instanceof AzureError) || error.fault.status !== 404) return false;
+  const { code, body } = error.fault;
+  return code === '' ? body.trim() === '' : !unknownWay.has(code);
+}
+
 /** What a lookup found, or undefined where Azure says that there is no such thing. */
 export async function orUndefined<T>(lookup: Promise<T>): Promise<T | undefined> {
   try {
     return await lookup;
   } catch (error) {
-    if (error instanceof AzureError && error.fault.status === 404) return undefined;
+    if (saysAbsent(error)) return undefined;
     throw error;
   }
 }
@@ -194,6 +213,7 @@ function pipelineOf({ cloud, credential, auxiliary = [], ...options }: DoorOptio
   pipeline.addPolicy(keptFaultPolicy(options.signal), { beforePolicies: ['decompressResponsePolicy'] });
   pipeline.addPolicy(correlationPolicy(options.correlationId));
   if (options.patches) pipeline.addPolicy(mergePatchPolicy(options.patches));
+  pipeline.addPolicy(knownVersionPolicy(options.log.debug));
   pipeline.addPolicy(againPolicy(options.signal, options.log.info), { phase: 'Retry' });
   pipeline.addPolicy(bearerTokenAuthenticationPolicy({ credential, scopes }), { afterPhase: 'Retry' });
   if (auxiliary.length > 0) {
@@ -225,7 +245,8 @@ function keptFaultPolicy(signal: AbortSignal): PipelinePolicy {
         throw new AzureError(lostFault(request, error));
       }
       if (response.status < 400 && !endedBadly(request, response)) return response;
-      throw new AzureError(faultOf(request, response));
+      const fault = faultOf(request, response);
+      throw new AzureError(uncertain.has(request) ? { ...fault, afterLostTry: true } : fault);
     },
   };
 }
@@ -253,12 +274,12 @@ function lostFault(request: PipelineRequest, error: Error & { code?: string }): 
   };
 }
 
-/** An operation that failed is answered with 200 and its status in the body. */
+/** An operation that failed is answered with 200 and its status in the body; no resource has one at that place. */
 function endedBadly(request: PipelineRequest, response: PipelineResponse): boolean {
-  if (request.method !== 'GET' || !/operation/i.test(new URL(request.url).pathname)) return false;
+  if (request.method !== 'GET') return false;
   try {
     const { status } = JSON.parse(response.bodyAsText || '{}') as { status?: unknown };
-    return status === 'Failed' || status === 'Canceled';
+    return typeof status === 'string' && /^(failed|cancell?ed)$/i.test(status);
   } catch {
     return false;
   }
@@ -283,7 +304,8 @@ function mergePatchPolicy(patches: ReadonlyMap<string, MergePatch>): PipelinePol
   return {
     name: 'mergePatchPolicy',
     sendRequest(request, next) {
-      const patch = request.method === 'PUT' && patches.get(new URL(request.url).pathname.toLowerCase());
+      const id = decodeURIComponent(new URL(request.url).pathname).toLowerCase();
+      const patch = request.method === 'PUT' && patches.get(id);
       if (patch && typeof request.body === 'string') {
         request.body = JSON.stringify(mergePatch(JSON.parse(request.body), patch));
       }
@@ -305,6 +327,63 @@ export function mergePatch(target: unknown, patch: unknown): unknown {
 
 function isObject(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+/**
+ * Asks in an older api-version where Resource Manager does not know the SDK's: regions and types get a new one weeks apart
+ * (https://github.com/Azure/azure-sdk-for-go/issues/27470), other clouds are months behind, Azure Stack Hub years. The
+ * refusal lists what is known; the newest one that is no preview and not newer than ours is taken, and kept for the type.
+ * It comes from the gateway, before any provider has seen the request, so every method may be sent again.
+ */
+function knownVersionPolicy(debug: (line: string) => void): PipelinePolicy {
+  const known = new Map<string, string>();
+  return {
+    name: 'knownVersionPolicy',
+    async sendRequest(request, next) {
+      const asked = apiVersionOf(request.url);
+      if (asked === undefined) return next(request);
+      const key = `${typeOf(request.url)} ${asked}`;
+      const instead = known.get(key);
+      if (instead !== undefined) request.url = withApiVersion(request.url, instead);
+      const response = await next(request);
+      if (response.status !== 400 && response.status !== 404) return response;
+      const older = olderVersion(faultOf(request, response), asked);
+      if (older === undefined || older === apiVersionOf(request.url)) return response;
+      known.set(key, older);
+      debug(`${typeOf(request.url)}: api-version ${asked} is not known here; going on with ${older}`);
+      request.url = withApiVersion(request.url, older);
+      return next(request);
+    },
+  };
+}
+
+const apiVersionParameter = /([?&]api-version=)([^&]+)/i;
+
+function apiVersionOf(url: string): string | undefined {
+  return apiVersionParameter.exec(url)?.[2];
+}
+
+function withApiVersion(url: string, version: string): string {
+  return url.replace(apiVersionParameter, `$1${version}`);
+}
+
+/** `microsoft.compute/virtualmachines` of a path, whatever its names; the last provider's, as Resource Manager has it. */
+function typeOf(url: string): string {
+  const [namespace = '', ...rest] =
+    new URL(url).pathname.toLowerCase().split('/providers/').at(-1)?.split('/') ?? [];
+  return [namespace, ...rest.filter((_, index) => index % 2 === 0)].join('/');
+}
+
+/** The version to ask in instead, where a refusal lists those that are known. */
+export function olderVersion({ code, message }: AzureFault, asked: string): string | undefined {
+  if (!/^(NoRegisteredProviderFound|InvalidResourceType|InvalidApiVersionParameter)$/.test(code))
+    return undefined;
+  const listed = /supported (?:api-)?versions are '([^']*)'/i.exec(message)?.[1] ?? '';
+  const stable = listed.split(',').map((version) => version.trim());
+  return stable
+    .filter((version) => /^\d{4}-\d{2}-\d{2}$/.test(version) && version < asked)
+    .toSorted()
+    .at(-1);
 }
 
 /** Faults of the way there: the same request may well succeed in a moment. */
@@ -332,6 +411,8 @@ const staleToken = /"ExpiredAuthenticationToken"/;
 const mostPassingTries = 6;
 const mostBusyTries = 40;
 const mostSpreadSeconds = 8;
+/** Requests that were sent again although an earlier try may have been carried out. */
+const uncertain = new WeakSet<PipelineRequest>();
 /** Resource Manager itself gives up after a minute; an answer that takes longer does not come. */
 const tryMs = 90_000;
 /**
@@ -347,12 +428,13 @@ export function isBusy(fault: AzureFault): boolean {
 
 /**
  * Seconds after which a request that came to `fault` may be sent again; undefined when that would not help or was tried
- * often enough. Passing faults: six times more in about 25 s. "Not now" (429, a busy resource): as long as the service asks,
+ * often enough. Passing faults: six times more in about 25 s; a group that a PUT does not find is one, for whoever writes into
+ * it has seen or made it, and not every front end knows a new one at once. "Not now" (429, a busy resource): as long as the service asks,
  * up to 40 times; the step's own time limit bounds it. Who is throttled waits a little longer than that, drawn at random, up
  * to 1 s at first and to 8 s in the end: runs side by side are all told the same second, and would meet there again.
  */
 export function secondsUntilAgain(fault: AzureFault, triesSoFar: number): number | undefined {
-  const { status, code, retryAfterSeconds: asked } = fault;
+  const { status, code, method, retryAfterSeconds: asked } = fault;
   const backoff = Math.min(10, 0.5 * 2 ** triesSoFar) * (0.8 + Math.random() * 0.4);
   if (status === 0) {
     return passingTransport.has(code) && triesSoFar < mostPassingTries ? backoff : undefined;
@@ -363,8 +445,12 @@ export function secondsUntilAgain(fault: AzureFault, triesSoFar: number): number
     const spread = isBusy(fault) ? 0 : Math.random() * Math.min(mostSpreadSeconds, 2 ** triesSoFar);
     return Math.max(0.5, asked) + spread;
   }
-  const passes = passingStatus.has(status) || (status === 401 && staleToken.test(fault.body));
-  return passes && triesSoFar < mostPassingTries ? (asked ?? backoff) : undefined;
+  const passes =
+    passingStatus.has(status) ||
+    (status === 401 && staleToken.test(fault.body)) ||
+    (status === 404 && code === 'ResourceGroupNotFound' && method === 'PUT');
+  // "At once" (0 seconds, or a date that has passed) would use up all tries in a moment.
+  return passes && triesSoFar < mostPassingTries ? asked || backoff : undefined;
 }
 
 /** The log's line for a request that is sent again. */
@@ -401,23 +487,12 @@ function againPolicy(signal: AbortSignal, log: (line: string) => void): Pipeline
           if (response) return response;
           throw lost;
         }
+        if (!response || response.status >= 500) uncertain.add(request);
         log(tellAgain(fault, again));
         await patientPause(again, signal, log);
       }
     },
   };
-}
-
-/** Waits, and says so every 30 seconds: Compute asks for up to 20 minutes. */
-async function patientPause(
-  seconds: number,
-  signal: AbortSignal,
-  log: (line: string) => void,
-): Promise<void> {
-  for (let left = seconds; left > 0; left -= 30) {
-    await pause(Math.min(30, left), signal);
-    if (left > 30) log(`Azure asked to wait; ${Math.round(left - 30)} s to go.`);
-  }
 }
 
 type Outcome =

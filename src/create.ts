@@ -163,7 +163,11 @@ export async function create(inputs: DeployInputs, desk: CreateDesk): Promise<vo
             removeMachine: () => removeMachine('a machine cannot change its zone'),
             fits: (sku) =>
               misfits(abilitiesOfSku(sku), found.image, demandsOf(inputs, found.image)).length === 0,
-            onPrincipal: (principalId) => {
+            onAttempt: ({ size }) => desk.learn({ vmSize: size }),
+            onTaken: ({ size, zone }, { instanceId, principalId }) => {
+              report.output('vm-size', size);
+              report.output('zone', zone);
+              report.output('vm-instance-id', instanceId);
               report.output('principal-id', principalId);
               access.grantToMachine(principalId);
             },
@@ -187,11 +191,13 @@ export async function create(inputs: DeployInputs, desk: CreateDesk): Promise<vo
     }
     ledger.complete();
   } catch (error) {
+    // The SDK's own AbortError says nothing; the signal's reason says who stopped the run. A signal that comes while a
+    // failed run is cleaned up is not why it failed.
+    const reason: unknown = signal.aborted ? signal.reason : error;
     if (!signal.aborted) await lookCloser(error, { session, inputs, plan, report, learn: desk.learn });
     await access.stop();
     await undo(inputs, session, ledger, desk);
-    // The SDK's own AbortError says nothing; the signal's reason says who stopped the run.
-    throw signal.aborted ? signal.reason : error;
+    throw reason;
   }
 }
 
@@ -536,7 +542,7 @@ async function renewTags(
       body: { operation, properties: { tags } },
     });
   const renew = async (id: string): Promise<void> => {
-    const before = await tagsOf(session, id);
+    const before = await readableTags(session, id);
     // What lost our tag in the last second is somebody else's.
     if (!belongsTo(ownership[deploymentTag] ?? '')(before)) return;
     const oldExpiry = ownership['expires-on'] ? undefined : tagValue(before, 'expires-on');
@@ -558,6 +564,16 @@ async function renewTags(
     ),
   );
   return !isThere.includes(undefined);
+}
+
+/** Undefined also where they may not be read: a role that makes machines need not read disks, and that tag stays as it is. */
+async function readableTags(session: Session, id: string): ReturnType<typeof tagsOf> {
+  try {
+    return await tagsOf(session, id);
+  } catch (error) {
+    if (error instanceof AzureError && error.fault.status === 403) return undefined;
+    throw error;
+  }
 }
 
 async function removeFailedMachine(

@@ -27,6 +27,8 @@ export interface AzureFault {
   readonly body: string;
   /** Tenant that was asked, for answers of Entra. */
   readonly tenant?: string;
+  /** An earlier try of this request was lost or broke, and may have been carried out. */
+  readonly afterLostTry?: boolean;
 }
 
 /** Azure refused, or could not be reached. */

@@ -4,13 +4,14 @@
  */
 import { type Arm, listAll, type Session } from './azure.ts';
 import { AzureError } from './failure.ts';
-import { deploymentTag, readMark, tagValue } from './ledger.ts';
+import { namesDeployment, readMark } from './ledger.ts';
+import { sameId } from './resource-id.ts';
 
 export const authorizationApi = '2022-04-01';
 
 export interface Assignment {
   readonly id: string;
-  readonly properties: { readonly description?: string | null };
+  readonly properties: { readonly principalId?: string; readonly description?: string | null };
 }
 
 export interface Search {
@@ -39,7 +40,7 @@ export async function findAssignments(search: Search, deployment: string): Promi
   const found = await Promise.all([...subscriptions].map((id) => assignmentsIn(search, id)));
   const marked = found
     .flat()
-    .filter(({ properties }) => tagValue(readMark(properties.description), deploymentTag) === deployment);
+    .filter(({ properties }) => namesDeployment(readMark(properties.description), deployment));
   // One on a management group is in the list of each subscription below it.
   return [...new Map(marked.map(({ id }) => [id.toLowerCase(), id])).values()];
 }
@@ -104,10 +105,11 @@ async function assignmentsAt(
   principals: readonly string[],
 ): Promise<Assignment[] | undefined> {
   const path = `${scope}/providers/Microsoft.Authorization/roleAssignments`;
-  const ask = (principalId: string): Promise<Assignment[] | undefined> =>
-    ifAllowed(
-      listAll<Assignment>(arm, path, authorizationApi, { $filter: `principalId eq '${principalId}'` }),
-    );
+  const ask = async (principalId: string): Promise<Assignment[] | undefined> => {
+    const $filter = `principalId eq '${principalId}'`;
+    const listed = await ifAllowed(listAll<Assignment>(arm, path, authorizationApi, { $filter }));
+    return listed?.filter(({ properties }) => sameId(properties.principalId ?? principalId, principalId));
+  };
   const [first = '', ...others] = principals;
   const lists = [await ask(first)];
   // One refusal says it for all.

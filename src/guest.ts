@@ -11,7 +11,7 @@ import type {
   VirtualMachineRunCommand,
   VirtualMachineRunCommandInstanceView,
 } from '@azure/arm-compute';
-import { connections, type Session } from './azure.ts';
+import { connections, saysAbsent, type Session } from './azure.ts';
 import { AzureError, Failure, isRefusal } from './failure.ts';
 import type { GuestScript } from './inputs.ts';
 import type { Ledger, Run } from './ledger.ts';
@@ -24,7 +24,7 @@ export interface GuestSite {
   readonly session: Session;
   readonly ledger: Ledger;
   readonly run: Run;
-  readonly log: { info(line: string): void };
+  readonly log: { info(line: string): void; warning(line: string): void };
 }
 
 type Where = Pick<Plan, 'resourceGroup' | 'machine'>;
@@ -340,12 +340,31 @@ export async function runScript(
   onResult({ ...(exitCode === undefined ? {} : { exitCode }), stdout, stderr });
   log.info(ending.says);
   if (ending.outcome !== 'succeeded') throw scriptFailed(doing, ending, stderr, script.timeoutMinutes);
-  await untilDone(
-    'the removal of the run command',
-    'delete',
-    waiting,
-    commands.delete(plan.resourceGroup, vm, name, options),
-  );
+  await removeCommand(site, plan, name, id);
+}
+
+/** The script has had its say: a run command that cannot be removed now fails nothing, and stays for the post step. */
+async function removeCommand(
+  { session, ledger, log }: GuestSite,
+  { resourceGroup, machine }: Plan,
+  name: string,
+  id: string,
+): Promise<void> {
+  const { waiting, compute } = session;
+  try {
+    const removing = compute.virtualMachineRunCommands.delete(resourceGroup, machine.name, name, {
+      abortSignal: waiting.signal,
+    });
+    await untilDone('the removal of the run command', 'delete', waiting, removing);
+  } catch (error) {
+    if (waiting.signal.aborted || !(error instanceof AzureError)) throw error;
+    if (!saysAbsent(error)) {
+      log.warning(
+        `The script's run command could not be removed yet (${error.message}); the end of the job tries again: ${id}`,
+      );
+      return;
+    }
+  }
   ledger.strike(id);
 }
 

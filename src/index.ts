@@ -53,6 +53,8 @@ async function main(): Promise<void> {
   } catch (error) {
     failure = { error };
     fail(error, situation, report);
+    // What was asked beside what failed must not keep the step waiting, an image above all.
+    stop.abort(error);
   } finally {
     report.conclude();
     if (wantsSummary()) {
@@ -105,7 +107,7 @@ async function post(): Promise<void> {
   const entries = JSON.parse(core.getState(ledgerState) || 'null') as LedgerEntries | null;
   let situation: Situation = {};
   try {
-    if (entries?.privateKeyPath) await removePrivateKey(entries, report);
+    await removePrivateKey(entries, report);
     if (!entries || !isLeftOver(entries)) {
       const stays = entries && !entries.completed ? entries.created : [];
       report.log.info(
@@ -142,11 +144,16 @@ async function post(): Promise<void> {
   if (wantsSummary()) report.summarize();
 }
 
-async function removePrivateKey(
-  { privateKeyPath = '', completed, cleanup }: LedgerEntries,
-  report: Report,
-): Promise<void> {
-  await rm(dirname(privateKeyPath), { recursive: true, force: true });
+async function removePrivateKey(entries: LedgerEntries | null, report: Report): Promise<void> {
+  const { privateKeyPath, completed, cleanup } = { ...entries };
+  if (!privateKeyPath) return;
+  try {
+    await rm(dirname(privateKeyPath), { recursive: true, force: true });
+  } catch (error) {
+    // The machine that it opens must go all the same.
+    report.log.warning(`The generated private key could not be removed: ${describe(error).join(' ')}`);
+    return;
+  }
   if (completed && cleanup !== 'always') {
     report.log.warning(
       'The generated private key was removed with the job, but the machine stays: nobody can sign in with that key any more. Give `ssh-public-key` to keep access.',

@@ -2,7 +2,7 @@ import { secondsUntilAgain, tellAgain } from './azure.ts';
 import { AzureError, Failure } from './failure.ts';
 import type { CleanupPolicy } from './inputs.ts';
 import { sameId } from './resource-id.ts';
-import { pause, type Waiting, waitFor } from './waiting.ts';
+import { patientPause, type Waiting, waitFor } from './waiting.ts';
 
 /** The workflow run that this step belongs to, as GitHub's environment names it. */
 export interface Run {
@@ -243,7 +243,7 @@ export async function bring<T extends Existing>(
         throw error;
       }
       log.info(`${what}: ${tellAgain(error.fault, seconds)}`);
-      await pause(seconds, waiting.signal);
+      await patientPause(seconds, waiting.signal, log.info);
       found = await reread();
     }
   }

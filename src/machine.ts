@@ -6,7 +6,7 @@ import { type Refused, sizesInstead } from './offers.ts';
 import type { Attempt, Plan } from './plan.ts';
 import { resourceId, sameId } from './resource-id.ts';
 import type { Sku } from './size.ts';
-import { pause, untilDone, waitFor } from './waiting.ts';
+import { patientPause, unexplainedEnd, untilDone, waitFor } from './waiting.ts';
 
 interface Site {
   readonly session: Session;
@@ -22,10 +22,19 @@ export interface Placing {
   readonly restoreNetwork: () => Promise<void>;
   /** Removes a failed machine with what goes along with it. */
   readonly removeMachine: () => Promise<void>;
-  /** Told as soon as Azure has named the machine's own identity, long before the machine is there. */
-  readonly onPrincipal: (principalId: string) => void;
+  /** Told before each attempt. */
+  readonly onAttempt: (attempt: Attempt) => void;
+  /** Told what Azure says of the machine when it has taken the request, long before the machine is there. */
+  readonly onTaken: (attempt: Attempt, known: Taken) => void;
   /** Whether the image, as the inputs want it, boots on a size. */
   readonly fits: (sku: Sku) => boolean;
+}
+
+export interface Taken {
+  /** The GUID that the machine keeps for its life. */
+  readonly instanceId?: string;
+  /** Of its own identity. */
+  readonly principalId?: string;
 }
 
 /**
@@ -129,6 +138,7 @@ async function putMachine(
   const { id, name, osType } = plan.machine;
   const what = `virtual machine ${name}`;
   const parts = [osDiskId(plan), id];
+  placing.onAttempt(attempt);
   log.info(`Creating ${what}: ${describeAttempt(attempt)}.`);
   const start = performance.now();
   let over = overOurFailedOne;
@@ -146,9 +156,8 @@ async function putMachine(
         abortSignal: waiting.signal,
         // The only guard against overwriting that Azure itself enforces. Without it over our own failed machine.
         ...(over ? {} : { ifNoneMatch: '*' }),
-        onResponse: ({ parsedBody }) => {
-          const { identity } = { ...(parsedBody as VirtualMachine | undefined) };
-          if (identity?.principalId) placing.onPrincipal(identity.principalId);
+        onResponse: ({ status, parsedBody }) => {
+          if (status === 200 || status === 201) placing.onTaken(attempt, takenOf(parsedBody));
         },
       },
     );
@@ -160,13 +169,12 @@ async function putMachine(
       }
       const rhythm = osType === 'Windows' ? 'vm-create-windows' : 'vm-create-linux';
       const machine = await untilDone(what, rhythm, waiting, poller, answered);
-      if (machine.provisioningState === 'Failed') throw (await lookInto(session, plan)).fault;
       recordDisks(ledger, plan, machine);
       return machine;
     } catch (error) {
       if (waiting.signal.aborted) throw waiting.signal.reason;
       if (!(error instanceof AzureError)) throw error;
-      let failure = error;
+      let failure = error.fault.code === unexplainedEnd ? (await lookInto(session, plan)).fault : error;
       if (isTaken(error)) {
         await refuseUnlessOurs(site, plan, error, parts);
         answered();
@@ -190,10 +198,21 @@ async function putMachine(
         throw failure;
       }
       log.info(`${what}: ${tellAgain(fault, seconds)}`);
-      await pause(seconds, waiting.signal);
+      await patientPause(seconds, waiting.signal, log.info);
       over ||= ended;
     }
   }
+}
+
+/** The serializers have not seen this body yet. */
+function takenOf(body: unknown): Taken {
+  const { identity, properties } = {
+    ...(body as { identity?: { principalId?: string }; properties?: { vmId?: string } } | undefined),
+  };
+  return {
+    ...(properties?.vmId ? { instanceId: properties.vmId } : {}),
+    ...(identity?.principalId ? { principalId: identity.principalId } : {}),
+  };
 }
 
 function osDiskId({ subscriptionId, resourceGroup, machine }: Plan): string {
@@ -251,9 +270,9 @@ function isTaken({ fault }: AzureError): boolean {
 }
 
 /**
- * A machine of that name came into being since it was looked for. If its tags name this very attempt of the job, the
- * answer to our first PUT was lost on the way and the request was sent again: the machine is ours. Otherwise somebody else
- * was faster, and clean-up must not take what this run did not make.
+ * A machine of that name came into being since it was looked for. It is ours if its tags name this very attempt of the
+ * job and an earlier try of our PUT was lost: that one was carried out. Otherwise somebody else was faster, and clean-up
+ * must not take what this run did not make.
  */
 async function refuseUnlessOurs(
   { session, ledger, run }: Site,
@@ -261,17 +280,33 @@ async function refuseUnlessOurs(
   error: AzureError,
   parts: readonly string[],
 ): Promise<void> {
-  const { tags } = await readMachine(session, plan);
-  if (
+  const machine = await orUndefined(readMachine(session, plan));
+  const tags = machine?.tags;
+  const namesUs =
     namesDeployment(tags, plan.deployment) &&
     namesRun(tags, run) &&
-    tagValue(tags, 'github-run-attempt') === run.runAttempt
-  ) {
-    return;
+    tagValue(tags, 'github-run-attempt') === run.runAttempt;
+  if (namesUs && error.fault.afterLostTry) return;
+  // Of a twin, the network is as much its own: whichever came first made it.
+  for (const part of namesUs ? ledger.entries.created : parts) ledger.forget(part);
+  if (namesUs) throw twin(plan, error);
+  if (machine) {
+    refuseForeign(`virtual machine ${plan.machine.name}`, plan.machine.id, tags, plan.deployment, run);
   }
-  for (const part of parts) ledger.forget(part);
-  refuseForeign(`virtual machine ${plan.machine.name}`, plan.machine.id, tags, plan.deployment, run);
   throw error;
+}
+
+/** GitHub gives all jobs of a workflow that is called twice the same job ID: https://github.com/actions/runner/issues/2577. */
+function twin({ machine, deployment }: Plan, cause: AzureError): Failure {
+  return new Failure(`creating virtual machine ${machine.name}`, {
+    message: `Another job of this run has made virtual machine ${machine.name} in the same moment.`,
+    cause,
+    explanation: {
+      cause: `Both jobs named their deployment "${deployment}". The default of \`vm-name\` cannot tell them apart where a reusable workflow is called twice, or from a matrix: GitHub gives them one job ID. Nothing of the other job's was changed.`,
+      who: "the workflow's author",
+      fix: ['Give each call a `vm-name` of its own, for example from an input of the reusable workflow.'],
+    },
+  });
 }
 
 /** Goes on with a create whose answer was lost, to its end. */

@@ -2,6 +2,7 @@ import type { NetworkInterface, PublicIPAddress } from '@azure/arm-network';
 import type { OperationState, PollerLike } from '@azure/core-lro';
 import { orUndefined, type Session } from './azure.ts';
 import type { Survey } from './facts.ts';
+import { AzureError } from './failure.ts';
 import { bring, type Ledger, type Run } from './ledger.ts';
 import type { Plan, Planned } from './plan.ts';
 import { parseResourceId, type ResourceId } from './resource-id.ts';
@@ -133,9 +134,15 @@ async function bringNic(
   return bringPart(site, resourceGroup, 'network interface', group, planned, existing);
 }
 
-async function readPublicIp({ network }: Session, id: string): Promise<PublicIPAddress> {
+/** Undefined where it may not be read: whoever may join it need not, and the address only goes into the outputs. */
+async function readPublicIp({ network }: Session, id: string): Promise<PublicIPAddress | undefined> {
   const { resourceGroup, name } = partsOf(id);
-  return network.publicIPAddresses.get(resourceGroup, name);
+  try {
+    return await network.publicIPAddresses.get(resourceGroup, name);
+  } catch (error) {
+    if (error instanceof AzureError && error.fault.status === 403) return undefined;
+    throw error;
+  }
 }
 
 async function readGivenNic(session: Session, id: string): Promise<BuiltNetwork> {

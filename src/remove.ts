@@ -1,6 +1,14 @@
 import type { VirtualMachine } from '@azure/arm-compute';
 import type { OperationState, PollerLike } from '@azure/core-lro';
-import { isBusy, listAll, orUndefined, secondsUntilAgain, type Session, tellAgain } from './azure.ts';
+import {
+  isBusy,
+  listAll,
+  orUndefined,
+  saysAbsent,
+  secondsUntilAgain,
+  type Session,
+  tellAgain,
+} from './azure.ts';
 import { AzureError, describe, Failure, innermost } from './failure.ts';
 import { type Assignment, authorizationApi, findAssignments, ifAllowed } from './granted.ts';
 import type { DeleteInputs } from './inputs.ts';
@@ -8,7 +16,7 @@ import { type Ledger, type LedgerEntries, namesDeployment, namesRun, readMark, t
 import { idsOf, namesOf } from './plan.ts';
 import type { Report } from './report.ts';
 import { parseResourceId, type ResourceId, sameId } from './resource-id.ts';
-import { pause, untilDone } from './waiting.ts';
+import { patientPause, pause, untilDone } from './waiting.ts';
 
 /** What became of the resources that were to be deleted. */
 export interface Removal {
@@ -248,13 +256,13 @@ async function removeOne(
       return 'deleted';
     } catch (error) {
       if (waiting.signal.aborted || !(error instanceof AzureError)) throw error;
-      if (error.fault.status === 404) return 'deleted';
+      if (saysAbsent(error)) return 'deleted';
       // The pipeline sends no DELETE twice: what it hits may by now be somebody else's, so its tag is read again first.
       const passes = secondsUntilAgain(error.fault, passing);
       if (passes !== undefined) {
         passing++;
         log.info(`${what}: ${tellAgain(error.fault, passes)}`);
-        await pause(passes, waiting.signal);
+        await patientPause(passes, waiting.signal, log.info);
         continue;
       }
       const elapsed = (performance.now() - start) / 1000;
@@ -528,13 +536,12 @@ export async function deleteDeployment(
 /** What the post step has to do, from what the main step recorded. */
 export function isLeftOver({ completed, cleanup, created }: LedgerEntries): boolean {
   if (cleanup === 'always') return true;
-  if (completed) return false;
-  return cleanup === 'never' ? created.some(isTemporary) : created.length > 0;
+  return completed || cleanup === 'never' ? created.some(isTemporary) : created.length > 0;
 }
 
 /**
- * The post step's clean-up: of a run that did not end well, what it created and is not known to be gone; with
- * `cleanup: always` the deployment, as far as its tags name this run (a later run may have adopted it), else only what
+ * The post step's clean-up: of a run that did not end well, what it created and is not known to be gone; of any run, what
+ * was only needed while it went on; with `cleanup: always` the deployment, as far as its tags name this run (a later run may have adopted it), else only what
  * this run created.
  */
 export async function cleanUpAfterJob(
@@ -543,8 +550,9 @@ export async function cleanUpAfterJob(
   run: Run,
   report: Report,
 ): Promise<void> {
-  const { deployment, cleanup, resourceGroup, unanswered } = entries;
-  const created = cleanup === 'never' ? entries.created.filter(isTemporary) : entries.created;
+  const { deployment, cleanup, resourceGroup, unanswered, completed } = entries;
+  const stays = cleanup === 'never' || (completed && cleanup !== 'always');
+  const created = stays ? entries.created.filter(isTemporary) : entries.created;
   const desk: RemovalDesk = {
     session,
     log: report.log,

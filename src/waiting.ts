@@ -8,6 +8,8 @@
  * (429, 503) is another matter: the pipeline obeys it before this loop sees anything.
  */
 
+import { AzureError } from './failure.ts';
+
 export type OperationKind =
   | 'network'
   | 'vm-create-linux'
@@ -123,6 +125,7 @@ export function nextLook(kind: OperationKind, elapsedSeconds: number, budget: Bu
 /** The part of an SDK poller that waiting needs. */
 interface Poller<T> {
   readonly isDone: boolean;
+  readonly operationState: { readonly status: string } | undefined;
   readonly result: T | undefined;
   submitted(): Promise<void>;
   poll(options?: { abortSignal?: AbortSignal }): Promise<unknown>;
@@ -157,6 +160,18 @@ export function pause(seconds: number, signal: AbortSignal): Promise<void> {
   });
 }
 
+/** Waits as long as Azure asked, and says so every 30 seconds: Compute asks for up to 20 minutes. */
+export async function patientPause(
+  seconds: number,
+  signal: AbortSignal,
+  log: (line: string) => void,
+): Promise<void> {
+  for (let left = seconds; left > 0; left -= progressSeconds) {
+    await pause(Math.min(progressSeconds, left), signal);
+    if (left > progressSeconds) log(`Azure asked to wait; ${Math.round(left - progressSeconds)} s to go.`);
+  }
+}
+
 /**
  * Looks again and again, in the rhythm of `kind`, until `look` gives something.
  * @throws whatever `look` throws; the signal's reason once it aborts.
@@ -182,6 +197,12 @@ export async function waitFor<T>(
   }
 }
 
+/** Code of an operation whose end says that it went wrong, and not why. */
+export const unexplainedEnd = 'ProvisioningFailed';
+
+/** Looks at a resource that its own operation has just made, before a 404 is believed. */
+const mostLooksAfterEnd = 5;
+
 /**
  * Follows an SDK poller to its end at our own rhythm instead of the service's Retry-After.
  * @param onAnswer called once the request was taken, whether or not anything is waited for after that.
@@ -195,20 +216,55 @@ export async function untilDone<T>(
   poller: Poller<T>,
   onAnswer: () => void = () => undefined,
 ): Promise<T> {
+  let missed = 0;
   try {
     await poller.submitted();
     onAnswer();
     if (!poller.isDone) {
       await waitFor(what, kind, waiting, async () => {
-        await poller.poll({ abortSignal: waiting.signal });
+        try {
+          await poller.poll({ abortSignal: waiting.signal });
+        } catch (error) {
+          // The operation has ended, but the front end that is asked for what it made does not know that yet.
+          if (kind === 'delete' || !isNotThere(error) || ++missed > mostLooksAfterEnd) throw error;
+        }
         return poller.isDone || undefined;
       });
     }
+    if (kind !== 'delete') refuseBadEnd(what, poller);
     return poller.result as T;
   } catch (error) {
     // The SDK turns every abort into its own AbortError and loses the reason.
     throw waiting.signal.aborted ? waiting.signal.reason : error;
   }
+}
+
+function isNotThere(error: unknown): boolean {
+  return error instanceof AzureError && error.fault.status === 404;
+}
+
+/**
+ * An operation may end well and leave a resource that is Failed, and a resource without an operation may say so at once:
+ * the SDK then gives no result, and no error.
+ */
+function refuseBadEnd(what: string, { operationState, result }: Poller<unknown>): void {
+  const { provisioningState = '', id = what } = {
+    ...(result as { provisioningState?: string; id?: string } | undefined),
+  };
+  const ended = [operationState?.status ?? '', provisioningState].find((state) =>
+    /^(failed|canceled)$/i.test(state),
+  );
+  if (ended === undefined) return;
+  const message = `Azure took the request, and ${what} ended as ${ended.toLowerCase()}; no reason was given.`;
+  throw new AzureError({
+    status: 200,
+    code: unexplainedEnd,
+    message,
+    details: [],
+    method: 'PUT',
+    url: id,
+    body: '',
+  });
 }
 
 /**

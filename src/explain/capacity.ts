@@ -134,6 +134,20 @@ export const capacity: readonly Entry[] = [
     ],
   },
   {
+    // https://github.com/Azure/azure-cli/issues/28496 and https://github.com/Azure/azure-cli/issues/27451
+    id: 'api-version-unknown',
+    title: 'The region or cloud knows no version of this type that the action speaks',
+    says: "NoRegisteredProviderFound: No registered resource provider found for location '…' and API version '…' for type '…'",
+    match: code('NoRegisteredProviderFound', 'InvalidResourceType', 'InvalidResourceNamespace'),
+    cause: (fault, { location }) =>
+      `The action has looked for an older api-version, and none of those that are known for ${typeSaid(fault)} in ${said(fault, /for location '([^']+)'/, location)} will do.`,
+    who: author,
+    fix: (fault, { subscriptionId }) => [
+      'Give another `location`, where the type is offered; in another cloud than the public one, check `environment`:',
+      `az provider show --namespace ${namespaceOf(fault)} --subscription ${subscriptionId} --query "resourceTypes[].{type:resourceType, locations:join(', ', locations), versions:join(', ', apiVersions)}" -o table`,
+    ],
+  },
+  {
     // https://github.com/Azure/azure-cli/issues/22242
     id: 'group-elsewhere',
     title: 'The resource group is in another region',
@@ -145,3 +159,11 @@ export const capacity: readonly Entry[] = [
     fix: ['Run the job again: the group is there now, and a VM may be in another region than its group.'],
   },
 ];
+
+function typeSaid(fault: AzureFault): string {
+  return said(fault, /(?:for type|The resource type) '([^']+)'/, 'the type');
+}
+
+function namespaceOf({ url }: AzureFault): string {
+  return /\/providers\/([\w.]+)(?!.*\/providers\/)/.exec(url)?.[1] ?? '<namespace>';
+}
