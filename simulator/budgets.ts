@@ -30,8 +30,8 @@ export class Budgets {
     return { remaining: Math.floor(level - 1) };
   }
 
-  /** Empties a bucket: the next request is refused. */
-  drain(name: string, key: string): void {
-    this.#levels.set(`${name};${key.toLowerCase()}`, { level: 0, at: this.#clock.now() });
+  /** Empties a bucket: the next request is refused, and all of the time in which `below` more tokens come back. */
+  drain(name: string, key: string, below = 0): void {
+    this.#levels.set(`${name};${key.toLowerCase()}`, { level: -below, at: this.#clock.now() });
   }
 }

@@ -59,11 +59,9 @@ describe('replication', () => {
     );
     expect(run.outputs['image-version-id']).toBe(defaults.imageId('linux-replicating', '1.0.0'));
     // 428 simulated seconds are 4.3 s here.
-    const looks = sim.journal.filter(({ kind }) => kind === 'version.get');
-    expect(looks.length).toBeGreaterThan(2);
-    const done = looks.at(-1)?.at ?? 0;
-    expect(done).toBeGreaterThan(4_200);
-    expect(done).toBeLessThan(7_000);
+    const looks = sim.journal.filter(({ kind }) => kind === 'version.get').map(({ at }) => at);
+    expect(looks.length).toBeGreaterThan(1);
+    expect(looks.filter((at) => at > 4_280)).toHaveLength(1);
   });
 
   test('that is under way is an error by default, which names the input that waits', async () => {

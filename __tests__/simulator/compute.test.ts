@@ -244,7 +244,7 @@ describe('a virtual machine from the gallery of another tenant', () => {
   test('spends the budgets of its own', async () => {
     const id = desk.vm('busy');
     await desk.finish(await desk.send('PUT', id, desk.machine(desk.nic('busy-nic'))));
-    desk.world.budgets.drain('Microsoft.Compute/LowCostGetResource', id);
+    desk.world.budgets.drain('Microsoft.Compute/LowCostGetResource', id, 1000);
     const reply = await desk.send('GET', id);
     expect(reply.status).toBe(429);
     expect(reply.body).toMatchObject({ code: 'OperationNotAllowed', details: [{ code: 'TooManyRequests' }] });
