@@ -4,7 +4,7 @@ import { Failure } from './failure.ts';
 import type { ImageFacts } from './image.ts';
 import type { DeployInputs, MergePatch } from './inputs.ts';
 import type { Plan } from './plan.ts';
-import { sameId } from './resource-id.ts';
+import { normaliseRegion, sameId } from './resource-id.ts';
 
 /** One way in which a machine that exists is not what the inputs ask for. */
 export interface Difference {
@@ -34,6 +34,7 @@ export function compare(
   const differ = (what: string, has: string | undefined, wanted: string | undefined): void => {
     differences.push({ what, has: has || 'none', wanted: wanted || 'none' });
   };
+  differences.push(...compareRegion('region', machine, plan));
   const patch = plan.patches.get(plan.machine.id.toLowerCase());
   const storage = machine.storageProfile;
   const reference = storage?.imageReference;
@@ -76,6 +77,18 @@ export function compare(
   return { differences, ...(keptVersion ? { keptVersion } : {}) };
 }
 
+/** A resource never changes its region. `check` may not know the plan's: then there is nothing to compare with. */
+function compareRegion(
+  what: string,
+  { location = '' }: { readonly location?: string },
+  plan: Plan,
+): Difference[] {
+  const region = normaliseRegion(location);
+  return plan.location === '' || region === normaliseRegion(plan.location)
+    ? []
+    : [{ what, has: region || 'none', wanted: plan.location }];
+}
+
 /** Compares the interface that is there with the one that would be made: what it joins cannot be changed unasked. */
 export function compareNetwork(nic: NetworkInterface | undefined, plan: Plan): readonly Difference[] {
   if (!nic || plan.nic.origin === 'given') return [];
@@ -98,9 +111,12 @@ export function compareNetwork(nic: NetworkInterface | undefined, plan: Plan): r
       plan.nic.body.networkSecurityGroup?.id,
     ]);
   }
-  return pairs
-    .filter(([, one, other]) => !sameId(one ?? '', other ?? ''))
-    .map(([what, one, other]) => ({ what, has: one || 'none', wanted: other || 'none' }));
+  return [
+    ...compareRegion('region of the network interface', nic, plan),
+    ...pairs
+      .filter(([, one, other]) => !sameId(one ?? '', other ?? ''))
+      .map(([what, one, other]) => ({ what, has: one || 'none', wanted: other || 'none' })),
+  ];
 }
 
 /** Does a merge patch in the REST shape say something about `properties.<path>`? */

@@ -106,6 +106,11 @@ describe('on a finished deployment', () => {
       { 'vm-size': 'Standard_D4s_v5' },
       'size: it has Standard_D2s_v5; the inputs ask for Standard_D4s_v5',
     ],
+    [
+      'region',
+      { location: 'North Europe' },
+      'region of the network interface: it has westeurope; the inputs ask for northeurope',
+    ],
     ['zone', { zone: '2' }, 'zone: it has none; the inputs ask for 2'],
     ['public IP', { 'public-ip': 'false' }, 'public IP: it has'],
     ['identity', { identity: 'system' }, 'identity: it has none; the inputs ask for system'],
