@@ -1,10 +1,12 @@
 import { describe, expect, test } from '@jest/globals';
 import type { VirtualMachine } from '@azure/arm-compute';
-import type { NetworkInterface } from '@azure/arm-network';
+import type { SecurityRule } from '@azure/arm-network';
+import type { Survey } from '../src/facts.ts';
 import type { ImageFacts } from '../src/image.ts';
+import { parseInboundRule } from '../src/inbound-rule.ts';
 import type { DeployInputs, NetworkChoice } from '../src/inputs.ts';
 import { makePlan, type Plan } from '../src/plan.ts';
-import { compare, compareNetwork } from '../src/rerun.ts';
+import { compare, compareNetwork, differenceFix } from '../src/rerun.ts';
 
 const subscriptionId = '11111111-1111-4111-8111-111111111111';
 const group = `/subscriptions/${subscriptionId}/resourceGroups/rg`;
@@ -75,12 +77,38 @@ function planOf({ network, ...change }: Change = {}, location = 'westeurope'): P
   return makePlan(changed, image, { subscriptionId, location, ownership: {}, generated: {} });
 }
 
-/** A part as an earlier run with these inputs has left it. */
-function made<Part extends 'nic'>(part: Part, change: Change = {}): NonNullable<unknown> {
-  const planned = planOf(change)[part];
-  if (planned?.origin !== 'made') throw new Error(`no ${part} is made`);
-  return { ...planned.body, name: planned.name, provisioningState: 'Succeeded' };
+/** The network as an earlier run with these inputs has left it. */
+function madeBy(change: Change = {}): Survey {
+  const { nic, nsg, vnet, publicIp } = planOf(change);
+  const whole = <Body>(part: { readonly name: string; readonly body: Body }) => ({
+    ...part.body,
+    name: part.name,
+    provisioningState: 'Succeeded' as const,
+  });
+  return {
+    ...(nic.origin === 'made' ? { nic: whole(nic) } : {}),
+    ...(nsg?.origin === 'made' ? { nsg: whole(nsg) } : {}),
+    ...(vnet ? { vnet: whole(vnet) } : {}),
+    ...(publicIp?.origin === 'made' ? { publicIp: whole(publicIp) } : {}),
+  };
 }
+
+const inbound = (...entries: readonly string[]): Change => ({
+  network: {
+    nsg: {
+      kind: 'new',
+      inbound: entries.map((entry) => {
+        const rule = parseInboundRule(entry);
+        if ('fault' in rule) throw new Error(rule.fault);
+        return rule;
+      }),
+    },
+  },
+});
+const label = (dnsLabel: string): Change => ({ network: { publicIp: { kind: 'new', dnsLabel } } });
+const addresses = (addressPrefix: string, subnetPrefix: string): Change => ({
+  network: { subnet: { kind: 'new', addressPrefix, subnetPrefix } },
+});
 
 const machineOf = (change: Partial<VirtualMachine> = {}): VirtualMachine => ({
   location: 'westeurope',
@@ -105,11 +133,175 @@ describe('the region', () => {
     expect(differences).toEqual(expected);
   });
 
-  test('of an interface', () => {
-    const nic: NetworkInterface = { ...made('nic'), location: 'North Europe' };
-    expect(compareNetwork(nic, planOf())).toEqual([
-      { what: 'region of the network interface', ...elsewhere },
+  test('of the network', () => {
+    const there = madeBy();
+    const moved = Object.fromEntries(
+      Object.entries(there).map(([part, body]) => [part, { ...body, location: 'North Europe' }]),
+    );
+    expect(compareNetwork(moved, planOf()).differences).toEqual(
+      ['network interface', 'network security group', 'virtual network', 'public IP'].map((what) => ({
+        what: `region of the ${what}`,
+        ...elsewhere,
+      })),
+    );
+    const named = { nic: { ...there.nic, location: 'West Europe' } };
+    expect(compareNetwork(named, planOf()).differences).toEqual([]);
+  });
+});
+
+describe('the network', () => {
+  /** Made with the first inputs, wanted with the second. */
+  const differences = (there: Change, wanted: Change, change: (survey: Survey) => Survey = (same) => same) =>
+    compareNetwork(change(madeBy(there)), planOf(wanted)).differences.map(
+      ({ what, has, wanted: asked }) => `${what}: ${has} -> ${asked}`,
+    );
+  const override = (target: string, properties: object): Change => ({
+    overrides: { [target]: { properties } },
+  });
+  const ssh = { destinationPortRange: '22', protocol: 'Tcp', sourceAddressPrefix: '*' };
+  const open: SecurityRule = {
+    ...ssh,
+    access: 'Allow',
+    direction: 'Inbound',
+    priority: 300,
+    sourcePortRange: '*',
+    destinationAddressPrefix: '*',
+  };
+  const withRules =
+    (change: (rules: readonly SecurityRule[]) => SecurityRule[]) =>
+    (survey: Survey): Survey => ({
+      ...survey,
+      nsg: {
+        ...survey.nsg,
+        securityRules: change(survey.nsg?.securityRules ?? []),
+      },
+    });
+
+  test.each<[string, Change, Change, readonly string[]]>([
+    [
+      'the same',
+      inbound('22 from 203.0.113.0/24', '443 from *'),
+      inbound('22 from 203.0.113.0/24', '443 from *'),
+      [],
+    ],
+    ['another order', inbound('22 from 1.2.3.4', '443 from *'), inbound('443 from *', '22 from 1.2.3.4'), []],
+    ['another case', inbound('22 from VirtualNetwork'), inbound('22 from virtualnetwork'), []],
+    ['a port that is to be closed', inbound('22 from *'), {}, ['inbound rules: 22/tcp from * -> none']],
+    ['a port that is to be opened', {}, inbound('22 from *'), ['inbound rules: none -> 22/tcp from *']],
+    [
+      'another source',
+      inbound('22 from 203.0.113.0/24', '80-90/* from *'),
+      inbound('22 from 198.51.100.0/24', '80-90/* from *'),
+      [
+        'inbound rules: 22/tcp from 203.0.113.0/24, 80-90/* from * -> 22/tcp from 198.51.100.0/24, 80-90/* from *',
+      ],
+    ],
+    ['rules by override', inbound('22 from *'), override('nsg', { securityRules: [] }), []],
+    [
+      'something else by override',
+      inbound('22 from *'),
+      override('nsg', { flushConnection: true }),
+      ['inbound rules: 22/tcp from * -> none'],
+    ],
+    ['the same label', label('shop'), label('shop'), []],
+    ['another label', label('shop'), label('store'), ['DNS label: shop -> store']],
+    ['a label that is gone', label('shop'), {}, ['DNS label: shop -> none']],
+    ['another label by override', {}, override('public-ip', { dnsSettings: { domainNameLabel: 'x' } }), []],
+    [
+      'other addresses',
+      addresses('10.0.0.0/16', '10.0.1.0/24'),
+      addresses('10.0.0.0/8', '10.0.2.0/24'),
+      ['address prefix: 10.0.0.0/16 -> 10.0.0.0/8', 'subnet prefix: 10.0.1.0/24 -> 10.0.2.0/24'],
+    ],
+    [
+      'other addresses by override',
+      addresses('10.0.0.0/16', '10.0.1.0/24'),
+      override('vnet', {
+        addressSpace: { addressPrefixes: ['10.0.0.0/16'] },
+        subnets: [{ name: 'default' }],
+      }),
+      [],
+    ],
+  ])('%s', (_, there, wanted, expected) => {
+    expect(differences(there, wanted)).toEqual(expected);
+  });
+
+  test.each<[string, (rules: readonly SecurityRule[]) => SecurityRule[], readonly string[]]>([
+    ['a rule of others beside ours', (rules) => [...rules, { ...open, name: 'office' }], []],
+    ['ours made again under another name', () => [{ ...open, name: 'by-hand' }], []],
+    ['ours deleted', () => [], ['inbound rules: none -> 22/tcp from *']],
+    [
+      'ours turned round',
+      (rules) => rules.map((rule) => ({ ...rule, access: 'Deny' })),
+      ['inbound rules: deny 22/tcp from * -> 22/tcp from *'],
+    ],
+    [
+      'ours narrowed',
+      (rules) =>
+        rules.map((rule) => ({
+          ...rule,
+          sourceAddressPrefix: '1.2.3.4',
+          sourceAddressPrefixes: ['5.6.7.8'],
+          destinationAddressPrefix: '10.0.0.4',
+          sourcePortRange: '1000',
+        })),
+      ['inbound rules: 22/tcp from 1.2.3.4 and 5.6.7.8 port 1000 to 10.0.0.4 -> 22/tcp from *'],
+    ],
+  ])('%s', (_, change, expected) => {
+    expect(differences(inbound('22 from *'), inbound('22 from *'), withRules(change))).toEqual(expected);
+  });
+
+  test('rules of others are named', () => {
+    const there = withRules((rules) => [...rules, { ...open, name: 'office' }])(madeBy(inbound('22 from *')));
+    expect(compareNetwork(there, planOf(inbound('22 from *'))).otherRules).toEqual(['office']);
+  });
+
+  test('what failed will be made again, and is not compared', () => {
+    const failed = ({ nsg, ...survey }: Survey): Survey => ({
+      ...survey,
+      nsg: { ...nsg, provisioningState: 'Failed' },
+    });
+    expect(differences(inbound('22 from *'), {}, failed)).toEqual([]);
+  });
+
+  test('a network that grew since is the one that was asked for', () => {
+    const grown = ({ vnet, ...survey }: Survey): Survey => ({
+      ...survey,
+      vnet: {
+        ...vnet,
+        addressSpace: { addressPrefixes: ['192.168.0.0/16', '10.0.0.0/16'] },
+        subnets: [
+          { name: 'other', addressPrefix: '10.0.0.0/24' },
+          { name: 'Default', addressPrefixes: ['192.168.1.0/24'] },
+        ],
+      },
+    });
+    expect(differences({}, {}, grown)).toEqual([]);
+  });
+
+  test('nothing is there', () => {
+    expect(compareNetwork({}, planOf())).toEqual({ differences: [], otherRules: [] });
+  });
+
+  test('what can be changed in place comes with the commands', () => {
+    const there = madeBy({
+      network: { ...label('shop').network, ...inbound('22 from *', '443 from *').network },
+    });
+    const plan = planOf(inbound('443 from *', '53/udp from 1.2.3.4'));
+    const place = `--subscription ${subscriptionId} -g rg`;
+    const rule = (verb: string, name: string) =>
+      `az network nsg rule ${verb} ${place} --nsg-name vm1-nsg -n ${name}`;
+    const create = '--access Allow --protocol';
+    expect(differenceFix(plan, compareNetwork(there, plan).differences)).toEqual([
+      expect.stringContaining('operation: delete'),
+      expect.stringContaining('another `vm-name`'),
+      expect.stringContaining('the label'),
+      `az network public-ip update ${place} -n vm1-ip --remove dnsSettings`,
+      expect.stringContaining('the rules'),
+      rule('delete', 'allow-22-tcp-1000'),
+      rule('delete', 'allow-443-tcp-1010'),
+      `${rule('create', 'allow-443-tcp-1000')} --priority 1000 ${create} Tcp --source-address-prefixes '*' --destination-port-ranges 443`,
+      `${rule('create', 'allow-53-udp-1010')} --priority 1010 ${create} Udp --source-address-prefixes 1.2.3.4 --destination-port-ranges 53`,
     ]);
-    expect(compareNetwork({ ...nic, location: 'West Europe' }, planOf())).toEqual([]);
   });
 });

@@ -113,6 +113,15 @@ function facts(changed: Partial<DeployInputs> = {}, more: Partial<SummaryFacts> 
   };
 }
 
+const closed: DeployInputs['network'] = {
+  kind: 'new-nic',
+  subnet: { kind: 'new', addressPrefix: '192.168.0.0/16', subnetPrefix: '192.168.1.0/24' },
+  nsg: { kind: 'new', inbound: [] },
+  publicIp: { kind: 'new' },
+  acceleratedNetworking: false,
+};
+const byOverride: DeployInputs['overrides'] = { nsg: { properties: { securityRules: [] } } };
+
 /** What a reader of the page sees, and what the page is made of. */
 const html = (markdown: string): string => marked.parse(markdown, { gfm: true, async: false });
 const skeleton = (markdown: string): string[] =>
@@ -183,6 +192,30 @@ describe('the summary of a created machine', () => {
     const specialized = { ...base.image, osState: 'Specialized' } as ImageFacts;
     const { 'admin-username': ___, ...nameless } = base.outputs;
     expect(connect({}, { image: specialized, outputs: nameless })).toMatch(/ssh <user>@|ssh '<user>'@/);
+  });
+
+  test.each<[string, Partial<DeployInputs>, Partial<SummaryFacts>, RegExp]>([
+    ['ours', {}, {}, /open: 22\/tcp from 203\.0\.113\.0\/24$/],
+    [
+      'those of others beside ours',
+      {},
+      { otherRules: ['office', 'a|b'] },
+      /open: 22\/tcp from 203\.0\.113\.0\/24, but for what rules of others say: office, a\|b$/,
+    ],
+    [
+      'those of others where we have none',
+      { network: closed },
+      { otherRules: Array.from({ length: 12 }, (_, index) => `r${index}`) },
+      /nothing is open, but for what rules of others say: r0, .*, r9 and 2 more$/,
+    ],
+    ['none', { network: closed }, {}, /nothing is open$/],
+    ['by override', { network: closed, overrides: byOverride }, {}, /open: what overrides says$/],
+  ])('rules of the security group: %s', (_, changed, more, expected) => {
+    const markdown = renderSummary(facts(changed, more));
+    const row = shown(/^\| Security group \|(.*)\|$/m.exec(markdown)?.[1] ?? '').trim();
+    expect(row.replaceAll('\\|', '|')).toMatch(expected);
+    // Where rules of others or an override may open it, nothing is claimed.
+    expect(markdown.includes('Port 22 is closed')).toBe(row.endsWith('nothing is open'));
   });
 
   test('what was given is told from what was made', () => {

@@ -81,7 +81,9 @@ export async function create(inputs: DeployInputs, desk: CreateDesk): Promise<vo
   for (const line of [...found.image.warnings, ...plan.warnings]) report.log.warning(line);
   // Looked at once more: what was waited for may have become somebody else's.
   refuseWhatIsForeign(session, inputs, found, run);
-  refuseDifferent(plan, compareNetwork(found.existing.nic, plan));
+  const { differences, otherRules } = compareNetwork(found.existing, plan);
+  refuseDifferent(plan, differences);
+  report.know({ otherRules });
   if (adopted) adoptMachine(inputs, plan, found.image, adopted, report);
   else refuseWhatCannotBoot(inputs, plan, found.image, report);
   report.know({ adopted: adopted !== undefined });

@@ -302,6 +302,11 @@ function securityRule(rule: InboundRule, index: number, { length }: readonly Inb
   };
 }
 
+/** Whether `securityRule` could have given that name. Rules of others in our group are theirs. */
+export function isOwnRule({ name }: { readonly name?: string }): boolean {
+  return /^allow-(any|\d+(-\d+)?)-(any|tcp|udp)-[1-4]\d{3}$/i.test(name ?? '');
+}
+
 const adminPorts = [
   [22, 'SSH'],
   [3389, 'RDP'],

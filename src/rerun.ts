@@ -1,9 +1,17 @@
 import type { VirtualMachine } from '@azure/arm-compute';
-import type { NetworkInterface } from '@azure/arm-network';
+import type {
+  NetworkInterface,
+  NetworkSecurityGroup,
+  PublicIPAddress,
+  SecurityRule,
+  VirtualNetwork,
+} from '@azure/arm-network';
+import { shell } from './explain/ids-and-roles.ts';
+import type { Survey } from './facts.ts';
 import { Failure } from './failure.ts';
 import type { ImageFacts } from './image.ts';
 import type { DeployInputs, MergePatch } from './inputs.ts';
-import type { Plan } from './plan.ts';
+import { isOwnRule, type Plan, subnetName } from './plan.ts';
 import { normaliseRegion, sameId } from './resource-id.ts';
 
 /** One way in which a machine that exists is not what the inputs ask for. */
@@ -11,6 +19,8 @@ export interface Difference {
   readonly what: string;
   readonly has: string;
   readonly wanted: string;
+  /** How to change what is there, where Azure does that in place. */
+  readonly fix?: readonly string[];
 }
 
 /** What a rerun makes of the machine that is there. */
@@ -89,9 +99,43 @@ function compareRegion(
     : [{ what, has: region || 'none', wanted: plan.location }];
 }
 
-/** Compares the interface that is there with the one that would be made: what it joins cannot be changed unasked. */
-export function compareNetwork(nic: NetworkInterface | undefined, plan: Plan): readonly Difference[] {
-  if (!nic || plan.nic.origin === 'given') return [];
+/** What a rerun makes of the network that is there. */
+export interface NetworkComparison {
+  readonly differences: readonly Difference[];
+  /** Names of rules in the security group that this action never made: they stay, and nobody is asked about them. */
+  readonly otherRules: readonly string[];
+}
+
+/** Compares the parts of the network that are there with those that would be made: none of them is changed unasked. */
+export function compareNetwork(existing: Survey, plan: Plan): NetworkComparison {
+  const { nic, nsg, vnet, publicIp } = existing;
+  const parts = [
+    ['network interface', nic],
+    ['network security group', nsg],
+    ['virtual network', vnet],
+    ['public IP', publicIp],
+  ] as const;
+  return {
+    differences: [
+      ...parts.flatMap(([what, part]) => (part ? compareRegion(`region of the ${what}`, part, plan) : [])),
+      ...(nic ? compareInterface(nic, plan) : []),
+      ...(isKept(vnet) ? compareAddresses(vnet, plan) : []),
+      ...(isKept(publicIp) ? compareLabel(publicIp, plan) : []),
+      ...(isKept(nsg) ? compareRules(nsg, plan) : []),
+    ],
+    otherRules: (isKept(nsg) ? (nsg.securityRules ?? []) : [])
+      .filter((rule) => !isOwnRule(rule))
+      .map(({ name = '' }) => name),
+  };
+}
+
+/** What failed is made again as it should be; anything else stays as it is. */
+function isKept<Part extends { readonly provisioningState?: string }>(part: Part | undefined): part is Part {
+  return part !== undefined && !/^(Failed|Canceled)$/.test(part.provisioningState ?? '');
+}
+
+function compareInterface(nic: NetworkInterface, plan: Plan): Difference[] {
+  if (plan.nic.origin === 'given') return [];
   const patch = plan.patches.get(plan.nic.id.toLowerCase());
   const pairs: [what: string, has: string | undefined, wanted: string | undefined][] = [];
   const of = (body: NetworkInterface) =>
@@ -111,12 +155,137 @@ export function compareNetwork(nic: NetworkInterface | undefined, plan: Plan): r
       plan.nic.body.networkSecurityGroup?.id,
     ]);
   }
+  return pairs
+    .filter(([, one, other]) => !sameId(one ?? '', other ?? ''))
+    .map(([what, one, other]) => ({ what, has: one || 'none', wanted: other || 'none' }));
+}
+
+/** The address space may have grown since, and other subnets may have come; what was asked for has to be there. */
+function compareAddresses(vnet: VirtualNetwork, { vnet: planned, patches }: Plan): Difference[] {
+  if (!planned) return [];
+  const patch = patches.get(planned.id.toLowerCase());
+  const subnetOf = ({ subnets = [] }: VirtualNetwork): readonly string[] => {
+    const subnet = subnets.find(({ name }) => name?.toLowerCase() === subnetName);
+    return together(subnet?.addressPrefix, subnet?.addressPrefixes);
+  };
+  const spaceOf = ({ addressSpace }: VirtualNetwork) => addressSpace?.addressPrefixes ?? [];
+  const pairs = [
+    ['address prefix', 'addressSpace', spaceOf(vnet), spaceOf(planned.body)],
+    ['subnet prefix', 'subnets', subnetOf(vnet), subnetOf(planned.body)],
+  ] as const;
+  return pairs
+    .filter(
+      ([, member, has, wanted]) => !overridden(patch, member) && !wanted.every((one) => has.includes(one)),
+    )
+    .map(([what, , has, wanted]) => ({ what, has: has.join(', ') || 'none', wanted: wanted.join(', ') }));
+}
+
+function compareLabel({ dnsSettings }: PublicIPAddress, plan: Plan): Difference[] {
+  const { publicIp, patches } = plan;
+  if (publicIp?.origin !== 'made') return [];
+  if (overridden(patches.get(publicIp.id.toLowerCase()), 'dnsSettings')) return [];
+  const has = dnsSettings?.domainNameLabel ?? '';
+  const wanted = publicIp.body.dnsSettings?.domainNameLabel ?? '';
+  if (has.toLowerCase() === wanted.toLowerCase()) return [];
+  const change = wanted === '' ? '--remove dnsSettings' : `--dns-name ${wanted}`;
   return [
-    ...compareRegion('region of the network interface', nic, plan),
-    ...pairs
-      .filter(([, one, other]) => !sameId(one ?? '', other ?? ''))
-      .map(([what, one, other]) => ({ what, has: one || 'none', wanted: other || 'none' })),
+    {
+      what: 'DNS label',
+      has: has || 'none',
+      wanted: wanted || 'none',
+      fix: [
+        'To change the label of what is there, and then run the step again:',
+        `az network public-ip update ${placeOf(plan)} -n ${shell(publicIp.name)} ${change}`,
+      ],
+    },
   ];
+}
+
+/**
+ * Every rule that is wanted has to be there, and none of ours that is not. Which number a rule has says nothing: all of
+ * ours allow, so that their order makes no difference.
+ */
+function compareRules({ securityRules: all = [] }: NetworkSecurityGroup, plan: Plan): Difference[] {
+  const { nsg } = plan;
+  if (nsg?.origin !== 'made' || rulesAreOverridden(plan)) return [];
+  const planned = nsg.body.securityRules ?? [];
+  const own = all.filter(isOwnRule);
+  const isIn = (rules: readonly SecurityRule[]) => {
+    const told = new Set(rules.map((rule) => tellRule(rule).toLowerCase()));
+    return (rule: SecurityRule): boolean => told.has(tellRule(rule).toLowerCase());
+  };
+  if (planned.every(isIn(all)) && own.every(isIn(planned))) return [];
+  const list = (rules: readonly SecurityRule[]): string => rules.map(tellRule).join(', ') || 'none';
+  return [
+    {
+      what: 'inbound rules',
+      has: list(own),
+      wanted: list(planned),
+      fix: rulesFix(own, planned, nsg.name, plan),
+    },
+  ];
+}
+
+/** Then nobody knows them before Azure has them: a list is replaced as a whole. */
+export function rulesAreOverridden({ nsg, patches }: Plan): boolean {
+  return nsg !== undefined && overridden(patches.get(nsg.id.toLowerCase()), 'securityRules');
+}
+
+/** Makes the rules exactly those of the plan, numbers included: two of one number are refused. */
+function rulesFix(
+  own: readonly SecurityRule[],
+  planned: readonly SecurityRule[],
+  group: string,
+  plan: Plan,
+): readonly string[] {
+  const whole = ({ name, priority, ...rule }: SecurityRule): string =>
+    `${name} ${priority} ${tellRule(rule)}`.toLowerCase();
+  const without = (these: readonly SecurityRule[], from: readonly SecurityRule[]) => {
+    const there = new Set(these.map(whole));
+    return from.filter((rule) => !there.has(whole(rule)));
+  };
+  const at = (verb: string, { name = '' }: SecurityRule): string =>
+    `az network nsg rule ${verb} ${placeOf(plan)} --nsg-name ${shell(group)} -n ${shell(name)}`;
+  return [
+    'To change the rules of what is there, and then run the step again:',
+    ...without(planned, own).map((rule) => at('delete', rule)),
+    ...without(own, planned).map((rule) =>
+      [
+        at('create', rule),
+        `--priority ${rule.priority} --access Allow --protocol ${shell(rule.protocol ?? '*')}`,
+        `--source-address-prefixes ${shell(rule.sourceAddressPrefix ?? '*')}`,
+        `--destination-port-ranges ${shell(rule.destinationPortRange ?? '*')}`,
+      ].join(' '),
+    ),
+  ];
+}
+
+/** A rule in the words of `allow-inbound`; what none of ours has is said besides. */
+function tellRule(rule: SecurityRule): string {
+  const { access = 'Allow', direction = 'Inbound', protocol = '*' } = rule;
+  const list = (one: string | undefined, many: readonly string[] | undefined, none: string): string =>
+    together(one, many).join(' and ') || none;
+  const groups = 'an application security group';
+  const ports = list(rule.destinationPortRange, rule.destinationPortRanges, '*');
+  const source = list(rule.sourceAddressPrefix, rule.sourceAddressPrefixes, groups);
+  const destination = list(rule.destinationAddressPrefix, rule.destinationAddressPrefixes, groups);
+  const sourcePorts = list(rule.sourcePortRange, rule.sourcePortRanges, '*');
+  return [
+    ...(access.toLowerCase() === 'allow' ? [] : [access.toLowerCase()]),
+    ...(direction.toLowerCase() === 'inbound' ? [] : [direction.toLowerCase()]),
+    `${ports}/${protocol.toLowerCase()} from ${source}`,
+    ...(sourcePorts === '*' ? [] : [`port ${sourcePorts}`]),
+    ...(destination === '*' ? [] : [`to ${destination}`]),
+  ].join(' ');
+}
+
+/** Network gives one value or a list of them, by the member that it is in. */
+function together(one: string | undefined, many: readonly string[] = []): readonly string[] {
+  return one ? [one, ...many] : many;
+}
+
+function placeOf({ subscriptionId, resourceGroup }: Plan): string {
+  return `--subscription ${subscriptionId} -g ${shell(resourceGroup)}`;
 }
 
 /** Does a merge patch in the REST shape say something about `properties.<path>`? */
@@ -144,12 +313,18 @@ export function refuseDifferent(plan: Plan, differences: readonly Difference[]):
     message: `Deployment ${plan.deployment} exists already and is another one:\n${lines.join('\n')}`,
     explanation: {
       cause:
-        'A rerun takes over only what is as asked for; Azure changes none of this in place, and nothing is replaced unasked.',
+        'A rerun takes over only what is as asked for; nothing that exists is changed or replaced unasked.',
       who: "the workflow's author",
-      fix: [
-        `To replace it, run this action with \`operation: delete\` and \`vm-name: ${plan.deployment}\` first.`,
-        'To keep it, give another `vm-name`.',
-      ],
+      fix: differenceFix(plan, differences),
     },
   });
+}
+
+/** What to do about differences: about the whole deployment, and about each that can be changed in place. */
+export function differenceFix(plan: Plan, differences: readonly Difference[]): readonly string[] {
+  return [
+    `To replace it, run this action with \`operation: delete\` and \`vm-name: ${plan.deployment}\` first.`,
+    'To keep it, give another `vm-name`.',
+    ...differences.flatMap(({ fix = [] }) => fix),
+  ];
 }

@@ -5,6 +5,7 @@ import type { Environment, Proof } from './inputs.ts';
 import type { Finding } from './judge.ts';
 import type { Plan } from './plan.ts';
 import type { OutputName, Stage } from './report.ts';
+import { rulesAreOverridden } from './rerun.ts';
 import { type ImageReference, sameId } from './resource-id.ts';
 import { shell } from './explain/ids-and-roles.ts';
 import { seconds, timeline, topology } from './summary/diagrams.ts';
@@ -47,6 +48,8 @@ export interface Known {
   readonly image: ImageFacts;
   /** The machine was there already. */
   readonly adopted: boolean;
+  /** Rules in the deployment's security group that are not ours. */
+  readonly otherRules: readonly string[];
   /** The end of the serial console's log. */
   readonly bootLog: string;
   /** The action as `uses` names it. */
@@ -348,7 +351,7 @@ function partRows(facts: SummaryFacts): Markdown[][] {
   return [
     ...row('Public IP', outputs['public-ip-id'], [...value('public-ip-address'), ...value('fqdn')]),
     ...row('Network interface', outputs['nic-id'], value('private-ip-address')),
-    ...row('Security group', outputs['nsg-id'], [openPorts(plan)].filter(Boolean)),
+    ...row('Security group', outputs['nsg-id'], [openPorts(facts, plan)].filter(Boolean)),
     ...row('Virtual network', outputs['vnet-id']),
     ...plan.identities.flatMap(({ id }) => row('Identity', id)),
     ...(outputs['principal-id'] ? [['System-assigned identity', code(outputs['principal-id'])]] : []),
@@ -367,18 +370,24 @@ function isPlanned(plan: Plan, id: string): boolean {
   );
 }
 
-function openPorts({ nsg }: Plan): Markdown {
-  if (nsg?.origin !== 'made') return '';
-  const rules = nsg.body.securityRules ?? [];
-  if (rules.length === 0) return 'nothing is open';
-  const told = rules
-    .slice(0, 10)
-    .map(({ protocol = '*', destinationPortRange = '*', sourceAddressPrefix = '*' }) =>
-      code(
-        `${destinationPortRange}${protocol === '*' ? '' : `/${protocol.toLowerCase()}`} from ${sourceAddressPrefix}`,
-      ),
-    );
-  return `open: ${told.join(', ')}${rules.length > told.length ? ` and ${rules.length - told.length} more` : ''}`;
+/** Before a rerun, what is there has been held against the plan: the plan's rules are there, besides those of others. */
+function openPorts({ otherRules = [] }: SummaryFacts, plan: Plan): Markdown {
+  if (plan.nsg?.origin !== 'made') return '';
+  if (rulesAreOverridden(plan)) return `open: what ${code('overrides')} says`;
+  const others = limitedList(otherRules.map(code));
+  const rules = plan.nsg.body.securityRules ?? [];
+  const told = rules.map(({ protocol = '*', destinationPortRange = '*', sourceAddressPrefix = '*' }) =>
+    code(
+      `${destinationPortRange}${protocol === '*' ? '' : `/${protocol.toLowerCase()}`} from ${sourceAddressPrefix}`,
+    ),
+  );
+  const own = rules.length === 0 ? 'nothing is open' : `open: ${limitedList(told)}`;
+  return others ? `${own}, but for what rules of others say: ${others}` : own;
+}
+
+function limitedList(entries: readonly Markdown[]): Markdown {
+  const told = entries.slice(0, 10);
+  return `${told.join(', ')}${entries.length > told.length ? ` and ${entries.length - told.length} more` : ''}`;
 }
 
 function cleanupRow({ cleanup }: Wanted, plan: Plan): Markdown[][] {
@@ -415,7 +424,7 @@ function connecting(facts: SummaryFacts): Markdown {
   const port = windows ? 3389 : 22;
   const address = outputs['fqdn'] ?? outputs['public-ip-address'];
   const lines = address
-    ? [signingIn(facts, address), reach(plan, port)]
+    ? [signingIn(facts, address), reach(facts, plan, port)]
     : [
         `It has no public IP. From its own network or a peered one it is reached at ${code(outputs['private-ip-address'] ?? '')}, from outside through Azure Bastion; Run Command needs no way in at all:`,
         block(runCommand(plan, windows), { language: 'sh' }),
@@ -445,8 +454,9 @@ function signingIn({ outputs, plan, wanted, image }: SummaryFacts, address: stri
 }
 
 /** Whether the way in is open, as far as this deployment decides it. */
-function reach({ nsg }: Plan, port: number): Markdown {
-  if (nsg?.origin !== 'made') return '';
+function reach({ otherRules = [] }: SummaryFacts, plan: Plan, port: number): Markdown {
+  const { nsg } = plan;
+  if (nsg?.origin !== 'made' || rulesAreOverridden(plan) || otherRules.length > 0) return '';
   const covers = (range: string): boolean => {
     const [from = '', to = from] = range.split('-');
     return range === '*' || (Number(from) <= port && port <= Number(to));

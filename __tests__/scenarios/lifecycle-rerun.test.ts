@@ -112,6 +112,17 @@ describe('on a finished deployment', () => {
       'region of the network interface: it has westeurope; the inputs ask for northeurope',
     ],
     ['zone', { zone: '2' }, 'zone: it has none; the inputs ask for 2'],
+    [
+      'rule',
+      { 'allow-inbound': '22 from 203.0.113.0/24' },
+      'inbound rules: it has none; the inputs ask for 22/tcp from 203.0.113.0/24',
+    ],
+    ['label', { 'dns-label': 'my-machine' }, 'DNS label: it has none; the inputs ask for my-machine'],
+    [
+      'prefix',
+      { 'subnet-prefix': '192.168.2.0/24' },
+      'subnet prefix: it has 192.168.1.0/24; the inputs ask for 192.168.2.0/24',
+    ],
     ['public IP', { 'public-ip': 'false' }, 'public IP: it has'],
     ['identity', { identity: 'system' }, 'identity: it has none; the inputs ask for system'],
   ])('another %s ends in an error that says what differs and what to do', async (_, inputs, says) => {
@@ -128,6 +139,30 @@ describe('on a finished deployment', () => {
     expect(errorOf(run)).toContain('operation: delete');
     expect(errorOf(run)).toContain('another `vm-name`');
     expect(disturbed(sim, before)).toEqual([]);
+  });
+
+  test('a port that is to be closed is not passed over; a rule that somebody added is', async () => {
+    const sim = await startWorld();
+    const inputs = { 'ssh-public-key': key, 'allow-inbound': '22 from *' };
+    expect((await act(sim, inputs)).exitCode).toBe(0);
+    const rules = sim.world.resources.get(vm1.nsg)?.body['properties'].securityRules;
+    rules.push({ name: 'office', properties: { ...rules[0].properties, priority: 300 } });
+    const before = withoutTags(snapshot(sim));
+    const same = await act(sim, inputs);
+    expect([errorOf(same), same.exitCode]).toEqual(['', 0]);
+    expect(same.summary).toMatch(/Security group.*22\/tcp from.*rules of others.*office/);
+    const closed = await act(sim, { ...inputs, 'allow-inbound': '' });
+    expect(closed.exitCode).toBe(1);
+    expect(errorOf(closed)).toContain('inbound rules: it has 22/tcp from *; the inputs ask for none');
+    expect(errorOf(closed)).toMatch(/az network nsg rule delete .* --nsg-name vm1-nsg -n allow-22-tcp-1000/);
+    expect(withoutTags(snapshot(sim))).toEqual(before);
+    const overridden = await act(sim, {
+      ...inputs,
+      'allow-inbound': '',
+      overrides: JSON.stringify({ nsg: { properties: { securityRules: rules } } }),
+    });
+    expect([errorOf(overridden), overridden.exitCode]).toEqual(['', 0]);
+    expect(overridden.summary).not.toContain('nothing is open');
   });
 
   test('one of several sizes is as good as another, and what overrides changed is as asked for', async () => {

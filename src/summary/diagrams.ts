@@ -2,6 +2,7 @@
 import type { ImageReference } from '../resource-id.ts';
 import type { Part, Plan } from '../plan.ts';
 import type { Stage } from '../report.ts';
+import { rulesAreOverridden } from '../rerun.ts';
 import { block, type Markdown } from './markdown.ts';
 
 /**
@@ -104,8 +105,9 @@ function subnet({ subnetId, vnet }: Plan, given: string[]): string[] {
 }
 
 /** Who may come in, and where: one entry for each source. */
-function sources({ nsg }: Plan): { source: string; ports: string }[] {
-  const rules = nsg?.origin === 'made' ? (nsg.body.securityRules ?? []) : [];
+function sources(plan: Plan): { source: string; ports: string }[] {
+  const { nsg } = plan;
+  const rules = nsg?.origin === 'made' && !rulesAreOverridden(plan) ? (nsg.body.securityRules ?? []) : [];
   const bySource = new Map<string, string[]>();
   for (const { sourceAddressPrefix = '*', protocol = '*', destinationPortRange = '*' } of rules) {
     const source = sourceAddressPrefix === '*' ? 'Internet' : sourceAddressPrefix;
