@@ -489,15 +489,36 @@ const denial = (properties: object) => ({
   ]),
 });
 const lock = (level: string) => ({ locks: ok([{ name: 'l', id: `${group}/l`, properties: { level } }]) });
-const machine = (size: string, tags = { 'cross-tenant-vm': 'vm1' }): VirtualMachine => ({
+const own = { 'cross-tenant-vm': 'vm1' };
+const machine = (size: string, provisioningState = 'Succeeded', tags: object = own): VirtualMachine => ({
   location: 'westeurope',
-  tags,
+  provisioningState,
+  tags: { ...tags },
   hardwareProfile: { vmSize: size },
   storageProfile: { imageReference: { id: versionId } },
   securityProfile: { securityType: 'TrustedLaunch' },
   networkProfile: {
     networkInterfaces: [{ id: `${group}/providers/Microsoft.Network/networkInterfaces/vm1-nic` }],
   },
+});
+
+/** The interface as this deployment would make it, with other parts. */
+const ownNic = (
+  change: { readonly nsg?: string; readonly subnet?: string; readonly publicIp?: string } = {},
+) => {
+  const { nsg = 'networkSecurityGroups/vm1-nsg', publicIp = 'publicIPAddresses/vm1-ip' } = change;
+  const { subnet = 'virtualNetworks/vm1-vnet/subnets/default' } = change;
+  const at = (path: string) => ({ id: `${group}/providers/Microsoft.Network/${path}` });
+  return {
+    location: 'westeurope',
+    tags: own,
+    networkSecurityGroup: at(nsg),
+    ipConfigurations: [{ primary: true, subnet: at(subnet), publicIPAddress: at(publicIp) }],
+  };
+};
+const failed = (hasRun: boolean) => ({
+  existing: { machine: ok(machine('Standard_D4s_v5', 'Failed')) },
+  fate: ok({ fault: refusal(200, 'OSProvisioningTimedOut', 'too slow').refusal, hasRun }),
 });
 
 describe('judge', () => {
@@ -665,7 +686,7 @@ describe('judge', () => {
             nsg: ok({ name: 'vm1-nsg', tags: { 'cross-tenant-vm': 'vm2' } }),
             vnet: ok({ name: 'vm1-vnet' }),
             publicIp: ok({ tags: { 'cross-tenant-vm': 'vm1', 'github-run-id': '1', 'github-job': 'other' } }),
-            nic: ok({ tags: { 'Cross-Tenant-VM': 'vm1' } }),
+            nic: ok({ ...ownNic(), tags: { 'Cross-Tenant-VM': 'vm1' } }),
           },
           osDisk: denied,
         },
@@ -911,6 +932,95 @@ describe('judge', () => {
       'a machine of this deployment in another size',
       { site: { existing: { machine: ok(machine('Standard_D4s_v5')) } } },
       [['rerun', 'fault', /size: it has Standard_D4s_v5, the inputs ask for Standard_D2s_v5/]],
+    ],
+    [
+      'a machine of this deployment that failed after it had run',
+      { site: failed(true) },
+      [['rerun', 'fault', /has run, so its disk may hold data.*OSProvisioningTimedOut/]],
+    ],
+    ['a machine of this deployment that was never placed', { site: failed(false) }, []],
+    [
+      'a machine that was never placed, and no quota for another try',
+      { site: { ...failed(false), computeUsages: ok([usage('cores', 0)]) } },
+      [['quota/cores', 'fault']],
+    ],
+    [
+      'a machine that failed, and may not be looked into',
+      { site: { ...failed(true), fate: denied } },
+      [['rerun', 'unknown', /virtualMachines\/read/]],
+    ],
+    [
+      'a machine on its way',
+      { site: { existing: { machine: ok(machine('Standard_D2s_v5', 'Creating')) } } },
+      [],
+    ],
+    [
+      'a machine on its way, and another one than asked for',
+      { site: { existing: { machine: ok(machine('Standard_D4s_v5', 'Creating')) } } },
+      [['rerun', 'fault', /size/]],
+    ],
+    [
+      'a machine on its way out',
+      { site: { existing: { machine: ok(machine('Standard_D4s_v5', 'Deleting')) } } },
+      [],
+    ],
+    [
+      "somebody else's machine is no rerun",
+      { site: { existing: { machine: ok(machine('Standard_D4s_v5', 'Failed', {})) } } },
+      [['name/virtual-machine', 'fault']],
+    ],
+    [
+      "this deployment's disk without its machine",
+      { site: { osDisk: ok({ name: 'vm1-osdisk', location: 'westeurope', tags: own }) } },
+      [['name/disk', 'fault', /still there, without its machine/]],
+    ],
+    [
+      'a disk whose machine may not be read',
+      { site: { existing: { machine: denied }, osDisk: ok({ location: 'westeurope', tags: own }) } },
+      [['name/virtual-machine', 'unknown']],
+    ],
+    [
+      'the disk of a machine that is there',
+      {
+        site: {
+          existing: { machine: ok(machine('Standard_D2s_v5')) },
+          osDisk: ok({ location: 'westeurope' }),
+        },
+      },
+      [],
+    ],
+    ['an interface of this deployment', { site: { existing: { nic: ok(ownNic()) } } }, []],
+    [
+      'an interface of this deployment that joins something else',
+      {
+        site: {
+          existing: {
+            nic: ok(
+              ownNic({
+                subnet: 'virtualNetworks/hub/subnets/a',
+                publicIp: 'publicIPAddresses/front',
+                nsg: 'networkSecurityGroups/shared',
+              }),
+            ),
+          },
+        },
+      },
+      [['rerun/network', 'fault', /subnet: it has .*hub.*public IP: it has .*front.*group: it has .*shared/]],
+    ],
+    [
+      'a security group of this deployment with other rules',
+      {
+        inputs: { network: openToAll },
+        site: {
+          existing: {
+            nsg: ok({ location: 'westeurope', tags: own, provisioningState: 'Succeeded' as const }),
+          },
+        },
+      },
+      [
+        ['rerun/network', 'fault', /inbound rules: it has none, the inputs ask for 22\/tcp from \*/],
+        ['inbound', 'warning'],
+      ],
     ],
     // Locks, deny assignments, ports
     ['a lock', { site: lock('ReadOnly') }, [['locks', 'fault', /ReadOnly/]]],

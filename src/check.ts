@@ -16,7 +16,9 @@ import {
 } from './judge.ts';
 import { ownershipTags, type Run } from './ledger.ts';
 import { makePlan, namesOf, type Plan } from './plan.ts';
+import { lookInto } from './machine.ts';
 import type { Report } from './report.ts';
+import { hasFailed } from './rerun.ts';
 import type { ResourceId } from './resource-id.ts';
 import { neededRights, type Permission } from './rights.ts';
 import { type CheckSession, openCheckSession, type SessionOptions } from './session.ts';
@@ -99,6 +101,11 @@ async function gatherSite(
   const survey = existing.then(({ machine }) =>
     machine && 'value' in machine && machine.value ? { machine: machine.value } : {},
   );
+  const fate = existing.then(({ machine }) => {
+    const failed = machine && 'value' in machine && machine.value && hasFailed(machine.value);
+    const place = { resourceGroup: inputs.resourceGroup, machine: { name: inputs.vmName } };
+    return failed ? ask(() => lookInto(session, place)) : undefined;
+  });
   const image =
     imageCompute &&
     inRegion((region) =>
@@ -115,6 +122,7 @@ async function gatherSite(
     objectId,
     group,
     existing,
+    fate,
     osDisk: ask(() => orUndefined(compute.disks.get(inputs.resourceGroup, names.osDisk))),
     given: Promise.all(givenIn(inputs).map((one) => lookAtGiven(session, one))),
     rights: group.then((answer) => gatherRights(inputs, subscriptionId, answer, permissions)),

@@ -23,7 +23,14 @@ import { buildNetwork } from './network.ts';
 import { idsOf, makePlan, namesOf, type Plan } from './plan.ts';
 import { belongsTo, isTemporary, rollBack, tagsOf, tellRemoval, withDisks } from './remove.ts';
 import type { Report } from './report.ts';
-import { compare, compareNetwork, refuseDifferent } from './rerun.ts';
+import {
+  compare,
+  compareNetwork,
+  hasFailed,
+  refuseDifferent,
+  refuseFailed,
+  refuseStrayDisk,
+} from './rerun.ts';
 import { resourceId } from './resource-id.ts';
 import {
   abilitiesOfName,
@@ -347,18 +354,7 @@ function refuseWhatIsForeign(session: Session, inputs: DeployInputs, found: Foun
   for (const [what, id, resource] of looked) {
     if (resource) refuseForeign(`${what} ${resource.name ?? ''}`, id, resource.tags, inputs.vmName, run);
   }
-  if (!osDisk) return;
-  throw new Failure(`creating virtual machine ${inputs.vmName}`, {
-    message: `The disk ${osDisk.name} of this deployment is still there, without its machine.`,
-    explanation: {
-      cause: `Somebody deleted the machine and kept its disk, or a deletion got no further: ${ids.osDisk}. What may hold data is neither overwritten nor deleted unasked.`,
-      who: "the workflow's author",
-      fix: [
-        `If nobody needs the disk, run this action with \`operation: delete\` and \`vm-name: ${inputs.vmName}\` first.`,
-        'To keep it, give another `vm-name`.',
-      ],
-    },
-  });
+  refuseStrayDisk(osDisk, ids.osDisk, inputs);
 }
 
 /**
@@ -411,7 +407,7 @@ async function standingMachine(
   if (machine.provisioningState === 'Succeeded') return { adopted: machine };
   const { resourceGroup, vmName } = inputs;
   const place = { resourceGroup, machine: { name: vmName } };
-  const settled = /^(Failed|Canceled)$/.test(machine.provisioningState ?? '')
+  const settled = hasFailed(machine)
     ? machine
     : await report.stage('What an earlier run began', () => settleMachine(session, place));
   if (!settled) {
@@ -422,22 +418,9 @@ async function standingMachine(
   }
   found.existing = { ...found.existing, machine: settled };
   if (settled.provisioningState === 'Succeeded') return { adopted: settled };
-  const { fault, hasRun } = await lookInto(session, place);
-  if (!hasRun) return { remnant: { error: fault } };
-  throw new Failure(`looking at virtual machine ${vmName}`, {
-    message: `Virtual machine ${vmName} of this deployment exists already, in state ${settled.provisioningState}.`,
-    cause: fault,
-    explanation: {
-      cause:
-        'An earlier create or a later change of it failed. It has run, so its disk may hold data: it is neither taken over nor replaced unasked.',
-      who: "the workflow's author",
-      fix: [
-        'If the machine itself is well, this puts it right; then run the step again:',
-        `az vm reapply --resource-group ${resourceGroup} --name ${vmName}`,
-        `To replace it, run this action with \`operation: delete\` and \`vm-name: ${vmName}\` first.`,
-      ],
-    },
-  });
+  const fate = await lookInto(session, place);
+  refuseFailed(settled, fate, inputs);
+  return { remnant: { error: fate.fault } };
 }
 
 function adoptMachine(

@@ -12,9 +12,18 @@ import type { ResourceGroup, Subscription, Survey } from './facts.ts';
 import { AzureError, type AzureFault, Failure, innermost } from './failure.ts';
 import type { ImageLook } from './image.ts';
 import type { DeployInputs } from './inputs.ts';
-import { type Run, refuseForeign } from './ledger.ts';
+import { ownershipOf, type Run, refuseForeign } from './ledger.ts';
 import { type Attempt, idsOf, namesOf, type Plan } from './plan.ts';
-import { compare } from './rerun.ts';
+import {
+  compare,
+  compareNetwork,
+  type Difference,
+  differenceFix,
+  type Fate,
+  hasFailed,
+  refuseFailed,
+  refuseStrayDisk,
+} from './rerun.ts';
 import { normaliseRegion, sameId } from './resource-id.ts';
 import { allows, covers, type Permission, type Right } from './rights.ts';
 import type { SignIn } from './session.ts';
@@ -87,6 +96,8 @@ export interface SiteFacts {
   readonly objectId: string;
   readonly group: Asked<ResourceGroup>;
   readonly existing: { readonly [Part in keyof Survey]?: Asked<Survey[Part]> };
+  /** Of a machine that failed. */
+  readonly fate?: Asked<Fate>;
   readonly osDisk: Asked<Disk | undefined>;
   readonly given: readonly Given[];
   readonly rights: readonly { readonly right: Right; readonly permissions: Asked<readonly Permission[]> }[];
@@ -152,6 +163,7 @@ export function judge(facts: Facts, plan: Plan | undefined): Finding[] {
     ...judgeRoles(bench),
     ...judgeNames(bench),
     ...judgeGiven(bench),
+    ...judgeNetwork(bench),
     ...judgeMachine(bench),
     ...judgePublicIp(bench),
     ...judgeLocks(bench),
@@ -598,6 +610,8 @@ function judgeNames({ facts, site, known }: Bench): Finding[] {
   const names = namesOf(inputs.vmName);
   const ids = idsOf(site.subscriptionId, inputs.resourceGroup, names);
   const looked = { ...site.existing, osDisk: site.osDisk };
+  const { machine } = site.existing;
+  const isThere = machine && 'value' in machine ? machine.value !== undefined : undefined;
   return Object.entries(looked).map(([key, found]) => {
     const part = key as keyof typeof partTitles;
     const what = `${partTitles[part]} ${names[part]}`;
@@ -609,13 +623,53 @@ function judgeNames({ facts, site, known }: Bench): Finding[] {
       return unanswered(id, asked, found.refusal, right, known);
     }
     if (!found.value) return ok(id, asked, 'Free.');
+    // Nobody asks about the disk of a machine that is there: it goes with that.
+    if (part === 'osDisk' && isThere) return ok(id, asked, 'It is there, and so is its machine.');
     try {
       refuseForeign(what, ids[part], found.value.tags, inputs.vmName, run);
+      if (part === 'osDisk' && isThere === false) refuseStrayDisk(found.value, ids.osDisk, inputs);
       return ok(id, asked, "It is there and is this deployment's.");
     } catch (refusal) {
       return refused(id, asked, refusal, known);
     }
   });
+}
+
+/** Of the parts that are this deployment's: about those that are not, `create` says no more than that. */
+function judgeNetwork({ facts: { inputs, run }, site, plan }: Bench): Finding[] {
+  const own = Object.entries(site.existing).flatMap(([part, found]) =>
+    part !== 'machine' &&
+    'value' in found &&
+    found.value &&
+    ownershipOf(found.value.tags, inputs.vmName, run) === 'ours'
+      ? [[part, found.value] as const]
+      : [],
+  );
+  if (own.length === 0) return [];
+  const asked = `whether the network of deployment ${plan.deployment}, as far as it exists, is as asked for`;
+  const { differences } = compareNetwork(Object.fromEntries(own), plan);
+  return [judgeDifferences('rerun/network', asked, differences, plan, 'It is, and would be left as it is.')];
+}
+
+/** @param same the answer where there are none. */
+function judgeDifferences(
+  id: string,
+  asked: string,
+  differences: readonly Difference[],
+  plan: Plan,
+  same: string,
+): Finding {
+  if (differences.length === 0) return ok(id, asked, same);
+  const lines = differences.map(
+    ({ what, has, wanted }) => `${what}: it has ${has}, the inputs ask for ${wanted}`,
+  );
+  return fault(
+    id,
+    asked,
+    `It is another one. ${lines.join('; ')}.`,
+    author,
+    differenceFix(plan, differences),
+  );
 }
 
 const givenActions: Readonly<Record<Given['kind'], string>> = {
@@ -680,10 +734,15 @@ interface Problem {
 }
 
 function judgeMachine(bench: Bench): Finding[] {
-  const { facts, site, plan, known } = bench;
-  const machine = site.existing.machine;
+  const { machine } = bench.site.existing;
   const existing = machine && 'value' in machine ? machine.value : undefined;
-  if (existing) return judgeRerun(bench, existing);
+  if (!existing) return judgeSizes(bench);
+  const { inputs, run } = bench.facts;
+  return ownershipOf(existing.tags, inputs.vmName, run) === 'ours' ? judgeRerun(bench, existing) : [];
+}
+
+function judgeSizes(bench: Bench): Finding[] {
+  const { facts, site, plan, known } = bench;
   const imageRead = site.image && 'value' in site.image;
   if (!imageRead && facts.inputs.sizes.length === 0) {
     return [
@@ -763,20 +822,41 @@ function levelsOf(problems: readonly (readonly Problem[])[]): ('fault' | 'warnin
   });
 }
 
-function judgeRerun({ facts: { inputs }, site, plan }: Bench, machine: VirtualMachine): Finding[] {
+/** What `create` makes of a machine that is there: it is left as it is, made anew, or stands in the way. */
+function judgeRerun(bench: Bench, machine: VirtualMachine): Finding[] {
+  const {
+    facts: { inputs },
+    site: { fate, image },
+    plan,
+    known,
+  } = bench;
   const id = 'rerun';
   const asked = `whether virtual machine ${plan.machine.name}, which exists, is as asked for`;
-  if (!site.image || !('value' in site.image) || site.image.value.unusable) return [];
-  const { differences } = compare(machine, plan, site.image.value.facts, inputs);
-  if (differences.length === 0) return [ok(id, asked, 'It is, and would be left as it is.')];
-  const lines = differences.map(
-    ({ what, has, wanted }) => `${what}: it has ${has}, the inputs ask for ${wanted}`,
-  );
-  return [
-    fault(id, asked, `It is another one. ${lines.join('; ')}.`, author, [
-      `Run this action with \`operation: delete\` and \`vm-name: ${plan.deployment}\` first, or give another \`vm-name\`.`,
-    ]),
-  ];
+  const state = machine.provisioningState ?? 'Succeeded';
+  if (state === 'Deleting') {
+    const answer = 'It is being deleted: the end of that would be waited for, and the machine made anew.';
+    return [ok(id, asked, answer), ...judgeSizes(bench)];
+  }
+  if (hasFailed(machine) && fate) {
+    if ('refusal' in fate) {
+      const right = { action: 'Microsoft.Compute/virtualMachines/read', scope: plan.machine.id };
+      return [unanswered(id, asked, fate.refusal, right, known)];
+    }
+    try {
+      refuseFailed(machine, fate.value, inputs);
+    } catch (refusal) {
+      return [refused(id, asked, refusal, known)];
+    }
+    const answer = `An earlier run could not place it (${fate.value.fault.fault.code}): it would be removed and made anew.`;
+    return [ok(id, asked, answer), ...judgeSizes(bench)];
+  }
+  if (!image || !('value' in image) || image.value.unusable) return [];
+  const { differences } = compare(machine, plan, image.value.facts, inputs);
+  const same =
+    state === 'Succeeded'
+      ? 'It is, and would be left as it is.'
+      : `It is. Its state is ${state}: the end of that would be waited for.`;
+  return [judgeDifferences(id, asked, differences, plan, same)];
 }
 
 function skuOf({ site }: Bench, size: string): Sku | undefined {

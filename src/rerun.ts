@@ -1,4 +1,4 @@
-import type { VirtualMachine } from '@azure/arm-compute';
+import type { Disk, VirtualMachine } from '@azure/arm-compute';
 import type {
   NetworkInterface,
   NetworkSecurityGroup,
@@ -8,11 +8,67 @@ import type {
 } from '@azure/arm-network';
 import { shell } from './explain/ids-and-roles.ts';
 import type { Survey } from './facts.ts';
-import { Failure } from './failure.ts';
+import { type AzureError, Failure } from './failure.ts';
 import type { ImageFacts } from './image.ts';
 import type { DeployInputs, MergePatch } from './inputs.ts';
 import { isOwnRule, type Plan, subnetName } from './plan.ts';
 import { normaliseRegion, sameId } from './resource-id.ts';
+
+/** What became of a machine that is not whole. */
+export interface Fate {
+  /** Why, in Azure's words. */
+  readonly fault: AzureError;
+  /** Whether its guest has ever run: then its disk may hold data. */
+  readonly hasRun: boolean;
+}
+
+/** Whether a machine or a part of the network has come to rest without becoming whole. */
+export function hasFailed({ provisioningState = '' }: { readonly provisioningState?: string }): boolean {
+  return /^(Failed|Canceled)$/.test(provisioningState);
+}
+
+/** @throws Failure when the machine has run: it is neither taken over nor replaced. One that never ran is made anew. */
+export function refuseFailed(
+  { provisioningState }: VirtualMachine,
+  { fault, hasRun }: Fate,
+  { resourceGroup, vmName }: Pick<DeployInputs, 'resourceGroup' | 'vmName'>,
+): void {
+  if (!hasRun) return;
+  throw new Failure(`looking at virtual machine ${vmName}`, {
+    message: `Virtual machine ${vmName} of this deployment exists already, in state ${provisioningState}.`,
+    cause: fault,
+    explanation: {
+      cause:
+        'An earlier create or a later change of it failed. It has run, so its disk may hold data: it is neither taken over nor replaced unasked.',
+      who: "the workflow's author",
+      fix: [
+        'If the machine itself is well, this puts it right; then run the step again:',
+        `az vm reapply --resource-group ${resourceGroup} --name ${vmName}`,
+        `To replace it, run this action with \`operation: delete\` and \`vm-name: ${vmName}\` first.`,
+      ],
+    },
+  });
+}
+
+/** @throws Failure when this deployment's disk is there although its machine is not. */
+export function refuseStrayDisk(
+  disk: Pick<Disk, 'name'> | undefined,
+  id: string,
+  { vmName }: Pick<DeployInputs, 'vmName'>,
+): void {
+  if (!disk) return;
+  throw new Failure(`creating virtual machine ${vmName}`, {
+    message: `The disk ${disk.name} of this deployment is still there, without its machine.`,
+    explanation: {
+      cause: `Somebody deleted the machine and kept its disk, or a deletion got no further: ${id}. What may hold data is neither overwritten nor deleted unasked.`,
+      who: "the workflow's author",
+      fix: [
+        `If nobody needs the disk, run this action with \`operation: delete\` and \`vm-name: ${vmName}\` first.`,
+        'To keep it, give another `vm-name`.',
+      ],
+    },
+  });
+}
 
 /** One way in which a machine that exists is not what the inputs ask for. */
 export interface Difference {
@@ -131,7 +187,7 @@ export function compareNetwork(existing: Survey, plan: Plan): NetworkComparison 
 
 /** What failed is made again as it should be; anything else stays as it is. */
 function isKept<Part extends { readonly provisioningState?: string }>(part: Part | undefined): part is Part {
-  return part !== undefined && !/^(Failed|Canceled)$/.test(part.provisioningState ?? '');
+  return part !== undefined && !hasFailed(part);
 }
 
 function compareInterface(nic: NetworkInterface, plan: Plan): Difference[] {
