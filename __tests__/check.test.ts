@@ -488,7 +488,15 @@ const denial = (properties: object) => ({
     { properties: { denyAssignmentName: 'frozen', permissions: [{ actions: ['*/write'] }], ...properties } },
   ]),
 });
-const lock = (level: string) => ({ locks: ok([{ name: 'l', id: `${group}/l`, properties: { level } }]) });
+const lock = (level: string, ...scopes: readonly string[]) => ({
+  locks: ok(
+    (scopes.length > 0 ? scopes : [group]).map((scope) => ({
+      name: 'l',
+      id: `${scope}/providers/Microsoft.Authorization/locks/l`,
+      properties: { level },
+    })),
+  ),
+});
 const own = { 'cross-tenant-vm': 'vm1' };
 const machine = (size: string, provisioningState = 'Succeeded', tags: object = own): VirtualMachine => ({
   location: 'westeurope',
@@ -1026,6 +1034,72 @@ describe('judge', () => {
     ['a lock', { site: lock('ReadOnly') }, [['locks', 'fault', /ReadOnly/]]],
     ['a lock on deleting', { site: lock('CanNotDelete') }, [['locks', 'warning', /cleaned up/]]],
     ['a lock on deleting what stays', { site: lock('CanNotDelete'), inputs: { cleanup: 'never' } }, []],
+    [
+      'locks on what is none of ours',
+      {
+        site: lock(
+          'ReadOnly',
+          `${group}/providers/Microsoft.Storage/storageAccounts/backup`,
+          `${group}/providers/Microsoft.Compute/virtualMachines/vm11`,
+          nicId,
+        ),
+      },
+      [],
+    ],
+    [
+      'a lock above the group',
+      { site: lock('ReadOnly', subscription.toUpperCase()) },
+      [['locks', 'fault', /nothing/]],
+    ],
+    [
+      'a lock on a part of ours',
+      { site: lock('CanNotDelete', `${group}/providers/Microsoft.Compute/disks/VM1-osdisk`) },
+      [['locks', 'warning', /not all can be cleaned up/]],
+    ],
+    [
+      'a lock on a disk that Azure named',
+      {
+        site: {
+          ...lock('CanNotDelete', `${group}/providers/Microsoft.Compute/disks/vm1_disk2`),
+          existing: {
+            machine: ok({
+              ...machine('Standard_D2s_v5'),
+              storageProfile: {
+                imageReference: { id: versionId },
+                dataDisks: [
+                  {
+                    lun: 0,
+                    createOption: 'FromImage',
+                    managedDisk: { id: `${group}/providers/Microsoft.Compute/disks/vm1_disk2` },
+                  },
+                ],
+              },
+            }),
+          },
+        },
+      },
+      [['locks', 'warning']],
+    ],
+    [
+      'a lock on the network of a given subnet',
+      {
+        site: {
+          ...lock('ReadOnly', subnetId.replace(/\/subnets\/.*/, '')),
+          ...given('subnet', subnetId, ok({ location: 'westeurope' })),
+        },
+      },
+      [['locks', 'fault', /hub is ReadOnly: it can neither be changed nor joined/]],
+    ],
+    [
+      'a lock on deleting what is given',
+      {
+        site: {
+          ...lock('CanNotDelete', nsgId),
+          ...given('network security group', nsgId, ok({ location: 'westeurope' })),
+        },
+      },
+      [],
+    ],
     ['locks that may not be read', { site: { locks: denied } }, [['locks', 'unknown', /locks\/read/]]],
     [
       'everyone denied',

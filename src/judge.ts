@@ -7,7 +7,7 @@ import { adminFaults } from './admin-account.ts';
 import type { Asked } from './azure.ts';
 import { explain, type Situation } from './explain.ts';
 import { author, type Known, withPlaceholders } from './explain/entry.ts';
-import { grant, granter, roleDelay, shell } from './explain/ids-and-roles.ts';
+import { assignedScope, grant, granter, roleDelay, shell } from './explain/ids-and-roles.ts';
 import type { ResourceGroup, Subscription, Survey } from './facts.ts';
 import { AzureError, type AzureFault, Failure, innermost } from './failure.ts';
 import type { ImageLook } from './image.ts';
@@ -24,7 +24,7 @@ import {
   refuseFailed,
   refuseStrayDisk,
 } from './rerun.ts';
-import { normaliseRegion, sameId } from './resource-id.ts';
+import { normaliseRegion, resourceId, sameId } from './resource-id.ts';
 import { allows, covers, type Permission, type Right } from './rights.ts';
 import type { SignIn } from './session.ts';
 import {
@@ -565,33 +565,80 @@ function isEverybody({ id }: { readonly id: string }): boolean {
   return /^[0-]+$/.test(id);
 }
 
-function judgeLocks({ facts: { inputs }, site, known }: Bench): Finding[] {
+function judgeLocks(bench: Bench): Finding[] {
+  const {
+    facts: { inputs },
+    site,
+    known,
+  } = bench;
   if (isMissing(site.group)) return [];
   const id = 'locks';
+  const group = `/subscriptions/${site.subscriptionId}/resourceGroups/${inputs.resourceGroup}`;
   const asked = `locks on resource group ${inputs.resourceGroup}`;
   if ('refusal' in site.locks) {
-    const scope = `/subscriptions/${site.subscriptionId}/resourceGroups/${inputs.resourceGroup}`;
-    return [
-      unanswered(
-        id,
-        asked,
-        site.locks.refusal,
-        { action: 'Microsoft.Authorization/locks/read', scope },
-        known,
-      ),
-    ];
+    const right = { action: 'Microsoft.Authorization/locks/read', scope: group };
+    return [unanswered(id, asked, site.locks.refusal, right, known)];
   }
   if (site.locks.value.length === 0) return [ok(id, asked, 'None.')];
-  return site.locks.value.map((lock) => {
+  const own = ownIds(bench);
+  const used = [...own, ...site.given.map((one) => one.id)];
+  const findings = site.locks.value.flatMap((lock): Finding[] => {
+    const scope = assignedScope(lock.id);
     const readOnly = lock.properties.level === 'ReadOnly';
+    // What is given is never deleted, so that only a ReadOnly lock on it is in the way.
+    const touched = readOnly ? used : own;
+    if (!touched.some((one) => isWithin(one, scope) || isWithin(scope, one))) return [];
+    const whole = isWithin(group, scope);
+    const where = whole ? '' : ` on ${scope}`;
     const who = 'an Owner or User Access Administrator there';
     const fix = ['Take the lock away:', `az lock delete --ids ${shell(lock.id)}`];
-    if (readOnly)
-      return fault(id, asked, `Lock "${lock.name}" is ReadOnly: nothing can be created.`, who, fix);
-    return inputs.cleanup === 'never'
-      ? ok(id, asked, `Lock "${lock.name}" forbids deleting only; \`cleanup\` is \`never\`.`)
-      : warn(id, asked, `Lock "${lock.name}" forbids deleting, so that nothing can be cleaned up.`, who, fix);
+    if (readOnly) {
+      const effect = whole ? 'nothing can be created' : 'it can neither be changed nor joined';
+      return [fault(id, asked, `Lock "${lock.name}"${where} is ReadOnly: ${effect}.`, who, fix)];
+    }
+    const what = whole ? 'nothing' : 'not all';
+    return [
+      inputs.cleanup === 'never'
+        ? ok(id, asked, `Lock "${lock.name}"${where} forbids deleting only; \`cleanup\` is \`never\`.`)
+        : warn(
+            id,
+            asked,
+            `Lock "${lock.name}"${where} forbids deleting, so that ${what} can be cleaned up.`,
+            who,
+            fix,
+          ),
+    ];
   });
+  return findings.length > 0 ? findings : [ok(id, asked, 'None that concerns the deployment.')];
+}
+
+/** IDs of what the deployment consists of, whether it is there or not. */
+function ownIds({ plan, site }: Bench): readonly string[] {
+  const { nic, nsg, publicIp, vnet, machine, identities } = plan;
+  const made = [nic, nsg, publicIp].flatMap((part) => (part?.origin === 'made' ? [part.id] : []));
+  const { machine: found } = site.existing;
+  const { osDisk, dataDisks = [] } =
+    (found && 'value' in found ? found.value?.storageProfile : undefined) ?? {};
+  const disks = [osDisk, ...dataDisks].flatMap((disk) => disk?.managedDisk?.id ?? []);
+  const planned = resourceId(
+    plan.subscriptionId,
+    plan.resourceGroup,
+    'Microsoft.Compute/disks',
+    machine.osDiskName,
+  );
+  return [
+    machine.id,
+    planned,
+    ...disks,
+    ...made,
+    ...(vnet ? [vnet.id] : []),
+    ...identities.map((one) => one.id),
+  ];
+}
+
+/** Whether an ID is a scope or lies below it: a lock goes for all that is below its own. */
+function isWithin(id: string, scope: string): boolean {
+  return sameId(id, scope) || id.toLowerCase().startsWith(`${scope.toLowerCase()}/`);
 }
 
 // Names and given resources

@@ -139,6 +139,8 @@ test('twelve faults at once are twelve findings and nothing else', async () => {
       networkSettings(world).limits['StandardSkuPublicIpAddresses'] = 0;
       addForeignGroup(world);
       world.addLock(group, 'ReadOnly', 'frozen');
+      // The list at a group has those below it too.
+      world.addLock(`${group}/providers/Microsoft.Storage/storageAccounts/backup`, 'ReadOnly', 'elsewhere');
     },
     {
       'auxiliary-tenant-ids': defaults.otherTenantId,
