@@ -149,6 +149,56 @@ describe('the region', () => {
   });
 });
 
+describe('identities', () => {
+  const at = `${group}/providers/Microsoft.ManagedIdentity/userAssignedIdentities`;
+  const nothing = { system: false, given: [], named: [] };
+  const assigned = (...names: readonly string[]) => ({
+    type: 'UserAssigned' as const,
+    userAssignedIdentities: Object.fromEntries(names.map((name) => [`${at}/${name}`, {}])),
+  });
+  const lower = (name: string): string => `${at}/${name}`.toLowerCase();
+
+  test.each<
+    [
+      string,
+      VirtualMachine['identity'],
+      Partial<DeployInputs['identity']>,
+      readonly [has: string, wanted: string] | undefined,
+      readonly string[],
+    ]
+  >([
+    ['none, and none is wanted', undefined, {}, undefined, []],
+    ['one by policy', { type: 'SystemAssigned' }, {}, undefined, ['system']],
+    ['those that are wanted', assigned('B', 'a'), { named: ['a', 'b'] }, undefined, []],
+    [
+      'one by policy besides',
+      { ...assigned('a', 'policy'), type: 'SystemAssigned, UserAssigned' },
+      { named: ['a'] },
+      undefined,
+      ['system', lower('policy')],
+    ],
+    ['none, and one is wanted', undefined, { system: true }, ['none', 'system'], []],
+    ['another one', assigned('a'), { system: true }, [lower('a'), 'system'], [lower('a')]],
+  ])('%s', (_, identity, wanted, differs, added) => {
+    const asked = { ...inputs, identity: { ...nothing, ...wanted } };
+    const machine = machineOf(identity ? { identity } : {});
+    const comparison = compare(machine, planOf({ identity: asked.identity }), image, asked);
+    expect(comparison.differences).toEqual(
+      differs ? [{ what: 'identity', has: differs[0], wanted: differs[1] }] : [],
+    );
+    expect(comparison.addedIdentities).toEqual(added);
+  });
+
+  test('by override', () => {
+    const asked = { ...inputs, overrides: { vm: { identity: { type: 'SystemAssigned' } } } };
+    const machine = machineOf({ identity: { type: 'SystemAssigned' } });
+    expect(compare(machine, planOf({ overrides: asked.overrides }), image, asked)).toEqual({
+      differences: [],
+      addedIdentities: [],
+    });
+  });
+});
+
 describe('the network', () => {
   /** Made with the first inputs, wanted with the second. */
   const differences = (there: Change, wanted: Change, change: (survey: Survey) => Survey = (same) => same) =>

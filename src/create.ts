@@ -30,6 +30,7 @@ import {
   refuseDifferent,
   refuseFailed,
   refuseStrayDisk,
+  tellAdded,
 } from './rerun.ts';
 import { resourceId } from './resource-id.ts';
 import {
@@ -435,6 +436,7 @@ function adoptMachine(
   report.log.notice(
     `Virtual machine ${plan.machine.name} of this deployment exists already and is as asked for: left as it is.`,
   );
+  if (comparison.addedIdentities.length > 0) report.log.notice(tellAdded(comparison.addedIdentities));
   if (comparison.keptVersion) {
     report.log.notice(
       `It was made from image version ${comparison.keptVersion}, and keeps it; the newest one is ${image.version}. To get that, delete the deployment first.`,

@@ -23,6 +23,7 @@ import {
   hasFailed,
   refuseFailed,
   refuseStrayDisk,
+  tellAdded,
 } from './rerun.ts';
 import { normaliseRegion, resourceId, sameId } from './resource-id.ts';
 import { allows, covers, type Permission, type Right } from './rights.ts';
@@ -898,12 +899,13 @@ function judgeRerun(bench: Bench, machine: VirtualMachine): Finding[] {
     return [ok(id, asked, answer), ...judgeSizes(bench)];
   }
   if (!image || !('value' in image) || image.value.unusable) return [];
-  const { differences } = compare(machine, plan, image.value.facts, inputs);
+  const { differences, addedIdentities } = compare(machine, plan, image.value.facts, inputs);
   const same =
     state === 'Succeeded'
       ? 'It is, and would be left as it is.'
       : `It is. Its state is ${state}: the end of that would be waited for.`;
-  return [judgeDifferences(id, asked, differences, plan, same)];
+  const besides = addedIdentities.length > 0 ? [tellAdded(addedIdentities)] : [];
+  return [judgeDifferences(id, asked, differences, plan, [same, ...besides].join(' '))];
 }
 
 function skuOf({ site }: Bench, size: string): Sku | undefined {

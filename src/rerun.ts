@@ -82,6 +82,8 @@ export interface Difference {
 /** What a rerun makes of the machine that is there. */
 export interface Comparison {
   readonly differences: readonly Difference[];
+  /** Identities that nobody asked for. Azure Policy adds some to every machine: they stay. */
+  readonly addedIdentities: readonly string[];
   /** Set when the input names a definition and the machine was made from another of its versions. */
   readonly keptVersion?: string;
 }
@@ -133,14 +135,15 @@ export function compare(
   if (!sameId(nic, plan.nic.id) && !overridden(patch, 'networkProfile', 'networkInterfaces')) {
     differ('network interface', nic, plan.nic.id);
   }
-  const identity = identityText(
-    machine.identity?.type,
-    Object.keys(machine.identity?.userAssignedIdentities ?? {}),
-  );
   const planned = plan.machine.body(plan.machine.attempts[0] ?? { size: '' }).identity;
-  const wanted = identityText(planned?.type, Object.keys(planned?.userAssignedIdentities ?? {}));
-  if (identity !== wanted && patch?.['identity'] === undefined) differ('identity', identity, wanted);
-  return { differences, ...(keptVersion ? { keptVersion } : {}) };
+  const [identities, wanted] = [identitiesOf(machine.identity), identitiesOf(planned)];
+  let addedIdentities: readonly string[] = [];
+  if (patch?.['identity'] === undefined) {
+    const isIn = (list: readonly string[]) => (one: string) => list.includes(one);
+    if (!wanted.every(isIn(identities))) differ('identity', identities.join(', '), wanted.join(', '));
+    addedIdentities = identities.filter((one) => !isIn(wanted)(one));
+  }
+  return { differences, addedIdentities, ...(keptVersion ? { keptVersion } : {}) };
 }
 
 /** A resource never changes its region. `check` may not know the plan's: then there is nothing to compare with. */
@@ -153,6 +156,11 @@ function compareRegion(
   return plan.location === '' || region === normaliseRegion(plan.location)
     ? []
     : [{ what, has: region || 'none', wanted: plan.location }];
+}
+
+/** A sentence about identities that are there and were not asked for. */
+export function tellAdded(identities: readonly string[]): string {
+  return `It has identities that the inputs do not ask for, and keeps them: ${identities.join(', ')}.`;
 }
 
 /** What a rerun makes of the network that is there. */
@@ -354,9 +362,11 @@ function overridden(patch: MergePatch | undefined, ...path: readonly string[]): 
   return at !== undefined;
 }
 
-function identityText(type: string | undefined, assigned: readonly string[]): string {
-  const system = type?.toLowerCase().includes('systemassigned') ? ['system'] : [];
-  return [...system, ...assigned.map((id) => id.toLowerCase()).toSorted()].join(', ');
+/** `system`, and the IDs of user-assigned ones, in lower case. */
+function identitiesOf(identity: VirtualMachine['identity']): readonly string[] {
+  const system = identity?.type?.toLowerCase().includes('systemassigned') ? ['system'] : [];
+  const assigned = Object.keys(identity?.userAssignedIdentities ?? {}).map((id) => id.toLowerCase());
+  return [...system, ...assigned.toSorted()];
 }
 
 /** @throws Failure that lists every difference: what exists is never changed into something else. */

@@ -141,6 +141,19 @@ describe('on a finished deployment', () => {
     expect(disturbed(sim, before)).toEqual([]);
   });
 
+  test('an identity that Azure Policy has added since is told of, and stays', async () => {
+    const sim = await startWorld();
+    const inputs = { 'ssh-public-key': key };
+    expect((await act(sim, inputs)).exitCode).toBe(0);
+    const body = sim.world.resources.get(vm1.machine)?.body;
+    const added = { type: 'SystemAssigned', principalId: defaults.clientId, tenantId: defaults.tenantId };
+    if (body) body['identity'] = added;
+    const run = await act(sim, inputs);
+    expect([errorOf(run), run.exitCode]).toEqual(['', 0]);
+    expect(run.stdout).toContain('It has identities that the inputs do not ask for, and keeps them: system.');
+    expect(sim.world.resources.get(vm1.machine)?.body['identity']).toEqual(added);
+  });
+
   test('a port that is to be closed is not passed over; a rule that somebody added is', async () => {
     const sim = await startWorld();
     const inputs = { 'ssh-public-key': key, 'allow-inbound': '22 from *' };
