@@ -35,6 +35,10 @@ const registry = `${group}/providers/Microsoft.ContainerRegistry/registries/r`;
 const imageId = `${group}/providers/Microsoft.Compute/galleries/images/images/linux/versions/1.0.0`;
 const ed25519 = `ssh-ed25519 ${wire('ssh-ed25519', Buffer.alloc(32, 7))} me, at home`;
 
+const bare = `ssh-ed25519 ${wire('ssh-ed25519', Buffer.alloc(32, 8))}`;
+const other = `ssh-ed25519 ${wire('ssh-ed25519', Buffer.alloc(32, 9))}`;
+const rsa = `ssh-rsa ${wire('ssh-rsa', Buffer.of(3), Buffer.alloc(256, 255))} you, on the road`;
+
 const least: Given = {
   'client-id': guid('2'),
   'client-secret': 'not-a-real-secret',
@@ -298,6 +302,17 @@ describe('good values', () => {
       { 'ssh-public-key': `# mine\n${ed25519}\n\n${ed25519}` },
       { sshPublicKeys: [ed25519] },
     ],
+    ['keys behind commas', { 'ssh-public-key': `${ed25519},${rsa}` }, { sshPublicKeys: [ed25519, rsa] }],
+    [
+      'keys behind commas and in lines, without what is empty or twice',
+      { 'ssh-public-key': `${bare},\n${rsa} ,  ${bare},,${ed25519},\n# ${rsa}, ${other}\n,` },
+      { sshPublicKeys: [bare, rsa, ed25519] },
+    ],
+    [
+      'a comment that names a type of key',
+      { 'ssh-public-key': `${ed25519}, my ssh-rsa key, ssh-rsa` },
+      { sshPublicKeys: [`${ed25519}, my ssh-rsa key, ssh-rsa`] },
+    ],
     [
       'the host name and OS',
       { 'computer-name': 'web-1', 'os-type': 'linux' },
@@ -532,6 +547,11 @@ describe('faults', () => {
     [
       { 'ssh-public-key': 'ecdsa-sha2-nistp256 AAAA' },
       /^ssh-public-key: .* is of type ecdsa-sha2-nistp256: Azure takes/,
+    ],
+    [{ 'ssh-public-key': `${ed25519}, ssh-rsa AAAA` }, /^ssh-public-key: "ssh-rsa AAAA" is damaged/],
+    [
+      { 'ssh-public-key': `${ed25519},ecdsa-sha2-nistp256 AAAA me` },
+      /^ssh-public-key: "ecdsa-sha2-nistp256 AAAA me" is of type/,
     ],
     [{ 'ssh-public-key': 'ssh-ed25519 AAAA' }, /^ssh-public-key: .* is damaged/],
     [

@@ -214,13 +214,21 @@ function readSshKeys(reader: Reader): readonly string[] {
     reader.fault('ssh-public-key', 'holds a private key: give the public one, the line in the .pub file.');
     return [];
   }
-  // A key's comment may hold commas.
-  const keys = reader.list('ssh-public-key', /\n/).filter((line) => !line.startsWith('#'));
+  const lines = reader.list('ssh-public-key', /\n/).filter((line) => !line.startsWith('#'));
+  const keys = [...new Set(lines.flatMap(keysIn))];
   for (const key of keys) {
     const fault = sshKeyFault(key);
     if (fault !== undefined) reader.fault('ssh-public-key', `${quote(key.slice(0, 40))} ${fault}.`);
   }
   return keys;
+}
+
+/** A key's comment may hold commas: one separates only where another key begins behind it, or nothing. */
+function keysIn(line: string): readonly string[] {
+  const keys = line.split(
+    /,(?=\s*(?:(?:ssh-(?:rsa|dss|ed25519)|ecdsa-sha2-\S+|sk-(?:ssh|ecdsa)-\S+)\s|,|$))/,
+  );
+  return keys.map((key) => key.trim()).filter((key) => key !== '');
 }
 
 function encoded(reader: Reader, name: InputName, bytes: Buffer, limit: number): string | undefined {
