@@ -526,6 +526,10 @@ describe('faults', () => {
     [{ 'vm-name': 'vm-' }, /^vm-name: .* at both ends/],
     [{ 'vm-size': 'Standard D2s' }, /^vm-size: "Standard D2s" is not the name of a size/],
     [{ zone: 'westeurope-1' }, /^zone: .* is not a zone: 1, 2 or 3/],
+    [{ 'max-price': '-1.1' }, /^max-price: cannot be used here/],
+    [{ tags: '# none yet\n- a' }, /^tags: is not a YAML or JSON object/],
+    [{ tags: '~' }, /^tags: is not a YAML or JSON object/],
+    [{ 'run-script-parameters': '[' }, /^run-script-parameters: is neither YAML nor JSON/],
     [{ 'max-price': '0.1' }, /^max-price: cannot be used here: .* spot is not true/],
     [{ 'eviction-policy': 'Deallocate' }, /^eviction-policy: cannot be used here/],
     [{ spot: 'true', 'max-price': '0' }, /^max-price: "0" is not a price/],
@@ -699,6 +703,17 @@ describe('faults', () => {
       'eviction-policy': 'delete',
     };
     expect(readDeployment(given).network.kind).toBe('given-nic');
+  });
+
+  test.each<[string, Given]>([
+    ['a number that is written otherwise', { 'max-price': '-1.0' }],
+    ['empty maps', { 'run-script-parameters': '{}', 'run-script-secrets': ' {} \n' }],
+    [
+      'maps of comments',
+      { tags: '# none yet\n', 'run-script-parameters': '# none', overrides: '\n# vm: {}\n' },
+    ],
+  ])('%s is as good as nothing', (_, given) => {
+    expect(readDeployment(given)).toEqual(readDeployment({}));
   });
 
   test('an interface rules out every other input of the network', () => {

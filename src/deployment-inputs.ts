@@ -300,15 +300,16 @@ function readScript(reader: Reader): GuestScript | undefined {
   const text = reader.raw('run-script');
   const parameters = reader.textMap('run-script-parameters');
   const secrets = reader.textMap('run-script-secrets');
+  const maps = [
+    ['run-script-parameters', Object.keys(parameters)],
+    ['run-script-secrets', Object.keys(secrets)],
+  ] as const;
   if (text === undefined) {
-    reader.ruleOut(
-      ['run-script-parameters', 'run-script-secrets'],
-      'there is no run-script that could take it',
-    );
+    const filled = maps.filter(([, keys]) => keys.length > 0).map(([name]) => name);
+    reader.ruleOut(filled, 'there is no run-script that could take it');
     return undefined;
   }
-  for (const name of ['run-script-parameters', 'run-script-secrets'] as const) {
-    const keys = Object.keys(name === 'run-script-parameters' ? parameters : secrets);
+  for (const [name, keys] of maps) {
     for (const [index, key] of keys.entries()) {
       if (/^[a-z_][a-z0-9_]*$/i.test(key)) continue;
       // Where secrets are meant to be, even a name may be one, put there by mistake.

@@ -393,7 +393,8 @@ function commandBody(plan: Plan, script: GuestScript): VirtualMachineRunCommand 
     parameters: pairs(script.parameters),
     protectedParameters: pairs(script.secrets),
     asyncExecution: true,
-    timeoutInSeconds: script.timeoutMinutes * 60,
+    // An integer in the API. Decimal fractions are not exact: 4.15 minutes come out a trace above 249 seconds.
+    timeoutInSeconds: Math.max(1, Math.ceil(script.timeoutMinutes * 60 - 1e-6)),
     treatFailureAsDeploymentFailure: false,
   };
 }

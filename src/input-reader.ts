@@ -64,7 +64,10 @@ export class InputReader<Name extends string> {
   /** Whether the workflow asks for something else than the default. */
   isGiven(name: Name): boolean {
     const value = this.text(name);
-    return value !== undefined && value.toLowerCase() !== this.#defaults[name].toLowerCase();
+    const usual = this.#defaults[name];
+    if (value === undefined || value.toLowerCase() === usual.toLowerCase()) return false;
+    // A number may be written in several ways.
+    return usual === '' || Number(value) !== Number(usual);
   }
 
   /** Faults each of the inputs that is given although another input leaves nothing for it to do. */
@@ -189,6 +192,8 @@ export function parseMap(
     const where = place ? `line ${place.line}, column ${place.col}: ` : '';
     return { fault: `is neither YAML nor JSON (${where}${error.code})` };
   }
+  // Nothing but comments.
+  if (document.contents === null) return { map: {} };
   let value: unknown;
   try {
     value = document.toJS();

@@ -116,14 +116,19 @@ test('script, parameters and secrets reach the guest; secrets and script reach n
   expect(run.state['ledger']).not.toContain('runCommands');
 });
 
-test('a script past its time limit fails the step and says which input to raise', async () => {
+test.each([
+  ['0.33', 20],
+  ['4.15', 249],
+])('a script past its %s minutes fails the step and says which input to raise', async (minutes, seconds) => {
   const inputs = await start(
     (world) => {
       settings(world).runScript = () => ({ exitCode: 0, output: 'hanging\n', seconds: 100_000 });
     },
-    { 'run-script': 'sleep infinity', 'run-script-timeout-minutes': '1' },
+    { 'run-script': 'sleep infinity', 'run-script-timeout-minutes': minutes },
   );
   const run = await runAction({ sim, inputs });
+  // Whole seconds, rounded up; what the fraction lacks in exactness is no second more.
+  expect(sent('runCommand.put')[0]?.requestBody).toMatchObject({ properties: { timeoutInSeconds: seconds } });
   expect(run.exitCode).toBe(1);
   expect(errors(run)).toMatch(/ended at its time limit[\s\S]*run-script-timeout-minutes/);
   expect(run.outputs['script-exit-code']).toBeUndefined();
