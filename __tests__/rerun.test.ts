@@ -255,7 +255,8 @@ describe('the network', () => {
     ],
     ['the same label', label('shop'), label('shop'), []],
     ['another label', label('shop'), label('store'), ['DNS label: shop -> store']],
-    ['a label that is gone', label('shop'), {}, ['DNS label: shop -> none']],
+    ['a label that nobody asks for', label('shop'), {}, []],
+    ['a label that is new', {}, label('shop'), ['DNS label: none -> shop']],
     ['another label by override', {}, override('public-ip', { dnsSettings: { domainNameLabel: 'x' } }), []],
     [
       'other addresses',
@@ -337,7 +338,9 @@ describe('the network', () => {
     const there = madeBy({
       network: { ...label('shop').network, ...inbound('22 from *', '443 from *').network },
     });
-    const plan = planOf(inbound('443 from *', '53/udp from 1.2.3.4'));
+    const plan = planOf({
+      network: { ...label('store').network, ...inbound('443 from *', '53/udp from 1.2.3.4').network },
+    });
     const place = `--subscription ${subscriptionId} -g rg`;
     const rule = (verb: string, name: string) =>
       `az network nsg rule ${verb} ${place} --nsg-name vm1-nsg -n ${name}`;
@@ -346,7 +349,7 @@ describe('the network', () => {
       expect.stringContaining('operation: delete'),
       expect.stringContaining('another `vm-name`'),
       expect.stringContaining('the label'),
-      `az network public-ip update ${place} -n vm1-ip --remove dnsSettings`,
+      `az network public-ip update ${place} -n vm1-ip --dns-name store`,
       expect.stringContaining('the rules'),
       rule('delete', 'allow-22-tcp-1000'),
       rule('delete', 'allow-443-tcp-1010'),

@@ -179,13 +179,14 @@ export async function create(inputs: DeployInputs, desk: CreateDesk): Promise<vo
               report.output('zone', zone);
               report.output('vm-instance-id', instanceId);
               report.output('principal-id', principalId);
-              access.grantToMachine(principalId);
+              if (inputs.identity.system) access.grantToMachine(principalId);
             },
           }),
         ),
       ));
     outputMachine(machine, plan, report);
-    access.grantToMachine(machine.identity?.principalId);
+    // One that Azure Policy has added is nobody's to be granted anything.
+    if (inputs.identity.system) access.grantToMachine(machine.identity?.principalId);
     if (inputs.roleAssignments.length > 0) await report.stage('Roles', access.granted);
     const { script } = inputs;
     if (script || inputs.waitFor === 'agent')

@@ -249,17 +249,17 @@ function compareLabel({ dnsSettings }: PublicIPAddress, plan: Plan): Difference[
   if (publicIp?.origin !== 'made') return [];
   if (overridden(patches.get(publicIp.id.toLowerCase()), 'dnsSettings')) return [];
   const has = dnsSettings?.domainNameLabel ?? '';
-  const wanted = publicIp.body.dnsSettings?.domainNameLabel ?? '';
-  if (has.toLowerCase() === wanted.toLowerCase()) return [];
-  const change = wanted === '' ? '--remove dnsSettings' : `--dns-name ${wanted}`;
+  const wanted = publicIp.body.dnsSettings?.domainNameLabel;
+  // One that nobody asks for opens nothing, and somebody may have given it since.
+  if (!wanted || has.toLowerCase() === wanted.toLowerCase()) return [];
   return [
     {
       what: 'DNS label',
       has: has || 'none',
-      wanted: wanted || 'none',
+      wanted,
       fix: [
         'To change the label of what is there, and then run the step again:',
-        `az network public-ip update ${placeOf(plan)} -n ${shell(publicIp.name)} ${change}`,
+        `az network public-ip update ${placeOf(plan)} -n ${shell(publicIp.name)} --dns-name ${wanted}`,
       ],
     },
   ];

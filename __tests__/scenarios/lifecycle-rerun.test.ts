@@ -6,6 +6,7 @@ import {
   disturbed,
   errorOf,
   expectAllGone,
+  group,
   ledgerOf,
   partsOf,
   snapshot,
@@ -141,17 +142,30 @@ describe('on a finished deployment', () => {
     expect(disturbed(sim, before)).toEqual([]);
   });
 
-  test('an identity that Azure Policy has added since is told of, and stays', async () => {
-    const sim = await startWorld();
-    const inputs = { 'ssh-public-key': key };
-    expect((await act(sim, inputs)).exitCode).toBe(0);
+  test('an identity that Azure Policy has added since is told of, stays, and is granted nothing', async () => {
+    const sim = await startWorld({
+      world: (world) => world.grant(principals.deploy, 'Role Based Access Control Administrator', group),
+    });
+    const inputs = {
+      'ssh-public-key': key,
+      identity: 'puller',
+      'role-assignments': `Reader on ${group}`,
+    };
+    expect(errorOf(await act(sim, inputs))).toBe('');
+    const granted = sim.world.roleAssignments.length;
     const body = sim.world.resources.get(vm1.machine)?.body;
-    const added = { type: 'SystemAssigned', principalId: defaults.clientId, tenantId: defaults.tenantId };
+    const added = {
+      ...body?.['identity'],
+      type: 'SystemAssigned, UserAssigned',
+      principalId: defaults.clientId,
+      tenantId: defaults.tenantId,
+    };
     if (body) body['identity'] = added;
     const run = await act(sim, inputs);
     expect([errorOf(run), run.exitCode]).toEqual(['', 0]);
     expect(run.stdout).toContain('It has identities that the inputs do not ask for, and keeps them: system.');
     expect(sim.world.resources.get(vm1.machine)?.body['identity']).toEqual(added);
+    expect(sim.world.roleAssignments).toHaveLength(granted);
   });
 
   test('a port that is to be closed is not passed over; a rule that somebody added is', async () => {
