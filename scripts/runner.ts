@@ -92,6 +92,8 @@ export interface Phase {
   readonly state: Readonly<Record<string, string>>;
   readonly stateText: string;
   readonly summary: string;
+  /** When the process was started, by `performance.now()` of the process that runs this. */
+  readonly startedAt: number;
   readonly wallMs: number;
   /** Highest resident memory and CPU time of the process, read from /proc; 0 where there is none. */
   readonly peakRssBytes: number;
@@ -328,6 +330,7 @@ async function runPhase(
     state: parseFileCommands(stateText),
     stateText,
     summary: read(files.GITHUB_STEP_SUMMARY),
+    startedAt: started,
     wallMs,
     peakRssBytes,
     cpuMs,
