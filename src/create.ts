@@ -1,37 +1,28 @@
 import type { Disk, VirtualMachine } from '@azure/arm-compute';
 import { type AccessSurvey, openAccess, surveyAccess } from './access.ts';
+import { adoptMachine, renewTags, standingMachine } from './adopt.ts';
 import { orUndefined, type Session } from './azure.ts';
-import { generatePassword, generateSshKeyPair, type SshKeyPair, writePrivateKey } from './credentials.ts';
+import { generateSshKeyPair, makeCredentials, mayNeedKey, writePrivateKey } from './credentials.ts';
 import { lookCloser } from './diagnose.ts';
 import { readResourceGroup, type Survey, survey } from './facts.ts';
 import { AzureError, during, Failure } from './failure.ts';
 import { awaitAgent, runScript } from './guest.ts';
 import { type ImageFacts, readImage } from './image.ts';
-import { adminFaults, type DeployInputs } from './inputs.ts';
+import type { DeployInputs } from './inputs.ts';
 import {
-  deploymentTag,
   type Ledger,
   type LedgerEntries,
   openLedger,
   ownershipTags,
   type Run,
   refuseForeign,
-  tagValue,
 } from './ledger.ts';
-import { createMachine, lookInto, settleMachine } from './machine.ts';
+import { createMachine } from './machine.ts';
 import { buildNetwork } from './network.ts';
 import { idsOf, makePlan, namesOf, type Plan } from './plan.ts';
-import { belongsTo, isTemporary, rollBack, tagsOf, tellRemoval, withDisks } from './remove.ts';
+import { belongsTo, isTemporary, rollBack, tellRemoval, withDisks } from './remove.ts';
 import type { Report } from './report.ts';
-import {
-  compare,
-  compareNetwork,
-  hasFailed,
-  refuseDifferent,
-  refuseFailed,
-  refuseStrayDisk,
-  tellAdded,
-} from './rerun.ts';
+import { compareNetwork, refuseDifferent, refuseStrayDisk } from './rerun.ts';
 import { resourceId } from './resource-id.ts';
 import {
   abilitiesOfName,
@@ -73,8 +64,10 @@ export async function create(inputs: DeployInputs, desk: CreateDesk): Promise<vo
   const found = await report.stage('Look around', () => lookAround(session, inputs, report));
   desk.learn({ location: found.location, imageId: found.image.referenceId });
   refuseWhatIsForeign(session, inputs, found, run);
-  const standing = await standingMachine(session, inputs, found, report);
-  const { adopted } = standing;
+  const standing = await standingMachine(session, inputs, found.existing.machine, report);
+  if (standing.kind === 'gone') await lookAgain(session, inputs, found);
+  else if (standing.kind !== 'none') found.existing = { ...found.existing, machine: standing.machine };
+  const adopted = standing.kind === 'whole' ? standing.machine : undefined;
   const credentials = await makeCredentials(inputs, found.image, adopted, desk, keyPair);
   const ownership = ownershipTags(run, inputs.vmName, inputs.cleanup, expiry(inputs));
   const plan = makePlan(inputs, found.image, {
@@ -135,11 +128,11 @@ export async function create(inputs: DeployInputs, desk: CreateDesk): Promise<vo
       removeFailedMachine(session, plan, ledger, report, await access.dropMachine(), why);
     // Another run was still deleting it.
     if (!renewed) await restoreNetwork();
-    if (standing.remnant) {
+    if (standing.kind === 'unplaced') {
       ledger.record(plan.machine.id);
       ledger.answered(plan.machine.id);
       await report.stage('Failed machine', () =>
-        removeMachine(`an earlier run could not place it (${standing.remnant?.error.fault.code})`),
+        removeMachine(`an earlier run could not place it (${standing.why.fault.code})`),
       );
       await restoreNetwork();
     }
@@ -263,6 +256,12 @@ async function lookAround(session: DeploySession, inputs: DeployInputs, report: 
   return { location, groupExists: exists, image, access, existing: found, osDisk };
 }
 
+/** What was under way when it was looked for has gone, and what went along with it. */
+async function lookAgain(session: Session, inputs: DeployInputs, found: Found): Promise<void> {
+  found.existing = await survey(session, inputs, namesOf(inputs.vmName));
+  found.osDisk = await lookForDisk(session, inputs);
+}
+
 async function lookForDisk({ compute }: Session, inputs: DeployInputs): Promise<Disk | undefined> {
   const { osDisk } = namesOf(inputs.vmName);
   try {
@@ -272,68 +271,6 @@ async function lookForDisk({ compute }: Session, inputs: DeployInputs): Promise<
     if (error instanceof AzureError && error.fault.status === 403) return undefined;
     throw error;
   }
-}
-
-interface Credentials {
-  readonly sshPublicKey?: string;
-  readonly privateKey?: string;
-  readonly password?: string;
-}
-
-/** Makes what a generalized image needs and the inputs do not give. */
-async function makeCredentials(
-  inputs: DeployInputs,
-  image: ImageFacts,
-  adopted: VirtualMachine | undefined,
-  desk: CreateDesk,
-  keyPair: Promise<SshKeyPair> | undefined,
-): Promise<Credentials> {
-  const { report } = desk;
-  if (image.osState === 'Specialized') {
-    if (inputs.adminPassword || inputs.sshPublicKeys.length > 0 || inputs.computerName || inputs.customData) {
-      report.log.warning(
-        'The image is specialized: it keeps the accounts, keys and host name it was made with, so `admin-password`, `ssh-public-key`, `computer-name` and `custom-data` have no effect.',
-      );
-    }
-    return {};
-  }
-  const faults = adminFaults(inputs, image.osType);
-  if (faults.length > 0) {
-    throw new Failure(`checking the admin account against Azure's rules for ${image.osType}`, {
-      message: faults.map(({ input, message }) => `- ${input}: ${message}`).join('\n'),
-      explanation: {
-        cause: `Which rules apply is known only now: the image is a ${image.osType} image.`,
-        who: "the workflow's author",
-        fix: ['Change these inputs.'],
-      },
-    });
-  }
-  report.output('admin-username', inputs.adminUsername);
-  const hasLogin =
-    inputs.adminPassword !== undefined || (image.osType === 'Linux' && inputs.sshPublicKeys.length > 0);
-  if (hasLogin) return {};
-  if (adopted) {
-    if (image.osType === 'Linux') {
-      report.log.warning(
-        'The machine exists already. The key that an earlier run generated is gone with its job, so `ssh-private-key-path` stays empty.',
-      );
-    }
-    return {};
-  }
-  if (image.osType === 'Windows') {
-    const password = generatePassword();
-    desk.mask(password);
-    report.log.notice(
-      'A random admin password was generated. It is not put out anywhere; reset it in Azure to sign in.',
-    );
-    return { password };
-  }
-  const pair = await keyPair;
-  return pair ? { sshPublicKey: pair.publicKey, privateKey: pair.privateKey } : {};
-}
-
-function mayNeedKey({ adminPassword, sshPublicKeys, osType }: DeployInputs): boolean {
-  return adminPassword === undefined && sshPublicKeys.length === 0 && osType !== 'Windows';
 }
 
 function expiry({ expiresAfterSeconds }: DeployInputs): Date | undefined {
@@ -387,64 +324,6 @@ function refuseWhatCannotBoot(inputs: DeployInputs, plan: Plan, image: ImageFact
   });
 }
 
-interface Standing {
-  /** Whole: taken over as it is. */
-  readonly adopted?: VirtualMachine;
-  /** Azure never placed it, so there is nothing in it that could be lost: made anew. */
-  readonly remnant?: { readonly error: AzureError };
-}
-
-/**
- * The machine of this deployment, at rest. One that another run is still making or deleting is waited for.
- * @throws Failure when it failed after it had run: its disk may hold data.
- */
-async function standingMachine(
-  session: Session,
-  inputs: DeployInputs,
-  found: Found,
-  report: Report,
-): Promise<Standing> {
-  const { machine } = found.existing;
-  if (!machine) return {};
-  if (machine.provisioningState === 'Succeeded') return { adopted: machine };
-  const { resourceGroup, vmName } = inputs;
-  const place = { resourceGroup, machine: { name: vmName } };
-  const settled = hasFailed(machine)
-    ? machine
-    : await report.stage('What an earlier run began', () => settleMachine(session, place));
-  if (!settled) {
-    // What went along with it is gone too by now.
-    found.existing = await survey(session, inputs, namesOf(vmName));
-    found.osDisk = await lookForDisk(session, inputs);
-    return {};
-  }
-  found.existing = { ...found.existing, machine: settled };
-  if (settled.provisioningState === 'Succeeded') return { adopted: settled };
-  const fate = await lookInto(session, place);
-  refuseFailed(settled, fate, inputs);
-  return { remnant: { error: fate.fault } };
-}
-
-function adoptMachine(
-  inputs: DeployInputs,
-  plan: Plan,
-  image: ImageFacts,
-  machine: VirtualMachine,
-  report: Report,
-): void {
-  const comparison = compare(machine, plan, image, inputs);
-  refuseDifferent(plan, comparison.differences);
-  report.log.notice(
-    `Virtual machine ${plan.machine.name} of this deployment exists already and is as asked for: left as it is.`,
-  );
-  if (comparison.addedIdentities.length > 0) report.log.notice(tellAdded(comparison.addedIdentities));
-  if (comparison.keptVersion) {
-    report.log.notice(
-      `It was made from image version ${comparison.keptVersion}, and keeps it; the newest one is ${image.version}. To get that, delete the deployment first.`,
-    );
-  }
-}
-
 /** What is known before the first write. */
 function outputPlan(
   inputs: DeployInputs,
@@ -493,75 +372,6 @@ async function createResourceGroup(session: Session, plan: Plan, report: Report)
   await during(`creating resource group ${plan.resourceGroup}`, () =>
     session.arm('PUT', path, '2021-04-01', { body: { location: plan.location } }),
   );
-}
-
-/** api-versions for changing a resource itself, where the app may not write tags alone. */
-const tagApis = [
-  [/\/Microsoft\.Compute\/virtualMachines\//i, '2024-07-01'],
-  [/\/Microsoft\.Compute\/disks\//i, '2024-03-02'],
-  [/\/Microsoft\.Network\//i, '2024-05-01'],
-  [/\/Microsoft\.ManagedIdentity\//i, '2024-11-30'],
-] as const;
-
-/**
- * What an earlier run made gets this run's tags: the only write of a rerun. The author's own tags stay as they are.
- * Writing tags is a right of its own; where only the resource may be written, that will do too
- * (https://learn.microsoft.com/azure/azure-resource-manager/management/tag-resources).
- * @returns false when some of it was gone by now.
- */
-async function renewTags(
-  session: Session,
-  ownership: Readonly<Record<string, string>>,
-  existing: Survey,
-  identities: readonly string[],
-  report: Report,
-): Promise<boolean> {
-  const parts: { id?: string }[] = Object.values(existing);
-  const { osDisk, dataDisks = [] } = existing.machine?.storageProfile ?? {};
-  const disks = [osDisk, ...dataDisks.filter(({ createOption }) => createOption !== 'Attach')];
-  const ids = [
-    ...parts.map(({ id }) => id),
-    ...disks.map((disk) => disk?.managedDisk?.id),
-    ...identities,
-  ].filter((id) => id !== undefined);
-  if (ids.length === 0) return true;
-  const write = (id: string, operation: 'Merge' | 'Delete', tags: Readonly<Record<string, string>>) =>
-    session.arm('PATCH', `${id}/providers/Microsoft.Resources/tags/default`, '2021-04-01', {
-      body: { operation, properties: { tags } },
-    });
-  const renew = async (id: string): Promise<void> => {
-    const before = await readableTags(session, id);
-    // What lost our tag in the last second is somebody else's.
-    if (!belongsTo(ownership[deploymentTag] ?? '')(before)) return;
-    const oldExpiry = ownership['expires-on'] ? undefined : tagValue(before, 'expires-on');
-    try {
-      await write(id, 'Merge', ownership);
-      // Otherwise the machine would end by a term that nobody asked for this time.
-      if (oldExpiry !== undefined) await write(id, 'Delete', { 'expires-on': oldExpiry });
-    } catch (error) {
-      const api = tagApis.find(([type]) => type.test(id))?.[1];
-      if (!(error instanceof AzureError) || error.fault.status !== 403 || !api) throw error;
-      const replaced = new Set([...Object.keys(ownership), 'expires-on']);
-      const kept = Object.entries(before ?? {}).filter(([name]) => !replaced.has(name.toLowerCase()));
-      await session.arm('PATCH', id, api, { body: { tags: { ...Object.fromEntries(kept), ...ownership } } });
-    }
-  };
-  const isThere = await report.stage('Tags', () =>
-    during("renewing the deployment's tags", () =>
-      allSettledOrThrow(ids.map((id) => orUndefined(renew(id).then(() => true)))),
-    ),
-  );
-  return !isThere.includes(undefined);
-}
-
-/** Undefined also where they may not be read: a role that makes machines need not read disks, and that tag stays as it is. */
-async function readableTags(session: Session, id: string): ReturnType<typeof tagsOf> {
-  try {
-    return await tagsOf(session, id);
-  } catch (error) {
-    if (error instanceof AzureError && error.fault.status === 403) return undefined;
-    throw error;
-  }
 }
 
 async function removeFailedMachine(

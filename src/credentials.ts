@@ -1,7 +1,76 @@
+/** How one signs in to a new machine: what the inputs give, or what is generated in its place. */
 import { generateKeyPair, randomInt } from 'node:crypto';
 import { chmod, mkdtemp, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
+import type { VirtualMachine } from '@azure/arm-compute';
+import { adminFaults } from './admin-account.ts';
+import { Failure } from './failure.ts';
+import type { ImageFacts } from './image.ts';
+import type { DeployInputs } from './inputs.ts';
+import type { Report } from './report.ts';
+
+export interface Credentials {
+  readonly sshPublicKey?: string;
+  readonly privateKey?: string;
+  readonly password?: string;
+}
+
+/** Makes what a generalized image needs and the inputs do not give. */
+export async function makeCredentials(
+  inputs: DeployInputs,
+  image: ImageFacts,
+  adopted: VirtualMachine | undefined,
+  { report, mask }: { readonly report: Report; readonly mask: (secret: string) => void },
+  keyPair: Promise<SshKeyPair> | undefined,
+): Promise<Credentials> {
+  if (image.osState === 'Specialized') {
+    if (inputs.adminPassword || inputs.sshPublicKeys.length > 0 || inputs.computerName || inputs.customData) {
+      report.log.warning(
+        'The image is specialized: it keeps the accounts, keys and host name it was made with, so `admin-password`, `ssh-public-key`, `computer-name` and `custom-data` have no effect.',
+      );
+    }
+    return {};
+  }
+  const faults = adminFaults(inputs, image.osType);
+  if (faults.length > 0) {
+    throw new Failure(`checking the admin account against Azure's rules for ${image.osType}`, {
+      message: faults.map(({ input, message }) => `- ${input}: ${message}`).join('\n'),
+      explanation: {
+        cause: `Which rules apply is known only now: the image is a ${image.osType} image.`,
+        who: "the workflow's author",
+        fix: ['Change these inputs.'],
+      },
+    });
+  }
+  report.output('admin-username', inputs.adminUsername);
+  const hasLogin =
+    inputs.adminPassword !== undefined || (image.osType === 'Linux' && inputs.sshPublicKeys.length > 0);
+  if (hasLogin) return {};
+  if (adopted) {
+    if (image.osType === 'Linux') {
+      report.log.warning(
+        'The machine exists already. The key that an earlier run generated is gone with its job, so `ssh-private-key-path` stays empty.',
+      );
+    }
+    return {};
+  }
+  if (image.osType === 'Windows') {
+    const password = generatePassword();
+    mask(password);
+    report.log.notice(
+      'A random admin password was generated. It is not put out anywhere; reset it in Azure to sign in.',
+    );
+    return { password };
+  }
+  const pair = await keyPair;
+  return pair ? { sshPublicKey: pair.publicKey, privateKey: pair.privateKey } : {};
+}
+
+/** Whether a pair may have to be generated: known before the image is. */
+export function mayNeedKey({ adminPassword, sshPublicKeys, osType }: DeployInputs): boolean {
+  return adminPassword === undefined && sshPublicKeys.length === 0 && osType !== 'Windows';
+}
 
 export interface SshKeyPair {
   /** One line, as `authorized_keys` takes it. */
