@@ -176,7 +176,8 @@ async function openWays(inputs: Inputs, otherTenants: readonly string[], options
   const correlationId = randomUUID();
   log.info(`Correlation ID of all requests of this run: ${correlationId}`);
   const http = { httpClient: connections(), debug: log.debug };
-  const cloud = await unlessStopped(resolveCloud(inputs.environment, plainHttp(http)), signal);
+  const plain = plainHttp({ ...http, correlationId });
+  const cloud = await unlessStopped(resolveCloud(inputs.environment, plain), signal);
   // Here and not at the first token: evaluating it holds up everything, and the clients' turn comes when that is sent.
   await loadCredentials();
   const { loginEndpoint, resourceManager, portal } = cloud;
@@ -188,6 +189,7 @@ async function openWays(inputs: Inputs, otherTenants: readonly string[], options
       clientId: inputs.clientId,
       tenantId,
       cloud,
+      correlationId,
       idToken: async (audience) => {
         const token = await githubIdToken(env, {
           ...http,

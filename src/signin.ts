@@ -276,9 +276,11 @@ function patientPolicy({
 function trace({ request, outcome }: Try, ms: number, debug: ((line: string) => void) | undefined): void {
   const { host, pathname } = new URL(request.url);
   const headers = outcome.kind === 'answered' ? outcome.response.headers : undefined;
-  const correlation = ['x-ms-correlation-request-id', 'client-request-id', 'x-ms-request-id']
-    .map((name) => headers?.get(name))
-    .find(Boolean);
+  // Entra files the request under what was sent, whether or not its answer repeats that.
+  const correlation =
+    headers?.get('x-ms-correlation-request-id') ??
+    request.headers.get('client-request-id') ??
+    headers?.get('x-ms-request-id');
   const came = outcome.kind === 'answered' ? outcome.response.status : outcome.code;
   debug?.(
     `${request.method} ${host}${pathname} ${came} ${Math.round(ms)} ms correlation ${correlation ?? '-'}`,
@@ -529,16 +531,14 @@ export interface PlainAnswer {
  * Redirects are not followed.
  */
 export function plainHttp(
-  options: {
-    readonly httpClient?: HttpClient;
-    readonly patience?: Patience;
-    readonly debug?: (line: string) => void;
-  } = {},
+  options: Pick<SignInOptions, 'httpClient' | 'patience' | 'debug' | 'correlationId'> = {},
 ): (url: string) => Promise<PlainAnswer> {
   const pipeline = plainPipeline(options);
-  const { httpClient = createDefaultHttpClient() } = options;
+  const { httpClient = createDefaultHttpClient(), correlationId: id } = options;
+  // Under the names that Resource Manager and Entra know it by.
+  const correlation = id ? { 'x-ms-correlation-request-id': id, 'client-request-id': id } : {};
   return async (url) => {
-    const headers = createHttpHeaders({ accept: 'application/json' });
+    const headers = createHttpHeaders({ accept: 'application/json', ...correlation });
     const response = await pipeline.sendRequest(httpClient, createPipelineRequest({ url, headers }));
     return {
       status: response.status,

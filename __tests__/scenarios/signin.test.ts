@@ -165,6 +165,28 @@ describe('ways in', () => {
   });
 });
 
+test('all requests, those to Entra too, carry the correlation ID that the log names, and debug lines show it', async () => {
+  await start();
+  const run = await act({ inputs: check });
+  const id = /Correlation ID of all requests of this run: ([0-9a-f-]{36})/.exec(run.stdout)?.[1];
+  const toEntra = sim.journal.filter(({ host }) => host === 'entra');
+  expect(toEntra.map(({ kind }) => kind)).toEqual(expect.arrayContaining(['entra.discovery', 'entra.token']));
+  expect(toEntra.map(({ requestHeaders }) => requestHeaders['client-request-id'])).toEqual(
+    toEntra.map(() => id),
+  );
+  const toManager = sim.journal.filter(({ host }) => host === 'arm');
+  expect(toManager.map(({ kind }) => kind)).toContain('metadata');
+  expect(
+    new Set(toManager.map(({ requestHeaders }) => requestHeaders['x-ms-correlation-request-id'])),
+  ).toEqual(new Set([id]));
+  const { host } = new URL(sim.loginEndpoint);
+  const lines = run.stdout
+    .split('\n')
+    .filter((line) => line.includes(` ${host}/`) || line.includes(`POST ${host}`));
+  expect(lines.length).toBeGreaterThanOrEqual(toEntra.length);
+  for (const line of lines) expect(line).toMatch(new RegExp(` correlation ${id}$`));
+});
+
 describe('what Entra refuses', () => {
   const consent = (tenant: string): string[] => [
     `https://localhost:${new URL(sim.loginEndpoint).port}/${tenant}/adminconsent?client_id=${clientId}`,
