@@ -1,4 +1,6 @@
 import { readFileSync } from 'node:fs';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { inspect } from 'node:util';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
@@ -500,6 +502,29 @@ describe('ID tokens from GitHub', () => {
     expect(requests[2]?.url.href).toBe(
       'https://run.actions.example/idtoken?api-version=2.0&audience=api%3A%2F%2FAzureADTokenExchange',
     );
+  });
+
+  test('of a local runner or a mock, by http', async () => {
+    const provider = createServer((request, response) => {
+      response.setHeader('content-type', 'application/json');
+      response.end(JSON.stringify({ value: `${request.headers.authorization} ${request.url}` }));
+    });
+    await new Promise<void>((resolve) => {
+      provider.listen(0, '127.0.0.1', resolve);
+    });
+    const { port } = provider.address() as AddressInfo;
+    const here = { ...env, ACTIONS_ID_TOKEN_REQUEST_URL: `http://127.0.0.1:${port}/idtoken` };
+    try {
+      expect(await githubIdToken(here, options)).toBe(
+        `Bearer ${secret} /idtoken?audience=api%3A%2F%2FAzureADTokenExchange`,
+      );
+      // That one request only: nothing else is ever sent in the clear.
+      await expect(plainHttp({ patience: quick })(`http://127.0.0.1:${port}/`)).rejects.toThrow(
+        'allowInsecureConnection',
+      );
+    } finally {
+      provider.close();
+    }
   });
 
   test.each<[string, Step, RegExp]>([

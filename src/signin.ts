@@ -500,8 +500,10 @@ export async function githubIdToken(
   url.searchParams.set('audience', audience);
   const pipeline = plainPipeline(options);
   const headers = createHttpHeaders({ accept: 'application/json', authorization: `Bearer ${requestToken}` });
+  // Local runners and mocks name an http URL. It is the runner's own, so it is taken as it is, as `core.getIDToken` does.
+  const allowInsecureConnection = url.protocol === 'http:';
   const response = await pipeline
-    .sendRequest(httpClient, createPipelineRequest({ url: url.href, headers }))
+    .sendRequest(httpClient, createPipelineRequest({ url: url.href, headers, allowInsecureConnection }))
     .catch((error: unknown) => {
       const why = error instanceof Error ? error.message : String(error);
       throw providerFailure(`${url.host} could not be reached: ${why}.`);
