@@ -3,7 +3,7 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { inspect } from 'node:util';
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, jest, test } from '@jest/globals';
 import type { AccessToken, TokenCredential } from '@azure/core-auth';
 import {
   createDefaultHttpClient,
@@ -607,6 +607,75 @@ describe('plain requests', () => {
     await expect(
       plainHttp({ httpClient: client, patience: quick })('https://management.example/'),
     ).rejects.toThrow('ENOTFOUND');
+  });
+});
+
+describe('patience', () => {
+  beforeEach(() => {
+    jest.useFakeTimers();
+  });
+  afterEach(() => {
+    jest.useRealTimers();
+  });
+
+  const url = 'https://management.example/metadata';
+  const past = 'Sun, 01 Nov 2026 08:00:00 GMT';
+
+  /** When each request was sent and each line was told, in milliseconds from the start. */
+  async function timesOf(...steps: Step[]) {
+    const { client } = wire(...steps);
+    const start = Date.now();
+    const sent: number[] = [];
+    const told: { readonly ms: number; readonly line: string }[] = [];
+    const get = plainHttp({
+      httpClient: {
+        sendRequest: async (request) => {
+          sent.push(Date.now() - start);
+          return await client.sendRequest(request);
+        },
+      },
+      info: (line) => told.push({ ms: Date.now() - start, line }),
+    });
+    const answer = get(url).catch((error: unknown) => error);
+    await jest.runAllTimersAsync();
+    await answer;
+    return { sent, told, end: Date.now() - start };
+  }
+
+  test.each<[string, Step]>([
+    ['429, at once', { status: 429, headers: { 'retry-after': '0' } }],
+    ['503, at once', { status: 503, headers: { 'retry-after': '0' } }],
+    ['503, at a time that has passed', { status: 503, headers: { 'retry-after': past } }],
+    ['503, whenever', { status: 503 }],
+  ])('%s: the pauses grow all the same', async (_what, step) => {
+    const { sent } = await timesOf(step);
+    const pauses = sent.slice(1).map((ms, index) => ms - (sent[index] ?? 0));
+    expect(pauses).toHaveLength(5);
+    for (const [index, ms] of pauses.entries()) {
+      expect(ms).toBeGreaterThanOrEqual(Math.floor(250 * 2 ** index));
+      expect(ms).toBeLessThanOrEqual(500 * 2 ** index + 1);
+    }
+  });
+
+  test.each<[string, Step[], RegExp]>([
+    [
+      'throttled for long',
+      [{ status: 429, headers: { 'retry-after': '80' } }, token()],
+      /^management\.example: HTTP 429; trying again in (?:80|65|50|35|20|5) s\.$/,
+    ],
+    ['never an answer', ['hangs'], /^management\.example: ETIMEDOUT; trying again in \d+ s\.$/],
+    ['down for good', [{ status: 503 }], /^management\.example: HTTP 503; trying again in \d+ s\.$/],
+  ])('%s: the log is never silent for 30 s', async (_what, steps, expected) => {
+    const { told, end } = await timesOf(...steps);
+    expect(told.length).toBeGreaterThan(0);
+    for (const { line } of told) expect(line).toMatch(expected);
+    const times = [0, ...told.map(({ ms }) => ms), end];
+    const silences = times.slice(1).map((ms, index) => ms - (times[index] ?? 0));
+    expect(Math.max(...silences)).toBeLessThanOrEqual(30_000);
+  });
+
+  test('what passes within moments is told to the debug log alone', async () => {
+    expect((await timesOf({ status: 503 }, { lost: 'ECONNRESET' }, token())).told).toEqual([]);
   });
 });
 

@@ -175,7 +175,7 @@ async function openWays(inputs: Inputs, otherTenants: readonly string[], options
   const { log, signal, env } = options;
   const correlationId = randomUUID();
   log.info(`Correlation ID of all requests of this run: ${correlationId}`);
-  const http = { httpClient: connections(), debug: log.debug };
+  const http = { httpClient: connections(), debug: log.debug, info: log.info };
   const plain = plainHttp({ ...http, correlationId });
   const cloud = await unlessStopped(resolveCloud(inputs.environment, plain), signal);
   // Here and not at the first token: evaluating it holds up everything, and the clients' turn comes when that is sent.

@@ -1,5 +1,4 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
-import { setTimeout as pause } from 'node:timers/promises';
 import type { AccessToken, GetTokenOptions, TokenCredential } from '@azure/core-auth';
 import {
   createDefaultHttpClient,
@@ -48,7 +47,11 @@ export interface SignInOptions {
   readonly patience?: Patience;
   /** Gets a line for every try that failed and is made again. */
   readonly debug?: (line: string) => void;
+  /** Gets a line where tries and pauses take more than a few seconds, and at least every 30 seconds from there on. */
+  readonly info?: (line: string) => void;
 }
+
+type Persistence = Pick<SignInOptions, 'patience' | 'debug' | 'info'>;
 
 /**
  * A token is replaced this long before its end: a little later than five minutes, since before that MSAL gives out its
@@ -244,14 +247,12 @@ function correlationPolicy(correlationId: string): PipelinePolicy {
  * Tries a request again while that may help, and records each try in the acquisition it belongs to. Also gives up on
  * answers that trickle: the SDK's own timeout ends with the headers, and it does not retry what timed out.
  */
-function patientPolicy({
-  patience = defaultPatience,
-  debug,
-}: Pick<SignInOptions, 'patience' | 'debug'>): PipelinePolicy {
+function patientPolicy({ patience = defaultPatience, debug, info }: Persistence): PipelinePolicy {
   return {
     name: 'patientPolicy',
     async sendRequest(request, next) {
       const start = Date.now();
+      let told = start;
       for (let tried = 1; ; tried++) {
         const sent = performance.now();
         const attempt = await tryOnce(request, next, patience.tryMs);
@@ -266,10 +267,28 @@ function patientPolicy({
           return attempt.outcome.response;
         }
         debug?.(`${outcomeText(attempt)}: again in ${Math.round(wait)} ms`);
-        await pause(wait);
+        const { host } = new URL(request.url);
+        for (let left = wait; left > 0; left -= tellEveryMs) {
+          if (Date.now() + left - told > shortSilenceMs) {
+            info?.(`${host}: ${outcomeText(attempt)}; trying again in ${Math.ceil(left / 1000)} s.`);
+            told = Date.now();
+          }
+          await pause(Math.min(left, tellEveryMs));
+        }
       }
     },
   };
+}
+
+/** What is not told sooner is told when it comes to this much. */
+const shortSilenceMs = 5_000;
+/** A try follows the pause and may take another 15 seconds: together they are the 30 that nothing may be silent for. */
+const tellEveryMs = 15_000;
+
+function pause(ms: number): Promise<void> {
+  return new Promise((resolve) => {
+    setTimeout(resolve, ms);
+  });
 }
 
 /** One debug line per request, as for Resource Manager: never a body, never the query. */
@@ -344,8 +363,9 @@ function pauseBeforeNextTry(
   const headers = outcome.kind === 'answered' ? outcome.response.headers : undefined;
   const asked = retryAfterSeconds(headers?.get('retry-after'), headers?.get('date'));
   // Half of it by chance, so that the jobs of a matrix do not come back together.
-  const wait =
-    asked === undefined ? patience.firstPauseMs * 2 ** (tried - 1) * (0.5 + Math.random() / 2) : asked * 1000;
+  const backoff = patience.firstPauseMs * 2 ** (tried - 1) * (0.5 + Math.random() / 2);
+  // "At once", or a time that has passed, would burn all tries within a moment.
+  const wait = Math.max(backoff, (asked ?? 0) * 1000);
   return elapsedMs + wait <= patience.totalMs ? wait : undefined;
 }
 
@@ -480,6 +500,7 @@ export interface IdTokenOptions {
   readonly httpClient?: HttpClient;
   readonly patience?: Patience;
   readonly debug?: (line: string) => void;
+  readonly info?: (line: string) => void;
 }
 
 /**
@@ -533,7 +554,7 @@ export interface PlainAnswer {
  * Redirects are not followed.
  */
 export function plainHttp(
-  options: Pick<SignInOptions, 'httpClient' | 'patience' | 'debug' | 'correlationId'> = {},
+  options: Pick<SignInOptions, 'httpClient' | 'correlationId'> & Persistence = {},
 ): (url: string) => Promise<PlainAnswer> {
   const pipeline = plainPipeline(options);
   const { httpClient = createDefaultHttpClient(), correlationId: id } = options;
@@ -550,9 +571,7 @@ export function plainHttp(
   };
 }
 
-function plainPipeline(
-  options: Pick<SignInOptions, 'patience' | 'debug'>,
-): ReturnType<typeof createPipelineFromOptions> {
+function plainPipeline(options: Persistence): ReturnType<typeof createPipelineFromOptions> {
   const pipeline = createPipelineFromOptions({
     retryOptions: { maxRetries: 0 },
     redirectOptions: { maxRetries: 0 },
