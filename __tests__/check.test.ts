@@ -1117,6 +1117,26 @@ describe('judge', () => {
       [['deny-assignments', 'unknown']],
     ],
     [
+      'everyone denied but somebody, who the app may be',
+      {
+        site: {
+          ...denial({ principals: [everyone], excludePrincipals: [{ id: 'x' }] }),
+          objectId: undefined,
+        },
+      },
+      [['deny-assignments', 'unknown']],
+    ],
+    [
+      'somebody denied, who the app may be',
+      { site: { ...denial({ principals: [{ id: 'x' }] }), objectId: undefined } },
+      [['deny-assignments', 'unknown']],
+    ],
+    [
+      'everyone denied, whoever the app is',
+      { site: { ...denial({ principals: [everyone] }), objectId: undefined } },
+      [['deny-assignments', 'fault']],
+    ],
+    [
       'a group denied',
       { site: denial({ principals: [{ id: 'g', type: 'Group' }] }) },
       [['deny-assignments', 'unknown']],

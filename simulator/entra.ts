@@ -180,8 +180,14 @@ async function issue(
     token_type: 'Bearer',
     expires_in: lifetime,
     ext_expires_in: lifetime,
-    access_token: token,
+    access_token: world.tokens.opaque ? sealed(world, token) : token,
   });
+}
+
+function sealed(world: World, token: string): string {
+  const opaque = `sealed-${world.uuid()}`;
+  world.tokens.behind.set(opaque, token);
+  return opaque;
 }
 
 function findTenant(world: World, request: FastifyRequest, error: string): Tenant {

@@ -142,6 +142,13 @@ export interface TokenSettings {
   federation: 'exact' | 'legacy';
   /** By tenant ID: claims that its tokens have instead, as from a sign-in service that mixes something up. */
   readonly claims: Map<string, Readonly<Record<string, unknown>>>;
+  /**
+   * Access tokens that only Resource Manager can read: clients are to make nothing of what is in them
+   * (https://learn.microsoft.com/entra/identity-platform/access-tokens).
+   */
+  opaque: boolean;
+  /** By opaque token: what it stands for. */
+  readonly behind: Map<string, string>;
   /** Audiences besides those of the metadata document: of the clouds that go by a name. */
   readonly audiences: string[];
 }
@@ -236,6 +243,8 @@ export class World {
     delaySeconds: 0,
     federation: 'exact',
     claims: new Map(),
+    opaque: false,
+    behind: new Map(),
     audiences: [],
   };
   /** Shape of `/metadata/endpoints` when the caller's api-version does not decide it. */

@@ -77,7 +77,7 @@ const authorization = '/providers/Microsoft.Authorization';
 async function gatherSite(
   { imageCompute }: CheckSession,
   session: Session,
-  objectId: string,
+  objectId: string | undefined,
   inputs: DeployInputs,
   desk: CheckDesk,
 ): Promise<SiteFacts> {

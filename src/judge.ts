@@ -93,8 +93,8 @@ export interface DenyAssignment {
 /** What was asked in the deployment's subscription. A question that had no sense is left out. */
 export interface SiteFacts {
   readonly subscriptionId: string;
-  /** Of the app's service principal in the tenant. */
-  readonly objectId: string;
+  /** Of the app's service principal in the tenant; undefined where the token does not say. */
+  readonly objectId: string | undefined;
   readonly group: Asked<ResourceGroup>;
   readonly existing: { readonly [Part in keyof Survey]?: Asked<Survey[Part]> };
   /** Of a machine that failed. */
@@ -258,9 +258,15 @@ function judgeSignIn({ tenant, as, result }: SignIn, known: Known): Finding {
   const id = as === 'auxiliary' ? `sign-in/auxiliary/${tenant}` : `sign-in/${as}`;
   const input = { tenant: 'tenant-id', 'image-tenant': 'image-tenant-id', auxiliary: 'auxiliary-tenant-ids' };
   const asked = `a token of tenant ${tenant} (\`${input[as]}\`) for app ${known.clientId}`;
-  return 'value' in result
-    ? ok(id, asked, `Signed in as service principal ${result.value.objectId}.`)
-    : refused(id, asked, result.refusal, known);
+  if ('refusal' in result) return refused(id, asked, result.refusal, known);
+  const { objectId } = result.value;
+  return ok(
+    id,
+    asked,
+    objectId
+      ? `Signed in as service principal ${objectId}.`
+      : 'Signed in; as which service principal the token does not say.',
+  );
 }
 
 /** https://learn.microsoft.com/azure/cost-management-billing/manage/subscription-states */
@@ -534,7 +540,8 @@ function judgeDenyAssignments({ facts: { inputs }, site, known }: Bench): Findin
           !notActions.some((pattern) => covers(pattern, action)),
       ),
     );
-    const isUs = (one: { readonly id: string }) => one.id.toLowerCase() === site.objectId.toLowerCase();
+    const ownId = site.objectId?.toLowerCase();
+    const isUs = (one: { readonly id: string }) => one.id.toLowerCase() === ownId;
     if (blocked.length === 0 || excludePrincipals.some(isUs)) return [];
     const named = properties.denyAssignmentName ?? 'without a name';
     const answer = `Deny assignment "${named}" blocks ${blocked.join(', ')}`;
@@ -544,7 +551,13 @@ function judgeDenyAssignments({ facts: { inputs }, site, known }: Bench): Findin
       'https://learn.microsoft.com/azure/role-based-access-control/deny-assignments',
     ];
     const hitsUs = principals.some((one) => isUs(one) || isEverybody(one));
-    const viaGroups = [...(hitsUs ? excludePrincipals : principals)].some(({ type }) => type === 'Group');
+    const others = hitsUs ? excludePrincipals : principals;
+    const viaGroups = others.some(({ type }) => type === 'Group');
+    // Any of them may be the app where its token does not say which one it is.
+    if (ownId === undefined && others.length > 0) {
+      const unnamed = `${answer}, for or except principals of which the app may be one; its token names none.`;
+      return [unknown(id, asked, unnamed, who, fix)];
+    }
     if (hitsUs && !viaGroups) return [fault(id, asked, `${answer}.`, who, fix)];
     return hitsUs || viaGroups
       ? [

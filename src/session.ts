@@ -71,8 +71,8 @@ export interface CheckSession {
 export interface Identity {
   /** GUID, lower case. */
   readonly tenantId: string;
-  /** Of the app's service principal there. */
-  readonly objectId: string;
+  /** Of the app's service principal there; absent where the token does not say. */
+  readonly objectId?: string;
 }
 
 /** Signs in to the tenant alone: enough to read, to delete and to sweep. */
@@ -218,7 +218,13 @@ async function openWays(inputs: Inputs, otherTenants: readonly string[], options
     cloud,
     arm: openArm({ ...common, credential, signal }),
     async prove(tenant: string): Promise<Identity> {
-      const identity = await provenIdentity(inputs, tenant, credentialOf(tenant), cloud, signal);
+      const identity = await provenIdentity(inputs.clientId, tenant, {
+        cloud,
+        credential: credentialOf(tenant),
+        plain,
+        log,
+        signal,
+      });
       const alias = sameTenant(identity.tenantId, tenant) ? '' : ` (${identity.tenantId})`;
       log.info(`Signed in to tenant ${tenant}${alias} as ${inputs.clientId}.`);
       return identity;
@@ -280,38 +286,86 @@ function sameTenant(one: string, other: string): boolean {
   return one.toLowerCase() === other.toLowerCase();
 }
 
+interface ProvingDesk {
+  readonly cloud: Cloud;
+  readonly credential: TokenCredential;
+  readonly plain: ReturnType<typeof plainHttp>;
+  readonly log: Log;
+  readonly signal: AbortSignal;
+}
+
 /**
  * Asks for a token and looks whose it is. A swapped pair of secrets or a mistyped domain would otherwise deploy to the
- * wrong customer.
+ * wrong customer. What the token does not say is no reason to refuse it: Resource Manager has the last word.
  */
 async function provenIdentity(
-  inputs: Inputs,
+  clientId: string,
   tenant: string,
-  credential: TokenCredential,
-  cloud: Cloud,
-  abortSignal: AbortSignal,
+  { cloud, credential, plain, log, signal }: ProvingDesk,
 ): Promise<Identity> {
   const doing = `signing in to tenant ${tenant}`;
-  const token = await during(doing, () => credential.getToken(resourceManagerScope(cloud), { abortSignal }));
-  const claims = token ? tokenClaims(token.token) : undefined;
-  const wanted = tenant.toLowerCase();
-  const isDomain = wanted.includes('.');
-  if (
-    claims &&
-    (isDomain || claims.tenantId.toLowerCase() === wanted) &&
-    claims.appId.toLowerCase() === inputs.clientId.toLowerCase()
-  ) {
-    return { tenantId: claims.tenantId.toLowerCase(), objectId: claims.objectId };
+  const token = await during(doing, () =>
+    credential.getToken(resourceManagerScope(cloud), { abortSignal: signal }),
+  );
+  const { tenantId, appId, objectId } = tokenClaims(token?.token ?? '');
+  const isOther =
+    (tenantId !== undefined && !isDomain(tenant) && !sameTenant(tenantId, tenant)) ||
+    (appId !== undefined && appId.toLowerCase() !== clientId.toLowerCase());
+  if (isOther) {
+    const whose = [tenantId && `tenant ${tenantId}`, appId && `app ${appId}`].filter(Boolean).join(' and ');
+    throw new Failure(doing, {
+      message: `The token is of ${whose}, not of tenant ${tenant} and app ${clientId}.`,
+      explanation: {
+        cause:
+          'The sign-in endpoint answered for another tenant or app than the one that was named. Nothing was sent with that token.',
+        who: "the workflow's author",
+        fix: ['Check `tenant-id`, `image-tenant-id`, `client-id` and `environment`.'],
+      },
+    });
   }
-  throw new Failure(doing, {
-    message: claims
-      ? `The token is of tenant ${claims.tenantId} and app ${claims.appId}, not of tenant ${tenant} and app ${inputs.clientId}.`
-      : 'The sign-in service gave something that is not an access token of an application.',
+  if (tenantId === undefined) {
+    log.info(`The token of tenant ${tenant} cannot be read: whose it is, only Resource Manager can tell.`);
+  }
+  const guid =
+    tenantId ?? (isDomain(tenant) ? await unlessStopped(tenantNamed(tenant, cloud, plain), signal) : tenant);
+  return { tenantId: guid.toLowerCase(), ...(objectId ? { objectId } : {}) };
+}
+
+/** An input names a tenant by its GUID or by a domain. */
+function isDomain(tenant: string): boolean {
+  return tenant.includes('.');
+}
+
+/**
+ * GUID of the tenant that a domain belongs to: Entra tells it to anybody, as the issuer of its tokens.
+ * https://learn.microsoft.com/entra/identity-platform/v2-protocols-oidc
+ */
+async function tenantNamed(domain: string, cloud: Cloud, plain: ProvingDesk['plain']): Promise<string> {
+  const url = `${cloud.loginEndpoint}/${domain}/v2.0/.well-known/openid-configuration`;
+  const answer = await plain(url).then(
+    ({ status, body }) => ({ said: `HTTP ${status}`, guid: issuerIn(body) }),
+    (error: unknown) => ({ said: error instanceof Error ? error.message : String(error), guid: undefined }),
+  );
+  if (answer.guid) return answer.guid;
+  throw new Failure(`looking for the ID of tenant ${domain}`, {
+    message: `Neither the token nor ${url} says it (${answer.said}).`,
     explanation: {
-      cause:
-        'The sign-in endpoint answered for another tenant or app than the one that was named. Nothing was sent with that token.',
+      cause: 'The tenant is named by a domain, and nothing tells which tenant that is.',
       who: "the workflow's author",
-      fix: ['Check `tenant-id`, `image-tenant-id`, `client-id` and `environment`.'],
+      fix: [
+        `Give the tenant's GUID instead of ${domain}. Signed in to the tenant, this prints it:`,
+        'az account show --query tenantId -o tsv',
+      ],
     },
   });
+}
+
+/** The tenant in the issuer of an OpenID configuration: `https://login.microsoftonline.com/<tenant>/v2.0`. */
+function issuerIn(configuration: string): string | undefined {
+  try {
+    const { issuer } = JSON.parse(configuration) as { readonly issuer?: unknown };
+    return /\/([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})(?:\/|$)/i.exec(String(issuer))?.[1];
+  } catch {
+    return undefined;
+  }
 }

@@ -436,33 +436,30 @@ function untilAborted<T>(shared: Promise<T>, signal: GetTokenOptions['abortSigna
   });
 }
 
-/** Who a token is for. */
+/** Who a token is for, as far as it says so. */
 export interface TokenClaims {
   /** GUID, also where the tenant was named by a domain. */
-  readonly tenantId: string;
-  readonly appId: string;
-  readonly objectId: string;
-  readonly expiresOn: Date;
+  readonly tenantId?: string;
+  readonly appId?: string;
+  /** Of the service principal; absent where the app has none in the tenant. */
+  readonly objectId?: string;
 }
 
 /**
- * Reads an access token; undefined when it is not a JWT with these claims.
+ * Reads an access token. Nothing comes of one that is no JWT: what a token looks like is between Entra and Resource Manager
+ * (https://learn.microsoft.com/entra/identity-platform/access-tokens).
  *
  * Decoded only, not verified: it came from the sign-in service over TLS and is checked by Resource Manager. What is
  * asked here is whether that service understood the tenant as the workflow's author meant it.
  */
-export function tokenClaims(token: string): TokenClaims | undefined {
-  const { tid, appid, azp, oid, exp } = payloadOf(token);
+export function tokenClaims(token: string): TokenClaims {
+  const { tid, appid, azp, oid } = payloadOf(token);
   const appId = appid ?? azp; // version 1 and version 2 tokens
-  if (
-    typeof tid !== 'string' ||
-    typeof appId !== 'string' ||
-    typeof oid !== 'string' ||
-    typeof exp !== 'number'
-  ) {
-    return undefined;
-  }
-  return { tenantId: tid, appId, objectId: oid, expiresOn: new Date(exp * 1000) };
+  return {
+    ...(typeof tid === 'string' ? { tenantId: tid } : {}),
+    ...(typeof appId === 'string' ? { appId } : {}),
+    ...(typeof oid === 'string' ? { objectId: oid } : {}),
+  };
 }
 
 /**

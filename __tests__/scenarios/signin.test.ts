@@ -436,6 +436,65 @@ describe('GitHub gives no ID token', () => {
   });
 });
 
+describe('tokens that say little', () => {
+  const domains = { 'tenant-id': defaults.tenantDomain, 'image-tenant-id': defaults.imageTenantDomain };
+
+  test('one that cannot be read serves the tenant that was named by its GUID, and this is told', async () => {
+    await start((world) => {
+      world.tokens.opaque = true;
+    });
+    const run = await act();
+    expectSignedIn(run, tenantId, imageTenantId);
+    for (const tenant of [tenantId, imageTenantId]) {
+      expect(run.stdout).toContain(`The token of tenant ${tenant} cannot be read`);
+    }
+    expect(sim.journal.find(({ kind }) => kind === 'vm.put')?.status).toBe(201);
+  });
+
+  test('one that cannot be read, of a tenant named by its domain: Entra names the tenant to anybody', async () => {
+    await start((world) => {
+      world.tokens.opaque = true;
+    });
+    const run = await act({ inputs: domains });
+    expect(run.exitCode).toBe(0);
+    expect(run.stdout).toContain(
+      `Signed in to tenant ${defaults.tenantDomain} (${tenantId}) as ${clientId}.`,
+    );
+    expect(run.stdout).toContain(`(${imageTenantId}) as ${clientId}.`);
+  });
+
+  test('where Entra does not name it either, the GUID has to be given', async () => {
+    await start((world) => {
+      world.tokens.opaque = true;
+      world.faults.add({
+        // The first one is part of asking for the token.
+        match: { host: 'entra', path: /^\/deploy\.example\/v2\.0\//, nth: 2, times: Infinity },
+        effect: { status: 404, body: {} },
+      });
+    });
+    const said = await refusal({ inputs: domains });
+    expect(said).toContain(`Failed while looking for the ID of tenant ${defaults.tenantDomain}.`);
+    expect(said).toContain(`Give the tenant's GUID instead of ${defaults.tenantDomain}.`);
+    expect(said).toContain('(HTTP 404)');
+  });
+
+  test.each([
+    ['the tenant', tenantId, "the VM's tenant"],
+    ['the image tenant', imageTenantId, 'the image tenant'],
+  ])(
+    'one without a service principal, of %s: Resource Manager refuses it, and who consents is told',
+    async (_what, tenant, name) => {
+      await start((world) => world.tokens.claims.set(tenant, { oid: undefined }));
+      const said = await refusal();
+      expect(said).toContain('401 InvalidAuthenticationToken');
+      expect(said).toContain(`has no service principal in ${name} (${tenant}) yet`);
+      expect(said).toContain(`Who must act: an administrator of ${name} (${tenant})`);
+      expect(said).toContain(`/${tenant}/adminconsent?client_id=${clientId}`);
+      expect(said).toContain(`az login --tenant ${tenant} --allow-no-subscriptions`);
+    },
+  );
+});
+
 describe('guardrails', () => {
   test('a token of another tenant is not used', async () => {
     await start((world) => world.tokens.claims.set(imageTenantId, { tid: otherTenantId }));

@@ -116,6 +116,19 @@ function refusedTenant(fault: AzureFault, known: Known): string | undefined {
   );
 }
 
+/** The tenant whose token a request carries: what is asked of the image's subscription goes with the image tenant's. */
+function carriedTenant(
+  { url }: AzureFault,
+  { subscriptionId, imageId, imageTenantId, tenantId }: Known,
+): string {
+  const subscription = idPart(url, 'subscriptions')?.toLowerCase();
+  const ofImage =
+    subscription !== undefined &&
+    subscription === idPart(imageId, 'subscriptions')?.toLowerCase() &&
+    subscription !== subscriptionId.toLowerCase();
+  return ofImage ? imageTenantId : tenantId;
+}
+
 export const signIn: readonly Entry[] = [
   {
     id: 'secret-wrong',
@@ -377,13 +390,12 @@ export const signIn: readonly Entry[] = [
     title: 'The token names no service principal',
     says: "InvalidAuthenticationToken: at least one of the claims 'puid' or 'altsecid' or 'oid' should be present",
     match: all(code('InvalidAuthenticationToken'), text(/'oid' should be present/i)),
-    cause: (_, known) =>
-      `The token of app ${known.clientId} has no oid claim: the app has no service principal in the tenant yet.`,
-    who: (_, known) =>
-      `an administrator of the tenant that the request was for (${known.tenantId} or ${known.imageTenantId})`,
-    fix: (_, { clientId }) => [
-      'Make the service principal in that tenant, wait a minute and run the job again:',
-      `az ad sp create --id ${clientId}`,
+    cause: (fault, known) =>
+      `The token of app ${known.clientId} has no oid claim: the app has no service principal in ${tenantName(carriedTenant(fault, known), known)} yet.`,
+    who: (fault, known) => `an administrator of ${tenantName(carriedTenant(fault, known), known)}`,
+    fix: (fault, known) => [
+      ...consent(carriedTenant(fault, known), known.clientId, known),
+      'Then wait a minute and run the job again.',
     ],
   },
   {
