@@ -607,6 +607,79 @@ describe('one refused token among several', () => {
   });
 });
 
+describe('tenants that are named by their domains', () => {
+  const auxiliary = '55555555-0000-4000-8000-000000000005';
+  const byDomain: Situation = {
+    ...situation,
+    tenantId: 'Deploy.example',
+    imageTenantId: 'images.example',
+    auxiliaryTenantIds: ['aux.example'],
+  };
+  const signedIn: Situation = {
+    ...byDomain,
+    tenantGuids: new Map([
+      ['deploy.example', vmTenant],
+      ['images.example', imageTenant],
+      ['aux.example', auxiliary],
+    ]),
+  };
+  const wrongIssuer = (tenant: string) =>
+    arm(
+      'InvalidAuthenticationTokenTenant',
+      `The access token is from the wrong issuer 'https://sts.windows.net/${tenant}/'. It must match the tenant 'https://sts.windows.net/66666666-0000-4000-8000-000000000006/' associated with this subscription.`,
+      401,
+    );
+
+  test.each([
+    ['the image tenant', imageTenant, `the image tenant (${imageTenant})`, '`image-tenant-id`'],
+    ["the VM's tenant", vmTenant, `the VM's tenant (${vmTenant})`, '`tenant-id`'],
+    ['an auxiliary tenant', auxiliary, `the auxiliary tenant ${auxiliary}`, '`auxiliary-tenant-ids`'],
+  ])('the token of %s: the input that is at fault', (_, tenant, name, input) => {
+    const { cause, fix } = explained(wrongIssuer(tenant), signedIn);
+    expect(cause).toContain(`The token is of ${name},`);
+    expect(fix[0]).toMatch(new RegExp(`^Set ${input} to 66666666-`));
+  });
+
+  test.each([
+    ['images.example', imageTenant, 'the image tenant (images.example)'],
+    ['aux.example', auxiliary, 'the auxiliary tenant aux.example'],
+    ['Deploy.example', vmTenant, "the VM's tenant (Deploy.example)"],
+  ])('a refused token of %s, which Azure names by its GUID', (domain, tenant, name) => {
+    const fault = arm('InvalidAuthenticationToken', `The token of tenant '${tenant}' is not valid.`, 401);
+    const { cause, fix } = explained(fault, signedIn);
+    expect(cause).toContain(`It names ${name}.`);
+    expect(fix).toContain(`az login --tenant ${domain} --allow-no-subscriptions`);
+  });
+
+  test('a link to the image that no token covers: which tenant the input means', () => {
+    const fault = arm(
+      'LinkedAuthorizationFailed',
+      `The client '${clientId}' has permission to perform action 'Microsoft.Compute/galleries/images/versions/read' on scope '${groupId}', however the current tenant '${vmTenant}' is not authorized to access linked subscription '${imageSubscription}'.`,
+      403,
+    );
+    const { cause } = explained(fault, signedIn);
+    expect(cause).toContain(`which the VM's tenant (${vmTenant}) does not own`);
+    expect(cause).toContain(`\`image-tenant-id\` is images.example (${imageTenant}).`);
+  });
+
+  test('one tenant, named by its domain and by its GUID, is called neither', () => {
+    const { who } = explained(entra('AADSTS700016', 'x', imageTenant), {
+      ...signedIn,
+      tenantId: imageTenant,
+    });
+    expect(who).toBe(`an administrator of tenant ${imageTenant}`);
+  });
+
+  test('before the sign-in no more is known than the names', () => {
+    expect(explained(entra('AADSTS700016', 'x', 'images.example'), byDomain).who).toBe(
+      'an administrator of the image tenant (images.example)',
+    );
+    expect(explained(wrongIssuer(imageTenant), byDomain).cause).toContain(
+      `The token is of tenant ${imageTenant},`,
+    );
+  });
+});
+
 describe('federated credentials', () => {
   const claims = {
     issuer: 'https://token.actions.githubusercontent.com',

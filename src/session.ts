@@ -207,6 +207,7 @@ async function openWays(inputs: Inputs, otherTenants: readonly string[], options
   const credentialOf = (tenant: string): TokenCredential => others.get(tenant.toLowerCase()) ?? credential;
   const auxiliary = [...others.values()];
   const gauge = openGauge();
+  const tenantGuids = new Map<string, string>();
   const common = {
     cloud,
     correlationId,
@@ -225,6 +226,8 @@ async function openWays(inputs: Inputs, otherTenants: readonly string[], options
         log,
         signal,
       });
+      tenantGuids.set(tenant.toLowerCase(), identity.tenantId);
+      options.learn({ tenantGuids: new Map(tenantGuids) });
       const alias = sameTenant(identity.tenantId, tenant) ? '' : ` (${identity.tenantId})`;
       log.info(`Signed in to tenant ${tenant}${alias} as ${inputs.clientId}.`);
       return identity;

@@ -520,6 +520,21 @@ describe('guardrails', () => {
     expect(said).toContain(`Set \`tenant-id\` to ${otherTenantId}`);
   });
 
+  test('an image of another tenant than the one that is named, by its domain', async () => {
+    await start();
+    const said = await refusal({
+      inputs: {
+        'image-tenant-id': defaults.imageTenantDomain,
+        'image-id': defaults
+          .imageId('linux', '1.0.0')
+          .replace(defaults.imageSubscriptionId, defaults.otherSubscriptionId),
+      },
+    });
+    expect(said).toContain('401 InvalidAuthenticationTokenTenant');
+    expect(said).toContain(`The token is of the image tenant (${imageTenantId})`);
+    expect(said).toContain(`Set \`image-tenant-id\` to ${otherTenantId}`);
+  });
+
   test('a subscription that another tenant has only delegated', async () => {
     await start((world) => {
       world.subscriptions.get(defaults.otherSubscriptionId)?.managedByTenants.push(tenantId);

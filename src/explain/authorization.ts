@@ -5,6 +5,7 @@ import {
   any,
   author,
   code,
+  guidBeside,
   nobody,
   not,
   resolve,
@@ -98,7 +99,7 @@ export const authorization: readonly Entry[] = [
     match: all(ofForeignTenant, text(imageActionInText)),
     cause: (fault, known) =>
       explainLink(fault, known)?.cause ??
-      `The image is in subscription ${foreignSubscription(fault)}, which ${tenantName(currentTenant(fault, known), known)} does not own, and none of the auxiliary tokens is of the tenant that does. \`image-tenant-id\` is ${known.imageTenantId}.`,
+      `The image is in subscription ${foreignSubscription(fault)}, which ${tenantName(currentTenant(fault, known), known)} does not own, and none of the auxiliary tokens is of the tenant that does. \`image-tenant-id\` is ${known.imageTenantId}${guidBeside(known.imageTenantId, known)}.`,
     who: (fault, known) => explainLink(fault, known)?.who ?? author,
     fix: (fault, known) =>
       explainLink(fault, known)?.fix ?? [

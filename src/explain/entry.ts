@@ -40,6 +40,8 @@ export interface Situation {
   readonly resourceManager?: string;
   readonly oidc?: OidcClaims;
   readonly link?: LinkLook;
+  /** GUIDs of the tenants that were signed in to, by the lower-cased name that an input gives them: a domain, or the GUID. */
+  readonly tenantGuids?: ReadonlyMap<string, string>;
 }
 
 /** A situation without gaps. */
@@ -74,6 +76,7 @@ export function withPlaceholders(situation: Situation): Known {
     vmName: '<vm-name>',
     vmSize: '<vm-size>',
     imageId: '<image-id>',
+    tenantGuids: new Map(),
     ...situation,
     loginEndpoint: endpoint(situation.loginEndpoint, 'https://login.microsoftonline.com'),
     portal: endpoint(situation.portal, 'https://portal.azure.com'),
@@ -146,9 +149,25 @@ export function sameTenant(one: string, other: string): boolean {
   return one.toLowerCase() === other.toLowerCase();
 }
 
+/** The GUID of a tenant that is named by a domain, once that is known; else the name as it is. */
+function guidOf(tenant: string, { tenantGuids }: Known): string {
+  return tenantGuids.get(tenant.toLowerCase()) ?? tenant;
+}
+
+/** ` (GUID)` behind a tenant that is named by a domain, for comparing it with what Azure names. */
+export function guidBeside(tenant: string, known: Known): string {
+  const guid = guidOf(tenant, known);
+  return sameTenant(guid, tenant) ? '' : ` (${guid})`;
+}
+
+/** Whether two names, of which either may be a domain, mean the same tenant, as far as is known. */
+function meansTenant(one: string, other: string, known: Known): boolean {
+  return sameTenant(guidOf(one, known), guidOf(other, known));
+}
+
 export function tenantName(id: string, known: Known): string {
-  const isImages = sameTenant(id, known.imageTenantId);
-  const isVms = sameTenant(id, known.tenantId);
+  const isImages = meansTenant(id, known.imageTenantId, known);
+  const isVms = meansTenant(id, known.tenantId, known);
   if (isImages && isVms) return `tenant ${id}`;
   if (isImages) return `the image tenant (${id})`;
   if (isVms) return `the VM's tenant (${id})`;
@@ -156,13 +175,13 @@ export function tenantName(id: string, known: Known): string {
 }
 
 export function tenantInput(id: string, known: Known): string {
-  if (sameTenant(id, known.tenantId)) return '`tenant-id`';
-  if (sameTenant(id, known.imageTenantId)) return '`image-tenant-id`';
+  if (meansTenant(id, known.tenantId, known)) return '`tenant-id`';
+  if (meansTenant(id, known.imageTenantId, known)) return '`image-tenant-id`';
   return isAuxiliary(id, known) ? '`auxiliary-tenant-ids`' : '`tenant-id`';
 }
 
-function isAuxiliary(id: string, { auxiliaryTenantIds }: Known): boolean {
-  return auxiliaryTenantIds.some((tenant) => sameTenant(id, tenant));
+function isAuxiliary(id: string, known: Known): boolean {
+  return known.auxiliaryTenantIds.some((tenant) => meansTenant(id, tenant, known));
 }
 
 /** The tenant that Entra was asked for a token of. */

@@ -108,10 +108,12 @@ const owningTenant = (fault: AzureFault) =>
 /** The tenant that the refusal of a token names; the VM's own last, since it may be named besides the guilty one. */
 function refusedTenant(fault: AzureFault, known: Known): string | undefined {
   const words = wordsOf(fault).toLowerCase();
-  const { imageTenantId, auxiliaryTenantIds, tenantId } = known;
+  const { imageTenantId, auxiliaryTenantIds, tenantId, tenantGuids } = known;
+  const isNamed = (one: string): boolean =>
+    [one, tenantGuids.get(one.toLowerCase()) ?? one].some((name) => words.includes(name.toLowerCase()));
   return (
-    [imageTenantId, ...auxiliaryTenantIds, tenantId].find((one) => words.includes(one.toLowerCase())) ??
-    // Given by domain, it is not recognised.
+    [imageTenantId, ...auxiliaryTenantIds, tenantId].find(isNamed) ??
+    // Given by a domain and not signed in to, it is not recognised.
     /\btenant\W+([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})/.exec(words)?.[1]
   );
 }
