@@ -133,8 +133,11 @@ describe('published shapes', () => {
     expect(asked).toHaveLength(1);
   });
 
-  test('the endpoint that was named is used, also where the document names another', async () => {
-    const { get } = http({ '2022-09-01': json(publicCloud) });
+  test.each([
+    ['an object', publicCloud],
+    ['a list of one', [publicCloud]],
+  ])('the endpoint that was named is used, also where %s names another', async (_what, document) => {
+    const { get } = http({ '2022-09-01': json(document) });
     const cloud = await resolveCloud(discovered('https://westeurope.management.azure.com'), get);
     expect(cloud.resourceManager).toBe('https://westeurope.management.azure.com');
     expect(cloud.audience).toBe('https://management.core.windows.net/');
@@ -216,10 +219,11 @@ describe('what cannot be used', () => {
     [
       'a list of others',
       stamp,
-      { '2022-09-01': json([publicCloud]) },
-      /not among the clouds listed there \(https:\/\/management\.azure\.com\/\)/,
+      { '2022-09-01': json([publicCloud, newest]) },
+      /not among the clouds listed there \(https:\/\/management\.azure\.com\/, \S+\)/,
     ],
     ['an empty list', stamp, { '2022-09-01': json([]) }, /none/],
+    ['a list of nothing', stamp, { '2022-09-01': json([null]) }, /authentication\.loginEndpoint is missing/],
   ])('%s', async (_what, url, answers, message) => {
     const failure = await resolveCloud(discovered(url), http(answers).get).catch((error: unknown) => error);
     expect(failure).toBeInstanceOf(Failure);

@@ -154,9 +154,13 @@ function describe(url: string, body: string, origin: string): Description {
   }
   if (!Array.isArray(document)) return describeOne(document);
 
-  // The array lists every public cloud that the endpoint knows of, itself among them.
+  // The array lists every public cloud that the endpoint knows of, itself among them. A list of one leaves no choice: it is
+  // the document's object in brackets, and may name another endpoint than the private or regional one that was asked.
   const all = document.map(describeOne);
-  const match = all.find(({ resourceManager }) => httpsUrl(resourceManager ?? '')?.origin === origin);
+  const match =
+    all.length === 1
+      ? all[0]
+      : all.find(({ resourceManager }) => httpsUrl(resourceManager ?? '')?.origin === origin);
   if (match !== undefined) return match;
   const listed = all.flatMap(({ resourceManager }) => resourceManager ?? []);
   throw refusal(url, `${origin} is not among the clouds listed there (${listed.join(', ') || 'none'})`);
