@@ -40,6 +40,12 @@ describe('without a name', () => {
     expect([outcome, seconds]).toEqual(['sub-1', 0]);
   });
 
+  test('one of which nothing says whose it is', async () => {
+    const { tenantId: _, ...silent } = subscription();
+    const foreign = subscription({ subscriptionId: 'sub-2', tenantId: 'another' });
+    expect((await find([foreign, silent])).outcome).toBe('sub-1');
+  });
+
   test('one that comes into sight after a grant is waited for, and every look told', async () => {
     const { outcome, seconds, lines } = await find([], [], [], [subscription()]);
     expect([outcome, seconds]).toEqual(['sub-1', 7]);
@@ -104,6 +110,11 @@ describe('a named one', () => {
       'x',
       tenantId,
     );
+  });
+
+  test('of which nothing says whose it is', async () => {
+    const { tenantId: _, ...silent } = subscription();
+    await refuseForeignSubscription(answering(silent), 'sub-1', tenantId);
   });
 
   test('delegated by another tenant', async () => {

@@ -59,7 +59,8 @@ export interface Subscription {
   readonly subscriptionId: string;
   readonly displayName: string;
   readonly state: string;
-  readonly tenantId: string;
+  /** Not every Resource Manager says it. */
+  readonly tenantId?: string;
 }
 
 /** Seconds between looks for a subscription: some two minutes in all. 40 s after a grant have been seen. */
@@ -115,7 +116,7 @@ export async function readSubscription(
 
 async function namedSubscription(arm: Arm, named: string, tenantId: string): Promise<Subscription> {
   const found = await arm<Subscription>('GET', `/subscriptions/${named}`, '2022-12-01');
-  if (found.tenantId.toLowerCase() === tenantId) return found;
+  if (!isForeign(found, tenantId)) return found;
   throw new Failure(`looking at subscription ${named}`, {
     message: `Subscription ${found.displayName} (${named}) belongs to tenant ${found.tenantId}, not to tenant ${tenantId}, to which it is only delegated.`,
     explanation: {
@@ -131,7 +132,12 @@ async function namedSubscription(arm: Arm, named: string, tenantId: string): Pro
 /** Those of this tenant, in whatever state: the list also shows delegated ones of other tenants (Azure Lighthouse). */
 async function subscriptionsOf(arm: Arm, tenantId: string): Promise<readonly Subscription[]> {
   const all = await listAll<Subscription>(arm, '/subscriptions', '2022-12-01');
-  return all.filter(({ tenantId: owner }) => owner.toLowerCase() === tenantId);
+  return all.filter((one) => !isForeign(one, tenantId));
+}
+
+/** Whether it is known to be another tenant's. Where nothing is said, Resource Manager itself refuses a token of the wrong one. */
+function isForeign({ tenantId: owner }: Pick<Subscription, 'tenantId'>, tenantId: string): boolean {
+  return owner ? owner.toLowerCase() !== tenantId : false;
 }
 
 function soleOf(

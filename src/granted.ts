@@ -29,12 +29,12 @@ export async function findAssignments(search: Search, deployment: string): Promi
   const { session, principals } = search;
   if (principals.length === 0) return [];
   const listed = await ifAllowed(
-    listAll<{ subscriptionId: string; tenantId: string }>(session.arm, '/subscriptions', '2022-12-01'),
+    listAll<{ subscriptionId: string; tenantId?: string }>(session.arm, '/subscriptions', '2022-12-01'),
   );
   const subscriptions = new Set([
     session.subscriptionId.toLowerCase(),
     ...(listed ?? [])
-      .filter(({ tenantId }) => tenantId.toLowerCase() === session.tenantId)
+      .filter(({ tenantId }) => !tenantId || tenantId.toLowerCase() === session.tenantId)
       .map(({ subscriptionId }) => subscriptionId.toLowerCase()),
   ]);
   const found = await Promise.all([...subscriptions].map((id) => assignmentsIn(search, id)));
