@@ -3,6 +3,7 @@ import type {
   GalleryImage,
   GalleryImageFeature,
   GalleryImageVersion,
+  RegionalReplicationStatus,
   ImageReference as VmImageReference,
 } from '@azure/arm-compute';
 import { AzureError, Failure } from './failure.ts';
@@ -56,9 +57,9 @@ interface Candidate {
   readonly excluded: boolean;
   readonly luns: readonly number[];
   readonly endOfLife?: Date;
-  /** Regions that it is meant for, normalised; whether it is there yet is another matter. */
+  /** Regions that it is meant for, normalised; whether it is there yet is another matter. Undefined where none is named. */
   readonly targets?: readonly string[];
-  /** By normalised region; undefined where replication cannot be read (shared and community galleries). */
+  /** By normalised region; undefined where nothing is said of replication, as ever in shared and community galleries. */
   readonly replication?: ReadonlyMap<
     string,
     { readonly state: string; readonly progress?: number; readonly details?: string }
@@ -241,24 +242,32 @@ function unlistable(image: ImageReference, cause: unknown): Failure {
 
 function candidateOf(version: GalleryImageVersion, region: string): Candidate {
   const profile = version.publishingProfile;
+  const targets = (profile?.targetRegions ?? []).map(({ name }) => normaliseRegion(name));
+  const reported = version.replicationStatus?.summary;
   return {
     name: version.name ?? '',
     ...(version.provisioningState ? { provisioningState: version.provisioningState } : {}),
     excluded: excludedIn(version, region),
     luns: (version.storageProfile?.dataDiskImages ?? []).map(({ lun }) => lun),
     ...(profile?.endOfLifeDate ? { endOfLife: profile.endOfLifeDate } : {}),
-    targets: (profile?.targetRegions ?? []).map(({ name }) => normaliseRegion(name)),
-    replication: new Map(
-      (version.replicationStatus?.summary ?? []).map((row) => [
-        normaliseRegion(row.region ?? ''),
-        {
-          state: row.state ?? 'Unknown',
-          ...(row.progress === undefined ? {} : { progress: row.progress }),
-          ...(row.details ? { details: row.details } : {}),
-        },
-      ]),
-    ),
+    ...(targets.length > 0 ? { targets } : {}),
+    ...(reported ? { replication: replicationOf(reported) } : {}),
   };
+}
+
+function replicationOf(
+  reported: readonly RegionalReplicationStatus[],
+): NonNullable<Candidate['replication']> {
+  return new Map(
+    reported.map((row) => [
+      normaliseRegion(row.region ?? ''),
+      {
+        state: row.state ?? 'Unknown',
+        ...(row.progress === undefined ? {} : { progress: row.progress }),
+        ...(row.details ? { details: row.details } : {}),
+      },
+    ]),
+  );
 }
 
 /** A version can be kept out of "latest" as a whole or in single regions. */
@@ -303,8 +312,18 @@ function judge(version: Candidate, region: string): Verdict {
   });
   if (state === 'Deleting') return refusal('is being deleted', false);
   if (state === 'Failed') return refusal(`is Failed${here?.details ? ` (${here.details})` : ''}`, false);
-  if (!version.replication) return { usable: true };
   if (state === 'Creating') return refusal('is still being built', true);
+  if (!version.replication) {
+    // Nothing is said of it although it was asked for: then it goes by what the version is meant for, and where that is not
+    // said either, Compute has the word.
+    const { targets } = version;
+    if (!targets) return { usable: true };
+    if (!targets.includes(region))
+      return refusal(`is not replicated to ${region} (it is meant for: ${targets.join(', ')})`, false);
+    return state === undefined || state === 'Succeeded'
+      ? { usable: true }
+      : refusal(`is ${state}, and nothing is said of which regions have it already`, true);
+  }
   // While a region is being added the version is Updating, and still usable where it is complete.
   if (here?.state === 'Completed') return { usable: true };
   if (!here) {

@@ -1,0 +1,126 @@
+import { ComputeManagementClient } from '@azure/arm-compute';
+import { createHttpHeaders, type HttpClient } from '@azure/core-rest-pipeline';
+import { describe, expect, test } from '@jest/globals';
+import { AzureError, readFault } from '../src/failure.ts';
+import { type ImageDesk, lookAtImage } from '../src/image.ts';
+import type { ImageReference } from '../src/resource-id.ts';
+
+const definitionId =
+  '/subscriptions/1a2f6c2e-5d0e-4c1b-9a53-6f0f0c9f1e01/resourceGroups/gallery-rg/providers/Microsoft.Compute/galleries/images/images/linux';
+const region = Promise.resolve('westeurope');
+
+/** What Azure answers to a GET whose path ends so: a body, or the status of a refusal. */
+type Shelf = Readonly<Record<string, object | 403 | 404>>;
+
+/** The SDK's own client over an answering machine: what is missing in an answer goes through its deserializers. */
+function desk(shelf: Shelf): ImageDesk {
+  const httpClient: HttpClient = {
+    async sendRequest(request) {
+      const { pathname } = new URL(request.url);
+      const found = Object.entries(shelf).find(([end]) => pathname.toLowerCase().endsWith(end.toLowerCase()));
+      const answer = found?.[1] ?? 404;
+      if (typeof answer === 'number') {
+        const bodyText = JSON.stringify({
+          error: { code: answer === 403 ? 'AuthorizationFailed' : 'NotFound', message: 'No.' },
+        });
+        throw new AzureError(
+          readFault({ method: 'GET', url: pathname, status: answer, headers: () => undefined, bodyText }),
+        );
+      }
+      return { request, status: 200, headers: createHttpHeaders(), bodyAsText: JSON.stringify(answer) };
+    },
+  };
+  const credential = {
+    getToken: async () => ({ token: 'token', expiresOnTimestamp: Date.now() + 3_600_000 }),
+  };
+  const compute = new ComputeManagementClient(credential, 'sub', {
+    httpClient,
+    endpoint: 'https://arm.example',
+  });
+  return {
+    imageCompute: () => compute,
+    compute,
+    signal: new AbortController().signal,
+    onWaiting: () => undefined,
+  };
+}
+
+const own = {
+  subscriptionId: 'image-sub',
+  resourceGroup: 'gallery-rg',
+  gallery: 'images',
+  definition: 'linux',
+};
+const version: ImageReference = {
+  kind: 'version',
+  id: `${definitionId}/versions/1.0.0`,
+  ...own,
+  version: '1.0.0',
+};
+const wanted = { image: version, imageWaitMinutes: 0 };
+
+const definition = { name: 'linux', properties: { osType: 'Linux', osState: 'Generalized', identifier: {} } };
+const of = (properties: object) => ({ name: '1.0.0', properties: { storageProfile: {}, ...properties } });
+const targets = (...names: string[]) => ({
+  publishingProfile: { targetRegions: names.map((name) => ({ name })) },
+});
+
+describe('a version that says nothing of its replication', () => {
+  const look = async (properties: object) => {
+    const { unusable } = await lookAtImage(
+      desk({ '/images/linux': definition, '/versions/1.0.0': of(properties) }),
+      wanted,
+      region,
+    );
+    return unusable && [String(unusable.refusal), unusable.passing];
+  };
+  const succeeded = { provisioningState: 'Succeeded' };
+
+  test.each<[string, object]>([
+    ['no status', { ...succeeded, ...targets('West Europe', 'North Europe') }],
+    ['null', { ...succeeded, ...targets('West Europe'), replicationStatus: null }],
+    [
+      'no summary',
+      { ...succeeded, ...targets('westeurope'), replicationStatus: { aggregatedState: 'Unknown' } },
+    ],
+    ['a summary of null', { ...succeeded, ...targets('westeurope'), replicationStatus: { summary: null } }],
+    ['no state either', targets('West Europe')],
+    ['no regions either', succeeded],
+    ['regions of null', { ...succeeded, publishingProfile: { targetRegions: null } }],
+    ['no region, being updated', { provisioningState: 'Updating' }],
+    ['nothing at all', {}],
+  ])('%s: it can be used', async (_what, properties) => {
+    expect(await look(properties)).toBeUndefined();
+  });
+
+  test.each<[string, object, RegExp, boolean]>([
+    [
+      'not meant for the region',
+      { ...succeeded, ...targets('North Europe', 'UK South') },
+      /1\.0\.0 is not replicated to westeurope \(it is meant for: northeurope, uksouth\)/,
+      false,
+    ],
+    [
+      'being updated',
+      { provisioningState: 'Updating', ...targets('West Europe') },
+      /1\.0\.0 is Updating, and nothing is said of which regions have it already/,
+      true,
+    ],
+    ['being built', { provisioningState: 'Creating' }, /is still being built/, true],
+    ['failed', { provisioningState: 'Failed', ...targets('West Europe') }, /is Failed/, false],
+    [
+      'being deleted',
+      { provisioningState: 'Deleting', ...targets('West Europe') },
+      /is being deleted/,
+      false,
+    ],
+    [
+      'a status without any region is a status',
+      { ...succeeded, ...targets('West Europe'), replicationStatus: { summary: [] } },
+      /is not replicated to westeurope \(it is in: no region yet\)/,
+      false,
+    ],
+  ])('%s: it cannot', async (_what, properties, why, passing) => {
+    expect(await look(properties)).toEqual([expect.stringMatching(why), passing]);
+  });
+});
