@@ -2,7 +2,7 @@ import { ComputeManagementClient } from '@azure/arm-compute';
 import { createHttpHeaders, type HttpClient } from '@azure/core-rest-pipeline';
 import { describe, expect, test } from '@jest/globals';
 import { AzureError, readFault } from '../src/failure.ts';
-import { type ImageDesk, lookAtImage } from '../src/image.ts';
+import { type ImageDesk, lookAtImage, readImage } from '../src/image.ts';
 import type { ImageReference } from '../src/resource-id.ts';
 
 const definitionId =
@@ -122,5 +122,41 @@ describe('a version that says nothing of its replication', () => {
     ],
   ])('%s: it cannot', async (_what, properties, why, passing) => {
     expect(await look(properties)).toEqual([expect.stringMatching(why), passing]);
+  });
+});
+
+describe('a definition that may not be read', () => {
+  const pinned = { '/versions': { value: [of({})] }, '/versions/1.0.0': of({}) };
+  const byDefinition: ImageReference = { kind: 'definition', id: definitionId, ...own };
+  const community: ImageReference = {
+    kind: 'community',
+    id: '/communityGalleries/pub/images/linux/versions/1.0.0',
+    gallery: 'pub',
+    definition: 'linux',
+    version: '1.0.0',
+  };
+
+  test.each<[string, ImageReference, 403 | 404]>([
+    ['of a version', version, 403],
+    ['of a definition', byDefinition, 403],
+    ['of a community gallery', community, 403],
+    ['of a community gallery, which says that it is not there', community, 404],
+  ])('%s: os-type stands in for it, and the rest is not known', async (_what, image, refused) => {
+    const answers = { ...pinned, '/images/linux': refused };
+    const look = await lookAtImage(desk(answers), { ...wanted, image, osType: 'Windows' }, region);
+    expect(look.facts).toMatchObject({ version: '1.0.0', osType: 'Windows', osState: 'Generalized' });
+    expect(look.facts).not.toHaveProperty('generation');
+    expect(look.unread).toMatchObject({ fault: { status: refused } });
+    const facts = await readImage(desk(answers), { ...wanted, image, osType: 'Windows' }, region);
+    expect(facts).toEqual(look.facts);
+  });
+
+  test.each<[string, 403 | 404, 'Linux' | undefined]>([
+    ['without os-type', 403, undefined],
+    ['that is not there', 404, 'Linux'],
+  ])("%s: Azure's refusal is told", async (_what, refused, osType) => {
+    const asked = { ...wanted, ...(osType ? { osType } : {}) };
+    const reading = readImage(desk({ ...pinned, '/images/linux': refused }), asked, region);
+    await expect(reading).rejects.toMatchObject({ fault: { status: refused } });
   });
 });

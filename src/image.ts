@@ -93,7 +93,7 @@ export async function readImage(
 ): Promise<ImageFacts> {
   const { image } = wanted;
   const shelf = await shelfOf(desk, image, region);
-  const [definition, version] = await Promise.all([
+  const [{ definition }, version] = await Promise.all([
     readDefinition(shelf, wanted),
     usableVersion(desk, shelf, wanted, region),
   ]);
@@ -109,6 +109,8 @@ export interface ImageLook {
     /** It may well become usable by itself: it is being built or replicated. */
     readonly passing: boolean;
   };
+  /** What refused the definition, where `os-type` stands in for it: its other facts are assumed. */
+  readonly unread?: unknown;
 }
 
 /**
@@ -122,18 +124,22 @@ export async function lookAtImage(
 ): Promise<ImageLook> {
   const { image } = wanted;
   const shelf = await shelfOf(desk, image, region);
-  const [definition, look] = await Promise.all([
+  const [{ definition, ...unread }, look] = await Promise.all([
     readDefinition(shelf, wanted),
     lookForVersion(shelf, wanted, region).catch((refusal: unknown) => ({ refusal })),
   ]);
   if ('version' in look && look.version) {
-    return { facts: factsOf(wanted, shelf, definition, look.version) };
+    return { facts: factsOf(wanted, shelf, definition, look.version), ...unread };
   }
   const nameless = { name: image.version ?? 'latest', excluded: false, luns: [] };
   const facts = factsOf(wanted, shelf, definition, nameless);
-  if ('refusal' in look) return { facts, unusable: { refusal: look.refusal, passing: false } };
+  if ('refusal' in look) return { facts, unusable: { refusal: look.refusal, passing: false }, ...unread };
   const { why, passing } = reasonsOf(look.refusals);
-  return { facts, unusable: { refusal: notUsable(image, await region, why, passing, 0), passing } };
+  return {
+    facts,
+    unusable: { refusal: notUsable(image, await region, why, passing, 0), passing },
+    ...unread,
+  };
 }
 
 async function shelfOf(desk: ImageDesk, image: ImageReference, region: Promise<string>): Promise<Shelf> {
@@ -278,14 +284,26 @@ function excludedIn({ publishingProfile }: GalleryImageVersion, region: string):
   );
 }
 
-/** @throws Failure that names `os-type` where the definition may not be read and nothing else says what it is. */
-async function readDefinition(shelf: Shelf, { osType, image }: Wanted): Promise<Definition> {
+/**
+ * The definition; where it may not be read, what `os-type` says in its place. A right on the version is enough to make a
+ * machine from it.
+ * @throws Failure that names `os-type` where the definition may not be read and nothing else says what it is.
+ */
+async function readDefinition(
+  shelf: Shelf,
+  { osType, image }: Wanted,
+): Promise<{ readonly definition: Definition; readonly unread?: unknown }> {
   try {
-    return await shelf.definition();
+    return { definition: await shelf.definition() };
   } catch (error) {
-    const unreadable = [403, 404].includes(statusOf(error) ?? 0);
-    if (!unreadable || image.kind === 'version' || image.kind === 'definition') throw error;
-    if (osType) return { osType, osState: 'Generalized' };
+    const status = statusOf(error);
+    const isOwn = image.kind === 'version' || image.kind === 'definition';
+    // To strangers shared and community galleries also say 404; in one's own that means that there is no such definition.
+    const unreadable = status === 403 || (status === 404 && !isOwn);
+    if (!unreadable) throw error;
+    if (osType) return { definition: { osType, osState: 'Generalized' }, unread: error };
+    // The catalogue explains it, with the right that is missing.
+    if (isOwn) throw error;
     throw new Failure(`reading image definition ${image.id}`, {
       message: 'The image definition cannot be read, so nothing says whether it is Linux or Windows.',
       cause: error,

@@ -376,7 +376,7 @@ function judgeImage({ facts, site, known }: Bench): Finding[] {
     return [unknown('image', asked, `Not asked: ${why}.`)];
   }
   if ('refusal' in site.image) return [refused('image', asked, site.image.refusal, known)];
-  const { facts: image, unusable } = site.image.value;
+  const { facts: image, unusable, unread } = site.image.value;
   const findings: Finding[] = [];
   if (!unusable) {
     const generation = image.generation ? `, generation ${image.generation.replace('V', '')}` : '';
@@ -391,6 +391,18 @@ function judgeImage({ facts, site, known }: Bench): Finding[] {
     const refusal = refused('image', asked, unusable.refusal, known);
     const waits = unusable.passing && inputs.imageWaitMinutes > 0;
     findings.push(waits ? { ...refusal, level: 'warning' } : refusal);
+  }
+  if (unread !== undefined) {
+    const isOwn = 'subscriptionId' in inputs.image;
+    const right = {
+      action: 'Microsoft.Compute/galleries/images/read',
+      // Others' galleries are read through the subscription of the deployment.
+      scope: isOwn
+        ? inputs.image.id.replace(/\/versions\/[^/]+$/i, '')
+        : `/subscriptions/${site.subscriptionId}`,
+    };
+    const what = 'generation, processor, security type and plan of the image, which its definition names';
+    findings.push(unanswered('image/definition', what, unread, right, known));
   }
   findings.push(
     ...image.warnings.map((warning) =>

@@ -232,6 +232,49 @@ describe('galleries that are shared otherwise', () => {
   });
 });
 
+describe('a right on the image version alone', () => {
+  const version = defaults.imageId('linux', '1.10.0');
+  const onVersion = (world: World): void => {
+    world.revoke(defaults.clientId, gallery);
+    world.grant(defaults.clientId, 'Reader', version);
+  };
+
+  test('is enough with os-type', async () => {
+    await start(onVersion);
+    const run = await create({ 'image-id': version, 'os-type': 'Linux' });
+    wentWell(run);
+    expect(vmBody().properties.storageProfile.imageReference).toEqual({ id: version });
+    expect(vmBody().properties.osProfile).toHaveProperty('linuxConfiguration');
+  });
+
+  test('without os-type the error names both ways out', async () => {
+    await start(onVersion);
+    const error = errorOf(await create({ 'image-id': version }));
+    expect(error).toContain('403 AuthorizationFailed');
+    expect(error).toContain(
+      `az role assignment create --assignee ${defaults.clientId} --role "Compute Gallery Image Reader" --scope ${defaults.imageId('linux')}`,
+    );
+    expect(error).toContain('`os-type`');
+    expect(puts()).toEqual([]);
+  });
+
+  test('leaves to check what only the definition says', async () => {
+    await start(onVersion);
+    const run = await create({ 'image-id': version, 'os-type': 'Linux', operation: 'check' });
+    wentWell(run);
+    const findings: { id: string; level: string; answer: string; fix: string[] }[] = JSON.parse(
+      run.outputs['findings'] ?? '[]',
+    );
+    expect(findings.find(({ id }) => id === 'image')?.level).toBe('ok');
+    const unread = findings.find(({ id }) => id === 'image/definition');
+    expect(unread?.level).toBe('unknown');
+    expect(unread?.answer).toContain(
+      `it lacks Microsoft.Compute/galleries/images/read on ${defaults.imageId('linux')}.`,
+    );
+    expect(unread?.fix.join('\n')).toContain(`--scope ${defaults.imageId('linux')}`);
+  });
+});
+
 describe('a purchase plan', () => {
   test('is copied; terms that nobody accepted are explained with the command', async () => {
     await start();

@@ -38,6 +38,7 @@ function denied(action: RegExp): Match {
 }
 
 const galleryAction = /^Microsoft\.Compute\/galleries\//i;
+const definitionRead = /^Microsoft\.Compute\/galleries\/images\/read$/i;
 const imageActionInText = /action 'Microsoft\.Compute\/galleries\//i;
 const roleAction = /^Microsoft\.Authorization\/roleAssignments\/(?:write|delete)$/i;
 const groupRead = /^Microsoft\.Resources\/subscriptions\/resourceGroups\/read$/i;
@@ -165,6 +166,11 @@ export const authorization: readonly Entry[] = [
       `Check \`image-id\`, then grant the role in the image tenant (${known.imageTenantId}):`,
       deniedGrant(fault, known),
       roleDelay,
+      ...(definitionRead.test(deniedAction(fault))
+        ? [
+            'Or, where the app is to have a right on the version alone, say what the definition would: `os-type`.',
+          ]
+        : []),
     ],
   },
   {
