@@ -160,3 +160,139 @@ describe('a definition that may not be read', () => {
     await expect(reading).rejects.toMatchObject({ fault: { status: refused } });
   });
 });
+
+describe('answers that leave out or null what is optional', () => {
+  const community: ImageReference = {
+    kind: 'community',
+    id: '/communityGalleries/pub/images/linux/versions/1.0.0',
+    gallery: 'pub',
+    definition: 'linux',
+    version: '1.0.0',
+  };
+  const shared: ImageReference = {
+    ...community,
+    kind: 'shared',
+    id: community.id.replace('community', 'shared'),
+  };
+  const bare = {
+    version: '1.0.0',
+    osType: 'Linux',
+    osState: 'Generalized',
+    architecture: 'x64',
+    securityType: 'Standard',
+    dataDiskLuns: [],
+    notices: [],
+    warnings: [],
+  };
+  const nothing = { properties: { identifier: {} } };
+  const nulls = {
+    properties: {
+      identifier: {},
+      osState: null,
+      architecture: null,
+      hyperVGeneration: null,
+      features: null,
+      purchasePlan: null,
+      endOfLifeDate: null,
+      recommended: null,
+      disallowed: null,
+    },
+  };
+  const nullProfile = {
+    targetRegions: null,
+    excludeFromLatest: null,
+    endOfLifeDate: null,
+    publishedDate: null,
+  };
+  const nullStorage = { osDiskImage: null, dataDiskImages: null };
+
+  test.each<[string, ImageReference, object, object]>([
+    ['of a gallery: nothing', version, nothing, of({})],
+    ['of a gallery: no properties', version, { name: 'linux' }, { name: '1.0.0' }],
+    [
+      'of a gallery: nulls',
+      version,
+      nulls,
+      of({ publishingProfile: nullProfile, storageProfile: nullStorage, replicationStatus: null }),
+    ],
+    ['of a gallery: a profile of null', version, nothing, of({ publishingProfile: null })],
+    [
+      'of a gallery: a region without a name',
+      version,
+      nothing,
+      of({ publishingProfile: { targetRegions: [{ excludeFromLatest: true }, { name: 'West Europe' }] } }),
+    ],
+    [
+      'of a gallery: a feature without a name, a plan without a product',
+      version,
+      { properties: { identifier: {}, features: [{}], purchasePlan: { name: 'a', publisher: 'b' } } },
+      of({}),
+    ],
+    ['community: nothing', community, nothing, { properties: {} }],
+    [
+      'community: nulls',
+      community,
+      nulls,
+      { properties: { storageProfile: nullStorage, endOfLifeDate: null } },
+    ],
+    ['community: no properties', community, {}, {}],
+    ['shared: nothing', shared, nothing, { properties: { storageProfile: {} } }],
+    ['shared: nulls', shared, nulls, { properties: { storageProfile: null, excludeFromLatest: null } }],
+  ])('%s', async (_what, image, theDefinition, theVersion) => {
+    const facts = await readImage(
+      desk({ '/images/linux': theDefinition, '/versions/1.0.0': { name: '1.0.0', ...theVersion } }),
+      { ...wanted, image },
+      region,
+    );
+    expect(facts).toMatchObject(bare);
+    for (const absent of ['generation', 'securityFeature', 'diskControllers', 'plan']) {
+      expect(facts).not.toHaveProperty(absent);
+    }
+  });
+
+  test('one end of life of two', async () => {
+    const { warnings } = await readImage(
+      desk({
+        '/images/linux': { properties: { identifier: {}, endOfLifeDate: null } },
+        '/versions/1.0.0': of({ publishingProfile: { endOfLifeDate: '2020-01-31T00:00:00Z' } }),
+      }),
+      wanted,
+      region,
+    );
+    expect(warnings).toEqual([expect.stringContaining('2020-01-31')]);
+  });
+
+  test('replication without progress, details or region', async () => {
+    const { unusable } = await lookAtImage(
+      desk({
+        '/images/linux': nothing,
+        '/versions/1.0.0': of({
+          replicationStatus: {
+            summary: [
+              { state: 'Completed' },
+              { region: 'West Europe', state: null, progress: null, details: null },
+            ],
+          },
+        }),
+      }),
+      wanted,
+      region,
+    );
+    expect(String(unusable?.refusal)).toMatch(/1\.0\.0 is Unknown in westeurope\.$/);
+  });
+
+  test('versions in a list that say nothing', async () => {
+    const image: ImageReference = { kind: 'definition', id: definitionId, ...own };
+    const value = [
+      {},
+      { name: '1.0.0' },
+      { name: '0.9.0', properties: { storageProfile: {}, publishingProfile: null } },
+    ];
+    const facts = await readImage(
+      desk({ '/images/linux': nothing, '/versions': { value }, '/versions/1.0.0': of({}) }),
+      { ...wanted, image },
+      region,
+    );
+    expect(facts.version).toBe('1.0.0');
+  });
+});

@@ -248,7 +248,7 @@ function unlistable(image: ImageReference, cause: unknown): Failure {
 
 function candidateOf(version: GalleryImageVersion, region: string): Candidate {
   const profile = version.publishingProfile;
-  const targets = (profile?.targetRegions ?? []).map(({ name }) => normaliseRegion(name));
+  const targets = (profile?.targetRegions ?? []).flatMap(({ name }) => (name ? normaliseRegion(name) : []));
   const reported = version.replicationStatus?.summary;
   return {
     name: version.name ?? '',
@@ -269,7 +269,7 @@ function replicationOf(
       normaliseRegion(row.region ?? ''),
       {
         state: row.state ?? 'Unknown',
-        ...(row.progress === undefined ? {} : { progress: row.progress }),
+        ...(typeof row.progress === 'number' ? { progress: row.progress } : {}),
         ...(row.details ? { details: row.details } : {}),
       },
     ]),
@@ -280,7 +280,7 @@ function replicationOf(
 function excludedIn({ publishingProfile }: GalleryImageVersion, region: string): boolean {
   if (publishingProfile?.excludeFromLatest) return true;
   return (publishingProfile?.targetRegions ?? []).some(
-    (target) => target.excludeFromLatest === true && normaliseRegion(target.name) === region,
+    ({ excludeFromLatest, name }) => excludeFromLatest === true && normaliseRegion(name ?? '') === region,
   );
 }
 
@@ -484,7 +484,8 @@ function factsOf(wanted: Wanted, shelf: Shelf, definition: Definition, version: 
   const { purchasePlan: plan } = definition;
   const pinned = wanted.image.version === undefined;
   const [endOfLife] = [version.endOfLife, definition.endOfLifeDate]
-    .filter((date) => date !== undefined)
+    // What is missing may also come as null, which the SDK passes on.
+    .filter((date) => date instanceof Date)
     .toSorted((one, other) => one.getTime() - other.getTime());
   return {
     reference,
