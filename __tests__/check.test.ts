@@ -2,81 +2,34 @@ import { describe, expect, test } from '@jest/globals';
 import type { ResourceSku, VirtualMachine } from '@azure/arm-compute';
 import { AzureError, type AzureFault, Failure } from '../src/failure.ts';
 import type { ImageFacts } from '../src/image.ts';
-import type { DeployInputs, NetworkChoice } from '../src/inputs.ts';
+import type { DeployInputs } from '../src/inputs.ts';
 import { type Facts, type Finding, judge, type SiteFacts } from '../src/judge.ts';
 import { makePlan } from '../src/plan.ts';
 import { parseResourceId, type ResourceId } from '../src/resource-id.ts';
 import { allows, customRole, features, neededRights, type Permission } from '../src/rights.ts';
 import { abilitiesOfName, misfits, retirementOf, securityMisfit } from '../src/size.ts';
+import {
+  definitionId,
+  deployInputs,
+  group,
+  linuxImage,
+  type NewNic,
+  newNetwork,
+  subscriptionId,
+  versionId,
+} from './values.ts';
 
-const subscriptionId = '22222222-2222-4222-8222-222222222222';
 const subscription = `/subscriptions/${subscriptionId}`;
-const group = `${subscription}/resourceGroups/rg`;
 const hub = `${subscription}/resourceGroups/hub`;
-const definitionId =
-  '/subscriptions/11111111-1111-4111-8111-111111111111/resourceGroups/g/providers/Microsoft.Compute/galleries/images/images/linux';
-const versionId = `${definitionId}/versions/1.2.3`;
 const objectId = 'a1b2c3d4-0002-4aaa-8bbb-000000000002';
 const idOf = (text: string): ResourceId => parseResourceId(text) as ResourceId;
 
-type NewNic = Extract<NetworkChoice, { kind: 'new-nic' }>;
-const newNetwork: NewNic = {
-  kind: 'new-nic',
-  subnet: { kind: 'new', addressPrefix: '192.168.0.0/16', subnetPrefix: '192.168.1.0/24' },
-  nsg: { kind: 'new', inbound: [] },
-  publicIp: { kind: 'new' },
-  acceleratedNetworking: false,
-};
-
-const inputs: DeployInputs = {
-  operation: 'check',
-  clientId: 'app',
-  proof: { kind: 'secret', secret: 's' },
-  tenantId: 'deploy-tenant',
-  environment: { kind: 'known', name: 'azurecloud' },
-  subscriptionId,
-  resourceGroup: 'rg',
-  timeoutMinutes: 60,
-  summary: true,
-  cleanup: 'on-failure',
-  waitFor: 'provisioned',
-  imageTenantId: 'image-tenant',
-  auxiliaryTenantIds: [],
-  tags: {},
-  image: {
-    kind: 'version',
-    id: versionId,
-    subscriptionId: '11111111-1111-4111-8111-111111111111',
-    resourceGroup: 'g',
-    gallery: 'images',
-    definition: 'linux',
-    version: '1.2.3',
-  },
-  imageWaitMinutes: 0,
-  vmName: 'vm1',
-  sizes: [],
-  zones: [],
-  adminUsername: 'azureuser',
-  sshPublicKeys: [],
-  identity: { system: false, given: [], named: [] },
-  roleAssignments: [],
-  overrides: {},
-  network: newNetwork,
-};
-
+const inputs: DeployInputs = { ...deployInputs, operation: 'check', subscriptionId };
 const image: ImageFacts = {
-  reference: { id: versionId },
-  referenceId: versionId,
-  version: '1.2.3',
-  osType: 'Linux',
-  osState: 'Generalized',
-  architecture: 'x64',
+  ...linuxImage,
   generation: 'V2',
   securityType: 'TrustedLaunch',
   securityFeature: 'TrustedLaunchSupported',
-  dataDiskLuns: [],
-  notices: [],
-  warnings: [],
 };
 
 const networkPart = 'Microsoft.Network';

@@ -1,71 +1,18 @@
 import { describe, expect, test } from '@jest/globals';
 import type { ImageFacts } from '../src/image.ts';
-import type { DeployInputs, NetworkChoice } from '../src/inputs.ts';
+import type { DeployInputs } from '../src/inputs.ts';
 import { computerNameOf, makePlan, namesOf } from '../src/plan.ts';
 import { parseResourceId, type ResourceId } from '../src/resource-id.ts';
+import { deployInputs, group, linuxImage, newNetwork, subscriptionId, versionId } from './values.ts';
 
-const subscriptionId = '11111111-1111-4111-8111-111111111111';
-const group = `/subscriptions/${subscriptionId}/resourceGroups/rg`;
-const versionId =
-  '/subscriptions/22222222-2222-4222-8222-222222222222/resourceGroups/g/providers/Microsoft.Compute/galleries/images/images/linux/versions/1.2.3';
 const idOf = (text: string): ResourceId => parseResourceId(text) as ResourceId;
 
-const newNetwork: Extract<NetworkChoice, { kind: 'new-nic' }> = {
-  kind: 'new-nic',
-  subnet: { kind: 'new', addressPrefix: '192.168.0.0/16', subnetPrefix: '192.168.1.0/24' },
-  nsg: { kind: 'new', inbound: [] },
-  publicIp: { kind: 'new' },
-  acceleratedNetworking: false,
-};
-
 const inputs: DeployInputs = {
-  operation: 'create',
-  clientId: 'c',
-  proof: { kind: 'secret', secret: 's' },
-  tenantId: 't',
-  environment: { kind: 'known', name: 'azurecloud' },
-  resourceGroup: 'rg',
-  timeoutMinutes: 60,
-  summary: true,
-  cleanup: 'on-failure',
-  waitFor: 'provisioned',
-  imageTenantId: 'i',
-  auxiliaryTenantIds: [],
+  ...deployInputs,
   tags: { team: 'images' },
-  image: {
-    kind: 'version',
-    id: versionId,
-    subscriptionId: '22222222-2222-4222-8222-222222222222',
-    resourceGroup: 'g',
-    gallery: 'images',
-    definition: 'linux',
-    version: '1.2.3',
-  },
-  imageWaitMinutes: 0,
-  vmName: 'vm1',
-  sizes: [],
-  zones: [],
-  adminUsername: 'azureuser',
   sshPublicKeys: ['ssh-rsa AAAA one', 'ssh-rsa BBBB two'],
-  identity: { system: false, given: [], named: [] },
-  roleAssignments: [],
-  overrides: {},
-  network: newNetwork,
 };
-
-const linux: ImageFacts = {
-  reference: { id: versionId },
-  referenceId: versionId,
-  version: '1.2.3',
-  osType: 'Linux',
-  osState: 'Generalized',
-  architecture: 'x64',
-  generation: 'V2',
-  securityType: 'Standard',
-  dataDiskLuns: [],
-  notices: [],
-  warnings: [],
-};
+const linux: ImageFacts = { ...linuxImage, generation: 'V2' };
 
 const around = {
   subscriptionId,

@@ -2,73 +2,22 @@ import { describe, expect, test } from '@jest/globals';
 import type { VirtualMachine } from '@azure/arm-compute';
 import type { SecurityRule } from '@azure/arm-network';
 import type { Survey } from '../src/facts.ts';
-import type { ImageFacts } from '../src/image.ts';
 import { parseInboundRule } from '../src/inbound-rule.ts';
-import type { DeployInputs, NetworkChoice } from '../src/inputs.ts';
+import type { DeployInputs } from '../src/inputs.ts';
 import { makePlan, type Plan } from '../src/plan.ts';
 import { compare, compareNetwork, differenceFix } from '../src/rerun.ts';
+import {
+  deployInputs,
+  group,
+  linuxImage,
+  type NewNic,
+  newNetwork,
+  subscriptionId,
+  versionId,
+} from './values.ts';
 
-const subscriptionId = '11111111-1111-4111-8111-111111111111';
-const group = `/subscriptions/${subscriptionId}/resourceGroups/rg`;
-const versionId =
-  '/subscriptions/22222222-2222-4222-8222-222222222222/resourceGroups/g/providers/Microsoft.Compute/galleries/images/images/linux/versions/1.2.3';
-
-type NewNic = Extract<NetworkChoice, { kind: 'new-nic' }>;
-const newNetwork: NewNic = {
-  kind: 'new-nic',
-  subnet: { kind: 'new', addressPrefix: '192.168.0.0/16', subnetPrefix: '192.168.1.0/24' },
-  nsg: { kind: 'new', inbound: [] },
-  publicIp: { kind: 'new' },
-  acceleratedNetworking: false,
-};
-
-const inputs: DeployInputs = {
-  operation: 'create',
-  clientId: 'c',
-  proof: { kind: 'secret', secret: 's' },
-  tenantId: 't',
-  environment: { kind: 'known', name: 'azurecloud' },
-  resourceGroup: 'rg',
-  timeoutMinutes: 60,
-  summary: true,
-  cleanup: 'on-failure',
-  waitFor: 'provisioned',
-  imageTenantId: 'i',
-  auxiliaryTenantIds: [],
-  tags: {},
-  image: {
-    kind: 'version',
-    id: versionId,
-    subscriptionId: '22222222-2222-4222-8222-222222222222',
-    resourceGroup: 'g',
-    gallery: 'images',
-    definition: 'linux',
-    version: '1.2.3',
-  },
-  imageWaitMinutes: 0,
-  vmName: 'vm1',
-  sizes: [],
-  zones: [],
-  adminUsername: 'azureuser',
-  sshPublicKeys: [],
-  identity: { system: false, given: [], named: [] },
-  roleAssignments: [],
-  overrides: {},
-  network: newNetwork,
-};
-
-const image: ImageFacts = {
-  reference: { id: versionId },
-  referenceId: versionId,
-  version: '1.2.3',
-  osType: 'Linux',
-  osState: 'Generalized',
-  architecture: 'x64',
-  securityType: 'Standard',
-  dataDiskLuns: [],
-  notices: [],
-  warnings: [],
-};
+const inputs = deployInputs;
+const image = linuxImage;
 
 type Change = Partial<Omit<DeployInputs, 'network'>> & { readonly network?: Partial<NewNic> };
 

@@ -11,66 +11,31 @@ import { parseImageReference, parseResourceId, type ResourceId } from '../src/re
 import { renderSummary, type SummaryFacts } from '../src/summary.ts';
 import { label, seconds, timeline } from '../src/summary/diagrams.ts';
 import { block, code, link, sentence, text } from '../src/summary/markdown.ts';
+import { definitionId, deployInputs, group, linuxImage, newNetwork, subscriptionId } from './values.ts';
 
-const subscriptionId = '11111111-1111-4111-8111-111111111111';
-const group = `/subscriptions/${subscriptionId}/resourceGroups/rg`;
-const definitionId =
-  '/subscriptions/22222222-2222-4222-8222-222222222222/resourceGroups/g/providers/Microsoft.Compute/galleries/images/images/linux';
 const network = `${group}/providers/Microsoft.Network`;
 
 function facts(changed: Partial<DeployInputs> = {}, more: Partial<SummaryFacts> = {}): SummaryFacts {
   const image = parseImageReference(definitionId);
   if (!image) throw new Error('not an image');
   const wanted: DeployInputs = {
-    operation: 'create',
+    ...deployInputs,
     clientId: '33333333-3333-4333-8333-333333333333',
     proof: { kind: 'secret', secret: 'the-client-secret' },
     tenantId: 'customer.example',
-    environment: { kind: 'known', name: 'azurecloud' },
-    resourceGroup: 'rg',
-    timeoutMinutes: 60,
-    summary: true,
-    cleanup: 'on-failure',
-    waitFor: 'provisioned',
     imageTenantId: 'images.example',
-    auxiliaryTenantIds: [],
-    tags: {},
     image,
-    imageWaitMinutes: 0,
-    vmName: 'vm1',
-    sizes: [],
-    zones: [],
-    adminUsername: 'azureuser',
     adminPassword: 'the-password',
-    sshPublicKeys: [],
-    identity: { system: false, given: [], named: [] },
-    roleAssignments: [],
-    overrides: {},
     network: {
-      kind: 'new-nic',
-      subnet: { kind: 'new', addressPrefix: '192.168.0.0/16', subnetPrefix: '192.168.1.0/24' },
+      ...newNetwork,
       nsg: {
         kind: 'new',
         inbound: [{ fromPort: 22, toPort: 22, protocol: 'Tcp', source: '203.0.113.0/24' }],
       },
-      publicIp: { kind: 'new' },
-      acceleratedNetworking: false,
     },
     ...changed,
   };
-  const linux: ImageFacts = {
-    reference: { id: `${definitionId}/versions/1.2.3` },
-    referenceId: `${definitionId}/versions/1.2.3`,
-    version: '1.2.3',
-    osType: 'Linux',
-    osState: 'Generalized',
-    architecture: 'x64',
-    generation: 'V2',
-    securityType: 'TrustedLaunch',
-    dataDiskLuns: [],
-    notices: [],
-    warnings: [],
-  };
+  const linux: ImageFacts = { ...linuxImage, generation: 'V2', securityType: 'TrustedLaunch' };
   const imageFacts = more.image ?? linux;
   return {
     operation: 'create',
