@@ -1,6 +1,6 @@
 import { inspect } from 'node:util';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
-import { openArm, openGauge } from '../src/azure.ts';
+import { olderVersion, openArm, openGauge } from '../src/azure.ts';
 import { knownClouds } from '../src/cloud.ts';
 import { AzureError } from '../src/failure.ts';
 import { type Simulator, startSimulator } from '../simulator/index.ts';
@@ -26,4 +26,38 @@ test('a lost connection keeps nothing of the request: whatever prints the error 
   expect(error).toBeInstanceOf(AzureError);
   expect((error as AzureError).fault).toMatchObject({ status: 0, code: 'DEPTH_ZERO_SELF_SIGNED_CERT' });
   expect(inspect(error, { depth: Infinity, showHidden: true })).not.toContain(token);
+});
+
+test.each<[string, string, string, string | undefined]>([
+  [
+    'NoRegisteredProviderFound',
+    "The supported api-versions are '2019-03-01, 2024-07-01, 2023-09-01'.",
+    '2026-04-01',
+    '2024-07-01',
+  ],
+  [
+    'InvalidResourceType',
+    "The supported api-versions are '2024-07-01,2025-11-01-preview'.",
+    '2026-04-01',
+    '2024-07-01',
+  ],
+  [
+    'InvalidApiVersionParameter',
+    "The supported versions are '2027-01-01,2022-12-01'.",
+    '2026-04-01',
+    '2022-12-01',
+  ],
+  ['NoRegisteredProviderFound', "The supported api-versions are '2027-01-01'.", '2026-04-01', undefined],
+  // The version is known; the region is not.
+  [
+    'NoRegisteredProviderFound',
+    "The supported api-versions are '2024-07-01, 2026-04-01'.",
+    '2026-04-01',
+    undefined,
+  ],
+  ['InvalidParameter', "The supported api-versions are '2024-07-01'.", '2026-04-01', undefined],
+  ['InvalidResourceType', 'No such type.', '2026-04-01', undefined],
+])('%s, %s: instead of %s it is asked in %s', (code, message, asked, older) => {
+  const fault = { status: 400, code, message, details: [], method: 'GET', url: '/', body: '' };
+  expect(olderVersion(fault, asked)).toBe(older);
 });

@@ -286,11 +286,20 @@ const further: readonly (readonly [fault: AzureFault, id: string, ...quoted: rea
   [
     arm(
       'NoRegisteredProviderFound',
+      "No registered resource provider found for location 'mars' and API version '2026-04-01' for type 'virtualMachines'. The supported api-versions are '2025-04-01, 2026-04-01'. The supported locations are 'westeurope'.",
+      400,
+    ),
+    'api-version-unknown',
+    'mars does not offer virtualMachines, or is no region of this cloud',
+  ],
+  [
+    arm(
+      'NoRegisteredProviderFound',
       "No registered resource provider found for location 'southwest' and API version '2026-04-01' for type 'virtualMachines'. The supported api-versions are '2099-01-01'. The supported locations are 'southwest'.",
       400,
     ),
     'api-version-unknown',
-    'virtualMachines in southwest',
+    'none of those that are known for virtualMachines in southwest will do',
     'az provider show --namespace Microsoft.Compute',
   ],
   [

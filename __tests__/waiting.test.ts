@@ -86,6 +86,7 @@ describe('the rhythm of looking again', () => {
   test.each([
     ['vm-create-linux', 8],
     ['vm-create-windows', 12],
+    ['vm-update', 30],
     ['delete', 17],
   ] as const)(
     '%s leaves %d polls in the bucket and is late by 4 s at most, whenever it ends',

@@ -344,17 +344,38 @@ function knownVersionPolicy(debug: (line: string) => void): PipelinePolicy {
       if (asked === undefined) return next(request);
       const key = `${typeOf(request.url)} ${asked}`;
       const instead = known.get(key);
-      if (instead !== undefined) request.url = withApiVersion(request.url, instead);
+      if (instead !== undefined) return sendAs(request, instead, next);
       const response = await next(request);
       if (response.status !== 400 && response.status !== 404) return response;
       const older = olderVersion(faultOf(request, response), asked);
-      if (older === undefined || older === apiVersionOf(request.url)) return response;
+      if (older === undefined) return response;
       known.set(key, older);
       debug(`${typeOf(request.url)}: api-version ${asked} is not known here; going on with ${older}`);
-      request.url = withApiVersion(request.url, older);
-      return next(request);
+      return sendAs(request, older, next);
     },
   };
+}
+
+/** Compute documents If-None-Match for machines from this version on. */
+const guardedSince = '2024-03-01';
+
+/** In a version that may not heed If-None-Match, a look right before has to do: what is there is never written over. */
+async function sendAs(
+  request: PipelineRequest,
+  version: string,
+  next: SendRequest,
+): Promise<PipelineResponse> {
+  request.url = withApiVersion(request.url, version);
+  if (version >= guardedSince || !request.headers.has('if-none-match')) return next(request);
+  const { url, abortSignal } = request;
+  const headers = createHttpHeaders(request.headers.toJSON());
+  for (const name of ['if-none-match', 'content-type', 'content-length']) headers.delete(name);
+  const look = createPipelineRequest({ url, headers, ...(abortSignal ? { abortSignal } : {}) });
+  const found = await next(look);
+  if (found.status === 404) return next(request);
+  if (found.status >= 400) return { ...found, request };
+  const error = { code: 'PreconditionFailed', message: 'The resource exists already.' };
+  return { ...found, request, status: 412, bodyAsText: JSON.stringify({ error }) };
 }
 
 const apiVersionParameter = /([?&]api-version=)([^&]+)/i;
@@ -379,8 +400,10 @@ export function olderVersion({ code, message }: AzureFault, asked: string): stri
   if (!/^(NoRegisteredProviderFound|InvalidResourceType|InvalidApiVersionParameter)$/.test(code))
     return undefined;
   const listed = /supported (?:api-)?versions are '([^']*)'/i.exec(message)?.[1] ?? '';
-  const stable = listed.split(',').map((version) => version.trim());
-  return stable
+  const versions = listed.split(',').map((version) => version.trim());
+  // Then it is the region that the type is not offered in.
+  if (versions.includes(asked)) return undefined;
+  return versions
     .filter((version) => /^\d{4}-\d{2}-\d{2}$/.test(version) && version < asked)
     .toSorted()
     .at(-1);
@@ -487,7 +510,7 @@ function againPolicy(signal: AbortSignal, log: (line: string) => void): Pipeline
           if (response) return response;
           throw lost;
         }
-        if (!response || response.status >= 500) uncertain.add(request);
+        if (!response || passingStatus.has(response.status)) uncertain.add(request);
         log(tellAgain(fault, again));
         await patientPause(again, signal, log);
       }

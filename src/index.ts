@@ -10,7 +10,7 @@ import { explain, type Situation } from './explain.ts';
 import { accountsOf, describe, Failure } from './failure.ts';
 import { type Inputs, readInputs } from './inputs.ts';
 import type { LedgerEntries, Run } from './ledger.ts';
-import { cleanUpAfterJob, deleteDeployment, isLeftOver } from './remove.ts';
+import { cleanUpAfterJob, deleteDeployment, goingAfterJob, isLeftOver } from './remove.ts';
 import { openReport, type Report } from './report.ts';
 import { runStateReader, sweep } from './sweep.ts';
 import { openSession, type SessionOptions } from './session.ts';
@@ -133,10 +133,9 @@ async function post(): Promise<void> {
     report.know({ wanted: { ...inputs, vmName: entries.deployment }, uses: usesOf() });
     await report.stage('Clean up', () => cleanUpAfterJob(session, entries, run(), report));
   } catch (error) {
-    report.leave((entries?.created ?? []).map((id) => ({ id, why: 'clean-up failed' })));
-    const left = entries?.created.length
-      ? `\nLeft behind, as far as is known:\n${entries.created.join('\n')}`
-      : '';
+    const going = entries ? goingAfterJob(entries) : [];
+    report.leave(going.map((id) => ({ id, why: 'clean-up failed' })));
+    const left = going.length > 0 ? `\nLeft behind, as far as is known:\n${going.join('\n')}` : '';
     report.log.warning(
       `Clean-up after the job failed.\n${describe(error, explainIn(situation)).join('\n')}${left}`,
     );

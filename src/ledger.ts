@@ -140,6 +140,8 @@ export interface Ledger {
   strike(id: string): void;
   /** To be called when the PUT was refused and has left nothing. */
   forget(id: string): void;
+  /** To be called when all of it turns out to be another job's as much: then nothing of it is this one's to delete. */
+  disown(): void;
   keepPrivateKey(path: string): void;
   complete(): void;
 }
@@ -180,6 +182,10 @@ export function openLedger(
     forget(id) {
       made = without(made, id);
       drop(id);
+    },
+    disown() {
+      made = [];
+      change({ created: [], unanswered: [], cleanup: 'never' });
     },
     keepPrivateKey: (privateKeyPath) => change({ privateKeyPath }),
     complete: () => change({ completed: true }),

@@ -174,8 +174,8 @@ async function putMachine(
     } catch (error) {
       if (waiting.signal.aborted) throw waiting.signal.reason;
       if (!(error instanceof AzureError)) throw error;
-      let failure = error.fault.code === unexplainedEnd ? (await lookInto(session, plan)).fault : error;
-      if (isTaken(error)) {
+      let failure = error.fault.code === unexplainedEnd ? await reasonOf(session, plan, error) : error;
+      if (isTaken(error) && !over) {
         await refuseUnlessOurs(site, plan, error, parts);
         answered();
         const outcome = await afterLostAnswer(session, plan, error, placing.until);
@@ -192,7 +192,9 @@ async function putMachine(
         ? secondsUntilFree(performance.now() - start)
         : ended && isBusy(fault)
           ? secondsUntilAgain(fault, tries)
-          : undefined;
+          : over && isTaken(failure) && tries < mostConflicts
+            ? conflictSeconds
+            : undefined;
       if (seconds === undefined) {
         if (fault.status >= 400) await forgetWhatIsNotThere(site, plan, failure);
         throw failure;
@@ -264,6 +266,10 @@ function secondsUntilFree(elapsedMs: number): number | undefined {
   return elapsedMs > 240_000 ? undefined : Math.min(15, Math.max(1, elapsedMs / 2_000));
 }
 
+/** Over our own failed machine: Azure may still be at it. */
+const conflictSeconds = 5;
+const mostConflicts = 6;
+
 /** 412: If-None-Match was not met. 409 Conflict: the machine is being written to at this moment. */
 function isTaken({ fault }: AzureError): boolean {
   return fault.status === 412 || (fault.status === 409 && fault.code === 'Conflict');
@@ -287,9 +293,12 @@ async function refuseUnlessOurs(
     namesRun(tags, run) &&
     tagValue(tags, 'github-run-attempt') === run.runAttempt;
   if (namesUs && error.fault.afterLostTry) return;
-  // Of a twin, the network is as much its own: whichever came first made it.
-  for (const part of namesUs ? ledger.entries.created : parts) ledger.forget(part);
-  if (namesUs) throw twin(plan, error);
+  if (namesUs) {
+    // The network as well: it cannot be told which of the two has made it.
+    ledger.disown();
+    throw twin(plan, error);
+  }
+  for (const part of parts) ledger.forget(part);
   if (machine) {
     refuseForeign(`virtual machine ${plan.machine.name}`, plan.machine.id, tags, plan.deployment, run);
   }
@@ -319,7 +328,7 @@ async function afterLostAnswer(
   if (until === 'accepted') return { machine: await readMachine(session, plan) };
   const machine = await settleMachine(session, plan);
   if (machine?.provisioningState === 'Succeeded') return { machine };
-  return { failure: machine ? (await lookInto(session, plan)).fault : error };
+  return { failure: machine ? await reasonOf(session, plan, error) : error };
 }
 
 /**
@@ -346,14 +355,20 @@ export async function lookInto(
   session: Session,
   { resourceGroup, machine }: { readonly resourceGroup: string; readonly machine: { readonly name: string } },
 ): Promise<{ readonly fault: AzureError; readonly hasRun: boolean }> {
-  const { id = '', instanceView } = await session.compute.virtualMachines.get(resourceGroup, machine.name, {
+  const {
+    id = '',
+    instanceView,
+    provisioningState = 'Failed',
+  } = await session.compute.virtualMachines.get(resourceGroup, machine.name, {
     expand: 'instanceView',
   });
   const statuses = instanceView?.statuses ?? [];
   // ProvisioningState/failed/AllocationFailed
   const failed = statuses.find(({ code }) => /^ProvisioningState\/failed/i.test(code ?? ''));
   const code = failed?.code?.split('/')[2] ?? 'ProvisioningFailed';
-  const message = failed?.message ?? `The virtual machine ended as ${failed?.displayStatus ?? 'failed'}.`;
+  const message =
+    failed?.message ??
+    `The virtual machine ended as ${(failed?.displayStatus ?? provisioningState).toLowerCase()}.`;
   const fault = new AzureError({
     status: 200,
     code,
@@ -365,6 +380,16 @@ export async function lookInto(
     body: JSON.stringify({ error: { code, message } }),
   });
   return { fault, hasRun: statuses.some(({ code }) => /^PowerState\//i.test(code ?? '')) };
+}
+
+/** The machine's own word on why it failed; where it may not be read, what is known already. */
+async function reasonOf(session: Session, plan: Plan, known: AzureError): Promise<AzureError> {
+  try {
+    return (await lookInto(session, plan)).fault;
+  } catch (error) {
+    if (error instanceof AzureError) return known;
+    throw error;
+  }
 }
 
 function readMachine(

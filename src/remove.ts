@@ -345,7 +345,7 @@ async function letGoOfForeignParts(
   const { osDisk, dataDisks } = machine.storageProfile ?? {};
   await untilDone(
     `virtual machine ${name}`,
-    'delete',
+    'vm-update',
     waiting,
     compute.virtualMachines.update(resourceGroup, name, {
       networkProfile: {
@@ -533,16 +533,23 @@ export async function deleteDeployment(
   if (first) throw new Failure(`deleting deployment ${inputs.vmName}`, { cause: first.error });
 }
 
-/** What the post step has to do, from what the main step recorded. */
-export function isLeftOver({ completed, cleanup, created }: LedgerEntries): boolean {
-  if (cleanup === 'always') return true;
-  return completed || cleanup === 'never' ? created.some(isTemporary) : created.length > 0;
+/**
+ * What of the main step's record the post step has to delete: of a run that did not end well all of it, unless it is to
+ * stay; of any run what was only needed while it went on.
+ */
+export function goingAfterJob({ completed, cleanup, created }: LedgerEntries): readonly string[] {
+  const stays = cleanup === 'never' || (completed && cleanup !== 'always');
+  return stays ? created.filter(isTemporary) : created;
+}
+
+/** Whether the post step has anything to do; with `cleanup: always` it looks for the deployment in any case. */
+export function isLeftOver(entries: LedgerEntries): boolean {
+  return entries.cleanup === 'always' || goingAfterJob(entries).length > 0;
 }
 
 /**
- * The post step's clean-up: of a run that did not end well, what it created and is not known to be gone; of any run, what
- * was only needed while it went on; with `cleanup: always` the deployment, as far as its tags name this run (a later run may have adopted it), else only what
- * this run created.
+ * The post step's clean-up; with `cleanup: always` of the deployment, as far as its tags name this run (a later run may
+ * have adopted it), else only of what this run created.
  */
 export async function cleanUpAfterJob(
   session: Session,
@@ -550,9 +557,8 @@ export async function cleanUpAfterJob(
   run: Run,
   report: Report,
 ): Promise<void> {
-  const { deployment, cleanup, resourceGroup, unanswered, completed } = entries;
-  const stays = cleanup === 'never' || (completed && cleanup !== 'always');
-  const created = stays ? entries.created.filter(isTemporary) : entries.created;
+  const { deployment, cleanup, resourceGroup, unanswered } = entries;
+  const created = goingAfterJob(entries);
   const desk: RemovalDesk = {
     session,
     log: report.log,

@@ -100,10 +100,17 @@ export async function sweep({ resourceGroup }: SweepInputs, desk: SweepDesk): Pr
     // Tags and run are looked at again right before each single deletion: a rerun may have adopted it in between.
     const isOurs = belongsTo(deployment);
     const belongs = async (own: Tags): Promise<boolean> => isOurs(own) && (await judged(own)).over;
-    const gone = await removeDeployment({ session, log: report.log, belongs }, resourceGroup, deployment);
-    removal.deleted.push(...gone.deleted);
-    removal.foreign.push(...gone.foreign);
-    removal.failed.push(...gone.failed);
+    try {
+      const gone = await removeDeployment({ session, log: report.log, belongs }, resourceGroup, deployment);
+      removal.deleted.push(...gone.deleted);
+      removal.foreign.push(...gone.foreign);
+      removal.failed.push(...gone.failed);
+    } catch (error) {
+      // The others go on: half of a deployment is worse than all of it.
+      if (session.waiting.signal.aborted) throw error;
+      const { machine } = idsOf(session.subscriptionId, resourceGroup, namesOf(deployment));
+      removal.failed.push({ id: machine, error });
+    }
   };
   const deployments = [...(await findDeployments(session, resourceGroup))];
   for (let at = 0; at < deployments.length; at += sideBySide) {

@@ -64,6 +64,31 @@ describe('where the newest api-version is not known', () => {
     expect(refused.map(({ path }) => path)).toHaveLength(3);
   });
 
+  test.concurrent('and the old one heeds no If-None-Match: what came meanwhile is not written over', async () => {
+    const sim = await startWorld();
+    knowOnly(sim, /\/virtualMachines\//, '2020-06-01');
+    sim.faults.add({
+      match: { method: 'PUT', path: /networkInterfaces\/vm1-nic\?/ },
+      effect: { delaySeconds: 2 },
+    });
+    const stranger = vm1.machine;
+    const run = await act(
+      sim,
+      {},
+      {
+        ...main,
+        onLine: ({ text }) => {
+          if (!text.includes('Creating network interface') || sim.world.resources.has(stranger)) return;
+          addStranger(sim.world, stranger, { owner: 'somebody' });
+        },
+      },
+    );
+    expect(run.exitCode).toBe(1);
+    expect(errorOf(run)).toContain('virtual machine vm1 exists already and this action did not make it');
+    expect(sim.world.resources.get(stranger)?.body['tags']).toEqual({ owner: 'somebody' });
+    expect(sim.journal.some(({ kind }) => kind === 'vm.put')).toBe(false);
+  });
+
   test.concurrent('and none of the known ones will do, the refusal is told', async () => {
     const sim = await startWorld();
     knowOnly(sim, /\/virtualMachines\//, '2099-01-01-preview');
@@ -150,6 +175,113 @@ describe('an operation that ends without a reason', () => {
     const run = await act(sim, {}, main);
     expect(run.exitCode).toBe(1);
     expect(errorOf(run)).toContain('AllocationFailed');
+  });
+});
+
+describe('a machine that failed', () => {
+  test.concurrent('whose own word may not be read: what is known is told', async () => {
+    const sim = await startWorld();
+    settings(sim.world).shortages.push({ code: 'AllocationFailed', at: 'operation' });
+    sim.faults.add({
+      match: { path: /Microsoft\.Compute\/locations/, phase: 'poll', times: every },
+      effect: { status: 200, body: { status: 'Succeeded' } },
+    });
+    sim.faults.add({
+      match: { method: 'GET', path: /virtualMachines\/vm1\?.*instanceView/, times: every },
+      effect: { status: 403, code: 'AuthorizationFailed', message: 'may not read' },
+    });
+    sim.world.latencies['vmPutLinux'] = 0.1;
+    const run = await act(sim, {}, main);
+    expect(run.exitCode).toBe(1);
+    expect(errorOf(run)).toContain('virtual machine vm1 ended as failed');
+  });
+
+  test.concurrent('and that Azure is still busy with is no twin of ours: the next size is tried again', async () => {
+    const sim = await startWorld();
+    settings(sim.world).shortages.push({
+      size: 'Standard_D2s_v5',
+      code: 'AllocationFailed',
+      at: 'operation',
+    });
+    sim.faults.add({
+      match: { method: 'PUT', path: /virtualMachines\/vm1\?/, nth: 2 },
+      effect: {
+        status: 409,
+        code: 'Conflict',
+        message: 'The request failed due to conflict with a concurrent request.',
+      },
+    });
+    const run = await act(sim, { 'vm-size': 'Standard_D2s_v5, Standard_D2as_v5' }, main);
+    expect([errorOf(run), run.exitCode]).toEqual(['', 0]);
+    expect(run.outputs['vm-size']).toBe('Standard_D2as_v5');
+    expect(ledgerOf(run)?.created.length).toBeGreaterThan(5);
+  });
+});
+
+describe('clean-up', () => {
+  test.concurrent('of one deployment that cannot be looked at does not stop the sweep of the others', async () => {
+    const sim = await startWorld();
+    for (const name of ['aa', 'bb']) {
+      expect((await act(sim, { 'vm-name': name, 'expires-after': 'PT1S' }, main)).exitCode).toBe(0);
+    }
+    sim.faults.add({
+      match: { method: 'GET', path: /virtualMachines\/aa\?/, nth: 2, times: every },
+      effect: { status: 403, code: 'AuthorizationFailed', message: 'may not read' },
+    });
+    const run = await act(sim, { operation: 'sweep' }, main);
+    expect(run.exitCode).toBe(1);
+    expect(errorOf(run)).toContain('AuthorizationFailed');
+    const left = [...sim.world.resources.all()].map(({ id }) => id);
+    expect(left.filter((id) => Object.values(partsOf('bb')).includes(id))).toEqual([]);
+    expect(JSON.parse(run.outputs['deleted'] ?? '[]')).toContain(partsOf('bb').machine);
+    expect(left).toContain(partsOf('aa').machine);
+  });
+
+  test.concurrent("leaves the machine where somebody else's disk could not be kept out of its end", async () => {
+    const sim = await startWorld();
+    expect((await act(sim, {}, main)).exitCode).toBe(0);
+    const disk = sim.world.resources.get(vm1.osDisk);
+    if (disk) disk.body['tags'] = { owner: 'somebody' };
+    const machine = sim.world.resources.get(vm1.machine)?.body;
+    sim.faults.add({
+      match: { method: 'PATCH', path: /virtualMachines\/vm1\?/ },
+      effect: {
+        status: 200,
+        body: { ...machine, properties: { ...machine?.['properties'], provisioningState: 'Failed' } },
+      },
+    });
+    const run = await act(sim, { operation: 'delete' }, main);
+    expect(run.exitCode).toBe(1);
+    expect(errorOf(run)).toContain('virtual machine vm1 ended as failed');
+    expect(sim.world.resources.has(vm1.machine)).toBe(true);
+    expect(sim.world.resources.has(vm1.osDisk)).toBe(true);
+  });
+
+  test.concurrent('that fails after the job names only what was to go', async () => {
+    const sim = await startWorld();
+    sim.faults.add({
+      match: { method: 'DELETE', path: /\/runCommands\// },
+      effect: { status: 409, code: 'Conflict', message: 'Run command is busy.' },
+    });
+    const run = await act(
+      sim,
+      { 'run-script': 'true' },
+      {
+        between: () => {
+          sim.faults.add({
+            match: { host: 'entra', times: every },
+            effect: {
+              status: 400,
+              body: { error: 'invalid_client', error_description: 'AADSTS7000215: no.' },
+            },
+          });
+        },
+      },
+    );
+    expect([run.exitCode, run.post?.exitCode]).toEqual([0, 0]);
+    const said = warningsOf(run.post);
+    expect(said).toMatch(/Left behind, as far as is known:\n\S+\/runCommands\/\S+$/m);
+    expect(said).not.toContain(vm1.vnet);
   });
 });
 
@@ -301,7 +433,11 @@ test.concurrent('a job that has the same name in the same run does not take over
   expect(errorOf(late!)).toContain('Another job of this run has made virtual machine vm1');
   expect(errorOf(late!)).toContain('Give each call a `vm-name` of its own');
   expect(ledgerOf(late!)?.created).toEqual([]);
-  expect(sim.world.resources.has(vm1.machine)).toBe(true);
+  const before = snapshot(sim);
+  const post = await act(sim, { cleanup: 'always' }, { phases: ['post'], state: late!.state });
+  expect(post.exitCode).toBe(0);
+  expect(snapshot(sim)).toEqual(before);
+  expect(before.has(vm1.machine.toLowerCase())).toBe(true);
 });
 
 test.concurrent('size and GUID are put out as soon as the machine is taken, for a job that is cancelled then', async () => {

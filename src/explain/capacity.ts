@@ -139,8 +139,13 @@ export const capacity: readonly Entry[] = [
     title: 'The region or cloud knows no version of this type that the action speaks',
     says: "NoRegisteredProviderFound: No registered resource provider found for location '…' and API version '…' for type '…'",
     match: code('NoRegisteredProviderFound', 'InvalidResourceType', 'InvalidResourceNamespace'),
-    cause: (fault, { location }) =>
-      `The action has looked for an older api-version, and none of those that are known for ${typeSaid(fault)} in ${said(fault, /for location '([^']+)'/, location)} will do.`,
+    cause: (fault, { location }) => {
+      const region = said(fault, /for location '([^']+)'/, location);
+      const asked = said(fault, /API version '([^']+)'/i, '');
+      return asked && said(fault, /supported api-versions are '([^']*)'/i, '').includes(asked)
+        ? `${region} does not offer ${typeSaid(fault)}, or is no region of this cloud.`
+        : `The action has looked for an older api-version, and none of those that are known for ${typeSaid(fault)} in ${region} will do.`;
+    },
     who: author,
     fix: (fault, { subscriptionId }) => [
       'Give another `location`, where the type is offered; in another cloud than the public one, check `environment`:',
