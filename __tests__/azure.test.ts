@@ -61,3 +61,26 @@ test.each<[string, string, string, string | undefined]>([
   const fault = { status: 400, code, message, details: [], method: 'GET', url: '/', body: '' };
   expect(olderVersion(fault, asked)).toBe(older);
 });
+
+test('the gauge keeps the latest word on each budget, of whichever answer', () => {
+  const gauge = openGauge();
+  const answer = (resource: string, reads?: string) =>
+    gauge.note({
+      get: (name) =>
+        ({
+          'x-ms-ratelimit-remaining-resource': resource,
+          'x-ms-ratelimit-remaining-subscription-reads': reads,
+        })[name],
+    });
+  expect(gauge.read()).toEqual({});
+  // Lines as recorded.
+  answer(
+    'Microsoft.Compute/GetOperationResource;44,Microsoft.Compute/GetOperationSubscriptionMaximum;14999',
+    '249',
+  );
+  answer('Microsoft.Compute/LowCostGetSubscriptionMaximum;23988,Microsoft.Compute/LowCostGetResource;35', '');
+  expect(gauge.read()).toEqual({ polls: 44, vmReads: 35, reads: 249 });
+  answer('Microsoft.Compute/PutVMSubscriptionMaximum;1499,Microsoft.Compute/PutVMResource;11', '248');
+  answer('Microsoft.Compute/GetOperationResource;41,Microsoft.Compute/GetOperationSubscriptionMaximum;14980');
+  expect(gauge.read()).toEqual({ polls: 41, vmReads: 35, reads: 248 });
+});

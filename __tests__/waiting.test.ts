@@ -1,5 +1,5 @@
-import { describe, expect, test } from '@jest/globals';
-import { nextLook, type OperationKind, pause } from '../src/waiting.ts';
+import { afterEach, beforeEach, describe, expect, jest, test } from '@jest/globals';
+import { nextLook, type OperationKind, patientPause, pause, waitFor } from '../src/waiting.ts';
 
 /** Looks at an operation of `seconds`, with Compute's bucket of 45 polls refilled by 15 a minute. */
 function follow(kind: OperationKind, seconds: number, bucket = 45, leftAtFirst = bucket) {
@@ -52,6 +52,11 @@ describe('the rhythm of looking again', () => {
     expect(nextLook('vm-create-linux', 41, { polls: 6 })).toBeLessThan(2);
     expect(nextLook('vm-create-linux', 41, { polls: 5 })).toBe(4);
     expect(nextLook('vm-create-linux', 41, { polls: 1 })).toBe(8);
+    expect(nextLook('guest', 10, { vmReads: 6, polls: 0 })).toBe(2.5);
+    expect(nextLook('guest', 10, { vmReads: 5 })).toBe(5);
+    expect(nextLook('guest', 10, { vmReads: 0 })).toBe(10);
+    // Network counts none of these.
+    expect(nextLook('network', 2, { polls: 0, vmReads: 0 })).toBe(0.25);
   });
 
   test.each([
@@ -121,6 +126,44 @@ describe('the rhythm of looking again', () => {
       }
     },
   );
+});
+
+describe('progress', () => {
+  beforeEach(() => {
+    jest.useFakeTimers();
+  });
+  afterEach(() => {
+    jest.useRealTimers();
+  });
+
+  test.each(['network', 'vm-create-linux', 'guest'] as const)(
+    'waiting for %s is told of every 30 seconds, and the last look ends it',
+    async (kind) => {
+      const told: number[] = [];
+      const start = performance.now();
+      const seen = waitFor(
+        'it',
+        kind,
+        {
+          signal: new AbortController().signal,
+          budget: () => ({ reads: 0 }),
+          onStillWaiting: (what, seconds) => told.push(what === 'it' ? seconds : Number.NaN),
+        },
+        async () => (performance.now() - start >= 100_000 ? 'there' : undefined),
+      );
+      await jest.runAllTimersAsync();
+      expect(await seen).toBe('there');
+      expect(told.map(Math.floor)).toEqual([30, 60, 90]);
+    },
+  );
+
+  test('a long pause that Azure asked for is told of every 30 seconds', async () => {
+    const lines: string[] = [];
+    const paused = patientPause(100, new AbortController().signal, (line) => lines.push(line));
+    await jest.runAllTimersAsync();
+    await paused;
+    expect(lines.map((line) => /(\d+) s to go/.exec(line)?.[1])).toEqual(['70', '40', '10']);
+  });
 });
 
 describe('pause', () => {

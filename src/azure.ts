@@ -566,15 +566,20 @@ export function openGauge(): Gauge {
   return {
     read: () => budget,
     note(headers) {
+      const compute = headers.get('x-ms-ratelimit-remaining-resource') ?? '';
+      const left = (pattern: RegExp, text: string): number | undefined => {
+        const found = pattern.exec(text)?.[1];
+        return found === undefined ? undefined : Number(found);
+      };
       // e.g. Microsoft.Compute/GetOperationResource;44,Microsoft.Compute/GetOperationSubscriptionMaximum;14999
-      const polls = /\/GetOperationResource;(\d+)/.exec(
-        headers.get('x-ms-ratelimit-remaining-resource') ?? '',
-      )?.[1];
-      const reads = headers.get('x-ms-ratelimit-remaining-subscription-reads');
+      const polls = left(/\/GetOperationResource;(\d+)/, compute);
+      const vmReads = left(/\/LowCostGetResource;(\d+)/, compute);
+      const reads = left(/^\s*(\d+)/, headers.get('x-ms-ratelimit-remaining-subscription-reads') ?? '');
       budget = {
         ...budget,
-        ...(polls === undefined ? {} : { polls: Number(polls) }),
-        ...(reads === undefined ? {} : { reads: Number(reads) }),
+        ...(polls === undefined ? {} : { polls }),
+        ...(vmReads === undefined ? {} : { vmReads }),
+        ...(reads === undefined ? {} : { reads }),
       };
     },
   };

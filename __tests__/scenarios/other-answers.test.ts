@@ -490,3 +490,16 @@ test.concurrent('a role is granted by its name, whatever a list that is not filt
   expect((await act(sim, { operation: 'delete', 'vm-name': 'web' })).exitCode).toBe(0);
   expect(granted()).toEqual([]);
 });
+
+test.concurrent("a machine's bucket of polls that is nearly empty is not emptied", async () => {
+  // At real speed, for buckets are refilled by the simulator's time.
+  const sim = await startWorld({ timeScale: 1 });
+  Object.assign(sim.world.latencies, { nsgPut: 0, vnetPut: 0, publicIpPut: 0, nicPut: 0, vmPutLinux: 9 });
+  sim.world.budgets.drain('Microsoft.Compute/GetOperationResource', vm1.machine, -2);
+  const run = await act(sim, {}, main);
+  expect(errorOf(run)).toBe('');
+  const polls = sim.journal.filter(({ path, isPoll }) => isPoll && path.includes('Microsoft.Compute'));
+  expect(polls.filter(({ status }) => status === 429)).toEqual([]);
+  // The rhythm alone would have looked six times by then.
+  expect(polls.length).toBeLessThan(5);
+});
