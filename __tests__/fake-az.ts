@@ -16,6 +16,7 @@ export interface AzureState {
     appId: string;
     displayName: string;
     signInAudience: string;
+    web: { redirectUris: string[] };
     secrets: { displayName: string; endDateTime: string }[];
     certificates: { keyId: string; customKeyIdentifier: string }[];
     federated: { name: string; issuer: string; subject: string; audiences: string[] }[];
@@ -29,7 +30,12 @@ export interface AzureState {
   unknownPrincipal?: number;
 }
 
-function answer(words: string, option: (name: string) => string, state: AzureState): unknown {
+function answer(
+  words: string,
+  option: (name: string) => string,
+  list: (name: string) => string[],
+  state: AzureState,
+): unknown {
   const app = () => {
     const found = state.apps.find(({ appId }) => appId === option('--id'));
     if (!found) throw new Error(`Resource '${option('--id')}' does not exist`);
@@ -54,6 +60,7 @@ function answer(words: string, option: (name: string) => string, state: AzureSta
         appId: '7c9d0c52-3f5b-4a84-9e0e-5b2f4d6a8c10',
         displayName: option('--display-name'),
         signInAudience: option('--sign-in-audience'),
+        web: { redirectUris: list('--web-redirect-uris') },
         secrets: [],
         certificates: [],
         federated: [],
@@ -62,7 +69,9 @@ function answer(words: string, option: (name: string) => string, state: AzureSta
       return created;
     }
     case 'ad app update':
-      app().signInAudience = option('--sign-in-audience');
+      app().signInAudience = option('--sign-in-audience') || app().signInAudience;
+      // The option replaces what there was.
+      if (option('--web-redirect-uris')) app().web.redirectUris = list('--web-redirect-uris');
       return undefined;
     case 'ad app federated-credential list':
       return app().federated;
@@ -164,7 +173,13 @@ export function az(args: readonly string[], state: AzureState): string {
     const next = args[at + 1];
     return next === undefined || next.startsWith('--') ? 'true' : next;
   };
-  const full = answer(words, option, state);
+  const list = (name: string): string[] => {
+    const at = args.indexOf(name);
+    const rest = at < 0 ? [] : args.slice(at + 1);
+    const end = rest.findIndex((each) => each.startsWith('--'));
+    return rest.slice(0, end < 0 ? undefined : end);
+  };
+  const full = answer(words, option, list, state);
   const query = option('--query');
   const told = query ? (jmespath.search(full, query) as unknown) : full;
   if (option('--output') === 'none') return '';

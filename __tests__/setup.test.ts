@@ -2,7 +2,7 @@
 // when it is asked not to.
 import { execFileSync, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
@@ -19,6 +19,8 @@ const principal = '0b1c2d3e-0000-4000-8000-000000000001';
 const imageSubscription = '1a2f6c2e-5d0e-4c1b-9a53-6f0f0c9f1e01';
 const subscription = '2b3f7d3f-6e1f-4d2c-8b64-7a1a1d0a2f02';
 const gallery = `/subscriptions/${imageSubscription}/resourceGroups/gallery-rg/providers/Microsoft.Compute/galleries/images`;
+/** Where the consent of src/explain/sign-in.ts and docs/setup.md ends: Entra compares it to the letter. */
+const afterConsent = 'https://www.microsoft.com/';
 const group = `/subscriptions/${subscription}/resourceGroups/deployments`;
 
 let folder = '';
@@ -105,6 +107,14 @@ test('is valid bash, and shellcheck finds nothing', () => {
   if (check.error === undefined) expect(check.stdout).toBe('');
 });
 
+test('what is registered is what the address of the consent names', () => {
+  for (const path of ['src/explain/sign-in.ts', 'docs/setup.md']) {
+    const said = readFileSync(join(root, path), 'utf8').matchAll(/redirect_uri=([\w.%]+)/g);
+    expect([...said].map(([, uri = '']) => decodeURIComponent(uri))).toEqual([afterConsent]);
+  }
+  expect(readFileSync(join(root, 'docs/setup.md'), 'utf8')).toContain(`--web-redirect-uris ${afterConsent} `);
+});
+
 describe('image-tenant', () => {
   const args = [
     'image-tenant',
@@ -127,6 +137,7 @@ describe('image-tenant', () => {
     expect(status).toBe(0);
     const [app] = state.apps;
     expect(app?.signInAudience).toBe('AzureADMultipleOrgs');
+    expect(app?.web.redirectUris).toEqual([afterConsent]);
     expect(app?.federated).toEqual(
       [
         'repo:contoso/deploy:environment:customer',
@@ -169,12 +180,19 @@ describe('image-tenant', () => {
       appId: clientId,
       displayName: 'cross-tenant-vm',
       signInAudience: 'AzureADMyOrg',
+      web: { redirectUris: ['https://own.example/a', 'https://own.example/b'] },
       secrets: [],
       certificates: [],
       federated: [],
     };
     const opened = await setup(['image-tenant', '--gallery', gallery], { ...nothing, apps: [app] });
     expect(opened.state.apps[0]?.signInAudience).toBe('AzureADMultipleOrgs');
+    expect(opened.state.apps[0]?.web.redirectUris).toEqual([
+      'https://own.example/a',
+      'https://own.example/b',
+      afterConsent,
+    ]);
+    expect((await setup(['image-tenant', '--gallery', gallery])).changes).toEqual([]);
     const two = await setup(['image-tenant', '--gallery', gallery], { ...nothing, apps: [app, app] });
     expect(two.status).toBe(1);
     expect(two.stderr).toContain('--client-id');

@@ -86,6 +86,21 @@ ensure_service_principal() { # client-id → object ID on stdout
   printf '%s' "$object"
 }
 
+# Where the browser lands after consent; nothing is served there. Entra compares it to the letter with what the address asks for.
+after_consent=https://www.microsoft.com/
+
+ensure_redirect() { # client-id
+  local known=() uri uris
+  uris="$(az ad app show --id "$1" --query 'web.redirectUris[]' --output tsv)"
+  while IFS= read -r uri; do
+    [ "$uri" != "$after_consent" ] || return 0
+    [ -z "$uri" ] || known+=("$uri")
+  done <<< "$uris"
+  say "The app registration gets the redirect address $after_consent, where consent in the browser ends."
+  # The option replaces the whole list.
+  change az ad app update --id "$1" --web-redirect-uris ${known[@]+"${known[@]}"} "$after_consent" --output none
+}
+
 ensure_role() { # object ID, role, scope, condition
   local found
   if [ "${1#<}" != "$1" ]; then
@@ -200,11 +215,15 @@ image_tenant() {
   fi
   if [ -z "$client_id" ]; then
     say "The app registration \"$app_name\" is created."
-    client_id="$(change az ad app create --display-name "$app_name" --sign-in-audience AzureADMultipleOrgs --query appId --output tsv)"
+    client_id="$(change az ad app create --display-name "$app_name" --sign-in-audience AzureADMultipleOrgs \
+      --web-redirect-uris "$after_consent" --query appId --output tsv)"
     [ "$dry_run" = false ] || client_id='<client-id-of-the-new-app>'
-  elif [ "$(az ad app show --id "$client_id" --query signInAudience --output tsv)" != AzureADMultipleOrgs ]; then
-    say "The app registration is opened to other tenants."
-    change az ad app update --id "$client_id" --sign-in-audience AzureADMultipleOrgs --output none
+  else
+    if [ "$(az ad app show --id "$client_id" --query signInAudience --output tsv)" != AzureADMultipleOrgs ]; then
+      say "The app registration is opened to other tenants."
+      change az ad app update --id "$client_id" --sign-in-audience AzureADMultipleOrgs --output none
+    fi
+    ensure_redirect "$client_id"
   fi
 
   object="$(ensure_service_principal "$client_id")"

@@ -28,7 +28,7 @@ import { idPart, shell } from './ids-and-roles.ts';
 function consent(tenant: string, clientId: string, known: Known): string[] {
   const { loginEndpoint } = known;
   return [
-    `As an administrator of ${tenantName(tenant, known)}, open one of these and accept (an error page after the consent does no harm):`,
+    `As an administrator of ${tenantName(tenant, known)}, open one of these and accept (AADSTS50011 or AADSTS500113 instead of the question says that the app lacks https://www.microsoft.com/ as a redirect URI):`,
     `${loginEndpoint}/${tenant}/adminconsent?client_id=${clientId}`,
     `${loginEndpoint}/${tenant}/oauth2/authorize?client_id=${clientId}&response_type=code&redirect_uri=https%3A%2F%2Fwww.microsoft.com%2F`,
     'Or, on the command line:',
