@@ -74,6 +74,26 @@ test('commands of npm are scripts of package.json', () => {
   expect(shellLines.map(({ line }) => line)).toContain('npm ci');
 });
 
+test('the set-up leaves the first workflow everything that it reads, in an environment that was made', () => {
+  const setup = byPath.get('docs/setup.md');
+  const lines = (setup?.blocks ?? []).flatMap(({ language, code }) =>
+    language === 'sh' ? code.split('\n') : [],
+  );
+  const [workflow = ''] = (setup?.blocks ?? []).flatMap(({ language, code }) =>
+    language === 'yaml' ? [code] : [],
+  );
+  const read = [...workflow.matchAll(/vars\.(\w+)/g)].map(([, name = '']) => name);
+  const set = lines.flatMap((line) => /gh variable set (\w+) --env customer /.exec(line)?.[1] ?? []);
+  expect(read.toSorted()).toEqual(set.toSorted());
+  // What is a secret of the repository is there for the jobs of any branch.
+  for (const line of lines.filter((each) => / gh secret set |^gh secret set /.test(each))) {
+    expect(line).toMatch(/gh secret set \w+ --env customer\b/);
+  }
+  const made = lines.findIndex((line) => line.includes('/environments/customer'));
+  expect(made).toBeGreaterThanOrEqual(0);
+  expect(made).toBeLessThan(lines.findIndex((line) => /gh (secret|variable) set/.test(line)));
+});
+
 describe('the custom roles', () => {
   test('cover every right that the action can need, and the built-in one for images is exact', () => {
     const covered = new Set(roles.flatMap(({ features }) => features));

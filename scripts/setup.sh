@@ -270,7 +270,7 @@ image_tenant() {
     if [ -n "$known" ]; then
       say "There is a secret by this script; it ends on $known. Nobody can read it again: delete it to get another."
     else
-      say "The next line is the client secret. It is shown this once: store it as a secret of the repository."
+      say "The next line is the client secret. It is shown this once: store it as a secret of the environment."
       change az ad app credential reset --id "$client_id" --append --years 1 --display-name cross-tenant-vm --query password --output tsv
     fi
   fi
