@@ -23,7 +23,7 @@ export interface AzureState {
   }[];
   servicePrincipals: { appId: string; id: string }[];
   roleAssignments: { principal: string; role: string; scope: string; condition?: string }[];
-  roleDefinitions: { Name: string; Actions: string[] }[];
+  roleDefinitions: { Name: string; Actions: string[]; AssignableScopes: string[] }[];
   groups: Record<string, string>;
   providers: Record<string, string>;
   /** So many times a new principal is not known yet. */
@@ -42,6 +42,8 @@ function answer(
     return found;
   };
   const filtered = (field: string) => new RegExp(`^${field} eq '(.*)'$`).exec(option('--filter'))?.[1];
+  const isAssignable = ({ AssignableScopes: scopes }: AzureState['roleDefinitions'][number]): boolean =>
+    scopes.includes(`/subscriptions/${option('--subscription')}`);
   switch (words) {
     case 'cloud show':
       return { name: state.cloud ?? 'AzureCloud' };
@@ -51,6 +53,8 @@ function answer(
       if (tenantId === undefined) throw new Error(`Subscription '${id}' not found.`);
       return { id, tenantId };
     }
+    case 'account list':
+      return Object.entries(state.subscriptions).map(([id, tenantId]) => ({ id, tenantId }));
     case 'ad app list':
       return state.apps.filter(({ displayName }) => displayName === filtered('displayName'));
     case 'ad app show':
@@ -113,7 +117,10 @@ function answer(
           ({ principal, role, scope }) =>
             principal === option('--assignee') && role === option('--role') && scope === option('--scope'),
         )
-        .map(({ scope }) => ({ id: `${scope}/providers/Microsoft.Authorization/roleAssignments/1` }));
+        .map(({ scope, condition }) => ({
+          id: `${scope}/providers/Microsoft.Authorization/roleAssignments/1`,
+          condition: condition ?? null,
+        }));
     case 'role assignment create': {
       if (!option('--scope').startsWith(`/subscriptions/${option('--subscription')}/`)) {
         throw new Error(`the scope is not in subscription ${option('--subscription')}`);
@@ -122,6 +129,8 @@ function answer(
         state.unknownPrincipal -= 1;
         throw new Error('PrincipalNotFound');
       }
+      const custom = state.roleDefinitions.find(({ Name }) => Name === option('--role'));
+      if (custom && !isAssignable(custom)) throw new Error(`Role '${option('--role')}' doesn't exist.`);
       const condition = option('--condition');
       if (condition && option('--condition-version') !== '2.0') throw new Error('no condition version');
       state.roleAssignments.push({
@@ -134,11 +143,24 @@ function answer(
     }
     case 'role definition list':
       return state.roleDefinitions
-        .filter(({ Name }) => Name === option('--name'))
-        .map(({ Name, Actions }) => ({ roleName: Name, permissions: [{ actions: Actions }] }));
+        .filter((role) => role.Name === option('--name') && isAssignable(role))
+        .map(({ Name, Actions, AssignableScopes }) => ({
+          roleName: Name,
+          permissions: [{ actions: Actions }],
+          assignableScopes: AssignableScopes,
+        }));
     case 'role definition create':
     case 'role definition update': {
       const given = JSON.parse(option('--role-definition')) as AzureState['roleDefinitions'][number];
+      const known = state.roleDefinitions.find(({ Name }) => Name === given.Name);
+      if (words.endsWith('create') && known) throw new Error('RoleDefinitionWithSameNameExists');
+      // It is looked for in the scopes that it is to have, and cannot be taken away where it may be assigned.
+      if (
+        words.endsWith('update') &&
+        !known?.AssignableScopes.every((each) => given.AssignableScopes.includes(each))
+      ) {
+        throw new Error('No definition was found, or RoleDefinitionHasAssignments');
+      }
       state.roleDefinitions = [...state.roleDefinitions.filter(({ Name }) => Name !== given.Name), given];
       return undefined;
     }

@@ -310,6 +310,80 @@ describe('target-tenant', () => {
     );
   });
 
+  const otherSubscription = '3c4a8e4a-7f2a-4e3d-9c75-8b2b2e1b3f03';
+  const registryElsewhere = `/subscriptions/${otherSubscription}/resourceGroups/registry-rg/providers/Microsoft.ContainerRegistry/registries/acrimages`;
+  const grant = (scope: string, condition?: string) => [
+    ...['--on', scope, join(root, 'docs/roles/grant-roles.json')],
+    ...(condition ? ['--condition', condition] : []),
+  ];
+  const both: AzureState = {
+    ...other,
+    subscriptions: { [subscription]: targetTenant, [otherSubscription]: targetTenant },
+    groups: { deployments: 'westeurope' },
+  };
+  const assignable = (...ids: string[]) => ids.map((id) => `/subscriptions/${id}`);
+
+  test('gives no Contributor along with a role on something else', async () => {
+    const { status, state } = await setup([...inGroup, ...grant(`${group}/x`, '(only AcrPull)')], both);
+    expect(status).toBe(0);
+    expect(state.roleAssignments).toEqual([
+      {
+        principal,
+        role: 'Cross-tenant VM role granter',
+        scope: `${group}/x`,
+        condition: '(only AcrPull)',
+      },
+    ]);
+  });
+
+  test.each([
+    [undefined, 'no condition'],
+    ['(everything)', 'another condition'],
+  ])('does not take an assignment with the condition %j for the one that is wanted', async (has, told) => {
+    const given = await setup([...inGroup, ...grant(`${group}/x`, has)], both);
+    expect(given.status).toBe(0);
+    const { status, stderr, changes } = await setup([...inGroup, ...grant(`${group}/x`, '(only AcrPull)')]);
+    expect(status).toBe(1);
+    expect(changes).toEqual([]);
+    expect(stderr).toContain(told);
+    expect(stderr).toContain(
+      `az role assignment delete --assignee ${principal} --role "Cross-tenant VM role granter" --scope ${group}/x`,
+    );
+  });
+
+  test('makes a role in the subscription where it is assigned', async () => {
+    const { status, state } = await setup([...inGroup, ...grant(registryElsewhere)], both);
+    expect(status).toBe(0);
+    expect(state.roleDefinitions[0]?.AssignableScopes).toEqual(assignable(otherSubscription));
+    expect(state.roleAssignments).toEqual([
+      { principal, role: 'Cross-tenant VM role granter', scope: registryElsewhere },
+    ]);
+  });
+
+  test('makes a role that the tenant has assignable in one more subscription, and keeps it so', async () => {
+    await setup([...inGroup, ...grant(`${group}/x`)], both);
+    const more = await setup([...inGroup, ...grant(registryElsewhere)]);
+    expect(more.status).toBe(0);
+    expect(more.state.roleDefinitions.map(({ AssignableScopes }) => AssignableScopes)).toEqual([
+      assignable(subscription, otherSubscription),
+    ]);
+    expect(more.state.roleAssignments).toHaveLength(2);
+    expect((await setup([...inGroup, ...grant(registryElsewhere), ...grant(`${group}/x`)])).changes).toEqual(
+      [],
+    );
+
+    const outdated = {
+      ...more.state,
+      roleDefinitions: more.state.roleDefinitions.map((role) => ({
+        ...role,
+        Actions: role.Actions.slice(1),
+      })),
+    };
+    const renewed = await setup([...inGroup, ...grant(registryElsewhere)], outdated);
+    expect(renewed.changes).toHaveLength(1);
+    expect(renewed.state.roleDefinitions).toEqual(more.state.roleDefinitions);
+  });
+
   test('--dry-run changes nothing', async () => {
     const { status, stderr, changes, state } = await setup(
       [...inGroup, '--location', 'westeurope', '--register', '--dry-run'],

@@ -93,7 +93,7 @@ export const roles: readonly Role[] = [
     description: 'Creates resource groups',
     features: ['new resource group'],
     scope: 'the subscription',
-    when: 'the group shall be created too; better to create it beforehand',
+    when: 'the group shall be created too; then `deploy.json` has to be assigned on the subscription as well. Better to create it beforehand',
   },
 ];
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 #
-# What cross-tenant-vm needs in the two tenants, with the Azure CLI. Running it again changes nothing that is right already;
+# What cross-tenant-vm needs in the two tenants, with the Azure CLI. It asks nobody, and changes nothing that is right already;
 # --dry-run changes nothing at all and prints what would be changed.
 #
 #   setup.sh image-tenant   the app registration, its credential, and the right to read the images.
@@ -29,10 +29,10 @@ Usage:
 
   setup.sh target-tenant --client-id ID --subscription ID --resource-group NAME [options]
     --location REGION        create the resource group there if it is missing
-    --role NAME              built-in role on the resource group (default: Contributor); can be repeated
-    --role-definition FILE   custom role on the resource group, as in docs/roles; can be repeated. Without --role, instead
-                             of Contributor
+    --role NAME              built-in role on the resource group; can be repeated
+    --role-definition FILE   custom role on the resource group, as in docs/roles; can be repeated
     --on ID FILE             custom role on another resource: a subnet, a registry, an identity; can be repeated
+                             Without --role, --role-definition and --on: Contributor on the resource group
     --condition TEXT         condition of the roles that are assigned by --on
     --register               register the resource providers that are needed, if they are not
 
@@ -110,6 +110,7 @@ ensure_role() { # object ID, role, scope, condition
       --subscription "$(subscription_of "$3")" --query '[0].id' --output tsv)"
   fi
   if [ -n "$found" ]; then
+    [ -z "${4:-}" ] || require_condition "$@"
     say "It has the role \"$2\" on $3."
     return
   fi
@@ -123,22 +124,53 @@ ensure_role() { # object ID, role, scope, condition
   fi
 }
 
-# A custom role by its file; what the file says replaces what the role said before. Prints the role's name.
-ensure_role_definition() { # file, subscription
-  local name definition existing wanted
+# Azure keeps one assignment of a role on a scope; one without the condition allows what the condition is to forbid.
+require_condition() { # object ID, role, scope, condition
+  local has
+  has="$(az role assignment list --assignee "$1" --role "$2" --scope "$3" \
+    --subscription "$(subscription_of "$3")" --query '[0].condition' --output tsv)"
+  [ "$has" != "$4" ] || return 0
+  if [ -n "$has" ]; then has="another condition: $has"; else has='no condition'; fi
+  fail "it has the role \"$2\" on $3 with $has"$'\n'"Take that away, and run this again:"$'\n'"az role assignment delete" \
+    "--assignee $1 --role \"$2\" --scope $3"
+}
+
+actions_of() { # name of a custom role, subscription
+  az role definition list --name "$1" --custom-role-only true --subscription "$2" \
+    --query '[0].permissions[0].actions' --output tsv | sort
+}
+
+# A custom role by its file; what the file says replaces what the role said before, but for where it can be assigned: that
+# is only added to. Prints the role's name.
+ensure_role_definition() { # file, subscription, tenant
+  local name definition existing wanted home="$2" scopes='' scope
   [ -r "$1" ] || fail "there is no file $1"
-  definition="$(sed "s/<subscription-id>/$2/g" "$1")"
-  name="$(printf '%s' "$definition" | sed -nE 's/^ *"Name": *"(.*)",?$/\1/p')"
+  name="$(sed -nE 's/^ *"Name": *"(.*)",?$/\1/p' "$1")"
   [ -n "$name" ] || fail "$1 is not a role definition: it has no line with a \"Name\""
-  existing="$(az role definition list --name "$name" --custom-role-only true --subscription "$2" \
-    --query '[0].permissions[0].actions' --output tsv | sort)"
+  existing="$(actions_of "$name" "$2")"
+  if [ -z "$existing" ]; then
+    # A tenant has one role of a name, and a subscription lists it only if it can be assigned there.
+    for home in $(az account list --query "[?tenantId=='$3'].id" --output tsv); do
+      existing="$(actions_of "$name" "$home")"
+      [ -z "$existing" ] || break
+    done
+    scopes="\"/subscriptions/$2\""
+  fi
+  if [ -n "$existing" ]; then
+    # These go first: the CLI looks for the role in them, one after the other.
+    for scope in $(az role definition list --name "$name" --custom-role-only true --subscription "$home" \
+      --query 'reverse([0].assignableScopes)' --output tsv); do
+      scopes="\"$scope\"${scopes:+, $scopes}"
+    done
+  fi
+  definition="$(sed "s|\"/subscriptions/<subscription-id>\"|$scopes|; s/<subscription-id>/$2/g" "$1")"
   wanted="$(printf '%s\n' "$definition" | sed -nE 's/^ *"(Microsoft\.[^"]*)",?$/\1/p' | sort)"
   if [ -z "$existing" ]; then
     say "The custom role \"$name\" is created." >&2
     change az role definition create --role-definition "$definition" --subscription "$2" --output none
-  elif [ "$existing" != "$wanted" ]; then
+  elif [ "$home" != "$2" ] || [ "$existing" != "$wanted" ]; then
     say "The custom role \"$name\" is brought up to date." >&2
-    change az role definition update --role-definition "$definition" --subscription "$2" --output none
+    change az role definition update --role-definition "$definition" --subscription "$home" --output none
   fi
   printf '%s' "$name"
 }
@@ -318,7 +350,7 @@ target_tenant() {
   [[ $client_id =~ $guid ]] || fail 'give the client ID of the app: --client-id ID'
   [[ $subscription =~ $guid ]] || fail 'give the ID of the subscription: --subscription ID'
   [ -n "$group" ] || fail 'give the resource group: --resource-group NAME'
-  [ ${#roles[@]} -gt 0 ] || [ ${#definitions[@]} -gt 0 ] || roles=(Contributor)
+  [ ${#roles[@]} -gt 0 ] || [ ${#definitions[@]} -gt 0 ] || [ ${#scopes[@]} -gt 0 ] || roles=(Contributor)
 
   tenant="$(az account show --subscription "$subscription" --query tenantId --output tsv)"
   [ "$tenant" = "$(az account show --query tenantId --output tsv)" ] ||
@@ -337,11 +369,11 @@ target_tenant() {
     ensure_role "$object" "$name" "$scope"
   done
   for name in ${definitions[@]+"${definitions[@]}"}; do
-    name="$(ensure_role_definition "$name" "$subscription")"
+    name="$(ensure_role_definition "$name" "$subscription" "$tenant")"
     ensure_role "$object" "$name" "$scope"
   done
   for index in ${scopes[@]+"${!scopes[@]}"}; do
-    name="$(ensure_role_definition "${files[$index]}" "$subscription")"
+    name="$(ensure_role_definition "${files[$index]}" "$(lower "$(subscription_of "${scopes[$index]}")")" "$tenant")"
     ensure_role "$object" "$name" "${scopes[$index]}" "$condition"
   done
 
