@@ -6,7 +6,7 @@ import { roleDefinition, roles } from '../../scripts/roles.ts';
 import { defaults, principals, type Simulator, startSimulator, type World } from '../../simulator/index.ts';
 import { addRegistry } from '../../simulator/registry.ts';
 import { defaultInputs, runAction } from '../harness.ts';
-import { lint, type Step, workflowsIn } from '../workflow-files.ts';
+import { lint, type Step, usesOf, workflowsIn } from '../workflow-files.ts';
 
 const root = resolve(import.meta.dirname, '../..');
 const group = `/subscriptions/${defaults.subscriptionId}/resourceGroups/${defaults.resourceGroup}`;
@@ -168,6 +168,35 @@ describe.each(files.map((file) => [file.path, file] as const))('%s', (path, { te
     expect(workflow.permissions).toEqual({});
     expect(text).toMatch(/^# \S/);
   });
+});
+
+test('variables are read where docs/setup.md puts them: in the jobs of an environment', () => {
+  const outside = files.flatMap(({ path, workflow }) =>
+    Object.entries(workflow.jobs)
+      .filter(([, job]) => job.steps && JSON.stringify(job.steps).includes('vars.') && !job.environment)
+      .map(([name]) => `${path}: ${name}`),
+  );
+  expect(outside).toEqual([]);
+});
+
+test('an action has the same version in all examples', () => {
+  const used = new Set(
+    files.flatMap(({ workflow }) => usesOf(workflow)).filter((one) => one.startsWith('actions/')),
+  );
+  const names = [...used].map((one) => one.replace(/@.*/, ''));
+  expect(names).toHaveLength(new Set(names).size);
+});
+
+test('an identity that goes with its deployment is named for one deployment', () => {
+  for (const { step } of cases) {
+    const { identity = '', 'vm-name': name = '${{ github.run_id }}' } = step.with ?? {};
+    const plain = String(identity)
+      .split(/[\n,]/)
+      .filter((each) => each !== '' && each !== 'system' && !each.startsWith('/'));
+    for (const each of plain) {
+      for (const [expression] of String(name).matchAll(/\$\{\{.*?\}\}/g)) expect(each).toContain(expression);
+    }
+  }
 });
 
 describe("the README's logs", () => {
