@@ -401,7 +401,8 @@ function judgeImage({ facts, site, known }: Bench): Finding[] {
         ? inputs.image.id.replace(/\/versions\/[^/]+$/i, '')
         : `/subscriptions/${site.subscriptionId}`,
     };
-    const what = 'generation, processor, security type and plan of the image, which its definition names';
+    const what =
+      'generation, processor, security type and plan of the image, and whether it is specialized, which its definition names';
     findings.push(unanswered('image/definition', what, unread, right, known));
   }
   findings.push(

@@ -262,12 +262,12 @@ describe('a right on the image version alone', () => {
     await start(onVersion);
     const run = await create({ 'image-id': version, 'os-type': 'Linux', operation: 'check' });
     wentWell(run);
-    const findings: { id: string; level: string; answer: string; fix: string[] }[] = JSON.parse(
-      run.outputs['findings'] ?? '[]',
-    );
+    const findings: { id: string; level: string; asked: string; answer: string; fix: string[] }[] =
+      JSON.parse(run.outputs['findings'] ?? '[]');
     expect(findings.find(({ id }) => id === 'image')?.level).toBe('ok');
     const unread = findings.find(({ id }) => id === 'image/definition');
     expect(unread?.level).toBe('unknown');
+    expect(unread?.asked).toContain('whether it is specialized');
     expect(unread?.answer).toContain(
       `it lacks Microsoft.Compute/galleries/images/read on ${defaults.imageId('linux')}.`,
     );
