@@ -154,7 +154,7 @@ test.each(cases.map((one) => [one.file, one.job, Object.values(one.matrix).join(
       expect(findings.filter(({ level }) => level === 'fault')).toEqual([]);
       expect(run.outputs['image-version-id']).toBe(defaults.imageId('linux', '1.10.0'));
     }
-    if (inputs['run-script']) expect(run.outputs['script-exit-code']).toBe('0');
+    if (inputs['run-script'] && operation === 'create') expect(run.outputs['script-exit-code']).toBe('0');
     if (inputs['cleanup'] === 'always') {
       expect([...started.world.resources.under(group)]).toHaveLength(before);
       expect([...started.world.resources.under(testGroup)]).toEqual([]);
@@ -177,6 +177,16 @@ test('variables are read where docs/setup.md puts them: in the jobs of an enviro
       .map(([name]) => `${path}: ${name}`),
   );
   expect(outside).toEqual([]);
+});
+
+test('a release is checked with all that it is created with', () => {
+  const inputsOf = (job: string) => {
+    const step = cases.find((one) => one.file === 'examples/release.yml' && one.job === job)?.step;
+    const { operation: _, 'image-id': __, ...inputs } = step?.with ?? {};
+    return inputs;
+  };
+  expect(inputsOf('check')).toEqual(inputsOf('deploy'));
+  expect(inputsOf('check')).toHaveProperty('vm-size');
 });
 
 test('an action has the same version in all examples', () => {
