@@ -12,7 +12,7 @@ import { pathToFileURL } from 'node:url';
 const schema = JSON.parse(readFileSync(new URL('tenants.schema.json', import.meta.url), 'utf8'));
 
 export const waves = ['canary', 'early', 'rest'];
-/** Names of the action's inputs that a tenant can set. */
+/** Names of the action's inputs that a tenant can set; its `environment` is called `cloud` here. */
 export const inputs = Object.keys(schema.$defs.inputs);
 
 /** GitHub makes no more jobs from a matrix. https://docs.github.com/actions/reference/limits */

@@ -80,14 +80,47 @@ describe('tenants.json', () => {
   });
 
   test('sets inputs of the action, and the workflow hands all of them on', () => {
-    expect(inputs.filter((name) => !(inputNames as readonly string[]).includes(name))).toEqual([]);
+    // What is called an environment in the list is GitHub's.
+    const inputOf = (name: string) => (name === 'cloud' ? 'environment' : name);
+    expect(inputs.filter((name) => !(inputNames as readonly string[]).includes(inputOf(name)))).toEqual([]);
     const step = waveJob.steps?.find(({ id }) => id === 'vm');
     for (const name of inputs) {
-      expect(String(step?.with?.[name])).toContain(`steps.target.outputs.${name}`);
+      expect(String(step?.with?.[inputOf(name)])).toContain(`steps.target.outputs.${name}`);
     }
     expect(
       Object.keys(step?.with ?? {}).filter((name) => !(inputNames as readonly string[]).includes(name)),
     ).toEqual([]);
+    const { properties } = JSON.parse(read('fleet/tenants.schema.json')) as {
+      properties: { defaults: { properties: object } };
+    };
+    const own = ['tenant-id', 'subscription-id', 'vm-name'];
+    expect(Object.keys(properties.defaults.properties)).toEqual(inputs.filter((name) => !own.includes(name)));
+  });
+
+  test('docs/fleet.md names each input that a fleet cannot give', () => {
+    const step = waveJob.steps?.find(({ id }) => id === 'vm');
+    const left = inputNames.filter((name) => !Object.keys(step?.with ?? {}).includes(name));
+    const [row = ''] = /^\| inputs \|.*$/m.exec(read('docs/fleet.md')) ?? [];
+    expect([...row.matchAll(/`([\w-]+)`/g)].map(([, name = '']) => name).toSorted()).toEqual(left.toSorted());
+  });
+
+  test('leaves secrets to the workflow, and every wave gets all of them', () => {
+    type Call = { readonly workflow_call: { readonly secrets: object } };
+    const step = waveJob.steps?.find(({ id }) => id === 'vm');
+    const used = Object.entries(step?.with ?? {})
+      .filter(([, text]) => String(text).includes('secrets.'))
+      .map(([name]) => name);
+    const wave = workflowAt('.github/workflows/fleet-wave.yml').workflow.on as Call;
+    const names = Object.keys(wave.workflow_call.secrets);
+    expect(names.toSorted()).toEqual(used.toSorted());
+    expect(Object.keys((fleet.on as Call).workflow_call.secrets)).toEqual(names);
+    for (const name of ['canary', 'early', 'rest']) {
+      const { secrets } = fleet.jobs[name] as { readonly secrets?: object };
+      expect(secrets).toEqual(
+        Object.fromEntries(names.map((secret) => [secret, `\${{ secrets.${secret} }}`])),
+      );
+    }
+    for (const secret of names) expect(read('docs/fleet.md')).toContain(`\`${secret}\``);
   });
 });
 
@@ -191,9 +224,18 @@ describe('a roll-out', () => {
         'resource-group': defaults.resourceGroup,
         'public-ip': false,
         tags: { application: 'app' },
+        cloud: started.armEndpoint,
       },
       tenants: [
-        { name: 'own-test', wave: 'canary', ...own, 'run-script': 'true' },
+        {
+          name: 'own-test',
+          wave: 'canary',
+          ...own,
+          'run-script': 'true',
+          'run-script-timeout-minutes': 20,
+          spot: true,
+          'security-type': 'Standard',
+        },
         { name: 'customer-a', ...own, tags: { 'cost-centre': '4711' } },
         {
           name: 'customer-b',
@@ -218,7 +260,10 @@ describe('a roll-out', () => {
         'steps.target.outputs.image-id || inputs.image-id': defaults.imageId('linux'),
         'inputs.image-tenant-id': defaults.imageTenantId,
         'secrets.client-secret': '',
+        'secrets.client-certificate': '',
         'secrets.admin-password': '',
+        "steps.target.outputs.run-script != '' && secrets.run-script-secrets || ''":
+          target['run-script'] === '' ? '' : 'TOKEN: enrolment-token-1',
       };
       const given = Object.entries(step?.with ?? {}).map(([input, text]) => {
         const expression = /^\$\{\{ (.*) \}\}$/.exec(String(text))?.[1];
@@ -231,7 +276,7 @@ describe('a roll-out', () => {
       const run = await runAction({
         sim: started,
         idToken: true,
-        inputs: { ...Object.fromEntries(given), environment: started.armEndpoint },
+        inputs: Object.fromEntries(given),
         env: { GITHUB_RUN_ATTEMPT: attempt },
       });
       const outcome = run.exitCode === 0 ? 'success' : 'failure';
@@ -270,6 +315,16 @@ describe('a roll-out', () => {
     };
 
     expect(await leg('own-test', 'canary', '1')).toBe('success');
+    const bodyOf = (kind: string) =>
+      started.journal.find((exchange) => exchange.kind === kind)?.requestBody as {
+        properties: Record<string, unknown>;
+      };
+    expect(bodyOf('vm.put').properties).toMatchObject({ priority: 'Spot' });
+    expect(bodyOf('vm.put').properties).not.toHaveProperty('securityProfile');
+    expect(bodyOf('runCommand.put').properties).toMatchObject({
+      timeoutInSeconds: 1200,
+      protectedParameters: [{ name: 'TOKEN', value: 'enrolment-token-1' }],
+    });
     expect(await leg('customer-a', 'rest', '1')).toBe('success');
     const half = report();
     expect(half.status).toBe(1);
