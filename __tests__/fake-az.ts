@@ -112,13 +112,14 @@ function answer(
       return created;
     }
     case 'role assignment list':
+      // The real one refuses a role that is not there.
+      if (option('--role')) throw new Error(`role '${option('--role')}' may not exist`);
       return state.roleAssignments
-        .filter(
-          ({ principal, role, scope }) =>
-            principal === option('--assignee') && role === option('--role') && scope === option('--scope'),
-        )
-        .map(({ scope, condition }) => ({
+        .filter(({ principal, scope }) => principal === option('--assignee') && scope === option('--scope'))
+        .map(({ role, scope, condition }) => ({
           id: `${scope}/providers/Microsoft.Authorization/roleAssignments/1`,
+          roleDefinitionName: role,
+          roleDefinitionId: `/providers/Microsoft.Authorization/roleDefinitions/${role}`,
           condition: condition ?? null,
         }));
     case 'role assignment create': {

@@ -101,13 +101,18 @@ ensure_redirect() { # client-id
   change az ad app update --id "$1" --web-redirect-uris ${known[@]+"${known[@]}"} "$after_consent" --output none
 }
 
+# Chosen by the query and not by --role: that refuses a role which --dry-run has not made.
+assignment_of() { # object ID, role, scope, property
+  az role assignment list --assignee "$1" --scope "$3" --subscription "$(subscription_of "$3")" \
+    --query "[?roleDefinitionName=='$2' || ends_with(roleDefinitionId, '$2')].$4 | [0]" --output tsv
+}
+
 ensure_role() { # object ID, role, scope, condition
   local found
   if [ "${1#<}" != "$1" ]; then
     found='' # A principal that is still to be made has no roles to look for.
   else
-    found="$(az role assignment list --assignee "$1" --role "$2" --scope "$3" \
-      --subscription "$(subscription_of "$3")" --query '[0].id' --output tsv)"
+    found="$(assignment_of "$1" "$2" "$3" id)"
   fi
   if [ -n "$found" ]; then
     [ -z "${4:-}" ] || require_condition "$@"
@@ -127,8 +132,7 @@ ensure_role() { # object ID, role, scope, condition
 # Azure keeps one assignment of a role on a scope; one without the condition allows what the condition is to forbid.
 require_condition() { # object ID, role, scope, condition
   local has
-  has="$(az role assignment list --assignee "$1" --role "$2" --scope "$3" \
-    --subscription "$(subscription_of "$3")" --query '[0].condition' --output tsv)"
+  has="$(assignment_of "$1" "$2" "$3" condition)"
   [ "$has" != "$4" ] || return 0
   if [ -n "$has" ]; then has="another condition: $has"; else has='no condition'; fi
   fail "it has the role \"$2\" on $3 with $has"$'\n'"Take that away, and run this again:"$'\n'"az role assignment delete" \
