@@ -33,6 +33,8 @@ export interface SignalPlan {
   readonly afterMs?: number;
   /** As soon as the log so far matches. */
   readonly whenLog?: RegExp;
+  /** As soon as this has happened outside of the process: a request has arrived, say. */
+  readonly upon?: Promise<unknown>;
 }
 
 export interface RunOptions {
@@ -441,12 +443,16 @@ function planSignals(
   };
   for (const plan of plans) {
     if (plan.afterMs !== undefined) timers.push(setTimeout(() => send(plan), plan.afterMs));
+    void plan.upon?.then(() => send(plan));
   }
   return {
     look: (log) => {
       for (const plan of waiting) if (plan.whenLog?.test(log)) send(plan);
     },
-    stop: () => timers.forEach((timer) => clearTimeout(timer)),
+    stop: () => {
+      waiting.clear();
+      timers.forEach((timer) => clearTimeout(timer));
+    },
   };
 }
 

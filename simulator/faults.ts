@@ -27,6 +27,8 @@ export type FaultEffect =
   | { readonly reset: true }
   /** Handled after so many wall-clock seconds. */
   | { readonly delaySeconds: number }
+  /** Called when the request has arrived; handled once what it gives back has settled. */
+  | { readonly onArrival: () => void | Promise<void> }
   /** Handled in full, then the connection is reset instead of the answer. */
   | { readonly dropAfterCommit: true }
   /** Handled; the operation that it starts will end as Failed with this. */

@@ -64,9 +64,12 @@ export async function listen(options: ListenerOptions): Promise<Listener> {
   });
 
   app.decorateRequest('visit');
-  app.addHook('onRequest', async (request, reply) => {
+  app.addHook('onRequest', async (request) => {
     world.settle();
     request.visit = { exchange: record(world, host, request), operationFailure: undefined, drop: false };
+  });
+  // Not before the body has been read: what is held then is carried out although its client is gone by now.
+  app.addHook('preHandler', async (request, reply) => {
     await strike(world, options, request, reply);
   });
   app.addHook('onSend', async (request, reply, payload) => {
@@ -152,6 +155,9 @@ async function strike(
     }
     if ('delaySeconds' in effect) {
       await new Promise((resolve) => setTimeout(resolve, effect.delaySeconds * 1000));
+      world.settle();
+    } else if ('onArrival' in effect) {
+      await effect.onArrival();
       world.settle();
     } else if ('dropAfterCommit' in effect) {
       visit.drop = true;
