@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, test } from '@jest/globals';
 import { settings } from '../../simulator/compute/settings.ts';
 import { defaults, principals, type Simulator } from '../../simulator/index.ts';
@@ -228,22 +229,23 @@ describe('on a half-finished deployment', () => {
     async (_, type) => {
       const sim = await startWorld();
       const before = snapshot(sim);
-      // The first try is held so long that the runner is gone before it is answered.
-      sim.faults.add({
+      // The first try is held until the runner is gone, and carried out after that.
+      const arrival = Promise.withResolvers<void>();
+      const fault = sim.faults.add({
         match: { method: 'PUT', path: new RegExp(`/${type}/`) },
-        effect: { delaySeconds: 1.2 },
+        effect: {
+          onArrival: async () => {
+            arrival.resolve();
+            await sleep(1200);
+          },
+        },
       });
       const lost = await act(
         sim,
         {},
-        {
-          env: { GITHUB_RUN_ID: '1' },
-          signal: {
-            name: 'SIGKILL',
-            whenLog: type === 'virtualMachines' ? /Creating virtual/ : /group::Network/,
-          },
-        },
+        { env: { GITHUB_RUN_ID: '1' }, signal: { name: 'SIGKILL', upon: arrival.promise } },
       );
+      expect(fault.struck).toBe(1);
       expect(lost.exitCode).toBeNull();
       const run = await act(
         sim,
@@ -317,11 +319,17 @@ describe('on a half-finished deployment', () => {
     expect((await act(sim, {}, { env: { GITHUB_RUN_ID: '1' } })).exitCode).toBe(0);
     const machine = sim.world.resources.get(vm1.machine)?.body;
     if (machine) machine['properties'].provisioningState = 'Deleting';
-    // What the machine takes along goes with it.
-    setTimeout(() => {
-      for (const id of [vm1.machine, vm1.osDisk, vm1.nic, vm1.publicIp]) sim.world.resources.remove(id);
-    }, 2500);
+    // Found so three times. What the machine takes along goes with it.
+    const fourth = sim.faults.add({
+      match: { method: 'GET', path: new RegExp(`${vm1.machine}\\?`), nth: 4 },
+      effect: {
+        onArrival: () => {
+          for (const id of [vm1.machine, vm1.osDisk, vm1.nic, vm1.publicIp]) sim.world.resources.remove(id);
+        },
+      },
+    });
     const run = await act(sim, {}, { env: { GITHUB_RUN_ID: '2' } });
+    expect(fourth.struck).toBe(1);
     expect(errorOf(run)).toBe('');
     expect(run.exitCode).toBe(0);
     expect(sim.world.resources.get(vm1.machine)?.body['properties'].provisioningState).toBe('Succeeded');
