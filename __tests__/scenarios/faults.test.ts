@@ -2,6 +2,7 @@ import { describe, expect, test } from '@jest/globals';
 import type { FaultEffect, FaultMatch } from '../../simulator/faults.ts';
 import { settings } from '../../simulator/compute/settings.ts';
 import { defaults } from '../../simulator/index.ts';
+import type { Run } from '../harness.ts';
 import {
   act,
   brokenRules,
@@ -64,10 +65,12 @@ describe.each(passing)('%s', (_, effect) => {
     expect([run.exitCode, run.post?.exitCode]).toEqual([0, 0]);
     expectAllGone(sim, before);
     expect(warningsOf(run.post)).not.toContain('Could not be deleted');
-    const struck = faults.filter((fault) => fault.struck > 0).length;
-    expect(struck).toBeGreaterThanOrEqual(requests.length - 2);
+    // With the answer to a PUT or a DELETE the URL of its operation is lost, so that there may be nothing to poll.
+    const due = faults.filter(({ match }) => !('dropAfterCommit' in effect && match.phase === 'poll'));
+    expect(due.map(({ struck }) => struck)).toEqual(due.map(() => 1));
     const log = `${run.stdout}${run.post?.stdout}`;
-    expect(log.match(/trying again in/g)?.length).toBeGreaterThanOrEqual(struck - 1);
+    const struck = faults.filter((fault) => fault.struck > 0);
+    expect(log.match(/trying again in/g)).toHaveLength(struck.length);
     expect(brokenRules(sim.journal, new Set(before.keys()), [run], run, [defaults.clientSecret])).toEqual([]);
   });
 });
@@ -147,15 +150,17 @@ describe('a lost answer to the PUT of the machine', () => {
 
   test('a machine that another run made in that moment is not ours', async () => {
     const sim = await startWorld();
-    sim.faults.add({ match: { method: 'PUT', path: every(vm1.machine) }, effect: { delaySeconds: 3 } });
-    const [slow, quick] = await Promise.all([
-      act(sim, {}, { ...main, env: { GITHUB_RUN_ID: '1' } }),
-      new Promise<void>((resolve) => setTimeout(resolve, 300)).then(() =>
-        act(sim, {}, { ...main, env: { GITHUB_RUN_ID: '2' } }),
-      ),
-    ]);
-    expect(new Set([slow.exitCode, quick.exitCode])).toEqual(new Set([0, 1]));
-    const [winner] = [slow, quick].filter(({ exitCode }) => exitCode === 0);
+    let winner: Run | undefined;
+    sim.faults.add({
+      match: { method: 'PUT', path: every(vm1.machine) },
+      effect: {
+        onArrival: async () => {
+          winner = await act(sim, {}, { ...main, env: { GITHUB_RUN_ID: '2' } });
+        },
+      },
+    });
+    const late = await act(sim, {}, { ...main, env: { GITHUB_RUN_ID: '1' } });
+    expect([winner?.exitCode, late.exitCode]).toEqual([0, 1]);
     const machine = sim.world.resources.get(vm1.machine)?.body;
     expect(machine?.['properties'].vmId).toBe(winner?.outputs['vm-instance-id']);
     expect(sim.world.resources.get(vm1.machine)?.body['properties'].provisioningState).toBe('Succeeded');
@@ -163,7 +168,7 @@ describe('a lost answer to the PUT of the machine', () => {
 });
 
 describe('budgets', () => {
-  test('a fault that does not pass ends after six more tries, in bounded time, with its own words', async () => {
+  test('a fault that does not pass ends after six more tries, with its own words', async () => {
     const sim = await startWorld();
     const fault = sim.faults.add({
       match: { method: 'PUT', path: every(vm1.nsg), times: Number.POSITIVE_INFINITY },
@@ -173,7 +178,6 @@ describe('budgets', () => {
     expect(run.exitCode).toBe(1);
     expect(errorOf(run)).toContain('still down');
     expect(fault.struck).toBe(7);
-    expect(run.wallMs).toBeLessThan(50_000);
   });
 
   test('tokens that live shorter than the create are renewed, the auxiliary one too', async () => {
