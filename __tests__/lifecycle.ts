@@ -1,5 +1,6 @@
 /** What the life-cycle scenarios share: a group with strangers in it, what is ours in it, and rules that always hold. */
 import { afterAll, expect } from '@jest/globals';
+import type { FaultMatch } from '../simulator/faults.ts';
 import type { Exchange } from '../simulator/journal.ts';
 import {
   defaults,
@@ -30,6 +31,13 @@ export const act = (
   options: Partial<Omit<ActionOptions, 'inputs' | 'sim'>> = {},
 ): Promise<Run> =>
   runAction({ sim, inputs: { ...defaultInputs(sim), 'vm-name': 'vm1', ...inputs }, ...options });
+
+/** Settles when the first request that matches has arrived, before it is handled. */
+export function arrivalOf(sim: Simulator, match: FaultMatch): Promise<void> {
+  return new Promise((arrived) => {
+    sim.faults.add({ match, effect: { onArrival: () => arrived() } });
+  });
+}
 
 export const group = `/subscriptions/${defaults.subscriptionId}/resourceGroups/${defaults.resourceGroup}`;
 
