@@ -90,10 +90,10 @@ describe('delete', () => {
       const before = snapshot(sim);
       expect((await act(sim, { 'expires-after': 'PT1S' }, main)).exitCode).toBe(0);
       await new Promise((resolve) => setTimeout(resolve, 1100));
-      sim.world.latencies['vmDelete'] = 4000;
+      // Nobody here waits that long: the run ends before its deletion does, or not at all.
+      sim.world.latencies['vmDelete'] = 100_000;
       const run = await act(sim, { operation }, { signal: { name: 'SIGINT', whenLog: /::debug::DELETE/ } });
       expect([run.exitCode, run.post?.exitCode]).toEqual([1, 0]);
-      expect(run.wallMs).toBeLessThan(10_000);
       expect(errorOf(run)).toContain('The workflow run was cancelled (SIGINT)');
       for (const id of [vm1.machine, vm1.nsg, vm1.vnet]) expect(warningsOf(run)).toContain(id);
       sim.world.latencies['vmDelete'] = 10;
