@@ -34,7 +34,11 @@ test.each<[string, Record<string, string>]>([
     // Other clients of the same principal empty the buckets again and again; from there on they fill at the published rate.
     const drain = setInterval(() => {
       for (const kind of ['reads', 'writes', 'deletes']) {
-        sim.world.budgets.drain(`subscription-${kind}`, `${defaults.subscriptionId};${principals.deploy}`);
+        sim.world.budgets.drain(
+          `subscription-${kind}`,
+          `${defaults.subscriptionId};${principals.deploy}`,
+          100,
+        );
       }
     }, 1000);
     let runs: Run[];
@@ -54,7 +58,7 @@ test.each<[string, Record<string, string>]>([
     process.stdout.write(
       `${crowd} runs: ${sim.journal.length} requests, ${throttled} throttled, slowest ${Math.round(Math.max(...runs.map(({ wallMs }) => wallMs)))} ms\n`,
     );
-    expect(throttled).toBeGreaterThan(0);
+    expect(throttled).toBeGreaterThan(crowd);
   },
   300_000,
 );
