@@ -155,6 +155,7 @@ export function gateway(
     }
     checkLinks(world, route, call, action ?? '', resourceId);
     checkLocks(world, route, scope);
+    checkQuery(route, call);
     charge(world, reply, route.budgets?.(call) ?? []);
     if (route.holds !== undefined) {
       await world.clock.sleep(world.latency(route.holds));
@@ -411,6 +412,14 @@ function checkApiVersion(version: string, provider: Provider): void {
     `The api-version '${version}' is invalid. The supported versions are '${supported}'.`,
     { gateway: true },
   );
+}
+
+/** Azure gives an option a meaning, or ignores it: which of the two is not known of those that no handler reads. */
+function checkQuery(route: Route, call: Call): void {
+  const other = Object.keys(call.query).find(
+    (name) => name !== 'api-version' && !route.query?.includes(name),
+  );
+  if (other !== undefined) throw unknown(`query option ${other}=${call.query[other]} of ${route.kind}`);
 }
 
 // --- What --------------------------------------------------------------------------------------------------------

@@ -147,6 +147,8 @@ export interface Route {
   readonly kind: string;
   /** The RBAC action asked of the caller on `scope`; null: any authenticated caller (lists that filter by right). */
   readonly action: string | null | ((call: Call) => string | null);
+  /** Query options besides api-version whose effect `handle` knows, in lower case; any other gives 501. */
+  readonly query?: readonly string[];
   /** Where the action is asked; default: the resource that the path names. */
   scope?(call: Call): string;
   /** Resources that the body refers to. */

@@ -88,7 +88,6 @@ export function resourcesProvider(all: () => readonly Provider[]): Provider {
       kind: 'groups.list',
       action: null,
       handle: (call) => {
-        if (call.query['$filter'] !== undefined) throw unknown('$filter on the list of resource groups');
         const groups = [...call.world.groups.values()].filter(
           (one) =>
             one.subscription === call.subscription.id &&
@@ -163,6 +162,7 @@ export function resourcesProvider(all: () => readonly Provider[]): Provider {
       method: 'GET',
       path: '/subscriptions/:subscriptionId/resources',
       kind: 'resources.list',
+      query: ['$filter'],
       action: null,
       handle: (call) => listResources(call, `/subscriptions/${call.subscription.id}`),
     },
@@ -170,6 +170,7 @@ export function resourcesProvider(all: () => readonly Provider[]): Provider {
       method: 'GET',
       path: `${group}/resources`,
       kind: 'resources.list',
+      query: ['$filter'],
       action: 'Microsoft.Resources/subscriptions/resourceGroups/read',
       scope: (call) => call.resourceId.replace(/\/resources$/i, ''),
       handle: (call) => listResources(call, call.resourceId.replace(/\/resources$/i, '')),
@@ -347,9 +348,6 @@ function listResources(call: Call, scope: string): { status: number; body: Json 
       : /^tagName eq '((?:[^']|'')*)'(?: and tagValue eq '((?:[^']|'')*)')?$/i.exec(filter);
   const type = filter === undefined ? undefined : /^resourceType eq '([^']+)'$/i.exec(filter);
   if (filter !== undefined && !tag && !type) throw unknown(`$filter ${filter} on the list of resources`);
-  if (call.query['$expand'] !== undefined || call.query['$top'] !== undefined) {
-    throw unknown('$expand or $top on the list of resources');
-  }
   const quoted = (text: string | undefined): string | undefined => text?.replaceAll("''", "'");
   const wantedName = quoted(tag?.[1])?.toLowerCase();
   const wantedValue = quoted(tag?.[2]);

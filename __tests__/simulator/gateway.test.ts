@@ -158,6 +158,44 @@ describe('what', () => {
   });
 });
 
+describe('query options', () => {
+  const subscription = `/subscriptions/${defaults.subscriptionId}`;
+  const compute = 'providers/Microsoft.Compute/virtualMachines';
+
+  test.each([
+    ['GET', `$/${compute}/vm?expand=instanceView&api-version=2026-04-01`],
+    ['GET', `$/${compute}/vm?$select=name&api-version=2026-04-01`],
+    ['GET', `$/${compute}?$expand=instanceView&api-version=2026-04-01`],
+    ['GET', `$/${compute}?$filter=name&api-version=2026-04-01`],
+    ['DELETE', `$/${compute}/vm?forceDelete=true&api-version=2026-04-01`],
+    ['DELETE', `$/${compute}/vm?forceDeletion=yes&api-version=2026-04-01`],
+    ['GET', '$/providers/Microsoft.Network/networkInterfaces?$top=1&api-version=2026-01-01'],
+    ['GET', '$/providers/Microsoft.Network/networkInterfaces/nic?$expand=x&api-version=2026-01-01'],
+    ['DELETE', '$/providers/Microsoft.Network/networkSecurityGroups/nsg?force=true&api-version=2026-01-01'],
+    ['GET', `${subscription}/resourceGroups?$top=1&api-version=2022-09-01`],
+    ['GET', `${subscription}/resourceGroups?$skiptoken=x&api-version=2022-09-01`],
+    ['GET', `${subscription}/resources?$top=1&api-version=2022-09-01`],
+    ['GET', '/subscriptions?$top=1&api-version=2022-12-01'],
+    ['GET', '$/providers/Microsoft.Authorization/roleAssignments?$top=1&api-version=2022-04-01'],
+    ['GET', '$/providers/Microsoft.Authorization/roleAssignments?tenantId=x&api-version=2022-04-01'],
+  ])('%s %s: what no handler reads is not passed over', async (method, path) => {
+    const reply = await client.arm(method, path.replace(/^\$/, client.group));
+    expect([reply.status, reply.body?.error?.code]).toEqual([501, 'SimulatorUnknown']);
+  });
+
+  test.each([
+    ['DELETE', `$/${compute}/vm?forceDeletion=true&api-version=2026-04-01`, 204],
+    ['GET', `${subscription}/resources?$filter=tagName eq 'x'&api-version=2022-09-01`, 200],
+    ['GET', `$/${compute}/vm?%24Expand=instanceView&API-Version=2026-04-01`, 404],
+  ])('%s %s is known', async (method, path, status) => {
+    const reply = await client.arm(
+      method,
+      encodeURI(path.replace(/^\$/, client.group)).replaceAll('%25', '%'),
+    );
+    expect(reply.status).toBe(status);
+  });
+});
+
 describe('auxiliary tokens', () => {
   const auxiliary = (value: string) =>
     client.arm('GET', `${client.group}?api-version=2022-09-01`, undefined, {

@@ -210,6 +210,7 @@ export const capacityRoutes: readonly Route[] = [
     method: 'GET',
     path: `${providerPath}/skus`,
     kind: 'skus.list',
+    query: ['$filter'],
     action: 'Microsoft.Compute/skus/read',
     scope: (call) => `/subscriptions/${call.subscription.id}`,
     handle: (call) => {

@@ -607,6 +607,7 @@ export const galleryRoutes: readonly Route[] = [
     method: 'GET',
     path: `${inGroup}/:gallery/images/:image/versions/:version`,
     kind: 'version.get',
+    query: ['$expand'],
     action: 'Microsoft.Compute/galleries/images/versions/read',
     budgets: readBudgets('GetGalleryImageVersion', 2000, 10000),
     handle: (call) => {

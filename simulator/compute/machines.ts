@@ -434,12 +434,14 @@ function patchDeleteOptions(existing: Resource, asked: Json): void {
 
 function remove(call: Call): Answer {
   const { world } = call;
+  const forced = call.query['forcedeletion']?.toLowerCase() ?? 'false';
+  if (forced !== 'true' && forced !== 'false') throw unknown(`forceDeletion=${forced}`);
+  const force = forced === 'true';
   const existing = world.resources.get(call.resourceId);
   if (existing === undefined) return { status: 204 };
   const machine = machineOf(existing);
   machine.generation += 1;
   existing.body['properties'].provisioningState = 'Deleting';
-  const force = call.query['forcedeletion']?.toLowerCase() === 'true';
   return call.accept({
     family: 'compute',
     // "forceDeletion shortens it" (REST reference); by how much was not recorded: half.
@@ -567,6 +569,7 @@ export const machineRoutes: readonly Route[] = [
     method: 'GET',
     path: onePath,
     kind: 'vm.get',
+    query: ['$expand'],
     action: readAction,
     budgets: readBudgets,
     handle: (call) => found(call, findMachine(call)),
@@ -575,6 +578,7 @@ export const machineRoutes: readonly Route[] = [
     method: 'DELETE',
     path: onePath,
     kind: 'vm.delete',
+    query: ['forcedeletion'],
     action: 'Microsoft.Compute/virtualMachines/delete',
     budgets: writeBudgets('DeleteVM'),
     handle: remove,
@@ -610,6 +614,7 @@ export const machineRoutes: readonly Route[] = [
     method: 'POST',
     path: `${onePath}/retrieveBootDiagnosticsData`,
     kind: 'vm.bootDiagnostics',
+    query: ['sasuriexpirationtimeinminutes'],
     action: 'Microsoft.Compute/virtualMachines/retrieveBootDiagnosticsData/action',
     scope: machineId,
     handle: (call) => {

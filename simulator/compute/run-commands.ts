@@ -248,6 +248,7 @@ export const runCommandRoutes: readonly Route[] = [
     method: 'GET',
     path: `${listPath}/:runCommand`,
     kind: 'runCommand.get',
+    query: ['$expand'],
     action: 'Microsoft.Compute/virtualMachines/runCommands/read',
     budgets: readBudgets,
     handle: (call) => {
@@ -261,6 +262,7 @@ export const runCommandRoutes: readonly Route[] = [
     method: 'GET',
     path: listPath,
     kind: 'runCommand.list',
+    query: ['$expand'],
     action: 'Microsoft.Compute/virtualMachines/runCommands/read',
     budgets: readBudgets,
     handle: (call) => ({

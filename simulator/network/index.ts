@@ -40,6 +40,7 @@ const locationRoutes: Route[] = [
     method: 'GET',
     path: `${locationPath}/CheckDnsNameAvailability`,
     kind: 'network.dnsAvailability',
+    query: ['domainnamelabel'],
     action: 'Microsoft.Network/locations/checkDnsNameAvailability/read',
     scope: (call) => `/subscriptions/${call.subscription.id}`,
     handle: (call) => {

@@ -58,10 +58,7 @@ export function routesOf(kind: Kind): Route[] {
       path,
       kind: `${kind.journal}.get`,
       action: `${type}/read`,
-      handle: (call) => {
-        refuseQuery(call, '$expand');
-        return answer(kind, call.world, found(call));
-      },
+      handle: (call) => answer(kind, call.world, found(call)),
     },
     {
       method: 'GET',
@@ -268,11 +265,6 @@ function checkIdle(call: Call, id: string): void {
       },
     ],
   });
-}
-
-/** Query options whose effect is not modelled. */
-export function refuseQuery(call: Call, name: string): void {
-  if (call.query[name] !== undefined) throw unknown(`${name}=${call.query[name]} on ${call.path}`);
 }
 
 /** Each change of a resource gives it, and its parts, a new etag. */

@@ -13,7 +13,7 @@ import {
 import { checkShape, networkShapeRefusal } from '../shape.ts';
 import type { Resource, World } from '../world.ts';
 import { contains, overlap, parseRange, type Range } from './addressing.ts';
-import { base, type Kind, refuseQuery, setState } from './lifecycle.ts';
+import { base, type Kind, setState } from './lifecycle.ts';
 import { subnetModel, virtualNetworkModel } from './models.ts';
 import { configurations, findSubnet, referenced, same, securityGroupLink } from './references.ts';
 
@@ -77,7 +77,6 @@ export const subnetRoutes: Route[] = [
     kind: 'subnet.get',
     action: 'Microsoft.Network/virtualNetworks/subnets/read',
     handle: (call) => {
-      refuseQuery(call, '$expand');
       const subnet = findSubnet(call.world, call.resourceId);
       if (!subnet) throw noSubnet(call);
       return {
