@@ -17,6 +17,7 @@ import {
   type Caller,
   type Json,
   type Provider,
+  type ProviderType,
   type Route,
   unknown,
 } from './provider.ts';
@@ -85,11 +86,12 @@ export function gateway(
 
   for (const provider of providers) {
     for (const route of provider.routes) {
+      const type = typeOf(provider, route);
       app.route({
         method: route.method,
         url: route.path,
         handler: async (request, reply) => {
-          await serve(request, reply, provider, route);
+          await serve(request, reply, provider, route, type);
         },
       });
     }
@@ -100,6 +102,7 @@ export function gateway(
     reply: FastifyReply,
     provider: Provider,
     route: Route,
+    type: ProviderType,
   ): Promise<void> {
     const { exchange } = request.visit;
     exchange.kind = route.kind;
@@ -107,7 +110,7 @@ export function gateway(
     const place = locate(world, request, await tokens.primary(request), loginOrigin());
     const { caller } = place;
     const auxiliary = await admit(world, request, tokens, place, reply);
-    checkApiVersion(apiVersion, provider);
+    checkApiVersion(apiVersion, provider, type);
     const body = parseBody(request);
     exchange.requestBody = request.body === undefined || request.body === '' ? undefined : body;
 
@@ -403,8 +406,35 @@ function missingApiVersion(): ArmError {
   );
 }
 
-function checkApiVersion(version: string, provider: Provider): void {
-  if (/^\d{4}-\d{2}-\d{2}(-[a-z]+)?$/i.test(version)) return;
+/**
+ * The type that a route speaks for, and by whose versions it goes: the innermost one that the provider lists, so that an
+ * action (`…/virtualMachines/:vm/start`) goes by the versions of its resource.
+ */
+function typeOf(provider: Provider, route: Route): ProviderType {
+  const marker = `/providers/${provider.namespace}/`.toLowerCase();
+  const at = route.path.toLowerCase().lastIndexOf(marker);
+  const literals = (at < 0 ? route.path : route.path.slice(at + marker.length))
+    .toLowerCase()
+    .split('/')
+    .filter((segment) => segment !== '' && !segment.startsWith(':'));
+  // Resource Manager's own types need no namespace: /subscriptions, …/resourceGroups/:resourceGroup, …/providers/:namespace/register.
+  const named = ({ name }: ProviderType): boolean =>
+    at < 0
+      ? literals.includes(name.toLowerCase())
+      : `${literals.join('/')}/`.startsWith(`${name.toLowerCase()}/`);
+  const depth = ({ name }: ProviderType): number =>
+    at < 0 ? literals.lastIndexOf(name.toLowerCase()) : name.split('/').length;
+  const [found] = provider.types.filter(named).toSorted((a, b) => depth(b) - depth(a));
+  if (found === undefined) throw new Error(`no type of ${provider.namespace} for ${route.path}`);
+  return found;
+}
+
+function checkApiVersion(version: string, provider: Provider, type: ProviderType): void {
+  if (type.apiVersions.some((one) => one.toLowerCase() === version.toLowerCase())) return;
+  // How Azure words the refusal of a version that it does not have was not recorded.
+  if (/^\d{4}-\d{2}-\d{2}(-[a-z]+)?$/i.test(version)) {
+    throw unknown(`api-version ${version} of ${provider.namespace}/${type.name}`);
+  }
   const supported = [...new Set(provider.types.flatMap((type) => type.apiVersions))].join(',');
   throw new ArmError(
     400,

@@ -178,7 +178,10 @@ export interface Provider {
 export interface ProviderType {
   /** `virtualMachines/runCommands`. */
   readonly name: string;
-  /** Newest first. An api-version outside the list is refused only when it is not a date at all (400) — a date that is not listed is let through. */
+  /**
+   * Newest first: those of the SDKs, of the recordings and of Microsoft's references that the handlers were written by. What is
+   * no date at all is refused (400); a date that is not listed is a 501.
+   */
   readonly apiVersions: readonly string[];
   readonly capabilities?: string;
 }

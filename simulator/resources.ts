@@ -14,6 +14,9 @@ import type { Resource, ResourceGroup, Subscription } from './world.ts';
 
 const group = '/subscriptions/:subscriptionId/resourceGroups/:resourceGroup';
 
+/** Of the references, the recordings and the Azure CLI. */
+const groupVersions = ['2025-04-01', '2024-11-01', '2024-03-01', '2022-09-01', '2021-04-01', '2020-06-01'];
+
 /** How long a new resource is missing from lists filtered by tag; such lists lag, by how much is not published. */
 const listLagSeconds = 10;
 
@@ -218,9 +221,12 @@ export function resourcesProvider(all: () => readonly Provider[]): Provider {
   return {
     namespace: 'Microsoft.Resources',
     types: [
+      { name: 'tenants', apiVersions: ['2022-12-01', '2020-01-01', '2016-06-01'] },
       { name: 'subscriptions', apiVersions: ['2022-12-01', '2020-01-01', '2016-06-01'] },
-      { name: 'resourceGroups', apiVersions: ['2025-04-01', '2024-03-01', '2021-04-01', '2020-06-01'] },
-      { name: 'tags', apiVersions: ['2025-04-01', '2021-04-01', '2019-10-01'] },
+      { name: 'resourceGroups', apiVersions: [...groupVersions, '2016-02-01'] },
+      { name: 'resources', apiVersions: groupVersions },
+      { name: 'providers', apiVersions: [...groupVersions, '2016-02-01'] },
+      { name: 'tags', apiVersions: [...groupVersions, '2019-10-01'] },
     ],
     routes,
   };

@@ -12,6 +12,20 @@ interface Sending {
   readonly auxiliary?: boolean;
 }
 
+/** Which version to ask in where a test names none: the newest that the simulator knows of the type. */
+const newest: readonly (readonly [type: RegExp, apiVersion: string])[] = [
+  [/\/Microsoft\.Authorization\/locks/i, '2020-05-01'],
+  [/\/Microsoft\.Authorization\//i, '2022-04-01'],
+  [/\/Microsoft\.ManagedIdentity\//i, '2024-11-30'],
+  [/\/Microsoft\.ContainerRegistry\//i, '2025-11-01'],
+  [/\/Microsoft\.Network\//i, '2026-01-01'],
+  [/\/Microsoft\.Compute\/(?:galleries|locations\/[^/]+\/\w+Galleries)/i, '2025-12-03'],
+  [/\/Microsoft\.Compute\/disks/i, '2026-03-02'],
+  [/\/Microsoft\.Compute\/skus/i, '2021-07-01'],
+  [/\/Microsoft\.Compute\//i, '2026-04-01'],
+  [/\/resourceGroups\/[^/?]+(?:\?|$)/i, '2025-04-01'],
+];
+
 export interface Desk {
   readonly sim: Simulator;
   readonly world: World;
@@ -48,7 +62,7 @@ export async function openDesk(timeScale = 0.005, world?: (world: World) => void
         (path.includes(defaults.imageSubscriptionId) && !path.includes('/locations/') ? 'image' : 'deploy');
       const url = path.startsWith('https:')
         ? path
-        : `${sim.armEndpoint}${encodeURI(path)}${path.includes('?') ? '&' : '?'}api-version=${how.apiVersion ?? '2026-04-01'}`;
+        : `${sim.armEndpoint}${encodeURI(path)}${path.includes('?') ? '&' : '?'}api-version=${how.apiVersion ?? newest.find(([type]) => type.test(path))?.[1]}`;
       const headers = {
         authorization: `Bearer ${tokens[as]}`,
         ...(as === 'deploy' && how.auxiliary !== false

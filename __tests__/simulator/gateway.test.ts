@@ -158,6 +158,43 @@ describe('what', () => {
   });
 });
 
+describe('api-versions', () => {
+  const compute = '/providers/Microsoft.Compute/virtualMachines';
+
+  test.each([
+    ['GET', compute, '2099-01-01'],
+    ['GET', compute, '1999-01-01'],
+    ['GET', compute, '2025-99-99'],
+    ['GET', compute, '2026-04-01-banana'],
+    ['PUT', `${compute}/vm`, '2010-01-01'],
+    ['POST', `${compute}/vm/start`, '2010-01-01'],
+    ['GET', `${compute}/vm/runCommands`, '2025-12-03'],
+    ['GET', '/providers/Microsoft.Compute/galleries/g/images', '2026-04-01'],
+    ['GET', '/providers/Microsoft.Compute/disks', '2026-04-01'],
+    ['PUT', '/providers/Microsoft.Network/networkSecurityGroups/nsg', '2026-04-01'],
+    ['GET', '/providers/Microsoft.Network/virtualNetworks/v/subnets', '2026-04-01'],
+    ['GET', '/providers/Microsoft.ManagedIdentity/userAssignedIdentities', '2026-04-01'],
+    ['GET', '/providers/Microsoft.Authorization/roleAssignments', '2020-05-01'],
+    ['GET', `${compute}/vm/providers/Microsoft.Authorization/locks`, '2022-04-01'],
+    ['GET', '/resources', '2026-04-01'],
+    ['GET', '', '2026-04-01'],
+  ])('%s %s at %s: a version that the type is not known to have', async (method, what, version) => {
+    const reply = await client.arm(method, `${client.group}${what}?api-version=${version}`, undefined);
+    expect([reply.status, reply.body.error.code]).toEqual([501, 'SimulatorUnknown']);
+    expect(reply.body.error.message).toContain(`api-version ${version} of Microsoft.`);
+  });
+
+  test.each([
+    `/subscriptions/${defaults.subscriptionId}/providers/Microsoft.Compute?api-version=2022-09-01`,
+    '/subscriptions?api-version=2022-12-01',
+    '/tenants?api-version=2022-12-01',
+    `$${compute}?api-version=2024-07-01`,
+    `$/providers/Microsoft.Authorization/locks?api-version=2020-05-01`,
+  ])('%s: one that it has', async (path) => {
+    expect([200, 403]).toContain((await client.arm('GET', path.replace('$', client.group))).status);
+  });
+});
+
 describe('query options', () => {
   const subscription = `/subscriptions/${defaults.subscriptionId}`;
   const compute = 'providers/Microsoft.Compute/virtualMachines';

@@ -51,14 +51,23 @@ const locationRoutes: Route[] = [
   },
 ];
 
+// Those of the SDK and of the recordings, and stable ones between them that clients pin.
 const apiVersions = [
   '2026-01-01',
   '2025-07-01',
   '2025-05-01',
   '2024-05-01',
+  '2024-03-01',
   '2023-11-01',
+  '2023-09-01',
   '2022-11-01',
+  '2022-01-01',
+  '2021-07-01',
+  '2021-02-01',
   '2020-11-01',
+  '2019-11-01',
+  '2018-02-01',
+  '2018-01-01',
 ];
 
 const providerTypes: ProviderType[] = [
