@@ -1,9 +1,10 @@
 /** The simulator's compute side held against recorded answers, and its refusals against Azure's codes. */
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { addVersion, replicate } from '../../simulator/compute/galleries.ts';
 import { settings } from '../../simulator/compute/settings.ts';
 import { defaults } from '../../simulator/index.ts';
+import { recordedLatencies } from '../../simulator/latencies.ts';
 import { acceptTerms } from '../../simulator/marketplace.ts';
 import type { Json } from '../../simulator/provider.ts';
 import type { Reply } from './client.ts';
@@ -573,6 +574,42 @@ describe('scripts in the guest', () => {
     await desk.finish(await desk.send('DELETE', script));
     expect((await desk.send('GET', script)).status).toBe(404);
   });
+});
+
+test('a script takes its time: as long as the recorded ones where nothing says otherwise', async () => {
+  const { sim, ...other } = await openDesk(0.001);
+  try {
+    const id = other.vm('timed');
+    await other.finish(await other.send('PUT', id, other.machine(other.nic('timed-nic'))));
+    await other.pass(60);
+    const script = `${id}/runCommands/timed`;
+    const put = await other.send('PUT', script, {
+      location: defaults.location,
+      properties: { source: { script: 'true' } },
+    });
+    const end = await other.finish(put);
+    // Between two moments of simulated time; they are written in whole milliseconds.
+    const lasted = (view: Json): number =>
+      Math.round((Date.parse(view['endTime']) - Date.parse(view['startTime'])) / 1000);
+    const median = recordedLatencies['runCommand']?.median ?? 0;
+    expect(lasted(end)).toBe(median);
+    const { instanceView } = (await other.send('GET', `${script}?$expand=instanceView`)).body['properties'];
+    // The rest is the way to the agent.
+    expect(lasted(instanceView)).toBe(median - 3);
+  } finally {
+    await sim.close();
+  }
+});
+
+test('every recorded duration is one that something takes', () => {
+  const folder = new URL('../../simulator/', import.meta.url);
+  const sources = readdirSync(folder, { recursive: true, encoding: 'utf8' })
+    .filter((name) => name.endsWith('.ts') && name !== 'latencies.ts')
+    .map((name) => readFileSync(new URL(name.replaceAll('\\', '/'), folder), 'utf8'));
+  const unused = Object.keys(recordedLatencies).filter(
+    (name) => !sources.some((text) => text.includes(`'${name}'`)),
+  );
+  expect(unused).toEqual([]);
 });
 
 describe('usages', () => {

@@ -75,7 +75,10 @@ export function addDefaultGalleries(world: World): DefaultGalleries {
   });
   // Long enough to be met in progress, short enough to be waited for: a recorded replication took about 7 minutes.
   addVersion(world, replicating, '1.0.0', {
-    regions: ['North Europe', { region: 'West Europe', completesAfter: 428 }],
+    regions: [
+      'North Europe',
+      { region: 'West Europe', completesAfter: world.latency('galleryImageVersionPut') },
+    ],
   });
   const stuck = addDefinition(world, gallery, 'linux-replication-failed', {
     osType: 'Linux',

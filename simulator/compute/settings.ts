@@ -24,7 +24,7 @@ export interface ScriptResult {
   readonly exitCode: number;
   readonly output?: string;
   readonly error?: string;
-  /** Simulated seconds that it runs. Default 5. */
+  /** Simulated seconds that it runs. Default: what makes the operation as long as the recorded ones. */
   readonly seconds?: number;
   /**
    * What comes out while it runs, by simulated second from the start; the last text that is due is what the instance
@@ -73,7 +73,7 @@ export interface ComputeSettings {
   runScript: (call: ScriptCall) => ScriptResult;
 }
 
-/** The default guest runs every script in 5 seconds, prints nothing and is content. */
+/** The default guest runs every script in the time that recorded ones took, prints nothing and is content. */
 export function settings(world: World): ComputeSettings {
   return world.extension('compute', () => ({
     restrictions: [],
@@ -86,7 +86,7 @@ export function settings(world: World): ComputeSettings {
     agentDelay: 10,
     nicReservation: 180,
     serialLog: '[    0.000000] Linux version 6.8.0-azure\n[    9.412345] cloud-init[812]: finished\n',
-    runScript: () => ({ exitCode: 0, output: '', error: '', seconds: 5 }),
+    runScript: () => ({ exitCode: 0, output: '', error: '' }),
   }));
 }
 
