@@ -78,8 +78,7 @@ export function gateway(
       const place = locate(world, request, await tokens.primary(request), loginOrigin());
       await admit(world, request, tokens, place, reply);
       const id = params(request)['operation'] ?? '';
-      const budget = world.operations.find(id)?.budget;
-      if (budget) charge(world, reply, [budget]);
+      charge(world, reply, world.operations.find(id)?.budgets ?? []);
       await send(reply, world.operations.poll(id, request.raw.url ?? '', origin()));
     });
   }

@@ -158,10 +158,10 @@ export class Operations {
     return { status: start.status, headers, body: start.body };
   }
 
-  /** Who started it and which bucket a poll is charged to; undefined when nobody knows the operation. */
-  find(id: string): { readonly tenant: string; readonly budget: Budget | undefined } | undefined {
+  /** Who started it and which buckets a poll is charged to; undefined when nobody knows the operation. */
+  find(id: string): { readonly tenant: string; readonly budgets: readonly Budget[] } | undefined {
     const running = this.#running.get(id);
-    return running && { tenant: running.tenant, budget: running.start.pollBudget };
+    return running && { tenant: running.tenant, budgets: running.start.pollBudgets ?? [] };
   }
 
   /** Answers a poll. `pathAndQuery` is the URL exactly as it came. */

@@ -107,8 +107,8 @@ export interface OperationStart {
   failed?(error: OperationFailure): void;
   /** What a GET of Location gives at the end: Run Command's output. Default: 200 with the resource, 204 for DELETE. */
   result?(): unknown;
-  /** Budget that each poll is charged to, e.g. Compute's GetOperationResource. */
-  readonly pollBudget?: Budget;
+  /** Budgets that each poll is charged to, e.g. Compute's GetOperationResource. */
+  readonly pollBudgets?: readonly Budget[];
 }
 
 export interface OperationFailure {

@@ -76,7 +76,8 @@ test('a machine takes 12 PUTs, 12 deletions, 12 updates, 36 looks and 45 polls, 
     },
     polls: {
       times: 45,
-      first: 'Microsoft.Compute/GetOperationResource;44',
+      first:
+        'Microsoft.Compute/GetOperationResource;44,Microsoft.Compute/GetOperationSubscriptionMaximum;14999',
       refill: 4,
       end: 'Microsoft.Compute/GetOperationResource;0',
     },

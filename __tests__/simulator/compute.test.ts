@@ -85,7 +85,11 @@ describe('a virtual machine from the gallery of another tenant', () => {
     );
 
     const poll = await desk.send('GET', String(created.headers['azure-asyncoperation']));
-    expectLike(poll, recording(life, 'GET', /Compute\/locations\/[^/]+\/operations/));
+    const recordedPoll = recording(life, 'GET', /Compute\/locations\/[^/]+\/operations/);
+    expectLike(poll, recordedPoll);
+    expect(poll.headers['x-ms-ratelimit-remaining-resource']).toBe(
+      recordedPoll.headers['x-ms-ratelimit-remaining-resource'],
+    );
     const end = await desk.finish(created);
     expect(Object.keys(end)).toEqual(['startTime', 'endTime', 'status', 'name']);
     expect(end['status']).toBe('Succeeded');

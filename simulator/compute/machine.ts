@@ -34,9 +34,12 @@ export function readBudgets(call: Call): readonly Budget[] {
   ];
 }
 
-/** Polls of one VM's operations: 45, refilled by 15 a minute. */
-export function pollBudget(call: Call): Budget {
-  return { name: 'Microsoft.Compute/GetOperationResource', key: machineId(call), size: 45, perMinute: 15 };
+/** Polls of one VM's operations: 45, refilled by 15 a minute. Recorded: this bucket comes first, the subscription's second. */
+export function pollBudgets(call: Call): readonly Budget[] {
+  return [
+    { name: 'Microsoft.Compute/GetOperationResource', key: machineId(call), size: 45, perMinute: 15 },
+    subscriptionBudget(call, 'GetOperationSubscriptionMaximum', 15_000),
+  ];
 }
 
 // --- What the simulator knows of a VM besides its body ---------------------------------------------------------------

@@ -15,7 +15,7 @@ import {
   machineId,
   machineOf,
   machineType,
-  pollBudget,
+  pollBudgets,
   readBudgets,
   show,
   tombstones,
@@ -233,7 +233,7 @@ function provision(call: Call, resource: Resource, wanted: Wanted, status: numbe
     location: wanted.location,
     resourceId: resource.id,
     name: 'PutVMOperation',
-    pollBudget: pollBudget(call),
+    pollBudgets: pollBudgets(call),
     failure,
     complete: () => {
       if (!current()) {
@@ -371,7 +371,7 @@ function settleChange(call: Call, resource: Resource, body: Json): Answer {
     location: resource.body['location'],
     resourceId: resource.id,
     name: 'UpdateVMOperation',
-    pollBudget: pollBudget(call),
+    pollBudgets: pollBudgets(call),
     complete: () => {
       if (world.resources.get(resource.id) !== resource || machine.generation !== generation) return;
       machine.changedAt = world.clock.now();
@@ -450,7 +450,7 @@ function remove(call: Call): Answer {
     location: existing.body['location'],
     resourceId: existing.id,
     name: 'DeleteVMOperation',
-    pollBudget: pollBudget(call),
+    pollBudgets: pollBudgets(call),
     complete: () => {
       if (world.resources.get(existing.id) !== existing) return;
       world.resources.remove(existing.id);
@@ -508,7 +508,7 @@ function power(action: 'start' | 'restart' | 'powerOff' | 'deallocate'): Route {
         location: existing.body['location'],
         resourceId: existing.id,
         name: `${action}VMOperation`,
-        pollBudget: pollBudget(call),
+        pollBudgets: pollBudgets(call),
         result: () => undefined,
         complete: () => {
           machine.powerState =

@@ -4,7 +4,7 @@
 import type { Answer, Call, Json, OperationFailure, Route } from '../provider.ts';
 import { refuse, resourceNotFound, unknown } from '../provider.ts';
 import type { Resource, World } from '../world.ts';
-import { agentReady, findMachine, machineType, pollBudget, readBudgets, writeBudgets } from './machine.ts';
+import { agentReady, findMachine, machineType, pollBudgets, readBudgets, writeBudgets } from './machine.ts';
 import { invalid } from './machine-rules.ts';
 import { regionName } from './regions.ts';
 import { type ScriptResult, settings } from './settings.ts';
@@ -205,7 +205,7 @@ function put(call: Call): Answer {
     location: machine.body['location'],
     resourceId: resource.id,
     name: 'PutRunCommandOperation',
-    pollBudget: pollBudget(call),
+    pollBudgets: pollBudgets(call),
     failure,
     complete: () => {
       if (here()) resource.body['properties'].provisioningState = 'Succeeded';
@@ -228,7 +228,7 @@ function remove(call: Call): Answer {
     location: existing.body['location'],
     resourceId: existing.id,
     name: 'DeleteRunCommandOperation',
-    pollBudget: pollBudget(call),
+    pollBudgets: pollBudgets(call),
     complete: () => {
       if (call.world.resources.get(existing.id) === existing) call.world.resources.remove(existing.id);
     },
