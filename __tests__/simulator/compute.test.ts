@@ -275,6 +275,46 @@ describe('a virtual machine from the gallery of another tenant', () => {
   });
 });
 
+describe('rules of names, accounts and disks', () => {
+  const windows = (body: Json): void => {
+    body['properties'].storageProfile.imageReference.id = defaults.imageId('windows');
+  };
+  const userName =
+    (adminUsername: string) =>
+    (body: Json): void => {
+      body['properties'].osProfile.adminUsername = adminUsername;
+    };
+
+  test.each(['a_b', 'a b', 'a~b', 'a.', 'a-', 'a'.repeat(65)])('%j names no machine', async (name) => {
+    const nic = desk.nic(`named-${refusals++}`);
+    const reply = await desk.send('PUT', desk.vm(name), desk.machine(nic));
+    expect([reply.status, reply.body['error'].target]).toEqual([400, 'vmName']);
+  });
+
+  test('a period ends the account of a Linux machine, not of a Windows one', async () => {
+    const nic = desk.nic('period-nic');
+    const linux = await desk.send('PUT', desk.vm('period'), desk.machine(nic, userName('someone.')));
+    expect(linux.status).toBe(201);
+    const refused = await refusal((body) => {
+      windows(body);
+      userName('someone.')(body);
+    });
+    expect(refused).toEqual([400, 'InvalidParameter', 'The Admin Username specified is not allowed.']);
+  });
+
+  test.each(['osDisk', 'dataDisks'])('no premium disk on a size that takes none: %s', async (which) => {
+    const refused = await refusal((body) => {
+      const premium = { managedDisk: { storageAccountType: 'Premium_LRS' } };
+      body['properties'].hardwareProfile.vmSize = 'Standard_D1_v2';
+      const storage: Json = body['properties'].storageProfile;
+      storage['imageReference'].id = defaults.imageId('linux-gen1');
+      if (which === 'osDisk') Object.assign(storage['osDisk'], premium);
+      else storage['dataDisks'] = [{ lun: 0, createOption: 'Empty', diskSizeGB: 8, ...premium }];
+    });
+    expect(refused.slice(0, 2)).toEqual([501, 'SimulatorUnknown']);
+  });
+});
+
 describe('refusals of a virtual machine', () => {
   const image =
     (definition: string, version?: string) =>

@@ -9,6 +9,7 @@ import { resolveImage } from './galleries.ts';
 import { machineOf, machineType, type Wanted } from './machine.ts';
 import { checkDataDisks } from './machine-disks.ts';
 import {
+  checkDiskTypes,
   checkFit,
   checkKnownProperties,
   checkName,
@@ -132,6 +133,7 @@ export function check(call: Call, existing: Resource | undefined): Wanted {
   const standardAllowed = settings(call.world).standardSecurityType.has(call.subscription.id);
   const encryptionAllowed = settings(call.world).encryptionAtHost.has(call.subscription.id);
   checkFit(properties, image, size, standardAllowed, encryptionAllowed);
+  checkDiskTypes(storage, size);
   for (const id of placementIds(properties)) {
     // Sets, groups, hosts and key sets are not modelled; a scenario may put one in the world as a plain resource.
     if (!call.world.resources.has(id)) throw unknown(`a VM placed in or encrypted with ${id}`);

@@ -309,8 +309,9 @@ export function checkOsProfile(properties: Json, image: ImageFacts): void {
   checkComputerName(computerName, windows);
   const user: unknown = profile['adminUsername'];
   if (typeof user !== 'string' || user === '') throw missing('adminUsername');
-  // Length and a final period: code and target are certain, text assumed to be the same.
-  if (reservedUsers.has(user.toLowerCase()) || user.length > (windows ? 20 : 64) || user.endsWith('.')) {
+  // Length and, of Windows alone, a final period: code and target are certain, text assumed to be the same.
+  const [most, period] = windows ? [20, user.endsWith('.')] : [64, false];
+  if (reservedUsers.has(user.toLowerCase()) || user.length > most || period) {
     throw invalid('adminUsername', 'The Admin Username specified is not allowed.');
   }
   if (windows) {
@@ -460,6 +461,15 @@ export function checkFit(
   }
 }
 
+/** Premium disks, where the size takes any. How Azure refuses them was not recorded. */
+export function checkDiskTypes(storage: Json, size: Size): void {
+  if (size.premiumDisks) return;
+  for (const disk of [storage['osDisk'] ?? {}, ...((storage['dataDisks'] ?? []) as Json[])]) {
+    const type = String(disk['managedDisk']?.storageAccountType ?? '');
+    if (type.startsWith('Premium')) throw unknown(`the refusal of a ${type} disk on ${size.name}`);
+  }
+}
+
 /** The purchase plan of the image against the plan in the body. Terms are the caller's matter. */
 export function checkPlan(body: Json, image: ImageFacts, vmId: string): void {
   const plan: Json | undefined = body['plan'] ?? undefined;
@@ -530,7 +540,7 @@ export function checkSpot(properties: Json, size: Size): void {
 export function checkName(name: string, windows: boolean): void {
   const bad =
     name.length > 64 ||
-    /[\s~!@#$%^&*()=+_[\]{}\\|;:'",<>/?`]/.test(name.replaceAll('_', '')) ||
+    /[\s~!@#$%^&*()=+_[\]{}\\|;:'",<>/?`]/.test(name) ||
     (windows ? name.includes('.') || name.endsWith('-') : name.endsWith('.') || name.endsWith('-'));
   if (bad)
     throw refuse(400, 'InvalidParameter', `The value '${name}' of parameter vmName is invalid.`, {
