@@ -9,7 +9,8 @@ import { ArmError, type Json, unknown } from './provider.ts';
  * - `'any'`: taken as it is (maps, free objects).
  * - `'readonly'`: answered by Azure, ignored when sent.
  * - `'unmodelled'`: known to the API, not to the simulator: 501 unless null, empty list or empty object.
- * - `{of: {...}}`: an object of the named type; `[shape]`: a list of it.
+ * - `{oneOf: [...]}`: one of those texts, in that spelling.
+ * - `{type, members}`: an object of the named type; `[shape]`: a list of it.
  */
 export type Shape =
   | 'string'
@@ -19,8 +20,13 @@ export type Shape =
   | 'any'
   | 'readonly'
   | 'unmodelled'
+  | ChoiceShape
   | ObjectShape
   | readonly [Shape];
+
+export interface ChoiceShape {
+  readonly oneOf: readonly string[];
+}
 
 export interface ObjectShape {
   /** Name of the API's type, as in the refusal: `object of type 'Subnet'`. */
@@ -49,12 +55,20 @@ export const gatewayShapeRefusal: ShapeRefusal = (_path, message) =>
     { gateway: true },
   );
 
-/** Throws the refusal for the first member of `body` that does not fit. */
-export function checkShape(body: Json, shape: ObjectShape, refusal: ShapeRefusal): void {
-  walk(body, shape, '', refusal);
+/**
+ * Throws the refusal for the first member of `body` that does not fit. Azure's parsers take member names in any case;
+ * with `exactNames` only the model's spelling is known.
+ */
+export function checkShape(
+  body: Json,
+  shape: ObjectShape,
+  refusal: ShapeRefusal,
+  { exactNames = false }: { exactNames?: boolean } = {},
+): void {
+  walk(body, shape, '', refusal, exactNames);
 }
 
-function walk(value: unknown, shape: Shape, path: string, refusal: ShapeRefusal): void {
+function walk(value: unknown, shape: Shape, path: string, refusal: ShapeRefusal, exactNames: boolean): void {
   if (value === null || value === undefined || shape === 'any' || shape === 'readonly') return;
   if (shape === 'unmodelled') {
     if (typeof value === 'object' && Object.keys(value).length === 0) return;
@@ -72,15 +86,20 @@ function walk(value: unknown, shape: Shape, path: string, refusal: ShapeRefusal)
   if (isList(shape)) {
     if (!Array.isArray(value)) throw wrong('System.Collections.Generic.List');
     value.forEach((item, index) => {
-      walk(item, shape[0], `${path}[${index}]`, refusal);
+      walk(item, shape[0], `${path}[${index}]`, refusal, exactNames);
     });
+    return;
+  }
+  if ('oneOf' in shape) {
+    if (typeof value !== 'string' || !shape.oneOf.includes(value)) throw wrong(shape.oneOf.join('|'));
     return;
   }
   if (typeof value !== 'object' || Array.isArray(value)) throw wrong(shape.type);
   for (const [name, member] of Object.entries(value)) {
     const here = path === '' ? name : `${path}.${name}`;
-    // Azure's parsers take member names in any case.
-    const known = Object.keys(shape.members).find((one) => one.toLowerCase() === name.toLowerCase());
+    const known = Object.keys(shape.members).find((one) =>
+      exactNames ? one === name : one.toLowerCase() === name.toLowerCase(),
+    );
     const inner = known === undefined ? undefined : shape.members[known];
     if (inner === undefined) {
       throw refusal(
@@ -88,7 +107,7 @@ function walk(value: unknown, shape: Shape, path: string, refusal: ShapeRefusal)
         `Could not find member '${name}' on object of type '${shape.type}'. Path '${here}'.`,
       );
     }
-    walk(member, inner, here, refusal);
+    walk(member, inner, here, refusal, exactNames);
   }
 }
 

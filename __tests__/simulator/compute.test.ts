@@ -275,6 +275,103 @@ describe('a virtual machine from the gallery of another tenant', () => {
   });
 });
 
+describe('what the body of a machine may hold', () => {
+  const put = async (edit: (body: Json) => void, headers = {}): Promise<[number, string]> => {
+    const name = `model-${refusals++}`;
+    const reply = await desk.send('PUT', desk.vm(name), desk.machine(desk.nic(`${name}-nic`), edit), {
+      headers,
+    });
+    return [reply.status, reply.body['error']?.code];
+  };
+
+  test.each<[string, (properties: Json) => void]>([
+    ['a NIC with an unknown member', (all) => (all['networkProfile'].networkInterfaces[0].foo = 1)],
+    [
+      'a slip in a NIC',
+      (all) => (all['networkProfile'].networkInterfaces[0].properties.delteOption = 'Delete'),
+    ],
+    [
+      'an unknown delete option',
+      (all) => (all['networkProfile'].networkInterfaces[0].properties.deleteOption = 'Foo'),
+    ],
+    [
+      'a value in another case, which handlers would pass over',
+      (all) => (all['networkProfile'].networkInterfaces[0].properties.deleteOption = 'delete'),
+    ],
+    [
+      'a member in another case',
+      (all) => (all['networkProfile'].networkInterfaces[0].properties.DeleteOption = 'Delete'),
+    ],
+    [
+      'a data disk with an unknown member',
+      (all) => (all['storageProfile'].dataDisks = [{ lun: 0, createOption: 'Empty', diskSizeGB: 8, foo: 1 }]),
+    ],
+    ['ssh', (all) => (all['osProfile'].linuxConfiguration = { ssh: { foo: 1 } })],
+    ['patch settings', (all) => (all['osProfile'].linuxConfiguration = { patchSettings: { foo: 1 } })],
+    ['caching', (all) => (all['storageProfile'].osDisk.caching = 'Foo')],
+    [
+      'storage account type',
+      (all) => (all['storageProfile'].osDisk.managedDisk = { storageAccountType: 'Foo_LRS' }),
+    ],
+    ['a size that is no number', (all) => (all['storageProfile'].osDisk.diskSizeGB = 'abc')],
+    ['a disk name', (all) => (all['storageProfile'].osDisk.name = 'a b/c!')],
+  ])('%s: 501', async (_, edit) => {
+    expect(await put((body) => edit(body['properties']))).toEqual([501, 'SimulatorUnknown']);
+  });
+
+  test.each<[string, (body: Json) => void]>([
+    ['identity', (body) => (body['identity'] = { type: 'SystemAssigned', foo: 1 })],
+    ['placement', (body) => (body['placement'] = { foo: 1 })],
+    ['extended location', (body) => (body['extendedLocation'] = { foo: 1 })],
+  ])('an unknown member of %s: 501', async (_, edit) => {
+    expect(await put(edit)).toEqual([501, 'SimulatorUnknown']);
+  });
+
+  test('everything that a client may send is known', async () => {
+    const full = (body: Json): void => {
+      const { properties } = body;
+      Object.assign(body, { zones: ['1'], identity: { type: 'SystemAssigned' }, placement: null });
+      Object.assign(properties, {
+        priority: 'Spot',
+        evictionPolicy: 'Delete',
+        billingProfile: { maxPrice: -1 },
+        additionalCapabilities: { hibernationEnabled: false },
+        diagnosticsProfile: { bootDiagnostics: { enabled: true } },
+        scheduledEventsProfile: { terminateNotificationProfile: { enable: true, notBeforeTimeout: 'PT5M' } },
+      });
+      properties.storageProfile.osDisk = {
+        name: 'full_os.disk-1',
+        osType: 'Linux',
+        createOption: 'fromImage',
+        caching: 'ReadOnly',
+        writeAcceleratorEnabled: false,
+        diskSizeGB: 64,
+        managedDisk: { storageAccountType: 'StandardSSD_LRS' },
+        deleteOption: 'Delete',
+      };
+      properties.storageProfile.dataDisks = [
+        { lun: 1, createOption: 'Empty', caching: 'None', diskSizeGB: 8, deleteOption: 'Detach' },
+      ];
+      properties.osProfile.linuxConfiguration = {
+        disablePasswordAuthentication: false,
+        provisionVMAgent: true,
+        patchSettings: { patchMode: 'AutomaticByPlatform', assessmentMode: 'ImageDefault' },
+      };
+      properties.networkProfile.networkInterfaces[0].properties.primary = true;
+    };
+    expect(await put(full)).toEqual([201, undefined]);
+  });
+
+  test('If-Match is not passed over', async () => {
+    expect(await put(() => undefined, { 'if-match': '"1"' })).toEqual([501, 'SimulatorUnknown']);
+    const id = desk.vm('matched');
+    for (const method of ['PATCH', 'DELETE']) {
+      const reply = await desk.send(method, id, undefined, { headers: { 'if-match': '*' } });
+      expect(reply.status).toBe(501);
+    }
+  });
+});
+
 describe('rules of names, accounts and disks', () => {
   const windows = (body: Json): void => {
     body['properties'].storageProfile.imageReference.id = defaults.imageId('windows');

@@ -7,11 +7,11 @@ import type { Resource } from '../world.ts';
 import { allocate, offeredSize } from './capacity.ts';
 import { resolveImage } from './galleries.ts';
 import { machineOf, machineType, type Wanted } from './machine.ts';
-import { checkDataDisks } from './machine-disks.ts';
+import { checkDataDisks, checkDiskNames } from './machine-disks.ts';
+import { checkModel } from './machine-model.ts';
 import {
   checkDiskTypes,
   checkFit,
-  checkKnownProperties,
   checkName,
   checkOsProfile,
   checkPlan,
@@ -93,7 +93,7 @@ export function checkIdentity(call: Call): void {
 /** Everything that can refuse a creation, in the order: body, place, size, image, account, fit, plan, NICs, capacity. */
 export function check(call: Call, existing: Resource | undefined): Wanted {
   const body = call.body;
-  checkKnownProperties(body);
+  checkModel(body);
   checkTags(body['tags']);
   const { location, zone } = checkPlace(call);
   const properties: Json | undefined = body['properties'];
@@ -134,6 +134,7 @@ export function check(call: Call, existing: Resource | undefined): Wanted {
   const encryptionAllowed = settings(call.world).encryptionAtHost.has(call.subscription.id);
   checkFit(properties, image, size, standardAllowed, encryptionAllowed);
   checkDiskTypes(storage, size);
+  checkDiskNames(storage);
   for (const id of placementIds(properties)) {
     // Sets, groups, hosts and key sets are not modelled; a scenario may put one in the world as a plain resource.
     if (!call.world.resources.has(id)) throw unknown(`a VM placed in or encrypted with ${id}`);

@@ -43,6 +43,16 @@ export function checkDataDisks(call: Call, properties: Json, image: ImageFacts, 
   }
 }
 
+/** https://learn.microsoft.com/azure/azure-resource-manager/management/resource-name-rules; the refusal was not recorded. */
+export function checkDiskNames(storage: Json): void {
+  for (const disk of [storage['osDisk'] ?? {}, ...((storage['dataDisks'] ?? []) as Json[])]) {
+    const name: unknown = disk['name'];
+    if (typeof name === 'string' && !/^[A-Za-z0-9](?:[\w.-]{0,78}\w)?$/.test(name)) {
+      throw unknown(`the refusal of the disk name '${name}'`);
+    }
+  }
+}
+
 function checkAttachable(call: Call, id: unknown): void {
   const disk = typeof id === 'string' ? call.world.resources.get(id) : undefined;
   if (disk === undefined) throw unknown(`the refusal of a data disk that is not there: ${String(id)}`);

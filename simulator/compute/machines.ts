@@ -24,6 +24,7 @@ import {
 } from './machine.ts';
 import { check, checkChange, checkIdentity, needsAllocation } from './machine-checks.ts';
 import { makeDisks, withoutDiskIds } from './machine-disks.ts';
+import { checkModel } from './machine-model.ts';
 import { attachNic, detachNic, removeNic, reserveNic } from './nics.ts';
 import { osProvisioningTimedOut, settings } from './settings.ts';
 
@@ -101,6 +102,7 @@ function put(call: Call): Answer {
   const existing = world.resources.get(call.resourceId);
   const onlyNew = call.headers['if-none-match'];
   if (onlyNew !== undefined && onlyNew !== '*') throw unknown(`If-None-Match: ${onlyNew} on a VM`);
+  refuseIfMatch(call);
   if (onlyNew === '*' && existing !== undefined) {
     // Code and status as the header's documentation and HTTP have it; text assumed.
     throw refuse(
@@ -113,6 +115,12 @@ function put(call: Call): Answer {
   if (['Creating', 'Updating', 'Deleting'].includes(existing.body['properties'].provisioningState))
     throw conflict();
   return change(call, existing);
+}
+
+/** Documented for etags that a GET gave; what Azure makes of it was not recorded. */
+function refuseIfMatch(call: Call): void {
+  const match = call.headers['if-match'];
+  if (match !== undefined) throw unknown(`If-Match: ${match} on ${call.method} of a VM`);
 }
 
 function create(call: Call): Answer {
@@ -381,12 +389,14 @@ function settleChange(call: Call, resource: Resource, body: Json): Answer {
 }
 
 function patch(call: Call): Answer {
+  refuseIfMatch(call);
   const existing = findMachine(call);
   if (['Creating', 'Updating', 'Deleting'].includes(existing.body['properties'].provisioningState))
     throw conflict();
   for (const name of Object.keys(call.body)) {
     if (!['tags', 'identity', 'properties'].includes(name)) throw unknown(`PATCH of '${name}' of a VM`);
   }
+  checkModel(call.body);
   if (call.body['properties'] !== undefined) patchDeleteOptions(existing, call.body['properties']);
   checkTags(call.body['tags']);
   if (call.body['tags'] !== undefined) existing.body['tags'] = call.body['tags'];
@@ -434,6 +444,7 @@ function patchDeleteOptions(existing: Resource, asked: Json): void {
 
 function remove(call: Call): Answer {
   const { world } = call;
+  refuseIfMatch(call);
   const forced = call.query['forcedeletion']?.toLowerCase() ?? 'false';
   if (forced !== 'true' && forced !== 'false') throw unknown(`forceDeletion=${forced}`);
   const force = forced === 'true';
