@@ -1,6 +1,7 @@
 // Microsoft.Authorization: role definitions, role assignments, permissions, and reads of locks and deny assignments, at
 // any scope. Recorded: role-assignment-acrpull-put.json, role-assignment-exists.json,
 // role-assignment-principalnotfound-then-created.json.
+import { findSubnet } from './network/references.ts';
 import type { Answer, Call, Json, Provider, Route } from './provider.ts';
 import { refuse, unknown } from './provider.ts';
 import { isWithin, type RoleAssignment, type RoleDefinition, type World } from './world.ts';
@@ -168,6 +169,8 @@ function putAssignment(call: Call): Answer {
   const { world } = call;
   const scope = scopeOf(call);
   const asked: Json = call.body['properties'] ?? {};
+  const stray = Object.keys(call.body).find((name) => !['id', 'name', 'type', 'properties'].includes(name));
+  if (stray !== undefined) throw unknown(`property '${stray}' of a role assignment`);
   const known = [
     'roleDefinitionId',
     'principalId',
@@ -190,6 +193,24 @@ function putAssignment(call: Call): Answer {
       'InvalidRoleAssignmentId',
       `The role assignment ID '${call.name}' is not valid. The role assignment ID must be a GUID.`,
     );
+  }
+  if (
+    !/^(?:\/subscriptions\/[^/]+)?\/providers\/Microsoft\.Authorization\/roleDefinitions\/[^/]+$/i.test(
+      roleDefinitionId,
+    )
+  ) {
+    throw unknown(`the refusal of roleDefinitionId '${roleDefinitionId}'`);
+  }
+  const { condition, conditionVersion } = asked;
+  if ((condition ?? undefined) !== undefined && conditionVersion !== '2.0') {
+    throw unknown(`a condition of version '${conditionVersion}'`);
+  }
+  if (
+    call.params['scopeNamespace'] !== undefined &&
+    !world.resources.has(scope) &&
+    !findSubnet(world, scope)
+  ) {
+    throw unknown(`a role assignment on ${scope}, which is not there`);
   }
   const role = world.roleDefinitions.get((roleDefinitionId.split('/').at(-1) ?? '').toLowerCase());
   if (role === undefined) throw noSuchRole(roleDefinitionId.split('/').at(-1) ?? '', 400);

@@ -1,5 +1,6 @@
 // Microsoft.ManagedIdentity: user-assigned identities. They answer at once; Entra learns of them later
 // (`world.latencies.principalVisible`). Recorded: identity-put-get-delete.json, vm-with-user-assigned-identity.json.
+import { findRegion } from './compute/regions.ts';
 import type { Call, Json, Provider } from './provider.ts';
 import { refuse, resourceNotFound, unknown } from './provider.ts';
 import { checkTags } from './resources.ts';
@@ -49,8 +50,15 @@ export const identityProvider: Provider = {
           (name) => !['location', 'tags', 'id', 'name', 'type', 'properties'].includes(name),
         );
         if (other !== undefined) throw unknown(`property '${other}' of a user-assigned identity`);
+        const inner = Object.keys(body['properties'] ?? {}).find(
+          (name) => !['tenantId', 'principalId', 'clientId'].includes(name),
+        );
+        if (inner !== undefined) throw unknown(`property 'properties.${inner}' of a user-assigned identity`);
         if (typeof body['location'] !== 'string') {
           throw refuse(400, 'LocationRequired', 'The location property is required for this definition.');
+        }
+        if (findRegion(body['location']) === undefined) {
+          throw unknown(`a user-assigned identity in '${body['location']}'`);
         }
         if (!/^[A-Za-z0-9][A-Za-z0-9_-]{2,127}$/.test(call.name)) {
           throw unknown(`the refusal of the identity name '${call.name}'`);
@@ -95,6 +103,7 @@ export const identityProvider: Provider = {
         const found = find(call);
         const other = Object.keys(call.body).find((name) => name !== 'tags');
         if (other !== undefined) throw unknown(`PATCH of '${other}' of a user-assigned identity`);
+        checkTags(call.body['tags']);
         found.body['tags'] = call.body['tags'] ?? found.body['tags'];
         return { status: 200, body: found.body };
       },

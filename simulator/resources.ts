@@ -1,4 +1,5 @@
 /** Microsoft.Resources: subscriptions, tenants, resource groups, the list of resources, tags, provider registration. */
+import { findRegion, regionName } from './compute/regions.ts';
 import {
   ArmError,
   type Call,
@@ -29,7 +30,7 @@ const groupShape: ObjectShape = {
     location: 'string',
     tags: 'any',
     managedBy: 'unmodelled',
-    properties: 'any',
+    properties: { type: 'ResourceGroupProperties', members: { provisioningState: 'readonly' } },
   },
 };
 
@@ -135,6 +136,7 @@ export function resourcesProvider(all: () => readonly Provider[]): Provider {
       action: 'Microsoft.Resources/subscriptions/resourceGroups/write',
       handle: (call) => {
         checkShape(call.body, groupShape, gatewayShapeRefusal);
+        checkTags(call.body['tags']);
         const found = existing(call);
         if (call.body['tags'] !== undefined) found.tags = call.body['tags'];
         return { status: 200, body: groupBody(found) };
@@ -315,7 +317,9 @@ function putGroup(call: Call): { status: number; body: Json } {
       { gateway: true },
     );
   }
-  const region = location.toLowerCase().replaceAll(' ', '');
+  checkTags(call.body['tags']);
+  const region = regionName(location);
+  if (findRegion(region) === undefined) throw unknown(`the refusal of a resource group in '${location}'`);
   const found = call.world.group(call.subscription.id, name);
   if (!found) {
     const made = call.world.addGroup(call.subscription.id, name, region, call.body['tags']);

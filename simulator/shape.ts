@@ -9,7 +9,7 @@ import { ArmError, type Json, unknown } from './provider.ts';
  * - `'any'`: taken as it is (maps, free objects).
  * - `'readonly'`: answered by Azure, ignored when sent.
  * - `'unmodelled'`: known to the API, not to the simulator: 501 unless null, empty list or empty object.
- * - `{oneOf: [...]}`: one of those texts, in that spelling.
+ * - `{oneOf: [...]}`: one of those texts, in that spelling; another gives 501.
  * - `{type, members}`: an object of the named type; `[shape]`: a list of it.
  */
 export type Shape =
@@ -91,7 +91,10 @@ function walk(value: unknown, shape: Shape, path: string, refusal: ShapeRefusal,
     return;
   }
   if ('oneOf' in shape) {
-    if (typeof value !== 'string' || !shape.oneOf.includes(value)) throw wrong(shape.oneOf.join('|'));
+    // What Azure says to another value is known of no property.
+    if (typeof value !== 'string' || !shape.oneOf.includes(value)) {
+      throw unknown(`${path} = ${JSON.stringify(value)}, which is none of ${shape.oneOf.join(', ')}`);
+    }
     return;
   }
   if (typeof value !== 'object' || Array.isArray(value)) throw wrong(shape.type);

@@ -1,6 +1,7 @@
 // Managed disks, as virtual machines make them. Recorded: disk-attached-delete-409.json.
 import type { Budget, Call, Route } from '../provider.ts';
 import { refuse, resourceNotFound, unknown } from '../provider.ts';
+import { checkTags } from '../resources.ts';
 
 const type = 'Microsoft.Compute/disks';
 const listPath =
@@ -50,6 +51,7 @@ export const diskRoutes: readonly Route[] = [
       if (disk === undefined) throw resourceNotFound(call.resourceId);
       const other = Object.keys(call.body).find((name) => name !== 'tags');
       if (other !== undefined) throw unknown(`PATCH of '${other}' of a disk`);
+      checkTags(call.body['tags']);
       return call.accept({
         family: 'disk',
         latency: 'diskPut',

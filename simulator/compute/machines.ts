@@ -511,6 +511,9 @@ function power(action: 'start' | 'restart' | 'powerOff' | 'deallocate'): Route {
     handle: (call) => {
       const existing = findMachine(call);
       const machine = machineOf(existing);
+      const state: string = existing.body['properties'].provisioningState;
+      if (['Creating', 'Updating', 'Deleting'].includes(state))
+        throw unknown(`${action} of a VM that is ${state}`);
       return call.accept({
         family: 'compute',
         // Recorded: 0.3 s (restart), 3 s (power off), 6 s (start).

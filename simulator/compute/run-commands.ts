@@ -3,6 +3,8 @@
 // With asyncExecution the operation ends when the script has started; the verdict is in the instance view either way.
 import type { Answer, Call, Json, OperationFailure, Route } from '../provider.ts';
 import { refuse, resourceNotFound, unknown } from '../provider.ts';
+import { checkTags } from '../resources.ts';
+import { checkShape, type ObjectShape, type Shape } from '../shape.ts';
 import type { Resource, World } from '../world.ts';
 import { agentReady, findMachine, machineType, pollBudgets, readBudgets, writeBudgets } from './machine.ts';
 import { invalid } from './machine-rules.ts';
@@ -86,24 +88,43 @@ function pairs(value: unknown, name: string): Record<string, string> {
   return Object.fromEntries((value as Json[]).map((one) => [String(one['name']), String(one['value'])]));
 }
 
-const knownProperties = [
-  'source',
-  'parameters',
-  'protectedParameters',
-  'asyncExecution',
-  'timeoutInSeconds',
-  'treatFailureAsDeploymentFailure',
-  'provisioningState',
-  'instanceView',
+const pairsModel: Shape = [
+  { type: 'RunCommandInputParameter', members: { name: 'string', value: 'string' } },
 ];
+
+const model: ObjectShape = {
+  type: 'VirtualMachineRunCommand',
+  members: {
+    id: 'readonly',
+    name: 'readonly',
+    type: 'readonly',
+    location: 'any',
+    tags: 'any',
+    properties: {
+      type: 'VirtualMachineRunCommandProperties',
+      members: {
+        source: { type: 'VirtualMachineRunCommandScriptSource', members: { script: 'any' } },
+        parameters: pairsModel,
+        protectedParameters: pairsModel,
+        asyncExecution: 'boolean',
+        timeoutInSeconds: 'any',
+        treatFailureAsDeploymentFailure: 'boolean',
+        provisioningState: 'readonly',
+        instanceView: 'readonly',
+      },
+    },
+  },
+};
 
 function put(call: Call): Answer {
   const { world } = call;
   const machine = findMachine(call);
   const asked: Json | undefined = call.body['properties'];
   if (asked === undefined) throw invalid('properties', "Required parameter 'properties' is missing (null).");
-  const other = Object.keys(asked).find((name) => !knownProperties.includes(name));
-  if (other !== undefined) throw unknown(`property 'properties.${other}' of a run command`);
+  checkShape(call.body, model, (path, message) => unknown(`'${path}' of a run command: ${message}`), {
+    exactNames: true,
+  });
+  checkTags(call.body['tags']);
   const location: unknown = call.body['location'];
   if (typeof location !== 'string') {
     throw refuse(400, 'LocationRequired', 'The location property is required for this definition.');
@@ -218,7 +239,12 @@ function put(call: Call): Answer {
 
 function remove(call: Call): Answer {
   const existing = call.world.resources.get(call.resourceId);
-  if (existing === undefined) return { status: 204 };
+  if (existing === undefined) {
+    const machine = call.resourceId.replace(/\/runCommands\/[^/]+$/i, '');
+    if (!call.world.resources.has(machine))
+      throw unknown(`a run command to delete of ${machine}, which is not there`);
+    return { status: 204 };
+  }
   existing.body['properties'].provisioningState = 'Deleting';
   // "DELETE ends a running script."
   return call.accept({

@@ -2,7 +2,7 @@
  * The life of a top-level network resource: PUT, GET, list, tags, DELETE, with the checks that all types share. What is
  * special about a type is its `Kind`.
  */
-import { regionName } from '../compute/regions.ts';
+import { findRegion, regionName } from '../compute/regions.ts';
 import {
   type Answer,
   ArmError,
@@ -234,6 +234,7 @@ function checkLocation(kind: Kind, call: Call, before: Resource | undefined): st
       { gateway: true },
     );
   }
+  if (findRegion(location) === undefined) throw unknown(`the refusal of ${kind.type} in '${given}'`);
   return location;
 }
 

@@ -179,7 +179,7 @@ export const publicIpModel: ObjectShape = {
         natGateway: 'unmodelled',
         migrationPhase: 'unmodelled',
         linkedPublicIPAddress: 'unmodelled',
-        deleteOption: 'string',
+        deleteOption: { oneOf: ['Delete', 'Detach'] },
         ipConfiguration: 'readonly',
         resourceGuid: 'readonly',
         provisioningState: 'readonly',

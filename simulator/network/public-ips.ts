@@ -1,4 +1,5 @@
 /** Public IP addresses and their names in DNS. */
+import { findRegion } from '../compute/regions.ts';
 import { type Call, type Json, refuseNetwork, unknown } from '../provider.ts';
 import type { Resource, World } from '../world.ts';
 import type { Kind } from './lifecycle.ts';
@@ -34,6 +35,9 @@ export const publicIps: Kind = {
         'StandardAndStandardV2SkuPublicIPAddressesMustBeStatic',
         `Standard sku publicIp ${call.resourceId} must have AllocationMethod set to Static.`,
       );
+    }
+    for (const zone of (call.body['zones'] ?? []) as string[]) {
+      if (!findRegion(location)?.zones.includes(zone)) throw unknown(`a public IP address in zone '${zone}'`);
     }
     const idle: number = given['idleTimeoutInMinutes'] ?? 4;
     if (idle < 4 || idle > 30) {
