@@ -4,7 +4,7 @@
 import { findSubnet } from './network/references.ts';
 import type { Answer, Call, Json, Provider, Route } from './provider.ts';
 import { refuse, unknown } from './provider.ts';
-import { isWithin, type RoleAssignment, type RoleDefinition, type World } from './world.ts';
+import { covers, isWithin, type RoleAssignment, type RoleDefinition, type World } from './world.ts';
 
 const namespace = 'Microsoft.Authorization';
 
@@ -18,6 +18,54 @@ interface AuthorizationState {
 /** Deny assignments of a world, and what assignments carry besides principal and role. */
 export function authorizationState(world: World): AuthorizationState {
   return world.extension('authorization', () => ({ extras: new Map<string, Json>(), denyAssignments: [] }));
+}
+
+/** Stands for all principals (https://learn.microsoft.com/azure/role-based-access-control/deny-assignments). */
+const everyone = '00000000-0000-0000-0000-000000000000';
+
+/** Whether a deny assignment may stand against that action there; who is in a group is not modelled. */
+function denies(deny: Json, oid: string, action: string, scope: string): boolean {
+  const { principals, excludePrincipals, permissions, doNotApplyToChildScopes } = deny['properties'] ?? {};
+  const around = String(deny['properties']?.scope);
+  const about = (one: Json): boolean => sameText(String(one['id']), oid);
+  return (
+    (doNotApplyToChildScopes === true ? sameText(scope, around) : isWithin(scope, around)) &&
+    ((principals ?? []) as Json[]).some(
+      (one) => about(one) || one['id'] === everyone || one['type'] === 'Group',
+    ) &&
+    !((excludePrincipals ?? []) as Json[]).some(about) &&
+    ((permissions ?? []) as Json[]).some((one) => grants(one, action))
+  );
+}
+
+function grants(
+  { actions = [], notActions = [] }: { actions?: readonly string[]; notActions?: readonly string[] },
+  action: string,
+): boolean {
+  return (
+    actions.some((pattern) => covers(pattern, action)) &&
+    !notActions.some((pattern) => covers(pattern, action))
+  );
+}
+
+/**
+ * Whether a principal may do that there. What a deny assignment or the condition of the only assignments that grant it makes
+ * of it is not modelled: a 501.
+ */
+export function mayDo(world: World, oid: string, action: string, scope: string): boolean {
+  if (!world.allowed(oid, action, scope)) return false;
+  const { extras, denyAssignments } = authorizationState(world);
+  if (denyAssignments.some((deny) => denies(deny, oid, action, scope))) {
+    throw unknown(`${action} on ${scope} under a deny assignment`);
+  }
+  const free = world.roleAssignments.some((one) => {
+    if (!sameText(one.principalId, oid) || !isWithin(scope, one.scope)) return false;
+    if ((extras.get(one.id.toLowerCase())?.['condition'] ?? undefined) !== undefined) return false;
+    const role = world.roleDefinitions.get(one.role.toLowerCase());
+    return role !== undefined && grants(role, action);
+  });
+  if (!free) throw unknown(`${action} on ${scope}, which only an assignment with a condition grants`);
+  return true;
 }
 
 const descriptions: Readonly<Record<string, string>> = {

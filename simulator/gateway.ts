@@ -5,6 +5,7 @@
  */
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { compactVerify, decodeJwt } from 'jose';
+import { mayDo } from './authorization.ts';
 import { signingKey } from './keys.ts';
 import { sendJson, splitUrl } from './listener.ts';
 import { audiences, metadata } from './metadata.ts';
@@ -148,7 +149,7 @@ export function gateway(
     const scope = route.scope?.(call) ?? resourceId;
     const action = typeof route.action === 'function' ? route.action(call) : route.action;
     for (const wanted of [...(action === null ? [] : [action]), ...(route.alsoActions?.(call) ?? [])]) {
-      if (!world.allowed(caller.oid, wanted, scope)) throw authorizationFailed(caller, wanted, scope);
+      if (!mayDo(world, caller.oid, wanted, scope)) throw authorizationFailed(caller, wanted, scope);
     }
     if (place.subscription) {
       checkState(route, place.subscription);
@@ -571,7 +572,7 @@ function checkLinks(world: World, route: Route, call: Call, action: string, scop
         `${start} current tenant '${call.caller.tenant}' is not authorized to access linked subscription '${subscription.id}'.`,
       );
     }
-    if (!world.allowed(speaker.oid, link.action, link.id)) {
+    if (!mayDo(world, speaker.oid, link.action, link.id)) {
       throw refused(
         `The client '${speaker.app}' with object id '${speaker.oid}' has permission to perform action '${action}' on scope '${scope}'; however, it does not have permission to perform action '${link.action}' on the linked scope(s) '${link.id}' or the linked scope(s) are invalid.`,
       );

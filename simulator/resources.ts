@@ -1,4 +1,5 @@
 /** Microsoft.Resources: subscriptions, tenants, resource groups, the list of resources, tags, provider registration. */
+import { mayDo } from './authorization.ts';
 import { findRegion, regionName } from './compute/regions.ts';
 import {
   ArmError,
@@ -95,7 +96,8 @@ export function resourcesProvider(all: () => readonly Provider[]): Provider {
         const groups = [...call.world.groups.values()].filter(
           (one) =>
             one.subscription === call.subscription.id &&
-            call.world.allowed(
+            mayDo(
+              call.world,
               call.caller.oid,
               'Microsoft.Resources/subscriptions/resourceGroups/read',
               one.id,
@@ -364,7 +366,7 @@ function listResources(call: Call, scope: string): { status: number; body: Json 
   const value: Json[] = [];
   for (const resource of call.world.resources.under(scope)) {
     if (isNested(resource)) continue;
-    if (!call.world.allowed(call.caller.oid, `${resource.type}/read`, resource.id)) continue;
+    if (!mayDo(call.world, call.caller.oid, `${resource.type}/read`, resource.id)) continue;
     if (type && resource.type.toLowerCase() !== type[1]?.toLowerCase()) continue;
     if (tag) {
       if (now - resource.createdAt < listLagSeconds) continue;

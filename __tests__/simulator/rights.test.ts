@@ -4,7 +4,7 @@ import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { decodeJwt } from 'jose';
 import { addCondition, authorizationState } from '../../simulator/authorization.ts';
 import { githubSettings, idTokenEnvironment, subjectOf } from '../../simulator/github.ts';
-import { defaults } from '../../simulator/index.ts';
+import { defaults, principals } from '../../simulator/index.ts';
 import type { Json } from '../../simulator/provider.ts';
 import { addRegistry } from '../../simulator/registry.ts';
 import type { Reply } from './client.ts';
@@ -171,6 +171,73 @@ test('permissions, locks and deny assignments are read', async () => {
     properties: { level: 'CanNotDelete' },
   });
   expect((await desk.send('GET', at('denyAssignments'))).body['value']).toHaveLength(1);
+});
+
+describe('what the simulator cannot judge is no answer', () => {
+  const everyone = '00000000-0000-0000-0000-000000000000';
+  const nsg = (desk: Desk): string => `${desk.group}/providers/Microsoft.Network/networkSecurityGroups/nsg`;
+  const put = async (desk: Desk): Promise<[number, string]> => {
+    const reply = await desk.send('PUT', nsg(desk), { location: 'westeurope' }, { auxiliary: false });
+    return [reply.status, reply.body['error']?.code];
+  };
+  const denied = async (properties: Json, grants = true): Promise<[number, string]> => {
+    const alone = await openDesk(0.002);
+    try {
+      if (!grants) alone.world.revoke(defaults.clientId, alone.group);
+      authorizationState(alone.world).denyAssignments.push({
+        properties: {
+          scope: alone.group,
+          permissions: [{ actions: ['*/write'], notActions: ['Microsoft.Compute/*'] }],
+          principals: [{ id: everyone, type: 'SystemDefined' }],
+          excludePrincipals: [],
+          ...properties,
+        },
+      });
+      return await put(alone);
+    } finally {
+      await alone.sim.close();
+    }
+  };
+
+  test.each<[string, Json]>([
+    ['everyone', {}],
+    ['this principal', { principals: [{ id: principals.deploy.toUpperCase(), type: 'ServicePrincipal' }] }],
+    ['a group that it may be in', { principals: [{ id: 'a-group', type: 'Group' }] }],
+  ])('a deny assignment of %s', async (_, properties) => {
+    expect(await denied(properties)).toEqual([501, 'SimulatorUnknown']);
+  });
+
+  test.each<[string, Json]>([
+    ['somebody else', { principals: [{ id: principals.image, type: 'ServicePrincipal' }] }],
+    [
+      'others than this principal',
+      { excludePrincipals: [{ id: principals.deploy, type: 'ServicePrincipal' }] },
+    ],
+    ['another action', { permissions: [{ actions: ['*/delete'], notActions: [] }] }],
+    ['all but this action', { permissions: [{ actions: ['*'], notActions: ['Microsoft.Network/*'] }] }],
+    ['another scope', { scope: `/subscriptions/${defaults.subscriptionId}/resourceGroups/other` }],
+    ['the group, not what is in it', { doNotApplyToChildScopes: true }],
+  ])('a deny assignment of %s changes nothing', async (_, properties) => {
+    expect(await denied(properties)).toEqual([201, undefined]);
+  });
+
+  test('nobody is denied what nobody granted', async () => {
+    expect(await denied({}, false)).toEqual([403, 'AuthorizationFailed']);
+  });
+
+  test('a right that only an assignment with a condition gives', async () => {
+    const alone = await openDesk(0.002);
+    try {
+      const [given] = alone.world.roleAssignments.filter((one) => one.principalId === principals.deploy);
+      if (given === undefined) throw new Error('the default world grants nothing');
+      addCondition(alone.world, given, "(@Resource[...] StringEquals 'x')");
+      expect(await put(alone)).toEqual([501, 'SimulatorUnknown']);
+      alone.world.grant(defaults.clientId, 'Network Contributor', alone.group);
+      expect(await put(alone)).toEqual([201, undefined]);
+    } finally {
+      await alone.sim.close();
+    }
+  });
 });
 
 test('a registry says which kind of rights it knows', async () => {
