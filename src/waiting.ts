@@ -49,10 +49,11 @@ const within =
 
 /*
  * Where ends lie, from recorded operations (seconds, least / p25 / median / p90): Linux VM 7 / 34 / 41 / 82, Windows VM
- * 54 / 69 / 74 / 201, change of a VM 0 / 4 / 5 / 10, VM deletion 0 / 1 / 30 / 46; network writes (median / p90) 1 / 2 to 11. The sums stay within 45
- * polls + 15 a minute: at its lowest the bucket holds 8 polls in a Linux create, 12 in a Windows create, 17 in a
- * deletion. Worst case, the end is noticed one interval late: 0.5 s network; of a VM 4.5 % of its time (Linux, 27 to
- * 92 s) or 3.6 % (Windows, 40 to 132 s), less the run's own overhead; 3 and 4 s before that, 4 s (the refill rate) after.
+ * 54 / 69 / 74 / 201, change of a VM 0 / 4 / 5 / 10, VM deletion 0 / 1 / 30 / 46; network writes (median / p90) 1 / 2 to
+ * 11. The sums stay within 45 polls + 15 a minute: at its lowest the bucket holds some 8 polls in a Linux create, 12 in a
+ * Windows create, 17 in a deletion. Worst case, the end is noticed one interval late: 0.5 s network; of a VM 4.5 % of its
+ * time (Linux, 27 to 92 s) or 3.6 % (Windows, 40 to 132 s), less the run's own overhead; 3 and 4 s before that, 4 s (the
+ * refill rate) after.
  */
 const rhythms: Readonly<Record<OperationKind, Rhythm>> = {
   network: [
