@@ -57,6 +57,13 @@ const version: ImageReference = {
   ...own,
   version: '1.0.0',
 };
+const community: ImageReference = {
+  kind: 'community',
+  id: '/communityGalleries/pub/images/linux/versions/1.0.0',
+  gallery: 'pub',
+  definition: 'linux',
+  version: '1.0.0',
+};
 const wanted = { image: version, imageWaitMinutes: 0 };
 
 const definition = { name: 'linux', properties: { osType: 'Linux', osState: 'Generalized', identifier: {} } };
@@ -128,13 +135,6 @@ describe('a version that says nothing of its replication', () => {
 describe('a definition that may not be read', () => {
   const pinned = { '/versions': { value: [of({})] }, '/versions/1.0.0': of({}) };
   const byDefinition: ImageReference = { kind: 'definition', id: definitionId, ...own };
-  const community: ImageReference = {
-    kind: 'community',
-    id: '/communityGalleries/pub/images/linux/versions/1.0.0',
-    gallery: 'pub',
-    definition: 'linux',
-    version: '1.0.0',
-  };
 
   test.each<[string, ImageReference, 403 | 404]>([
     ['of a version', version, 403],
@@ -162,13 +162,6 @@ describe('a definition that may not be read', () => {
 });
 
 describe('answers that leave out or null what is optional', () => {
-  const community: ImageReference = {
-    kind: 'community',
-    id: '/communityGalleries/pub/images/linux/versions/1.0.0',
-    gallery: 'pub',
-    definition: 'linux',
-    version: '1.0.0',
-  };
   const shared: ImageReference = {
     ...community,
     kind: 'shared',

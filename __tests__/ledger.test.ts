@@ -67,6 +67,23 @@ test('the ledger is saved at every change, before anything else happens', () => 
   ]);
 });
 
+test('what is disowned is not recorded again by work that is still on its way, whatever the policy was', () => {
+  let last: LedgerEntries | undefined;
+  let made: readonly string[] = [];
+  const ledger = openLedger(
+    { deployment: 'vm1', cleanup: 'always', tenantId: 't', subscriptionId: 's', resourceGroup: 'rg' },
+    (entries, all) => {
+      last = entries;
+      made = all;
+    },
+  );
+  ledger.record('/a');
+  ledger.disown();
+  ledger.record('/b');
+  expect(last).toMatchObject({ created: [], unanswered: [], cleanup: 'never', completed: false });
+  expect([made, ledger.entries.created]).toEqual([[], []]);
+});
+
 describe('sweep decides', () => {
   const now = new Date('2026-11-22T12:00:00Z');
   const base = ownershipTags(run, 'vm1', 'always');

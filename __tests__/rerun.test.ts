@@ -76,6 +76,7 @@ describe('the region', () => {
   test.each<[string, string, readonly object[]]>([
     ['West Europe', 'westeurope', []],
     ['northeurope', 'westeurope', [{ what: 'region', ...elsewhere }]],
+    ['', 'westeurope', []],
     ['northeurope', '', []],
   ])('a machine in %s, wanted in "%s"', (location, wanted, expected) => {
     const { differences } = compare(machineOf({ location }), planOf({}, wanted), image, inputs);

@@ -304,9 +304,10 @@ function mergePatchPolicy(patches: ReadonlyMap<string, MergePatch>): PipelinePol
   return {
     name: 'mergePatchPolicy',
     sendRequest(request, next) {
-      const id = decodeURIComponent(new URL(request.url).pathname).toLowerCase();
-      const patch = request.method === 'PUT' && patches.get(id);
-      if (patch && typeof request.body === 'string') {
+      if (request.method !== 'PUT' || typeof request.body !== 'string') return next(request);
+      // The SDK encodes names that the IDs of the plan have as they are.
+      const patch = patches.get(decodeURIComponent(new URL(request.url).pathname).toLowerCase());
+      if (patch) {
         request.body = JSON.stringify(mergePatch(JSON.parse(request.body), patch));
       }
       return next(request);
@@ -372,8 +373,9 @@ async function sendAs(
   for (const name of ['if-none-match', 'content-type', 'content-length']) headers.delete(name);
   const look = createPipelineRequest({ url, headers, ...(abortSignal ? { abortSignal } : {}) });
   const found = await next(look);
-  if (found.status === 404) return next(request);
-  if (found.status >= 400) return { ...found, request };
+  if (found.status >= 400) {
+    return saysAbsent(new AzureError(faultOf(look, found))) ? next(request) : { ...found, request };
+  }
   const error = { code: 'PreconditionFailed', message: 'The resource exists already.' };
   return { ...found, request, status: 412, bodyAsText: JSON.stringify({ error }) };
 }
@@ -451,10 +453,13 @@ export function isBusy(fault: AzureFault): boolean {
 
 /**
  * Seconds after which a request that came to `fault` may be sent again; undefined when that would not help or was tried
- * often enough. Passing faults: six times more in about 25 s; a group that a PUT does not find is one, for whoever writes into
- * it has seen or made it, and not every front end knows a new one at once. "Not now" (429, a busy resource): as long as the service asks,
- * up to 40 times; the step's own time limit bounds it. Who is throttled waits a little longer than that, drawn at random, up
- * to 1 s at first and to 8 s in the end: runs side by side are all told the same second, and would meet there again.
+ * often enough.
+ *
+ * Passing faults: six times more in about 25 s. A group that a PUT does not find is one, for whoever writes into it has
+ * seen or made it, and not every front end knows a new one at once. "Not now" (429, a busy resource): as long as the
+ * service asks, up to 40 times; the step's own time limit bounds it. Who is throttled waits a little longer than that,
+ * drawn at random, up to 1 s at first and to 8 s in the end: runs side by side are all told the same second, and would
+ * meet there again.
  */
 export function secondsUntilAgain(fault: AzureFault, triesSoFar: number): number | undefined {
   const { status, code, method, retryAfterSeconds: asked } = fault;

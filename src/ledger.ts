@@ -140,7 +140,10 @@ export interface Ledger {
   strike(id: string): void;
   /** To be called when the PUT was refused and has left nothing. */
   forget(id: string): void;
-  /** To be called when all of it turns out to be another job's as much: then nothing of it is this one's to delete. */
+  /**
+   * To be called when all of it turns out to be another job's as much: then nothing of it is this one's to delete, nor
+   * what is still on its way.
+   */
   disown(): void;
   keepPrivateKey(path: string): void;
   complete(): void;
@@ -156,6 +159,7 @@ export function openLedger(
 ): Ledger {
   let entries: LedgerEntries = { ...start, created: [], unanswered: [], completed: false };
   let made: readonly string[] = [];
+  let disowned = false;
   const change = (next: Partial<LedgerEntries>): void => {
     entries = { ...entries, ...next };
     save(entries, made);
@@ -169,6 +173,7 @@ export function openLedger(
       return entries;
     },
     record(id) {
+      if (disowned) return;
       const has = (ids: readonly string[]): boolean => ids.some((known) => sameId(known, id));
       if (has(entries.created) && has(entries.unanswered)) return;
       if (!has(made)) made = [...made, id];
@@ -184,6 +189,7 @@ export function openLedger(
       drop(id);
     },
     disown() {
+      disowned = true;
       made = [];
       change({ created: [], unanswered: [], cleanup: 'never' });
     },

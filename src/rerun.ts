@@ -146,16 +146,16 @@ export function compare(
   return { differences, addedIdentities, ...(keptVersion ? { keptVersion } : {}) };
 }
 
-/** A resource never changes its region. `check` may not know the plan's: then there is nothing to compare with. */
+/** A resource never changes its region. Where either is not known, as the plan's in some a `check`, nothing is compared. */
 function compareRegion(
   what: string,
   { location = '' }: { readonly location?: string },
   plan: Plan,
 ): Difference[] {
   const region = normaliseRegion(location);
-  return plan.location === '' || region === normaliseRegion(plan.location)
+  return region === '' || plan.location === '' || region === normaliseRegion(plan.location)
     ? []
-    : [{ what, has: region || 'none', wanted: plan.location }];
+    : [{ what, has: region, wanted: plan.location }];
 }
 
 /** A sentence about identities that are there and were not asked for. */

@@ -89,6 +89,20 @@ describe('where the newest api-version is not known', () => {
     expect(sim.journal.some(({ kind }) => kind === 'vm.put')).toBe(false);
   });
 
+  test.concurrent('and a page comes in place of that look: nothing is written', async () => {
+    const sim = await startWorld();
+    knowOnly(sim, /\/virtualMachines\//, '2020-06-01');
+    // The first look in the old version is the survey's.
+    sim.faults.add({
+      match: { method: 'GET', path: /virtualMachines\/vm1\?.*2020-06-01/, nth: 2 },
+      effect: { status: 404, body: '<html><title>Not here</title></html>' },
+    });
+    const run = await act(sim, {}, main);
+    expect(run.exitCode).toBe(1);
+    expect(errorOf(run)).toContain('404 with a page titled "Not here"');
+    expect(sim.journal.some(({ kind }) => kind === 'vm.put')).toBe(false);
+  });
+
   test.concurrent('and none of the known ones will do, the refusal is told', async () => {
     const sim = await startWorld();
     knowOnly(sim, /\/virtualMachines\//, '2099-01-01-preview');
