@@ -7,7 +7,7 @@ import { parse } from 'yaml';
 import { inputNames } from '../src/inputs.ts';
 import { customRole, features } from '../src/rights.ts';
 import { roleDefinition, roles } from '../scripts/roles.ts';
-import { builtInRoles } from '../simulator/roles.ts';
+import { builtInRoles } from '../simulator/world/built-in-roles.ts';
 import { documents, filledIn, shellLines } from '../scripts/documents.ts';
 import { lint, type Workflow } from './workflow-files.ts';
 

@@ -3,7 +3,7 @@ import { copyFileSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { afterAll, expect } from '@jest/globals';
-import { idTokenEnvironment } from '../simulator/github.ts';
+import { idTokenEnvironment } from '../simulator/github/github.ts';
 import { defaults, type Simulator } from '../simulator/index.ts';
 import { type Run, type RunOptions, runAsRunner } from '../scripts/runner.ts';
 

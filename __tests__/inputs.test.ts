@@ -18,7 +18,7 @@ import {
 } from '../src/inputs.ts';
 import { ownershipTags } from '../src/ledger.ts';
 import { fitVmName } from '../src/vm-name.ts';
-import { makeClientCertificate } from '../simulator/keys.ts';
+import { makeClientCertificate } from '../simulator/http/keys.ts';
 
 type Given = Partial<Record<InputName, string>>;
 

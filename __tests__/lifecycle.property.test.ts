@@ -8,7 +8,7 @@
 import { cpus } from 'node:os';
 import { expect, test } from '@jest/globals';
 import * as fc from 'fast-check';
-import type { FaultEffect, FaultMatch } from '../simulator/faults.ts';
+import type { FaultEffect, FaultMatch } from '../simulator/engine/faults.ts';
 import { defaults, startSimulator } from '../simulator/index.ts';
 import { defaultInputs, type Phase, type Run, runAction } from './harness.ts';
 import {

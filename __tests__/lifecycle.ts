@@ -1,7 +1,7 @@
 /** What the life-cycle scenarios share: a group with strangers in it, what is ours in it, and rules that always hold. */
 import { afterAll, expect } from '@jest/globals';
-import type { FaultMatch } from '../simulator/faults.ts';
-import type { Exchange } from '../simulator/journal.ts';
+import type { FaultMatch } from '../simulator/engine/faults.ts';
+import type { Exchange } from '../simulator/engine/journal.ts';
 import {
   defaults,
   type Simulator,

@@ -1,5 +1,5 @@
 import { expect, test } from '@jest/globals';
-import { describeSize, sizes } from '../simulator/compute/skus.ts';
+import { describeSize, sizes } from '../simulator/providers/compute/skus.ts';
 import { type Refused, sizesInstead } from '../src/offers.ts';
 import type { Sku } from '../src/size.ts';
 

@@ -23,7 +23,7 @@ import {
   signIn,
   tokenClaims,
 } from '../src/signin.ts';
-import { githubSettings, idTokenEnvironment } from '../simulator/github.ts';
+import { githubSettings, idTokenEnvironment } from '../simulator/github/github.ts';
 import { defaults, makeClientCertificate, type Simulator, startSimulator } from '../simulator/index.ts';
 
 const tenantId = '33333333-3333-3333-3333-333333333333';

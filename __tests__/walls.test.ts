@@ -36,8 +36,8 @@ test('lint refuses an import that crosses a wall, and no other', () => {
   const files: Record<string, [source: string, allowed: boolean]> = {
     'src/create.ts': [`import '../simulator/index.ts';`, false],
     'src/remove.ts': [`import '../__tests__/harness.ts';`, false],
-    'simulator/gateway.ts': [`import '../src/failure.ts';`, false],
-    'simulator/world.ts': [`import './clock.ts';`, true],
+    'simulator/http/gateway.ts': [`import '../../src/failure.ts';`, false],
+    'simulator/world/world.ts': [`import '../engine/clock.ts';`, true],
     'src/plan.ts': [
       `import { ComputeManagementClient } from '@azure/arm-compute'; void ComputeManagementClient;`,
       false,

@@ -3,7 +3,7 @@
  * distributions that the simulator uses; requests are those that the action was measured to send; GitHub's part is assumed.
  * The figures of docs/fleet.md are made here (`npm run readme`): the same seed gives the same figures.
  */
-import { type Latency, recordedLatencies } from '../simulator/latencies.ts';
+import { type Latency, recordedLatencies } from '../simulator/engine/latencies.ts';
 
 /** Requests of one creation from an image version, with a network of its own and no public IP. A scenario holds them. */
 export const requestsPerTenant = {

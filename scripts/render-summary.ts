@@ -10,7 +10,7 @@ import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { marked } from 'marked';
 import { defaults, type Simulator, startSimulator } from '../simulator/index.ts';
-import { settings } from '../simulator/compute/settings.ts';
+import { settings } from '../simulator/providers/compute/settings.ts';
 import { runAsRunner } from './runner.ts';
 
 const usage = `node scripts/render-summary.ts [options] SUMMARY.md|SCENE PICTURE.png

@@ -4,9 +4,9 @@
  */
 import { parseArgs } from 'node:util';
 import { defaults, startSimulator } from './index.ts';
-import { idTokenEnvironment } from './github.ts';
-import { withoutSecrets } from './journal.ts';
-import type { WorldOptions } from './world.ts';
+import { idTokenEnvironment } from './github/github.ts';
+import { withoutSecrets } from './engine/journal.ts';
+import type { WorldOptions } from './world/settings.ts';
 
 const { values } = parseArgs({
   options: {

@@ -1,22 +1,21 @@
 /** The simulator as tests, demo and bench use it: Entra, Resource Manager and GitHub on loopback, over TLS. */
 import { fillDefaultWorld } from './default-world.ts';
-import { computeProviders } from './compute/index.ts';
-import { entra, EntraError, entraHeaders } from './entra.ts';
-import type { Faults } from './faults.ts';
-import { gateway, managerHeaders } from './gateway.ts';
-import { github } from './github.ts';
-import { type Exchange, criticalPath } from './journal.ts';
-import { signingKey, trustFile } from './keys.ts';
-import { listen } from './listener.ts';
-import { networkProvider } from './network/index.ts';
-import type { Provider } from './provider.ts';
-import { resourcesProvider } from './resources.ts';
-import { World, type WorldOptions } from './world.ts';
+import { entra, EntraError, entraHeaders } from './entra/entra.ts';
+import type { Faults } from './engine/faults.ts';
+import { gateway, managerHeaders } from './http/gateway.ts';
+import { github } from './github/github.ts';
+import type { Exchange } from './engine/journal.ts';
+import { criticalPath } from './engine/operations.ts';
+import { signingKey, trustFile } from './http/keys.ts';
+import { providers } from './providers/index.ts';
+import { listen } from './http/listener.ts';
+import { World } from './world/world.ts';
+import type { WorldOptions } from './world/settings.ts';
 
 export { defaults, principals } from './default-world.ts';
-export { EntraError } from './entra.ts';
-export { makeClientCertificate } from './keys.ts';
-export { World } from './world.ts';
+export { EntraError } from './entra/entra.ts';
+export { makeClientCertificate } from './http/keys.ts';
+export { World } from './world/world.ts';
 
 export interface SimulatorOptions extends WorldOptions {
   /** Changes the world before anything listens. */
@@ -53,9 +52,6 @@ export async function startSimulator(options: SimulatorOptions = {}): Promise<Si
   const world = new World(options);
   if (options.defaultWorld !== false) fillDefaultWorld(world);
   options.world?.(world);
-
-  const providers: Provider[] = [networkProvider, ...computeProviders];
-  providers.unshift(resourcesProvider(() => providers));
 
   const login = await listen({
     world,
@@ -102,7 +98,7 @@ export async function startSimulator(options: SimulatorOptions = {}): Promise<Si
     },
     journal: world.journal.exchanges,
     faults: world.faults,
-    criticalPath: () => criticalPath(world.settle()),
+    criticalPath: () => criticalPath(world.settle().operations.all()),
     close: async () => {
       await Promise.all([arm.close(), login.close(), hub.close()]);
       trust.remove();

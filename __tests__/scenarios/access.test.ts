@@ -1,8 +1,8 @@
 /** Identities and roles, as the shipped action makes, finds, refuses and removes them. */
 import { afterEach, describe, expect, test } from '@jest/globals';
-import { settings } from '../../simulator/compute/settings.ts';
+import { settings } from '../../simulator/providers/compute/settings.ts';
 import { defaults, principals, type Simulator, startSimulator, type World } from '../../simulator/index.ts';
-import { addRegistry } from '../../simulator/registry.ts';
+import { addRegistry } from '../../simulator/providers/registry.ts';
 import { defaultInputs, runAction } from '../harness.ts';
 
 const registryIn = (subscription: string) =>

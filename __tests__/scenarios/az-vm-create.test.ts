@@ -2,8 +2,8 @@
 import { createHash } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { type Argument, readArguments } from '../../scripts/az-vm-create.ts';
-import { settings } from '../../simulator/compute/settings.ts';
-import { acceptTerms } from '../../simulator/marketplace.ts';
+import { settings } from '../../simulator/providers/compute/settings.ts';
+import { acceptTerms } from '../../simulator/providers/marketplace.ts';
 import { defaults, principals, type Simulator, startSimulator, type World } from '../../simulator/index.ts';
 import { mergePatch } from '../../src/azure.ts';
 import { defaultInputs, type Run, runAction } from '../harness.ts';

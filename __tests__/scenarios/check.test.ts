@@ -1,9 +1,9 @@
 import { afterEach, describe, expect, test } from '@jest/globals';
-import { addVersion } from '../../simulator/compute/galleries.ts';
-import { settings } from '../../simulator/compute/settings.ts';
+import { addVersion } from '../../simulator/providers/compute/galleries.ts';
+import { settings } from '../../simulator/providers/compute/settings.ts';
 import { defaults, type Simulator, startSimulator, type World } from '../../simulator/index.ts';
-import { networkSettings } from '../../simulator/network/usages.ts';
-import { addRegistry } from '../../simulator/registry.ts';
+import { networkSettings } from '../../simulator/providers/network/usages.ts';
+import { addRegistry } from '../../simulator/providers/registry.ts';
 import type { Finding } from '../../src/judge.ts';
 import { isVerbatim } from '../../src/failure.ts';
 import { defaultInputs, type Run, runAction } from '../harness.ts';

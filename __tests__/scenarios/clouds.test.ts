@@ -3,9 +3,9 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
 import { createProxy, type ProxyServer } from 'proxy';
-import { githubSettings, idTokenEnvironment } from '../../simulator/github.ts';
+import { githubSettings, idTokenEnvironment } from '../../simulator/github/github.ts';
 import { defaults, type Simulator, startSimulator } from '../../simulator/index.ts';
-import type { World } from '../../simulator/world.ts';
+import type { World } from '../../simulator/world/world.ts';
 import { type ActionOptions, assertNoSecrets, defaultInputs, type Run, runAction } from '../harness.ts';
 
 let sim: Simulator;

@@ -2,7 +2,7 @@ import { execFileSync } from 'node:child_process';
 import { existsSync, readFileSync, statSync } from 'node:fs';
 import { afterEach, describe, expect, test } from '@jest/globals';
 import { defaults, type Simulator, startSimulator } from '../../simulator/index.ts';
-import type { World } from '../../simulator/world.ts';
+import type { World } from '../../simulator/world/world.ts';
 import { assertNoSecrets, defaultInputs, runAction } from '../harness.ts';
 
 let sim: Simulator;

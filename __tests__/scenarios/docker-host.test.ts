@@ -3,9 +3,9 @@ import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { afterEach, expect, test } from '@jest/globals';
 import { parse } from 'yaml';
-import { settings } from '../../simulator/compute/settings.ts';
+import { settings } from '../../simulator/providers/compute/settings.ts';
 import { defaults, principals, type Simulator, startSimulator, type World } from '../../simulator/index.ts';
-import { addRegistry } from '../../simulator/registry.ts';
+import { addRegistry } from '../../simulator/providers/registry.ts';
 import { defaultInputs, runAction } from '../harness.ts';
 
 const root = resolve(import.meta.dirname, '../..');

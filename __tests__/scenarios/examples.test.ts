@@ -4,7 +4,7 @@ import { resolve } from 'node:path';
 import { afterEach, describe, expect, test } from '@jest/globals';
 import { roleDefinition, roles } from '../../scripts/roles.ts';
 import { defaults, principals, type Simulator, startSimulator, type World } from '../../simulator/index.ts';
-import { addRegistry } from '../../simulator/registry.ts';
+import { addRegistry } from '../../simulator/providers/registry.ts';
 import { defaultInputs, runAction } from '../harness.ts';
 import { lint, type Step, usesOf, workflowsIn } from '../workflow-files.ts';
 

@@ -1,6 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
-import type { FaultEffect, FaultMatch } from '../../simulator/faults.ts';
-import { settings } from '../../simulator/compute/settings.ts';
+import type { FaultEffect, FaultMatch } from '../../simulator/engine/faults.ts';
+import { settings } from '../../simulator/providers/compute/settings.ts';
 import { defaults } from '../../simulator/index.ts';
 import type { Run } from '../harness.ts';
 import {

@@ -1,6 +1,6 @@
 /** Agent and script, as the shipped action waits for the one and judges the other. */
 import { afterEach, expect, test } from '@jest/globals';
-import { type ScriptCall, settings } from '../../simulator/compute/settings.ts';
+import { type ScriptCall, settings } from '../../simulator/providers/compute/settings.ts';
 import { defaults, type Simulator, startSimulator, type World } from '../../simulator/index.ts';
 import { assertNoSecrets, defaultInputs, runAction } from '../harness.ts';
 

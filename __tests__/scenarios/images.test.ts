@@ -1,7 +1,11 @@
 /** What the gallery says, and what the machine becomes: every kind of image, from the wire. */
 import { afterEach, describe, expect, test } from '@jest/globals';
-import { addDefinition, addVersion, type DefinitionOptions } from '../../simulator/compute/galleries.ts';
-import { acceptTerms } from '../../simulator/marketplace.ts';
+import {
+  addDefinition,
+  addVersion,
+  type DefinitionOptions,
+} from '../../simulator/providers/compute/galleries.ts';
+import { acceptTerms } from '../../simulator/providers/marketplace.ts';
 import { defaults, type Simulator, startSimulator, type World } from '../../simulator/index.ts';
 import { defaultInputs, type Run, runAction } from '../harness.ts';
 

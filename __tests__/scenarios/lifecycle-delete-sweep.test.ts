@@ -1,5 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
-import { githubSettings, type RunState } from '../../simulator/github.ts';
+import { githubSettings, type RunState } from '../../simulator/github/github.ts';
 import { defaults, principals, type Simulator } from '../../simulator/index.ts';
 import {
   act,

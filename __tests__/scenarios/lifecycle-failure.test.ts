@@ -1,5 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
-import { settings } from '../../simulator/compute/settings.ts';
+import { settings } from '../../simulator/providers/compute/settings.ts';
 import { defaults } from '../../simulator/index.ts';
 import {
   act,

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, test } from '@jest/globals';
-import { settings } from '../../simulator/compute/settings.ts';
+import { settings } from '../../simulator/providers/compute/settings.ts';
 import { defaults, principals, type Simulator } from '../../simulator/index.ts';
 import {
   act as actWhole,

@@ -4,8 +4,8 @@
  */
 import { describe, expect, test } from '@jest/globals';
 import { defaults, principals, type Simulator } from '../../simulator/index.ts';
-import { addDefinition, addVersion } from '../../simulator/compute/galleries.ts';
-import { settings } from '../../simulator/compute/settings.ts';
+import { addDefinition, addVersion } from '../../simulator/providers/compute/galleries.ts';
+import { settings } from '../../simulator/providers/compute/settings.ts';
 import {
   act,
   addStranger,

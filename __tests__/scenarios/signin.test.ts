@@ -1,8 +1,8 @@
 /** Every way to sign in, and every refusal on the way, as the author of a workflow sees them. */
 import { afterEach, beforeAll, describe, expect, test } from '@jest/globals';
-import { githubSettings, subjectOf } from '../../simulator/github.ts';
+import { githubSettings, subjectOf } from '../../simulator/github/github.ts';
 import { defaults, makeClientCertificate, type Simulator, startSimulator } from '../../simulator/index.ts';
-import type { World } from '../../simulator/world.ts';
+import type { World } from '../../simulator/world/world.ts';
 import { type ActionOptions, assertNoSecrets, defaultInputs, type Run, runAction } from '../harness.ts';
 
 const { clientId, tenantId, imageTenantId, otherTenantId, subscriptionId } = defaults;

@@ -1,6 +1,6 @@
 /** Sizes and zones as ordered lists: what is tried next, what it costs, and what is said when nothing is left. */
 import { afterEach, describe, expect, test } from '@jest/globals';
-import { settings, type Shortage } from '../../simulator/compute/settings.ts';
+import { settings, type Shortage } from '../../simulator/providers/compute/settings.ts';
 import { defaults, type Simulator, startSimulator, type World } from '../../simulator/index.ts';
 import { defaultInputs, type Run, runAction } from '../harness.ts';
 

@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, test } from '@jest/globals';
 import { marked } from 'marked';
-import { osProvisioningTimedOut, settings } from '../../simulator/compute/settings.ts';
+import { osProvisioningTimedOut, settings } from '../../simulator/providers/compute/settings.ts';
 import { defaults, type Simulator, startSimulator } from '../../simulator/index.ts';
 import { assertNoSecrets, defaultInputs, type Phase, runAction } from '../harness.ts';
 

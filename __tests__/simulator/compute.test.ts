@@ -1,12 +1,12 @@
 /** The simulator's compute side held against recorded answers, and its refusals against Azure's codes. */
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { readdirSync, readFileSync } from 'node:fs';
-import { addVersion, replicate } from '../../simulator/compute/galleries.ts';
-import { settings } from '../../simulator/compute/settings.ts';
+import { addVersion, replicate } from '../../simulator/providers/compute/galleries.ts';
+import { settings } from '../../simulator/providers/compute/settings.ts';
 import { defaults } from '../../simulator/index.ts';
-import { recordedLatencies } from '../../simulator/latencies.ts';
-import { acceptTerms } from '../../simulator/marketplace.ts';
-import type { Json } from '../../simulator/provider.ts';
+import { recordedLatencies } from '../../simulator/engine/latencies.ts';
+import { acceptTerms } from '../../simulator/providers/marketplace.ts';
+import type { Json } from '../../simulator/model/contract.ts';
 import type { Reply } from './client.ts';
 import { type Desk, openDesk } from './desk.ts';
 

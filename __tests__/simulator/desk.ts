@@ -1,6 +1,6 @@
 /** A client for tests of the simulator's compute side: raw requests with both tokens, so that answers can be looked at. */
 import { defaults, type Simulator, startSimulator, type World } from '../../simulator/index.ts';
-import type { Json } from '../../simulator/provider.ts';
+import type { Json } from '../../simulator/model/contract.ts';
 import { connect, type Reply } from './client.ts';
 
 interface Sending {

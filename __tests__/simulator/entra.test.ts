@@ -3,8 +3,8 @@ import { createHash, createPrivateKey, X509Certificate } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { decodeJwt, SignJWT } from 'jose';
-import { githubIssuer } from '../../simulator/entra.ts';
-import { githubSettings, subjectOf } from '../../simulator/github.ts';
+import { githubIssuer } from '../../simulator/entra/entra.ts';
+import { githubSettings, subjectOf } from '../../simulator/github/github.ts';
 import {
   defaults,
   makeClientCertificate,
@@ -12,7 +12,7 @@ import {
   type Simulator,
   startSimulator,
 } from '../../simulator/index.ts';
-import { signToken } from '../../simulator/keys.ts';
+import { signToken } from '../../simulator/http/keys.ts';
 import { type Body, type Client, connect, type Reply } from './client.ts';
 
 let simulator: Simulator;

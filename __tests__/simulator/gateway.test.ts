@@ -1,7 +1,7 @@
 /** What Resource Manager refuses before a provider sees the request. */
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { defaults, principals, type Simulator, startSimulator } from '../../simulator/index.ts';
-import { signToken } from '../../simulator/keys.ts';
+import { signToken } from '../../simulator/http/keys.ts';
 import { type Client, connect, type Reply } from './client.ts';
 
 let simulator: Simulator;

@@ -1,6 +1,6 @@
 /** Microsoft.Network: what is refused, and what depends on what. */
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import { networkSettings } from '../../simulator/network/index.ts';
+import { networkSettings } from '../../simulator/providers/network/index.ts';
 import { type Simulator, startSimulator } from '../../simulator/index.ts';
 import { type Body, type Client, connect, type Reply } from './client.ts';
 

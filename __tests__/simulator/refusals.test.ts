@@ -4,10 +4,10 @@
  */
 import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
-import { settings } from '../../simulator/compute/settings.ts';
+import { settings } from '../../simulator/providers/compute/settings.ts';
 import { defaults } from '../../simulator/index.ts';
-import { networkSettings } from '../../simulator/network/usages.ts';
-import type { Json } from '../../simulator/provider.ts';
+import { networkSettings } from '../../simulator/providers/network/usages.ts';
+import type { Json } from '../../simulator/model/contract.ts';
 import type { Reply } from './client.ts';
 import { type Desk, openDesk } from './desk.ts';
 

@@ -2,11 +2,12 @@
 import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { decodeJwt } from 'jose';
-import { addCondition, authorizationState } from '../../simulator/authorization.ts';
-import { githubSettings, idTokenEnvironment, subjectOf } from '../../simulator/github.ts';
+import { addCondition } from '../../simulator/providers/authorization.ts';
+import { authorizationState } from '../../simulator/world/permissions.ts';
+import { githubSettings, idTokenEnvironment, subjectOf } from '../../simulator/github/github.ts';
 import { defaults, principals } from '../../simulator/index.ts';
-import type { Json } from '../../simulator/provider.ts';
-import { addRegistry } from '../../simulator/registry.ts';
+import type { Json } from '../../simulator/model/contract.ts';
+import { addRegistry } from '../../simulator/providers/registry.ts';
 import type { Reply } from './client.ts';
 import { type Desk, openDesk } from './desk.ts';
 

@@ -1,7 +1,7 @@
 /** What a body or a state holds that the simulator has no model of: a 501, never an answer as if Azure had taken it. */
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { defaults } from '../../simulator/index.ts';
-import type { Json } from '../../simulator/provider.ts';
+import type { Json } from '../../simulator/model/contract.ts';
 import { type Desk, openDesk } from './desk.ts';
 
 let desk: Desk;

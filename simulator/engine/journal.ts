@@ -1,0 +1,87 @@
+/** Every request with its answer. Tokens are reduced to tenant and app; secrets and assertions never get here. */
+
+export interface Identity {
+  readonly tenant: string;
+  readonly app: string;
+}
+
+export interface Exchange {
+  /** Wall-clock milliseconds since the start of the simulator, when the request had arrived. */
+  readonly at: number;
+  /** The same when the answer was sent. */
+  endedAt: number;
+  readonly host: 'arm' | 'entra' | 'github';
+  readonly method: string;
+  readonly path: string;
+  /** Query parameters; signatures of poll URLs are cut. */
+  readonly query: Readonly<Record<string, string>>;
+  readonly apiVersion: string | undefined;
+  /** `Microsoft.Network`; for Entra and GitHub the host. */
+  readonly provider: string;
+  caller: (Identity & { readonly oid: string }) | undefined;
+  auxiliary: readonly Identity[];
+  /** Without `authorization`, `x-ms-authorization-auxiliary`, cookies. */
+  readonly requestHeaders: Readonly<Record<string, string>>;
+  /** ARM only; passwords and protected settings are replaced. */
+  requestBody: unknown;
+  status: number;
+  responseHeaders: Readonly<Record<string, string>>;
+  /** Code of an error answer. */
+  code: string | undefined;
+  readonly isPoll: boolean;
+  /** Name of the route: `vm.put`, `poll`, `entra.token`… */
+  kind: string;
+  /** True when a fault switch took part. */
+  faulted: boolean;
+}
+
+export class Journal {
+  readonly exchanges: Exchange[] = [];
+
+  add(exchange: Exchange): void {
+    this.exchanges.push(exchange);
+  }
+
+  /** The requests that match: `journal.where({ method: 'PUT', path: /virtualMachines/ })`. */
+  where(match: {
+    method?: string;
+    path?: RegExp;
+    kind?: string | RegExp;
+    provider?: string;
+    isPoll?: boolean;
+    host?: Exchange['host'];
+    status?: number;
+  }): Exchange[] {
+    return this.exchanges.filter(
+      (one) =>
+        (match.method === undefined || one.method === match.method) &&
+        (match.path === undefined || match.path.test(one.path)) &&
+        (match.kind === undefined ||
+          (typeof match.kind === 'string' ? one.kind === match.kind : match.kind.test(one.kind))) &&
+        (match.provider === undefined || one.provider.toLowerCase() === match.provider.toLowerCase()) &&
+        (match.isPoll === undefined || one.isPoll === match.isPoll) &&
+        (match.host === undefined || one.host === match.host) &&
+        (match.status === undefined || one.status === match.status),
+    );
+  }
+
+  clear(): void {
+    this.exchanges.length = 0;
+  }
+}
+
+const secretNames = /password|secret|customdata|userdata|protected|keydata|privatekey|assertion/i;
+
+/** A copy of a body in which whatever may be secret is replaced by its length. */
+export function withoutSecrets(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(withoutSecrets);
+  if (typeof value !== 'object' || value === null) return value;
+  return Object.fromEntries(
+    Object.entries(value).map(([name, inner]) => [
+      name,
+      secretNames.test(name) && typeof inner !== 'boolean' && inner !== null
+        ? `<${typeof inner === 'string' ? inner.length : 'object'}>`
+        : withoutSecrets(inner),
+    ]),
+  );
+}

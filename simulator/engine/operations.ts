@@ -1,0 +1,312 @@
+/**
+ * Long-running operations: they go on by the clock, whoever polls. Poll URLs are as long as Azure's (certificate,
+ * signature, hash) and are refused when altered; poll bodies and Retry-After are those recorded for each family.
+ */
+import { createHmac, randomBytes } from 'node:crypto';
+import type {
+  Answer,
+  Budget,
+  Caller,
+  OperationFailure,
+  OperationFamily,
+  OperationStart,
+} from '../model/contract.ts';
+import { ArmError, unknown } from '../model/arm-error.ts';
+import type { Clock } from './clock.ts';
+
+/** An operation as tests may look at it. */
+export interface Operation {
+  readonly id: string;
+  readonly family: OperationFamily;
+  readonly name: string;
+  readonly resourceId: string;
+  readonly method: string;
+  /** Simulated seconds. */
+  readonly startedAt: number;
+  readonly endsAt: number;
+  status: 'InProgress' | 'Succeeded' | 'Failed';
+  error: OperationFailure | undefined;
+  polls: number;
+}
+
+interface Running extends Operation {
+  readonly start: OperationStart;
+  readonly retryAfter: readonly number[];
+  readonly apiVersion: string;
+  readonly subscription: string;
+  readonly tenant: string;
+}
+
+export type RetryAfterProfile = 'short' | 'recorded' | 'recorded50';
+
+/** What the engine needs to know of the request that starts an operation. */
+export interface Origin {
+  readonly method: string;
+  readonly origin: string;
+  readonly apiVersion: string;
+  readonly subscription: string;
+  readonly caller: Caller;
+}
+
+/**
+ * Retry-After of the first answer, then of each poll, in simulated seconds. Recorded: Compute 10, then 35 (VM PUT) or
+ * 30 (VM DELETE), elsewhere 50; Network 3, then 10; groups 15. `short` is for tests that count polls.
+ */
+const retryAfterProfiles: Record<
+  RetryAfterProfile,
+  (family: OperationFamily, method: string) => readonly number[]
+> = {
+  short: () => [1],
+  recorded: (family, method) => recorded(family, method, 35),
+  recorded50: (family, method) => recorded(family, method, 50),
+};
+
+function recorded(family: OperationFamily, method: string, long: number): readonly number[] {
+  if (family === 'network') return method === 'DELETE' ? [10] : [3, 10];
+  if (family === 'group') return [15];
+  if (family === 'compute') return [10, method === 'DELETE' ? 30 : long];
+  return [10];
+}
+
+/** Ends of the paths under which polls come in; the gateway makes routes of them. */
+export const pollPaths: readonly string[] = [
+  '/subscriptions/:subscriptionId/providers/Microsoft.Network/locations/:location/operations/:operation',
+  '/subscriptions/:subscriptionId/providers/Microsoft.Network/locations/:location/operationResults/:operation',
+  '/subscriptions/:subscriptionId/providers/Microsoft.Compute/locations/:location/operations/:operation',
+  '/subscriptions/:subscriptionId/providers/Microsoft.Compute/locations/:location/DiskOperations/:operation',
+  '/subscriptions/:subscriptionId/providers/Microsoft.Compute/locations/:location/capsOperations/:operation',
+  '/subscriptions/:subscriptionId/operationresults/:operation',
+];
+
+const computePaths: Partial<Record<OperationFamily, string>> = {
+  compute: 'operations',
+  disk: 'DiskOperations',
+  gallery: 'capsOperations',
+};
+
+export interface OperationOptions {
+  readonly retryAfterProfile: RetryAfterProfile;
+  /** Seconds of simulated time of the latency with that name. */
+  latency(name: string): number;
+  newId(): string;
+  /** Body of a GET of the resource; undefined if it does not exist. */
+  readBody(resourceId: string): unknown;
+}
+
+export class Operations {
+  readonly #clock: Clock;
+  readonly #options: OperationOptions;
+  readonly #running = new Map<string, Running>();
+  readonly #key = randomBytes(32);
+  // Real poll URLs carry a certificate of some 2 KB; a client that cuts or rebuilds them is found out.
+  readonly #certificate = randomBytes(1500).toString('base64url');
+
+  constructor(clock: Clock, options: OperationOptions) {
+    this.#clock = clock;
+    this.#options = options;
+  }
+
+  all(): readonly Operation[] {
+    return [...this.#running.values()];
+  }
+
+  /** The operation that is changing a resource, or something nested in it, right now. */
+  busyWith(resourceId: string): Operation | undefined {
+    const wanted = resourceId.toLowerCase();
+    return [...this.#running.values()].find(
+      (one) =>
+        one.status === 'InProgress' &&
+        (one.resourceId.toLowerCase() === wanted || one.resourceId.toLowerCase().startsWith(`${wanted}/`)),
+    );
+  }
+
+  /** Absolute URL of an operation, as in Azure-AsyncOperation and in texts that point to it. */
+  url(operation: Operation, origin: string, location = false): string {
+    const running = this.#running.get(operation.id);
+    if (!running) throw new Error(`no operation ${operation.id}`);
+    return `${origin}${this.#path(running, location)}`;
+  }
+
+  /** Starts an operation and gives the answer to the request that started it. */
+  start(request: Origin, start: OperationStart, failure: OperationFailure | undefined): Answer {
+    const seconds = typeof start.latency === 'number' ? start.latency : this.#options.latency(start.latency);
+    const profile = retryAfterProfiles[this.#options.retryAfterProfile];
+    const running: Running = {
+      id: start.family === 'group' ? groupJob(start) : this.#options.newId(),
+      family: start.family,
+      name: start.name ?? `${request.method}Operation`,
+      resourceId: start.resourceId,
+      method: request.method,
+      startedAt: this.#clock.now(),
+      endsAt: this.#clock.now() + seconds,
+      status: 'InProgress',
+      error: undefined,
+      polls: 0,
+      start,
+      retryAfter: start.retryAfter ?? profile(start.family, request.method),
+      apiVersion: request.apiVersion,
+      subscription: request.subscription,
+      tenant: request.caller.tenant,
+    };
+    this.#running.set(running.id, running);
+    const wanted = failure ?? start.failure;
+    this.#clock.after(seconds, () => {
+      if (wanted) {
+        running.status = 'Failed';
+        running.error = wanted;
+        start.failed?.(wanted);
+      } else {
+        running.status = 'Succeeded';
+        start.complete();
+      }
+    });
+
+    const headers: Record<string, string> = {};
+    const style = start.style ?? (start.status === 202 ? 'both' : 'async');
+    if (style !== 'location') {
+      headers['azure-asyncnotification'] = 'Enabled';
+      headers['azure-asyncoperation'] = `${request.origin}${this.#path(running, false)}`;
+    }
+    if (style !== 'async') headers['location'] = `${request.origin}${this.#path(running, true)}`;
+    headers['retry-after'] = this.#wait(running);
+    return { status: start.status, headers, body: start.body };
+  }
+
+  /** Who started it and which buckets a poll is charged to; undefined when nobody knows the operation. */
+  find(id: string): { readonly tenant: string; readonly budgets: readonly Budget[] } | undefined {
+    const running = this.#running.get(id);
+    return running && { tenant: running.tenant, budgets: running.start.pollBudgets ?? [] };
+  }
+
+  /** Answers a poll. `pathAndQuery` is the URL exactly as it came. */
+  poll(id: string, pathAndQuery: string, origin: string): Answer {
+    const running = this.#running.get(id);
+    // The gateway's text for an operation that it does not know; which code a stranger's ID gets was not recorded.
+    if (!running) throw unknown(`operation '${id}' in a poll`);
+    this.#verify(pathAndQuery);
+    running.polls += 1;
+    const query = pathAndQuery.split('?')[1] ?? '';
+    const isResult =
+      running.family === 'group' ||
+      /\/operationresults\//i.test(pathAndQuery) ||
+      /(^|&)monitor=true(&|$)/.test(query);
+    return isResult ? this.#result(running, origin) : this.#status(running);
+  }
+
+  #status(running: Running): Answer {
+    const compute = running.family !== 'network';
+    const body: Record<string, unknown> = compute
+      ? { startTime: this.#clock.timestamp(running.startedAt) }
+      : {};
+    if (compute && running.status !== 'InProgress') body['endTime'] = this.#clock.timestamp(running.endsAt);
+    body['status'] = running.status;
+    if (running.error) body['error'] = compute ? running.error : { details: [], ...running.error };
+    if (compute) body['name'] = running.id;
+    const headers: Record<string, string> =
+      running.status === 'InProgress' ? { 'retry-after': this.#wait(running) } : {};
+    return { status: 200, headers, body };
+  }
+
+  #result(running: Running, origin: string): Answer {
+    if (running.status === 'InProgress') {
+      const headers: Record<string, string> = {
+        location: `${origin}${this.#path(running, true)}`,
+        'retry-after': this.#wait(running),
+      };
+      if (running.family === 'network') {
+        headers['azure-asyncnotification'] = 'Enabled';
+        headers['azure-asyncoperation'] = `${origin}${this.#path(running, false)}`;
+      }
+      return { status: 202, headers };
+    }
+    if (running.status === 'Failed') {
+      const error = running.error ?? { code: 'InternalServerError', message: '' };
+      throw new ArmError(409, error.code, error.message, error.details ? { details: error.details } : {});
+    }
+    if (running.start.result) return { status: 200, body: running.start.result() };
+    if (running.family === 'group') return { status: 200 };
+    if (running.method === 'DELETE') {
+      // Recorded for Network: 204 with the poll URLs once more.
+      const headers: Record<string, string> =
+        running.family === 'network'
+          ? {
+              'azure-asyncnotification': 'Enabled',
+              'azure-asyncoperation': `${origin}${this.#path(running, false)}`,
+              location: `${origin}${this.#path(running, true)}`,
+            }
+          : {};
+      return { status: 204, headers };
+    }
+    return { status: 200, body: this.#options.readBody(running.resourceId) };
+  }
+
+  /** Retry-After that goes with the next answer: the first figure once, then the next, the last one for ever. */
+  #wait(running: Running): string {
+    const figure = running.retryAfter[Math.min(running.polls, running.retryAfter.length - 1)] ?? 10;
+    return this.#clock.retryAfter(figure);
+  }
+
+  #path(running: Running, location: boolean): string {
+    const base = `/subscriptions/${running.subscription}`;
+    const region = running.start.location.toLowerCase().replaceAll(' ', '');
+    let path: string;
+    const query: string[] = [];
+    if (running.family === 'group') {
+      path = `${base}/operationresults/${running.id}`;
+    } else if (running.family === 'network') {
+      const segment = location ? 'operationResults' : 'operations';
+      path = `${base}/providers/Microsoft.Network/locations/${region}/${segment}/${running.id}`;
+    } else {
+      path = `${base}/providers/Microsoft.Compute/locations/${region}/${computePaths[running.family]}/${running.id}`;
+      query.push(`p=${running.subscription}`);
+      if (location) query.push('monitor=true');
+    }
+    query.push(`api-version=${running.apiVersion}`);
+    // .NET ticks, as in the recordings.
+    query.push(`t=${(BigInt(Date.now()) + 62135596800000n) * 10000n}`, `c=${this.#certificate}`);
+    const unsigned = `${path}?${query.join('&')}`;
+    return `${unsigned}&s=${this.#sign('s', unsigned)}&h=${this.#sign('h', unsigned)}`;
+  }
+
+  #sign(part: string, unsigned: string): string {
+    return createHmac('sha256', this.#key).update(`${part}\n${unsigned}`).digest('base64url');
+  }
+
+  #verify(pathAndQuery: string): void {
+    const match = /^(.*)&s=([^&]*)&h=([^&]*)$/.exec(pathAndQuery);
+    const unsigned = match?.[1] ?? '';
+    if (!match || match[2] !== this.#sign('s', unsigned) || match[3] !== this.#sign('h', unsigned)) {
+      throw unknown('what Azure answers to a poll URL that was altered (use it verbatim)');
+    }
+  }
+}
+
+/** The job token in the path of a group's deletion: base64 of a JSON text that names the group (recorded). */
+function groupJob(start: OperationStart): string {
+  const name = (start.resourceId.split('/').at(-1) ?? '').toUpperCase();
+  const mangled = name.replace(/[^A-Z0-9]/g, (c) => `:${c.charCodeAt(0).toString(16).toUpperCase()}`);
+  const nonce = randomBytes(4).toString('hex').toUpperCase();
+  const jobId = `RESOURCEGROUPDELETIONJOB-${mangled}-${start.location.toUpperCase()}-${nonce}`;
+  return Buffer.from(JSON.stringify({ jobId, jobLocation: start.location })).toString('base64url');
+}
+
+/**
+ * The shortest time in which a create run can end, in simulated seconds: what depends on nothing (network security
+ * group, virtual network, public IP) side by side, then the network interface, then the machine. What the run did not
+ * make counts nothing. Latencies are those of the operations that the world carried out, so drawn ones count as drawn.
+ */
+export function criticalPath(operations: readonly Operation[]): number {
+  const longest = (type: RegExp): number =>
+    Math.max(
+      0,
+      ...operations
+        .filter((one) => one.method === 'PUT' && type.test(one.resourceId))
+        .map((one) => one.endsAt - one.startedAt),
+    );
+  const side = Math.max(
+    longest(/\/networkSecurityGroups\/[^/]+$/i),
+    longest(/\/virtualNetworks\/[^/]+$/i),
+    longest(/\/publicIPAddresses\/[^/]+$/i),
+  );
+  return side + longest(/\/networkInterfaces\/[^/]+$/i) + longest(/\/virtualMachines\/[^/]+$/i);
+}

@@ -1,0 +1,231 @@
+// GitHub as a job sees it: the state of workflow runs, and the OIDC provider that gives a job its ID token.
+// https://docs.github.com/rest/actions/workflow-runs
+// https://docs.github.com/actions/reference/security/oidc
+import { randomUUID } from 'node:crypto';
+import type { AddressInfo } from 'node:net';
+import type { FastifyInstance, FastifyReply } from 'fastify';
+import { blobs } from '../providers/compute/blobs.ts';
+import { signingKey, signToken } from '../http/keys.ts';
+import { sendJson } from '../http/listener.ts';
+import type { World } from '../world/world.ts';
+
+/** A workflow run as the API tells it; or what the API refuses with. */
+export type RunState =
+  | { readonly status: 'queued' | 'in_progress' | 'waiting' | 'pending' }
+  | { readonly status: 'completed'; readonly conclusion: 'success' | 'failure' | 'cancelled' | 'timed_out' }
+  | { readonly refuse: 401 | 403 | 404 | 500 };
+
+export interface GithubSettings {
+  /** `iss` of ID tokens: GitHub Enterprise Server and data-residency tenants have their own. */
+  issuer: string;
+  /** The bearer that the token endpoint wants: ACTIONS_ID_TOKEN_REQUEST_TOKEN. */
+  requestToken: string;
+  owner: string;
+  ownerId: string;
+  repository: string;
+  repositoryId: string;
+  ref: string;
+  /** Deployment environment of the job; it replaces the ref in the subject. */
+  environment: string | undefined;
+  /** The job runs for a pull request: `…:pull_request`. */
+  pullRequest: boolean;
+  /** Repositories made or renamed since 2026-07-15 have IDs in their subject. */
+  immutableSubject: boolean;
+  /** A customised subject claim; undefined: GitHub's own. */
+  subject: string | undefined;
+  /** Wall-clock seconds. GitHub's tokens live about five minutes. */
+  lifetimeSeconds: number;
+  /** Shifts `iat`, `nbf` and `exp`: a token that is out of its time when it arrives. */
+  skewSeconds: number;
+  /** What the token endpoint answers instead of a token. */
+  refuseTokens: number | undefined;
+  /** By `owner/repo/run` or `owner/repo/run/attempt`; a run that is not here is a 404. */
+  readonly runs: Map<string, RunState>;
+}
+
+/** GitHub's side of a world; change it at any time. */
+export function githubSettings(world: World): GithubSettings {
+  return world.extension('github', () => ({
+    issuer: 'https://token.actions.githubusercontent.com',
+    requestToken: 'id-token-request-token',
+    owner: 'contoso',
+    ownerId: '123456',
+    repository: 'deploy',
+    repositoryId: '456789',
+    ref: 'refs/heads/main',
+    environment: undefined,
+    pullRequest: false,
+    immutableSubject: false,
+    subject: undefined,
+    lifetimeSeconds: 300,
+    skewSeconds: 0,
+    refuseTokens: undefined,
+    runs: new Map<string, RunState>(),
+  }));
+}
+
+/** The subject that the job's ID token has, as a federated credential must name it. */
+export function subjectOf(settings: GithubSettings): string {
+  if (settings.subject !== undefined) return settings.subject;
+  const { owner, ownerId, repository, repositoryId } = settings;
+  const repo = settings.immutableSubject
+    ? `repo:${owner}@${ownerId}/${repository}@${repositoryId}`
+    : `repo:${owner}/${repository}`;
+  if (settings.environment !== undefined) return `${repo}:environment:${settings.environment}`;
+  return settings.pullRequest ? `${repo}:pull_request` : `${repo}:ref:${settings.ref}`;
+}
+
+/** What the runner puts in the job's environment when the workflow has `id-token: write`. */
+export function idTokenEnvironment(world: World, origin: string): Record<string, string> {
+  return {
+    // Already with a query, as GitHub's own: clients append `&audience=`.
+    ACTIONS_ID_TOKEN_REQUEST_URL: `${origin}/idtoken?api-version=2.0`,
+    ACTIONS_ID_TOKEN_REQUEST_TOKEN: githubSettings(world).requestToken,
+  };
+}
+
+const refusals = {
+  401: 'Bad credentials',
+  403: 'Resource not accessible by integration',
+  404: 'Not Found',
+  500: 'Server Error',
+} as const;
+
+async function refuse(reply: FastifyReply, status: 401 | 403 | 404 | 500): Promise<void> {
+  await sendJson(reply.code(status), {
+    message: refusals[status],
+    documentation_url: 'https://docs.github.com/rest/actions/workflow-runs#get-a-workflow-run',
+    status: String(status),
+  });
+}
+
+/** Declares GitHub's routes, and those of signed blobs, which need no host of their own. */
+export function github(app: FastifyInstance, world: World): void {
+  const settings = (): GithubSettings => githubSettings(world);
+  const origin = (): string => `https://localhost:${(app.server.address() as AddressInfo).port}`;
+  blobs(world).origin = origin;
+
+  app.get('/blobs/*', async (request, reply) => {
+    request.visit.exchange.kind = 'blob.get';
+    const text = blobs(world).byName.get(request.raw.url ?? '');
+    if (text === undefined) {
+      await reply
+        .code(403)
+        .type('application/xml')
+        .send('<?xml version="1.0" encoding="utf-8"?><Error><Code>AuthenticationFailed</Code></Error>');
+      return;
+    }
+    await reply.code(200).type('application/octet-stream').send(text());
+  });
+
+  app.get('/idtoken', async (request, reply) => {
+    request.visit.exchange.kind = 'github.idToken';
+    const { requestToken, refuseTokens } = settings();
+    if (refuseTokens !== undefined) {
+      await sendJson(reply.code(refuseTokens), { message: 'The token could not be issued.' });
+      return;
+    }
+    if (request.headers.authorization !== `Bearer ${requestToken}`) {
+      await sendJson(reply.code(401), { message: 'Unauthorized' });
+      return;
+    }
+    const query = request.query as Record<string, string>;
+    await sendJson(reply.code(200), { count: 1, value: await idToken(settings(), query['audience']) });
+  });
+
+  app.get('/.well-known/openid-configuration', async (request, reply) => {
+    request.visit.exchange.kind = 'github.openid';
+    await sendJson(reply.code(200), {
+      issuer: settings().issuer,
+      jwks_uri: `${origin()}/.well-known/jwks`,
+      subject_types_supported: ['public', 'pairwise'],
+      response_types_supported: ['id_token'],
+      id_token_signing_alg_values_supported: ['RS256'],
+      scopes_supported: ['openid'],
+    });
+  });
+
+  app.get('/.well-known/jwks', async (request, reply) => {
+    request.visit.exchange.kind = 'github.jwks';
+    await sendJson(reply.code(200), { keys: [(await signingKey('github')).jwk] });
+  });
+
+  const run = async (
+    path: Record<string, string>,
+    token: string | undefined,
+    reply: FastifyReply,
+  ): Promise<void> => {
+    const { owner = '', repo = '', run: id = '', attempt } = path;
+    if (token === undefined || !/^(bearer|token) \S+/i.test(token)) {
+      await refuse(reply, 401);
+      return;
+    }
+    const key = `${owner}/${repo}/${id}`.toLowerCase();
+    const find = (wanted: string): RunState | undefined =>
+      [...settings().runs].find(([name]) => name.toLowerCase() === wanted)?.[1];
+    const state = (attempt === undefined ? undefined : find(`${key}/${attempt}`)) ?? find(key);
+    if (state === undefined || 'refuse' in state) {
+      await refuse(reply, state?.refuse ?? 404);
+      return;
+    }
+    await sendJson(reply.code(200), {
+      id: Number(id),
+      name: 'deploy',
+      run_number: 1,
+      run_attempt: Number(attempt ?? 1),
+      event: 'push',
+      status: state.status,
+      conclusion: state.status === 'completed' ? state.conclusion : null,
+      html_url: `https://github.com/${owner}/${repo}/actions/runs/${id}`,
+      repository: { name: repo, full_name: `${owner}/${repo}` },
+    });
+  };
+  for (const prefix of ['', '/api/v3']) {
+    app.get(`${prefix}/repos/:owner/:repo/actions/runs/:run`, async (request, reply) => {
+      request.visit.exchange.kind = 'github.run';
+      await run(request.params as Record<string, string>, request.headers.authorization, reply);
+    });
+    app.get(`${prefix}/repos/:owner/:repo/actions/runs/:run/attempts/:attempt`, async (request, reply) => {
+      request.visit.exchange.kind = 'github.attempt';
+      await run(request.params as Record<string, string>, request.headers.authorization, reply);
+    });
+  }
+
+  app.setNotFoundHandler(async (request, reply) => {
+    await sendJson(reply.code(501), {
+      message: `The simulator does not know: ${request.method} ${request.url}.`,
+    });
+  });
+}
+
+async function idToken(settings: GithubSettings, audience: string | undefined): Promise<string> {
+  const now = Math.floor(Date.now() / 1000) + settings.skewSeconds;
+  const { owner, repository, environment } = settings;
+  const full = `${owner}/${repository}`;
+  return signToken('github', {
+    jti: randomUUID(),
+    sub: subjectOf(settings),
+    // GitHub's default audience is the URL of the owner.
+    aud: audience ?? `https://github.com/${owner}`,
+    ref: settings.ref,
+    sha: '0000000000000000000000000000000000000000',
+    repository: full,
+    repository_owner: owner,
+    repository_id: settings.repositoryId,
+    repository_owner_id: settings.ownerId,
+    run_id: '1',
+    run_number: '1',
+    run_attempt: '1',
+    actor: owner,
+    workflow: 'deploy',
+    event_name: settings.pullRequest ? 'pull_request' : 'push',
+    ref_type: 'branch',
+    ...(environment === undefined ? {} : { environment }),
+    job_workflow_ref: `${full}/.github/workflows/deploy.yml@${settings.ref}`,
+    runner_environment: 'github-hosted',
+    iss: settings.issuer,
+    nbf: now - 300,
+    iat: now,
+    exp: now + settings.lifetimeSeconds,
+  });
+}

@@ -1,0 +1,226 @@
+/**
+ * One TLS listener: fastify, the journal's entry for each request, and the fault switches. What a host means by its
+ * paths is the business of whoever declares routes on `app`.
+ */
+import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
+import type { Exchange } from '../engine/journal.ts';
+import { tlsIdentity } from './keys.ts';
+import type { OperationFailure } from '../model/contract.ts';
+import type { World } from '../world/world.ts';
+
+/** What goes with a request while it is handled. */
+export interface Visit {
+  readonly exchange: Exchange;
+  /** Set by a fault switch: the operation that this request starts will fail. */
+  operationFailure: OperationFailure | undefined;
+  /** Set by a fault switch: handled, but never answered. */
+  drop: boolean;
+}
+
+declare module 'fastify' {
+  interface FastifyRequest {
+    visit: Visit;
+  }
+}
+
+export interface Listener {
+  /** `https://localhost:port`. */
+  readonly origin: string;
+  close(): Promise<void>;
+}
+
+export interface ListenerOptions {
+  readonly world: World;
+  readonly host: Exchange['host'];
+  /** 0: any free one. */
+  readonly port: number;
+  /** Body of an answer that a fault switch asked for by code alone. */
+  errorBody(code: string, message: string): unknown;
+  /** Headers that every answer of this host carries. */
+  headers(request: FastifyRequest): Record<string, string>;
+  routes(app: FastifyInstance, origin: () => string): void | Promise<void>;
+}
+
+const pollPath = /\/(operations|operationresults|diskoperations|capsoperations)\/[^/]+$/i;
+
+export async function listen(options: ListenerOptions): Promise<Listener> {
+  const { world, host } = options;
+  const tls = await tlsIdentity();
+  const app = Fastify({
+    // Up to four tokens of 1-2 KB and poll URLs of 2-3 KB must fit.
+    https: { key: tls.key, cert: tls.certificate, maxHeaderSize: 65_536 },
+    // ARM's paths are compared without case; the job names in poll paths are long.
+    routerOptions: { caseSensitive: false, ignoreTrailingSlash: true, maxParamLength: 4096 },
+    exposeHeadRoutes: false,
+    forceCloseConnections: true,
+    bodyLimit: 4 * 1024 * 1024,
+  });
+  let origin = '';
+
+  app.removeAllContentTypeParsers();
+  // Clients send `application/json` with an empty body on DELETE and POST; a provider decides what a body must be.
+  app.addContentTypeParser('*', { parseAs: 'string' }, (_request, body, done) => {
+    done(null, body);
+  });
+
+  app.decorateRequest('visit');
+  app.addHook('onRequest', async (request) => {
+    world.settle();
+    request.visit = { exchange: record(world, host, request), operationFailure: undefined, drop: false };
+  });
+  // Not before the body has been read: what is held then is carried out although its client is gone by now.
+  app.addHook('preHandler', async (request, reply) => {
+    await strike(world, options, request, reply);
+  });
+  app.addHook('onSend', async (request, reply, payload) => {
+    for (const [name, value] of Object.entries(options.headers(request))) {
+      if (!reply.hasHeader(name)) reply.header(name, value);
+    }
+    const { exchange, drop } = request.visit;
+    exchange.status = reply.statusCode;
+    exchange.endedAt = world.clock.wall();
+    exchange.responseHeaders = flatten(reply.getHeaders());
+    if (exchange.status >= 400) exchange.code ??= codeOf(payload);
+    if (drop) request.raw.socket.destroy();
+    return payload;
+  });
+  await options.routes(app, () => origin);
+  // Not `::`: the certificate and the promise say loopback; `localhost` may resolve to either family first.
+  await app.listen({ host: 'localhost', port: options.port });
+  const address = app.server.address();
+  if (address === null || typeof address === 'string') throw new Error('the listener has no port');
+  origin = `https://localhost:${address.port}`;
+  return {
+    origin,
+    close: async () => {
+      await app.close();
+    },
+  };
+}
+
+function record(world: World, host: Exchange['host'], request: FastifyRequest): Exchange {
+  const [path, search] = splitUrl(request.raw.url ?? '');
+  const query: Record<string, string> = {};
+  for (const [name, value] of new URLSearchParams(search)) {
+    query[name.toLowerCase()] = name === 'c' || name === 's' || name === 'h' ? '<cut>' : value;
+  }
+  const decoded = decode(path);
+  const exchange: Exchange = {
+    at: world.clock.wall(),
+    endedAt: Number.NaN,
+    host,
+    method: request.method,
+    path: decoded,
+    query,
+    apiVersion: query['api-version'],
+    provider:
+      host === 'arm'
+        ? (/\/providers\/([^/]+)(?!.*\/providers\/)/i.exec(decoded)?.[1] ?? 'Microsoft.Resources')
+        : host,
+    caller: undefined,
+    auxiliary: [],
+    requestHeaders: flatten(request.headers, ['authorization', 'x-ms-authorization-auxiliary', 'cookie']),
+    requestBody: undefined,
+    status: 0,
+    responseHeaders: {},
+    code: undefined,
+    isPoll: host === 'arm' && request.method === 'GET' && pollPath.test(decoded),
+    kind: 'unknown',
+    faulted: false,
+  };
+  world.journal.add(exchange);
+  return exchange;
+}
+
+async function strike(
+  world: World,
+  options: ListenerOptions,
+  request: FastifyRequest,
+  reply: FastifyReply,
+): Promise<void> {
+  const { visit } = request;
+  const { exchange } = visit;
+  const effects = world.faults.strike({
+    host: options.host,
+    method: exchange.method,
+    url: decode(request.raw.url ?? ''),
+    isPoll: exchange.isPoll,
+  });
+  for (const effect of effects) {
+    exchange.faulted = true;
+    if ('reset' in effect) {
+      reply.hijack();
+      request.raw.socket.destroy();
+      return;
+    }
+    if ('delaySeconds' in effect) {
+      await new Promise((resolve) => setTimeout(resolve, effect.delaySeconds * 1000));
+      world.settle();
+    } else if ('onArrival' in effect) {
+      await effect.onArrival();
+      world.settle();
+    } else if ('dropAfterCommit' in effect) {
+      visit.drop = true;
+    } else if ('operationFails' in effect) {
+      visit.operationFailure = effect.operationFails;
+    } else {
+      const body =
+        effect.body ??
+        (effect.code === undefined ? undefined : options.errorBody(effect.code, effect.message ?? ''));
+      exchange.kind = 'fault';
+      reply.code(effect.status).headers({ ...effect.headers });
+      if (body === undefined) await reply.send();
+      else if (typeof body === 'string') await reply.send(body);
+      else await sendJson(reply, body);
+      return;
+    }
+  }
+}
+
+/** Sends JSON the way Azure does: with its charset, and without what fastify would add. */
+export async function sendJson(reply: FastifyReply, body: unknown): Promise<void> {
+  await reply.header('content-type', 'application/json; charset=utf-8').send(JSON.stringify(body));
+}
+
+/** Path and query of a request's URL. */
+export function splitUrl(url: string): [string, string] {
+  const mark = url.indexOf('?');
+  return mark < 0 ? [url, ''] : [url.slice(0, mark), url.slice(mark + 1)];
+}
+
+/** Decodes a URL's percent signs; leaves it alone where they are wrong. */
+export function decode(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
+}
+
+function flatten(headers: Record<string, unknown>, without: readonly string[] = []): Record<string, string> {
+  const flat: Record<string, string> = {};
+  for (const [name, value] of Object.entries(headers)) {
+    if (value === undefined || without.includes(name)) continue;
+    const text = Array.isArray(value) ? value.join(', ') : `${value as string | number}`;
+    // Signatures of poll URLs; the certificate among them would be most of the journal's size.
+    flat[name] = text.replace(/([?&][csh]=)[^&]*/g, '$1<cut>');
+  }
+  return flat;
+}
+
+function codeOf(payload: unknown): string | undefined {
+  if (typeof payload !== 'string') return undefined;
+  try {
+    const body = JSON.parse(payload);
+    const description =
+      typeof body.error_description === 'string' ? /^AADSTS\d+/.exec(body.error_description)?.[0] : undefined;
+    return (
+      description ??
+      body.error?.code ??
+      body.code ??
+      (typeof body.error === 'string' ? body.error : undefined)
+    );
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,228 @@
+// Whether a PUT of a virtual machine may go ahead: everything that the world has to say about it.
+import { termsAccepted } from '../marketplace.ts';
+import { ArmError, refuse, unknown } from '../../model/arm-error.ts';
+import type { Call } from '../../http/provider.ts';
+import type { Json } from '../../model/contract.ts';
+import { checkTags } from '../resources.ts';
+import type { Resource } from '../../model/entities.ts';
+import { allocate, offeredSize } from './capacity.ts';
+import { resolveImage } from './galleries.ts';
+import { machineOf, machineType, type Wanted } from './machine.ts';
+import { checkDataDisks, checkDiskNames } from './machine-disks.ts';
+import { checkModel } from './machine-model.ts';
+import {
+  checkDiskTypes,
+  checkFit,
+  checkName,
+  checkOsProfile,
+  checkPlan,
+  checkSpot,
+  checkUserData,
+  invalid,
+  placementIds,
+} from './machine-rules.ts';
+import { checkNics } from './nics.ts';
+import { allRegions, findRegion, regionName } from '../regions.ts';
+import { settings } from './settings.ts';
+import { findSize, type Size } from './skus.ts';
+
+function checkPlace(call: Call): { location: string; zone: string | undefined } {
+  const { location, zones } = call.body;
+  if (typeof location !== 'string' || location === '') {
+    throw new ArmError(400, 'LocationRequired', 'The location property is required for this definition.', {
+      gateway: true,
+    });
+  }
+  const region = findRegion(location);
+  if (region === undefined) {
+    const available = allRegions().map((one) => one.name);
+    throw new ArmError(
+      400,
+      'LocationNotAvailableForResourceType',
+      `The provided location '${location}' is not available for resource type '${machineType}'. List of available regions for the resource type is '${available.join(',')}'.`,
+      { gateway: true },
+    );
+  }
+  if (zones !== undefined && zones !== null && !Array.isArray(zones))
+    throw unknown('zones that are not a list');
+  const zone: string | undefined = zones?.[0];
+  if (zones?.length > 1) throw unknown('a VM in several zones');
+  if (zone !== undefined) {
+    const what = `${machineType}/${call.name}`;
+    if (region.zones.length === 0) {
+      throw new ArmError(
+        400,
+        'LocationNotSupportAvailabilityZones',
+        `The resource '${what}' does not support availability zones at location '${region.name}'.`,
+        { gateway: true },
+      );
+    }
+    if (!region.zones.includes(zone)) {
+      throw new ArmError(
+        400,
+        'InvalidAvailabilityZone',
+        `The zone(s) '${zone}' for resource '${what}' is not supported. The supported zones for location '${region.name}' are '${region.zones.join(',')}'`,
+        { gateway: true },
+      );
+    }
+  }
+  return { location: region.name, zone };
+}
+
+export function checkIdentity(call: Call): void {
+  const identity: Json | undefined = call.body['identity'] ?? undefined;
+  if (identity === undefined) return;
+  const kinds = String(identity['type'] ?? '')
+    .split(',')
+    .map((one) => one.trim());
+  if (kinds.some((one) => !['SystemAssigned', 'UserAssigned', 'None'].includes(one))) {
+    throw unknown(`identity type '${identity['type']}'`);
+  }
+  const assigned = Object.keys(identity['userAssignedIdentities'] ?? {});
+  if (kinds.includes('UserAssigned') !== assigned.length > 0)
+    throw unknown('identity type without its identities');
+  for (const id of assigned) {
+    if (call.world.resources.has(id)) continue;
+    throw refuse(
+      400,
+      'FailedIdentityOperation',
+      `Identity operation for resource '${call.resourceId}' failed with error 'Failed to perform resource identity operation. Status: 'BadRequest'. Response: '{"error":{"code":"BadRequest","message":"Resource '${id}' was not found."}}'.'.`,
+    );
+  }
+}
+
+/** Everything that can refuse a creation, in the order: body, place, size, image, account, fit, plan, NICs, capacity. */
+export function check(call: Call, existing: Resource | undefined): Wanted {
+  const body = call.body;
+  checkModel(body);
+  checkTags(body['tags']);
+  const { location, zone } = checkPlace(call);
+  const properties: Json | undefined = body['properties'];
+  if (properties === undefined)
+    throw invalid('properties', "Required parameter 'properties' is missing (null).");
+  const size = offeredSize(properties['hardwareProfile']?.vmSize, location);
+  const storage: Json | undefined = properties['storageProfile'];
+  if (storage === undefined || storage === null) {
+    throw invalid('storageProfile', "Required parameter 'storageProfile' is missing (null).");
+  }
+  const reference: Json | undefined = storage['imageReference'];
+  if (reference === undefined || reference === null) {
+    throw unknown('a VM without imageReference (attached disks are not modelled)');
+  }
+  const create: string = storage['osDisk']?.createOption ?? 'missing';
+  if (storage['osDisk'] !== undefined && create.toLowerCase() !== 'fromimage') {
+    throw unknown(`osDisk.createOption '${create}'`);
+  }
+  const image = existing ? machineOf(existing).image : resolveImage(call, reference, location);
+  checkName(call.name, image.osType === 'Windows');
+  const osType: string | undefined = storage['osDisk']?.osType;
+  if (osType !== undefined && osType !== image.osType) throw unknown(`osDisk.osType '${osType}'`);
+  const diskSize: unknown = storage['osDisk']?.diskSizeGB;
+  if (typeof diskSize === 'number' && diskSize < image.osDiskSizeGB) {
+    // https://learn.microsoft.com/troubleshoot/azure/virtual-machines/linux/error-messages
+    throw refuse(
+      409,
+      'OperationNotAllowed',
+      `The specified disk size ${diskSize} GB is smaller than the size of the corresponding disk in the VM image: ${image.osDiskSizeGB} GB. This is not allowed. Please choose equal or greater size or do not specify an explicit size.`,
+      { target: 'osDisk.diskSizeGB' },
+    );
+  }
+  if (!existing) {
+    checkOsProfile(properties, image);
+    checkUserData(properties);
+  }
+  const standardAllowed = settings(call.world).standardSecurityType.has(call.subscription.id);
+  const encryptionAllowed = settings(call.world).encryptionAtHost.has(call.subscription.id);
+  checkFit(properties, image, size, standardAllowed, encryptionAllowed);
+  checkDiskTypes(storage, size);
+  checkDiskNames(storage);
+  for (const id of placementIds(properties)) {
+    // Sets, groups, hosts and key sets are not modelled; a scenario may put one in the world as a plain resource.
+    if (!call.world.resources.has(id)) throw unknown(`a VM placed in or encrypted with ${id}`);
+  }
+  if (!existing) checkDataDisks(call, properties, image, size);
+  checkSpot(properties, size);
+  checkPlan(body, image, call.resourceId);
+  if (
+    image.purchasePlan !== undefined &&
+    !termsAccepted(call.world, call.subscription.id, image.purchasePlan)
+  ) {
+    const { publisher, product, name } = image.purchasePlan;
+    throw refuse(
+      400,
+      'ResourcePurchaseValidationFailed',
+      `User failed validation to purchase resources. Error message: 'You have not accepted the legal terms on this subscription: '${call.subscription.id}' for this plan. Before the subscription can be used, you need to accept the legal terms of the image. To read and accept legal terms, use the Azure CLI commands described at https://go.microsoft.com/fwlink/?linkid=2110637 or the PowerShell commands available at https://go.microsoft.com/fwlink/?linkid=862451. Alternatively, deploying via the Azure portal provides a UI experience for reading and accepting the legal terms. Offer details: publisher='${publisher}' offer = '${product}', sku = '${name}', Correlation Id: '${call.headers['x-ms-correlation-request-id'] ?? call.world.uuid()}'.'`,
+    );
+  }
+  checkIdentity(call);
+  checkNics(call, location, size);
+  const failure = needsAllocation(existing, size) ? allocate(call, size, location, zone) : undefined;
+  return { location, zone, size, image, failure };
+}
+
+export function needsAllocation(existing: Resource | undefined, size: Size): boolean {
+  if (existing === undefined) return true;
+  const machine = machineOf(existing);
+  const before = findSize(existing.body['properties'].hardwareProfile.vmSize);
+  return !machine.allocated || before?.name !== size.name;
+}
+
+function notChangeable(target: string): Error {
+  return refuse(409, 'PropertyChangeNotAllowed', `Changing property '${target}' is not allowed.`, { target });
+}
+
+function same(a: unknown, b: unknown): boolean {
+  if (typeof a === 'string' && typeof b === 'string') return a.toLowerCase() === b.toLowerCase();
+  return JSON.stringify(a) === JSON.stringify(b);
+}
+
+/** What a PUT over an existing VM may not change. */
+export function checkChange(call: Call, existing: Resource): void {
+  const before: Json = existing.body['properties'];
+  const after: Json = call.body['properties'] ?? {};
+  const location: unknown = call.body['location'];
+  if (typeof location === 'string' && regionName(location) !== existing.body['location']) {
+    const group = call.params['resourceGroup'];
+    throw new ArmError(
+      409,
+      'InvalidResourceLocation',
+      `The resource '${call.name}' already exists in location '${existing.body['location']}' in resource group '${group}'. A resource with the same name cannot be created in location '${regionName(location)}'. Please select a new resource name.`,
+      { gateway: true },
+    );
+  }
+  const zonesBefore: string[] = existing.body['zones'] ?? [];
+  const zonesAfter: string[] = call.body['zones'] ?? [];
+  if (zonesBefore.join() !== zonesAfter.join()) {
+    throw new ArmError(
+      400,
+      'ResourceAvailabilityZonesCannotBeModified',
+      `The resource '${call.resourceId}' has an existing availability zone constraint '${zonesBefore.join(',')}' and the request has availability zone constraint '${zonesAfter.join(',')}', which do not match. Zones cannot be added/updated/removed once the resource is created. The resource cannot be updated from regional to zonal or vice-versa.`,
+      { gateway: true },
+    );
+  }
+  const image: Json = after['storageProfile']?.imageReference ?? {};
+  const imageBefore: Json = before['storageProfile'].imageReference;
+  for (const key of ['id', 'sharedGalleryImageId', 'communityGalleryImageId']) {
+    if (!same(image[key], imageBefore[key])) throw notChangeable('imageReference');
+  }
+  const diskName: unknown = after['storageProfile']?.osDisk?.name;
+  if (diskName !== undefined && !same(diskName, before['storageProfile'].osDisk.name))
+    throw notChangeable('osDisk.name');
+  const profile: Json | undefined = after['osProfile'] ?? undefined;
+  const profileBefore: Json | undefined = before['osProfile'];
+  if (profile !== undefined && profileBefore === undefined) throw notChangeable('osProfile');
+  for (const key of ['computerName', 'adminUsername'] as const) {
+    if (profile?.[key] !== undefined && profile[key] !== profileBefore?.[key])
+      throw notChangeable(`osProfile.${key}`);
+  }
+  if (profile?.['customData'] !== undefined && profile['customData'] !== machineOf(existing).customData) {
+    throw notChangeable('osProfile.customData');
+  }
+  const keys: unknown = profile?.['linuxConfiguration']?.ssh;
+  if (keys !== undefined && !same(keys, profileBefore?.['linuxConfiguration']?.ssh)) {
+    throw notChangeable('osProfile.linuxConfiguration.ssh.publicKeys');
+  }
+  if ((after['priority'] ?? 'Regular') !== (before['priority'] ?? 'Regular')) throw notChangeable('priority');
+  if (call.body['plan'] !== undefined && !same(call.body['plan'], existing.body['plan']))
+    throw notChangeable('plan');
+}

@@ -1,0 +1,270 @@
+/**
+ * Members of the Network API's types (api-version 2026-01-01, from the SDK's own serializers). What is `unmodelled` is
+ * known to Azure but not to the simulator.
+ */
+import type { ObjectShape } from '../../http/body-schema.ts';
+
+const reference: ObjectShape = {
+  type: 'SubResource',
+  members: { id: 'string' },
+};
+
+/** An edge zone of the region: it is kept, where it is and whether it has room is not modelled. */
+const extendedLocation: ObjectShape = {
+  type: 'ExtendedLocation',
+  members: { name: 'string', type: 'string' },
+};
+
+const top = {
+  id: 'readonly',
+  name: 'readonly',
+  type: 'readonly',
+  etag: 'readonly',
+  location: 'string',
+  tags: 'any',
+} as const;
+
+const child = { id: 'readonly', name: 'string', type: 'readonly', etag: 'readonly' } as const;
+
+export const securityRuleModel: ObjectShape = {
+  type: 'SecurityRule',
+  members: {
+    ...child,
+    properties: {
+      type: 'SecurityRulePropertiesFormat',
+      members: {
+        description: 'string',
+        protocol: 'string',
+        sourcePortRange: 'string',
+        destinationPortRange: 'string',
+        sourceAddressPrefix: 'string',
+        sourceAddressPrefixes: ['string'],
+        sourceApplicationSecurityGroups: 'unmodelled',
+        destinationAddressPrefix: 'string',
+        destinationAddressPrefixes: ['string'],
+        destinationApplicationSecurityGroups: 'unmodelled',
+        sourcePortRanges: ['string'],
+        destinationPortRanges: ['string'],
+        access: 'string',
+        priority: 'integer',
+        direction: 'string',
+        provisioningState: 'readonly',
+      },
+    },
+  },
+};
+
+export const securityGroupModel: ObjectShape = {
+  type: 'NetworkSecurityGroup',
+  members: {
+    ...top,
+    properties: {
+      type: 'NetworkSecurityGroupPropertiesFormat',
+      members: {
+        flushConnection: 'unmodelled',
+        securityRules: [securityRuleModel],
+        defaultSecurityRules: 'readonly',
+        networkInterfaces: 'readonly',
+        subnets: 'readonly',
+        flowLogs: 'readonly',
+        resourceGuid: 'readonly',
+        provisioningState: 'readonly',
+      },
+    },
+  },
+};
+
+export const subnetModel: ObjectShape = {
+  type: 'Subnet',
+  members: {
+    ...child,
+    properties: {
+      type: 'SubnetPropertiesFormat',
+      members: {
+        addressPrefix: 'string',
+        addressPrefixes: ['string'],
+        networkSecurityGroup: reference,
+        routeTable: 'unmodelled',
+        natGateway: 'unmodelled',
+        serviceEndpoints: 'unmodelled',
+        serviceEndpointPolicies: 'unmodelled',
+        ipAllocations: 'unmodelled',
+        delegations: 'unmodelled',
+        privateEndpointNetworkPolicies: 'string',
+        privateLinkServiceNetworkPolicies: 'string',
+        applicationGatewayIPConfigurations: 'unmodelled',
+        sharingScope: 'unmodelled',
+        defaultOutboundAccess: 'boolean',
+        ipamPoolPrefixAllocations: 'unmodelled',
+        serviceGateway: 'unmodelled',
+        privateEndpoints: 'readonly',
+        ipConfigurations: 'readonly',
+        ipConfigurationProfiles: 'readonly',
+        resourceNavigationLinks: 'readonly',
+        serviceAssociationLinks: 'readonly',
+        purpose: 'readonly',
+        provisioningState: 'readonly',
+      },
+    },
+  },
+};
+
+export const virtualNetworkModel: ObjectShape = {
+  type: 'VirtualNetwork',
+  members: {
+    ...top,
+    extendedLocation,
+    properties: {
+      type: 'VirtualNetworkPropertiesFormat',
+      members: {
+        addressSpace: {
+          type: 'AddressSpace',
+          members: { addressPrefixes: ['string'], ipamPoolPrefixAllocations: 'unmodelled' },
+        },
+        dhcpOptions: { type: 'DhcpOptions', members: { dnsServers: ['string'] } },
+        flowTimeoutInMinutes: 'unmodelled',
+        subnets: [subnetModel],
+        virtualNetworkPeerings: 'unmodelled',
+        enableDdosProtection: 'boolean',
+        enableVmProtection: 'boolean',
+        ddosProtectionPlan: 'unmodelled',
+        bgpCommunities: 'unmodelled',
+        encryption: 'unmodelled',
+        ipAllocations: 'unmodelled',
+        privateEndpointVNetPolicies: 'string',
+        summarizedGatewayPrefixes: 'unmodelled',
+        resourceGuid: 'readonly',
+        provisioningState: 'readonly',
+        flowLogs: 'readonly',
+        defaultPublicNatGateway: 'readonly',
+      },
+    },
+  },
+};
+
+export const publicIpModel: ObjectShape = {
+  type: 'PublicIpAddress',
+  members: {
+    ...top,
+    extendedLocation,
+    sku: { type: 'PublicIpAddressSku', members: { name: 'string', tier: 'string' } },
+    zones: ['string'],
+    properties: {
+      type: 'PublicIpAddressPropertiesFormat',
+      members: {
+        publicIPAllocationMethod: 'string',
+        publicIPAddressVersion: 'string',
+        dnsSettings: {
+          type: 'PublicIpAddressDnsSettings',
+          members: {
+            domainNameLabel: 'string',
+            domainNameLabelScope: 'unmodelled',
+            fqdn: 'readonly',
+            reverseFqdn: 'unmodelled',
+          },
+        },
+        ddosSettings: {
+          type: 'DdosSettings',
+          members: {
+            protectionMode: 'string',
+            ddosCustomPolicy: 'unmodelled',
+            ddosProtectionPlan: 'unmodelled',
+          },
+        },
+        ipTags: 'unmodelled',
+        ipAddress: 'readonly',
+        publicIPPrefix: 'unmodelled',
+        idleTimeoutInMinutes: 'integer',
+        servicePublicIPAddress: 'unmodelled',
+        natGateway: 'unmodelled',
+        migrationPhase: 'unmodelled',
+        linkedPublicIPAddress: 'unmodelled',
+        deleteOption: { oneOf: ['Delete', 'Detach'] },
+        ipConfiguration: 'readonly',
+        resourceGuid: 'readonly',
+        provisioningState: 'readonly',
+      },
+    },
+  },
+};
+
+const ipConfigurationModel: ObjectShape = {
+  type: 'NetworkInterfaceIpConfiguration',
+  members: {
+    ...child,
+    properties: {
+      type: 'NetworkInterfaceIpConfigurationPropertiesFormat',
+      members: {
+        gatewayLoadBalancer: 'unmodelled',
+        virtualNetworkTaps: 'unmodelled',
+        applicationGatewayBackendAddressPools: 'unmodelled',
+        loadBalancerBackendAddressPools: 'unmodelled',
+        loadBalancerInboundNatRules: 'unmodelled',
+        privateIPAddress: 'string',
+        privateIPAddressPrefixLength: 'unmodelled',
+        privateIPAllocationMethod: 'string',
+        privateIPAddressVersion: 'string',
+        subnet: { type: 'Subnet', members: { ...subnetModel.members, id: 'string' } },
+        primary: 'boolean',
+        publicIPAddress: { type: 'PublicIpAddress', members: { ...publicIpModel.members, id: 'string' } },
+        applicationSecurityGroups: [
+          { type: 'ApplicationSecurityGroup', members: { ...top, id: 'string', properties: 'any' } },
+        ],
+        provisioningState: 'readonly',
+        privateLinkConnectionProperties: 'readonly',
+      },
+    },
+  },
+};
+
+export const interfaceModel: ObjectShape = {
+  type: 'NetworkInterface',
+  members: {
+    ...top,
+    kind: 'readonly',
+    extendedLocation,
+    properties: {
+      type: 'NetworkInterfacePropertiesFormat',
+      members: {
+        networkSecurityGroup: {
+          type: 'NetworkSecurityGroup',
+          members: { ...securityGroupModel.members, id: 'string' },
+        },
+        ipConfigurations: [ipConfigurationModel],
+        dnsSettings: {
+          type: 'NetworkInterfaceDnsSettings',
+          members: {
+            dnsServers: ['string'],
+            internalDnsNameLabel: 'string',
+            appliedDnsServers: 'readonly',
+            internalFqdn: 'readonly',
+            internalDomainNameSuffix: 'readonly',
+          },
+        },
+        enableAcceleratedNetworking: 'boolean',
+        disableTcpStateTracking: 'boolean',
+        enableIPForwarding: 'boolean',
+        workloadType: 'unmodelled',
+        nicType: 'string',
+        privateLinkService: 'unmodelled',
+        migrationPhase: 'unmodelled',
+        auxiliaryMode: 'string',
+        auxiliarySku: 'string',
+        virtualMachine: 'readonly',
+        privateEndpoint: 'readonly',
+        tapConfigurations: 'readonly',
+        macAddress: 'readonly',
+        primary: 'readonly',
+        vnetEncryptionSupported: 'readonly',
+        defaultOutboundConnectivityEnabled: 'readonly',
+        hostedWorkloads: 'readonly',
+        dscpConfiguration: 'readonly',
+        allowPort25Out: 'readonly',
+        resourceGuid: 'readonly',
+        provisioningState: 'readonly',
+      },
+    },
+  },
+};
+
+export const tagsModel: ObjectShape = { type: 'TagsObject', members: { tags: 'any' } };

@@ -1,0 +1,296 @@
+/** Virtual networks and their subnets; the subnets live in the network's body. */
+import { regionName } from '../regions.ts';
+import {
+  type ArmError,
+  parentNotFound,
+  refuseNetwork,
+  resourceNotFound,
+  unknown,
+} from '../../model/arm-error.ts';
+import type { Call, Route } from '../../http/provider.ts';
+import type { Json } from '../../model/contract.ts';
+import { checkShape, networkShapeRefusal } from '../../http/body-schema.ts';
+import type { Resource } from '../../model/entities.ts';
+import type { World } from '../../world/world.ts';
+import { contains, overlap, parseRange, type Range } from './addressing.ts';
+import { base, type Kind, setState } from './lifecycle.ts';
+import { subnetModel, virtualNetworkModel } from './models.ts';
+import { configurations, findSubnet, referenced, same, securityGroupLink } from './references.ts';
+
+/** From this api-version on the subnets of new virtual networks are private unless they say otherwise. */
+const privateSubnetsSince = '2025-07-01';
+
+export const virtualNetworks: Kind = {
+  type: 'virtualNetworks',
+  noun: 'VirtualNetwork',
+  journal: 'vnet',
+  model: virtualNetworkModel,
+  put: 'vnetPut',
+  delete: 'vnetDelete',
+  shortestName: 2,
+  longestName: 64,
+  linked: (call) =>
+    ((call.body['properties']?.subnets ?? []) as Json[]).flatMap((subnet) => securityGroupLink(subnet)),
+  make: (call, before) => {
+    const given: Json = call.body['properties'] ?? {};
+    const prefixes: string[] = given['addressSpace']?.addressPrefixes ?? [];
+    if (prefixes.length === 0) throw unknown('a virtual network without address space');
+    const ranges = prefixes.map((prefix) => parseRange(prefix, call.resourceId));
+    const made = ((given['subnets'] ?? []) as Json[]).map((subnet) =>
+      makeSubnet(call, call.resourceId, subnet, before === undefined),
+    );
+    checkSubnets(call.resourceId, ranges, made);
+    for (const old of (before?.body['properties'].subnets ?? []) as Json[]) {
+      if (!made.some((one) => same(one['id'], old['id']))) checkSubnetFree(call.world, String(old['id']));
+    }
+    return {
+      properties: {
+        addressSpace: { addressPrefixes: prefixes, ipamPoolPrefixAllocations: [] },
+        ...(given['dhcpOptions'] ? { dhcpOptions: given['dhcpOptions'] } : {}),
+        privateEndpointVNetPolicies: given['privateEndpointVNetPolicies'] ?? 'Disabled',
+        subnets: made,
+        virtualNetworkPeerings: [],
+        enableDdosProtection: given['enableDdosProtection'] ?? false,
+      },
+    };
+  },
+  checkDelete: (call, resource) => {
+    for (const subnet of resource.body['properties'].subnets as Json[])
+      checkSubnetFree(call.world, subnet['id']);
+  },
+  view: (world, resource) => ({
+    ...resource.body,
+    properties: {
+      ...resource.body['properties'],
+      subnets: (resource.body['properties'].subnets as Json[]).map((subnet) => subnetView(world, subnet)),
+    },
+  }),
+};
+
+const subnetPath = `${base}/virtualNetworks/:virtualNetwork/subnets/:subnet`;
+
+/** Subnets as resources of their own. */
+export const subnetRoutes: Route[] = [
+  {
+    method: 'GET',
+    path: subnetPath,
+    kind: 'subnet.get',
+    action: 'Microsoft.Network/virtualNetworks/subnets/read',
+    handle: (call) => {
+      const subnet = findSubnet(call.world, call.resourceId);
+      if (!subnet) throw noSubnet(call);
+      return {
+        status: 200,
+        headers: { etag: subnet.body['etag'] },
+        body: subnetView(call.world, subnet.body),
+      };
+    },
+  },
+  {
+    method: 'GET',
+    path: `${base}/virtualNetworks/:virtualNetwork/subnets`,
+    kind: 'subnet.list',
+    action: 'Microsoft.Network/virtualNetworks/subnets/read',
+    handle: (call) => {
+      const vnet = call.world.resources.get(parentOf(call, /\/subnets$/));
+      if (!vnet) throw resourceNotFound(parentOf(call, /\/subnets$/));
+      const list: Json[] = vnet.body['properties'].subnets;
+      return { status: 200, body: { value: list.map((one) => subnetView(call.world, one)) } };
+    },
+  },
+  {
+    method: 'PUT',
+    path: subnetPath,
+    kind: 'subnet.put',
+    action: 'Microsoft.Network/virtualNetworks/subnets/write',
+    linked: (call) => securityGroupLink(call.body),
+    handle: (call) => {
+      checkShape(call.body, subnetModel, networkShapeRefusal);
+      const vnet = call.world.resources.get(parentOf(call));
+      if (!vnet) throw parentNotFound(call.params['virtualNetwork'] ?? '');
+      checkVnetIdle(call, vnet);
+      const list: Json[] = vnet.body['properties'].subnets;
+      const before = list.find((one) => same(one['name'], call.name));
+      const subnet = makeSubnet(call, vnet.id, { ...call.body, name: before?.['name'] ?? call.name }, false);
+      const after = [...list.filter((one) => one !== before), subnet];
+      const space: string[] = vnet.body['properties'].addressSpace.addressPrefixes;
+      checkSubnets(
+        vnet.id,
+        space.map((prefix) => parseRange(prefix, vnet.id)),
+        after,
+      );
+      vnet.body['properties'].subnets = after;
+      setState(vnet, 'Updating');
+      return call.accept({
+        family: 'network',
+        latency: 'subnetPut',
+        status: before ? 200 : 201,
+        location: vnet.body['location'],
+        resourceId: String(subnet['id']),
+        name: 'PutSubnetOperation',
+        body: subnetView(call.world, subnet),
+        complete: () => {
+          setState(vnet, 'Succeeded');
+        },
+      });
+    },
+  },
+  {
+    method: 'DELETE',
+    path: subnetPath,
+    kind: 'subnet.delete',
+    action: 'Microsoft.Network/virtualNetworks/subnets/delete',
+    handle: (call) => {
+      const subnet = findSubnet(call.world, call.resourceId);
+      if (!subnet) {
+        // Recorded: the parent's absence is an error, the subnet's own is not.
+        if (!call.world.resources.has(parentOf(call))) throw resourceNotFound(parentOf(call));
+        return { status: 204 };
+      }
+      checkVnetIdle(call, subnet.vnet);
+      checkSubnetFree(call.world, String(subnet.body['id']));
+      setState(subnet.vnet, 'Updating');
+      return call.accept({
+        family: 'network',
+        latency: 'subnetDelete',
+        status: 202,
+        location: subnet.vnet.body['location'],
+        resourceId: String(subnet.body['id']),
+        name: 'DeleteSubnetOperation',
+        complete: () => {
+          const properties: Json = subnet.vnet.body['properties'];
+          properties['subnets'] = (properties['subnets'] as Json[]).filter(
+            (one) => one['id'] !== subnet.body['id'],
+          );
+          setState(subnet.vnet, 'Succeeded');
+        },
+      });
+    },
+  },
+];
+
+function parentOf(call: Call, tail = /\/subnets\/[^/]+$/): string {
+  return call.resourceId.replace(tail, '');
+}
+
+function noSubnet(call: Call): ArmError {
+  if (!call.world.resources.has(parentOf(call))) return resourceNotFound(parentOf(call));
+  return refuseNetwork('NotFound', `Resource ${call.resourceId} not found.`, 404);
+}
+
+/** Parallel writes in one virtual network: 409 AnotherOperationInProgress, naming the operation to wait for. */
+function checkVnetIdle(call: Call, vnet: Resource): void {
+  const busy = call.world.operations.busyWith(vnet.id);
+  if (!busy) return;
+  throw refuseNetwork(
+    'AnotherOperationInProgress',
+    `Another operation on this or dependent resource is in progress. To retrieve status of the operation use uri: ${call.world.operations.url(busy, call.origin).replace(/&t=.*$/, '')}.`,
+    409,
+  );
+}
+
+function makeSubnet(call: Call, vnetId: string, given: Json, isNewNetwork: boolean): Json {
+  const name = String(given['name'] ?? '');
+  if (!/^[a-z0-9]([\w.-]{0,78}\w)?$/i.test(name)) {
+    throw refuseNetwork(
+      'InvalidResourceName',
+      `Resource name ${name} is invalid. The name can be up to 80 characters long. It must begin with a word character, and it must end with a word character or with '_'. The name may contain word characters or '.', '-', '_'.`,
+    );
+  }
+  const properties: Json = given['properties'] ?? {};
+  const group: string | undefined = properties['networkSecurityGroup']?.id;
+  if (group !== undefined) {
+    const vnet = call.world.resources.get(vnetId);
+    referenced(call, group, vnet?.body['location'] ?? regionName(String(call.body['location'])));
+  }
+  const outbound: boolean | undefined =
+    properties['defaultOutboundAccess'] ??
+    (isNewNetwork && call.apiVersion >= privateSubnetsSince ? false : undefined);
+  return {
+    name,
+    id: `${vnetId}/subnets/${name}`,
+    etag: '',
+    properties: {
+      provisioningState: 'Updating',
+      ...(properties['addressPrefixes']?.length > 0
+        ? { addressPrefixes: properties['addressPrefixes'] }
+        : { addressPrefix: properties['addressPrefix'] }),
+      ...(group === undefined ? {} : { networkSecurityGroup: { id: group } }),
+      ipamPoolPrefixAllocations: [],
+      delegations: [],
+      privateEndpointNetworkPolicies: properties['privateEndpointNetworkPolicies'] ?? 'Disabled',
+      privateLinkServiceNetworkPolicies: properties['privateLinkServiceNetworkPolicies'] ?? 'Enabled',
+      ...(outbound === undefined ? {} : { defaultOutboundAccess: outbound }),
+    },
+    type: 'Microsoft.Network/virtualNetworks/subnets',
+  };
+}
+
+/** The prefix of a subnet, in whichever of the two members it is. */
+export function prefixOf(subnet: Json): string {
+  const properties: Json = subnet['properties'];
+  return properties['addressPrefix'] ?? properties['addressPrefixes']?.[0] ?? '';
+}
+
+function checkSubnets(vnetId: string, space: readonly Range[], list: readonly Json[]): void {
+  const vnet = vnetId.split('/').at(-1);
+  for (const [index, range] of space.entries()) {
+    if (space.slice(0, index).some((other) => overlap(range, other))) {
+      throw unknown('address prefixes of one virtual network that overlap');
+    }
+  }
+  const seen: { name: string; range: Range }[] = [];
+  for (const subnet of list) {
+    const name = String(subnet['name']);
+    if (seen.some((other) => same(other.name, name))) {
+      throw refuseNetwork(
+        'DuplicateResourceName',
+        `Resource ${vnetId} has two child resources with the same name (${name}).`,
+      );
+    }
+    if ((subnet['properties'].addressPrefixes?.length ?? 0) > 1)
+      throw unknown('subnets with several prefixes');
+    const range = parseRange(prefixOf(subnet), String(subnet['id']));
+    if (!space.some((outer) => contains(outer, range))) {
+      throw refuseNetwork(
+        'NetcfgSubnetRangeOutsideVnet',
+        `Subnet '${name}' is not valid because its IP address range is outside the IP address range of virtual network '${vnet}'.`,
+      );
+    }
+    // Smaller than /29 leaves no address: Azure keeps five.
+    if (range.last - range.first < 7) {
+      throw refuseNetwork(
+        'NetcfgInvalidSubnet',
+        `Subnet '${name}' is not valid in virtual network '${vnet}'.`,
+      );
+    }
+    if (seen.some((other) => overlap(other.range, range))) {
+      throw refuseNetwork(
+        'NetcfgSubnetRangesOverlap',
+        `Subnet '${name}' is not valid because its IP address range overlaps with that of an existing subnet in virtual network '${vnet}'.`,
+      );
+    }
+    seen.push({ name, range });
+  }
+}
+
+function checkSubnetFree(world: World, id: string): void {
+  const users = configurations(world).filter((one) => same(one['properties'].subnet?.id, id));
+  if (users.length === 0) return;
+  const name = id.split('/').at(-1);
+  throw refuseNetwork(
+    'InUseSubnetCannotBeDeleted',
+    `Subnet ${name} is in use by ${users.map((one) => one['id']).join(', ')} and cannot be deleted. In order to delete the subnet, delete all the resources within the subnet. See aka.ms/deletesubnet.`,
+  );
+}
+
+function subnetView(world: World, subnet: Json): Json {
+  const users = configurations(world).filter((one) => same(one['properties'].subnet?.id, subnet['id']));
+  return {
+    ...subnet,
+    properties: {
+      ...subnet['properties'],
+      ...(users.length > 0 ? { ipConfigurations: users.map((one) => ({ id: one['id'] })) } : {}),
+    },
+  };
+}
