@@ -2,8 +2,8 @@
  * What a deployment was granted, found again by its principals: role assignments carry no tags and are in no list of
  * resources.
  */
-import { type Arm, listAll, type Session } from './azure.ts';
-import { AzureError } from './failure.ts';
+import { type Arm, listAll, saysAbsent, type Session } from './azure.ts';
+import { AzureError, type AzureFault } from './failure.ts';
 import { namesDeployment, readMark } from './ledger.ts';
 import { sameId } from './resource-id.ts';
 
@@ -117,13 +117,21 @@ async function assignmentsAt(
   return lists.every((list) => list !== undefined) ? lists.flat() : undefined;
 }
 
-/** What was asked for, or undefined where the app has no right to it or it is not there. */
+/**
+ * The result, or undefined when the app has no access or there is nothing to list. Any other failure is rethrown: taking
+ * a throttled or expired request for "none" would leave role assignments behind for good.
+ */
 export async function ifAllowed<T>(asked: Promise<T>): Promise<T | undefined> {
   try {
     return await asked;
   } catch (error) {
-    if (error instanceof AzureError && error.fault.status >= 400 && error.fault.status < 500)
-      return undefined;
+    if (error instanceof AzureError && (saysAbsent(error) || deniesAccess(error.fault))) return undefined;
     throw error;
   }
+}
+
+/** A page without an error code comes from a proxy and says nothing about access. */
+function deniesAccess({ status, code }: AzureFault): boolean {
+  if (status === 401) return code === 'InvalidAuthenticationTokenTenant';
+  return (status === 403 || status === 404) && code !== '';
 }
