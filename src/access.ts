@@ -7,6 +7,7 @@
 import { createHash } from 'node:crypto';
 import type { VirtualMachine } from '@azure/arm-compute';
 import { connections, listAll, orUndefined, saysAbsent, type Session } from './azure.ts';
+import { clockSeconds } from './clock.ts';
 import { shell } from './explain/ids-and-roles.ts';
 import { AzureError, during, Failure, isRefusal } from './failure.ts';
 import { authorizationApi } from './granted.ts';
@@ -579,13 +580,13 @@ async function untilKnown(
     if (!isUnknown(error)) throw error;
   }
   log.info(`Entra ID does not know ${what} yet (PrincipalNotFound): asking again until it does.`);
-  const start = performance.now();
+  const start = clockSeconds();
   await waitFor(`Entra ID to know ${what}`, 'directory', session.waiting, async () => {
     try {
       await put();
       return true;
     } catch (error) {
-      if (!isUnknown(error) || (performance.now() - start) / 1000 > longestAbsenceSeconds) throw error;
+      if (!isUnknown(error) || clockSeconds() - start > longestAbsenceSeconds) throw error;
       return undefined;
     }
   });

@@ -19,6 +19,7 @@ import {
   RestError,
   type SendRequest,
 } from '@azure/core-rest-pipeline';
+import { startAnswerTimer } from './clock.ts';
 import { type Cloud, resourceManagerScope } from './cloud.ts';
 import { AzureError, type AzureFault, readFault } from './failure.ts';
 import type { MergePatch } from './inputs.ts';
@@ -439,12 +440,12 @@ const mostSpreadSeconds = 8;
 /** Requests that were sent again although an earlier try may have been carried out. */
 const uncertain = new WeakSet<PipelineRequest>();
 /** Resource Manager itself gives up after a minute; an answer that takes longer does not come. */
-const tryMs = 90_000;
+const trySeconds = 90;
 /**
  * A PUT that is on its way when the run is stopped may still be carried out. It is given this long to be answered, so
  * that clean-up knows what there is to delete; the runner kills the process 10 seconds after its first signal.
  */
-const putGraceMs = 4_000;
+const putGraceSeconds = 4;
 
 /** Does Azure say that something else holds the resource just now? True for refusals and for ends of operations. */
 export function isBusy(fault: AzureFault): boolean {
@@ -532,13 +533,13 @@ async function oneTry(request: PipelineRequest, next: SendRequest): Promise<Outc
   if (outer?.aborted) throw new DOMException('Stopped before it was sent.', 'AbortError');
   const controller = new AbortController();
   let late = false;
-  const limit = setTimeout(() => {
+  const limit = startAnswerTimer(trySeconds, () => {
     late = true;
     controller.abort();
-  }, tryMs);
+  });
   let grace: NodeJS.Timeout | undefined;
   const stop = (): void => {
-    if (request.method === 'PUT') grace = setTimeout(() => controller.abort(), putGraceMs);
+    if (request.method === 'PUT') grace = startAnswerTimer(putGraceSeconds, () => controller.abort());
     else controller.abort();
   };
   outer?.addEventListener('abort', stop, { once: true });
@@ -546,8 +547,7 @@ async function oneTry(request: PipelineRequest, next: SendRequest): Promise<Outc
   try {
     return { response: await next(request) };
   } catch (error) {
-    if (late)
-      return { lost: new RestError(`no answer in ${tryMs / 1000} s`, { code: 'ETIMEDOUT', request }) };
+    if (late) return { lost: new RestError(`no answer in ${trySeconds} s`, { code: 'ETIMEDOUT', request }) };
     if (isRestError(error) && !error.response) return { lost: error };
     throw error;
   } finally {

@@ -12,6 +12,7 @@ import type {
   VirtualMachineRunCommandInstanceView,
 } from '@azure/arm-compute';
 import { connections, saysAbsent, type Session } from './azure.ts';
+import { clockSeconds } from './clock.ts';
 import { AzureError, Failure, isRefusal } from './failure.ts';
 import type { GuestScript } from './inputs.ts';
 import type { Ledger, Run } from './ledger.ts';
@@ -69,7 +70,7 @@ export async function awaitAgent(
   limitMinutes = longestBootMinutes,
 ): Promise<void> {
   const { name } = where.machine;
-  const start = performance.now();
+  const start = clockSeconds();
   let said = '';
   await waitFor(`the VM agent of ${name}`, 'guest', session.waiting, async () => {
     const view = await session.compute.virtualMachines.instanceView(where.resourceGroup, name, {
@@ -79,7 +80,7 @@ export async function awaitAgent(
     if (says !== said) log.info(`VM agent of ${name}: ${says}`);
     said = says;
     if (ready) return true;
-    const late = (performance.now() - start) / 60_000 > limitMinutes;
+    const late = (clockSeconds() - start) / 60 > limitMinutes;
     if (stopped || late) {
       await showBootLog({ session, log, onBootLog }, where);
       throw neverReady(
@@ -301,7 +302,7 @@ export async function runScript(
 
   log.info(`Running the script on ${vm}, for at most ${script.timeoutMinutes} minutes.`);
   ledger.record(id);
-  const start = performance.now();
+  const start = clockSeconds();
   const poller = commands.createOrUpdate(plan.resourceGroup, vm, name, commandBody(plan, script), options);
   const streams = [openStream('stdout', log, blot), openStream('stderr', log, blot)] as const;
   let state = '';
@@ -318,7 +319,7 @@ export async function runScript(
     state = verdict.state;
     // The operation ends when the script has started. It tells if the agent never takes the command.
     if (!poller.isDone) await poller.poll(options);
-    if ((performance.now() - start) / 60_000 <= script.timeoutMinutes + graceMinutes) return undefined;
+    if ((clockSeconds() - start) / 60 <= script.timeoutMinutes + graceMinutes) return undefined;
     return {
       over: true,
       outcome: 'timed out',

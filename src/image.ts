@@ -6,6 +6,7 @@ import type {
   RegionalReplicationStatus,
   ImageReference as VmImageReference,
 } from '@azure/arm-compute';
+import { clockSeconds } from './clock.ts';
 import { AzureError, Failure } from './failure.ts';
 import type { DeployInputs } from './inputs.ts';
 import { type ImageReference, normaliseRegion } from './resource-id.ts';
@@ -422,24 +423,24 @@ async function usableVersion(
   regionPromise: Promise<string>,
 ): Promise<Candidate> {
   const { image, imageWaitMinutes } = wanted;
-  const start = performance.now();
-  const deadline = start + imageWaitMinutes * 60_000;
+  const start = clockSeconds();
+  const deadline = start + imageWaitMinutes * 60;
   let told = Number.NEGATIVE_INFINITY;
   for (;;) {
     const { version, refusals } = await lookForVersion(shelf, wanted, regionPromise);
     if (version) return version;
     const { why, passing } = reasonsOf(refusals);
-    if (!passing || performance.now() >= deadline)
+    if (!passing || clockSeconds() >= deadline)
       throw notUsable(image, await regionPromise, why, passing, imageWaitMinutes);
-    if (performance.now() - told >= 30_000) {
-      told = performance.now();
-      const minutes = Math.floor((told - start) / 60_000);
+    if (clockSeconds() - told >= 30) {
+      told = clockSeconds();
+      const minutes = Math.floor((told - start) / 60);
       desk.onWaiting(`Waiting for the image, ${minutes} of ${imageWaitMinutes} minutes: ${why}.`);
     }
-    const now = performance.now();
-    const next = untilNextLook((now - start) / 1000);
-    const untilTold = Math.max(0.1, 30 - (now - told) / 1000);
-    await pause(Math.max(0, Math.min(next, untilTold, (deadline - now) / 1000)), desk.signal);
+    const now = clockSeconds();
+    const next = untilNextLook(now - start);
+    const untilTold = Math.max(0.1, 30 - (now - told));
+    await pause(Math.max(0, Math.min(next, untilTold, deadline - now)), desk.signal);
   }
 }
 

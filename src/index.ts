@@ -5,6 +5,7 @@ import { dirname } from 'node:path';
 import * as core from '@actions/core';
 import { certificateExpiry, expiryNotice } from './certificate.ts';
 import { checkDeployment } from './check.ts';
+import { setTimeScale, startTimer, timeoutSignal } from './clock.ts';
 import { create } from './create.ts';
 import { explain, type Situation } from './explain.ts';
 import { accountsOf, describe, Failure } from './failure.ts';
@@ -77,7 +78,7 @@ async function carryOut(
         run: run(),
         temporaryFolder: env['RUNNER_TEMP'] || tmpdir(),
         saveLedger: (entries) => core.saveState(ledgerState, entries),
-        cleanupSignal: () => AbortSignal.timeout(15 * 60_000),
+        cleanupSignal: () => timeoutSignal(15 * 60),
       });
     case 'delete': {
       const session = await report.stage('Sign in', () => openSession(inputs, options));
@@ -122,7 +123,7 @@ async function post(): Promise<void> {
     const inputs = readInputs((name) => (name === 'operation' ? 'delete' : rawInput(name)), runner(report));
     situation = situationOf(inputs);
     const options = {
-      ...sessionOptions(report, AbortSignal.timeout(20 * 60_000)),
+      ...sessionOptions(report, timeoutSignal(20 * 60)),
       learn: (known: Partial<Situation>) => {
         situation = { ...situation, ...known };
       },
@@ -247,7 +248,7 @@ function stopOnSignals(stop: AbortController): void {
 }
 
 function stopAtTimeLimit(stop: AbortController, minutes: number): NodeJS.Timeout {
-  return setTimeout(() => {
+  return startTimer(minutes * 60, () => {
     stop.abort(
       new Failure('waiting for Azure', {
         message: `The time limit of ${minutes} minutes was reached.`,
@@ -259,7 +260,7 @@ function stopAtTimeLimit(stop: AbortController, minutes: number): NodeJS.Timeout
         },
       }),
     );
-  }, minutes * 60_000).unref();
+  }).unref();
 }
 
 function sessionOptions(report: Report, signal: AbortSignal): SessionOptions {
@@ -338,5 +339,6 @@ function run(): Run {
 }
 
 const isPost = Reflect.get(globalThis, postMark) === true || core.getState(phaseState) !== '';
+setTimeScale(env['CROSS_TENANT_VM_TIME_SCALE']);
 // Not awaited: a top-level await in the entry costs start time in the bundle.
 void (isPost ? post() : main());

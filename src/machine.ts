@@ -1,5 +1,6 @@
 import type { VirtualMachine } from '@azure/arm-compute';
 import { isBusy, orUndefined, secondsUntilAgain, type Session, tellAgain } from './azure.ts';
+import { clockSeconds } from './clock.ts';
 import { AzureError, Failure, innermost } from './failure.ts';
 import { type Ledger, namesDeployment, namesRun, type Run, refuseForeign, tagValue } from './ledger.ts';
 import { type Refused, sizesInstead } from './offers.ts';
@@ -140,7 +141,7 @@ async function putMachine(
   const parts = [osDiskId(plan), id];
   placing.onAttempt(attempt);
   log.info(`Creating ${what}: ${describeAttempt(attempt)}.`);
-  const start = performance.now();
+  const start = clockSeconds();
   let over = overOurFailedOne;
   for (let tries = 0; ; tries++) {
     // Azure makes the disk with the machine, and leaves it if it comes no further than that.
@@ -189,7 +190,7 @@ async function putMachine(
       const { fault } = failure;
       const ended = fault.status === 200;
       const seconds = isReserved(failure)
-        ? secondsUntilFree(performance.now() - start)
+        ? secondsUntilFree(clockSeconds() - start)
         : ended && isBusy(fault)
           ? secondsUntilAgain(fault, tries)
           : over && isTaken(failure) && tries < mostConflicts
@@ -262,8 +263,8 @@ function isReserved({ fault }: AzureError): boolean {
 }
 
 /** Ever more seldom, as each try counts as a write: Compute takes 12, and 4 more a minute. */
-function secondsUntilFree(elapsedMs: number): number | undefined {
-  return elapsedMs > 240_000 ? undefined : Math.min(15, Math.max(1, elapsedMs / 2_000));
+function secondsUntilFree(elapsed: number): number | undefined {
+  return elapsed > 240 ? undefined : Math.min(15, Math.max(1, elapsed / 2));
 }
 
 /** Over our own failed machine: Azure may still be at it. */

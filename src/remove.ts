@@ -9,6 +9,7 @@ import {
   type Session,
   tellAgain,
 } from './azure.ts';
+import { clockSeconds } from './clock.ts';
 import { AzureError, describe, Failure, innermost } from './failure.ts';
 import { type Assignment, authorizationApi, findAssignments, ifAllowed } from './granted.ts';
 import type { DeleteInputs } from './inputs.ts';
@@ -233,7 +234,7 @@ async function removeOne(
   const { session, log, belongs, unanswered = [] } = desk;
   const { waiting } = session;
   const what = `${kind.label} ${id.name}`;
-  const start = performance.now();
+  const start = clockSeconds();
   const laterStill = unanswered.some((other) => sameId(other, id.id)) ? [...laterLooks] : [];
   let sent = false;
   for (let passing = 0, holding = 0; ; ) {
@@ -265,7 +266,7 @@ async function removeOne(
         await patientPause(passes, waiting.signal, log.info);
         continue;
       }
-      const elapsed = (performance.now() - start) / 1000;
+      const elapsed = clockSeconds() - start;
       const limit = isHeldByOthers(error, id, going) ? Math.min(patience, foreignHolderSeconds) : patience;
       if (!isHeld(error) || elapsed >= limit) throw error;
       const seconds = Math.min(15, 1.5 ** holding++);

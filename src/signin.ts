@@ -13,6 +13,7 @@ import {
   type SendRequest,
 } from '@azure/core-rest-pipeline';
 import { plainPem } from './certificate.ts';
+import { clockSeconds, startAnswerTimer, startTimer } from './clock.ts';
 import type { Cloud } from './cloud.ts';
 import type { OidcClaims } from './explain/entry.ts';
 import { AzureError, type AzureFault, Failure, readFault, retryAfterSeconds } from './failure.ts';
@@ -251,7 +252,7 @@ function patientPolicy({ patience = defaultPatience, debug, info }: Persistence)
   return {
     name: 'patientPolicy',
     async sendRequest(request, next) {
-      const start = Date.now();
+      const start = clockMs();
       let told = start;
       for (let tried = 1; ; tried++) {
         const sent = performance.now();
@@ -261,7 +262,7 @@ function patientPolicy({ patience = defaultPatience, debug, info }: Persistence)
         if (acquisition !== undefined) acquisition.last = attempt;
         const wait = request.abortSignal?.aborted
           ? undefined
-          : pauseBeforeNextTry(attempt, tried, Date.now() - start, patience);
+          : pauseBeforeNextTry(attempt, tried, clockMs() - start, patience);
         if (wait === undefined) {
           if (attempt.outcome.kind === 'lost') throw attempt.outcome.error;
           return attempt.outcome.response;
@@ -269,9 +270,9 @@ function patientPolicy({ patience = defaultPatience, debug, info }: Persistence)
         debug?.(`${outcomeText(attempt)}: again in ${Math.round(wait)} ms`);
         const { host } = new URL(request.url);
         for (let left = wait; left > 0; left -= tellEveryMs) {
-          if (Date.now() + left - told > shortSilenceMs) {
+          if (clockMs() + left - told > shortSilenceMs) {
             info?.(`${host}: ${outcomeText(attempt)}; trying again in ${Math.ceil(left / 1000)} s.`);
-            told = Date.now();
+            told = clockMs();
           }
           await pause(Math.min(left, tellEveryMs));
         }
@@ -285,9 +286,11 @@ const shortSilenceMs = 5_000;
 /** A try follows the pause and may take another 15 seconds: together they are the 30 that nothing may be silent for. */
 const tellEveryMs = 15_000;
 
+const clockMs = (): number => clockSeconds() * 1000;
+
 function pause(ms: number): Promise<void> {
   return new Promise((resolve) => {
-    setTimeout(resolve, ms);
+    startTimer(ms / 1000, resolve);
   });
 }
 
@@ -309,7 +312,7 @@ function trace({ request, outcome }: Try, ms: number, debug: ((line: string) => 
 async function tryOnce(request: PipelineRequest, next: SendRequest, tryMs: number): Promise<Try> {
   const given = request.abortSignal;
   const limit = new AbortController();
-  const timer = setTimeout(() => limit.abort(), tryMs);
+  const timer = startAnswerTimer(tryMs / 1000, () => limit.abort());
   const forward = (): void => limit.abort();
   given?.addEventListener('abort', forward);
   request.abortSignal = limit.signal;

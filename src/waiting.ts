@@ -8,6 +8,7 @@
  * (429, 503) is another matter: the pipeline obeys it before this loop sees anything.
  */
 
+import { clockSeconds, startTimer } from './clock.ts';
 import { AzureError } from './failure.ts';
 
 export type OperationKind =
@@ -173,10 +174,10 @@ export function pause(seconds: number, signal: AbortSignal): Promise<void> {
       clearTimeout(timer);
       reject(signal.reason);
     };
-    const timer = setTimeout(() => {
+    const timer = startTimer(seconds, () => {
       signal.removeEventListener('abort', onAbort);
       resolve();
-    }, seconds * 1000);
+    });
     signal.addEventListener('abort', onAbort, { once: true });
   });
 }
@@ -203,10 +204,10 @@ export async function waitFor<T>(
   waiting: Waiting,
   look: () => Promise<T | undefined>,
 ): Promise<T> {
-  const start = performance.now();
+  const start = clockSeconds();
   let told = 0;
   for (;;) {
-    const elapsed = (performance.now() - start) / 1000;
+    const elapsed = clockSeconds() - start;
     if (elapsed - told >= progressSeconds) {
       told = elapsed;
       waiting.onStillWaiting(what, elapsed);
