@@ -232,14 +232,24 @@ describe('secrets in what a script prints', () => {
   const blot = blotter(['hunter2-and-more', 'first line\nsecond line', 'abc']);
 
   test.each([
-    ['token: hunter2-and-more.', false, 'token: ***.'],
-    ['first line\nsecond line', false, '***'],
-    ['second line alone', false, '*** alone'],
-    ['r2-and-more and the rest', true, '*** and the rest'],
-    ['r2-and-more and the rest', false, 'r2-and-more and the rest'],
-    ['abc is too short to blot out', false, 'abc is too short to blot out'],
-  ])('%j', (text, cut, blotted) => {
+    ['token: hunter2-and-more.', {}, 'token: ***.'],
+    ['first line\nsecond line', {}, '***'],
+    ['second line alone', {}, '*** alone'],
+    ['r2-and-more and the rest', { front: true }, '*** and the rest'],
+    ['\uFFFDr2-and-more and the rest', { front: true }, '*** and the rest'],
+    ['r2-and-more and the rest', { back: true }, 'r2-and-more and the rest'],
+    ['hunter2-and-more and the rest', { front: true }, '*** and the rest'],
+    ['st line\nsecond line', { front: true }, '***'],
+    ['token: hunter2-a', { back: true }, 'token: ***'],
+    ['token: hunter2-a', { front: true }, 'token: hunter2-a'],
+    ['nter2-and-more and hunter2', { front: true, back: true }, '*** and ***'],
+    ['abc is too short to blot out', {}, 'abc is too short to blot out'],
+  ])('%j, cut %j', (text, cut, blotted) => {
     expect(blot(text, cut)).toBe(blotted);
+  });
+
+  test('redacts the rest of a long secret when it contains another one', () => {
+    expect(blotter(['abcd1234', 'xx-abcd1234-yy'])('x-abcd1234-yy.', { front: true })).toBe('***.');
   });
 });
 

@@ -246,26 +246,54 @@ export function newText(before: string, now: string): { readonly text: string; r
 /** Shorter ones, such as a line's end, come about by chance. */
 const shortestOverlap = 8;
 
+/** Ends at which a text was cut: a secret may be cut there too. */
+interface Cut {
+  readonly front?: boolean;
+  readonly back?: boolean;
+}
+
+/** The fewest characters of a secret that are redacted: fewer would redact ordinary text. */
+const shortestSecret = 4;
+
 /**
- * Blots out secrets. Text that was cut off in front may begin in the middle of one.
+ * Redacts secrets, and at a cut end of the text also the part of a secret that is left there.
  * @param secrets values as they were handed to the script
  */
-export function blotter(secrets: readonly string[]): (text: string, cut?: boolean) => string {
+export function blotter(secrets: readonly string[]): (text: string, cut?: Cut) => string {
   const parts = [...new Set(secrets.flatMap((secret) => [secret, ...secret.split(/\r?\n/)]))]
     .map((part) => part.trim())
-    .filter((part) => part.length >= 4)
+    .filter((part) => part.length >= shortestSecret)
     .toSorted((a, b) => b.length - a.length);
-  return (text, cut = false) => {
-    let blotted = text;
-    for (const part of parts) blotted = blotted.replaceAll(part, '***');
-    if (!cut) return blotted;
-    for (const part of parts) {
-      for (let length = part.length - 1; length >= 4; length--) {
-        if (blotted.startsWith(part.slice(-length))) return `***${blotted.slice(length)}`;
-      }
-    }
-    return blotted;
+  return (text, { front = false, back = false } = {}) => {
+    let rest = text;
+    let [before, after] = ['', ''];
+    // Before the search for whole secrets: replacing a short one would hide the rest of a longer one that contains it.
+    const fromFront = front ? longest(parts, (part, length) => startOf(rest, part.slice(-length))) : 0;
+    if (fromFront > 0) [before, rest] = ['***', rest.slice(fromFront)];
+    const fromBack = back
+      ? longest(parts, (part, length) => (rest.endsWith(part.slice(0, length)) ? length : 0))
+      : 0;
+    if (fromBack > 0) [rest, after] = [rest.slice(0, -fromBack), '***'];
+    for (const part of parts) rest = rest.replaceAll(part, '***');
+    return before + rest + after;
   };
+}
+
+/** The most characters that `match` finds for any part of any length; 0: none. */
+function longest(parts: readonly string[], match: (part: string, length: number) => number): number {
+  let most = 0;
+  for (const part of parts) {
+    for (let length = part.length; length >= shortestSecret; length--) {
+      most = Math.max(most, match(part, length));
+    }
+  }
+  return most;
+}
+
+/** Length of the beginning that is `start`, including a character that Azure's window cut in two; 0: it begins otherwise. */
+function startOf(text: string, start: string): number {
+  const broken = /^\uFFFD*/.exec(text)?.[0].length ?? 0;
+  return text.startsWith(start, broken) ? broken + start.length : 0;
 }
 
 /** Azure ends the script at its limit; if even that is not heard of, the wait ends some minutes later. */
@@ -418,30 +446,40 @@ interface Stream {
 function openStream(label: string, log: GuestSite['log'], blot: ReturnType<typeof blotter>): Stream {
   let seen = '';
   let unfinished = '';
-  const print = (text: string, cut: boolean): void => {
+  // Whether `unfinished` begins where Azure's window does, perhaps inside a secret.
+  let isCut = false;
+  const print = (text: string, cut: Cut): void => {
     for (const line of quoted(label, blot(text, cut))) log.info(line);
   };
   return {
     see(tail) {
       const { text, gap } = newText(seen, tail);
-      seen = tail;
       if (gap) {
-        if (unfinished !== '') print(unfinished, false);
+        if (unfinished !== '') print(unfinished, { front: isCut, back: true });
         log.info(`${label} | … (Azure keeps the last 4 KB only)`);
         unfinished = '';
       }
+      if (gap || (seen === '' && isFull(tail))) isCut = true;
+      seen = tail;
       unfinished += text;
       const end = unfinished.lastIndexOf('\n');
       if (end < 0) return;
-      print(unfinished.slice(0, end), gap || Buffer.byteLength(tail) >= tailBytes);
+      print(unfinished.slice(0, end), { front: isCut });
       unfinished = unfinished.slice(end + 1);
+      isCut = false;
     },
     end() {
-      if (unfinished !== '') print(unfinished, false);
+      // The wait may have been given up while the script was writing.
+      if (unfinished !== '') print(unfinished, { front: isCut, back: true });
       unfinished = '';
     },
-    text: () => blot(seen, Buffer.byteLength(seen) >= tailBytes),
+    text: () => blot(seen, { front: isFull(seen) }),
   };
+}
+
+/** Whether Azure may have dropped text before this one. */
+function isFull(tail: string): boolean {
+  return Buffer.byteLength(tail) >= tailBytes;
 }
 
 function scriptFailed(

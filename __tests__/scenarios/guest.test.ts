@@ -116,6 +116,26 @@ test('script, parameters and secrets reach the guest; secrets and script reach n
   expect(run.state['ledger']).not.toContain('runCommands');
 });
 
+test('redacts the rest of a secret when the 4 KB that Azure keeps begin inside it', async () => {
+  const secret = 'hunter2-supersecretvalue-98765';
+  const inputs = await start(
+    (world) => {
+      settings(world).runScript = () => ({
+        exitCode: 0,
+        output: `${secret}${'x'.repeat(4096 - 18)}`,
+        error: '',
+        seconds: 6,
+      });
+    },
+    { 'run-script': 'print', 'run-script-secrets': JSON.stringify({ S: secret }) },
+  );
+  const run = await runAction({ sim, inputs });
+  expect(run.exitCode).toBe(0);
+  expect(run.outputs['script-stdout']).toMatch(/^\*\*\*x+$/);
+  const printed = run.lines.filter(({ text }) => text.startsWith('stdout | ')).map(({ text }) => text);
+  expect(printed).toEqual([expect.stringMatching(/^stdout \| \*\*\*x+$/)]);
+});
+
 test.each([
   ['0.33', 20],
   ['4.15', 249],
