@@ -1,0 +1,14 @@
+import type { OxlintConfig } from 'oxlint';
+
+const off = (...names: string[]) => Object.fromEntries(names.map((name) => [name, 'off' as const]));
+
+/** Files that do not comply yet. Each list may only shrink; all are empty when the redesign is complete. */
+export const pending: NonNullable<OxlintConfig['overrides']> = [
+  { files: ['src/index.ts'], rules: off('no-restricted-imports', 'no-restricted-properties') },
+  { files: ['src/**'], rules: off('project/no-api-version') },
+  { files: ['src/**'], rules: { 'import/no-cycle': ['error', { ignoreTypes: true }] } },
+  {
+    files: ['src/**', 'simulator/**', 'scripts/**', 'bench/**', 'fleet/**'],
+    rules: off('max-lines', 'max-lines-per-function', 'complexity', 'max-params', 'max-depth'),
+  },
+];
