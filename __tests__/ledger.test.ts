@@ -1,5 +1,12 @@
 import { describe, expect, test } from '@jest/globals';
-import { type LedgerEntries, openLedger, ownershipOf, ownershipTags, type Run } from '../src/ledger.ts';
+import {
+  bring,
+  type LedgerEntries,
+  openLedger,
+  ownershipOf,
+  ownershipTags,
+  type Run,
+} from '../src/ledger.ts';
 import { judgeTags, type RunState } from '../src/sweep.ts';
 
 const run: Run = {
@@ -82,6 +89,31 @@ test('what is disowned is not recorded again by work that is still on its way, w
   ledger.record('/b');
   expect(last).toMatchObject({ created: [], unanswered: [], cleanup: 'never', completed: false });
   expect([made, ledger.entries.created]).toEqual([[], []]);
+});
+
+test.each([
+  ['no provisioningState', {}],
+  ['provisioningState Succeeded', { provisioningState: 'Succeeded' }],
+])('an existing resource with %s is used as it is', async (_, state) => {
+  const ledger = openLedger(
+    { deployment: 'vm1', cleanup: 'always', tenantId: 't', subscriptionId: 's', resourceGroup: 'rg' },
+    () => undefined,
+  );
+  const existing = { tags: { 'cross-tenant-vm': 'vm1' }, ...state };
+  const waiting = {
+    signal: new AbortController().signal,
+    budget: () => ({}),
+    onStillWaiting: () => undefined,
+  };
+  const unexpected = (request: string) => (): never => {
+    throw new Error(`unexpected ${request}`);
+  };
+  const found = await bring(
+    { ledger, run, waiting, log: { info: () => undefined } },
+    { what: 'a network', id: '/a', existing, reread: unexpected('GET'), put: unexpected('PUT') },
+  );
+  expect(found).toBe(existing);
+  expect(ledger.entries.created).toEqual([]);
 });
 
 describe('sweep decides', () => {

@@ -1,5 +1,13 @@
 import { afterEach, beforeEach, describe, expect, jest, test } from '@jest/globals';
-import { nextLook, type OperationKind, patientPause, pause, waitFor } from '../src/waiting.ts';
+import {
+  hasSucceeded,
+  isTerminalState,
+  nextLook,
+  type OperationKind,
+  patientPause,
+  pause,
+  waitFor,
+} from '../src/waiting.ts';
 
 /** Looks at an operation of `seconds`, with Compute's bucket of 45 polls refilled by 15 a minute. */
 function follow(kind: OperationKind, seconds: number, bucket = 45, leftAtFirst = bucket) {
@@ -174,4 +182,17 @@ describe('pause', () => {
     await expect(waiting).rejects.toThrow('cancelled');
     await expect(pause(60, stop.signal)).rejects.toThrow('cancelled');
   });
+});
+
+test.each([
+  [undefined, true, true],
+  ['Succeeded', true, true],
+  ['Failed', true, false],
+  ['Canceled', true, false],
+  ['Creating', false, false],
+  ['Updating', false, false],
+  ['Deleting', false, false],
+])('provisioningState %s: terminal %s, succeeded %s', (provisioningState, terminal, succeeded) => {
+  const resource = provisioningState ? { provisioningState } : {};
+  expect([isTerminalState(resource), hasSucceeded(resource)]).toEqual([terminal, succeeded]);
 });

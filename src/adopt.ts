@@ -11,7 +11,7 @@ import type { Plan } from './plan.ts';
 import { belongsTo, tagsOf } from './remove.ts';
 import type { Report } from './report.ts';
 import { compare, hasFailed, refuseDifferent, refuseFailed, tellAdded } from './rerun.ts';
-import { allSettledOrThrow } from './waiting.ts';
+import { allSettledOrThrow, hasSucceeded } from './waiting.ts';
 
 /** The machine of this deployment, at rest. */
 export type Standing =
@@ -34,14 +34,14 @@ export async function standingMachine(
   report: Report,
 ): Promise<Standing> {
   if (!machine) return { kind: 'none' };
-  if (machine.provisioningState === 'Succeeded') return { kind: 'whole', machine };
+  if (hasSucceeded(machine)) return { kind: 'whole', machine };
   const { resourceGroup, vmName } = inputs;
   const place = { resourceGroup, machine: { name: vmName } };
   const settled = hasFailed(machine)
     ? machine
     : await report.stage('What an earlier run began', () => settleMachine(session, place));
   if (!settled) return { kind: 'gone' };
-  if (settled.provisioningState === 'Succeeded') return { kind: 'whole', machine: settled };
+  if (hasSucceeded(settled)) return { kind: 'whole', machine: settled };
   const fate = await lookInto(session, place);
   refuseFailed(settled, fate, inputs);
   return { kind: 'unplaced', machine: settled, why: fate.fault };

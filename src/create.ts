@@ -34,7 +34,7 @@ import {
   securityMisfit,
 } from './size.ts';
 import { type DeploySession, openDeploySession, type SessionOptions } from './session.ts';
-import { allSettledOrThrow } from './waiting.ts';
+import { allSettledOrThrow, provisioningStateOf } from './waiting.ts';
 
 export interface CreateDesk extends Omit<SessionOptions, 'log' | 'patches'> {
   readonly report: Report;
@@ -353,7 +353,7 @@ function outputMachine(machine: VirtualMachine, plan: Plan, report: Report): voi
     report.output('image-version-id', versionId);
     report.output('image-version', versionId.split('/').at(-1));
   }
-  report.log.info(`Virtual machine ${plan.machine.name}: ${machine.provisioningState}.`);
+  report.log.info(`Virtual machine ${plan.machine.name}: ${provisioningStateOf(machine)}.`);
   const size = machine.hardwareProfile?.vmSize ?? '';
   const end = retirementOf(size);
   if (end) {

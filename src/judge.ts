@@ -39,6 +39,7 @@ import {
   securityMisfit,
   type Sku,
 } from './size.ts';
+import { hasSucceeded, provisioningStateOf } from './waiting.ts';
 
 /** One question and its answer, as the output `findings` has it. */
 export interface Finding {
@@ -906,7 +907,7 @@ function judgeRerun(bench: Bench, machine: VirtualMachine): Finding[] {
   } = bench;
   const id = 'rerun';
   const asked = `whether virtual machine ${plan.machine.name}, which exists, is as asked for`;
-  const state = machine.provisioningState ?? 'Succeeded';
+  const state = provisioningStateOf(machine);
   if (state === 'Deleting') {
     const answer = 'It is being deleted: the end of that would be waited for, and the machine made anew.';
     return [ok(id, asked, answer), ...judgeSizes(bench)];
@@ -926,10 +927,9 @@ function judgeRerun(bench: Bench, machine: VirtualMachine): Finding[] {
   }
   if (!image || !('value' in image) || image.value.unusable) return [];
   const { differences, addedIdentities } = compare(machine, plan, image.value.facts, inputs);
-  const same =
-    state === 'Succeeded'
-      ? 'It is, and would be left as it is.'
-      : `It is. Its state is ${state}: the end of that would be waited for.`;
+  const same = hasSucceeded(machine)
+    ? 'It is, and would be left as it is.'
+    : `It is. Its state is ${state}: the end of that would be waited for.`;
   const besides = addedIdentities.length > 0 ? [tellAdded(addedIdentities)] : [];
   return [judgeDifferences(id, asked, differences, plan, [same, ...besides].join(' '))];
 }

@@ -2,7 +2,7 @@ import { secondsUntilAgain, tellAgain } from './azure.ts';
 import { AzureError, Failure } from './failure.ts';
 import type { CleanupPolicy } from './inputs.ts';
 import { sameId } from './resource-id.ts';
-import { patientPause, type Waiting, waitFor } from './waiting.ts';
+import { hasSucceeded, isTerminalState, patientPause, type Waiting, waitFor } from './waiting.ts';
 
 /** The workflow run that this step belongs to, as GitHub's environment names it. */
 export interface Run {
@@ -234,15 +234,15 @@ export async function bring<T extends Existing>(
   let found = existing;
   for (let tries = 0; ; tries++) {
     if (found) refuseForeign(what, id, found.tags, ledger.entries.deployment, run);
-    if (found && !atRest(found)) {
+    if (found && !isTerminalState(found)) {
       const settled = await waitFor(what, 'network', waiting, async () => {
         const now = await reread();
-        return now && !atRest(now) ? undefined : { now };
+        return now && !isTerminalState(now) ? undefined : { now };
       });
       found = settled.now;
       if (found) refuseForeign(what, id, found.tags, ledger.entries.deployment, run);
     }
-    if (found?.provisioningState === 'Succeeded') return found;
+    if (found && hasSucceeded(found)) return found;
     // A Failed remnant of an earlier run is PUT over, but stays that run's: only what was absent is recorded as created.
     if (!found) ledger.record(id);
     try {
@@ -259,12 +259,6 @@ export async function bring<T extends Existing>(
       found = await reread();
     }
   }
-}
-
-function atRest({ provisioningState }: Existing): boolean {
-  return (
-    provisioningState === 'Succeeded' || provisioningState === 'Failed' || provisioningState === 'Canceled'
-  );
 }
 
 /** @throws Failure unless the tags say that the resource belongs to this deployment (and not to another job's). */

@@ -7,7 +7,14 @@ import { type Refused, sizesInstead } from './offers.ts';
 import type { Attempt, Plan } from './plan.ts';
 import { resourceId, sameId } from './resource-id.ts';
 import type { Sku } from './size.ts';
-import { patientPause, unexplainedEnd, untilDone, waitFor } from './waiting.ts';
+import {
+  hasSucceeded,
+  isTerminalState,
+  patientPause,
+  unexplainedEnd,
+  untilDone,
+  waitFor,
+} from './waiting.ts';
 
 interface Site {
   readonly session: Session;
@@ -328,7 +335,7 @@ async function afterLostAnswer(
 ): Promise<{ readonly machine: VirtualMachine } | { readonly failure: AzureError }> {
   if (until === 'accepted') return { machine: await readMachine(session, plan) };
   const machine = await settleMachine(session, plan);
-  if (machine?.provisioningState === 'Succeeded') return { machine };
+  if (machine && hasSucceeded(machine)) return { machine };
   return { failure: machine ? await reasonOf(session, plan, error) : error };
 }
 
@@ -344,9 +351,7 @@ export async function settleMachine(
   const what = `virtual machine ${plan.machine.name}`;
   const settled = await waitFor(what, 'guest', session.waiting, async () => {
     const machine = await orUndefined(readMachine(session, plan));
-    return machine && /^(Creating|Updating|Deleting)$/.test(machine.provisioningState ?? '')
-      ? undefined
-      : { machine };
+    return machine && !isTerminalState(machine) ? undefined : { machine };
   });
   return settled.machine;
 }

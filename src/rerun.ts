@@ -13,6 +13,7 @@ import type { ImageFacts } from './image.ts';
 import type { DeployInputs, MergePatch } from './inputs.ts';
 import { isOwnRule, type Plan, subnetName } from './plan.ts';
 import { normaliseRegion, sameId } from './resource-id.ts';
+import { hasSucceeded, isTerminalState } from './waiting.ts';
 
 /** What became of a machine that is not whole. */
 export interface Fate {
@@ -23,8 +24,8 @@ export interface Fate {
 }
 
 /** Whether a machine or a part of the network has come to rest without becoming whole. */
-export function hasFailed({ provisioningState = '' }: { readonly provisioningState?: string }): boolean {
-  return /^(Failed|Canceled)$/.test(provisioningState);
+export function hasFailed(resource: { readonly provisioningState?: string }): boolean {
+  return isTerminalState(resource) && !hasSucceeded(resource);
 }
 
 /** @throws Failure when the machine has run: it is neither taken over nor replaced. One that never ran is made anew. */

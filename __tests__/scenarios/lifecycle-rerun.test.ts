@@ -270,6 +270,21 @@ describe('on a half-finished deployment', () => {
     expect(JSON.parse(run.outputs['created'] ?? '')).not.toContain(vm1.vnet);
   });
 
+  test('a deployment whose resources have no provisioningState is adopted', async () => {
+    const sim = await startWorld();
+    expect((await act(sim)).exitCode).toBe(0);
+    for (const id of Object.values(vm1)) {
+      delete sim.world.resources.get(id)?.body['properties'].provisioningState;
+    }
+    const written = writesOf(sim.journal).length;
+    const run = await act(sim);
+    expect(errorOf(run)).toBe('');
+    expect(run.exitCode).toBe(0);
+    const writes = writesOf(sim.journal).slice(written);
+    expect(new Set(writes.map(({ kind }) => kind))).toEqual(new Set(['tags.patch']));
+    expect(run.stdout).toContain('Virtual machine vm1: Succeeded.');
+  });
+
   test('a machine that Azure never placed is made anew', async () => {
     const sim = await startWorld();
     settings(sim.world).shortages.push({ code: 'AllocationFailed', at: 'operation', times: 1 });
