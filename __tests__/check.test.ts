@@ -2,12 +2,12 @@ import { describe, expect, test } from '@jest/globals';
 import type { ResourceSku, VirtualMachine } from '@azure/arm-compute';
 import { AzureError, type AzureFault, Failure } from '../src/failure.ts';
 import type { ImageFacts } from '../src/image.ts';
-import type { DeployInputs } from '../src/inputs.ts';
+import type { DeployInputs, MergePatch } from '../src/inputs.ts';
 import { type Facts, type Finding, judge, type SiteFacts } from '../src/judge.ts';
 import { makePlan } from '../src/plan.ts';
 import { parseResourceId, type ResourceId } from '../src/resource-id.ts';
 import { allows, customRole, features, neededRights, type Permission } from '../src/rights.ts';
-import { abilitiesOfName, misfits, retirementOf, securityMisfit } from '../src/size.ts';
+import { abilitiesOfName, isReshaped, misfits, retirementOf, securityMisfit } from '../src/size.ts';
 import {
   definitionId,
   deployInputs,
@@ -39,6 +39,15 @@ const addressId = `${hub}/providers/${networkPart}/publicIPAddresses/front`;
 const nicId = `${group}/providers/${networkPart}/networkInterfaces/ready`;
 const identityId = `${hub}/providers/Microsoft.ManagedIdentity/userAssignedIdentities/puller`;
 const registryId = `${hub}/providers/Microsoft.ContainerRegistry/registries/pictures`;
+
+test.each<[string, MergePatch, boolean]>([
+  ['the size', { properties: { hardwareProfile: { vmSize: 'X' } } }, true],
+  ['the size in another case', { Properties: { HardwareProfile: { VmSize: 'X' } } }, true],
+  ['the priority', { properties: { Priority: 'Spot' } }, true],
+  ['something else', { properties: { licenseType: 'RHEL_BYOS' } }, false],
+])('an override of %s decides whether sizes can be checked', (_, vm, expected) => {
+  expect(isReshaped({ overrides: { vm } })).toBe(expected);
+});
 
 describe('allows', () => {
   const contributor: Permission = { actions: ['*'], notActions: ['Microsoft.Authorization/*/Write'] };

@@ -23,6 +23,20 @@ test.each([
   expect(mergePatch(JSON.parse(target), JSON.parse(patch))).toEqual(JSON.parse(result));
 });
 
+// Resource Manager reads keys in any case, so two spellings of one key would be sent twice.
+test.each([
+  [
+    '{"hardwareProfile":{"vmSize":"A"}}',
+    '{"HardwareProfile":{"VMSize":"B"}}',
+    '{"hardwareProfile":{"vmSize":"B"}}',
+  ],
+  ['{"diagnosticsProfile":{"a":1}}', '{"DiagnosticsProfile":null}', '{}'],
+  ['{}', '{"Priority":"Spot","priority":"Low"}', '{"Priority":"Low"}'],
+  ['{"zones":["1"]}', '{"Zones":["2"]}', '{"zones":["2"]}'],
+])('%s patched with %s in another case is %s', (target, patch, result) => {
+  expect(JSON.stringify(mergePatch(JSON.parse(target), JSON.parse(patch)))).toBe(result);
+});
+
 test('neither target nor patch is changed', () => {
   const target = { a: { b: 1 }, list: [{ c: 2 }] };
   const patch = { a: { b: null, d: 3 }, list: null };

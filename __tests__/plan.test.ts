@@ -107,6 +107,11 @@ describe('network', () => {
     expect(notices).toHaveLength(1);
   });
 
+  test.each(['subnets', 'Subnets'])('overriding %s leaves outbound access to the author', (key) => {
+    const network = { ...newNetwork, publicIp: { kind: 'none' } as const };
+    expect(plan({ network, overrides: { vnet: { Properties: { [key]: [] } } } }).notices).toEqual([]);
+  });
+
   test('what is given is used and never deleted with the machine', () => {
     const subnet = idOf(`${group}/providers/Microsoft.Network/virtualNetworks/v/subnets/s`);
     const nsg = idOf(`${group}/providers/Microsoft.Network/networkSecurityGroups/n`);

@@ -308,3 +308,37 @@ describe('the network', () => {
     ]);
   });
 });
+
+test.each([
+  ['vm', { Properties: { HardwareProfile: { VmSize: 'Standard_D4s_v5' } } }, 'size'],
+  ['vm', { Zones: ['2'] }, 'zone'],
+  ['vm', { Identity: { type: 'SystemAssigned' } }, 'identity'],
+  ['nic', { properties: { NetworkSecurityGroup: null } }, 'network security group'],
+  ['nsg', { properties: { SecurityRules: [] } }, 'inbound rules'],
+  ['vnet', { properties: { AddressSpace: { addressPrefixes: [] } } }, 'address prefix'],
+  ['public-ip', { properties: { DNSSettings: { domainNameLabel: 'other' } } }, 'DNS label'],
+] as const)('an override of %s in another case is not reported as drift: %j', (target, patch, what) => {
+  const wanted: Change = {
+    sizes: ['Standard_D8s_v5'],
+    zones: ['1'],
+    identity: { system: true, given: [], named: [] },
+    network: {
+      ...inbound('22 from *').network,
+      ...addresses('10.0.0.0/8', '10.1.0.0/16').network,
+      ...label('wanted').network,
+    },
+  };
+  const differences = (change: Change): string[] => {
+    const plan = planOf(change);
+    const network = madeBy();
+    const { nic } = network;
+    const existing = nic ? { ...network, nic: { ...nic, networkSecurityGroup: { id: '/other' } } } : network;
+    const machine = compare(machineOf(), plan, image, { ...inputs, ...change, network: newNetwork });
+    return [...machine.differences, ...compareNetwork(existing, plan).differences].map((one) => one.what);
+  };
+  const drift = differences(wanted);
+  expect(drift).toContain(what);
+  expect(differences({ ...wanted, overrides: { [target]: patch } })).toEqual(
+    drift.filter((one) => one !== what),
+  );
+});

@@ -316,13 +316,17 @@ function mergePatchPolicy(patches: ReadonlyMap<string, MergePatch>): PipelinePol
   };
 }
 
-/** JSON Merge Patch: objects merge, null removes, everything else replaces (RFC 7396, section 2). */
+/**
+ * JSON Merge Patch: objects merge, null removes, everything else replaces (RFC 7396, section 2). Keys match in any case,
+ * as Resource Manager reads them, and keep the target's spelling: it must not get both `vmSize` and `VMSize`.
+ */
 export function mergePatch(target: unknown, patch: unknown): unknown {
   if (!isObject(patch)) return patch;
   const merged = new Map(isObject(target) ? Object.entries(target) : []);
   for (const [key, value] of Object.entries(patch)) {
-    if (value === null) merged.delete(key);
-    else merged.set(key, mergePatch(merged.get(key), value));
+    const spelled = [...merged.keys()].find((known) => known.toLowerCase() === key.toLowerCase()) ?? key;
+    if (value === null) merged.delete(spelled);
+    else merged.set(spelled, mergePatch(merged.get(spelled), value));
   }
   return Object.fromEntries(merged);
 }

@@ -72,6 +72,11 @@ function replacements(patch: MergePatch, path: string): readonly unknown[] {
   return values.flatMap((value) => (isMap(value) ? replacements(value, rest.join('.')) : [null]));
 }
 
+/** Whether the patch sets, replaces or removes what is at a path such as `properties.subnets`; keys match in any case. */
+export function isPatched(patch: MergePatch | undefined, path: string): boolean {
+  return patch !== undefined && replacements(patch, path).length > 0;
+}
+
 function tagFaults(target: OverrideTarget, patch: MergePatch): readonly string[] {
   return valuesAt(patch, 'tags').flatMap((tags) => {
     if (!isMap(tags))

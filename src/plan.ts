@@ -6,6 +6,7 @@ import type {
   PublicIPAddress,
   VirtualNetwork,
 } from '@azure/arm-network';
+import { isPatched } from './guarantees.ts';
 import type { DeployInputs, InboundRule, MergePatch, OverrideTarget } from './inputs.ts';
 import type { ImageFacts, SecurityType } from './image.ts';
 import { resourceId } from './resource-id.ts';
@@ -197,7 +198,7 @@ function planNetwork(
     subnetId = `${ids.vnet}/subnets/${subnetName}`;
     // From Network's api-version 2025-07-01 on, a subnet that says nothing has no way out; older ones had one. So it is said.
     const defaultOutboundAccess = publicIp.kind === 'none';
-    const saidByOverrides = replacesSubnets(overrides.vnet);
+    const saidByOverrides = isPatched(overrides.vnet, 'properties.subnets');
     if (defaultOutboundAccess && !saidByOverrides) {
       notices.push(
         'The machine gets no public IP, so the new subnet keeps default outbound access on: without it nothing could ' +
@@ -274,11 +275,6 @@ function planNetwork(
     },
     notices,
   };
-}
-
-function replacesSubnets(patch: MergePatch | undefined): boolean {
-  const { properties } = { ...(patch as { properties?: object } | undefined) };
-  return properties !== undefined && 'subnets' in properties;
 }
 
 /**

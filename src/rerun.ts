@@ -9,6 +9,7 @@ import type {
 import { shell } from './explain/ids-and-roles.ts';
 import type { Survey } from './facts.ts';
 import { type AzureError, Failure } from './failure.ts';
+import { isPatched } from './guarantees.ts';
 import type { ImageFacts } from './image.ts';
 import type { DeployInputs, MergePatch } from './inputs.ts';
 import { isOwnRule, type Plan, subnetName } from './plan.ts';
@@ -128,7 +129,7 @@ export function compare(
     differ('size', size, sizes.join(' or '));
   }
   const zones = plan.machine.attempts.flatMap(({ zone }) => zone ?? []);
-  if (zones.length > 0 && !zones.includes(machine.zones?.[0] ?? '') && patch?.['zones'] === undefined) {
+  if (zones.length > 0 && !zones.includes(machine.zones?.[0] ?? '') && !isPatched(patch, 'zones')) {
     differ('zone', machine.zones?.[0], [...new Set(zones)].join(' or '));
   }
   const nics = machine.networkProfile?.networkInterfaces ?? [];
@@ -139,7 +140,7 @@ export function compare(
   const planned = plan.machine.body(plan.machine.attempts[0] ?? { size: '' }).identity;
   const [identities, wanted] = [identitiesOf(machine.identity), identitiesOf(planned)];
   let addedIdentities: readonly string[] = [];
-  if (patch?.['identity'] === undefined) {
+  if (!isPatched(patch, 'identity')) {
     const isIn = (list: readonly string[]) => (one: string) => list.includes(one);
     if (!wanted.every(isIn(identities))) differ('identity', identities.join(', '), wanted.join(', '));
     addedIdentities = identities.filter((one) => !isIn(wanted)(one));
@@ -355,12 +356,7 @@ function placeOf({ subscriptionId, resourceGroup }: Plan): string {
 
 /** Does a merge patch in the REST shape say something about `properties.<path>`? */
 function overridden(patch: MergePatch | undefined, ...path: readonly string[]): boolean {
-  let at: unknown = patch?.['properties'];
-  for (const key of path) {
-    if (typeof at !== 'object' || at === null) return false;
-    at = (at as Readonly<Record<string, unknown>>)[key];
-  }
-  return at !== undefined;
+  return isPatched(patch, ['properties', ...path].join('.'));
 }
 
 /** `system`, and the IDs of user-assigned ones, in lower case. */

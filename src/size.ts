@@ -1,5 +1,6 @@
 /** What a size of virtual machine can and cannot do, by its name or by Azure's list, and whether an image boots on it. */
 import type { ResourceSku } from '@azure/arm-compute';
+import { isPatched } from './guarantees.ts';
 import type { ImageFacts, SecurityType } from './image.ts';
 import type { DeployInputs } from './inputs.ts';
 
@@ -35,7 +36,7 @@ export function plainWillDo({ securityType, overrides }: DeployInputs, image: Im
     securityType === undefined &&
     image.securityType === 'TrustedLaunch' &&
     image.securityFeature?.toLowerCase() !== 'trustedlaunch' &&
-    !patches(overrides, ['securityprofile'])
+    !isPatched(overrides.vm, 'properties.securityProfile')
   );
 }
 
@@ -53,11 +54,9 @@ export function demandsOf(inputs: DeployInputs, image: ImageFacts): Demands {
 
 /** Whether `overrides` changes what the judgements here go by; then only Azure knows what comes of it. */
 export function isReshaped({ overrides }: Pick<DeployInputs, 'overrides'>): boolean {
-  return patches(overrides, ['hardwareprofile', 'securityprofile', 'storageprofile', 'priority']);
-}
-
-function patches({ vm }: DeployInputs['overrides'], lowerCased: readonly string[]): boolean {
-  return Object.keys(vm?.['properties'] ?? {}).some((key) => lowerCased.includes(key.toLowerCase()));
+  return ['hardwareProfile', 'securityProfile', 'storageProfile', 'priority'].some((key) =>
+    isPatched(overrides.vm, `properties.${key}`),
+  );
 }
 
 /** The fields of Azure's list of sizes that are looked at; the list itself has many more. */

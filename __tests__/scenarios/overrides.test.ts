@@ -85,6 +85,27 @@ test('merge, remove and replace in all five bodies; a rerun finds the deployment
   expect(again.outputs['created']).toBe('[]');
 });
 
+test('an override in another case replaces the property; a rerun finds no drift', async () => {
+  sim = await startSimulator({ timeScale: 0.01 });
+  const inputs = {
+    overrides: JSON.stringify({
+      vm: { Properties: { HardwareProfile: { VmSize: 'Standard_D4s_v5' }, DiagnosticsProfile: null } },
+    }),
+  };
+  const run = await create(inputs);
+  expect(errors(run)).toEqual([]);
+  const { properties, Properties } = bodyOf('virtualMachines/vm1');
+  expect(Properties).toBeUndefined();
+  expect(properties.hardwareProfile).toEqual({ vmSize: 'Standard_D4s_v5' });
+  expect(Object.keys(properties).filter((key) => /hardware|diagnostics/i.test(key))).toEqual([
+    'hardwareProfile',
+  ]);
+  expect(run.outputs['vm-size']).toBe('Standard_D4s_v5');
+  const again = await create(inputs);
+  expect(errors(again)).toEqual([]);
+  expect(again.outputs['created']).toBe('[]');
+});
+
 test('what neither the SDK nor Azure knows is sent as it is, and Azure’s refusal is told', async () => {
   sim = await startSimulator({ timeScale: 0.01 });
   const run = await create({
