@@ -4,7 +4,7 @@ import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { describe, expect, test } from '@jest/globals';
 import { parse } from 'yaml';
-import { documents } from '../scripts/readme.ts';
+import { documents } from '../scripts/docs/generate.ts';
 import { inputNames } from '../src/inputs.ts';
 import { outputNames } from '../src/report.ts';
 import { copyOfBundle } from './harness.ts';

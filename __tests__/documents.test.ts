@@ -6,9 +6,9 @@ import { describe, expect, test } from '@jest/globals';
 import { parse } from 'yaml';
 import { inputNames } from '../src/inputs.ts';
 import { customRole, features } from '../src/rights.ts';
-import { roleDefinition, roles } from '../scripts/roles.ts';
+import { roleDefinition, roles } from '../scripts/docs/roles.ts';
 import { builtInRoles } from '../simulator/world/built-in-roles.ts';
-import { documents, filledIn, shellLines } from '../scripts/documents.ts';
+import { documents, filledIn, shellLines } from '../scripts/docs/documents.ts';
 import { lint, type Workflow } from './workflow-files.ts';
 
 const root = resolve(import.meta.dirname, '..');

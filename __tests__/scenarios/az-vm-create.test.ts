@@ -1,7 +1,7 @@
 /** Every row of docs/az-vm-create.yml on the wire: what an argument of `az vm create` stands for is what is sent here. */
 import { createHash } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import { type Argument, readArguments } from '../../scripts/az-vm-create.ts';
+import { type Argument, readArguments } from '../../scripts/docs/az-vm-create.ts';
 import { settings } from '../../simulator/providers/compute/settings.ts';
 import { acceptTerms } from '../../simulator/providers/marketplace.ts';
 import { defaults, principals, type Simulator, startSimulator, type World } from '../../simulator/index.ts';

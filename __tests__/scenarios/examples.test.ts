@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { afterEach, describe, expect, test } from '@jest/globals';
-import { roleDefinition, roles } from '../../scripts/roles.ts';
+import { roleDefinition, roles } from '../../scripts/docs/roles.ts';
 import { defaults, principals, type Simulator, startSimulator, type World } from '../../simulator/index.ts';
 import { addRegistry } from '../../simulator/providers/registry.ts';
 import { defaultInputs, runAction } from '../harness.ts';

@@ -12,7 +12,7 @@ import { requestsPerTenant } from '../../bench/fleet.ts';
 import { defaults, type Simulator, startSimulator } from '../../simulator/index.ts';
 import { inputNames } from '../../src/inputs.ts';
 import { defaultInputs, runAction } from '../harness.ts';
-import { documents } from '../../scripts/documents.ts';
+import { documents } from '../../scripts/docs/documents.ts';
 import { type Job, type Workflow, workflowAt } from '../workflow-files.ts';
 
 const root = resolve(import.meta.dirname, '../..');

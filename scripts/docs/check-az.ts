@@ -9,10 +9,10 @@ import { execFile, execFileSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
-import { explainedCatalogue } from '../src/explain.ts';
+import { explainedCatalogue } from '../../src/explain.ts';
 import { filledIn, shellLines } from './documents.ts';
 
-const root = resolve(import.meta.dirname, '..');
+const root = resolve(import.meta.dirname, '../..');
 const config = mkdtempSync(join(tmpdir(), 'az-'));
 const env = {
   PATH: process.env['PATH'] ?? '',

@@ -1,6 +1,6 @@
 /** The error catalogue of src/explain.ts as a page of its own, and as the README's index of that page. */
-import { type Explained, explainedCatalogue } from '../src/explain.ts';
-import { isVerbatim } from '../src/failure.ts';
+import { type Explained, explainedCatalogue } from '../../src/explain.ts';
+import { isVerbatim } from '../../src/failure.ts';
 
 const page = 'docs/troubleshooting.md';
 

@@ -7,8 +7,8 @@
  */
 import { readFileSync } from 'node:fs';
 import { parseArgs, styleText } from 'node:util';
-import { defaults, type Simulator, startSimulator } from '../simulator/index.ts';
-import { type LogLine, type Run, runAsRunner } from './runner.ts';
+import { defaults, type Simulator, startSimulator } from '../../simulator/index.ts';
+import { type LogLine, type Run, runAsRunner } from '../runner.ts';
 
 /** One answer of Azure, as it was recorded or documented. */
 interface KnownError {
@@ -153,7 +153,7 @@ function arrange(code: string, sim: Simulator, inputs: Record<string, string>): 
 
 /** Those that a create meets. */
 function knownErrors(): readonly KnownError[] {
-  const file = new URL('../__tests__/azure/errors.json', import.meta.url);
+  const file = new URL('../../__tests__/azure/errors.json', import.meta.url);
   return (JSON.parse(readFileSync(file, 'utf8')) as KnownError[]).filter(
     ({ body, when }) =>
       body &&

@@ -1,5 +1,5 @@
 /** The custom roles of docs/setup.md, made from the table of rights that `check` goes by (src/rights.ts). */
-import { type CustomRole, customRole, type Feature } from '../src/rights.ts';
+import { type CustomRole, customRole, type Feature } from '../../src/rights.ts';
 
 interface Role {
   /** Name of the file under docs/roles. */

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { build } from './build.ts';
 
-const shipped = resolve(import.meta.dirname, '../dist');
+const shipped = resolve(import.meta.dirname, '../../dist');
 const fresh = mkdtempSync(join(tmpdir(), 'dist-'));
 try {
   await build(fresh);

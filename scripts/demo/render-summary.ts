@@ -9,11 +9,11 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { marked } from 'marked';
-import { defaults, type Simulator, startSimulator } from '../simulator/index.ts';
-import { settings } from '../simulator/providers/compute/settings.ts';
-import { runAsRunner } from './runner.ts';
+import { defaults, type Simulator, startSimulator } from '../../simulator/index.ts';
+import { settings } from '../../simulator/providers/compute/settings.ts';
+import { runAsRunner } from '../runner.ts';
 
-const usage = `node scripts/render-summary.ts [options] SUMMARY.md|SCENE PICTURE.png
+const usage = `node scripts/demo/render-summary.ts [options] SUMMARY.md|SCENE PICTURE.png
   SCENE    success, windows, private, failure, check, delete: run against the simulator
   --dark   GitHub's dark theme
   --markdown FILE   keep the Markdown too

@@ -30,7 +30,7 @@ export interface Arguments {
 
 /** Reads the file. */
 export function readArguments(): Arguments {
-  return parse(readFileSync(new URL('../docs/az-vm-create.yml', import.meta.url), 'utf8')) as Arguments;
+  return parse(readFileSync(new URL('../../docs/az-vm-create.yml', import.meta.url), 'utf8')) as Arguments;
 }
 
 const headings: Readonly<Record<Argument['here'], string>> = {

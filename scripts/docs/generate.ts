@@ -7,11 +7,11 @@ import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { parse } from 'yaml';
 import { argumentsPage, readArguments, shortTable } from './az-vm-create.ts';
-import { fleetTable } from '../bench/fleet.ts';
+import { fleetTable } from '../../bench/fleet.ts';
 import { roleDefinition, roles, rolesTable } from './roles.ts';
 import { troubleshootingIndex, troubleshootingPage } from './troubleshooting.ts';
 
-const root = resolve(import.meta.dirname, '..');
+const root = resolve(import.meta.dirname, '../..');
 
 interface Metadata {
   readonly inputs: Readonly<Record<string, { description: string; required?: boolean; default?: string }>>;

@@ -1,8 +1,8 @@
 /**
  * Builds what the runner executes: TypeScript → JavaScript (tsc) → one bundle (ncc) → minified (esbuild), with the
- * licences of everything that is inside. The same sources give the same bytes: scripts/check-dist.ts relies on it.
+ * licences of everything that is inside. The same sources give the same bytes: scripts/build/check-dist.ts relies on it.
  *
- *     node scripts/build.ts [FOLDER]      default: dist
+ *     node scripts/build/build.ts [FOLDER]      default: dist
  */
 import { execFileSync } from 'node:child_process';
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -12,7 +12,7 @@ import ncc from '@vercel/ncc';
 import { chunksOf, modulesOf } from './bundle-modules.ts';
 import { noticesOf } from './licences.ts';
 
-const root = resolve(import.meta.dirname, '..');
+const root = resolve(import.meta.dirname, '../..');
 
 /**
  * Not shipped: no path of the action reaches it. @azure/identity imports the package `open` when a person is to sign in
