@@ -416,9 +416,9 @@ export function olderVersion({ code, message }: AzureFault, asked: string): stri
     .at(-1);
 }
 
-/** Faults of the way there: the same request may well succeed in a moment. */
-const passingStatus = new Set([408, 500, 502, 503, 504]);
-const passingTransport = new Set([
+/** Transient errors of the network and of front ends, for Resource Manager and sign-in alike. */
+export const passingStatus: ReadonlySet<number> = new Set([408, 500, 502, 503, 504]);
+export const passingTransport: ReadonlySet<string> = new Set([
   'ECONNRESET',
   'ECONNREFUSED',
   'ECONNABORTED',

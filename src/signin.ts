@@ -12,6 +12,7 @@ import {
   type PipelineResponse,
   type SendRequest,
 } from '@azure/core-rest-pipeline';
+import { passingStatus, passingTransport } from './azure.ts';
 import { plainPem } from './certificate.ts';
 import { clockSeconds, startAnswerTimer, startTimer } from './clock.ts';
 import type { Cloud } from './cloud.ts';
@@ -338,21 +339,6 @@ async function tryOnce(request: PipelineRequest, next: SendRequest, tryMs: numbe
   }
 }
 
-/** What passes by itself. A certificate that is not trusted, or a refusal, does not. */
-const passingLosses = new Set([
-  'ECONNREFUSED',
-  'ECONNRESET',
-  'ECONNABORTED',
-  'EPIPE',
-  'ETIMEDOUT',
-  'EHOSTUNREACH',
-  'ENETUNREACH',
-  'ENOTFOUND',
-  'EAI_AGAIN',
-  'PARSE_ERROR', // the connection ended within the answer
-]);
-const passingStatuses = new Set([408, 429, 500, 502, 503, 504]);
-
 /** Milliseconds until the next try; undefined when this was the last. */
 function pauseBeforeNextTry(
   { outcome }: Try,
@@ -361,7 +347,9 @@ function pauseBeforeNextTry(
   patience: Patience,
 ): number | undefined {
   const passing =
-    outcome.kind === 'lost' ? passingLosses.has(outcome.code) : passingStatuses.has(outcome.response.status);
+    outcome.kind === 'lost'
+      ? passingTransport.has(outcome.code)
+      : outcome.response.status === 429 || passingStatus.has(outcome.response.status);
   if (!passing || tried >= patience.tries) return undefined;
   const headers = outcome.kind === 'answered' ? outcome.response.headers : undefined;
   const asked = retryAfterSeconds(headers?.get('retry-after'), headers?.get('date'));
