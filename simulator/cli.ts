@@ -3,9 +3,9 @@
  * [--seed N] [--latency p25|median|p90|drawn] [--retry-after short|recorded|recorded50] [--journal]`.
  */
 import { parseArgs } from 'node:util';
-import { defaults, startSimulator } from './index.ts';
-import { idTokenEnvironment } from './github/github.ts';
 import { withoutSecrets } from './engine/journal.ts';
+import { idTokenEnvironment } from './github/github.ts';
+import { defaults, startSimulator } from './index.ts';
 import type { WorldOptions } from './world/settings.ts';
 
 const { values } = parseArgs({

@@ -2,9 +2,9 @@
  * The world that a scenario starts from: an app registered in the image tenant, with service principals in both
  * tenants and just the rights that the documentation asks for; a third tenant that knows nothing of the app.
  */
-import { addDefaultGalleries, type DefaultGalleries } from './providers/compute/default-galleries.ts';
 import { githubIssuer } from './entra/entra.ts';
 import { githubSettings, subjectOf } from './github/github.ts';
+import { addDefaultGalleries, type DefaultGalleries } from './providers/compute/default-galleries.ts';
 import type { World } from './world/world.ts';
 
 const imageSubscriptionId = '1a2f6c2e-5d0e-4c1b-9a53-6f0f0c9f1e01';

@@ -1,19 +1,20 @@
 /** The simulator as tests, demo and bench use it: Entra, Resource Manager and GitHub on loopback, over TLS. */
 import { fillDefaultWorld } from './default-world.ts';
-import { entra, EntraError, entraHeaders } from './entra/entra.ts';
 import type { Faults } from './engine/faults.ts';
-import { gateway, managerHeaders } from './http/gateway.ts';
-import { github } from './github/github.ts';
 import type { Exchange } from './engine/journal.ts';
 import { criticalPath } from './engine/operations.ts';
+import { EntraError } from './entra/entra-error.ts';
+import { entra, entraHeaders } from './entra/entra.ts';
+import { github } from './github/github.ts';
+import { gateway, managerHeaders } from './http/gateway.ts';
 import { signingKey, trustFile } from './http/keys.ts';
-import { providers } from './providers/index.ts';
 import { listen } from './http/listener.ts';
-import { World } from './world/world.ts';
+import { providers } from './providers/index.ts';
 import type { WorldOptions } from './world/settings.ts';
+import { World } from './world/world.ts';
 
 export { defaults, principals } from './default-world.ts';
-export { EntraError } from './entra/entra.ts';
+export { EntraError } from './entra/entra-error.ts';
 export { makeClientCertificate } from './http/keys.ts';
 export { World } from './world/world.ts';
 

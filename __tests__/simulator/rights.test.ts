@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { decodeJwt } from 'jose';
-import { addCondition } from '../../simulator/providers/authorization.ts';
+import { addCondition } from '../../simulator/providers/authorization/role-assignments.ts';
 import { authorizationState } from '../../simulator/world/permissions.ts';
 import { githubSettings, idTokenEnvironment, subjectOf } from '../../simulator/github/github.ts';
 import { defaults, principals } from '../../simulator/index.ts';

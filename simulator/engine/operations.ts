@@ -3,6 +3,7 @@
  * signature, hash) and are refused when altered; poll bodies and Retry-After are those recorded for each family.
  */
 import { createHmac, randomBytes } from 'node:crypto';
+import { ArmError, unknown } from '../model/arm-error.ts';
 import type {
   Answer,
   Budget,
@@ -11,7 +12,6 @@ import type {
   OperationFamily,
   OperationStart,
 } from '../model/contract.ts';
-import { ArmError, unknown } from '../model/arm-error.ts';
 import type { Clock } from './clock.ts';
 
 /** An operation as tests may look at it. */

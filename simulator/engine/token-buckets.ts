@@ -2,8 +2,8 @@
  * Token buckets, as Resource Manager and Compute publish them: full at first, one taken per request, refilled evenly.
  * They run by simulated time, so that a scaled run meets the same limits as a real one.
  */
-import type { Clock } from './clock.ts';
 import type { Budget } from '../model/contract.ts';
+import type { Clock } from './clock.ts';
 
 export class Budgets {
   readonly #levels = new Map<string, { level: number; at: number }>();

@@ -4,9 +4,9 @@
 import { randomUUID } from 'node:crypto';
 import type { AddressInfo } from 'node:net';
 import type { FastifyInstance, FastifyReply } from 'fastify';
-import { blobs } from '../providers/compute/blobs.ts';
 import { signingKey, signToken } from '../http/keys.ts';
 import { sendJson } from '../http/listener.ts';
+import { blobs } from '../providers/compute/blobs.ts';
 import type { World } from '../world/world.ts';
 
 /** A workflow run as the API tells it; or what the API refuses with. */

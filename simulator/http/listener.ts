@@ -4,9 +4,9 @@
  */
 import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
 import type { Exchange } from '../engine/journal.ts';
-import { tlsIdentity } from './keys.ts';
 import type { OperationFailure } from '../model/contract.ts';
 import type { World } from '../world/world.ts';
+import { tlsIdentity } from './keys.ts';
 
 /** What goes with a request while it is handled. */
 export interface Visit {

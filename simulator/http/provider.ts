@@ -11,9 +11,9 @@
  * `github(app: FastifyInstance, world: World): void`, which declares routes on its own TLS listener; the key that signs
  * GitHub's ID tokens is `signingKey('github')` of keys.ts, so that Entra can verify them.
  */
+import type { Answer, Budget, Caller, Json, Method, OperationStart } from '../model/contract.ts';
 import type { Subscription, Tenant } from '../model/entities.ts';
 import type { World } from '../world/world.ts';
-import type { Answer, Budget, Caller, Json, Method, OperationStart } from '../model/contract.ts';
 
 /** One request, after the gateway has let it through. */
 export interface Call {

@@ -1,11 +1,11 @@
 // Microsoft.ManagedIdentity: user-assigned identities. They answer at once; Entra learns of them later
 // (`world.latencies.principalVisible`). Recorded: identity-put-get-delete.json, vm-with-user-assigned-identity.json.
-import { findRegion } from './regions.ts';
 import type { Call, Provider } from '../http/provider.ts';
 import { refuse, resourceNotFound, unknown } from '../model/arm-error.ts';
 import type { Json } from '../model/contract.ts';
-import { checkTags } from './resources.ts';
 import type { Resource } from '../model/entities.ts';
+import { findRegion } from './regions.ts';
+import { checkTags } from './resources/tags.ts';
 
 const type = 'Microsoft.ManagedIdentity/userAssignedIdentities';
 const listPath =

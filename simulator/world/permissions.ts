@@ -1,5 +1,5 @@
-import type { Json } from '../model/contract.ts';
 import { unknown } from '../model/arm-error.ts';
+import type { Json } from '../model/contract.ts';
 import { covers, isWithin } from '../model/scope.ts';
 import type { World } from './world.ts';
 

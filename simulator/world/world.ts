@@ -3,13 +3,12 @@
  * latencies, budgets, faults and journal that go with them. Scenario code changes it directly; providers go through it.
  */
 import { randomUUID } from 'node:crypto';
-import { Budgets } from '../engine/token-buckets.ts';
 import { Clock } from '../engine/clock.ts';
 import { Faults } from '../engine/faults.ts';
 import { Journal } from '../engine/journal.ts';
 import { type Latency, recordedLatencies } from '../engine/latencies.ts';
 import { Operations } from '../engine/operations.ts';
-import { builtInRoles } from './built-in-roles.ts';
+import { Budgets } from '../engine/token-buckets.ts';
 import type {
   App,
   AppSecret,
@@ -23,8 +22,9 @@ import type {
   Tenant,
 } from '../model/entities.ts';
 import { covers, isWithin, subscriptionOf } from '../model/scope.ts';
-import type { TokenSettings, WorldOptions } from './settings.ts';
+import { builtInRoles } from './built-in-roles.ts';
 import { ResourceStore } from './resource-store.ts';
+import type { TokenSettings, WorldOptions } from './settings.ts';
 
 export class World {
   readonly clock: Clock;

@@ -1,8 +1,8 @@
 // Managed disks, as virtual machines make them. Recorded: disk-attached-delete-409.json.
-import type { Budget } from '../../model/contract.ts';
 import type { Call, Route } from '../../http/provider.ts';
 import { refuse, resourceNotFound, unknown } from '../../model/arm-error.ts';
-import { checkTags } from '../resources.ts';
+import type { Budget } from '../../model/contract.ts';
+import { checkTags } from '../resources/tags.ts';
 
 const type = 'Microsoft.Compute/disks';
 const listPath =

@@ -1,9 +1,9 @@
 import type { Provider } from '../../http/provider.ts';
 import { capacityRoutes } from './capacity.ts';
 import { diskRoutes } from './disks.ts';
-import { galleryRoutes } from './galleries.ts';
-import { machineRoutes } from './machines.ts';
+import { galleryRoutes } from './gallery-routes.ts';
 import { runCommandRoutes } from './run-commands.ts';
+import { machineRoutes } from './vm-routes.ts';
 
 // Versions of the SDKs in use and of the recordings, newest first.
 const computeVersions = [

@@ -5,9 +5,9 @@ import { refuse, unknown } from '../../model/arm-error.ts';
 import type { Json } from '../../model/contract.ts';
 import type { Resource } from '../../model/entities.ts';
 import type { World } from '../../world/world.ts';
-import { invalid } from './machine-rules.ts';
 import { regionName } from '../regions.ts';
 import type { Size } from './skus.ts';
+import { invalid } from './vm-rules.ts';
 
 /** Hold on a NIC after a creation that failed; `until` in simulated seconds. */
 export interface NicReservation {

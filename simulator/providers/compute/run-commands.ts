@@ -1,17 +1,18 @@
 // Managed Run Command: scripts in the guest as resources below the VM.
 // https://learn.microsoft.com/azure/virtual-machines/linux/run-command-managed
 // With asyncExecution the operation ends when the script has started; the verdict is in the instance view either way.
-import type { Answer, Json, OperationFailure } from '../../model/contract.ts';
+import { checkShape, type ObjectShape, type Shape } from '../../http/body-schema.ts';
 import type { Call, Route } from '../../http/provider.ts';
 import { refuse, resourceNotFound, unknown } from '../../model/arm-error.ts';
-import { checkTags } from '../resources.ts';
-import { checkShape, type ObjectShape, type Shape } from '../../http/body-schema.ts';
+import type { Answer, Json, OperationFailure } from '../../model/contract.ts';
 import type { Resource } from '../../model/entities.ts';
 import type { World } from '../../world/world.ts';
-import { agentReady, findMachine, machineType, pollBudgets, readBudgets, writeBudgets } from './machine.ts';
-import { invalid } from './machine-rules.ts';
 import { regionName } from '../regions.ts';
+import { checkTags } from '../resources/tags.ts';
 import { type ScriptResult, settings } from './settings.ts';
+import { pollBudgets, readBudgets, writeBudgets } from './vm-budgets.ts';
+import { invalid } from './vm-rules.ts';
+import { agentReady, findMachine, machineType } from './vm.ts';
 
 const type = `${machineType}/runCommands`;
 

@@ -1,8 +1,8 @@
 /** Microsoft.Network: security groups, virtual networks with subnets, public IP addresses, network interfaces, usages. */
-import { regionName } from '../regions.ts';
 import type { Provider, ProviderType, Route } from '../../http/provider.ts';
-import { networkInterfaces } from './interfaces.ts';
+import { regionName } from '../regions.ts';
 import { type Kind, routesOf } from './lifecycle.ts';
+import { networkInterfaces } from './network-interfaces.ts';
 import { labelHolder, publicIps } from './public-ips.ts';
 import { securityGroups } from './security-groups.ts';
 import { networkSettings, usage, usageNames } from './usages.ts';

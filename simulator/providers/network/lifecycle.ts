@@ -2,15 +2,15 @@
  * The life of a top-level network resource: PUT, GET, list, tags, DELETE, with the checks that all types share. What is
  * special about a type is its `Kind`.
  */
-import { findRegion, regionName } from '../regions.ts';
-import type { Answer, Json } from '../../model/contract.ts';
-import { ArmError, refuseNetwork, resourceNotFound, unknown } from '../../model/arm-error.ts';
-import type { Call, LinkedResource, Route } from '../../http/provider.ts';
-import { checkTags } from '../resources.ts';
 import { checkShape, networkShapeRefusal, type ObjectShape } from '../../http/body-schema.ts';
+import type { Call, LinkedResource, Route } from '../../http/provider.ts';
+import { ArmError, refuseNetwork, resourceNotFound, unknown } from '../../model/arm-error.ts';
+import type { Answer, Json } from '../../model/contract.ts';
 import type { Resource } from '../../model/entities.ts';
 import type { World } from '../../world/world.ts';
-import { tagsModel } from './models.ts';
+import { findRegion, regionName } from '../regions.ts';
+import { checkTags } from '../resources/tags.ts';
+import { tagsModel } from './body-schemas.ts';
 
 /** Path of everything of this namespace in a group. */
 export const base =

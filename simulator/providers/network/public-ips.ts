@@ -1,12 +1,12 @@
 /** Public IP addresses and their names in DNS. */
-import { findRegion } from '../regions.ts';
 import type { Call } from '../../http/provider.ts';
 import { refuseNetwork, unknown } from '../../model/arm-error.ts';
 import type { Json } from '../../model/contract.ts';
 import type { Resource } from '../../model/entities.ts';
 import type { World } from '../../world/world.ts';
+import { findRegion } from '../regions.ts';
+import { publicIpModel } from './body-schemas.ts';
 import type { Kind } from './lifecycle.ts';
-import { publicIpModel } from './models.ts';
 import { configurations, same } from './references.ts';
 import { checkLimit } from './usages.ts';
 

@@ -3,8 +3,8 @@
  * is worked out from the network interfaces on each GET, never stored: whoever removes an interface need not know who
  * mentioned it.
  */
-import { type ArmError, refuseNetwork } from '../../model/arm-error.ts';
 import type { Call, LinkedResource } from '../../http/provider.ts';
+import { type ArmError, refuseNetwork } from '../../model/arm-error.ts';
 import type { Json } from '../../model/contract.ts';
 import type { Resource } from '../../model/entities.ts';
 import type { World } from '../../world/world.ts';

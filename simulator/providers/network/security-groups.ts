@@ -1,8 +1,8 @@
 /** Network security groups. */
-import type { Json } from '../../model/contract.ts';
 import { refuseNetwork } from '../../model/arm-error.ts';
+import type { Json } from '../../model/contract.ts';
+import { securityGroupModel } from './body-schemas.ts';
 import type { Kind } from './lifecycle.ts';
-import { securityGroupModel } from './models.ts';
 import { interfaces, same, subnets } from './references.ts';
 import { checkRules, defaultRules, ruleBody } from './security-rules.ts';
 

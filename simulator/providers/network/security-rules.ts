@@ -1,7 +1,7 @@
 /** Rules of a network security group: what is refused, and how one is answered. */
 import ipaddr from 'ipaddr.js';
-import type { Json } from '../../model/contract.ts';
 import { refuseNetwork } from '../../model/arm-error.ts';
+import type { Json } from '../../model/contract.ts';
 
 /**
  * Service tags that this world knows, with their regional forms (`Storage.WestEurope`):

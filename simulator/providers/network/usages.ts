@@ -1,6 +1,6 @@
 /** Quotas of a region and how much of them is used. */
-import type { ArmError } from '../../model/arm-error.ts';
 import type { Call } from '../../http/provider.ts';
+import type { ArmError } from '../../model/arm-error.ts';
 import type { World } from '../../world/world.ts';
 
 /** Quotas that a scenario may lower: `networkSettings(world).limits.PublicIPAddresses = 0`. */

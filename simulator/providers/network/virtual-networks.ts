@@ -1,5 +1,6 @@
 /** Virtual networks and their subnets; the subnets live in the network's body. */
-import { regionName } from '../regions.ts';
+import { checkShape, networkShapeRefusal } from '../../http/body-schema.ts';
+import type { Call, Route } from '../../http/provider.ts';
 import {
   type ArmError,
   parentNotFound,
@@ -7,14 +8,13 @@ import {
   resourceNotFound,
   unknown,
 } from '../../model/arm-error.ts';
-import type { Call, Route } from '../../http/provider.ts';
 import type { Json } from '../../model/contract.ts';
-import { checkShape, networkShapeRefusal } from '../../http/body-schema.ts';
 import type { Resource } from '../../model/entities.ts';
 import type { World } from '../../world/world.ts';
+import { regionName } from '../regions.ts';
 import { contains, overlap, parseRange, type Range } from './addressing.ts';
+import { subnetModel, virtualNetworkModel } from './body-schemas.ts';
 import { base, type Kind, setState } from './lifecycle.ts';
-import { subnetModel, virtualNetworkModel } from './models.ts';
 import { configurations, findSubnet, referenced, same, securityGroupLink } from './references.ts';
 
 /** From this api-version on the subnets of new virtual networks are private unless they say otherwise. */

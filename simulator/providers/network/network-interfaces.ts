@@ -5,8 +5,8 @@ import type { Json } from '../../model/contract.ts';
 import type { Resource } from '../../model/entities.ts';
 import type { World } from '../../world/world.ts';
 import { isIn, isReserved, nextFree, number, parseRange, type Range, text } from './addressing.ts';
+import { interfaceModel } from './body-schemas.ts';
 import type { Kind } from './lifecycle.ts';
-import { interfaceModel } from './models.ts';
 import {
   configurations,
   findSubnet,

@@ -1,30 +1,22 @@
 // Whether a PUT of a virtual machine may go ahead: everything that the world has to say about it.
-import { termsAccepted } from '../marketplace.ts';
-import { ArmError, refuse, unknown } from '../../model/arm-error.ts';
 import type { Call } from '../../http/provider.ts';
+import { ArmError, refuse, unknown } from '../../model/arm-error.ts';
 import type { Json } from '../../model/contract.ts';
-import { checkTags } from '../resources.ts';
 import type { Resource } from '../../model/entities.ts';
+import { termsAccepted } from '../marketplace.ts';
+import { allRegions, findRegion } from '../regions.ts';
+import { checkTags } from '../resources/tags.ts';
 import { allocate, offeredSize } from './capacity.ts';
-import { resolveImage } from './galleries.ts';
-import { machineOf, machineType, type Wanted } from './machine.ts';
-import { checkDataDisks, checkDiskNames } from './machine-disks.ts';
-import { checkModel } from './machine-model.ts';
-import {
-  checkDiskTypes,
-  checkFit,
-  checkName,
-  checkOsProfile,
-  checkPlan,
-  checkSpot,
-  checkUserData,
-  invalid,
-  placementIds,
-} from './machine-rules.ts';
+import { checkFit } from './image-compatibility.ts';
+import { resolveImage } from './image-resolution.ts';
 import { checkNics } from './nics.ts';
-import { allRegions, findRegion, regionName } from '../regions.ts';
+import { checkOsProfile, checkUserData } from './os-profile-rules.ts';
 import { settings } from './settings.ts';
 import { findSize, type Size } from './skus.ts';
+import { checkDataDisks, checkDiskNames } from './vm-disks.ts';
+import { checkDiskTypes, checkName, checkPlan, checkSpot, invalid, placementIds } from './vm-rules.ts';
+import { checkModel } from './vm-schema.ts';
+import { machineOf, machineType, type Wanted } from './vm.ts';
 
 function checkPlace(call: Call): { location: string; zone: string | undefined } {
   const { location, zones } = call.body;
@@ -165,64 +157,4 @@ export function needsAllocation(existing: Resource | undefined, size: Size): boo
   const machine = machineOf(existing);
   const before = findSize(existing.body['properties'].hardwareProfile.vmSize);
   return !machine.allocated || before?.name !== size.name;
-}
-
-function notChangeable(target: string): Error {
-  return refuse(409, 'PropertyChangeNotAllowed', `Changing property '${target}' is not allowed.`, { target });
-}
-
-function same(a: unknown, b: unknown): boolean {
-  if (typeof a === 'string' && typeof b === 'string') return a.toLowerCase() === b.toLowerCase();
-  return JSON.stringify(a) === JSON.stringify(b);
-}
-
-/** What a PUT over an existing VM may not change. */
-export function checkChange(call: Call, existing: Resource): void {
-  const before: Json = existing.body['properties'];
-  const after: Json = call.body['properties'] ?? {};
-  const location: unknown = call.body['location'];
-  if (typeof location === 'string' && regionName(location) !== existing.body['location']) {
-    const group = call.params['resourceGroup'];
-    throw new ArmError(
-      409,
-      'InvalidResourceLocation',
-      `The resource '${call.name}' already exists in location '${existing.body['location']}' in resource group '${group}'. A resource with the same name cannot be created in location '${regionName(location)}'. Please select a new resource name.`,
-      { gateway: true },
-    );
-  }
-  const zonesBefore: string[] = existing.body['zones'] ?? [];
-  const zonesAfter: string[] = call.body['zones'] ?? [];
-  if (zonesBefore.join() !== zonesAfter.join()) {
-    throw new ArmError(
-      400,
-      'ResourceAvailabilityZonesCannotBeModified',
-      `The resource '${call.resourceId}' has an existing availability zone constraint '${zonesBefore.join(',')}' and the request has availability zone constraint '${zonesAfter.join(',')}', which do not match. Zones cannot be added/updated/removed once the resource is created. The resource cannot be updated from regional to zonal or vice-versa.`,
-      { gateway: true },
-    );
-  }
-  const image: Json = after['storageProfile']?.imageReference ?? {};
-  const imageBefore: Json = before['storageProfile'].imageReference;
-  for (const key of ['id', 'sharedGalleryImageId', 'communityGalleryImageId']) {
-    if (!same(image[key], imageBefore[key])) throw notChangeable('imageReference');
-  }
-  const diskName: unknown = after['storageProfile']?.osDisk?.name;
-  if (diskName !== undefined && !same(diskName, before['storageProfile'].osDisk.name))
-    throw notChangeable('osDisk.name');
-  const profile: Json | undefined = after['osProfile'] ?? undefined;
-  const profileBefore: Json | undefined = before['osProfile'];
-  if (profile !== undefined && profileBefore === undefined) throw notChangeable('osProfile');
-  for (const key of ['computerName', 'adminUsername'] as const) {
-    if (profile?.[key] !== undefined && profile[key] !== profileBefore?.[key])
-      throw notChangeable(`osProfile.${key}`);
-  }
-  if (profile?.['customData'] !== undefined && profile['customData'] !== machineOf(existing).customData) {
-    throw notChangeable('osProfile.customData');
-  }
-  const keys: unknown = profile?.['linuxConfiguration']?.ssh;
-  if (keys !== undefined && !same(keys, profileBefore?.['linuxConfiguration']?.ssh)) {
-    throw notChangeable('osProfile.linuxConfiguration.ssh.publicKeys');
-  }
-  if ((after['priority'] ?? 'Regular') !== (before['priority'] ?? 'Regular')) throw notChangeable('priority');
-  if (call.body['plan'] !== undefined && !same(call.body['plan'], existing.body['plan']))
-    throw notChangeable('plan');
 }

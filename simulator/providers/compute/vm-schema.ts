@@ -2,9 +2,9 @@
 // virtual-machines/create-or-update, 2026-04-01) that the simulator understands or stores as they are. Compute's words
 // for anything else were not recorded: it is a 501, and so is another spelling of a name or a value, which Azure takes
 // and the handlers would pass over.
-import type { Json } from '../../model/contract.ts';
-import { unknown } from '../../model/arm-error.ts';
 import { checkShape, type ObjectShape, type Shape } from '../../http/body-schema.ts';
+import { unknown } from '../../model/arm-error.ts';
+import type { Json } from '../../model/contract.ts';
 
 function object(type: string, members: Readonly<Record<string, Shape>>): ObjectShape {
   return { type, members };

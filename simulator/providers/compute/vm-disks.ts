@@ -3,10 +3,10 @@ import { randomBytes } from 'node:crypto';
 import type { Call } from '../../http/provider.ts';
 import { refuse, unknown } from '../../model/arm-error.ts';
 import type { Json } from '../../model/contract.ts';
-import type { ImageFacts } from './galleries.ts';
-import type { Wanted } from './machine.ts';
-import { invalid } from './machine-rules.ts';
+import type { ImageFacts } from './image-resolution.ts';
 import type { Size } from './skus.ts';
+import { invalid } from './vm-rules.ts';
+import type { Wanted } from './vm.ts';
 
 const diskType = 'Microsoft.Compute/disks';
 

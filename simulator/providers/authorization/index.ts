@@ -1,0 +1,152 @@
+// Microsoft.Authorization: role definitions, role assignments, permissions, and reads of locks and deny assignments, at
+// any scope. Recorded: role-assignment-acrpull-put.json, role-assignment-exists.json,
+// role-assignment-principalnotfound-then-created.json.
+import type { Call, Provider, Route } from '../../http/provider.ts';
+import type { Answer } from '../../model/contract.ts';
+import { isWithin } from '../../model/scope.ts';
+import { authorizationState, sameText } from '../../world/permissions.ts';
+import { deleteAssignment, getAssignment, listAssignments, putAssignment } from './role-assignments.ts';
+import { getRole, listRoles } from './role-definitions.ts';
+import { namespace, readFilter, scopeOf } from './scope.ts';
+
+/** Scopes that routes exist for: subscription, group, and resources nested up to three deep (gallery versions). */
+const scopes: readonly string[] = [
+  '/subscriptions/:subscriptionId',
+  '/subscriptions/:subscriptionId/resourceGroups/:resourceGroup',
+  ...[1, 2, 3].map(
+    (depth) =>
+      `/subscriptions/:subscriptionId/resourceGroups/:resourceGroup/providers/:scopeNamespace/${Array.from(
+        { length: depth },
+        (_, i) => `:scopeType${i}/:scopeName${i}`,
+      ).join('/')}`,
+  ),
+];
+
+function everywhere(make: (scope: string) => readonly Route[]): Route[] {
+  return scopes.flatMap(make);
+}
+
+// --- Permissions, locks, deny assignments -----------------------------------------------------------------------
+
+export function permissions(call: Call): Answer {
+  const { world } = call;
+  const scope = scopeOf(call);
+  const extras = authorizationState(world).extras;
+  const value = world.roleAssignments
+    .filter((one) => sameText(one.principalId, call.caller.oid) && isWithin(scope, one.scope))
+    .flatMap((one) => {
+      const role = world.roleDefinitions.get(one.role.toLowerCase());
+      if (role === undefined) return [];
+      const extra = extras.get(one.id.toLowerCase());
+      return [
+        {
+          actions: [...role.actions],
+          notActions: [...role.notActions],
+          dataActions: [...(role.dataActions ?? [])],
+          notDataActions: [],
+          ...(extra?.['condition'] === undefined
+            ? {}
+            : { condition: extra['condition'], conditionVersion: extra['conditionVersion'] ?? '2.0' }),
+        },
+      ];
+    });
+  return { status: 200, body: { value } };
+}
+
+function listLocks(call: Call): Answer {
+  const scope = scopeOf(call);
+  const filter = readFilter(call.query['$filter'], ['atScope']);
+  const value = call.world.locks
+    .filter(
+      (lock) =>
+        isWithin(scope, lock.scope) || (filter['atscope'] === undefined && isWithin(lock.scope, scope)),
+    )
+    .map((lock) => ({
+      id: `${lock.scope}/providers/${namespace}/locks/${lock.name}`,
+      name: lock.name,
+      type: `${namespace}/locks`,
+      properties: { level: lock.level },
+    }));
+  return { status: 200, body: { value } };
+}
+
+function listDenyAssignments(call: Call): Answer {
+  const scope = scopeOf(call);
+  readFilter(call.query['$filter'], ['atScope']);
+  const value = authorizationState(call.world).denyAssignments.filter((one) =>
+    isWithin(scope, String(one['properties']?.scope)),
+  );
+  return { status: 200, body: { value } };
+}
+
+export const authorizationProvider: Provider = {
+  namespace,
+  types: [
+    {
+      name: 'roleAssignments',
+      apiVersions: ['2022-04-01', '2020-04-01-preview', '2018-01-01-preview', '2015-07-01'],
+    },
+    {
+      name: 'roleDefinitions',
+      apiVersions: ['2022-05-01-preview', '2022-04-01', '2018-01-01-preview', '2015-07-01'],
+    },
+    { name: 'permissions', apiVersions: ['2022-05-01-preview', '2022-04-01', '2018-07-01', '2015-07-01'] },
+    { name: 'locks', apiVersions: ['2020-05-01', '2016-09-01', '2015-01-01'] },
+    { name: 'denyAssignments', apiVersions: ['2022-04-01', '2018-07-01-preview'] },
+  ],
+  routes: [
+    {
+      method: 'GET',
+      path: `/providers/${namespace}/roleDefinitions/:role`,
+      kind: 'role.get',
+      action: null,
+      handle: getRole,
+    },
+    {
+      method: 'GET',
+      path: `/providers/${namespace}/roleDefinitions`,
+      kind: 'role.list',
+      query: ['$filter'],
+      action: null,
+      handle: listRoles,
+    },
+    ...everywhere((scope) => {
+      const base = `${scope}/providers/${namespace}`;
+      const read = (kind: string, what: string, path: string, handle: (call: Call) => Answer): Route => ({
+        method: 'GET',
+        path: `${base}/${path}`,
+        kind,
+        ...(kind.endsWith('.list') && what !== 'permissions' ? { query: ['$filter'] } : {}),
+        action: `${namespace}/${what}/read`,
+        scope: scopeOf,
+        handle,
+      });
+      return [
+        read('role.list', 'roleDefinitions', 'roleDefinitions', listRoles),
+        read('role.get', 'roleDefinitions', 'roleDefinitions/:role', getRole),
+        read('assignment.list', 'roleAssignments', 'roleAssignments', listAssignments),
+        read('assignment.get', 'roleAssignments', 'roleAssignments/:assignment', getAssignment),
+        {
+          method: 'PUT',
+          path: `${base}/roleAssignments/:assignment`,
+          kind: 'assignment.put',
+          action: `${namespace}/roleAssignments/write`,
+          scope: scopeOf,
+          holds: 'roleAssignmentPut',
+          handle: putAssignment,
+        },
+        {
+          method: 'DELETE',
+          path: `${base}/roleAssignments/:assignment`,
+          kind: 'assignment.delete',
+          action: `${namespace}/roleAssignments/delete`,
+          scope: scopeOf,
+          handle: deleteAssignment,
+        },
+        read('permissions.list', 'permissions', 'permissions', permissions),
+        read('locks.list', 'locks', 'locks', listLocks),
+        read('denyAssignments.list', 'denyAssignments', 'denyAssignments', listDenyAssignments),
+      ];
+    }),
+  ],
+};

@@ -1,0 +1,182 @@
+import type { Call } from '../../http/provider.ts';
+import { refuse, unknown } from '../../model/arm-error.ts';
+import type { Answer, Json } from '../../model/contract.ts';
+import type { RoleAssignment } from '../../model/entities.ts';
+import { isWithin } from '../../model/scope.ts';
+import { authorizationState, sameText } from '../../world/permissions.ts';
+import type { World } from '../../world/world.ts';
+import { findSubnet } from '../network/references.ts';
+import { noSuchRole } from './role-definitions.ts';
+import { namespace, readFilter, scopeOf } from './scope.ts';
+
+// --- Role assignments -------------------------------------------------------------------------------------------
+
+function describeAssignment(world: World, assignment: RoleAssignment): Json {
+  const extra = authorizationState(world).extras.get(assignment.id.toLowerCase()) ?? {};
+  const subscription = /^\/subscriptions\/[^/]+/i.exec(assignment.scope)?.[0] ?? '';
+  return {
+    properties: {
+      roleDefinitionId: `${subscription}/providers/${namespace}/roleDefinitions/${assignment.role}`,
+      principalId: assignment.principalId,
+      principalType: assignment.principalType,
+      scope: assignment.scope,
+      condition: extra['condition'] ?? null,
+      conditionVersion: extra['conditionVersion'] ?? null,
+      createdOn: world.clock.timestamp(assignment.createdAt),
+      updatedOn: world.clock.timestamp(assignment.createdAt),
+      createdBy: extra['createdBy'] ?? null,
+      updatedBy: extra['updatedBy'] ?? null,
+      delegatedManagedIdentityResourceId: null,
+      description: assignment.description ?? null,
+    },
+    id: assignment.id,
+    type: `${namespace}/roleAssignments`,
+    name: assignment.id.split('/').at(-1),
+  };
+}
+
+function findAssignment(call: Call): RoleAssignment | undefined {
+  const wanted = call.resourceId.toLowerCase();
+  return call.world.roleAssignments.find((one) => one.id.toLowerCase() === wanted);
+}
+
+export function putAssignment(call: Call): Answer {
+  const { world } = call;
+  const scope = scopeOf(call);
+  const asked: Json = call.body['properties'] ?? {};
+  const stray = Object.keys(call.body).find((name) => !['id', 'name', 'type', 'properties'].includes(name));
+  if (stray !== undefined) throw unknown(`property '${stray}' of a role assignment`);
+  const known = [
+    'roleDefinitionId',
+    'principalId',
+    'principalType',
+    'description',
+    'condition',
+    'conditionVersion',
+    'scope',
+    'delegatedManagedIdentityResourceId',
+  ];
+  const other = Object.keys(asked).find((name) => !known.includes(name));
+  if (other !== undefined) throw unknown(`property 'properties.${other}' of a role assignment`);
+  const { roleDefinitionId, principalId, principalType, description } = asked;
+  if (typeof roleDefinitionId !== 'string' || typeof principalId !== 'string') {
+    throw unknown('the refusal of a role assignment without role or principal');
+  }
+  if (!/^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i.test(call.name)) {
+    throw refuse(
+      400,
+      'InvalidRoleAssignmentId',
+      `The role assignment ID '${call.name}' is not valid. The role assignment ID must be a GUID.`,
+    );
+  }
+  if (
+    !/^(?:\/subscriptions\/[^/]+)?\/providers\/Microsoft\.Authorization\/roleDefinitions\/[^/]+$/i.test(
+      roleDefinitionId,
+    )
+  ) {
+    throw unknown(`the refusal of roleDefinitionId '${roleDefinitionId}'`);
+  }
+  const { condition, conditionVersion } = asked;
+  if ((condition ?? undefined) !== undefined && conditionVersion !== '2.0') {
+    throw unknown(`a condition of version '${conditionVersion}'`);
+  }
+  if (
+    call.params['scopeNamespace'] !== undefined &&
+    !world.resources.has(scope) &&
+    !findSubnet(world, scope)
+  ) {
+    throw unknown(`a role assignment on ${scope}, which is not there`);
+  }
+  const role = world.roleDefinitions.get((roleDefinitionId.split('/').at(-1) ?? '').toLowerCase());
+  if (role === undefined) throw noSuchRole(roleDefinitionId.split('/').at(-1) ?? '', 400);
+  const principal = world.principals.get(principalId.toLowerCase());
+  // Recorded also with a principalType: it does not always help against the delay.
+  if (
+    principal === undefined ||
+    principal.tenant !== call.tenant.id ||
+    principal.visibleAt > world.clock.now()
+  ) {
+    throw refuse(
+      400,
+      'PrincipalNotFound',
+      `Principal ${principalId.replaceAll('-', '')} does not exist in the directory ${call.tenant.id}. Check that you have the correct principal ID. If you are creating this principal and then immediately assigning a role, this error might be related to a replication delay. In this case, set the role assignment principalType property to a value, such as ServicePrincipal, User, or Group.  See https://aka.ms/docs-principaltype`,
+    );
+  }
+  const actualType = principal.type === 'ManagedIdentity' ? 'ServicePrincipal' : principal.type;
+  if (principalType !== undefined && principalType !== actualType) {
+    throw refuse(
+      400,
+      'UnmatchedPrincipalType',
+      `The PrincipalId '${principalId.replaceAll('-', '')}' has type '${actualType}' , which is different from specified PrinciaplType '${principalType}'.`,
+    );
+  }
+  const existing = findAssignment(call);
+  if (existing !== undefined) {
+    if (!sameText(existing.principalId, principalId) || !sameText(existing.role, role.id)) {
+      throw refuse(
+        403,
+        'RoleAssignmentUpdateNotPermitted',
+        'Tenant ID, application ID, principal ID, and scope are not allowed to be updated.',
+      );
+    }
+    return { status: 200, body: describeAssignment(world, existing) };
+  }
+  const equal = world.roleAssignments.some(
+    (one) =>
+      sameText(one.scope, scope) && sameText(one.principalId, principalId) && sameText(one.role, role.id),
+  );
+  if (equal) throw refuse(409, 'RoleAssignmentExists', 'The role assignment already exists.');
+  const assignment: RoleAssignment = {
+    id: call.resourceId,
+    scope,
+    role: role.id,
+    principalId,
+    principalType: actualType,
+    description,
+    createdAt: world.clock.now(),
+  };
+  world.roleAssignments.push(assignment);
+  authorizationState(world).extras.set(assignment.id.toLowerCase(), {
+    condition: asked['condition'],
+    conditionVersion: asked['conditionVersion'],
+    createdBy: null,
+    updatedBy: call.caller.oid,
+  });
+  return { status: 201, body: describeAssignment(world, assignment) };
+}
+
+export function getAssignment(call: Call): Answer {
+  const found = findAssignment(call);
+  if (found === undefined) {
+    throw refuse(404, 'RoleAssignmentNotFound', `The role assignment '${call.name}' is not found.`);
+  }
+  return { status: 200, body: describeAssignment(call.world, found) };
+}
+
+export function deleteAssignment(call: Call): Answer {
+  const found = findAssignment(call);
+  if (found === undefined) return { status: 204 };
+  const body = describeAssignment(call.world, found);
+  call.world.roleAssignments = call.world.roleAssignments.filter((one) => one !== found);
+  authorizationState(call.world).extras.delete(found.id.toLowerCase());
+  return { status: 200, body };
+}
+
+// "principalId eq {id} returns all role assignments at, above or below the scope; atScope() at or above" (REST reference).
+export function listAssignments(call: Call): Answer {
+  const scope = scopeOf(call);
+  const filter = readFilter(call.query['$filter'], ['principalId', 'assignedTo', 'atScope']);
+  const who = filter['principalid'] ?? filter['assignedto'];
+  const value = call.world.roleAssignments
+    .filter(
+      (one) => isWithin(scope, one.scope) || (filter['atscope'] === undefined && isWithin(one.scope, scope)),
+    )
+    .filter((one) => who === undefined || sameText(one.principalId, who))
+    .map((one) => describeAssignment(call.world, one));
+  return { status: 200, body: { value } };
+}
+
+/** Puts a condition on an assignment that a scenario made with `world.grant`. */
+export function addCondition(world: World, assignment: RoleAssignment, condition: string): void {
+  authorizationState(world).extras.set(assignment.id.toLowerCase(), { condition, conditionVersion: '2.0' });
+}

@@ -1,0 +1,30 @@
+import type { Call } from '../../http/provider.ts';
+import { unknown } from '../../model/arm-error.ts';
+
+export const namespace = 'Microsoft.Authorization';
+
+/** The path in front of `/providers/Microsoft.Authorization`; empty at the root. */
+export function scopeOf(call: Call): string {
+  return call.resourceId.slice(
+    0,
+    call.resourceId.toLowerCase().lastIndexOf(`/providers/${namespace.toLowerCase()}/`),
+  );
+}
+
+// --- Filters ----------------------------------------------------------------------------------------------------
+
+/** `a eq 'b' and atScope()` taken apart; an expression that nobody has tried is a 501. */
+export function readFilter(text: string | undefined, names: readonly string[]): Record<string, string> {
+  const read: Record<string, string> = {};
+  for (const part of (text ?? '').split(/\s+and\s+/i)) {
+    if (part.trim() === '') continue;
+    const equals = /^\s*\(?\s*(\w+)\s+eq\s+'([^']*)'\s*\)?\s*$/i.exec(part);
+    const call = /^\s*(\w+)\(\s*(?:'([^']*)')?\s*\)\s*$/.exec(part);
+    const name = (equals ?? call)?.[1];
+    if (name === undefined || !names.some((one) => one.toLowerCase() === name.toLowerCase())) {
+      throw unknown(`$filter part ${part}`);
+    }
+    read[name.toLowerCase()] = (equals ?? call)?.[2] ?? '';
+  }
+  return read;
+}

@@ -1,0 +1,119 @@
+import { refuse, unknown } from '../../model/arm-error.ts';
+import type { Json } from '../../model/contract.ts';
+import type { ImageFacts } from './image-resolution.ts';
+import type { Size } from './skus.ts';
+import { invalid, missing } from './vm-rules.ts';
+
+function badRequest(message: string): Error {
+  return refuse(400, 'BadRequest', message);
+}
+
+function sizeAndSecurity(size: Size, securityType: string): Error {
+  return badRequest(
+    `The VM size '${size.name}' is not supported for creation of VMs and Virtual Machine Scale Set with '${securityType}' security type.`,
+  );
+}
+
+/**
+ * Generation, architecture, disk controller and security type of image and size.
+ * The rules by feature: https://learn.microsoft.com/azure/virtual-machines/trusted-launch
+ */
+export function checkFit(
+  properties: Json,
+  image: ImageFacts,
+  size: Size,
+  /** The subscription has registered Microsoft.Compute/UseStandardSecurityType. */
+  standardAllowed: boolean,
+  /** The subscription has registered Microsoft.Compute/EncryptionAtHost. */
+  encryptionAtHostAllowed: boolean,
+): void {
+  const security: Json = properties['securityProfile'] ?? {};
+  const securityType: string | undefined = security['securityType'];
+  const uefi: Json | undefined = security['uefiSettings'];
+  const feature = image.features['SecurityType'] ?? 'None';
+
+  if (securityType !== undefined && !['Standard', 'TrustedLaunch', 'ConfidentialVM'].includes(securityType)) {
+    throw unknown(`securityType '${securityType}'`);
+  }
+  if (security['encryptionAtHost'] === true && !encryptionAtHostAllowed) {
+    // https://learn.microsoft.com/azure/virtual-machines/linux/disks-enable-host-based-encryption-cli
+    throw invalid(
+      'securityProfile.encryptionAtHost',
+      "The property 'securityProfile.encryptionAtHost' is not valid because the 'Microsoft.Compute/EncryptionAtHost' feature is not enabled for this subscription.",
+    );
+  }
+  if (properties['storageProfile']?.osDisk?.diffDiskSettings !== undefined && !size.ephemeralDisks) {
+    throw unknown(`the refusal of an ephemeral OS disk on ${size.name}`);
+  }
+  if (securityType === 'Standard' && !standardAllowed) {
+    // Text assumed; that it is refused: azure-cli's help of --security-type and Microsoft's Trusted Launch FAQ.
+    throw badRequest(
+      "The value 'Standard' of securityProfile.securityType is not allowed until the feature 'Microsoft.Compute/UseStandardSecurityType' is registered for the subscription.",
+    );
+  }
+  if (image.architecture !== size.architecture) {
+    throw badRequest(
+      `Cannot create a VM of size '${size.name}' because this VM size only supports a CPU Architecture of '${size.architecture}', but an image or disk with CPU Architecture '${image.architecture}' was given. Please check that the CPU Architecture of the image or disk is compatible with that of the VM size.`,
+    );
+  }
+  if (!size.generations.includes(image.generation)) {
+    const generation = image.generation === 'V2' ? '2' : '1';
+    throw badRequest(
+      `The selected VM size '${size.name}' cannot boot Hypervisor Generation '${generation}'. If this was a Create operation please check that the Hypervisor Generation of the Image matches the Hypervisor Generation of the selected VM Size. If this was an Update operation please select a Hypervisor Generation '${generation}' VM Size. For more information, see https://aka.ms/azuregen2vm`,
+    );
+  }
+  const controllers = (image.features['DiskControllerTypes'] ?? 'SCSI').split(',').map((one) => one.trim());
+  const wanted: string | undefined = properties['storageProfile']?.diskControllerType;
+  const usable = size.diskControllers.filter((one) => controllers.includes(one));
+  if (usable.length === 0 || (wanted !== undefined && !usable.includes(wanted as 'SCSI' | 'NVMe'))) {
+    throw refuse(
+      400,
+      'InvalidParameter',
+      `The VM size '${size.name}' cannot boot with OS image or disk. Please check that disk controller types supported by the OS image or disk is one of the supported disk controller types for the VM size '${size.name}'. Please query sku api at https://aka.ms/azure-compute-skus  to determine supported disk controller types for the VM size.`,
+    );
+  }
+  if (uefi !== undefined && image.generation === 'V1') {
+    throw badRequest('UEFI settings are not supported for VMs and VM Scale Sets using Generation 1 Image.');
+  }
+  if (securityType === 'TrustedLaunch') {
+    if (
+      !['TrustedLaunch', 'TrustedLaunchSupported', 'TrustedLaunchAndConfidentialVmSupported'].includes(
+        feature,
+      )
+    ) {
+      throw badRequest(
+        'Use of TrustedLaunch setting is not supported for the provided image. Please select Trusted Launch Supported Gen2 OS Image. For more information, see https://aka.ms/TrustedLaunch-FAQ.',
+      );
+    }
+    if (!size.trustedLaunch) throw sizeAndSecurity(size, 'TrustedLaunch');
+  } else if (securityType === 'ConfidentialVM') {
+    if (
+      !['ConfidentialVM', 'ConfidentialVmSupported', 'TrustedLaunchAndConfidentialVmSupported'].includes(
+        feature,
+      )
+    ) {
+      // Text assumed, on the pattern of TrustedLaunch.
+      throw badRequest('Use of ConfidentialVM setting is not supported for the provided image.');
+    }
+    if (!size.confidential) throw sizeAndSecurity(size, 'ConfidentialVM');
+    const encryption: unknown =
+      properties['storageProfile']?.osDisk?.managedDisk?.securityProfile?.securityEncryptionType;
+    if (encryption === undefined) throw missing('osDisk.managedDisk.securityProfile.securityEncryptionType');
+    // https://learn.microsoft.com/rest/api/compute/virtual-machines/create-or-update#securityencryptiontypes
+    if (uefi?.['vTpmEnabled'] !== true) throw missing('securityProfile.uefiSettings.vTpmEnabled');
+  } else {
+    if (feature === 'TrustedLaunch' || feature === 'ConfidentialVM') {
+      throw badRequest(
+        `The provided gallery image only supports creation of VMs and VM Scale Sets with '${feature}' security type.`,
+      );
+    }
+    if (size.confidential) throw sizeAndSecurity(size, securityType ?? '<NULL>');
+    if (uefi !== undefined) {
+      // "uefiSettings only with a securityType other than Standard" (REST reference); text assumed.
+      throw invalid(
+        'securityProfile.uefiSettings',
+        'The value of parameter securityProfile.uefiSettings is invalid.',
+      );
+    }
+  }
+}

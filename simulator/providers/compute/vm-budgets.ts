@@ -1,0 +1,37 @@
+import type { Call } from '../../http/provider.ts';
+import type { Budget } from '../../model/contract.ts';
+
+// --- Budgets: https://learn.microsoft.com/azure/virtual-machines/compute-throttling-limits -------------------------
+
+function subscriptionBudget(call: Call, name: string, size: number): Budget {
+  return { name: `Microsoft.Compute/${name}`, key: call.subscription.id, size, perMinute: size / 3 };
+}
+
+/** The VM that a path belongs to: run commands and instance views are charged to it. */
+export function machineId(call: Call): string {
+  return call.resourceId.replace(/(\/virtualMachines\/[^/]+).*$/i, '$1').toLowerCase();
+}
+
+/** PUT, update and delete of one VM: 12 each, refilled by 4 a minute. */
+export function writeBudgets(kind: 'PutVM' | 'UpdateVM' | 'DeleteVM'): (call: Call) => readonly Budget[] {
+  return (call) => [
+    subscriptionBudget(call, `${kind}SubscriptionMaximum`, 1500),
+    { name: `Microsoft.Compute/${kind}Resource`, key: machineId(call), size: 12, perMinute: 4 },
+  ];
+}
+
+/** GETs of VM, instance view and run commands together: 36, refilled by 12 a minute. */
+export function readBudgets(call: Call): readonly Budget[] {
+  return [
+    subscriptionBudget(call, 'LowCostGetSubscriptionMaximum', 24_000),
+    { name: 'Microsoft.Compute/LowCostGetResource', key: machineId(call), size: 36, perMinute: 12 },
+  ];
+}
+
+/** Polls of one VM's operations: 45, refilled by 15 a minute. Recorded: this bucket comes first, the subscription's second. */
+export function pollBudgets(call: Call): readonly Budget[] {
+  return [
+    { name: 'Microsoft.Compute/GetOperationResource', key: machineId(call), size: 45, perMinute: 15 },
+    subscriptionBudget(call, 'GetOperationSubscriptionMaximum', 15_000),
+  ];
+}

@@ -1,0 +1,67 @@
+import type { Call } from '../../http/provider.ts';
+import { unknown } from '../../model/arm-error.ts';
+import type { Answer, Json } from '../../model/contract.ts';
+import type { Resource } from '../../model/entities.ts';
+import type { World } from '../../world/world.ts';
+import { detachNic, removeNic } from './nics.ts';
+import { pollBudgets } from './vm-budgets.ts';
+import { refuseIfMatch } from './vm-put.ts';
+import { machineOf, tombstones } from './vm.ts';
+
+// --- DELETE ----------------------------------------------------------------------------------------------------------
+
+export function remove(call: Call): Answer {
+  const { world } = call;
+  refuseIfMatch(call);
+  const forced = call.query['forcedeletion']?.toLowerCase() ?? 'false';
+  if (forced !== 'true' && forced !== 'false') throw unknown(`forceDeletion=${forced}`);
+  const force = forced === 'true';
+  const existing = world.resources.get(call.resourceId);
+  if (existing === undefined) return { status: 204 };
+  const machine = machineOf(existing);
+  machine.generation += 1;
+  existing.body['properties'].provisioningState = 'Deleting';
+  return call.accept({
+    family: 'compute',
+    // "forceDeletion shortens it" (REST reference); by how much was not recorded: half.
+    latency: force ? world.latency('vmDelete') / 2 : 'vmDelete',
+    status: 202,
+    location: existing.body['location'],
+    resourceId: existing.id,
+    name: 'DeleteVMOperation',
+    pollBudgets: pollBudgets(call),
+    complete: () => {
+      if (world.resources.get(existing.id) !== existing) return;
+      world.resources.remove(existing.id);
+      tombstones(world).set(existing.id.toLowerCase(), world.clock.now());
+      releaseParts(world, existing);
+    },
+    failed: (error) => {
+      machine.failure = error;
+      existing.body['properties'].provisioningState = 'Failed';
+    },
+  });
+}
+
+/** Carries out the delete options; the system-assigned identity goes with the VM, its role assignments stay. */
+function releaseParts(world: World, machine: Resource): void {
+  const properties: Json = machine.body['properties'];
+  const storage: Json = properties['storageProfile'];
+  for (const disk of [storage['osDisk'], ...storage['dataDisks']] as Json[]) {
+    const resource = world.resources.get(disk['managedDisk'].id);
+    if (resource === undefined) continue;
+    if (disk['deleteOption'] === 'Delete') {
+      world.resources.remove(resource.id);
+    } else {
+      delete resource.body['managedBy'];
+      resource.body['properties'].diskState = 'Unattached';
+      resource.internal['attachedTo'] = undefined;
+    }
+  }
+  for (const nic of properties['networkProfile'].networkInterfaces as Json[]) {
+    if (nic['properties']?.deleteOption === 'Delete') removeNic(world, nic['id']);
+    else detachNic(world, nic['id'], machine.id);
+  }
+  const principal: unknown = machine.body['identity']?.principalId;
+  if (typeof principal === 'string') world.removePrincipal(principal);
+}

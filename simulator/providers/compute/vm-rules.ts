@@ -1,0 +1,122 @@
+// What Compute refuses in the body of a virtual machine before it starts anything: pure checks of the body against
+// the image and the size. Codes and texts are those of __tests__/azure/errors.json and of Microsoft's pages; where
+// only the code is known and the text was completed by hand, the comment says "text assumed".
+import { refuse, unknown } from '../../model/arm-error.ts';
+import type { Json } from '../../model/contract.ts';
+import type { ImageFacts } from './image-resolution.ts';
+import type { Size } from './skus.ts';
+
+/** InvalidParameter: how Compute names one bad value. */
+export function invalid(target: string, message: string): Error {
+  return refuse(400, 'InvalidParameter', message, { target });
+}
+
+export function missing(target: string, name = target.slice(target.lastIndexOf('.') + 1)): Error {
+  return invalid(target, `Required parameter '${name}' is missing (null).`);
+}
+
+/** IDs of what is not modelled: what a machine may be placed in or encrypted with, and what its disks are copies of. */
+export function placementIds(properties: Json): string[] {
+  const storage: Json = properties['storageProfile'] ?? {};
+  const disks: Json[] = [storage['osDisk'] ?? {}, ...((storage['dataDisks'] ?? []) as Json[])];
+  return [
+    properties['availabilitySet']?.id,
+    properties['proximityPlacementGroup']?.id,
+    properties['host']?.id,
+    properties['hostGroup']?.id,
+    properties['virtualMachineScaleSet']?.id,
+    properties['capacityReservation']?.capacityReservationGroup?.id,
+    ...disks.flatMap(({ managedDisk, sourceResource }) => [
+      managedDisk?.diskEncryptionSet?.id,
+      managedDisk?.securityProfile?.diskEncryptionSet?.id,
+      sourceResource?.id,
+    ]),
+  ].filter((id): id is string => typeof id === 'string');
+}
+
+/** Premium disks, where the size takes any. How Azure refuses them was not recorded. */
+export function checkDiskTypes(storage: Json, size: Size): void {
+  if (size.premiumDisks) return;
+  for (const disk of [storage['osDisk'] ?? {}, ...((storage['dataDisks'] ?? []) as Json[])]) {
+    const type = String(disk['managedDisk']?.storageAccountType ?? '');
+    if (type.startsWith('Premium')) throw unknown(`the refusal of a ${type} disk on ${size.name}`);
+  }
+}
+
+/** The purchase plan of the image against the plan in the body. Terms are the caller's matter. */
+export function checkPlan(body: Json, image: ImageFacts, vmId: string): void {
+  const plan: Json | undefined = body['plan'] ?? undefined;
+  const wanted = image.purchasePlan;
+  if (wanted === undefined) {
+    if (plan !== undefined) {
+      throw refuse(
+        400,
+        'VMMarketplaceInvalidInput',
+        `Creating a virtual machine from a non Marketplace image or a custom image sourced from a non Marketplace image does not need Plan information in the request. Please remove the Plan information in the request for VM '${vmId}'.`,
+      );
+    }
+    return;
+  }
+  if (plan === undefined) {
+    throw refuse(
+      400,
+      'VMMarketplaceInvalidInput',
+      `Creating a virtual machine from Marketplace image or a custom image sourced from a Marketplace image requires Plan information in the request. VM: '${vmId}'.`,
+    );
+  }
+  if (
+    plan['name'] !== wanted.name ||
+    plan['publisher'] !== wanted.publisher ||
+    plan['product'] !== wanted.product
+  ) {
+    throw refuse(
+      400,
+      'VMMarketplaceInvalidInput',
+      `Unable to deploy from the Marketplace image or a custom image sourced from Marketplace image. The part number in the purchase information for VM '${vmId}' is not as expected. Beware that the Plan object's properties are case-sensitive. Learn more about common virtual machine error codes at https://aka.ms/vm-error-codes`,
+    );
+  }
+}
+
+/** Spot: which of priority, eviction policy and price go together. */
+export function checkSpot(properties: Json, size: Size): void {
+  const priority: string | undefined = properties['priority'];
+  if (priority !== undefined && !['Regular', 'Low', 'Spot'].includes(priority)) {
+    throw invalid('priority', 'The value of parameter priority is invalid.');
+  }
+  const spot = priority === 'Spot' || priority === 'Low';
+  const eviction: string | undefined = properties['evictionPolicy'];
+  if (eviction !== undefined && !['Deallocate', 'Delete'].includes(eviction)) {
+    throw invalid('evictionPolicy', 'The value of parameter evictionPolicy is invalid.');
+  }
+  if (!spot) {
+    if (eviction !== undefined) throw invalid('evictionPolicy', "Parameter 'evictionPolicy' is not allowed.");
+    if (properties['billingProfile'] !== undefined) {
+      throw invalid('billingProfile', "Parameter 'billingProfile' is not allowed.");
+    }
+    return;
+  }
+  const price: unknown = properties['billingProfile']?.maxPrice;
+  if (price !== undefined && (typeof price !== 'number' || (price !== -1 && price <= 0))) {
+    throw invalid('billingProfile.maxPrice', 'The value of parameter billingProfile.maxPrice is invalid.');
+  }
+  if (!size.spot) {
+    // Text assumed; the rule: https://learn.microsoft.com/azure/virtual-machines/spot-vms#limitations
+    throw refuse(
+      400,
+      'BadRequest',
+      `VM size '${size.name}' is not supported for Azure Spot Virtual Machines.`,
+    );
+  }
+}
+
+/** Names of the VM itself: https://learn.microsoft.com/azure/azure-resource-manager/management/resource-name-rules */
+export function checkName(name: string, windows: boolean): void {
+  const bad =
+    name.length > 64 ||
+    /[\s~!@#$%^&*()=+_[\]{}\\|;:'",<>/?`]/.test(name) ||
+    (windows ? name.includes('.') || name.endsWith('-') : name.endsWith('.') || name.endsWith('-'));
+  if (bad)
+    throw refuse(400, 'InvalidParameter', `The value '${name}' of parameter vmName is invalid.`, {
+      target: 'vmName',
+    });
+}

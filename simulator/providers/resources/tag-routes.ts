@@ -1,0 +1,115 @@
+import { checkShape, gatewayShapeRefusal, type ObjectShape } from '../../http/body-schema.ts';
+import type { Call, Route } from '../../http/provider.ts';
+import { refuse, resourceNotFound } from '../../model/arm-error.ts';
+import type { Json } from '../../model/contract.ts';
+import { existing, group } from './resource-groups.ts';
+import { checkTags } from './tags.ts';
+
+// --- Tags at a scope ---------------------------------------------------------------------------------------------
+
+const tagsShape: ObjectShape = {
+  type: 'TagsPatchResource',
+  members: {
+    operation: 'string',
+    id: 'readonly',
+    name: 'readonly',
+    type: 'readonly',
+    properties: { type: 'Tags', members: { tags: 'any' } },
+  },
+};
+
+/** `…/providers/Microsoft.Resources/tags/default` at a group, a resource and a nested one. */
+export function tagRoutes(): Route[] {
+  const tail = '/providers/Microsoft.Resources/tags/default';
+  const scopes = [
+    group,
+    `${group}/providers/:namespace/:type/:resource`,
+    `${group}/providers/:namespace/:type/:resource/:nestedType/:nested`,
+  ];
+  return scopes.flatMap((scope): Route[] => [
+    {
+      method: 'GET',
+      path: `${scope}${tail}`,
+      kind: 'tags.get',
+      action: 'Microsoft.Resources/tags/read',
+      scope: scopeOfTags,
+      handle: (call) => ({ status: 200, body: tagsBody(call, tagHolder(call).get()) }),
+    },
+    {
+      method: 'PATCH',
+      path: `${scope}${tail}`,
+      kind: 'tags.patch',
+      action: 'Microsoft.Resources/tags/write',
+      scope: scopeOfTags,
+      handle: patchTags,
+    },
+  ]);
+}
+
+function scopeOfTags(call: Call): string {
+  return call.resourceId.replace(/\/providers\/Microsoft\.Resources\/tags\/default$/i, '');
+}
+
+function tagHolder(call: Call): { get(): Record<string, string>; set(tags: Record<string, string>): void } {
+  const scope = scopeOfTags(call);
+  if (call.params['resource'] === undefined) {
+    const found = existing(call);
+    return {
+      get: () => found.tags ?? {},
+      set: (tags) => {
+        found.tags = tags;
+      },
+    };
+  }
+  const resource = call.world.resources.get(scope);
+  if (!resource) throw resourceNotFound(scope);
+  return {
+    get: () => resource.body['tags'] ?? {},
+    set: (tags) => {
+      resource.body['tags'] = tags;
+    },
+  };
+}
+
+function tagsBody(call: Call, tags: Record<string, string>): Json {
+  return { id: call.resourceId, name: 'default', type: 'Microsoft.Resources/tags', properties: { tags } };
+}
+
+function patchTags(call: Call): { status: number; body: Json } {
+  checkShape(call.body, tagsShape, gatewayShapeRefusal);
+  const holder = tagHolder(call);
+  const given: unknown = call.body['properties']?.tags ?? {};
+  checkTags(given);
+  const before = holder.get();
+  const operation = String(call.body['operation'] ?? '').toLowerCase();
+  let after: Record<string, string>;
+  if (operation === 'replace') {
+    after = { ...given };
+  } else if (operation === 'merge') {
+    after = { ...before };
+    for (const [name, value] of Object.entries(given)) {
+      // Tag names are compared without case; the spelling that is there stays.
+      const known = Object.keys(after).find((one) => one.toLowerCase() === name.toLowerCase());
+      after[known ?? name] = value;
+    }
+  } else if (operation === 'delete') {
+    after = Object.fromEntries(
+      Object.entries(before).filter(
+        ([name, value]) =>
+          !Object.entries(given).some(
+            ([wanted, content]) =>
+              wanted.toLowerCase() === name.toLowerCase() && (content === '' || content === value),
+          ),
+      ),
+    );
+  } else {
+    throw refuse(
+      400,
+      'InvalidTagsOperation',
+      `The tags operation '${call.body['operation'] ?? ''}' is not one of Replace, Merge, Delete.`,
+    );
+  }
+  checkTags(after);
+  holder.set(after);
+  return { status: 200, body: tagsBody(call, after) };
+}
