@@ -269,7 +269,7 @@ async function live(
     if (run.post && run.post.exitCode !== 0) violations.push(`the post step ended with ${run.post.exitCode}`);
     if (ended && machineThen !== 'Succeeded') violations.push(`exit 0, but the machine is ${machineThen}`);
     if (ended && !run.outputs['vm-id']) violations.push('exit 0 without vm-id');
-    const struckFatal = set.some(({ harm, fault: { struck } }) => struck > 0 && harm === 'fatal');
+    const struckFatal = set.some(({ harm, fault: { applied } }) => applied > 0 && harm === 'fatal');
     const mustSucceed =
       !struckFatal && !drawn.stop && !drawn.taken && drawn.earlierEndedAfterMs === undefined;
     if (mustSucceed && !ended) violations.push(`failed without a reason: ${errorOf(run)}`);

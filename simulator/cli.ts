@@ -3,7 +3,7 @@
  * [--seed N] [--latency p25|median|p90|drawn] [--retry-after short|recorded|recorded50] [--journal]`.
  */
 import { parseArgs } from 'node:util';
-import { withoutSecrets } from './engine/journal.ts';
+import { redactSecrets } from './engine/journal.ts';
 import { idTokenEnvironment } from './github/github.ts';
 import { defaults, startSimulator } from './index.ts';
 import type { WorldOptions } from './world/settings.ts';
@@ -65,7 +65,7 @@ process.stdout.write(`${lines.join('\n')}\n`);
 async function stop(): Promise<void> {
   if (values.journal) {
     for (const exchange of simulator.journal)
-      process.stdout.write(`${JSON.stringify(withoutSecrets(exchange))}\n`);
+      process.stdout.write(`${JSON.stringify(redactSecrets(exchange))}\n`);
   }
   await simulator.close();
 }

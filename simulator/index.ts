@@ -4,11 +4,11 @@ import type { Faults } from './engine/faults.ts';
 import type { Exchange } from './engine/journal.ts';
 import { criticalPath } from './engine/operations.ts';
 import { EntraError } from './entra/entra-error.ts';
-import { entra, entraHeaders } from './entra/entra.ts';
-import { github } from './github/github.ts';
-import { gateway, managerHeaders } from './http/gateway.ts';
-import { signingKey, trustFile } from './http/keys.ts';
-import { listen } from './http/listener.ts';
+import { registerEntraRoutes, entraHeaders } from './entra/entra.ts';
+import { registerGitHubRoutes } from './github/github.ts';
+import { registerGateway, armHeaders } from './http/gateway.ts';
+import { signingKey, createTrustFile } from './http/keys.ts';
+import { startListener } from './http/listener.ts';
 import { providers } from './providers/index.ts';
 import type { WorldOptions } from './world/settings.ts';
 import { World } from './world/world.ts';
@@ -49,12 +49,12 @@ export interface Simulator {
 export async function startSimulator(options: SimulatorOptions = {}): Promise<Simulator> {
   // Begun now, awaited with the first token: two key generations must not hold up the start.
   void signingKey('entra');
-  const trust = await trustFile();
+  const trust = await createTrustFile();
   const world = new World(options);
   if (options.defaultWorld !== false) fillDefaultWorld(world);
   options.world?.(world);
 
-  const login = await listen({
+  const login = await startListener({
     world,
     host: 'entra',
     port: options.ports?.login ?? 0,
@@ -65,27 +65,27 @@ export async function startSimulator(options: SimulatorOptions = {}): Promise<Si
       ),
     headers: (request) => entraHeaders(world, request),
     routes: (app) => {
-      entra(app, world);
+      registerEntraRoutes(app, world);
     },
   });
-  const arm = await listen({
+  const arm = await startListener({
     world,
     host: 'arm',
     port: options.ports?.arm ?? 0,
     errorBody: (code, message) => ({ error: { code, message } }),
-    headers: (request) => managerHeaders(world, request),
+    headers: (request) => armHeaders(world, request),
     routes: (app, origin) => {
-      gateway(app, world, providers, origin, () => login.origin);
+      registerGateway(app, world, providers, origin, () => login.origin);
     },
   });
-  const hub = await listen({
+  const hub = await startListener({
     world,
     host: 'github',
     port: options.ports?.github ?? 0,
     errorBody: (_code, message) => ({ message, documentation_url: 'https://docs.github.com/rest' }),
     headers: () => ({}),
     routes: (app) => {
-      github(app, world);
+      registerGitHubRoutes(app, world);
     },
   });
 

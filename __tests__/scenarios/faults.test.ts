@@ -67,10 +67,10 @@ describe.each(passing)('%s', (_, effect) => {
     expect(warningsOf(run.post)).not.toContain('Could not be deleted');
     // With the answer to a PUT or a DELETE the URL of its operation is lost, so that there may be nothing to poll.
     const due = faults.filter(({ match }) => !('dropAfterCommit' in effect && match.phase === 'poll'));
-    expect(due.map(({ struck }) => struck)).toEqual(due.map(() => 1));
+    expect(due.map(({ applied }) => applied)).toEqual(due.map(() => 1));
     const log = `${run.stdout}${run.post?.stdout}`;
-    const struck = faults.filter((fault) => fault.struck > 0);
-    expect(log.match(/trying again in/g)).toHaveLength(struck.length);
+    const applied = faults.filter((fault) => fault.applied > 0);
+    expect(log.match(/trying again in/g)).toHaveLength(applied.length);
     expect(brokenRules(sim.journal, new Set(before.keys()), [run], run, [defaults.clientSecret])).toEqual([]);
   });
 });
@@ -177,7 +177,7 @@ describe('budgets', () => {
     const run = await act(sim);
     expect(run.exitCode).toBe(1);
     expect(errorOf(run)).toContain('still down');
-    expect(fault.struck).toBe(7);
+    expect(fault.applied).toBe(7);
   });
 
   test('tokens that live shorter than the create are renewed, the auxiliary one too', async () => {

@@ -189,7 +189,7 @@ test.concurrent.each(
         },
       },
     );
-    expect(fault.struck).toBe(1);
+    expect(fault.applied).toBe(1);
     const [put] = sim.journal.filter(({ method, faulted }) => method === 'PUT' && faulted);
     // After SIGINT the step itself has deleted what interface and machine stand on, so Azure refuses those.
     expect([201, ...(name === 'SIGINT' ? [400] : [])]).toContain(put?.status);

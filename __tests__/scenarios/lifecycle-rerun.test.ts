@@ -245,7 +245,7 @@ describe('on a half-finished deployment', () => {
         {},
         { env: { GITHUB_RUN_ID: '1' }, signal: { name: 'SIGKILL', upon: arrival.promise } },
       );
-      expect(fault.struck).toBe(1);
+      expect(fault.applied).toBe(1);
       expect(lost.exitCode).toBeNull();
       const run = await act(
         sim,
@@ -344,7 +344,7 @@ describe('on a half-finished deployment', () => {
       },
     });
     const run = await act(sim, {}, { env: { GITHUB_RUN_ID: '2' } });
-    expect(fourth.struck).toBe(1);
+    expect(fourth.applied).toBe(1);
     expect(errorOf(run)).toBe('');
     expect(run.exitCode).toBe(0);
     expect(sim.world.resources.get(vm1.machine)?.body['properties'].provisioningState).toBe('Succeeded');

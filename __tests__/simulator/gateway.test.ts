@@ -393,7 +393,7 @@ describe('faults and budgets', () => {
     expect(reply.status).toBe(201);
     expect((await client.arm('GET', reply.headers['azure-asyncoperation'] ?? '')).status).toBe(500);
     expect((await client.settle(reply)).body.status).toBe('Succeeded');
-    expect(fault.struck).toBe(1);
+    expect(fault.applied).toBe(1);
     simulator.faults.clear();
   });
 

@@ -40,14 +40,14 @@ export interface Fault {
   /** Matching requests seen so far. */
   seen: number;
   /** How often it struck. */
-  struck: number;
+  applied: number;
 }
 
 export class Faults {
   #faults: Fault[] = [];
 
   add(fault: { readonly match: FaultMatch; readonly effect: FaultEffect }): Fault {
-    const made: Fault = { ...fault, seen: 0, struck: 0 };
+    const made: Fault = { ...fault, seen: 0, applied: 0 };
     this.#faults.push(made);
     return made;
   }
@@ -57,7 +57,7 @@ export class Faults {
   }
 
   /** The effects that strike this request. Counts it against every fault that it matches. */
-  strike(request: {
+  apply(request: {
     readonly host: 'arm' | 'entra' | 'github';
     readonly method: string;
     readonly url: string;
@@ -76,7 +76,7 @@ export class Faults {
       }
       fault.seen += 1;
       if (fault.seen < nth || fault.seen >= nth + times) continue;
-      fault.struck += 1;
+      fault.applied += 1;
       effects.push(fault.effect);
     }
     return effects;

@@ -1,6 +1,6 @@
 /** Every request with its answer. Tokens are reduced to tenant and app; secrets and assertions never get here. */
 
-export interface Identity {
+export interface AppIdentity {
   readonly tenant: string;
   readonly app: string;
 }
@@ -18,8 +18,8 @@ export interface Exchange {
   readonly apiVersion: string | undefined;
   /** `Microsoft.Network`; for Entra and GitHub the host. */
   readonly provider: string;
-  caller: (Identity & { readonly oid: string }) | undefined;
-  auxiliary: readonly Identity[];
+  caller: (AppIdentity & { readonly oid: string }) | undefined;
+  auxiliary: readonly AppIdentity[];
   /** Without `authorization`, `x-ms-authorization-auxiliary`, cookies. */
   readonly requestHeaders: Readonly<Record<string, string>>;
   /** ARM only; passwords and protected settings are replaced. */
@@ -73,15 +73,15 @@ export class Journal {
 const secretNames = /password|secret|customdata|userdata|protected|keydata|privatekey|assertion/i;
 
 /** A copy of a body in which whatever may be secret is replaced by its length. */
-export function withoutSecrets(value: unknown): unknown {
-  if (Array.isArray(value)) return value.map(withoutSecrets);
+export function redactSecrets(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(redactSecrets);
   if (typeof value !== 'object' || value === null) return value;
   return Object.fromEntries(
     Object.entries(value).map(([name, inner]) => [
       name,
       secretNames.test(name) && typeof inner !== 'boolean' && inner !== null
         ? `<${typeof inner === 'string' ? inner.length : 'object'}>`
-        : withoutSecrets(inner),
+        : redactSecrets(inner),
     ]),
   );
 }

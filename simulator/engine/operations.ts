@@ -3,7 +3,7 @@
  * signature, hash) and are refused when altered; poll bodies and Retry-After are those recorded for each family.
  */
 import { createHmac, randomBytes } from 'node:crypto';
-import { ArmError, unknown } from '../model/arm-error.ts';
+import { ArmError, notModelled } from '../model/arm-error.ts';
 import type {
   Answer,
   Budget,
@@ -29,7 +29,7 @@ export interface Operation {
   polls: number;
 }
 
-interface Running extends Operation {
+interface RunningOperation extends Operation {
   readonly start: OperationStart;
   readonly retryAfter: readonly number[];
   readonly apiVersion: string;
@@ -40,7 +40,7 @@ interface Running extends Operation {
 export type RetryAfterProfile = 'short' | 'recorded' | 'recorded50';
 
 /** What the engine needs to know of the request that starts an operation. */
-export interface Origin {
+export interface OperationRequest {
   readonly method: string;
   readonly origin: string;
   readonly apiVersion: string;
@@ -57,11 +57,11 @@ const retryAfterProfiles: Record<
   (family: OperationFamily, method: string) => readonly number[]
 > = {
   short: () => [1],
-  recorded: (family, method) => recorded(family, method, 35),
-  recorded50: (family, method) => recorded(family, method, 50),
+  recorded: (family, method) => recordedRetryAfter(family, method, 35),
+  recorded50: (family, method) => recordedRetryAfter(family, method, 50),
 };
 
-function recorded(family: OperationFamily, method: string, long: number): readonly number[] {
+function recordedRetryAfter(family: OperationFamily, method: string, long: number): readonly number[] {
   if (family === 'network') return method === 'DELETE' ? [10] : [3, 10];
   if (family === 'group') return [15];
   if (family === 'compute') return [10, method === 'DELETE' ? 30 : long];
@@ -96,7 +96,7 @@ export interface OperationOptions {
 export class Operations {
   readonly #clock: Clock;
   readonly #options: OperationOptions;
-  readonly #running = new Map<string, Running>();
+  readonly #running = new Map<string, RunningOperation>();
   readonly #key = randomBytes(32);
   // Real poll URLs carry a certificate of some 2 KB; a client that cuts or rebuilds them is found out.
   readonly #certificate = randomBytes(1500).toString('base64url');
@@ -111,7 +111,7 @@ export class Operations {
   }
 
   /** The operation that is changing a resource, or something nested in it, right now. */
-  busyWith(resourceId: string): Operation | undefined {
+  findRunning(resourceId: string): Operation | undefined {
     const wanted = resourceId.toLowerCase();
     return [...this.#running.values()].find(
       (one) =>
@@ -128,11 +128,11 @@ export class Operations {
   }
 
   /** Starts an operation and gives the answer to the request that started it. */
-  start(request: Origin, start: OperationStart, failure: OperationFailure | undefined): Answer {
+  start(request: OperationRequest, start: OperationStart, failure: OperationFailure | undefined): Answer {
     const seconds = typeof start.latency === 'number' ? start.latency : this.#options.latency(start.latency);
     const profile = retryAfterProfiles[this.#options.retryAfterProfile];
-    const running: Running = {
-      id: start.family === 'group' ? groupJob(start) : this.#options.newId(),
+    const running: RunningOperation = {
+      id: start.family === 'group' ? groupDeletionJobId(start) : this.#options.newId(),
       family: start.family,
       name: start.name ?? `${request.method}Operation`,
       resourceId: start.resourceId,
@@ -168,7 +168,7 @@ export class Operations {
       headers['azure-asyncoperation'] = `${request.origin}${this.#path(running, false)}`;
     }
     if (style !== 'async') headers['location'] = `${request.origin}${this.#path(running, true)}`;
-    headers['retry-after'] = this.#wait(running);
+    headers['retry-after'] = this.#nextRetryAfter(running);
     return { status: start.status, headers, body: start.body };
   }
 
@@ -182,7 +182,7 @@ export class Operations {
   poll(id: string, pathAndQuery: string, origin: string): Answer {
     const running = this.#running.get(id);
     // The gateway's text for an operation that it does not know; which code a stranger's ID gets was not recorded.
-    if (!running) throw unknown(`operation '${id}' in a poll`);
+    if (!running) throw notModelled(`operation '${id}' in a poll`);
     this.#verify(pathAndQuery);
     running.polls += 1;
     const query = pathAndQuery.split('?')[1] ?? '';
@@ -190,10 +190,10 @@ export class Operations {
       running.family === 'group' ||
       /\/operationresults\//i.test(pathAndQuery) ||
       /(^|&)monitor=true(&|$)/.test(query);
-    return isResult ? this.#result(running, origin) : this.#status(running);
+    return isResult ? this.#resultAnswer(running, origin) : this.#statusAnswer(running);
   }
 
-  #status(running: Running): Answer {
+  #statusAnswer(running: RunningOperation): Answer {
     const compute = running.family !== 'network';
     const body: Record<string, unknown> = compute
       ? { startTime: this.#clock.timestamp(running.startedAt) }
@@ -203,15 +203,15 @@ export class Operations {
     if (running.error) body['error'] = compute ? running.error : { details: [], ...running.error };
     if (compute) body['name'] = running.id;
     const headers: Record<string, string> =
-      running.status === 'InProgress' ? { 'retry-after': this.#wait(running) } : {};
+      running.status === 'InProgress' ? { 'retry-after': this.#nextRetryAfter(running) } : {};
     return { status: 200, headers, body };
   }
 
-  #result(running: Running, origin: string): Answer {
+  #resultAnswer(running: RunningOperation, origin: string): Answer {
     if (running.status === 'InProgress') {
       const headers: Record<string, string> = {
         location: `${origin}${this.#path(running, true)}`,
-        'retry-after': this.#wait(running),
+        'retry-after': this.#nextRetryAfter(running),
       };
       if (running.family === 'network') {
         headers['azure-asyncnotification'] = 'Enabled';
@@ -241,12 +241,12 @@ export class Operations {
   }
 
   /** Retry-After that goes with the next answer: the first figure once, then the next, the last one for ever. */
-  #wait(running: Running): string {
+  #nextRetryAfter(running: RunningOperation): string {
     const figure = running.retryAfter[Math.min(running.polls, running.retryAfter.length - 1)] ?? 10;
     return this.#clock.retryAfter(figure);
   }
 
-  #path(running: Running, location: boolean): string {
+  #path(running: RunningOperation, location: boolean): string {
     const base = `/subscriptions/${running.subscription}`;
     const region = running.start.location.toLowerCase().replaceAll(' ', '');
     let path: string;
@@ -276,13 +276,13 @@ export class Operations {
     const match = /^(.*)&s=([^&]*)&h=([^&]*)$/.exec(pathAndQuery);
     const unsigned = match?.[1] ?? '';
     if (!match || match[2] !== this.#sign('s', unsigned) || match[3] !== this.#sign('h', unsigned)) {
-      throw unknown('what Azure answers to a poll URL that was altered (use it verbatim)');
+      throw notModelled('what Azure answers to a poll URL that was altered (use it verbatim)');
     }
   }
 }
 
 /** The job token in the path of a group's deletion: base64 of a JSON text that names the group (recorded). */
-function groupJob(start: OperationStart): string {
+function groupDeletionJobId(start: OperationStart): string {
   const name = (start.resourceId.split('/').at(-1) ?? '').toUpperCase();
   const mangled = name.replace(/[^A-Z0-9]/g, (c) => `:${c.charCodeAt(0).toString(16).toUpperCase()}`);
   const nonce = randomBytes(4).toString('hex').toUpperCase();

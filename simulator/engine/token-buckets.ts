@@ -5,7 +5,7 @@
 import type { Budget } from '../model/contract.ts';
 import type { Clock } from './clock.ts';
 
-export class Budgets {
+export class TokenBuckets {
   readonly #levels = new Map<string, { level: number; at: number }>();
   readonly #clock: Clock;
 

@@ -5,13 +5,13 @@ import type { App, Tenant } from '../model/entities.ts';
 import type { World } from '../world/world.ts';
 import { EntraError } from './entra-error.ts';
 
-const learnMore =
+const federationDocs =
   'https://docs.microsoft.com/en-us/azure/active-directory/develop/workload-identity-federation';
 const certificateDocs =
   'https://docs.microsoft.com/azure/active-directory/develop/active-directory-certificate-credentials';
 
 /** Checks the credential that the client presents, and says which kind it was. */
-export async function prove(
+export async function authenticateClient(
   world: World,
   origin: string,
   tenant: Tenant,
@@ -21,12 +21,12 @@ export async function prove(
   const secret = form.get('client_secret');
   const assertion = form.get('client_assertion');
   if (assertion !== null) {
-    const claims = claimsOf(assertion);
+    const claims = decodeAssertion(assertion);
     if (claims.iss === app.clientId && claims.sub === app.clientId) {
-      await proveCertificate(origin, tenant, app, assertion, claims);
+      await verifyCertificateAssertion(origin, tenant, app, assertion, claims);
       return 'certificate';
     }
-    await proveFederated(world, app, assertion, claims);
+    await verifyFederatedAssertion(world, app, assertion, claims);
     return 'federated';
   }
   if (secret === null || secret === '') {
@@ -57,7 +57,7 @@ export async function prove(
   return 'secret';
 }
 
-function claimsOf(assertion: string): JWTPayload {
+function decodeAssertion(assertion: string): JWTPayload {
   try {
     return decodeJwt(assertion);
   } catch {
@@ -65,7 +65,7 @@ function claimsOf(assertion: string): JWTPayload {
   }
 }
 
-function checkTimes(claims: JWTPayload): void {
+function checkValidity(claims: JWTPayload): void {
   const now = Date.now() / 1000;
   // Entra grants five minutes of skew to a start in the future, none to an end in the past.
   if ((claims.exp ?? 0) > now && (claims.nbf ?? claims.iat ?? 0) <= now + 300) return;
@@ -79,7 +79,7 @@ function checkTimes(claims: JWTPayload): void {
   );
 }
 
-async function proveCertificate(
+async function verifyCertificateAssertion(
   origin: string,
   tenant: Tenant,
   app: App,
@@ -123,10 +123,15 @@ async function proveCertificate(
       `Client assertion audience claim does not match Realm issuer. Review the documentation at ${certificateDocs} .`,
     );
   }
-  checkTimes(claims);
+  checkValidity(claims);
 }
 
-async function proveFederated(world: World, app: App, assertion: string, claims: JWTPayload): Promise<void> {
+async function verifyFederatedAssertion(
+  world: World,
+  app: App,
+  assertion: string,
+  claims: JWTPayload,
+): Promise<void> {
   const issuer = claims.iss ?? '';
   const subject = claims.sub ?? '';
   const presented = Array.isArray(claims.aud) ? claims.aud : [claims.aud ?? ''];
@@ -135,14 +140,14 @@ async function proveFederated(world: World, app: App, assertion: string, claims:
       401,
       'invalid_client',
       code,
-      `No matching federated identity record found for presented assertion ${what} '${value}'. Please check your federated identity credential Subject, Audience and Issuer against the presented assertion. ${learnMore}`,
+      `No matching federated identity record found for presented assertion ${what} '${value}'. Please check your federated identity credential Subject, Audience and Issuer against the presented assertion. ${federationDocs}`,
     );
-  if (world.tokens.federation === 'legacy' && !matches(app, issuer, subject, presented)) {
+  if (world.tokens.federation === 'legacy' && !hasMatchingCredential(app, issuer, subject, presented)) {
     throw new EntraError(
       400,
       'invalid_request',
       70021,
-      `No matching federated identity record found for presented assertion. Assertion Issuer: '${issuer}'. Assertion Subject: '${subject}'. Assertion Audience: '${presented[0] ?? ''}'. ${learnMore}`,
+      `No matching federated identity record found for presented assertion. Assertion Issuer: '${issuer}'. Assertion Subject: '${subject}'. Assertion Audience: '${presented[0] ?? ''}'. ${federationDocs}`,
     );
   }
   const ofIssuer = app.federatedCredentials.filter((one) => one.issuer === issuer);
@@ -153,7 +158,7 @@ async function proveFederated(world: World, app: App, assertion: string, claims:
   if (!ofSubject.some((one) => one.audiences.some((audience) => presented.includes(audience)))) {
     throw refused(700212, 'audience', presented[0] ?? '');
   }
-  checkTimes(claims);
+  checkValidity(claims);
   try {
     await compactVerify(assertion, (await signingKey('github')).publicKey, { algorithms: ['RS256'] });
   } catch {
@@ -166,7 +171,12 @@ async function proveFederated(world: World, app: App, assertion: string, claims:
   }
 }
 
-function matches(app: App, issuer: string, subject: string, presented: readonly string[]): boolean {
+function hasMatchingCredential(
+  app: App,
+  issuer: string,
+  subject: string,
+  presented: readonly string[],
+): boolean {
   return app.federatedCredentials.some(
     (one) =>
       one.issuer === issuer &&

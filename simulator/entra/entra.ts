@@ -9,25 +9,25 @@ import type { Json } from '../model/contract.ts';
 import type { Tenant } from '../model/entities.ts';
 import type { World } from '../world/world.ts';
 import { EntraError } from './entra-error.ts';
-import { findTenant, issue } from './token-request.ts';
+import { findTenant, issueToken } from './token-request.ts';
 
 /** Issuer of GitHub's ID tokens. GitHub Enterprise Server has others; the key of all of them is `signingKey('github')`. */
 export const githubIssuer = 'https://token.actions.githubusercontent.com';
 
 /** Declares Entra's routes. */
-export function entra(app: FastifyInstance, world: World): void {
+export function registerEntraRoutes(app: FastifyInstance, world: World): void {
   app.setErrorHandler(async (thrown, request, reply) => {
     const error =
       thrown instanceof EntraError
         ? thrown
         : new EntraError(500, 'server_error', 90033, `A transient error has occurred. ${String(thrown)}`);
-    request.visit.exchange.code = `AADSTS${error.code}`;
+    request.state.exchange.code = `AADSTS${error.code}`;
     const correlation = header(request, 'client-request-id') ?? world.uuid();
     const body = error.body(correlation, String(reply.getHeader('x-ms-request-id') ?? world.uuid()));
     await sendJson(reply.code(error.status), body);
   });
   app.setNotFoundHandler(async (request, reply) => {
-    request.visit.exchange.kind = 'unknown';
+    request.state.exchange.kind = 'unknown';
     await sendJson(reply.code(501), {
       error: 'simulator_unknown',
       error_description: `The simulator does not know: ${request.method} ${request.url.split('?')[0]} of Entra.`,
@@ -35,14 +35,14 @@ export function entra(app: FastifyInstance, world: World): void {
   });
 
   app.get('/:tenant/v2.0/.well-known/openid-configuration', async (request, reply) => {
-    request.visit.exchange.kind = 'entra.discovery';
+    request.state.exchange.kind = 'entra.discovery';
     // Discovery words the unknown tenant as invalid_tenant, the token endpoint as invalid_request (recorded).
     const tenant = findTenant(world, request, 'invalid_tenant');
     await sendJson(reply, openIdConfiguration(tenant, originOf(request)));
   });
 
   app.get('/common/discovery/instance', async (request, reply) => {
-    request.visit.exchange.kind = 'entra.instance';
+    request.state.exchange.kind = 'entra.instance';
     const { host } = new URL(originOf(request));
     const asked = (request.query as Record<string, string>)['authorization_endpoint'] ?? '';
     const tenant = /^https:\/\/[^/]+\/([^/]+)/.exec(asked)?.[1] ?? 'common';
@@ -54,17 +54,17 @@ export function entra(app: FastifyInstance, world: World): void {
   });
 
   app.get('/:tenant/discovery/v2.0/keys', async (request, reply) => {
-    request.visit.exchange.kind = 'entra.keys';
+    request.state.exchange.kind = 'entra.keys';
     await sendJson(reply, { keys: [(await signingKey('entra')).jwk] });
   });
 
   app.post('/:tenant/oauth2/v2.0/token', async (request, reply) => {
-    request.visit.exchange.kind = 'entra.token';
+    request.state.exchange.kind = 'entra.token';
     if (world.tokens.delaySeconds > 0) {
       await new Promise((resolve) => setTimeout(resolve, world.tokens.delaySeconds * 1000));
     }
     const form = new URLSearchParams(typeof request.body === 'string' ? request.body : '');
-    await issue(world, originOf(request), request, reply, form);
+    await issueToken(world, originOf(request), request, reply, form);
   });
 }
 

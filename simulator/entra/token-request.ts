@@ -4,10 +4,10 @@ import { sendJson } from '../http/listener.ts';
 import { audiences } from '../http/metadata.ts';
 import type { Tenant } from '../model/entities.ts';
 import type { World } from '../world/world.ts';
-import { prove } from './client-credential.ts';
+import { authenticateClient } from './client-credential.ts';
 import { EntraError } from './entra-error.ts';
 
-export async function issue(
+export async function issueToken(
   world: World,
   origin: string,
   request: FastifyRequest,
@@ -16,7 +16,7 @@ export async function issue(
 ): Promise<void> {
   const tenant = findTenant(world, request, 'invalid_request');
   const clientId = (form.get('client_id') ?? '').toLowerCase();
-  request.visit.exchange.caller = { tenant: tenant.id, app: clientId, oid: '' };
+  request.state.exchange.caller = { tenant: tenant.id, app: clientId, oid: '' };
   const grant = form.get('grant_type');
   if (grant !== 'client_credentials') {
     throw new EntraError(
@@ -45,8 +45,8 @@ export async function issue(
       `Application with identifier '${clientId}' was not found in the directory '${tenant.displayName}'. This can happen if the application has not been installed by the administrator of the tenant or consented to by any user in the tenant. You may have sent your authentication request to the wrong tenant.`,
     );
   }
-  const resource = resourceOf(world, form.get('scope') ?? '', tenant);
-  const proof = await prove(world, origin, tenant, registration, form);
+  const resource = requestedResource(world, form.get('scope') ?? '', tenant);
+  const proof = await authenticateClient(world, origin, tenant, registration, form);
   const now = Math.floor(Date.now() / 1000);
   const lifetime = world.tokens.lifetimeSeconds;
   const token = await signToken('entra', {
@@ -66,18 +66,18 @@ export async function issue(
     ver: '1.0',
     ...world.tokens.claims.get(tenant.id),
   });
-  request.visit.exchange.caller = { tenant: tenant.id, app: clientId, oid: principal.oid };
+  request.state.exchange.caller = { tenant: tenant.id, app: clientId, oid: principal.oid };
   await sendJson(reply, {
     token_type: 'Bearer',
     expires_in: lifetime,
     ext_expires_in: lifetime,
-    access_token: world.tokens.opaque ? sealed(world, token) : token,
+    access_token: world.tokens.opaque ? toOpaqueToken(world, token) : token,
   });
 }
 
-function sealed(world: World, token: string): string {
+function toOpaqueToken(world: World, token: string): string {
   const opaque = `sealed-${world.uuid()}`;
-  world.tokens.behind.set(opaque, token);
+  world.tokens.opaqueTokens.set(opaque, token);
   return opaque;
 }
 
@@ -104,7 +104,7 @@ export function findTenant(world: World, request: FastifyRequest, error: string)
 }
 
 /** The resource of a `…/.default` scope; only Resource Manager's audiences are known here. */
-function resourceOf(world: World, scope: string, tenant: Tenant): string {
+function requestedResource(world: World, scope: string, tenant: Tenant): string {
   const asked = scope.split(' ').filter((one) => !['openid', 'profile', 'offline_access'].includes(one));
   const first = asked[0] ?? '';
   if (asked.length !== 1 || !first.endsWith('/.default')) {

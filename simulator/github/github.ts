@@ -84,29 +84,29 @@ export function idTokenEnvironment(world: World, origin: string): Record<string,
   };
 }
 
-const refusals = {
+const errorMessages = {
   401: 'Bad credentials',
   403: 'Resource not accessible by integration',
   404: 'Not Found',
   500: 'Server Error',
 } as const;
 
-async function refuse(reply: FastifyReply, status: 401 | 403 | 404 | 500): Promise<void> {
+async function sendError(reply: FastifyReply, status: 401 | 403 | 404 | 500): Promise<void> {
   await sendJson(reply.code(status), {
-    message: refusals[status],
+    message: errorMessages[status],
     documentation_url: 'https://docs.github.com/rest/actions/workflow-runs#get-a-workflow-run',
     status: String(status),
   });
 }
 
 /** Declares GitHub's routes, and those of signed blobs, which need no host of their own. */
-export function github(app: FastifyInstance, world: World): void {
+export function registerGitHubRoutes(app: FastifyInstance, world: World): void {
   const settings = (): GithubSettings => githubSettings(world);
   const origin = (): string => `https://localhost:${(app.server.address() as AddressInfo).port}`;
   blobs(world).origin = origin;
 
   app.get('/blobs/*', async (request, reply) => {
-    request.visit.exchange.kind = 'blob.get';
+    request.state.exchange.kind = 'blob.get';
     const text = blobs(world).byName.get(request.raw.url ?? '');
     if (text === undefined) {
       await reply
@@ -119,7 +119,7 @@ export function github(app: FastifyInstance, world: World): void {
   });
 
   app.get('/idtoken', async (request, reply) => {
-    request.visit.exchange.kind = 'github.idToken';
+    request.state.exchange.kind = 'github.idToken';
     const { requestToken, refuseTokens } = settings();
     if (refuseTokens !== undefined) {
       await sendJson(reply.code(refuseTokens), { message: 'The token could not be issued.' });
@@ -134,7 +134,7 @@ export function github(app: FastifyInstance, world: World): void {
   });
 
   app.get('/.well-known/openid-configuration', async (request, reply) => {
-    request.visit.exchange.kind = 'github.openid';
+    request.state.exchange.kind = 'github.openid';
     await sendJson(reply.code(200), {
       issuer: settings().issuer,
       jwks_uri: `${origin()}/.well-known/jwks`,
@@ -146,7 +146,7 @@ export function github(app: FastifyInstance, world: World): void {
   });
 
   app.get('/.well-known/jwks', async (request, reply) => {
-    request.visit.exchange.kind = 'github.jwks';
+    request.state.exchange.kind = 'github.jwks';
     await sendJson(reply.code(200), { keys: [(await signingKey('github')).jwk] });
   });
 
@@ -157,7 +157,7 @@ export function github(app: FastifyInstance, world: World): void {
   ): Promise<void> => {
     const { owner = '', repo = '', run: id = '', attempt } = path;
     if (token === undefined || !/^(bearer|token) \S+/i.test(token)) {
-      await refuse(reply, 401);
+      await sendError(reply, 401);
       return;
     }
     const key = `${owner}/${repo}/${id}`.toLowerCase();
@@ -165,7 +165,7 @@ export function github(app: FastifyInstance, world: World): void {
       [...settings().runs].find(([name]) => name.toLowerCase() === wanted)?.[1];
     const state = (attempt === undefined ? undefined : find(`${key}/${attempt}`)) ?? find(key);
     if (state === undefined || 'refuse' in state) {
-      await refuse(reply, state?.refuse ?? 404);
+      await sendError(reply, state?.refuse ?? 404);
       return;
     }
     await sendJson(reply.code(200), {
@@ -182,11 +182,11 @@ export function github(app: FastifyInstance, world: World): void {
   };
   for (const prefix of ['', '/api/v3']) {
     app.get(`${prefix}/repos/:owner/:repo/actions/runs/:run`, async (request, reply) => {
-      request.visit.exchange.kind = 'github.run';
+      request.state.exchange.kind = 'github.run';
       await run(request.params as Record<string, string>, request.headers.authorization, reply);
     });
     app.get(`${prefix}/repos/:owner/:repo/actions/runs/:run/attempts/:attempt`, async (request, reply) => {
-      request.visit.exchange.kind = 'github.attempt';
+      request.state.exchange.kind = 'github.attempt';
       await run(request.params as Record<string, string>, request.headers.authorization, reply);
     });
   }

@@ -2,7 +2,7 @@
  * Holds a request body against the API's own model: a property that the API does not have is refused as Azure does, one
  * that it has but that the simulator does not model gives 501, a value of the wrong type is refused.
  */
-import { ArmError, unknown } from '../model/arm-error.ts';
+import { ArmError, notModelled } from '../model/arm-error.ts';
 import type { Json } from '../model/contract.ts';
 
 /**
@@ -13,7 +13,7 @@ import type { Json } from '../model/contract.ts';
  * - `{oneOf: [...]}`: one of those texts, in that spelling; another gives 501.
  * - `{type, members}`: an object of the named type; `[shape]`: a list of it.
  */
-export type Shape =
+export type Schema =
   | 'string'
   | 'boolean'
   | 'integer'
@@ -21,34 +21,34 @@ export type Shape =
   | 'any'
   | 'readonly'
   | 'unmodelled'
-  | ChoiceShape
-  | ObjectShape
-  | readonly [Shape];
+  | EnumSchema
+  | ObjectSchema
+  | readonly [Schema];
 
-export interface ChoiceShape {
+export interface EnumSchema {
   readonly oneOf: readonly string[];
 }
 
-export interface ObjectShape {
+export interface ObjectSchema {
   /** Name of the API's type, as in the refusal: `object of type 'Subnet'`. */
   readonly type: string;
-  readonly members: Readonly<Record<string, Shape>>;
+  readonly members: Readonly<Record<string, Schema>>;
 }
 
 /** How the provider in question words a body that does not fit its model. */
-export type ShapeRefusal = (path: string, message: string) => ArmError;
+export type SchemaError = (path: string, message: string) => ArmError;
 
 /**
  * Network's words: 400 InvalidRequestFormat with the parser's message in `details`
  * (quoted in many public reports: "Could not find member 'x' on object of type 'Y'. Path '…'").
  */
-export const networkShapeRefusal: ShapeRefusal = (_path, message) =>
+export const networkSchemaError: SchemaError = (_path, message) =>
   new ArmError(400, 'InvalidRequestFormat', 'Cannot parse the request.', {
     details: [{ code: 'InvalidJson', message }],
   });
 
 /** The gateway's words for members that no resource has: 400 InvalidRequestContent. */
-export const gatewayShapeRefusal: ShapeRefusal = (_path, message) =>
+export const gatewaySchemaError: SchemaError = (_path, message) =>
   new ArmError(
     400,
     'InvalidRequestContent',
@@ -60,20 +60,26 @@ export const gatewayShapeRefusal: ShapeRefusal = (_path, message) =>
  * Throws the refusal for the first member of `body` that does not fit. Azure's parsers take member names in any case;
  * with `exactNames` only the model's spelling is known.
  */
-export function checkShape(
+export function checkBody(
   body: Json,
-  shape: ObjectShape,
-  refusal: ShapeRefusal,
+  shape: ObjectSchema,
+  refusal: SchemaError,
   { exactNames = false }: { exactNames?: boolean } = {},
 ): void {
-  walk(body, shape, '', refusal, exactNames);
+  checkValue(body, shape, '', refusal, exactNames);
 }
 
-function walk(value: unknown, shape: Shape, path: string, refusal: ShapeRefusal, exactNames: boolean): void {
+function checkValue(
+  value: unknown,
+  shape: Schema,
+  path: string,
+  refusal: SchemaError,
+  exactNames: boolean,
+): void {
   if (value === null || value === undefined || shape === 'any' || shape === 'readonly') return;
   if (shape === 'unmodelled') {
     if (typeof value === 'object' && Object.keys(value).length === 0) return;
-    throw unknown(`property '${path}' of the request body`);
+    throw notModelled(`property '${path}' of the request body`);
   }
   const wrong = (wanted: string): ArmError =>
     refusal(path, `Error converting value ${JSON.stringify(value)} to type '${wanted}'. Path '${path}'.`);
@@ -87,14 +93,14 @@ function walk(value: unknown, shape: Shape, path: string, refusal: ShapeRefusal,
   if (isList(shape)) {
     if (!Array.isArray(value)) throw wrong('System.Collections.Generic.List');
     value.forEach((item, index) => {
-      walk(item, shape[0], `${path}[${index}]`, refusal, exactNames);
+      checkValue(item, shape[0], `${path}[${index}]`, refusal, exactNames);
     });
     return;
   }
   if ('oneOf' in shape) {
     // What Azure says to another value is known of no property.
     if (typeof value !== 'string' || !shape.oneOf.includes(value)) {
-      throw unknown(`${path} = ${JSON.stringify(value)}, which is none of ${shape.oneOf.join(', ')}`);
+      throw notModelled(`${path} = ${JSON.stringify(value)}, which is none of ${shape.oneOf.join(', ')}`);
     }
     return;
   }
@@ -111,10 +117,10 @@ function walk(value: unknown, shape: Shape, path: string, refusal: ShapeRefusal,
         `Could not find member '${name}' on object of type '${shape.type}'. Path '${here}'.`,
       );
     }
-    walk(member, inner, here, refusal, exactNames);
+    checkValue(member, inner, here, refusal, exactNames);
   }
 }
 
-function isList(shape: Shape): shape is readonly [Shape] {
+function isList(shape: Schema): shape is readonly [Schema] {
   return Array.isArray(shape);
 }

@@ -1,8 +1,8 @@
-import { ArmError, unknown } from '../model/arm-error.ts';
+import { ArmError, notModelled } from '../model/arm-error.ts';
 import type { Caller } from '../model/contract.ts';
 import type { Subscription } from '../model/entities.ts';
 import { isWithin, subscriptionOf } from '../model/scope.ts';
-import { mayDo } from '../world/permissions.ts';
+import { isAllowed } from '../world/permissions.ts';
 import type { World } from '../world/world.ts';
 import type { Call, Provider, ProviderType, Route } from './provider.ts';
 
@@ -13,7 +13,7 @@ const alwaysRegistered = ['microsoft.resources', 'microsoft.authorization', 'mic
  * The type that a route speaks for, and by whose versions it goes: the innermost one that the provider lists, so that an
  * action (`…/virtualMachines/:vm/start`) goes by the versions of its resource.
  */
-export function typeOf(provider: Provider, route: Route): ProviderType {
+export function resourceTypeOf(provider: Provider, route: Route): ProviderType {
   const marker = `/providers/${provider.namespace}/`.toLowerCase();
   const at = route.path.toLowerCase().lastIndexOf(marker);
   const literals = (at < 0 ? route.path : route.path.slice(at + marker.length))
@@ -36,7 +36,7 @@ export function checkApiVersion(version: string, provider: Provider, type: Provi
   if (type.apiVersions.some((one) => one.toLowerCase() === version.toLowerCase())) return;
   // How Azure words the refusal of a version that it does not have was not recorded.
   if (/^\d{4}-\d{2}-\d{2}(-[a-z]+)?$/i.test(version)) {
-    throw unknown(`api-version ${version} of ${provider.namespace}/${type.name}`);
+    throw notModelled(`api-version ${version} of ${provider.namespace}/${type.name}`);
   }
   const supported = [...new Set(provider.types.flatMap((type) => type.apiVersions))].join(',');
   throw new ArmError(
@@ -48,16 +48,16 @@ export function checkApiVersion(version: string, provider: Provider, type: Provi
 }
 
 /** Azure gives an option a meaning, or ignores it: which of the two is not known of those that no handler reads. */
-export function checkQuery(route: Route, call: Call): void {
+export function checkQueryOptions(route: Route, call: Call): void {
   const other = Object.keys(call.query).find(
     (name) => name !== 'api-version' && !route.query?.includes(name),
   );
-  if (other !== undefined) throw unknown(`query option ${other}=${call.query[other]} of ${route.kind}`);
+  if (other !== undefined) throw notModelled(`query option ${other}=${call.query[other]} of ${route.kind}`);
 }
 
 // --- Rights and states -------------------------------------------------------------------------------------------
 
-export function authorizationFailed(caller: Caller, action: string, scope: string): ArmError {
+export function authorizationFailedError(caller: Caller, action: string, scope: string): ArmError {
   return new ArmError(
     403,
     'AuthorizationFailed',
@@ -70,7 +70,7 @@ function isWrite(route: Route): boolean {
   return route.method !== 'GET' && route.method !== 'HEAD';
 }
 
-export function checkState(route: Route, subscription: Subscription): void {
+export function checkSubscriptionState(route: Route, subscription: Subscription): void {
   if (!isWrite(route) || subscription.state === 'Enabled') return;
   throw new ArmError(
     409,
@@ -91,7 +91,7 @@ export function checkRegistration(route: Route, provider: Provider, subscription
   });
 }
 
-export function checkGroup(world: World, route: Route, subscription: Subscription, call: Call): void {
+export function checkResourceGroup(world: World, route: Route, subscription: Subscription, call: Call): void {
   const name = call.params['resourceGroup'];
   if (name === undefined || route.needsGroup === false) return;
   const group = world.group(subscription.id, name);
@@ -114,10 +114,16 @@ export function checkGroup(world: World, route: Route, subscription: Subscriptio
  * Every resource that the body refers to is asked too: in the caller's own tenant with the primary token, in another
  * one with the auxiliary token of that tenant.
  */
-export function checkLinks(world: World, route: Route, call: Call, action: string, scope: string): void {
+export function checkLinkedResources(
+  world: World,
+  route: Route,
+  call: Call,
+  action: string,
+  scope: string,
+): void {
   const refused = (message: string): ArmError =>
     new ArmError(403, 'LinkedAuthorizationFailed', message, { gateway: true });
-  for (const link of route.linked?.(call) ?? []) {
+  for (const link of route.linkedResources?.(call) ?? []) {
     const id = subscriptionOf(link.id);
     if (id === undefined) {
       // Recorded for an identity, with an empty path.
@@ -140,7 +146,7 @@ export function checkLinks(world: World, route: Route, call: Call, action: strin
         `${start} current tenant '${call.caller.tenant}' is not authorized to access linked subscription '${subscription.id}'.`,
       );
     }
-    if (!mayDo(world, speaker.oid, link.action, link.id)) {
+    if (!isAllowed(world, speaker.oid, link.action, link.id)) {
       throw refused(
         `The client '${speaker.app}' with object id '${speaker.oid}' has permission to perform action '${action}' on scope '${scope}'; however, it does not have permission to perform action '${link.action}' on the linked scope(s) '${link.id}' or the linked scope(s) are invalid.`,
       );

@@ -5,39 +5,39 @@
  */
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { pollPaths } from '../engine/operations.ts';
-import { ArmError, unknown } from '../model/arm-error.ts';
+import { ArmError, notModelled } from '../model/arm-error.ts';
 import type { Answer, Caller } from '../model/contract.ts';
 import type { Subscription } from '../model/entities.ts';
-import { mayDo } from '../world/permissions.ts';
+import { isAllowed } from '../world/permissions.ts';
 import type { World } from '../world/world.ts';
 import {
-  authorizationFailed,
+  authorizationFailedError,
   checkApiVersion,
-  checkGroup,
-  checkLinks,
+  checkResourceGroup,
+  checkLinkedResources,
   checkLocks,
-  checkQuery,
+  checkQueryOptions,
   checkRegistration,
-  checkState,
-  typeOf,
+  checkSubscriptionState,
+  resourceTypeOf,
 } from './checks.ts';
 import { sendJson, splitUrl } from './listener.ts';
-import { metadata } from './metadata.ts';
+import { metadataDocument } from './metadata.ts';
 import type { Call, Provider, ProviderType, Route } from './provider.ts';
 import {
-  apiVersionOf,
-  locate,
-  missingApiVersion,
+  requireApiVersion,
+  resolveScope,
+  missingApiVersionError,
   params,
   parseBody,
-  type Place,
-  resourceIdOf,
+  type RequestScope,
+  resourceIdFrom,
 } from './request.ts';
-import { charge, globalFactor, managerBuckets } from './throttling.ts';
+import { chargeBudgets, globalFactor, armBuckets } from './throttling.ts';
 import { TokenReader } from './tokens.ts';
 
 /** Declares the routes of all providers, the polls and the metadata document. */
-export function gateway(
+export function registerGateway(
   app: FastifyInstance,
   world: World,
   providers: readonly Provider[],
@@ -47,38 +47,38 @@ export function gateway(
   const tokens = new TokenReader(world);
 
   app.setErrorHandler(async (thrown, request, reply) => {
-    const error = thrown instanceof ArmError ? thrown : broken(thrown);
-    request.visit.exchange.code = error.code;
+    const error = thrown instanceof ArmError ? thrown : internalError(thrown);
+    request.state.exchange.code = error.code;
     reply.code(error.status).headers(error.headers);
     if (error.gateway) reply.header('x-ms-failure-cause', 'gateway');
     await sendJson(reply, error.body());
   });
   app.setNotFoundHandler((request) => {
-    throw unknown(`${request.method} ${splitUrl(request.url)[0]}`);
+    throw notModelled(`${request.method} ${splitUrl(request.url)[0]}`);
   });
 
   app.get('/metadata/endpoints', async (request, reply) => {
-    request.visit.exchange.kind = 'metadata';
+    request.state.exchange.kind = 'metadata';
     const version = (request.query as Record<string, string>)['api-version'];
-    if (version === undefined) throw missingApiVersion();
-    await sendJson(reply, metadata(world, version, origin(), loginOrigin()));
+    if (version === undefined) throw missingApiVersionError();
+    await sendJson(reply, metadataDocument(world, version, origin(), loginOrigin()));
   });
 
   for (const path of pollPaths) {
     app.get(path, async (request, reply) => {
-      request.visit.exchange.kind = 'poll';
-      apiVersionOf(request);
-      const place = locate(world, request, await tokens.primary(request), loginOrigin());
-      await admit(world, request, tokens, place, reply);
+      request.state.exchange.kind = 'poll';
+      requireApiVersion(request);
+      const place = resolveScope(world, request, await tokens.primary(request), loginOrigin());
+      await admitRequest(world, request, tokens, place, reply);
       const id = params(request)['operation'] ?? '';
-      charge(world, reply, world.operations.find(id)?.budgets ?? []);
-      await send(reply, world.operations.poll(id, request.raw.url ?? '', origin()));
+      chargeBudgets(world, reply, world.operations.find(id)?.budgets ?? []);
+      await sendAnswer(reply, world.operations.poll(id, request.raw.url ?? '', origin()));
     });
   }
 
   for (const provider of providers) {
     for (const route of provider.routes) {
-      const type = typeOf(provider, route);
+      const type = resourceTypeOf(provider, route);
       app.route({
         method: route.method,
         url: route.path,
@@ -96,17 +96,17 @@ export function gateway(
     route: Route,
     type: ProviderType,
   ): Promise<void> {
-    const { exchange } = request.visit;
+    const { exchange } = request.state;
     exchange.kind = route.kind;
-    const apiVersion = apiVersionOf(request);
-    const place = locate(world, request, await tokens.primary(request), loginOrigin());
+    const apiVersion = requireApiVersion(request);
+    const place = resolveScope(world, request, await tokens.primary(request), loginOrigin());
     const { caller } = place;
-    const auxiliary = await admit(world, request, tokens, place, reply);
+    const auxiliary = await admitRequest(world, request, tokens, place, reply);
     checkApiVersion(apiVersion, provider, type);
     const body = parseBody(request);
     exchange.requestBody = request.body === undefined || request.body === '' ? undefined : body;
 
-    const resourceId = resourceIdOf(route, params(request));
+    const resourceId = resourceIdFrom(route, params(request));
     const call: Call = {
       world,
       method: route.method,
@@ -134,34 +134,34 @@ export function gateway(
             caller,
           },
           operation,
-          request.visit.operationFailure,
+          request.state.operationFailure,
         ),
     };
 
     const scope = route.scope?.(call) ?? resourceId;
     const action = typeof route.action === 'function' ? route.action(call) : route.action;
-    for (const wanted of [...(action === null ? [] : [action]), ...(route.alsoActions?.(call) ?? [])]) {
-      if (!mayDo(world, caller.oid, wanted, scope)) throw authorizationFailed(caller, wanted, scope);
+    for (const wanted of [...(action === null ? [] : [action]), ...(route.additionalActions?.(call) ?? [])]) {
+      if (!isAllowed(world, caller.oid, wanted, scope)) throw authorizationFailedError(caller, wanted, scope);
     }
     if (place.subscription) {
-      checkState(route, place.subscription);
+      checkSubscriptionState(route, place.subscription);
       checkRegistration(route, provider, place.subscription);
-      checkGroup(world, route, place.subscription, call);
+      checkResourceGroup(world, route, place.subscription, call);
     }
-    checkLinks(world, route, call, action ?? '', resourceId);
+    checkLinkedResources(world, route, call, action ?? '', resourceId);
     checkLocks(world, route, scope);
-    checkQuery(route, call);
-    charge(world, reply, route.budgets?.(call) ?? []);
-    if (route.holds !== undefined) {
-      await world.clock.sleep(world.latency(route.holds));
+    checkQueryOptions(route, call);
+    chargeBudgets(world, reply, route.budgets?.(call) ?? []);
+    if (route.delayedBy !== undefined) {
+      await world.clock.sleep(world.latency(route.delayedBy));
       world.settle();
     }
-    await send(reply, await route.handle(call));
+    await sendAnswer(reply, await route.handle(call));
   }
 }
 
 /** Headers of every answer of Resource Manager. */
-export function managerHeaders(world: World, request: FastifyRequest): Record<string, string> {
+export function armHeaders(world: World, request: FastifyRequest): Record<string, string> {
   const id = world.uuid();
   const sent = request.headers;
   const headers: Record<string, string> = {
@@ -177,18 +177,18 @@ export function managerHeaders(world: World, request: FastifyRequest): Record<st
   if (sent['x-ms-return-client-request-id'] === 'true' && sent['x-ms-client-request-id'] !== undefined) {
     headers['x-ms-client-request-id'] = String(sent['x-ms-client-request-id']);
   }
-  if (request.visit.exchange.provider.toLowerCase() === 'microsoft.network') {
+  if (request.state.exchange.provider.toLowerCase() === 'microsoft.network') {
     headers['x-ms-arm-service-request-id'] = world.uuid();
   }
   return headers;
 }
 
 /** Charges Resource Manager's own buckets and reads the auxiliary tokens. */
-async function admit(
+async function admitRequest(
   world: World,
   request: FastifyRequest,
   tokens: TokenReader,
-  place: Place,
+  place: RequestScope,
   reply: FastifyReply,
 ): Promise<Caller[]> {
   const { caller } = place;
@@ -197,7 +197,7 @@ async function admit(
     : request.method === 'DELETE'
       ? 'deletes'
       : 'writes';
-  const bucket = managerBuckets[kind];
+  const bucket = armBuckets[kind];
   const where = place.subscription ? 'subscription' : 'tenant';
   const owner = place.subscription?.id ?? place.tenant.id;
   if (world.throttling) {
@@ -227,14 +227,14 @@ async function admit(
 
 // --- Answers -----------------------------------------------------------------------------------------------------
 
-async function send(reply: FastifyReply, answer: Answer): Promise<void> {
+async function sendAnswer(reply: FastifyReply, answer: Answer): Promise<void> {
   reply.code(answer.status).headers({ ...answer.headers });
   if (answer.body === undefined) await reply.send();
   else await sendJson(reply, answer.body);
 }
 
 /** A fault of the simulator itself: loud, and not one that clients send again. */
-function broken(thrown: unknown): ArmError {
+function internalError(thrown: unknown): ArmError {
   const text = thrown instanceof Error ? (thrown.stack ?? thrown.message) : String(thrown);
   process.stderr.write(`simulator: ${text}\n`);
   return new ArmError(501, 'SimulatorBroken', text);

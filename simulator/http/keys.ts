@@ -12,14 +12,14 @@ import { promisify } from 'node:util';
 import * as x509 from '@peculiar/x509';
 import { exportJWK, type JWK, SignJWT } from 'jose';
 
-const generate = promisify(generateKeyPair);
+const generateKeyPairAsync = promisify(generateKeyPair);
 
 export interface TlsIdentity {
   readonly key: string;
   readonly certificate: string;
 }
 
-let tls: Promise<TlsIdentity> | undefined;
+let tlsIdentityPromise: Promise<TlsIdentity> | undefined;
 
 /** Names by which a proxy may lead to the listeners, so that a scenario can go by the clouds' own. */
 const wellKnownNames = [
@@ -35,11 +35,11 @@ const wellKnownNames = [
 
 /** The certificate of all listeners, its own issuer. P-256, because it is made in a millisecond. */
 export function tlsIdentity(): Promise<TlsIdentity> {
-  tls ??= makeTlsIdentity();
-  return tls;
+  tlsIdentityPromise ??= createTlsIdentity();
+  return tlsIdentityPromise;
 }
 
-async function makeTlsIdentity(): Promise<TlsIdentity> {
+async function createTlsIdentity(): Promise<TlsIdentity> {
   const algorithm = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' };
   const keys = await webcrypto.subtle.generateKey(algorithm, true, ['sign', 'verify']);
   const certificate = await x509.X509CertificateGenerator.createSelfSigned({
@@ -70,7 +70,7 @@ const removals = new Set<() => void>();
 let listening = false;
 
 /** A file with the certificate to trust, in a folder of its own; `remove` takes it away again. */
-export async function trustFile(): Promise<{ readonly path: string; remove(): void }> {
+export async function createTrustFile(): Promise<{ readonly path: string; remove(): void }> {
   const { certificate } = await tlsIdentity();
   const folder = mkdtempSync(path.join(tmpdir(), 'azure-simulator-'));
   const file = path.join(folder, 'certificate.pem');
@@ -95,20 +95,20 @@ export interface SigningKey {
   readonly jwk: JWK;
 }
 
-const signing = new Map<string, Promise<SigningKey>>();
+const signingKeys = new Map<string, Promise<SigningKey>>();
 
 /** The RS256 key of an issuer (`entra`, `github`, …); the same for the life of the process. */
 export function signingKey(issuer: string): Promise<SigningKey> {
-  let key = signing.get(issuer);
+  let key = signingKeys.get(issuer);
   if (!key) {
-    key = makeSigningKey(issuer);
-    signing.set(issuer, key);
+    key = createSigningKey(issuer);
+    signingKeys.set(issuer, key);
   }
   return key;
 }
 
-async function makeSigningKey(issuer: string): Promise<SigningKey> {
-  const { privateKey, publicKey } = await generate('rsa', { modulusLength: 2048 });
+async function createSigningKey(issuer: string): Promise<SigningKey> {
+  const { privateKey, publicKey } = await generateKeyPairAsync('rsa', { modulusLength: 2048 });
   const kid = `simulator-${issuer}`;
   return {
     kid,

@@ -9,7 +9,7 @@ import type { World } from '../world/world.ts';
 import { tlsIdentity } from './keys.ts';
 
 /** What goes with a request while it is handled. */
-export interface Visit {
+export interface RequestState {
   readonly exchange: Exchange;
   /** Set by a fault switch: the operation that this request starts will fail. */
   operationFailure: OperationFailure | undefined;
@@ -19,7 +19,7 @@ export interface Visit {
 
 declare module 'fastify' {
   interface FastifyRequest {
-    visit: Visit;
+    state: RequestState;
   }
 }
 
@@ -43,7 +43,7 @@ export interface ListenerOptions {
 
 const pollPath = /\/(operations|operationresults|diskoperations|capsoperations)\/[^/]+$/i;
 
-export async function listen(options: ListenerOptions): Promise<Listener> {
+export async function startListener(options: ListenerOptions): Promise<Listener> {
   const { world, host } = options;
   const tls = await tlsIdentity();
   const app = Fastify({
@@ -63,24 +63,28 @@ export async function listen(options: ListenerOptions): Promise<Listener> {
     done(null, body);
   });
 
-  app.decorateRequest('visit');
+  app.decorateRequest('state');
   app.addHook('onRequest', async (request) => {
     world.settle();
-    request.visit = { exchange: record(world, host, request), operationFailure: undefined, drop: false };
+    request.state = {
+      exchange: startExchange(world, host, request),
+      operationFailure: undefined,
+      drop: false,
+    };
   });
   // Not before the body has been read: what is held then is carried out although its client is gone by now.
   app.addHook('preHandler', async (request, reply) => {
-    await strike(world, options, request, reply);
+    await applyFaults(world, options, request, reply);
   });
   app.addHook('onSend', async (request, reply, payload) => {
     for (const [name, value] of Object.entries(options.headers(request))) {
       if (!reply.hasHeader(name)) reply.header(name, value);
     }
-    const { exchange, drop } = request.visit;
+    const { exchange, drop } = request.state;
     exchange.status = reply.statusCode;
     exchange.endedAt = world.clock.wall();
     exchange.responseHeaders = flatten(reply.getHeaders());
-    if (exchange.status >= 400) exchange.code ??= codeOf(payload);
+    if (exchange.status >= 400) exchange.code ??= errorCodeOf(payload);
     if (drop) request.raw.socket.destroy();
     return payload;
   });
@@ -98,7 +102,7 @@ export async function listen(options: ListenerOptions): Promise<Listener> {
   };
 }
 
-function record(world: World, host: Exchange['host'], request: FastifyRequest): Exchange {
+function startExchange(world: World, host: Exchange['host'], request: FastifyRequest): Exchange {
   const [path, search] = splitUrl(request.raw.url ?? '');
   const query: Record<string, string> = {};
   for (const [name, value] of new URLSearchParams(search)) {
@@ -132,15 +136,15 @@ function record(world: World, host: Exchange['host'], request: FastifyRequest): 
   return exchange;
 }
 
-async function strike(
+async function applyFaults(
   world: World,
   options: ListenerOptions,
   request: FastifyRequest,
   reply: FastifyReply,
 ): Promise<void> {
-  const { visit } = request;
-  const { exchange } = visit;
-  const effects = world.faults.strike({
+  const { state } = request;
+  const { exchange } = state;
+  const effects = world.faults.apply({
     host: options.host,
     method: exchange.method,
     url: decode(request.raw.url ?? ''),
@@ -160,9 +164,9 @@ async function strike(
       await effect.onArrival();
       world.settle();
     } else if ('dropAfterCommit' in effect) {
-      visit.drop = true;
+      state.drop = true;
     } else if ('operationFails' in effect) {
-      visit.operationFailure = effect.operationFails;
+      state.operationFailure = effect.operationFails;
     } else {
       const body =
         effect.body ??
@@ -208,7 +212,7 @@ function flatten(headers: Record<string, unknown>, without: readonly string[] = 
   return flat;
 }
 
-function codeOf(payload: unknown): string | undefined {
+function errorCodeOf(payload: unknown): string | undefined {
   if (typeof payload !== 'string') return undefined;
   try {
     const body = JSON.parse(payload);

@@ -14,8 +14,8 @@ export const audiences: readonly string[] = [
 ];
 
 /** The document for that api-version. */
-export function metadata(world: World, apiVersion: string, arm: string, login: string): unknown {
-  const shape = world.metadataShape === 'auto' ? shapeFor(apiVersion) : world.metadataShape;
+export function metadataDocument(world: World, apiVersion: string, arm: string, login: string): unknown {
+  const shape = world.metadataShape === 'auto' ? documentVersionFor(apiVersion) : world.metadataShape;
   const authentication = {
     loginEndpoint: login,
     audiences,
@@ -64,7 +64,7 @@ export function metadata(world: World, apiVersion: string, arm: string, login: s
   ];
 }
 
-function shapeFor(apiVersion: string): '2015-01-01' | '2019-05-01' | '2022-09-01' {
+function documentVersionFor(apiVersion: string): '2015-01-01' | '2019-05-01' | '2022-09-01' {
   if (apiVersion < '2018') return '2015-01-01';
   if (apiVersion < '2022-09-01') return '2019-05-01';
   return '2022-09-01';

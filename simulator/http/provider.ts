@@ -69,13 +69,13 @@ export interface Route {
   /** Where the action is asked; default: the resource that the path names. */
   scope?(call: Call): string;
   /** Resources that the body refers to. */
-  linked?(call: Call): readonly LinkedResource[];
+  linkedResources?(call: Call): readonly LinkedResource[];
   /** A further right on the same scope besides `action` (VM PUT with an identity, …) — rarely needed. */
-  alsoActions?(call: Call): readonly string[];
+  additionalActions?(call: Call): readonly string[];
   /** Buckets that this call is charged to. */
   budgets?(call: Call): readonly Budget[];
   /** Name in the latency table: the answer is held back that long (PUTs that answer at once). */
-  readonly holds?: string;
+  readonly delayedBy?: string;
   /** False for routes that must work while the resource group is missing (PUT, HEAD of the group). Default true. */
   readonly needsGroup?: boolean;
   /** False for routes that work in a subscription where the provider is not registered (GETs do anyway). Default true. */

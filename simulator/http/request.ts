@@ -4,10 +4,10 @@ import type { Caller, Json } from '../model/contract.ts';
 import type { Subscription, Tenant } from '../model/entities.ts';
 import type { World } from '../world/world.ts';
 import type { Route } from './provider.ts';
-import { unauthenticated } from './tokens.ts';
+import { unauthenticatedError } from './tokens.ts';
 
 /** Who asks, and where; tenant-level requests have no subscription. */
-export interface Place {
+export interface RequestScope {
   readonly caller: Caller;
   readonly subscription: Subscription | undefined;
   readonly tenant: Tenant;
@@ -16,53 +16,53 @@ export interface Place {
 // --- Where -------------------------------------------------------------------------------------------------------
 
 /** Finds subscription and tenant, and refuses callers without a token or of another tenant. */
-export function locate(
+export function resolveScope(
   world: World,
   request: FastifyRequest,
   caller: Caller | undefined,
   login: string,
-): Place {
+): RequestScope {
   const asked = params(request)['subscriptionId'];
   const subscription = asked === undefined ? undefined : world.subscriptions.get(asked.toLowerCase());
   if (!caller) {
     // The header names the owning tenant even to strangers; without a subscription, none.
     const authority = `${login}/${subscription?.tenant ?? 'common'}`;
-    const refused = unauthenticated(
+    const refused = unauthenticatedError(
       'AuthenticationFailed',
       "Authentication failed. The 'Authorization' header is missing.",
       authority,
     );
-    if (asked !== undefined && !subscription) throw subscriptionNotFound(asked);
+    if (asked !== undefined && !subscription) throw subscriptionNotFoundError(asked);
     throw refused;
   }
   if (asked === undefined) {
     const tenant = world.tenants.get(caller.tenant);
-    if (!tenant) throw unauthenticated('InvalidAuthenticationToken', 'The access token is invalid.');
+    if (!tenant) throw unauthenticatedError('InvalidAuthenticationToken', 'The access token is invalid.');
     return { caller, subscription: undefined, tenant };
   }
-  if (!subscription || subscription.state === 'Deleted') throw subscriptionNotFound(asked);
+  if (!subscription || subscription.state === 'Deleted') throw subscriptionNotFoundError(asked);
   const tenant = world.tenants.get(subscription.tenant);
   if (!tenant) throw new Error(`subscription ${asked} is in no tenant of this world`);
   if (caller.tenant !== subscription.tenant && !subscription.managedByTenants.includes(caller.tenant)) {
     const error = `The access token is from the wrong issuer 'https://sts.windows.net/${caller.tenant}/'. It must match the tenant 'https://sts.windows.net/${subscription.tenant}/' associated with this subscription. Please use the authority (URL) 'https://login.windows.net/${subscription.tenant}' to get the token. Note, if the subscription is transferred to another tenant there is no impact to the services, but information about new tenant could take time to propagate (up to an hour). If you just transferred your subscription and see this error message, please try back later.`;
-    throw unauthenticated('InvalidAuthenticationTokenTenant', error, `${login}/${subscription.tenant}`);
+    throw unauthenticatedError('InvalidAuthenticationTokenTenant', error, `${login}/${subscription.tenant}`);
   }
   return { caller, subscription, tenant };
 }
 
-function subscriptionNotFound(asked: string): ArmError {
+function subscriptionNotFoundError(asked: string): ArmError {
   return new ArmError(404, 'SubscriptionNotFound', `The subscription '${asked}' could not be found.`, {
     gateway: true,
   });
 }
 
-export function apiVersionOf(request: FastifyRequest): string {
-  const version = request.visit.exchange.apiVersion;
-  if (version === undefined || version === '') throw missingApiVersion();
+export function requireApiVersion(request: FastifyRequest): string {
+  const version = request.state.exchange.apiVersion;
+  if (version === undefined || version === '') throw missingApiVersionError();
   return version;
 }
 
-export function missingApiVersion(): ArmError {
+export function missingApiVersionError(): ArmError {
   return new ArmError(
     400,
     'MissingApiVersionParameter',
@@ -99,7 +99,7 @@ export function parseBody(request: FastifyRequest): Json {
   return body;
 }
 
-export function resourceIdOf(route: Route, values: Readonly<Record<string, string>>): string {
+export function resourceIdFrom(route: Route, values: Readonly<Record<string, string>>): string {
   return route.path
     .split('/')
     .map((segment) => (segment.startsWith(':') ? (values[segment.slice(1)] ?? '') : segment))

@@ -4,7 +4,7 @@ import type { Budget } from '../model/contract.ts';
 import type { World } from '../world/world.ts';
 
 /** Resource Manager's buckets per subscription, principal and kind of operation (published since 2024). */
-export const managerBuckets: Record<'reads' | 'writes' | 'deletes', { size: number; perMinute: number }> = {
+export const armBuckets: Record<'reads' | 'writes' | 'deletes', { size: number; perMinute: number }> = {
   reads: { size: 250, perMinute: 25 * 60 },
   writes: { size: 200, perMinute: 10 * 60 },
   deletes: { size: 200, perMinute: 10 * 60 },
@@ -14,7 +14,7 @@ export const managerBuckets: Record<'reads' | 'writes' | 'deletes', { size: numb
 export const globalFactor = 15;
 
 /** Takes one token of each bucket and shows what is left, or refuses in Compute's words. */
-export function charge(world: World, reply: FastifyReply, budgets: readonly Budget[]): void {
+export function chargeBudgets(world: World, reply: FastifyReply, budgets: readonly Budget[]): void {
   if (budgets.length === 0 || !world.throttling) return;
   const left: string[] = [];
   for (const budget of budgets) {

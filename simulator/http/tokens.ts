@@ -23,19 +23,19 @@ export class TokenReader {
     if (header === undefined) return undefined;
     const token = /^Bearer\s+(\S+)$/i.exec(header)?.[1];
     const known = token === undefined ? undefined : await this.#read(token);
-    if (!known) throw unauthenticated('InvalidAuthenticationToken', 'The access token is invalid.');
+    if (!known) throw unauthenticatedError('InvalidAuthenticationToken', 'The access token is invalid.');
     const { caller } = known;
-    request.visit.exchange.caller = { tenant: caller.tenant, app: caller.app, oid: caller.oid };
+    request.state.exchange.caller = { tenant: caller.tenant, app: caller.app, oid: caller.oid };
     if (!this.#isForUs(known.audience)) {
       const allowed = audiences.flatMap((one) => [`'${one}'`, `'${one.replace(/\/$/, '')}'`]).join(',');
-      throw unauthenticated(
+      throw unauthenticatedError(
         'InvalidAuthenticationTokenAudience',
         `The access token has been obtained for wrong audience or resource '${known.audience}'. It should exactly match with one of the allowed audiences ${allowed}.`,
       );
     }
-    if (caller.expires <= Date.now()) throw expired(caller);
+    if (caller.expires <= Date.now()) throw expiredTokenError(caller);
     if (!known.complete || !this.#world.principals.has(caller.oid.toLowerCase())) {
-      throw unauthenticated(
+      throw unauthenticatedError(
         'InvalidAuthenticationToken',
         "The received access token is not valid: at least one of the claims 'puid' or 'altsecid' or 'oid' should be present. If you are accessing as application please make sure service principal is properly created in the tenant.",
       );
@@ -53,7 +53,7 @@ export class TokenReader {
     const parts = String(header).split(',');
     const callers: Caller[] = [];
     const refused = (why: string, caller?: Caller): ArmError =>
-      unauthenticated(
+      unauthenticatedError(
         'InvalidAuthenticationToken',
         `The auxiliary token${caller ? ` of client '${caller.app}' and tenant '${caller.tenant}'` : ''} is not valid: ${why}.`,
       );
@@ -63,7 +63,7 @@ export class TokenReader {
       if (!known) throw refused('it cannot be read; each must be sent as Bearer <token>');
       const { caller } = known;
       callers.push(caller);
-      request.visit.exchange.auxiliary = callers.map(({ tenant, app }) => ({ tenant, app }));
+      request.state.exchange.auxiliary = callers.map(({ tenant, app }) => ({ tenant, app }));
       if (callers.length > 3) throw refused('at most three auxiliary tokens are accepted', caller);
       if (caller.expires <= Date.now()) throw refused('it has expired', caller);
       if (!this.#isForUs(known.audience)) throw refused('its audience is wrong', caller);
@@ -73,7 +73,9 @@ export class TokenReader {
   }
 
   #isForUs(audience: string): boolean {
-    return [...audiences, ...this.#world.tokens.audiences].some((one) => bare(one) === bare(audience));
+    return [...audiences, ...this.#world.tokens.audiences].some(
+      (one) => normalizeAudience(one) === normalizeAudience(audience),
+    );
   }
 
   async #read(token: string): Promise<{ caller: Caller; audience: string; complete: boolean } | undefined> {
@@ -81,7 +83,7 @@ export class TokenReader {
     if (cached) return cached;
     try {
       const key = (await signingKey('entra')).publicKey;
-      const signed = this.#world.tokens.behind.get(token) ?? token;
+      const signed = this.#world.tokens.opaqueTokens.get(token) ?? token;
       // Only the signature: times are judged by the callers, since an expired token has an answer of its own.
       await compactVerify(signed, key, { algorithms: ['RS256'] });
       const payload = decodeJwt(signed);
@@ -104,7 +106,7 @@ export class TokenReader {
   }
 }
 
-export function unauthenticated(code: string, message: string, authority = ''): ArmError {
+export function unauthenticatedError(code: string, message: string, authority = ''): ArmError {
   const uri = authority === '' ? '' : `authorization_uri="${authority}", `;
   return new ArmError(401, code, message, {
     gateway: true,
@@ -112,16 +114,16 @@ export function unauthenticated(code: string, message: string, authority = ''): 
   });
 }
 
-function expired(caller: Caller): ArmError {
+function expiredTokenError(caller: Caller): ArmError {
   // As .NET writes UTC times for en-US: 3/19/2023 8:55:46 AM.
   const text = (at: number): string =>
     new Date(at).toLocaleString('en-US', { timeZone: 'UTC' }).replace(',', '').replaceAll(' ', ' ');
-  return unauthenticated(
+  return unauthenticatedError(
     'ExpiredAuthenticationToken',
     `The access token expiry UTC time '${text(caller.expires)}' is earlier than current UTC time '${text(Date.now())}'.`,
   );
 }
 
-export function bare(audience: string): string {
+export function normalizeAudience(audience: string): string {
   return audience.replace(/\/+$/, '').toLowerCase();
 }

@@ -88,6 +88,6 @@ export function parentNotFound(parent: string): ArmError {
  * What nobody has seen Azure do: better no answer than a guess. `what` says what is not known
  * ("property 'osDisk.diffDiskSettings' of virtualMachines").
  */
-export function unknown(what: string): ArmError {
+export function notModelled(what: string): ArmError {
   return new ArmError(501, 'SimulatorUnknown', `The simulator does not know: ${what}.`);
 }

@@ -6,7 +6,7 @@ export function isWithin(scope: string, outer: string): boolean {
 }
 
 /** Whether an action pattern of a role (`Microsoft.Compute/*` + `/read`) covers an action. */
-export function covers(pattern: string, action: string): boolean {
+export function actionMatches(pattern: string, action: string): boolean {
   // Between slashes a * may stand for nothing: by `userAssignedIdentities/*/assign/action` Managed Identity Operator grants
   // `userAssignedIdentities/assign/action` (https://learn.microsoft.com/entra/identity/managed-identities-azure-resources/how-to-configure-managed-identities).
   const expression = pattern

@@ -1,7 +1,7 @@
 // Microsoft.ManagedIdentity: user-assigned identities. They answer at once; Entra learns of them later
 // (`world.latencies.principalVisible`). Recorded: identity-put-get-delete.json, vm-with-user-assigned-identity.json.
 import type { Call, Provider } from '../http/provider.ts';
-import { refuse, resourceNotFound, unknown } from '../model/arm-error.ts';
+import { refuse, resourceNotFound, notModelled } from '../model/arm-error.ts';
 import type { Json } from '../model/contract.ts';
 import type { Resource } from '../model/entities.ts';
 import { findRegion } from './regions.ts';
@@ -12,7 +12,7 @@ const listPath =
   '/subscriptions/:subscriptionId/resourceGroups/:resourceGroup/providers/Microsoft.ManagedIdentity/userAssignedIdentities';
 const onePath = `${listPath}/:identity`;
 
-function find(call: Call): Resource {
+function requireIdentity(call: Call): Resource {
   const found = call.world.resources.get(call.resourceId);
   if (found === undefined) throw resourceNotFound(call.resourceId);
   return found;
@@ -44,25 +44,26 @@ export const identityProvider: Provider = {
       path: onePath,
       kind: 'identity.put',
       action: 'Microsoft.ManagedIdentity/userAssignedIdentities/write',
-      holds: 'userAssignedIdentityPut',
+      delayedBy: 'userAssignedIdentityPut',
       handle: (call) => {
         const { world, body } = call;
         const other = Object.keys(body).find(
           (name) => !['location', 'tags', 'id', 'name', 'type', 'properties'].includes(name),
         );
-        if (other !== undefined) throw unknown(`property '${other}' of a user-assigned identity`);
+        if (other !== undefined) throw notModelled(`property '${other}' of a user-assigned identity`);
         const inner = Object.keys(body['properties'] ?? {}).find(
           (name) => !['tenantId', 'principalId', 'clientId'].includes(name),
         );
-        if (inner !== undefined) throw unknown(`property 'properties.${inner}' of a user-assigned identity`);
+        if (inner !== undefined)
+          throw notModelled(`property 'properties.${inner}' of a user-assigned identity`);
         if (typeof body['location'] !== 'string') {
           throw refuse(400, 'LocationRequired', 'The location property is required for this definition.');
         }
         if (findRegion(body['location']) === undefined) {
-          throw unknown(`a user-assigned identity in '${body['location']}'`);
+          throw notModelled(`a user-assigned identity in '${body['location']}'`);
         }
         if (!/^[A-Za-z0-9][A-Za-z0-9_-]{2,127}$/.test(call.name)) {
-          throw unknown(`the refusal of the identity name '${call.name}'`);
+          throw notModelled(`the refusal of the identity name '${call.name}'`);
         }
         checkTags(body['tags']);
         const existing = world.resources.get(call.resourceId);
@@ -101,9 +102,9 @@ export const identityProvider: Provider = {
       kind: 'identity.patch',
       action: 'Microsoft.ManagedIdentity/userAssignedIdentities/write',
       handle: (call) => {
-        const found = find(call);
+        const found = requireIdentity(call);
         const other = Object.keys(call.body).find((name) => name !== 'tags');
-        if (other !== undefined) throw unknown(`PATCH of '${other}' of a user-assigned identity`);
+        if (other !== undefined) throw notModelled(`PATCH of '${other}' of a user-assigned identity`);
         checkTags(call.body['tags']);
         found.body['tags'] = call.body['tags'] ?? found.body['tags'];
         return { status: 200, body: found.body };
@@ -114,7 +115,7 @@ export const identityProvider: Provider = {
       path: onePath,
       kind: 'identity.get',
       action: 'Microsoft.ManagedIdentity/userAssignedIdentities/read',
-      handle: (call) => ({ status: 200, body: find(call).body }),
+      handle: (call) => ({ status: 200, body: requireIdentity(call).body }),
     },
     {
       method: 'GET',

@@ -1,7 +1,7 @@
 // Microsoft.MarketplaceOrdering: reading and accepting the terms of a purchase plan, per subscription.
 // https://learn.microsoft.com/rest/api/marketplaceordering/marketplace-agreements
 import type { Call, Provider, Route } from '../http/provider.ts';
-import { unknown } from '../model/arm-error.ts';
+import { notModelled } from '../model/arm-error.ts';
 import type { Json } from '../model/contract.ts';
 import type { World } from '../world/world.ts';
 
@@ -11,22 +11,22 @@ interface Plan {
   readonly name: string;
 }
 
-function accepted(world: World): Set<string> {
+function acceptedPlans(world: World): Set<string> {
   return world.extension('marketplace', () => new Set<string>());
 }
 
-function key(subscription: string, plan: Plan): string {
+function planKey(subscription: string, plan: Plan): string {
   return [subscription, plan.publisher, plan.product, plan.name].join('/').toLowerCase();
 }
 
 /** Whether the terms of a plan are accepted in a subscription. */
 export function termsAccepted(world: World, subscription: string, plan: Plan): boolean {
-  return accepted(world).has(key(subscription, plan));
+  return acceptedPlans(world).has(planKey(subscription, plan));
 }
 
 /** Accepts the terms of a plan, as `az vm image terms accept` does. */
 export function acceptTerms(world: World, subscription: string, plan: Plan): void {
-  accepted(world).add(key(subscription, plan));
+  acceptedPlans(world).add(planKey(subscription, plan));
 }
 
 function planOf(call: Call): Plan {
@@ -34,7 +34,7 @@ function planOf(call: Call): Plan {
   return { publisher, product: offer, name: plan };
 }
 
-function terms(call: Call): Json {
+function termsBody(call: Call): Json {
   const { publisher, product, name } = planOf(call);
   const mark = 'https://mpcprodsa.blob.core.windows.net';
   return {
@@ -64,7 +64,7 @@ const get: Route = {
   path: currentPath,
   kind: 'terms.get',
   action: `${action}/read`,
-  handle: (call) => ({ status: 200, body: terms(call) }),
+  handle: (call) => ({ status: 200, body: termsBody(call) }),
 };
 
 export const marketplaceProvider: Provider = {
@@ -80,9 +80,9 @@ export const marketplaceProvider: Provider = {
       needsRegistration: false,
       handle: (call) => {
         if (call.body['properties']?.accepted !== true)
-          throw unknown('an agreement that is put without accepted: true');
+          throw notModelled('an agreement that is put without accepted: true');
         acceptTerms(call.world, call.subscription.id, planOf(call));
-        return { status: 200, body: terms(call) };
+        return { status: 200, body: termsBody(call) };
       },
     },
   ],

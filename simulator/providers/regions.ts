@@ -6,32 +6,32 @@ export interface Region {
   readonly zones: readonly string[];
 }
 
-const three = ['1', '2', '3'] as const;
+const threeZones = ['1', '2', '3'] as const;
 
 const regions: readonly Region[] = [
-  { name: 'westeurope', displayName: 'West Europe', zones: three },
-  { name: 'northeurope', displayName: 'North Europe', zones: three },
-  { name: 'germanywestcentral', displayName: 'Germany West Central', zones: three },
-  { name: 'uksouth', displayName: 'UK South', zones: three },
-  { name: 'francecentral', displayName: 'France Central', zones: three },
-  { name: 'swedencentral', displayName: 'Sweden Central', zones: three },
-  { name: 'switzerlandnorth', displayName: 'Switzerland North', zones: three },
-  { name: 'eastus', displayName: 'East US', zones: three },
-  { name: 'eastus2', displayName: 'East US 2', zones: three },
-  { name: 'centralus', displayName: 'Central US', zones: three },
-  { name: 'southcentralus', displayName: 'South Central US', zones: three },
+  { name: 'westeurope', displayName: 'West Europe', zones: threeZones },
+  { name: 'northeurope', displayName: 'North Europe', zones: threeZones },
+  { name: 'germanywestcentral', displayName: 'Germany West Central', zones: threeZones },
+  { name: 'uksouth', displayName: 'UK South', zones: threeZones },
+  { name: 'francecentral', displayName: 'France Central', zones: threeZones },
+  { name: 'swedencentral', displayName: 'Sweden Central', zones: threeZones },
+  { name: 'switzerlandnorth', displayName: 'Switzerland North', zones: threeZones },
+  { name: 'eastus', displayName: 'East US', zones: threeZones },
+  { name: 'eastus2', displayName: 'East US 2', zones: threeZones },
+  { name: 'centralus', displayName: 'Central US', zones: threeZones },
+  { name: 'southcentralus', displayName: 'South Central US', zones: threeZones },
   { name: 'westus', displayName: 'West US', zones: [] },
-  { name: 'westus2', displayName: 'West US 2', zones: three },
-  { name: 'westus3', displayName: 'West US 3', zones: three },
+  { name: 'westus2', displayName: 'West US 2', zones: threeZones },
+  { name: 'westus3', displayName: 'West US 3', zones: threeZones },
   { name: 'westcentralus', displayName: 'West Central US', zones: [] },
-  { name: 'canadacentral', displayName: 'Canada Central', zones: three },
-  { name: 'brazilsouth', displayName: 'Brazil South', zones: three },
-  { name: 'centralindia', displayName: 'Central India', zones: three },
-  { name: 'southeastasia', displayName: 'Southeast Asia', zones: three },
-  { name: 'japaneast', displayName: 'Japan East', zones: three },
-  { name: 'australiaeast', displayName: 'Australia East', zones: three },
-  { name: 'usgovvirginia', displayName: 'USGov Virginia', zones: three },
-  { name: 'chinanorth3', displayName: 'China North 3', zones: three },
+  { name: 'canadacentral', displayName: 'Canada Central', zones: threeZones },
+  { name: 'brazilsouth', displayName: 'Brazil South', zones: threeZones },
+  { name: 'centralindia', displayName: 'Central India', zones: threeZones },
+  { name: 'southeastasia', displayName: 'Southeast Asia', zones: threeZones },
+  { name: 'japaneast', displayName: 'Japan East', zones: threeZones },
+  { name: 'australiaeast', displayName: 'Australia East', zones: threeZones },
+  { name: 'usgovvirginia', displayName: 'USGov Virginia', zones: threeZones },
+  { name: 'chinanorth3', displayName: 'China North 3', zones: threeZones },
 ];
 
 /** `West Europe`, `westeurope` and `WESTEUROPE` are one region. */

@@ -1,6 +1,6 @@
-import { unknown } from '../model/arm-error.ts';
+import { notModelled } from '../model/arm-error.ts';
 import type { Json } from '../model/contract.ts';
-import { covers, isWithin } from '../model/scope.ts';
+import { actionMatches, isWithin } from '../model/scope.ts';
 import type { World } from './world.ts';
 
 interface AuthorizationState {
@@ -16,17 +16,17 @@ export function authorizationState(world: World): AuthorizationState {
 }
 
 /** Stands for all principals (https://learn.microsoft.com/azure/role-based-access-control/deny-assignments). */
-const everyone = '00000000-0000-0000-0000-000000000000';
+const allPrincipals = '00000000-0000-0000-0000-000000000000';
 
 /** Whether a deny assignment may stand against that action there; who is in a group is not modelled. */
-function denies(deny: Json, oid: string, action: string, scope: string): boolean {
+function mayDeny(deny: Json, oid: string, action: string, scope: string): boolean {
   const { principals, excludePrincipals, permissions, doNotApplyToChildScopes } = deny['properties'] ?? {};
   const around = String(deny['properties']?.scope);
   const about = (one: Json): boolean => sameText(String(one['id']), oid);
   return (
     (doNotApplyToChildScopes === true ? sameText(scope, around) : isWithin(scope, around)) &&
     ((principals ?? []) as Json[]).some(
-      (one) => about(one) || one['id'] === everyone || one['type'] === 'Group',
+      (one) => about(one) || one['id'] === allPrincipals || one['type'] === 'Group',
     ) &&
     !((excludePrincipals ?? []) as Json[]).some(about) &&
     ((permissions ?? []) as Json[]).some((one) => grants(one, action))
@@ -38,8 +38,8 @@ function grants(
   action: string,
 ): boolean {
   return (
-    actions.some((pattern) => covers(pattern, action)) &&
-    !notActions.some((pattern) => covers(pattern, action))
+    actions.some((pattern) => actionMatches(pattern, action)) &&
+    !notActions.some((pattern) => actionMatches(pattern, action))
   );
 }
 
@@ -47,11 +47,11 @@ function grants(
  * Whether a principal may do that there. What a deny assignment or the condition of the only assignments that grant it makes
  * of it is not modelled: a 501.
  */
-export function mayDo(world: World, oid: string, action: string, scope: string): boolean {
+export function isAllowed(world: World, oid: string, action: string, scope: string): boolean {
   if (!world.allowed(oid, action, scope)) return false;
   const { extras, denyAssignments } = authorizationState(world);
-  if (denyAssignments.some((deny) => denies(deny, oid, action, scope))) {
-    throw unknown(`${action} on ${scope} under a deny assignment`);
+  if (denyAssignments.some((deny) => mayDeny(deny, oid, action, scope))) {
+    throw notModelled(`${action} on ${scope} under a deny assignment`);
   }
   const free = world.roleAssignments.some((one) => {
     if (!sameText(one.principalId, oid) || !isWithin(scope, one.scope)) return false;
@@ -59,7 +59,7 @@ export function mayDo(world: World, oid: string, action: string, scope: string):
     const role = world.roleDefinitions.get(one.role.toLowerCase());
     return role !== undefined && grants(role, action);
   });
-  if (!free) throw unknown(`${action} on ${scope}, which only an assignment with a condition grants`);
+  if (!free) throw notModelled(`${action} on ${scope}, which only an assignment with a condition grants`);
   return true;
 }
 

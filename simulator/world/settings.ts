@@ -26,7 +26,7 @@ export interface TokenSettings {
    */
   opaque: boolean;
   /** By opaque token: what it stands for. */
-  readonly behind: Map<string, string>;
+  readonly opaqueTokens: Map<string, string>;
   /** Audiences besides those of the metadata document: of the clouds that go by a name. */
   readonly audiences: string[];
 }

@@ -8,7 +8,7 @@ import { Faults } from '../engine/faults.ts';
 import { Journal } from '../engine/journal.ts';
 import { type Latency, recordedLatencies } from '../engine/latencies.ts';
 import { Operations } from '../engine/operations.ts';
-import { Budgets } from '../engine/token-buckets.ts';
+import { TokenBuckets } from '../engine/token-buckets.ts';
 import type {
   App,
   AppSecret,
@@ -21,7 +21,7 @@ import type {
   Subscription,
   Tenant,
 } from '../model/entities.ts';
-import { covers, isWithin, subscriptionOf } from '../model/scope.ts';
+import { actionMatches, isWithin, subscriptionOf } from '../model/scope.ts';
 import { builtInRoles } from './built-in-roles.ts';
 import { ResourceStore } from './resource-store.ts';
 import type { TokenSettings, WorldOptions } from './settings.ts';
@@ -43,7 +43,7 @@ export class World {
   locks: Lock[] = [];
   /** Overrides of single latencies, in seconds: `world.latencies.vmPutLinux = 3`. */
   readonly latencies: Record<string, number> = {};
-  readonly budgets: Budgets;
+  readonly budgets: TokenBuckets;
   readonly operations: Operations;
   readonly faults: Faults;
   readonly journal = new Journal();
@@ -54,7 +54,7 @@ export class World {
     federation: 'exact',
     claims: new Map(),
     opaque: false,
-    behind: new Map(),
+    opaqueTokens: new Map(),
     audiences: [],
   };
   /** Shape of `/metadata/endpoints` when the caller's api-version does not decide it. */
@@ -68,7 +68,7 @@ export class World {
     this.options = options;
     this.clock = new Clock(options.timeScale ?? 1);
     this.resources = new ResourceStore(this.clock);
-    this.budgets = new Budgets(this.clock);
+    this.budgets = new TokenBuckets(this.clock);
     this.operations = new Operations(this.clock, {
       retryAfterProfile: options.retryAfterProfile ?? 'recorded',
       latency: (name) => this.latency(name),
@@ -309,8 +309,8 @@ export class World {
   allowed(oid: string, action: string, scope: string): boolean {
     return this.rolesAt(oid, scope).some(
       (role) =>
-        role.actions.some((pattern) => covers(pattern, action)) &&
-        !role.notActions.some((pattern) => covers(pattern, action)),
+        role.actions.some((pattern) => actionMatches(pattern, action)) &&
+        !role.notActions.some((pattern) => actionMatches(pattern, action)),
     );
   }
 

@@ -7,7 +7,7 @@ import { isWithin } from '../../model/scope.ts';
 import { authorizationState, sameText } from '../../world/permissions.ts';
 import { deleteAssignment, getAssignment, listAssignments, putAssignment } from './role-assignments.ts';
 import { getRole, listRoles } from './role-definitions.ts';
-import { namespace, readFilter, scopeOf } from './scope.ts';
+import { namespace, parseFilter, scopeOf } from './scope.ts';
 
 /** Scopes that routes exist for: subscription, group, and resources nested up to three deep (gallery versions). */
 const scopes: readonly string[] = [
@@ -22,13 +22,13 @@ const scopes: readonly string[] = [
   ),
 ];
 
-function everywhere(make: (scope: string) => readonly Route[]): Route[] {
+function atEveryScope(make: (scope: string) => readonly Route[]): Route[] {
   return scopes.flatMap(make);
 }
 
 // --- Permissions, locks, deny assignments -----------------------------------------------------------------------
 
-export function permissions(call: Call): Answer {
+export function listPermissions(call: Call): Answer {
   const { world } = call;
   const scope = scopeOf(call);
   const extras = authorizationState(world).extras;
@@ -55,7 +55,7 @@ export function permissions(call: Call): Answer {
 
 function listLocks(call: Call): Answer {
   const scope = scopeOf(call);
-  const filter = readFilter(call.query['$filter'], ['atScope']);
+  const filter = parseFilter(call.query['$filter'], ['atScope']);
   const value = call.world.locks
     .filter(
       (lock) =>
@@ -72,7 +72,7 @@ function listLocks(call: Call): Answer {
 
 function listDenyAssignments(call: Call): Answer {
   const scope = scopeOf(call);
-  readFilter(call.query['$filter'], ['atScope']);
+  parseFilter(call.query['$filter'], ['atScope']);
   const value = authorizationState(call.world).denyAssignments.filter((one) =>
     isWithin(scope, String(one['properties']?.scope)),
   );
@@ -110,7 +110,7 @@ export const authorizationProvider: Provider = {
       action: null,
       handle: listRoles,
     },
-    ...everywhere((scope) => {
+    ...atEveryScope((scope) => {
       const base = `${scope}/providers/${namespace}`;
       const read = (kind: string, what: string, path: string, handle: (call: Call) => Answer): Route => ({
         method: 'GET',
@@ -132,7 +132,7 @@ export const authorizationProvider: Provider = {
           kind: 'assignment.put',
           action: `${namespace}/roleAssignments/write`,
           scope: scopeOf,
-          holds: 'roleAssignmentPut',
+          delayedBy: 'roleAssignmentPut',
           handle: putAssignment,
         },
         {
@@ -143,7 +143,7 @@ export const authorizationProvider: Provider = {
           scope: scopeOf,
           handle: deleteAssignment,
         },
-        read('permissions.list', 'permissions', 'permissions', permissions),
+        read('permissions.list', 'permissions', 'permissions', listPermissions),
         read('locks.list', 'locks', 'locks', listLocks),
         read('denyAssignments.list', 'denyAssignments', 'denyAssignments', listDenyAssignments),
       ];

@@ -1,17 +1,17 @@
 import type { Call } from '../../http/provider.ts';
-import { refuse, unknown } from '../../model/arm-error.ts';
+import { refuse, notModelled } from '../../model/arm-error.ts';
 import type { Answer, Json } from '../../model/contract.ts';
 import type { RoleAssignment } from '../../model/entities.ts';
 import { isWithin } from '../../model/scope.ts';
 import { authorizationState, sameText } from '../../world/permissions.ts';
 import type { World } from '../../world/world.ts';
 import { findSubnet } from '../network/references.ts';
-import { noSuchRole } from './role-definitions.ts';
-import { namespace, readFilter, scopeOf } from './scope.ts';
+import { roleNotFoundError } from './role-definitions.ts';
+import { namespace, parseFilter, scopeOf } from './scope.ts';
 
 // --- Role assignments -------------------------------------------------------------------------------------------
 
-function describeAssignment(world: World, assignment: RoleAssignment): Json {
+function assignmentBody(world: World, assignment: RoleAssignment): Json {
   const extra = authorizationState(world).extras.get(assignment.id.toLowerCase()) ?? {};
   const subscription = /^\/subscriptions\/[^/]+/i.exec(assignment.scope)?.[0] ?? '';
   return {
@@ -45,7 +45,7 @@ export function putAssignment(call: Call): Answer {
   const scope = scopeOf(call);
   const asked: Json = call.body['properties'] ?? {};
   const stray = Object.keys(call.body).find((name) => !['id', 'name', 'type', 'properties'].includes(name));
-  if (stray !== undefined) throw unknown(`property '${stray}' of a role assignment`);
+  if (stray !== undefined) throw notModelled(`property '${stray}' of a role assignment`);
   const known = [
     'roleDefinitionId',
     'principalId',
@@ -57,10 +57,10 @@ export function putAssignment(call: Call): Answer {
     'delegatedManagedIdentityResourceId',
   ];
   const other = Object.keys(asked).find((name) => !known.includes(name));
-  if (other !== undefined) throw unknown(`property 'properties.${other}' of a role assignment`);
+  if (other !== undefined) throw notModelled(`property 'properties.${other}' of a role assignment`);
   const { roleDefinitionId, principalId, principalType, description } = asked;
   if (typeof roleDefinitionId !== 'string' || typeof principalId !== 'string') {
-    throw unknown('the refusal of a role assignment without role or principal');
+    throw notModelled('the refusal of a role assignment without role or principal');
   }
   if (!/^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i.test(call.name)) {
     throw refuse(
@@ -74,21 +74,21 @@ export function putAssignment(call: Call): Answer {
       roleDefinitionId,
     )
   ) {
-    throw unknown(`the refusal of roleDefinitionId '${roleDefinitionId}'`);
+    throw notModelled(`the refusal of roleDefinitionId '${roleDefinitionId}'`);
   }
   const { condition, conditionVersion } = asked;
   if ((condition ?? undefined) !== undefined && conditionVersion !== '2.0') {
-    throw unknown(`a condition of version '${conditionVersion}'`);
+    throw notModelled(`a condition of version '${conditionVersion}'`);
   }
   if (
     call.params['scopeNamespace'] !== undefined &&
     !world.resources.has(scope) &&
     !findSubnet(world, scope)
   ) {
-    throw unknown(`a role assignment on ${scope}, which is not there`);
+    throw notModelled(`a role assignment on ${scope}, which is not there`);
   }
   const role = world.roleDefinitions.get((roleDefinitionId.split('/').at(-1) ?? '').toLowerCase());
-  if (role === undefined) throw noSuchRole(roleDefinitionId.split('/').at(-1) ?? '', 400);
+  if (role === undefined) throw roleNotFoundError(roleDefinitionId.split('/').at(-1) ?? '', 400);
   const principal = world.principals.get(principalId.toLowerCase());
   // Recorded also with a principalType: it does not always help against the delay.
   if (
@@ -119,7 +119,7 @@ export function putAssignment(call: Call): Answer {
         'Tenant ID, application ID, principal ID, and scope are not allowed to be updated.',
       );
     }
-    return { status: 200, body: describeAssignment(world, existing) };
+    return { status: 200, body: assignmentBody(world, existing) };
   }
   const equal = world.roleAssignments.some(
     (one) =>
@@ -142,7 +142,7 @@ export function putAssignment(call: Call): Answer {
     createdBy: null,
     updatedBy: call.caller.oid,
   });
-  return { status: 201, body: describeAssignment(world, assignment) };
+  return { status: 201, body: assignmentBody(world, assignment) };
 }
 
 export function getAssignment(call: Call): Answer {
@@ -150,13 +150,13 @@ export function getAssignment(call: Call): Answer {
   if (found === undefined) {
     throw refuse(404, 'RoleAssignmentNotFound', `The role assignment '${call.name}' is not found.`);
   }
-  return { status: 200, body: describeAssignment(call.world, found) };
+  return { status: 200, body: assignmentBody(call.world, found) };
 }
 
 export function deleteAssignment(call: Call): Answer {
   const found = findAssignment(call);
   if (found === undefined) return { status: 204 };
-  const body = describeAssignment(call.world, found);
+  const body = assignmentBody(call.world, found);
   call.world.roleAssignments = call.world.roleAssignments.filter((one) => one !== found);
   authorizationState(call.world).extras.delete(found.id.toLowerCase());
   return { status: 200, body };
@@ -165,14 +165,14 @@ export function deleteAssignment(call: Call): Answer {
 // "principalId eq {id} returns all role assignments at, above or below the scope; atScope() at or above" (REST reference).
 export function listAssignments(call: Call): Answer {
   const scope = scopeOf(call);
-  const filter = readFilter(call.query['$filter'], ['principalId', 'assignedTo', 'atScope']);
+  const filter = parseFilter(call.query['$filter'], ['principalId', 'assignedTo', 'atScope']);
   const who = filter['principalid'] ?? filter['assignedto'];
   const value = call.world.roleAssignments
     .filter(
       (one) => isWithin(scope, one.scope) || (filter['atscope'] === undefined && isWithin(one.scope, scope)),
     )
     .filter((one) => who === undefined || sameText(one.principalId, who))
-    .map((one) => describeAssignment(call.world, one));
+    .map((one) => assignmentBody(call.world, one));
   return { status: 200, body: { value } };
 }
 

@@ -2,7 +2,7 @@ import type { Call } from '../../http/provider.ts';
 import { refuse } from '../../model/arm-error.ts';
 import type { Answer, Json } from '../../model/contract.ts';
 import type { RoleDefinition } from '../../model/entities.ts';
-import { namespace, readFilter } from './scope.ts';
+import { namespace, parseFilter } from './scope.ts';
 
 const descriptions: Readonly<Record<string, string>> = {
   'acdd72a7-3385-48ef-bd42-f606fba81ae7': 'View all resources, but does not allow you to make any changes.',
@@ -15,7 +15,7 @@ const descriptions: Readonly<Record<string, string>> = {
 
 // --- Role definitions -------------------------------------------------------------------------------------------
 
-function describeRole(call: Call, role: RoleDefinition): Json {
+function roleBody(call: Call, role: RoleDefinition): Json {
   const prefix =
     call.params['subscriptionId'] === undefined ? '' : `/subscriptions/${call.params['subscriptionId']}`;
   return {
@@ -44,7 +44,7 @@ function describeRole(call: Call, role: RoleDefinition): Json {
 }
 
 export function listRoles(call: Call): Answer {
-  const filter = readFilter(call.query['$filter'], ['roleName', 'type', 'atScopeAndBelow', 'atScope']);
+  const filter = parseFilter(call.query['$filter'], ['roleName', 'type', 'atScopeAndBelow', 'atScope']);
   const value = [...call.world.roleDefinitions.values()]
     .filter(
       (role) =>
@@ -53,17 +53,17 @@ export function listRoles(call: Call): Answer {
     .filter(
       (role) => filter['type'] === undefined || (filter['type'] === 'CustomRole') === (role.custom === true),
     )
-    .map((role) => describeRole(call, role));
+    .map((role) => roleBody(call, role));
   return { status: 200, body: { value } };
 }
 
 export function getRole(call: Call): Answer {
   const role = call.world.roleDefinitions.get(call.name.toLowerCase());
-  if (role === undefined) throw noSuchRole(call.name, 404);
-  return { status: 200, body: describeRole(call, role) };
+  if (role === undefined) throw roleNotFoundError(call.name, 404);
+  return { status: 200, body: roleBody(call, role) };
 }
 
-export function noSuchRole(id: string, status: number): Error {
+export function roleNotFoundError(id: string, status: number): Error {
   return refuse(
     status,
     'RoleDefinitionDoesNotExist',

@@ -1,5 +1,5 @@
 import type { Call } from '../../http/provider.ts';
-import { unknown } from '../../model/arm-error.ts';
+import { notModelled } from '../../model/arm-error.ts';
 
 export const namespace = 'Microsoft.Authorization';
 
@@ -14,7 +14,7 @@ export function scopeOf(call: Call): string {
 // --- Filters ----------------------------------------------------------------------------------------------------
 
 /** `a eq 'b' and atScope()` taken apart; an expression that nobody has tried is a 501. */
-export function readFilter(text: string | undefined, names: readonly string[]): Record<string, string> {
+export function parseFilter(text: string | undefined, names: readonly string[]): Record<string, string> {
   const read: Record<string, string> = {};
   for (const part of (text ?? '').split(/\s+and\s+/i)) {
     if (part.trim() === '') continue;
@@ -22,7 +22,7 @@ export function readFilter(text: string | undefined, names: readonly string[]): 
     const call = /^\s*(\w+)\(\s*(?:'([^']*)')?\s*\)\s*$/.exec(part);
     const name = (equals ?? call)?.[1];
     if (name === undefined || !names.some((one) => one.toLowerCase() === name.toLowerCase())) {
-      throw unknown(`$filter part ${part}`);
+      throw notModelled(`$filter part ${part}`);
     }
     read[name.toLowerCase()] = (equals ?? call)?.[2] ?? '';
   }

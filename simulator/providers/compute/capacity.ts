@@ -1,14 +1,14 @@
 // Who may have which size, where, and how many: offers, restrictions, quota and capacity, with the two lists that show
 // them (Resource SKUs, usages). Capacity shortages are seen in no list, as in Azure.
 import type { Call, Route } from '../../http/provider.ts';
-import { refuse, unknown } from '../../model/arm-error.ts';
+import { refuse, notModelled } from '../../model/arm-error.ts';
 import type { Json, OperationFailure } from '../../model/contract.ts';
 import type { World } from '../../world/world.ts';
 import { allRegions, findRegion, regionName } from '../regions.ts';
 import { settings } from './settings.ts';
 import { describeSize, findSize, type Size, sizes } from './skus.ts';
 
-const machineType = 'Microsoft.Compute/virtualMachines';
+const vmType = 'Microsoft.Compute/virtualMachines';
 
 // The other names of the recorded list (usages-compute.json); nobody here uses them up.
 const otherUsages: readonly (readonly [string, string, number])[] = [
@@ -35,7 +35,7 @@ function usages(world: World, subscription: string, location: string, except?: s
   const add = (name: string, count: number): void => {
     counts.set(name, (counts.get(name) ?? 0) + count);
   };
-  for (const machine of world.resources.under(`/subscriptions/${subscription}`, machineType)) {
+  for (const machine of world.resources.under(`/subscriptions/${subscription}`, vmType)) {
     if (regionName(machine.body['location']) !== location || machine.internal['allocated'] === false)
       continue;
     if (machine.id.toLowerCase() === except?.toLowerCase()) continue;
@@ -69,7 +69,13 @@ function usages(world: World, subscription: string, location: string, except?: s
   ];
 }
 
-function overQuota(subscription: string, location: string, usage: Usage, what: string, more: number): Error {
+function quotaExceededError(
+  subscription: string,
+  location: string,
+  usage: Usage,
+  what: string,
+  more: number,
+): Error {
   const least = usage.current + more;
   // The blade's link carries its parameters as JSON, partly encoded: quota-exceeded-400-validate.json.
   const blade = `%7B%22subscriptionId%22:%22${subscription}%22,%22command%22:%22openQuotaApprovalBlade%22,%22quotas%22:[%7B%22location%22:%22${location}%22,%22providerId%22:%22Microsoft.Compute%22,%22resourceName%22:%22${usage.name}%22,%22quotaRequest%22:%7B%22properties%22:%7B%22limit%22:${least},%22unit%22:%22Count%22,%22name%22:%7B%22value%22:%22${usage.name}%22%7D%7D%7D%7D]%7D`;
@@ -80,7 +86,7 @@ function overQuota(subscription: string, location: string, usage: Usage, what: s
   );
 }
 
-function notAvailable(size: Size, location: string): Error {
+function sizeNotAvailableError(size: Size, location: string): Error {
   return refuse(
     409,
     'SkuNotAvailable',
@@ -90,7 +96,11 @@ function notAvailable(size: Size, location: string): Error {
 }
 
 /** What Azure says for want of capacity. */
-export function shortage(code: string, size: string, location: string): { code: string; message: string } {
+export function capacityError(
+  code: string,
+  size: string,
+  location: string,
+): { code: string; message: string } {
   switch (code) {
     case 'SkuNotAvailable':
       return {
@@ -121,7 +131,7 @@ export function shortage(code: string, size: string, location: string): { code: 
 }
 
 /** The size of that name in that region, or Azure's refusal of a name it does not know. */
-export function offeredSize(name: unknown, location: string): Size {
+export function requireSize(name: unknown, location: string): Size {
   if (typeof name !== 'string' || name === '') {
     throw refuse(400, 'InvalidParameter', "Required parameter 'vmSize' is missing (null).", {
       target: 'vmSize',
@@ -137,7 +147,7 @@ export function offeredSize(name: unknown, location: string): Size {
       { target: 'vmSize' },
     );
   }
-  if (findRegion(location) === undefined) throw unknown(`region '${location}'`);
+  if (findRegion(location) === undefined) throw notModelled(`region '${location}'`);
   return size;
 }
 
@@ -145,7 +155,7 @@ export function offeredSize(name: unknown, location: string): Size {
  * Refuses for restriction, quota or want of capacity, on the PUT; or gives the failure with which the operation is to
  * end when the scenario says so.
  */
-export function allocate(
+export function allocateCapacity(
   call: Call,
   size: Size,
   location: string,
@@ -165,7 +175,7 @@ export function allocate(
   for (const one of restrictions) {
     if (one.size.toLowerCase() !== size.name.toLowerCase() || regionName(one.location) !== location) continue;
     if (one.zones === undefined || (zone !== undefined && one.zones.includes(zone)))
-      throw notAvailable(size, location);
+      throw sizeNotAvailableError(size, location);
   }
   const subscription = call.subscription.id;
   const now = new Map(
@@ -181,7 +191,7 @@ export function allocate(
   for (const [name, what] of wanted) {
     const usage = now.get(name);
     if (usage !== undefined && usage.current + size.vCPUs > usage.limit) {
-      throw overQuota(subscription, location, usage, what, size.vCPUs);
+      throw quotaExceededError(subscription, location, usage, what, size.vCPUs);
     }
   }
   for (const one of shortages) {
@@ -192,7 +202,7 @@ export function allocate(
       if (one.times <= 0) continue;
       one.times -= 1;
     }
-    const failure = shortage(one.code, size.name, location);
+    const failure = capacityError(one.code, size.name, location);
     if (one.at === 'operation') return failure;
     throw refuse(
       409,
@@ -218,7 +228,7 @@ export const capacityRoutes: readonly Route[] = [
       const filter = call.query['$filter'];
       const match = filter === undefined ? undefined : /^\s*location eq '([^']+)'\s*$/i.exec(filter);
       // "only location can be filtered" (REST reference); what another filter gets is not known.
-      if (match === null) throw unknown(`$filter=${filter} of skus`);
+      if (match === null) throw notModelled(`$filter=${filter} of skus`);
       const regions = match === undefined ? allRegions() : [findRegion(match[1] ?? '')];
       const restrictions = settings(call.world).restrictions;
       const value = regions.flatMap((region) =>
@@ -245,7 +255,7 @@ export const capacityRoutes: readonly Route[] = [
     ],
     handle: (call) => {
       const region = findRegion(call.params['location'] ?? '');
-      if (region === undefined) throw unknown(`usages of region '${call.params['location']}'`);
+      if (region === undefined) throw notModelled(`usages of region '${call.params['location']}'`);
       return {
         status: 200,
         body: {

@@ -1,6 +1,6 @@
 // Managed disks, as virtual machines make them. Recorded: disk-attached-delete-409.json.
 import type { Call, Route } from '../../http/provider.ts';
-import { refuse, resourceNotFound, unknown } from '../../model/arm-error.ts';
+import { refuse, resourceNotFound, notModelled } from '../../model/arm-error.ts';
 import type { Budget } from '../../model/contract.ts';
 import { checkTags } from '../resources/tags.ts';
 
@@ -51,7 +51,7 @@ export const diskRoutes: readonly Route[] = [
       const disk = call.world.resources.get(call.resourceId);
       if (disk === undefined) throw resourceNotFound(call.resourceId);
       const other = Object.keys(call.body).find((name) => name !== 'tags');
-      if (other !== undefined) throw unknown(`PATCH of '${other}' of a disk`);
+      if (other !== undefined) throw notModelled(`PATCH of '${other}' of a disk`);
       checkTags(call.body['tags']);
       return call.accept({
         family: 'disk',

@@ -207,7 +207,7 @@ function replicasOf(version: Resource): Replica[] {
 }
 
 /** The replica as it stands now. */
-function present(world: World, replica: Replica): Replica {
+function currentReplica(world: World, replica: Replica): Replica {
   const { startedAt, completesAt } = replica;
   if (startedAt === undefined || completesAt === undefined || replica.state !== 'Replicating') return replica;
   const now = world.clock.now();
@@ -218,25 +218,25 @@ function present(world: World, replica: Replica): Replica {
 
 export function replicaIn(world: World, version: Resource, location: string): Replica | undefined {
   const found = replicasOf(version).find((one) => regionName(one.region) === regionName(location));
-  return found && present(world, found);
+  return found && currentReplica(world, found);
 }
 
 export function provisioningState(world: World, version: Resource): string {
   const set: unknown = version.internal['provisioningState'];
   if (typeof set === 'string') return set;
-  return replicasOf(version).some((one) => present(world, one).state === 'Replicating')
+  return replicasOf(version).some((one) => currentReplica(world, one).state === 'Replicating')
     ? 'Updating'
     : 'Succeeded';
 }
 
-export function describeVersion(world: World, version: Resource, expand: boolean): Json {
+export function versionBody(world: World, version: Resource, expand: boolean): Json {
   const properties: Json = {
     ...version.body['properties'],
     provisioningState: provisioningState(world, version),
   };
   if (expand) {
     const summary = replicasOf(version)
-      .map((one) => present(world, one))
+      .map((one) => currentReplica(world, one))
       .map((one) => ({
         region: one.region,
         state: one.state,

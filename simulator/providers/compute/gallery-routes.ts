@@ -1,14 +1,14 @@
 import type { Call, Route } from '../../http/provider.ts';
-import { parentNotFound, resourceNotFound, unknown } from '../../model/arm-error.ts';
+import { parentNotFound, resourceNotFound, notModelled } from '../../model/arm-error.ts';
 import type { Budget } from '../../model/contract.ts';
 import type { Resource } from '../../model/entities.ts';
-import { definitionType, describeVersion, galleryType, versionType } from './galleries.ts';
-import { foreignRoutes } from './shared-galleries.ts';
+import { definitionType, versionBody, galleryType, versionType } from './galleries.ts';
+import { sharedGalleryRoutes } from './shared-galleries.ts';
 
 // --- Routes of the owner ----------------------------------------------------------------------------------------
 
 // The recorded buckets are of 2020 and 2021: 3-minute and 30-minute limits of the subscription.
-function readBudgets(
+function galleryReadBudgets(
   name: string,
   threeMinutes: number,
   thirtyMinutes: number,
@@ -29,7 +29,7 @@ function readBudgets(
   ];
 }
 
-export function one(call: Call): Resource {
+export function requireResource(call: Call): Resource {
   const found = call.world.resources.get(call.resourceId);
   if (found !== undefined) return found;
   const match = /\/galleries\/([^/]+)(?:\/images\/([^/]+)(\/versions\/[^/]+)?)?$/i.exec(call.resourceId);
@@ -47,7 +47,7 @@ function children(call: Call, type: string): Resource[] {
   return [...call.world.resources.under(parent, type)];
 }
 
-const inGroup =
+const galleriesPath =
   '/subscriptions/:subscriptionId/resourceGroups/:resourceGroup/providers/Microsoft.Compute/galleries';
 
 export const galleryRoutes: readonly Route[] = [
@@ -68,15 +68,15 @@ export const galleryRoutes: readonly Route[] = [
   },
   {
     method: 'GET',
-    path: `${inGroup}/:gallery`,
+    path: `${galleriesPath}/:gallery`,
     kind: 'gallery.get',
     action: 'Microsoft.Compute/galleries/read',
-    budgets: readBudgets('GetGallery', 350, 2500),
-    handle: (call) => ({ status: 200, body: one(call).body }),
+    budgets: galleryReadBudgets('GetGallery', 350, 2500),
+    handle: (call) => ({ status: 200, body: requireResource(call).body }),
   },
   {
     method: 'GET',
-    path: `${inGroup}/:gallery/images`,
+    path: `${galleriesPath}/:gallery/images`,
     kind: 'image.list',
     action: 'Microsoft.Compute/galleries/images/read',
     handle: (call) => ({
@@ -86,38 +86,38 @@ export const galleryRoutes: readonly Route[] = [
   },
   {
     method: 'GET',
-    path: `${inGroup}/:gallery/images/:image`,
+    path: `${galleriesPath}/:gallery/images/:image`,
     kind: 'image.get',
     action: 'Microsoft.Compute/galleries/images/read',
-    budgets: readBudgets('GetGalleryImage', 600, 3000),
-    handle: (call) => ({ status: 200, body: one(call).body }),
+    budgets: galleryReadBudgets('GetGalleryImage', 600, 3000),
+    handle: (call) => ({ status: 200, body: requireResource(call).body }),
   },
   {
     method: 'GET',
-    path: `${inGroup}/:gallery/images/:image/versions`,
+    path: `${galleriesPath}/:gallery/images/:image/versions`,
     kind: 'version.list',
     action: 'Microsoft.Compute/galleries/images/versions/read',
     // No replicationStatus in lists, whatever `$expand` says.
     handle: (call) => ({
       status: 200,
-      body: { value: children(call, versionType).map((found) => describeVersion(call.world, found, false)) },
+      body: { value: children(call, versionType).map((found) => versionBody(call.world, found, false)) },
     }),
   },
   {
     method: 'GET',
-    path: `${inGroup}/:gallery/images/:image/versions/:version`,
+    path: `${galleriesPath}/:gallery/images/:image/versions/:version`,
     kind: 'version.get',
     query: ['$expand'],
     action: 'Microsoft.Compute/galleries/images/versions/read',
-    budgets: readBudgets('GetGalleryImageVersion', 2000, 10000),
+    budgets: galleryReadBudgets('GetGalleryImageVersion', 2000, 10000),
     handle: (call) => {
       const expand = call.query['$expand'];
       if (expand !== undefined && expand.toLowerCase() !== 'replicationstatus') {
-        throw unknown(`$expand=${expand} of an image version`);
+        throw notModelled(`$expand=${expand} of an image version`);
       }
-      return { status: 200, body: describeVersion(call.world, one(call), expand !== undefined) };
+      return { status: 200, body: versionBody(call.world, requireResource(call), expand !== undefined) };
     },
   },
-  ...foreignRoutes('direct'),
-  ...foreignRoutes('community'),
+  ...sharedGalleryRoutes('direct'),
+  ...sharedGalleryRoutes('community'),
 ];

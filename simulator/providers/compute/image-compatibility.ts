@@ -1,15 +1,15 @@
-import { refuse, unknown } from '../../model/arm-error.ts';
+import { refuse, notModelled } from '../../model/arm-error.ts';
 import type { Json } from '../../model/contract.ts';
-import type { ImageFacts } from './image-resolution.ts';
+import type { VmImage } from './image-resolution.ts';
 import type { Size } from './skus.ts';
-import { invalid, missing } from './vm-rules.ts';
+import { invalidParameter, missingParameter } from './vm-rules.ts';
 
-function badRequest(message: string): Error {
+function badRequestError(message: string): Error {
   return refuse(400, 'BadRequest', message);
 }
 
-function sizeAndSecurity(size: Size, securityType: string): Error {
-  return badRequest(
+function securityTypeError(size: Size, securityType: string): Error {
+  return badRequestError(
     `The VM size '${size.name}' is not supported for creation of VMs and Virtual Machine Scale Set with '${securityType}' security type.`,
   );
 }
@@ -18,9 +18,9 @@ function sizeAndSecurity(size: Size, securityType: string): Error {
  * Generation, architecture, disk controller and security type of image and size.
  * The rules by feature: https://learn.microsoft.com/azure/virtual-machines/trusted-launch
  */
-export function checkFit(
+export function checkImageCompatibility(
   properties: Json,
-  image: ImageFacts,
+  image: VmImage,
   size: Size,
   /** The subscription has registered Microsoft.Compute/UseStandardSecurityType. */
   standardAllowed: boolean,
@@ -33,32 +33,32 @@ export function checkFit(
   const feature = image.features['SecurityType'] ?? 'None';
 
   if (securityType !== undefined && !['Standard', 'TrustedLaunch', 'ConfidentialVM'].includes(securityType)) {
-    throw unknown(`securityType '${securityType}'`);
+    throw notModelled(`securityType '${securityType}'`);
   }
   if (security['encryptionAtHost'] === true && !encryptionAtHostAllowed) {
     // https://learn.microsoft.com/azure/virtual-machines/linux/disks-enable-host-based-encryption-cli
-    throw invalid(
+    throw invalidParameter(
       'securityProfile.encryptionAtHost',
       "The property 'securityProfile.encryptionAtHost' is not valid because the 'Microsoft.Compute/EncryptionAtHost' feature is not enabled for this subscription.",
     );
   }
   if (properties['storageProfile']?.osDisk?.diffDiskSettings !== undefined && !size.ephemeralDisks) {
-    throw unknown(`the refusal of an ephemeral OS disk on ${size.name}`);
+    throw notModelled(`the refusal of an ephemeral OS disk on ${size.name}`);
   }
   if (securityType === 'Standard' && !standardAllowed) {
     // Text assumed; that it is refused: azure-cli's help of --security-type and Microsoft's Trusted Launch FAQ.
-    throw badRequest(
+    throw badRequestError(
       "The value 'Standard' of securityProfile.securityType is not allowed until the feature 'Microsoft.Compute/UseStandardSecurityType' is registered for the subscription.",
     );
   }
   if (image.architecture !== size.architecture) {
-    throw badRequest(
+    throw badRequestError(
       `Cannot create a VM of size '${size.name}' because this VM size only supports a CPU Architecture of '${size.architecture}', but an image or disk with CPU Architecture '${image.architecture}' was given. Please check that the CPU Architecture of the image or disk is compatible with that of the VM size.`,
     );
   }
   if (!size.generations.includes(image.generation)) {
     const generation = image.generation === 'V2' ? '2' : '1';
-    throw badRequest(
+    throw badRequestError(
       `The selected VM size '${size.name}' cannot boot Hypervisor Generation '${generation}'. If this was a Create operation please check that the Hypervisor Generation of the Image matches the Hypervisor Generation of the selected VM Size. If this was an Update operation please select a Hypervisor Generation '${generation}' VM Size. For more information, see https://aka.ms/azuregen2vm`,
     );
   }
@@ -73,7 +73,9 @@ export function checkFit(
     );
   }
   if (uefi !== undefined && image.generation === 'V1') {
-    throw badRequest('UEFI settings are not supported for VMs and VM Scale Sets using Generation 1 Image.');
+    throw badRequestError(
+      'UEFI settings are not supported for VMs and VM Scale Sets using Generation 1 Image.',
+    );
   }
   if (securityType === 'TrustedLaunch') {
     if (
@@ -81,11 +83,11 @@ export function checkFit(
         feature,
       )
     ) {
-      throw badRequest(
+      throw badRequestError(
         'Use of TrustedLaunch setting is not supported for the provided image. Please select Trusted Launch Supported Gen2 OS Image. For more information, see https://aka.ms/TrustedLaunch-FAQ.',
       );
     }
-    if (!size.trustedLaunch) throw sizeAndSecurity(size, 'TrustedLaunch');
+    if (!size.trustedLaunch) throw securityTypeError(size, 'TrustedLaunch');
   } else if (securityType === 'ConfidentialVM') {
     if (
       !['ConfidentialVM', 'ConfidentialVmSupported', 'TrustedLaunchAndConfidentialVmSupported'].includes(
@@ -93,24 +95,25 @@ export function checkFit(
       )
     ) {
       // Text assumed, on the pattern of TrustedLaunch.
-      throw badRequest('Use of ConfidentialVM setting is not supported for the provided image.');
+      throw badRequestError('Use of ConfidentialVM setting is not supported for the provided image.');
     }
-    if (!size.confidential) throw sizeAndSecurity(size, 'ConfidentialVM');
+    if (!size.confidential) throw securityTypeError(size, 'ConfidentialVM');
     const encryption: unknown =
       properties['storageProfile']?.osDisk?.managedDisk?.securityProfile?.securityEncryptionType;
-    if (encryption === undefined) throw missing('osDisk.managedDisk.securityProfile.securityEncryptionType');
+    if (encryption === undefined)
+      throw missingParameter('osDisk.managedDisk.securityProfile.securityEncryptionType');
     // https://learn.microsoft.com/rest/api/compute/virtual-machines/create-or-update#securityencryptiontypes
-    if (uefi?.['vTpmEnabled'] !== true) throw missing('securityProfile.uefiSettings.vTpmEnabled');
+    if (uefi?.['vTpmEnabled'] !== true) throw missingParameter('securityProfile.uefiSettings.vTpmEnabled');
   } else {
     if (feature === 'TrustedLaunch' || feature === 'ConfidentialVM') {
-      throw badRequest(
+      throw badRequestError(
         `The provided gallery image only supports creation of VMs and VM Scale Sets with '${feature}' security type.`,
       );
     }
-    if (size.confidential) throw sizeAndSecurity(size, securityType ?? '<NULL>');
+    if (size.confidential) throw securityTypeError(size, securityType ?? '<NULL>');
     if (uefi !== undefined) {
       // "uefiSettings only with a securityType other than Standard" (REST reference); text assumed.
-      throw invalid(
+      throw invalidParameter(
         'securityProfile.uefiSettings',
         'The value of parameter securityProfile.uefiSettings is invalid.',
       );

@@ -1,13 +1,13 @@
 import type { Call, LinkedResource } from '../../http/provider.ts';
-import { refuse, unknown } from '../../model/arm-error.ts';
+import { refuse, notModelled } from '../../model/arm-error.ts';
 import type { Json } from '../../model/contract.ts';
 import type { Resource } from '../../model/entities.ts';
 import type { World } from '../../world/world.ts';
 import { provisioningState, type PurchasePlan, replicaIn, versionType } from './galleries.ts';
-import { foreignGallery } from './shared-galleries.ts';
+import { findSharedGallery } from './shared-galleries.ts';
 
 /** What the rules for a VM need to know of its image. */
-export interface ImageFacts {
+export interface VmImage {
   readonly osType: 'Linux' | 'Windows';
   readonly osState: 'Generalized' | 'Specialized';
   readonly generation: 'V1' | 'V2';
@@ -23,7 +23,7 @@ export interface ImageFacts {
 
 const privateImage =
   /^(\/subscriptions\/[^/]+\/resourceGroups\/[^/]+\/providers\/Microsoft\.Compute\/galleries\/[^/]+\/images\/[^/]+)(?:\/versions\/([^/]+))?$/i;
-const foreignImage =
+const sharedImage =
   /^\/(SharedGalleries|CommunityGalleries)\/([^/]+)\/Images\/([^/]+)(?:\/Versions\/([^/]+))?$/i;
 
 /** The gallery resource that an `imageReference` needs a right on; none for shared and community images. */
@@ -49,7 +49,7 @@ function compareVersions(a: string, b: string): number {
   return 0;
 }
 
-function notInRegion(id: string, location: string): Error {
+function notInRegionError(id: string, location: string): Error {
   return refuse(
     404,
     'GalleryImageNotFound',
@@ -58,7 +58,7 @@ function notInRegion(id: string, location: string): Error {
 }
 
 /** The image that a VM in `location` gets, or Azure's refusal. The caller's right on it is the gateway's matter. */
-export function resolveImage(call: Call, reference: Json, location: string): ImageFacts {
+export function resolveImage(call: Call, reference: Json, location: string): VmImage {
   const world = call.world;
   const own: unknown = reference['id'];
   const foreign: unknown = reference['sharedGalleryImageId'] ?? reference['communityGalleryImageId'];
@@ -68,7 +68,7 @@ export function resolveImage(call: Call, reference: Json, location: string): Ima
   if (typeof own === 'string') {
     const match = privateImage.exec(own);
     if (match === null) {
-      if (own.startsWith('/subscriptions/')) throw unknown(`imageReference.id of another kind: ${own}`);
+      if (own.startsWith('/subscriptions/')) throw notModelled(`imageReference.id of another kind: ${own}`);
       throw refuse(
         400,
         'LinkedInvalidPropertyId',
@@ -79,33 +79,33 @@ export function resolveImage(call: Call, reference: Json, location: string): Ima
     wanted = match[2];
     spelled = own;
   } else if (typeof foreign === 'string') {
-    const match = foreignImage.exec(foreign);
-    if (match === null) throw unknown(`image reference ${foreign}`);
+    const match = sharedImage.exec(foreign);
+    if (match === null) throw notModelled(`image reference ${foreign}`);
     const community = /^community/i.test(match[1] ?? '');
     if (community !== (reference['sharedGalleryImageId'] === undefined))
-      throw unknown(`image reference ${foreign}`);
-    const gallery = foreignGallery(call, community ? 'community' : 'direct', match[2] ?? '');
+      throw notModelled(`image reference ${foreign}`);
+    const gallery = findSharedGallery(call, community ? 'community' : 'direct', match[2] ?? '');
     definition = gallery && world.resources.get(`${gallery.id}/images/${match[3]}`);
     wanted = match[4];
     spelled = foreign;
   } else {
-    throw unknown(
+    throw notModelled(
       'an imageReference without gallery image (Marketplace and managed images are not modelled)',
     );
   }
-  if (definition === undefined) throw notInRegion(spelled, location);
+  if (definition === undefined) throw notInRegionError(spelled, location);
   const version =
     wanted === undefined || wanted.toLowerCase() === 'latest'
-      ? latest(world, definition, location, spelled)
+      ? latestVersion(world, definition, location, spelled)
       : world.resources.get(`${definition.id}/versions/${wanted}`);
-  if (version === undefined) throw notInRegion(spelled, location);
+  if (version === undefined) throw notInRegionError(spelled, location);
   const state = provisioningState(world, version);
-  if (state === 'Creating') throw unknown('a VM from an image version that is still being created');
-  if (replicaIn(world, version, location)?.state !== 'Completed') throw notInRegion(spelled, location);
-  return imageFacts(definition, version);
+  if (state === 'Creating') throw notModelled('a VM from an image version that is still being created');
+  if (replicaIn(world, version, location)?.state !== 'Completed') throw notInRegionError(spelled, location);
+  return vmImage(definition, version);
 }
 
-function latest(world: World, definition: Resource, location: string, spelled: string): Resource {
+function latestVersion(world: World, definition: Resource, location: string, spelled: string): Resource {
   const found = [...world.resources.under(definition.id, versionType)]
     .filter((one) => one.body['properties'].publishingProfile.excludeFromLatest !== true)
     .filter((one) => {
@@ -118,7 +118,7 @@ function latest(world: World, definition: Resource, location: string, spelled: s
   return found;
 }
 
-function imageFacts(definition: Resource, version: Resource): ImageFacts {
+function vmImage(definition: Resource, version: Resource): VmImage {
   const properties: Json = definition.body['properties'];
   const features: Json[] = properties['features'] ?? [];
   const storage: Json = version.body['properties'].storageProfile;

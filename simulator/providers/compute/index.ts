@@ -3,7 +3,7 @@ import { capacityRoutes } from './capacity.ts';
 import { diskRoutes } from './disks.ts';
 import { galleryRoutes } from './gallery-routes.ts';
 import { runCommandRoutes } from './run-commands.ts';
-import { machineRoutes } from './vm-routes.ts';
+import { vmRoutes } from './vm-routes.ts';
 
 // Versions of the SDKs in use and of the recordings, newest first.
 const computeVersions = [
@@ -49,5 +49,5 @@ export const computeProvider: Provider = {
     { name: 'locations/communityGalleries', apiVersions: galleryVersions },
     { name: 'skus', apiVersions: ['2021-07-01', '2019-04-01', '2017-09-01'] },
   ],
-  routes: [...machineRoutes, ...runCommandRoutes, ...diskRoutes, ...galleryRoutes, ...capacityRoutes],
+  routes: [...vmRoutes, ...runCommandRoutes, ...diskRoutes, ...galleryRoutes, ...capacityRoutes],
 };

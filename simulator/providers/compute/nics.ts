@@ -1,13 +1,13 @@
 // What a virtual machine does to network interfaces: joins them, holds them, gives them back, takes them along.
 // The network side reads `properties.virtualMachine` and `internal.reservation` ({vm, until} in simulated seconds).
 import type { Call } from '../../http/provider.ts';
-import { refuse, unknown } from '../../model/arm-error.ts';
+import { refuse, notModelled } from '../../model/arm-error.ts';
 import type { Json } from '../../model/contract.ts';
 import type { Resource } from '../../model/entities.ts';
 import type { World } from '../../world/world.ts';
 import { regionName } from '../regions.ts';
 import type { Size } from './skus.ts';
-import { invalid } from './vm-rules.ts';
+import { invalidParameter } from './vm-rules.ts';
 
 /** Hold on a NIC after a creation that failed; `until` in simulated seconds. */
 export interface NicReservation {
@@ -15,7 +15,7 @@ export interface NicReservation {
   readonly until: number;
 }
 
-function find(world: World, id: unknown): Resource | undefined {
+function findNic(world: World, id: unknown): Resource | undefined {
   return typeof id === 'string' ? world.resources.get(id) : undefined;
 }
 
@@ -28,9 +28,9 @@ export function checkNics(call: Call, location: string, size: Size): void {
   const { world } = call;
   const nics: unknown = call.body['properties'].networkProfile?.networkInterfaces;
   if (!Array.isArray(nics) || nics.length === 0) {
-    throw invalid('networkProfile', "Required parameter 'networkProfile' is missing (null).");
+    throw invalidParameter('networkProfile', "Required parameter 'networkProfile' is missing (null).");
   }
-  if (nics.length > size.maxNics) throw unknown('more NICs than the size takes');
+  if (nics.length > size.maxNics) throw notModelled('more NICs than the size takes');
   if (nics.length > 1 && nics.filter((nic: Json) => nic['properties']?.primary === true).length !== 1) {
     throw refuse(
       400,
@@ -47,7 +47,7 @@ export function checkNics(call: Call, location: string, size: Size): void {
         `Property id '${String(id)}' at path 'properties.networkProfile.networkInterfaces[0].id' is invalid. Expect fully qualified resource Id that start with '/subscriptions/{subscriptionId}' or '/providers/{resourceProviderNamespace}/'.`,
       );
     }
-    const nic = find(world, id);
+    const nic = findNic(world, id);
     if (nic === undefined || regionName(nic.body['location']) !== location) {
       throw refuse(
         400,
@@ -58,7 +58,7 @@ export function checkNics(call: Call, location: string, size: Size): void {
     }
     const state: unknown = nic.body['properties'].provisioningState;
     if (state !== 'Succeeded') {
-      const busy = world.operations.busyWith(nic.id)?.name ?? 'PutNetworkInterfaceOperation';
+      const busy = world.operations.findRunning(nic.id)?.name ?? 'PutNetworkInterfaceOperation';
       throw refuse(
         409,
         'ReferencedResourceNotProvisioned',
@@ -72,8 +72,9 @@ export function checkNics(call: Call, location: string, size: Size): void {
         details: [],
       });
     }
-    const reserved = reservation(world, nic);
-    if (reserved !== undefined && !sameId(reserved.vm, call.resourceId)) throw reservedFor(world, reserved);
+    const reserved = activeReservation(world, nic);
+    if (reserved !== undefined && !sameId(reserved.vm, call.resourceId))
+      throw nicReservedError(world, reserved);
     if (nic.body['properties'].enableAcceleratedNetworking === true && !size.acceleratedNetworking) {
       throw refuse(
         400,
@@ -86,13 +87,13 @@ export function checkNics(call: Call, location: string, size: Size): void {
 }
 
 /** The hold on a NIC, if it lasts still. */
-export function reservation(world: World, nic: Resource): NicReservation | undefined {
+export function activeReservation(world: World, nic: Resource): NicReservation | undefined {
   const held: NicReservation | undefined = nic.internal['reservation'];
   return held !== undefined && held.until > world.clock.now() ? held : undefined;
 }
 
 /** Refusal of a NIC that is held for another VM: errors.json, NicReservedForAnotherVm. */
-export function reservedFor(world: World, held: NicReservation): Error {
+export function nicReservedError(world: World, held: NicReservation): Error {
   const seconds = Math.max(1, Math.ceil(held.until - world.clock.now()));
   // Azure names the full time in both places.
   const said = seconds > 180 ? seconds : 180;
@@ -105,7 +106,7 @@ export function reservedFor(world: World, held: NicReservation): Error {
 }
 
 export function attachNic(world: World, id: unknown, vm: string): void {
-  const nic = find(world, id);
+  const nic = findNic(world, id);
   if (nic === undefined) return;
   const properties: Json = nic.body['properties'];
   properties['virtualMachine'] = { id: vm };
@@ -122,14 +123,14 @@ export function attachNic(world: World, id: unknown, vm: string): void {
 
 /** Gives a NIC back to nobody; a reservation of a failed creation outlives the VM. */
 export function detachNic(world: World, id: unknown, vm: string): void {
-  const nic = find(world, id);
+  const nic = findNic(world, id);
   if (nic === undefined || !sameId(nic.body['properties'].virtualMachine?.id, vm)) return;
   delete nic.body['properties'].virtualMachine;
 }
 
 /** After a failed creation: attached if the machine got as far as booting, and held for that VM in any case. */
 export function reserveNic(world: World, id: unknown, vm: string, until: number, attached: boolean): void {
-  const nic = find(world, id);
+  const nic = findNic(world, id);
   if (nic === undefined) return;
   nic.internal['reservation'] = { vm, until } satisfies NicReservation;
   if (!attached) detachNic(world, id, vm);
@@ -137,7 +138,7 @@ export function reserveNic(world: World, id: unknown, vm: string, until: number,
 
 /** The VM takes its NIC along, and the public IP too where the NIC's configuration says so. */
 export function removeNic(world: World, id: unknown): void {
-  const nic = find(world, id);
+  const nic = findNic(world, id);
   if (nic === undefined) return;
   const configurations: Json[] = nic.body['properties'].ipConfigurations ?? [];
   const addresses = configurations
@@ -145,7 +146,7 @@ export function removeNic(world: World, id: unknown): void {
     .filter((one) => one !== undefined);
   world.resources.remove(nic.id);
   for (const address of addresses) {
-    const publicIp = find(world, address['id']);
+    const publicIp = findNic(world, address['id']);
     if (publicIp === undefined) continue;
     if (address['properties']?.deleteOption === 'Delete') world.resources.remove(publicIp.id);
     else delete publicIp.body['properties'].ipConfiguration;

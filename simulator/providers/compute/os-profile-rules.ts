@@ -1,6 +1,6 @@
 import type { Json } from '../../model/contract.ts';
-import type { ImageFacts } from './image-resolution.ts';
-import { invalid, missing } from './vm-rules.ts';
+import type { VmImage } from './image-resolution.ts';
+import { invalidParameter, missingParameter } from './vm-rules.ts';
 
 // https://learn.microsoft.com/azure/virtual-machines/linux/faq#what-are-the-username-requirements-when-creating-a-vm-
 const reservedUsers = new Set(
@@ -38,7 +38,7 @@ function checkPassword(password: string, windows: boolean): void {
     control ||
     reservedPasswords.has(password)
   ) {
-    throw invalid(
+    throw invalidParameter(
       'adminPassword',
       `The supplied password must be between ${least}-${most} characters long and must satisfy at least 3 of password complexity requirements from the following:\r\n1) Contains an uppercase character\r\n2) Contains a lowercase character\r\n3) Contains a numeric digit\r\n4) Contains a special character\r\n5) Control characters are not allowed`,
     );
@@ -48,13 +48,13 @@ function checkPassword(password: string, windows: boolean): void {
 function checkComputerName(name: string, windows: boolean): void {
   if (windows) {
     if (name.length > 15 || /^\d+$/.test(name) || /[\s`~!@#$%^&*()=+_[\]{}\\|;:.'",<>/?]/.test(name)) {
-      throw invalid(
+      throw invalidParameter(
         'computerName',
         `Windows computer name cannot be more than 15 characters long, be entirely numeric, or contain the following characters: ${hostNameCharacters}.`,
       );
     }
   } else if (name.length > 64 || /[\s`~!@#$%^&*()=+_[\]{}\\|;:'",<>/?]/.test(name)) {
-    throw invalid(
+    throw invalidParameter(
       'computerName',
       `Linux host name cannot exceed 64 characters in length or contain the following characters: ${hostNameCharacters.replace(' .', '')}.`,
     );
@@ -86,26 +86,26 @@ function checkLinux(profile: Json): void {
   const passwordOff = linux['disablePasswordAuthentication'] === true;
   const password: unknown = profile['adminPassword'];
   if (passwordOff && password !== undefined) {
-    throw invalid('adminPassword', "Parameter 'adminPassword' is not allowed.");
+    throw invalidParameter('adminPassword', "Parameter 'adminPassword' is not allowed.");
   }
   if (passwordOff && (!Array.isArray(keys) || keys.length === 0)) {
-    throw invalid(
+    throw invalidParameter(
       'linuxConfiguration',
       'Authentication using either SSH or by user name and password must be enabled in Linux profile.',
     );
   }
-  if (!passwordOff && password === undefined) throw missing('adminPassword');
+  if (!passwordOff && password === undefined) throw missingParameter('adminPassword');
   if (Array.isArray(keys)) {
     const path = `/home/${profile['adminUsername']}/.ssh/authorized_keys`;
     for (const key of keys as Json[]) {
       if (key['path'] !== path) {
-        throw invalid(
+        throw invalidParameter(
           'linuxConfiguration.ssh.publicKeys.path',
           `Destination path for SSH public keys is currently limited to its default value ${path} due to a known issue in Linux provisioning agent.`,
         );
       }
       if (!isSshPublicKey(key['keyData'])) {
-        throw invalid(
+        throw invalidParameter(
           'linuxConfiguration.ssh.publicKeys.keyData',
           'The value of parameter linuxConfiguration.ssh.publicKeys.keyData is invalid.',
         );
@@ -116,35 +116,35 @@ function checkLinux(profile: Json): void {
 }
 
 /** The account, host name and custom data against what the image is. */
-export function checkOsProfile(properties: Json, image: ImageFacts): void {
+export function checkOsProfile(properties: Json, image: VmImage): void {
   const profile: Json | null | undefined = properties['osProfile'];
   if (image.osState === 'Specialized') {
     if (profile !== undefined && profile !== null) {
-      throw invalid('osProfile', "Parameter 'osProfile' is not allowed.");
+      throw invalidParameter('osProfile', "Parameter 'osProfile' is not allowed.");
     }
     return;
   }
-  if (profile === undefined || profile === null) throw missing('osProfile');
+  if (profile === undefined || profile === null) throw missingParameter('osProfile');
   const windows = image.osType === 'Windows';
   if (windows && profile['linuxConfiguration'] !== undefined) {
-    throw invalid('linuxConfiguration', "Parameter 'linuxConfiguration' is not allowed.");
+    throw invalidParameter('linuxConfiguration', "Parameter 'linuxConfiguration' is not allowed.");
   }
   if (!windows && profile['windowsConfiguration'] !== undefined) {
-    throw invalid('windowsConfiguration', "Parameter 'windowsConfiguration' is not allowed.");
+    throw invalidParameter('windowsConfiguration', "Parameter 'windowsConfiguration' is not allowed.");
   }
   const computerName: unknown = profile['computerName'];
-  if (typeof computerName !== 'string' || computerName === '') throw missing('computerName');
+  if (typeof computerName !== 'string' || computerName === '') throw missingParameter('computerName');
   checkComputerName(computerName, windows);
   const user: unknown = profile['adminUsername'];
-  if (typeof user !== 'string' || user === '') throw missing('adminUsername');
+  if (typeof user !== 'string' || user === '') throw missingParameter('adminUsername');
   // Length and, of Windows alone, a final period: code and target are certain, text assumed to be the same.
   const [most, period] = windows ? [20, user.endsWith('.')] : [64, false];
   if (reservedUsers.has(user.toLowerCase()) || user.length > most || period) {
-    throw invalid('adminUsername', 'The Admin Username specified is not allowed.');
+    throw invalidParameter('adminUsername', 'The Admin Username specified is not allowed.');
   }
   if (windows) {
     const password: unknown = profile['adminPassword'];
-    if (typeof password !== 'string') throw missing('adminPassword');
+    if (typeof password !== 'string') throw missingParameter('adminPassword');
     checkPassword(password, true);
   } else {
     checkLinux(profile);
@@ -152,7 +152,7 @@ export function checkOsProfile(properties: Json, image: ImageFacts): void {
   const customData: unknown = profile['customData'];
   if (customData !== undefined) {
     if (typeof customData !== 'string' || customData.length > largestCustomData || !base64.test(customData)) {
-      throw invalid(
+      throw invalidParameter(
         'customData',
         `Custom data in OSProfile must be in Base64 encoding and with a maximum length of ${largestCustomData} characters.`,
       );
@@ -168,7 +168,7 @@ export function checkUserData(properties: Json): void {
   const userData: unknown = properties['userData'];
   if (userData === undefined || userData === null) return;
   if (typeof userData !== 'string' || userData.length > largestUserData || !base64.test(userData)) {
-    throw invalid(
+    throw invalidParameter(
       'userData',
       `User data must be in Base64 encoding and with a maximum length of ${largestUserData} characters.`,
     );

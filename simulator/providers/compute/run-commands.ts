@@ -1,9 +1,9 @@
 // Managed Run Command: scripts in the guest as resources below the VM.
 // https://learn.microsoft.com/azure/virtual-machines/linux/run-command-managed
 // With asyncExecution the operation ends when the script has started; the verdict is in the instance view either way.
-import { checkShape, type ObjectShape, type Shape } from '../../http/body-schema.ts';
+import { checkBody, type ObjectSchema, type Schema } from '../../http/body-schema.ts';
 import type { Call, Route } from '../../http/provider.ts';
-import { refuse, resourceNotFound, unknown } from '../../model/arm-error.ts';
+import { refuse, resourceNotFound, notModelled } from '../../model/arm-error.ts';
 import type { Answer, Json, OperationFailure } from '../../model/contract.ts';
 import type { Resource } from '../../model/entities.ts';
 import type { World } from '../../world/world.ts';
@@ -11,21 +11,21 @@ import { regionName } from '../regions.ts';
 import { checkTags } from '../resources/tags.ts';
 import { type ScriptResult, settings } from './settings.ts';
 import { pollBudgets, readBudgets, writeBudgets } from './vm-budgets.ts';
-import { invalid } from './vm-rules.ts';
-import { agentReady, findMachine, machineType } from './vm.ts';
+import { invalidParameter } from './vm-rules.ts';
+import { isAgentReady, requireVm, vmType } from './vm.ts';
 
-const type = `${machineType}/runCommands`;
+const type = `${vmType}/runCommands`;
 
 /** Output and error keep their last 4,096 bytes. */
-const tailBytes = 4096;
+const maxOutputBytes = 4096;
 
 /** Handing a script to the agent and starting it takes the agent's goal-state cycle, some seconds. */
-const toTheAgent = 3;
+const agentDeliverySeconds = 3;
 
 /** How long Azure waits for a VM agent before it gives up on a script: the documented limit of Run Command. */
-const patience = 90 * 60;
+const agentTimeoutSeconds = 90 * 60;
 
-interface Run {
+interface RunState {
   result: ScriptResult | undefined;
   /** Simulated seconds. */
   startedAt: number | undefined;
@@ -36,15 +36,17 @@ interface Run {
 
 function tail(text: string): string {
   const bytes = Buffer.from(text, 'utf8');
-  return bytes.length <= tailBytes ? text : bytes.subarray(bytes.length - tailBytes).toString('utf8');
+  return bytes.length <= maxOutputBytes
+    ? text
+    : bytes.subarray(bytes.length - maxOutputBytes).toString('utf8');
 }
 
-function runOf(resource: Resource): Run {
-  return resource.internal as unknown as Run;
+function runStateOf(resource: Resource): RunState {
+  return resource.internal as unknown as RunState;
 }
 
 function instanceView(world: World, resource: Resource): Json {
-  const run = runOf(resource);
+  const run = runStateOf(resource);
   const now = world.clock.now();
   const { result, startedAt, endsAt } = run;
   if (result === undefined || startedAt === undefined || endsAt === undefined) {
@@ -74,10 +76,10 @@ function instanceView(world: World, resource: Resource): Json {
   };
 }
 
-function show(call: Call, resource: Resource): Json {
+function runCommandBody(call: Call, resource: Resource): Json {
   const expand = call.query['$expand'];
   if (expand !== undefined && expand.toLowerCase() !== 'instanceview')
-    throw unknown(`$expand=${expand} of a run command`);
+    throw notModelled(`$expand=${expand} of a run command`);
   if (expand === undefined) return resource.body;
   return {
     ...resource.body,
@@ -85,17 +87,17 @@ function show(call: Call, resource: Resource): Json {
   };
 }
 
-function pairs(value: unknown, name: string): Record<string, string> {
+function toRecord(value: unknown, name: string): Record<string, string> {
   if (value === undefined || value === null) return {};
-  if (!Array.isArray(value)) throw unknown(`${name} that are not a list`);
+  if (!Array.isArray(value)) throw notModelled(`${name} that are not a list`);
   return Object.fromEntries((value as Json[]).map((one) => [String(one['name']), String(one['value'])]));
 }
 
-const pairsModel: Shape = [
+const parametersSchema: Schema = [
   { type: 'RunCommandInputParameter', members: { name: 'string', value: 'string' } },
 ];
 
-const model: ObjectShape = {
+const runCommandSchema: ObjectSchema = {
   type: 'VirtualMachineRunCommand',
   members: {
     id: 'readonly',
@@ -107,8 +109,8 @@ const model: ObjectShape = {
       type: 'VirtualMachineRunCommandProperties',
       members: {
         source: { type: 'VirtualMachineRunCommandScriptSource', members: { script: 'any' } },
-        parameters: pairsModel,
-        protectedParameters: pairsModel,
+        parameters: parametersSchema,
+        protectedParameters: parametersSchema,
         asyncExecution: 'boolean',
         timeoutInSeconds: 'any',
         treatFailureAsDeploymentFailure: 'boolean',
@@ -119,26 +121,32 @@ const model: ObjectShape = {
   },
 };
 
-function put(call: Call): Answer {
+function putRunCommand(call: Call): Answer {
   const { world } = call;
-  const machine = findMachine(call);
+  const machine = requireVm(call);
   const asked: Json | undefined = call.body['properties'];
-  if (asked === undefined) throw invalid('properties', "Required parameter 'properties' is missing (null).");
-  checkShape(call.body, model, (path, message) => unknown(`'${path}' of a run command: ${message}`), {
-    exactNames: true,
-  });
+  if (asked === undefined)
+    throw invalidParameter('properties', "Required parameter 'properties' is missing (null).");
+  checkBody(
+    call.body,
+    runCommandSchema,
+    (path, message) => notModelled(`'${path}' of a run command: ${message}`),
+    {
+      exactNames: true,
+    },
+  );
   checkTags(call.body['tags']);
   const location: unknown = call.body['location'];
   if (typeof location !== 'string') {
     throw refuse(400, 'LocationRequired', 'The location property is required for this definition.');
   }
   if (regionName(location) !== machine.body['location'])
-    throw unknown('a run command in another region than its VM');
+    throw notModelled('a run command in another region than its VM');
   const script: unknown = asked['source']?.script;
-  if (typeof script !== 'string' || script === '') throw unknown('a run command without source.script');
+  if (typeof script !== 'string' || script === '') throw notModelled('a run command without source.script');
   const timeout: unknown = asked['timeoutInSeconds'];
   if (timeout !== undefined && (typeof timeout !== 'number' || timeout <= 0))
-    throw unknown('a timeoutInSeconds that is not a positive number');
+    throw notModelled('a timeoutInSeconds that is not a positive number');
   if (machine.internal['powerState'] !== 'running') {
     throw refuse(
       409,
@@ -172,7 +180,7 @@ function put(call: Call): Answer {
       provisioningState: existing === undefined ? 'Creating' : 'Updating',
     },
   };
-  const run: Run = {
+  const run: RunState = {
     result: undefined,
     startedAt: undefined,
     endsAt: undefined,
@@ -180,16 +188,18 @@ function put(call: Call): Answer {
     canceled: false,
   };
   const resource = world.resources.put({ id: call.resourceId, type, body, internal: run });
-  const here = (): boolean => world.resources.get(resource.id) === resource && runOf(resource) === run;
+  const here = (): boolean => world.resources.get(resource.id) === resource && runStateOf(resource) === run;
 
   const now = world.clock.now();
-  const readyAt: number = agentReady(world, machine) ? now : Math.max(now, machine.internal['agentReadyAt']);
-  const neverReady = readyAt - now > patience;
-  const startsAt = readyAt + toTheAgent;
+  const readyAt: number = isAgentReady(world, machine)
+    ? now
+    : Math.max(now, machine.internal['agentReadyAt']);
+  const neverReady = readyAt - now > agentTimeoutSeconds;
+  const startsAt = readyAt + agentDeliverySeconds;
   let failure: OperationFailure | undefined;
   let wait = startsAt - now;
   if (neverReady) {
-    wait = patience;
+    wait = agentTimeoutSeconds;
     failure = {
       code: 'VMAgentStatusCommunicationError',
       message: `VM '${machine.body['name']}' has not reported status for VM agent or extensions. Verify that the OS is up and healthy, the VM has a running VM agent, and that it can establish outbound connections to Azure storage. Please refer to https://aka.ms/vmextensionlinuxtroubleshoot for additional VM agent troubleshooting information.`,
@@ -197,15 +207,15 @@ function put(call: Call): Answer {
   } else {
     const result = settings(world).runScript({
       script,
-      parameters: pairs(asked['parameters'], 'parameters'),
-      protectedParameters: pairs(asked['protectedParameters'], 'protectedParameters'),
+      parameters: toRecord(asked['parameters'], 'parameters'),
+      protectedParameters: toRecord(asked['protectedParameters'], 'protectedParameters'),
       vm: machine.body,
       world,
     });
     // The recorded durations are those of whole operations, the way to the agent included.
-    const seconds = result.seconds ?? Math.max(0, world.latency('runCommand') - toTheAgent);
+    const seconds = result.seconds ?? Math.max(0, world.latency('runCommand') - agentDeliverySeconds);
     // "default 90 minutes" (REST reference of timeoutInSeconds).
-    const limit = typeof timeout === 'number' ? timeout : patience;
+    const limit = typeof timeout === 'number' ? timeout : agentTimeoutSeconds;
     run.timedOut = seconds > limit;
     const lasts = Math.min(seconds, limit);
     if (asked['asyncExecution'] !== true) wait += lasts;
@@ -240,12 +250,12 @@ function put(call: Call): Answer {
   });
 }
 
-function remove(call: Call): Answer {
+function deleteRunCommand(call: Call): Answer {
   const existing = call.world.resources.get(call.resourceId);
   if (existing === undefined) {
     const machine = call.resourceId.replace(/\/runCommands\/[^/]+$/i, '');
     if (!call.world.resources.has(machine))
-      throw unknown(`a run command to delete of ${machine}, which is not there`);
+      throw notModelled(`a run command to delete of ${machine}, which is not there`);
     return { status: 204 };
   }
   existing.body['properties'].provisioningState = 'Deleting';
@@ -274,7 +284,7 @@ export const runCommandRoutes: readonly Route[] = [
     kind: 'runCommand.put',
     action: 'Microsoft.Compute/virtualMachines/runCommands/write',
     budgets: writeBudgets('UpdateVM'),
-    handle: put,
+    handle: putRunCommand,
   },
   {
     method: 'GET',
@@ -284,10 +294,10 @@ export const runCommandRoutes: readonly Route[] = [
     action: 'Microsoft.Compute/virtualMachines/runCommands/read',
     budgets: readBudgets,
     handle: (call) => {
-      findMachine(call);
+      requireVm(call);
       const found = call.world.resources.get(call.resourceId);
       if (found === undefined) throw resourceNotFound(call.resourceId);
-      return { status: 200, body: show(call, found) };
+      return { status: 200, body: runCommandBody(call, found) };
     },
   },
   {
@@ -300,7 +310,9 @@ export const runCommandRoutes: readonly Route[] = [
     handle: (call) => ({
       status: 200,
       body: {
-        value: [...call.world.resources.under(findMachine(call).id, type)].map((one) => show(call, one)),
+        value: [...call.world.resources.under(requireVm(call).id, type)].map((one) =>
+          runCommandBody(call, one),
+        ),
       },
     }),
   },
@@ -310,6 +322,6 @@ export const runCommandRoutes: readonly Route[] = [
     kind: 'runCommand.delete',
     action: 'Microsoft.Compute/virtualMachines/runCommands/delete',
     budgets: writeBudgets('UpdateVM'),
-    handle: remove,
+    handle: deleteRunCommand,
   },
 ];

@@ -15,7 +15,7 @@ export function uniqueName(gallery: Resource, sharing: Sharing): string | undefi
     : gallery.body['properties'].identifier.uniqueName;
 }
 
-export function foreignGallery(call: Call, sharing: Sharing, name: string): Resource | undefined {
+export function findSharedGallery(call: Call, sharing: Sharing, name: string): Resource | undefined {
   for (const gallery of call.world.resources.ofType(galleryType)) {
     if (uniqueName(gallery, sharing)?.toLowerCase() !== name.toLowerCase()) continue;
     if (sharing === 'community') return gallery;
@@ -26,11 +26,11 @@ export function foreignGallery(call: Call, sharing: Sharing, name: string): Reso
 }
 
 // The recorded 404 of Compute itself; for these routes no answer was recorded.
-function notHere(): Error {
+function notFoundInLocation(): Error {
   return refuse(404, 'NotFound', 'The entity was not found in this Azure location.');
 }
 
-function describeForeign(sharing: Sharing, gallery: Resource, location: string, resource: Resource): Json {
+function sharedBody(sharing: Sharing, gallery: Resource, location: string, resource: Resource): Json {
   const root = sharing === 'community' ? 'CommunityGalleries' : 'SharedGalleries';
   const own = uniqueName(gallery, sharing);
   const [, definition, version] = /\/images\/([^/]+)(?:\/versions\/([^/]+))?$/i.exec(resource.id) ?? [];
@@ -68,19 +68,19 @@ function describeForeign(sharing: Sharing, gallery: Resource, location: string, 
   };
 }
 
-export function foreignRoutes(sharing: Sharing): Route[] {
+export function sharedGalleryRoutes(sharing: Sharing): Route[] {
   const word = sharing === 'community' ? 'communityGalleries' : 'sharedGalleries';
   const base = `/subscriptions/:subscriptionId/providers/Microsoft.Compute/locations/:location/${word}`;
   const read = `Microsoft.Compute/locations/${word}`;
   const gallery = (call: Call): Resource => {
-    const found = foreignGallery(call, sharing, call.params['gallery'] ?? '');
-    if (found === undefined) throw notHere();
+    const found = findSharedGallery(call, sharing, call.params['gallery'] ?? '');
+    if (found === undefined) throw notFoundInLocation();
     return found;
   };
   const location = (call: Call): string => call.params['location'] ?? '';
   const definition = (call: Call): Resource => {
     const found = call.world.resources.get(`${gallery(call).id}/images/${call.params['image']}`);
-    if (found === undefined) throw notHere();
+    if (found === undefined) throw notFoundInLocation();
     return found;
   };
   const versions = (call: Call): Resource[] =>
@@ -88,7 +88,7 @@ export function foreignRoutes(sharing: Sharing): Route[] {
       (one) => replicaIn(call.world, one, location(call))?.state === 'Completed',
     );
   const show = (call: Call, resource: Resource): Json =>
-    describeForeign(sharing, gallery(call), location(call), resource);
+    sharedBody(sharing, gallery(call), location(call), resource);
   const route = (path: string, kind: string, action: string, handle: (call: Call) => Answer): Route => ({
     method: 'GET',
     path: `${base}${path}`,
@@ -118,7 +118,7 @@ export function foreignRoutes(sharing: Sharing): Route[] {
       const found = versions(call).find(
         (one) => one.body['name'].toLowerCase() === call.params['version']?.toLowerCase(),
       );
-      if (found === undefined) throw notHere();
+      if (found === undefined) throw notFoundInLocation();
       return { status: 200, body: show(call, found) };
     }),
   ];

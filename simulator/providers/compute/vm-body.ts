@@ -1,10 +1,10 @@
 import type { Call } from '../../http/provider.ts';
 import type { Json } from '../../model/contract.ts';
-import type { ImageFacts } from './image-resolution.ts';
+import type { VmImage } from './image-resolution.ts';
 
 // --- Parts of the body that Azure fills in ---------------------------------------------------------------------------
 
-export function makeIdentity(call: Call, before: Json | undefined): Json | undefined {
+export function buildIdentity(call: Call, before: Json | undefined): Json | undefined {
   const asked: Json | undefined = call.body['identity'] ?? undefined;
   if (asked === undefined || asked['type'] === 'None') return before === undefined ? undefined : before;
   const { world } = call;
@@ -36,7 +36,7 @@ export function makeIdentity(call: Call, before: Json | undefined): Json | undef
   return identity;
 }
 
-export function makeOsProfile(asked: Json | undefined, image: ImageFacts): Json | undefined {
+export function buildOsProfile(asked: Json | undefined, image: VmImage): Json | undefined {
   if (asked === undefined || asked === null) return undefined;
   const { adminPassword: _password, customData: _data, ...rest } = asked;
   const patch = { patchMode: 'ImageDefault', assessmentMode: 'ImageDefault' };
@@ -70,7 +70,7 @@ export function makeOsProfile(asked: Json | undefined, image: ImageFacts): Json 
 }
 
 /** Parts of the body that come back as they were sent. */
-export function kept(asked: Json): Json {
+export function storedProperties(asked: Json): Json {
   const names = [
     'securityProfile',
     'diagnosticsProfile',

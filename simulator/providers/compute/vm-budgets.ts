@@ -8,7 +8,7 @@ function subscriptionBudget(call: Call, name: string, size: number): Budget {
 }
 
 /** The VM that a path belongs to: run commands and instance views are charged to it. */
-export function machineId(call: Call): string {
+export function parentVmId(call: Call): string {
   return call.resourceId.replace(/(\/virtualMachines\/[^/]+).*$/i, '$1').toLowerCase();
 }
 
@@ -16,7 +16,7 @@ export function machineId(call: Call): string {
 export function writeBudgets(kind: 'PutVM' | 'UpdateVM' | 'DeleteVM'): (call: Call) => readonly Budget[] {
   return (call) => [
     subscriptionBudget(call, `${kind}SubscriptionMaximum`, 1500),
-    { name: `Microsoft.Compute/${kind}Resource`, key: machineId(call), size: 12, perMinute: 4 },
+    { name: `Microsoft.Compute/${kind}Resource`, key: parentVmId(call), size: 12, perMinute: 4 },
   ];
 }
 
@@ -24,14 +24,14 @@ export function writeBudgets(kind: 'PutVM' | 'UpdateVM' | 'DeleteVM'): (call: Ca
 export function readBudgets(call: Call): readonly Budget[] {
   return [
     subscriptionBudget(call, 'LowCostGetSubscriptionMaximum', 24_000),
-    { name: 'Microsoft.Compute/LowCostGetResource', key: machineId(call), size: 36, perMinute: 12 },
+    { name: 'Microsoft.Compute/LowCostGetResource', key: parentVmId(call), size: 36, perMinute: 12 },
   ];
 }
 
 /** Polls of one VM's operations: 45, refilled by 15 a minute. Recorded: this bucket comes first, the subscription's second. */
 export function pollBudgets(call: Call): readonly Budget[] {
   return [
-    { name: 'Microsoft.Compute/GetOperationResource', key: machineId(call), size: 45, perMinute: 15 },
+    { name: 'Microsoft.Compute/GetOperationResource', key: parentVmId(call), size: 45, perMinute: 15 },
     subscriptionBudget(call, 'GetOperationSubscriptionMaximum', 15_000),
   ];
 }

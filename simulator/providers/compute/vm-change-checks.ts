@@ -3,19 +3,19 @@ import { ArmError, refuse } from '../../model/arm-error.ts';
 import type { Json } from '../../model/contract.ts';
 import type { Resource } from '../../model/entities.ts';
 import { regionName } from '../regions.ts';
-import { machineOf } from './vm.ts';
+import { vmStateOf } from './vm.ts';
 
-function notChangeable(target: string): Error {
+function changeNotAllowedError(target: string): Error {
   return refuse(409, 'PropertyChangeNotAllowed', `Changing property '${target}' is not allowed.`, { target });
 }
 
-function same(a: unknown, b: unknown): boolean {
+function isEqual(a: unknown, b: unknown): boolean {
   if (typeof a === 'string' && typeof b === 'string') return a.toLowerCase() === b.toLowerCase();
   return JSON.stringify(a) === JSON.stringify(b);
 }
 
 /** What a PUT over an existing VM may not change. */
-export function checkChange(call: Call, existing: Resource): void {
+export function checkVmChange(call: Call, existing: Resource): void {
   const before: Json = existing.body['properties'];
   const after: Json = call.body['properties'] ?? {};
   const location: unknown = call.body['location'];
@@ -41,26 +41,27 @@ export function checkChange(call: Call, existing: Resource): void {
   const image: Json = after['storageProfile']?.imageReference ?? {};
   const imageBefore: Json = before['storageProfile'].imageReference;
   for (const key of ['id', 'sharedGalleryImageId', 'communityGalleryImageId']) {
-    if (!same(image[key], imageBefore[key])) throw notChangeable('imageReference');
+    if (!isEqual(image[key], imageBefore[key])) throw changeNotAllowedError('imageReference');
   }
   const diskName: unknown = after['storageProfile']?.osDisk?.name;
-  if (diskName !== undefined && !same(diskName, before['storageProfile'].osDisk.name))
-    throw notChangeable('osDisk.name');
+  if (diskName !== undefined && !isEqual(diskName, before['storageProfile'].osDisk.name))
+    throw changeNotAllowedError('osDisk.name');
   const profile: Json | undefined = after['osProfile'] ?? undefined;
   const profileBefore: Json | undefined = before['osProfile'];
-  if (profile !== undefined && profileBefore === undefined) throw notChangeable('osProfile');
+  if (profile !== undefined && profileBefore === undefined) throw changeNotAllowedError('osProfile');
   for (const key of ['computerName', 'adminUsername'] as const) {
     if (profile?.[key] !== undefined && profile[key] !== profileBefore?.[key])
-      throw notChangeable(`osProfile.${key}`);
+      throw changeNotAllowedError(`osProfile.${key}`);
   }
-  if (profile?.['customData'] !== undefined && profile['customData'] !== machineOf(existing).customData) {
-    throw notChangeable('osProfile.customData');
+  if (profile?.['customData'] !== undefined && profile['customData'] !== vmStateOf(existing).customData) {
+    throw changeNotAllowedError('osProfile.customData');
   }
   const keys: unknown = profile?.['linuxConfiguration']?.ssh;
-  if (keys !== undefined && !same(keys, profileBefore?.['linuxConfiguration']?.ssh)) {
-    throw notChangeable('osProfile.linuxConfiguration.ssh.publicKeys');
+  if (keys !== undefined && !isEqual(keys, profileBefore?.['linuxConfiguration']?.ssh)) {
+    throw changeNotAllowedError('osProfile.linuxConfiguration.ssh.publicKeys');
   }
-  if ((after['priority'] ?? 'Regular') !== (before['priority'] ?? 'Regular')) throw notChangeable('priority');
-  if (call.body['plan'] !== undefined && !same(call.body['plan'], existing.body['plan']))
-    throw notChangeable('plan');
+  if ((after['priority'] ?? 'Regular') !== (before['priority'] ?? 'Regular'))
+    throw changeNotAllowedError('priority');
+  if (call.body['plan'] !== undefined && !isEqual(call.body['plan'], existing.body['plan']))
+    throw changeNotAllowedError('plan');
 }

@@ -1,24 +1,31 @@
 // Whether a PUT of a virtual machine may go ahead: everything that the world has to say about it.
 import type { Call } from '../../http/provider.ts';
-import { ArmError, refuse, unknown } from '../../model/arm-error.ts';
+import { ArmError, refuse, notModelled } from '../../model/arm-error.ts';
 import type { Json } from '../../model/contract.ts';
 import type { Resource } from '../../model/entities.ts';
 import { termsAccepted } from '../marketplace.ts';
 import { allRegions, findRegion } from '../regions.ts';
 import { checkTags } from '../resources/tags.ts';
-import { allocate, offeredSize } from './capacity.ts';
-import { checkFit } from './image-compatibility.ts';
+import { allocateCapacity, requireSize } from './capacity.ts';
+import { checkImageCompatibility } from './image-compatibility.ts';
 import { resolveImage } from './image-resolution.ts';
 import { checkNics } from './nics.ts';
 import { checkOsProfile, checkUserData } from './os-profile-rules.ts';
 import { settings } from './settings.ts';
 import { findSize, type Size } from './skus.ts';
 import { checkDataDisks, checkDiskNames } from './vm-disks.ts';
-import { checkDiskTypes, checkName, checkPlan, checkSpot, invalid, placementIds } from './vm-rules.ts';
-import { checkModel } from './vm-schema.ts';
-import { machineOf, machineType, type Wanted } from './vm.ts';
+import {
+  checkDiskTypes,
+  checkVmName,
+  checkPlan,
+  checkSpot,
+  invalidParameter,
+  unmodelledReferences,
+} from './vm-rules.ts';
+import { checkVmBody } from './vm-schema.ts';
+import { vmStateOf, vmType, type VmRequest } from './vm.ts';
 
-function checkPlace(call: Call): { location: string; zone: string | undefined } {
+function checkPlacement(call: Call): { location: string; zone: string | undefined } {
   const { location, zones } = call.body;
   if (typeof location !== 'string' || location === '') {
     throw new ArmError(400, 'LocationRequired', 'The location property is required for this definition.', {
@@ -31,16 +38,16 @@ function checkPlace(call: Call): { location: string; zone: string | undefined } 
     throw new ArmError(
       400,
       'LocationNotAvailableForResourceType',
-      `The provided location '${location}' is not available for resource type '${machineType}'. List of available regions for the resource type is '${available.join(',')}'.`,
+      `The provided location '${location}' is not available for resource type '${vmType}'. List of available regions for the resource type is '${available.join(',')}'.`,
       { gateway: true },
     );
   }
   if (zones !== undefined && zones !== null && !Array.isArray(zones))
-    throw unknown('zones that are not a list');
+    throw notModelled('zones that are not a list');
   const zone: string | undefined = zones?.[0];
-  if (zones?.length > 1) throw unknown('a VM in several zones');
+  if (zones?.length > 1) throw notModelled('a VM in several zones');
   if (zone !== undefined) {
-    const what = `${machineType}/${call.name}`;
+    const what = `${vmType}/${call.name}`;
     if (region.zones.length === 0) {
       throw new ArmError(
         400,
@@ -68,11 +75,11 @@ export function checkIdentity(call: Call): void {
     .split(',')
     .map((one) => one.trim());
   if (kinds.some((one) => !['SystemAssigned', 'UserAssigned', 'None'].includes(one))) {
-    throw unknown(`identity type '${identity['type']}'`);
+    throw notModelled(`identity type '${identity['type']}'`);
   }
   const assigned = Object.keys(identity['userAssignedIdentities'] ?? {});
   if (kinds.includes('UserAssigned') !== assigned.length > 0)
-    throw unknown('identity type without its identities');
+    throw notModelled('identity type without its identities');
   for (const id of assigned) {
     if (call.world.resources.has(id)) continue;
     throw refuse(
@@ -84,31 +91,31 @@ export function checkIdentity(call: Call): void {
 }
 
 /** Everything that can refuse a creation, in the order: body, place, size, image, account, fit, plan, NICs, capacity. */
-export function check(call: Call, existing: Resource | undefined): Wanted {
+export function checkVmRequest(call: Call, existing: Resource | undefined): VmRequest {
   const body = call.body;
-  checkModel(body);
+  checkVmBody(body);
   checkTags(body['tags']);
-  const { location, zone } = checkPlace(call);
+  const { location, zone } = checkPlacement(call);
   const properties: Json | undefined = body['properties'];
   if (properties === undefined)
-    throw invalid('properties', "Required parameter 'properties' is missing (null).");
-  const size = offeredSize(properties['hardwareProfile']?.vmSize, location);
+    throw invalidParameter('properties', "Required parameter 'properties' is missing (null).");
+  const size = requireSize(properties['hardwareProfile']?.vmSize, location);
   const storage: Json | undefined = properties['storageProfile'];
   if (storage === undefined || storage === null) {
-    throw invalid('storageProfile', "Required parameter 'storageProfile' is missing (null).");
+    throw invalidParameter('storageProfile', "Required parameter 'storageProfile' is missing (null).");
   }
   const reference: Json | undefined = storage['imageReference'];
   if (reference === undefined || reference === null) {
-    throw unknown('a VM without imageReference (attached disks are not modelled)');
+    throw notModelled('a VM without imageReference (attached disks are not modelled)');
   }
   const create: string = storage['osDisk']?.createOption ?? 'missing';
   if (storage['osDisk'] !== undefined && create.toLowerCase() !== 'fromimage') {
-    throw unknown(`osDisk.createOption '${create}'`);
+    throw notModelled(`osDisk.createOption '${create}'`);
   }
-  const image = existing ? machineOf(existing).image : resolveImage(call, reference, location);
-  checkName(call.name, image.osType === 'Windows');
+  const image = existing ? vmStateOf(existing).image : resolveImage(call, reference, location);
+  checkVmName(call.name, image.osType === 'Windows');
   const osType: string | undefined = storage['osDisk']?.osType;
-  if (osType !== undefined && osType !== image.osType) throw unknown(`osDisk.osType '${osType}'`);
+  if (osType !== undefined && osType !== image.osType) throw notModelled(`osDisk.osType '${osType}'`);
   const diskSize: unknown = storage['osDisk']?.diskSizeGB;
   if (typeof diskSize === 'number' && diskSize < image.osDiskSizeGB) {
     // https://learn.microsoft.com/troubleshoot/azure/virtual-machines/linux/error-messages
@@ -125,12 +132,12 @@ export function check(call: Call, existing: Resource | undefined): Wanted {
   }
   const standardAllowed = settings(call.world).standardSecurityType.has(call.subscription.id);
   const encryptionAllowed = settings(call.world).encryptionAtHost.has(call.subscription.id);
-  checkFit(properties, image, size, standardAllowed, encryptionAllowed);
+  checkImageCompatibility(properties, image, size, standardAllowed, encryptionAllowed);
   checkDiskTypes(storage, size);
   checkDiskNames(storage);
-  for (const id of placementIds(properties)) {
+  for (const id of unmodelledReferences(properties)) {
     // Sets, groups, hosts and key sets are not modelled; a scenario may put one in the world as a plain resource.
-    if (!call.world.resources.has(id)) throw unknown(`a VM placed in or encrypted with ${id}`);
+    if (!call.world.resources.has(id)) throw notModelled(`a VM placed in or encrypted with ${id}`);
   }
   if (!existing) checkDataDisks(call, properties, image, size);
   checkSpot(properties, size);
@@ -148,13 +155,13 @@ export function check(call: Call, existing: Resource | undefined): Wanted {
   }
   checkIdentity(call);
   checkNics(call, location, size);
-  const failure = needsAllocation(existing, size) ? allocate(call, size, location, zone) : undefined;
+  const failure = needsAllocation(existing, size) ? allocateCapacity(call, size, location, zone) : undefined;
   return { location, zone, size, image, failure };
 }
 
 export function needsAllocation(existing: Resource | undefined, size: Size): boolean {
   if (existing === undefined) return true;
-  const machine = machineOf(existing);
+  const machine = vmStateOf(existing);
   const before = findSize(existing.body['properties'].hardwareProfile.vmSize);
   return !machine.allocated || before?.name !== size.name;
 }

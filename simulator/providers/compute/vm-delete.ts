@@ -1,24 +1,24 @@
 import type { Call } from '../../http/provider.ts';
-import { unknown } from '../../model/arm-error.ts';
+import { notModelled } from '../../model/arm-error.ts';
 import type { Answer, Json } from '../../model/contract.ts';
 import type { Resource } from '../../model/entities.ts';
 import type { World } from '../../world/world.ts';
 import { detachNic, removeNic } from './nics.ts';
 import { pollBudgets } from './vm-budgets.ts';
-import { refuseIfMatch } from './vm-put.ts';
-import { machineOf, tombstones } from './vm.ts';
+import { rejectIfMatch } from './vm-put.ts';
+import { vmStateOf, deletedVms } from './vm.ts';
 
 // --- DELETE ----------------------------------------------------------------------------------------------------------
 
-export function remove(call: Call): Answer {
+export function deleteVm(call: Call): Answer {
   const { world } = call;
-  refuseIfMatch(call);
+  rejectIfMatch(call);
   const forced = call.query['forcedeletion']?.toLowerCase() ?? 'false';
-  if (forced !== 'true' && forced !== 'false') throw unknown(`forceDeletion=${forced}`);
+  if (forced !== 'true' && forced !== 'false') throw notModelled(`forceDeletion=${forced}`);
   const force = forced === 'true';
   const existing = world.resources.get(call.resourceId);
   if (existing === undefined) return { status: 204 };
-  const machine = machineOf(existing);
+  const machine = vmStateOf(existing);
   machine.generation += 1;
   existing.body['properties'].provisioningState = 'Deleting';
   return call.accept({
@@ -33,8 +33,8 @@ export function remove(call: Call): Answer {
     complete: () => {
       if (world.resources.get(existing.id) !== existing) return;
       world.resources.remove(existing.id);
-      tombstones(world).set(existing.id.toLowerCase(), world.clock.now());
-      releaseParts(world, existing);
+      deletedVms(world).set(existing.id.toLowerCase(), world.clock.now());
+      applyDeleteOptions(world, existing);
     },
     failed: (error) => {
       machine.failure = error;
@@ -44,7 +44,7 @@ export function remove(call: Call): Answer {
 }
 
 /** Carries out the delete options; the system-assigned identity goes with the VM, its role assignments stay. */
-function releaseParts(world: World, machine: Resource): void {
+function applyDeleteOptions(world: World, machine: Resource): void {
   const properties: Json = machine.body['properties'];
   const storage: Json = properties['storageProfile'];
   for (const disk of [storage['osDisk'], ...storage['dataDisks']] as Json[]) {

@@ -1,39 +1,39 @@
 // The disks of a virtual machine: which may be asked for, how they come to be, and what becomes of them.
 import { randomBytes } from 'node:crypto';
 import type { Call } from '../../http/provider.ts';
-import { refuse, unknown } from '../../model/arm-error.ts';
+import { refuse, notModelled } from '../../model/arm-error.ts';
 import type { Json } from '../../model/contract.ts';
-import type { ImageFacts } from './image-resolution.ts';
+import type { VmImage } from './image-resolution.ts';
 import type { Size } from './skus.ts';
-import { invalid } from './vm-rules.ts';
-import type { Wanted } from './vm.ts';
+import { invalidParameter } from './vm-rules.ts';
+import type { VmRequest } from './vm.ts';
 
 const diskType = 'Microsoft.Compute/disks';
 
 /** Data disks of a creation: each LUN once, those of the image complete or not listed at all. */
-export function checkDataDisks(call: Call, properties: Json, image: ImageFacts, size: Size): void {
+export function checkDataDisks(call: Call, properties: Json, image: VmImage, size: Size): void {
   const disks: Json[] = properties['storageProfile'].dataDisks ?? [];
   if (disks.length === 0) return;
   const luns = new Set<number>();
   for (const disk of disks) {
     const lun: unknown = disk['lun'];
     if (typeof lun !== 'number')
-      throw invalid('dataDisk.lun', "Required parameter 'dataDisk.lun' is missing (null).");
-    if (luns.has(lun)) throw unknown('two data disks with one LUN');
+      throw invalidParameter('dataDisk.lun', "Required parameter 'dataDisk.lun' is missing (null).");
+    if (luns.has(lun)) throw notModelled('two data disks with one LUN');
     luns.add(lun);
     const create = String(disk['createOption'] ?? '').toLowerCase();
     if (create === 'fromimage') {
-      if (!image.dataDisks.some((one) => one.lun === lun)) throw wrongLuns();
+      if (!image.dataDisks.some((one) => one.lun === lun)) throw wrongLunsError();
     } else if (create === 'attach') {
       checkAttachable(call, disk['managedDisk']?.id);
     } else if (create === 'copy' || create === 'restore') {
-      if (disk['sourceResource']?.id === undefined) throw unknown(`a ${create} of nothing`);
+      if (disk['sourceResource']?.id === undefined) throw notModelled(`a ${create} of nothing`);
     } else if (create !== 'empty') {
-      throw unknown(`data disk with createOption '${disk['createOption']}'`);
+      throw notModelled(`data disk with createOption '${disk['createOption']}'`);
     }
   }
   // Either none is listed and Azure makes them all, or every LUN of the image has its entry.
-  if (image.dataDisks.some((one) => !luns.has(one.lun))) throw wrongLuns();
+  if (image.dataDisks.some((one) => !luns.has(one.lun))) throw wrongLunsError();
   if (luns.size > size.maxDataDisks) {
     throw refuse(
       409,
@@ -49,14 +49,14 @@ export function checkDiskNames(storage: Json): void {
   for (const disk of [storage['osDisk'] ?? {}, ...((storage['dataDisks'] ?? []) as Json[])]) {
     const name: unknown = disk['name'];
     if (typeof name === 'string' && !/^[A-Za-z0-9](?:[\w.-]{0,78}\w)?$/.test(name)) {
-      throw unknown(`the refusal of the disk name '${name}'`);
+      throw notModelled(`the refusal of the disk name '${name}'`);
     }
   }
 }
 
 function checkAttachable(call: Call, id: unknown): void {
   const disk = typeof id === 'string' ? call.world.resources.get(id) : undefined;
-  if (disk === undefined) throw unknown(`the refusal of a data disk that is not there: ${String(id)}`);
+  if (disk === undefined) throw notModelled(`the refusal of a data disk that is not there: ${String(id)}`);
   const holder: string | undefined = disk.internal['attachedTo'];
   if (holder === undefined) return;
   throw refuse(
@@ -67,8 +67,8 @@ function checkAttachable(call: Call, id: unknown): void {
   );
 }
 
-function wrongLuns(): Error {
-  return invalid(
+function wrongLunsError(): Error {
+  return invalidParameter(
     'storageProfile',
     'StorageProfile.dataDisks.lun  does not have required value(s) for image specified in storage profile.',
   );
@@ -79,7 +79,7 @@ function diskId(call: Call, name: string): string {
 }
 
 /** The VM's disks as the body names them once they are there; the simulator makes them with the PUT. */
-export function makeDisks(call: Call, wanted: Wanted, storage: Json): Json {
+export function createDisks(call: Call, wanted: VmRequest, storage: Json): Json {
   const { world } = call;
   const usual = wanted.size.premiumDisks ? 'Premium_LRS' : 'Standard_LRS';
   const suffix = (): string => randomBytes(16).toString('hex');
@@ -195,7 +195,7 @@ export function makeDisks(call: Call, wanted: Wanted, storage: Json): Json {
 }
 
 /** Recorded: the first answer knows neither the IDs of the disks nor names that Azure chose. */
-export function withoutDiskIds(body: Json, asked: Json): Json {
+export function hideDiskIds(body: Json, asked: Json): Json {
   const copy = structuredClone(body);
   const strip = (disk: Json, wanted: Json | undefined): void => {
     if (wanted?.['name'] === undefined) delete disk['name'];

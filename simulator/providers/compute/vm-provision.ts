@@ -5,23 +5,23 @@ import type { World } from '../../world/world.ts';
 import { reserveNic } from './nics.ts';
 import { osProvisioningTimedOut, settings } from './settings.ts';
 import { pollBudgets } from './vm-budgets.ts';
-import { machineOf, type Wanted } from './vm.ts';
+import { vmStateOf, type VmRequest } from './vm.ts';
 
 /** The operation that places and boots a VM. */
-export function provision(
+export function startProvisioning(
   call: Call,
   resource: Resource,
-  wanted: Wanted,
+  wanted: VmRequest,
   status: number,
   body: Json,
 ): Answer {
   const { world } = call;
-  const machine = machineOf(resource);
+  const machine = vmStateOf(resource);
   const generation = machine.generation;
   const current = (): boolean =>
     world.resources.get(resource.id) === resource && machine.generation === generation;
   const windows = wanted.image.osType === 'Windows';
-  const boot = wanted.failure === undefined ? bootFailure(world, resource) : undefined;
+  const boot = wanted.failure === undefined ? nextProvisioningFailure(world, resource) : undefined;
   const failure = wanted.failure ?? boot?.failure;
   const latency: string | number =
     wanted.failure !== undefined
@@ -43,7 +43,7 @@ export function provision(
     failure,
     complete: () => {
       if (!current()) {
-        preempted(world, resource.id);
+        markPreempted(world, resource.id);
         return;
       }
       const now = world.clock.now();
@@ -72,7 +72,7 @@ export function provision(
   });
 }
 
-function bootFailure(
+function nextProvisioningFailure(
   world: World,
   resource: Resource,
 ): { failure: OperationFailure; afterSeconds?: number } | undefined {
@@ -92,7 +92,7 @@ function bootFailure(
 }
 
 /** A creation that a deletion overtook ends as preempted: the text of public reports of OperationPreempted. */
-function preempted(world: World, id: string): void {
+function markPreempted(world: World, id: string): void {
   for (const operation of world.operations.all()) {
     if (operation.resourceId !== id || operation.method !== 'PUT' || operation.endsAt > world.clock.now())
       continue;

@@ -1,27 +1,27 @@
 import type { Call } from '../../http/provider.ts';
-import { refuse, unknown } from '../../model/arm-error.ts';
+import { refuse, notModelled } from '../../model/arm-error.ts';
 import type { Answer, Json } from '../../model/contract.ts';
 import type { Resource } from '../../model/entities.ts';
 import { checkTags } from '../resources/tags.ts';
 import { attachNic } from './nics.ts';
-import { kept, makeIdentity, makeOsProfile } from './vm-body.ts';
+import { storedProperties, buildIdentity, buildOsProfile } from './vm-body.ts';
 import { pollBudgets } from './vm-budgets.ts';
-import { checkChange } from './vm-change-checks.ts';
-import { check, checkIdentity, needsAllocation } from './vm-checks.ts';
-import { makeDisks, withoutDiskIds } from './vm-disks.ts';
-import { provision } from './vm-provision.ts';
-import { checkModel } from './vm-schema.ts';
-import { show } from './vm-view.ts';
-import { conflict, findMachine, type Machine, machineOf, machineType, tombstones } from './vm.ts';
+import { checkVmChange } from './vm-change-checks.ts';
+import { checkVmRequest, checkIdentity, needsAllocation } from './vm-checks.ts';
+import { createDisks, hideDiskIds } from './vm-disks.ts';
+import { startProvisioning } from './vm-provision.ts';
+import { checkVmBody } from './vm-schema.ts';
+import { vmBody } from './vm-view.ts';
+import { concurrentRequestError, requireVm, type VmState, vmStateOf, vmType, deletedVms } from './vm.ts';
 
 // --- PUT -------------------------------------------------------------------------------------------------------------
 
-export function put(call: Call): Answer {
+export function putVm(call: Call): Answer {
   const { world } = call;
   const existing = world.resources.get(call.resourceId);
   const onlyNew = call.headers['if-none-match'];
-  if (onlyNew !== undefined && onlyNew !== '*') throw unknown(`If-None-Match: ${onlyNew} on a VM`);
-  refuseIfMatch(call);
+  if (onlyNew !== undefined && onlyNew !== '*') throw notModelled(`If-None-Match: ${onlyNew} on a VM`);
+  rejectIfMatch(call);
   if (onlyNew === '*' && existing !== undefined) {
     // Code and status as the header's documentation and HTTP have it; text assumed.
     throw refuse(
@@ -30,37 +30,37 @@ export function put(call: Call): Answer {
       `The resource '${existing.id}' already exists; the precondition 'If-None-Match: *' is not met.`,
     );
   }
-  if (existing === undefined) return create(call);
+  if (existing === undefined) return createVm(call);
   if (['Creating', 'Updating', 'Deleting'].includes(existing.body['properties'].provisioningState))
-    throw conflict();
-  return change(call, existing);
+    throw concurrentRequestError();
+  return updateVm(call, existing);
 }
 
 /** Documented for etags that a GET gave; what Azure makes of it was not recorded. */
-export function refuseIfMatch(call: Call): void {
+export function rejectIfMatch(call: Call): void {
   const match = call.headers['if-match'];
-  if (match !== undefined) throw unknown(`If-Match: ${match} on ${call.method} of a VM`);
+  if (match !== undefined) throw notModelled(`If-Match: ${match} on ${call.method} of a VM`);
 }
 
-function create(call: Call): Answer {
+function createVm(call: Call): Answer {
   const { world } = call;
-  const wanted = check(call, undefined);
+  const wanted = checkVmRequest(call, undefined);
   const asked: Json = call.body['properties'];
   const now = world.clock.now();
-  const storageProfile = makeDisks(call, wanted, asked['storageProfile']);
-  const identity = makeIdentity(call, undefined);
-  const osProfile = makeOsProfile(asked['osProfile'], wanted.image);
+  const storageProfile = createDisks(call, wanted, asked['storageProfile']);
+  const identity = buildIdentity(call, undefined);
+  const osProfile = buildOsProfile(asked['osProfile'], wanted.image);
   const properties: Json = {
     hardwareProfile: { ...asked['hardwareProfile'], vmSize: wanted.size.name },
     provisioningState: 'Creating',
     vmId: world.uuid(),
-    ...kept(asked),
+    ...storedProperties(asked),
     storageProfile,
     ...(osProfile === undefined ? {} : { osProfile }),
     networkProfile: asked['networkProfile'],
     timeCreated: world.clock.timestamp(now),
   };
-  const machine: Machine = {
+  const machine: VmState = {
     generation: 1,
     image: wanted.image,
     allocated: true,
@@ -74,14 +74,14 @@ function create(call: Call): Answer {
     changedAt: now,
     guest: false,
   };
-  tombstones(world).delete(call.resourceId.toLowerCase());
+  deletedVms(world).delete(call.resourceId.toLowerCase());
   const resource = world.resources.put({
     id: call.resourceId,
-    type: machineType,
+    type: vmType,
     body: {
       name: call.name,
       id: call.resourceId,
-      type: machineType,
+      type: vmType,
       location: wanted.location,
       ...(call.body['tags'] === undefined ? {} : { tags: call.body['tags'] }),
       ...(call.body['zones'] === undefined ? {} : { zones: call.body['zones'] }),
@@ -97,29 +97,29 @@ function create(call: Call): Answer {
   });
   for (const nic of asked['networkProfile'].networkInterfaces as Json[])
     attachNic(world, nic['id'], resource.id);
-  return provision(
+  return startProvisioning(
     call,
     resource,
     wanted,
     201,
-    withoutDiskIds(show(call, resource), asked['storageProfile']),
+    hideDiskIds(vmBody(call, resource), asked['storageProfile']),
   );
 }
 
-function change(call: Call, existing: Resource): Answer {
+function updateVm(call: Call, existing: Resource): Answer {
   const { world } = call;
-  checkChange(call, existing);
-  const wanted = check(call, existing);
-  const machine = machineOf(existing);
+  checkVmChange(call, existing);
+  const wanted = checkVmRequest(call, existing);
+  const machine = vmStateOf(existing);
   const boots = needsAllocation(existing, wanted.size);
   const asked: Json = call.body['properties'];
   const body = existing.body;
   if (call.body['tags'] !== undefined) body['tags'] = call.body['tags'];
-  const identity = makeIdentity(call, body['identity']);
+  const identity = buildIdentity(call, body['identity']);
   if (identity !== undefined) body['identity'] = identity;
   const properties: Json = body['properties'];
   properties['hardwareProfile'] = { ...asked['hardwareProfile'], vmSize: wanted.size.name };
-  Object.assign(properties, kept(asked));
+  Object.assign(properties, storedProperties(asked));
   const storage: Json = asked['storageProfile'];
   const osDisk: Json = properties['storageProfile'].osDisk;
   if (storage['osDisk']?.deleteOption !== undefined) osDisk['deleteOption'] = storage['osDisk'].deleteOption;
@@ -128,7 +128,7 @@ function change(call: Call, existing: Resource): Answer {
     const known = (properties['storageProfile'].dataDisks as Json[]).find(
       (one) => one['lun'] === disk['lun'],
     );
-    if (known === undefined) throw unknown('a data disk added to an existing VM');
+    if (known === undefined) throw notModelled('a data disk added to an existing VM');
     if (disk['deleteOption'] !== undefined) known['deleteOption'] = disk['deleteOption'];
   }
   const nicsBefore = new Set(
@@ -139,7 +139,7 @@ function change(call: Call, existing: Resource): Answer {
     nicsAfter.some((nic) => !nicsBefore.has(String(nic['id']).toLowerCase())) ||
     nicsBefore.size !== nicsAfter.length
   ) {
-    throw unknown('other NICs on an existing VM');
+    throw notModelled('other NICs on an existing VM');
   }
   properties['networkProfile'] = asked['networkProfile'];
   if (asked['userData'] !== undefined) machine.userData = asked['userData'];
@@ -149,15 +149,15 @@ function change(call: Call, existing: Resource): Answer {
   if (boots) {
     for (const nic of nicsAfter) attachNic(world, nic['id'], existing.id);
     machine.provisionedAt = undefined;
-    return provision(call, existing, wanted, 200, show(call, existing));
+    return startProvisioning(call, existing, wanted, 200, vmBody(call, existing));
   }
-  return settleChange(call, existing, show(call, existing));
+  return startUpdate(call, existing, vmBody(call, existing));
 }
 
 /** A change that nothing in the guest notices. Recorded: 0.2 s (cross-tenant-vm-deployment-aux-header.json). */
-function settleChange(call: Call, resource: Resource, body: Json): Answer {
+function startUpdate(call: Call, resource: Resource, body: Json): Answer {
   const { world } = call;
-  const machine = machineOf(resource);
+  const machine = vmStateOf(resource);
   const generation = machine.generation;
   const failedBefore = machine.failure;
   return call.accept({
@@ -177,33 +177,33 @@ function settleChange(call: Call, resource: Resource, body: Json): Answer {
   });
 }
 
-export function patch(call: Call): Answer {
-  refuseIfMatch(call);
-  const existing = findMachine(call);
+export function patchVm(call: Call): Answer {
+  rejectIfMatch(call);
+  const existing = requireVm(call);
   if (['Creating', 'Updating', 'Deleting'].includes(existing.body['properties'].provisioningState))
-    throw conflict();
+    throw concurrentRequestError();
   for (const name of Object.keys(call.body)) {
-    if (!['tags', 'identity', 'properties'].includes(name)) throw unknown(`PATCH of '${name}' of a VM`);
+    if (!['tags', 'identity', 'properties'].includes(name)) throw notModelled(`PATCH of '${name}' of a VM`);
   }
-  checkModel(call.body);
+  checkVmBody(call.body);
   if (call.body['properties'] !== undefined) patchDeleteOptions(existing, call.body['properties']);
   checkTags(call.body['tags']);
   if (call.body['tags'] !== undefined) existing.body['tags'] = call.body['tags'];
   if (call.body['identity'] !== undefined) {
     checkIdentity(call);
-    existing.body['identity'] = makeIdentity(call, existing.body['identity']);
+    existing.body['identity'] = buildIdentity(call, existing.body['identity']);
   }
-  const machine = machineOf(existing);
+  const machine = vmStateOf(existing);
   machine.revision += 1;
   machine.generation += 1;
   existing.body['properties'].provisioningState = 'Updating';
-  return settleChange(call, existing, show(call, existing));
+  return startUpdate(call, existing, vmBody(call, existing));
 }
 
 /** Of the properties only the delete options of NICs and disks are modelled. */
 function patchDeleteOptions(existing: Resource, asked: Json): void {
   const other = Object.keys(asked).find((name) => name !== 'networkProfile' && name !== 'storageProfile');
-  if (other !== undefined) throw unknown(`PATCH of 'properties.${other}' of a VM`);
+  if (other !== undefined) throw notModelled(`PATCH of 'properties.${other}' of a VM`);
   const properties: Json = existing.body['properties'];
   const sameId = (one: unknown, another: unknown): boolean =>
     String(one).toLowerCase() === String(another).toLowerCase();
@@ -211,7 +211,7 @@ function patchDeleteOptions(existing: Resource, asked: Json): void {
     const known = (properties['networkProfile'].networkInterfaces as Json[]).find((one) =>
       sameId(one['id'], nic['id']),
     );
-    if (known === undefined) throw unknown('other NICs on an existing VM');
+    if (known === undefined) throw notModelled('other NICs on an existing VM');
     if (nic['properties']?.deleteOption !== undefined)
       known['properties'] = { ...known['properties'], deleteOption: nic['properties'].deleteOption };
   }
@@ -224,7 +224,7 @@ function patchDeleteOptions(existing: Resource, asked: Json): void {
     ]),
   ];
   for (const [disk, known] of pairs) {
-    if (known === undefined) throw unknown('a data disk added to an existing VM');
+    if (known === undefined) throw notModelled('a data disk added to an existing VM');
     if (disk['deleteOption'] !== undefined) known['deleteOption'] = disk['deleteOption'];
   }
 }

@@ -1,33 +1,33 @@
 // Virtual machines: create, change, delete, look at. Answers as recorded in vm-linux-put-full-lifecycle.json,
 // vm-deployment-from-gallery-image.json, vm-instance-view.json and vm-with-user-assigned-identity.json.
 import type { Call, LinkedResource, Route } from '../../http/provider.ts';
-import { unknown } from '../../model/arm-error.ts';
+import { notModelled } from '../../model/arm-error.ts';
 import type { Json } from '../../model/contract.ts';
 import { blobUrl } from './blobs.ts';
 import { linkedImage } from './image-resolution.ts';
 import { settings } from './settings.ts';
-import { machineId, pollBudgets, readBudgets, writeBudgets } from './vm-budgets.ts';
-import { remove } from './vm-delete.ts';
-import { patch, put } from './vm-put.ts';
-import { found, instanceView, show } from './vm-view.ts';
-import { findMachine, machineOf, machineType } from './vm.ts';
+import { parentVmId, pollBudgets, readBudgets, writeBudgets } from './vm-budgets.ts';
+import { deleteVm } from './vm-delete.ts';
+import { patchVm, putVm } from './vm-put.ts';
+import { vmAnswer, instanceView, vmBody } from './vm-view.ts';
+import { requireVm, vmStateOf, vmType } from './vm.ts';
 
 // --- Power ------------------------------------------------------------------------------------------------------------
 
-function power(action: 'start' | 'restart' | 'powerOff' | 'deallocate'): Route {
+function powerRoute(action: 'start' | 'restart' | 'powerOff' | 'deallocate'): Route {
   return {
     method: 'POST',
     path: `${onePath}/${action}`,
     kind: `vm.${action}`,
     action: `Microsoft.Compute/virtualMachines/${action}/action`,
-    scope: machineId,
+    scope: parentVmId,
     budgets: writeBudgets('UpdateVM'),
     handle: (call) => {
-      const existing = findMachine(call);
-      const machine = machineOf(existing);
+      const existing = requireVm(call);
+      const machine = vmStateOf(existing);
       const state: string = existing.body['properties'].provisioningState;
       if (['Creating', 'Updating', 'Deleting'].includes(state))
-        throw unknown(`${action} of a VM that is ${state}`);
+        throw notModelled(`${action} of a VM that is ${state}`);
       return call.accept({
         family: 'compute',
         // Recorded: 0.3 s (restart), 3 s (power off), 6 s (start).
@@ -59,7 +59,7 @@ const listPath =
 const onePath = `${listPath}/:vm`;
 const readAction = 'Microsoft.Compute/virtualMachines/read';
 
-function linked(call: Call): readonly LinkedResource[] {
+function linkedResources(call: Call): readonly LinkedResource[] {
   const properties: Json = call.body['properties'] ?? {};
   const nics: Json[] = properties['networkProfile']?.networkInterfaces ?? [];
   return [
@@ -74,24 +74,24 @@ function linked(call: Call): readonly LinkedResource[] {
   ];
 }
 
-export const machineRoutes: readonly Route[] = [
+export const vmRoutes: readonly Route[] = [
   {
     method: 'PUT',
     path: onePath,
     kind: 'vm.put',
     action: 'Microsoft.Compute/virtualMachines/write',
-    linked,
+    linkedResources: linkedResources,
     budgets: writeBudgets('PutVM'),
-    handle: put,
+    handle: putVm,
   },
   {
     method: 'PATCH',
     path: onePath,
     kind: 'vm.patch',
     action: 'Microsoft.Compute/virtualMachines/write',
-    linked,
+    linkedResources: linkedResources,
     budgets: writeBudgets('UpdateVM'),
-    handle: patch,
+    handle: patchVm,
   },
   {
     method: 'GET',
@@ -100,7 +100,7 @@ export const machineRoutes: readonly Route[] = [
     query: ['$expand'],
     action: readAction,
     budgets: readBudgets,
-    handle: (call) => found(call, findMachine(call)),
+    handle: (call) => vmAnswer(call, requireVm(call)),
   },
   {
     method: 'DELETE',
@@ -109,7 +109,7 @@ export const machineRoutes: readonly Route[] = [
     query: ['forcedeletion'],
     action: 'Microsoft.Compute/virtualMachines/delete',
     budgets: writeBudgets('DeleteVM'),
-    handle: remove,
+    handle: deleteVm,
   },
   {
     method: 'GET',
@@ -123,9 +123,9 @@ export const machineRoutes: readonly Route[] = [
         value: [
           ...call.world.resources.under(
             `/subscriptions/${call.subscription.id}/resourceGroups/${call.params['resourceGroup']}`,
-            machineType,
+            vmType,
           ),
-        ].map((one) => show(call, one)),
+        ].map((one) => vmBody(call, one)),
       },
     }),
   },
@@ -134,9 +134,9 @@ export const machineRoutes: readonly Route[] = [
     path: `${onePath}/instanceView`,
     kind: 'vm.instanceView',
     action: 'Microsoft.Compute/virtualMachines/instanceView/read',
-    scope: machineId,
+    scope: parentVmId,
     budgets: readBudgets,
-    handle: (call) => ({ status: 200, body: instanceView(call.world, findMachine(call)) }),
+    handle: (call) => ({ status: 200, body: instanceView(call.world, requireVm(call)) }),
   },
   {
     method: 'POST',
@@ -144,11 +144,11 @@ export const machineRoutes: readonly Route[] = [
     kind: 'vm.bootDiagnostics',
     query: ['sasuriexpirationtimeinminutes'],
     action: 'Microsoft.Compute/virtualMachines/retrieveBootDiagnosticsData/action',
-    scope: machineId,
+    scope: parentVmId,
     handle: (call) => {
-      const resource = findMachine(call);
+      const resource = requireVm(call);
       if (resource.body['properties'].diagnosticsProfile?.bootDiagnostics?.enabled !== true) {
-        throw unknown('retrieveBootDiagnosticsData of a VM without boot diagnostics');
+        throw notModelled('retrieveBootDiagnosticsData of a VM without boot diagnostics');
       }
       const log = settings(call.world).serialLog;
       const name = resource.body['name'];
@@ -162,8 +162,8 @@ export const machineRoutes: readonly Route[] = [
       };
     },
   },
-  power('start'),
-  power('restart'),
-  power('powerOff'),
-  power('deallocate'),
+  powerRoute('start'),
+  powerRoute('restart'),
+  powerRoute('powerOff'),
+  powerRoute('deallocate'),
 ];

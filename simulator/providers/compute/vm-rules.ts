@@ -1,22 +1,22 @@
 // What Compute refuses in the body of a virtual machine before it starts anything: pure checks of the body against
 // the image and the size. Codes and texts are those of __tests__/azure/errors.json and of Microsoft's pages; where
 // only the code is known and the text was completed by hand, the comment says "text assumed".
-import { refuse, unknown } from '../../model/arm-error.ts';
+import { refuse, notModelled } from '../../model/arm-error.ts';
 import type { Json } from '../../model/contract.ts';
-import type { ImageFacts } from './image-resolution.ts';
+import type { VmImage } from './image-resolution.ts';
 import type { Size } from './skus.ts';
 
 /** InvalidParameter: how Compute names one bad value. */
-export function invalid(target: string, message: string): Error {
+export function invalidParameter(target: string, message: string): Error {
   return refuse(400, 'InvalidParameter', message, { target });
 }
 
-export function missing(target: string, name = target.slice(target.lastIndexOf('.') + 1)): Error {
-  return invalid(target, `Required parameter '${name}' is missing (null).`);
+export function missingParameter(target: string, name = target.slice(target.lastIndexOf('.') + 1)): Error {
+  return invalidParameter(target, `Required parameter '${name}' is missing (null).`);
 }
 
 /** IDs of what is not modelled: what a machine may be placed in or encrypted with, and what its disks are copies of. */
-export function placementIds(properties: Json): string[] {
+export function unmodelledReferences(properties: Json): string[] {
   const storage: Json = properties['storageProfile'] ?? {};
   const disks: Json[] = [storage['osDisk'] ?? {}, ...((storage['dataDisks'] ?? []) as Json[])];
   return [
@@ -39,12 +39,12 @@ export function checkDiskTypes(storage: Json, size: Size): void {
   if (size.premiumDisks) return;
   for (const disk of [storage['osDisk'] ?? {}, ...((storage['dataDisks'] ?? []) as Json[])]) {
     const type = String(disk['managedDisk']?.storageAccountType ?? '');
-    if (type.startsWith('Premium')) throw unknown(`the refusal of a ${type} disk on ${size.name}`);
+    if (type.startsWith('Premium')) throw notModelled(`the refusal of a ${type} disk on ${size.name}`);
   }
 }
 
 /** The purchase plan of the image against the plan in the body. Terms are the caller's matter. */
-export function checkPlan(body: Json, image: ImageFacts, vmId: string): void {
+export function checkPlan(body: Json, image: VmImage, vmId: string): void {
   const plan: Json | undefined = body['plan'] ?? undefined;
   const wanted = image.purchasePlan;
   if (wanted === undefined) {
@@ -81,23 +81,27 @@ export function checkPlan(body: Json, image: ImageFacts, vmId: string): void {
 export function checkSpot(properties: Json, size: Size): void {
   const priority: string | undefined = properties['priority'];
   if (priority !== undefined && !['Regular', 'Low', 'Spot'].includes(priority)) {
-    throw invalid('priority', 'The value of parameter priority is invalid.');
+    throw invalidParameter('priority', 'The value of parameter priority is invalid.');
   }
   const spot = priority === 'Spot' || priority === 'Low';
   const eviction: string | undefined = properties['evictionPolicy'];
   if (eviction !== undefined && !['Deallocate', 'Delete'].includes(eviction)) {
-    throw invalid('evictionPolicy', 'The value of parameter evictionPolicy is invalid.');
+    throw invalidParameter('evictionPolicy', 'The value of parameter evictionPolicy is invalid.');
   }
   if (!spot) {
-    if (eviction !== undefined) throw invalid('evictionPolicy', "Parameter 'evictionPolicy' is not allowed.");
+    if (eviction !== undefined)
+      throw invalidParameter('evictionPolicy', "Parameter 'evictionPolicy' is not allowed.");
     if (properties['billingProfile'] !== undefined) {
-      throw invalid('billingProfile', "Parameter 'billingProfile' is not allowed.");
+      throw invalidParameter('billingProfile', "Parameter 'billingProfile' is not allowed.");
     }
     return;
   }
   const price: unknown = properties['billingProfile']?.maxPrice;
   if (price !== undefined && (typeof price !== 'number' || (price !== -1 && price <= 0))) {
-    throw invalid('billingProfile.maxPrice', 'The value of parameter billingProfile.maxPrice is invalid.');
+    throw invalidParameter(
+      'billingProfile.maxPrice',
+      'The value of parameter billingProfile.maxPrice is invalid.',
+    );
   }
   if (!size.spot) {
     // Text assumed; the rule: https://learn.microsoft.com/azure/virtual-machines/spot-vms#limitations
@@ -110,7 +114,7 @@ export function checkSpot(properties: Json, size: Size): void {
 }
 
 /** Names of the VM itself: https://learn.microsoft.com/azure/azure-resource-manager/management/resource-name-rules */
-export function checkName(name: string, windows: boolean): void {
+export function checkVmName(name: string, windows: boolean): void {
   const bad =
     name.length > 64 ||
     /[\s~!@#$%^&*()=+_[\]{}\\|;:'",<>/?`]/.test(name) ||

@@ -2,32 +2,32 @@
 // virtual-machines/create-or-update, 2026-04-01) that the simulator understands or stores as they are. Compute's words
 // for anything else were not recorded: it is a 501, and so is another spelling of a name or a value, which Azure takes
 // and the handlers would pass over.
-import { checkShape, type ObjectShape, type Shape } from '../../http/body-schema.ts';
-import { unknown } from '../../model/arm-error.ts';
+import { checkBody, type ObjectSchema, type Schema } from '../../http/body-schema.ts';
+import { notModelled } from '../../model/arm-error.ts';
 import type { Json } from '../../model/contract.ts';
 
-function object(type: string, members: Readonly<Record<string, Shape>>): ObjectShape {
+function schema(type: string, members: Readonly<Record<string, Schema>>): ObjectSchema {
   return { type, members };
 }
-const oneOf = (...values: string[]): Shape => ({ oneOf: values });
+const oneOf = (...values: string[]): Schema => ({ oneOf: values });
 
-const reference = object('SubResource', { id: 'string' });
+const reference = schema('SubResource', { id: 'string' });
 const caching = oneOf('None', 'ReadOnly', 'ReadWrite');
 const deleteOption = oneOf('Delete', 'Detach');
-const approval = object('UserInitiatedReboot', { automaticallyApprove: 'boolean' });
-const notification = object('NotificationProfile', { enable: 'boolean', notBeforeTimeout: 'string' });
-const hostEndpoint = object('HostEndpointSettings', {
+const approval = schema('UserInitiatedReboot', { automaticallyApprove: 'boolean' });
+const notification = schema('NotificationProfile', { enable: 'boolean', notBeforeTimeout: 'string' });
+const hostEndpoint = schema('HostEndpointSettings', {
   mode: oneOf('Audit', 'Enforce', 'Disabled'),
   inVMAccessControlProfileReferenceId: 'string',
   useLocalFileRules: 'boolean',
 });
 const assessmentMode = oneOf('ImageDefault', 'AutomaticByPlatform');
-const automaticByPlatformSettings = object('PatchAutomaticByPlatformSettings', {
+const automaticByPlatformSettings = schema('PatchAutomaticByPlatformSettings', {
   rebootSetting: oneOf('Unknown', 'IfRequired', 'Never', 'Always'),
   bypassPlatformSafetyChecksOnUserSchedule: 'boolean',
 });
 
-const managedDisk = object('ManagedDiskParameters', {
+const managedDisk = schema('ManagedDiskParameters', {
   id: 'string',
   storageAccountType: oneOf(
     'Standard_LRS',
@@ -39,14 +39,14 @@ const managedDisk = object('ManagedDiskParameters', {
     'PremiumV2_LRS',
   ),
   diskEncryptionSet: reference,
-  securityProfile: object('VMDiskSecurityProfile', {
+  securityProfile: schema('VMDiskSecurityProfile', {
     securityEncryptionType: oneOf('VMGuestStateOnly', 'DiskWithVMGuestState', 'NonPersistedTPM'),
     diskEncryptionSet: reference,
   }),
 });
 
 // Whatever a rule of its own judges, with Azure's refusal, is `any` here.
-const model = object('VirtualMachine', {
+const vmSchema = schema('VirtualMachine', {
   id: 'readonly',
   name: 'readonly',
   type: 'readonly',
@@ -55,26 +55,26 @@ const model = object('VirtualMachine', {
   location: 'any',
   tags: 'any',
   zones: 'any',
-  identity: object('VirtualMachineIdentity', {
+  identity: schema('VirtualMachineIdentity', {
     type: 'any',
     userAssignedIdentities: 'any',
     principalId: 'readonly',
     tenantId: 'readonly',
   }),
-  plan: object('Plan', { name: 'string', publisher: 'string', product: 'string', promotionCode: 'string' }),
-  placement: object('Placement', {
+  plan: schema('Plan', { name: 'string', publisher: 'string', product: 'string', promotionCode: 'string' }),
+  placement: schema('Placement', {
     zonePlacementPolicy: 'string',
     includeZones: ['string'],
     excludeZones: ['string'],
   }),
-  extendedLocation: object('ExtendedLocation', { name: 'string', type: 'string' }),
-  properties: object('VirtualMachineProperties', {
-    hardwareProfile: object('HardwareProfile', {
+  extendedLocation: schema('ExtendedLocation', { name: 'string', type: 'string' }),
+  properties: schema('VirtualMachineProperties', {
+    hardwareProfile: schema('HardwareProfile', {
       vmSize: 'any',
-      vmSizeProperties: object('VMSizeProperties', { vCPUsAvailable: 'integer', vCPUsPerCore: 'integer' }),
+      vmSizeProperties: schema('VMSizeProperties', { vCPUsAvailable: 'integer', vCPUsPerCore: 'integer' }),
     }),
-    storageProfile: object('StorageProfile', {
-      imageReference: object('ImageReference', {
+    storageProfile: schema('StorageProfile', {
+      imageReference: schema('ImageReference', {
         id: 'any',
         sharedGalleryImageId: 'any',
         communityGalleryImageId: 'any',
@@ -84,7 +84,7 @@ const model = object('VirtualMachine', {
         version: 'any',
         exactVersion: 'any',
       }),
-      osDisk: object('OSDisk', {
+      osDisk: schema('OSDisk', {
         name: 'string',
         osType: 'any',
         createOption: 'any',
@@ -93,14 +93,14 @@ const model = object('VirtualMachine', {
         managedDisk,
         deleteOption,
         writeAcceleratorEnabled: 'boolean',
-        diffDiskSettings: object('DiffDiskSettings', {
+        diffDiskSettings: schema('DiffDiskSettings', {
           option: oneOf('Local'),
           placement: oneOf('CacheDisk', 'ResourceDisk', 'NvmeDisk'),
           enableFullCaching: 'boolean',
         }),
       }),
       dataDisks: [
-        object('DataDisk', {
+        schema('DataDisk', {
           lun: 'any',
           name: 'string',
           createOption: 'any',
@@ -116,16 +116,16 @@ const model = object('VirtualMachine', {
       diskControllerType: oneOf('SCSI', 'NVMe'),
       alignRegionalDisksToVMZone: 'boolean',
     }),
-    osProfile: object('OSProfile', {
+    osProfile: schema('OSProfile', {
       computerName: 'any',
       adminUsername: 'any',
       adminPassword: 'any',
       customData: 'any',
-      windowsConfiguration: object('WindowsConfiguration', {
+      windowsConfiguration: schema('WindowsConfiguration', {
         provisionVMAgent: 'boolean',
         enableAutomaticUpdates: 'boolean',
         timeZone: 'string',
-        patchSettings: object('PatchSettings', {
+        patchSettings: schema('PatchSettings', {
           patchMode: oneOf('Manual', 'AutomaticByOS', 'AutomaticByPlatform'),
           enableHotpatching: 'boolean',
           assessmentMode,
@@ -133,26 +133,26 @@ const model = object('VirtualMachine', {
         }),
         enableVMAgentPlatformUpdates: 'boolean',
         additionalUnattendContent: [
-          object('AdditionalUnattendContent', {
+          schema('AdditionalUnattendContent', {
             passName: oneOf('OobeSystem'),
             componentName: oneOf('Microsoft-Windows-Shell-Setup'),
             settingName: oneOf('AutoLogon', 'FirstLogonCommands'),
             content: 'string',
           }),
         ],
-        winRM: object('WinRMConfiguration', {
+        winRM: schema('WinRMConfiguration', {
           listeners: [
-            object('WinRMListener', { protocol: oneOf('Http', 'Https'), certificateUrl: 'string' }),
+            schema('WinRMListener', { protocol: oneOf('Http', 'Https'), certificateUrl: 'string' }),
           ],
         }),
       }),
-      linuxConfiguration: object('LinuxConfiguration', {
+      linuxConfiguration: schema('LinuxConfiguration', {
         disablePasswordAuthentication: 'boolean',
-        ssh: object('SshConfiguration', {
-          publicKeys: [object('SshPublicKey', { path: 'any', keyData: 'any' })],
+        ssh: schema('SshConfiguration', {
+          publicKeys: [schema('SshPublicKey', { path: 'any', keyData: 'any' })],
         }),
         provisionVMAgent: 'boolean',
-        patchSettings: object('LinuxPatchSettings', {
+        patchSettings: schema('LinuxPatchSettings', {
           patchMode: oneOf('ImageDefault', 'AutomaticByPlatform'),
           assessmentMode,
           automaticByPlatformSettings,
@@ -160,31 +160,31 @@ const model = object('VirtualMachine', {
         enableVMAgentPlatformUpdates: 'boolean',
       }),
       secrets: [
-        object('VaultSecretGroup', {
+        schema('VaultSecretGroup', {
           sourceVault: reference,
           vaultCertificates: [
-            object('VaultCertificate', { certificateUrl: 'string', certificateStore: 'string' }),
+            schema('VaultCertificate', { certificateUrl: 'string', certificateStore: 'string' }),
           ],
         }),
       ],
       allowExtensionOperations: 'boolean',
       requireGuestProvisionSignal: 'boolean',
     }),
-    networkProfile: object('NetworkProfile', {
+    networkProfile: schema('NetworkProfile', {
       networkInterfaces: [
-        object('NetworkInterfaceReference', {
+        schema('NetworkInterfaceReference', {
           id: 'any',
-          properties: object('NetworkInterfaceReferenceProperties', { primary: 'boolean', deleteOption }),
+          properties: schema('NetworkInterfaceReferenceProperties', { primary: 'boolean', deleteOption }),
         }),
       ],
       networkApiVersion: 'string',
     }),
-    securityProfile: object('SecurityProfile', {
+    securityProfile: schema('SecurityProfile', {
       securityType: 'any',
-      uefiSettings: object('UefiSettings', { secureBootEnabled: 'boolean', vTpmEnabled: 'boolean' }),
+      uefiSettings: schema('UefiSettings', { secureBootEnabled: 'boolean', vTpmEnabled: 'boolean' }),
       encryptionAtHost: 'boolean',
-      encryptionIdentity: object('EncryptionIdentity', { userAssignedIdentityResourceId: 'string' }),
-      proxyAgentSettings: object('ProxyAgentSettings', {
+      encryptionIdentity: schema('EncryptionIdentity', { userAssignedIdentityResourceId: 'string' }),
+      proxyAgentSettings: schema('ProxyAgentSettings', {
         enabled: 'boolean',
         mode: oneOf('Audit', 'Enforce'),
         keyIncarnationId: 'integer',
@@ -193,38 +193,38 @@ const model = object('VirtualMachine', {
         addProxyAgentExtension: 'boolean',
       }),
     }),
-    diagnosticsProfile: object('DiagnosticsProfile', {
-      bootDiagnostics: object('BootDiagnostics', { enabled: 'boolean', storageUri: 'string' }),
+    diagnosticsProfile: schema('DiagnosticsProfile', {
+      bootDiagnostics: schema('BootDiagnostics', { enabled: 'boolean', storageUri: 'string' }),
     }),
     priority: 'any',
     evictionPolicy: 'any',
-    billingProfile: object('BillingProfile', { maxPrice: 'any' }),
+    billingProfile: schema('BillingProfile', { maxPrice: 'any' }),
     licenseType: 'string',
     userData: 'any',
-    additionalCapabilities: object('AdditionalCapabilities', {
+    additionalCapabilities: schema('AdditionalCapabilities', {
       ultraSSDEnabled: 'boolean',
       hibernationEnabled: 'boolean',
       enableFips1403Encryption: 'boolean',
     }),
-    scheduledEventsProfile: object('ScheduledEventsProfile', {
+    scheduledEventsProfile: schema('ScheduledEventsProfile', {
       terminateNotificationProfile: notification,
       osImageNotificationProfile: notification,
     }),
-    scheduledEventsPolicy: object('ScheduledEventsPolicy', {
+    scheduledEventsPolicy: schema('ScheduledEventsPolicy', {
       userInitiatedRedeploy: approval,
       userInitiatedReboot: approval,
       allInstancesDown: approval,
-      scheduledEventsAdditionalPublishingTargets: object('ScheduledEventsAdditionalPublishingTargets', {
-        eventGridAndResourceGraph: object('EventGridAndResourceGraph', {
+      scheduledEventsAdditionalPublishingTargets: schema('ScheduledEventsAdditionalPublishingTargets', {
+        eventGridAndResourceGraph: schema('EventGridAndResourceGraph', {
           enable: 'boolean',
           scheduledEventsApiVersion: 'string',
         }),
       }),
     }),
     extensionsTimeBudget: 'string',
-    applicationProfile: object('ApplicationProfile', {
+    applicationProfile: schema('ApplicationProfile', {
       galleryApplications: [
-        object('VMGalleryApplication', {
+        schema('VMGalleryApplication', {
           tags: 'string',
           order: 'integer',
           packageReferenceId: 'string',
@@ -234,11 +234,11 @@ const model = object('VirtualMachine', {
         }),
       ],
     }),
-    resiliencyProfile: object('ResiliencyProfile', {
-      zoneMovement: object('ZoneMovement', { isEnabled: 'boolean' }),
+    resiliencyProfile: schema('ResiliencyProfile', {
+      zoneMovement: schema('ZoneMovement', { isEnabled: 'boolean' }),
     }),
     platformFaultDomain: 'integer',
-    capacityReservation: object('CapacityReservationProfile', {
+    capacityReservation: schema('CapacityReservationProfile', {
       capacityReservationGroup: reference,
       disableCapacityReservationAssignment: 'boolean',
     }),
@@ -256,8 +256,8 @@ const model = object('VirtualMachine', {
 });
 
 /** 501 for what the simulator has no model of: silence would look like Azure accepting it. */
-export function checkModel(body: Json): void {
-  checkShape(body, model, (path, message) => unknown(`'${path}' of virtualMachines: ${message}`), {
+export function checkVmBody(body: Json): void {
+  checkBody(body, vmSchema, (path, message) => notModelled(`'${path}' of virtualMachines: ${message}`), {
     exactNames: true,
   });
 }

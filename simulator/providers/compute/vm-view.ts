@@ -1,18 +1,18 @@
 import type { Call } from '../../http/provider.ts';
-import { unknown } from '../../model/arm-error.ts';
+import { notModelled } from '../../model/arm-error.ts';
 import type { Answer, Json } from '../../model/contract.ts';
 import type { Resource } from '../../model/entities.ts';
 import type { World } from '../../world/world.ts';
-import { agentReady, machineOf } from './vm.ts';
+import { isAgentReady, vmStateOf } from './vm.ts';
 
 // --- Bodies -----------------------------------------------------------------------------------------------------------
 
-export function show(call: Call, resource: Resource): Json {
-  const machine = machineOf(resource);
+export function vmBody(call: Call, resource: Resource): Json {
+  const machine = vmStateOf(resource);
   const body = structuredClone(resource.body);
   const expand = (call.query['$expand'] ?? '').toLowerCase();
   if (expand !== '' && expand !== 'instanceview' && expand !== 'userdata')
-    throw unknown(`$expand=${expand} of a VM`);
+    throw notModelled(`$expand=${expand} of a VM`);
   if (expand === 'instanceview') body['properties'].instanceView = instanceView(call.world, resource);
   if (expand === 'userdata' && machine.userData !== undefined) body['properties'].userData = machine.userData;
   // "If not specified, Standard will be returned starting api version 2025-11-01" (REST reference).
@@ -23,20 +23,20 @@ export function show(call: Call, resource: Resource): Json {
   return body;
 }
 
-export function found(call: Call, resource: Resource, status = 200): Answer {
+export function vmAnswer(call: Call, resource: Resource, status = 200): Answer {
   const headers: Record<string, string> =
     call.apiVersion >= '2024-07-01' && call.query['$expand'] === undefined
-      ? { ETag: `"${machineOf(resource).revision}"` }
+      ? { ETag: `"${vmStateOf(resource).revision}"` }
       : {};
-  return { status, headers, body: show(call, resource) };
+  return { status, headers, body: vmBody(call, resource) };
 }
 
 export function instanceView(world: World, resource: Resource): Json {
-  const machine = machineOf(resource);
+  const machine = vmStateOf(resource);
   const properties: Json = resource.body['properties'];
   const storage: Json = properties['storageProfile'];
   const windows = machine.image.osType === 'Windows';
-  const ready = agentReady(world, resource);
+  const ready = isAgentReady(world, resource);
   const since = machine.provisionedAt ?? resource.createdAt;
   const provisioned = {
     code: 'ProvisioningState/succeeded',

@@ -4,17 +4,17 @@ import { refuse, resourceNotFound } from '../../model/arm-error.ts';
 import type { OperationFailure } from '../../model/contract.ts';
 import type { Resource } from '../../model/entities.ts';
 import type { World } from '../../world/world.ts';
-import type { ImageFacts } from './image-resolution.ts';
+import type { VmImage } from './image-resolution.ts';
 import type { Size } from './skus.ts';
 
-export const machineType = 'Microsoft.Compute/virtualMachines';
+export const vmType = 'Microsoft.Compute/virtualMachines';
 
 // --- What the simulator knows of a VM besides its body ---------------------------------------------------------------
 
-export interface Machine {
+export interface VmState {
   /** Raised with every operation that supersedes the one before. */
   generation: number;
-  image: ImageFacts;
+  image: VmImage;
   /** False after a failed allocation: no quota is used, no guest runs. */
   allocated: boolean;
   failure: OperationFailure | undefined;
@@ -30,16 +30,16 @@ export interface Machine {
   guest: boolean;
 }
 
-export function machineOf(resource: Resource): Machine {
-  return resource.internal as unknown as Machine;
+export function vmStateOf(resource: Resource): VmState {
+  return resource.internal as unknown as VmState;
 }
 
 /** The VM that a path is about, or the 404 that Azure gives. */
-export function findMachine(call: Call): Resource {
+export function requireVm(call: Call): Resource {
   const id = call.resourceId.replace(/(\/virtualMachines\/[^/]+).*$/i, '$1');
   const found = call.world.resources.get(id);
   if (found !== undefined) return found;
-  const gone = tombstones(call.world).get(id.toLowerCase());
+  const gone = deletedVms(call.world).get(id.toLowerCase());
   // Recorded: for a while after the deletion Compute itself answers, later the gateway does.
   if (gone !== undefined && call.world.clock.now() - gone < 60) {
     throw refuse(404, 'NotFound', 'The entity was not found in this Azure location.');
@@ -47,17 +47,17 @@ export function findMachine(call: Call): Resource {
   throw resourceNotFound(id);
 }
 
-export function tombstones(world: World): Map<string, number> {
+export function deletedVms(world: World): Map<string, number> {
   return world.extension('deleted machines', () => new Map<string, number>());
 }
 
 /** Whether the VM agent reports, and so whether scripts can run. */
-export function agentReady(world: World, resource: Resource): boolean {
-  const machine = machineOf(resource);
+export function isAgentReady(world: World, resource: Resource): boolean {
+  const machine = vmStateOf(resource);
   return machine.powerState === 'running' && machine.guest && world.clock.now() >= machine.agentReadyAt;
 }
 
-export function conflict(): Error {
+export function concurrentRequestError(): Error {
   return refuse(
     409,
     'Conflict',
@@ -66,11 +66,11 @@ export function conflict(): Error {
 }
 
 /** A PUT that nothing speaks against. */
-export interface Wanted {
+export interface VmRequest {
   readonly location: string;
   readonly zone: string | undefined;
   readonly size: Size;
-  readonly image: ImageFacts;
+  readonly image: VmImage;
   /** The operation is to end with this. */
   readonly failure: OperationFailure | undefined;
 }

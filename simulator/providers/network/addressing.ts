@@ -1,16 +1,16 @@
 /** Address ranges: CIDR notation, containment, overlap, and which addresses of a subnet are free. IPv4 only. */
 import ipaddr from 'ipaddr.js';
-import { refuseNetwork, unknown } from '../../model/arm-error.ts';
+import { refuseNetwork, notModelled } from '../../model/arm-error.ts';
 
-export interface Range {
+export interface AddressRange {
   readonly text: string;
   readonly first: number;
   readonly last: number;
 }
 
 /** Parses a prefix of the resource `id`, refusing what is not CIDR or has bits behind the mask. */
-export function parseRange(prefix: string, id: string): Range {
-  if (prefix.includes(':')) throw unknown(`IPv6 prefixes ('${prefix}')`);
+export function parseRange(prefix: string, id: string): AddressRange {
+  if (prefix.includes(':')) throw notModelled(`IPv6 prefixes ('${prefix}')`);
   // ipaddr.js also takes `10.1/16`; Azure does not.
   if (!/^\d+\.\d+\.\d+\.\d+\/\d+$/.test(prefix) || !ipaddr.IPv4.isValidCIDR(prefix)) {
     throw refuseNetwork(
@@ -19,48 +19,48 @@ export function parseRange(prefix: string, id: string): Range {
     );
   }
   const [address, bits] = ipaddr.IPv4.parseCIDR(prefix);
-  const first = number(ipaddr.IPv4.networkAddressFromCIDR(prefix).toString());
-  if (number(address.toString()) !== first) {
+  const first = toNumber(ipaddr.IPv4.networkAddressFromCIDR(prefix).toString());
+  if (toNumber(address.toString()) !== first) {
     throw refuseNetwork(
       'InvalidCIDRNotation',
-      `The address prefix ${prefix} in resource ${id} has an invalid CIDR notation. For the given prefix length, the address prefix should be ${text(first)}/${bits}.`,
+      `The address prefix ${prefix} in resource ${id} has an invalid CIDR notation. For the given prefix length, the address prefix should be ${toAddress(first)}/${bits}.`,
     );
   }
   return { text: prefix, first, last: first + 2 ** (32 - bits) - 1 };
 }
 
-export function contains(outer: Range, inner: Range): boolean {
+export function contains(outer: AddressRange, inner: AddressRange): boolean {
   return outer.first <= inner.first && inner.last <= outer.last;
 }
 
-export function overlap(a: Range, b: Range): boolean {
+export function overlaps(a: AddressRange, b: AddressRange): boolean {
   return a.first <= b.last && b.first <= a.last;
 }
 
 /** Azure keeps the first four addresses of a subnet and the last one. */
-export function isReserved(range: Range, address: number): boolean {
+export function isReserved(range: AddressRange, address: number): boolean {
   return address < range.first + 4 || address === range.last;
 }
 
 /** The lowest free address, as Azure gives them. */
-export function nextFree(range: Range, taken: ReadonlySet<number>): number | undefined {
+export function findFreeAddress(range: AddressRange, taken: ReadonlySet<number>): number | undefined {
   for (let address = range.first + 4; address < range.last; address += 1)
     if (!taken.has(address)) return address;
   return undefined;
 }
 
-export function isIn(range: Range, address: number): boolean {
+export function isIn(range: AddressRange, address: number): boolean {
   return range.first <= address && address <= range.last;
 }
 
 /** An IPv4 address as number, NaN for anything else. */
-export function number(address: string): number {
+export function toNumber(address: string): number {
   if (!ipaddr.IPv4.isValidFourPartDecimal(address)) return Number.NaN;
   return ipaddr.IPv4.parse(address)
     .toByteArray()
     .reduce((sum, byte) => sum * 256 + byte, 0);
 }
 
-export function text(address: number): string {
+export function toAddress(address: number): string {
   return [24, 16, 8, 0].map((shift) => Math.floor(address / 2 ** shift) % 256).join('.');
 }

@@ -2,15 +2,15 @@
  * Members of the Network API's types (api-version 2026-01-01, from the SDK's own serializers). What is `unmodelled` is
  * known to Azure but not to the simulator.
  */
-import type { ObjectShape } from '../../http/body-schema.ts';
+import type { ObjectSchema } from '../../http/body-schema.ts';
 
-const reference: ObjectShape = {
+const reference: ObjectSchema = {
   type: 'SubResource',
   members: { id: 'string' },
 };
 
 /** An edge zone of the region: it is kept, where it is and whether it has room is not modelled. */
-const extendedLocation: ObjectShape = {
+const extendedLocation: ObjectSchema = {
   type: 'ExtendedLocation',
   members: { name: 'string', type: 'string' },
 };
@@ -26,7 +26,7 @@ const top = {
 
 const child = { id: 'readonly', name: 'string', type: 'readonly', etag: 'readonly' } as const;
 
-export const securityRuleModel: ObjectShape = {
+export const securityRuleSchema: ObjectSchema = {
   type: 'SecurityRule',
   members: {
     ...child,
@@ -54,7 +54,7 @@ export const securityRuleModel: ObjectShape = {
   },
 };
 
-export const securityGroupModel: ObjectShape = {
+export const securityGroupSchema: ObjectSchema = {
   type: 'NetworkSecurityGroup',
   members: {
     ...top,
@@ -62,7 +62,7 @@ export const securityGroupModel: ObjectShape = {
       type: 'NetworkSecurityGroupPropertiesFormat',
       members: {
         flushConnection: 'unmodelled',
-        securityRules: [securityRuleModel],
+        securityRules: [securityRuleSchema],
         defaultSecurityRules: 'readonly',
         networkInterfaces: 'readonly',
         subnets: 'readonly',
@@ -74,7 +74,7 @@ export const securityGroupModel: ObjectShape = {
   },
 };
 
-export const subnetModel: ObjectShape = {
+export const subnetSchema: ObjectSchema = {
   type: 'Subnet',
   members: {
     ...child,
@@ -109,7 +109,7 @@ export const subnetModel: ObjectShape = {
   },
 };
 
-export const virtualNetworkModel: ObjectShape = {
+export const virtualNetworkSchema: ObjectSchema = {
   type: 'VirtualNetwork',
   members: {
     ...top,
@@ -123,7 +123,7 @@ export const virtualNetworkModel: ObjectShape = {
         },
         dhcpOptions: { type: 'DhcpOptions', members: { dnsServers: ['string'] } },
         flowTimeoutInMinutes: 'unmodelled',
-        subnets: [subnetModel],
+        subnets: [subnetSchema],
         virtualNetworkPeerings: 'unmodelled',
         enableDdosProtection: 'boolean',
         enableVmProtection: 'boolean',
@@ -142,7 +142,7 @@ export const virtualNetworkModel: ObjectShape = {
   },
 };
 
-export const publicIpModel: ObjectShape = {
+export const publicIpSchema: ObjectSchema = {
   type: 'PublicIpAddress',
   members: {
     ...top,
@@ -188,7 +188,7 @@ export const publicIpModel: ObjectShape = {
   },
 };
 
-const ipConfigurationModel: ObjectShape = {
+const ipConfigurationSchema: ObjectSchema = {
   type: 'NetworkInterfaceIpConfiguration',
   members: {
     ...child,
@@ -204,9 +204,9 @@ const ipConfigurationModel: ObjectShape = {
         privateIPAddressPrefixLength: 'unmodelled',
         privateIPAllocationMethod: 'string',
         privateIPAddressVersion: 'string',
-        subnet: { type: 'Subnet', members: { ...subnetModel.members, id: 'string' } },
+        subnet: { type: 'Subnet', members: { ...subnetSchema.members, id: 'string' } },
         primary: 'boolean',
-        publicIPAddress: { type: 'PublicIpAddress', members: { ...publicIpModel.members, id: 'string' } },
+        publicIPAddress: { type: 'PublicIpAddress', members: { ...publicIpSchema.members, id: 'string' } },
         applicationSecurityGroups: [
           { type: 'ApplicationSecurityGroup', members: { ...top, id: 'string', properties: 'any' } },
         ],
@@ -217,7 +217,7 @@ const ipConfigurationModel: ObjectShape = {
   },
 };
 
-export const interfaceModel: ObjectShape = {
+export const interfaceSchema: ObjectSchema = {
   type: 'NetworkInterface',
   members: {
     ...top,
@@ -228,9 +228,9 @@ export const interfaceModel: ObjectShape = {
       members: {
         networkSecurityGroup: {
           type: 'NetworkSecurityGroup',
-          members: { ...securityGroupModel.members, id: 'string' },
+          members: { ...securityGroupSchema.members, id: 'string' },
         },
-        ipConfigurations: [ipConfigurationModel],
+        ipConfigurations: [ipConfigurationSchema],
         dnsSettings: {
           type: 'NetworkInterfaceDnsSettings',
           members: {
@@ -267,4 +267,4 @@ export const interfaceModel: ObjectShape = {
   },
 };
 
-export const tagsModel: ObjectShape = { type: 'TagsObject', members: { tags: 'any' } };
+export const tagsSchema: ObjectSchema = { type: 'TagsObject', members: { tags: 'any' } };

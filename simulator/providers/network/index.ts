@@ -1,16 +1,16 @@
 /** Microsoft.Network: security groups, virtual networks with subnets, public IP addresses, network interfaces, usages. */
 import type { Provider, ProviderType, Route } from '../../http/provider.ts';
 import { regionName } from '../regions.ts';
-import { type Kind, routesOf } from './lifecycle.ts';
+import { type NetworkResourceType, resourceRoutes } from './lifecycle.ts';
 import { networkInterfaces } from './network-interfaces.ts';
-import { labelHolder, publicIps } from './public-ips.ts';
+import { findByLabel, publicIps } from './public-ips.ts';
 import { securityGroups } from './security-groups.ts';
-import { networkSettings, usage, usageNames } from './usages.ts';
+import { networkSettings, countUsage, usageNames } from './usages.ts';
 import { subnetRoutes, virtualNetworks } from './virtual-networks.ts';
 
 export { type NetworkSettings, networkSettings } from './usages.ts';
 
-const kinds: readonly Kind[] = [securityGroups, virtualNetworks, publicIps, networkInterfaces];
+const kinds: readonly NetworkResourceType[] = [securityGroups, virtualNetworks, publicIps, networkInterfaces];
 
 const locationPath = '/subscriptions/:subscriptionId/providers/Microsoft.Network/locations/:location';
 
@@ -24,7 +24,7 @@ const locationRoutes: Route[] = [
     handle: (call) => {
       const location = regionName(call.params['location'] ?? '');
       const { limits } = networkSettings(call.world);
-      const used = usage(call.world, call.subscription.id, location);
+      const used = countUsage(call.world, call.subscription.id, location);
       const value = Object.entries(used).map(([name, currentValue]) => ({
         currentValue,
         id: `/subscriptions/${call.subscription.id}/providers/Microsoft.Network/locations/${location}/usages/${name}`,
@@ -45,7 +45,7 @@ const locationRoutes: Route[] = [
     scope: (call) => `/subscriptions/${call.subscription.id}`,
     handle: (call) => {
       const label = call.query['domainnamelabel'] ?? '';
-      const holder = labelHolder(call.world, label, regionName(call.params['location'] ?? ''));
+      const holder = findByLabel(call.world, label, regionName(call.params['location'] ?? ''));
       return { status: 200, body: { available: holder === undefined } };
     },
   },
@@ -86,5 +86,5 @@ const providerTypes: ProviderType[] = [
 export const networkProvider: Provider = {
   namespace: 'Microsoft.Network',
   types: providerTypes,
-  routes: [...kinds.flatMap(routesOf), ...subnetRoutes, ...locationRoutes],
+  routes: [...kinds.flatMap(resourceRoutes), ...subnetRoutes, ...locationRoutes],
 };

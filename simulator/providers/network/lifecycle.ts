@@ -2,68 +2,68 @@
  * The life of a top-level network resource: PUT, GET, list, tags, DELETE, with the checks that all types share. What is
  * special about a type is its `Kind`.
  */
-import { checkShape, networkShapeRefusal, type ObjectShape } from '../../http/body-schema.ts';
+import { checkBody, networkSchemaError, type ObjectSchema } from '../../http/body-schema.ts';
 import type { Call, LinkedResource, Route } from '../../http/provider.ts';
-import { ArmError, refuseNetwork, resourceNotFound, unknown } from '../../model/arm-error.ts';
+import { ArmError, refuseNetwork, resourceNotFound, notModelled } from '../../model/arm-error.ts';
 import type { Answer, Json } from '../../model/contract.ts';
 import type { Resource } from '../../model/entities.ts';
 import type { World } from '../../world/world.ts';
 import { findRegion, regionName } from '../regions.ts';
 import { checkTags } from '../resources/tags.ts';
-import { tagsModel } from './body-schemas.ts';
+import { tagsSchema } from './body-schemas.ts';
 
 /** Path of everything of this namespace in a group. */
-export const base =
+export const networkPath =
   '/subscriptions/:subscriptionId/resourceGroups/:resourceGroup/providers/Microsoft.Network';
 
 /** One type of top-level resource: how a body is judged and made, and what its life takes. */
-export interface Kind {
+export interface NetworkResourceType {
   /** `networkSecurityGroups`. */
   readonly type: string;
   /** As in Azure's operation names: `PutNetworkSecurityGroupOperation`. */
-  readonly noun: string;
-  readonly journal: string;
-  readonly model: ObjectShape;
-  readonly put: string;
-  readonly delete: string;
-  readonly shortestName: number;
-  readonly longestName: number;
+  readonly operationNoun: string;
+  readonly kind: string;
+  readonly schema: ObjectSchema;
+  readonly putLatency: string;
+  readonly deleteLatency: string;
+  readonly minNameLength: number;
+  readonly maxNameLength: number;
   /** Recorded of interfaces: the first answer says Succeeded already, and often there is nothing to poll. */
-  readonly readyAtOnce?: boolean;
-  linked(call: Call): readonly LinkedResource[];
+  readonly succeedsImmediately?: boolean;
+  linkedResources(call: Call): readonly LinkedResource[];
   /** Judges the request and makes the resource's JSON without id, name, type, etag, location, tags. */
-  make(call: Call, before: Resource | undefined, location: string): Json;
+  buildBody(call: Call, before: Resource | undefined, location: string): Json;
   /** Once the operation has ended. */
-  finish?(call: Call, resource: Resource): void;
+  onSucceeded?(call: Call, resource: Resource): void;
   /** Throws when something needs it still. */
   checkDelete(call: Call, resource: Resource): void;
   /** Adds what is worked out on reading. */
-  view(world: World, resource: Resource): Json;
+  toResponse(world: World, resource: Resource): Json;
 }
 
 /** The routes of one type. */
-export function routesOf(kind: Kind): Route[] {
-  const path = `${base}/${kind.type}/:name`;
+export function resourceRoutes(kind: NetworkResourceType): Route[] {
+  const path = `${networkPath}/${kind.type}/:name`;
   const type = `Microsoft.Network/${kind.type}`;
   return [
     {
       method: 'GET',
       path,
-      kind: `${kind.journal}.get`,
+      kind: `${kind.kind}.get`,
       action: `${type}/read`,
-      handle: (call) => answer(kind, call.world, found(call)),
+      handle: (call) => resourceAnswer(kind, call.world, requireResource(call)),
     },
     {
       method: 'GET',
-      path: `${base}/${kind.type}`,
-      kind: `${kind.journal}.list`,
+      path: `${networkPath}/${kind.type}`,
+      kind: `${kind.kind}.list`,
       action: `${type}/read`,
       scope: (call) => call.resourceId.replace(/\/providers\/.*$/, ''),
       handle: (call) => ({
         status: 200,
         body: {
           value: [...call.world.resources.under(call.resourceId.replace(/\/providers\/.*$/, ''), type)].map(
-            (one) => kind.view(call.world, one),
+            (one) => kind.toResponse(call.world, one),
           ),
         },
       }),
@@ -71,55 +71,55 @@ export function routesOf(kind: Kind): Route[] {
     {
       method: 'PUT',
       path,
-      kind: `${kind.journal}.put`,
+      kind: `${kind.kind}.put`,
       action: `${type}/write`,
-      linked: kind.linked,
-      handle: (call) => put(kind, call),
+      linkedResources: kind.linkedResources,
+      handle: (call) => putResource(kind, call),
     },
     {
       method: 'PATCH',
       path,
-      kind: `${kind.journal}.patch`,
+      kind: `${kind.kind}.patch`,
       action: `${type}/write`,
       handle: (call) => {
-        checkShape(call.body, tagsModel, networkShapeRefusal);
+        checkBody(call.body, tagsSchema, networkSchemaError);
         checkTags(call.body['tags']);
-        const resource = found(call);
+        const resource = requireResource(call);
         resource.body['tags'] = call.body['tags'] ?? {};
-        stamp(resource);
-        return answer(kind, call.world, resource);
+        renewEtag(resource);
+        return resourceAnswer(kind, call.world, resource);
       },
     },
     {
       method: 'DELETE',
       path,
-      kind: `${kind.journal}.delete`,
+      kind: `${kind.kind}.delete`,
       action: `${type}/delete`,
-      handle: (call) => remove(kind, call),
+      handle: (call) => deleteResource(kind, call),
     },
   ];
 }
 
-function found(call: Call): Resource {
+function requireResource(call: Call): Resource {
   const resource = call.world.resources.get(call.resourceId);
   if (!resource) throw resourceNotFound(call.resourceId);
   return resource;
 }
 
-function answer(kind: Kind, world: World, resource: Resource): Answer {
-  return { status: 200, headers: { etag: resource.body['etag'] }, body: kind.view(world, resource) };
+function resourceAnswer(kind: NetworkResourceType, world: World, resource: Resource): Answer {
+  return { status: 200, headers: { etag: resource.body['etag'] }, body: kind.toResponse(world, resource) };
 }
 
-function put(kind: Kind, call: Call): Answer {
+function putResource(kind: NetworkResourceType, call: Call): Answer {
   const { world } = call;
-  checkShape(call.body, kind.model, networkShapeRefusal);
+  checkBody(call.body, kind.schema, networkSchemaError);
   checkTags(call.body['tags']);
   checkName(kind, call.name);
   const before = world.resources.get(call.resourceId);
   const location = checkLocation(kind, call, before);
   checkPreconditions(call, before);
-  checkIdle(call, before?.id ?? call.resourceId);
-  const made = kind.make(call, before, location);
+  checkNoOperationRunning(call, before?.id ?? call.resourceId);
+  const made = kind.buildBody(call, before, location);
   const state = 'Updating';
   const resource = world.resources.put({
     id: before?.id ?? call.resourceId,
@@ -141,15 +141,15 @@ function put(kind: Kind, call: Call): Answer {
     },
   });
   setState(resource, state);
-  const latency = world.latency(kind.put);
+  const latency = world.latency(kind.putLatency);
   const finish = (): void => {
     setState(resource, 'Succeeded');
-    kind.finish?.(call, resource);
+    kind.onSucceeded?.(call, resource);
   };
   const status = before ? 200 : 201;
-  if (kind.readyAtOnce && !before) {
+  if (kind.succeedsImmediately && !before) {
     finish();
-    if (latency === 0) return { status, body: kind.view(world, resource) };
+    if (latency === 0) return { status, body: kind.toResponse(world, resource) };
   }
   return call.accept({
     family: 'network',
@@ -157,8 +157,8 @@ function put(kind: Kind, call: Call): Answer {
     status,
     location,
     resourceId: resource.id,
-    name: `Put${kind.noun}Operation`,
-    body: kind.view(world, resource),
+    name: `Put${kind.operationNoun}Operation`,
+    body: kind.toResponse(world, resource),
     complete: finish,
     failed: () => {
       setState(resource, 'Failed');
@@ -166,20 +166,20 @@ function put(kind: Kind, call: Call): Answer {
   });
 }
 
-function remove(kind: Kind, call: Call): Answer {
+function deleteResource(kind: NetworkResourceType, call: Call): Answer {
   const { world } = call;
   const resource = world.resources.get(call.resourceId);
   if (!resource) return { status: 204 };
-  checkIdle(call, resource.id);
+  checkNoOperationRunning(call, resource.id);
   kind.checkDelete(call, resource);
   setState(resource, 'Deleting');
   return call.accept({
     family: 'network',
-    latency: kind.delete,
+    latency: kind.deleteLatency,
     status: 202,
     location: resource.body['location'],
     resourceId: resource.id,
-    name: `Delete${kind.noun}Operation`,
+    name: `Delete${kind.operationNoun}Operation`,
     complete: () => {
       world.resources.remove(resource.id);
     },
@@ -189,20 +189,20 @@ function remove(kind: Kind, call: Call): Answer {
   });
 }
 
-function checkName(kind: Kind, name: string): void {
+function checkName(kind: NetworkResourceType, name: string): void {
   if (
-    name.length >= kind.shortestName &&
-    name.length <= kind.longestName &&
+    name.length >= kind.minNameLength &&
+    name.length <= kind.maxNameLength &&
     /^[a-z0-9]([\w.-]*\w)?$/i.test(name)
   )
     return;
   throw refuseNetwork(
     'InvalidResourceName',
-    `Resource name ${name} is invalid. The name can be up to ${kind.longestName} characters long. It must begin with a word character, and it must end with a word character or with '_'. The name may contain word characters or '.', '-', '_'.`,
+    `Resource name ${name} is invalid. The name can be up to ${kind.maxNameLength} characters long. It must begin with a word character, and it must end with a word character or with '_'. The name may contain word characters or '.', '-', '_'.`,
   );
 }
 
-function checkLocation(kind: Kind, call: Call, before: Resource | undefined): string {
+function checkLocation(kind: NetworkResourceType, call: Call, before: Resource | undefined): string {
   const given: unknown = call.body['location'];
   if (typeof given !== 'string' || given === '') {
     throw new ArmError(400, 'LocationRequired', 'The location property is required for this definition.', {
@@ -227,12 +227,12 @@ function checkLocation(kind: Kind, call: Call, before: Resource | undefined): st
       { gateway: true },
     );
   }
-  if (findRegion(location) === undefined) throw unknown(`the refusal of ${kind.type} in '${given}'`);
+  if (findRegion(location) === undefined) throw notModelled(`the refusal of ${kind.type} in '${given}'`);
   return location;
 }
 
 function checkPreconditions(call: Call, before: Resource | undefined): void {
-  if (call.headers['if-none-match'] !== undefined) throw unknown('If-None-Match on Microsoft.Network');
+  if (call.headers['if-none-match'] !== undefined) throw notModelled('If-None-Match on Microsoft.Network');
   const match = call.headers['if-match'];
   if (match === undefined || match === '*' || match === before?.body['etag']) return;
   throw new ArmError(412, 'PreconditionFailed', 'Precondition failed.', {
@@ -246,8 +246,8 @@ function checkPreconditions(call: Call, before: Resource | undefined): void {
 }
 
 /** One write at a time on a resource: 429 RetryableError as recorded, though it is no throttling. */
-function checkIdle(call: Call, id: string): void {
-  const busy = call.world.operations.busyWith(id);
+function checkNoOperationRunning(call: Call, id: string): void {
+  const busy = call.world.operations.findRunning(id);
   if (!busy) return;
   // Like a Retry-After, in the seconds of whoever reads it.
   const seconds = call.world.clock.retryAfter(busy.endsAt - call.world.clock.now(), 1);
@@ -262,13 +262,13 @@ function checkIdle(call: Call, id: string): void {
 }
 
 /** Each change of a resource gives it, and its parts, a new etag. */
-function stamp(resource: Resource): void {
+function renewEtag(resource: Resource): void {
   resource.body['etag'] = `W/"${crypto.randomUUID()}"`;
 }
 
 /** Sets the state of a resource and its parts, under a new etag. */
 export function setState(resource: Resource, state: string): void {
-  stamp(resource);
+  renewEtag(resource);
   const properties: Json = resource.body['properties'];
   properties['provisioningState'] = state;
   for (const part of [

@@ -1,34 +1,42 @@
 /** Network interfaces: what they join, and the addresses that they get. */
 import type { Call, LinkedResource } from '../../http/provider.ts';
-import { refuseNetwork, unknown } from '../../model/arm-error.ts';
+import { refuseNetwork, notModelled } from '../../model/arm-error.ts';
 import type { Json } from '../../model/contract.ts';
 import type { Resource } from '../../model/entities.ts';
 import type { World } from '../../world/world.ts';
-import { isIn, isReserved, nextFree, number, parseRange, type Range, text } from './addressing.ts';
-import { interfaceModel } from './body-schemas.ts';
-import type { Kind } from './lifecycle.ts';
 import {
-  configurations,
+  isIn,
+  isReserved,
+  findFreeAddress,
+  toNumber,
+  parseRange,
+  type AddressRange,
+  toAddress,
+} from './addressing.ts';
+import { interfaceSchema } from './body-schemas.ts';
+import type { NetworkResourceType } from './lifecycle.ts';
+import {
+  allIpConfigurations,
   findSubnet,
-  notProvisioned,
-  notReferable,
-  referenced,
-  same,
+  notProvisionedError,
+  invalidReferenceError,
+  requireReference,
+  isSameId,
   securityGroupLink,
 } from './references.ts';
 import { prefixOf } from './virtual-networks.ts';
 
-export const networkInterfaces: Kind = {
+export const networkInterfaces: NetworkResourceType = {
   type: 'networkInterfaces',
-  noun: 'NetworkInterface',
-  journal: 'nic',
-  model: interfaceModel,
-  put: 'nicPut',
-  delete: 'nicDelete',
-  shortestName: 1,
-  longestName: 80,
-  readyAtOnce: true,
-  linked: (call) => {
+  operationNoun: 'NetworkInterface',
+  kind: 'nic',
+  schema: interfaceSchema,
+  putLatency: 'nicPut',
+  deleteLatency: 'nicDelete',
+  minNameLength: 1,
+  maxNameLength: 80,
+  succeedsImmediately: true,
+  linkedResources: (call) => {
     const given: Json = call.body['properties'] ?? {};
     const links: LinkedResource[] = [];
     for (const configuration of (given['ipConfigurations'] ?? []) as Json[]) {
@@ -46,7 +54,7 @@ export const networkInterfaces: Kind = {
     }
     return [...links, ...securityGroupLink(call.body)];
   },
-  make: makeInterface,
+  buildBody: buildInterface,
   checkDelete: (call, resource) => {
     const holder: string | undefined = resource.body['properties'].virtualMachine?.id;
     const held: { vm: string; until: number } | undefined = resource.internal['reservation'];
@@ -63,7 +71,7 @@ export const networkInterfaces: Kind = {
       );
     }
   },
-  view: (_world, resource) => {
+  toResponse: (_world, resource) => {
     const { etag } = resource.body;
     const properties: Json = resource.body['properties'];
     return {
@@ -76,19 +84,19 @@ export const networkInterfaces: Kind = {
   },
 };
 
-function makeInterface(call: Call, before: Resource | undefined, location: string): Json {
+function buildInterface(call: Call, before: Resource | undefined, location: string): Json {
   const { world } = call;
   const given: Json = call.body['properties'] ?? {};
   const wanted: Json[] = given['ipConfigurations'] ?? [];
-  if (wanted.length === 0) throw unknown('a network interface without IP configurations');
+  if (wanted.length === 0) throw notModelled('a network interface without IP configurations');
   const group: string | undefined = given['networkSecurityGroup']?.id;
-  if (group !== undefined) referenced(call, group, location);
+  if (group !== undefined) requireReference(call, group, location);
   const made: Json[] = [];
   for (const [index, one] of wanted.entries()) {
-    made.push(makeConfiguration(call, before, location, one, index, made));
+    made.push(buildIpConfiguration(call, before, location, one, index, made));
   }
   const old: Json = before?.body['properties'] ?? {};
-  const suffix: string = old['dnsSettings']?.internalDomainNameSuffix ?? networkSuffix(world);
+  const suffix: string = old['dnsSettings']?.internalDomainNameSuffix ?? randomDomainSuffix(world);
   const label: string | undefined = given['dnsSettings']?.internalDnsNameLabel;
   return {
     properties: {
@@ -117,7 +125,7 @@ function makeInterface(call: Call, before: Resource | undefined, location: strin
   };
 }
 
-function makeConfiguration(
+function buildIpConfiguration(
   call: Call,
   before: Resource | undefined,
   location: string,
@@ -129,43 +137,44 @@ function makeConfiguration(
   const nicId = before?.id ?? call.resourceId;
   const name = String(given['name'] ?? '');
   const id = `${nicId}/ipConfigurations/${name}`;
-  if (siblings.some((one) => same(one['id'], id))) {
+  if (siblings.some((one) => isSameId(one['id'], id))) {
     throw refuseNetwork(
       'DuplicateResourceName',
       `Resource ${nicId} has two child resources with the same name (${name}).`,
     );
   }
   const properties: Json = given['properties'] ?? {};
-  if ((properties['privateIPAddressVersion'] ?? 'IPv4') !== 'IPv4') throw unknown('IPv6 IP configurations');
+  if ((properties['privateIPAddressVersion'] ?? 'IPv4') !== 'IPv4')
+    throw notModelled('IPv6 IP configurations');
   const subnetId: string | undefined = properties['subnet']?.id;
-  if (subnetId === undefined) throw unknown('an IP configuration without subnet');
+  if (subnetId === undefined) throw notModelled('an IP configuration without subnet');
   const subnet = findSubnet(world, subnetId);
-  if (!subnet || subnet.vnet.body['location'] !== location) throw notReferable(call, subnetId);
+  if (!subnet || subnet.vnet.body['location'] !== location) throw invalidReferenceError(call, subnetId);
   const state: string = subnet.body['properties'].provisioningState;
-  if (state !== 'Succeeded') throw notProvisioned(call, subnetId, state);
+  if (state !== 'Succeeded') throw notProvisionedError(call, subnetId, state);
 
   const taken = new Map<number, string>();
-  const others = configurations(world).filter(
+  const others = allIpConfigurations(world).filter(
     (one) => !String(one['id']).toLowerCase().startsWith(`${nicId.toLowerCase()}/`),
   );
   for (const one of [...others, ...siblings]) {
-    if (same(one['properties'].subnet?.id, subnetId))
-      taken.set(number(one['properties'].privateIPAddress), one['id']);
+    if (isSameId(one['properties'].subnet?.id, subnetId))
+      taken.set(toNumber(one['properties'].privateIPAddress), one['id']);
   }
   const range = parseRange(prefixOf(subnet.body), subnetId);
   const method: string = properties['privateIPAllocationMethod'] ?? 'Dynamic';
   const old = (before?.body['properties'].ipConfigurations as Json[] | undefined)?.find((one) =>
-    same(one['id'], id),
+    isSameId(one['id'], id),
   );
   let address: number;
   if (method === 'Static') {
     address = staticAddress(id, properties['privateIPAddress'], range, taken);
   } else {
     const kept =
-      old && same(old['properties'].subnet?.id, subnetId)
-        ? number(old['properties'].privateIPAddress)
+      old && isSameId(old['properties'].subnet?.id, subnetId)
+        ? toNumber(old['properties'].privateIPAddress)
         : undefined;
-    const free = kept ?? nextFree(range, new Set(taken.keys()));
+    const free = kept ?? findFreeAddress(range, new Set(taken.keys()));
     if (free === undefined) {
       throw refuseNetwork(
         'SubnetIsFull',
@@ -177,9 +186,9 @@ function makeConfiguration(
 
   const publicIp: string | undefined = properties['publicIPAddress']?.id;
   if (publicIp !== undefined) {
-    referenced(call, publicIp, location);
+    requireReference(call, publicIp, location);
     const user = [...others, ...siblings].find((one) =>
-      same(one['properties'].publicIPAddress?.id, publicIp),
+      isSameId(one['properties'].publicIPAddress?.id, publicIp),
     );
     if (user) {
       throw refuseNetwork(
@@ -190,7 +199,7 @@ function makeConfiguration(
   }
   const deleteOption: string | undefined = properties['publicIPAddress']?.properties?.deleteOption;
   const groups = ((properties['applicationSecurityGroups'] ?? []) as Json[]).map((group) => {
-    referenced(call, group['id'], location);
+    requireReference(call, group['id'], location);
     return { id: group['id'] };
   });
   return {
@@ -200,7 +209,7 @@ function makeConfiguration(
     type: 'Microsoft.Network/networkInterfaces/ipConfigurations',
     properties: {
       provisioningState: 'Updating',
-      privateIPAddress: text(address),
+      privateIPAddress: toAddress(address),
       privateIPAllocationMethod: method,
       ...(publicIp === undefined
         ? {}
@@ -216,34 +225,34 @@ function makeConfiguration(
 function staticAddress(
   id: string,
   given: string | undefined,
-  range: Range,
+  range: AddressRange,
   taken: ReadonlyMap<number, string>,
 ): number {
-  const address = number(given ?? '');
-  if (Number.isNaN(address)) throw unknown(`the static private address '${given}'`);
+  const address = toNumber(given ?? '');
+  if (Number.isNaN(address)) throw notModelled(`the static private address '${given}'`);
   if (!isIn(range, address)) {
     throw refuseNetwork(
       'PrivateIPAddressNotInSubnet',
-      `Private static IP address ${text(address)} does not belong to the range of subnet prefix ${range.text}.`,
+      `Private static IP address ${toAddress(address)} does not belong to the range of subnet prefix ${range.text}.`,
     );
   }
   if (isReserved(range, address)) {
     throw refuseNetwork(
       'PrivateIPAddressInReservedRange',
-      `Private static IP address ${text(address)} falls within reserved IP range of subnet prefix ${range.text}.`,
+      `Private static IP address ${toAddress(address)} falls within reserved IP range of subnet prefix ${range.text}.`,
     );
   }
   const holder = taken.get(address);
   if (holder !== undefined) {
     throw refuseNetwork(
       'PrivateIPAddressInUse',
-      `IP configuration ${id} is using the private IP address ${text(address)} which is already allocated to resource ${holder}.`,
+      `IP configuration ${id} is using the private IP address ${toAddress(address)} which is already allocated to resource ${holder}.`,
     );
   }
   return address;
 }
 
-function networkSuffix(world: World): string {
+function randomDomainSuffix(world: World): string {
   const letters = Array.from(
     { length: 26 },
     () => 'abcdefghijklmnopqrstuvwxyz'[Math.floor(world.random() * 26)],

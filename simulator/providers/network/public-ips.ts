@@ -1,26 +1,26 @@
 /** Public IP addresses and their names in DNS. */
 import type { Call } from '../../http/provider.ts';
-import { refuseNetwork, unknown } from '../../model/arm-error.ts';
+import { refuseNetwork, notModelled } from '../../model/arm-error.ts';
 import type { Json } from '../../model/contract.ts';
 import type { Resource } from '../../model/entities.ts';
 import type { World } from '../../world/world.ts';
 import { findRegion } from '../regions.ts';
-import { publicIpModel } from './body-schemas.ts';
-import type { Kind } from './lifecycle.ts';
-import { configurations, same } from './references.ts';
-import { checkLimit } from './usages.ts';
+import { publicIpSchema } from './body-schemas.ts';
+import type { NetworkResourceType } from './lifecycle.ts';
+import { allIpConfigurations, isSameId } from './references.ts';
+import { checkQuota } from './usages.ts';
 
-export const publicIps: Kind = {
+export const publicIps: NetworkResourceType = {
   type: 'publicIPAddresses',
-  noun: 'PublicIpAddress',
-  journal: 'publicIp',
-  model: publicIpModel,
-  put: 'publicIpPut',
-  delete: 'publicIpDelete',
-  shortestName: 1,
-  longestName: 80,
-  linked: () => [],
-  make: (call, before, location) => {
+  operationNoun: 'PublicIpAddress',
+  kind: 'publicIp',
+  schema: publicIpSchema,
+  putLatency: 'publicIpPut',
+  deleteLatency: 'publicIpDelete',
+  minNameLength: 1,
+  maxNameLength: 80,
+  linkedResources: () => [],
+  buildBody: (call, before, location) => {
     const given: Json = call.body['properties'] ?? {};
     // Basic is what the API means when no SKU is given, and Basic is retired.
     const sku: string = call.body['sku']?.name ?? 'Basic';
@@ -31,8 +31,9 @@ export const publicIps: Kind = {
         'Cannot create more than 0 IPv4 Basic SKU public IP addresses for this subscription in this region.',
       );
     }
-    if (sku !== 'Standard' || tier !== 'Regional') throw unknown(`public IP addresses of SKU ${sku} ${tier}`);
-    if ((given['publicIPAddressVersion'] ?? 'IPv4') !== 'IPv4') throw unknown('IPv6 public IP addresses');
+    if (sku !== 'Standard' || tier !== 'Regional')
+      throw notModelled(`public IP addresses of SKU ${sku} ${tier}`);
+    if ((given['publicIPAddressVersion'] ?? 'IPv4') !== 'IPv4') throw notModelled('IPv6 public IP addresses');
     if ((given['publicIPAllocationMethod'] ?? 'Dynamic') !== 'Static') {
       throw refuseNetwork(
         'StandardAndStandardV2SkuPublicIPAddressesMustBeStatic',
@@ -40,7 +41,8 @@ export const publicIps: Kind = {
       );
     }
     for (const zone of (call.body['zones'] ?? []) as string[]) {
-      if (!findRegion(location)?.zones.includes(zone)) throw unknown(`a public IP address in zone '${zone}'`);
+      if (!findRegion(location)?.zones.includes(zone))
+        throw notModelled(`a public IP address in zone '${zone}'`);
     }
     const idle: number = given['idleTimeoutInMinutes'] ?? 4;
     if (idle < 4 || idle > 30) {
@@ -53,7 +55,7 @@ export const publicIps: Kind = {
     const label: string | undefined = given['dnsSettings']?.domainNameLabel;
     if (label !== undefined) checkLabel(call, label, location);
     if (!before) {
-      checkLimit(call, 'PublicIPAddresses', location, (limit) =>
+      checkQuota(call, 'PublicIPAddresses', location, (limit) =>
         refuseNetwork(
           'PublicIPCountLimitReached',
           `Cannot create more than ${limit} public IP addresses for this subscription in this region.`,
@@ -77,12 +79,12 @@ export const publicIps: Kind = {
       ...(call.body['zones'] ? { zones: call.body['zones'] } : {}),
     };
   },
-  finish: (call, resource) => {
-    resource.body['properties'].ipAddress ??= freePublicAddress(call.world);
+  onSucceeded: (call, resource) => {
+    resource.body['properties'].ipAddress ??= allocatePublicAddress(call.world);
   },
   checkDelete: (call, resource) => {
-    const user = configurations(call.world).find((one) =>
-      same(one['properties'].publicIPAddress?.id, resource.id),
+    const user = allIpConfigurations(call.world).find((one) =>
+      isSameId(one['properties'].publicIPAddress?.id, resource.id),
     );
     if (!user) return;
     throw refuseNetwork(
@@ -90,9 +92,9 @@ export const publicIps: Kind = {
       `Public IP address ${resource.id} can not be deleted since it is still allocated to resource ${user['id']}. In order to delete the public IP, disassociate/detach the Public IP address from the resource.  To learn how to do this, see aka.ms/deletepublicip.`,
     );
   },
-  view: (world, resource) => {
-    const user = configurations(world).find((one) =>
-      same(one['properties'].publicIPAddress?.id, resource.id),
+  toResponse: (world, resource) => {
+    const user = allIpConfigurations(world).find((one) =>
+      isSameId(one['properties'].publicIPAddress?.id, resource.id),
     );
     const { ipConfiguration: _stored, ...properties } = resource.body['properties'];
     return {
@@ -109,7 +111,7 @@ function checkLabel(call: Call, label: string, location: string): void {
       `The domain name label ${label} is invalid. It must conform to the following regular expression: ^[a-z][a-z0-9-]{1,61}[a-z0-9]$.`,
     );
   }
-  if (labelHolder(call.world, label, location, call.resourceId)) {
+  if (findByLabel(call.world, label, location, call.resourceId)) {
     throw refuseNetwork(
       'DnsRecordInUse',
       `DNS record ${label}.${location}.cloudapp.azure.com is already used by another public IP.`,
@@ -118,7 +120,7 @@ function checkLabel(call: Call, label: string, location: string): void {
 }
 
 /** The address that has a label in a region. */
-export function labelHolder(
+export function findByLabel(
   world: World,
   label: string,
   location: string,
@@ -128,11 +130,11 @@ export function labelHolder(
     (one) =>
       one.body['location'] === location &&
       one.body['properties'].dnsSettings?.domainNameLabel === label &&
-      !same(one.id, except),
+      !isSameId(one.id, except),
   );
 }
 
-function freePublicAddress(world: World): string {
+function allocatePublicAddress(world: World): string {
   const used = new Set(
     [...world.resources.ofType('Microsoft.Network/publicIPAddresses')].map(
       (one) => one.body['properties'].ipAddress,

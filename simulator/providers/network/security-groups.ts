@@ -1,33 +1,33 @@
 /** Network security groups. */
 import { refuseNetwork } from '../../model/arm-error.ts';
 import type { Json } from '../../model/contract.ts';
-import { securityGroupModel } from './body-schemas.ts';
-import type { Kind } from './lifecycle.ts';
-import { interfaces, same, subnets } from './references.ts';
+import { securityGroupSchema } from './body-schemas.ts';
+import type { NetworkResourceType } from './lifecycle.ts';
+import { allInterfaces, isSameId, allSubnets } from './references.ts';
 import { checkRules, defaultRules, ruleBody } from './security-rules.ts';
 
-export const securityGroups: Kind = {
+export const securityGroups: NetworkResourceType = {
   type: 'networkSecurityGroups',
-  noun: 'NetworkSecurityGroup',
-  journal: 'nsg',
-  model: securityGroupModel,
-  put: 'nsgPut',
-  delete: 'nsgDelete',
-  shortestName: 1,
-  longestName: 80,
-  linked: () => [],
-  make: (call) => {
+  operationNoun: 'NetworkSecurityGroup',
+  kind: 'nsg',
+  schema: securityGroupSchema,
+  putLatency: 'nsgPut',
+  deleteLatency: 'nsgDelete',
+  minNameLength: 1,
+  maxNameLength: 80,
+  linkedResources: () => [],
+  buildBody: (call) => {
     const rules: Json[] = call.body['properties']?.securityRules ?? [];
     checkRules(call.resourceId, rules);
     return { properties: { securityRules: rules } };
   },
   checkDelete: (call, resource) => {
     const users = [
-      ...interfaces(call.world)
-        .filter((nic) => same(nic.body['properties'].networkSecurityGroup?.id, resource.id))
+      ...allInterfaces(call.world)
+        .filter((nic) => isSameId(nic.body['properties'].networkSecurityGroup?.id, resource.id))
         .map((nic) => nic.id),
-      ...subnets(call.world)
-        .filter(({ body }) => same(body['properties'].networkSecurityGroup?.id, resource.id))
+      ...allSubnets(call.world)
+        .filter(({ body }) => isSameId(body['properties'].networkSecurityGroup?.id, resource.id))
         .map(({ body }) => String(body['id'])),
     ];
     if (users.length === 0) return;
@@ -36,11 +36,11 @@ export const securityGroups: Kind = {
       `Network security group ${resource.id} cannot be deleted because it is in use by the following resources: ${users.join(', ')}. In order to delete the Network security group, remove the association with the resource(s). To learn how to do this, see aka.ms/deletensg.`,
     );
   },
-  view: (world, resource) => {
+  toResponse: (world, resource) => {
     const { properties, etag } = resource.body;
     const state: string = properties.provisioningState;
-    const nics = interfaces(world).filter((nic) =>
-      same(nic.body['properties'].networkSecurityGroup?.id, resource.id),
+    const nics = allInterfaces(world).filter((nic) =>
+      isSameId(nic.body['properties'].networkSecurityGroup?.id, resource.id),
     );
     return {
       ...resource.body,

@@ -72,11 +72,11 @@ function checkRule(groupId: string, name: string, properties: Json): void {
   const id = `${groupId}/securityRules/${name}`;
   const oneOf = (member: string, allowed: readonly string[]): void => {
     const value: string | undefined | null = properties[member];
-    if (value === undefined || value === null) throw missing(id, member);
+    if (value === undefined || value === null) throw missingParameterError(id, member);
     if (!allowed.some((one) => one.toLowerCase() === value.toLowerCase())) {
       throw refuseNetwork(
         'SecurityRuleParameterContainsUnsupportedValue',
-        `Security rule parameter ${capital(member)} for rule with Id ${id} contains unsupported value. Value provided: ${value}`,
+        `Security rule parameter ${capitalize(member)} for rule with Id ${id} contains unsupported value. Value provided: ${value}`,
       );
     }
   };
@@ -91,31 +91,31 @@ function checkRule(groupId: string, name: string, properties: Json): void {
     );
   }
   for (const side of ['source', 'destination']) {
-    const ports = both(id, properties, `${side}PortRange`, `${side}PortRanges`);
+    const ports = singleOrList(id, properties, `${side}PortRange`, `${side}PortRanges`);
     for (const port of ports) checkPort(port);
-    const prefixes = both(id, properties, `${side}AddressPrefix`, `${side}AddressPrefixes`);
+    const prefixes = singleOrList(id, properties, `${side}AddressPrefix`, `${side}AddressPrefixes`);
     for (const prefix of prefixes) checkPrefix(prefix);
   }
 }
 
 /** A rule gives either the one value or the list. */
-function both(id: string, properties: Json, single: string, list: string): string[] {
+function singleOrList(id: string, properties: Json, single: string, list: string): string[] {
   const one: string | undefined = properties[single] ?? undefined;
   const many: string[] = properties[list] ?? [];
-  if (one === undefined && many.length === 0) throw missing(id, single);
+  if (one === undefined && many.length === 0) throw missingParameterError(id, single);
   if (one !== undefined && many.length > 0) {
     throw refuseNetwork(
       'SecurityRuleParameterContainsBothSingularAndPluralValues',
-      `Security rule parameters ${capital(single)} and ${capital(list)} for rule with Id ${id} cannot be specified together.`,
+      `Security rule parameters ${capitalize(single)} and ${capitalize(list)} for rule with Id ${id} cannot be specified together.`,
     );
   }
   return one === undefined ? many : [one];
 }
 
-function missing(id: string, member: string): Error {
+function missingParameterError(id: string, member: string): Error {
   return refuseNetwork(
     'SecurityRuleParameterNotSpecified',
-    `Security rule parameter ${capital(member)} for rule with Id ${id} is not specified.`,
+    `Security rule parameter ${capitalize(member)} for rule with Id ${id} is not specified.`,
   );
 }
 
@@ -140,7 +140,7 @@ function checkPrefix(prefix: string): void {
   );
 }
 
-function capital(member: string): string {
+function capitalize(member: string): string {
   return `${member.charAt(0).toUpperCase()}${member.slice(1)}`;
 }
 
@@ -164,7 +164,7 @@ export function ruleBody(groupId: string, rule: Json, etag: string, state: strin
   };
 }
 
-const defaults: readonly [
+const defaultRuleTable: readonly [
   string,
   string,
   string,
@@ -215,7 +215,7 @@ const defaults: readonly [
 
 /** The six rules that every group has (recorded). */
 export function defaultRules(groupId: string, etag: string, state: string): Json[] {
-  return defaults.map(([name, description, source, destination, access, priority, direction]) => ({
+  return defaultRuleTable.map(([name, description, source, destination, access, priority, direction]) => ({
     name,
     id: `${groupId}/defaultSecurityRules/${name}`,
     etag,

@@ -23,7 +23,7 @@ export function networkSettings(world: World): NetworkSettings {
 }
 
 /** Throws the refusal when the quota is used up. */
-export function checkLimit(
+export function checkQuota(
   call: Call,
   limit: string,
   location: string,
@@ -31,11 +31,11 @@ export function checkLimit(
 ): void {
   const allowed = networkSettings(call.world).limits[limit];
   if (allowed === undefined) return;
-  if ((usage(call.world, call.subscription.id, location)[limit] ?? 0) >= allowed) throw refusal(allowed);
+  if ((countUsage(call.world, call.subscription.id, location)[limit] ?? 0) >= allowed) throw refusal(allowed);
 }
 
 /** Counted from the resources of the world. */
-export function usage(world: World, subscription: string, location: string): Record<string, number> {
+export function countUsage(world: World, subscription: string, location: string): Record<string, number> {
   const scope = `/subscriptions/${subscription}`;
   const count = (type: string): number =>
     [...world.resources.under(scope, `Microsoft.Network/${type}`)].filter(

@@ -1,47 +1,54 @@
 /** Virtual networks and their subnets; the subnets live in the network's body. */
-import { checkShape, networkShapeRefusal } from '../../http/body-schema.ts';
+import { checkBody, networkSchemaError } from '../../http/body-schema.ts';
 import type { Call, Route } from '../../http/provider.ts';
 import {
   type ArmError,
   parentNotFound,
   refuseNetwork,
   resourceNotFound,
-  unknown,
+  notModelled,
 } from '../../model/arm-error.ts';
 import type { Json } from '../../model/contract.ts';
 import type { Resource } from '../../model/entities.ts';
 import type { World } from '../../world/world.ts';
 import { regionName } from '../regions.ts';
-import { contains, overlap, parseRange, type Range } from './addressing.ts';
-import { subnetModel, virtualNetworkModel } from './body-schemas.ts';
-import { base, type Kind, setState } from './lifecycle.ts';
-import { configurations, findSubnet, referenced, same, securityGroupLink } from './references.ts';
+import { contains, overlaps, parseRange, type AddressRange } from './addressing.ts';
+import { subnetSchema, virtualNetworkSchema } from './body-schemas.ts';
+import { networkPath, type NetworkResourceType, setState } from './lifecycle.ts';
+import {
+  allIpConfigurations,
+  findSubnet,
+  requireReference,
+  isSameId,
+  securityGroupLink,
+} from './references.ts';
 
 /** From this api-version on the subnets of new virtual networks are private unless they say otherwise. */
 const privateSubnetsSince = '2025-07-01';
 
-export const virtualNetworks: Kind = {
+export const virtualNetworks: NetworkResourceType = {
   type: 'virtualNetworks',
-  noun: 'VirtualNetwork',
-  journal: 'vnet',
-  model: virtualNetworkModel,
-  put: 'vnetPut',
-  delete: 'vnetDelete',
-  shortestName: 2,
-  longestName: 64,
-  linked: (call) =>
+  operationNoun: 'VirtualNetwork',
+  kind: 'vnet',
+  schema: virtualNetworkSchema,
+  putLatency: 'vnetPut',
+  deleteLatency: 'vnetDelete',
+  minNameLength: 2,
+  maxNameLength: 64,
+  linkedResources: (call) =>
     ((call.body['properties']?.subnets ?? []) as Json[]).flatMap((subnet) => securityGroupLink(subnet)),
-  make: (call, before) => {
+  buildBody: (call, before) => {
     const given: Json = call.body['properties'] ?? {};
     const prefixes: string[] = given['addressSpace']?.addressPrefixes ?? [];
-    if (prefixes.length === 0) throw unknown('a virtual network without address space');
+    if (prefixes.length === 0) throw notModelled('a virtual network without address space');
     const ranges = prefixes.map((prefix) => parseRange(prefix, call.resourceId));
     const made = ((given['subnets'] ?? []) as Json[]).map((subnet) =>
-      makeSubnet(call, call.resourceId, subnet, before === undefined),
+      buildSubnet(call, call.resourceId, subnet, before === undefined),
     );
     checkSubnets(call.resourceId, ranges, made);
     for (const old of (before?.body['properties'].subnets ?? []) as Json[]) {
-      if (!made.some((one) => same(one['id'], old['id']))) checkSubnetFree(call.world, String(old['id']));
+      if (!made.some((one) => isSameId(one['id'], old['id'])))
+        checkSubnetUnused(call.world, String(old['id']));
     }
     return {
       properties: {
@@ -56,18 +63,18 @@ export const virtualNetworks: Kind = {
   },
   checkDelete: (call, resource) => {
     for (const subnet of resource.body['properties'].subnets as Json[])
-      checkSubnetFree(call.world, subnet['id']);
+      checkSubnetUnused(call.world, subnet['id']);
   },
-  view: (world, resource) => ({
+  toResponse: (world, resource) => ({
     ...resource.body,
     properties: {
       ...resource.body['properties'],
-      subnets: (resource.body['properties'].subnets as Json[]).map((subnet) => subnetView(world, subnet)),
+      subnets: (resource.body['properties'].subnets as Json[]).map((subnet) => subnetBody(world, subnet)),
     },
   }),
 };
 
-const subnetPath = `${base}/virtualNetworks/:virtualNetwork/subnets/:subnet`;
+const subnetPath = `${networkPath}/virtualNetworks/:virtualNetwork/subnets/:subnet`;
 
 /** Subnets as resources of their own. */
 export const subnetRoutes: Route[] = [
@@ -78,24 +85,24 @@ export const subnetRoutes: Route[] = [
     action: 'Microsoft.Network/virtualNetworks/subnets/read',
     handle: (call) => {
       const subnet = findSubnet(call.world, call.resourceId);
-      if (!subnet) throw noSubnet(call);
+      if (!subnet) throw subnetNotFoundError(call);
       return {
         status: 200,
         headers: { etag: subnet.body['etag'] },
-        body: subnetView(call.world, subnet.body),
+        body: subnetBody(call.world, subnet.body),
       };
     },
   },
   {
     method: 'GET',
-    path: `${base}/virtualNetworks/:virtualNetwork/subnets`,
+    path: `${networkPath}/virtualNetworks/:virtualNetwork/subnets`,
     kind: 'subnet.list',
     action: 'Microsoft.Network/virtualNetworks/subnets/read',
     handle: (call) => {
       const vnet = call.world.resources.get(parentOf(call, /\/subnets$/));
       if (!vnet) throw resourceNotFound(parentOf(call, /\/subnets$/));
       const list: Json[] = vnet.body['properties'].subnets;
-      return { status: 200, body: { value: list.map((one) => subnetView(call.world, one)) } };
+      return { status: 200, body: { value: list.map((one) => subnetBody(call.world, one)) } };
     },
   },
   {
@@ -103,15 +110,15 @@ export const subnetRoutes: Route[] = [
     path: subnetPath,
     kind: 'subnet.put',
     action: 'Microsoft.Network/virtualNetworks/subnets/write',
-    linked: (call) => securityGroupLink(call.body),
+    linkedResources: (call) => securityGroupLink(call.body),
     handle: (call) => {
-      checkShape(call.body, subnetModel, networkShapeRefusal);
+      checkBody(call.body, subnetSchema, networkSchemaError);
       const vnet = call.world.resources.get(parentOf(call));
       if (!vnet) throw parentNotFound(call.params['virtualNetwork'] ?? '');
-      checkVnetIdle(call, vnet);
+      checkVnetNotBusy(call, vnet);
       const list: Json[] = vnet.body['properties'].subnets;
-      const before = list.find((one) => same(one['name'], call.name));
-      const subnet = makeSubnet(call, vnet.id, { ...call.body, name: before?.['name'] ?? call.name }, false);
+      const before = list.find((one) => isSameId(one['name'], call.name));
+      const subnet = buildSubnet(call, vnet.id, { ...call.body, name: before?.['name'] ?? call.name }, false);
       const after = [...list.filter((one) => one !== before), subnet];
       const space: string[] = vnet.body['properties'].addressSpace.addressPrefixes;
       checkSubnets(
@@ -128,7 +135,7 @@ export const subnetRoutes: Route[] = [
         location: vnet.body['location'],
         resourceId: String(subnet['id']),
         name: 'PutSubnetOperation',
-        body: subnetView(call.world, subnet),
+        body: subnetBody(call.world, subnet),
         complete: () => {
           setState(vnet, 'Succeeded');
         },
@@ -147,8 +154,8 @@ export const subnetRoutes: Route[] = [
         if (!call.world.resources.has(parentOf(call))) throw resourceNotFound(parentOf(call));
         return { status: 204 };
       }
-      checkVnetIdle(call, subnet.vnet);
-      checkSubnetFree(call.world, String(subnet.body['id']));
+      checkVnetNotBusy(call, subnet.vnet);
+      checkSubnetUnused(call.world, String(subnet.body['id']));
       setState(subnet.vnet, 'Updating');
       return call.accept({
         family: 'network',
@@ -173,14 +180,14 @@ function parentOf(call: Call, tail = /\/subnets\/[^/]+$/): string {
   return call.resourceId.replace(tail, '');
 }
 
-function noSubnet(call: Call): ArmError {
+function subnetNotFoundError(call: Call): ArmError {
   if (!call.world.resources.has(parentOf(call))) return resourceNotFound(parentOf(call));
   return refuseNetwork('NotFound', `Resource ${call.resourceId} not found.`, 404);
 }
 
 /** Parallel writes in one virtual network: 409 AnotherOperationInProgress, naming the operation to wait for. */
-function checkVnetIdle(call: Call, vnet: Resource): void {
-  const busy = call.world.operations.busyWith(vnet.id);
+function checkVnetNotBusy(call: Call, vnet: Resource): void {
+  const busy = call.world.operations.findRunning(vnet.id);
   if (!busy) return;
   throw refuseNetwork(
     'AnotherOperationInProgress',
@@ -189,7 +196,7 @@ function checkVnetIdle(call: Call, vnet: Resource): void {
   );
 }
 
-function makeSubnet(call: Call, vnetId: string, given: Json, isNewNetwork: boolean): Json {
+function buildSubnet(call: Call, vnetId: string, given: Json, isNewNetwork: boolean): Json {
   const name = String(given['name'] ?? '');
   if (!/^[a-z0-9]([\w.-]{0,78}\w)?$/i.test(name)) {
     throw refuseNetwork(
@@ -201,7 +208,7 @@ function makeSubnet(call: Call, vnetId: string, given: Json, isNewNetwork: boole
   const group: string | undefined = properties['networkSecurityGroup']?.id;
   if (group !== undefined) {
     const vnet = call.world.resources.get(vnetId);
-    referenced(call, group, vnet?.body['location'] ?? regionName(String(call.body['location'])));
+    requireReference(call, group, vnet?.body['location'] ?? regionName(String(call.body['location'])));
   }
   const outbound: boolean | undefined =
     properties['defaultOutboundAccess'] ??
@@ -232,24 +239,24 @@ export function prefixOf(subnet: Json): string {
   return properties['addressPrefix'] ?? properties['addressPrefixes']?.[0] ?? '';
 }
 
-function checkSubnets(vnetId: string, space: readonly Range[], list: readonly Json[]): void {
+function checkSubnets(vnetId: string, space: readonly AddressRange[], list: readonly Json[]): void {
   const vnet = vnetId.split('/').at(-1);
   for (const [index, range] of space.entries()) {
-    if (space.slice(0, index).some((other) => overlap(range, other))) {
-      throw unknown('address prefixes of one virtual network that overlap');
+    if (space.slice(0, index).some((other) => overlaps(range, other))) {
+      throw notModelled('address prefixes of one virtual network that overlap');
     }
   }
-  const seen: { name: string; range: Range }[] = [];
+  const seen: { name: string; range: AddressRange }[] = [];
   for (const subnet of list) {
     const name = String(subnet['name']);
-    if (seen.some((other) => same(other.name, name))) {
+    if (seen.some((other) => isSameId(other.name, name))) {
       throw refuseNetwork(
         'DuplicateResourceName',
         `Resource ${vnetId} has two child resources with the same name (${name}).`,
       );
     }
     if ((subnet['properties'].addressPrefixes?.length ?? 0) > 1)
-      throw unknown('subnets with several prefixes');
+      throw notModelled('subnets with several prefixes');
     const range = parseRange(prefixOf(subnet), String(subnet['id']));
     if (!space.some((outer) => contains(outer, range))) {
       throw refuseNetwork(
@@ -264,7 +271,7 @@ function checkSubnets(vnetId: string, space: readonly Range[], list: readonly Js
         `Subnet '${name}' is not valid in virtual network '${vnet}'.`,
       );
     }
-    if (seen.some((other) => overlap(other.range, range))) {
+    if (seen.some((other) => overlaps(other.range, range))) {
       throw refuseNetwork(
         'NetcfgSubnetRangesOverlap',
         `Subnet '${name}' is not valid because its IP address range overlaps with that of an existing subnet in virtual network '${vnet}'.`,
@@ -274,8 +281,8 @@ function checkSubnets(vnetId: string, space: readonly Range[], list: readonly Js
   }
 }
 
-function checkSubnetFree(world: World, id: string): void {
-  const users = configurations(world).filter((one) => same(one['properties'].subnet?.id, id));
+function checkSubnetUnused(world: World, id: string): void {
+  const users = allIpConfigurations(world).filter((one) => isSameId(one['properties'].subnet?.id, id));
   if (users.length === 0) return;
   const name = id.split('/').at(-1);
   throw refuseNetwork(
@@ -284,8 +291,10 @@ function checkSubnetFree(world: World, id: string): void {
   );
 }
 
-function subnetView(world: World, subnet: Json): Json {
-  const users = configurations(world).filter((one) => same(one['properties'].subnet?.id, subnet['id']));
+function subnetBody(world: World, subnet: Json): Json {
+  const users = allIpConfigurations(world).filter((one) =>
+    isSameId(one['properties'].subnet?.id, subnet['id']),
+  );
   return {
     ...subnet,
     properties: {

@@ -1,11 +1,11 @@
 /** Microsoft.Resources: subscriptions, tenants, resource groups, the list of resources, tags, provider registration. */
-import { checkShape, gatewayShapeRefusal } from '../../http/body-schema.ts';
+import { checkBody, gatewaySchemaError } from '../../http/body-schema.ts';
 import type { Provider, Route } from '../../http/provider.ts';
-import { mayDo } from '../../world/permissions.ts';
+import { isAllowed } from '../../world/permissions.ts';
 import { namespaces, providerBody } from './registration.ts';
-import { existing, group, groupBody, groupShape, putGroup } from './resource-groups.ts';
+import { requireGroup, groupPath, groupBody, groupSchema, putGroup } from './resource-groups.ts';
 import { listResources } from './resource-list.ts';
-import { forbidden, mayBeSeen, subscriptionBody, subscriptionScope } from './subscriptions.ts';
+import { subscriptionReadError, isVisible, subscriptionBody, subscriptionScopeOf } from './subscriptions.ts';
 import { tagRoutes } from './tag-routes.ts';
 import { checkTags } from './tags.ts';
 
@@ -21,7 +21,7 @@ export function resourcesProvider(all: () => readonly Provider[]): Provider {
       kind: 'subscriptions.list',
       action: null,
       handle: (call) => {
-        const seen = [...call.world.subscriptions.values()].filter((one) => mayBeSeen(call, one));
+        const seen = [...call.world.subscriptions.values()].filter((one) => isVisible(call, one));
         return {
           status: 200,
           body: {
@@ -59,8 +59,8 @@ export function resourcesProvider(all: () => readonly Provider[]): Provider {
       action: null,
       handle: (call) => {
         // Whoever has a right anywhere inside may look at the subscription, as in the list.
-        if (!mayBeSeen(call, call.subscription))
-          throw forbidden(call, 'Microsoft.Resources/subscriptions/read');
+        if (!isVisible(call, call.subscription))
+          throw subscriptionReadError(call, 'Microsoft.Resources/subscriptions/read');
         return { status: 200, body: subscriptionBody(call.subscription) };
       },
     },
@@ -73,7 +73,7 @@ export function resourcesProvider(all: () => readonly Provider[]): Provider {
         const groups = [...call.world.groups.values()].filter(
           (one) =>
             one.subscription === call.subscription.id &&
-            mayDo(
+            isAllowed(
               call.world,
               call.caller.oid,
               'Microsoft.Resources/subscriptions/resourceGroups/read',
@@ -85,14 +85,14 @@ export function resourcesProvider(all: () => readonly Provider[]): Provider {
     },
     {
       method: 'GET',
-      path: group,
+      path: groupPath,
       kind: 'group.get',
       action: 'Microsoft.Resources/subscriptions/resourceGroups/read',
-      handle: (call) => ({ status: 200, body: groupBody(existing(call)) }),
+      handle: (call) => ({ status: 200, body: groupBody(requireGroup(call)) }),
     },
     {
       method: 'HEAD',
-      path: group,
+      path: groupPath,
       kind: 'group.head',
       action: 'Microsoft.Resources/subscriptions/resourceGroups/read',
       needsGroup: false,
@@ -102,7 +102,7 @@ export function resourcesProvider(all: () => readonly Provider[]): Provider {
     },
     {
       method: 'PUT',
-      path: group,
+      path: groupPath,
       kind: 'group.put',
       action: 'Microsoft.Resources/subscriptions/resourceGroups/write',
       needsGroup: false,
@@ -110,24 +110,24 @@ export function resourcesProvider(all: () => readonly Provider[]): Provider {
     },
     {
       method: 'PATCH',
-      path: group,
+      path: groupPath,
       kind: 'group.patch',
       action: 'Microsoft.Resources/subscriptions/resourceGroups/write',
       handle: (call) => {
-        checkShape(call.body, groupShape, gatewayShapeRefusal);
+        checkBody(call.body, groupSchema, gatewaySchemaError);
         checkTags(call.body['tags']);
-        const found = existing(call);
+        const found = requireGroup(call);
         if (call.body['tags'] !== undefined) found.tags = call.body['tags'];
         return { status: 200, body: groupBody(found) };
       },
     },
     {
       method: 'DELETE',
-      path: group,
+      path: groupPath,
       kind: 'group.delete',
       action: 'Microsoft.Resources/subscriptions/resourceGroups/delete',
       handle: (call) => {
-        const found = existing(call);
+        const found = requireGroup(call);
         found.provisioningState = 'Deleting';
         return call.accept({
           family: 'group',
@@ -152,7 +152,7 @@ export function resourcesProvider(all: () => readonly Provider[]): Provider {
     },
     {
       method: 'GET',
-      path: `${group}/resources`,
+      path: `${groupPath}/resources`,
       kind: 'resources.list',
       query: ['$filter'],
       action: 'Microsoft.Resources/subscriptions/resourceGroups/read',
@@ -164,7 +164,7 @@ export function resourcesProvider(all: () => readonly Provider[]): Provider {
       path: '/subscriptions/:subscriptionId/providers',
       kind: 'providers.list',
       action: 'Microsoft.Resources/subscriptions/providers/read',
-      scope: subscriptionScope,
+      scope: subscriptionScopeOf,
       handle: (call) => ({
         status: 200,
         body: { value: namespaces(all()).map((name) => providerBody(call, all(), name)) },
@@ -175,7 +175,7 @@ export function resourcesProvider(all: () => readonly Provider[]): Provider {
       path: '/subscriptions/:subscriptionId/providers/:namespace',
       kind: 'provider.get',
       action: 'Microsoft.Resources/subscriptions/providers/read',
-      scope: subscriptionScope,
+      scope: subscriptionScopeOf,
       handle: (call) => ({ status: 200, body: providerBody(call, all(), call.name) }),
     },
     {
@@ -183,7 +183,7 @@ export function resourcesProvider(all: () => readonly Provider[]): Provider {
       path: '/subscriptions/:subscriptionId/providers/:namespace/register',
       kind: 'provider.register',
       action: (call) => `${call.params['namespace']}/register/action`,
-      scope: subscriptionScope,
+      scope: subscriptionScopeOf,
       needsRegistration: false,
       handle: (call) => {
         const namespace = call.params['namespace'] ?? '';

@@ -1,14 +1,14 @@
-import { checkShape, gatewayShapeRefusal, type ObjectShape } from '../../http/body-schema.ts';
+import { checkBody, gatewaySchemaError, type ObjectSchema } from '../../http/body-schema.ts';
 import type { Call } from '../../http/provider.ts';
-import { ArmError, unknown } from '../../model/arm-error.ts';
+import { ArmError, notModelled } from '../../model/arm-error.ts';
 import type { Json } from '../../model/contract.ts';
 import type { ResourceGroup } from '../../model/entities.ts';
 import { findRegion, regionName } from '../regions.ts';
 import { checkTags } from './tags.ts';
 
-export const group = '/subscriptions/:subscriptionId/resourceGroups/:resourceGroup';
+export const groupPath = '/subscriptions/:subscriptionId/resourceGroups/:resourceGroup';
 
-export const groupShape: ObjectShape = {
+export const groupSchema: ObjectSchema = {
   type: 'ResourceGroupDefinition',
   members: {
     id: 'readonly',
@@ -32,14 +32,14 @@ export function groupBody(found: ResourceGroup): Json {
   };
 }
 
-export function existing(call: Call): ResourceGroup {
+export function requireGroup(call: Call): ResourceGroup {
   const found = call.world.group(call.subscription.id, call.params['resourceGroup'] ?? '');
   if (!found) throw new Error('the gateway lets no call for a missing group through');
   return found;
 }
 
 export function putGroup(call: Call): { status: number; body: Json } {
-  checkShape(call.body, groupShape, gatewayShapeRefusal);
+  checkBody(call.body, groupSchema, gatewaySchemaError);
   const { name } = call;
   const location = call.body['location'];
   if (typeof location !== 'string' || location === '') {
@@ -57,7 +57,7 @@ export function putGroup(call: Call): { status: number; body: Json } {
   }
   checkTags(call.body['tags']);
   const region = regionName(location);
-  if (findRegion(region) === undefined) throw unknown(`the refusal of a resource group in '${location}'`);
+  if (findRegion(region) === undefined) throw notModelled(`the refusal of a resource group in '${location}'`);
   const found = call.world.group(call.subscription.id, name);
   if (!found) {
     const made = call.world.addGroup(call.subscription.id, name, region, call.body['tags']);

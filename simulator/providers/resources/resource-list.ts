@@ -1,8 +1,8 @@
 import type { Call } from '../../http/provider.ts';
-import { unknown } from '../../model/arm-error.ts';
+import { notModelled } from '../../model/arm-error.ts';
 import type { Json } from '../../model/contract.ts';
 import type { Resource } from '../../model/entities.ts';
-import { mayDo } from '../../world/permissions.ts';
+import { isAllowed } from '../../world/permissions.ts';
 
 /** How long a new resource is missing from lists filtered by tag; such lists lag, by how much is not published. */
 const listLagSeconds = 10;
@@ -19,14 +19,14 @@ export function listResources(call: Call, scope: string): { status: number; body
       ? undefined
       : /^tagName eq '((?:[^']|'')*)'(?: and tagValue eq '((?:[^']|'')*)')?$/i.exec(filter);
   const type = filter === undefined ? undefined : /^resourceType eq '([^']+)'$/i.exec(filter);
-  if (filter !== undefined && !tag && !type) throw unknown(`$filter ${filter} on the list of resources`);
+  if (filter !== undefined && !tag && !type) throw notModelled(`$filter ${filter} on the list of resources`);
   const quoted = (text: string | undefined): string | undefined => text?.replaceAll("''", "'");
   const wantedName = quoted(tag?.[1])?.toLowerCase();
   const wantedValue = quoted(tag?.[2]);
   const value: Json[] = [];
   for (const resource of call.world.resources.under(scope)) {
     if (isNested(resource)) continue;
-    if (!mayDo(call.world, call.caller.oid, `${resource.type}/read`, resource.id)) continue;
+    if (!isAllowed(call.world, call.caller.oid, `${resource.type}/read`, resource.id)) continue;
     if (type && resource.type.toLowerCase() !== type[1]?.toLowerCase()) continue;
     if (tag) {
       if (now - resource.createdAt < listLagSeconds) continue;

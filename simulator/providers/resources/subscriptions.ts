@@ -3,11 +3,11 @@ import { ArmError } from '../../model/arm-error.ts';
 import type { Json } from '../../model/contract.ts';
 import type { Subscription } from '../../model/entities.ts';
 
-export function subscriptionScope(call: Call): string {
+export function subscriptionScopeOf(call: Call): string {
   return `/subscriptions/${call.params['subscriptionId']}`;
 }
 
-export function forbidden(call: Call, action: string): ArmError {
+export function subscriptionReadError(call: Call, action: string): ArmError {
   return new ArmError(
     403,
     'AuthorizationFailed',
@@ -17,7 +17,7 @@ export function forbidden(call: Call, action: string): ArmError {
 }
 
 /** A subscription is seen by whoever has a role on it or on anything in it. */
-export function mayBeSeen(call: Call, subscription: Subscription): boolean {
+export function isVisible(call: Call, subscription: Subscription): boolean {
   if (subscription.state === 'Deleted') return false;
   if (
     subscription.tenant !== call.caller.tenant &&

@@ -1,13 +1,13 @@
-import { checkShape, gatewayShapeRefusal, type ObjectShape } from '../../http/body-schema.ts';
+import { checkBody, gatewaySchemaError, type ObjectSchema } from '../../http/body-schema.ts';
 import type { Call, Route } from '../../http/provider.ts';
 import { refuse, resourceNotFound } from '../../model/arm-error.ts';
 import type { Json } from '../../model/contract.ts';
-import { existing, group } from './resource-groups.ts';
+import { requireGroup, groupPath } from './resource-groups.ts';
 import { checkTags } from './tags.ts';
 
 // --- Tags at a scope ---------------------------------------------------------------------------------------------
 
-const tagsShape: ObjectShape = {
+const tagsSchema: ObjectSchema = {
   type: 'TagsPatchResource',
   members: {
     operation: 'string',
@@ -22,9 +22,9 @@ const tagsShape: ObjectShape = {
 export function tagRoutes(): Route[] {
   const tail = '/providers/Microsoft.Resources/tags/default';
   const scopes = [
-    group,
-    `${group}/providers/:namespace/:type/:resource`,
-    `${group}/providers/:namespace/:type/:resource/:nestedType/:nested`,
+    groupPath,
+    `${groupPath}/providers/:namespace/:type/:resource`,
+    `${groupPath}/providers/:namespace/:type/:resource/:nestedType/:nested`,
   ];
   return scopes.flatMap((scope): Route[] => [
     {
@@ -33,7 +33,7 @@ export function tagRoutes(): Route[] {
       kind: 'tags.get',
       action: 'Microsoft.Resources/tags/read',
       scope: scopeOfTags,
-      handle: (call) => ({ status: 200, body: tagsBody(call, tagHolder(call).get()) }),
+      handle: (call) => ({ status: 200, body: tagsBody(call, tagAccess(call).get()) }),
     },
     {
       method: 'PATCH',
@@ -50,10 +50,10 @@ function scopeOfTags(call: Call): string {
   return call.resourceId.replace(/\/providers\/Microsoft\.Resources\/tags\/default$/i, '');
 }
 
-function tagHolder(call: Call): { get(): Record<string, string>; set(tags: Record<string, string>): void } {
+function tagAccess(call: Call): { get(): Record<string, string>; set(tags: Record<string, string>): void } {
   const scope = scopeOfTags(call);
   if (call.params['resource'] === undefined) {
-    const found = existing(call);
+    const found = requireGroup(call);
     return {
       get: () => found.tags ?? {},
       set: (tags) => {
@@ -76,8 +76,8 @@ function tagsBody(call: Call, tags: Record<string, string>): Json {
 }
 
 function patchTags(call: Call): { status: number; body: Json } {
-  checkShape(call.body, tagsShape, gatewayShapeRefusal);
-  const holder = tagHolder(call);
+  checkBody(call.body, tagsSchema, gatewaySchemaError);
+  const holder = tagAccess(call);
   const given: unknown = call.body['properties']?.tags ?? {};
   checkTags(given);
   const before = holder.get();
