@@ -491,6 +491,26 @@ const failed = (hasRun: boolean) => ({
   fate: ok({ fault: refusal(200, 'OSProvisioningTimedOut', 'too slow').refusal, hasRun }),
 });
 
+describe('the size finding', () => {
+  const answerOf = (change: Change): string =>
+    judged(change).find(({ id }) => id === 'size/Standard_D2s_v5')?.answer ?? '';
+
+  test('says that the image boots when size and image were compared', () => {
+    expect(answerOf({})).toMatch(/GiB\. The image boots on it\.$/);
+  });
+
+  test.each<[string, Change]>([
+    ['the image could not be read', { inputs: { sizes: ['Standard_D2s_v5'] }, site: { image: denied } }],
+    ['its definition could not be read', { image: { generation: undefined } as object }],
+    [
+      '`overrides` change the size',
+      { inputs: { overrides: { vm: { properties: { hardwareProfile: { vmSize: 'Standard_D2ps_v5' } } } } } },
+    ],
+  ])('does not say that the image boots when %s', (_, change) => {
+    expect(answerOf(change)).toMatch(/GiB\. Not compared with the image\.$/);
+  });
+});
+
 describe('judge', () => {
   test('finds nothing against what is well', () => {
     expect(judged({}).filter(({ level }) => level !== 'ok')).toEqual([]);

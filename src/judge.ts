@@ -1001,13 +1001,17 @@ function problemsOf(bench: Bench, { size, zone }: Attempt): Problem[] {
 }
 
 function sizesThatFit(bench: Bench, sizes: readonly string[]): Finding[] {
-  const { plan } = bench;
+  const { facts, site, plan } = bench;
+  const image = site.image && 'value' in site.image ? site.image.value.facts : undefined;
+  // Only what `misfits` has compared: it needs the image definition, and a VM that `overrides` do not change.
+  const isCompared = image?.generation !== undefined && !isReshaped(facts.inputs);
+  const boots = isCompared ? ' The image boots on it.' : ' Not compared with the image.';
   return sizes.flatMap((size) => {
     const sku = skuOf(bench, size);
     if (!sku) return [];
     const zones = (sku.locationInfo?.flatMap(({ zones = [] }) => zones) ?? []).toSorted();
     const where = zones.length > 0 ? `${plan.location}, zones ${zones.join(', ')}` : plan.location;
-    const answer = `Offered in ${where}: ${capability(sku, 'vCPUs') ?? '?'} vCPUs, ${capability(sku, 'MemoryGB') ?? '?'} GiB. The image boots on it.`;
+    const answer = `Offered in ${where}: ${capability(sku, 'vCPUs') ?? '?'} vCPUs, ${capability(sku, 'MemoryGB') ?? '?'} GiB.${boots}`;
     return [ok(`size/${size}`, `size ${size} in ${plan.location}`, answer)];
   });
 }
