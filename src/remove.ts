@@ -143,6 +143,11 @@ export function isTemporary(id: string): boolean {
   return targetOf(id)?.type === commandType;
 }
 
+/** ID of the VM that a run command belongs to. */
+function machineOf(commandId: string): string {
+  return commandId.replace(/\/[^/]+\/[^/]+$/, '');
+}
+
 /**
  * A resource's own tags, read from the resource itself; of a role assignment the mark in its description.
  * @throws AzureError with status 404 where it is gone; also for types that this action does not make.
@@ -182,8 +187,7 @@ export async function removeResources(desk: RemovalDesk, ids: readonly string[])
     const target = targetOf(id);
     const kind = target && kinds[target.type];
     // A run command goes with its machine.
-    const goesAlong =
-      target?.type === commandType && ids.some((other) => sameId(other, id.replace(/\/[^/]+\/[^/]+$/, '')));
+    const goesAlong = target?.type === commandType && ids.some((other) => sameId(other, machineOf(id)));
     return kind && !goesAlong ? [{ id: target, kind }] : [];
   });
   const endings = new Map<string, Promise<boolean>[]>();
@@ -420,11 +424,14 @@ export async function withDisks(
 /** Deletes resources that this run created, the youngest first, and strikes them from the ledger. */
 export async function rollBack(desk: RemovalDesk, ledger: Ledger, ids: readonly string[]): Promise<Removal> {
   const removal = await removeResources(desk, (await withDisks(desk, ids)).toReversed());
-  for (const id of removal.deleted) ledger.strike(id);
   // What was absent may still come if its PUT was on its way when the run was cancelled: the post step looks again.
-  for (const id of removal.absent) {
-    if (desk.unanswered || !ledger.entries.unanswered.some((other) => sameId(other, id))) ledger.strike(id);
-  }
+  const absent = removal.absent.filter(
+    (id) => desk.unanswered || !ledger.entries.unanswered.some((other) => sameId(other, id)),
+  );
+  const gone = [...removal.deleted, ...absent];
+  // Azure deletes run commands with their VM; one left in the state would make the post step sign in for nothing.
+  const commands = ids.filter((id) => isTemporary(id) && gone.some((vm) => sameId(vm, machineOf(id))));
+  for (const id of [...gone, ...commands]) ledger.strike(id);
   return removal;
 }
 

@@ -49,6 +49,14 @@ test('a script that exits 3 fails the step, tells its streams, and the machine g
   expect(left()).toEqual([]);
 });
 
+test('leaves nothing to the post step when the VM of a failed script was deleted', async () => {
+  const inputs = await start(failing, { 'run-script': 'exit 3' });
+  const run = await runAction({ sim, inputs });
+  expect(JSON.parse(run.state['ledger'] ?? '{}')).toMatchObject({ created: [] });
+  expect(run.post?.stdout).toContain('Nothing to clean up.');
+  expect(run.post?.summary).toBe('');
+});
+
 test('with `cleanup: never` the machine stays, but not the command, which holds the script', async () => {
   const inputs = await start(failing, { 'run-script': 'exit 3', cleanup: 'never' });
   const run = await runAction({ sim, inputs });
