@@ -3,6 +3,7 @@ import type { VirtualMachine } from '@azure/arm-compute';
 import type { SecurityRule } from '@azure/arm-network';
 import type { Survey } from '../src/facts.ts';
 import { parseInboundRule } from '../src/inbound-rule.ts';
+import type { ImageFacts } from '../src/image.ts';
 import type { DeployInputs } from '../src/inputs.ts';
 import { makePlan, type Plan } from '../src/plan.ts';
 import { compare, compareNetwork, differenceFix } from '../src/rerun.ts';
@@ -146,6 +147,128 @@ describe('identities', () => {
       differences: [],
       addedIdentities: [],
     });
+  });
+});
+
+describe('settings of the VM', () => {
+  const gen2: ImageFacts = { ...image, generation: 'V2', securityFeature: 'TrustedLaunchSupported' };
+  const trusted: ImageFacts = { ...gen2, securityType: 'TrustedLaunch' };
+  const spot = { maxPrice: -1, evictionPolicy: 'Delete' } as const;
+  const withDisk = (osDisk: object): Partial<VirtualMachine> => ({
+    storageProfile: { imageReference: { id: versionId }, osDisk: { createOption: 'FromImage', ...osDisk } },
+  });
+  const patched = (properties: object): Partial<DeployInputs> => ({ overrides: { vm: { properties } } });
+
+  test.each<
+    [
+      name: string,
+      machine: Partial<VirtualMachine>,
+      wanted: Partial<DeployInputs>,
+      image: ImageFacts,
+      expected: readonly string[],
+    ]
+  >([
+    ['the same user', { osProfile: { adminUsername: 'azureuser' } }, {}, image, []],
+    [
+      'another user',
+      { osProfile: { adminUsername: 'alice' } },
+      { adminUsername: 'bob' },
+      image,
+      ['admin user: alice -> bob'],
+    ],
+    [
+      'a user in another case on Linux',
+      { osProfile: { adminUsername: 'Alice' } },
+      { adminUsername: 'alice' },
+      image,
+      ['admin user: Alice -> alice'],
+    ],
+    [
+      'a user in another case on Windows',
+      { osProfile: { adminUsername: 'Alice' } },
+      { adminUsername: 'alice' },
+      { ...image, osType: 'Windows' },
+      [],
+    ],
+    [
+      'a user by override',
+      { osProfile: { adminUsername: 'alice' } },
+      patched({ osProfile: { adminUsername: 'alice' } }),
+      image,
+      [],
+    ],
+    ['a user of a specialized image', {}, { adminUsername: 'bob' }, { ...image, osState: 'Specialized' }, []],
+    [
+      'another host name',
+      { osProfile: { adminUsername: 'azureuser', computerName: 'web' } },
+      { computerName: 'db' },
+      image,
+      ['host name: web -> db'],
+    ],
+    ['Spot when the VM is not', {}, { spot }, image, ['priority: Regular -> Spot']],
+    ['no Spot when the VM is', { priority: 'Spot' }, {}, image, ['priority: Spot -> Regular']],
+    ['Spot under its former name', { priority: 'Low' }, { spot }, image, []],
+    [
+      'another Spot price and policy',
+      { priority: 'Spot', evictionPolicy: 'Deallocate', billingProfile: { maxPrice: 0.5 } },
+      { spot },
+      image,
+      ['eviction policy: Deallocate -> Delete', 'Spot price limit: 0.5 -> -1'],
+    ],
+    [
+      'another disk size',
+      withDisk({ diskSizeGB: 30 }),
+      { osDiskSizeGb: 200 },
+      image,
+      ['OS disk size in GB: 30 -> 200'],
+    ],
+    ['a disk size that is not set', withDisk({ diskSizeGB: 30 }), {}, image, []],
+    [
+      'a disk size of a deallocated VM',
+      withDisk({}),
+      { osDiskSizeGb: 200, osDiskType: 'Premium_LRS' },
+      image,
+      [],
+    ],
+    [
+      'another disk type',
+      withDisk({ managedDisk: { storageAccountType: 'Standard_LRS' } }),
+      { osDiskType: 'Premium_LRS' },
+      image,
+      ['OS disk type: Standard_LRS -> Premium_LRS'],
+    ],
+    [
+      'another security type',
+      { securityProfile: { securityType: 'TrustedLaunch' } },
+      { securityType: 'Standard' },
+      trusted,
+      ['security type: TrustedLaunch -> Standard'],
+    ],
+    [
+      'Trusted Launch by input',
+      {},
+      { securityType: 'TrustedLaunch' },
+      trusted,
+      ['security type: Standard -> TrustedLaunch'],
+    ],
+    ['Trusted Launch that is optional', {}, {}, trusted, []],
+    [
+      'a security type of a definition that could not be read',
+      { securityProfile: { securityType: 'TrustedLaunch' } },
+      {},
+      image,
+      [],
+    ],
+    ['another licence', {}, { licenseType: 'RHEL_BYOS' }, image, ['licence: None -> RHEL_BYOS']],
+    ['a licence in another case', { licenseType: 'rhel_byos' }, { licenseType: 'RHEL_BYOS' }, image, []],
+    ['a licence that somebody added', { licenseType: 'RHEL_BYOS' }, {}, image, []],
+  ])('%s', (_, machine, wanted, from, expected) => {
+    const changed = { ...inputs, ...wanted };
+    const around = { subscriptionId, location: 'westeurope', ownership: {}, generated: {} };
+    const { differences } = compare(machineOf(machine), makePlan(changed, from, around), from, changed);
+    expect(differences.map(({ what, has, wanted: other }) => `${what}: ${has} -> ${other}`)).toEqual(
+      expected,
+    );
   });
 });
 

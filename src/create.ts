@@ -344,6 +344,7 @@ function outputPlan(
 function outputMachine(machine: VirtualMachine, plan: Plan, report: Report): void {
   const reference = machine.storageProfile?.imageReference;
   const versionId = reference?.id ?? reference?.sharedGalleryImageId ?? reference?.communityGalleryImageId;
+  report.output('admin-username', machine.osProfile?.adminUsername);
   report.output('vm-instance-id', machine.vmId);
   report.output('vm-size', machine.hardwareProfile?.vmSize);
   report.output('zone', machine.zones?.[0]);

@@ -43,7 +43,7 @@ export async function makeCredentials(
       },
     });
   }
-  report.output('admin-username', inputs.adminUsername);
+  report.output('admin-username', adopted ? adopted.osProfile?.adminUsername : inputs.adminUsername);
   const hasLogin =
     inputs.adminPassword !== undefined || (image.osType === 'Linux' && inputs.sshPublicKeys.length > 0);
   if (hasLogin) return {};

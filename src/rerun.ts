@@ -145,7 +145,82 @@ export function compare(
     if (!wanted.every(isIn(identities))) differ('identity', identities.join(', '), wanted.join(', '));
     addedIdentities = identities.filter((one) => !isIn(wanted)(one));
   }
+  differences.push(...compareSettings(machine, plan, image, inputs));
   return { differences, addedIdentities, ...(keptVersion ? { keptVersion } : {}) };
+}
+
+/**
+ * Compares account, price, OS disk, security type and licence, as far as GET returns them: the size and type of the OS
+ * disk are missing while a VM is deallocated. A licence that the inputs do not name is ignored; Azure Policy may add one.
+ */
+function compareSettings(
+  machine: VirtualMachine,
+  plan: Plan,
+  image: ImageFacts,
+  inputs: DeployInputs,
+): Difference[] {
+  const patch = plan.patches.get(plan.machine.id.toLowerCase());
+  const wanted = plan.machine.body(plan.machine.attempts[0] ?? { size: '' });
+  const [disk, wantedDisk] = [machine.storageProfile?.osDisk, wanted.storageProfile?.osDisk];
+  const wantedPriority = wanted.priority ?? 'Regular';
+  const spot = wantedPriority === 'Spot' && priorityOf(machine) === 'Spot' ? wanted : undefined;
+  const securityType = machine.securityProfile?.securityType ?? 'Standard';
+  // The image definition names the type where the inputs do not, and it may be unreadable.
+  const anySecurity =
+    (inputs.securityType === undefined && image.generation === undefined) ||
+    (plan.machine.plainWillDo && securityType === 'Standard');
+  const pairs: [what: string, path: string[], has: Setting, wanted: Setting][] = [
+    [
+      'admin user',
+      ['osProfile', 'adminUsername'],
+      machine.osProfile?.adminUsername,
+      wanted.osProfile?.adminUsername,
+    ],
+    ['host name', ['osProfile', 'computerName'], machine.osProfile?.computerName, inputs.computerName],
+    ['priority', ['priority'], priorityOf(machine), wantedPriority],
+    ['eviction policy', ['evictionPolicy'], machine.evictionPolicy, spot?.evictionPolicy],
+    [
+      'Spot price limit',
+      ['billingProfile', 'maxPrice'],
+      machine.billingProfile?.maxPrice,
+      spot?.billingProfile?.maxPrice,
+    ],
+    [
+      'OS disk size in GB',
+      ['storageProfile', 'osDisk', 'diskSizeGB'],
+      disk?.diskSizeGB,
+      wantedDisk?.diskSizeGB,
+    ],
+    [
+      'OS disk type',
+      ['storageProfile', 'osDisk', 'managedDisk', 'storageAccountType'],
+      disk?.managedDisk?.storageAccountType,
+      wantedDisk?.managedDisk?.storageAccountType,
+    ],
+    [
+      'security type',
+      ['securityProfile', 'securityType'],
+      securityType,
+      anySecurity ? undefined : (wanted.securityProfile?.securityType ?? 'Standard'),
+    ],
+    ['licence', ['licenseType'], machine.licenseType ?? 'None', wanted.licenseType],
+  ];
+  const isSame = (what: string, has: Setting, other: Setting): boolean =>
+    what === 'admin user' && plan.machine.osType === 'Linux'
+      ? has === other
+      : `${has}`.toLowerCase() === `${other}`.toLowerCase();
+  return pairs.flatMap(([what, path, has, other]) =>
+    has === undefined || other === undefined || isSame(what, has, other) || overridden(patch, ...path)
+      ? []
+      : [{ what, has: `${has}`, wanted: `${other}` }],
+  );
+}
+
+type Setting = string | number | undefined;
+
+/** `Low` is Azure's former name of `Spot`. */
+function priorityOf({ priority = 'Regular' }: VirtualMachine): string {
+  return priority === 'Low' ? 'Spot' : priority;
 }
 
 /** A resource never changes its region. Where either is not known, as the plan's in some a `check`, nothing is compared. */

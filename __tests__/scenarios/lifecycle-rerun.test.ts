@@ -125,6 +125,14 @@ describe('on a finished deployment', () => {
       { 'subnet-prefix': '192.168.2.0/24' },
       'subnet prefix: it has 192.168.1.0/24; the inputs ask for 192.168.2.0/24',
     ],
+    ['admin user', { 'admin-username': 'bob' }, 'admin user: it has azureuser; the inputs ask for bob'],
+    ['priority', { spot: 'true' }, 'priority: it has Regular; the inputs ask for Spot'],
+    ['disk size', { 'os-disk-size-gb': '200' }, 'OS disk size in GB: it has 30; the inputs ask for 200'],
+    [
+      'security type',
+      { 'security-type': 'Standard' },
+      'security type: it has TrustedLaunch; the inputs ask for Standard',
+    ],
     ['public IP', { 'public-ip': 'false' }, 'public IP: it has'],
     ['identity', { identity: 'system' }, 'identity: it has none; the inputs ask for system'],
   ])('another %s ends in an error that says what differs and what to do', async (_, inputs, says) => {
@@ -141,6 +149,15 @@ describe('on a finished deployment', () => {
     expect(errorOf(run)).toContain('operation: delete');
     expect(errorOf(run)).toContain('another `vm-name`');
     expect(disturbed(sim, before)).toEqual([]);
+  });
+
+  test('puts out the admin user of the VM when a rerun names another one', async () => {
+    const sim = await startWorld();
+    const inputs = { 'ssh-public-key': key, 'admin-username': 'alice' };
+    expect((await act(sim, inputs)).outputs['admin-username']).toBe('alice');
+    const run = await act(sim, { ...inputs, 'admin-username': 'bob' });
+    expect(run.exitCode).toBe(1);
+    expect(run.outputs['admin-username']).toBe('alice');
   });
 
   test('an identity that Azure Policy has added since is told of, stays, and is granted nothing', async () => {
