@@ -99,10 +99,7 @@ export async function create(inputs: DeployInputs, desk: CreateDesk): Promise<vo
     },
     (entries, made) => {
       desk.saveLedger(entries);
-      report.outputList(
-        'created',
-        made.filter((id) => !isTemporary(id)),
-      );
+      report.outputCreated(made.filter((id) => !isTemporary(id)));
     },
   );
   const site = { session, ledger, run, clientId: inputs.clientId, log: report.log };

@@ -437,7 +437,7 @@ export async function rollBack(desk: RemovalDesk, ledger: Ledger, ids: readonly 
 
 /** Puts out what went and warns of what stayed. */
 export function tellRemoval({ deleted, foreign, failed }: Removal, report: Report): void {
-  report.outputList('deleted', [...JSON.parse(report.outputs.deleted ?? '[]'), ...deleted]);
+  report.addDeleted(deleted);
   report.leave([
     ...foreign.map((id) => ({ id, why: 'its own tags do not name this deployment' })),
     ...failed.map(({ id, error }) => ({ id, why: describe(error).slice(0, 2).join(' ') })),

@@ -63,7 +63,9 @@ export interface Report {
   stage<T>(title: string, work: () => Promise<T>): Promise<T>;
   /** Sets an output as soon as it is known; undefined is left out. */
   output(name: PlainOutput, value: string | number | undefined): void;
-  outputList(name: 'created' | 'deleted', ids: readonly string[]): void;
+  outputCreated(ids: readonly string[]): void;
+  /** Appends to the IDs of the output `deleted`. */
+  addDeleted(ids: readonly string[]): void;
   outputFindings(findings: readonly object[]): void;
   /** Has the runner hide a text in all logs. */
   mask(secret: string): void;
@@ -86,6 +88,7 @@ export function openReport(summaryFile: string | undefined): Report {
   const masks = new Set<string>();
   let known: Partial<Known> = {};
   const left: Left[] = [];
+  const deletedIds: string[] = [];
   const set = (name: OutputName, value: string): void => {
     if (outputs[name] === value) return;
     outputs[name] = value;
@@ -121,7 +124,11 @@ export function openReport(summaryFile: string | undefined): Report {
     output(name, value) {
       if (value !== undefined && value !== '') set(name, String(value));
     },
-    outputList: (name, ids) => set(name, JSON.stringify(ids)),
+    outputCreated: (ids) => set('created', JSON.stringify(ids)),
+    addDeleted(ids) {
+      deletedIds.push(...ids);
+      set('deleted', JSON.stringify(deletedIds));
+    },
     outputFindings: (findings) => set('findings', JSON.stringify(findings)),
     mask(secret) {
       masks.add(secret);
