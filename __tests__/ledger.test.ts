@@ -20,6 +20,12 @@ const run: Run = {
   actor: 'someone',
 };
 
+const openState = (save: (entries: LedgerEntries, made: readonly string[]) => void) =>
+  openLedger(
+    { deployment: 'vm1', cleanup: 'always', tenantId: 't', subscriptionId: 's', resourceGroup: 'rg' },
+    save,
+  );
+
 describe('ownership', () => {
   const tags = ownershipTags(run, 'vm1', 'always', new Date('2026-11-22T10:00:00.123Z'));
 
@@ -56,10 +62,7 @@ describe('ownership', () => {
 
 test('the ledger is saved at every change, before anything else happens', () => {
   const saved: LedgerEntries[] = [];
-  const ledger = openLedger(
-    { deployment: 'vm1', cleanup: 'always', tenantId: 't', subscriptionId: 's', resourceGroup: 'rg' },
-    (entries) => saved.push(entries),
-  );
+  const ledger = openState((entries) => saved.push(entries));
   ledger.record('/a');
   ledger.record('/A');
   ledger.record('/b');
@@ -77,13 +80,10 @@ test('the ledger is saved at every change, before anything else happens', () => 
 test('what is disowned is not recorded again by work that is still on its way, whatever the policy was', () => {
   let last: LedgerEntries | undefined;
   let made: readonly string[] = [];
-  const ledger = openLedger(
-    { deployment: 'vm1', cleanup: 'always', tenantId: 't', subscriptionId: 's', resourceGroup: 'rg' },
-    (entries, all) => {
-      last = entries;
-      made = all;
-    },
-  );
+  const ledger = openState((entries, all) => {
+    last = entries;
+    made = all;
+  });
   ledger.record('/a');
   ledger.disown();
   ledger.record('/b');
@@ -94,12 +94,9 @@ test('what is disowned is not recorded again by work that is still on its way, w
 test.each([
   ['no provisioningState', {}],
   ['provisioningState Succeeded', { provisioningState: 'Succeeded' }],
-])('an existing resource with %s is used as it is', async (_, state) => {
-  const ledger = openLedger(
-    { deployment: 'vm1', cleanup: 'always', tenantId: 't', subscriptionId: 's', resourceGroup: 'rg' },
-    () => undefined,
-  );
-  const existing = { tags: { 'cross-tenant-vm': 'vm1' }, ...state };
+])('an existing resource with %s is used as it is', async (_, provisioning) => {
+  const state = openState(() => undefined);
+  const existing = { tags: { 'cross-tenant-vm': 'vm1' }, ...provisioning };
   const waiting = {
     signal: new AbortController().signal,
     budget: () => ({}),
@@ -109,11 +106,11 @@ test.each([
     throw new Error(`unexpected ${request}`);
   };
   const found = await bring(
-    { ledger, run, waiting, log: { info: () => undefined } },
+    { ledger: state, run, waiting, log: { info: () => undefined } },
     { what: 'a network', id: '/a', existing, reread: unexpected('GET'), put: unexpected('PUT') },
   );
   expect(found).toBe(existing);
-  expect(ledger.entries.created).toEqual([]);
+  expect(state.entries.created).toEqual([]);
 });
 
 describe('sweep decides', () => {
