@@ -80,15 +80,15 @@ test('the ledger is saved at every change, before anything else happens', () => 
 test('what is disowned is not recorded again by work that is still on its way, whatever the policy was', () => {
   let last: LedgerEntries | undefined;
   let made: readonly string[] = [];
-  const ledger = openState((entries, all) => {
+  const state = openState((entries, all) => {
     last = entries;
     made = all;
   });
-  ledger.record('/a');
-  ledger.disown();
-  ledger.record('/b');
+  state.record('/a');
+  state.disown();
+  state.record('/b');
   expect(last).toMatchObject({ created: [], unanswered: [], cleanup: 'never', completed: false });
-  expect([made, ledger.entries.created]).toEqual([[], []]);
+  expect([made, state.entries.created]).toEqual([[], []]);
 });
 
 test.each([
