@@ -128,7 +128,7 @@ const config: OxlintConfig = {
   jsPlugins: ['./scripts/lint/plugin.ts'],
   categories: { correctness: 'error', suspicious: 'error' },
   options: { typeAware: true, denyWarnings: true, reportUnusedDisableDirectives: 'error' },
-  ignorePatterns: ['dist/', 'build/', 'coverage/'],
+  ignorePatterns: ['/dist/', '/build/', '/coverage/', '/fleet/validate-schema.mjs'],
   env: { node: true, es2024: true },
   rules: {
     'eslint/no-shadow': 'off',

@@ -8,15 +8,15 @@ export interface Tenants {
   readonly defaults?: Readonly<Record<string, unknown>>;
   readonly tenants: readonly Tenant[];
 }
-export interface Leg {
+export interface Target {
   readonly name: string;
   readonly environment: string;
 }
 export const waves: readonly string[];
-export const inputs: readonly string[];
-export function faults(document: unknown): string[];
-export function wavesOf(
+export const inputNames: readonly string[];
+export function validateTenants(document: unknown): string[];
+export function planWaves(
   document: Tenants,
-  choice?: { readonly only?: string; readonly shard?: string; readonly environment?: string },
-): Record<'canary' | 'early' | 'rest', Leg[]>;
-export function inputsOf(document: Tenants, name: string, fleet: string): Record<string, string>;
+  selection?: { readonly only?: string; readonly shard?: string; readonly environment?: string },
+): Record<'canary' | 'early' | 'rest', Target[]>;
+export function inputsForTenant(document: Tenants, name: string, fleet: string): Record<string, string>;

@@ -1,192 +1,123 @@
 /**
- * Reads and checks tenants.json for the reusable workflow fleet.yml. Runs on a runner as it is: no packages, any Node from
- * 20 on.
+ * Reads and validates tenants.json for the reusable workflow fleet.yml. Runs on Node 20 or later, without packages.
  *
- *     node plan.mjs waves  FILE   ONLY and SHARD from the environment → outputs canary, early, rest (JSON lists), count
- *     node plan.mjs target FILE NAME → one output per input of the action, for the tenant of that name
+ *     node plan.mjs waves  FILE        ONLY, SHARD, ENVIRONMENT from the environment → outputs canary, early, rest, targets
+ *     node plan.mjs target FILE NAME   → one output per action input, for the tenant NAME
  */
 import { randomUUID } from 'node:crypto';
 import { appendFileSync, readFileSync } from 'node:fs';
 import { pathToFileURL } from 'node:url';
+import { validate } from './validate-schema.mjs';
 
 const schema = JSON.parse(readFileSync(new URL('tenants.schema.json', import.meta.url), 'utf8'));
 
 export const waves = ['canary', 'early', 'rest'];
-/** Names of the action's inputs that a tenant can set; its `environment` is called `cloud` here. */
-export const inputs = Object.keys(schema.$defs.inputs);
+/** The action inputs that a tenant can set. The action's `environment` is named `cloud` here. */
+export const inputNames = Object.keys(schema.$defs.inputs);
 
-/** GitHub makes no more jobs from a matrix. https://docs.github.com/actions/reference/limits */
-const mostJobs = 256;
+/** https://docs.github.com/actions/reference/limits */
+const maxMatrixJobs = 256;
 
 /**
- * Everything that is wrong with a document, one sentence each, by the schema beside this file. Knows the keywords that the
- * schema uses and no others.
+ * Returns all issues of a document, one sentence each: first those of the schema, then duplicates.
  * @returns {string[]}
  */
-export function faults(document) {
-  const found = faultsOf(document, schema, '');
-  if (found.length > 0) return found;
+export function validateTenants(document) {
+  if (!validate(document)) return validate.errors.map(formatSchemaError);
+  const issues = [];
   const seen = new Map();
-  const claim = (what, key, where) => {
-    const other = seen.get(`${what} ${key.toLowerCase()}`);
-    if (other) found.push(`${where}: has the same ${what} as ${other}`);
-    else seen.set(`${what} ${key.toLowerCase()}`, where);
+  const assertUnique = (kind, value, path) => {
+    const key = `${kind} ${value.toLowerCase()}`;
+    if (seen.has(key)) issues.push(`${path}: has the same ${kind} as ${seen.get(key)}`);
+    else seen.set(key, path);
   };
   for (const [index, tenant] of document.tenants.entries()) {
-    const where = `/tenants/${index} (${tenant.name})`;
-    const merged = { ...document.defaults, ...tenant };
-    claim('name', tenant.name, where);
+    const path = `/tenants/${index} (${tenant.name})`;
+    const merged = { 'vm-name': tenant.name, ...document.defaults, ...tenant };
+    assertUnique('name', tenant.name, path);
     if (merged['resource-group'] === undefined)
-      found.push(`${where}: has no resource-group, nor do the defaults`);
-    const machine = merged['vm-name'] ?? merged.name;
-    claim(
-      'machine',
-      [merged['tenant-id'], merged['subscription-id'], merged['resource-group'], machine].join('/'),
-      where,
-    );
+      issues.push(`${path}: must have a resource-group, here or in defaults`);
+    const vm = ['tenant-id', 'subscription-id', 'resource-group', 'vm-name'].map((name) => merged[name]);
+    assertUnique('VM', vm.join('/'), path);
   }
-  return found;
+  return issues;
 }
 
-function faultsOf(value, rule, path) {
-  const known = [
-    '$schema',
-    '$defs',
-    '$ref',
-    'title',
-    'description',
-    'type',
-    'properties',
-    'required',
-    'additionalProperties',
-    'items',
-    'minItems',
-    'enum',
-    'pattern',
-    'minLength',
-    'maxLength',
-    'minimum',
-    'maximum',
-  ];
-  const unknown = Object.keys(rule).filter((keyword) => !known.includes(keyword));
-  if (unknown.length > 0) throw new Error(`The schema uses ${unknown.join(', ')}, which is not read here.`);
-  if (rule.$ref) {
-    const target = rule.$ref
-      .split('/')
-      .slice(1)
-      .reduce((at, key) => at[key], schema);
-    return faultsOf(value, target, path);
-  }
-  const at = path || 'the document';
-  const types = [rule.type ?? []].flat();
-  if (types.length > 0 && !types.some((type) => isA(value, type))) {
-    return [
-      `${at}: is not ${types.map((type) => `${/^[aio]/.test(type) ? 'an' : 'a'} ${type}`).join(' or ')}`,
-    ];
-  }
-  const found = [];
-  if (rule.enum && !rule.enum.includes(value)) found.push(`${at}: is none of ${rule.enum.join(', ')}`);
-  if (typeof value === 'string') {
-    if (rule.pattern && !new RegExp(rule.pattern, 'u').test(value)) {
-      found.push(`${at}: ${JSON.stringify(value)} does not match ${rule.pattern}`);
-    }
-    const length = Array.from(value).length;
-    if (length < (rule.minLength ?? 0)) found.push(`${at}: is shorter than ${rule.minLength}`);
-    if (length > (rule.maxLength ?? Infinity)) found.push(`${at}: is longer than ${rule.maxLength}`);
-  }
-  if (typeof value === 'number') {
-    if (value < (rule.minimum ?? -Infinity)) found.push(`${at}: is less than ${rule.minimum}`);
-    if (value > (rule.maximum ?? Infinity)) found.push(`${at}: is more than ${rule.maximum}`);
-  }
-  if (Array.isArray(value)) {
-    if (value.length < (rule.minItems ?? 0)) found.push(`${at}: has fewer than ${rule.minItems}`);
-    if (rule.items)
-      found.push(...value.flatMap((each, index) => faultsOf(each, rule.items, `${path}/${index}`)));
-  } else if (isA(value, 'object')) {
-    for (const name of rule.required ?? []) {
-      if (!Object.hasOwn(value, name)) found.push(`${at}: has no ${name}`);
-    }
-    for (const [name, each] of Object.entries(value)) {
-      if (rule.properties && Object.hasOwn(rule.properties, name)) {
-        found.push(...faultsOf(each, rule.properties[name], `${path}/${name}`));
-      } else if (rule.additionalProperties === false) {
-        found.push(`${at}: ${name} is not known here`);
-      }
-    }
-  }
-  return found;
-}
-
-function isA(value, type) {
-  if (type === 'array') return Array.isArray(value);
-  if (type === 'integer') return Number.isInteger(value);
-  if (type === 'object') return typeof value === 'object' && value !== null && !Array.isArray(value);
-  return typeof value === type;
+/** Ajv's messages do not name the unknown property, the allowed values or the rejected text. */
+function formatSchemaError({ instancePath, keyword, params, message, data }) {
+  const path = instancePath || 'the document';
+  if (keyword === 'additionalProperties') return `${path}: unknown property ${params.additionalProperty}`;
+  if (keyword === 'enum') return `${path}: must be one of ${params.allowedValues.join(', ')}`;
+  if (keyword === 'pattern') return `${path}: ${JSON.stringify(data)} ${message}`;
+  return `${path}: ${message}`;
 }
 
 /**
- * The legs of each wave.
- * @param only names, separated by commas or white space; empty: all
- * @param shard `2/4`: every fourth tenant, beginning with the second
+ * Returns the matrix of each wave.
+ * @param only tenant names, separated by commas or white space; empty: all
+ * @param shard `2/4`: every fourth tenant, starting with the second
+ * @throws if a name is unknown, the shard is invalid, or the tenants exceed one matrix
  */
-export function wavesOf(document, { only = '', shard = '1/1', environment = '' } = {}) {
+export function planWaves(document, { only = '', shard = '1/1', environment = '' } = {}) {
   const names = only.split(/[\s,]+/).filter(Boolean);
-  const strangers = names.filter((name) => !document.tenants.some((tenant) => tenant.name === name));
-  if (strangers.length > 0) throw new Error(`There is no tenant ${strangers.join(', ')}.`);
-  const [, own, all] = (/^(\d+)\/(\d+)$/.exec(shard) ?? []).map(Number);
-  if (!(own >= 1 && own <= all)) throw new Error(`This is no shard, as 2/4 is: ${shard}`);
-  const chosen = document.tenants
+  const unknown = names.filter((name) => !document.tenants.some((tenant) => tenant.name === name));
+  if (unknown.length > 0) throw new Error(`Unknown tenant: ${unknown.join(', ')}`);
+  const [, index, count] = (/^(\d+)\/(\d+)$/.exec(shard) ?? []).map(Number);
+  if (!(index >= 1 && index <= count))
+    throw new Error(`Invalid shard (expected a value such as 2/4): ${shard}`);
+  const selected = document.tenants
     .filter(({ name }) => names.length === 0 || names.includes(name))
-    .filter((_, index) => index % all === own - 1);
-  if (chosen.length > mostJobs) {
+    .filter((_, position) => position % count === index - 1);
+  if (selected.length > maxMatrixJobs) {
+    const shards = Math.ceil(selected.length / maxMatrixJobs);
     throw new Error(
-      `${chosen.length} tenants are more than the ${mostJobs} jobs of a matrix: run this ${Math.ceil(chosen.length / mostJobs)} times with shard 1/${Math.ceil(chosen.length / mostJobs)} and so on.`,
+      `${selected.length} tenants exceed the ${maxMatrixJobs} jobs of a matrix: run this ${shards} times, with shard 1/${shards} to ${shards}/${shards}.`,
     );
   }
-  const legs = (wave) =>
-    chosen
+  const targetsOf = (wave) =>
+    selected
       .filter((tenant) => (tenant.wave ?? 'rest') === wave)
       .map((tenant) => ({ name: tenant.name, environment: tenant.environment ?? environment }));
-  return Object.fromEntries(waves.map((wave) => [wave, legs(wave)]));
+  return Object.fromEntries(waves.map((wave) => [wave, targetsOf(wave)]));
 }
 
-/** The action's inputs for one tenant, as strings. What is not given is empty, and so has the action's default. */
-export function inputsOf(document, name, fleet) {
-  const tenant = document.tenants.find((each) => each.name === name);
-  if (!tenant) throw new Error(`There is no tenant ${name}.`);
+/** Returns the action's inputs for one tenant, as strings. An empty string selects the action's default. */
+export function inputsForTenant(document, name, fleet) {
+  const tenant = document.tenants.find((candidate) => candidate.name === name);
+  if (!tenant) throw new Error(`Unknown tenant: ${name}`);
   const merged = { 'vm-name': `${fleet}-${name}`, ...document.defaults, ...tenant };
   if (document.defaults?.tags && tenant.tags) merged.tags = { ...document.defaults.tags, ...tenant.tags };
   const text = (value) => (typeof value === 'object' ? JSON.stringify(value) : String(value));
   return Object.fromEntries(
-    inputs.map((input) => [input, merged[input] === undefined ? '' : text(merged[input])]),
+    inputNames.map((input) => [input, merged[input] === undefined ? '' : text(merged[input])]),
   );
 }
 
-function output(values) {
+function writeOutputs(values) {
   for (const [name, value] of Object.entries(values)) {
-    const end = `end-${randomUUID()}`;
-    appendFileSync(process.env.GITHUB_OUTPUT, `${name}<<${end}\n${value}\n${end}\n`);
+    const delimiter = `end-${randomUUID()}`;
+    appendFileSync(process.env.GITHUB_OUTPUT, `${name}<<${delimiter}\n${value}\n${delimiter}\n`);
   }
 }
 
 function run([command, file, name]) {
   const document = JSON.parse(readFileSync(file, 'utf8'));
-  const found = faults(document);
-  if (found.length > 0) throw new Error(found.map((fault) => `${file} ${fault}`).join('\n'));
+  const issues = validateTenants(document);
+  if (issues.length > 0) throw new Error(issues.map((issue) => `${file} ${issue}`).join('\n'));
   if (command === 'target') {
-    output(inputsOf(document, name, process.env.FLEET ?? ''));
+    writeOutputs(inputsForTenant(document, name, process.env.FLEET ?? ''));
     return;
   }
   const { ONLY: only, SHARD: shard, ENVIRONMENT: environment } = process.env;
-  const legs = wavesOf(document, { only, shard, environment });
-  output(Object.fromEntries(Object.entries(legs).map(([wave, list]) => [wave, JSON.stringify(list)])));
-  output({
+  const plan = Object.entries(planWaves(document, { only, shard, environment }));
+  writeOutputs(Object.fromEntries(plan.map(([wave, targets]) => [wave, JSON.stringify(targets)])));
+  writeOutputs({
     targets: JSON.stringify(
-      Object.entries(legs).flatMap(([wave, list]) => list.map((leg) => ({ ...leg, wave }))),
+      plan.flatMap(([wave, targets]) => targets.map((target) => ({ ...target, wave }))),
     ),
   });
-  for (const [wave, list] of Object.entries(legs)) {
-    console.log(`${wave}: ${list.map((leg) => leg.name).join(', ') || 'nobody'}`);
+  for (const [wave, targets] of plan) {
+    console.log(`${wave}: ${targets.map((target) => target.name).join(', ') || 'no tenants'}`);
   }
 }
 

@@ -12,8 +12,11 @@ export interface Row {
   readonly attempt?: number;
   readonly result?: Readonly<Record<string, unknown>> | null;
 }
-export function rows(
+export function collectResults(
   targets: readonly { readonly name: string; readonly wave: string }[],
   results: readonly Result[],
 ): Row[];
-export function summary(list: readonly Row[], run: { readonly title: string; readonly url: string }): string;
+export function formatSummary(
+  rows: readonly Row[],
+  run: { readonly title: string; readonly url: string },
+): string;

@@ -1,5 +1,6 @@
 /**
- * Rolls the results of a fleet up: one table in the job's summary, one file, and the exit code. Runs on a runner as it is.
+ * Reports the results of a fleet deployment: a table in the job summary, fleet.json, and the exit code. Runs on Node 20 or
+ * later, without packages.
  *
  *     node report.mjs FOLDER   TARGETS (JSON) from the environment
  */
@@ -7,33 +8,35 @@ import { appendFileSync, existsSync, readdirSync, readFileSync, writeFileSync } 
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 
-const marks = { success: '✅', failure: '❌', cancelled: '🚫', 'not run': '⬜' };
+const symbols = { success: '✅', failure: '❌', cancelled: '🚫', 'not run': '⬜' };
 
 /**
- * One row a tenant, those of later waves last; who left no result did not run.
+ * Returns one row per tenant, in the order of the waves. A tenant without a result did not run.
  * @param targets `{name, wave}` of all tenants
- * @param results what their jobs left behind, of any attempt of the run
+ * @param results one per job; jobs of earlier attempts of the run may be included
  */
-export function rows(targets, results) {
+export function collectResults(targets, results) {
   return targets.map(({ name, wave }) => {
-    const own = results.filter((result) => result.name === name).toSorted((a, b) => b.attempt - a.attempt)[0];
-    const outcome = !own || own.outcome === 'skipped' ? 'not run' : own.outcome;
-    return { name, wave, outcome, ...(own ? { attempt: own.attempt, result: own.result } : {}) };
+    const latest = results
+      .filter((result) => result.name === name)
+      .toSorted((a, b) => b.attempt - a.attempt)[0];
+    const outcome = !latest || latest.outcome === 'skipped' ? 'not run' : latest.outcome;
+    return { name, wave, outcome, ...(latest ? { attempt: latest.attempt, result: latest.result } : {}) };
   });
 }
 
-export function summary(list, { title, url }) {
-  const count = (outcome) => list.filter((row) => row.outcome === outcome).length;
+export function formatSummary(rows, { title, url }) {
+  const countOf = (outcome) => rows.filter((row) => row.outcome === outcome).length;
   const cell = (text) =>
     String(text ?? '')
       .replaceAll('|', '\\|')
       .replaceAll('<', '&lt;');
-  const told = Object.keys(marks)
-    .filter((outcome) => count(outcome) > 0)
-    .map((outcome) => `${count(outcome)} ${outcome}`);
-  const lines = list.map(({ name, wave, outcome, attempt, result }) =>
+  const counts = Object.keys(symbols)
+    .filter((outcome) => countOf(outcome) > 0)
+    .map((outcome) => `${countOf(outcome)} ${outcome}`);
+  const lines = rows.map(({ name, wave, outcome, attempt, result }) =>
     [
-      `${marks[outcome] ?? ''} ${outcome}`,
+      `${symbols[outcome] ?? ''} ${outcome}`,
       cell(name),
       wave,
       cell(result?.['vm-name']),
@@ -43,20 +46,20 @@ export function summary(list, { title, url }) {
       attempt ?? '',
     ].join(' | '),
   );
-  const again =
-    told.length > 1 || count('success') === 0
+  const retry =
+    countOf('success') < rows.length || rows.length === 0
       ? [
           '',
-          `**Re-run failed jobs** on [the run](${url}) goes on with these tenants alone; what is there already is not touched.`,
+          `**Re-run failed jobs** on [the run](${url}) retries these tenants only; existing VMs are not changed.`,
         ]
       : [];
   return [
     `### ${title}`,
     '',
-    `${list.length} tenants: ${told.join(', ')}.`,
-    ...again,
+    `${rows.length} tenants: ${counts.join(', ')}.`,
+    ...retry,
     '',
-    '| outcome | tenant | wave | machine | image version | region | address | attempt |',
+    '| outcome | tenant | wave | VM | image version | region | address | attempt |',
     '|---|---|---|---|---|---|---|---|',
     ...lines.map((line) => `| ${line} |`),
     '',
@@ -66,13 +69,13 @@ export function summary(list, { title, url }) {
 function run([folder]) {
   const { TARGETS = '[]', TITLE = 'Fleet', RUN_URL = '', GITHUB_STEP_SUMMARY } = process.env;
   const files = existsSync(folder) ? readdirSync(folder).filter((name) => name.endsWith('.json')) : [];
-  const list = rows(
+  const rows = collectResults(
     JSON.parse(TARGETS),
     files.map((name) => JSON.parse(readFileSync(join(folder, name), 'utf8'))),
   );
-  appendFileSync(GITHUB_STEP_SUMMARY, summary(list, { title: TITLE, url: RUN_URL }));
-  writeFileSync('fleet.json', `${JSON.stringify(list, undefined, 2)}\n`);
-  if (list.some(({ outcome }) => outcome !== 'success')) process.exitCode = 1;
+  appendFileSync(GITHUB_STEP_SUMMARY, formatSummary(rows, { title: TITLE, url: RUN_URL }));
+  writeFileSync('fleet.json', `${JSON.stringify(rows, undefined, 2)}\n`);
+  if (rows.some(({ outcome }) => outcome !== 'success')) process.exitCode = 1;
 }
 
 if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) run(process.argv.slice(2));

@@ -1,17 +1,23 @@
-/** The reusable workflow for fleets: its list, its waves, and one roll-out run step by step as its jobs would run it. */
+// The reusable fleet workflow: its tenant list, its waves, and one deployment whose steps run as its jobs would run them.
 import { spawnSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
-import { Ajv2020 } from 'ajv/dist/2020.js';
 import { parse } from 'yaml';
-import { faults, inputs, inputsOf, type Tenants, wavesOf } from '../../fleet/plan.mjs';
-import { rows, summary } from '../../fleet/report.mjs';
+import {
+  inputNames as fleetInputs,
+  inputsForTenant,
+  planWaves,
+  type Tenants,
+  validateTenants,
+} from '../../fleet/plan.mjs';
+import { collectResults, formatSummary } from '../../fleet/report.mjs';
 import { requestsPerTenant } from '../../bench/fleet.ts';
 import { defaults, type Simulator, startSimulator } from '../../simulator/index.ts';
 import { inputNames } from '../../src/inputs.ts';
 import { defaultInputs, runAction } from '../harness.ts';
+import { schemaValidator, validatorFile } from '../../scripts/build/schema-validator.ts';
 import { documents } from '../../scripts/docs/documents.ts';
 import { type Job, type Workflow, workflowAt } from '../workflow-files.ts';
 
@@ -38,53 +44,72 @@ describe('tenants.json', () => {
     change(document);
     return document as unknown;
   };
-  const ajv = new Ajv2020({ allErrors: true, allowUnionTypes: true }).compile(
-    JSON.parse(read('fleet/tenants.schema.json')) as object,
-  );
+  test('validate-schema.mjs is generated from the schema', async () => {
+    expect(readFileSync(validatorFile, 'utf8')).toBe(await schemaValidator());
+  });
+
   const first = (change: (tenant: Record<string, unknown>) => void) =>
     valid(({ tenants: [tenant = {}] }) => change(tenant));
 
   test.each<[string, unknown, string | undefined]>([
-    ['the example', example, undefined],
-    ['no object', [], 'the document: is not an object'],
-    ['no tenants', {}, 'the document: has no tenants'],
-    ['an empty list', { tenants: [] }, '/tenants: has fewer than 1'],
-    ['another property', valid((it) => Object.assign(it, { tenant: [] })), 'tenant is not known here'],
-    ['a name with capitals', first((it) => (it['name'] = 'Own')), '/tenants/0/name: "Own" does not match'],
-    ['a wave that is none', first((it) => (it['wave'] = 'later')), 'is none of canary, early, rest'],
-    ['no tenant ID', first((it) => delete it['tenant-id']), '/tenants/0: has no tenant-id'],
-    ['a subscription that is no GUID', first((it) => (it['subscription-id'] = 'x')), 'does not match'],
-    ['a slip in an input', first((it) => (it['vmsize'] = 'x')), 'vmsize is not known here'],
-    ['tags as text', first((it) => (it['tags'] = 'a: b')), '/tenants/0/tags: is not an object'],
-    ['a time that is too long', first((it) => (it['timeout-minutes'] = 361)), 'is more than 360'],
-    ['half a minute', first((it) => (it['timeout-minutes'] = 0.5)), 'is not an integer'],
-    ['a secret', first((it) => (it['admin-password'] = 'x')), 'admin-password is not known here'],
-  ])('%s', (_, document, fault) => {
-    const found = faults(document);
-    if (fault === undefined) expect(found).toEqual([]);
-    else expect(found.join('\n')).toContain(fault);
-    // The reader on the runner is our own: it must not be of another mind than the standard.
-    expect(found.length === 0).toBe(ajv(document));
+    ['no issue in the example', example, undefined],
+    ['a document that is not an object', [], 'the document: must be object'],
+    ['missing tenants', {}, "the document: must have required property 'tenants'"],
+    ['an empty list', { tenants: [] }, '/tenants: must NOT have fewer than 1 items'],
+    [
+      'an unknown top-level property',
+      valid((it) => Object.assign(it, { tenant: [] })),
+      'the document: unknown property tenant',
+    ],
+    [
+      'a name with capitals',
+      first((it) => (it['name'] = 'Own')),
+      '/tenants/0/name: "Own" must match pattern',
+    ],
+    [
+      'an unknown wave',
+      first((it) => (it['wave'] = 'later')),
+      '/tenants/0/wave: must be one of canary, early, rest',
+    ],
+    [
+      'a missing tenant ID',
+      first((it) => delete it['tenant-id']),
+      "/tenants/0: must have required property 'tenant-id'",
+    ],
+    ['a subscription ID that is not a GUID', first((it) => (it['subscription-id'] = 'x')), '"x" must match'],
+    ['a misspelled input', first((it) => (it['vmsize'] = 'x')), '/tenants/0: unknown property vmsize'],
+    ['tags as text', first((it) => (it['tags'] = 'a: b')), '/tenants/0/tags: must be object'],
+    ['a time-out above the limit', first((it) => (it['timeout-minutes'] = 361)), 'must be <= 360'],
+    ['a fraction of a minute', first((it) => (it['timeout-minutes'] = 1.5)), 'must be integer'],
+    ['a secret', first((it) => (it['admin-password'] = 'x')), 'unknown property admin-password'],
+  ])('reports %s', (_, document, issue) => {
+    const found = validateTenants(document);
+    if (issue === undefined) expect(found).toEqual([]);
+    else expect(found).toEqual([expect.stringContaining(issue)]);
   });
 
-  test('what no schema can say: names, machines and groups', () => {
-    expect(faults(valid((it) => it.tenants.push({ ...it.tenants[0] }))).join('\n')).toContain('same name as');
+  test('reports duplicate names, duplicate VMs and a missing resource group', () => {
+    expect(validateTenants(valid((it) => it.tenants.push({ ...it.tenants[0] }))).join('\n')).toContain(
+      'same name as',
+    );
     const twice = { name: 'again', 'vm-name': 'one' };
     const same = valid((it) =>
       it.tenants.push({ ...it.tenants[0], 'vm-name': 'one', name: 'b' }, { ...it.tenants[0], ...twice }),
     );
-    expect(faults(same).join('\n')).toContain('same machine as');
-    expect(faults(valid((it) => Object.assign(it, { defaults: {} }))).join('\n')).toContain(
-      'has no resource-group',
+    expect(validateTenants(same).join('\n')).toContain('same VM as');
+    expect(validateTenants(valid((it) => Object.assign(it, { defaults: {} }))).join('\n')).toContain(
+      'must have a resource-group',
     );
   });
 
-  test('sets inputs of the action, and the workflow hands all of them on', () => {
-    // What is called an environment in the list is GitHub's.
+  test('has only inputs of the action, and the workflow passes all of them', () => {
+    // In tenants.json, `environment` is GitHub's; the action's input is named `cloud`.
     const inputOf = (name: string) => (name === 'cloud' ? 'environment' : name);
-    expect(inputs.filter((name) => !(inputNames as readonly string[]).includes(inputOf(name)))).toEqual([]);
+    expect(fleetInputs.filter((name) => !(inputNames as readonly string[]).includes(inputOf(name)))).toEqual(
+      [],
+    );
     const step = waveJob.steps?.find(({ id }) => id === 'vm');
-    for (const name of inputs) {
+    for (const name of fleetInputs) {
       expect(String(step?.with?.[inputOf(name)])).toContain(`steps.target.outputs.${name}`);
     }
     expect(
@@ -94,17 +119,19 @@ describe('tenants.json', () => {
       properties: { defaults: { properties: object } };
     };
     const own = ['tenant-id', 'subscription-id', 'vm-name'];
-    expect(Object.keys(properties.defaults.properties)).toEqual(inputs.filter((name) => !own.includes(name)));
+    expect(Object.keys(properties.defaults.properties)).toEqual(
+      fleetInputs.filter((name) => !own.includes(name)),
+    );
   });
 
-  test('docs/fleet.md names each input that a fleet cannot give', () => {
+  test('docs/fleet.md lists the inputs that a fleet cannot set', () => {
     const step = waveJob.steps?.find(({ id }) => id === 'vm');
     const left = inputNames.filter((name) => !Object.keys(step?.with ?? {}).includes(name));
     const [row = ''] = /^\| inputs \|.*$/m.exec(read('docs/fleet.md')) ?? [];
     expect([...row.matchAll(/`([\w-]+)`/g)].map(([, name = '']) => name).toSorted()).toEqual(left.toSorted());
   });
 
-  test('leaves secrets to the workflow, and every wave gets all of them', () => {
+  test('takes no secrets; the workflow passes them to every wave', () => {
     type Call = { readonly workflow_call: { readonly secrets: object } };
     const step = waveJob.steps?.find(({ id }) => id === 'vm');
     const used = Object.entries(step?.with ?? {})
@@ -124,7 +151,7 @@ describe('tenants.json', () => {
   });
 });
 
-test('is called with what it takes, in the example and in the documents', () => {
+test('the example and the documentation pass only known inputs, and all required ones', () => {
   const on = fleet.on as { workflow_call: { inputs: Record<string, { required?: boolean }> } };
   const known = on.workflow_call.inputs;
   const required = Object.keys(known).filter((name) => known[name]?.required === true);
@@ -152,34 +179,34 @@ describe('waves', () => {
     })),
   });
 
-  test('are in order, with an environment each', () => {
-    expect(wavesOf(example, { environment: 'customers' })).toEqual({
+  test('follow the order of the list, with an environment for each tenant', () => {
+    expect(planWaves(example, { environment: 'customers' })).toEqual({
       canary: [{ name: 'own-test', environment: 'customers' }],
       early: [{ name: 'customer-a', environment: 'customers' }],
       rest: [{ name: 'customer-b', environment: 'customers' }],
     });
   });
 
-  test('can be narrowed, and a slip in a name is no empty roll-out', () => {
-    expect(wavesOf(example, { only: 'customer-b, own-test' }).early).toEqual([]);
-    expect(() => wavesOf(example, { only: 'customer-x' })).toThrow('no tenant customer-x');
+  test('can be limited to named tenants; an unknown name is an error', () => {
+    expect(planWaves(example, { only: 'customer-b, own-test' }).early).toEqual([]);
+    expect(() => planWaves(example, { only: 'customer-x' })).toThrow('Unknown tenant: customer-x');
   });
 
-  test('take at most what a matrix takes; shards take each tenant once', () => {
-    expect(wavesOf(many(256)).rest).toHaveLength(254);
-    expect(() => wavesOf(many(1000))).toThrow('run this 4 times with shard 1/4');
+  test('fit into one matrix or are rejected; shards cover each tenant once', () => {
+    expect(planWaves(many(256)).rest).toHaveLength(254);
+    expect(() => planWaves(many(1000))).toThrow('run this 4 times, with shard 1/4');
     const shards = [1, 2, 3, 4].flatMap((own) =>
-      Object.values(wavesOf(many(1000), { shard: `${own}/4` }))
+      Object.values(planWaves(many(1000), { shard: `${own}/4` }))
         .flat()
         .map(({ name }) => name),
     );
     expect(new Set(shards).size).toBe(1000);
     expect(shards).toHaveLength(1000);
     for (const shard of ['0/4', '5/4', 'x', '1'])
-      expect(() => wavesOf(many(3), { shard })).toThrow('no shard');
+      expect(() => planWaves(many(3), { shard })).toThrow('Invalid shard');
   });
 
-  test('begin when those before have succeeded or there are none', () => {
+  test('start after the previous waves succeeded or were skipped', () => {
     for (const wave of ['early', 'rest']) {
       expect(String(fleet.jobs[wave]?.if)).toContain(
         "needs.canary.result == 'success' || needs.canary.result == 'skipped'",
@@ -193,8 +220,8 @@ describe('waves', () => {
   });
 });
 
-describe('a roll-out', () => {
-  /** The outputs that a step wrote, by GitHub's format for more than one line. */
+describe('a fleet deployment', () => {
+  /** Parses a step's outputs in GitHub's multi-line format. */
   function outputsOf(text: string): Record<string, string> {
     return Object.fromEntries(
       [...text.matchAll(/^([\w-]+)<<(end-\S+)\n([\s\S]*?)\n\2$/gm)].map(([, name = '', , value = '']) => [
@@ -216,7 +243,7 @@ describe('a roll-out', () => {
     return outputsOf(readFileSync(output, 'utf8'));
   }
 
-  test('of three tenants, one of which has not consented yet; then again for that one', async () => {
+  test('reports the tenant without consent, and succeeds for it when re-run', async () => {
     const started = (sim = await startSimulator({ timeScale: 0.02 }));
     const own = { 'tenant-id': defaults.tenantId, 'subscription-id': defaults.subscriptionId };
     const document = {
@@ -250,8 +277,8 @@ describe('a roll-out', () => {
 
     const results = join(folder, 'results');
     mkdirSync(results);
-    /** One leg of the matrix: the steps of the job, as they stand in the workflow. */
-    const leg = async (name: string, wave: string, attempt: string): Promise<string> => {
+    /** Runs the steps of one matrix job with the workflow's own expressions. */
+    const runJob = async (name: string, wave: string, attempt: string): Promise<string> => {
       const target = plan(['target', 'tenants.json', name], { FLEET: 'app-1' });
       const step = waveJob.steps?.find(({ id }) => id === 'vm');
       const values: Record<string, string> = {
@@ -314,7 +341,7 @@ describe('a roll-out', () => {
       return { status, text: readFileSync(file, 'utf8') };
     };
 
-    expect(await leg('own-test', 'canary', '1')).toBe('success');
+    expect(await runJob('own-test', 'canary', '1')).toBe('success');
     const bodyOf = (kind: string) =>
       started.journal.find((exchange) => exchange.kind === kind)?.requestBody as {
         properties: Record<string, unknown>;
@@ -325,19 +352,21 @@ describe('a roll-out', () => {
       timeoutInSeconds: 1200,
       protectedParameters: [{ name: 'TOKEN', value: 'enrolment-token-1' }],
     });
-    expect(await leg('customer-a', 'rest', '1')).toBe('success');
-    const half = report();
-    expect(half.status).toBe(1);
-    expect(half.text).toContain('3 tenants: 2 success, 1 not run.');
-    expect(await leg('customer-b', 'rest', '1')).toBe('failure');
-    const bad = report();
-    expect(bad.status).toBe(1);
-    expect(bad.text).toContain('2 success, 1 failure.');
-    expect(bad.text).toContain('| ❌ failure | customer-b | rest |');
-    expect(bad.text).toContain('Re-run failed jobs');
-    expect(bad.text).toContain('| ✅ success | customer-a | rest | app-1-customer-a | 1.10.0 | westeurope |');
+    expect(await runJob('customer-a', 'rest', '1')).toBe('success');
+    const partial = report();
+    expect(partial.status).toBe(1);
+    expect(partial.text).toContain('3 tenants: 2 success, 1 not run.');
+    expect(await runJob('customer-b', 'rest', '1')).toBe('failure');
+    const failed = report();
+    expect(failed.status).toBe(1);
+    expect(failed.text).toContain('2 success, 1 failure.');
+    expect(failed.text).toContain('| ❌ failure | customer-b | rest |');
+    expect(failed.text).toContain('Re-run failed jobs');
+    expect(failed.text).toContain(
+      '| ✅ success | customer-a | rest | app-1-customer-a | 1.10.0 | westeurope |',
+    );
 
-    // Consent is given, and the failed job is run again.
+    // An admin consents; the failed job is re-run.
     started.world.installApp(defaults.clientId, defaults.otherTenantId);
     started.world.addGroup(defaults.otherSubscriptionId, defaults.resourceGroup, defaults.location);
     started.world.grant(
@@ -345,11 +374,11 @@ describe('a roll-out', () => {
       'Contributor',
       `/subscriptions/${defaults.otherSubscriptionId}/resourceGroups/${defaults.resourceGroup}`,
     );
-    expect(await leg('customer-b', 'rest', '2')).toBe('success');
-    const good = report();
-    expect(good.text).toContain('3 tenants: 3 success.');
-    expect(good.status).toBe(0);
-    expect(good.text).not.toContain('Re-run failed jobs');
+    expect(await runJob('customer-b', 'rest', '2')).toBe('success');
+    const succeeded = report();
+    expect(succeeded.text).toContain('3 tenants: 3 success.');
+    expect(succeeded.status).toBe(0);
+    expect(succeeded.text).not.toContain('Re-run failed jobs');
 
     const vm = started.world.resources.get(
       `/subscriptions/${defaults.subscriptionId}/resourceGroups/${defaults.resourceGroup}/providers/Microsoft.Compute/virtualMachines/app-1-customer-a`,
@@ -357,7 +386,7 @@ describe('a roll-out', () => {
     expect(vm?.body['tags']).toMatchObject({ application: 'app', 'cost-centre': '4711' });
   });
 
-  test('sends the requests that the simulation of fleets counts with', async () => {
+  test('sends as many requests as the fleet benchmark assumes', async () => {
     const started = (sim = await startSimulator({ timeScale: 0.02 }));
     const image = defaults.imageId('linux', '1.10.0');
     const inputs = { ...defaultInputs(started), 'image-id': image, 'public-ip': 'false' };
@@ -371,9 +400,9 @@ describe('a roll-out', () => {
     }).toEqual(requestsPerTenant);
   });
 
-  test('the last attempt counts, and what a tenant is called cannot break the table', () => {
+  test('reports the last attempt and escapes tenant names', () => {
     const result = { name: 'a', wave: 'rest', result: null };
-    const list = rows(
+    const list = collectResults(
       [{ name: 'a', wave: 'rest' }],
       [
         { ...result, attempt: 1, outcome: 'failure' },
@@ -381,8 +410,11 @@ describe('a roll-out', () => {
       ],
     );
     expect(list).toMatchObject([{ outcome: 'success', attempt: 2 }]);
-    const text = summary([{ name: 'a|b<c', wave: 'rest', outcome: 'cancelled' }], { title: 't', url: 'u' });
+    const text = formatSummary([{ name: 'a|b<c', wave: 'rest', outcome: 'cancelled' }], {
+      title: 't',
+      url: 'u',
+    });
     expect(text).toContain('a\\|b&lt;c');
-    expect(inputsOf(example, 'customer-b', 'app')['resource-group']).toBe('machines');
+    expect(inputsForTenant(example, 'customer-b', 'app')['resource-group']).toBe('machines');
   });
 });

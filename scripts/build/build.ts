@@ -11,6 +11,7 @@ import { transform } from 'esbuild';
 import ncc from '@vercel/ncc';
 import { chunksOf, modulesOf } from './bundle-modules.ts';
 import { noticesOf } from './licences.ts';
+import { schemaValidator, validatorFile } from './schema-validator.ts';
 
 const root = resolve(import.meta.dirname, '../..');
 
@@ -76,4 +77,7 @@ async function minify(code: string): Promise<string> {
   return result.code;
 }
 
-if (import.meta.main) await build(resolve(process.argv[2] ?? join(root, 'dist')));
+if (import.meta.main) {
+  await build(resolve(process.argv[2] ?? join(root, 'dist')));
+  writeFileSync(validatorFile, await schemaValidator());
+}
