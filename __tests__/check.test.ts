@@ -937,7 +937,7 @@ describe('judge', () => {
     [
       'a machine that failed, and may not be looked into',
       { site: { ...failed(true), fate: denied } },
-      [['rerun', 'unknown', /virtualMachines\/read/]],
+      [['rerun', 'fault', /virtualMachines\/read/]],
     ],
     [
       'a machine on its way',
@@ -967,7 +967,30 @@ describe('judge', () => {
     [
       'a disk whose machine may not be read',
       { site: { existing: { machine: denied }, osDisk: ok({ location: 'westeurope', tags: own }) } },
-      [['name/virtual-machine', 'unknown']],
+      [['name/virtual-machine', 'fault', /lacks Microsoft\.Compute\/virtualMachines\/read/]],
+    ],
+    [
+      'network resources that may not be read',
+      { site: { existing: { machine: ok(undefined), nsg: denied, publicIp: denied } } },
+      [
+        ['name/network-security-group', 'fault', /networkSecurityGroups\/read/],
+        ['name/public-ip', 'fault', /publicIPAddresses\/read/],
+      ],
+    ],
+    [
+      'a group and what is in it that may not be read',
+      { site: { group: denied, existing: { machine: denied, nsg: denied }, osDisk: denied } },
+      [
+        ['resource-group', 'fault'],
+        ['name/virtual-machine', 'unknown', /may not read resource group rg/],
+        ['name/network-security-group', 'unknown', /may not read resource group rg/],
+        ['name/disk', 'unknown'],
+      ],
+    ],
+    [
+      'an outage of a name',
+      { site: { existing: { machine: refusal(503, 'ServiceUnavailable', 'later') } } },
+      [['name/virtual-machine', 'unknown', /ServiceUnavailable: later/]],
     ],
     [
       'the disk of a machine that is there',

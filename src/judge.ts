@@ -253,6 +253,31 @@ function unanswered(
   );
 }
 
+/** Like `unanswered`, for what `create` reads before its first write: there a missing right ends the deployment. */
+function unreadable(
+  id: string,
+  asked: string,
+  refusal: unknown,
+  resource: string,
+  { facts, site, known }: Bench,
+): Finding {
+  const group = `/subscriptions/${site.subscriptionId}/resourceGroups/${facts.inputs.resourceGroup}`;
+  const type = /\/providers\/([^/]+\/[^/]+)/i.exec(resource)?.[1] ?? 'Microsoft.Resources';
+  const right = { action: `${type}/read`, scope: resource };
+  if (faultIn(refusal)?.status !== 403) return unanswered(id, asked, refusal, right, known);
+  // The same missing role; that finding has the fix.
+  if ('refusal' in site.group && faultIn(site.group.refusal)?.status === 403) {
+    return unknown(id, asked, `The app may not read resource group ${facts.inputs.resourceGroup}.`);
+  }
+  const answer = `The app may not read it: it lacks ${right.action} on ${resource}. A deployment reads it first, and fails without.`;
+  return fault(id, asked, answer, granter(right.action, resource, known), [
+    'Grant the right on the resource group:',
+    // On the group, because the resource may not exist yet.
+    grant(right.action, group, known),
+    roleDelay,
+  ]);
+}
+
 // Tenants, subscription, group
 
 function judgeSignIn({ tenant, as, result }: SignIn, known: Known): Finding {
@@ -680,7 +705,8 @@ const partTitles = {
   osDisk: 'disk',
 } as const;
 
-function judgeNames({ facts, site, known }: Bench): Finding[] {
+function judgeNames(bench: Bench): Finding[] {
+  const { facts, site, known } = bench;
   const { inputs, run } = facts;
   const names = namesOf(inputs.vmName);
   const ids = idsOf(site.subscriptionId, inputs.resourceGroup, names);
@@ -693,8 +719,10 @@ function judgeNames({ facts, site, known }: Bench): Finding[] {
     const id = `name/${partTitles[part].replaceAll(' ', '-').toLowerCase()}`;
     const asked = `whether the name of ${what} is free`;
     if ('refusal' in found) {
-      // Reading what may be there is part of the rights that are asked for anyway.
-      const right = { action: 'Microsoft.Resources/subscriptions/resourceGroups/read', scope: ids[part] };
+      // `create` does without the disk: Azure itself refuses a name that is taken.
+      if (part !== 'osDisk') return unreadable(id, asked, found.refusal, ids[part], bench);
+      const group = `/subscriptions/${site.subscriptionId}/resourceGroups/${inputs.resourceGroup}`;
+      const right = { action: 'Microsoft.Compute/disks/read', scope: group };
       return unanswered(id, asked, found.refusal, right, known);
     }
     if (!found.value) return ok(id, asked, 'Free.');
@@ -913,10 +941,7 @@ function judgeRerun(bench: Bench, machine: VirtualMachine): Finding[] {
     return [ok(id, asked, answer), ...judgeSizes(bench)];
   }
   if (hasFailed(machine) && fate) {
-    if ('refusal' in fate) {
-      const right = { action: 'Microsoft.Compute/virtualMachines/read', scope: plan.machine.id };
-      return [unanswered(id, asked, fate.refusal, right, known)];
-    }
+    if ('refusal' in fate) return [unreadable(id, asked, fate.refusal, plan.machine.id, bench)];
     try {
       refuseFailed(machine, fate.value, inputs);
     } catch (refusal) {

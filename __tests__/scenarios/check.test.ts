@@ -227,6 +227,27 @@ describe('a tenant that has not consented', () => {
   });
 });
 
+test('check reports a fault when the VM may not be read, where create fails as well', async () => {
+  sim = await startSimulator({ timeScale: 0.02, world: mayReadAll });
+  sim.faults.add({
+    match: { method: 'GET', path: /\/virtualMachines\/vm1\?/, times: Number.POSITIVE_INFINITY },
+    effect: { status: 403, code: 'AuthorizationFailed', message: 'no right to read virtual machines' },
+  });
+  const inputs = { ...defaultInputs(sim), 'vm-name': 'vm1' };
+  const checked = await runAction({ sim, inputs: { ...inputs, operation: 'check' }, phases: ['main'] });
+  const findings = JSON.parse(checked.outputs['findings'] ?? '[]') as readonly Finding[];
+  const faults = findings.filter(({ level }) => level !== 'ok');
+  expect(faults.map(({ id, level }) => [id, level])).toEqual([['name/virtual-machine', 'fault']]);
+  expect(faults[0]?.answer).toContain('lacks Microsoft.Compute/virtualMachines/read');
+  expect(faults[0]?.answer).not.toContain('does without');
+  expect(faults[0]?.fix).toContain(
+    `az role assignment create --assignee ${defaults.clientId} --role "Reader" --scope ${group}`,
+  );
+  const created = await runAction({ sim, inputs, phases: ['main'] });
+  expect([checked.exitCode, created.exitCode]).toEqual([1, 1]);
+  expect(writes()).toEqual([]);
+});
+
 test('a group that may not be seen is one fault; nothing that depends on it is made up', async () => {
   const { findings, of } = await check(() => undefined, { 'resource-group': 'elsewhere-rg' });
   expect(of('fault')).toEqual(['resource-group']);
