@@ -1,4 +1,4 @@
-/** Loads the SDK clients that the action uses, and does nothing: the floor under its start. */
+/** Baseline for the start of the action: only loads the SDK clients that it uses. */
 import { ComputeManagementClient } from '@azure/arm-compute';
 import { NetworkManagementClient } from '@azure/arm-network';
 import { createDefaultHttpClient } from '@azure/core-rest-pipeline';
@@ -9,7 +9,7 @@ import {
 } from '@azure/identity';
 import * as core from '@actions/core';
 
-// Named, so that no bundler can leave one out.
+// Exported, so that no bundler removes one.
 export const loaded = [
   ComputeManagementClient,
   NetworkManagementClient,

@@ -1,13 +1,13 @@
 /**
- * Measures what is claimed, as ratios in one run: `npm run bench [-- --quick]`.
+ * Measures the action against the simulator and writes bench/results.json and bench/results.md: `npm run bench`.
  *
- * (a) the action against the critical-path limit of its simulator and against a plain-SDK program, at real latencies, for
- *     three Retry-After profiles and for durations drawn from the recorded distribution;
- * (b) start to first request against a bare import of the same SDK clients, bundle size, peak memory, CPU;
- * (c) runs side by side: wall, requests and 429s per run;
- * (d) requests of one whole run, by kind.
+ * (a) create at real latencies, compared with the critical path of the simulator and with a plain SDK program, for three
+ *     Retry-After profiles and for recorded durations;
+ * (b) start to first request, compared with an import of the same SDK clients; bundle size, peak memory, CPU;
+ * (c) concurrent runs: duration, requests and 429s per run;
+ * (d) requests of one create, by kind.
  *
- * Writes bench/results.json and bench/results.md. `--quick` leaves (a) out, which takes minutes of real latency.
+ * `npm run bench -- --quick` skips (a) and the larger runs of (c), and writes no files.
  */
 import { execFileSync, spawn } from 'node:child_process';
 import { mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
@@ -42,11 +42,11 @@ function inputsFor(sim: Simulator, image: string, name: string): Record<string, 
     'resource-group': defaults.resourceGroup,
     'image-id': defaults.imageId(image),
     'vm-name': name,
-    ...(image === 'windows' ? { 'admin-password': 'Bench-Password-1' } : {}),
+    ...(image === 'windows' ? { 'admin-password': 'Create-Password-1' } : {}),
   };
 }
 
-async function runMain(sim: Simulator, image: string, name: string): Promise<Run> {
+async function runAction(sim: Simulator, image: string, name: string): Promise<Run> {
   const run = await runAsRunner({
     sim,
     inputs: inputsFor(sim, image, name),
@@ -58,7 +58,7 @@ async function runMain(sim: Simulator, image: string, name: string): Promise<Run
   return run;
 }
 
-async function runPlain(sim: Simulator, image: string): Promise<number> {
+async function runPlainSdk(sim: Simulator, image: string): Promise<number> {
   const metadata = (await fetchFrom(sim, `${sim.armEndpoint}/metadata/endpoints?api-version=2022-09-01`)) as
     | { authentication: { audiences: string[] } }[]
     | { authentication: { audiences: string[] } };
@@ -84,11 +84,11 @@ async function runPlain(sim: Simulator, image: string): Promise<number> {
   });
   child.stdin.end(JSON.stringify(job));
   const code = await new Promise<number | null>((resolve) => child.on('exit', resolve));
-  if (code !== 0) throw new Error(`The plain-SDK program ended with ${code}.`);
+  if (code !== 0) throw new Error(`The plain SDK program exited with code ${code}.`);
   return performance.now() - start;
 }
 
-/** fetch does not take a CA; a child with NODE_EXTRA_CA_CERTS does. */
+/** Fetches in a child process: `fetch` takes a CA only from NODE_EXTRA_CA_CERTS, which Node reads at start. */
 async function fetchFrom(sim: Simulator, url: string): Promise<unknown> {
   const text = await new Promise<string>((resolve, reject) => {
     const child = spawn(
@@ -106,40 +106,39 @@ async function fetchFrom(sim: Simulator, url: string): Promise<unknown> {
   return JSON.parse(text);
 }
 
-interface Speed {
+interface CreateTiming {
   readonly case: string;
   readonly limitSeconds: number;
   readonly actionSeconds: number;
   readonly plainSeconds: number;
   readonly actionToLimit: number;
   readonly plainToLimit: number;
-  /** Lowest levels that the service told of: of the machine's 45 polls, of the 250 reads that all runs share. */
+  /** Lowest remaining requests in the responses: of 45 polls per VM, of 250 reads per subscription. */
   readonly lowestPollBudget: number;
   readonly lowestReadBudget: number;
   readonly throttled: number;
 }
 
-/** The lowest level of a budget in the answers of a simulator. */
-function lowest(sim: Simulator, header: string, pattern: RegExp): number {
-  const levels = sim.journal.flatMap(({ responseHeaders }) => {
-    const left = pattern.exec(responseHeaders[header] ?? '')?.[1];
-    return left === undefined ? [] : [Number(left)];
+function lowestRemaining(sim: Simulator, header: string, pattern: RegExp): number {
+  const values = sim.journal.flatMap(({ responseHeaders }) => {
+    const remaining = pattern.exec(responseHeaders[header] ?? '')?.[1];
+    return remaining === undefined ? [] : [Number(remaining)];
   });
-  return Math.min(...levels);
+  return Math.min(...values);
 }
 
-const pollsLeft = ['x-ms-ratelimit-remaining-resource', /GetOperationResource;(\d+)/] as const;
-const readsLeft = ['x-ms-ratelimit-remaining-subscription-reads', /^(\d+)$/] as const;
+const remainingPolls = ['x-ms-ratelimit-remaining-resource', /GetOperationResource;(\d+)/] as const;
+const remainingReads = ['x-ms-ratelimit-remaining-subscription-reads', /^(\d+)$/] as const;
 
-async function speedOf(title: string, image: string, world: SimulatorOptions): Promise<Speed> {
+async function measureCreate(title: string, image: string, world: SimulatorOptions): Promise<CreateTiming> {
   const [first, second] = await Promise.all([
     startSimulator({ ...world, timeScale: 1 }),
     startSimulator({ ...world, timeScale: 1 }),
   ]);
-  const [action, plain] = await Promise.all([runMain(first, image, 'bench'), runPlain(second, image)]);
+  const [action, plain] = await Promise.all([runAction(first, image, 'bench'), runPlainSdk(second, image)]);
   const limit = first.criticalPath();
-  const lowestPollBudget = lowest(first, ...pollsLeft);
-  const lowestReadBudget = lowest(first, ...readsLeft);
+  const lowestPollBudget = lowestRemaining(first, ...remainingPolls);
+  const lowestReadBudget = lowestRemaining(first, ...remainingReads);
   const throttled = first.journal.filter(({ status }) => status === 429).length;
   await Promise.all([first.close(), second.close()]);
   return {
@@ -155,7 +154,7 @@ async function speedOf(title: string, image: string, world: SimulatorOptions): P
   };
 }
 
-async function speeds(): Promise<Speed[]> {
+async function measureCreates(): Promise<CreateTiming[]> {
   const cases: [string, string, SimulatorOptions][] = [
     ['Linux, short Retry-After', 'linux', { retryAfterProfile: 'short' }],
     ['Linux, Retry-After 10, 35', 'linux', { retryAfterProfile: 'recorded' }],
@@ -168,17 +167,17 @@ async function speeds(): Promise<Speed[]> {
       ]),
     ),
   ];
-  // They mostly wait, so they can run side by side; staggered, so that no start disturbs another's.
+  // The runs mostly wait, so they run concurrently; their starts, which need the CPU, are staggered.
   return Promise.all(
     cases.map(async ([title, image, world], index) => {
       await sleep(index * 2500);
-      return speedOf(title, image, world);
+      return measureCreate(title, image, world);
     }),
   );
 }
 
-/** Builds the bare import as the action is built, so that like is compared with like. */
-async function bareBundle(folder: string): Promise<string> {
+/** Bundles the import in the same way as the action. */
+async function bundleBareImport(folder: string): Promise<string> {
   const bundle = await ncc(join(here, 'bare-import.js'), { cache: false, quiet: true });
   const { code } = await transform(bundle.code, {
     minify: true,
@@ -194,34 +193,34 @@ async function bareBundle(folder: string): Promise<string> {
   return join(folder, 'bare.js');
 }
 
-async function startAndSize() {
+async function measureStart() {
   const folder = mkdtempSync(join(tmpdir(), 'bench-'));
-  const bare = await bareBundle(folder);
+  const bare = await bundleBareImport(folder);
   const sim = await startSimulator({ timeScale: 0.01 });
-  // The journal counts from the start of its simulator.
+  // Times in the journal are relative to the start of the simulator.
   const journalStart = performance.now() - sim.world.clock.wall();
-  const first: number[] = [];
-  const floor: number[] = [];
+  const firstRequestMs: number[] = [];
+  const bareImportMs: number[] = [];
   const runs: Run[] = [];
-  // In turn, so that whatever else the machine does meets both.
+  // Alternately, so that other load affects both measurements.
   for (let i = 0; i < 25; i++) {
-    const floorStart = performance.now();
+    const bareStart = performance.now();
     execFileSync(process.execPath, [bare], { env: { PATH: process.env['PATH'] } });
-    floor.push(performance.now() - floorStart);
-    const seen = sim.journal.length;
-    const run = await runMain(sim, 'linux', `start-${i}`);
+    bareImportMs.push(performance.now() - bareStart);
+    const previousRequests = sim.journal.length;
+    const run = await runAction(sim, 'linux', `start-${i}`);
     runs.push(run);
-    const request = sim.journal[seen];
-    if (request) first.push(journalStart + request.at - run.startedAt);
+    const request = sim.journal[previousRequests];
+    if (request) firstRequestMs.push(journalStart + request.at - run.startedAt);
   }
   await sim.close();
   rmSync(folder, { recursive: true });
   const dist = join(here, '../dist');
   const bytes = readdirSync(dist).map((name) => statSync(join(dist, name)).size);
   return {
-    startToFirstRequestMs: round(median(first), 0),
-    bareImportMs: round(median(floor), 0),
-    startToBareImport: round(median(first) / median(floor), 3),
+    startToFirstRequestMs: round(median(firstRequestMs), 0),
+    bareImportMs: round(median(bareImportMs), 0),
+    startToBareImport: round(median(firstRequestMs) / median(bareImportMs), 3),
     bundleBytes: statSync(join(dist, 'index.js')).size,
     distBytes: bytes.reduce((a, b) => a + b, 0),
     peakMegabytes: round(Math.max(...runs.map(({ peakRssBytes }) => peakRssBytes)) / 2 ** 20, 0),
@@ -229,11 +228,11 @@ async function startAndSize() {
   };
 }
 
-async function sideBySide(count: number) {
+async function measureConcurrentRuns(count: number) {
   const sim = await startSimulator({ timeScale: 1, latencyProfile: 'median' });
   const started = performance.now();
   const runs = await Promise.allSettled(
-    Array.from({ length: count }, (_, index) => runMain(sim, 'linux', `side-${index}`)),
+    Array.from({ length: count }, (_, index) => runAction(sim, 'linux', `concurrent-${index}`)),
   );
   const seconds = (performance.now() - started) / 1000;
   const failed = runs.filter(({ status }) => status === 'rejected').length;
@@ -249,55 +248,56 @@ async function sideBySide(count: number) {
   return row;
 }
 
-async function requestsByKind() {
+async function countRequests() {
   const sim = await startSimulator({ timeScale: 0.05 });
-  await runMain(sim, 'linux', 'kinds');
+  await runAction(sim, 'linux', 'kinds');
   const kinds: Record<string, number> = {};
   for (const { host, isPoll, method } of sim.journal) {
     const kind = isPoll ? 'polls' : host === 'entra' ? 'sign-in' : method === 'PUT' ? 'writes' : 'reads';
     kinds[kind] = (kinds[kind] ?? 0) + 1;
   }
   await sim.close();
-  const besidesPolls = Object.entries(kinds).reduce((sum, [kind, n]) => sum + (kind === 'polls' ? 0 : n), 0);
-  return { ...kinds, besidesPolls };
+  const allButPolls = Object.entries(kinds).reduce((sum, [kind, n]) => sum + (kind === 'polls' ? 0 : n), 0);
+  return { ...kinds, allButPolls };
 }
 
 function table(rows: readonly object[]): string {
   const [first] = rows;
   if (!first) return '';
-  const heads = Object.keys(first);
+  const headings = Object.keys(first);
   return [
-    `| ${heads.map((head) => head.replace(/([A-Z])/g, ' $1').toLowerCase()).join(' | ')} |`,
-    `|${heads.map(() => '---').join('|')}|`,
+    `| ${headings.map((heading) => heading.replace(/([A-Z])/g, ' $1').toLowerCase()).join(' | ')} |`,
+    `|${headings.map(() => '---').join('|')}|`,
     ...rows.map((row) => `| ${Object.values(row).join(' | ')} |`),
   ].join('\n');
 }
 
 const machine = `${cpus().length} cores, ${Math.round(totalmem() / 2 ** 30)} GiB, Node ${process.version}`;
 console.log(`Measuring on ${machine}.`);
-const start = await startAndSize();
+const start = await measureStart();
 console.log(table([start]));
-const kinds = await requestsByKind();
+const kinds = await countRequests();
 console.log(table([kinds]));
-const speed = options.quick ? [] : await speeds();
-console.log(table(speed));
-// One after the other: whatever they take from each other would count as theirs.
-const crowd: object[] = [];
-for (const count of options.quick ? [1, 5] : [1, 5, 20, 50]) crowd.push(await sideBySide(count));
-console.log(table(crowd));
+const creates = options.quick ? [] : await measureCreates();
+console.log(table(creates));
+// One after the other, so that no measurement includes the load of another.
+const concurrent: object[] = [];
+for (const count of options.quick ? [1, 5] : [1, 5, 20, 50])
+  concurrent.push(await measureConcurrentRuns(count));
+console.log(table(concurrent));
 rmSync(keyFolder, { recursive: true });
 
 if (!options.quick) {
-  const results = { date: new Date().toISOString().slice(0, 10), machine, start, kinds, speed, crowd };
+  const results = { date: new Date().toISOString().slice(0, 10), machine, start, kinds, creates, concurrent };
   writeFileSync(join(here, 'results.json'), `${JSON.stringify(results, null, 2)}\n`);
   writeFileSync(
     join(here, 'results.md'),
     [
-      `Measured on ${results.date} on a machine of ${machine}, against the embedded simulator at real latencies.`,
+      `Measured on ${results.date} with ${machine}, against the simulator at recorded latencies.`,
       '',
-      'One create against the limit that Azure’s own durations set, and a plain-SDK program doing the same job:',
+      'One create, compared with the limit set by Azure’s own durations, and with a plain SDK program that does the same:',
       '',
-      table(speed),
+      table(creates),
       '',
       'Start, size and memory:',
       '',
@@ -307,9 +307,9 @@ if (!options.quick) {
       '',
       table([kinds]),
       '',
-      'Runs side by side in one resource group:',
+      'Concurrent runs in one resource group:',
       '',
-      table(crowd),
+      table(concurrent),
       '',
     ].join('\n'),
   );

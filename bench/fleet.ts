@@ -1,39 +1,38 @@
 /**
- * How long a roll-out takes, and what it asks of Azure, for 10, 100 and 1,000 tenants. Durations are drawn from the recorded
- * distributions that the simulator uses; requests are those that the action was measured to send; GitHub's part is assumed.
- * The figures of docs/fleet.md are made here (`npm run readme`): the same seed gives the same figures.
+ * Simulates fleet deployments to 10, 100 and 1,000 tenants. Durations are drawn from recorded distributions, requests are
+ * those that the action sends, GitHub's part is assumed. `npm run readme` writes the table to docs/fleet.md; equal seeds
+ * give equal figures.
  */
 import { type Latency, recordedLatencies } from '../simulator/engine/latencies.ts';
 
-/** Requests of one creation from an image version, with a network of its own and no public IP. A scenario holds them. */
+/** Requests of one create from an image version, with a new network and no public IP. fleet.test.ts compares them. */
 export const requestsPerTenant = {
-  /** To the image tenant's Resource Manager, where all tenants of a fleet share one budget. */
+  /** Reads in the image tenant, where all tenants of a fleet share one rate limit. */
   imageReads: 2,
-  /** To the machine's tenant, without polls: each tenant has budgets of its own. */
+  /** Writes in the VM's tenant, without polls. Each tenant has its own rate limits. */
   writes: 4,
 } as const;
 
-/** Seconds that GitHub takes besides: to find a runner, to check out twice, to upload the result. Not measured. */
+/** Assumed seconds: finding a runner and checking out twice, uploading the result, one request. Not measured. */
 const assumed = { start: 25, end: 10, roundTrip: 0.3 } as const;
 
-/** Resource Manager's reads per app and subscription: a bucket of 250 that 25 a second refill. */
-const bucket = { size: 250, perSecond: 25 } as const;
+/** Resource Manager's token bucket for reads, per app and subscription. */
+const readLimit = { size: 250, perSecond: 25 } as const;
 
-/** Machines that can be made at the same time from one replica of an image version. */
-const perReplica = 50;
+const maxVmsPerImageReplica = 50;
 
-interface RollOut {
+interface Deployment {
   readonly seconds: number;
-  /** Most creations of machines that were under way at the same time. */
-  readonly peak: number;
-  /** Lowest level of the image tenant's bucket. */
-  readonly lowest: number;
-  /** Tenants whose job had to wait for that bucket. */
-  readonly throttled: number;
+  /** Most VM creations in progress at the same time. */
+  readonly peakCreates: number;
+  /** Lowest level of the image tenant's token bucket. */
+  readonly lowestTokens: number;
+  /** Tenants whose job waited for a token. */
+  readonly throttledTenants: number;
 }
 
-/** Mulberry32: small, and the same everywhere. */
-function numbers(seed: number): () => number {
+/** Mulberry32, a small seeded generator of numbers from 0 to 1. */
+function createRandom(seed: number): () => number {
   let state = seed;
   return () => {
     state = (state + 0x6d2b79f5) | 0;
@@ -43,81 +42,104 @@ function numbers(seed: number): () => number {
   };
 }
 
-/** Lognormal through the recorded median and 90th percentile. */
-function draw({ median, p90 }: Latency, next: () => number): number {
-  if (median === 0) return p90 * next() * 0.5;
+/** Draws from the lognormal distribution with the recorded median and 90th percentile. */
+function drawSeconds({ median, p90 }: Latency, random: () => number): number {
+  if (median === 0) return p90 * random() * 0.5;
   const sigma = Math.log(p90 / median) / 1.2816;
-  const normal = Math.sqrt(-2 * Math.log(1 - next())) * Math.cos(2 * Math.PI * next());
+  const normal = Math.sqrt(-2 * Math.log(1 - random())) * Math.cos(2 * Math.PI * random());
   return median * Math.exp(sigma * normal);
 }
 
-/** One roll-out in three waves: a hundredth of the tenants (one at least), a tenth, the rest. Nobody waits at the gate. */
-function rollOut(tenants: number, parallel: number, seed: number): RollOut {
-  const next = numbers(seed);
-  const latency = (name: string): number => {
-    const known = recordedLatencies[name];
-    if (known === undefined) throw new Error(`There is no recorded latency ${name}.`);
-    return draw(known, next);
+class ReadBucket {
+  #level: number = readLimit.size;
+  #updatedAt = 0;
+  lowest: number = readLimit.size;
+
+  /** Takes the tokens of one tenant and returns the seconds that its job waits for them. */
+  take(at: number): number {
+    const refilled = this.#level + Math.max(0, at - this.#updatedAt) * readLimit.perSecond;
+    const level = Math.min(readLimit.size, refilled);
+    this.#level = level - requestsPerTenant.imageReads;
+    this.#updatedAt = Math.max(at, this.#updatedAt);
+    this.lowest = Math.min(this.lowest, Math.max(0, this.#level));
+    return Math.max(0, (requestsPerTenant.imageReads - level) / readLimit.perSecond);
+  }
+}
+
+/** Simulates three waves: 1 % of the tenants (at least one), 10 %, the rest; the gate is approved at once. */
+function simulateDeployment(tenants: number, maxParallel: number, seed: number): Deployment {
+  const random = createRandom(seed);
+  const seconds = (name: string): number => {
+    const latency = recordedLatencies[name];
+    if (latency === undefined) throw new Error(`No recorded latency for ${name}.`);
+    return drawSeconds(latency, random);
   };
   const canaries = Math.max(1, Math.round(tenants / 100));
   const early = Math.round(tenants / 10);
-  const marks: { at: number; change: number }[] = [];
-  const tokens = { level: bucket.size as number, at: 0, lowest: bucket.size as number };
-  let throttled = 0;
+  const creates: { start: number; end: number }[] = [];
+  const bucket = new ReadBucket();
+  let throttledTenants = 0;
   let now = 0;
   for (const count of [canaries, early, tenants - canaries - early]) {
-    const lanes = Array.from({ length: Math.min(parallel, count) }, () => now);
+    const runners = Array.from({ length: Math.min(maxParallel, count) }, () => now);
     for (let index = 0; index < count; index += 1) {
-      const lane = lanes.indexOf(Math.min(...lanes));
-      let at = (lanes[lane] ?? now) + assumed.start * (0.8 + 0.4 * next()) + 4 * assumed.roundTrip;
-      const level = Math.min(bucket.size, tokens.level + Math.max(0, at - tokens.at) * bucket.perSecond);
-      const wait = Math.max(0, (requestsPerTenant.imageReads - level) / bucket.perSecond);
-      throttled += wait > 0 ? 1 : 0;
-      tokens.level = level - requestsPerTenant.imageReads;
-      tokens.at = Math.max(at, tokens.at);
-      tokens.lowest = Math.min(tokens.lowest, Math.max(0, tokens.level));
-      at +=
-        wait + Math.max(latency('nsgPut'), latency('vnetPut')) + latency('nicPut') + 4 * assumed.roundTrip;
-      marks.push({ at, change: 1 });
-      // The end is noticed within seconds.
-      at += latency('vmPutLinux') + 3 * next();
-      marks.push({ at, change: -1 });
-      lanes[lane] = at + assumed.end;
+      const runner = runners.indexOf(Math.min(...runners));
+      const ready = (runners[runner] ?? now) + assumed.start * (0.8 + 0.4 * random()) + 4 * assumed.roundTrip;
+      const wait = bucket.take(ready);
+      if (wait > 0) throttledTenants += 1;
+      const network = Math.max(seconds('nsgPut'), seconds('vnetPut')) + seconds('nicPut');
+      const start = ready + wait + network + 4 * assumed.roundTrip;
+      // The action notices the end of the operation within 3 s.
+      const end = start + seconds('vmPutLinux') + 3 * random();
+      creates.push({ start, end });
+      runners[runner] = end + assumed.end;
     }
-    now = count === 0 ? now : Math.max(...lanes);
+    now = count === 0 ? now : Math.max(...runners);
   }
+  return { seconds: now, peakCreates: peakOf(creates), lowestTokens: bucket.lowest, throttledTenants };
+}
+
+function peakOf(creates: readonly { readonly start: number; readonly end: number }[]): number {
+  const changes = creates.flatMap(({ start, end }) => [
+    { at: start, change: 1 },
+    { at: end, change: -1 },
+  ]);
   let running = 0;
   let peak = 0;
-  for (const { change } of marks.toSorted((one, other) => one.at - other.at)) {
+  for (const { change } of changes.toSorted((first, second) => first.at - second.at)) {
     running += change;
     peak = Math.max(peak, running);
   }
-  return { seconds: now, peak, lowest: tokens.lowest, throttled };
+  return peak;
 }
 
-const tries = 100;
+const simulationsPerRow = 100;
 
-function row(tenants: number, parallel: number): string {
-  const all = Array.from({ length: tries }, (_, seed) => rollOut(tenants, parallel, seed + 1));
-  const quantile = (of: (one: RollOut) => number, share: number): number =>
-    all.map(of).toSorted((a, b) => a - b)[Math.min(tries - 1, Math.floor(share * tries))] ?? 0;
+function tableRow(tenants: number, maxParallel: number): string {
+  const deployments = Array.from({ length: simulationsPerRow }, (_, index) =>
+    simulateDeployment(tenants, maxParallel, index + 1),
+  );
+  const quantile = (property: keyof Deployment, share: number): number =>
+    deployments.map((deployment) => deployment[property]).toSorted((a, b) => a - b)[
+      Math.floor(share * simulationsPerRow)
+    ] ?? 0;
   const minutes = (seconds: number) => (seconds / 60).toFixed(seconds < 600 ? 1 : 0);
-  const peak = quantile(({ peak }) => peak, 0.9);
   const number = (value: number) => value.toLocaleString('en');
+  const peakCreates = quantile('peakCreates', 0.9);
   return [
     number(tenants),
-    number(parallel),
-    `${minutes(quantile(({ seconds }) => seconds, 0.5))} min`,
-    `${minutes(quantile(({ seconds }) => seconds, 0.9))} min`,
-    number(peak),
-    number(Math.ceil(peak / perReplica)),
+    number(maxParallel),
+    `${minutes(quantile('seconds', 0.5))} min`,
+    `${minutes(quantile('seconds', 0.9))} min`,
+    number(peakCreates),
+    number(Math.ceil(peakCreates / maxVmsPerImageReplica)),
     number(tenants * requestsPerTenant.imageReads),
-    number(Math.floor(quantile(({ lowest }) => lowest, 0.1))),
-    number(quantile(({ throttled }) => throttled, 0.9)),
+    number(Math.floor(quantile('lowestTokens', 0.1))),
+    number(quantile('throttledTenants', 0.9)),
   ].join(' | ');
 }
 
-/** The table of docs/fleet.md. */
+/** Returns the table of docs/fleet.md. */
 export function fleetTable(): string {
   const cases = [
     [10, 20],
@@ -129,9 +151,9 @@ export function fleetTable(): string {
     [1000, 1000],
   ] as const;
   return [
-    '| tenants | at the same time | half of the roll-outs within | nine in ten within | machines being made at once | replicas for them | reads in the image tenant | lowest level of its bucket of 250 | tenants that waited for it |',
+    '| tenants | parallel jobs | median duration | 90th percentile | VMs in creation at once | image replicas needed | reads in the image tenant | lowest level of its 250 read tokens | throttled tenants |',
     '|---|---|---|---|---|---|---|---|---|',
-    ...cases.map(([tenants, parallel]) => `| ${row(tenants, parallel)} |`),
+    ...cases.map(([tenants, maxParallel]) => `| ${tableRow(tenants, maxParallel)} |`),
   ].join('\n');
 }
 

@@ -1,7 +1,6 @@
 /**
- * The same job as the action's, as a careful reader of the SDK's documentation would write it: two credentials, the
- * auxiliary policy, network parts side by side, `pollUntilDone` everywhere. What the action is measured against.
- * Reads what it needs from a JSON argument; gives the wall time by ending.
+ * Baseline for the benchmark: creates the same VM as the action, written as the SDK's documentation suggests, with two
+ * credentials, the auxiliary policy, parallel network requests and `pollUntilDone`. Reads a PlainJob from standard input.
  */
 import { readFileSync } from 'node:fs';
 import { ComputeManagementClient } from '@azure/arm-compute';
