@@ -8,7 +8,7 @@ import { inputNames } from '../src/inputs.ts';
 import { customRole, features } from '../src/rights.ts';
 import { roleDefinition, roles } from '../scripts/docs/roles.ts';
 import { builtInRoles } from '../simulator/world/built-in-roles.ts';
-import { documents, filledIn, shellLines } from '../scripts/docs/documents.ts';
+import { documents, fillPlaceholders, shellLines } from '../scripts/docs/documents.ts';
 import { lint, type Workflow } from './workflow-files.ts';
 
 const root = resolve(import.meta.dirname, '..');
@@ -43,7 +43,7 @@ describe.each(cases)('%s', (path, { links, anchors, blocks, text }) => {
     for (const { language, code } of blocks) {
       if (language === 'json') expect(() => JSON.parse(code) as unknown).not.toThrow();
       if (language === 'sh') {
-        const { stderr } = spawnSync('bash', ['-n'], { input: filledIn(code), encoding: 'utf8' });
+        const { stderr } = spawnSync('bash', ['-n'], { input: fillPlaceholders(code), encoding: 'utf8' });
         expect(stderr).toBe('');
       }
     }

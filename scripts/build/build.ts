@@ -1,6 +1,6 @@
 /**
- * Builds what the runner executes: TypeScript → JavaScript (tsc) → one bundle (ncc) → minified (esbuild), with the
- * licences of everything that is inside. The same sources give the same bytes: scripts/build/check-dist.ts relies on it.
+ * Builds dist/: TypeScript → JavaScript (tsc) → one bundle (ncc) → minified (esbuild), with the licences of all bundled
+ * packages. Builds are reproducible; check-dist.ts relies on it. Also compiles the schema of the fleet.
  *
  *     node scripts/build/build.ts [FOLDER]      default: dist
  */
@@ -9,20 +9,19 @@ import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { transform } from 'esbuild';
 import ncc from '@vercel/ncc';
-import { chunksOf, modulesOf } from './bundle-modules.ts';
-import { noticesOf } from './licences.ts';
+import { bundledModules, chunksOf } from './bundle-modules.ts';
+import { licenceNotices } from './licences.ts';
 import { schemaValidator, validatorFile } from './schema-validator.ts';
 
 const root = resolve(import.meta.dirname, '../..');
 
 /**
- * Not shipped: no path of the action reaches it. @azure/identity imports the package `open` when a person is to sign in
- * with a browser; ncc gives it a chunk of its own and copies its executable. As an external of ncc it would become a
- * static import, which fails at start.
+ * Only @azure/identity's interactive browser sign-in imports `open`, which the action never uses. ncc emits a chunk and an
+ * executable for it, which are removed here: as an `external` of ncc it would become a static import and fail at start.
  */
-const unreachable = { package: 'open', asset: 'xdg-open' };
+const unused = { package: 'open', asset: 'xdg-open' };
 
-/** Builds the action into `folder`, which is replaced. */
+/** Builds the action into `folder`, replacing its content. */
 export async function build(folder: string): Promise<void> {
   const compiled = join(root, 'build');
   rmSync(compiled, { recursive: true, force: true });
@@ -36,35 +35,34 @@ export async function build(folder: string): Promise<void> {
   );
 
   const bundle = await ncc(join(compiled, 'index.js'), { cache: false, quiet: true });
-  const modules = modulesOf(bundle.stats);
+  const modules = bundledModules(bundle.stats);
   const files = new Map<string, string | Buffer>([
     ['index.js', bundle.code],
-    // Two lines that load the bundle beside it.
+    // Only marks the process as the post step and loads index.js.
     ['post.js', readFileSync(join(compiled, 'post.js'))],
   ]);
   for (const [name, asset] of Object.entries(bundle.assets)) files.set(name, asset.source);
   files.delete('package.json');
-  files.delete(unreachable.asset);
-  const dropped = chunksOf(unreachable.package, modules);
-  for (const chunk of dropped) files.delete(`${chunk}.index.js`);
+  files.delete(unused.asset);
+  const unusedChunks = chunksOf(unused.package, modules);
+  for (const chunk of unusedChunks) files.delete(`${chunk}.index.js`);
 
   rmSync(folder, { recursive: true, force: true });
   mkdirSync(folder, { recursive: true });
   for (const [name, source] of files) {
-    // Whatever else a dependency makes ncc copy (an executable, a native module) is to be decided on, not shipped.
-    if (!/^[\w.-]+\.js$/.test(name))
-      throw new Error(`ncc emitted ${name}: neither expected nor needed in dist`);
+    // ncc also copies executables and native modules of dependencies; none may ship without a decision.
+    if (!/^[\w.-]+\.js$/.test(name)) throw new Error(`ncc emitted an unexpected file: ${name}`);
     writeFileSync(join(folder, name), await minify(source.toString()));
   }
   writeFileSync(join(folder, 'package.json'), '{"type":"module"}\n');
   writeFileSync(
     join(folder, 'licenses.txt'),
-    noticesOf(modules.filter(({ chunks }) => !chunks.every((chunk) => dropped.has(chunk)))),
+    licenceNotices(modules.filter(({ chunks }) => !chunks.every((chunk) => unusedChunks.has(chunk)))),
   );
   rmSync(compiled, { recursive: true, force: true });
 }
 
-/** ncc's own minifier keeps dead code; esbuild's pass brings the bundle to a third. */
+/** ncc's own minifier keeps dead code; esbuild removes it and reduces the bundle to a third. */
 async function minify(code: string): Promise<string> {
   const result = await transform(code, {
     minify: true,
@@ -72,7 +70,7 @@ async function minify(code: string): Promise<string> {
     format: 'esm',
     platform: 'node',
     target: 'node24',
-    legalComments: 'none', // all of them are in licenses.txt
+    legalComments: 'none', // licenses.txt contains them
   });
   return result.code;
 }

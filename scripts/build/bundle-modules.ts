@@ -1,4 +1,4 @@
-/** webpack's list of what is in a bundle, as far as it is read here. */
+/** The part of webpack's statistics that is read here. */
 export interface Stats {
   toJson(options: object): { readonly modules?: readonly StatsModule[] };
 }
@@ -6,18 +6,18 @@ export interface Stats {
 interface StatsModule {
   readonly nameForCondition?: string | null;
   readonly chunks?: readonly (string | number)[];
-  /** Of a concatenated module. */
+  /** The parts of a concatenated module. */
   readonly modules?: readonly StatsModule[];
 }
 
-/** A file from a package's folder that is in the bundle, and the chunks that hold it. */
+/** A bundled file of a package, and the chunks that contain it. */
 export interface BundledModule {
   readonly packageFolder: string;
   readonly chunks: readonly (string | number)[];
 }
 
-/** Everything that packages brought into the bundle. */
-export function modulesOf(stats: Stats): readonly BundledModule[] {
+/** Lists the bundled files of all packages. */
+export function bundledModules(stats: Stats): readonly BundledModule[] {
   const { modules = [] } = stats.toJson({
     all: false,
     ids: true,
@@ -26,28 +26,28 @@ export function modulesOf(stats: Stats): readonly BundledModule[] {
     modulesSpace: Number.MAX_SAFE_INTEGER,
     nestedModulesSpace: Number.MAX_SAFE_INTEGER,
   });
-  return [...flat(modules, [])];
+  return [...flatten(modules, [])];
 }
 
-/** Chunks that a package has a module in. */
+/** Returns the chunks that contain a module of the package. */
 export function chunksOf(name: string, modules: readonly BundledModule[]): ReadonlySet<string | number> {
-  const own = modules.filter(({ packageFolder }) =>
+  const packageModules = modules.filter(({ packageFolder }) =>
     packageFolder.replaceAll('\\', '/').endsWith(`/node_modules/${name}`),
   );
-  return new Set(own.flatMap(({ chunks }) => chunks));
+  return new Set(packageModules.flatMap(({ chunks }) => chunks));
 }
 
-function* flat(
+function* flatten(
   modules: readonly StatsModule[],
   outerChunks: readonly (string | number)[],
 ): Generator<BundledModule> {
-  for (const { nameForCondition, chunks: own = [], modules: inner } of modules) {
-    const chunks = own.length > 0 ? own : outerChunks;
-    // Not by the nearest package.json: packages keep further ones inside, some with a name and a version.
+  for (const { nameForCondition, chunks: ownChunks = [], modules: inner } of modules) {
+    const chunks = ownChunks.length > 0 ? ownChunks : outerChunks;
+    // The nearest package.json may belong to a folder inside the package: some have a name and a version.
     const packageFolder = /^.*[\\/]node_modules[\\/](@[^\\/]+[\\/])?[^\\/]+/.exec(
       nameForCondition ?? '',
     )?.[0];
     if (packageFolder !== undefined) yield { packageFolder, chunks };
-    if (inner) yield* flat(inner, chunks);
+    if (inner) yield* flatten(inner, chunks);
   }
 }

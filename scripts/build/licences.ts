@@ -10,28 +10,28 @@ interface Manifest {
 }
 
 /**
- * The notices of every package that has a module in the bundle, read from the bundler's own list of modules.
+ * Returns the licence texts of all packages in the bundle.
  *
- * @throws if a package states no licence, or one whose text we neither find nor know
+ * @throws if a package has no licence text
  */
-export function noticesOf(modules: readonly BundledModule[]): string {
+export function licenceNotices(modules: readonly BundledModule[]): string {
   const folders = new Set(modules.map(({ packageFolder }) => packageFolder));
   const notices = new Map<string, string>();
   for (const folder of folders) {
-    const manifest = manifestOf(folder);
+    const manifest = readManifest(folder);
     const title = `${manifest.name} ${manifest.version}`;
     notices.set(
       title,
       `${title} (${manifest.license ?? 'no licence stated'})\n\n${licenceText(folder, manifest)}\n`,
     );
   }
-  if (notices.size === 0) throw new Error('The bundler lists no modules: the notices would be empty.');
+  if (notices.size === 0) throw new Error('The bundler listed no modules, so the notices would be empty.');
   const rule = `${'-'.repeat(80)}\n`;
   const sorted = [...notices.keys()].toSorted().map((title) => notices.get(title) ?? '');
   return `The bundle contains the following ${notices.size} packages.\n\n${rule}${sorted.join(rule)}`;
 }
 
-function manifestOf(folder: string): Manifest {
+function readManifest(folder: string): Manifest {
   return JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8')) as Manifest;
 }
 

@@ -1,8 +1,8 @@
 import { stripTypeScriptTypes } from 'node:module';
 
 /**
- * Jest transformer: Node's own type stripping. ts-jest does not take TypeScript 7, and types are checked by
- * `npm run types` anyway. Positions stay as they are, so no source map is needed.
+ * Jest transformer that strips types with Node. ts-jest does not support TypeScript 7, and `npm run types` checks types.
+ * Positions do not change, so no source map is needed.
  *
  * @type {import('@jest/transform').SyncTransformer}
  */

@@ -1,7 +1,7 @@
 /**
- * Lets the real Azure CLI parse every `az` command that this repository tells somebody to run: in the documents, in the
- * explanations of errors, in scripts/setup.sh. It is not signed in, so that nothing is ever carried out: a command whose
- * names and options are right ends in "Please run 'az login'", another one in the parser's error (exit code 2).
+ * Parses every `az` command of the documents, the error catalogue and scripts/setup.sh with the real Azure CLI. The CLI is
+ * signed out, so nothing is executed: a valid command ends in "Please run 'az login'", an invalid one in a parser error
+ * (exit code 2).
  *
  *     npm run check-az
  */
@@ -10,7 +10,7 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { explainedCatalogue } from '../../src/explain.ts';
-import { filledIn, shellLines } from './documents.ts';
+import { fillPlaceholders, shellLines } from './documents.ts';
 
 const root = resolve(import.meta.dirname, '../..');
 const config = mkdtempSync(join(tmpdir(), 'az-'));
@@ -22,31 +22,31 @@ const env = {
   AZURE_CORE_NO_COLOR: 'true',
 };
 
-// It looks into certificates before it asks whether somebody is signed in.
+// The CLI reads certificate files before it checks the sign-in.
 execFileSync(
   'openssl',
   'req -x509 -newkey rsa:2048 -nodes -days 1 -subj /CN=x -keyout key.pem -out cert.pem'.split(' '),
   { cwd: config, stdio: 'ignore' },
 );
 
-/** The arguments of each command, as a shell hands them over. */
-function commands(): string[][] {
-  const told = [
+/** Returns the distinct commands as argument lists. */
+function readCommands(): string[][] {
+  const documented = [
     ...shellLines.map(({ line }) => line),
     ...explainedCatalogue().flatMap(({ entries }) => entries.flatMap(({ fix }) => fix)),
   ].filter((line) => line.startsWith('az '));
-  const found = [...told.map((line) => words(filledIn(line))), ...ofTheScript()];
+  const found = [...documented.map((line) => splitWords(fillPlaceholders(line))), ...setupScriptCommands()];
   return [...new Map(found.map((command) => [command.join('\0'), command])).values()];
 }
 
-/** Bash splits the line itself; what follows a pipe is not ours. */
-function words(line: string): string[] {
+/** Lets Bash split the line; drops pipes, redirections and `&&`. */
+function splitWords(line: string): string[] {
   const script = `az() { printf '%s\\0' "$@"; exit; }; ${line.replace(/ (\||<|&&) .*$/, '')}`;
   return execFileSync('bash', ['-c', script], { encoding: 'utf8' }).split('\0').slice(0, -1);
 }
 
-/** The calls in scripts/setup.sh, with something in place of its variables. */
-function ofTheScript(): string[][] {
+/** Returns the calls in scripts/setup.sh with `x` in place of variables. */
+function setupScriptCommands(): string[][] {
   const source = readFileSync(join(root, 'scripts/setup.sh'), 'utf8')
     .replaceAll(/\\\n\s*/g, '')
     .replaceAll(/"\$\(\w+ "\$\d"\)"/g, 'x')
@@ -62,9 +62,9 @@ function ofTheScript(): string[][] {
   });
 }
 
-/** What is wrong with a command; undefined: nothing. */
-async function fault(command: readonly string[]): Promise<string | undefined> {
-  // To sign in would ask the network; the help names the options too.
+/** Returns the problem with a command, if any. */
+async function findProblem(command: readonly string[]): Promise<string | undefined> {
+  // `az login` would use the network; its help lists the options.
   const signsIn = command[0] === 'login' || command[0] === 'logout';
   const args = signsIn ? [command[0] ?? '', '--help'] : command;
   return await new Promise((done) => {
@@ -75,7 +75,7 @@ async function fault(command: readonly string[]): Promise<string | undefined> {
       } else {
         const parsed =
           error?.code !== 2 && !/misspelled|unrecognized|not in the '.*' command group/.test(stderr);
-        done(parsed ? undefined : (stderr.split('\n')[0] ?? 'refused'));
+        done(parsed ? undefined : (stderr.split('\n')[0] ?? 'rejected'));
       }
     });
   });
@@ -83,14 +83,14 @@ async function fault(command: readonly string[]): Promise<string | undefined> {
 
 const version = execFileSync('az', ['version', '--output', 'json'], { env, encoding: 'utf8' });
 console.log(`azure-cli ${(JSON.parse(version) as Record<string, string>)['azure-cli']}`);
-const all = commands();
-let wrong = 0;
-for (const command of all) {
-  const found = await fault(command);
-  if (found === undefined) continue;
-  wrong += 1;
-  console.error(`az ${command.join(' ')}\n    ${found}`);
+const commands = readCommands();
+let invalid = 0;
+for (const command of commands) {
+  const problem = await findProblem(command);
+  if (problem === undefined) continue;
+  invalid += 1;
+  console.error(`az ${command.join(' ')}\n    ${problem}`);
 }
-console.log(`${all.length} commands, ${wrong} not understood`);
-process.exitCode = wrong > 0 ? 1 : 0;
+console.log(`${commands.length} commands, ${invalid} invalid`);
+process.exitCode = invalid > 0 ? 1 : 0;
 rmSync(config, { recursive: true, force: true });

@@ -1,4 +1,4 @@
-/** The documents as their readers meet them: links, headings, and the blocks that are to be copied. */
+/** The Markdown documents of the repository: links, anchors and code blocks. */
 import { readdirSync, readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { slug } from './troubleshooting.ts';
@@ -6,7 +6,7 @@ import { slug } from './troubleshooting.ts';
 const root = resolve(import.meta.dirname, '../..');
 
 export interface Document {
-  /** From the root of the repository. */
+  /** Relative to the root of the repository. */
   readonly path: string;
   readonly text: string;
   readonly anchors: ReadonlySet<string>;
@@ -14,16 +14,16 @@ export interface Document {
   readonly blocks: readonly { readonly language: string; readonly code: string }[];
 }
 
-function markdownUnder(folder: string): string[] {
+function markdownFiles(folder: string): string[] {
   const skipped = new Set(['node_modules', 'dist', 'build', 'coverage', '.git']);
   return readdirSync(join(root, folder), { withFileTypes: true }).flatMap((entry) => {
     const path = folder === '' ? entry.name : `${folder}/${entry.name}`;
-    if (entry.isDirectory()) return skipped.has(entry.name) ? [] : markdownUnder(path);
+    if (entry.isDirectory()) return skipped.has(entry.name) ? [] : markdownFiles(path);
     return entry.isFile() && entry.name.endsWith('.md') ? [path] : [];
   });
 }
 
-export const documents: readonly Document[] = markdownUnder('').map((path) => {
+export const documents: readonly Document[] = markdownFiles('').map((path) => {
   const text = readFileSync(join(root, path), 'utf8');
   const fence = /^( *)```(\w*)[^\n]*\n([\s\S]*?)^\1```/gm;
   const prose = text
@@ -48,7 +48,7 @@ export const documents: readonly Document[] = markdownUnder('').map((path) => {
   };
 });
 
-/** Lines to type, of all documents. */
+/** The shell commands in all documents. */
 export const shellLines: readonly { readonly path: string; readonly line: string }[] = documents.flatMap(
   ({ path, blocks }) =>
     blocks
@@ -57,8 +57,8 @@ export const shellLines: readonly { readonly path: string; readonly line: string
       .map((line) => ({ path, line })),
 );
 
-/** What a reader puts in place of `<client-id>` and the like. */
-export function filledIn(line: string): string {
+/** Replaces placeholders such as `<client-id>` with valid values. */
+export function fillPlaceholders(line: string): string {
   return line.replaceAll(/<([a-z][a-z-]*)>/g, (_, name: string) =>
     /(^|-)(client|tenant|subscription)-id$/.test(name)
       ? '00000000-0000-4000-8000-000000000000'

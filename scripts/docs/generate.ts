@@ -1,7 +1,7 @@
 /**
- * Writes what the documentation says of things that are said elsewhere already: the README's tables of inputs and outputs
- * (action.yml), the error texts (src/explain.ts), the custom roles (src/rights.ts), the arguments of `az vm create`
- * (docs/az-vm-create.yml), what was measured (bench/results.md). With `--check` it writes nothing and fails when they differ.
+ * Generates the parts of the documentation that have another source: inputs and outputs (action.yml), known errors, custom
+ * roles, arguments of `az vm create` (docs/az-vm-create.yml), measurements (bench/). `--check` writes nothing and fails if a
+ * document is out of date.
  */
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
@@ -18,8 +18,8 @@ interface Metadata {
   readonly outputs: Readonly<Record<string, { description: string }>>;
 }
 
-/** Sections of action.yml's inputs: a comment line `# Title` between two inputs begins one. */
-function sectionsOf(action: string): Map<string, string> {
+/** Maps each input of action.yml to its section: a comment line `# Title` starts one. */
+function inputSections(action: string): Map<string, string> {
   const sections = new Map<string, string>();
   let section = '';
   for (const line of action.slice(action.indexOf('\ninputs:')).split('\n')) {
@@ -39,7 +39,7 @@ const cell = (text: string): string =>
     .replaceAll('|', '\\|');
 
 function inputTables({ inputs }: Metadata, action: string): string {
-  const sections = sectionsOf(action);
+  const sections = inputSections(action);
   const lines: string[] = [];
   let current: string | undefined;
   for (const [name, { description, required, default: value }] of Object.entries(inputs)) {
@@ -61,22 +61,22 @@ function outputTable({ outputs }: Metadata): string {
   return ['| output | meaning |', '|---|---|', ...rows].join('\n');
 }
 
-/** Renews the generated parts of a page. A part stands between `<!-- name -->` and `<!-- /name -->`. */
-function renewed(page: string, parts: Readonly<Record<string, string>>): string {
+/** Replaces the generated parts of a page. A part is enclosed in `<!-- name -->` and `<!-- /name -->`. */
+function replaceParts(page: string, parts: Readonly<Record<string, string>>): string {
   return Object.entries(parts).reduce((text, [name, part]) => {
     const pattern = new RegExp(`(<!-- ${name} -->\\n)[\\s\\S]*?(<!-- /${name} -->)`);
-    if (!pattern.test(text)) throw new Error(`There is no part "${name}" to renew.`);
+    if (!pattern.test(text)) throw new Error(`The page has no part named "${name}".`);
     return text.replace(pattern, (_, open: string, close: string) => `${open}\n${part}\n\n${close}`);
   }, page);
 }
 
-/** Every document that is generated, or has generated parts, as it should be: path from the root → content. */
-export function documents(): Readonly<Record<string, string>> {
+/** Returns the expected content of every document with generated parts, by path from the root. */
+export function generatedDocuments(): Readonly<Record<string, string>> {
   const read = (path: string): string => readFileSync(join(root, path), 'utf8');
   const action = read('action.yml');
   const metadata = parse(action) as Metadata;
   return {
-    'README.md': renewed(read('README.md'), {
+    'README.md': replaceParts(read('README.md'), {
       inputs: inputTables(metadata, action),
       outputs: outputTable(metadata),
       'az-vm-create': shortTable(readArguments()),
@@ -84,9 +84,9 @@ export function documents(): Readonly<Record<string, string>> {
       measured: read('bench/results.md').trim(),
     }),
     'docs/az-vm-create.md': argumentsPage(readArguments()),
-    'docs/fleet.md': renewed(read('docs/fleet.md'), { simulation: fleetTable() }),
+    'docs/fleet.md': replaceParts(read('docs/fleet.md'), { simulation: fleetTable() }),
     'docs/troubleshooting.md': troubleshootingPage(),
-    'docs/setup.md': renewed(read('docs/setup.md'), { roles: rolesTable() }),
+    'docs/setup.md': replaceParts(read('docs/setup.md'), { roles: rolesTable() }),
     ...Object.fromEntries(
       roles.map((role) => [
         `docs/roles/${role.file}`,
@@ -97,11 +97,11 @@ export function documents(): Readonly<Record<string, string>> {
 }
 
 if (import.meta.main) {
-  for (const [path, content] of Object.entries(documents())) {
+  for (const [path, content] of Object.entries(generatedDocuments())) {
     const file = join(root, path);
     if (existsSync(file) && readFileSync(file, 'utf8') === content) continue;
     if (process.argv.includes('--check')) {
-      console.error(`${path} differs from what it is made from: run \`npm run readme\`.`);
+      console.error(`${path} is out of date. Run: npm run readme`);
       process.exitCode = 1;
     } else {
       mkdirSync(dirname(file), { recursive: true });

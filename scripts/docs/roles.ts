@@ -1,19 +1,19 @@
-/** The custom roles of docs/setup.md, made from the table of rights that `check` goes by (src/rights.ts). */
+/** The custom roles of docs/setup.md, built from the permissions that `check` evaluates. */
 import { type CustomRole, customRole, type Feature } from '../../src/rights.ts';
 
 interface Role {
-  /** Name of the file under docs/roles. */
+  /** File name in docs/roles. */
   readonly file: string;
   readonly name: string;
   readonly description: string;
   readonly features: readonly Feature[];
-  /** What it is assigned on. */
+  /** The scope of its assignment. */
   readonly scope: string;
-  /** When it is needed. */
+  /** The inputs that need it. */
   readonly when: string;
 }
 
-/** Rights that an administrator of the machine's tenant gives one by one, as the inputs need them. */
+/** Roles that an administrator of the VM's tenant assigns as the workflow's inputs need them. */
 export const roles: readonly Role[] = [
   {
     file: 'deploy.json',
@@ -97,7 +97,7 @@ export const roles: readonly Role[] = [
   },
 ];
 
-/** What stands in the files for the scope in which the role can be assigned; the set-up script fills it in. */
+/** Placeholder for the assignable scope; setup.sh replaces it. */
 export const scopePlaceholder = '/subscriptions/<subscription-id>';
 
 export function roleDefinition({ name, description, features }: Role): CustomRole {

@@ -1,21 +1,21 @@
-/** The error catalogue of src/explain.ts as a page of its own, and as the README's index of that page. */
+/** Renders the error catalogue as docs/troubleshooting.md and as the index in README.md. */
 import { type Explained, explainedCatalogue } from '../../src/explain.ts';
 import { isVerbatim } from '../../src/failure.ts';
 
 const page = 'docs/troubleshooting.md';
 
-/** Every error: a heading to link to, Azure's words to search for, and what a run would say. */
+/** Renders every error with a heading to link to, Azure's text to search for, and the action's explanation. */
 export function troubleshootingPage(): string {
   const sections = explainedCatalogue().map(({ group, entries }) =>
     [`## ${group}`, ...entries.map(section)].join('\n\n'),
   );
   return `# Troubleshooting
 
-Generated from the catalogue that the action itself explains errors with (\`src/explain/\`). A run fills in its own values
-where \`<client-id>\` and the like stand here. Search this page for Azure's code or words.
+Generated from the error catalogue of the action. A run replaces placeholders such as \`<client-id>\` with its own values.
+Search this page for Azure's error code or message.
 
-Every failure ends in one error that has these parts: what was being done, Azure's code, message and correlation ID, the
-cause, who must act, and the command or URL to use. \`operation: check\` finds most of them before anything is created.
+Every failure ends in one error that states what failed, Azure's code, message and correlation ID, the cause, who must
+act, and the command or URL to use. \`operation: check\` finds most of them before anything is created.
 
 ${sections.join('\n\n')}
 `;
@@ -24,19 +24,19 @@ ${sections.join('\n\n')}
 function section({ title, says, cause, who, fix }: Explained): string {
   return [
     `### ${title}`,
-    `> ${escaped(says)}`,
-    `**Cause:** ${escaped(cause)}`,
-    `**Who must act:** ${escaped(who)}`,
+    `> ${escapeMarkdown(says)}`,
+    `**Cause:** ${escapeMarkdown(cause)}`,
+    `**Who must act:** ${escapeMarkdown(who)}`,
     `**What to do:**\n\n${fix.map(step).join('\n')}`,
   ].join('\n\n');
 }
 
 function step(line: string): string {
-  if (!isVerbatim(line)) return `- ${escaped(line)}`;
+  if (!isVerbatim(line)) return `- ${escapeMarkdown(line)}`;
   return `  \`\`\`${line.startsWith('https:') ? 'text' : 'sh'}\n  ${line}\n  \`\`\``;
 }
 
-/** The codes, each linked to its explanation; errors without one by their titles. */
+/** Links each error code to its explanation; errors without a code by their title. */
 export function troubleshootingIndex(): string {
   return explainedCatalogue()
     .map(({ group, entries }) => {
@@ -44,7 +44,7 @@ export function troubleshootingIndex(): string {
       for (const { says, title } of entries) {
         const code = /^[A-Za-z]\w*(?=[:,]| \()/.exec(says)?.[0];
         const name = code === undefined ? title : `\`${code}\``;
-        // Where one code means several things, the reader has to look at all of them.
+        // A code with several causes links to the group, so that readers see all of them.
         anchors.set(name, anchors.has(name) ? slug(group) : slug(title));
       }
       const links = [...anchors].map(([name, anchor]) => `[${name}](${page}#${anchor})`);
@@ -53,7 +53,7 @@ export function troubleshootingIndex(): string {
     .join('\n');
 }
 
-/** The anchor that GitHub gives a heading. */
+/** Returns the anchor that GitHub generates for a heading. */
 export function slug(heading: string): string {
   return heading
     .toLowerCase()
@@ -62,8 +62,8 @@ export function slug(heading: string): string {
     .replaceAll(/\s/g, '-');
 }
 
-/** Text outside code spans: placeholders must not be read as tags, nor stars as emphasis. */
-function escaped(text: string): string {
+/** Escapes text outside code spans, so that placeholders are not tags and asterisks are not emphasis. */
+function escapeMarkdown(text: string): string {
   return text
     .split(/(`[^`]+`)/)
     .map((part) =>
