@@ -1,7 +1,7 @@
 import { describe, expect, test } from '@jest/globals';
 import * as fc from 'fast-check';
 import { assignmentName, uuid5 } from '../src/access.ts';
-import { markOf, readMark } from '../src/ledger.ts';
+import { tagsToDescription, tagsFromDescription } from '../src/ledger.ts';
 
 const registry =
   '/subscriptions/2b3f7d3f-6e1f-4d2c-8b64-7a1a1d0a2f02/resourceGroups/rg/providers/Microsoft.ContainerRegistry/registries/r';
@@ -55,7 +55,7 @@ describe('the mark in a description', () => {
   };
 
   test('tells deployment and run, in words that people can read', () => {
-    expect(markOf(tags)).toBe(
+    expect(tagsToDescription(tags)).toBe(
       'cross-tenant-vm=vm-1; github-server-url=https://github.com; github-repository=owner/repo; github-run-id=42; github-run-attempt=1; github-job=deploy',
     );
   });
@@ -63,7 +63,7 @@ describe('the mark in a description', () => {
   test.each([[null], [undefined], [''], ['granted by hand'], ['see cross-tenant-vm=vm-1']])(
     '%p is none of ours',
     (description) => {
-      expect(readMark(description)).toBeUndefined();
+      expect(tagsFromDescription(description)).toBeUndefined();
     },
   );
 
@@ -71,7 +71,7 @@ describe('the mark in a description', () => {
     fc.assert(
       fc.property(fc.string(), fc.string(), (deployment, job) => {
         const written = { 'cross-tenant-vm': deployment, 'github-job': job };
-        expect(readMark(markOf(written))).toEqual(written);
+        expect(tagsFromDescription(tagsToDescription(written))).toEqual(written);
       }),
     );
   });

@@ -1,8 +1,8 @@
 import { describe, expect, test } from '@jest/globals';
-import { isBusy, secondsUntilAgain } from '../src/azure.ts';
-import type { AzureFault } from '../src/failure.ts';
+import { isConcurrentOperation, retryDelaySeconds } from '../src/azure.ts';
+import type { AzureErrorInfo } from '../src/failure.ts';
 
-const fault = (parts: Partial<AzureFault>): AzureFault => ({
+const fault = (parts: Partial<AzureErrorInfo>): AzureErrorInfo => ({
   status: 500,
   code: '',
   message: '',
@@ -28,7 +28,7 @@ describe('a request is sent again', () => {
     ['504', { status: 504 }],
     ['a token refused as too old', { status: 401, body: bodyOf('ExpiredAuthenticationToken') }],
   ])('after %s: six times, ever later, within half a minute', (_, parts) => {
-    const pauses = Array.from({ length: 7 }, (__, tries) => secondsUntilAgain(fault(parts), tries));
+    const pauses = Array.from({ length: 7 }, (__, tries) => retryDelaySeconds(fault(parts), tries));
     expect(pauses.slice(0, 6).every((seconds) => seconds !== undefined && seconds > 0)).toBe(true);
     expect(pauses[6]).toBeUndefined();
     expect(pauses.slice(0, 6).reduce<number>((sum, seconds) => sum + (seconds ?? 0), 0)).toBeLessThan(32);
@@ -42,14 +42,14 @@ describe('a request is sent again', () => {
       12,
     ],
   ])('after %s: when the service says', (_, parts, seconds) => {
-    expect(secondsUntilAgain(fault(parts), 0)).toBe(seconds);
+    expect(retryDelaySeconds(fault(parts), 0)).toBe(seconds);
   });
 
   test('after 429 without Retry-After: after a second at least, up to 40 times', () => {
     const throttled = fault({ status: 429 });
-    expect(secondsUntilAgain(throttled, 0)).toBeGreaterThanOrEqual(1);
-    expect(secondsUntilAgain(throttled, 39)).toBeLessThanOrEqual(12);
-    expect(secondsUntilAgain(throttled, 40)).toBeUndefined();
+    expect(retryDelaySeconds(throttled, 0)).toBeGreaterThanOrEqual(1);
+    expect(retryDelaySeconds(throttled, 39)).toBeLessThanOrEqual(12);
+    expect(retryDelaySeconds(throttled, 40)).toBeUndefined();
   });
 
   test.each([
@@ -64,7 +64,7 @@ describe('a request is sent again', () => {
       const later = Array.from(
         { length: 200 },
         () =>
-          (secondsUntilAgain(fault({ status: 429, retryAfterSeconds: asked }), tries) ?? Number.NaN) - asked,
+          (retryDelaySeconds(fault({ status: 429, retryAfterSeconds: asked }), tries) ?? Number.NaN) - asked,
       );
       expect(Math.min(...later)).toBeGreaterThanOrEqual(0);
       expect(Math.max(...later)).toBeLessThanOrEqual(most);
@@ -80,8 +80,8 @@ describe('a request is sent again', () => {
   ])('after %s, as a refusal and as the end of an operation', (code) => {
     for (const status of [200, 400, 409, 429]) {
       const busy = fault({ status, code, body: bodyOf(code) });
-      expect(isBusy(busy)).toBe(true);
-      expect(secondsUntilAgain(busy, 0)).toBeGreaterThanOrEqual(1);
+      expect(isConcurrentOperation(busy)).toBe(true);
+      expect(retryDelaySeconds(busy, 0)).toBeGreaterThanOrEqual(1);
     }
   });
 
@@ -92,6 +92,6 @@ describe('a request is sent again', () => {
     ['an operation that failed', { status: 200, body: bodyOf('OSProvisioningTimedOut') }],
     ['501', { status: 501 }],
   ])('never after %s', (_, parts) => {
-    expect(secondsUntilAgain(fault(parts), 0)).toBeUndefined();
+    expect(retryDelaySeconds(fault(parts), 0)).toBeUndefined();
   });
 });

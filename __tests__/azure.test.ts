@@ -1,6 +1,6 @@
 import { inspect } from 'node:util';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
-import { olderVersion, openArm, openGauge } from '../src/azure.ts';
+import { newestSupportedVersion, createArmRequest, createRateLimitTracker } from '../src/azure.ts';
 import { knownClouds } from '../src/cloud.ts';
 import { AzureError } from '../src/failure.ts';
 import { type Simulator, startSimulator } from '../simulator/index.ts';
@@ -13,12 +13,12 @@ afterAll(() => sim.close());
 
 test('a lost connection keeps nothing of the request: whatever prints the error whole, no token', async () => {
   const token = 'eyJhbGciOiJSUzI1NiJ9.eyJ0aWQiOiJ4In0.signature';
-  const arm = openArm({
+  const arm = createArmRequest({
     cloud: { ...knownClouds.azurecloud, resourceManager: sim.armEndpoint },
     credential: { getToken: async () => ({ token, expiresOnTimestamp: Date.now() + 3_600_000 }) },
     correlationId: '00000000-0000-4000-8000-000000000000',
     log: { debug: () => undefined, info: () => undefined },
-    gauge: openGauge(),
+    gauge: createRateLimitTracker(),
     signal: new AbortController().signal,
   });
   // Nothing here trusts the simulator's certificate.
@@ -59,11 +59,11 @@ test.each<[string, string, string, string | undefined]>([
   ['InvalidResourceType', 'No such type.', '2026-04-01', undefined],
 ])('%s, %s: instead of %s it is asked in %s', (code, message, asked, older) => {
   const fault = { status: 400, code, message, details: [], method: 'GET', url: '/', body: '' };
-  expect(olderVersion(fault, asked)).toBe(older);
+  expect(newestSupportedVersion(fault, asked)).toBe(older);
 });
 
 test('the gauge keeps the latest word on each budget, of whichever answer', () => {
-  const gauge = openGauge();
+  const gauge = createRateLimitTracker();
   const answer = (resource: string, reads?: string) =>
     gauge.note({
       get: (name) =>

@@ -1,13 +1,25 @@
 import { describe, expect, test } from '@jest/globals';
 import type { ResourceSku, VirtualMachine } from '@azure/arm-compute';
-import { AzureError, type AzureFault, Failure } from '../src/failure.ts';
-import type { ImageFacts } from '../src/image.ts';
+import { AzureError, type AzureErrorInfo, ActionError } from '../src/failure.ts';
+import type { ResolvedImage } from '../src/image.ts';
 import type { DeployInputs, MergePatch } from '../src/inputs.ts';
-import { type Facts, type Finding, judge, type SiteFacts } from '../src/judge.ts';
-import { makePlan } from '../src/plan.ts';
+import { type CheckFacts, type Finding, evaluateChecks, type SubscriptionFacts } from '../src/judge.ts';
+import { createPlan } from '../src/plan.ts';
 import { parseResourceId, type ResourceId } from '../src/resource-id.ts';
-import { allows, customRole, features, neededRights, type Permission } from '../src/rights.ts';
-import { abilitiesOfName, isReshaped, misfits, retirementOf, securityMisfit } from '../src/size.ts';
+import {
+  evaluatePermissions,
+  customRole,
+  features,
+  requiredPermissions,
+  type Permission,
+} from '../src/rights.ts';
+import {
+  capabilitiesFromName,
+  overridesAffectSize,
+  incompatibilities,
+  retirementDate,
+  securityTypeIncompatibility,
+} from '../src/size.ts';
 import {
   definitionId,
   deployInputs,
@@ -25,7 +37,7 @@ const objectId = 'a1b2c3d4-0002-4aaa-8bbb-000000000002';
 const idOf = (text: string): ResourceId => parseResourceId(text) as ResourceId;
 
 const inputs: DeployInputs = { ...deployInputs, operation: 'check', subscriptionId };
-const image: ImageFacts = {
+const image: ResolvedImage = {
   ...linuxImage,
   generation: 'V2',
   securityType: 'TrustedLaunch',
@@ -46,7 +58,7 @@ test.each<[string, MergePatch, boolean]>([
   ['the priority', { properties: { Priority: 'Spot' } }, true],
   ['something else', { properties: { licenseType: 'RHEL_BYOS' } }, false],
 ])('an override of %s decides whether sizes can be checked', (_, vm, expected) => {
-  expect(isReshaped({ overrides: { vm } })).toBe(expected);
+  expect(overridesAffectSize({ overrides: { vm } })).toBe(expected);
 });
 
 describe('allows', () => {
@@ -85,7 +97,7 @@ describe('allows', () => {
     ['under a condition and without', [granter, { ...granter, condition: '(…)' }], grantRole, 'allowed'],
     ['a condition that is null is none', [{ ...granter, condition: null }], grantRole, 'allowed'],
   ])('%s', (_, permissions, action, verdict) => {
-    expect(allows(permissions, action)).toBe(verdict);
+    expect(evaluatePermissions(permissions, action)).toBe(verdict);
   });
 });
 
@@ -93,7 +105,7 @@ describe('neededRights', () => {
   const ground = { subscriptionId, groupExists: true };
   const needed = (change: Partial<DeployInputs>, where = ground) =>
     Object.fromEntries(
-      neededRights({ ...inputs, ...change }, where)
+      requiredPermissions({ ...inputs, ...change }, where)
         .filter(({ weight }) => weight !== 'for checking')
         .map(({ id, scope, actions }) => [id, { scope, actions: actions.toSorted() }]),
     );
@@ -247,8 +259,8 @@ describe('sizes by name', () => {
     ['Standard_D4ds_v6', { architecture: 'x64', generations: ['V2'], diskControllers: ['NVMe'] }],
     ['Standard_E4-2s_v7', { architecture: 'x64', generations: ['V2'], diskControllers: ['NVMe'] }],
   ])('%s', (size, abilities) => {
-    expect(abilitiesOfName(size)).toMatchObject(abilities);
-    if (!('generations' in abilities)) expect(abilitiesOfName(size)).not.toHaveProperty('generations');
+    expect(capabilitiesFromName(size)).toMatchObject(abilities);
+    if (!('generations' in abilities)) expect(capabilitiesFromName(size)).not.toHaveProperty('generations');
   });
 
   test.each([
@@ -258,7 +270,7 @@ describe('sizes by name', () => {
     'Standard_DC2as_v5',
     'huge',
   ])('nothing is certain of %s', (size) => {
-    expect(abilitiesOfName(size)).toEqual({});
+    expect(capabilitiesFromName(size)).toEqual({});
   });
 
   test.each([
@@ -275,7 +287,7 @@ describe('sizes by name', () => {
     ['Standard_D2s_v5', undefined],
     ['Standard_L8s_v3', undefined],
   ])('%s is retired: %s', (size, end) => {
-    expect(retirementOf(size)).toBe(end);
+    expect(retirementDate(size)).toBe(end);
   });
 
   const plain = {
@@ -286,11 +298,11 @@ describe('sizes by name', () => {
   } as const;
   test('a definition that was not read says nothing of the image', () => {
     const { generation: _, ...unread } = image;
-    expect(misfits(abilitiesOfName('Standard_D2ps_v5'), unread, plain)).toEqual([]);
-    expect(securityMisfit(unread, 'TrustedLaunch')).toBeUndefined();
+    expect(incompatibilities(capabilitiesFromName('Standard_D2ps_v5'), unread, plain)).toEqual([]);
+    expect(securityTypeIncompatibility(unread, 'TrustedLaunch')).toBeUndefined();
   });
 
-  test.each<[string | undefined, 'V1' | 'V2', ImageFacts['securityType'], RegExp | undefined]>([
+  test.each<[string | undefined, 'V1' | 'V2', ResolvedImage['securityType'], RegExp | undefined]>([
     [undefined, 'V2', 'Standard', undefined],
     [undefined, 'V2', 'TrustedLaunch', /does not allow TrustedLaunch/],
     [undefined, 'V1', 'TrustedLaunch', /generation 1/],
@@ -304,7 +316,7 @@ describe('sizes by name', () => {
     ['TrustedLaunchAndConfidentialVmSupported', 'V2', 'TrustedLaunch', undefined],
   ])('feature %s, generation %s, asked for %s', (feature, generation, securityType, answer) => {
     const { securityFeature: _, ...rest } = image;
-    const misfit = securityMisfit(
+    const misfit = securityTypeIncompatibility(
       { ...rest, generation, ...(feature ? { securityFeature: feature } : {}) },
       securityType,
     );
@@ -340,11 +352,11 @@ function sku(name: string, abilities: Readonly<Record<string, string>> = {}, mor
 const usage = (value: string, limit = 100, currentValue = 0) => ({ name: { value }, limit, currentValue });
 const ok = <T>(value: T) => ({ value });
 
-function refusal(status: number, code: string, message = 'words', more: Partial<AzureFault> = {}) {
+function refusal(status: number, code: string, message = 'words', more: Partial<AzureErrorInfo> = {}) {
   const fault = { status, code, message, details: [], method: 'GET', url: '/', body: '', ...more };
-  return { refusal: new AzureError(fault) };
+  return { error: new AzureError(fault) };
 }
-const later = new Failure('choosing the image version', {
+const later = new ActionError('choosing the image version', {
   message: 'No usable version: later.',
   explanation: { cause: 'It is on its way.', who: 'the owner', fix: ['Wait.'] },
 });
@@ -352,9 +364,9 @@ const denied = refusal(403, 'AuthorizationFailed', 'no');
 
 interface Change {
   readonly inputs?: Partial<DeployInputs>;
-  readonly image?: Partial<ImageFacts>;
-  readonly site?: Partial<SiteFacts>;
-  readonly facts?: Partial<Facts>;
+  readonly image?: Partial<ResolvedImage>;
+  readonly site?: Partial<SubscriptionFacts>;
+  readonly facts?: Partial<CheckFacts>;
   /** No token of the tenant, or no subscription. */
   readonly noSite?: true;
   /** What the app may do, everywhere. */
@@ -365,14 +377,14 @@ function judged(change: Change): Finding[] {
   const theInputs = { ...inputs, ...change.inputs };
   const theImage = { ...image, ...change.image };
   const permissions = ok(change.permissions ?? [{ actions: ['*'] }]);
-  const site: SiteFacts = {
+  const site: SubscriptionFacts = {
     subscriptionId,
     objectId,
     group: ok({ location: 'westeurope', exists: true }),
-    existing: { machine: ok(undefined), nsg: ok(undefined) },
+    existing: { vm: ok(undefined), nsg: ok(undefined) },
     osDisk: ok(undefined),
     given: [],
-    rights: neededRights(theInputs, { subscriptionId, groupExists: true })
+    rights: requiredPermissions(theInputs, { subscriptionId, groupExists: true })
       .filter(({ tenant, weight }) => tenant === 'tenant' && weight !== 'for checking')
       .map((right) => ({ right, permissions })),
     roles: [],
@@ -385,25 +397,25 @@ function judged(change: Change): Finding[] {
     image: ok({ facts: theImage }),
     ...change.site,
   };
-  const plan = makePlan(theInputs, theImage, {
+  const plan = createPlan(theInputs, theImage, {
     subscriptionId,
     location: 'westeurope',
     ownership: {},
     generated: {},
   });
-  const facts: Facts = {
+  const facts: CheckFacts = {
     inputs: theInputs,
     run: { runId: '1', job: 'deploy' },
     situation: { clientId: 'app', tenantId: 'deploy-tenant', imageTenantId: 'image-tenant', subscriptionId },
     signIns: [
-      { tenant: 'deploy-tenant', as: 'tenant', result: ok({ tenantId: 'deploy-tenant', objectId }) },
-      { tenant: 'image-tenant', as: 'image-tenant', result: ok({ tenantId: 'image-tenant', objectId }) },
+      { tenant: 'deploy-tenant', role: 'tenant', result: ok({ tenantId: 'deploy-tenant', objectId }) },
+      { tenant: 'image-tenant', role: 'image-tenant', result: ok({ tenantId: 'image-tenant', objectId }) },
     ],
     subscription: ok({ subscriptionId, displayName: 'Sub', state: 'Enabled', tenantId: 'deploy-tenant' }),
-    ...(change.noSite ? {} : { site }),
+    ...(change.noSite ? {} : { subscriptionFacts: site }),
     ...change.facts,
   };
-  return judge(facts, change.noSite ? undefined : plan);
+  return evaluateChecks(facts, change.noSite ? undefined : plan);
 }
 
 const specialSizes = [
@@ -435,13 +447,13 @@ const subscriptionIn = (state: string) => ({
   subscription: ok({ subscriptionId, displayName: 'Sub', state, tenantId: 'deploy-tenant' }),
 });
 const given = (
-  kind: SiteFacts['given'][number]['kind'],
+  kind: SubscriptionFacts['given'][number]['kind'],
   id: string,
-  found: SiteFacts['given'][number]['found'],
+  found: SubscriptionFacts['given'][number]['found'],
 ) => ({
   given: [{ kind, id, found }],
 });
-const role = (survey: SiteFacts['roles'][number]['survey'], permissions: readonly Permission[]) => ({
+const role = (survey: SubscriptionFacts['roles'][number]['survey'], permissions: readonly Permission[]) => ({
   roles: [{ request: 'AcrPull on x', scope: registryId, survey, permissions: ok(permissions) }],
 });
 const everyone = { id: '00000000-0000-0000-0000-000000000000', type: 'SystemDefined' };
@@ -487,8 +499,8 @@ const ownNic = (
   };
 };
 const failed = (hasRun: boolean) => ({
-  existing: { machine: ok(machine('Standard_D4s_v5', 'Failed')) },
-  fate: ok({ fault: refusal(200, 'OSProvisioningTimedOut', 'too slow').refusal, hasRun }),
+  existing: { vm: ok(machine('Standard_D4s_v5', 'Failed')) },
+  fate: ok({ fault: refusal(200, 'OSProvisioningTimedOut', 'too slow').error, hasRun }),
 });
 
 describe('the size finding', () => {
@@ -525,7 +537,7 @@ describe('judge', () => {
           signIns: [
             {
               tenant: 'image-tenant',
-              as: 'image-tenant',
+              role: 'image-tenant',
               result: refusal(400, 'AADSTS700016', "Application with identifier 'app' was not found", {
                 tenant: 'image-tenant',
               }),
@@ -912,7 +924,7 @@ describe('judge', () => {
       'a machine of this deployment takes no quota again',
       {
         site: {
-          existing: { machine: ok(machine('Standard_D2s_v5')) },
+          existing: { vm: ok(machine('Standard_D2s_v5')) },
           computeUsages: ok([usage('cores', 0)]),
         },
       },
@@ -920,7 +932,7 @@ describe('judge', () => {
     ],
     [
       'a machine of this deployment in another size',
-      { site: { existing: { machine: ok(machine('Standard_D4s_v5')) } } },
+      { site: { existing: { vm: ok(machine('Standard_D4s_v5')) } } },
       [['rerun', 'fault', /size: it has Standard_D4s_v5, the inputs ask for Standard_D2s_v5/]],
     ],
     [
@@ -939,24 +951,20 @@ describe('judge', () => {
       { site: { ...failed(true), fate: denied } },
       [['rerun', 'fault', /virtualMachines\/read/]],
     ],
-    [
-      'a machine on its way',
-      { site: { existing: { machine: ok(machine('Standard_D2s_v5', 'Creating')) } } },
-      [],
-    ],
+    ['a machine on its way', { site: { existing: { vm: ok(machine('Standard_D2s_v5', 'Creating')) } } }, []],
     [
       'a machine on its way, and another one than asked for',
-      { site: { existing: { machine: ok(machine('Standard_D4s_v5', 'Creating')) } } },
+      { site: { existing: { vm: ok(machine('Standard_D4s_v5', 'Creating')) } } },
       [['rerun', 'fault', /size/]],
     ],
     [
       'a machine on its way out',
-      { site: { existing: { machine: ok(machine('Standard_D4s_v5', 'Deleting')) } } },
+      { site: { existing: { vm: ok(machine('Standard_D4s_v5', 'Deleting')) } } },
       [],
     ],
     [
       "somebody else's machine is no rerun",
-      { site: { existing: { machine: ok(machine('Standard_D4s_v5', 'Failed', {})) } } },
+      { site: { existing: { vm: ok(machine('Standard_D4s_v5', 'Failed', {})) } } },
       [['name/virtual-machine', 'fault']],
     ],
     [
@@ -966,12 +974,12 @@ describe('judge', () => {
     ],
     [
       'a disk whose machine may not be read',
-      { site: { existing: { machine: denied }, osDisk: ok({ location: 'westeurope', tags: own }) } },
+      { site: { existing: { vm: denied }, osDisk: ok({ location: 'westeurope', tags: own }) } },
       [['name/virtual-machine', 'fault', /lacks Microsoft\.Compute\/virtualMachines\/read/]],
     ],
     [
       'network resources that may not be read',
-      { site: { existing: { machine: ok(undefined), nsg: denied, publicIp: denied } } },
+      { site: { existing: { vm: ok(undefined), nsg: denied, publicIp: denied } } },
       [
         ['name/network-security-group', 'fault', /networkSecurityGroups\/read/],
         ['name/public-ip', 'fault', /publicIPAddresses\/read/],
@@ -979,7 +987,7 @@ describe('judge', () => {
     ],
     [
       'a group and what is in it that may not be read',
-      { site: { group: denied, existing: { machine: denied, nsg: denied }, osDisk: denied } },
+      { site: { group: denied, existing: { vm: denied, nsg: denied }, osDisk: denied } },
       [
         ['resource-group', 'fault'],
         ['name/virtual-machine', 'unknown', /may not read resource group rg/],
@@ -989,14 +997,14 @@ describe('judge', () => {
     ],
     [
       'an outage of a name',
-      { site: { existing: { machine: refusal(503, 'ServiceUnavailable', 'later') } } },
+      { site: { existing: { vm: refusal(503, 'ServiceUnavailable', 'later') } } },
       [['name/virtual-machine', 'unknown', /ServiceUnavailable: later/]],
     ],
     [
       'the disk of a machine that is there',
       {
         site: {
-          existing: { machine: ok(machine('Standard_D2s_v5')) },
+          existing: { vm: ok(machine('Standard_D2s_v5')) },
           osDisk: ok({ location: 'westeurope' }),
         },
       },
@@ -1067,7 +1075,7 @@ describe('judge', () => {
         site: {
           ...lock('CanNotDelete', `${group}/providers/Microsoft.Compute/disks/vm1_disk2`),
           existing: {
-            machine: ok({
+            vm: ok({
               ...machine('Standard_D2s_v5'),
               storageProfile: {
                 imageReference: { id: versionId },

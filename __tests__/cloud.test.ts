@@ -1,13 +1,13 @@
 import { describe, expect, test } from '@jest/globals';
-import { knownClouds, resolveCloud, resourceManagerScope } from '../src/cloud.ts';
-import { Failure } from '../src/failure.ts';
+import { knownClouds, discoverCloud, resourceManagerScope } from '../src/cloud.ts';
+import { ActionError } from '../src/failure.ts';
 
 const stamp = 'https://management.local.example';
 
 type Answers = Readonly<Record<string, { status: number; body: string } | Error>>;
 
 /** Answers by api-version; what is not listed is 404. */
-function http(answers: Answers): { asked: string[]; get: Parameters<typeof resolveCloud>[1] } {
+function http(answers: Answers): { asked: string[]; get: Parameters<typeof discoverCloud>[1] } {
   const asked: string[] = [];
   return {
     asked,
@@ -65,7 +65,7 @@ describe('known clouds', () => {
     '%s asks nobody',
     async (name) => {
       const { asked, get } = http({});
-      const cloud = await resolveCloud({ kind: 'known', name }, get);
+      const cloud = await discoverCloud({ kind: 'known', name }, get);
       expect(cloud).toEqual(knownClouds[name]);
       expect(asked).toEqual([]);
       for (const url of [cloud.resourceManager, cloud.loginEndpoint]) expect(new URL(url).origin).toBe(url);
@@ -86,7 +86,7 @@ describe('known clouds', () => {
 describe('published shapes', () => {
   test('2022-09-01: the cloud itself; the audience that is the endpoint wins over the older one', async () => {
     const { asked, get } = http({ '2022-09-01': json(newest) });
-    expect(await resolveCloud(discovered('https://management.usgovcloudapi.net/'), get)).toEqual({
+    expect(await discoverCloud(discovered('https://management.usgovcloudapi.net/'), get)).toEqual({
       name: 'AzureUSGovernment',
       resourceManager: 'https://management.usgovcloudapi.net',
       loginEndpoint: 'https://login.microsoftonline.us',
@@ -99,7 +99,7 @@ describe('published shapes', () => {
 
   test('2019-05-01: a list, matched by the endpoint', async () => {
     const { get } = http({ '2019-05-01': json([newest, publicCloud]) });
-    const cloud = await resolveCloud(discovered('https://management.azure.com'), get);
+    const cloud = await discoverCloud(discovered('https://management.azure.com'), get);
     expect(cloud).toMatchObject({ name: 'AzureCloud', loginEndpoint: 'https://login.microsoftonline.com' });
     // Its App ID URI ends in a slash, which the scope keeps.
     expect(resourceManagerScope(cloud)).toBe('https://management.azure.com//.default');
@@ -107,7 +107,7 @@ describe('published shapes', () => {
 
   test('2022-09-01 as a list', async () => {
     const { get } = http({ '2022-09-01': json([publicCloud, newest]) });
-    const cloud = await resolveCloud(discovered('https://management.usgovcloudapi.net'), get);
+    const cloud = await discoverCloud(discovered('https://management.usgovcloudapi.net'), get);
     expect(cloud.name).toBe('AzureUSGovernment');
   });
 
@@ -116,7 +116,7 @@ describe('published shapes', () => {
       '2022-09-01': { status: 400, body: '{"error":{"code":"InvalidApiVersionParameter"}}' },
       '2015-01-01': json(oldest),
     });
-    expect(await resolveCloud(discovered(stamp), get)).toEqual({
+    expect(await discoverCloud(discovered(stamp), get)).toEqual({
       name: 'management.local.example',
       resourceManager: stamp,
       loginEndpoint: 'https://login.microsoftonline.com',
@@ -129,7 +129,7 @@ describe('published shapes', () => {
 
   test('a newer version may be answered in the oldest shape', async () => {
     const { asked, get } = http({ '2022-09-01': json(oldest) });
-    expect(await resolveCloud(discovered(stamp), get)).toMatchObject({ resourceManager: stamp });
+    expect(await discoverCloud(discovered(stamp), get)).toMatchObject({ resourceManager: stamp });
     expect(asked).toHaveLength(1);
   });
 
@@ -138,7 +138,7 @@ describe('published shapes', () => {
     ['a list of one', [publicCloud]],
   ])('the endpoint that was named is used, also where %s names another', async (_what, document) => {
     const { get } = http({ '2022-09-01': json(document) });
-    const cloud = await resolveCloud(discovered('https://westeurope.management.azure.com'), get);
+    const cloud = await discoverCloud(discovered('https://westeurope.management.azure.com'), get);
     expect(cloud.resourceManager).toBe('https://westeurope.management.azure.com');
     expect(cloud.audience).toBe('https://management.core.windows.net/');
   });
@@ -150,14 +150,14 @@ describe('published shapes', () => {
   ])('%s expects %s of federated tokens', async (loginEndpoint, audience) => {
     const document = { ...oldest, authentication: { ...oldest.authentication, loginEndpoint } };
     const { get } = http({ '2022-09-01': json(document) });
-    expect((await resolveCloud(discovered(stamp), get)).oidcAudience).toBe(audience);
+    expect((await discoverCloud(discovered(stamp), get)).oidcAudience).toBe(audience);
   });
 
   test('a portal that is not https is left out: it is only shown', async () => {
     const { get } = http({
       '2022-09-01': json({ ...oldest, portalEndpoint: 'http://portal.local.example' }),
     });
-    expect(await resolveCloud(discovered(stamp), get)).not.toHaveProperty('portal');
+    expect(await discoverCloud(discovered(stamp), get)).not.toHaveProperty('portal');
   });
 });
 
@@ -225,10 +225,10 @@ describe('what cannot be used', () => {
     ['an empty list', stamp, { '2022-09-01': json([]) }, /none/],
     ['a list of nothing', stamp, { '2022-09-01': json([null]) }, /authentication\.loginEndpoint is missing/],
   ])('%s', async (_what, url, answers, message) => {
-    const failure = await resolveCloud(discovered(url), http(answers).get).catch((error: unknown) => error);
-    expect(failure).toBeInstanceOf(Failure);
+    const failure = await discoverCloud(discovered(url), http(answers).get).catch((error: unknown) => error);
+    expect(failure).toBeInstanceOf(ActionError);
     expect(String(failure)).toMatch(message);
     expect(String(failure)).toContain(url);
-    expect((failure as Failure).explanation?.fix.join(' ')).toMatch(/\/metadata\/endpoints/);
+    expect((failure as ActionError).explanation?.fix.join(' ')).toMatch(/\/metadata\/endpoints/);
   });
 });

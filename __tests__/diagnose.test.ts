@@ -1,7 +1,7 @@
 import { describe, expect, test } from '@jest/globals';
-import { tenantIn } from '../src/diagnose.ts';
-import { explain, type LinkLook } from '../src/explain.ts';
-import { readFault } from '../src/failure.ts';
+import { tenantFromChallenge } from '../src/diagnose.ts';
+import { explain, type ImageAccessProbe } from '../src/explain.ts';
+import { parseErrorResponse } from '../src/failure.ts';
 
 const token = '11111111-aaaa-4b1e-8c52-0d7d1e5f1a01';
 const other = '33333333-cccc-4d5f-8e74-2f9f3a7b3c03';
@@ -13,8 +13,8 @@ const messages = {
   'without the right': `The client 'x' with object id 'y' has permission to perform action 'Microsoft.Compute/virtualMachines/write' on scope '/vm'; however, it does not have permission to perform action(s) 'Microsoft.Compute/galleries/images/versions/read' on the linked scope(s) '${imageId}' or the linked scope(s) are invalid.`,
 };
 
-function explained(message: string, link?: LinkLook) {
-  const fault = readFault({
+function explained(message: string, link?: ImageAccessProbe) {
+  const fault = parseErrorResponse({
     method: 'PUT',
     url: '/vm',
     status: 403,
@@ -80,5 +80,5 @@ test.each([
   ['Basic realm="proxy"', undefined],
   [undefined, undefined],
 ])('the owning tenant in %s', (challenge, tenant) => {
-  expect(tenantIn(challenge)).toBe(tenant);
+  expect(tenantFromChallenge(challenge)).toBe(tenant);
 });

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from '@jest/globals';
-import { catalogue, explain, explainedCatalogue, type Situation } from '../src/explain.ts';
-import { type AzureFault, type Explanation, readFault } from '../src/failure.ts';
+import { catalogue, explain, explainedCatalogue, type ErrorContext } from '../src/explain.ts';
+import { type AzureErrorInfo, type Explanation, parseErrorResponse } from '../src/failure.ts';
 
 interface Recorded {
   readonly code: string;
@@ -22,7 +22,7 @@ const definitionId = `/subscriptions/${imageSubscription}/resourceGroups/gallery
 const imageId = `${definitionId}/versions/1.0.0`;
 const groupId = `/subscriptions/${subscription}/resourceGroups/deploy-rg`;
 
-const situation: Situation = {
+const situation: ErrorContext = {
   clientId,
   tenantId: vmTenant,
   imageTenantId: imageTenant,
@@ -40,16 +40,21 @@ function entraUrl(tenant: string): string {
   return `https://login.microsoftonline.com/${tenant}/oauth2/v2.0/token`;
 }
 
-function faultOf(body: unknown, status = 400, url = vmUrl, headers: Record<string, string> = {}): AzureFault {
+function faultOf(
+  body: unknown,
+  status = 400,
+  url = vmUrl,
+  headers: Record<string, string> = {},
+): AzureErrorInfo {
   const bodyText = body === null ? '' : JSON.stringify(body);
-  return readFault({ method: 'PUT', url, status, headers: (name) => headers[name], bodyText });
+  return parseErrorResponse({ method: 'PUT', url, status, headers: (name) => headers[name], bodyText });
 }
 
-function arm(code: string, message: string, status = 400, url = vmUrl): AzureFault {
+function arm(code: string, message: string, status = 400, url = vmUrl): AzureErrorInfo {
   return faultOf({ error: { code, message } }, status, url);
 }
 
-function entra(code: string, message: string, tenant = vmTenant): AzureFault {
+function entra(code: string, message: string, tenant = vmTenant): AzureErrorInfo {
   return faultOf(
     { error: 'invalid_client', error_description: `${code}: ${message}` },
     401,
@@ -57,7 +62,7 @@ function entra(code: string, message: string, tenant = vmTenant): AzureFault {
   );
 }
 
-function explained(fault: AzureFault, given: Situation = situation): Explanation {
+function explained(fault: AzureErrorInfo, given: ErrorContext = situation): Explanation {
   const explanation = explain(fault, given);
   if (!explanation) throw new Error(`${fault.code} is not explained`);
   return explanation;
@@ -67,7 +72,7 @@ function wordsOf({ cause, who, fix }: Explanation): string {
   return [cause, who, ...fix].join('\n');
 }
 
-function idsOf(fault: AzureFault): string[] {
+function idsOf(fault: AzureErrorInfo): string[] {
   return catalogue.filter(({ match }) => match(fault)).map(({ id }) => id);
 }
 
@@ -282,7 +287,7 @@ describe('every known error of Azure', () => {
 });
 
 /** Errors that are not on file. The source of each wording stands in the catalogue. */
-const further: readonly (readonly [fault: AzureFault, id: string, ...quoted: readonly string[]])[] = [
+const further: readonly (readonly [fault: AzureErrorInfo, id: string, ...quoted: readonly string[]])[] = [
   [
     arm(
       'NoRegisteredProviderFound',
@@ -618,13 +623,13 @@ describe('one refused token among several', () => {
 
 describe('tenants that are named by their domains', () => {
   const auxiliary = '55555555-0000-4000-8000-000000000005';
-  const byDomain: Situation = {
+  const byDomain: ErrorContext = {
     ...situation,
     tenantId: 'Deploy.example',
     imageTenantId: 'images.example',
     auxiliaryTenantIds: ['aux.example'],
   };
-  const signedIn: Situation = {
+  const signedIn: ErrorContext = {
     ...byDomain,
     tenantGuids: new Map([
       ['deploy.example', vmTenant],
@@ -696,7 +701,7 @@ describe('federated credentials', () => {
   };
 
   /** The subjects of the commands, read back as a shell and JSON would. */
-  function registered(oidc: NonNullable<Situation['oidc']>): { subject: string; name: string }[] {
+  function registered(oidc: NonNullable<ErrorContext['oidc']>): { subject: string; name: string }[] {
     const { fix } = explained(entra('AADSTS700213', "No match for presented assertion subject 'other'."), {
       ...situation,
       oidc,

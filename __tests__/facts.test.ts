@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, jest, test } from '@jest/globals';
-import type { Arm } from '../src/azure.ts';
-import { findSubscription, refuseForeignSubscription, type Subscription } from '../src/facts.ts';
-import { AzureError, Failure, readFault } from '../src/failure.ts';
+import type { ArmRequest } from '../src/azure.ts';
+import { findSubscription, assertSubscriptionInTenant, type Subscription } from '../src/facts.ts';
+import { AzureError, ActionError, parseErrorResponse } from '../src/failure.ts';
 
 const tenantId = '22222222-bbbb-4c3d-9d63-1e8e2f6a2b02';
 const about = { clientId: '7c9d0c52-3f5b-4a84-9e0e-5b2f4d6a8c10', resourceGroup: 'deploy-rg' };
@@ -22,7 +22,7 @@ describe('without a name', () => {
   async function find(...lists: (readonly Subscription[])[]) {
     const lines: string[] = [];
     let looks = 0;
-    const arm: Arm = async <T>() => ({ value: lists[Math.min(looks++, lists.length - 1)] }) as T;
+    const arm: ArmRequest = async <T>() => ({ value: lists[Math.min(looks++, lists.length - 1)] }) as T;
     const stop = new AbortController();
     const started = Date.now();
     const outcome = findSubscription(arm, tenantId, about, {
@@ -57,8 +57,8 @@ describe('without a name', () => {
     const { outcome, seconds, looks } = await find([]);
     expect(seconds).toBe(120);
     expect(looks).toBe(12);
-    expect(outcome).toBeInstanceOf(Failure);
-    expect((outcome as Failure).explanation?.fix.join('\n')).toContain(
+    expect(outcome).toBeInstanceOf(ActionError);
+    expect((outcome as ActionError).explanation?.fix.join('\n')).toContain(
       `az role assignment create --assignee ${about.clientId} --role Contributor --scope /subscriptions/<subscription-id>/resourceGroups/deploy-rg`,
     );
   });
@@ -73,12 +73,12 @@ describe('without a name', () => {
   ])('%s is not waited for', async (_what, list, message) => {
     const { outcome, seconds } = await find(list);
     expect(seconds).toBe(0);
-    expect((outcome as Failure).message).toMatch(message);
+    expect((outcome as ActionError).message).toMatch(message);
   });
 
   test('a stopped run stops waiting', async () => {
     const stop = new AbortController();
-    const arm: Arm = async <T>() => ({ value: [] }) as T;
+    const arm: ArmRequest = async <T>() => ({ value: [] }) as T;
     const outcome = findSubscription(arm, tenantId, about, {
       signal: stop.signal,
       onWaiting: () => undefined,
@@ -91,21 +91,21 @@ describe('without a name', () => {
 
 describe('a named one', () => {
   const answering =
-    (answer: Subscription): Arm =>
+    (answer: Subscription): ArmRequest =>
     async <T>() =>
       answer as T;
   const refusing =
-    (status: number, code: string): Arm =>
+    (status: number, code: string): ArmRequest =>
     async () => {
       const bodyText = JSON.stringify({ error: { code, message: 'No.' } });
       throw new AzureError(
-        readFault({ method: 'GET', url: '/', status, headers: () => undefined, bodyText }),
+        parseErrorResponse({ method: 'GET', url: '/', status, headers: () => undefined, bodyText }),
       );
     };
 
   test('of the tenant', async () => {
-    await refuseForeignSubscription(answering(subscription()), 'sub-1', tenantId);
-    await refuseForeignSubscription(
+    await assertSubscriptionInTenant(answering(subscription()), 'sub-1', tenantId);
+    await assertSubscriptionInTenant(
       answering(subscription({ tenantId: tenantId.toUpperCase() })),
       'x',
       tenantId,
@@ -114,26 +114,26 @@ describe('a named one', () => {
 
   test('of which nothing says whose it is', async () => {
     const { tenantId: _, ...silent } = subscription();
-    await refuseForeignSubscription(answering(silent), 'sub-1', tenantId);
+    await assertSubscriptionInTenant(answering(silent), 'sub-1', tenantId);
   });
 
   test('delegated by another tenant', async () => {
     const arm = answering(subscription({ tenantId: 'another' }));
-    await expect(refuseForeignSubscription(arm, 'sub-1', tenantId)).rejects.toThrow(
+    await expect(assertSubscriptionInTenant(arm, 'sub-1', tenantId)).rejects.toThrow(
       'belongs to tenant another',
     );
   });
 
   test('whoever may not look at it is taken at their word; every other refusal counts', async () => {
-    await refuseForeignSubscription(refusing(403, 'AuthorizationFailed'), 'sub-1', tenantId);
+    await assertSubscriptionInTenant(refusing(403, 'AuthorizationFailed'), 'sub-1', tenantId);
     for (const [status, code] of [
       [401, 'InvalidAuthenticationTokenTenant'],
       [404, 'SubscriptionNotFound'],
     ] as const) {
       await expect(
-        refuseForeignSubscription(refusing(status, code), 'sub-1', tenantId),
+        assertSubscriptionInTenant(refusing(status, code), 'sub-1', tenantId),
       ).rejects.toMatchObject({
-        doing: 'looking at subscription sub-1',
+        activity: 'looking at subscription sub-1',
         cause: { fault: { code } },
       });
     }

@@ -1,19 +1,19 @@
 import { describe as group, expect, test } from '@jest/globals';
 import {
-  type Answer,
-  type AzureFault,
-  during,
+  type ErrorResponse,
+  type AzureErrorInfo,
+  withActivity,
   AzureError,
-  describe,
-  Failure,
-  innermost,
-  isVerbatim,
-  readFault,
+  formatError,
+  ActionError,
+  rootDetail,
+  isCommandOrUrl,
+  parseErrorResponse,
   retryAfterSeconds,
 } from '../src/failure.ts';
 
-function fault(body: unknown, answer: Partial<Answer> & { with?: Record<string, string> } = {}) {
-  return readFault({
+function fault(body: unknown, answer: Partial<ErrorResponse> & { with?: Record<string, string> } = {}) {
+  return parseErrorResponse({
     method: 'PUT',
     url: 'https://management.azure.com/subscriptions/s/resourceGroups/g?api-version=1&sig=abc',
     status: 400,
@@ -55,7 +55,7 @@ group('readFault', () => {
         { code: 'Innermost', message: 'innermost' },
       ],
     });
-    expect(innermost(read)).toMatchObject({ code: 'Innermost', message: 'innermost' });
+    expect(rootDetail(read)).toMatchObject({ code: 'Innermost', message: 'innermost' });
   });
 
   test('without an outer error, as Compute sends its 429', () => {
@@ -101,7 +101,7 @@ group('readFault', () => {
       { code: 'Real', message: 'the reason' },
       { code: 'Deeper', message: 'deeper' },
     ]);
-    expect(innermost(read)).toEqual({ code: 'Deeper', message: 'deeper' });
+    expect(rootDetail(read)).toEqual({ code: 'Deeper', message: 'deeper' });
   });
 
   test('an outer message that is the next error as text', () => {
@@ -239,26 +239,26 @@ group('Failure', () => {
     ["its explanation's", { explanation }, 'the cause'],
     ['none', {}, 'creating x failed'],
   ])('says %s', (_, parts, message) => {
-    expect(new Failure('creating x', parts).message).toBe(message);
+    expect(new ActionError('creating x', parts).message).toBe(message);
   });
 
   test('keeps its cause', () => {
     const cause = new Error('other');
-    expect(new Failure('creating x', { cause }).cause).toBe(cause);
-    expect(new Failure('creating x')).not.toHaveProperty('cause');
+    expect(new ActionError('creating x', { cause }).cause).toBe(cause);
+    expect(new ActionError('creating x')).not.toHaveProperty('cause');
   });
 });
 
 group('during', () => {
   test("tells Azure's refusals as having happened meanwhile, and lets everything else pass", async () => {
     const refusal = new AzureError(fault({ error: { code: 'A', message: 'b' } }));
-    await expect(during('asking', () => Promise.reject(refusal))).rejects.toMatchObject({
-      doing: 'asking',
+    await expect(withActivity('asking', () => Promise.reject(refusal))).rejects.toMatchObject({
+      activity: 'asking',
       cause: refusal,
     });
     const other = new Error('other');
-    await expect(during('asking', () => Promise.reject(other))).rejects.toBe(other);
-    await expect(during('asking', () => Promise.resolve(1))).resolves.toBe(1);
+    await expect(withActivity('asking', () => Promise.reject(other))).rejects.toBe(other);
+    await expect(withActivity('asking', () => Promise.resolve(1))).resolves.toBe(1);
   });
 });
 
@@ -277,7 +277,7 @@ group('describe', () => {
   );
 
   test('what was being done, what Azure said, the cause, who, what to do, the IDs', () => {
-    const error = new Failure('creating virtual machine vm1', {
+    const error = new ActionError('creating virtual machine vm1', {
       cause: azure,
       explanation: {
         cause: 'No cores are left.',
@@ -285,7 +285,7 @@ group('describe', () => {
         fix: ['Ask for more:', 'az vm list-usage', 'https://portal.azure.com'],
       },
     });
-    expect(describe(error)).toEqual([
+    expect(formatError(error)).toEqual([
       'Failed while creating virtual machine vm1.',
       'Azure answered 400 InvalidTemplateDeployment: See inner errors.',
       'In detail, QuotaExceeded: No cores\nleft.',
@@ -302,10 +302,10 @@ group('describe', () => {
   });
 
   test('a failure inside a failure: both doings, the first explanation, nothing twice', () => {
-    const error = new Failure('creating the deployment', {
-      cause: new Failure('signing in', { cause: azure }),
+    const error = new ActionError('creating the deployment', {
+      cause: new ActionError('signing in', { cause: azure }),
     });
-    expect(describe(error).slice(0, 3)).toEqual([
+    expect(formatError(error).slice(0, 3)).toEqual([
       'Failed while creating the deployment, signing in.',
       'Azure answered 400 InvalidTemplateDeployment: See inner errors.',
       'In detail, QuotaExceeded: No cores\nleft.',
@@ -314,13 +314,13 @@ group('describe', () => {
 
   test('own words come before those of Azure', () => {
     expect(
-      describe(new Failure('deleting', { message: 'Something is left.', cause: azure })).slice(0, 2),
+      formatError(new ActionError('deleting', { message: 'Something is left.', cause: azure })).slice(0, 2),
     ).toEqual(['Failed while deleting.', 'Something is left.']);
   });
 
   test('without Azure: the words once, the explanation', () => {
     const explanation = { cause: 'It is taken.', who: 'you', fix: ['Give another.'] };
-    expect(describe(new Failure('creating x', { message: 'x exists.', explanation }))).toEqual([
+    expect(formatError(new ActionError('creating x', { message: 'x exists.', explanation }))).toEqual([
       'Failed while creating x.',
       'x exists.',
       'Cause: It is taken.',
@@ -328,8 +328,8 @@ group('describe', () => {
       'What to do:',
       '  - Give another.',
     ]);
-    expect(describe(new Failure('creating x', { explanation }))).not.toContain('It is taken.');
-    expect(describe(new Failure('creating x'))).toEqual(['Failed while creating x.']);
+    expect(formatError(new ActionError('creating x', { explanation }))).not.toContain('It is taken.');
+    expect(formatError(new ActionError('creating x'))).toEqual(['Failed while creating x.']);
   });
 
   test('Entra speaks for a tenant; a failed operation has no status worth telling; no answer is told as such', () => {
@@ -337,58 +337,58 @@ group('describe', () => {
       { error: 'invalid_client', error_description: 'AADSTS7000215: Wrong.' },
       { status: 401, url: '/t1/oauth2/v2.0/token' },
     );
-    expect(describe(new AzureError(entra))[0]).toBe(
+    expect(formatError(new AzureError(entra))[0]).toBe(
       'Entra ID (tenant t1) answered 401 AADSTS7000215: Wrong.',
     );
     const ended = fault(
       { status: 'Failed', error: { code: 'AllocationFailed', message: 'no room' } },
       { status: 200 },
     );
-    expect(describe(new AzureError(ended))[0]).toBe('The operation failed, AllocationFailed: no room');
+    expect(formatError(new AzureError(ended))[0]).toBe('The operation failed, AllocationFailed: no room');
     const silent = { ...fault(''), status: 0, code: 'ENOTFOUND', message: 'x could not be reached' };
-    expect(describe(new AzureError(silent))[0]).toBe('No answer, ENOTFOUND: x could not be reached');
-    expect(describe(new AzureError(fault('', { status: 429 })))[0]).toBe(
+    expect(formatError(new AzureError(silent))[0]).toBe('No answer, ENOTFOUND: x could not be reached');
+    expect(formatError(new AzureError(fault('', { status: 429 })))[0]).toBe(
       'Azure answered HTTP 429 without a body',
     );
   });
 
   test('plain errors with their causes, several at once, and anything else', () => {
-    expect(describe(new Error('outer', { cause: new Error('inner') }))).toEqual(['outer', 'inner']);
-    expect(describe(new AggregateError([new Error('a'), new Error('b')], 'both'))).toEqual(['a', '', 'b']);
-    expect(describe('text')).toEqual(['text']);
+    expect(formatError(new Error('outer', { cause: new Error('inner') }))).toEqual(['outer', 'inner']);
+    expect(formatError(new AggregateError([new Error('a'), new Error('b')], 'both'))).toEqual(['a', '', 'b']);
+    expect(formatError('text')).toEqual(['text']);
     const loop = new Error('loop');
     loop.cause = loop;
-    expect(describe(loop)).toEqual(['loop']);
+    expect(formatError(loop)).toEqual(['loop']);
   });
 
   test('an explanation is asked for where no failure brings one', () => {
     const asked: string[] = [];
-    const explain = ({ code }: AzureFault) => {
+    const explain = ({ code }: AzureErrorInfo) => {
       asked.push(code);
       return { cause: 'from the catalogue', who: 'you', fix: [] };
     };
     const own = { cause: 'its own', who: 'you', fix: [] };
-    expect(describe(new Failure('creating x', { cause: azure }), explain)).toContain(
+    expect(formatError(new ActionError('creating x', { cause: azure }), explain)).toContain(
       'Cause: from the catalogue',
     );
-    expect(describe(new AggregateError([azure]), explain)).toContain('Cause: from the catalogue');
-    expect(describe(new Failure('creating x', { cause: azure, explanation: own }), explain)).toContain(
+    expect(formatError(new AggregateError([azure]), explain)).toContain('Cause: from the catalogue');
+    expect(formatError(new ActionError('creating x', { cause: azure, explanation: own }), explain)).toContain(
       'Cause: its own',
     );
-    expect(describe(new Error('no fault'), explain)).toEqual(['no fault']);
+    expect(formatError(new Error('no fault'), explain)).toEqual(['no fault']);
     expect(asked).toEqual(['InvalidTemplateDeployment', 'InvalidTemplateDeployment']);
   });
 
   test('an error without words has a name at least', () => {
-    expect(describe(new TypeError())).toEqual(['TypeError']);
+    expect(formatError(new TypeError())).toEqual(['TypeError']);
   });
 
   test('a body never appears', () => {
     const error = new AzureError(
       fault('<title>Proxy</title> password=hush eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJyIn0.x', { status: 502 }),
     );
-    expect(describe(new Failure('asking', { cause: error })).join('\n')).not.toMatch(/hush|eyJ/);
-    expect(describe(new Error('sent client_assertion=eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJyIn0.x'))).toEqual([
+    expect(formatError(new ActionError('asking', { cause: error })).join('\n')).not.toMatch(/hush|eyJ/);
+    expect(formatError(new Error('sent client_assertion=eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJyIn0.x'))).toEqual([
       'sent client_assertion=<removed>',
     ]);
   });
@@ -402,5 +402,5 @@ test.each([
   ['Give another `vm-name`.', false],
   ['', false],
 ])('whether %j is to be copied as it stands', (line, verbatim) => {
-  expect(isVerbatim(line)).toBe(verbatim);
+  expect(isCommandOrUrl(line)).toBe(verbatim);
 });

@@ -1,13 +1,13 @@
 import { describe, expect, test } from '@jest/globals';
-import type { Arm, Session } from '../src/azure.ts';
+import type { ArmRequest, Session } from '../src/azure.ts';
 import { AzureError } from '../src/failure.ts';
-import { findAssignments } from '../src/granted.ts';
+import { findRoleAssignments } from '../src/granted.ts';
 
 const tenantId = '22222222-bbbb-4c3d-9d63-1e8e2f6a2b02';
 
 test('every subscription is searched that is not known to be of another tenant', async () => {
   const asked: string[] = [];
-  const arm: Arm = async <T>(_method: string, path: string) => {
+  const arm: ArmRequest = async <T>(_method: string, path: string) => {
     asked.push(path);
     const listed = [
       { subscriptionId: 'own', tenantId: tenantId.toUpperCase() },
@@ -23,7 +23,7 @@ test('every subscription is searched that is not known to be of another tenant',
     resourceGroup: 'deploy-rg',
     principals: ['principal'],
   };
-  expect(await findAssignments(search, 'vm1')).toEqual([]);
+  expect(await findRoleAssignments(search, 'vm1')).toEqual([]);
   expect(asked.filter((path) => path.endsWith('/roleAssignments'))).toEqual([
     '/subscriptions/own/providers/Microsoft.Authorization/roleAssignments',
     '/subscriptions/silent/providers/Microsoft.Authorization/roleAssignments',
@@ -39,7 +39,10 @@ describe('a role assignment list that Azure refuses', () => {
       subscriptionId: 'own',
     } as unknown as Session;
     const log = { warning: () => undefined };
-    return findAssignments({ session, log, resourceGroup: 'deploy-rg', principals: ['principal'] }, 'vm1');
+    return findRoleAssignments(
+      { session, log, resourceGroup: 'deploy-rg', principals: ['principal'] },
+      'vm1',
+    );
   };
 
   test.each([

@@ -4,8 +4,16 @@ import type { VirtualMachineInstanceView } from '@azure/arm-compute';
 import { describe, expect, test } from '@jest/globals';
 import * as fc from 'fast-check';
 import type { Session } from '../src/azure.ts';
-import { Failure } from '../src/failure.ts';
-import { agentState, awaitAgent, blotter, newText, quoted, scriptText, scriptVerdict } from '../src/guest.ts';
+import { ActionError } from '../src/failure.ts';
+import {
+  parseAgentState,
+  waitForAgent,
+  createRedactor,
+  appendedText,
+  guestOutputLines,
+  normalizeScript,
+  parseScriptStatus,
+} from '../src/guest.ts';
 
 function recordedViews(name: string): VirtualMachineInstanceView[] {
   const file = resolve(import.meta.dirname, 'azure/recordings', name);
@@ -26,7 +34,7 @@ describe('the agent', () => {
   test.each(['vm-instance-view.json', 'vm-expand-instance-view-2024.json'])('is ready in %s', (name) => {
     const views = recordedViews(name);
     expect(views.length).toBeGreaterThan(0);
-    expect(views.map((view) => agentState(view).ready)).toContain(true);
+    expect(views.map((view) => parseAgentState(view).ready)).toContain(true);
   });
 
   const status = (code: string, displayStatus: string, message?: string) => ({
@@ -37,43 +45,43 @@ describe('the agent', () => {
   });
 
   test.each([
-    ['nothing yet', {}, { ready: false, says: 'has not reported yet' }],
+    ['nothing yet', {}, { ready: false, message: 'has not reported yet' }],
     [
       'what stands there until the agent reports',
       status('ProvisioningState/Unavailable', 'Not Ready', 'VM status blob is found but not yet populated.'),
-      { ready: false, says: 'Not Ready: VM status blob is found but not yet populated.' },
+      { ready: false, message: 'Not Ready: VM status blob is found but not yet populated.' },
     ],
-    ['ready', status('ProvisioningState/succeeded', 'Ready'), { ready: true, says: 'Ready' }],
+    ['ready', status('ProvisioningState/succeeded', 'Ready'), { ready: true, message: 'Ready' }],
     [
       'succeeded, but not ready',
       status('ProvisioningState/succeeded', 'Not Ready'),
-      { ready: false, says: 'Not Ready' },
+      { ready: false, message: 'Not Ready' },
     ],
-    ['starting', power('starting', 'VM starting'), { ready: false, says: 'has not reported yet' }],
-    ['running', power('running', 'VM running'), { ready: false, says: 'has not reported yet' }],
+    ['starting', power('starting', 'VM starting'), { ready: false, message: 'has not reported yet' }],
+    ['running', power('running', 'VM running'), { ready: false, message: 'has not reported yet' }],
     [
       'stopped',
       power('stopped', 'VM stopped'),
-      { ready: false, says: 'has not reported yet', stopped: 'VM stopped' },
+      { ready: false, message: 'has not reported yet', stopped: 'VM stopped' },
     ],
     [
       'deallocating',
       power('deallocating', 'VM deallocating'),
-      { ready: false, says: 'has not reported yet', stopped: 'VM deallocating' },
+      { ready: false, message: 'has not reported yet', stopped: 'VM deallocating' },
     ],
   ] as const)('%s', (_, view, state) => {
-    expect(agentState(structuredClone(view) as VirtualMachineInstanceView)).toEqual(state);
+    expect(parseAgentState(structuredClone(view) as VirtualMachineInstanceView)).toEqual(state);
   });
 });
 
 describe('waiting for an agent that never comes', () => {
-  const where = { resourceGroup: 'rg', machine: { name: 'vm1', osType: 'Linux' as const } };
+  const where = { resourceGroup: 'rg', vm: { name: 'vm1', osType: 'Linux' as const } };
   const signedUrl = 'https://localhost:1/blobs/serial.log?sig=secret-signature';
 
   /** A session of which only the guest's part is there; the blob is not. */
   function sessionThatSees(view: VirtualMachineInstanceView): Session {
     return {
-      waiting: { signal: new AbortController().signal, budget: () => ({}), onStillWaiting: () => undefined },
+      waiting: { signal: new AbortController().signal, rateLimits: () => ({}), onProgress: () => undefined },
       compute: {
         virtualMachines: {
           instanceView: async () => view,
@@ -96,17 +104,17 @@ describe('waiting for an agent that never comes', () => {
     async (_, view, limit, message) => {
       const lines: string[] = [];
       const log = { info: (line: string) => lines.push(line), warning: (line: string) => lines.push(line) };
-      const waited = awaitAgent(
+      const waited = waitForAgent(
         { session: sessionThatSees(view), log },
-        where as unknown as Parameters<typeof awaitAgent>[1],
+        where as unknown as Parameters<typeof waitForAgent>[1],
         limit,
       );
       const failure = await waited.then(
         () => undefined,
         (error: unknown) => error,
       );
-      expect(failure).toBeInstanceOf(Failure);
-      expect((failure as Failure).message).toMatch(message);
+      expect(failure).toBeInstanceOf(ActionError);
+      expect((failure as ActionError).message).toMatch(message);
       expect(lines.join('\n')).not.toContain('secret-signature');
     },
     30_000,
@@ -115,54 +123,54 @@ describe('waiting for an agent that never comes', () => {
 
 describe('the verdict on a script', () => {
   test.each([
-    [undefined, { over: false, state: 'Unknown' }],
+    [undefined, { done: false, state: 'Unknown' }],
     [
       { executionState: 'Pending', exitCode: 0 },
-      { over: false, state: 'Pending' },
+      { done: false, state: 'Pending' },
     ],
     [
       { executionState: 'Running', exitCode: 0, output: 'x' },
-      { over: false, state: 'Running' },
+      { done: false, state: 'Running' },
     ],
     [
       { executionState: 'Succeeded', exitCode: 0 },
-      { over: true, outcome: 'succeeded', exitCode: 0, says: 'The script ended with exit code 0.' },
+      { done: true, outcome: 'succeeded', exitCode: 0, message: 'The script ended with exit code 0.' },
     ],
     [
       { executionState: 'Succeeded' },
-      { over: true, outcome: 'succeeded', exitCode: 0, says: 'The script ended with exit code 0.' },
+      { done: true, outcome: 'succeeded', exitCode: 0, message: 'The script ended with exit code 0.' },
     ],
     [
       { executionState: 'Succeeded', exitCode: 7 },
-      { over: true, outcome: 'failed', exitCode: 7, says: 'The script ended with exit code 7.' },
+      { done: true, outcome: 'failed', exitCode: 7, message: 'The script ended with exit code 7.' },
     ],
     [
       { executionState: 'Failed', exitCode: 3, executionMessage: 'Execution failed' },
       {
-        over: true,
+        done: true,
         outcome: 'failed',
         exitCode: 3,
-        says: 'The script ended with exit code 3. The agent says: Execution failed',
+        message: 'The script ended with exit code 3. The agent says: Execution failed',
       },
     ],
     [
       { executionState: 'Failed', exitCode: 0, executionMessage: 'no such user' },
       {
-        over: true,
+        done: true,
         outcome: 'failed',
-        says: 'The script failed without an exit code. The agent says: no such user',
+        message: 'The script failed without an exit code. The agent says: no such user',
       },
     ],
     [
       { executionState: 'TimedOut', exitCode: -1 },
-      { over: true, outcome: 'timed out', says: 'The script was ended at its time limit.' },
+      { done: true, outcome: 'timed out', message: 'The script was ended at its time limit.' },
     ],
     [
       { executionState: 'Canceled' },
-      { over: true, outcome: 'cancelled', says: 'The script was cancelled from outside.' },
+      { done: true, outcome: 'cancelled', message: 'The script was cancelled from outside.' },
     ],
   ] as const)('%j', (view, verdict) => {
-    expect(scriptVerdict(view as Parameters<typeof scriptVerdict>[0])).toEqual(verdict);
+    expect(parseScriptStatus(view as Parameters<typeof parseScriptStatus>[0])).toEqual(verdict);
   });
 });
 
@@ -177,7 +185,7 @@ describe('what is new in a stream', () => {
     ['line 1\n', 'wholly different\n', 'wholly different\n', true],
     ['some text\n', '\nother', '\nother', true],
   ])('%j, then %j', (before, now, text, gap) => {
-    expect(newText(before, now)).toEqual({ text, gap });
+    expect(appendedText(before, now)).toEqual({ text, gap });
   });
 
   test('whatever is written between two looks, the looks together tell all of it while the window overlaps', () => {
@@ -191,7 +199,7 @@ describe('what is new in a stream', () => {
         for (const size of sizes) {
           while (written.length < told.length + size) written += `${count++};`;
           const tail = written.slice(-window);
-          const { text, gap } = newText(seen, tail);
+          const { text, gap } = appendedText(seen, tail);
           expect(gap).toBe(false);
           told += text;
           seen = tail;
@@ -212,13 +220,13 @@ describe('text from the guest in the log', () => {
     ['a\rb\u0000c\u0007', ['stdout | abc']],
     ['tab\tstays', ['stdout | tab\tstays']],
   ])('%j', (text, lines) => {
-    expect(quoted('stdout', text)).toEqual(lines);
+    expect(guestOutputLines('stdout', text)).toEqual(lines);
   });
 
   test('no line of it can be a workflow command', () => {
     fc.assert(
       fc.property(fc.string({ unit: fc.constantFrom('\n', '\r', ':', '#', '[', ']', 'a', ' ') }), (text) => {
-        for (const line of quoted('x', text)) {
+        for (const line of guestOutputLines('x', text)) {
           expect(line.startsWith('x | ')).toBe(true);
           expect(line).not.toContain('##[');
           expect(line).not.toMatch(/[\r\n]/);
@@ -229,7 +237,7 @@ describe('text from the guest in the log', () => {
 });
 
 describe('secrets in what a script prints', () => {
-  const blot = blotter(['hunter2-and-more', 'first line\nsecond line', 'abc']);
+  const blot = createRedactor(['hunter2-and-more', 'first line\nsecond line', 'abc']);
 
   test.each([
     ['token: hunter2-and-more.', {}, 'token: ***.'],
@@ -249,7 +257,7 @@ describe('secrets in what a script prints', () => {
   });
 
   test('redacts the rest of a long secret when it contains another one', () => {
-    expect(blotter(['abcd1234', 'xx-abcd1234-yy'])('x-abcd1234-yy.', { front: true })).toBe('***.');
+    expect(createRedactor(['abcd1234', 'xx-abcd1234-yy'])('x-abcd1234-yy.', { front: true })).toBe('***.');
   });
 });
 
@@ -258,5 +266,5 @@ test.each([
   ['Linux', 'echo 1\recho 2', 'echo 1\necho 2'],
   ['Windows', 'Write-Output 1\r\n', 'Write-Output 1\r\n'],
 ] as const)('the script as %s takes it: %j', (osType, text, sent) => {
-  expect(scriptText(text, osType)).toBe(sent);
+  expect(normalizeScript(text, osType)).toBe(sent);
 });

@@ -1,8 +1,8 @@
 import { ComputeManagementClient } from '@azure/arm-compute';
 import { createHttpHeaders, type HttpClient } from '@azure/core-rest-pipeline';
 import { describe, expect, test } from '@jest/globals';
-import { AzureError, readFault } from '../src/failure.ts';
-import { type ImageDesk, lookAtImage, readImage } from '../src/image.ts';
+import { AzureError, parseErrorResponse } from '../src/failure.ts';
+import { type GalleryClients, inspectImage, resolveImage } from '../src/image.ts';
 import type { ImageReference } from '../src/resource-id.ts';
 
 const definitionId =
@@ -13,7 +13,7 @@ const region = Promise.resolve('westeurope');
 type Shelf = Readonly<Record<string, object | 403 | 404>>;
 
 /** The SDK's own client over an answering machine: what is missing in an answer goes through its deserializers. */
-function desk(shelf: Shelf): ImageDesk {
+function desk(shelf: Shelf): GalleryClients {
   const httpClient: HttpClient = {
     async sendRequest(request) {
       const { pathname } = new URL(request.url);
@@ -24,7 +24,13 @@ function desk(shelf: Shelf): ImageDesk {
           error: { code: answer === 403 ? 'AuthorizationFailed' : 'NotFound', message: 'No.' },
         });
         throw new AzureError(
-          readFault({ method: 'GET', url: pathname, status: answer, headers: () => undefined, bodyText }),
+          parseErrorResponse({
+            method: 'GET',
+            url: pathname,
+            status: answer,
+            headers: () => undefined,
+            bodyText,
+          }),
         );
       }
       return { request, status: 200, headers: createHttpHeaders(), bodyAsText: JSON.stringify(answer) };
@@ -74,7 +80,7 @@ const targets = (...names: string[]) => ({
 
 describe('a version that says nothing of its replication', () => {
   const look = async (properties: object) => {
-    const { unusable } = await lookAtImage(
+    const { unusable } = await inspectImage(
       desk({ '/images/linux': definition, '/versions/1.0.0': of(properties) }),
       wanted,
       region,
@@ -143,11 +149,11 @@ describe('a definition that may not be read', () => {
     ['of a community gallery, which says that it is not there', community, 404],
   ])('%s: os-type stands in for it, and the rest is not known', async (_what, image, refused) => {
     const answers = { ...pinned, '/images/linux': refused };
-    const look = await lookAtImage(desk(answers), { ...wanted, image, osType: 'Windows' }, region);
+    const look = await inspectImage(desk(answers), { ...wanted, image, osType: 'Windows' }, region);
     expect(look.facts).toMatchObject({ version: '1.0.0', osType: 'Windows', osState: 'Generalized' });
     expect(look.facts).not.toHaveProperty('generation');
     expect(look.unread).toMatchObject({ fault: { status: refused } });
-    const facts = await readImage(desk(answers), { ...wanted, image, osType: 'Windows' }, region);
+    const facts = await resolveImage(desk(answers), { ...wanted, image, osType: 'Windows' }, region);
     expect(facts).toEqual(look.facts);
   });
 
@@ -156,7 +162,7 @@ describe('a definition that may not be read', () => {
     ['that is not there', 404, 'Linux'],
   ])("%s: Azure's refusal is told", async (_what, refused, osType) => {
     const asked = { ...wanted, ...(osType ? { osType } : {}) };
-    const reading = readImage(desk({ ...pinned, '/images/linux': refused }), asked, region);
+    const reading = resolveImage(desk({ ...pinned, '/images/linux': refused }), asked, region);
     await expect(reading).rejects.toMatchObject({ fault: { status: refused } });
   });
 });
@@ -232,7 +238,7 @@ describe('answers that leave out or null what is optional', () => {
     ['shared: nothing', shared, nothing, { properties: { storageProfile: {} } }],
     ['shared: nulls', shared, nulls, { properties: { storageProfile: null, excludeFromLatest: null } }],
   ])('%s', async (_what, image, theDefinition, theVersion) => {
-    const facts = await readImage(
+    const facts = await resolveImage(
       desk({ '/images/linux': theDefinition, '/versions/1.0.0': { name: '1.0.0', ...theVersion } }),
       { ...wanted, image },
       region,
@@ -244,7 +250,7 @@ describe('answers that leave out or null what is optional', () => {
   });
 
   test('one end of life of two', async () => {
-    const { warnings } = await readImage(
+    const { warnings } = await resolveImage(
       desk({
         '/images/linux': { properties: { identifier: {}, endOfLifeDate: null } },
         '/versions/1.0.0': of({ publishingProfile: { endOfLifeDate: '2020-01-31T00:00:00Z' } }),
@@ -256,7 +262,7 @@ describe('answers that leave out or null what is optional', () => {
   });
 
   test('replication without progress, details or region', async () => {
-    const { unusable } = await lookAtImage(
+    const { unusable } = await inspectImage(
       desk({
         '/images/linux': nothing,
         '/versions/1.0.0': of({
@@ -281,7 +287,7 @@ describe('answers that leave out or null what is optional', () => {
       { name: '1.0.0' },
       { name: '0.9.0', properties: { storageProfile: {}, publishingProfile: null } },
     ];
-    const facts = await readImage(
+    const facts = await resolveImage(
       desk({ '/images/linux': nothing, '/versions': { value }, '/versions/1.0.0': of({}) }),
       { ...wanted, image },
       region,

@@ -2,11 +2,11 @@ import { createPrivateKey, generateKeyPairSync } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { beforeAll, describe, expect, test } from '@jest/globals';
 import { parse } from 'yaml';
-import { certificateExpiry, expiryNotice } from '../src/certificate.ts';
+import { certificateExpiry, certificateExpiryNotice } from '../src/certificate.ts';
 import { generateSshKeyPair } from '../src/credentials.ts';
 import { reservedTags } from '../src/guarantees.ts';
 import {
-  adminFaults,
+  validateAdminAccount,
   type DeployInputs,
   inputDefaults,
   inputNames,
@@ -14,10 +14,10 @@ import {
   type Inputs,
   InvalidInputs,
   readInputs,
-  type Runner,
+  type RunnerValues,
 } from '../src/inputs.ts';
 import { ownershipTags } from '../src/ledger.ts';
-import { fitVmName } from '../src/vm-name.ts';
+import { toValidVmName } from '../src/vm-name.ts';
 import { makeClientCertificate } from '../simulator/http/keys.ts';
 
 type Given = Partial<Record<InputName, string>>;
@@ -64,23 +64,23 @@ function wire(...fields: readonly (string | Buffer)[]): string {
   return Buffer.concat(parts).toString('base64');
 }
 
-function runnerWith(given: Partial<Runner> = {}): Runner {
+function runnerWith(given: Partial<RunnerValues> = {}): RunnerValues {
   return { env, readFile: () => undefined, realPath: (path) => path, mask: () => {}, ...given };
 }
 
 /** Reads as the action does: what is not given has its default, unless it is given as an empty string. */
-function read(given: Given, runner: Partial<Runner> = {}): Inputs {
+function read(given: Given, runner: Partial<RunnerValues> = {}): Inputs {
   const raw: Record<string, string> = { ...inputDefaults, 'vm-name': 'vm-77-build-0', ...given };
   return readInputs((name) => raw[name] ?? '', runnerWith(runner));
 }
 
-function readDeployment(given: Given, runner: Partial<Runner> = {}): DeployInputs {
+function readDeployment(given: Given, runner: Partial<RunnerValues> = {}): DeployInputs {
   const inputs = read({ ...least, ...given }, runner);
   if (inputs.operation !== 'create' && inputs.operation !== 'check') throw new Error('not a deployment');
   return inputs;
 }
 
-function refusal(given: Given, runner: Partial<Runner> = {}): InvalidInputs {
+function refusal(given: Given, runner: Partial<RunnerValues> = {}): InvalidInputs {
   try {
     read(given, runner);
   } catch (error) {
@@ -91,7 +91,7 @@ function refusal(given: Given, runner: Partial<Runner> = {}): InvalidInputs {
 }
 
 /** The faults of the least inputs with these changes. */
-function faultsOf(given: Given, runner: Partial<Runner> = {}): readonly string[] {
+function faultsOf(given: Given, runner: Partial<RunnerValues> = {}): readonly string[] {
   return refusal({ ...least, ...given }, runner).faults.map(({ input, message }) => `${input}: ${message}`);
 }
 
@@ -139,7 +139,7 @@ describe('operations', () => {
     expect(readDeployment({})).toEqual({
       operation: 'create',
       clientId: guid('2'),
-      proof: { kind: 'secret', secret: 'not-a-real-secret' },
+      credential: { kind: 'secret', secret: 'not-a-real-secret' },
       tenantId: guid('3'),
       environment: { kind: 'known', name: 'azurecloud' },
       resourceGroup: 'deploy-rg',
@@ -190,7 +190,7 @@ describe('operations', () => {
     };
     const common = {
       clientId: guid('2'),
-      proof: { kind: 'secret', secret: 'not-a-real-secret' },
+      credential: { kind: 'secret', secret: 'not-a-real-secret' },
       tenantId: guid('3'),
       environment: { kind: 'known', name: 'azurecloud' },
       resourceGroup: 'deploy-rg',
@@ -860,7 +860,7 @@ describe('the name of the VM', () => {
   test.each(['a'.repeat(200), '___', 'ümlaut', '-x-', `${'x'.repeat(54)}-${'y'.repeat(20)}`])(
     '%s is made to fit',
     (name) => {
-      expect(fitVmName(name)).toMatch(/^[A-Za-z0-9]([A-Za-z0-9-]{0,62}[A-Za-z0-9])?$/);
+      expect(toValidVmName(name)).toMatch(/^[A-Za-z0-9]([A-Za-z0-9-]{0,62}[A-Za-z0-9])?$/);
     },
   );
 });
@@ -881,7 +881,7 @@ describe('the administrator, once the OS is known', () => {
     [{ computerName: 'web.example' }, 'Linux', []],
     [{ computerName: 'web.example' }, 'Windows', ['computer-name']],
   ])('%j on %s', (given, osType, inputs) => {
-    expect(adminFaults({ ...account, ...given }, osType).map(({ input }) => input)).toEqual(inputs);
+    expect(validateAdminAccount({ ...account, ...given }, osType).map(({ input }) => input)).toEqual(inputs);
   });
 
   test('generated keys pass', async () => {
@@ -908,7 +908,7 @@ describe('custom data from a file', () => {
     expect(faults).toEqual([expect.stringContaining('custom-data-file: excludes custom-data')]);
   });
 
-  test.each<[string, Partial<Runner>, RegExp]>([
+  test.each<[string, Partial<RunnerValues>, RegExp]>([
     ['../secret', {}, /outside the workspace/],
     ['/etc/passwd', {}, /outside the workspace/],
     ['link', { realPath: (path) => (path.endsWith('link') ? '/etc/passwd' : path) }, /outside the workspace/],
@@ -941,8 +941,10 @@ describe('the proof', () => {
 
   test('a certificate, in either order', () => {
     const text = `${pem.certificate}\n${pem.privateKey}\n`;
-    expect(readDeployment(withPem(text)).proof).toEqual({ kind: 'certificate', pem: text });
-    expect(readDeployment(withPem(`${pem.privateKey}\n${pem.certificate}`)).proof.kind).toBe('certificate');
+    expect(readDeployment(withPem(text)).credential).toEqual({ kind: 'certificate', pem: text });
+    expect(readDeployment(withPem(`${pem.privateKey}\n${pem.certificate}`)).credential.kind).toBe(
+      'certificate',
+    );
   });
 
   test('the expiry of a certificate, for the log', () => {
@@ -958,15 +960,15 @@ describe('the proof', () => {
     ['2026-02-27T23:00:00Z', true, '(29 days). Register a new one'],
     ['2026-01-30T01:00:00Z', true, '(1 day). Register a new one'],
   ])('a certificate until %s', (until, soon, words) => {
-    const notice = expiryNotice(new Date(until), new Date('2026-01-29T00:00:00Z'));
+    const notice = certificateExpiryNotice(new Date(until), new Date('2026-01-29T00:00:00Z'));
     expect(notice.soon).toBe(soon);
     expect(notice.text).toContain(`valid until ${new Date(until).toISOString()} ${words}`);
   });
 
   test('the OIDC token where neither secret nor certificate is given', () => {
     const runner = { env: { ...env, ACTIONS_ID_TOKEN_REQUEST_URL: 'https://token.example' } };
-    expect(readDeployment({ 'client-secret': '' }, runner).proof).toEqual({ kind: 'oidc' });
-    expect(readDeployment({ 'client-secret': '', audience: 'api://x' }, runner).proof).toEqual({
+    expect(readDeployment({ 'client-secret': '' }, runner).credential).toEqual({ kind: 'oidc' });
+    expect(readDeployment({ 'client-secret': '', audience: 'api://x' }, runner).credential).toEqual({
       kind: 'oidc',
       audience: 'api://x',
     });
@@ -1064,7 +1066,7 @@ describe('why something arrived empty', () => {
     Buffer.from(JSON.stringify({ pull_request: { head: { repo: head } } }));
   const pullRequest = { ...env, GITHUB_EVENT_NAME: 'pull_request', GITHUB_EVENT_PATH: '/event.json' };
 
-  test.each<[string, Partial<Runner>, RegExp]>([
+  test.each<[string, Partial<RunnerValues>, RegExp]>([
     ['Dependabot', { env: { ...env, GITHUB_ACTOR: 'dependabot[bot]' } }, /started by Dependabot/],
     [
       'a fork',

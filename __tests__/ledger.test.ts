@@ -1,15 +1,15 @@
 import { describe, expect, test } from '@jest/globals';
 import {
-  bring,
-  type LedgerEntries,
-  openLedger,
-  ownershipOf,
+  createIfMissing,
+  type CleanupStateData,
+  createCleanupState,
+  classifyOwnership,
   ownershipTags,
-  type Run,
+  type WorkflowRun,
 } from '../src/ledger.ts';
-import { judgeTags, type RunState } from '../src/sweep.ts';
+import { decideExpiry, type WorkflowRunStatus } from '../src/sweep.ts';
 
-const run: Run = {
+const run: WorkflowRun = {
   serverUrl: 'https://github.com',
   repository: 'owner/repo',
   runId: '42',
@@ -20,8 +20,8 @@ const run: Run = {
   actor: 'someone',
 };
 
-const openState = (save: (entries: LedgerEntries, made: readonly string[]) => void) =>
-  openLedger(
+const openState = (save: (entries: CleanupStateData, made: readonly string[]) => void) =>
+  createCleanupState(
     { deployment: 'vm1', cleanup: 'always', tenantId: 't', subscriptionId: 's', resourceGroup: 'rg' },
     save,
   );
@@ -56,18 +56,18 @@ describe('ownership', () => {
     ['another deployment', { ...tags, 'cross-tenant-vm': 'vm2' }, run, 'foreign'],
     ['no tags', undefined, run, 'foreign'],
   ] as const)('%s', (_, given, by, expected) => {
-    expect(ownershipOf(given, 'vm1', by)).toBe(expected);
+    expect(classifyOwnership(given, 'vm1', by)).toBe(expected);
   });
 });
 
 test('the ledger is saved at every change, before anything else happens', () => {
-  const saved: LedgerEntries[] = [];
+  const saved: CleanupStateData[] = [];
   const ledger = openState((entries) => saved.push(entries));
-  ledger.record('/a');
-  ledger.record('/A');
-  ledger.record('/b');
-  ledger.strike('/a');
-  ledger.complete();
+  ledger.addPending('/a');
+  ledger.addPending('/A');
+  ledger.addPending('/b');
+  ledger.markDeleted('/a');
+  ledger.markCompleted();
   expect(saved.map(({ created, completed }) => [created, completed])).toEqual([
     [[], false],
     [['/a'], false],
@@ -78,16 +78,16 @@ test('the ledger is saved at every change, before anything else happens', () => 
 });
 
 test('what is disowned is not recorded again by work that is still on its way, whatever the policy was', () => {
-  let last: LedgerEntries | undefined;
+  let last: CleanupStateData | undefined;
   let made: readonly string[] = [];
   const state = openState((entries, all) => {
     last = entries;
     made = all;
   });
-  state.record('/a');
+  state.addPending('/a');
   state.disown();
-  state.record('/b');
-  expect(last).toMatchObject({ created: [], unanswered: [], cleanup: 'never', completed: false });
+  state.addPending('/b');
+  expect(last).toMatchObject({ created: [], pending: [], cleanup: 'never', completed: false });
   expect([made, state.entries.created]).toEqual([[], []]);
 });
 
@@ -99,14 +99,14 @@ test.each([
   const existing = { tags: { 'cross-tenant-vm': 'vm1' }, ...provisioning };
   const waiting = {
     signal: new AbortController().signal,
-    budget: () => ({}),
-    onStillWaiting: () => undefined,
+    rateLimits: () => ({}),
+    onProgress: () => undefined,
   };
   const unexpected = (request: string) => (): never => {
     throw new Error(`unexpected ${request}`);
   };
-  const found = await bring(
-    { ledger: state, run, waiting, log: { info: () => undefined } },
+  const found = await createIfMissing(
+    { cleanupState: state, run, waiting, log: { info: () => undefined } },
     { what: 'a network', id: '/a', existing, reread: unexpected('GET'), put: unexpected('PUT') },
   );
   expect(found).toBe(existing);
@@ -118,7 +118,7 @@ describe('sweep decides', () => {
   const base = ownershipTags(run, 'vm1', 'always');
   const expired = { ...base, 'expires-on': '2026-11-22T11:59:59Z' };
   const alive = { ...base, 'expires-on': '2026-11-22T12:00:01Z' };
-  test.each<[string, Record<string, string>, RunState | undefined, boolean]>([
+  test.each<[string, Record<string, string>, WorkflowRunStatus | undefined, boolean]>([
     ['expired', expired, undefined, true],
     ['expired while its run goes on', expired, 'running', true],
     ['not expired, run ended', alive, 'ended', true],
@@ -136,6 +136,6 @@ describe('sweep decides', () => {
     ['an expiry that is no date', { ...base, 'expires-on': 'soon' }, 'ended', false],
     ['no tags at all', {}, 'ended', false],
   ])('%s', (_, tags, state, over) => {
-    expect(judgeTags(tags, now, run, state).over).toBe(over);
+    expect(decideExpiry(tags, now, run, state).isExpired).toBe(over);
   });
 });

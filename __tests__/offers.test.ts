@@ -1,6 +1,6 @@
 import { expect, test } from '@jest/globals';
 import { describeSize, sizes } from '../simulator/providers/compute/skus.ts';
-import { type Refused, sizesInstead } from '../src/offers.ts';
+import { type RefusedSize, suggestSizes } from '../src/offers.ts';
 import type { Sku } from '../src/size.ts';
 
 const named = (...names: string[]): Sku[] =>
@@ -8,7 +8,7 @@ const named = (...names: string[]): Sku[] =>
     .filter(({ name }) => names.includes(name))
     .map((size) => describeSize(size, 'westeurope', ['1', '2', '3'], []) as Sku);
 const all = sizes.map((size) => describeSize(size, 'westeurope', ['1', '2', '3'], []) as Sku);
-const refused = (size: string, more: Partial<Refused> = {}): Refused => ({
+const refused = (size: string, more: Partial<RefusedSize> = {}): RefusedSize => ({
   size,
   code: 'AllocationFailed',
   message: 'Allocation failed.',
@@ -19,11 +19,11 @@ const quota = (what: string, limit: number, usage: number): string =>
   `Operation could not be completed as it results in exceeding approved ${what} quota. Additional details - Deployment Model: Resource Manager, Location: westeurope, Current Limit: ${limit}, Current Usage: ${usage}, Additional Required: 2, (Minimum) New Limit Required: 12.`;
 
 test('those most like the refused one come first; what was refused and what retires is left out', () => {
-  const offers = sizesInstead(all, anything, [refused('standard_d2S_V5')]);
+  const offers = suggestSizes(all, anything, [refused('standard_d2S_V5')]);
   expect(offers).toHaveLength(5);
   expect(offers[0]).toBe('Standard_D2as_v5 (2 vCPUs, 8 GiB, zones 1, 2, 3)');
   expect(offers.join()).not.toMatch(/D2s_v5|_v2 |B1s|B2s /);
-  expect(sizesInstead(all, anything, [refused('Standard_D4s_v5')])[0]).toMatch(
+  expect(suggestSizes(all, anything, [refused('Standard_D4s_v5')])[0]).toMatch(
     /^Standard_D4\w+_v\d \(4 vCPUs, 16 GiB/,
   );
 });
@@ -31,7 +31,7 @@ test('those most like the refused one come first; what was refused and what reti
 test('what the image does not boot on, and other kinds of resources, are no offer', () => {
   const disk = { resourceType: 'disks', name: 'Premium_LRS' };
   expect(
-    sizesInstead([disk, ...all], ({ name }) => name === 'Standard_D2ps_v5', [refused('Standard_D2s_v5')]),
+    suggestSizes([disk, ...all], ({ name }) => name === 'Standard_D2ps_v5', [refused('Standard_D2s_v5')]),
   ).toEqual(['Standard_D2ps_v5 (2 vCPUs, 8 GiB, zones 1, 2, 3)']);
 });
 
@@ -40,7 +40,7 @@ test('of a size refused in some zones the others are left', () => {
   const [closed] = named('Standard_D2as_v5');
   const restriction = { type: 'Zone', restrictionInfo: { zones: ['1', '2'] } };
   const restricted = { ...closed, restrictions: [restriction] } as Sku;
-  const offers = sizesInstead(
+  const offers = suggestSizes(
     [...skus.filter(({ name }) => name !== 'Standard_D2as_v5'), restricted],
     anything,
     [refused('Standard_D2s_v5', { zone: '1' })],
@@ -50,7 +50,7 @@ test('of a size refused in some zones the others are left', () => {
     'Standard_D2s_v5 (2 vCPUs, 8 GiB, zones 2, 3)',
   ]);
   expect(
-    sizesInstead(
+    suggestSizes(
       skus,
       anything,
       ['1', '2', '3'].flatMap((zone) => [
@@ -64,18 +64,18 @@ test('of a size refused in some zones the others are left', () => {
 test('a size that the subscription may not have in the region is no offer', () => {
   const [sku] = named('Standard_D2as_v5');
   const restricted = { ...sku, restrictions: [{ type: 'Location' }] } as Sku;
-  expect(sizesInstead([restricted], anything, [refused('Standard_D2s_v5')])).toEqual([]);
+  expect(suggestSizes([restricted], anything, [refused('Standard_D2s_v5')])).toEqual([]);
 });
 
 test('a family without quota is ruled out, and so is what takes more cores than the region has left', () => {
-  const family = sizesInstead(all, anything, [
+  const family = suggestSizes(all, anything, [
     refused('Standard_D2s_v5', {
       code: 'OperationNotAllowed',
       message: quota('standardDSv5Family Cores', 10, 10),
     }),
   ]);
   expect(family.join()).not.toMatch(/D\ds_v5/);
-  const region = sizesInstead(all, anything, [
+  const region = suggestSizes(all, anything, [
     refused('Standard_D4s_v5', {
       code: 'OperationNotAllowed',
       message: quota('Total Regional Cores', 10, 8),

@@ -1,7 +1,7 @@
 import { describe, expect, test } from '@jest/globals';
-import type { ImageFacts } from '../src/image.ts';
+import type { ResolvedImage } from '../src/image.ts';
 import type { DeployInputs } from '../src/inputs.ts';
-import { computerNameOf, makePlan, namesOf } from '../src/plan.ts';
+import { resolveComputerName, createPlan, resourceNames } from '../src/plan.ts';
 import { parseResourceId, type ResourceId } from '../src/resource-id.ts';
 import { deployInputs, group, linuxImage, newNetwork, subscriptionId, versionId } from './values.ts';
 
@@ -12,7 +12,7 @@ const inputs: DeployInputs = {
   tags: { team: 'images' },
   sshPublicKeys: ['ssh-rsa AAAA one', 'ssh-rsa BBBB two'],
 };
-const linux: ImageFacts = { ...linuxImage, generation: 'V2' };
+const linux: ResolvedImage = { ...linuxImage, generation: 'V2' };
 
 const around = {
   subscriptionId,
@@ -21,17 +21,17 @@ const around = {
   generated: {},
 };
 
-const plan = (changes: Partial<DeployInputs> = {}, image: Partial<ImageFacts> = {}, generated = {}) =>
-  makePlan({ ...inputs, ...changes }, { ...linux, ...image }, { ...around, generated });
-const body = (changes: Partial<DeployInputs> = {}, image: Partial<ImageFacts> = {}, generated = {}) => {
-  const { machine } = plan(changes, image, generated);
-  return machine.body(machine.attempts[0] ?? { size: 'none' });
+const plan = (changes: Partial<DeployInputs> = {}, image: Partial<ResolvedImage> = {}, generated = {}) =>
+  createPlan({ ...inputs, ...changes }, { ...linux, ...image }, { ...around, generated });
+const body = (changes: Partial<DeployInputs> = {}, image: Partial<ResolvedImage> = {}, generated = {}) => {
+  const { vm } = plan(changes, image, generated);
+  return vm.body(vm.attempts[0] ?? { size: 'none' });
 };
 
 describe('names', () => {
   test('derive from the machine and keep to the rules of each type', () => {
-    expect(namesOf('vm1')).toEqual({
-      machine: 'vm1',
+    expect(resourceNames('vm1')).toEqual({
+      vm: 'vm1',
       nsg: 'vm1-nsg',
       vnet: 'vm1-vnet',
       publicIp: 'vm1-ip',
@@ -41,8 +41,8 @@ describe('names', () => {
   });
 
   test('cut names keep to the length and still differ', () => {
-    const one = namesOf(`${'a'.repeat(63)}1`);
-    const two = namesOf(`${'a'.repeat(63)}2`);
+    const one = resourceNames(`${'a'.repeat(63)}1`);
+    const two = resourceNames(`${'a'.repeat(63)}2`);
     expect(one.vnet).toHaveLength(64);
     expect(one.vnet).toMatch(/^a+-[0-9a-f]{6}-vnet$/);
     expect(one.vnet).not.toBe(two.vnet);
@@ -56,10 +56,10 @@ describe('names', () => {
     ['12345', 'Linux', '12345'],
     ['vm_with.dots', 'Linux', 'vm-with-dots'],
   ] as const)('computer name of %s on %s', (name, os, expected) => {
-    expect(computerNameOf(name, os)).toEqual(
+    expect(resolveComputerName(name, os)).toEqual(
       typeof expected === 'string' ? expected : expect.stringMatching(expected),
     );
-    expect(computerNameOf(name, os).length).toBeLessThanOrEqual(os === 'Windows' ? 15 : 64);
+    expect(resolveComputerName(name, os).length).toBeLessThanOrEqual(os === 'Windows' ? 15 : 64);
   });
 });
 
@@ -148,7 +148,7 @@ describe('network', () => {
     const nicId = idOf(`${group}/providers/Microsoft.Network/networkInterfaces/n`);
     const made = plan({ network: { kind: 'given-nic', nicId } });
     expect([made.nsg, made.vnet, made.publicIp]).toEqual([undefined, undefined, undefined]);
-    expect(made.machine.body({ size: 'x' }).networkProfile?.networkInterfaces).toEqual([
+    expect(made.vm.body({ size: 'x' }).networkProfile?.networkInterfaces).toEqual([
       { id: nicId.id, primary: true, deleteOption: 'Detach' },
     ]);
   });
@@ -264,16 +264,16 @@ describe('machine', () => {
   });
 
   test('sizes and zones make ordered attempts, and only they differ between bodies', () => {
-    const { machine } = plan({ sizes: ['A', 'B'], zones: ['1', '3'] });
-    expect(machine.attempts).toEqual([
+    const { vm } = plan({ sizes: ['A', 'B'], zones: ['1', '3'] });
+    expect(vm.attempts).toEqual([
       { size: 'A', zone: '1' },
       { size: 'A', zone: '3' },
       { size: 'B', zone: '1' },
       { size: 'B', zone: '3' },
     ]);
-    const [first, last] = [machine.body({ size: 'A', zone: '1' }), machine.body({ size: 'B', zone: '3' })];
+    const [first, last] = [vm.body({ size: 'A', zone: '1' }), vm.body({ size: 'B', zone: '3' })];
     expect({ ...last, hardwareProfile: first.hardwareProfile, zones: first.zones }).toEqual(first);
-    expect(plan({}, { architecture: 'Arm64' }).machine.attempts).toEqual([{ size: 'Standard_D2ps_v5' }]);
+    expect(plan({}, { architecture: 'Arm64' }).vm.attempts).toEqual([{ size: 'Standard_D2ps_v5' }]);
   });
 
   test('identities of all three kinds', () => {

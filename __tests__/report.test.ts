@@ -1,17 +1,17 @@
 import { expect, jest, test } from '@jest/globals';
-import { tellRemoval } from '../src/remove.ts';
-import { openReport } from '../src/report.ts';
+import { reportDeletion } from '../src/remove.ts';
+import { createReporter } from '../src/report.ts';
 
 test('the deleted output keeps the IDs of every writer', () => {
   // Outside of a runner, outputs and log lines go to stdout.
   delete process.env['GITHUB_OUTPUT'];
   const stdout = jest.spyOn(process.stdout, 'write').mockReturnValue(true);
-  const report = openReport(undefined);
-  const none = { absent: [], foreign: [], failed: [] };
-  tellRemoval({ ...none, deleted: ['/a'] }, report);
+  const report = createReporter(undefined);
+  const none = { notFound: [], notOwned: [], failed: [] };
+  reportDeletion({ ...none, deleted: ['/a'] }, report);
   report.addDeleted(['/b', '/c']);
-  tellRemoval({ ...none, deleted: [] }, report);
-  tellRemoval({ ...none, deleted: ['/d'] }, report);
+  reportDeletion({ ...none, deleted: [] }, report);
+  reportDeletion({ ...none, deleted: ['/d'] }, report);
   stdout.mockRestore();
   expect(report.outputs.deleted).toBe('["/a","/b","/c","/d"]');
 });
@@ -19,7 +19,7 @@ test('the deleted output keeps the IDs of every writer', () => {
 test('the deleted output is an empty list when nothing was deleted', () => {
   delete process.env['GITHUB_OUTPUT'];
   const stdout = jest.spyOn(process.stdout, 'write').mockReturnValue(true);
-  const report = openReport(undefined);
+  const report = createReporter(undefined);
   report.addDeleted([]);
   stdout.mockRestore();
   expect(report.outputs.deleted).toBe('[]');

@@ -1,12 +1,12 @@
 import { describe, expect, test } from '@jest/globals';
 import type { VirtualMachine } from '@azure/arm-compute';
 import type { SecurityRule } from '@azure/arm-network';
-import type { Survey } from '../src/facts.ts';
+import type { ExistingResources } from '../src/facts.ts';
 import { parseInboundRule } from '../src/inbound-rule.ts';
-import type { ImageFacts } from '../src/image.ts';
+import type { ResolvedImage } from '../src/image.ts';
 import type { DeployInputs } from '../src/inputs.ts';
-import { makePlan, type Plan } from '../src/plan.ts';
-import { compare, compareNetwork, differenceFix } from '../src/rerun.ts';
+import { createPlan, type Plan } from '../src/plan.ts';
+import { compareVm, compareNetwork, driftFix } from '../src/rerun.ts';
 import {
   deployInputs,
   group,
@@ -24,11 +24,11 @@ type Change = Partial<Omit<DeployInputs, 'network'>> & { readonly network?: Part
 
 function planOf({ network, ...change }: Change = {}, location = 'westeurope'): Plan {
   const changed = { ...inputs, ...change, network: { ...newNetwork, ...network } };
-  return makePlan(changed, image, { subscriptionId, location, ownership: {}, generated: {} });
+  return createPlan(changed, image, { subscriptionId, location, ownership: {}, generated: {} });
 }
 
 /** The network as an earlier run with these inputs has left it. */
-function madeBy(change: Change = {}): Survey {
+function madeBy(change: Change = {}): ExistingResources {
   const { nic, nsg, vnet, publicIp } = planOf(change);
   const whole = <Body>(part: { readonly name: string; readonly body: Body }) => ({
     ...part.body,
@@ -72,15 +72,15 @@ const machineOf = (change: Partial<VirtualMachine> = {}): VirtualMachine => ({
 });
 
 describe('the region', () => {
-  const elsewhere = { has: 'northeurope', wanted: 'westeurope' };
+  const elsewhere = { actual: 'northeurope', expected: 'westeurope' };
 
   test.each<[string, string, readonly object[]]>([
     ['West Europe', 'westeurope', []],
-    ['northeurope', 'westeurope', [{ what: 'region', ...elsewhere }]],
+    ['northeurope', 'westeurope', [{ property: 'region', ...elsewhere }]],
     ['', 'westeurope', []],
     ['northeurope', '', []],
   ])('a machine in %s, wanted in "%s"', (location, wanted, expected) => {
-    const { differences } = compare(machineOf({ location }), planOf({}, wanted), image, inputs);
+    const { differences } = compareVm(machineOf({ location }), planOf({}, wanted), image, inputs);
     expect(differences).toEqual(expected);
   });
 
@@ -91,7 +91,7 @@ describe('the region', () => {
     );
     expect(compareNetwork(moved, planOf()).differences).toEqual(
       ['network interface', 'network security group', 'virtual network', 'public IP'].map((what) => ({
-        what: `region of the ${what}`,
+        property: `region of the ${what}`,
         ...elsewhere,
       })),
     );
@@ -114,7 +114,7 @@ describe('identities', () => {
       string,
       VirtualMachine['identity'],
       Partial<DeployInputs['identity']>,
-      readonly [has: string, wanted: string] | undefined,
+      readonly [actual: string, expected: string] | undefined,
       readonly string[],
     ]
   >([
@@ -133,9 +133,9 @@ describe('identities', () => {
   ])('%s', (_, identity, wanted, differs, added) => {
     const asked = { ...inputs, identity: { ...nothing, ...wanted } };
     const machine = machineOf(identity ? { identity } : {});
-    const comparison = compare(machine, planOf({ identity: asked.identity }), image, asked);
+    const comparison = compareVm(machine, planOf({ identity: asked.identity }), image, asked);
     expect(comparison.differences).toEqual(
-      differs ? [{ what: 'identity', has: differs[0], wanted: differs[1] }] : [],
+      differs ? [{ property: 'identity', actual: differs[0], expected: differs[1] }] : [],
     );
     expect(comparison.addedIdentities).toEqual(added);
   });
@@ -143,7 +143,7 @@ describe('identities', () => {
   test('by override', () => {
     const asked = { ...inputs, overrides: { vm: { identity: { type: 'SystemAssigned' } } } };
     const machine = machineOf({ identity: { type: 'SystemAssigned' } });
-    expect(compare(machine, planOf({ overrides: asked.overrides }), image, asked)).toEqual({
+    expect(compareVm(machine, planOf({ overrides: asked.overrides }), image, asked)).toEqual({
       differences: [],
       addedIdentities: [],
     });
@@ -151,8 +151,8 @@ describe('identities', () => {
 });
 
 describe('settings of the VM', () => {
-  const gen2: ImageFacts = { ...image, generation: 'V2', securityFeature: 'TrustedLaunchSupported' };
-  const trusted: ImageFacts = { ...gen2, securityType: 'TrustedLaunch' };
+  const gen2: ResolvedImage = { ...image, generation: 'V2', securityFeature: 'TrustedLaunchSupported' };
+  const trusted: ResolvedImage = { ...gen2, securityType: 'TrustedLaunch' };
   const spot = { maxPrice: -1, evictionPolicy: 'Delete' } as const;
   const withDisk = (osDisk: object): Partial<VirtualMachine> => ({
     storageProfile: { imageReference: { id: versionId }, osDisk: { createOption: 'FromImage', ...osDisk } },
@@ -163,8 +163,8 @@ describe('settings of the VM', () => {
     [
       name: string,
       machine: Partial<VirtualMachine>,
-      wanted: Partial<DeployInputs>,
-      image: ImageFacts,
+      expected: Partial<DeployInputs>,
+      image: ResolvedImage,
       expected: readonly string[],
     ]
   >([
@@ -265,18 +265,22 @@ describe('settings of the VM', () => {
   ])('%s', (_, machine, wanted, from, expected) => {
     const changed = { ...inputs, ...wanted };
     const around = { subscriptionId, location: 'westeurope', ownership: {}, generated: {} };
-    const { differences } = compare(machineOf(machine), makePlan(changed, from, around), from, changed);
-    expect(differences.map(({ what, has, wanted: other }) => `${what}: ${has} -> ${other}`)).toEqual(
-      expected,
-    );
+    const { differences } = compareVm(machineOf(machine), createPlan(changed, from, around), from, changed);
+    expect(
+      differences.map(({ property, actual, expected: other }) => `${property}: ${actual} -> ${other}`),
+    ).toEqual(expected);
   });
 });
 
 describe('the network', () => {
   /** Made with the first inputs, wanted with the second. */
-  const differences = (there: Change, wanted: Change, change: (survey: Survey) => Survey = (same) => same) =>
+  const differences = (
+    there: Change,
+    wanted: Change,
+    change: (survey: ExistingResources) => ExistingResources = (same) => same,
+  ) =>
     compareNetwork(change(madeBy(there)), planOf(wanted)).differences.map(
-      ({ what, has, wanted: asked }) => `${what}: ${has} -> ${asked}`,
+      ({ property, actual, expected: asked }) => `${property}: ${actual} -> ${asked}`,
     );
   const override = (target: string, properties: object): Change => ({
     overrides: { [target]: { properties } },
@@ -292,7 +296,7 @@ describe('the network', () => {
   };
   const withRules =
     (change: (rules: readonly SecurityRule[]) => SecurityRule[]) =>
-    (survey: Survey): Survey => ({
+    (survey: ExistingResources): ExistingResources => ({
       ...survey,
       nsg: {
         ...survey.nsg,
@@ -381,7 +385,7 @@ describe('the network', () => {
   });
 
   test('what failed will be made again, and is not compared', () => {
-    const failed = ({ nsg, ...survey }: Survey): Survey => ({
+    const failed = ({ nsg, ...survey }: ExistingResources): ExistingResources => ({
       ...survey,
       nsg: { ...nsg, provisioningState: 'Failed' },
     });
@@ -389,7 +393,7 @@ describe('the network', () => {
   });
 
   test('a network that grew since is the one that was asked for', () => {
-    const grown = ({ vnet, ...survey }: Survey): Survey => ({
+    const grown = ({ vnet, ...survey }: ExistingResources): ExistingResources => ({
       ...survey,
       vnet: {
         ...vnet,
@@ -418,7 +422,7 @@ describe('the network', () => {
     const rule = (verb: string, name: string) =>
       `az network nsg rule ${verb} ${place} --nsg-name vm1-nsg -n ${name}`;
     const create = '--access Allow --protocol';
-    expect(differenceFix(plan, compareNetwork(there, plan).differences)).toEqual([
+    expect(driftFix(plan, compareNetwork(there, plan).differences)).toEqual([
       expect.stringContaining('operation: delete'),
       expect.stringContaining('another `vm-name`'),
       expect.stringContaining('the label'),
@@ -456,8 +460,8 @@ test.each([
     const network = madeBy();
     const { nic } = network;
     const existing = nic ? { ...network, nic: { ...nic, networkSecurityGroup: { id: '/other' } } } : network;
-    const machine = compare(machineOf(), plan, image, { ...inputs, ...change, network: newNetwork });
-    return [...machine.differences, ...compareNetwork(existing, plan).differences].map((one) => one.what);
+    const machine = compareVm(machineOf(), plan, image, { ...inputs, ...change, network: newNetwork });
+    return [...machine.differences, ...compareNetwork(existing, plan).differences].map((one) => one.property);
   };
   const drift = differences(wanted);
   expect(drift).toContain(what);

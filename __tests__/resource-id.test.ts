@@ -1,6 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
 import {
-  imageFault,
+  describeInvalidImageId,
   isScope,
   normaliseRegion,
   parseImageReference,
@@ -141,6 +141,6 @@ describe('image references', () => {
     ['linux', /is not the ID of an image version/],
   ])('not %s', (text, reason) => {
     expect(parseImageReference(text)).toBeUndefined();
-    expect(imageFault(text)).toMatch(reason);
+    expect(describeInvalidImageId(text)).toMatch(reason);
   });
 });

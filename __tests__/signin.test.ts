@@ -12,17 +12,17 @@ import {
   type PipelineRequest,
   RestError,
 } from '@azure/core-rest-pipeline';
-import { passingTransport } from '../src/azure.ts';
-import { type Cloud, knownClouds, resolveCloud, resourceManagerScope } from '../src/cloud.ts';
-import { AzureError, Failure } from '../src/failure.ts';
+import { transientNetworkCodes } from '../src/azure.ts';
+import { type Cloud, knownClouds, discoverCloud, resourceManagerScope } from '../src/cloud.ts';
+import { AzureError, ActionError } from '../src/failure.ts';
 import {
-  cameFromSignIn,
-  githubIdToken,
-  idTokenFacts,
-  plainHttp,
-  type SignInOptions,
-  signIn,
-  tokenClaims,
+  isSignInError,
+  requestGitHubIdToken,
+  parseOidcClaims,
+  createHttpGet,
+  type TenantCredentialOptions,
+  createTenantCredential,
+  parseTokenClaims,
 } from '../src/signin.ts';
 import { githubSettings, idTokenEnvironment } from '../simulator/github/github.ts';
 import { defaults, makeClientCertificate, type Simulator, startSimulator } from '../simulator/index.ts';
@@ -31,8 +31,8 @@ const tenantId = '33333333-3333-3333-3333-333333333333';
 const clientId = '22222222-2222-2222-2222-222222222222';
 const secret = 'not~a.real-Secret_but/with+signs=';
 const scope = 'https://management.azure.com/.default';
-const unhurried = { tries: 3, tryMs: 5000, totalMs: 20_000, firstPauseMs: 1 };
-const quick = { tries: 3, tryMs: 200, totalMs: 2000, firstPauseMs: 1 };
+const unhurried = { tries: 3, attemptTimeoutMs: 5000, totalMs: 20_000, firstPauseMs: 1 };
+const quick = { tries: 3, attemptTimeoutMs: 200, totalMs: 2000, firstPauseMs: 1 };
 
 /** What the other side does with one request. */
 type Step =
@@ -98,9 +98,9 @@ const refusal: Step = {
   }),
 };
 
-function withSecret(client: HttpClient, more: Partial<SignInOptions> = {}): TokenCredential {
-  return signIn({
-    proof: { kind: 'secret', secret },
+function withSecret(client: HttpClient, more: Partial<TenantCredentialOptions> = {}): TokenCredential {
+  return createTenantCredential({
+    credential: { kind: 'secret', secret },
     clientId,
     tenantId,
     cloud: knownClouds.azurecloud,
@@ -222,9 +222,9 @@ describe('one token for all', () => {
   test('what a credential threw is known again', async () => {
     const { client } = wire(refusal);
     const thrown = await failureOf(withSecret(client).getToken(scope));
-    expect(cameFromSignIn(thrown)).toBe(true);
-    expect(cameFromSignIn(new AzureError((thrown as AzureError).fault))).toBe(false);
-    expect(cameFromSignIn(undefined)).toBe(false);
+    expect(isSignInError(thrown)).toBe(true);
+    expect(isSignInError(new AzureError((thrown as AzureError).fault))).toBe(false);
+    expect(isSignInError(undefined)).toBe(false);
   });
 
   test('whoever gives up does so at once and alone', async () => {
@@ -274,7 +274,11 @@ describe('failures', () => {
     ['429', [{ status: 429 }, token()], 2],
     ['5xx', [{ status: 503 }, { status: 500, body: '<html>' }, token()], 3],
     ['a connection lost twice', [{ lost: 'ECONNRESET' }, { lost: 'EAI_AGAIN' }, token()], 3],
-    ...[...passingTransport].map((code): [string, Step[], number] => [code, [{ lost: code }, token()], 2]),
+    ...[...transientNetworkCodes].map((code): [string, Step[], number] => [
+      code,
+      [{ lost: code }, token()],
+      2,
+    ]),
     ['no answer', ['hangs', token()], 2],
     ['an answer that does not end', ['trickles', token()], 2],
   ])('%s passes', async (_what, steps, sent) => {
@@ -336,7 +340,7 @@ describe('failures', () => {
   ])('%s in place of Entra is told as such, and not followed', async (_what, step) => {
     const { client, requests } = wire(step);
     const failure = await failureOf(withSecret(client).getToken(scope));
-    expect(failure).toBeInstanceOf(Failure);
+    expect(failure).toBeInstanceOf(ActionError);
     expect(failure.message).toMatch(
       /^login\.microsoftonline\.com\/\S+ answered \d+ \(.+\), and not as a sign-in service does/,
     );
@@ -346,7 +350,7 @@ describe('failures', () => {
   test('an impossible tenant is told without a request', async () => {
     const { client, requests } = wire(token());
     const failure = await failureOf(withSecret(client, { tenantId: 'not a tenant' }).getToken(scope));
-    expect(failure).toBeInstanceOf(Failure);
+    expect(failure).toBeInstanceOf(ActionError);
     expect(requests).toHaveLength(0);
   });
 });
@@ -364,7 +368,7 @@ describe('other proofs', () => {
     const { certificate, privateKey } = await makeClientCertificate();
     const pem = `${privateKey}\n${certificate}\n`.replaceAll('\n', '  \r\n');
     const { client, requests } = wire(token());
-    await withSecret(client, { proof: { kind: 'certificate', pem } }).getToken(scope);
+    await withSecret(client, { credential: { kind: 'certificate', pem } }).getToken(scope);
     const form = requests[0]?.form;
     expect(form?.get('client_assertion_type')).toBe('urn:ietf:params:oauth:client-assertion-type:jwt-bearer');
     const head = JSON.parse(
@@ -378,9 +382,9 @@ describe('other proofs', () => {
     const { client } = wire(token());
     const pem = '-----BEGIN PRIVATE KEY-----\nhushhush\n-----END PRIVATE KEY-----';
     const failure = await failureOf(
-      withSecret(client, { proof: { kind: 'certificate', pem } }).getToken(scope),
+      withSecret(client, { credential: { kind: 'certificate', pem } }).getToken(scope),
     );
-    expect(failure).toBeInstanceOf(Failure);
+    expect(failure).toBeInstanceOf(ActionError);
     expect(inspect(failure)).not.toContain('hushhush');
   });
 
@@ -393,7 +397,7 @@ describe('other proofs', () => {
     const audiences: string[] = [];
     const credential = withSecret(client, {
       cloud,
-      proof: { kind: 'oidc', ...(own ? { audience: own } : {}) },
+      credential: { kind: 'oidc', ...(own ? { audience: own } : {}) },
       idToken: async (audience) => `id.token.${audiences.push(audience)}`,
     });
     const [first] = await Promise.all([credential.getToken(scope), credential.getToken(scope)]);
@@ -409,8 +413,11 @@ describe('other proofs', () => {
 
   test('OIDC: why GitHub gave no ID token is the reason that is told', async () => {
     const { client, requests } = wire(token());
-    const reason = new Failure('asking for an ID token', { message: 'no permission' });
-    const credential = withSecret(client, { proof: { kind: 'oidc' }, idToken: () => Promise.reject(reason) });
+    const reason = new ActionError('asking for an ID token', { message: 'no permission' });
+    const credential = withSecret(client, {
+      credential: { kind: 'oidc' },
+      idToken: () => Promise.reject(reason),
+    });
     expect(await failureOf(credential.getToken(scope))).toBe(reason);
     expect(requests).toHaveLength(0);
   });
@@ -437,7 +444,7 @@ describe('what tokens say', () => {
     ['not JSON', 'a.b.c', {}],
     ['null', jwt([null]), {}],
   ])('access token: %s', (_what, text, claims) => {
-    expect(tokenClaims(text)).toEqual(claims);
+    expect(parseTokenClaims(text)).toEqual(claims);
   });
 
   const id = {
@@ -473,7 +480,7 @@ describe('what tokens say', () => {
     ['nothing', {}, undefined],
     ['no audience', { ...id, sub: 'x', aud: undefined }, undefined],
   ])('ID token: %s', (_what, claims, expected) => {
-    expect(idTokenFacts(jwt(claims))).toEqual(expected);
+    expect(parseOidcClaims(jwt(claims))).toEqual(expected);
   });
 });
 
@@ -494,7 +501,7 @@ describe('ID tokens from GitHub', () => {
       { status: 200, body: '{"count":1,"value":"a.b.c"}' },
     );
     const masked: string[] = [];
-    const value = await githubIdToken(env, {
+    const value = await requestGitHubIdToken(env, {
       ...options,
       httpClient: client,
       mask: (text) => masked.push(text),
@@ -518,11 +525,11 @@ describe('ID tokens from GitHub', () => {
     const { port } = provider.address() as AddressInfo;
     const here = { ...env, ACTIONS_ID_TOKEN_REQUEST_URL: `http://127.0.0.1:${port}/idtoken` };
     try {
-      expect(await githubIdToken(here, options)).toBe(
+      expect(await requestGitHubIdToken(here, options)).toBe(
         `Bearer ${secret} /idtoken?audience=api%3A%2F%2FAzureADTokenExchange`,
       );
       // That one request only: nothing else is ever sent in the clear.
-      await expect(plainHttp({ patience: quick })(`http://127.0.0.1:${port}/`)).rejects.toThrow(
+      await expect(createHttpGet({ patience: quick })(`http://127.0.0.1:${port}/`)).rejects.toThrow(
         'allowInsecureConnection',
       );
     } finally {
@@ -540,8 +547,8 @@ describe('ID tokens from GitHub', () => {
     ['redirected', { status: 302, headers: { location: 'https://elsewhere.example/' } }, /answered 302/],
   ])('%s', async (_what, step, message) => {
     const { client } = wire(step);
-    const failure = await failureOf(githubIdToken(env, { ...options, httpClient: client }));
-    expect(failure).toBeInstanceOf(Failure);
+    const failure = await failureOf(requestGitHubIdToken(env, { ...options, httpClient: client }));
+    expect(failure).toBeInstanceOf(ActionError);
     expect(failure.message).toMatch(message);
   });
 
@@ -586,9 +593,9 @@ describe('ID tokens from GitHub', () => {
   ])('%s says what to do', async (_what, where, event, cause, fix) => {
     const { ACTIONS_ID_TOKEN_REQUEST_URL: _url, ...without } = env;
     const failure = (await failureOf(
-      githubIdToken({ ...without, ...where }, { ...options, event }),
-    )) as Failure;
-    expect(failure).toBeInstanceOf(Failure);
+      requestGitHubIdToken({ ...without, ...where }, { ...options, event }),
+    )) as ActionError;
+    expect(failure).toBeInstanceOf(ActionError);
     expect(failure.explanation?.cause).toMatch(cause);
     expect(failure.explanation?.fix.join('\n')).toMatch(fix);
   });
@@ -601,7 +608,7 @@ describe('plain requests', () => {
       { status: 302, headers: { location: 'https://elsewhere.example/' } },
     );
     expect(
-      await plainHttp({ httpClient: client, patience: quick })('https://management.example/metadata'),
+      await createHttpGet({ httpClient: client, patience: quick })('https://management.example/metadata'),
     ).toMatchObject({ status: 302, body: '' });
     expect(requests).toHaveLength(2);
   });
@@ -609,7 +616,7 @@ describe('plain requests', () => {
   test('reject when there is no answer', async () => {
     const { client } = wire({ lost: 'ENOTFOUND' });
     await expect(
-      plainHttp({ httpClient: client, patience: quick })('https://management.example/'),
+      createHttpGet({ httpClient: client, patience: quick })('https://management.example/'),
     ).rejects.toThrow('ENOTFOUND');
   });
 });
@@ -631,7 +638,7 @@ describe('patience', () => {
     const start = Date.now();
     const sent: number[] = [];
     const told: { readonly ms: number; readonly line: string }[] = [];
-    const get = plainHttp({
+    const get = createHttpGet({
       httpClient: {
         sendRequest: async (request) => {
           sent.push(Date.now() - start);
@@ -686,12 +693,12 @@ describe('patience', () => {
 describe('over TLS', () => {
   let sim: Simulator;
   let cloud: Cloud;
-  let options: SignInOptions;
+  let options: TenantCredentialOptions;
 
   beforeAll(async () => {
     sim = await startSimulator();
     const environment = { kind: 'discovered', resourceManager: sim.armEndpoint } as const;
-    cloud = await resolveCloud(environment, plainHttp({ httpClient: trusting(sim.certificateFile) }));
+    cloud = await discoverCloud(environment, createHttpGet({ httpClient: trusting(sim.certificateFile) }));
   });
   afterAll(async () => {
     await sim.close();
@@ -700,7 +707,7 @@ describe('over TLS', () => {
     sim.faults.clear();
     sim.world.tokens.lifetimeSeconds = 3599;
     options = {
-      proof: { kind: 'secret', secret: defaults.clientSecret },
+      credential: { kind: 'secret', secret: defaults.clientSecret },
       clientId: defaults.clientId,
       tenantId: defaults.tenantId,
       cloud,
@@ -728,7 +735,7 @@ describe('over TLS', () => {
   }
 
   function idToken(audience: string): Promise<string> {
-    return githubIdToken(
+    return requestGitHubIdToken(
       { GITHUB_ACTIONS: 'true', ...idTokenEnvironment(sim.world, sim.githubEndpoint) },
       { audience, mask: () => undefined, httpClient: trusting(sim.certificateFile), patience: unhurried },
     );
@@ -743,9 +750,9 @@ describe('over TLS', () => {
     'metadata in the shape of %s',
     async (shape) => {
       sim.world.metadataShape = shape;
-      const found = await resolveCloud(
+      const found = await discoverCloud(
         { kind: 'discovered', resourceManager: sim.armEndpoint },
-        plainHttp({ httpClient: trusting(sim.certificateFile) }),
+        createHttpGet({ httpClient: trusting(sim.certificateFile) }),
       );
       expect(found).toMatchObject({ resourceManager: sim.armEndpoint, loginEndpoint: sim.loginEndpoint });
       sim.world.metadataShape = 'auto';
@@ -755,7 +762,7 @@ describe('over TLS', () => {
   test('one discovery and one token request for each tenant, however many ask', async () => {
     const mark = sim.journal.length;
     const both = [defaults.tenantId, defaults.imageTenantId].map((tenant) =>
-      signIn({ ...options, tenantId: tenant }),
+      createTenantCredential({ ...options, tenantId: tenant }),
     );
     await Promise.all([...both, ...both, ...both].map(ask));
     expect(kinds(mark).toSorted()).toEqual([
@@ -768,7 +775,7 @@ describe('over TLS', () => {
 
   test('a refresh asks for the token alone', async () => {
     sim.world.tokens.lifetimeSeconds = 2;
-    const credential = signIn(options);
+    const credential = createTenantCredential(options);
     const mark = sim.journal.length;
     await until(await ask(credential), 'refreshAfterTimestamp');
     await ask(credential);
@@ -776,25 +783,27 @@ describe('over TLS', () => {
   });
 
   test('a tenant named by its domain gives a token of its GUID', async () => {
-    const { token: text } = await ask(signIn({ ...options, tenantId: defaults.tenantDomain }));
-    expect(tokenClaims(text)).toMatchObject({ tenantId: defaults.tenantId, appId: defaults.clientId });
+    const { token: text } = await ask(
+      createTenantCredential({ ...options, tenantId: defaults.tenantDomain }),
+    );
+    expect(parseTokenClaims(text)).toMatchObject({ tenantId: defaults.tenantId, appId: defaults.clientId });
   });
 
   test('certificate', async () => {
     const { certificate, privateKey } = await makeClientCertificate();
     sim.world.apps.get(defaults.clientId)?.certificates.push(certificate);
     const proof = { kind: 'certificate', pem: `${certificate}\n${privateKey}\n` } as const;
-    const { token: text } = await ask(signIn({ ...options, proof }));
-    expect(tokenClaims(text).tenantId).toBe(defaults.tenantId);
+    const { token: text } = await ask(createTenantCredential({ ...options, credential: proof }));
+    expect(parseTokenClaims(text).tenantId).toBe(defaults.tenantId);
   });
 
   test('OIDC: each tenant with an ID token of its own', async () => {
     const mark = sim.journal.length;
     const both = [defaults.tenantId, defaults.imageTenantId].map((tenant) =>
-      signIn({ ...options, tenantId: tenant, proof: { kind: 'oidc' }, idToken }),
+      createTenantCredential({ ...options, tenantId: tenant, credential: { kind: 'oidc' }, idToken }),
     );
     const tokens = await Promise.all(both.map(ask));
-    expect(tokens.map(({ token: text }) => tokenClaims(text).tenantId)).toEqual([
+    expect(tokens.map(({ token: text }) => parseTokenClaims(text).tenantId)).toEqual([
       defaults.tenantId,
       defaults.imageTenantId,
     ]);
@@ -805,13 +814,13 @@ describe('over TLS', () => {
   test('OIDC: what the ID token says is what Entra looked for', async () => {
     const github = githubSettings(sim.world);
     github.immutableSubject = true;
-    let facts: ReturnType<typeof idTokenFacts>;
-    const credential = signIn({
+    let facts: ReturnType<typeof parseOidcClaims>;
+    const credential = createTenantCredential({
       ...options,
-      proof: { kind: 'oidc' },
+      credential: { kind: 'oidc' },
       idToken: async (audience) => {
         const text = await idToken(audience);
-        facts = idTokenFacts(text);
+        facts = parseOidcClaims(text);
         return text;
       },
     });
@@ -839,14 +848,14 @@ describe('over TLS', () => {
     ['a tenant without the app', { tenantId: defaults.otherTenantId }, 'AADSTS700016', 'POST'],
     [
       'an expired secret',
-      { proof: { kind: 'secret', secret: defaults.expiredSecret } },
+      { credential: { kind: 'secret', secret: defaults.expiredSecret } },
       'AADSTS7000222',
       'POST',
     ],
-    ['a wrong secret', { proof: { kind: 'secret', secret } }, 'AADSTS7000215', 'POST'],
+    ['a wrong secret', { credential: { kind: 'secret', secret } }, 'AADSTS7000215', 'POST'],
   ] as const)('%s', async (_what, wrong, code, method) => {
     const mark = sim.journal.length;
-    const fault = await faultOf(ask(signIn({ ...options, ...wrong })));
+    const fault = await faultOf(ask(createTenantCredential({ ...options, ...wrong })));
     expect(fault).toMatchObject({
       code,
       method,
@@ -865,13 +874,18 @@ describe('over TLS', () => {
     sim.faults.add({ match: { host: 'entra', path, nth: 1 }, effect: { reset: true } });
     sim.faults.add({ match: { host: 'entra', path, nth: 2 }, effect: { status: 503, code: 'AADSTS90033' } });
     sim.faults.add({ match: { host: 'entra', path, nth: 3 }, effect: { delaySeconds: 2 } });
-    const slow = { ...options, patience: { tries: 4, tryMs: 1000, totalMs: 10_000, firstPauseMs: 1 } };
-    expect(tokenClaims((await ask(signIn(slow))).token).tenantId).toBe(defaults.tenantId);
+    const slow = {
+      ...options,
+      patience: { tries: 4, attemptTimeoutMs: 1000, totalMs: 10_000, firstPauseMs: 1 },
+    };
+    expect(parseTokenClaims((await ask(createTenantCredential(slow))).token).tenantId).toBe(
+      defaults.tenantId,
+    );
   });
 
   test('a certificate that nobody vouches for is told as such', async () => {
     const untrusting = createDefaultHttpClient();
-    const fault = await faultOf(ask(signIn({ ...options, httpClient: untrusting })));
+    const fault = await faultOf(ask(createTenantCredential({ ...options, httpClient: untrusting })));
     expect(fault).toMatchObject({
       status: 0,
       code: 'DEPTH_ZERO_SELF_SIGNED_CERT',

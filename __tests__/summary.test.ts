@@ -1,16 +1,16 @@
 import { describe, expect, test } from '@jest/globals';
 import * as fc from 'fast-check';
 import { marked } from 'marked';
-import type { Account } from '../src/failure.ts';
-import type { ImageFacts } from '../src/image.ts';
+import type { ErrorReport } from '../src/failure.ts';
+import type { ResolvedImage } from '../src/image.ts';
 import type { DeployInputs } from '../src/inputs.ts';
 import type { Finding } from '../src/judge.ts';
-import { makePlan } from '../src/plan.ts';
-import { withoutCommands } from '../src/report.ts';
+import { createPlan } from '../src/plan.ts';
+import { escapeWorkflowCommands } from '../src/report.ts';
 import { parseImageReference, parseResourceId, type ResourceId } from '../src/resource-id.ts';
 import { renderSummary, type SummaryFacts } from '../src/summary.ts';
 import { label, seconds, timeline } from '../src/summary/diagrams.ts';
-import { block, code, link, sentence, text } from '../src/summary/markdown.ts';
+import { block, markdownCode, link, sentence, markdownText } from '../src/summary/markdown.ts';
 import { definitionId, deployInputs, group, linuxImage, newNetwork, subscriptionId } from './values.ts';
 
 const network = `${group}/providers/Microsoft.Network`;
@@ -21,7 +21,7 @@ function facts(changed: Partial<DeployInputs> = {}, more: Partial<SummaryFacts> 
   const wanted: DeployInputs = {
     ...deployInputs,
     clientId: '33333333-3333-4333-8333-333333333333',
-    proof: { kind: 'secret', secret: 'the-client-secret' },
+    credential: { kind: 'secret', secret: 'the-client-secret' },
     tenantId: 'customer.example',
     imageTenantId: 'images.example',
     image,
@@ -35,7 +35,7 @@ function facts(changed: Partial<DeployInputs> = {}, more: Partial<SummaryFacts> 
     },
     ...changed,
   };
-  const linux: ImageFacts = { ...linuxImage, generation: 'V2', securityType: 'TrustedLaunch' };
+  const linux: ResolvedImage = { ...linuxImage, generation: 'V2', securityType: 'TrustedLaunch' };
   const imageFacts = more.image ?? linux;
   return {
     operation: 'create',
@@ -43,7 +43,7 @@ function facts(changed: Partial<DeployInputs> = {}, more: Partial<SummaryFacts> 
     portal: 'https://portal.azure.com',
     subscriptionId,
     image: imageFacts,
-    plan: makePlan(wanted, imageFacts, {
+    plan: createPlan(wanted, imageFacts, {
       subscriptionId,
       location: 'westeurope',
       ownership: { 'cross-tenant-vm': 'vm1' },
@@ -140,7 +140,7 @@ describe('the summary of a created machine', () => {
     const connect = (...args: Parameters<typeof facts>) =>
       /### How to connect\n\n([\s\S]*?)\n\n<details>/.exec(renderSummary(facts(...args)))?.[1] ?? '';
     const base = facts();
-    const windows = { ...base.image, osType: 'Windows' } as ImageFacts;
+    const windows = { ...base.image, osType: 'Windows' } as ResolvedImage;
     expect(connect({}, { image: windows })).toMatch(/mstsc \/v:198\.51\.100\.7[\s\S]*3389 is closed/);
     const { adminPassword: _, ...withoutPassword } = base.wanted as DeployInputs;
     expect(renderSummary({ ...facts({}, { image: windows }), wanted: withoutPassword })).toContain(
@@ -154,7 +154,7 @@ describe('the summary of a created machine', () => {
     expect(connect({}, { outputs: inside })).toMatch(
       /no public IP[\s\S]*Bastion[\s\S]*az vm run-command invoke/,
     );
-    const specialized = { ...base.image, osState: 'Specialized' } as ImageFacts;
+    const specialized = { ...base.image, osState: 'Specialized' } as ResolvedImage;
     const { 'admin-username': ___, ...nameless } = base.outputs;
     expect(connect({}, { image: specialized, outputs: nameless })).toMatch(/ssh <user>@|ssh '<user>'@/);
   });
@@ -220,15 +220,15 @@ describe('the summary of a created machine', () => {
       'environment',
     ],
   ] as const)('the step that deletes signs in as this one did: %j', (proof, environment, has, lacks) => {
-    const markdown = renderSummary(facts({ proof, environment }));
+    const markdown = renderSummary(facts({ credential: proof, environment }));
     expect(markdown).toContain(has);
     expect(markdown).not.toContain(`${lacks}:`);
     expect(markdown).not.toContain('PEM');
   });
 });
 
-const account: Account = {
-  doing: ['creating virtual machine vm1'],
+const account: ErrorReport = {
+  activity: ['creating virtual machine vm1'],
   words: ['Azure answered 409 SkuNotAvailable: not available.', 'Line two'],
   explanation: {
     cause: 'No such size in `westeurope`.',
@@ -270,7 +270,7 @@ describe('the summary of a failure', () => {
       outputs: {},
       stages: [],
       left: [],
-      accounts: [{ doing: [], words: ['- client-id: is required'], trace: [] }],
+      accounts: [{ activity: [], words: ['- client-id: is required'], trace: [] }],
     });
     expect(markdown).toBe('## ❌ Create failed\n\n> - client-id&#58; is required\n');
   });
@@ -378,7 +378,7 @@ describe('text that others chose', () => {
     ...spoiled(value),
     accounts: [
       {
-        doing: [value],
+        activity: [value],
         words: [`said ${value}`],
         explanation: { cause: `cause ${value}`, who: value, fix: [`fix ${value}`] },
         trace: [value],
@@ -417,7 +417,7 @@ describe('text that others chose', () => {
   test('stays on its line and in its cell, whatever it is', () => {
     fc.assert(
       fc.property(fc.string({ unit: 'grapheme' }), (value) => {
-        for (const made of [text(value), code(value), sentence(value)]) {
+        for (const made of [markdownText(value), markdownCode(value), sentence(value)]) {
           expect(made).not.toMatch(/[\n\r|`*_[\]@~$\\]/);
           expect(made.replaceAll(/<\/?code>/g, '')).not.toMatch(/[<>]/);
         }
@@ -428,8 +428,8 @@ describe('text that others chose', () => {
 
   test('is shown as it is', () => {
     for (const value of ['a|b', '<b>', '`x`', '**x**', 'a_b_c', '&amp;', '[x](y)', 'Standard_D2s_v5']) {
-      expect(shown(text(value)).trim()).toBe(value);
-      expect(shown(code(value)).trim()).toBe(value);
+      expect(shown(markdownText(value)).trim()).toBe(value);
+      expect(shown(markdownCode(value)).trim()).toBe(value);
     }
   });
 
@@ -441,12 +441,14 @@ describe('text that others chose', () => {
   });
 
   test('does not speak to the runner from a line of the log', () => {
-    const lines = withoutCommands('::error::a\n  ::set-env name=x::y\r::debug::z\u0085::b\n##[error]c\na::b');
+    const lines = escapeWorkflowCommands(
+      '::error::a\n  ::set-env name=x::y\r::debug::z\u0085::b\n##[error]c\na::b',
+    );
     for (const line of lines.split(/[\r\n]/)) {
       expect(line.replace(/^[\s\u0085]+/, '').startsWith('::')).toBe(false);
       expect(line).not.toContain('##[');
     }
-    expect(withoutCommands('plain: a::b #[x]')).toBe('plain: a::b #[x]');
+    expect(escapeWorkflowCommands('plain: a::b #[x]')).toBe('plain: a::b #[x]');
   });
 });
 

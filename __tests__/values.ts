@@ -1,5 +1,5 @@
 /** What tables of values start from: the least that a Linux machine from one version of an image takes. */
-import type { ImageFacts } from '../src/image.ts';
+import type { ResolvedImage } from '../src/image.ts';
 import type { DeployInputs, NetworkChoice } from '../src/inputs.ts';
 
 export const subscriptionId = '11111111-1111-4111-8111-111111111111';
@@ -21,7 +21,7 @@ export const newNetwork: NewNic = {
 export const deployInputs: DeployInputs = {
   operation: 'create',
   clientId: 'app',
-  proof: { kind: 'secret', secret: 's' },
+  credential: { kind: 'secret', secret: 's' },
   tenantId: 'deploy-tenant',
   environment: { kind: 'known', name: 'azurecloud' },
   resourceGroup: 'rg',
@@ -53,7 +53,7 @@ export const deployInputs: DeployInputs = {
   network: newNetwork,
 };
 
-export const linuxImage: ImageFacts = {
+export const linuxImage: ResolvedImage = {
   reference: { id: versionId },
   referenceId: versionId,
   version: '1.2.3',

@@ -2,11 +2,11 @@ import { afterEach, beforeEach, describe, expect, jest, test } from '@jest/globa
 import {
   hasSucceeded,
   isTerminalState,
-  nextLook,
+  nextPollDelay,
   type OperationKind,
-  patientPause,
-  pause,
-  waitFor,
+  delayWithProgress,
+  delay,
+  pollUntil,
 } from '../src/waiting.ts';
 
 /** Looks at an operation of `seconds`, with Compute's bucket of 45 polls refilled by 15 a minute. */
@@ -16,7 +16,7 @@ function follow(kind: OperationKind, seconds: number, bucket = 45, leftAtFirst =
   let lowest = left;
   let looks = 0;
   while (elapsed < seconds) {
-    const wait = nextLook(kind, elapsed, { polls: Math.floor(left) });
+    const wait = nextPollDelay(kind, elapsed, { polls: Math.floor(left) });
     elapsed += wait;
     left = Math.min(bucket, left + wait / 4) - 1;
     lowest = Math.min(lowest, left);
@@ -44,7 +44,7 @@ describe('the rhythm of looking again', () => {
     ['vm-create-windows', 201, 4],
     ['delete', 30, 1.5],
   ] as const)('%s at %d s: %d s', (kind, elapsed, expected) => {
-    expect(nextLook(kind, elapsed, {})).toBeCloseTo(expected, 9);
+    expect(nextPollDelay(kind, elapsed, {})).toBeCloseTo(expected, 9);
   });
 
   test.each([
@@ -53,18 +53,18 @@ describe('the rhythm of looking again', () => {
     ['vm-create-windows', 39, 1],
     ['vm-create-linux', 91.9, 3.3355],
   ] as const)('%s at %d s: it does not reach into a denser stretch, but %d s', (kind, elapsed, expected) => {
-    expect(nextLook(kind, elapsed, {})).toBeCloseTo(expected, 9);
+    expect(nextPollDelay(kind, elapsed, {})).toBeCloseTo(expected, 9);
   });
 
   test('it falls back to the refill rate before the bucket is empty', () => {
-    expect(nextLook('vm-create-linux', 41, { polls: 6 })).toBeLessThan(2);
-    expect(nextLook('vm-create-linux', 41, { polls: 5 })).toBe(4);
-    expect(nextLook('vm-create-linux', 41, { polls: 1 })).toBe(8);
-    expect(nextLook('guest', 10, { vmReads: 6, polls: 0 })).toBe(2.5);
-    expect(nextLook('guest', 10, { vmReads: 5 })).toBe(5);
-    expect(nextLook('guest', 10, { vmReads: 0 })).toBe(10);
+    expect(nextPollDelay('vm-create-linux', 41, { polls: 6 })).toBeLessThan(2);
+    expect(nextPollDelay('vm-create-linux', 41, { polls: 5 })).toBe(4);
+    expect(nextPollDelay('vm-create-linux', 41, { polls: 1 })).toBe(8);
+    expect(nextPollDelay('guest', 10, { vmReads: 6, polls: 0 })).toBe(2.5);
+    expect(nextPollDelay('guest', 10, { vmReads: 5 })).toBe(5);
+    expect(nextPollDelay('guest', 10, { vmReads: 0 })).toBe(10);
     // Network counts none of these.
-    expect(nextLook('network', 2, { polls: 0, vmReads: 0 })).toBe(0.25);
+    expect(nextPollDelay('network', 2, { polls: 0, vmReads: 0 })).toBe(0.25);
   });
 
   test.each([
@@ -74,7 +74,7 @@ describe('the rhythm of looking again', () => {
     [50, 4],
     [0, 6],
   ])('with %d reads left in the bucket that all runs share, the next look is in %d s', (reads, seconds) => {
-    expect(nextLook('network', 4, { reads })).toBe(seconds);
+    expect(nextPollDelay('network', 4, { reads })).toBe(seconds);
   });
 
   test.each([
@@ -90,7 +90,7 @@ describe('the rhythm of looking again', () => {
       for (const [run, at] of due.entries()) {
         if (at > now) continue;
         lowest = Math.min(lowest, --left);
-        due[run] = now + nextLook('vm-create-linux', now, { reads: left });
+        due[run] = now + nextPollDelay('vm-create-linux', now, { reads: left });
       }
     }
     expect(lowest).toBeGreaterThanOrEqual(spare);
@@ -149,13 +149,13 @@ describe('progress', () => {
     async (kind) => {
       const told: number[] = [];
       const start = performance.now();
-      const seen = waitFor(
+      const seen = pollUntil(
         'it',
         kind,
         {
           signal: new AbortController().signal,
-          budget: () => ({ reads: 0 }),
-          onStillWaiting: (what, seconds) => told.push(what === 'it' ? seconds : Number.NaN),
+          rateLimits: () => ({ reads: 0 }),
+          onProgress: (what, seconds) => told.push(what === 'it' ? seconds : Number.NaN),
         },
         async () => (performance.now() - start >= 100_000 ? 'there' : undefined),
       );
@@ -167,7 +167,7 @@ describe('progress', () => {
 
   test('a long pause that Azure asked for is told of every 30 seconds', async () => {
     const lines: string[] = [];
-    const paused = patientPause(100, new AbortController().signal, (line) => lines.push(line));
+    const paused = delayWithProgress(100, new AbortController().signal, (line) => lines.push(line));
     await jest.runAllTimersAsync();
     await paused;
     expect(lines.map((line) => /(\d+) s to go/.exec(line)?.[1])).toEqual(['70', '40', '10']);
@@ -177,10 +177,10 @@ describe('progress', () => {
 describe('pause', () => {
   test('ends at once with the reason of the signal', async () => {
     const stop = new AbortController();
-    const waiting = pause(60, stop.signal);
+    const waiting = delay(60, stop.signal);
     stop.abort(new Error('cancelled'));
     await expect(waiting).rejects.toThrow('cancelled');
-    await expect(pause(60, stop.signal)).rejects.toThrow('cancelled');
+    await expect(delay(60, stop.signal)).rejects.toThrow('cancelled');
   });
 });
 

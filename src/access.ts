@@ -6,25 +6,25 @@
  */
 import { createHash } from 'node:crypto';
 import type { VirtualMachine } from '@azure/arm-compute';
-import { connections, listAll, orUndefined, saysAbsent, type Session } from './azure.ts';
+import { sharedHttpClient, listAllPages, undefinedIfNotFound, isNotFound, type Session } from './azure.ts';
 import { clockSeconds } from './clock.ts';
-import { shell } from './explain/ids-and-roles.ts';
-import { AzureError, during, Failure, isRefusal } from './failure.ts';
+import { quoteForShell } from './explain/ids-and-roles.ts';
+import { AzureError, withActivity, ActionError, isClientError } from './failure.ts';
 import { authorizationApi } from './granted.ts';
 import type { DeployInputs, RoleRequest } from './inputs.ts';
-import { type Ledger, markOf, ownershipOf, type Run } from './ledger.ts';
+import { type CleanupState, tagsToDescription, classifyOwnership, type WorkflowRun } from './ledger.ts';
 import type { Plan } from './plan.ts';
 import { isGuid, resourceId, sameId } from './resource-id.ts';
-import { allows, type Permission } from './rights.ts';
-import { plainHttp } from './signin.ts';
-import { allSettledOrThrow, waitFor } from './waiting.ts';
+import { evaluatePermissions, type Permission } from './rights.ts';
+import { createHttpGet } from './signin.ts';
+import { allSettledOrThrow, pollUntil } from './waiting.ts';
 
 const identityApi = '2024-11-30';
 /** The first stable one that tells `roleAssignmentMode`. */
 const registryApi = '2025-11-01';
 
 /** A role at a scope, with the role found. */
-export interface Grant {
+export interface RoleGrant {
   /** As the author named it. */
   readonly role: string;
   readonly roleDefinitionId: string;
@@ -38,7 +38,7 @@ interface Principal {
   readonly principalId: string;
 }
 
-interface Identity {
+interface ManagedIdentity {
   readonly id: string;
   readonly location: string;
   readonly tags?: Record<string, string>;
@@ -46,10 +46,10 @@ interface Identity {
 }
 
 /** What is known of identities and roles before the first write. */
-export interface AccessSurvey {
-  readonly grants: readonly Grant[];
+export interface AccessPlan {
+  readonly grants: readonly RoleGrant[];
   /** Identities of plain names that exist, by lower-cased name. */
-  readonly named: ReadonlyMap<string, Identity>;
+  readonly named: ReadonlyMap<string, ManagedIdentity>;
   /** Identities that were given by ID; read only where roles are to be granted. */
   readonly given: readonly Principal[];
   /** `assignmentName`s of what is granted already. */
@@ -61,69 +61,71 @@ export interface AccessSurvey {
  * tenant, a role that does not exist or means nothing at its scope, a scope where the app may not grant.
  * @throws Failure that says what can be done instead; AzureError.
  */
-export async function surveyAccess(
+export async function resolveAccess(
   session: Session,
   inputs: Pick<DeployInputs, 'clientId' | 'resourceGroup' | 'identity' | 'roleAssignments' | 'vmName'>,
-  existing: Promise<{ readonly machine?: VirtualMachine }>,
-): Promise<AccessSurvey> {
+  existing: Promise<{ readonly vm?: VirtualMachine }>,
+): Promise<AccessPlan> {
   const { identity, roleAssignments, resourceGroup } = inputs;
   const wantsRoles = roleAssignments.length > 0;
   const [named, given, grants] = await Promise.all([
     Promise.all(
       identity.named.map(async (name) => {
         const id = resourceId(session.subscriptionId, resourceGroup, identityType, name);
-        const found = await during(`looking for identity ${name}`, () =>
-          orUndefined(readIdentity(session, id)),
+        const found = await withActivity(`looking for identity ${name}`, () =>
+          undefinedIfNotFound(findIdentity(session, id)),
         );
         return found ? ([[name.toLowerCase(), found]] as const) : [];
       }),
     ),
     Promise.all(
       (wantsRoles ? identity.given : []).map(async ({ id, name }) => {
-        const { properties } = await during(`reading identity ${id}`, () => readIdentity(session, id));
+        const { properties } = await withActivity(`reading identity ${id}`, () => findIdentity(session, id));
         return { what: `identity ${name}`, principalId: properties.principalId };
       }),
     ),
-    Promise.all(roleAssignments.map((request) => resolveGrant(session, request))),
+    Promise.all(roleAssignments.map((request) => resolveRoleGrant(session, request))),
   ]);
   const survey = { grants, named: new Map(named.flat()), given };
-  const system = wantsRoles && identity.system ? (await existing).machine?.identity?.principalId : undefined;
+  const system = wantsRoles && identity.system ? (await existing).vm?.identity?.principalId : undefined;
   const known: readonly string[] = [
     ...survey.given.map(({ principalId }) => principalId),
     ...[...survey.named.values()].map(({ properties }) => properties.principalId),
     ...(system ? [system] : []),
   ];
   const held = new Set(
-    (await Promise.all(known.map((principalId) => heldBy(session, principalId, grants)))).flat(),
+    (
+      await Promise.all(known.map((principalId) => findExistingAssignments(session, principalId, grants)))
+    ).flat(),
   );
   const stillToCome = (identity.system && !system) || identity.named.length > survey.named.size;
   const missing = grants.filter(
     (grant) => stillToCome || known.some((principalId) => !held.has(assignmentName(grant, principalId))),
   );
-  await Promise.all(missing.map((grant) => refuseUngrantable(session, grant, inputs.clientId)));
+  await Promise.all(missing.map((grant) => assertCanAssign(session, grant, inputs.clientId)));
   return { ...survey, held };
 }
 
 const identityType = 'Microsoft.ManagedIdentity/userAssignedIdentities';
 
-function readIdentity({ arm }: Session, id: string): Promise<Identity> {
-  return arm<Identity>('GET', id, identityApi);
+function findIdentity({ arm }: Session, id: string): Promise<ManagedIdentity> {
+  return arm<ManagedIdentity>('GET', id, identityApi);
 }
 
 // Roles and scopes
 
-async function resolveGrant(session: Session, { role, scope }: RoleRequest): Promise<Grant> {
+async function resolveRoleGrant(session: Session, { role, scope }: RoleRequest): Promise<RoleGrant> {
   const name = role.kind === 'id' ? role.guid : role.name;
-  await refuseOtherTenant(session, name, scope);
+  await assertScopeInTenant(session, name, scope);
   try {
     const roleDefinitionId =
       role.kind === 'id' ? definitionId(scope, role.guid) : await findRole(session, role.name, scope);
     const grant = { role: name, roleDefinitionId, scope };
-    await refuseUnheeded(session, grant);
+    await assertRoleEffective(session, grant);
     return grant;
   } catch (error) {
-    const tenant = wrongTenant(error);
-    throw tenant === undefined ? error : otherTenant(session, name, scope, tenant, error);
+    const tenant = scopeTenantError(error);
+    throw tenant === undefined ? error : scopeInOtherTenantError(session, name, scope, tenant, error);
   }
 }
 
@@ -135,7 +137,7 @@ function definitionId(scope: string, guid: string): string {
 async function findRole({ arm }: Session, name: string, scope: string): Promise<string> {
   const doing = `looking up role "${name}" on ${scope}`;
   try {
-    const listed = await listAll<{ id: string; properties?: { roleName?: string } }>(
+    const listed = await listAllPages<{ id: string; properties?: { roleName?: string } }>(
       arm,
       `${scope}/providers/Microsoft.Authorization/roleDefinitions`,
       authorizationApi,
@@ -146,8 +148,8 @@ async function findRole({ arm }: Session, name: string, scope: string): Promise<
     if (found) return found.id;
   } catch (error) {
     if (!(error instanceof AzureError)) throw error;
-    if (error.fault.status !== 403) throw new Failure(doing, { cause: error });
-    throw new Failure(doing, {
+    if (error.fault.status !== 403) throw new ActionError(doing, { cause: error });
+    throw new ActionError(doing, {
       cause: error,
       explanation: {
         cause:
@@ -155,41 +157,44 @@ async function findRole({ arm }: Session, name: string, scope: string): Promise<
         who: "the workflow's author",
         fix: [
           "Give the role's GUID instead of its name in `role-assignments`; nothing has to be looked up then:",
-          `az role definition list --name ${shell(name)} --query "[].name" --output tsv`,
+          `az role definition list --name ${quoteForShell(name)} --query "[].name" --output tsv`,
         ],
       },
     });
   }
-  throw new Failure(doing, {
+  throw new ActionError(doing, {
     message: `There is no role named "${name}" that can be granted on ${scope}.`,
     explanation: {
       cause: 'The name is misspelt, or it is a custom role of another scope.',
       who: "the workflow's author",
       fix: [
         'Correct `role-assignments`, with one of the names that this lists:',
-        `az role definition list --scope ${shell(scope)} --query "[].roleName" --output tsv`,
+        `az role definition list --scope ${quoteForShell(scope)} --query "[].roleName" --output tsv`,
       ],
     },
   });
 }
 
 /** Registries in ABAC mode do not heed these, https://aka.ms/acr/auth/abac; with what grants the same there. */
-const unheededRoles = [
+const rolesIgnoredByAbac = [
   ['AcrPull', '7f951dda-4ed3-4680-a7ca-43fe172d538d', 'Container Registry Repository Reader'],
   ['AcrPush', '8311e382-0749-4cb8-b61a-304f252e45ec', 'Container Registry Repository Writer'],
 ] as const;
 
-async function refuseUnheeded({ arm }: Session, { role, roleDefinitionId, scope }: Grant): Promise<void> {
+async function assertRoleEffective(
+  { arm }: Session,
+  { role, roleDefinitionId, scope }: RoleGrant,
+): Promise<void> {
   const [registry, name = ''] =
     /^\/subscriptions\/[^/]+\/resourceGroups\/[^/]+\/providers\/Microsoft\.ContainerRegistry\/registries\/([^/]+)/i.exec(
       scope,
     ) ?? [];
-  const unheeded = unheededRoles.find(([, guid]) => roleDefinitionId.toLowerCase().endsWith(guid));
+  const unheeded = rolesIgnoredByAbac.find(([, guid]) => roleDefinitionId.toLowerCase().endsWith(guid));
   if (!registry || !unheeded) return;
   const [legacy, , instead] = unheeded;
   const mode = await registryMode(arm, registry);
   if (mode !== 'AbacRepositoryPermissions') return;
-  throw new Failure(`granting ${role} on ${scope}`, {
+  throw new ActionError(`granting ${role} on ${scope}`, {
     message: `Registry ${name} takes its permissions per repository (ABAC mode) and ignores ${legacy}: it could be granted, but would open nothing.`,
     explanation: {
       cause: `In the mode "RBAC Registry + ABAC Repository Permissions" a registry heeds roles for repositories only (roleAssignmentMode ${mode}).`,
@@ -211,25 +216,25 @@ async function registryMode(arm: Session['arm'], registry: string): Promise<stri
   } catch (error) {
     if (error instanceof AzureError && error.fault.status !== 401 && error.fault.status !== 404)
       return undefined;
-    throw saysAbsent(error) ? new Failure(`reading registry ${registry}`, { cause: error }) : error;
+    throw isNotFound(error) ? new ActionError(`reading registry ${registry}`, { cause: error }) : error;
   }
 }
 
 // Scopes of other tenants
 
-async function refuseOtherTenant(session: Session, role: string, scope: string): Promise<void> {
+async function assertScopeInTenant(session: Session, role: string, scope: string): Promise<void> {
   const subscriptionId = /^\/subscriptions\/([^/]+)/i.exec(scope)?.[1]?.toLowerCase();
   if (!subscriptionId || subscriptionId === session.subscriptionId.toLowerCase()) return;
-  const tenant = await owningTenant(session, subscriptionId);
-  if (tenant && tenant !== session.tenantId) throw otherTenant(session, role, scope, tenant);
+  const tenant = await scopeOwnerTenant(session, subscriptionId);
+  if (tenant && tenant !== session.tenantId) throw scopeInOtherTenantError(session, role, scope, tenant);
 }
 
 /**
  * The tenant that owns a subscription. Whoever asks without a token is told where to get one:
  * `WWW-Authenticate: Bearer authorization_uri="https://login…/<tenant>"`.
  */
-async function owningTenant({ cloud }: Session, subscriptionId: string): Promise<string | undefined> {
-  const get = plainHttp({ httpClient: connections() });
+async function scopeOwnerTenant({ cloud }: Session, subscriptionId: string): Promise<string | undefined> {
+  const get = createHttpGet({ httpClient: sharedHttpClient() });
   const url = `${cloud.resourceManager}/subscriptions/${subscriptionId}?api-version=2022-12-01`;
   try {
     const answer = await get(url);
@@ -243,26 +248,26 @@ async function owningTenant({ cloud }: Session, subscriptionId: string): Promise
 }
 
 /** The other tenant's ID where Azure refused a token of ours for being of the wrong tenant; '' if it does not say which. */
-function wrongTenant(error: unknown): string | undefined {
+function scopeTenantError(error: unknown): string | undefined {
   const fault =
     error instanceof AzureError
       ? error.fault
-      : error instanceof Failure && error.cause instanceof AzureError
+      : error instanceof ActionError && error.cause instanceof AzureError
         ? error.cause.fault
         : undefined;
   if (fault?.code !== 'InvalidAuthenticationTokenTenant') return undefined;
   return /must match the tenant 'https:\/\/[^/]+\/([0-9a-f-]{36})/i.exec(fault.message)?.[1] ?? '';
 }
 
-function otherTenant(
+function scopeInOtherTenantError(
   session: Session,
   role: string,
   scope: string,
   tenant: string,
   cause?: unknown,
-): Failure {
+): ActionError {
   const registry = /\/registries\/([^/]+)/i.exec(scope)?.[1];
-  return new Failure(`granting ${role} on ${scope}`, {
+  return new ActionError(`granting ${role} on ${scope}`, {
     message: `The scope belongs to ${tenant ? `tenant ${tenant}` : 'another tenant'}, the machine to tenant ${session.tenantId}.`,
     cause,
     explanation: {
@@ -292,7 +297,7 @@ function otherTenant(
  * the same for another principal, which Azure refuses (RoleAssignmentUpdateNotPermitted). UUID version 5 (RFC 9562, 5.5).
  */
 export function assignmentName(
-  grant: Pick<Grant, 'scope' | 'roleDefinitionId'>,
+  grant: Pick<RoleGrant, 'scope' | 'roleDefinitionId'>,
   principalId: string,
 ): string {
   const role = grant.roleDefinitionId.split('/').at(-1) ?? '';
@@ -313,7 +318,7 @@ export function uuid5(namespace: string, name: string): string {
   return bytes.toString('hex').replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, '$1-$2-$3-$4-$5');
 }
 
-interface Assignment {
+interface ExistingAssignment {
   readonly properties: {
     readonly scope: string;
     readonly roleDefinitionId: string;
@@ -322,7 +327,11 @@ interface Assignment {
 }
 
 /** Those of the grants that the principal has already, whoever gave them and under whatever name, by `assignmentName`. */
-async function heldBy({ arm }: Session, principalId: string, grants: readonly Grant[]): Promise<string[]> {
+async function findExistingAssignments(
+  { arm }: Session,
+  principalId: string,
+  grants: readonly RoleGrant[],
+): Promise<string[]> {
   const scopes = new Map(grants.map(({ scope }) => [scope.toLowerCase(), scope]));
   const lists = await Promise.all(
     [...scopes.values()].map(async (scope) => {
@@ -330,7 +339,7 @@ async function heldBy({ arm }: Session, principalId: string, grants: readonly Gr
         const path = `${scope}/providers/Microsoft.Authorization/roleAssignments`;
         const $filter = `principalId eq '${principalId}'`;
         // The answer also has what is inherited and what lies below.
-        return (await listAll<Assignment>(arm, path, authorizationApi, { $filter })).filter(
+        return (await listAllPages<ExistingAssignment>(arm, path, authorizationApi, { $filter })).filter(
           ({ properties }) => sameId(properties.scope, scope) && sameId(properties.principalId, principalId),
         );
       } catch (error) {
@@ -346,19 +355,24 @@ async function heldBy({ arm }: Session, principalId: string, grants: readonly Gr
 const grantAction = 'Microsoft.Authorization/roleAssignments/write';
 
 /** @throws Failure if Azure says that the app has no right to grant there. Where it does not say, the PUT will. */
-async function refuseUngrantable({ arm }: Session, grant: Grant, clientId: string): Promise<void> {
+async function assertCanAssign({ arm }: Session, grant: RoleGrant, clientId: string): Promise<void> {
   let permissions: readonly Permission[];
   try {
     const path = `${grant.scope}/providers/Microsoft.Authorization/permissions`;
-    permissions = await listAll<Permission>(arm, path, authorizationApi);
+    permissions = await listAllPages<Permission>(arm, path, authorizationApi);
   } catch (error) {
     if (error instanceof AzureError) return;
     throw error;
   }
-  if (allows(permissions, grantAction) === 'denied') throw noRightToGrant(grant, clientId);
+  if (evaluatePermissions(permissions, grantAction) === 'denied') throw cannotAssignError(grant, clientId);
 }
 
-function noRightToGrant(grant: Grant, clientId: string, principal?: Principal, cause?: unknown): Failure {
+function cannotAssignError(
+  grant: RoleGrant,
+  clientId: string,
+  principal?: Principal,
+  cause?: unknown,
+): ActionError {
   const { role, scope, roleDefinitionId } = grant;
   const guid = roleDefinitionId.split('/').at(-1) ?? '';
   const attribute = 'Microsoft.Authorization/roleAssignments:RoleDefinitionId';
@@ -372,8 +386,8 @@ function noRightToGrant(grant: Grant, clientId: string, principal?: Principal, c
         `((!(ActionMatches{'Microsoft.Authorization/roleAssignments/${verb}'})) OR (@${source}[${attribute}] ForAnyOfAnyValues:GuidEquals {${guid}}))`,
     )
     .join(' AND ');
-  const at = shell(scope);
-  return new Failure(`granting ${role} on ${scope}`, {
+  const at = quoteForShell(scope);
+  return new ActionError(`granting ${role} on ${scope}`, {
     message: `App ${clientId} may not grant roles on ${scope}.`,
     cause,
     explanation: {
@@ -383,7 +397,7 @@ function noRightToGrant(grant: Grant, clientId: string, principal?: Principal, c
         'Let the app grant this one role there, and no other:',
         `az role assignment create --assignee ${clientId} --role "Role Based Access Control Administrator" --scope ${at} --condition "${condition}" --condition-version 2.0`,
         'Or grant it once and for all to a user-assigned identity, and name that one in `identity`; what is granted already is left as it is:',
-        `az role assignment create --assignee-object-id ${principal?.principalId ?? '<principal-id>'} --assignee-principal-type ServicePrincipal --role ${shell(role)} --scope ${at}`,
+        `az role assignment create --assignee-object-id ${principal?.principalId ?? '<principal-id>'} --assignee-principal-type ServicePrincipal --role ${quoteForShell(role)} --scope ${at}`,
       ],
     },
   });
@@ -391,33 +405,33 @@ function noRightToGrant(grant: Grant, clientId: string, principal?: Principal, c
 
 // Carrying it out
 
-export interface AccessSite {
+export interface AccessContext {
   readonly session: Session;
-  readonly ledger: Ledger;
-  readonly run: Run;
+  readonly cleanupState: CleanupState;
+  readonly run: WorkflowRun;
   readonly clientId: string;
   readonly log: { info(line: string): void; notice(line: string): void };
 }
 
 /** Identities and roles of one deployment, granted beside everything else. */
-export interface Access {
+export interface AccessTasks {
   /** Resource IDs of identities of plain names that belong to this deployment since an earlier run. */
   readonly adopted: readonly string[];
   /** Makes the identities that are missing; as soon as each is there, its roles begin to be granted. */
-  bringIdentities(): Promise<void>;
+  createIdentities(): Promise<void>;
   /** Begins to grant the roles to the machine's own identity; again for the same one does nothing. */
-  grantToMachine(principalId: string | undefined): void;
+  grantToVm(principalId: string | undefined): void;
   /** Stops that again because the machine goes. @returns IDs of role assignments that go with it. */
-  dropMachine(): Promise<readonly string[]>;
+  cancelVmGrants(): Promise<readonly string[]>;
   /** Resolves when all roles are granted. */
-  granted(): Promise<void>;
+  waitUntilGranted(): Promise<void>;
   /** Ends all waiting and lets requests that are under way end: nothing more is granted afterwards. */
   stop(): Promise<void>;
 }
 
 /** Opens the access part of a deployment; nothing is sent yet. */
-export function openAccess(site: AccessSite, plan: Plan, survey: AccessSurvey): Access {
-  const { session, ledger, run, log } = site;
+export function createAccessTasks(context: AccessContext, plan: Plan, survey: AccessPlan): AccessTasks {
+  const { session, cleanupState, run, log } = context;
   const all = new AbortController();
   interface Work {
     readonly principalId: string;
@@ -426,18 +440,18 @@ export function openAccess(site: AccessSite, plan: Plan, survey: AccessSurvey): 
     readonly stop: AbortController;
   }
   const works = new Map<string, Work>();
-  let machine: Work | undefined;
+  let vm: Work | undefined;
 
   const begin = (principal: Principal): Work => {
     const known = works.get(principal.principalId);
     if (known) return known;
     const stop = new AbortController();
     const { signal } = session.waiting;
-    const under = session.under(AbortSignal.any([signal, all.signal, stop.signal]));
+    const under = session.withSignal(AbortSignal.any([signal, all.signal, stop.signal]));
     const recorded: string[] = [];
     const done = allSettledOrThrow(
       survey.grants.map((grant) =>
-        grantOne({ ...site, session: under }, plan, survey, grant, principal, recorded),
+        assignRole({ ...context, session: under }, plan, survey, grant, principal, recorded),
       ),
     );
     // Awaited by `granted`, perhaps much later.
@@ -450,49 +464,49 @@ export function openAccess(site: AccessSite, plan: Plan, survey: AccessSurvey): 
   const bringOne = async ({ id, name }: { id: string; name: string }): Promise<void> => {
     const what = `identity ${name}`;
     let identity = survey.named.get(name.toLowerCase());
-    if (identity && ownershipOf(identity.tags, plan.deployment, run) !== 'ours') {
+    if (identity && classifyOwnership(identity.tags, plan.deployment, run) !== 'ours') {
       log.info(`${what} exists already and is not this deployment's: used as it is, and never deleted.`);
     }
     if (!identity) {
       log.info(`Creating ${what}.`);
-      ledger.record(id);
+      cleanupState.addPending(id);
       try {
-        identity = await during(`creating ${what}`, () =>
-          session.arm<Identity>('PUT', id, identityApi, {
+        identity = await withActivity(`creating ${what}`, () =>
+          session.arm<ManagedIdentity>('PUT', id, identityApi, {
             body: { location: plan.location, tags: plan.tags },
           }),
         );
       } catch (error) {
-        if (error instanceof Failure && isRefusal(error.cause)) ledger.forget(id);
+        if (error instanceof ActionError && isClientError(error.cause)) cleanupState.discard(id);
         throw error;
       }
-      ledger.answered(id);
+      cleanupState.markAccepted(id);
     }
     begin({ what, principalId: identity.properties.principalId });
   };
 
   return {
     adopted: [...survey.named.values()].flatMap(({ id, tags }) =>
-      ownershipOf(tags, plan.deployment, run) === 'ours' ? [id] : [],
+      classifyOwnership(tags, plan.deployment, run) === 'ours' ? [id] : [],
     ),
-    async bringIdentities() {
+    async createIdentities() {
       for (const principal of survey.given) begin(principal);
       await allSettledOrThrow(plan.identities.map(bringOne));
     },
-    grantToMachine(principalId) {
-      if (principalId && machine?.principalId !== principalId)
-        machine = begin({ what: "the machine's own identity", principalId });
+    grantToVm(principalId) {
+      if (principalId && vm?.principalId !== principalId)
+        vm = begin({ what: "the machine's own identity", principalId });
     },
-    async dropMachine() {
-      if (!machine) return [];
-      const { principalId, recorded, done, stop } = machine;
-      machine = undefined;
+    async cancelVmGrants() {
+      if (!vm) return [];
+      const { principalId, recorded, done, stop } = vm;
+      vm = undefined;
       works.delete(principalId);
       stop.abort(new Error('its machine is gone'));
       await done.catch(() => undefined);
       return recorded;
     },
-    async granted() {
+    async waitUntilGranted() {
       await Promise.all([...works.values()].map(({ done }) => done));
     },
     async stop() {
@@ -502,17 +516,17 @@ export function openAccess(site: AccessSite, plan: Plan, survey: AccessSurvey): 
   };
 }
 
-const longestAbsenceSeconds = 300;
+const maxReplicationSeconds = 300;
 
-async function grantOne(
-  site: AccessSite,
+async function assignRole(
+  context: AccessContext,
   plan: Plan,
-  survey: AccessSurvey,
-  grant: Grant,
+  survey: AccessPlan,
+  grant: RoleGrant,
   { what, principalId }: Principal,
   recorded: string[],
 ): Promise<void> {
-  const { session, ledger, log, clientId } = site;
+  const { session, cleanupState, log, clientId } = context;
   const { role, roleDefinitionId, scope } = grant;
   const name = assignmentName(grant, principalId);
   if (survey.held.has(name)) {
@@ -531,25 +545,25 @@ async function grantOne(
             principalId,
             // Without it Azure asks Entra for the kind of principal, and an identity that was just made is not there yet.
             principalType: 'ServicePrincipal',
-            description: markOf(plan.tags),
+            description: tagsToDescription(plan.tags),
           },
         },
       });
     } catch (error) {
-      refused = isRefusal(error);
+      refused = isClientError(error);
       throw error;
     }
   };
   log.info(`Granting ${role} on ${scope} to ${what} (${principalId}).`);
-  ledger.record(id);
+  cleanupState.addPending(id);
   recorded.push(id);
   try {
-    await untilKnown(site, what, put);
-    ledger.answered(id);
+    await retryUntilReplicated(context, what, put);
+    cleanupState.markAccepted(id);
     log.info(`${what} has ${role} on ${scope} now.`);
   } catch (error) {
     // Also where the wait for Entra was cut short: clean-up need not look out for it.
-    if (refused) ledger.forget(id);
+    if (refused) cleanupState.discard(id);
     if (!(error instanceof AzureError)) throw error;
     if (error.fault.code === 'RoleAssignmentExists') {
       // Under another name, which the app was not allowed to list.
@@ -557,8 +571,8 @@ async function grantOne(
       return;
     }
     if (error.fault.code === 'AuthorizationFailed')
-      throw noRightToGrant(grant, clientId, { what, principalId }, error);
-    throw new Failure(`granting ${role} on ${scope} to ${what}`, { cause: error });
+      throw cannotAssignError(grant, clientId, { what, principalId }, error);
+    throw new ActionError(`granting ${role} on ${scope} to ${what}`, { cause: error });
   }
 }
 
@@ -566,8 +580,8 @@ async function grantOne(
  * Grants as soon as Entra lets it: what Azure has just made is not known to all of the directory for 6 to 269 s, also
  * with the principal's type told.
  */
-async function untilKnown(
-  { session, log }: AccessSite,
+async function retryUntilReplicated(
+  { session, log }: AccessContext,
   what: string,
   put: () => Promise<void>,
 ): Promise<void> {
@@ -581,12 +595,12 @@ async function untilKnown(
   }
   log.info(`Entra ID does not know ${what} yet (PrincipalNotFound): asking again until it does.`);
   const start = clockSeconds();
-  await waitFor(`Entra ID to know ${what}`, 'directory', session.waiting, async () => {
+  await pollUntil(`Entra ID to know ${what}`, 'directory', session.waiting, async () => {
     try {
       await put();
       return true;
     } catch (error) {
-      if (!isUnknown(error) || clockSeconds() - start > longestAbsenceSeconds) throw error;
+      if (!isUnknown(error) || clockSeconds() - start > maxReplicationSeconds) throw error;
       return undefined;
     }
   });

@@ -1,4 +1,4 @@
-import type { DeployInputs, Fault } from './inputs.ts';
+import type { DeployInputs, InputIssue } from './inputs.ts';
 
 // Both lists and the lengths: https://learn.microsoft.com/rest/api/compute/virtual-machines/create-or-update#osprofile
 const refusedNames = new Set(
@@ -61,16 +61,19 @@ type AdminInputs = Pick<DeployInputs, 'adminUsername' | 'adminPassword' | 'sshPu
  * What Azure would refuse of the administrator's account and the host name. Asked twice: without an operating system when
  * the inputs are read, and with it once the image has named it.
  */
-export function adminFaults(inputs: AdminInputs, osType?: 'Linux' | 'Windows'): readonly Fault[] {
+export function validateAdminAccount(
+  inputs: AdminInputs,
+  osType?: 'Linux' | 'Windows',
+): readonly InputIssue[] {
   const rule = rules[osType ?? 'either'];
   return [
-    ...usernameFaults(inputs.adminUsername, rule).map(
+    ...validateUsername(inputs.adminUsername, rule).map(
       (message) => ({ input: 'admin-username', message }) as const,
     ),
-    ...passwordFaults(inputs.adminPassword, rule).map(
+    ...validatePassword(inputs.adminPassword, rule).map(
       (message) => ({ input: 'admin-password', message }) as const,
     ),
-    ...computerNameFaults(inputs.computerName, rule, osType).map(
+    ...validateComputerName(inputs.computerName, rule, osType).map(
       (message) => ({ input: 'computer-name', message }) as const,
     ),
     ...(osType === 'Windows' && inputs.sshPublicKeys.length > 0
@@ -84,7 +87,7 @@ export function adminFaults(inputs: AdminInputs, osType?: 'Linux' | 'Windows'): 
   ];
 }
 
-function usernameFaults(name: string, { who, name: rule }: Rules): readonly string[] {
+function validateUsername(name: string, { who, name: rule }: Rules): readonly string[] {
   if (refusedNames.has(name.toLowerCase())) {
     return [
       `"${name}" is one of the names that Azure refuses (admin, root, user, test, guest, …): choose another.`,
@@ -98,7 +101,7 @@ function usernameFaults(name: string, { who, name: rule }: Rules): readonly stri
   return faults;
 }
 
-function passwordFaults(password: string | undefined, { who, password: rule }: Rules): readonly string[] {
+function validatePassword(password: string | undefined, { who, password: rule }: Rules): readonly string[] {
   if (password === undefined) return [];
   if (refusedPasswords.has(password)) return ['is one of the well-known passwords that Azure refuses.'];
   const faults: string[] = [];
@@ -114,7 +117,7 @@ function passwordFaults(password: string | undefined, { who, password: rule }: R
   return faults;
 }
 
-function computerNameFaults(
+function validateComputerName(
   name: string | undefined,
   { who, computerName: rule }: Rules,
   osType: 'Linux' | 'Windows' | undefined,

@@ -1,66 +1,66 @@
 /** What an earlier run of this deployment left: the machine as it stands, taking it over, and the tags that say so. */
 import type { VirtualMachine } from '@azure/arm-compute';
-import { orUndefined, type Session } from './azure.ts';
-import type { Survey } from './facts.ts';
-import { AzureError, during } from './failure.ts';
-import type { ImageFacts } from './image.ts';
+import { undefinedIfNotFound, type Session } from './azure.ts';
+import type { ExistingResources } from './facts.ts';
+import { AzureError, withActivity } from './failure.ts';
+import type { ResolvedImage } from './image.ts';
 import type { DeployInputs } from './inputs.ts';
 import { deploymentTag, tagValue } from './ledger.ts';
-import { lookInto, settleMachine } from './machine.ts';
+import { readProvisioningFailure, waitForTerminalState } from './machine.ts';
 import type { Plan } from './plan.ts';
-import { belongsTo, tagsOf } from './remove.ts';
-import type { Report } from './report.ts';
-import { compare, hasFailed, refuseDifferent, refuseFailed, tellAdded } from './rerun.ts';
+import { isOwnedBy, readTags } from './remove.ts';
+import type { Reporter } from './report.ts';
+import { compareVm, isFailedState, assertNoDrift, assertRecreatable, logAddedByOthers } from './rerun.ts';
 import { allSettledOrThrow, hasSucceeded } from './waiting.ts';
 
 /** The machine of this deployment, at rest. */
-export type Standing =
+export type ExistingVm =
   | { readonly kind: 'none' }
   /** Somebody was deleting it. */
   | { readonly kind: 'gone' }
   /** Taken over as it is. */
-  | { readonly kind: 'whole'; readonly machine: VirtualMachine }
+  | { readonly kind: 'whole'; readonly vm: VirtualMachine }
   /** Azure never placed it, so there is nothing in it that could be lost: made anew. */
-  | { readonly kind: 'unplaced'; readonly machine: VirtualMachine; readonly why: AzureError };
+  | { readonly kind: 'unplaced'; readonly vm: VirtualMachine; readonly why: AzureError };
 
 /**
  * What stands under the machine's name. One that another run is still making or deleting is waited for.
  * @throws Failure when it failed after it had run: its disk may hold data.
  */
-export async function standingMachine(
+export async function findExistingVm(
   session: Session,
   inputs: DeployInputs,
-  machine: VirtualMachine | undefined,
-  report: Report,
-): Promise<Standing> {
-  if (!machine) return { kind: 'none' };
-  if (hasSucceeded(machine)) return { kind: 'whole', machine };
+  vm: VirtualMachine | undefined,
+  report: Reporter,
+): Promise<ExistingVm> {
+  if (!vm) return { kind: 'none' };
+  if (hasSucceeded(vm)) return { kind: 'whole', vm };
   const { resourceGroup, vmName } = inputs;
-  const place = { resourceGroup, machine: { name: vmName } };
-  const settled = hasFailed(machine)
-    ? machine
-    : await report.stage('What an earlier run began', () => settleMachine(session, place));
+  const place = { resourceGroup, vm: { name: vmName } };
+  const settled = isFailedState(vm)
+    ? vm
+    : await report.stage('What an earlier run began', () => waitForTerminalState(session, place));
   if (!settled) return { kind: 'gone' };
-  if (hasSucceeded(settled)) return { kind: 'whole', machine: settled };
-  const fate = await lookInto(session, place);
-  refuseFailed(settled, fate, inputs);
-  return { kind: 'unplaced', machine: settled, why: fate.fault };
+  if (hasSucceeded(settled)) return { kind: 'whole', vm: settled };
+  const fate = await readProvisioningFailure(session, place);
+  assertRecreatable(settled, fate, inputs);
+  return { kind: 'unplaced', vm: settled, why: fate.fault };
 }
 
 /** @throws Failure where it is not what the inputs ask for: nothing that exists is changed. */
-export function adoptMachine(
+export function adoptVm(
   inputs: DeployInputs,
   plan: Plan,
-  image: ImageFacts,
-  machine: VirtualMachine,
-  report: Report,
+  image: ResolvedImage,
+  vm: VirtualMachine,
+  report: Reporter,
 ): void {
-  const comparison = compare(machine, plan, image, inputs);
-  refuseDifferent(plan, comparison.differences);
+  const comparison = compareVm(vm, plan, image, inputs);
+  assertNoDrift(plan, comparison.differences);
   report.log.notice(
-    `Virtual machine ${plan.machine.name} of this deployment exists already and is as asked for: left as it is.`,
+    `Virtual machine ${plan.vm.name} of this deployment exists already and is as asked for: left as it is.`,
   );
-  if (comparison.addedIdentities.length > 0) report.log.notice(tellAdded(comparison.addedIdentities));
+  if (comparison.addedIdentities.length > 0) report.log.notice(logAddedByOthers(comparison.addedIdentities));
   if (comparison.keptVersion) {
     report.log.notice(
       `It was made from image version ${comparison.keptVersion}, and keeps it; the newest one is ${image.version}. To get that, delete the deployment first.`,
@@ -82,15 +82,15 @@ const tagApis = [
  * (https://learn.microsoft.com/azure/azure-resource-manager/management/tag-resources).
  * @returns false when some of it was gone by now.
  */
-export async function renewTags(
+export async function updateTags(
   session: Session,
   ownership: Readonly<Record<string, string>>,
-  existing: Survey,
+  existing: ExistingResources,
   identities: readonly string[],
-  report: Report,
+  report: Reporter,
 ): Promise<boolean> {
   const parts: { id?: string }[] = Object.values(existing);
-  const { osDisk, dataDisks = [] } = existing.machine?.storageProfile ?? {};
+  const { osDisk, dataDisks = [] } = existing.vm?.storageProfile ?? {};
   const disks = [osDisk, ...dataDisks.filter(({ createOption }) => createOption !== 'Attach')];
   const ids = [
     ...parts.map(({ id }) => id),
@@ -105,7 +105,7 @@ export async function renewTags(
   const renew = async (id: string): Promise<void> => {
     const before = await readableTags(session, id);
     // What lost our tag in the last second is somebody else's.
-    if (!belongsTo(ownership[deploymentTag] ?? '')(before)) return;
+    if (!isOwnedBy(ownership[deploymentTag] ?? '')(before)) return;
     const oldExpiry = ownership['expires-on'] ? undefined : tagValue(before, 'expires-on');
     try {
       await write(id, 'Merge', ownership);
@@ -120,17 +120,17 @@ export async function renewTags(
     }
   };
   const isThere = await report.stage('Tags', () =>
-    during("renewing the deployment's tags", () =>
-      allSettledOrThrow(ids.map((id) => orUndefined(renew(id).then(() => true)))),
+    withActivity("renewing the deployment's tags", () =>
+      allSettledOrThrow(ids.map((id) => undefinedIfNotFound(renew(id).then(() => true)))),
     ),
   );
   return !isThere.includes(undefined);
 }
 
 /** Undefined also where they may not be read: a role that makes machines need not read disks, and that tag stays as it is. */
-async function readableTags(session: Session, id: string): ReturnType<typeof tagsOf> {
+async function readableTags(session: Session, id: string): ReturnType<typeof readTags> {
   try {
-    return await tagsOf(session, id);
+    return await readTags(session, id);
   } catch (error) {
     if (error instanceof AzureError && error.fault.status === 403) return undefined;
     throw error;

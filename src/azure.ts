@@ -21,12 +21,12 @@ import {
 } from '@azure/core-rest-pipeline';
 import { startAnswerTimer } from './clock.ts';
 import { type Cloud, resourceManagerScope } from './cloud.ts';
-import { AzureError, type AzureFault, readFault } from './failure.ts';
+import { AzureError, type AzureErrorInfo, parseErrorResponse } from './failure.ts';
 import type { MergePatch } from './inputs.ts';
-import { type Budget, patientPause, type Waiting } from './waiting.ts';
+import { type RemainingRequests, delayWithProgress, type PollOptions } from './waiting.ts';
 
 /** One request to Resource Manager outside the SDK's operation groups. Gives the parsed body. */
-export type Arm = <T = unknown>(
+export type ArmRequest = <T = unknown>(
   method: HttpMethods,
   path: string,
   apiVersion: string,
@@ -38,8 +38,8 @@ export type Arm = <T = unknown>(
 ) => Promise<T>;
 
 /** One way into Resource Manager: whose token it carries, and which auxiliary tokens ride along. */
-export interface Door {
-  readonly arm: Arm;
+export interface AzureClients {
+  readonly arm: ArmRequest;
   compute(subscriptionId: string): ComputeManagementClient;
   network(subscriptionId: string): NetworkManagementClient;
 }
@@ -51,23 +51,23 @@ export interface Session {
   /** GUID of the tenant, also where the input named a domain. */
   readonly tenantId: string;
   readonly subscriptionId: string;
-  readonly arm: Arm;
+  readonly arm: ArmRequest;
   readonly compute: ComputeManagementClient;
   /** Carries the auxiliary tokens: only for requests that link to the image. */
-  readonly linkedCompute: ComputeManagementClient;
+  readonly crossTenantCompute: ComputeManagementClient;
   readonly network: NetworkManagementClient;
-  readonly waiting: Waiting;
+  readonly waiting: PollOptions;
   /** The same session under another signal: clean-up goes on after the run's own one has aborted. */
-  under(signal: AbortSignal): Session;
+  withSignal(signal: AbortSignal): Session;
 }
 
-export interface DoorOptions {
+export interface ClientOptions {
   readonly cloud: Cloud;
   readonly credential: TokenCredential;
   readonly auxiliary?: readonly TokenCredential[];
   readonly correlationId: string;
   readonly log: { debug(line: string): void; info(line: string): void };
-  readonly gauge: Gauge;
+  readonly gauge: RateLimitTracker;
   /** Ends every request of this door that brings no signal of its own. */
   readonly signal: AbortSignal;
   /** Merge patches by lower-cased resource ID, applied to the body of that resource's PUT. */
@@ -77,7 +77,7 @@ export interface DoorOptions {
 export const userAgent = 'cross-tenant-vm';
 
 /** The constructors of the SDK's clients. */
-export interface Clients {
+export interface ManagementClients {
   readonly Compute: typeof ComputeManagementClient;
   readonly Network: typeof NetworkManagementClient;
 }
@@ -90,39 +90,42 @@ const untilSignInIsSentMs = 50;
  * start; nothing needs them before the tokens are there. Evaluating them holds up everything else of this process, so it
  * begins when the sign-ins are on their way and is over when they are answered.
  */
-export async function loadClients(): Promise<Clients> {
+export async function loadManagementClients(): Promise<ManagementClients> {
   await sleep(untilSignInIsSentMs);
   const [compute, network] = await Promise.all([import('@azure/arm-compute'), import('@azure/arm-network')]);
   return { Compute: compute.ComputeManagementClient, Network: network.NetworkManagementClient };
 }
 
 /** Opens a way into Resource Manager for plain requests alone. */
-export function openArm(options: DoorOptions): Arm {
-  return armOf(options, pipelineOf(options));
+export function createArmRequest(options: ClientOptions): ArmRequest {
+  return createArmRequestFrom(options, createPipeline(options));
 }
 
 /**
  * Opens a way into Resource Manager. Both SDK clients and plain requests of one door share its pipeline, and all doors
  * share one pool of connections.
  */
-export function openDoor(options: DoorOptions, { Compute, Network }: Clients): Door {
-  const pipeline = pipelineOf(options);
-  const client = { endpoint: options.cloud.resourceManager, pipeline, httpClient: connections() };
+export function createAzureClients(
+  options: ClientOptions,
+  { Compute, Network }: ManagementClients,
+): AzureClients {
+  const pipeline = createPipeline(options);
+  const client = { endpoint: options.cloud.resourceManager, pipeline, httpClient: sharedHttpClient() };
   return {
-    arm: armOf(options, pipeline),
+    arm: createArmRequestFrom(options, pipeline),
     compute: (subscriptionId) => new Compute(options.credential, subscriptionId, client),
     network: (subscriptionId) => new Network(options.credential, subscriptionId, client),
   };
 }
 
-function armOf({ cloud }: DoorOptions, pipeline: Pipeline): Arm {
+function createArmRequestFrom({ cloud }: ClientOptions, pipeline: Pipeline): ArmRequest {
   return async (method, path, apiVersion, { query = {}, body, abortSignal } = {}) => {
     const url = new URL(path, cloud.resourceManager);
     // A nextLink is whole already.
     if (!url.searchParams.has('api-version')) url.searchParams.set('api-version', apiVersion);
     for (const [name, value] of Object.entries(query)) url.searchParams.set(name, value);
     const response = await pipeline.sendRequest(
-      connections(),
+      sharedHttpClient(),
       createPipelineRequest({
         url: url.href,
         method,
@@ -140,14 +143,14 @@ function armOf({ cloud }: DoorOptions, pipeline: Pipeline): Arm {
 
 let pool: HttpClient | undefined;
 /** The one pool of keep-alive connections. */
-export function connections(): HttpClient {
+export function sharedHttpClient(): HttpClient {
   pool ??= createDefaultHttpClient();
   return pool;
 }
 
 /** All pages of a Resource Manager list. */
-export async function listAll<T>(
-  arm: Arm,
+export async function listAllPages<T>(
+  arm: ArmRequest,
   path: string,
   apiVersion: string,
   query: Readonly<Record<string, string>> = {},
@@ -163,7 +166,7 @@ export async function listAll<T>(
 }
 
 /** 404s that say nothing of the thing itself: the way to it is not known. */
-const unknownWay = new Set([
+const notAboutTheResource = new Set([
   'InvalidResourceType',
   'InvalidResourceNamespace',
   'NoRegisteredProviderFound',
@@ -175,35 +178,35 @@ const unknownWay = new Set([
  * Does Azure say that there is no such thing? A page of a proxy does not, and neither does a Resource Manager that knows
  * no such type or subscription: what was taken for gone on its word would run on.
  */
-export function saysAbsent(error: unknown): boolean {
+export function isNotFound(error: unknown): boolean {
   if (!(error instanceof AzureError) || error.fault.status !== 404) return false;
   const { code, body } = error.fault;
-  return code === '' ? body.trim() === '' : !unknownWay.has(code);
+  return code === '' ? body.trim() === '' : !notAboutTheResource.has(code);
 }
 
 /** What a lookup found, or undefined where Azure says that there is no such thing. */
-export async function orUndefined<T>(lookup: Promise<T>): Promise<T | undefined> {
+export async function undefinedIfNotFound<T>(lookup: Promise<T>): Promise<T | undefined> {
   try {
     return await lookup;
   } catch (error) {
-    if (saysAbsent(error)) return undefined;
+    if (isNotFound(error)) return undefined;
     throw error;
   }
 }
 
 /** A question and what came of it, where a refusal is an answer too. */
-export type Asked<T> = { readonly value: T } | { readonly refusal: unknown };
+export type Result<T> = { readonly value: T } | { readonly error: unknown };
 
 /** Turns a refusal into a value, so that what is asked beside it goes on. */
-export async function ask<T>(question: () => Promise<T>): Promise<Asked<T>> {
+export async function settle<T>(question: () => Promise<T>): Promise<Result<T>> {
   try {
     return { value: await question() };
   } catch (refusal) {
-    return { refusal };
+    return { error: refusal };
   }
 }
 
-function pipelineOf({ cloud, credential, auxiliary = [], ...options }: DoorOptions): Pipeline {
+function createPipeline({ cloud, credential, auxiliary = [], ...options }: ClientOptions): Pipeline {
   const scopes = [resourceManagerScope(cloud)];
   const pipeline = createPipelineFromOptions({
     userAgentOptions: { userAgentPrefix: userAgent },
@@ -211,18 +214,18 @@ function pipelineOf({ cloud, credential, auxiliary = [], ...options }: DoorOptio
   });
   pipeline.removePolicy({ phase: 'Retry' });
   // Outermost first: what leaves this pipeline is a success or an AzureError; below it each try gets fresh tokens.
-  pipeline.addPolicy(keptFaultPolicy(options.signal), { beforePolicies: ['decompressResponsePolicy'] });
+  pipeline.addPolicy(azureErrorPolicy(options.signal), { beforePolicies: ['decompressResponsePolicy'] });
   pipeline.addPolicy(correlationPolicy(options.correlationId));
   if (options.patches) pipeline.addPolicy(mergePatchPolicy(options.patches));
-  pipeline.addPolicy(knownVersionPolicy(options.log.debug));
-  pipeline.addPolicy(againPolicy(options.signal, options.log.info), { phase: 'Retry' });
+  pipeline.addPolicy(apiVersionFallbackPolicy(options.log.debug));
+  pipeline.addPolicy(azureRetryPolicy(options.signal, options.log.info), { phase: 'Retry' });
   pipeline.addPolicy(bearerTokenAuthenticationPolicy({ credential, scopes }), { afterPhase: 'Retry' });
   if (auxiliary.length > 0) {
     pipeline.addPolicy(auxiliaryAuthenticationHeaderPolicy({ credentials: [...auxiliary], scopes }), {
       afterPhase: 'Retry',
     });
   }
-  pipeline.addPolicy(tracePolicy(options.log.debug, options.gauge), { afterPhase: 'Sign' });
+  pipeline.addPolicy(requestLogPolicy(options.log.debug, options.gauge), { afterPhase: 'Sign' });
   return pipeline;
 }
 
@@ -231,7 +234,7 @@ function pipelineOf({ cloud, credential, auxiliary = [], ...options }: DoorOptio
  * long-running calls, and the outer code of an operation that ended Failed. An abort comes out as the signal's reason:
  * the SDK's own AbortError does not say who stopped the run.
  */
-function keptFaultPolicy(signal: AbortSignal): PipelinePolicy {
+function azureErrorPolicy(signal: AbortSignal): PipelinePolicy {
   return {
     name: 'keptFaultPolicy',
     async sendRequest(request, next) {
@@ -243,17 +246,17 @@ function keptFaultPolicy(signal: AbortSignal): PipelinePolicy {
         if (signal.aborted) throw signal.reason;
         if (!isRestError(error) || error.response) throw error;
         // Without the cause: it holds the whole request, tokens included.
-        throw new AzureError(lostFault(request, error));
+        throw new AzureError(networkError(request, error));
       }
-      if (response.status < 400 && !endedBadly(request, response)) return response;
-      const fault = faultOf(request, response);
-      throw new AzureError(uncertain.has(request) ? { ...fault, afterLostTry: true } : fault);
+      if (response.status < 400 && !isFailedOperation(request, response)) return response;
+      const fault = errorFromResponse(request, response);
+      throw new AzureError(ambiguousRequests.has(request) ? { ...fault, previousAttemptLost: true } : fault);
     },
   };
 }
 
-function faultOf(request: PipelineRequest, response: PipelineResponse): AzureFault {
-  return readFault({
+function errorFromResponse(request: PipelineRequest, response: PipelineResponse): AzureErrorInfo {
+  return parseErrorResponse({
     method: request.method,
     url: request.url,
     status: response.status,
@@ -262,7 +265,7 @@ function faultOf(request: PipelineRequest, response: PipelineResponse): AzureFau
   });
 }
 
-function lostFault(request: PipelineRequest, error: Error & { code?: string }): AzureFault {
+function networkError(request: PipelineRequest, error: Error & { code?: string }): AzureErrorInfo {
   const { host, pathname } = new URL(request.url);
   return {
     status: 0,
@@ -276,7 +279,7 @@ function lostFault(request: PipelineRequest, error: Error & { code?: string }): 
 }
 
 /** An operation that failed is answered with 200 and its status in the body; no resource has one at that place. */
-function endedBadly(request: PipelineRequest, response: PipelineResponse): boolean {
+function isFailedOperation(request: PipelineRequest, response: PipelineResponse): boolean {
   if (request.method !== 'GET') return false;
   try {
     const { status } = JSON.parse(response.bodyAsText || '{}') as { status?: unknown };
@@ -321,8 +324,8 @@ function mergePatchPolicy(patches: ReadonlyMap<string, MergePatch>): PipelinePol
  * as Resource Manager reads them, and keep the target's spelling: it must not get both `vmSize` and `VMSize`.
  */
 export function mergePatch(target: unknown, patch: unknown): unknown {
-  if (!isObject(patch)) return patch;
-  const merged = new Map(isObject(target) ? Object.entries(target) : []);
+  if (!isPlainObject(patch)) return patch;
+  const merged = new Map(isPlainObject(target) ? Object.entries(target) : []);
   for (const [key, value] of Object.entries(patch)) {
     const spelled = [...merged.keys()].find((known) => known.toLowerCase() === key.toLowerCase()) ?? key;
     if (value === null) merged.delete(spelled);
@@ -331,7 +334,7 @@ export function mergePatch(target: unknown, patch: unknown): unknown {
   return Object.fromEntries(merged);
 }
 
-function isObject(value: unknown): value is Record<string, unknown> {
+function isPlainObject(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
@@ -341,45 +344,47 @@ function isObject(value: unknown): value is Record<string, unknown> {
  * refusal lists what is known; the newest one that is no preview and not newer than ours is taken, and kept for the type.
  * It comes from the gateway, before any provider has seen the request, so every method may be sent again.
  */
-function knownVersionPolicy(debug: (line: string) => void): PipelinePolicy {
+function apiVersionFallbackPolicy(debug: (line: string) => void): PipelinePolicy {
   const known = new Map<string, string>();
   return {
     name: 'knownVersionPolicy',
     async sendRequest(request, next) {
-      const asked = apiVersionOf(request.url);
+      const asked = requestApiVersion(request.url);
       if (asked === undefined) return next(request);
-      const key = `${typeOf(request.url)} ${asked}`;
+      const key = `${requestResourceType(request.url)} ${asked}`;
       const instead = known.get(key);
-      if (instead !== undefined) return sendAs(request, instead, next);
+      if (instead !== undefined) return sendWithApiVersion(request, instead, next);
       const response = await next(request);
       if (response.status !== 400 && response.status !== 404) return response;
-      const older = olderVersion(faultOf(request, response), asked);
+      const older = newestSupportedVersion(errorFromResponse(request, response), asked);
       if (older === undefined) return response;
       known.set(key, older);
-      debug(`${typeOf(request.url)}: api-version ${asked} is not known here; going on with ${older}`);
-      return sendAs(request, older, next);
+      debug(
+        `${requestResourceType(request.url)}: api-version ${asked} is not known here; going on with ${older}`,
+      );
+      return sendWithApiVersion(request, older, next);
     },
   };
 }
 
 /** Compute documents If-None-Match for machines from this version on. */
-const guardedSince = '2024-03-01';
+const ifNoneMatchSince = '2024-03-01';
 
 /** In a version that may not heed If-None-Match, a look right before has to do: what is there is never written over. */
-async function sendAs(
+async function sendWithApiVersion(
   request: PipelineRequest,
   version: string,
   next: SendRequest,
 ): Promise<PipelineResponse> {
   request.url = withApiVersion(request.url, version);
-  if (version >= guardedSince || !request.headers.has('if-none-match')) return next(request);
+  if (version >= ifNoneMatchSince || !request.headers.has('if-none-match')) return next(request);
   const { url, abortSignal } = request;
   const headers = createHttpHeaders(request.headers.toJSON());
   for (const name of ['if-none-match', 'content-type', 'content-length']) headers.delete(name);
   const look = createPipelineRequest({ url, headers, ...(abortSignal ? { abortSignal } : {}) });
   const found = await next(look);
   if (found.status >= 400) {
-    return saysAbsent(new AzureError(faultOf(look, found))) ? next(request) : { ...found, request };
+    return isNotFound(new AzureError(errorFromResponse(look, found))) ? next(request) : { ...found, request };
   }
   const error = { code: 'PreconditionFailed', message: 'The resource exists already.' };
   return { ...found, request, status: 412, bodyAsText: JSON.stringify({ error }) };
@@ -387,7 +392,7 @@ async function sendAs(
 
 const apiVersionParameter = /([?&]api-version=)([^&]+)/i;
 
-function apiVersionOf(url: string): string | undefined {
+function requestApiVersion(url: string): string | undefined {
   return apiVersionParameter.exec(url)?.[2];
 }
 
@@ -396,14 +401,14 @@ function withApiVersion(url: string, version: string): string {
 }
 
 /** `microsoft.compute/virtualmachines` of a path, whatever its names; the last provider's, as Resource Manager has it. */
-function typeOf(url: string): string {
+function requestResourceType(url: string): string {
   const [namespace = '', ...rest] =
     new URL(url).pathname.toLowerCase().split('/providers/').at(-1)?.split('/') ?? [];
   return [namespace, ...rest.filter((_, index) => index % 2 === 0)].join('/');
 }
 
 /** The version to ask in instead, where a refusal lists those that are known. */
-export function olderVersion({ code, message }: AzureFault, asked: string): string | undefined {
+export function newestSupportedVersion({ code, message }: AzureErrorInfo, asked: string): string | undefined {
   if (!/^(NoRegisteredProviderFound|InvalidResourceType|InvalidApiVersionParameter)$/.test(code))
     return undefined;
   const listed = /supported (?:api-)?versions are '([^']*)'/i.exec(message)?.[1] ?? '';
@@ -417,8 +422,8 @@ export function olderVersion({ code, message }: AzureFault, asked: string): stri
 }
 
 /** Transient errors of the network and of front ends, for Resource Manager and sign-in alike. */
-export const passingStatus: ReadonlySet<number> = new Set([408, 500, 502, 503, 504]);
-export const passingTransport: ReadonlySet<string> = new Set([
+export const transientStatuses: ReadonlySet<number> = new Set([408, 500, 502, 503, 504]);
+export const transientNetworkCodes: ReadonlySet<string> = new Set([
   'ECONNRESET',
   'ECONNREFUSED',
   'ECONNABORTED',
@@ -433,16 +438,16 @@ export const passingTransport: ReadonlySet<string> = new Set([
   'PARSE_ERROR',
 ]);
 /** Refusals that only say "not now", whatever status they come with; operations end with them too. */
-const busyCodes =
+const concurrentOperationCodes =
   /"(RetryableError|RetryableErrorDueToAnotherOperation|AnotherOperationInProgress|ReferencedResourceNotProvisioned)"/;
 /** Token refused as too old: the next try brings a fresh one, unless the clocks disagree. */
 const staleToken = /"ExpiredAuthenticationToken"/;
 
-const mostPassingTries = 6;
-const mostBusyTries = 40;
-const mostSpreadSeconds = 8;
+const maxTransientRetries = 6;
+const maxConflictRetries = 40;
+const maxJitterSeconds = 8;
 /** Requests that were sent again although an earlier try may have been carried out. */
-const uncertain = new WeakSet<PipelineRequest>();
+const ambiguousRequests = new WeakSet<PipelineRequest>();
 /** Resource Manager itself gives up after a minute; an answer that takes longer does not come. */
 const trySeconds = 90;
 /**
@@ -452,8 +457,8 @@ const trySeconds = 90;
 const putGraceSeconds = 4;
 
 /** Does Azure say that something else holds the resource just now? True for refusals and for ends of operations. */
-export function isBusy(fault: AzureFault): boolean {
-  return fault.status !== 0 && busyCodes.test(fault.body);
+export function isConcurrentOperation(fault: AzureErrorInfo): boolean {
+  return fault.status !== 0 && concurrentOperationCodes.test(fault.body);
 }
 
 /**
@@ -466,28 +471,30 @@ export function isBusy(fault: AzureFault): boolean {
  * drawn at random, up to 1 s at first and to 8 s in the end: runs side by side are all told the same second, and would
  * meet there again.
  */
-export function secondsUntilAgain(fault: AzureFault, triesSoFar: number): number | undefined {
+export function retryDelaySeconds(fault: AzureErrorInfo, triesSoFar: number): number | undefined {
   const { status, code, method, retryAfterSeconds: asked } = fault;
   const backoff = Math.min(10, 0.5 * 2 ** triesSoFar) * (0.8 + Math.random() * 0.4);
   if (status === 0) {
-    return passingTransport.has(code) && triesSoFar < mostPassingTries ? backoff : undefined;
+    return transientNetworkCodes.has(code) && triesSoFar < maxTransientRetries ? backoff : undefined;
   }
-  if (status === 429 || isBusy(fault)) {
-    if (triesSoFar >= mostBusyTries) return undefined;
+  if (status === 429 || isConcurrentOperation(fault)) {
+    if (triesSoFar >= maxConflictRetries) return undefined;
     if (asked === undefined) return Math.max(1, backoff);
-    const spread = isBusy(fault) ? 0 : Math.random() * Math.min(mostSpreadSeconds, 2 ** triesSoFar);
+    const spread = isConcurrentOperation(fault)
+      ? 0
+      : Math.random() * Math.min(maxJitterSeconds, 2 ** triesSoFar);
     return Math.max(0.5, asked) + spread;
   }
   const passes =
-    passingStatus.has(status) ||
+    transientStatuses.has(status) ||
     (status === 401 && staleToken.test(fault.body)) ||
     (status === 404 && code === 'ResourceGroupNotFound' && method === 'PUT');
   // "At once" (0 seconds, or a date that has passed) would use up all tries in a moment.
-  return passes && triesSoFar < mostPassingTries ? asked || backoff : undefined;
+  return passes && triesSoFar < maxTransientRetries ? asked || backoff : undefined;
 }
 
 /** The log's line for a request that is sent again. */
-export function tellAgain({ status, code }: AzureFault, seconds: number): string {
+export function retryMessage({ status, code }: AzureErrorInfo, seconds: number): string {
   const why =
     status === 0
       ? `the connection failed (${code})`
@@ -502,37 +509,37 @@ export function tellAgain({ status, code }: AzureFault, seconds: number): string
  * PUTs of what bears a name of its own. A PUT to Microsoft.Network could by now hit something else of that name, a DELETE
  * something that is ours no longer: whoever sends those looks again first.
  */
-function mayRepeat({ method, url }: PipelineRequest): boolean {
+function isSafeToRetry({ method, url }: PipelineRequest): boolean {
   if (method === 'DELETE') return /\/runCommands\//i.test(url);
   return method !== 'PUT' || !/\/providers\/Microsoft\.Network\//i.test(url);
 }
 
-function againPolicy(signal: AbortSignal, log: (line: string) => void): PipelinePolicy {
+function azureRetryPolicy(signal: AbortSignal, log: (line: string) => void): PipelinePolicy {
   return {
     name: 'againPolicy',
     async sendRequest(request, next) {
       for (let tries = 0; ; tries++) {
-        const { response, lost } = await oneTry(request, next);
-        const fault = response ? faultOf(request, response) : lostFault(request, lost);
+        const { response, lost } = await sendAttempt(request, next);
+        const fault = response ? errorFromResponse(request, response) : networkError(request, lost);
         const fine = response !== undefined && response.status < 400;
-        const again = fine || !mayRepeat(request) ? undefined : secondsUntilAgain(fault, tries);
+        const again = fine || !isSafeToRetry(request) ? undefined : retryDelaySeconds(fault, tries);
         if (again === undefined) {
           if (response) return response;
           throw lost;
         }
-        if (!response || passingStatus.has(response.status)) uncertain.add(request);
-        log(tellAgain(fault, again));
-        await patientPause(again, signal, log);
+        if (!response || transientStatuses.has(response.status)) ambiguousRequests.add(request);
+        log(retryMessage(fault, again));
+        await delayWithProgress(again, signal, log);
       }
     },
   };
 }
 
-type Outcome =
+type AttemptResult =
   | { readonly response: PipelineResponse; readonly lost?: never }
   | { readonly response?: never; readonly lost: RestError };
 
-async function oneTry(request: PipelineRequest, next: SendRequest): Promise<Outcome> {
+async function sendAttempt(request: PipelineRequest, next: SendRequest): Promise<AttemptResult> {
   const outer = request.abortSignal;
   if (outer?.aborted) throw new DOMException('Stopped before it was sent.', 'AbortError');
   const controller = new AbortController();
@@ -564,14 +571,14 @@ async function oneTry(request: PipelineRequest, next: SendRequest): Promise<Outc
 }
 
 /** The latest word of the service on what is left of its budgets. */
-export interface Gauge {
-  read(): Budget;
+export interface RateLimitTracker {
+  read(): RemainingRequests;
   note(headers: { get(name: string): string | undefined }): void;
 }
 
 /** A gauge for one run. The per-VM budgets are those of the one VM that the run is about. */
-export function openGauge(): Gauge {
-  let budget: Budget = {};
+export function createRateLimitTracker(): RateLimitTracker {
+  let budget: RemainingRequests = {};
   return {
     read: () => budget,
     note(headers) {
@@ -595,7 +602,7 @@ export function openGauge(): Gauge {
 }
 
 /** One debug line per request: never a body, never the query, whose signatures let anyone read the operation. */
-function tracePolicy(debug: (line: string) => void, gauge: Gauge): PipelinePolicy {
+function requestLogPolicy(debug: (line: string) => void, gauge: RateLimitTracker): PipelinePolicy {
   return {
     name: 'tracePolicy',
     async sendRequest(request, next) {

@@ -4,7 +4,7 @@ import { type KeyObject, createPrivateKey, X509Certificate } from 'node:crypto';
  * What is wrong with the PEM text of `client-certificate`, each a sentence without any of the text. Entra would answer a
  * bad one with "client assertion failed" at best, so it is looked at before anything is sent.
  */
-export function certificateFaults(pem: string, now: Date): readonly string[] {
+export function validateClientCertificate(pem: string, now: Date): readonly string[] {
   if (!pem.includes('-----BEGIN ')) {
     return [
       'is not PEM text: it needs the lines from -----BEGIN PRIVATE KEY----- on and those from -----BEGIN CERTIFICATE----- on. ' +
@@ -15,7 +15,7 @@ export function certificateFaults(pem: string, now: Date): readonly string[] {
   const certificate = readCertificate(pem);
   const faults = [key, certificate].filter((part) => typeof part === 'string');
   if (typeof certificate !== 'string') {
-    faults.push(...validityFaults(certificate, now));
+    faults.push(...validateValidity(certificate, now));
     if (typeof key !== 'string' && !certificate.checkPrivateKey(key)) {
       faults.push('holds a private key that does not belong to its (first) certificate');
     }
@@ -33,7 +33,7 @@ export function certificateExpiry(pem: string): Date {
  * The same key and (first) certificate, written anew: @azure/identity finds the certificate by a pattern that a blank at
  * the end of a line defeats. Undefined when they cannot be read.
  */
-export function plainPem(pem: string): string | undefined {
+export function normalizePem(pem: string): string | undefined {
   const key = readKey(pem);
   const certificate = readCertificate(pem);
   if (typeof key === 'string' || typeof certificate === 'string') return undefined;
@@ -43,7 +43,10 @@ export function plainPem(pem: string): string | undefined {
 const warnDays = 30;
 
 /** What to say of a certificate that is valid now: until when, and whether it is time to replace it. */
-export function expiryNotice(expiry: Date, now: Date): { readonly soon: boolean; readonly text: string } {
+export function certificateExpiryNotice(
+  expiry: Date,
+  now: Date,
+): { readonly soon: boolean; readonly text: string } {
   const days = Math.floor((expiry.getTime() - now.getTime()) / 86_400_000);
   const text = `The client certificate is valid until ${expiry.toISOString()} (${days} ${days === 1 ? 'day' : 'days'}).`;
   return days >= warnDays
@@ -81,7 +84,7 @@ function readCertificate(pem: string): X509Certificate | string {
   }
 }
 
-function validityFaults(certificate: X509Certificate, now: Date): readonly string[] {
+function validateValidity(certificate: X509Certificate, now: Date): readonly string[] {
   const from = new Date(certificate.validFrom);
   const to = new Date(certificate.validTo);
   if (to < now)

@@ -1,154 +1,165 @@
-import { surveyAccess } from './access.ts';
-import { ask, type Asked, listAll, orUndefined, type Session } from './azure.ts';
-import type { Situation } from './explain.ts';
-import { lookUps, readResourceGroup, type Survey } from './facts.ts';
-import { Failure, isVerbatim } from './failure.ts';
-import { type ImageFacts, lookAtImage } from './image.ts';
+import { resolveAccess } from './access.ts';
+import { settle, type Result, listAllPages, undefinedIfNotFound, type Session } from './azure.ts';
+import type { ErrorContext } from './explain.ts';
+import { existingResourceQueries, readResourceGroup, type ExistingResources } from './facts.ts';
+import { ActionError, isCommandOrUrl } from './failure.ts';
+import { type ResolvedImage, inspectImage } from './image.ts';
 import type { DeployInputs, RoleRequest } from './inputs.ts';
 import {
   type DenyAssignment,
-  type Facts,
+  type CheckFacts,
   type Finding,
-  type Given,
-  judge,
+  type ReferencedResource,
+  evaluateChecks,
   type Lock,
-  type SiteFacts,
+  type SubscriptionFacts,
 } from './judge.ts';
-import { ownershipTags, type Run } from './ledger.ts';
-import { makePlan, namesOf, type Plan } from './plan.ts';
-import { lookInto } from './machine.ts';
-import type { Report } from './report.ts';
-import { hasFailed } from './rerun.ts';
+import { ownershipTags, type WorkflowRun } from './ledger.ts';
+import { createPlan, resourceNames, type Plan } from './plan.ts';
+import { readProvisioningFailure } from './machine.ts';
+import type { Reporter } from './report.ts';
+import { isFailedState } from './rerun.ts';
 import type { ResourceId } from './resource-id.ts';
-import { neededRights, type Permission } from './rights.ts';
+import { requiredPermissions, type Permission } from './rights.ts';
 import { type CheckSession, openCheckSession, type SessionOptions } from './session.ts';
 
-export interface CheckDesk extends Omit<SessionOptions, 'log' | 'patches'> {
-  readonly report: Report;
-  readonly run: Run;
+export interface CheckContext extends Omit<SessionOptions, 'log' | 'patches'> {
+  readonly report: Reporter;
+  readonly run: WorkflowRun;
   /** What the inputs say and has been learned since, to fill in explanations with. */
-  readonly situation: () => Situation;
+  readonly situation: () => ErrorContext;
 }
 
 /**
  * Asks everything that could refuse the deployment, without a single write, and tells all of it at once.
  * @throws Failure that lists the faults, if there are any; the signal's reason.
  */
-export async function checkDeployment(inputs: DeployInputs, desk: CheckDesk): Promise<void> {
-  const { report, signal } = desk;
-  const session = await report.stage('Sign in', () => openCheckSession(inputs, { ...desk, log: report.log }));
-  const facts = await report.stage('Ask Azure', () => gather(session, inputs, desk));
+export async function checkDeployment(inputs: DeployInputs, context: CheckContext): Promise<void> {
+  const { report, signal } = context;
+  const session = await report.stage('Sign in', () =>
+    openCheckSession(inputs, { ...context, log: report.log }),
+  );
+  const facts = await report.stage('Ask Azure', () => collectFacts(session, inputs, context));
   signal.throwIfAborted();
-  const image = facts.site?.image;
+  const image = facts.subscriptionFacts?.image;
   if (image && 'value' in image) {
-    report.know({ image: image.value.facts });
+    report.addFacts({ image: image.value.facts });
     // So that a later job can create from the very version that was checked, whatever is published in between.
     report.output('image-version-id', image.value.facts.referenceId);
     report.output('image-version', image.value.facts.version);
   }
-  const findings = judge(facts, planOf(facts, desk.run));
+  const findings = evaluateChecks(facts, planForCheck(facts, context.run));
   report.outputFindings(findings);
-  tell(findings, report);
+  logFindings(findings, report);
   const faults = findings.filter(({ level }) => level === 'fault');
-  if (faults.length > 0) throw refusal(findings.length, faults);
+  if (faults.length > 0) throw checkFailedError(findings.length, faults);
 }
 
 /** Asks everything side by side; each refusal becomes a value. */
-export async function gather(session: CheckSession, inputs: DeployInputs, desk: CheckDesk): Promise<Facts> {
+export async function collectFacts(
+  session: CheckSession,
+  inputs: DeployInputs,
+  context: CheckContext,
+): Promise<CheckFacts> {
   const { signIns, subscription } = session;
-  const own = signIns.find(({ as }) => as === 'tenant')?.result;
-  const site =
+  const own = signIns.find(({ role }) => role === 'tenant')?.result;
+  const subscriptionFacts =
     session.session && own && 'value' in own
-      ? await gatherSite(session, session.session, own.value.objectId, inputs, desk)
+      ? await collectSubscriptionFacts(session, session.session, own.value.objectId, inputs, context)
       : undefined;
-  if (site && 'value' in site.group) desk.learn({ location: site.group.value.location });
+  if (subscriptionFacts && 'value' in subscriptionFacts.group)
+    context.onContext({ location: subscriptionFacts.group.value.location });
   return {
     inputs,
-    run: desk.run,
-    situation: desk.situation(),
+    run: context.run,
+    situation: context.situation(),
     signIns,
     ...(subscription ? { subscription } : {}),
-    ...(site ? { site } : {}),
+    ...(subscriptionFacts ? { subscriptionFacts } : {}),
   };
 }
 
-const authorization = '/providers/Microsoft.Authorization';
+const authorizationPath = '/providers/Microsoft.Authorization';
 
-async function gatherSite(
+async function collectSubscriptionFacts(
   { imageCompute }: CheckSession,
   session: Session,
   objectId: string | undefined,
   inputs: DeployInputs,
-  desk: CheckDesk,
-): Promise<SiteFacts> {
+  context: CheckContext,
+): Promise<SubscriptionFacts> {
   const { arm, compute, network, subscriptionId, waiting } = session;
   const subscription = `/subscriptions/${subscriptionId}`;
   const ofGroup = (what: string) =>
-    `${subscription}/resourceGroups/${inputs.resourceGroup}${authorization}/${what}`;
-  const group = ask(() => readResourceGroup(session, inputs));
+    `${subscription}/resourceGroups/${inputs.resourceGroup}${authorizationPath}/${what}`;
+  const group = settle(() => readResourceGroup(session, inputs));
   /** Asks what needs the region as soon as that is known; not at all if it never is. */
-  const inRegion = async <T>(question: (region: string) => Promise<T>): Promise<Asked<T> | undefined> => {
+  const inRegion = async <T>(question: (region: string) => Promise<T>): Promise<Result<T> | undefined> => {
     const answer = await group;
     const region = 'value' in answer ? answer.value.location : inputs.location;
-    return region === undefined ? undefined : ask(() => question(region));
+    return region === undefined ? undefined : settle(() => question(region));
   };
-  const names = namesOf(inputs.vmName);
-  const parts = Object.entries(lookUps(session, inputs, names)).map(async ([part, lookUp]) => {
-    const found = await ask<Survey[keyof Survey]>(lookUp);
-    return [part, found] as const;
-  });
-  const existing = Promise.all(parts).then((found) => Object.fromEntries(found) as SiteFacts['existing']);
-  const survey = existing.then(({ machine }) =>
-    machine && 'value' in machine && machine.value ? { machine: machine.value } : {},
+  const names = resourceNames(inputs.vmName);
+  const parts = Object.entries(existingResourceQueries(session, inputs, names)).map(
+    async ([part, lookUp]) => {
+      const found = await settle<ExistingResources[keyof ExistingResources]>(lookUp);
+      return [part, found] as const;
+    },
   );
-  const fate = existing.then(({ machine }) => {
-    const failed = machine && 'value' in machine && machine.value && hasFailed(machine.value);
-    const place = { resourceGroup: inputs.resourceGroup, machine: { name: inputs.vmName } };
-    return failed ? ask(() => lookInto(session, place)) : undefined;
+  const existing = Promise.all(parts).then(
+    (found) => Object.fromEntries(found) as SubscriptionFacts['existing'],
+  );
+  const survey = existing.then(({ vm }) => (vm && 'value' in vm && vm.value ? { vm: vm.value } : {}));
+  const fate = existing.then(({ vm }) => {
+    const failed = vm && 'value' in vm && vm.value && isFailedState(vm.value);
+    const place = { resourceGroup: inputs.resourceGroup, vm: { name: inputs.vmName } };
+    return failed ? settle(() => readProvisioningFailure(session, place)) : undefined;
   });
   const image =
     imageCompute &&
     inRegion((region) =>
-      lookAtImage(
-        { imageCompute, compute, signal: waiting.signal, onWaiting: desk.report.log.info },
+      inspectImage(
+        { imageCompute, compute, signal: waiting.signal, onWaiting: context.report.log.info },
         inputs,
         Promise.resolve(region),
       ),
     );
-  const dnsLabel = dnsLabelOf(inputs);
+  const dnsLabel = plannedDnsLabel(inputs);
   const permissions = permissionsAt(session);
-  return together<SiteFacts>({
+  return awaitProperties<SubscriptionFacts>({
     subscriptionId,
     objectId,
     group,
     existing,
     fate,
-    osDisk: ask(() => orUndefined(compute.disks.get(inputs.resourceGroup, names.osDisk))),
-    given: Promise.all(givenIn(inputs).map((one) => lookAtGiven(session, one))),
-    rights: group.then((answer) => gatherRights(inputs, subscriptionId, answer, permissions)),
+    osDisk: settle(() => undefinedIfNotFound(compute.disks.get(inputs.resourceGroup, names.osDisk))),
+    given: Promise.all(referencedIds(inputs).map((one) => readReferenced(session, one))),
+    rights: group.then((answer) => collectPermissions(inputs, subscriptionId, answer, permissions)),
     roles: Promise.all(
       inputs.roleAssignments.map((request) =>
-        together<SiteFacts['roles'][number]>({
-          request: titleOf(request),
+        awaitProperties<SubscriptionFacts['roles'][number]>({
+          request: permissionScopeTitle(request),
           scope: request.scope,
-          survey: ask(() => surveyAccess(session, { ...inputs, roleAssignments: [request] }, survey)),
+          survey: settle(() => resolveAccess(session, { ...inputs, roleAssignments: [request] }, survey)),
           permissions: permissions(request.scope),
         }),
       ),
     ),
     providers: Promise.all(
-      namespacesOf(inputs).map((namespace) =>
-        together<SiteFacts['providers'][number]>({
+      requiredNamespaces(inputs).map((namespace) =>
+        awaitProperties<SubscriptionFacts['providers'][number]>({
           namespace,
-          state: ask(() => registrationOf(session, namespace)),
+          state: settle(() => readRegistration(session, namespace)),
         }),
       ),
     ),
-    locks: ask(() => listAll<Lock>(arm, ofGroup('locks'), '2020-05-01')),
-    denyAssignments: ask(() => listAll<DenyAssignment>(arm, ofGroup('denyAssignments'), '2022-04-01')),
-    skus: inRegion((region) => everyOne(compute.resourceSkus.list({ filter: `location eq '${region}'` }))),
-    computeUsages: inRegion((region) => everyOne(compute.usage.list(region))),
-    networkUsages: inRegion((region) => everyOne(network.usages.list(region))),
+    locks: settle(() => listAllPages<Lock>(arm, ofGroup('locks'), '2020-05-01')),
+    denyAssignments: settle(() =>
+      listAllPages<DenyAssignment>(arm, ofGroup('denyAssignments'), '2022-04-01'),
+    ),
+    skus: inRegion((region) => collectAll(compute.resourceSkus.list({ filter: `location eq '${region}'` }))),
+    computeUsages: inRegion((region) => collectAll(compute.usage.list(region))),
+    networkUsages: inRegion((region) => collectAll(network.usages.list(region))),
     dnsLabelFree:
       dnsLabel === undefined
         ? undefined
@@ -159,13 +170,13 @@ async function gatherSite(
     image,
     terms: image?.then((answer) => {
       const plan = answer && 'value' in answer ? answer.value.facts.plan : undefined;
-      return plan && ask(() => termsAccepted(session, plan));
+      return plan && settle(() => areTermsAccepted(session, plan));
     }),
   });
 }
 
 /** Waits for all fields of an object; those that come to nothing are left out. */
-async function together<T extends object>(
+async function awaitProperties<T extends object>(
   fields: {
     readonly [Key in keyof T]-?: T[Key] | Promise<T[Key] | undefined> | undefined;
   },
@@ -176,36 +187,36 @@ async function together<T extends object>(
   return Object.fromEntries(found.filter(([, value]) => value !== undefined)) as T;
 }
 
-async function everyOne<T>(pages: AsyncIterable<T>): Promise<T[]> {
+async function collectAll<T>(pages: AsyncIterable<T>): Promise<T[]> {
   const items: T[] = [];
   for await (const item of pages) items.push(item);
   return items;
 }
 
-type PermissionsAt = (scope: string) => Promise<Asked<readonly Permission[]>>;
+type PermissionsAt = (scope: string) => Promise<Result<readonly Permission[]>>;
 
 /** What the app may do at a scope; each scope is asked about once. */
 function permissionsAt({ arm }: Session): PermissionsAt {
-  const asked = new Map<string, Promise<Asked<readonly Permission[]>>>();
+  const asked = new Map<string, Promise<Result<readonly Permission[]>>>();
   return (scope) => {
     const key = scope.toLowerCase();
     const answer =
       asked.get(key) ??
-      ask(() => listAll<Permission>(arm, `${scope}${authorization}/permissions`, '2022-04-01'));
+      settle(() => listAllPages<Permission>(arm, `${scope}${authorizationPath}/permissions`, '2022-04-01'));
     asked.set(key, answer);
     return answer;
   };
 }
 
 /** The image is left out, because it is read, and so are the rights to check: their absence shows by itself. */
-async function gatherRights(
+async function collectPermissions(
   inputs: DeployInputs,
   subscriptionId: string,
-  group: SiteFacts['group'],
+  group: SubscriptionFacts['group'],
   permissions: PermissionsAt,
-): Promise<SiteFacts['rights']> {
-  const groupExists = 'refusal' in group || group.value.exists;
-  const rights = neededRights(inputs, { subscriptionId, groupExists }).filter(
+): Promise<SubscriptionFacts['rights']> {
+  const groupExists = 'error' in group || group.value.exists;
+  const rights = requiredPermissions(inputs, { subscriptionId, groupExists }).filter(
     ({ tenant, weight, id }) =>
       // Whether a role may be granted has questions of its own.
       tenant === 'tenant' && weight !== 'for checking' && id.split('/')[1] !== 'role-assignment',
@@ -213,17 +224,17 @@ async function gatherRights(
   return Promise.all(rights.map(async (right) => ({ right, permissions: await permissions(right.scope) })));
 }
 
-function titleOf({ role, scope }: RoleRequest): string {
+function permissionScopeTitle({ role, scope }: RoleRequest): string {
   return `${role.kind === 'name' ? role.name : role.guid} on ${scope}`;
 }
 
-function dnsLabelOf({ network }: DeployInputs): string | undefined {
+function plannedDnsLabel({ network }: DeployInputs): string | undefined {
   return network.kind === 'new-nic' && network.publicIp.kind === 'new'
     ? network.publicIp.dnsLabel
     : undefined;
 }
 
-function namespacesOf({ identity }: DeployInputs): readonly string[] {
+function requiredNamespaces({ identity }: DeployInputs): readonly string[] {
   return [
     'Microsoft.Compute',
     'Microsoft.Network',
@@ -231,15 +242,15 @@ function namespacesOf({ identity }: DeployInputs): readonly string[] {
   ];
 }
 
-async function registrationOf({ arm, subscriptionId }: Session, namespace: string): Promise<string> {
+async function readRegistration({ arm, subscriptionId }: Session, namespace: string): Promise<string> {
   const path = `/subscriptions/${subscriptionId}/providers/${namespace}`;
   const { registrationState } = await arm<{ registrationState?: string }>('GET', path, '2021-04-01');
   return registrationState ?? 'Unknown';
 }
 
-async function termsAccepted(
+async function areTermsAccepted(
   { arm, subscriptionId }: Session,
-  { publisher, product, name }: NonNullable<ImageFacts['plan']>,
+  { publisher, product, name }: NonNullable<ResolvedImage['plan']>,
 ): Promise<boolean> {
   const parts = ['publishers', publisher, 'offers', product, 'plans', name].map(encodeURIComponent).join('/');
   const offers = `/subscriptions/${subscriptionId}/providers/Microsoft.MarketplaceOrdering/offerTypes/virtualmachine`;
@@ -248,10 +259,10 @@ async function termsAccepted(
   return properties?.accepted === true;
 }
 
-type GivenId = Pick<Given, 'kind'> & { readonly id: ResourceId };
+type ReferencedId = Pick<ReferencedResource, 'kind'> & { readonly id: ResourceId };
 
-function givenIn({ network, identity }: DeployInputs): GivenId[] {
-  const identities = identity.given.map((id): GivenId => ({ kind: 'identity', id }));
+function referencedIds({ network, identity }: DeployInputs): ReferencedId[] {
+  const identities = identity.given.map((id): ReferencedId => ({ kind: 'identity', id }));
   if (network.kind === 'given-nic') return [{ kind: 'network interface', id: network.nicId }, ...identities];
   const { subnet, nsg, publicIp } = network;
   return [
@@ -262,17 +273,19 @@ function givenIn({ network, identity }: DeployInputs): GivenId[] {
   ];
 }
 
-async function lookAtGiven(session: Session, { kind, id }: GivenId): Promise<Given> {
-  const found = await ask(() =>
-    kind === 'subnet' ? lookAtSubnet(session, id) : orUndefined(lookAtOne(session, kind, id.id)),
+async function readReferenced(session: Session, { kind, id }: ReferencedId): Promise<ReferencedResource> {
+  const found = await settle(() =>
+    kind === 'subnet'
+      ? readReferencedSubnet(session, id)
+      : undefinedIfNotFound(readReferencedResource(session, kind, id.id)),
   );
   return { kind, id: id.id, found };
 }
 
-const networkApi = '2024-05-01';
-const identityApi = '2024-11-30';
+const referencedNetworkApi = '2024-05-01';
+const referencedIdentityApi = '2024-11-30';
 
-interface Shown {
+interface ReferencedProperties {
   readonly location?: string;
   readonly properties?: {
     readonly virtualMachine?: { readonly id: string };
@@ -281,17 +294,19 @@ interface Shown {
   };
 }
 
-async function lookAtOne({ arm }: Session, kind: Given['kind'], id: string) {
-  const api = kind === 'identity' ? identityApi : networkApi;
-  const { location, properties } = await arm<Shown>('GET', id, api);
+async function readReferencedResource({ arm }: Session, kind: ReferencedResource['kind'], id: string) {
+  const api = kind === 'identity' ? referencedIdentityApi : referencedNetworkApi;
+  const { location, properties } = await arm<ReferencedProperties>('GET', id, api);
   const usedBy = properties?.virtualMachine?.id ?? properties?.ipConfiguration?.id;
   return { ...(location ? { location } : {}), ...(usedBy ? { usedBy } : {}) };
 }
 
 /** The region is the network's. Who may only join the subnet may not read that, but perhaps the subnet. */
-async function lookAtSubnet({ arm }: Session, { id, name }: ResourceId) {
-  const vnet = await ask(() =>
-    orUndefined(arm<Shown>('GET', id.replace(/\/subnets\/[^/]+$/i, ''), networkApi)),
+async function readReferencedSubnet({ arm }: Session, { id, name }: ResourceId) {
+  const vnet = await settle(() =>
+    undefinedIfNotFound(
+      arm<ReferencedProperties>('GET', id.replace(/\/subnets\/[^/]+$/i, ''), referencedNetworkApi),
+    ),
   );
   if ('value' in vnet) {
     const isThere = vnet.value?.properties?.subnets?.some(
@@ -299,25 +314,33 @@ async function lookAtSubnet({ arm }: Session, { id, name }: ResourceId) {
     );
     return isThere && vnet.value?.location ? { location: vnet.value.location } : undefined;
   }
-  const subnet = await ask(() => orUndefined(arm('GET', id, networkApi)));
-  if ('refusal' in subnet) throw vnet.refusal;
+  const subnet = await settle(() => undefinedIfNotFound(arm('GET', id, referencedNetworkApi)));
+  if ('error' in subnet) throw vnet.error;
   return subnet.value === undefined ? undefined : {};
 }
 
 /** The plan of the image as far as it could be read; where it could not, of one that stands in for it. */
-function planOf({ inputs, site }: Facts, run: Run): Plan | undefined {
-  if (!site) return undefined;
-  const image = site.image && 'value' in site.image ? site.image.value.facts : standIn(inputs);
-  const location = 'value' in site.group ? site.group.value.location : (inputs.location ?? '');
-  return makePlan(inputs, image, {
-    subscriptionId: site.subscriptionId,
+function planForCheck({ inputs, subscriptionFacts }: CheckFacts, run: WorkflowRun): Plan | undefined {
+  if (!subscriptionFacts) return undefined;
+  const image =
+    subscriptionFacts.image && 'value' in subscriptionFacts.image
+      ? subscriptionFacts.image.value.facts
+      : placeholderImage(inputs);
+  const location =
+    'value' in subscriptionFacts.group ? subscriptionFacts.group.value.location : (inputs.location ?? '');
+  return createPlan(inputs, image, {
+    subscriptionId: subscriptionFacts.subscriptionId,
     location,
     ownership: ownershipTags(run, inputs.vmName, inputs.cleanup),
     generated: {},
   });
 }
 
-function standIn({ image, osType = 'Linux', securityType = 'Standard' }: DeployInputs): ImageFacts {
+function placeholderImage({
+  image,
+  osType = 'Linux',
+  securityType = 'Standard',
+}: DeployInputs): ResolvedImage {
   return {
     reference: {},
     referenceId: image.id,
@@ -333,7 +356,7 @@ function standIn({ image, osType = 'Linux', securityType = 'Standard' }: DeployI
 }
 
 /** Prints the findings, what stands in the way first. What is well takes a line; what has one remedy shares its lines. */
-function tell(findings: readonly Finding[], { log }: Report): void {
+function logFindings(findings: readonly Finding[], { log }: Reporter): void {
   const titles = { fault: 'In the way', warning: 'Warnings', unknown: 'Not known', ok: 'Well' } as const;
   for (const level of ['fault', 'warning', 'unknown', 'ok'] as const) {
     const ofLevel = findings.filter((finding) => finding.level === level);
@@ -346,14 +369,14 @@ function tell(findings: readonly Finding[], { log }: Report): void {
       }
       const [{ who, fix } = { who: '', fix: [] }] = alike;
       if (who) log.info(`    Who must act: ${who}`);
-      for (const step of fix) log.info(isVerbatim(step) ? `      ${step}` : `    - ${step}`);
+      for (const step of fix) log.info(isCommandOrUrl(step) ? `      ${step}` : `    - ${step}`);
     }
   }
 }
 
-function refusal(asked: number, faults: readonly Finding[]): Failure {
+function checkFailedError(asked: number, faults: readonly Finding[]): ActionError {
   const lines = faults.map(({ id, answer }) => `- ${id}: ${answer}`);
-  return new Failure('checking the deployment', {
+  return new ActionError('checking the deployment', {
     message: `${faults.length} of ${asked} findings stand in its way:\n${lines.join('\n')}`,
     explanation: {
       cause: 'As things are, Azure would refuse the deployment. Nothing was created or changed.',

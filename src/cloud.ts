@@ -1,4 +1,4 @@
-import { Failure } from './failure.ts';
+import { ActionError } from './failure.ts';
 import type { Environment } from './inputs.ts';
 
 /** Where one cloud is asked for tokens and for resources. */
@@ -60,7 +60,7 @@ const otherLoginHosts: Readonly<Record<string, keyof typeof knownClouds>> = {
 const apiVersions = ['2022-09-01', '2019-05-01', '2015-01-01'] as const;
 
 /** One cloud as a metadata document describes it, before anything is believed. */
-interface Description {
+interface CloudMetadata {
   readonly name: string | undefined;
   readonly resourceManager: string | undefined;
   readonly loginEndpoint: string | undefined;
@@ -83,7 +83,7 @@ export function resourceManagerScope(cloud: Cloud): string {
  * `http` sends a plain GET without any credential, and rejects when there is no answer.
  * @throws Failure naming the URL, what it answered, and what was expected.
  */
-export async function resolveCloud(
+export async function discoverCloud(
   environment: Environment,
   http: (url: string) => Promise<{ readonly status: number; readonly body: string }>,
 ): Promise<Cloud> {
@@ -91,7 +91,7 @@ export async function resolveCloud(
 
   const asked = httpsUrl(environment.resourceManager);
   if (asked === undefined)
-    throw refusal(environment.resourceManager, 'the URL of a Resource Manager must be https');
+    throw metadataError(environment.resourceManager, 'the URL of a Resource Manager must be https');
   const base = `${asked.origin}${asked.pathname.replace(/\/+$/, '')}`;
 
   let url = '';
@@ -99,29 +99,29 @@ export async function resolveCloud(
   for (const version of apiVersions) {
     url = `${base}/metadata/endpoints?api-version=${version}`;
     const answer = await http(url).catch((cause: unknown) => {
-      throw refusal(url, `no answer: ${cause instanceof Error ? cause.message : String(cause)}`);
+      throw metadataError(url, `no answer: ${cause instanceof Error ? cause.message : String(cause)}`);
     });
     status = answer.status;
-    if (status === 200) return readCloud(url, answer.body, asked.origin);
+    if (status === 200) return readCloudMetadata(url, answer.body, asked.origin);
     if (status !== 400 && status !== 404) break;
   }
-  throw refusal(url, `the answer was HTTP ${status}`);
+  throw metadataError(url, `the answer was HTTP ${status}`);
 }
 
-function readCloud(url: string, body: string, origin: string): Cloud {
-  const described = describe(url, body, origin);
-  const login = endpoint(url, 'authentication.loginEndpoint', described.loginEndpoint);
+function readCloudMetadata(url: string, body: string, origin: string): Cloud {
+  const described = parseCloudMetadataList(url, body, origin);
+  const login = metadataUrl(url, 'authentication.loginEndpoint', described.loginEndpoint);
   // AD FS has one directory and no tenants: there is nothing to sign in to twice. Its authority is a path (/adfs), and
   // @azure/identity would put the tenant behind it.
   if (described.identityProvider?.toLowerCase() === 'adfs' || /^\/adfs\/?$/i.test(login.pathname)) {
-    throw refusal(
+    throw metadataError(
       url,
       `it signs in through AD FS (${described.loginEndpoint ?? ''}), which has no tenants. ` +
         'This action needs Microsoft Entra ID as identity provider',
     );
   }
   if (login.pathname !== '/') {
-    throw refusal(
+    throw metadataError(
       url,
       `authentication.loginEndpoint has a path (${login.href}), so no tenant can be put behind it`,
     );
@@ -130,7 +130,7 @@ function readCloud(url: string, body: string, origin: string): Cloud {
   // Two audiences are named where a cloud has moved; the one that is the endpoint itself is the newer.
   const audience =
     described.audiences.find((candidate) => httpsUrl(candidate)?.origin === origin) ?? described.audiences[0];
-  if (audience === undefined) throw refusal(url, 'authentication.audiences is missing or empty');
+  if (audience === undefined) throw metadataError(url, 'authentication.audiences is missing or empty');
 
   const portal = described.portal === undefined ? undefined : httpsUrl(described.portal)?.origin;
   return {
@@ -139,63 +139,63 @@ function readCloud(url: string, body: string, origin: string): Cloud {
     resourceManager: origin,
     loginEndpoint: login.origin,
     audience,
-    oidcAudience: oidcAudienceOf(login),
+    oidcAudience: oidcAudience(login),
     ...(portal === undefined ? {} : { portal }),
   };
 }
 
 /** The description of the cloud at `origin`, from whichever of the three published shapes. */
-function describe(url: string, body: string, origin: string): Description {
+function parseCloudMetadataList(url: string, body: string, origin: string): CloudMetadata {
   let document: unknown;
   try {
     document = JSON.parse(body);
   } catch {
-    throw refusal(url, 'the answer is not JSON');
+    throw metadataError(url, 'the answer is not JSON');
   }
-  if (!Array.isArray(document)) return describeOne(document);
+  if (!Array.isArray(document)) return parseCloudMetadata(document);
 
   // The array lists every public cloud that the endpoint knows of, itself among them. A list of one leaves no choice: it is
   // the document's object in brackets, and may name another endpoint than the private or regional one that was asked.
-  const all = document.map(describeOne);
+  const all = document.map(parseCloudMetadata);
   const match =
     all.length === 1
       ? all[0]
       : all.find(({ resourceManager }) => httpsUrl(resourceManager ?? '')?.origin === origin);
   if (match !== undefined) return match;
   const listed = all.flatMap(({ resourceManager }) => resourceManager ?? []);
-  throw refusal(url, `${origin} is not among the clouds listed there (${listed.join(', ') || 'none'})`);
+  throw metadataError(url, `${origin} is not among the clouds listed there (${listed.join(', ') || 'none'})`);
 }
 
-function describeOne(document: unknown): Description {
-  const cloud = record(document);
-  const authentication = record(cloud['authentication']);
+function parseCloudMetadata(document: unknown): CloudMetadata {
+  const cloud = asObject(document);
+  const authentication = asObject(cloud['authentication']);
   const audiences = authentication['audiences'];
   return {
-    name: text(cloud['name']),
-    resourceManager: text(cloud['resourceManager']),
-    loginEndpoint: text(authentication['loginEndpoint']),
-    audiences: Array.isArray(audiences) ? audiences.flatMap((audience) => text(audience) ?? []) : [],
-    identityProvider: text(authentication['identityProvider']),
-    portal: text(cloud['portal']) ?? text(cloud['portalEndpoint']),
+    name: asString(cloud['name']),
+    resourceManager: asString(cloud['resourceManager']),
+    loginEndpoint: asString(authentication['loginEndpoint']),
+    audiences: Array.isArray(audiences) ? audiences.flatMap((audience) => asString(audience) ?? []) : [],
+    identityProvider: asString(authentication['identityProvider']),
+    portal: asString(cloud['portal']) ?? asString(cloud['portalEndpoint']),
   };
 }
 
-function endpoint(url: string, field: string, value: string | undefined): URL {
-  if (value === undefined) throw refusal(url, `${field} is missing`);
+function metadataUrl(url: string, field: string, value: string | undefined): URL {
+  if (value === undefined) throw metadataError(url, `${field} is missing`);
   const parsed = httpsUrl(value);
-  if (parsed === undefined) throw refusal(url, `${field} is not an https URL: ${value}`);
+  if (parsed === undefined) throw metadataError(url, `${field} is not an https URL: ${value}`);
   return parsed;
 }
 
-function oidcAudienceOf(login: URL): string {
+function oidcAudience(login: URL): string {
   const known =
     Object.values(knownClouds).find(({ loginEndpoint }) => loginEndpoint === login.origin) ??
     knownClouds[otherLoginHosts[login.host] ?? 'azurecloud'];
   return known.oidcAudience;
 }
 
-function refusal(url: string, why: string): Failure {
-  return new Failure('reading the endpoints of the cloud', {
+function metadataError(url: string, why: string): ActionError {
+  return new ActionError('reading the endpoints of the cloud', {
     message: `${url}: ${why}.`,
     explanation: {
       cause: 'The URL in `environment` does not answer as a Resource Manager that this action can use.',
@@ -214,10 +214,10 @@ function httpsUrl(value: string): URL | undefined {
   return parsed?.protocol === 'https:' ? parsed : undefined;
 }
 
-function record(value: unknown): Readonly<Record<string, unknown>> {
+function asObject(value: unknown): Readonly<Record<string, unknown>> {
   return typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : {};
 }
 
-function text(value: unknown): string | undefined {
+function asString(value: unknown): string | undefined {
   return typeof value === 'string' && value !== '' ? value : undefined;
 }

@@ -4,26 +4,26 @@ import { chmod, mkdtemp, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import type { VirtualMachine } from '@azure/arm-compute';
-import { adminFaults } from './admin-account.ts';
-import { Failure } from './failure.ts';
-import type { ImageFacts } from './image.ts';
+import { validateAdminAccount } from './admin-account.ts';
+import { ActionError } from './failure.ts';
+import type { ResolvedImage } from './image.ts';
 import type { DeployInputs } from './inputs.ts';
-import type { Report } from './report.ts';
+import type { Reporter } from './report.ts';
 
-export interface Credentials {
+export interface AdminCredentials {
   readonly sshPublicKey?: string;
   readonly privateKey?: string;
   readonly password?: string;
 }
 
 /** Makes what a generalized image needs and the inputs do not give. */
-export async function makeCredentials(
+export async function resolveAdminCredentials(
   inputs: DeployInputs,
-  image: ImageFacts,
+  image: ResolvedImage,
   adopted: VirtualMachine | undefined,
-  { report, mask }: { readonly report: Report; readonly mask: (secret: string) => void },
+  { report, mask }: { readonly report: Reporter; readonly mask: (secret: string) => void },
   keyPair: Promise<SshKeyPair> | undefined,
-): Promise<Credentials> {
+): Promise<AdminCredentials> {
   if (image.osState === 'Specialized') {
     if (inputs.adminPassword || inputs.sshPublicKeys.length > 0 || inputs.computerName || inputs.customData) {
       report.log.warning(
@@ -32,9 +32,9 @@ export async function makeCredentials(
     }
     return {};
   }
-  const faults = adminFaults(inputs, image.osType);
+  const faults = validateAdminAccount(inputs, image.osType);
   if (faults.length > 0) {
-    throw new Failure(`checking the admin account against Azure's rules for ${image.osType}`, {
+    throw new ActionError(`checking the admin account against Azure's rules for ${image.osType}`, {
       message: faults.map(({ input, message }) => `- ${input}: ${message}`).join('\n'),
       explanation: {
         cause: `Which rules apply is known only now: the image is a ${image.osType} image.`,
@@ -68,7 +68,7 @@ export async function makeCredentials(
 }
 
 /** Whether a pair may have to be generated: known before the image is. */
-export function mayNeedKey({ adminPassword, sshPublicKeys, osType }: DeployInputs): boolean {
+export function mayNeedSshKey({ adminPassword, sshPublicKeys, osType }: DeployInputs): boolean {
   return adminPassword === undefined && sshPublicKeys.length === 0 && osType !== 'Windows';
 }
 
@@ -85,8 +85,8 @@ export async function generateSshKeyPair(comment: string): Promise<SshKeyPair> {
   const { n = '', e = '' } = publicKey.export({ format: 'jwk' });
   const blob = Buffer.concat([
     sshString(Buffer.from('ssh-rsa')),
-    sshString(positive(Buffer.from(e, 'base64url'))),
-    sshString(positive(Buffer.from(n, 'base64url'))),
+    sshString(unsignedInteger(Buffer.from(e, 'base64url'))),
+    sshString(unsignedInteger(Buffer.from(n, 'base64url'))),
   ]);
   return {
     publicKey: `ssh-rsa ${blob.toString('base64')} ${comment}`,
@@ -102,7 +102,7 @@ function sshString(bytes: Buffer): Buffer {
 }
 
 /** An mpint whose first bit is set would read as negative: a zero byte goes before it. */
-function positive(bytes: Buffer): Buffer {
+function unsignedInteger(bytes: Buffer): Buffer {
   return (bytes[0] ?? 0) & 0x80 ? Buffer.concat([Buffer.from([0]), bytes]) : bytes;
 }
 
@@ -122,13 +122,18 @@ export async function writePrivateKey(
   await chmod(path, 0o600);
 }
 
-const classes = ['abcdefghijkmnopqrstuvwxyz', 'ABCDEFGHJKLMNPQRSTUVWXYZ', '23456789', '-_.~!*+=%'] as const;
+const characterClasses = [
+  'abcdefghijkmnopqrstuvwxyz',
+  'ABCDEFGHJKLMNPQRSTUVWXYZ',
+  '23456789',
+  '-_.~!*+=%',
+] as const;
 
 /** A password of 32 characters that holds all four of the classes of which Azure asks for three. */
 export function generatePassword(): string {
-  const any = classes.join('');
+  const any = characterClasses.join('');
   const pick = (from: string): string => from.charAt(randomInt(from.length));
-  const characters = [...classes.map(pick), ...Array.from({ length: 28 }, () => pick(any))];
+  const characters = [...characterClasses.map(pick), ...Array.from({ length: 28 }, () => pick(any))];
   // Fisher-Yates: the four obligatory ones must not always stand first.
   for (let i = characters.length - 1; i > 0; i--) {
     const j = randomInt(i + 1);

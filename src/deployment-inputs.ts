@@ -1,8 +1,8 @@
 import { resolve, sep } from 'node:path';
-import { adminFaults } from './admin-account.ts';
+import { validateAdminAccount } from './admin-account.ts';
 import { parseDuration } from './duration.ts';
-import { overrideFaults, reservedTags } from './guarantees.ts';
-import { present, quote } from './input-reader.ts';
+import { validateOverrides, reservedTags } from './guarantees.ts';
+import { omitUndefined, quoteValue } from './input-reader.ts';
 import type {
   CommonInputs,
   DeployInputs,
@@ -14,48 +14,51 @@ import type {
   OverrideTarget,
   Reader,
   RoleRequest,
-  Runner,
+  RunnerValues,
 } from './inputs.ts';
 import { readNetwork } from './network-inputs.ts';
 import {
   type ImageReference,
-  imageFault,
+  describeInvalidImageId,
   normaliseRegion,
   parseImageReference,
   parseResourceId,
   type ResourceId,
 } from './resource-id.ts';
 import { parseRoleRequest } from './role-request.ts';
-import { sshKeyFault } from './ssh-key.ts';
-import { vmNameFault, vmNameOf } from './vm-name.ts';
+import { validateSshPublicKey } from './ssh-key.ts';
+import { validateVmName, resolveVmName } from './vm-name.ts';
 
 /** Five days: no job lives longer. */
-export const longestJobMinutes = 7_200;
+export const maxJobMinutes = 7_200;
 
 /** Reads the inputs that describe the deployment. Nothing is returned where a fault leaves nothing to stand in. */
 export function readDeployment(
   reader: Reader,
-  runner: Runner,
+  runner: RunnerValues,
   operation: DeployInputs['operation'],
   common: CommonInputs,
 ): DeployInputs | undefined {
   const imageTenantId = reader.tenant('image-tenant-id', reader.required('image-tenant-id'));
   const expiresAfterSeconds = readExpiry(reader);
   const ownTags = expiresAfterSeconds === undefined ? reservedTags.length - 1 : reservedTags.length;
-  const image = readImage(reader);
-  const identity = readIdentity(reader);
+  const image = readImageInput(reader);
+  const identity = readIdentityInput(reader);
   const network = readNetwork(reader);
-  const waitFor = reader.choice('wait-for', ['provisioned', 'accepted', 'agent']) ?? 'provisioned';
-  const osType = reader.choice('os-type', ['Linux', 'Windows']);
+  const waitFor = reader.oneOf('wait-for', ['provisioned', 'accepted', 'agent']) ?? 'provisioned';
+  const osType = reader.oneOf('os-type', ['Linux', 'Windows']);
   const account = {
     adminUsername: reader.text('admin-username') ?? '',
     sshPublicKeys: readSshKeys(reader),
-    ...present({ adminPassword: reader.raw('admin-password'), computerName: reader.text('computer-name') }),
+    ...omitUndefined({
+      adminPassword: reader.raw('admin-password'),
+      computerName: reader.text('computer-name'),
+    }),
   };
-  reader.faults.push(...adminFaults(account, osType));
+  reader.faults.push(...validateAdminAccount(account, osType));
   const script = readScript(reader);
   if (script !== undefined && waitFor === 'accepted') {
-    reader.fault(
+    reader.addIssue(
       'wait-for',
       '"accepted" ends before the VM runs: with run-script it must be provisioned or agent.',
     );
@@ -63,17 +66,17 @@ export function readDeployment(
   const read = {
     ...common,
     operation,
-    cleanup: reader.choice('cleanup', ['never', 'on-failure', 'always']) ?? 'on-failure',
+    cleanup: reader.oneOf('cleanup', ['never', 'on-failure', 'always']) ?? 'on-failure',
     waitFor,
     imageTenantId,
     auxiliaryTenantIds: readAuxiliaryTenants(reader, [common.tenantId, imageTenantId]),
     tags: readTags(reader, ownTags),
-    imageWaitMinutes: reader.minutes('image-wait-minutes', longestJobMinutes, { orNone: true }),
+    imageWaitMinutes: reader.minutes('image-wait-minutes', maxJobMinutes, { orNone: true }),
     vmName: readVmName(reader, runner.env),
     sizes: readEach(reader, 'vm-size', /^[a-z0-9_-]{1,64}$/i, 'the name of a size (Standard_D2s_v5)'),
     zones: readEach(reader, 'zone', /^[1-3]$/, 'a zone: 1, 2 or 3'),
     ...account,
-    ...present({
+    ...omitUndefined({
       location: readLocation(reader),
       expiresAfterSeconds,
       spot: readSpot(reader),
@@ -82,7 +85,7 @@ export function readDeployment(
         accepts: (value) => Number.isInteger(value) && value >= 1 && value <= 4_095,
         said: 'a whole number from 1 to 4095',
       }),
-      osDiskType: reader.choice('os-disk-type', [
+      osDiskType: reader.oneOf('os-disk-type', [
         'Standard_LRS',
         'StandardSSD_LRS',
         'StandardSSD_ZRS',
@@ -92,7 +95,7 @@ export function readDeployment(
       ]),
       customData: readCustomData(reader, runner),
       userData: encoded(reader, 'user-data', Buffer.from(reader.raw('user-data') ?? ''), 65_536),
-      securityType: reader.choice('security-type', ['Standard', 'TrustedLaunch', 'ConfidentialVM']),
+      securityType: reader.oneOf('security-type', ['Standard', 'TrustedLaunch', 'ConfidentialVM']),
       licenseType: reader.text('license-type'),
       script,
     }),
@@ -104,10 +107,10 @@ export function readDeployment(
 }
 
 /** Reads the name under which a deployment is made, and deleted again. */
-export function readVmName(reader: Reader, env: Runner['env']): string {
-  const name = vmNameOf(reader.text('vm-name'), env);
-  const fault = vmNameFault(name);
-  if (fault !== undefined) reader.fault('vm-name', `${quote(name)} ${fault}.`);
+export function readVmName(reader: Reader, env: RunnerValues['env']): string {
+  const name = resolveVmName(reader.text('vm-name'), env);
+  const fault = validateVmName(name);
+  if (fault !== undefined) reader.addIssue('vm-name', `${quoteValue(name)} ${fault}.`);
   return name;
 }
 
@@ -116,23 +119,29 @@ function readTags(reader: Reader, ownTags: number): Readonly<Record<string, stri
   const names = Object.keys(tags);
   for (const [name, value] of Object.entries(tags)) {
     if (reservedTags.includes(name.toLowerCase())) {
-      reader.fault(
+      reader.addIssue(
         'tags',
-        `${quote(name)} is a tag that the action sets itself (${reservedTags.join(', ')}).`,
+        `${quoteValue(name)} is a tag that the action sets itself (${reservedTags.join(', ')}).`,
       );
     }
     if (name.trim() === '' || name.length > 512)
-      reader.fault('tags', `${quote(name)} is not a name of 1 to 512 characters.`);
+      reader.addIssue('tags', `${quoteValue(name)} is not a name of 1 to 512 characters.`);
     if (/[<>%&\\?/]/.test(name))
-      reader.fault('tags', `the name ${quote(name)} contains one of < > % & \\ ? /.`);
+      reader.addIssue('tags', `the name ${quoteValue(name)} contains one of < > % & \\ ? /.`);
     if (value.length > 256)
-      reader.fault('tags', `the value of ${quote(name)} has ${value.length} characters; the limit is 256.`);
+      reader.addIssue(
+        'tags',
+        `the value of ${quoteValue(name)} has ${value.length} characters; the limit is 256.`,
+      );
   }
   if (new Set(names.map((name) => name.toLowerCase())).size < names.length) {
-    reader.fault('tags', 'has two names that differ only in case, which are one to Azure.');
+    reader.addIssue('tags', 'has two names that differ only in case, which are one to Azure.');
   }
   if (names.length + ownTags > 50) {
-    reader.fault('tags', `has ${names.length} tags; Azure takes 50 and the action sets ${ownTags} itself.`);
+    reader.addIssue(
+      'tags',
+      `has ${names.length} tags; Azure takes 50 and the action sets ${ownTags} itself.`,
+    );
   }
   return tags;
 }
@@ -142,9 +151,9 @@ function readExpiry(reader: Reader): number | undefined {
   if (text === undefined) return undefined;
   const seconds = parseDuration(text);
   if (seconds === undefined || seconds <= 0 || seconds > 3_650 * 86_400) {
-    reader.fault(
+    reader.addIssue(
       'expires-after',
-      `${quote(text)} is not an ISO 8601 duration of weeks, days, hours, minutes and seconds (PT2H, P1DT12H), above zero and at most P3650D.`,
+      `${quoteValue(text)} is not an ISO 8601 duration of weeks, days, hours, minutes and seconds (PT2H, P1DT12H), above zero and at most P3650D.`,
     );
   }
   return seconds;
@@ -155,7 +164,10 @@ function readLocation(reader: Reader): string | undefined {
   if (text === undefined) return undefined;
   const region = normaliseRegion(text);
   if (!/^[a-z0-9]+$/.test(region)) {
-    reader.fault('location', `${quote(text)} is not the name of a region (westeurope, "West Europe").`);
+    reader.addIssue(
+      'location',
+      `${quoteValue(text)} is not the name of a region (westeurope, "West Europe").`,
+    );
   }
   return region;
 }
@@ -164,39 +176,39 @@ function readAuxiliaryTenants(reader: Reader, others: readonly string[]): readon
   const entries = reader.list('auxiliary-tenant-ids');
   const tenants = entries.map((entry) => reader.tenant('auxiliary-tenant-ids', entry));
   if (tenants.length > 2) {
-    reader.fault(
+    reader.addIssue(
       'auxiliary-tenant-ids',
       `has ${tenants.length} entries: Resource Manager takes three auxiliary tokens, of which the image tenant's is one.`,
     );
   }
   for (const tenant of tenants.filter((one) => others.includes(one))) {
-    reader.fault(
+    reader.addIssue(
       'auxiliary-tenant-ids',
-      `${quote(tenant)} is already named by tenant-id or image-tenant-id: leave it out.`,
+      `${quoteValue(tenant)} is already named by tenant-id or image-tenant-id: leave it out.`,
     );
   }
   return tenants;
 }
 
-function readImage(reader: Reader): ImageReference | undefined {
+function readImageInput(reader: Reader): ImageReference | undefined {
   const text = reader.required('image-id');
   if (text === '') return undefined;
   const image = parseImageReference(text);
-  if (image === undefined) reader.fault('image-id', `${quote(text)} ${imageFault(text)}`);
+  if (image === undefined) reader.addIssue('image-id', `${quoteValue(text)} ${describeInvalidImageId(text)}`);
   return image;
 }
 
 function readEach(reader: Reader, name: InputName, pattern: RegExp, rule: string): readonly string[] {
   const entries = reader.list(name);
   for (const entry of entries) {
-    if (!pattern.test(entry)) reader.fault(name, `${quote(entry)} is not ${rule}.`);
+    if (!pattern.test(entry)) reader.addIssue(name, `${quoteValue(entry)} is not ${rule}.`);
   }
   return entries;
 }
 
 function readSpot(reader: Reader): DeployInputs['spot'] {
-  if (!reader.flag('spot')) {
-    reader.ruleOut(['max-price', 'eviction-policy'], 'it is for Azure Spot, and spot is not true');
+  if (!reader.boolean('spot')) {
+    reader.rejectIfGiven(['max-price', 'eviction-policy'], 'it is for Azure Spot, and spot is not true');
     return undefined;
   }
   const price = {
@@ -205,20 +217,20 @@ function readSpot(reader: Reader): DeployInputs['spot'] {
   };
   return {
     maxPrice: reader.number('max-price', price) ?? -1,
-    evictionPolicy: reader.choice('eviction-policy', ['Delete', 'Deallocate']) ?? 'Delete',
+    evictionPolicy: reader.oneOf('eviction-policy', ['Delete', 'Deallocate']) ?? 'Delete',
   };
 }
 
 function readSshKeys(reader: Reader): readonly string[] {
   if (/PRIVATE KEY/.test(reader.raw('ssh-public-key') ?? '')) {
-    reader.fault('ssh-public-key', 'holds a private key: give the public one, the line in the .pub file.');
+    reader.addIssue('ssh-public-key', 'holds a private key: give the public one, the line in the .pub file.');
     return [];
   }
   const lines = reader.list('ssh-public-key', /\n/).filter((line) => !line.startsWith('#'));
   const keys = [...new Set(lines.flatMap(keysIn))];
   for (const key of keys) {
-    const fault = sshKeyFault(key);
-    if (fault !== undefined) reader.fault('ssh-public-key', `${quote(key.slice(0, 40))} ${fault}.`);
+    const fault = validateSshPublicKey(key);
+    if (fault !== undefined) reader.addIssue('ssh-public-key', `${quoteValue(key.slice(0, 40))} ${fault}.`);
   }
   return keys;
 }
@@ -233,36 +245,36 @@ function keysIn(line: string): readonly string[] {
 
 function encoded(reader: Reader, name: InputName, bytes: Buffer, limit: number): string | undefined {
   if (bytes.length === 0) return undefined;
-  if (bytes.length > limit) reader.fault(name, `has ${bytes.length} bytes; the limit is ${limit}.`);
+  if (bytes.length > limit) reader.addIssue(name, `has ${bytes.length} bytes; the limit is ${limit}.`);
   return bytes.toString('base64');
 }
 
-function readCustomData(reader: Reader, runner: Runner): string | undefined {
+function readCustomData(reader: Reader, runner: RunnerValues): string | undefined {
   const text = reader.raw('custom-data');
   const file = reader.text('custom-data-file');
   if (text !== undefined && file !== undefined) {
-    reader.fault('custom-data-file', 'excludes custom-data: give one of the two.');
+    reader.addIssue('custom-data-file', 'excludes custom-data: give one of the two.');
   }
   if (file === undefined) return encoded(reader, 'custom-data', Buffer.from(text ?? ''), 65_535);
   const workspace = runner.realPath(runner.env['GITHUB_WORKSPACE'] ?? '.');
   const path = workspace && runner.realPath(resolve(workspace, file));
   if (workspace === undefined || path === undefined) {
-    reader.fault(
+    reader.addIssue(
       'custom-data-file',
-      `${quote(file)} does not exist in the workspace: is the repository checked out?`,
+      `${quoteValue(file)} does not exist in the workspace: is the repository checked out?`,
     );
     return undefined;
   }
   if (!path.startsWith(workspace.endsWith(sep) ? workspace : workspace + sep)) {
-    reader.fault('custom-data-file', `${quote(file)} lies outside the workspace.`);
+    reader.addIssue('custom-data-file', `${quoteValue(file)} lies outside the workspace.`);
     return undefined;
   }
   const bytes = runner.readFile(path);
-  if (bytes === undefined) reader.fault('custom-data-file', `${quote(file)} cannot be read.`);
+  if (bytes === undefined) reader.addIssue('custom-data-file', `${quoteValue(file)} cannot be read.`);
   return bytes && encoded(reader, 'custom-data-file', bytes, 65_535);
 }
 
-function readIdentity(reader: Reader): IdentityChoice {
+function readIdentityInput(reader: Reader): IdentityChoice {
   const type = 'Microsoft.ManagedIdentity/userAssignedIdentities';
   const given: ResourceId[] = [];
   const named: string[] = [];
@@ -274,7 +286,7 @@ function readIdentity(reader: Reader): IdentityChoice {
     else if (/^[a-z0-9][a-z0-9_-]{2,127}$/i.test(entry)) named.push(entry);
     else {
       const rule = `system, nor the ID of a resource of type ${type}, nor a name of 3 to 128 letters, digits, _ and - that starts with a letter or digit`;
-      reader.fault('identity', `${quote(entry)} is neither ${rule}.`);
+      reader.addIssue('identity', `${quoteValue(entry)} is neither ${rule}.`);
     }
   }
   return { system, given, named };
@@ -284,11 +296,11 @@ function readRoleAssignments(reader: Reader): readonly RoleRequest[] {
   const requests: RoleRequest[] = [];
   for (const entry of reader.list('role-assignments')) {
     const request = parseRoleRequest(entry);
-    if ('fault' in request) reader.fault('role-assignments', `${quote(entry)} ${request.fault}.`);
+    if ('fault' in request) reader.addIssue('role-assignments', `${quoteValue(entry)} ${request.fault}.`);
     else requests.push(request);
   }
   if (reader.isGiven('role-assignments') && !reader.isGiven('identity')) {
-    reader.fault(
+    reader.addIssue(
       'role-assignments',
       'needs an identity that is granted the roles: give identity (e.g. system) too.',
     );
@@ -306,23 +318,23 @@ function readScript(reader: Reader): GuestScript | undefined {
   ] as const;
   if (text === undefined) {
     const filled = maps.filter(([, keys]) => keys.length > 0).map(([name]) => name);
-    reader.ruleOut(filled, 'there is no run-script that could take it');
+    reader.rejectIfGiven(filled, 'there is no run-script that could take it');
     return undefined;
   }
   for (const [name, keys] of maps) {
     for (const [index, key] of keys.entries()) {
       if (/^[a-z_][a-z0-9_]*$/i.test(key)) continue;
       // Where secrets are meant to be, even a name may be one, put there by mistake.
-      const which = name === 'run-script-secrets' ? `the name of entry ${index + 1}` : quote(key);
+      const which = name === 'run-script-secrets' ? `the name of entry ${index + 1}` : quoteValue(key);
       const rule = 'letters, digits and _, not starting with a digit';
-      reader.fault(name, `${which} is not a name that a script can use: ${rule}.`);
+      reader.addIssue(name, `${which} is not a name that a script can use: ${rule}.`);
     }
   }
   const taken = new Set(Object.keys(parameters).map((key) => key.toLowerCase()));
   for (const [key, value] of Object.entries(secrets)) {
-    if (value === '') reader.absent('run-script-secrets', `the value of ${quote(key)} is empty.`);
+    if (value === '') reader.addMissing('run-script-secrets', `the value of ${quoteValue(key)} is empty.`);
     if (taken.has(key.toLowerCase()))
-      reader.fault('run-script-secrets', `${quote(key)} is also in run-script-parameters.`);
+      reader.addIssue('run-script-secrets', `${quoteValue(key)} is also in run-script-parameters.`);
   }
   // Run Command's limit: https://learn.microsoft.com/azure/virtual-machines/linux/run-command
   const timeoutMinutes = reader.minutes('run-script-timeout-minutes', 90);
@@ -344,16 +356,20 @@ function readOverrides(reader: Reader, network: NetworkChoice | undefined): Depl
   for (const [key, patch] of Object.entries(reader.map('overrides'))) {
     const target = overrideTargets.find((one) => one === key);
     if (target === undefined) {
-      reader.fault('overrides', `${quote(key)} is none of: ${overrideTargets.join(', ')}.`);
+      reader.addIssue('overrides', `${quoteValue(key)} is none of: ${overrideTargets.join(', ')}.`);
     } else if (typeof patch !== 'object' || patch === null || Array.isArray(patch)) {
-      reader.fault('overrides', `${target}: is not an object in the REST shape, e.g. {"properties": {…}}.`);
+      reader.addIssue(
+        'overrides',
+        `${target}: is not an object in the REST shape, e.g. {"properties": {…}}.`,
+      );
     } else if (notMade.includes(target)) {
-      reader.fault(
+      reader.addIssue(
         'overrides',
         `${target}: the action makes none with these inputs, and never changes what exists already.`,
       );
     } else {
-      for (const message of overrideFaults(target, { ...patch }, nicId)) reader.fault('overrides', message);
+      for (const message of validateOverrides(target, { ...patch }, nicId))
+        reader.addIssue('overrides', message);
       patches[target] = { ...patch };
     }
   }

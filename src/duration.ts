@@ -1,7 +1,7 @@
 const secondsPer = { W: 604_800, D: 86_400, H: 3_600, M: 60, S: 1 } as const;
 
 const amount = (unit: keyof typeof secondsPer) => `(?:(?<${unit}>\\d+(?:[.,]\\d+)?)${unit})?`;
-const pattern = new RegExp(
+const durationPattern = new RegExp(
   `^P(?=.)${amount('W')}${amount('D')}(?:T(?=.)${amount('H')}${amount('M')}${amount('S')})?$`,
   'i',
 );
@@ -11,7 +11,7 @@ const pattern = new RegExp(
  * are not understood.
  */
 export function parseDuration(text: string): number | undefined {
-  const groups = pattern.exec(text)?.groups;
+  const groups = durationPattern.exec(text)?.groups;
   if (groups === undefined) return undefined;
   let seconds = 0;
   for (const [unit, length] of Object.entries(secondsPer)) {

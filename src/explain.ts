@@ -4,40 +4,50 @@
  * The catalogue goes by code and status, and by text where one code means several things. Wordings change, so texts are
  * matched by their shortest telling part, and an unknown error stays unexplained rather than misexplained.
  */
-import { authorization } from './explain/authorization.ts';
-import { capacity } from './explain/capacity.ts';
-import { cleanUp } from './explain/clean-up.ts';
-import { image } from './explain/image.ts';
-import { machine } from './explain/machine.ts';
-import { network } from './explain/network.ts';
-import { passing } from './explain/passing.ts';
-import { signIn } from './explain/sign-in.ts';
-import { type Entry, type Known, resolve, type Situation, withPlaceholders } from './explain/entry.ts';
-import type { AzureFault, Explanation } from './failure.ts';
+import { authorizationEntries } from './explain/authorization.ts';
+import { capacityEntries } from './explain/capacity.ts';
+import { cleanupEntries } from './explain/clean-up.ts';
+import { imageEntries } from './explain/image.ts';
+import { vmEntries } from './explain/machine.ts';
+import { networkEntries } from './explain/network.ts';
+import { transientEntries } from './explain/passing.ts';
+import { signInEntries } from './explain/sign-in.ts';
+import {
+  type Entry,
+  type FilledErrorContext,
+  resolve,
+  type ErrorContext,
+  fillPlaceholders,
+} from './explain/entry.ts';
+import type { AzureErrorInfo, Explanation } from './failure.ts';
 
-export type { Entry, LinkLook, OidcClaims, Situation } from './explain/entry.ts';
+export type { Entry, ImageAccessProbe, OidcClaims, ErrorContext } from './explain/entry.ts';
 
 /** Explains what Azure said, or undefined where the catalogue does not know it. Pure: it never asks anything. */
-export function explain(fault: AzureFault, situation: Situation): Explanation | undefined {
+export function explain(fault: AzureErrorInfo, situation: ErrorContext): Explanation | undefined {
   const entry = catalogue.find(({ match }) => match(fault));
-  return entry && explanationOf(entry, fault, withPlaceholders(situation));
+  return entry && findExplanation(entry, fault, fillPlaceholders(situation));
 }
 
 const groups: Readonly<Record<string, readonly Entry[]>> = {
-  'Sign-in': signIn,
-  Authorization: authorization,
-  Image: image,
-  Machine: machine,
-  Capacity: capacity,
-  Network: network,
-  'Clean-up': cleanUp,
-  'Passing faults': passing,
+  'Sign-in': signInEntries,
+  Authorization: authorizationEntries,
+  Image: imageEntries,
+  Machine: vmEntries,
+  Capacity: capacityEntries,
+  Network: networkEntries,
+  'Clean-up': cleanupEntries,
+  'Passing faults': transientEntries,
 };
 
 /** Everything that Azure is known to say to this action. */
 export const catalogue: readonly Entry[] = Object.values(groups).flat();
 
-function explanationOf({ cause, who, fix }: Entry, fault: AzureFault, known: Known): Explanation {
+function findExplanation(
+  { cause, who, fix }: Entry,
+  fault: AzureErrorInfo,
+  known: FilledErrorContext,
+): Explanation {
   return {
     cause: resolve(cause, fault, known),
     who: resolve(who, fault, known),
@@ -45,7 +55,7 @@ function explanationOf({ cause, who, fix }: Entry, fault: AzureFault, known: Kno
   };
 }
 
-const nothingKnown: AzureFault = {
+const emptyContext: AzureErrorInfo = {
   status: 0,
   code: '',
   message: '',
@@ -69,7 +79,7 @@ export function explainedCatalogue(): readonly {
   const explained = (entry: Entry): Explained => ({
     title: entry.title,
     says: entry.says,
-    ...explanationOf(entry, { ...nothingKnown, message: entry.says }, withPlaceholders({})),
+    ...findExplanation(entry, { ...emptyContext, message: entry.says }, fillPlaceholders({})),
   });
   return Object.entries(groups).map(([group, entries]) => ({ group, entries: entries.map(explained) }));
 }

@@ -5,16 +5,16 @@ import type {
   PublicIPAddress,
   VirtualNetwork,
 } from '@azure/arm-network';
-import { type Arm, listAll, orUndefined, type Session } from './azure.ts';
-import { AzureError, during, Failure } from './failure.ts';
+import { type ArmRequest, listAllPages, undefinedIfNotFound, type Session } from './azure.ts';
+import { AzureError, withActivity, ActionError } from './failure.ts';
 import type { DeployInputs, Inputs } from './inputs.ts';
-import type { Names } from './plan.ts';
+import type { ResourceNames } from './plan.ts';
 import { normaliseRegion } from './resource-id.ts';
-import { pause } from './waiting.ts';
+import { delay } from './waiting.ts';
 
 /** What exists under the names of a deployment. Undefined: nothing, or not looked for because it will not be made. */
-export interface Survey {
-  readonly machine?: VirtualMachine;
+export interface ExistingResources {
+  readonly vm?: VirtualMachine;
   readonly nsg?: NetworkSecurityGroup;
   readonly vnet?: VirtualNetwork;
   readonly publicIp?: PublicIPAddress;
@@ -22,35 +22,41 @@ export interface Survey {
 }
 
 /** One look-up for each part that the deployment would make. */
-export type LookUps = { readonly [Part in keyof Survey]?: () => Promise<Survey[Part]> };
+export type ExistingResourceQueries = {
+  readonly [Part in keyof ExistingResources]?: () => Promise<ExistingResources[Part]>;
+};
 
 /** What `survey` asks, part by part. */
-export function lookUps(
+export function existingResourceQueries(
   { compute, network }: Pick<Session, 'compute' | 'network'>,
   { resourceGroup, network: choice }: Pick<DeployInputs, 'resourceGroup' | 'network'>,
-  names: Names,
-): LookUps {
+  names: ResourceNames,
+): ExistingResourceQueries {
   const at = [resourceGroup] as const;
   const makes = choice.kind === 'new-nic' ? choice : undefined;
   return {
-    machine: () => orUndefined(compute.virtualMachines.get(...at, names.machine)),
+    vm: () => undefinedIfNotFound(compute.virtualMachines.get(...at, names.vm)),
     ...(makes?.nsg.kind === 'new'
-      ? { nsg: () => orUndefined(network.networkSecurityGroups.get(...at, names.nsg)) }
+      ? { nsg: () => undefinedIfNotFound(network.networkSecurityGroups.get(...at, names.nsg)) }
       : {}),
     ...(makes?.subnet.kind === 'new'
-      ? { vnet: () => orUndefined(network.virtualNetworks.get(...at, names.vnet)) }
+      ? { vnet: () => undefinedIfNotFound(network.virtualNetworks.get(...at, names.vnet)) }
       : {}),
     ...(makes?.publicIp.kind === 'new'
-      ? { publicIp: () => orUndefined(network.publicIPAddresses.get(...at, names.publicIp)) }
+      ? { publicIp: () => undefinedIfNotFound(network.publicIPAddresses.get(...at, names.publicIp)) }
       : {}),
-    ...(makes ? { nic: () => orUndefined(network.networkInterfaces.get(...at, names.nic)) } : {}),
+    ...(makes ? { nic: () => undefinedIfNotFound(network.networkInterfaces.get(...at, names.nic)) } : {}),
   };
 }
 
 /** Looks up, side by side, everything that a deployment of these names would make. Sends no write. */
-export async function survey(...about: Parameters<typeof lookUps>): Promise<Survey> {
+export async function findExistingResources(
+  ...about: Parameters<typeof existingResourceQueries>
+): Promise<ExistingResources> {
   const found = await Promise.all(
-    Object.entries(lookUps(...about)).map(async ([part, lookUp]) => [part, await lookUp()] as const),
+    Object.entries(existingResourceQueries(...about)).map(
+      async ([part, lookUp]) => [part, await lookUp()] as const,
+    ),
   );
   return Object.fromEntries(found.filter(([, resource]) => resource !== undefined));
 }
@@ -64,7 +70,7 @@ export interface Subscription {
 }
 
 /** Seconds between looks for a subscription: some two minutes in all. 40 s after a grant have been seen. */
-const looksAfterGrant = [1, 2, 4, 8, 15, 15, 15, 15, 15, 15, 15];
+const newRoleRetryDelays = [1, 2, 4, 8, 15, 15, 15, 15, 15, 15, 15];
 
 /**
  * The only enabled subscription of the tenant. Where none at all is visible, the app may have got its first role a moment
@@ -73,19 +79,20 @@ const looksAfterGrant = [1, 2, 4, 8, 15, 15, 15, 15, 15, 15, 15];
  * @throws Failure when there is none, or more than one to choose from (it lists them); the signal's reason.
  */
 export async function findSubscription(
-  arm: Arm,
+  arm: ArmRequest,
   tenantId: string,
   about: Pick<Inputs, 'clientId' | 'resourceGroup'>,
   { signal, onWaiting }: { readonly signal: AbortSignal; readonly onWaiting: (line: string) => void },
 ): Promise<string> {
   for (let looks = 0; ; looks++) {
-    const seen = await subscriptionsOf(arm, tenantId);
-    const seconds = looksAfterGrant[looks];
-    if (seen.length > 0 || seconds === undefined) return soleOf(seen, tenantId, about).subscriptionId;
+    const seen = await listSubscriptions(arm, tenantId);
+    const seconds = newRoleRetryDelays[looks];
+    if (seen.length > 0 || seconds === undefined)
+      return requireSingleSubscription(seen, tenantId, about).subscriptionId;
     onWaiting(
       `App ${about.clientId} sees no subscription in tenant ${tenantId}. After a first grant that passes within two minutes; looking again in ${seconds} s.`,
     );
-    await pause(seconds, signal);
+    await delay(seconds, signal);
   }
 }
 
@@ -94,30 +101,38 @@ export async function findSubscription(
  * Manager does so itself, except where that subscription is delegated to this tenant (Azure Lighthouse).
  * Who may not look at the subscription, having rights on a group alone, is taken at their word.
  */
-export async function refuseForeignSubscription(arm: Arm, named: string, tenantId: string): Promise<void> {
+export async function assertSubscriptionInTenant(
+  arm: ArmRequest,
+  named: string,
+  tenantId: string,
+): Promise<void> {
   try {
-    await during(`looking at subscription ${named}`, () => namedSubscription(arm, named, tenantId));
+    await withActivity(`looking at subscription ${named}`, () => readNamedSubscription(arm, named, tenantId));
   } catch (error) {
-    const refused = error instanceof Failure && error.cause instanceof AzureError;
+    const refused = error instanceof ActionError && error.cause instanceof AzureError;
     if (!refused || (error.cause as AzureError).fault.status !== 403) throw error;
   }
 }
 
 /** The subscription with its state: the one that is named, or the only enabled one as it is visible now. */
 export async function readSubscription(
-  arm: Arm,
+  arm: ArmRequest,
   { subscriptionId: named, ...about }: Pick<Inputs, 'subscriptionId' | 'clientId' | 'resourceGroup'>,
   tenantId: string,
 ): Promise<Subscription> {
   return named
-    ? namedSubscription(arm, named, tenantId)
-    : soleOf(await subscriptionsOf(arm, tenantId), tenantId, about);
+    ? readNamedSubscription(arm, named, tenantId)
+    : requireSingleSubscription(await listSubscriptions(arm, tenantId), tenantId, about);
 }
 
-async function namedSubscription(arm: Arm, named: string, tenantId: string): Promise<Subscription> {
+async function readNamedSubscription(
+  arm: ArmRequest,
+  named: string,
+  tenantId: string,
+): Promise<Subscription> {
   const found = await arm<Subscription>('GET', `/subscriptions/${named}`, '2022-12-01');
-  if (!isForeign(found, tenantId)) return found;
-  throw new Failure(`looking at subscription ${named}`, {
+  if (!belongsToOtherTenant(found, tenantId)) return found;
+  throw new ActionError(`looking at subscription ${named}`, {
     message: `Subscription ${found.displayName} (${named}) belongs to tenant ${found.tenantId}, not to tenant ${tenantId}, to which it is only delegated.`,
     explanation: {
       cause: '`subscription-id` and `tenant-id` do not belong together. Nothing was written.',
@@ -130,17 +145,20 @@ async function namedSubscription(arm: Arm, named: string, tenantId: string): Pro
 }
 
 /** Those of this tenant, in whatever state: the list also shows delegated ones of other tenants (Azure Lighthouse). */
-async function subscriptionsOf(arm: Arm, tenantId: string): Promise<readonly Subscription[]> {
-  const all = await listAll<Subscription>(arm, '/subscriptions', '2022-12-01');
-  return all.filter((one) => !isForeign(one, tenantId));
+async function listSubscriptions(arm: ArmRequest, tenantId: string): Promise<readonly Subscription[]> {
+  const all = await listAllPages<Subscription>(arm, '/subscriptions', '2022-12-01');
+  return all.filter((one) => !belongsToOtherTenant(one, tenantId));
 }
 
 /** Whether it is known to be another tenant's. Where nothing is said, Resource Manager itself refuses a token of the wrong one. */
-function isForeign({ tenantId: owner }: Pick<Subscription, 'tenantId'>, tenantId: string): boolean {
+function belongsToOtherTenant(
+  { tenantId: owner }: Pick<Subscription, 'tenantId'>,
+  tenantId: string,
+): boolean {
   return owner ? owner.toLowerCase() !== tenantId : false;
 }
 
-function soleOf(
+function requireSingleSubscription(
   seen: readonly Subscription[],
   tenantId: string,
   { clientId, resourceGroup }: Pick<Inputs, 'clientId' | 'resourceGroup'>,
@@ -151,7 +169,7 @@ function soleOf(
   const list = (all: readonly Subscription[]): string =>
     all.map(({ displayName, subscriptionId }) => `${displayName} (${subscriptionId})`).join(', ');
   if (seen.length === 0) {
-    throw new Failure(doing, {
+    throw new ActionError(doing, {
       message: `App ${clientId} sees no subscription in tenant ${tenantId}.`,
       explanation: {
         cause:
@@ -164,7 +182,7 @@ function soleOf(
       },
     });
   }
-  throw new Failure(doing, {
+  throw new ActionError(doing, {
     message:
       enabled.length === 0
         ? `App ${clientId} sees no enabled subscription in tenant ${tenantId}, only ${list(seen)}.`
@@ -193,10 +211,10 @@ export async function readResourceGroup(
 ): Promise<ResourceGroup> {
   const path = `/subscriptions/${subscriptionId}/resourceGroups/${resourceGroup}`;
   // A 403 says either that the group is missing or that the app has no role on it; the catalogue of errors tells both.
-  const group = await orUndefined(arm<{ location: string }>('GET', path, '2021-04-01'));
+  const group = await undefinedIfNotFound(arm<{ location: string }>('GET', path, '2021-04-01'));
   if (group) return { location: location ?? normaliseRegion(group.location), exists: true };
   if (location) return { location, exists: false };
-  throw new Failure(`reading resource group ${resourceGroup}`, {
+  throw new ActionError(`reading resource group ${resourceGroup}`, {
     message: `Resource group "${resourceGroup}" does not exist in subscription ${subscriptionId}.`,
     explanation: {
       cause: 'A missing group is created only if `location` says where.',

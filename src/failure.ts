@@ -1,12 +1,12 @@
 /** One line of an error's `details`. */
-export interface FaultDetail {
+export interface ErrorDetail {
   readonly code: string;
   readonly message: string;
   readonly target?: string;
 }
 
 /** What Azure (Resource Manager or Entra) said, kept whole. */
-export interface AzureFault {
+export interface AzureErrorInfo {
   /** HTTP status; 200 for an operation that ended Failed, 0 where no answer came at all. */
   readonly status: number;
   /** Outer code as sent: 'AuthorizationFailed', 'AADSTS700016'; '' if there was none. */
@@ -14,7 +14,7 @@ export interface AzureFault {
   readonly message: string;
   readonly target?: string;
   /** Flattened, innermost last. */
-  readonly details: readonly FaultDetail[];
+  readonly details: readonly ErrorDetail[];
   readonly method: string;
   /** Path without its query: poll URLs carry signatures. */
   readonly url: string;
@@ -28,22 +28,22 @@ export interface AzureFault {
   /** Tenant that was asked, for answers of Entra. */
   readonly tenant?: string;
   /** An earlier try of this request was lost or broke, and may have been carried out. */
-  readonly afterLostTry?: boolean;
+  readonly previousAttemptLost?: boolean;
 }
 
 /** Azure refused, or could not be reached. */
 export class AzureError extends Error {
   override readonly name = 'AzureError';
-  readonly fault: AzureFault;
+  readonly fault: AzureErrorInfo;
 
-  constructor(fault: AzureFault, options?: ErrorOptions) {
+  constructor(fault: AzureErrorInfo, options?: ErrorOptions) {
     super(`${fault.code || `HTTP ${fault.status}`}: ${fault.message}`, options);
     this.fault = fault;
   }
 }
 
 /** Did Azure refuse the request itself? Then it has left nothing; of one that was lost or broke (5xx) that is not known. */
-export function isRefusal(error: unknown): error is AzureError {
+export function isClientError(error: unknown): error is AzureError {
   return error instanceof AzureError && error.fault.status >= 400 && error.fault.status < 500;
 }
 
@@ -55,24 +55,24 @@ export interface Explanation {
 }
 
 /** One readable failure. `doing` completes "Failed while …": `creating virtual machine vm1`. */
-export class Failure extends Error {
+export class ActionError extends Error {
   override readonly name = 'Failure';
-  readonly doing: string;
+  readonly activity: string;
   readonly explanation?: Explanation;
 
   constructor(
-    doing: string,
+    activity: string,
     parts: { readonly message?: string; readonly explanation?: Explanation; readonly cause?: unknown } = {},
   ) {
     const { message, explanation, cause } = parts;
     const reason = message ?? (cause instanceof Error ? cause.message : explanation?.cause);
-    super(reason ?? `${doing} failed`, cause === undefined ? {} : { cause });
-    this.doing = doing;
+    super(reason ?? `${activity} failed`, cause === undefined ? {} : { cause });
+    this.activity = activity;
     if (explanation) this.explanation = explanation;
   }
 }
 
-export interface Answer {
+export interface ErrorResponse {
   readonly method: string;
   /** Whole URL or path. */
   readonly url: string;
@@ -87,13 +87,20 @@ export interface Answer {
  * JSON text again (deployments, Marketplace), `{error, error_description}` (Entra), and pages or nothing at all from
  * proxies and gateways. Never throws.
  */
-export function readFault({ method, url, status, headers, bodyText }: Answer): AzureFault {
-  const path = pathOf(url);
+export function parseErrorResponse({
+  method,
+  url,
+  status,
+  headers,
+  bodyText,
+}: ErrorResponse): AzureErrorInfo {
+  const path = requestPath(url);
   const body = parseJson(bodyText);
-  const entra = entraError(body);
-  const error = armError(body);
+  const entra = parseEntraError(body);
+  const error = parseArmError(body);
   const found =
-    entra ?? (error ? readError(error) : { ...withoutEnvelope(status, body, bodyText), details: [] });
+    entra ??
+    (error ? parseErrorObject(error) : { ...parseNonJsonError(status, body, bodyText), details: [] });
   const correlationId =
     headers('x-ms-correlation-request-id') ?? entra?.correlationId ?? headers('client-request-id');
   const requestId = headers('x-ms-request-id') ?? entra?.requestId;
@@ -105,9 +112,9 @@ export function readFault({ method, url, status, headers, bodyText }: Answer): A
   return {
     status,
     code: found.code,
-    message: withoutSecrets(found.message),
+    message: redactSecrets(found.message),
     ...(found.target ? { target: found.target } : {}),
-    details: found.details.map((detail) => ({ ...detail, message: withoutSecrets(detail.message) })),
+    details: found.details.map((detail) => ({ ...detail, message: redactSecrets(detail.message) })),
     method,
     url: path,
     ...(correlationId ? { correlationId } : {}),
@@ -120,14 +127,14 @@ export function readFault({ method, url, status, headers, bodyText }: Answer): A
 }
 
 /** The code and message that Azure means: outer ones are often wrappers such as `InvalidTemplateDeployment`. */
-export function innermost(fault: AzureFault): { readonly code: string; readonly message: string } {
+export function rootDetail(fault: AzureErrorInfo): { readonly code: string; readonly message: string } {
   return fault.details.at(-1) ?? fault;
 }
 
 /** What there is to tell of a failure, part by part. */
-export interface Account {
+export interface ErrorReport {
   /** From the outermost work to the innermost. */
-  readonly doing: readonly string[];
+  readonly activity: readonly string[];
   /** What whoever failed said, and what Azure said. */
   readonly words: readonly string[];
   readonly explanation?: Explanation;
@@ -139,30 +146,33 @@ export interface Account {
  * What there is to tell of an error; of an AggregateError of each one. Bodies never appear in it. `explain` is asked where
  * no Failure explains itself.
  */
-export function accountsOf(
+export function toErrorReports(
   error: unknown,
-  explain: (fault: AzureFault) => Explanation | undefined = () => undefined,
-): Account[] {
+  explain: (fault: AzureErrorInfo) => Explanation | undefined = () => undefined,
+): ErrorReport[] {
   if (error instanceof AggregateError && error.errors.length > 0) {
-    return error.errors.flatMap((each: unknown) => accountsOf(each, explain));
+    return error.errors.flatMap((each: unknown) => toErrorReports(each, explain));
   }
-  const chain = causesOf(error);
+  const chain = errorChain(error);
   const refusal = chain.findIndex((link) => link instanceof AzureError);
   const fault = (chain[refusal] as AzureError | undefined)?.fault;
-  const failures = chain.filter((link) => link instanceof Failure);
+  const failures = chain.filter((link) => link instanceof ActionError);
   const explanation =
     failures.find((failure) => failure.explanation)?.explanation ?? (fault && explain(fault));
-  const doing = failures.map((failure) => failure.doing);
+  const doing = failures.map((failure) => failure.activity);
   // A Failure without words of its own repeats its cause's; everything is said once.
   const words = new Set((refusal < 0 ? chain : chain.slice(0, refusal)).map(plainMessage));
   for (const said of [plainMessage(chain[refusal]), explanation?.cause ?? '', `${doing[0]} failed`])
     words.delete(said);
   return [
     {
-      doing,
-      words: [...words, ...(fault ? sayingOf(fault) : []).filter((line) => !isTold(line, words))],
+      activity: doing,
+      words: [
+        ...words,
+        ...(fault ? azureMessageLines(fault) : []).filter((line) => !isAlreadyQuoted(line, words)),
+      ],
       ...(explanation ? { explanation } : {}),
-      trace: fault ? traceLines(fault) : [],
+      trace: fault ? requestLines(fault) : [],
     },
   ];
 }
@@ -171,28 +181,31 @@ export function accountsOf(
  * The lines of the one error annotation: what was being done, what Azure said, the cause, who must act, what to do, and
  * the IDs that Azure's support asks for.
  */
-export function describe(error: unknown, explain?: (fault: AzureFault) => Explanation | undefined): string[] {
-  return accountsOf(error, explain).flatMap(({ doing, words, explanation, trace }, index) => [
+export function formatError(
+  error: unknown,
+  explain?: (fault: AzureErrorInfo) => Explanation | undefined,
+): string[] {
+  return toErrorReports(error, explain).flatMap(({ activity, words, explanation, trace }, index) => [
     ...(index > 0 ? [''] : []),
-    ...(doing.length > 0 ? [`Failed while ${doing.join(', ')}.`] : []),
+    ...(activity.length > 0 ? [`Failed while ${activity.join(', ')}.`] : []),
     ...words,
-    ...(explanation ? explanationLines(explanation) : []),
+    ...(explanation ? formatExplanation(explanation) : []),
     ...trace,
   ]);
 }
 
 /** The explanation as lines. Each sentence of a fix has a dash, each command or URL a line of its own below it. */
-export function explanationLines({ cause, who, fix }: Explanation): string[] {
+export function formatExplanation({ cause, who, fix }: Explanation): string[] {
   return [
     `Cause: ${cause}`,
     `Who must act: ${who}`,
     ...(fix.length > 0 ? ['What to do:'] : []),
-    ...fix.map((line) => (isVerbatim(line) ? `    ${line}` : `  - ${line}`)),
+    ...fix.map((line) => (isCommandOrUrl(line) ? `    ${line}` : `  - ${line}`)),
   ];
 }
 
 /** Whether a line of a fix is a command or a URL, to be copied as it stands, rather than a sentence. */
-export function isVerbatim(line: string): boolean {
+export function isCommandOrUrl(line: string): boolean {
   return /^(?:az|gh|curl|ssh-keygen) [^ ]|^https:\/\/\S+$/.test(line);
 }
 
@@ -220,7 +233,7 @@ interface Envelope {
   readonly code: string;
   readonly message: string;
   readonly target?: string;
-  readonly details: readonly FaultDetail[];
+  readonly details: readonly ErrorDetail[];
 }
 
 function isJson(value: unknown): value is Json {
@@ -235,63 +248,63 @@ function parseJson(text: string): unknown {
   }
 }
 
-function textAt(object: Json, key: string): string {
+function stringAt(object: Json, key: string): string {
   const value = object[key];
   return typeof value === 'string' ? value.trim() : '';
 }
 
 /** The object that holds `code` and `message`, wherever the body keeps it. */
-function armError(body: unknown): Json | undefined {
+function parseArmError(body: unknown): Json | undefined {
   if (!isJson(body)) return undefined;
   if (isJson(body['error'])) return body['error'];
-  return textAt(body, 'code') || textAt(body, 'message') ? body : undefined;
+  return stringAt(body, 'code') || stringAt(body, 'message') ? body : undefined;
 }
 
-function readError(error: Json): Envelope {
-  const nested = armError(parseJson(textAt(error, 'message')));
-  const target = textAt(error, 'target');
+function parseErrorObject(error: Json): Envelope {
+  const nested = parseArmError(parseJson(stringAt(error, 'message')));
+  const target = stringAt(error, 'target');
   return {
-    code: textAt(error, 'code'),
-    message: nested ? readError(nested).message : textAt(error, 'message'),
+    code: stringAt(error, 'code'),
+    message: nested ? parseErrorObject(nested).message : stringAt(error, 'message'),
     ...(target ? { target } : {}),
-    details: [...(nested ? flatten(nested) : []), ...inner(error).flatMap(flatten)],
+    details: [...(nested ? flattenDetails(nested) : []), ...nestedError(error).flatMap(flattenDetails)],
   };
 }
 
-function inner(error: Json): Json[] {
+function nestedError(error: Json): Json[] {
   const details = error['details'];
   return [...(Array.isArray(details) ? details : [details]), error['innererror']].filter(isJson);
 }
 
 /** An error as a list, itself first, innermost last. A wrapper whose message is only the next error as text is left out. */
-function flatten(error: Json): FaultDetail[] {
-  const { code, message, target, details } = readError(error);
-  const wrapper = armError(parseJson(textAt(error, 'message'))) !== undefined;
+function flattenDetails(error: Json): ErrorDetail[] {
+  const { code, message, target, details } = parseErrorObject(error);
+  const wrapper = parseArmError(parseJson(stringAt(error, 'message'))) !== undefined;
   if (wrapper || (!code && !message)) return [...details];
   return [{ code, message, ...(target ? { target } : {}) }, ...details];
 }
 
-function entraError(
+function parseEntraError(
   body: unknown,
 ): (Envelope & { readonly correlationId: string; readonly requestId: string }) | undefined {
   if (!isJson(body) || typeof body['error'] !== 'string') return undefined;
-  const description = textAt(body, 'error_description');
+  const description = stringAt(body, 'error_description');
   return {
     code: /\bAADSTS\d+/.exec(description)?.[0] ?? body['error'],
     // "AADSTS<number>: <text>", then IDs and the time, on lines of their own or not.
     message: description.replace(/^AADSTS\d+:\s*/, '').split(/\s*Trace ID:/)[0] || body['error'],
     details: [],
-    correlationId: textAt(body, 'correlation_id'),
-    requestId: textAt(body, 'trace_id'),
+    correlationId: stringAt(body, 'correlation_id'),
+    requestId: stringAt(body, 'trace_id'),
   };
 }
 
-function withoutEnvelope(
+function parseNonJsonError(
   status: number,
   body: unknown,
   text: string,
 ): { code: string; message: string; target?: string } {
-  const ended = isJson(body) ? textAt(body, 'status') : '';
+  const ended = isJson(body) ? stringAt(body, 'status') : '';
   if (ended) return { code: ended, message: `The operation ended as ${ended} and gave no reason.` };
   // A page comes from a proxy or a gateway on the way: its title is all that can help.
   const title = /<title>([^<]{1,120})/i.exec(text)?.[1]?.trim();
@@ -302,12 +315,12 @@ function withoutEnvelope(
   };
 }
 
-function pathOf(url: string): string {
+function requestPath(url: string): string {
   return URL.canParse(url) ? new URL(url).pathname : (url.split('?')[0] ?? '');
 }
 
 /** Messages quote poll URLs, whose signatures would let anyone read the operation, and could quote what was sent. */
-function withoutSecrets(text: string): string {
+function redactSecrets(text: string): string {
   return text
     .replaceAll(/\beyJ[\w-]{8,}\.[\w-]+(?:\.[\w-]*)?/g, '<token>')
     .replaceAll(/([?&](?:sig|[tcshp])=)[^&\s'"]{16,}/gi, '$1<removed>')
@@ -315,7 +328,7 @@ function withoutSecrets(text: string): string {
 }
 
 /** The error and what caused it, outermost first. */
-function causesOf(error: unknown): unknown[] {
+function errorChain(error: unknown): unknown[] {
   const chain: unknown[] = [];
   for (let link = error; link !== undefined && !chain.includes(link); ) {
     chain.push(link);
@@ -325,29 +338,30 @@ function causesOf(error: unknown): unknown[] {
 }
 
 /** What Azure said, wherever in the chain of causes it stands. */
-export function faultIn(error: unknown): AzureFault | undefined {
-  return causesOf(error).find((link) => link instanceof AzureError)?.fault;
+export function findAzureError(error: unknown): AzureErrorInfo | undefined {
+  return errorChain(error).find((link) => link instanceof AzureError)?.fault;
 }
 
 function plainMessage(error: unknown): string {
-  return withoutSecrets(error instanceof Error ? error.message || error.name : String(error));
+  return redactSecrets(error instanceof Error ? error.message || error.name : String(error));
 }
 
-function sayingOf(fault: AzureFault): string[] {
-  const { code, message } = innermost(fault);
+function azureMessageLines(fault: AzureErrorInfo): string[] {
+  const { code, message } = rootDetail(fault);
   const differs = message !== fault.message || code !== fault.code;
-  return [`${openingOf(fault)}${fault.message}`, ...(differs ? [`In detail, ${code}: ${message}`] : [])].map(
-    (line) => line.replaceAll('\r\n', '\n').trim(),
-  );
+  return [
+    `${messagePrefix(fault)}${fault.message}`,
+    ...(differs ? [`In detail, ${code}: ${message}`] : []),
+  ].map((line) => line.replaceAll('\r\n', '\n').trim());
 }
 
 /** Whether a Failure has quoted what Azure said, as one that lists several refusals does. */
-function isTold(saying: string, words: ReadonlySet<string>): boolean {
+function isAlreadyQuoted(saying: string, words: ReadonlySet<string>): boolean {
   const said = saying.split('\n')[0]?.replace(/^[^:]*: /, '') ?? '';
   return said.length > 20 && [...words].some((word) => word.includes(said));
 }
 
-function openingOf({ status, code, message, tenant }: AzureFault): string {
+function messagePrefix({ status, code, message, tenant }: AzureErrorInfo): string {
   if (status === 0) return `No answer, ${code}: `;
   if (status < 400) return `The operation failed, ${code}: `;
   const speaker = tenant ? `Entra ID (tenant ${tenant})` : 'Azure';
@@ -356,7 +370,7 @@ function openingOf({ status, code, message, tenant }: AzureFault): string {
   return `${speaker} answered ${[status, code].filter(Boolean).join(' ')}: `;
 }
 
-function traceLines({ method, url, correlationId, requestId }: AzureFault): string[] {
+function requestLines({ method, url, correlationId, requestId }: AzureErrorInfo): string[] {
   return [
     `Request: ${method} ${url}`,
     ...(correlationId ? [`Correlation ID: ${correlationId}`] : []),
@@ -365,10 +379,10 @@ function traceLines({ method, url, correlationId, requestId }: AzureFault): stri
 }
 
 /** Runs `work`; what Azure refuses in it is told as having happened while `doing`. Other errors pass as they are. */
-export async function during<T>(doing: string, work: () => Promise<T>): Promise<T> {
+export async function withActivity<T>(doing: string, work: () => Promise<T>): Promise<T> {
   try {
     return await work();
   } catch (error) {
-    throw error instanceof AzureError ? new Failure(doing, { cause: error }) : error;
+    throw error instanceof AzureError ? new ActionError(doing, { cause: error }) : error;
   }
 }

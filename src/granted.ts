@@ -2,19 +2,19 @@
  * What a deployment was granted, found again by its principals: role assignments carry no tags and are in no list of
  * resources.
  */
-import { type Arm, listAll, saysAbsent, type Session } from './azure.ts';
-import { AzureError, type AzureFault } from './failure.ts';
-import { namesDeployment, readMark } from './ledger.ts';
+import { type ArmRequest, listAllPages, isNotFound, type Session } from './azure.ts';
+import { AzureError, type AzureErrorInfo } from './failure.ts';
+import { hasDeploymentTag, tagsFromDescription } from './ledger.ts';
 import { sameId } from './resource-id.ts';
 
 export const authorizationApi = '2022-04-01';
 
-export interface Assignment {
+export interface RoleAssignment {
   readonly id: string;
   readonly properties: { readonly principalId?: string; readonly description?: string | null };
 }
 
-export interface Search {
+export interface AssignmentQuery {
   readonly session: Session;
   readonly log: { warning(line: string): void };
   readonly resourceGroup: string;
@@ -25,11 +25,14 @@ export interface Search {
  * IDs of the role assignments of these principals that carry the deployment's mark, in every subscription of the tenant
  * that the app sees: a registry is often in another one.
  */
-export async function findAssignments(search: Search, deployment: string): Promise<readonly string[]> {
+export async function findRoleAssignments(
+  search: AssignmentQuery,
+  deployment: string,
+): Promise<readonly string[]> {
   const { session, principals } = search;
   if (principals.length === 0) return [];
-  const listed = await ifAllowed(
-    listAll<{ subscriptionId: string; tenantId?: string }>(session.arm, '/subscriptions', '2022-12-01'),
+  const listed = await undefinedIfForbidden(
+    listAllPages<{ subscriptionId: string; tenantId?: string }>(session.arm, '/subscriptions', '2022-12-01'),
   );
   const subscriptions = new Set([
     session.subscriptionId.toLowerCase(),
@@ -37,37 +40,37 @@ export async function findAssignments(search: Search, deployment: string): Promi
       .filter(({ tenantId }) => !tenantId || tenantId.toLowerCase() === session.tenantId)
       .map(({ subscriptionId }) => subscriptionId.toLowerCase()),
   ]);
-  const found = await Promise.all([...subscriptions].map((id) => assignmentsIn(search, id)));
+  const found = await Promise.all([...subscriptions].map((id) => listAssignments(search, id)));
   const marked = found
     .flat()
-    .filter(({ properties }) => namesDeployment(readMark(properties.description), deployment));
+    .filter(({ properties }) => hasDeploymentTag(tagsFromDescription(properties.description), deployment));
   // One on a management group is in the list of each subscription below it.
   return [...new Map(marked.map(({ id }) => [id.toLowerCase(), id])).values()];
 }
 
 /** Most scopes that are asked one by one where a whole subscription may not be: each costs one of 250 reads. */
-const mostScopes = 50;
+const maxScopes = 50;
 
 /**
  * A list at the subscription covers all that lies below and above. The documented set-up has no right to that: then
  * each group, and each resource outside of them, that the app does see is asked.
  */
-async function assignmentsIn(
-  { session, log, resourceGroup, principals }: Search,
+async function listAssignments(
+  { session, log, resourceGroup, principals }: AssignmentQuery,
   subscriptionId: string,
-): Promise<readonly Assignment[]> {
+): Promise<readonly RoleAssignment[]> {
   const { arm } = session;
   const subscription = `/subscriptions/${subscriptionId}`;
-  const whole = await assignmentsAt(arm, subscription, principals);
+  const whole = await listAssignmentsAt(arm, subscription, principals);
   if (whole) return whole;
   const [groups, resources] = await Promise.all(
     ['resourceGroups', 'resources'].map((list) =>
-      ifAllowed(listAll<{ id: string }>(arm, `${subscription}/${list}`, '2021-04-01')),
+      undefinedIfForbidden(listAllPages<{ id: string }>(arm, `${subscription}/${list}`, '2021-04-01')),
     ),
   );
-  const found: Assignment[] = [];
+  const found: RoleAssignment[] = [];
   const answered: string[] = [];
-  let left = mostScopes;
+  let left = maxScopes;
   const askEach = async (scopes: readonly string[]): Promise<void> => {
     const distinct = [...new Set(scopes.map((scope) => scope.toLowerCase()))];
     const asked = distinct.slice(0, left);
@@ -79,7 +82,7 @@ async function assignmentsIn(
     }
     await Promise.all(
       asked.map(async (scope) => {
-        const here = await assignmentsAt(arm, scope, principals);
+        const here = await listAssignmentsAt(arm, scope, principals);
         if (!here) return;
         found.push(...here);
         answered.push(`${scope}/`);
@@ -99,15 +102,17 @@ async function assignmentsIn(
 }
 
 /** Undefined where the app may not list them. */
-async function assignmentsAt(
-  arm: Arm,
+async function listAssignmentsAt(
+  arm: ArmRequest,
   scope: string,
   principals: readonly string[],
-): Promise<Assignment[] | undefined> {
+): Promise<RoleAssignment[] | undefined> {
   const path = `${scope}/providers/Microsoft.Authorization/roleAssignments`;
-  const ask = async (principalId: string): Promise<Assignment[] | undefined> => {
+  const ask = async (principalId: string): Promise<RoleAssignment[] | undefined> => {
     const $filter = `principalId eq '${principalId}'`;
-    const listed = await ifAllowed(listAll<Assignment>(arm, path, authorizationApi, { $filter }));
+    const listed = await undefinedIfForbidden(
+      listAllPages<RoleAssignment>(arm, path, authorizationApi, { $filter }),
+    );
     return listed?.filter(({ properties }) => sameId(properties.principalId ?? principalId, principalId));
   };
   const [first = '', ...others] = principals;
@@ -121,17 +126,17 @@ async function assignmentsAt(
  * The result, or undefined when the app has no access or there is nothing to list. Any other failure is rethrown: taking
  * a throttled or expired request for "none" would leave role assignments behind for good.
  */
-export async function ifAllowed<T>(asked: Promise<T>): Promise<T | undefined> {
+export async function undefinedIfForbidden<T>(asked: Promise<T>): Promise<T | undefined> {
   try {
     return await asked;
   } catch (error) {
-    if (error instanceof AzureError && (saysAbsent(error) || deniesAccess(error.fault))) return undefined;
+    if (error instanceof AzureError && (isNotFound(error) || deniesAccess(error.fault))) return undefined;
     throw error;
   }
 }
 
 /** A page without an error code comes from a proxy and says nothing about access. */
-function deniesAccess({ status, code }: AzureFault): boolean {
+function deniesAccess({ status, code }: AzureErrorInfo): boolean {
   if (status === 401) return code === 'InvalidAuthenticationTokenTenant';
   return (status === 403 || status === 404) && code !== '';
 }

@@ -20,8 +20,8 @@ export const reservedTags: readonly string[] = [
  * What a patch may not touch, because the action guarantees it: which resource it is, the image, and the name of the
  * disk, by which it is found again.
  */
-const everywhere = ['id', 'name', 'type', 'location'];
-const guaranteed: Readonly<Record<OverrideTarget, readonly string[]>> = {
+const reservedForEveryType = ['id', 'name', 'type', 'location'];
+const reservedPaths: Readonly<Record<OverrideTarget, readonly string[]>> = {
   vm: [
     'properties.storageProfile.imageReference',
     'properties.storageProfile.osDisk.name',
@@ -35,18 +35,18 @@ const guaranteed: Readonly<Record<OverrideTarget, readonly string[]>> = {
 };
 
 /** What is wrong with the patch of one resource. `nicId` is set where the interface is a given one. */
-export function overrideFaults(
+export function validateOverrides(
   target: OverrideTarget,
   patch: MergePatch,
   nicId?: ResourceId,
 ): readonly string[] {
   return [
-    ...[...everywhere, ...guaranteed[target]]
+    ...[...reservedForEveryType, ...reservedPaths[target]]
       .filter((path) => replacements(patch, path).length > 0)
       .map((path) => `${target}: ${path} is set by the action and cannot be patched or removed.`),
-    ...tagFaults(target, patch),
-    ...(target === 'vm' ? interfaceFaults(patch, nicId) : []),
-    ...(target === 'vnet' ? subnetFaults(patch) : []),
+    ...validateTagOverrides(target, patch),
+    ...(target === 'vm' ? validateNicOverrides(patch, nicId) : []),
+    ...(target === 'vnet' ? validateSubnetOverrides(patch) : []),
   ];
 }
 
@@ -77,7 +77,7 @@ export function isPatched(patch: MergePatch | undefined, path: string): boolean 
   return patch !== undefined && replacements(patch, path).length > 0;
 }
 
-function tagFaults(target: OverrideTarget, patch: MergePatch): readonly string[] {
+function validateTagOverrides(target: OverrideTarget, patch: MergePatch): readonly string[] {
   return valuesAt(patch, 'tags').flatMap((tags) => {
     if (!isMap(tags))
       return [`${target}: tags cannot be replaced as a whole; the action finds its resources by them.`];
@@ -88,7 +88,7 @@ function tagFaults(target: OverrideTarget, patch: MergePatch): readonly string[]
   });
 }
 
-function interfaceFaults(patch: MergePatch, nicId: ResourceId | undefined): readonly string[] {
+function validateNicOverrides(patch: MergePatch, nicId: ResourceId | undefined): readonly string[] {
   const path = 'properties.networkProfile.networkInterfaces';
   const lists = replacements(patch, path);
   if (lists.length === 0) return [];
@@ -106,7 +106,7 @@ function interfaceFaults(patch: MergePatch, nicId: ResourceId | undefined): read
   });
 }
 
-function subnetFaults(patch: MergePatch): readonly string[] {
+function validateSubnetOverrides(patch: MergePatch): readonly string[] {
   const path = 'properties.subnets';
   const isDefault = (subnet: unknown) =>
     isMap(subnet) && valuesAt(subnet, 'name').some((name) => String(name).toLowerCase() === 'default');

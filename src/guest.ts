@@ -11,24 +11,24 @@ import type {
   VirtualMachineRunCommand,
   VirtualMachineRunCommandInstanceView,
 } from '@azure/arm-compute';
-import { connections, saysAbsent, type Session } from './azure.ts';
+import { sharedHttpClient, isNotFound, type Session } from './azure.ts';
 import { clockSeconds } from './clock.ts';
-import { AzureError, Failure, isRefusal } from './failure.ts';
+import { AzureError, ActionError, isClientError } from './failure.ts';
 import type { GuestScript } from './inputs.ts';
-import type { Ledger, Run } from './ledger.ts';
+import type { CleanupState, WorkflowRun } from './ledger.ts';
 import type { Plan } from './plan.ts';
 import { resourceId } from './resource-id.ts';
-import { plainHttp } from './signin.ts';
-import { untilDone, waitFor } from './waiting.ts';
+import { createHttpGet } from './signin.ts';
+import { pollUntilDone, pollUntil } from './waiting.ts';
 
-export interface GuestSite {
+export interface GuestContext {
   readonly session: Session;
-  readonly ledger: Ledger;
-  readonly run: Run;
+  readonly cleanupState: CleanupState;
+  readonly run: WorkflowRun;
   readonly log: { info(line: string): void; warning(line: string): void };
 }
 
-type Where = Pick<Plan, 'resourceGroup' | 'machine'>;
+type RunCommandScope = Pick<Plan, 'resourceGroup' | 'vm'>;
 
 // The agent
 
@@ -36,13 +36,13 @@ type Where = Pick<Plan, 'resourceGroup' | 'machine'>;
 export interface AgentState {
   readonly ready: boolean;
   /** In Azure's words, for the log. */
-  readonly says: string;
+  readonly message: string;
   /** Set when the machine does not run, so that no agent will ever report: `VM deallocated`. */
   readonly stopped?: string;
 }
 
 /** Reads the agent's state from an instance view. "Not Ready" with a code of its own stands there until it reports. */
-export function agentState({ vmAgent, statuses = [] }: VirtualMachineInstanceView): AgentState {
+export function parseAgentState({ vmAgent, statuses = [] }: VirtualMachineInstanceView): AgentState {
   const reported = vmAgent?.statuses ?? [];
   const ready = reported.some(
     ({ code, displayStatus }) =>
@@ -52,41 +52,41 @@ export function agentState({ vmAgent, statuses = [] }: VirtualMachineInstanceVie
   const power = statuses.find(({ code }) => /^PowerState\/(?:stopped|deallocat)/i.test(code ?? ''));
   return {
     ready,
-    says: last ? [last.displayStatus, last.message].filter(Boolean).join(': ') : 'has not reported yet',
+    message: last ? [last.displayStatus, last.message].filter(Boolean).join(': ') : 'has not reported yet',
     ...(power ? { stopped: power.displayStatus ?? power.code ?? 'stopped' } : {}),
   };
 }
 
-const longestBootMinutes = 15;
+const maxBootMinutes = 15;
 
 /**
  * Waits until the VM agent reports ready. An image without an agent, or one that cannot boot or reach its host, never
  * does: then the tail of the boot log is shown.
  * @throws Failure after `limitMinutes`, or at once when the machine has stopped.
  */
-export async function awaitAgent(
-  { session, log, onBootLog }: BootLogSite,
-  where: Where,
-  limitMinutes = longestBootMinutes,
+export async function waitForAgent(
+  { session, log, onBootLog }: BootDiagnosticsContext,
+  where: RunCommandScope,
+  limitMinutes = maxBootMinutes,
 ): Promise<void> {
-  const { name } = where.machine;
+  const { name } = where.vm;
   const start = clockSeconds();
   let said = '';
-  await waitFor(`the VM agent of ${name}`, 'guest', session.waiting, async () => {
+  await pollUntil(`the VM agent of ${name}`, 'guest', session.waiting, async () => {
     const view = await session.compute.virtualMachines.instanceView(where.resourceGroup, name, {
       abortSignal: session.waiting.signal,
     });
-    const { ready, says, stopped } = agentState(view);
-    if (says !== said) log.info(`VM agent of ${name}: ${says}`);
-    said = says;
+    const { ready, message, stopped } = parseAgentState(view);
+    if (message !== said) log.info(`VM agent of ${name}: ${message}`);
+    said = message;
     if (ready) return true;
     const late = (clockSeconds() - start) / 60 > limitMinutes;
     if (stopped || late) {
-      await showBootLog({ session, log, onBootLog }, where);
-      throw neverReady(
+      await logBootDiagnostics({ session, log, onBootLog }, where);
+      throw agentNotReadyError(
         where,
         stopped ? `The machine does not run: ${stopped}.` : undefined,
-        says,
+        message,
         limitMinutes,
       );
     }
@@ -94,14 +94,14 @@ export async function awaitAgent(
   });
 }
 
-function neverReady(
-  { machine }: Where,
+function agentNotReadyError(
+  { vm }: RunCommandScope,
   stopped: string | undefined,
   says: string,
   limitMinutes: number,
-): Failure {
-  const { name, osType } = machine;
-  return new Failure(`waiting for the VM agent of ${name}`, {
+): ActionError {
+  const { name, osType } = vm;
+  return new ActionError(`waiting for the VM agent of ${name}`, {
     message:
       stopped ??
       `The VM agent did not report ready within ${limitMinutes} minutes. The last that was heard of it: ${says}`,
@@ -123,29 +123,29 @@ function neverReady(
 
 const bootLogLines = 40;
 
-interface BootLogSite extends Pick<GuestSite, 'session' | 'log'> {
+interface BootDiagnosticsContext extends Pick<GuestContext, 'session' | 'log'> {
   /** Takes the same lines for the summary. */
   readonly onBootLog?: ((lines: string) => void) | undefined;
 }
 
 /** Shows the end of the serial console's log, if it can be had; that it cannot is no failure of its own. Never throws. */
-export async function showBootLog(
-  { session, log, onBootLog }: BootLogSite,
-  { resourceGroup, machine }: Where,
+export async function logBootDiagnostics(
+  { session, log, onBootLog }: BootDiagnosticsContext,
+  { resourceGroup, vm }: RunCommandScope,
 ): Promise<void> {
   try {
     const { serialConsoleLogBlobUri } = await session.compute.virtualMachines.retrieveBootDiagnosticsData(
       resourceGroup,
-      machine.name,
+      vm.name,
       { sasUriExpirationTimeInMinutes: 5, abortSignal: session.waiting.signal },
     );
     if (!serialConsoleLogBlobUri) return;
     // Whoever has this URL can read the log: it goes to no log and into no error.
-    const { status, body } = await plainHttp({ httpClient: connections() })(serialConsoleLogBlobUri);
+    const { status, body } = await createHttpGet({ httpClient: sharedHttpClient() })(serialConsoleLogBlobUri);
     if (status !== 200 || body === '') return;
     const end = lastLines(body, bootLogLines);
-    log.info(`The end of the boot log (serial console) of ${machine.name}:`);
-    for (const line of quoted('boot', end)) log.info(line);
+    log.info(`The end of the boot log (serial console) of ${vm.name}:`);
+    for (const line of guestOutputLines('boot', end)) log.info(line);
     onBootLog?.(end);
   } catch {
     log.info('The boot log cannot be had.');
@@ -160,7 +160,7 @@ function lastLines(text: string, count: number): string {
  * Text from the guest as lines for the log. Each gets a prefix, and the old command marker is torn apart, so that no line
  * can be a workflow command to the runner (`::set-env`, `##[command]`); control characters, such as colours, go.
  */
-export function quoted(label: string, text: string): string[] {
+export function guestOutputLines(label: string, text: string): string[] {
   return text.split(/\r?\n/).map((line) => {
     const plain = line
       // oxlint-disable-next-line no-control-regex
@@ -182,21 +182,21 @@ export interface ScriptResult {
 }
 
 /** Where a script stands. */
-export type ScriptVerdict =
-  | { readonly over: false; readonly state: string }
+export type ScriptStatus =
+  | { readonly done: false; readonly state: string }
   | {
-      readonly over: true;
+      readonly done: true;
       readonly outcome: 'succeeded' | 'failed' | 'timed out' | 'cancelled';
       readonly exitCode?: number;
-      readonly says: string;
+      readonly message: string;
     };
-type Ending = Extract<ScriptVerdict, { over: true }>;
+type ScriptEnd = Extract<ScriptStatus, { done: true }>;
 
 /**
  * The verdict of a run command's instance view: execution state and exit code. The provisioning state would only tell
  * whether the agent took the command.
  */
-export function scriptVerdict(view: VirtualMachineRunCommandInstanceView | undefined): ScriptVerdict {
+export function parseScriptStatus(view: VirtualMachineRunCommandInstanceView | undefined): ScriptStatus {
   const state = view?.executionState ?? 'Unknown';
   const message = view?.executionMessage?.trim() ?? '';
   const told = message === '' ? '' : ` The agent says: ${message}`;
@@ -205,23 +205,23 @@ export function scriptVerdict(view: VirtualMachineRunCommandInstanceView | undef
     case 'Failed': {
       const exitCode = view?.exitCode ?? (state === 'Succeeded' ? 0 : undefined);
       if (state === 'Succeeded' && exitCode === 0)
-        return { over: true, outcome: 'succeeded', exitCode, says: 'The script ended with exit code 0.' };
+        return { done: true, outcome: 'succeeded', exitCode, message: 'The script ended with exit code 0.' };
       // An agent that could not even start the script reports Failed with the default of 0.
       if (exitCode === undefined || exitCode === 0)
-        return { over: true, outcome: 'failed', says: `The script failed without an exit code.${told}` };
+        return { done: true, outcome: 'failed', message: `The script failed without an exit code.${told}` };
       return {
-        over: true,
+        done: true,
         outcome: 'failed',
         exitCode,
-        says: `The script ended with exit code ${exitCode}.${told}`,
+        message: `The script ended with exit code ${exitCode}.${told}`,
       };
     }
     case 'TimedOut':
-      return { over: true, outcome: 'timed out', says: `The script was ended at its time limit.${told}` };
+      return { done: true, outcome: 'timed out', message: `The script was ended at its time limit.${told}` };
     case 'Canceled':
-      return { over: true, outcome: 'cancelled', says: `The script was cancelled from outside.${told}` };
+      return { done: true, outcome: 'cancelled', message: `The script was cancelled from outside.${told}` };
     default:
-      return { over: false, state };
+      return { done: false, state };
   }
 }
 
@@ -229,22 +229,18 @@ export function scriptVerdict(view: VirtualMachineRunCommandInstanceView | undef
  * What has come to a stream since the last look. Azure shows only its last 4,096 bytes, so the window may have moved on:
  * then the overlap of both is looked for. `gap`: something went by unseen.
  */
-export function newText(before: string, now: string): { readonly text: string; readonly gap: boolean } {
+export function appendedText(before: string, now: string): { readonly text: string; readonly gap: boolean } {
   if (now.startsWith(before)) return { text: now.slice(before.length), gap: false };
   // The window may begin in the middle of a character.
   const whole = now.replace(/^\uFFFD+/, '');
-  for (
-    let from = Math.max(0, before.length - whole.length);
-    before.length - from >= shortestOverlap;
-    from++
-  ) {
+  for (let from = Math.max(0, before.length - whole.length); before.length - from >= minOverlap; from++) {
     if (whole.startsWith(before.slice(from))) return { text: whole.slice(before.length - from), gap: false };
   }
   return { text: whole, gap: true };
 }
 
 /** Shorter ones, such as a line's end, come about by chance. */
-const shortestOverlap = 8;
+const minOverlap = 8;
 
 /** Ends at which a text was cut: a secret may be cut there too. */
 interface Cut {
@@ -259,7 +255,7 @@ const shortestSecret = 4;
  * Redacts secrets, and at a cut end of the text also the part of a secret that is left there.
  * @param secrets values as they were handed to the script
  */
-export function blotter(secrets: readonly string[]): (text: string, cut?: Cut) => string {
+export function createRedactor(secrets: readonly string[]): (text: string, cut?: Cut) => string {
   const parts = [...new Set(secrets.flatMap((secret) => [secret, ...secret.split(/\r?\n/)]))]
     .map((part) => part.trim())
     .filter((part) => part.length >= shortestSecret)
@@ -307,16 +303,16 @@ const tailBytes = 4096;
  * @throws Failure when the script fails in any way; the command is then left to the ledger.
  */
 export async function runScript(
-  site: GuestSite,
+  context: GuestContext,
   plan: Plan,
   script: GuestScript,
   onResult: (result: ScriptResult) => void,
 ): Promise<void> {
-  const { session, ledger, log } = site;
+  const { session, cleanupState, log } = context;
   const { waiting } = session;
   const commands = session.compute.virtualMachineRunCommands;
-  const vm = plan.machine.name;
-  const name = commandName(site.run);
+  const vm = plan.vm.name;
+  const name = commandName(context.run);
   const id = resourceId(
     plan.subscriptionId,
     plan.resourceGroup,
@@ -326,89 +322,93 @@ export async function runScript(
   );
   const options = { abortSignal: waiting.signal };
   const doing = `running the script on ${vm}`;
-  const blot = blotter(Object.values(script.secrets));
+  const blot = createRedactor(Object.values(script.secrets));
 
   log.info(`Running the script on ${vm}, for at most ${script.timeoutMinutes} minutes.`);
-  ledger.record(id);
+  cleanupState.addPending(id);
   const start = clockSeconds();
   const poller = commands.createOrUpdate(plan.resourceGroup, vm, name, commandBody(plan, script), options);
-  const streams = [openStream('stdout', log, blot), openStream('stderr', log, blot)] as const;
+  const streams = [createOutputStream('stdout', log, blot), createOutputStream('stderr', log, blot)] as const;
   let state = '';
-  const look = async (): Promise<Ending | undefined> => {
+  const look = async (): Promise<ScriptEnd | undefined> => {
     const { instanceView } = await commands.getByVirtualMachine(plan.resourceGroup, vm, name, {
       expand: 'instanceView',
       ...options,
     });
-    streams[0].see(instanceView?.output ?? '');
-    streams[1].see(instanceView?.error ?? '');
-    const verdict = scriptVerdict(instanceView);
-    if (verdict.over) return verdict;
+    streams[0].update(instanceView?.output ?? '');
+    streams[1].update(instanceView?.error ?? '');
+    const verdict = parseScriptStatus(instanceView);
+    if (verdict.done) return verdict;
     if (verdict.state !== state) log.info(`Script: ${verdict.state}.`);
     state = verdict.state;
     // The operation ends when the script has started. It tells if the agent never takes the command.
     if (!poller.isDone) await poller.poll(options);
     if ((clockSeconds() - start) / 60 <= script.timeoutMinutes + graceMinutes) return undefined;
     return {
-      over: true,
+      done: true,
       outcome: 'timed out',
-      says: 'The script is past its time limit, and its end was not heard of.',
+      message: 'The script is past its time limit, and its end was not heard of.',
     };
   };
-  let ending: Ending;
+  let ending: ScriptEnd;
   try {
-    await submit(poller, ledger, id);
-    ending = await waitFor('the script', 'guest', waiting, look);
+    await submitRunCommand(poller, cleanupState, id);
+    ending = await pollUntil('the script', 'guest', waiting, look);
   } catch (error) {
     if (waiting.signal.aborted) throw waiting.signal.reason;
-    throw error instanceof AzureError ? new Failure(doing, { cause: error }) : error;
+    throw error instanceof AzureError ? new ActionError(doing, { cause: error }) : error;
   } finally {
-    for (const stream of streams) stream.end();
+    for (const stream of streams) stream.flush();
   }
   const [stdout, stderr] = [streams[0].text(), streams[1].text()];
   const { exitCode } = ending;
   onResult({ ...(exitCode === undefined ? {} : { exitCode }), stdout, stderr });
-  log.info(ending.says);
-  if (ending.outcome !== 'succeeded') throw scriptFailed(doing, ending, stderr, script.timeoutMinutes);
-  await removeCommand(site, plan, name, id);
+  log.info(ending.message);
+  if (ending.outcome !== 'succeeded') throw scriptFailedError(doing, ending, stderr, script.timeoutMinutes);
+  await deleteRunCommand(context, plan, name, id);
 }
 
 /** The script has had its say: a run command that cannot be removed now fails nothing, and stays for the post step. */
-async function removeCommand(
-  { session, ledger, log }: GuestSite,
-  { resourceGroup, machine }: Plan,
+async function deleteRunCommand(
+  { session, cleanupState, log }: GuestContext,
+  { resourceGroup, vm }: Plan,
   name: string,
   id: string,
 ): Promise<void> {
   const { waiting, compute } = session;
   try {
-    const removing = compute.virtualMachineRunCommands.delete(resourceGroup, machine.name, name, {
+    const removing = compute.virtualMachineRunCommands.delete(resourceGroup, vm.name, name, {
       abortSignal: waiting.signal,
     });
-    await untilDone('the removal of the run command', 'delete', waiting, removing);
+    await pollUntilDone('the removal of the run command', 'delete', waiting, removing);
   } catch (error) {
     if (waiting.signal.aborted || !(error instanceof AzureError)) throw error;
-    if (!saysAbsent(error)) {
+    if (!isNotFound(error)) {
       log.warning(
         `The script's run command could not be removed yet (${error.message}); the end of the job tries again: ${id}`,
       );
       return;
     }
   }
-  ledger.strike(id);
+  cleanupState.markDeleted(id);
 }
 
-async function submit(poller: { submitted(): Promise<void> }, ledger: Ledger, id: string): Promise<void> {
+async function submitRunCommand(
+  poller: { submitted(): Promise<void> },
+  cleanupState: CleanupState,
+  id: string,
+): Promise<void> {
   try {
     await poller.submitted();
-    ledger.answered(id);
+    cleanupState.markAccepted(id);
   } catch (error) {
-    if (isRefusal(error)) ledger.forget(id);
+    if (isClientError(error)) cleanupState.discard(id);
     throw error;
   }
 }
 
 /** A name of its own for each run: an earlier run's command may still be there or going. */
-function commandName({ runId, runAttempt }: Run): string {
+function commandName({ runId, runAttempt }: WorkflowRun): string {
   return ['cross-tenant-vm', runId, runAttempt].filter(Boolean).join('-');
 }
 
@@ -418,7 +418,7 @@ function commandBody(plan: Plan, script: GuestScript): VirtualMachineRunCommand 
   return {
     location: plan.location,
     tags: { ...plan.tags },
-    source: { script: scriptText(script.text, plan.machine.osType) },
+    source: { script: normalizeScript(script.text, plan.vm.osType) },
     parameters: pairs(script.parameters),
     protectedParameters: pairs(script.secrets),
     asyncExecution: true,
@@ -429,31 +429,35 @@ function commandBody(plan: Plan, script: GuestScript): VirtualMachineRunCommand 
 }
 
 /** On Linux a carriage return would be part of the command, and of the interpreter's name in a `#!` line. */
-export function scriptText(text: string, osType: 'Linux' | 'Windows'): string {
+export function normalizeScript(text: string, osType: 'Linux' | 'Windows'): string {
   const plain = text.replace(/^\uFEFF/, '');
   return osType === 'Linux' ? plain.replaceAll(/\r\n?/g, '\n') : plain;
 }
 
-interface Stream {
+interface OutputStream {
   /** Takes the tail as Azure shows it; prints the whole lines that are new. */
-  see(tail: string): void;
+  update(tail: string): void;
   /** Prints what is left of an unfinished line. */
-  end(): void;
+  flush(): void;
   /** The last tail, without secrets. */
   text(): string;
 }
 
-function openStream(label: string, log: GuestSite['log'], blot: ReturnType<typeof blotter>): Stream {
+function createOutputStream(
+  label: string,
+  log: GuestContext['log'],
+  blot: ReturnType<typeof createRedactor>,
+): OutputStream {
   let seen = '';
   let unfinished = '';
   // Whether `unfinished` begins where Azure's window does, perhaps inside a secret.
   let isCut = false;
   const print = (text: string, cut: Cut): void => {
-    for (const line of quoted(label, blot(text, cut))) log.info(line);
+    for (const line of guestOutputLines(label, blot(text, cut))) log.info(line);
   };
   return {
-    see(tail) {
-      const { text, gap } = newText(seen, tail);
+    update(tail) {
+      const { text, gap } = appendedText(seen, tail);
       if (gap) {
         if (unfinished !== '') print(unfinished, { front: isCut, back: true });
         log.info(`${label} | … (Azure keeps the last 4 KB only)`);
@@ -468,7 +472,7 @@ function openStream(label: string, log: GuestSite['log'], blot: ReturnType<typeo
       unfinished = unfinished.slice(end + 1);
       isCut = false;
     },
-    end() {
+    flush() {
       // The wait may have been given up while the script was writing.
       if (unfinished !== '') print(unfinished, { front: isCut, back: true });
       unfinished = '';
@@ -482,15 +486,16 @@ function isFull(tail: string): boolean {
   return Buffer.byteLength(tail) >= tailBytes;
 }
 
-function scriptFailed(
+function scriptFailedError(
   doing: string,
-  { outcome, says }: Ending,
+  { outcome, message }: ScriptEnd,
   stderr: string,
   timeoutMinutes: number,
-): Failure {
+): ActionError {
   const timedOut = outcome === 'timed out';
-  return new Failure(doing, {
-    message: stderr.trim() === '' ? says : `${says} The last it wrote to stderr:\n${lastLines(stderr, 10)}`,
+  return new ActionError(doing, {
+    message:
+      stderr.trim() === '' ? message : `${message} The last it wrote to stderr:\n${lastLines(stderr, 10)}`,
     explanation: {
       cause: timedOut
         ? `It ran longer than \`run-script-timeout-minutes\` (${timeoutMinutes}) allows.`

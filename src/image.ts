@@ -7,15 +7,15 @@ import type {
   ImageReference as VmImageReference,
 } from '@azure/arm-compute';
 import { clockSeconds } from './clock.ts';
-import { AzureError, Failure } from './failure.ts';
+import { AzureError, ActionError } from './failure.ts';
 import type { DeployInputs } from './inputs.ts';
 import { type ImageReference, normaliseRegion } from './resource-id.ts';
-import { pause } from './waiting.ts';
+import { delay } from './waiting.ts';
 
 export type SecurityType = 'Standard' | 'TrustedLaunch' | 'ConfidentialVM';
 
 /** What the machine's shape depends on, read from the gallery before anything is created. */
-export interface ImageFacts {
+export interface ResolvedImage {
   /** As the VM request wants it: `id`, `sharedGalleryImageId` or `communityGalleryImageId`. */
   readonly reference: VmImageReference;
   /** The one ID in `reference`: always of one version, never of a definition. */
@@ -40,7 +40,7 @@ export interface ImageFacts {
 }
 
 /** Where the reading happens: each gallery answers to the token of the tenant that owns it. */
-export interface ImageDesk {
+export interface GalleryClients {
   /** Compute of the gallery's subscription, with the image tenant's token as the primary one. */
   readonly imageCompute: (subscriptionId: string) => ComputeManagementClient;
   /** Compute of the deployment's subscription: shared and community galleries are read from there. */
@@ -49,10 +49,10 @@ export interface ImageDesk {
   readonly onWaiting: (line: string) => void;
 }
 
-type Wanted = Pick<DeployInputs, 'image' | 'imageWaitMinutes' | 'osType' | 'securityType'>;
+type ImageRequest = Pick<DeployInputs, 'image' | 'imageWaitMinutes' | 'osType' | 'securityType'>;
 
 /** A version as far as choosing one needs it. */
-interface Candidate {
+interface ImageVersion {
   readonly name: string;
   readonly provisioningState?: string;
   readonly excluded: boolean;
@@ -75,9 +75,9 @@ type Definition = Partial<
 >;
 
 /** The two reads that every kind of gallery offers. */
-interface Shelf {
+interface Gallery {
   readonly definition: () => Promise<Definition>;
-  readonly version: (name: string) => Promise<Candidate>;
+  readonly version: (name: string) => Promise<ImageVersion>;
   readonly versionNames: () => Promise<readonly { readonly name: string; readonly excluded: boolean }[]>;
   readonly referenceTo: (version: string) => VmImageReference & { readonly whole: string };
 }
@@ -87,24 +87,24 @@ interface Shelf {
  * @param region where the machine goes, normalised.
  * @throws Failure when no version is usable there; AzureError when the gallery cannot be read.
  */
-export async function readImage(
-  desk: ImageDesk,
-  wanted: Wanted,
+export async function resolveImage(
+  context: GalleryClients,
+  wanted: ImageRequest,
   region: Promise<string>,
-): Promise<ImageFacts> {
+): Promise<ResolvedImage> {
   const { image } = wanted;
-  const shelf = await shelfOf(desk, image, region);
+  const gallery = await openGallery(context, image, region);
   const [{ definition }, version] = await Promise.all([
-    readDefinition(shelf, wanted),
-    usableVersion(desk, shelf, wanted, region),
+    readDefinition(gallery, wanted),
+    waitForUsableVersion(context, gallery, wanted, region),
   ]);
-  return factsOf(wanted, shelf, definition, version);
+  return toResolvedImage(wanted, gallery, definition, version);
 }
 
 /** What one look at the image shows, without waiting. */
-export interface ImageLook {
+export interface ImageInspection {
   /** Of the version, or of the definition alone where no version is usable. */
-  readonly facts: ImageFacts;
+  readonly facts: ResolvedImage;
   readonly unusable?: {
     readonly refusal: unknown;
     /** It may well become usable by itself: it is being built or replicated. */
@@ -118,46 +118,50 @@ export interface ImageLook {
  * Looks at the image once. Where no version can be used, what the definition says is given all the same.
  * @throws AzureError when the definition cannot be read.
  */
-export async function lookAtImage(
-  desk: ImageDesk,
-  wanted: Wanted,
+export async function inspectImage(
+  context: GalleryClients,
+  wanted: ImageRequest,
   region: Promise<string>,
-): Promise<ImageLook> {
+): Promise<ImageInspection> {
   const { image } = wanted;
-  const shelf = await shelfOf(desk, image, region);
+  const gallery = await openGallery(context, image, region);
   const [{ definition, ...unread }, look] = await Promise.all([
-    readDefinition(shelf, wanted),
-    lookForVersion(shelf, wanted, region).catch((refusal: unknown) => ({ refusal })),
+    readDefinition(gallery, wanted),
+    findUsableVersion(gallery, wanted, region).catch((refusal: unknown) => ({ refusal })),
   ]);
   if ('version' in look && look.version) {
-    return { facts: factsOf(wanted, shelf, definition, look.version), ...unread };
+    return { facts: toResolvedImage(wanted, gallery, definition, look.version), ...unread };
   }
   const nameless = { name: image.version ?? 'latest', excluded: false, luns: [] };
-  const facts = factsOf(wanted, shelf, definition, nameless);
+  const facts = toResolvedImage(wanted, gallery, definition, nameless);
   if ('refusal' in look) return { facts, unusable: { refusal: look.refusal, passing: false }, ...unread };
-  const { why, passing } = reasonsOf(look.refusals);
+  const { why, passing } = unusableReasons(look.refusals);
   return {
     facts,
-    unusable: { refusal: notUsable(image, await region, why, passing, 0), passing },
+    unusable: { refusal: noUsableVersionError(image, await region, why, passing, 0), passing },
     ...unread,
   };
 }
 
-async function shelfOf(desk: ImageDesk, image: ImageReference, region: Promise<string>): Promise<Shelf> {
+async function openGallery(
+  context: GalleryClients,
+  image: ImageReference,
+  region: Promise<string>,
+): Promise<Gallery> {
   if (image.kind === 'version' || image.kind === 'definition') {
-    const compute = desk.imageCompute(image.subscriptionId);
+    const compute = context.imageCompute(image.subscriptionId);
     const at = [image.resourceGroup, image.gallery, image.definition] as const;
     const definitionId = image.kind === 'version' ? image.id.replace(/\/versions\/[^/]+$/i, '') : image.id;
     return {
       definition: () => compute.galleryImages.get(...at),
       version: async (name) => {
         const version = await compute.galleryImageVersions.get(...at, name, { expand: 'ReplicationStatus' });
-        return candidateOf(version, await region);
+        return parseImageVersion(version, await region);
       },
       versionNames: async () => {
         const names = [];
         for await (const version of compute.galleryImageVersions.listByGalleryImage(...at)) {
-          names.push({ name: version.name ?? '', excluded: excludedIn(version, await region) });
+          names.push({ name: version.name ?? '', excluded: isExcludedFromLatest(version, await region) });
         }
         return names;
       },
@@ -167,7 +171,7 @@ async function shelfOf(desk: ImageDesk, image: ImageReference, region: Promise<s
       },
     };
   }
-  const { compute } = desk;
+  const { compute } = context;
   const location = await region;
   const [definitions, versions] =
     image.kind === 'shared'
@@ -177,7 +181,7 @@ async function shelfOf(desk: ImageDesk, image: ImageReference, region: Promise<s
   return {
     definition: () => definitions.get(...at),
     version: async (name) => {
-      const version = await foreignVersion(image, location, () => versions.get(...at, name));
+      const version = await readSharedVersion(image, location, () => versions.get(...at, name));
       // As it is named, then: Azure makes its data disks without being asked, and leaves them when the machine goes.
       if (!version) return { name, excluded: false, luns: [] };
       return {
@@ -194,7 +198,7 @@ async function shelfOf(desk: ImageDesk, image: ImageReference, region: Promise<s
           names.push({ name: version.name ?? '', excluded: version.excludeFromLatest === true });
         }
       } catch (error) {
-        throw statusOf(error) === 403 ? unlistable(image, error) : error;
+        throw httpStatus(error) === 403 ? cannotListError(image, error) : error;
       }
       return names;
     },
@@ -208,7 +212,7 @@ async function shelfOf(desk: ImageDesk, image: ImageReference, region: Promise<s
   };
 }
 
-function statusOf(error: unknown): number | undefined {
+function httpStatus(error: unknown): number | undefined {
   return error instanceof AzureError ? error.fault.status : undefined;
 }
 
@@ -217,7 +221,7 @@ function statusOf(error: unknown): number | undefined {
  * subscription, and the machine can be made all the same.
  * @throws Failure where it is not in that region.
  */
-async function foreignVersion<T>(
+async function readSharedVersion<T>(
   image: ImageReference,
   region: string,
   read: () => Promise<T>,
@@ -225,15 +229,21 @@ async function foreignVersion<T>(
   try {
     return await read();
   } catch (error) {
-    if (statusOf(error) === 403) return undefined;
-    if (statusOf(error) !== 404) throw error;
-    throw notUsable(image, region, `the gallery shows no version ${image.version} in ${region}`, false, 0);
+    if (httpStatus(error) === 403) return undefined;
+    if (httpStatus(error) !== 404) throw error;
+    throw noUsableVersionError(
+      image,
+      region,
+      `the gallery shows no version ${image.version} in ${region}`,
+      false,
+      0,
+    );
   }
 }
 
-function unlistable(image: ImageReference, cause: unknown): Failure {
+function cannotListError(image: ImageReference, cause: unknown): ActionError {
   const kind = image.kind === 'shared' ? 'sharedGalleries' : 'communityGalleries';
-  return new Failure(`looking for the newest version of ${image.id}`, {
+  return new ActionError(`looking for the newest version of ${image.id}`, {
     message: 'The versions of the image may not be listed, so nothing says which one is the newest.',
     cause,
     explanation: {
@@ -247,24 +257,24 @@ function unlistable(image: ImageReference, cause: unknown): Failure {
   });
 }
 
-function candidateOf(version: GalleryImageVersion, region: string): Candidate {
+function parseImageVersion(version: GalleryImageVersion, region: string): ImageVersion {
   const profile = version.publishingProfile;
   const targets = (profile?.targetRegions ?? []).flatMap(({ name }) => (name ? normaliseRegion(name) : []));
   const reported = version.replicationStatus?.summary;
   return {
     name: version.name ?? '',
     ...(version.provisioningState ? { provisioningState: version.provisioningState } : {}),
-    excluded: excludedIn(version, region),
+    excluded: isExcludedFromLatest(version, region),
     luns: (version.storageProfile?.dataDiskImages ?? []).map(({ lun }) => lun),
     ...(profile?.endOfLifeDate ? { endOfLife: profile.endOfLifeDate } : {}),
     ...(targets.length > 0 ? { targets } : {}),
-    ...(reported ? { replication: replicationOf(reported) } : {}),
+    ...(reported ? { replication: regionReplication(reported) } : {}),
   };
 }
 
-function replicationOf(
+function regionReplication(
   reported: readonly RegionalReplicationStatus[],
-): NonNullable<Candidate['replication']> {
+): NonNullable<ImageVersion['replication']> {
   return new Map(
     reported.map((row) => [
       normaliseRegion(row.region ?? ''),
@@ -278,7 +288,7 @@ function replicationOf(
 }
 
 /** A version can be kept out of "latest" as a whole or in single regions. */
-function excludedIn({ publishingProfile }: GalleryImageVersion, region: string): boolean {
+function isExcludedFromLatest({ publishingProfile }: GalleryImageVersion, region: string): boolean {
   if (publishingProfile?.excludeFromLatest) return true;
   return (publishingProfile?.targetRegions ?? []).some(
     ({ excludeFromLatest, name }) => excludeFromLatest === true && normaliseRegion(name ?? '') === region,
@@ -291,13 +301,13 @@ function excludedIn({ publishingProfile }: GalleryImageVersion, region: string):
  * @throws Failure that names `os-type` where the definition may not be read and nothing else says what it is.
  */
 async function readDefinition(
-  shelf: Shelf,
-  { osType, image }: Wanted,
+  gallery: Gallery,
+  { osType, image }: ImageRequest,
 ): Promise<{ readonly definition: Definition; readonly unread?: unknown }> {
   try {
-    return { definition: await shelf.definition() };
+    return { definition: await gallery.definition() };
   } catch (error) {
-    const status = statusOf(error);
+    const status = httpStatus(error);
     const isOwn = image.kind === 'version' || image.kind === 'definition';
     // To strangers shared and community galleries also say 404; in one's own that means that there is no such definition.
     const unreadable = status === 403 || (status === 404 && !isOwn);
@@ -305,7 +315,7 @@ async function readDefinition(
     if (osType) return { definition: { osType, osState: 'Generalized' }, unread: error };
     // The catalogue explains it, with the right that is missing.
     if (isOwn) throw error;
-    throw new Failure(`reading image definition ${image.id}`, {
+    throw new ActionError(`reading image definition ${image.id}`, {
       message: 'The image definition cannot be read, so nothing says whether it is Linux or Windows.',
       cause: error,
       explanation: {
@@ -317,14 +327,14 @@ async function readDefinition(
   }
 }
 
-type Verdict =
+type VersionCheck =
   | { readonly usable: true }
   | { readonly usable: false; readonly why: string; readonly passing: boolean };
 
-function judge(version: Candidate, region: string): Verdict {
+function checkVersion(version: ImageVersion, region: string): VersionCheck {
   const state = version.provisioningState;
   const here = version.replication?.get(region);
-  const refusal = (why: string, passing: boolean): Verdict => ({
+  const refusal = (why: string, passing: boolean): VersionCheck => ({
     usable: false,
     passing,
     why: `version ${version.name} ${why}`,
@@ -363,7 +373,7 @@ function judge(version: Candidate, region: string): Verdict {
 }
 
 /** Newest by number: 1.10.0 comes after 1.9.0, whenever either was published. */
-export function byNumberDescending(a: string, b: string): number {
+export function compareVersionsDescending(a: string, b: string): number {
   const [left, right] = [a, b].map((version) => version.split('.').map(Number));
   for (let part = 0; part < 3; part++) {
     const difference = (right?.[part] ?? 0) - (left?.[part] ?? 0);
@@ -373,32 +383,32 @@ export function byNumberDescending(a: string, b: string): number {
 }
 
 /** Replication takes minutes to hours: asked after an eighth of the time so far, nothing is found much too late. */
-function untilNextLook(elapsedSeconds: number): number {
+function nextLookDelay(elapsedSeconds: number): number {
   return Math.min(15, Math.max(1, elapsedSeconds / 8));
 }
 
-type Refusal = Exclude<Verdict, { usable: true }>;
+type UnusableVersion = Exclude<VersionCheck, { usable: true }>;
 
 /** One look for the version: the one that is named, or the newest that is usable in the region. */
-async function lookForVersion(
-  shelf: Shelf,
-  { image, imageWaitMinutes }: Wanted,
+async function findUsableVersion(
+  gallery: Gallery,
+  { image, imageWaitMinutes }: ImageRequest,
   regionPromise: Promise<string>,
-): Promise<{ readonly version?: Candidate; readonly refusals: readonly Refusal[] }> {
+): Promise<{ readonly version?: ImageVersion; readonly refusals: readonly UnusableVersion[] }> {
   // Reading needs no region; only judging does. So the first read does not wait for the resource group's.
   if (image.version !== undefined) {
-    const version = await shelf.version(image.version);
-    const verdict = judge(version, await regionPromise);
+    const version = await gallery.version(image.version);
+    const verdict = checkVersion(version, await regionPromise);
     return verdict.usable ? { version, refusals: [] } : { refusals: [verdict] };
   }
-  const names = (await shelf.versionNames())
+  const names = (await gallery.versionNames())
     .filter(({ excluded }) => !excluded)
     .map(({ name }) => name)
-    .toSorted(byNumberDescending);
-  const refusals: Refusal[] = [];
+    .toSorted(compareVersionsDescending);
+  const refusals: UnusableVersion[] = [];
   for (const name of names) {
-    const version = await shelf.version(name);
-    const verdict = judge(version, await regionPromise);
+    const version = await gallery.version(name);
+    const verdict = checkVersion(version, await regionPromise);
     if (verdict.usable) return { version, refusals };
     refusals.push(verdict);
     // Asked to wait, "newest" means the one that is on its way, not an older one that happens to be there.
@@ -407,7 +417,10 @@ async function lookForVersion(
   return { refusals };
 }
 
-function reasonsOf(refusals: readonly Refusal[]): { readonly why: string; readonly passing: boolean } {
+function unusableReasons(refusals: readonly UnusableVersion[]): {
+  readonly why: string;
+  readonly passing: boolean;
+} {
   return {
     why:
       refusals.map((refusal) => refusal.why).join('; ') ||
@@ -416,42 +429,42 @@ function reasonsOf(refusals: readonly Refusal[]): { readonly why: string; readon
   };
 }
 
-async function usableVersion(
-  desk: ImageDesk,
-  shelf: Shelf,
-  wanted: Wanted,
+async function waitForUsableVersion(
+  context: GalleryClients,
+  gallery: Gallery,
+  wanted: ImageRequest,
   regionPromise: Promise<string>,
-): Promise<Candidate> {
+): Promise<ImageVersion> {
   const { image, imageWaitMinutes } = wanted;
   const start = clockSeconds();
   const deadline = start + imageWaitMinutes * 60;
   let told = Number.NEGATIVE_INFINITY;
   for (;;) {
-    const { version, refusals } = await lookForVersion(shelf, wanted, regionPromise);
+    const { version, refusals } = await findUsableVersion(gallery, wanted, regionPromise);
     if (version) return version;
-    const { why, passing } = reasonsOf(refusals);
+    const { why, passing } = unusableReasons(refusals);
     if (!passing || clockSeconds() >= deadline)
-      throw notUsable(image, await regionPromise, why, passing, imageWaitMinutes);
+      throw noUsableVersionError(image, await regionPromise, why, passing, imageWaitMinutes);
     if (clockSeconds() - told >= 30) {
       told = clockSeconds();
       const minutes = Math.floor((told - start) / 60);
-      desk.onWaiting(`Waiting for the image, ${minutes} of ${imageWaitMinutes} minutes: ${why}.`);
+      context.onWaiting(`Waiting for the image, ${minutes} of ${imageWaitMinutes} minutes: ${why}.`);
     }
     const now = clockSeconds();
-    const next = untilNextLook(now - start);
+    const next = nextLookDelay(now - start);
     const untilTold = Math.max(0.1, 30 - (now - told));
-    await pause(Math.max(0, Math.min(next, untilTold, deadline - now)), desk.signal);
+    await delay(Math.max(0, Math.min(next, untilTold, deadline - now)), context.signal);
   }
 }
 
-function notUsable(
+function noUsableVersionError(
   image: ImageReference,
   region: string,
   why: string,
   passing: boolean,
   waited: number,
-): Failure {
-  return new Failure(`choosing the image version from ${image.id}`, {
+): ActionError {
+  return new ActionError(`choosing the image version from ${image.id}`, {
     message: `No usable version in ${region}: ${why}.`,
     explanation: {
       cause: `A machine can only be made from a version that is complete in its own region, ${region}.`,
@@ -478,8 +491,13 @@ function notUsable(
   });
 }
 
-function factsOf(wanted: Wanted, shelf: Shelf, definition: Definition, version: Candidate): ImageFacts {
-  const { whole, ...reference } = shelf.referenceTo(version.name);
+function toResolvedImage(
+  wanted: ImageRequest,
+  gallery: Gallery,
+  definition: Definition,
+  version: ImageVersion,
+): ResolvedImage {
+  const { whole, ...reference } = gallery.referenceTo(version.name);
   const feature = featureValue(definition.features, 'SecurityType');
   const controllers = featureValue(definition.features, 'DiskControllerTypes');
   const { purchasePlan: plan } = definition;
@@ -498,7 +516,7 @@ function factsOf(wanted: Wanted, shelf: Shelf, definition: Definition, version: 
     ...(definition.hyperVGeneration
       ? { generation: definition.hyperVGeneration === 'V1' ? 'V1' : 'V2' }
       : {}),
-    securityType: securityTypeOf(feature),
+    securityType: definitionSecurityType(feature),
     ...(feature ? { securityFeature: feature } : {}),
     ...(controllers ? { diskControllers: controllers } : {}),
     ...(plan?.name && plan.publisher && plan.product
@@ -526,7 +544,7 @@ function featureValue(
  * The API makes plain machines unless told otherwise, so Trusted Launch is asked for wherever the definition allows it,
  * as the portal and the command line do (https://learn.microsoft.com/azure/virtual-machines/trusted-launch).
  */
-function securityTypeOf(feature: string | undefined): SecurityType {
+function definitionSecurityType(feature: string | undefined): SecurityType {
   switch (feature?.toLowerCase()) {
     case 'trustedlaunch':
     case 'trustedlaunchsupported':

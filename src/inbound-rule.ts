@@ -1,13 +1,13 @@
 import { isIP, isIPv6 } from 'node:net';
 import type { InboundRule } from './inputs.ts';
 
-const pattern = /^(\*|\d+(?:\s*-\s*\d+)?)(?:\s*\/\s*(tcp|udp|\*))?\s+from\s+(\S+)$/i;
+const inboundRulePattern = /^(\*|\d+(?:\s*-\s*\d+)?)(?:\s*\/\s*(tcp|udp|\*))?\s+from\s+(\S+)$/i;
 const protocols: Readonly<Record<string, InboundRule['protocol']>> = { tcp: 'Tcp', udp: 'Udp', '*': '*' };
 const serviceTag = /^[a-z][a-z0-9]*(\.[a-z0-9]+)?$/i;
 
 /** Reads `PORT[-PORT][/tcp|udp|*] from SOURCE`; the port may be `*`, TCP is the default. */
 export function parseInboundRule(entry: string): InboundRule | { readonly fault: string } {
-  const [, ports = '', protocol = 'tcp', source = ''] = pattern.exec(entry) ?? [];
+  const [, ports = '', protocol = 'tcp', source = ''] = inboundRulePattern.exec(entry) ?? [];
   if (source === '') {
     return { fault: 'is not of the form PORT[-PORT][/tcp|udp] from SOURCE, e.g. 22 from 203.0.113.0/24' };
   }

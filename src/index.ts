@@ -3,86 +3,86 @@ import { rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname } from 'node:path';
 import * as core from '@actions/core';
-import { certificateExpiry, expiryNotice } from './certificate.ts';
+import { certificateExpiry, certificateExpiryNotice } from './certificate.ts';
 import { checkDeployment } from './check.ts';
 import { setTimeScale, startTimer, timeoutSignal } from './clock.ts';
 import { create } from './create.ts';
-import { explain, type Situation } from './explain.ts';
-import { accountsOf, describe, Failure } from './failure.ts';
+import { explain, type ErrorContext } from './explain.ts';
+import { toErrorReports, formatError, ActionError } from './failure.ts';
 import { type Inputs, readInputs } from './inputs.ts';
-import type { LedgerEntries, Run } from './ledger.ts';
-import { cleanUpAfterJob, deleteDeployment, goingAfterJob, isLeftOver } from './remove.ts';
-import { openReport, type Report } from './report.ts';
-import { runStateReader, sweep } from './sweep.ts';
+import type { CleanupStateData, WorkflowRun } from './ledger.ts';
+import { runPostJobCleanup, runDelete, resourcesToDelete, needsCleanup } from './remove.ts';
+import { createReporter, type Reporter } from './report.ts';
+import { createRunStatusReader, sweep } from './sweep.ts';
 import { openSession, type SessionOptions } from './session.ts';
-import { cameFromSignIn } from './signin.ts';
+import { isSignInError } from './signin.ts';
 
 const { env } = process;
 /** State of the main step; where the bundle itself is the post step's entry, it knows itself by finding it. */
-const phaseState = 'phase';
+const phaseKey = 'phase';
 /** Set by post.ts. */
 const postMark = Symbol.for('cross-tenant-vm.post');
-const ledgerState = 'ledger';
+const cleanupStateKey = 'ledger';
 
 async function main(): Promise<void> {
-  core.saveState(phaseState, 'main');
-  const report = openReport(env['GITHUB_STEP_SUMMARY']);
+  core.saveState(phaseKey, 'main');
+  const report = createReporter(env['GITHUB_STEP_SUMMARY']);
   const stop = new AbortController();
   stopOnSignals(stop);
-  let situation: Situation = {};
-  onStrayRejection(report, (bug) => {
-    fail(bug, situation, report);
+  let situation: ErrorContext = {};
+  logStrayRejection(report, (bug) => {
+    reportFailure(bug, situation, report);
     stop.abort(bug);
   });
   let failure: { readonly error: unknown } | undefined;
   try {
-    report.know({ operation: operationOf(rawInput('operation')) });
-    const inputs = readInputs(rawInput, runner(report));
-    situation = situationOf(inputs);
-    report.know({ operation: inputs.operation, wanted: inputs, uses: usesOf() });
-    tellExpiry(inputs, report);
+    report.addFacts({ operation: parseOperation(rawInput('operation')) });
+    const inputs = readInputs(rawInput, createRunnerValues(report));
+    situation = errorContextFrom(inputs);
+    report.addFacts({ operation: inputs.operation, wanted: inputs, uses: actionReference() });
+    warnBeforeCertificateExpiry(inputs, report);
     const timer = stopAtTimeLimit(stop, inputs.timeoutMinutes);
     const options = {
       ...sessionOptions(report, stop.signal),
-      learn: (known: Partial<Situation>) => {
+      onContext: (known: Partial<ErrorContext>) => {
         situation = { ...situation, ...known };
-        tellOf(known, report);
+        reportContext(known, report);
       },
     };
-    await carryOut(inputs, report, options, () => situation);
+    await runOperation(inputs, report, options, () => situation);
     clearTimeout(timer);
   } catch (error) {
     failure = { error };
-    fail(error, situation, report);
+    reportFailure(error, situation, report);
     // What was asked beside what failed must not keep the step waiting, an image above all.
     stop.abort(error);
   } finally {
-    report.conclude();
+    report.writeResult();
     if (wantsSummary()) {
-      report.summarize(failure ? accountsOf(failure.error, explainIn(situation)) : []);
+      report.writeSummary(failure ? toErrorReports(failure.error, explainError(situation)) : []);
     }
   }
 }
 
-async function carryOut(
+async function runOperation(
   inputs: Inputs,
-  report: Report,
+  report: Reporter,
   options: SessionOptions,
-  situation: () => Situation,
+  situation: () => ErrorContext,
 ): Promise<void> {
   switch (inputs.operation) {
     case 'create':
       return create(inputs, {
         ...options,
         report,
-        run: run(),
+        run: workflowRun(),
         temporaryFolder: env['RUNNER_TEMP'] || tmpdir(),
-        saveLedger: (entries) => core.saveState(ledgerState, entries),
+        saveCleanupState: (entries) => core.saveState(cleanupStateKey, entries),
         cleanupSignal: () => timeoutSignal(15 * 60),
       });
     case 'delete': {
       const session = await report.stage('Sign in', () => openSession(inputs, options));
-      return report.stage('Delete', () => deleteDeployment(session, inputs, report));
+      return report.stage('Delete', () => runDelete(session, inputs, report));
     }
     case 'sweep': {
       const session = await report.stage('Sign in', () => openSession(inputs, options));
@@ -91,25 +91,27 @@ async function carryOut(
         sweep(inputs, {
           session,
           report,
-          run: run(),
-          ...(githubToken ? { runState: runStateReader(githubToken, run().repository, report) } : {}),
+          run: workflowRun(),
+          ...(githubToken
+            ? { runState: createRunStatusReader(githubToken, workflowRun().repository, report) }
+            : {}),
         }),
       );
     }
     case 'check':
-      return checkDeployment(inputs, { ...options, report, run: run(), situation });
+      return checkDeployment(inputs, { ...options, report, run: workflowRun(), situation });
   }
 }
 
 /** Undoes what the main step left to undo. It warns and never fails a job: the job's verdict is the main step's. */
 async function post(): Promise<void> {
-  const report = openReport(env['GITHUB_STEP_SUMMARY']);
-  onStrayRejection(report, (bug) => report.log.warning(describe(bug).join('\n')));
-  const entries = JSON.parse(core.getState(ledgerState) || 'null') as LedgerEntries | null;
-  let situation: Situation = {};
+  const report = createReporter(env['GITHUB_STEP_SUMMARY']);
+  logStrayRejection(report, (bug) => report.log.warning(formatError(bug).join('\n')));
+  const entries = JSON.parse(core.getState(cleanupStateKey) || 'null') as CleanupStateData | null;
+  let situation: ErrorContext = {};
   try {
     await removePrivateKey(entries, report);
-    if (!entries || !isLeftOver(entries)) {
+    if (!entries || !needsCleanup(entries)) {
       const stays = entries && !entries.completed ? entries.created : [];
       report.log.info(
         stays.length > 0
@@ -118,40 +120,43 @@ async function post(): Promise<void> {
       );
       return;
     }
-    report.know({ operation: 'clean-up' });
+    report.addFacts({ operation: 'clean-up' });
     // Only what signing in needs is read again: a file or context of the other inputs may be gone by now.
-    const inputs = readInputs((name) => (name === 'operation' ? 'delete' : rawInput(name)), runner(report));
-    situation = situationOf(inputs);
+    const inputs = readInputs(
+      (name) => (name === 'operation' ? 'delete' : rawInput(name)),
+      createRunnerValues(report),
+    );
+    situation = errorContextFrom(inputs);
     const options = {
       ...sessionOptions(report, timeoutSignal(20 * 60)),
-      learn: (known: Partial<Situation>) => {
+      onContext: (known: Partial<ErrorContext>) => {
         situation = { ...situation, ...known };
       },
     };
     const session = await report.stage('Sign in', () =>
       openSession({ ...inputs, subscriptionId: entries.subscriptionId }, options),
     );
-    report.know({ wanted: { ...inputs, vmName: entries.deployment }, uses: usesOf() });
-    await report.stage('Clean up', () => cleanUpAfterJob(session, entries, run(), report));
+    report.addFacts({ wanted: { ...inputs, vmName: entries.deployment }, uses: actionReference() });
+    await report.stage('Clean up', () => runPostJobCleanup(session, entries, workflowRun(), report));
   } catch (error) {
-    const going = entries ? goingAfterJob(entries) : [];
-    report.leave(going.map((id) => ({ id, why: 'clean-up failed' })));
+    const going = entries ? resourcesToDelete(entries) : [];
+    report.addLeftovers(going.map((id) => ({ id, why: 'clean-up failed' })));
     const left = going.length > 0 ? `\nLeft behind, as far as is known:\n${going.join('\n')}` : '';
     report.log.warning(
-      `Clean-up after the job failed.\n${describe(error, explainIn(situation)).join('\n')}${left}`,
+      `Clean-up after the job failed.\n${formatError(error, explainError(situation)).join('\n')}${left}`,
     );
   }
-  if (wantsSummary()) report.summarize();
+  if (wantsSummary()) report.writeSummary();
 }
 
-async function removePrivateKey(entries: LedgerEntries | null, report: Report): Promise<void> {
+async function removePrivateKey(entries: CleanupStateData | null, report: Reporter): Promise<void> {
   const { privateKeyPath, completed, cleanup } = { ...entries };
   if (!privateKeyPath) return;
   try {
     await rm(dirname(privateKeyPath), { recursive: true, force: true });
   } catch (error) {
     // The machine that it opens must go all the same.
-    report.log.warning(`The generated private key could not be removed: ${describe(error).join(' ')}`);
+    report.log.warning(`The generated private key could not be removed: ${formatError(error).join(' ')}`);
     return;
   }
   if (completed && cleanup !== 'always') {
@@ -166,37 +171,37 @@ async function removePrivateKey(entries: LedgerEntries | null, report: Report): 
  * it clean-up. Whoever needs the token next asks again and fails with the reason. Anything else is a bug: it is told, and
  * the run stops in order.
  */
-function onStrayRejection({ log }: Report, onBug: (bug: unknown) => void): void {
+function logStrayRejection({ log }: Reporter, onBug: (bug: unknown) => void): void {
   process.on('unhandledRejection', (reason) => {
-    if (cameFromSignIn(reason)) log.info(`A token could not be renewed yet. ${describe(reason).join(' ')}`);
+    if (isSignInError(reason)) log.info(`A token could not be renewed yet. ${formatError(reason).join(' ')}`);
     else onBug(reason);
   });
 }
 
-function tellExpiry({ proof }: Inputs, { log }: Report): void {
-  if (proof.kind !== 'certificate') return;
-  const { soon, text } = expiryNotice(certificateExpiry(proof.pem), new Date());
+function warnBeforeCertificateExpiry({ credential }: Inputs, { log }: Reporter): void {
+  if (credential.kind !== 'certificate') return;
+  const { soon, text } = certificateExpiryNotice(certificateExpiry(credential.pem), new Date());
   if (soon) log.warning(text);
   else log.info(text);
 }
 
-function fail(error: unknown, situation: Situation, report: Report): void {
-  const lines = describe(error, explainIn(situation)).join('\n');
+function reportFailure(error: unknown, situation: ErrorContext, report: Reporter): void {
+  const lines = formatError(error, explainError(situation)).join('\n');
   // One annotation tells of a run; whatever else comes of the same failure is for the log.
   if (process.exitCode === core.ExitCode.Failure) {
     report.log.info(lines);
     return;
   }
   const title =
-    error instanceof Failure ? `cross-tenant-vm: ${error.doing} failed` : 'cross-tenant-vm failed';
+    error instanceof ActionError ? `cross-tenant-vm: ${error.activity} failed` : 'cross-tenant-vm failed';
   core.error(lines, { title });
   process.exitCode = core.ExitCode.Failure;
 }
 
-const explainIn = (situation: Situation) => (fault: Parameters<typeof explain>[0]) =>
+const explainError = (situation: ErrorContext) => (fault: Parameters<typeof explain>[0]) =>
   explain(fault, situation);
 
-function situationOf(inputs: Inputs): Situation {
+function errorContextFrom(inputs: Inputs): ErrorContext {
   const { clientId, tenantId, subscriptionId, resourceGroup } = inputs;
   return {
     clientId,
@@ -226,7 +231,7 @@ function stopOnSignals(stop: AbortController): void {
     if (stop.signal.aborted) return;
     core.info(`Received ${signal}: stopping.`);
     stop.abort(
-      new Failure('waiting for Azure', {
+      new ActionError('waiting for Azure', {
         message: `The workflow run was cancelled (${signal}).`,
         explanation: {
           cause: 'Someone cancelled the run, a newer run replaced it, or the job reached its own time limit.',
@@ -250,7 +255,7 @@ function stopOnSignals(stop: AbortController): void {
 function stopAtTimeLimit(stop: AbortController, minutes: number): NodeJS.Timeout {
   return startTimer(minutes * 60, () => {
     stop.abort(
-      new Failure('waiting for Azure', {
+      new ActionError('waiting for Azure', {
         message: `The time limit of ${minutes} minutes was reached.`,
         explanation: {
           cause:
@@ -263,14 +268,14 @@ function stopAtTimeLimit(stop: AbortController, minutes: number): NodeJS.Timeout
   }).unref();
 }
 
-function sessionOptions(report: Report, signal: AbortSignal): SessionOptions {
+function sessionOptions(report: Reporter, signal: AbortSignal): SessionOptions {
   return {
     log: report.log,
     signal,
     env,
     event: eventPayload(),
     mask: report.mask,
-    learn: (known) => tellOf(known, report),
+    onContext: (known) => reportContext(known, report),
   };
 }
 
@@ -278,7 +283,7 @@ function rawInput(name: string): string {
   return core.getInput(name, { trimWhitespace: false });
 }
 
-function runner(report: Report): Parameters<typeof readInputs>[1] {
+function createRunnerValues(report: Reporter): Parameters<typeof readInputs>[1] {
   const orNothing = <T>(read: () => T): T | undefined => {
     try {
       return read();
@@ -295,12 +300,12 @@ function runner(report: Report): Parameters<typeof readInputs>[1] {
 }
 
 /** What is learned for explaining a failure, the summary tells too. */
-function tellOf({ portal, subscriptionId }: Partial<Situation>, report: Report): void {
-  report.know({ ...(portal ? { portal } : {}), ...(subscriptionId ? { subscriptionId } : {}) });
+function reportContext({ portal, subscriptionId }: Partial<ErrorContext>, report: Reporter): void {
+  report.addFacts({ ...(portal ? { portal } : {}), ...(subscriptionId ? { subscriptionId } : {}) });
 }
 
 /** What the summary calls a run whose inputs turn out to be wrong. */
-function operationOf(given: string): Inputs['operation'] {
+function parseOperation(given: string): Inputs['operation'] {
   const operations = ['create', 'check', 'delete', 'sweep'] as const;
   return operations.find((one) => one === given.trim().toLowerCase()) ?? 'create';
 }
@@ -311,7 +316,7 @@ function wantsSummary(): boolean {
 }
 
 /** How `uses` named this action. Where it is a folder of the workspace, GitHub does not tell. */
-function usesOf(): string {
+function actionReference(): string {
   const { GITHUB_ACTION_REPOSITORY: repository, GITHUB_ACTION_REF: ref } = env;
   return repository && ref ? `${repository}@${ref}` : 'OWNER/cross-tenant-vm@v1';
 }
@@ -324,7 +329,7 @@ function eventPayload(): unknown {
   }
 }
 
-function run(): Run {
+function workflowRun(): WorkflowRun {
   const of = (name: string): string => env[`GITHUB_${name}`] ?? '';
   return {
     serverUrl: of('SERVER_URL'),
@@ -338,7 +343,7 @@ function run(): Run {
   };
 }
 
-const isPost = Reflect.get(globalThis, postMark) === true || core.getState(phaseState) !== '';
+const isPost = Reflect.get(globalThis, postMark) === true || core.getState(phaseKey) !== '';
 setTimeScale(env['CROSS_TENANT_VM_TIME_SCALE']);
 // Not awaited: a top-level await in the entry costs start time in the bundle.
 void (isPost ? post() : main());

@@ -2,18 +2,18 @@ import { parseDocument } from 'yaml';
 import { isGuid, parseResourceId, type ResourceId } from './resource-id.ts';
 
 /** One thing that is wrong with one input. The message never contains a secret. */
-export interface Fault {
+export interface InputIssue {
   readonly input: string;
   readonly message: string;
 }
 
 /** What was given, for a message: on one line and not endless. */
-export function quote(text: string): string {
+export function quoteValue(text: string): string {
   return JSON.stringify(text.length > 300 ? `${text.slice(0, 297)}...` : text);
 }
 
 /** Leaves out the fields that were not given, so that none is ever there and undefined. */
-export function present<Fields extends object>(
+export function omitUndefined<Fields extends object>(
   fields: Fields,
 ): { [Key in keyof Fields]?: Exclude<Fields[Key], undefined> } {
   return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined)) as never;
@@ -24,7 +24,7 @@ export function present<Fields extends object>(
  * so that one error can name everything that is wrong.
  */
 export class InputReader<Name extends string> {
-  readonly faults: Fault[] = [];
+  readonly faults: InputIssue[] = [];
   /** Whether something arrived empty that must not be: then it is worth saying where secrets are not given out. */
   missing = false;
   readonly #get: (name: string) => string;
@@ -35,13 +35,13 @@ export class InputReader<Name extends string> {
     this.#defaults = defaults;
   }
 
-  fault(input: Name, message: string): void {
+  addIssue(input: Name, message: string): void {
     this.faults.push({ input, message });
   }
 
-  absent(input: Name, message: string): void {
+  addMissing(input: Name, message: string): void {
     this.missing = true;
-    this.fault(input, message);
+    this.addIssue(input, message);
   }
 
   /** As it arrived, not trimmed; nothing if it is blank. */
@@ -57,7 +57,7 @@ export class InputReader<Name extends string> {
 
   required(name: Name): string {
     const value = this.text(name);
-    if (value === undefined) this.absent(name, 'is required, but is missing or arrived empty.');
+    if (value === undefined) this.addMissing(name, 'is required, but is missing or arrived empty.');
     return value ?? '';
   }
 
@@ -71,23 +71,24 @@ export class InputReader<Name extends string> {
   }
 
   /** Faults each of the inputs that is given although another input leaves nothing for it to do. */
-  ruleOut(names: readonly Name[], reason: string): void {
+  rejectIfGiven(names: readonly Name[], reason: string): void {
     for (const name of names) {
-      if (this.isGiven(name)) this.fault(name, `cannot be used here: ${reason}.`);
+      if (this.isGiven(name)) this.addIssue(name, `cannot be used here: ${reason}.`);
     }
   }
 
   /** `rule` completes the sentence "… is not". */
-  matching(name: Name, pattern: RegExp, rule: string): string | undefined {
+  pattern(name: Name, pattern: RegExp, rule: string): string | undefined {
     const value = this.text(name);
-    if (value !== undefined && !pattern.test(value)) this.fault(name, `${quote(value)} is not ${rule}.`);
+    if (value !== undefined && !pattern.test(value))
+      this.addIssue(name, `${quoteValue(value)} is not ${rule}.`);
     return value;
   }
 
   guid(name: Name): string | undefined {
     const value = this.text(name)?.toLowerCase();
     if (value !== undefined && !isGuid(value)) {
-      this.fault(name, `${quote(value)} is not a GUID (00000000-0000-0000-0000-000000000000).`);
+      this.addIssue(name, `${quoteValue(value)} is not a GUID (00000000-0000-0000-0000-000000000000).`);
     }
     return value;
   }
@@ -97,22 +98,22 @@ export class InputReader<Name extends string> {
     const domain = /^(?=.{4,253}$)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z][a-z0-9-]*[a-z0-9]$/i;
     if (text !== '' && !isGuid(text) && !domain.test(text)) {
       const rule = 'neither the GUID nor a verified domain (contoso.onmicrosoft.com) of a tenant';
-      this.fault(name, `${quote(text)} is ${rule}.`);
+      this.addIssue(name, `${quoteValue(text)} is ${rule}.`);
     }
     return text.toLowerCase();
   }
 
   /** One of the legal values, in any case. */
-  choice<Legal extends string>(name: Name, legal: readonly [Legal, ...Legal[]]): Legal | undefined {
+  oneOf<Legal extends string>(name: Name, legal: readonly [Legal, ...Legal[]]): Legal | undefined {
     const value = this.text(name);
     if (value === undefined) return undefined;
     const found = legal.find((one) => one.toLowerCase() === value.toLowerCase());
-    if (found === undefined) this.fault(name, `${quote(value)} is none of: ${legal.join(', ')}.`);
+    if (found === undefined) this.addIssue(name, `${quoteValue(value)} is none of: ${legal.join(', ')}.`);
     return found ?? legal[0];
   }
 
-  flag(name: Name): boolean {
-    return this.choice(name, ['false', 'true']) === 'true';
+  boolean(name: Name): boolean {
+    return this.oneOf(name, ['false', 'true']) === 'true';
   }
 
   number(
@@ -122,7 +123,7 @@ export class InputReader<Name extends string> {
     const text = this.text(name);
     if (text === undefined) return undefined;
     const value = /^-?\d+(\.\d+)?$/.test(text) ? Number(text) : Number.NaN;
-    if (!rule.accepts(value)) this.fault(name, `${quote(text)} is not ${rule.said}.`);
+    if (!rule.accepts(value)) this.addIssue(name, `${quoteValue(text)} is not ${rule.said}.`);
     return value;
   }
 
@@ -150,7 +151,7 @@ export class InputReader<Name extends string> {
     if (id?.type === type.toLowerCase()) return id;
     const [namespace, ...types] = type.split('/');
     const shape = `/subscriptions/…/resourceGroups/…/providers/${namespace}/${types.map((part) => `${part}/…`).join('/')}`;
-    this.fault(name, `${quote(value)} is not the ID of a resource of type ${type} (${shape}).`);
+    this.addIssue(name, `${quoteValue(value)} is not the ID of a resource of type ${type} (${shape}).`);
     return undefined;
   }
 
@@ -164,7 +165,7 @@ export class InputReader<Name extends string> {
     const texts: [string, string][] = [];
     for (const [key, value] of Object.entries(this.#yaml(name, 'failsafe'))) {
       if (typeof value === 'string') texts.push([key, value]);
-      else this.fault(name, `${quote(key)} holds a list or an object, not a text.`);
+      else this.addIssue(name, `${quoteValue(key)} holds a list or an object, not a text.`);
     }
     return Object.fromEntries(texts);
   }
@@ -174,7 +175,7 @@ export class InputReader<Name extends string> {
     if (text === undefined) return {};
     const parsed = parseMap(text, schema);
     if ('map' in parsed) return parsed.map;
-    this.fault(name, `${parsed.fault}.`);
+    this.addIssue(name, `${parsed.fault}.`);
     return {};
   }
 }

@@ -1,15 +1,15 @@
-import { adminFaults } from './admin-account.ts';
-import { certificateFaults } from './certificate.ts';
-import { longestJobMinutes, readDeployment, readVmName } from './deployment-inputs.ts';
-import { type Fault, InputReader, present, quote } from './input-reader.ts';
+import { validateAdminAccount } from './admin-account.ts';
+import { validateClientCertificate } from './certificate.ts';
+import { maxJobMinutes, readDeployment, readVmName } from './deployment-inputs.ts';
+import { type InputIssue, InputReader, omitUndefined, quoteValue } from './input-reader.ts';
 import type { ImageReference, ResourceId } from './resource-id.ts';
-import { maskSecrets, whyEmpty } from './secrets.ts';
+import { maskSecrets, explainEmptyInput } from './secrets.ts';
 
-export type { Fault };
-export { adminFaults };
+export type { InputIssue };
+export { validateAdminAccount };
 
 /** How the app proves who it is. The token requests of both tenants use the same proof. */
-export type Proof =
+export type ClientCredential =
   | { readonly kind: 'secret'; readonly secret: string }
   | { readonly kind: 'certificate'; readonly pem: string }
   | { readonly kind: 'oidc'; readonly audience?: string };
@@ -24,7 +24,7 @@ export type CleanupPolicy = 'never' | 'on-failure' | 'always';
 /** What every operation needs. */
 export interface CommonInputs {
   readonly clientId: string;
-  readonly proof: Proof;
+  readonly credential: ClientCredential;
   readonly tenantId: string;
   readonly environment: Environment;
   readonly subscriptionId?: string;
@@ -210,7 +210,7 @@ export type InputName = keyof typeof inputDefaults;
 export const inputNames = Object.keys(inputDefaults) as readonly InputName[];
 
 /** What the inputs are read against, all of it the runner's. */
-export interface Runner {
+export interface RunnerValues {
   readonly env: Readonly<Record<string, string | undefined>>;
   /** Content of a file; nothing if it cannot be read. */
   readonly readFile: (path: string) => Buffer | undefined;
@@ -223,9 +223,9 @@ export interface Runner {
 /** Everything that is wrong with the inputs, found before anything is sent. */
 export class InvalidInputs extends Error {
   override readonly name = 'InvalidInputs';
-  readonly faults: readonly Fault[];
+  readonly faults: readonly InputIssue[];
 
-  constructor(faults: readonly Fault[], note?: string) {
+  constructor(faults: readonly InputIssue[], note?: string) {
     const count =
       faults.length === 1
         ? 'There is a fault in the inputs'
@@ -247,76 +247,76 @@ export type Reader = InputReader<InputName>;
  * @param get the raw, untrimmed value of an input; '' where it is not given
  * @throws InvalidInputs with every fault of all inputs
  */
-export function readInputs(get: (name: string) => string, runner: Runner): Inputs {
+export function readInputs(get: (name: string) => string, runner: RunnerValues): Inputs {
   const reader: Reader = new InputReader(get, inputDefaults);
   maskSecrets(get, runner.mask);
-  const operation = reader.choice('operation', ['create', 'check', 'delete', 'sweep']) ?? 'create';
+  const operation = reader.oneOf('operation', ['create', 'check', 'delete', 'sweep']) ?? 'create';
   const operationIsLegal = reader.faults.length === 0;
   const common = readCommon(reader, runner);
   let inputs: Inputs | undefined;
   if (operation === 'delete') {
     inputs = { operation, ...common, vmName: readVmName(reader, runner.env) };
   } else if (operation === 'sweep') {
-    inputs = { operation, ...common, ...present({ githubToken: reader.text('github-token') }) };
+    inputs = { operation, ...common, ...omitUndefined({ githubToken: reader.text('github-token') }) };
   } else if (operationIsLegal) {
     inputs = readDeployment(reader, runner, operation, common);
   }
   if (inputs === undefined || reader.faults.length > 0) {
-    const place = ({ input }: Fault) => inputNames.indexOf(input as InputName);
+    const place = ({ input }: InputIssue) => inputNames.indexOf(input as InputName);
     const inOrder = reader.faults.toSorted((one, other) => place(one) - place(other));
-    throw new InvalidInputs(inOrder, reader.missing ? whyEmpty(runner) : undefined);
+    throw new InvalidInputs(inOrder, reader.missing ? explainEmptyInput(runner) : undefined);
   }
   return inputs;
 }
 
 // Who, what to do
 
-function readCommon(reader: Reader, runner: Runner): CommonInputs {
+function readCommon(reader: Reader, runner: RunnerValues): CommonInputs {
   const clientId = reader.required('client-id') && reader.guid('client-id');
   const tenantId = reader.tenant('tenant-id', reader.required('tenant-id'));
   const resourceGroup = reader.required('resource-group');
   const groupName = /^[\p{L}\p{N}_().-]{0,89}[\p{L}\p{N}_()-]$/u;
   const groupRule = 'a name of 1 to 90 letters, digits, _ - . ( ) that does not end in a period';
-  reader.matching('resource-group', groupName, groupRule);
+  reader.pattern('resource-group', groupName, groupRule);
   return {
     clientId: clientId ?? '',
-    proof: readProof(reader, runner.env),
+    credential: readClientCredential(reader, runner.env),
     tenantId,
     environment: readEnvironment(reader),
-    ...present({ subscriptionId: reader.guid('subscription-id') }),
+    ...omitUndefined({ subscriptionId: reader.guid('subscription-id') }),
     resourceGroup,
-    timeoutMinutes: reader.minutes('timeout-minutes', longestJobMinutes),
-    summary: reader.flag('summary'),
+    timeoutMinutes: reader.minutes('timeout-minutes', maxJobMinutes),
+    summary: reader.boolean('summary'),
   };
 }
 
-function readProof(reader: Reader, env: Runner['env']): Proof {
+function readClientCredential(reader: Reader, env: RunnerValues['env']): ClientCredential {
   const secret = reader.text('client-secret');
   const pem = reader.raw('client-certificate');
   if (secret !== undefined && pem !== undefined) {
-    reader.fault('client-certificate', 'excludes client-secret: give one of the two.');
+    reader.addIssue('client-certificate', 'excludes client-secret: give one of the two.');
   }
   if (pem !== undefined) {
-    for (const message of certificateFaults(pem, new Date()))
-      reader.fault('client-certificate', `${message}.`);
+    for (const message of validateClientCertificate(pem, new Date()))
+      reader.addIssue('client-certificate', `${message}.`);
     return { kind: 'certificate', pem };
   }
   if (secret !== undefined) return { kind: 'secret', secret };
   if (!env['ACTIONS_ID_TOKEN_REQUEST_URL']) {
-    reader.absent(
+    reader.addMissing(
       'client-secret',
       "is missing or arrived empty, and so is client-certificate. The job's OIDC token cannot stand in for them, " +
         'because the job may not ask for one: it lacks permissions: id-token: write.',
     );
   }
-  return { kind: 'oidc', ...present({ audience: reader.text('audience') }) };
+  return { kind: 'oidc', ...omitUndefined({ audience: reader.text('audience') }) };
 }
 
-const knownClouds = ['azurecloud', 'azureusgovernment', 'azurechinacloud'] as const;
+const cloudNames = ['azurecloud', 'azureusgovernment', 'azurechinacloud'] as const;
 
 function readEnvironment(reader: Reader): Environment {
   const text = reader.text('environment') ?? '';
-  const name = knownClouds.find((cloud) => cloud === text.toLowerCase());
+  const name = cloudNames.find((cloud) => cloud === text.toLowerCase());
   if (name !== undefined) return { kind: 'known', name };
   const url = URL.canParse(text) ? new URL(text) : undefined;
   const isOrigin =
@@ -326,8 +326,8 @@ function readEnvironment(reader: Reader): Environment {
     url.username === '' &&
     url.password === '';
   if (url?.protocol !== 'https:' || !isOrigin) {
-    const legal = `${knownClouds.join(', ')}, or the https URL of a Resource Manager endpoint without a path`;
-    reader.fault('environment', `${quote(text)} is none of: ${legal}.`);
+    const legal = `${cloudNames.join(', ')}, or the https URL of a Resource Manager endpoint without a path`;
+    reader.addIssue('environment', `${quoteValue(text)} is none of: ${legal}.`);
   }
   return { kind: 'discovered', resourceManager: url?.origin ?? '' };
 }

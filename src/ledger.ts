@@ -1,11 +1,11 @@
-import { secondsUntilAgain, tellAgain } from './azure.ts';
-import { AzureError, Failure } from './failure.ts';
+import { retryDelaySeconds, retryMessage } from './azure.ts';
+import { AzureError, ActionError } from './failure.ts';
 import type { CleanupPolicy } from './inputs.ts';
 import { sameId } from './resource-id.ts';
-import { hasSucceeded, isTerminalState, patientPause, type Waiting, waitFor } from './waiting.ts';
+import { hasSucceeded, isTerminalState, delayWithProgress, type PollOptions, pollUntil } from './waiting.ts';
 
 /** The workflow run that this step belongs to, as GitHub's environment names it. */
-export interface Run {
+export interface WorkflowRun {
   readonly serverUrl: string;
   readonly repository: string;
   readonly runId: string;
@@ -24,7 +24,7 @@ export const deploymentTag = 'cross-tenant-vm';
  * runner died.
  */
 export function ownershipTags(
-  run: Run,
+  run: WorkflowRun,
   deployment: string,
   cleanup: CleanupPolicy,
   expiresOn?: Date,
@@ -54,7 +54,7 @@ export function tagValue(tags: Tags, name: string): string | undefined {
   return entry?.[1];
 }
 
-const markedTags = [
+const describedTags = [
   deploymentTag,
   'github-server-url',
   'github-repository',
@@ -64,9 +64,9 @@ const markedTags = [
 ];
 
 /** The ownership tags as one line of text, for what has a description but no tags: role assignments. */
-export function markOf(tags: Readonly<Record<string, string>>): string {
+export function tagsToDescription(tags: Readonly<Record<string, string>>): string {
   const escaped = (value: string): string => value.replaceAll('%', '%25').replaceAll(';', '%3B');
-  return markedTags
+  return describedTags
     .flatMap((name) => {
       const value = tagValue(tags, name);
       return value === undefined ? [] : [`${name}=${escaped(value)}`];
@@ -75,7 +75,7 @@ export function markOf(tags: Readonly<Record<string, string>>): string {
 }
 
 /** The tags in a description that `markOf` wrote; undefined for any other text. */
-export function readMark(description: string | null | undefined): Tags {
+export function tagsFromDescription(description: string | null | undefined): Tags {
   if (!description?.startsWith(`${deploymentTag}=`)) return undefined;
   const plain = (value: string): string => value.replaceAll('%3B', ';').replaceAll('%25', '%');
   return Object.fromEntries(
@@ -87,12 +87,15 @@ export function readMark(description: string | null | undefined): Tags {
 }
 
 /** Do the tags name this deployment? Azure tells names of machines apart without case, and so does this. */
-export function namesDeployment(tags: Tags, deployment: string): boolean {
+export function hasDeploymentTag(tags: Tags, deployment: string): boolean {
   return tagValue(tags, deploymentTag)?.toLowerCase() === deployment.toLowerCase();
 }
 
 /** Do the tags name this very job of this run, in whichever attempt? */
-export function namesRun(tags: Tags, run: Pick<Run, 'serverUrl' | 'repository' | 'runId' | 'job'>): boolean {
+export function hasRunTags(
+  tags: Tags,
+  run: Pick<WorkflowRun, 'serverUrl' | 'repository' | 'runId' | 'job'>,
+): boolean {
   return (
     tagValue(tags, 'github-run-id') === run.runId &&
     tagValue(tags, 'github-job') === run.job &&
@@ -107,14 +110,18 @@ export type Ownership = 'ours' | 'foreign' | 'other-job';
  * Whose resource is it? Ours is what carries this deployment's name. Two jobs of one run that chose the same name would
  * delete each other's machine, so the other job's is not adopted.
  */
-export function ownershipOf(tags: Tags, deployment: string, run: Pick<Run, 'runId' | 'job'>): Ownership {
-  if (!namesDeployment(tags, deployment)) return 'foreign';
+export function classifyOwnership(
+  tags: Tags,
+  deployment: string,
+  run: Pick<WorkflowRun, 'runId' | 'job'>,
+): Ownership {
+  if (!hasDeploymentTag(tags, deployment)) return 'foreign';
   const sameRun = tagValue(tags, 'github-run-id') === run.runId;
   return sameRun && tagValue(tags, 'github-job') !== run.job ? 'other-job' : 'ours';
 }
 
 /** What the post step needs to undo a run. IDs only: the state file is readable by every step of the job. */
-export interface LedgerEntries {
+export interface CleanupStateData {
   readonly deployment: string;
   readonly cleanup: CleanupPolicy;
   /** GUID; the post step signs in to this tenant alone. */
@@ -124,86 +131,86 @@ export interface LedgerEntries {
   /** Full IDs in the order of their PUTs. Written before each PUT, so that a lost answer is covered too. */
   readonly created: readonly string[];
   /** Those of them whose PUT was not answered yet: they may come into being after clean-up has looked for them. */
-  readonly unanswered: readonly string[];
+  readonly pending: readonly string[];
   /** True once `create` has ended well: then only `cleanup: always` undoes it. */
   readonly completed: boolean;
   readonly privateKeyPath?: string;
 }
 
-export interface Ledger {
-  readonly entries: LedgerEntries;
+export interface CleanupState {
+  readonly entries: CleanupStateData;
   /** To be called before the PUT. */
-  record(id: string): void;
+  addPending(id: string): void;
   /** To be called when Azure has answered the PUT. */
-  answered(id: string): void;
+  markAccepted(id: string): void;
   /** To be called when it is known to be gone. */
-  strike(id: string): void;
+  markDeleted(id: string): void;
   /** To be called when the PUT was refused and has left nothing. */
-  forget(id: string): void;
+  discard(id: string): void;
   /**
    * To be called when all of it turns out to be another job's as much: then nothing of it is this one's to delete, nor
    * what is still on its way.
    */
   disown(): void;
   keepPrivateKey(path: string): void;
-  complete(): void;
+  markCompleted(): void;
 }
 
 /**
  * Opens the ledger of a run. `save` persists it and is called at once and at every change; it also gets everything that
  * was made, including what is gone again.
  */
-export function openLedger(
-  start: Omit<LedgerEntries, 'created' | 'unanswered' | 'completed'>,
-  save: (entries: LedgerEntries, made: readonly string[]) => void,
-): Ledger {
-  let entries: LedgerEntries = { ...start, created: [], unanswered: [], completed: false };
+export function createCleanupState(
+  start: Omit<CleanupStateData, 'created' | 'pending' | 'completed'>,
+  save: (entries: CleanupStateData, made: readonly string[]) => void,
+): CleanupState {
+  let entries: CleanupStateData = { ...start, created: [], pending: [], completed: false };
   let made: readonly string[] = [];
   let disowned = false;
-  const change = (next: Partial<LedgerEntries>): void => {
+  const change = (next: Partial<CleanupStateData>): void => {
     entries = { ...entries, ...next };
     save(entries, made);
   };
   const without = (ids: readonly string[], id: string) => ids.filter((known) => !sameId(known, id));
   const drop = (id: string): void =>
-    change({ created: without(entries.created, id), unanswered: without(entries.unanswered, id) });
+    change({ created: without(entries.created, id), pending: without(entries.pending, id) });
   change({});
   return {
     get entries() {
       return entries;
     },
-    record(id) {
+    addPending(id) {
       if (disowned) return;
       const has = (ids: readonly string[]): boolean => ids.some((known) => sameId(known, id));
-      if (has(entries.created) && has(entries.unanswered)) return;
+      if (has(entries.created) && has(entries.pending)) return;
       if (!has(made)) made = [...made, id];
       change({
         created: has(entries.created) ? entries.created : [...entries.created, id],
-        unanswered: has(entries.unanswered) ? entries.unanswered : [...entries.unanswered, id],
+        pending: has(entries.pending) ? entries.pending : [...entries.pending, id],
       });
     },
-    answered: (id) => change({ unanswered: without(entries.unanswered, id) }),
-    strike: drop,
-    forget(id) {
+    markAccepted: (id) => change({ pending: without(entries.pending, id) }),
+    markDeleted: drop,
+    discard(id) {
       made = without(made, id);
       drop(id);
     },
     disown() {
       disowned = true;
       made = [];
-      change({ created: [], unanswered: [], cleanup: 'never' });
+      change({ created: [], pending: [], cleanup: 'never' });
     },
     keepPrivateKey: (privateKeyPath) => change({ privateKeyPath }),
-    complete: () => change({ completed: true }),
+    markCompleted: () => change({ completed: true }),
   };
 }
 
-interface Existing {
+interface ExistingResource {
   readonly tags?: Tags;
   readonly provisioningState?: string;
 }
 
-export interface Bringing<T extends Existing> {
+export interface ResourceCreation<T extends ExistingResource> {
   /** What it is, for people: `network interface vm1-nic`. */
   readonly what: string;
   readonly id: string;
@@ -214,10 +221,10 @@ export interface Bringing<T extends Existing> {
   readonly reread: () => Promise<T | undefined>;
 }
 
-interface BringingDesk {
-  readonly ledger: Ledger;
-  readonly run: Run;
-  readonly waiting: Waiting;
+interface CreationContext {
+  readonly cleanupState: CleanupState;
+  readonly run: WorkflowRun;
+  readonly waiting: PollOptions;
   readonly log: { info(line: string): void };
 }
 
@@ -227,49 +234,49 @@ interface BringingDesk {
  * sent again only after looking once more: its first try may have been carried out, or somebody was faster.
  * @throws Failure when something of that name belongs to someone else: nothing that exists is ever overwritten.
  */
-export async function bring<T extends Existing>(
-  { ledger, run, waiting, log }: BringingDesk,
-  { what, id, existing, put, reread }: Bringing<T>,
+export async function createIfMissing<T extends ExistingResource>(
+  { cleanupState, run, waiting, log }: CreationContext,
+  { what, id, existing, put, reread }: ResourceCreation<T>,
 ): Promise<T> {
   let found = existing;
   for (let tries = 0; ; tries++) {
-    if (found) refuseForeign(what, id, found.tags, ledger.entries.deployment, run);
+    if (found) assertOwned(what, id, found.tags, cleanupState.entries.deployment, run);
     if (found && !isTerminalState(found)) {
-      const settled = await waitFor(what, 'network', waiting, async () => {
+      const settled = await pollUntil(what, 'network', waiting, async () => {
         const now = await reread();
         return now && !isTerminalState(now) ? undefined : { now };
       });
       found = settled.now;
-      if (found) refuseForeign(what, id, found.tags, ledger.entries.deployment, run);
+      if (found) assertOwned(what, id, found.tags, cleanupState.entries.deployment, run);
     }
     if (found && hasSucceeded(found)) return found;
     // A Failed remnant of an earlier run is PUT over, but stays that run's: only what was absent is recorded as created.
-    if (!found) ledger.record(id);
+    if (!found) cleanupState.addPending(id);
     try {
-      return await put(() => ledger.answered(id));
+      return await put(() => cleanupState.markAccepted(id));
     } catch (error) {
       if (waiting.signal.aborted || !(error instanceof AzureError)) throw error;
-      const seconds = secondsUntilAgain(error.fault, tries);
+      const seconds = retryDelaySeconds(error.fault, tries);
       if (seconds === undefined) {
-        if (error.fault.status >= 400 && !(await reread())) ledger.forget(id);
+        if (error.fault.status >= 400 && !(await reread())) cleanupState.discard(id);
         throw error;
       }
-      log.info(`${what}: ${tellAgain(error.fault, seconds)}`);
-      await patientPause(seconds, waiting.signal, log.info);
+      log.info(`${what}: ${retryMessage(error.fault, seconds)}`);
+      await delayWithProgress(seconds, waiting.signal, log.info);
       found = await reread();
     }
   }
 }
 
 /** @throws Failure unless the tags say that the resource belongs to this deployment (and not to another job's). */
-export function refuseForeign(
+export function assertOwned(
   what: string,
   id: string,
   tags: Tags,
   deployment: string,
-  run: Pick<Run, 'runId' | 'job'>,
+  run: Pick<WorkflowRun, 'runId' | 'job'>,
 ): void {
-  const owner = ownershipOf(tags, deployment, run);
+  const owner = classifyOwnership(tags, deployment, run);
   if (owner === 'ours') return;
   const other = tagValue(tags, deploymentTag);
   const whose =
@@ -278,7 +285,7 @@ export function refuseForeign(
       : other === undefined
         ? 'this action did not make it'
         : `it belongs to deployment "${other}"`;
-  throw new Failure(`creating ${what}`, {
+  throw new ActionError(`creating ${what}`, {
     message: `${what} exists already and ${whose}. Nothing that exists is overwritten.`,
     explanation: {
       cause: `The deployment's name "${deployment}" leads to a resource name that is taken: ${id}`,

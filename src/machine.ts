@@ -1,44 +1,57 @@
 import type { VirtualMachine } from '@azure/arm-compute';
-import { isBusy, orUndefined, secondsUntilAgain, type Session, tellAgain } from './azure.ts';
+import {
+  isConcurrentOperation,
+  undefinedIfNotFound,
+  retryDelaySeconds,
+  type Session,
+  retryMessage,
+} from './azure.ts';
 import { clockSeconds } from './clock.ts';
-import { AzureError, Failure, innermost } from './failure.ts';
-import { type Ledger, namesDeployment, namesRun, type Run, refuseForeign, tagValue } from './ledger.ts';
-import { type Refused, sizesInstead } from './offers.ts';
-import type { Attempt, Plan } from './plan.ts';
+import { AzureError, ActionError, rootDetail } from './failure.ts';
+import {
+  type CleanupState,
+  hasDeploymentTag,
+  hasRunTags,
+  type WorkflowRun,
+  assertOwned,
+  tagValue,
+} from './ledger.ts';
+import { type RefusedSize, suggestSizes } from './offers.ts';
+import type { Placement, Plan } from './plan.ts';
 import { resourceId, sameId } from './resource-id.ts';
 import type { Sku } from './size.ts';
 import {
   hasSucceeded,
   isTerminalState,
-  patientPause,
-  unexplainedEnd,
-  untilDone,
-  waitFor,
+  delayWithProgress,
+  unexplainedFailure,
+  pollUntilDone,
+  pollUntil,
 } from './waiting.ts';
 
-interface Site {
+interface VmContext {
   readonly session: Session;
-  readonly ledger: Ledger;
-  readonly run: Run;
+  readonly cleanupState: CleanupState;
+  readonly run: WorkflowRun;
   readonly log: { info(line: string): void; notice(line: string): void };
 }
 
-export interface Placing {
+export interface CreateVmOptions {
   /** `accepted`: come back as soon as Resource Manager has taken the request. */
   readonly until: 'accepted' | 'provisioned';
   /** Makes the network whole again after a failed machine was deleted and took its interface along. */
   readonly restoreNetwork: () => Promise<void>;
   /** Removes a failed machine with what goes along with it. */
-  readonly removeMachine: () => Promise<void>;
+  readonly deleteVm: () => Promise<void>;
   /** Told before each attempt. */
-  readonly onAttempt: (attempt: Attempt) => void;
+  readonly onAttempt: (attempt: Placement) => void;
   /** Told what Azure says of the machine when it has taken the request, long before the machine is there. */
-  readonly onTaken: (attempt: Attempt, known: Taken) => void;
+  readonly onTaken: (attempt: Placement, known: AcceptedVm) => void;
   /** Whether the image, as the inputs want it, boots on a size. */
   readonly fits: (sku: Sku) => boolean;
 }
 
-export interface Taken {
+export interface AcceptedVm {
   /** The GUID that the machine keeps for its life. */
   readonly instanceId?: string;
   /** Of its own identity. */
@@ -49,7 +62,7 @@ export interface Taken {
  * Codes that speak of one size in one zone: another one may well be had. Quota is refused as OperationNotAllowed, and a
  * size that the region does not know as InvalidParameter; both also stand for other things, so more is looked at.
  */
-const placement = new Set([
+const describePlacement = new Set([
   'SkuNotAvailable',
   'AllocationFailed',
   'ZonalAllocationFailed',
@@ -59,10 +72,10 @@ const placement = new Set([
   'InvalidAvailabilityZone',
 ]);
 
-export function isPlacementRefusal(error: unknown): error is AzureError {
+export function isPlacementError(error: unknown): error is AzureError {
   if (!(error instanceof AzureError)) return false;
-  const codes = [error.fault.code, innermost(error.fault).code];
-  if (codes.some((code) => placement.has(code))) return true;
+  const codes = [error.fault.code, rootDetail(error.fault).code];
+  if (codes.some((code) => describePlacement.has(code))) return true;
   if (codes.includes('InvalidParameter') && error.fault.target?.toLowerCase() === 'vmsize') return true;
   return (
     codes.includes('OperationNotAllowed') && /exceeding (approved|quota)|quota/i.test(error.fault.message)
@@ -74,76 +87,80 @@ export function isPlacementRefusal(error: unknown): error is AzureError {
  * capacity gives a line.
  * @throws Failure listing every attempt when all are refused; AzureError for any other refusal.
  */
-export async function createMachine(site: Site, plan: Plan, placing: Placing): Promise<VirtualMachine> {
-  const refusals: Refusal[] = [];
-  let standing: { zone?: string | undefined } | undefined;
-  for (const [index, attempt] of plan.machine.attempts.entries()) {
+export async function createVm(
+  context: VmContext,
+  plan: Plan,
+  placing: CreateVmOptions,
+): Promise<VirtualMachine> {
+  const refusals: FailedPlacement[] = [];
+  let existingVm: { zone?: string | undefined } | undefined;
+  for (const [index, attempt] of plan.vm.attempts.entries()) {
     const where = describeAttempt(attempt);
-    if (standing && standing.zone !== attempt.zone) {
-      await placing.removeMachine();
+    if (existingVm && existingVm.zone !== attempt.zone) {
+      await placing.deleteVm();
       await placing.restoreNetwork();
-      standing = undefined;
+      existingVm = undefined;
     }
     try {
-      return await placeMachine(site, plan, attempt, placing, standing !== undefined);
+      return await createVmAt(context, plan, attempt, placing, existingVm !== undefined);
     } catch (error) {
-      if (!isPlacementRefusal(error)) throw error;
+      if (!isPlacementError(error)) throw error;
       refusals.push({ attempt, error });
       // A refused PUT leaves nothing. An operation that failed (a poll's 200) leaves the machine behind.
-      if (error.fault.status === 200) standing = { zone: attempt.zone };
-      const next = plan.machine.attempts[index + 1];
-      site.log.notice(
-        `${where} cannot be had: ${sayingOf(error)}${next ? ` Trying ${describeAttempt(next)}.` : ''}`,
+      if (error.fault.status === 200) existingVm = { zone: attempt.zone };
+      const next = plan.vm.attempts[index + 1];
+      context.log.notice(
+        `${where} cannot be had: ${firstMessageLine(error)}${next ? ` Trying ${describeAttempt(next)}.` : ''}`,
       );
     }
   }
-  throw await allRefused(site, plan, placing, refusals);
+  throw await noPlacementError(context, plan, placing, refusals);
 }
 
-interface Refusal {
-  readonly attempt: Attempt;
+interface FailedPlacement {
+  readonly attempt: Placement;
   readonly error: AzureError;
 }
 
-function sayingOf({ fault }: AzureError): string {
-  const { code, message } = innermost(fault);
+function firstMessageLine({ fault }: AzureError): string {
+  const { code, message } = rootDetail(fault);
   return `${code}: ${message.split('\n')[0]}`;
 }
 
 /** One attempt; made again as a plain machine where it is refused for a Trusted Launch that nobody insists on. */
-async function placeMachine(
-  site: Site,
+async function createVmAt(
+  context: VmContext,
   plan: Plan,
-  attempt: Attempt,
-  placing: Placing,
+  attempt: Placement,
+  placing: CreateVmOptions,
   over: boolean,
 ): Promise<VirtualMachine> {
   try {
-    return await putMachine(site, plan, attempt, placing, over);
+    return await putVm(context, plan, attempt, placing, over);
   } catch (error) {
     const lacksIt = error instanceof AzureError && /'TrustedLaunch' security type/i.test(error.fault.message);
-    if (!lacksIt || error.fault.status !== 400 || !plan.machine.plainWillDo) throw error;
-    site.log.notice(
+    if (!lacksIt || error.fault.status !== 400 || !plan.vm.plainWillDo) throw error;
+    context.log.notice(
       `${attempt.size} has no Trusted Launch, which the image allows but does not ask for: making a plain machine.`,
     );
-    return await putMachine(site, plan, { ...attempt, plain: true }, placing, over);
+    return await putVm(context, plan, { ...attempt, withoutTrustedLaunch: true }, placing, over);
   }
 }
 
-function describeAttempt({ size, zone }: Attempt): string {
+function describeAttempt({ size, zone }: Placement): string {
   return zone ? `${size} in zone ${zone}` : size;
 }
 
-async function putMachine(
-  site: Site,
+async function putVm(
+  context: VmContext,
   plan: Plan,
-  attempt: Attempt,
-  placing: Placing,
+  attempt: Placement,
+  placing: CreateVmOptions,
   overOurFailedOne: boolean,
 ): Promise<VirtualMachine> {
-  const { session, ledger, log } = site;
+  const { session, cleanupState, log } = context;
   const { waiting } = session;
-  const { id, name, osType } = plan.machine;
+  const { id, name, osType } = plan.vm;
   const what = `virtual machine ${name}`;
   const parts = [osDiskId(plan), id];
   placing.onAttempt(attempt);
@@ -152,20 +169,20 @@ async function putMachine(
   let over = overOurFailedOne;
   for (let tries = 0; ; tries++) {
     // Azure makes the disk with the machine, and leaves it if it comes no further than that.
-    for (const part of parts) ledger.record(part);
+    for (const part of parts) cleanupState.addPending(part);
     const answered = (): void => {
-      for (const part of parts) ledger.answered(part);
+      for (const part of parts) cleanupState.markAccepted(part);
     };
-    const poller = session.linkedCompute.virtualMachines.createOrUpdate(
+    const poller = session.crossTenantCompute.virtualMachines.createOrUpdate(
       plan.resourceGroup,
       name,
-      plan.machine.body(attempt),
+      plan.vm.body(attempt),
       {
         abortSignal: waiting.signal,
         // The only guard against overwriting that Azure itself enforces. Without it over our own failed machine.
         ...(over ? {} : { ifNoneMatch: '*' }),
         onResponse: ({ status, parsedBody }) => {
-          if (status === 200 || status === 201) placing.onTaken(attempt, takenOf(parsedBody));
+          if (status === 200 || status === 201) placing.onTaken(attempt, parseAcceptedVm(parsedBody));
         },
       },
     );
@@ -173,49 +190,50 @@ async function putMachine(
       if (placing.until === 'accepted') {
         await poller.submitted();
         answered();
-        return await readMachine(session, plan);
+        return await readVm(session, plan);
       }
       const rhythm = osType === 'Windows' ? 'vm-create-windows' : 'vm-create-linux';
-      const machine = await untilDone(what, rhythm, waiting, poller, answered);
-      recordDisks(ledger, plan, machine);
-      return machine;
+      const vm = await pollUntilDone(what, rhythm, waiting, poller, answered);
+      trackDisks(cleanupState, plan, vm);
+      return vm;
     } catch (error) {
       if (waiting.signal.aborted) throw waiting.signal.reason;
       if (!(error instanceof AzureError)) throw error;
-      let failure = error.fault.code === unexplainedEnd ? await reasonOf(session, plan, error) : error;
-      if (isTaken(error) && !over) {
-        await refuseUnlessOurs(site, plan, error, parts);
+      let failure =
+        error.fault.code === unexplainedFailure ? await failureReason(session, plan, error) : error;
+      if (isNameConflict(error) && !over) {
+        await assertCreatedByThisAttempt(context, plan, error, parts);
         answered();
-        const outcome = await afterLostAnswer(session, plan, error, placing.until);
-        if ('machine' in outcome) {
-          recordDisks(ledger, plan, outcome.machine);
-          return outcome.machine;
+        const outcome = await resumeLostCreate(session, plan, error, placing.until);
+        if ('vm' in outcome) {
+          trackDisks(cleanupState, plan, outcome.vm);
+          return outcome.vm;
         }
         failure = outcome.failure;
       }
       // Refusals that pass were waited out below; here they are the end of an operation, and its machine stands.
       const { fault } = failure;
       const ended = fault.status === 200;
-      const seconds = isReserved(failure)
-        ? secondsUntilFree(clockSeconds() - start)
-        : ended && isBusy(fault)
-          ? secondsUntilAgain(fault, tries)
-          : over && isTaken(failure) && tries < mostConflicts
+      const seconds = isNicReserved(failure)
+        ? nicReservationDelay(clockSeconds() - start)
+        : ended && isConcurrentOperation(fault)
+          ? retryDelaySeconds(fault, tries)
+          : over && isNameConflict(failure) && tries < maxConflicts
             ? conflictSeconds
             : undefined;
       if (seconds === undefined) {
-        if (fault.status >= 400) await forgetWhatIsNotThere(site, plan, failure);
+        if (fault.status >= 400) await discardMissing(context, plan, failure);
         throw failure;
       }
-      log.info(`${what}: ${tellAgain(fault, seconds)}`);
-      await patientPause(seconds, waiting.signal, log.info);
+      log.info(`${what}: ${retryMessage(fault, seconds)}`);
+      await delayWithProgress(seconds, waiting.signal, log.info);
       over ||= ended;
     }
   }
 }
 
 /** The serializers have not seen this body yet. */
-function takenOf(body: unknown): Taken {
+function parseAcceptedVm(body: unknown): AcceptedVm {
   const { identity, properties } = {
     ...(body as { identity?: { principalId?: string }; properties?: { vmId?: string } } | undefined),
   };
@@ -225,61 +243,61 @@ function takenOf(body: unknown): Taken {
   };
 }
 
-function osDiskId({ subscriptionId, resourceGroup, machine }: Plan): string {
-  return resourceId(subscriptionId, resourceGroup, 'Microsoft.Compute/disks', machine.osDiskName);
+function osDiskId({ subscriptionId, resourceGroup, vm }: Plan): string {
+  return resourceId(subscriptionId, resourceGroup, 'Microsoft.Compute/disks', vm.osDiskName);
 }
 
 /** The disks as Azure names them once they are there: an ephemeral one is no resource, and data disks get their names there. */
-function recordDisks(ledger: Ledger, plan: Plan, { storageProfile }: VirtualMachine): void {
+function trackDisks(cleanupState: CleanupState, plan: Plan, { storageProfile }: VirtualMachine): void {
   const planned = osDiskId(plan);
   const osDisk = storageProfile?.osDisk?.managedDisk?.id;
-  if (!osDisk || !sameId(osDisk, planned)) ledger.forget(planned);
+  if (!osDisk || !sameId(osDisk, planned)) cleanupState.discard(planned);
   const made = (storageProfile?.dataDisks ?? []).filter(({ createOption }) => createOption !== 'Attach');
   for (const id of [osDisk, ...made.map(({ managedDisk }) => managedDisk?.id)]) {
     if (!id || sameId(id, planned)) continue;
-    ledger.record(id);
-    ledger.answered(id);
+    cleanupState.addPending(id);
+    cleanupState.markAccepted(id);
   }
 }
 
 /** A refused PUT leaves nothing, unless an earlier try of it was carried out and its answer lost. */
-async function forgetWhatIsNotThere(
-  { session, ledger }: Site,
+async function discardMissing(
+  { session, cleanupState }: VmContext,
   plan: Plan,
   refusal: AzureError,
 ): Promise<void> {
   const isThere = async (look: () => Promise<{ tags?: Record<string, string> }>): Promise<boolean> => {
     try {
-      return namesDeployment((await orUndefined(look()))?.tags, plan.deployment);
+      return hasDeploymentTag((await undefinedIfNotFound(look()))?.tags, plan.deployment);
     } catch {
       // Who may neither write nor read has made nothing.
       return refusal.fault.status !== 403;
     }
   };
   const { compute } = session;
-  if (await isThere(() => readMachine(session, plan))) return;
-  ledger.forget(plan.machine.id);
-  const { osDiskName } = plan.machine;
+  if (await isThere(() => readVm(session, plan))) return;
+  cleanupState.discard(plan.vm.id);
+  const { osDiskName } = plan.vm;
   if (!(await isThere(() => compute.disks.get(plan.resourceGroup, osDiskName))))
-    ledger.forget(osDiskId(plan));
+    cleanupState.discard(osDiskId(plan));
 }
 
 /** The interface is kept for a machine that failed, ours or another, for 180 seconds from its failure on. */
-function isReserved({ fault }: AzureError): boolean {
-  return innermost(fault).code === 'NicReservedForAnotherVm';
+function isNicReserved({ fault }: AzureError): boolean {
+  return rootDetail(fault).code === 'NicReservedForAnotherVm';
 }
 
 /** Ever more seldom, as each try counts as a write: Compute takes 12, and 4 more a minute. */
-function secondsUntilFree(elapsed: number): number | undefined {
+function nicReservationDelay(elapsed: number): number | undefined {
   return elapsed > 240 ? undefined : Math.min(15, Math.max(1, elapsed / 2));
 }
 
 /** Over our own failed machine: Azure may still be at it. */
 const conflictSeconds = 5;
-const mostConflicts = 6;
+const maxConflicts = 6;
 
 /** 412: If-None-Match was not met. 409 Conflict: the machine is being written to at this moment. */
-function isTaken({ fault }: AzureError): boolean {
+function isNameConflict({ fault }: AzureError): boolean {
   return fault.status === 412 || (fault.status === 409 && fault.code === 'Conflict');
 }
 
@@ -288,35 +306,35 @@ function isTaken({ fault }: AzureError): boolean {
  * job and an earlier try of our PUT was lost: that one was carried out. Otherwise somebody else was faster, and clean-up
  * must not take what this run did not make.
  */
-async function refuseUnlessOurs(
-  { session, ledger, run }: Site,
+async function assertCreatedByThisAttempt(
+  { session, cleanupState, run }: VmContext,
   plan: Plan,
   error: AzureError,
   parts: readonly string[],
 ): Promise<void> {
-  const machine = await orUndefined(readMachine(session, plan));
-  const tags = machine?.tags;
+  const vm = await undefinedIfNotFound(readVm(session, plan));
+  const tags = vm?.tags;
   const namesUs =
-    namesDeployment(tags, plan.deployment) &&
-    namesRun(tags, run) &&
+    hasDeploymentTag(tags, plan.deployment) &&
+    hasRunTags(tags, run) &&
     tagValue(tags, 'github-run-attempt') === run.runAttempt;
-  if (namesUs && error.fault.afterLostTry) return;
+  if (namesUs && error.fault.previousAttemptLost) return;
   if (namesUs) {
     // The network as well: it cannot be told which of the two has made it.
-    ledger.disown();
-    throw twin(plan, error);
+    cleanupState.disown();
+    throw duplicateNameError(plan, error);
   }
-  for (const part of parts) ledger.forget(part);
-  if (machine) {
-    refuseForeign(`virtual machine ${plan.machine.name}`, plan.machine.id, tags, plan.deployment, run);
+  for (const part of parts) cleanupState.discard(part);
+  if (vm) {
+    assertOwned(`virtual machine ${plan.vm.name}`, plan.vm.id, tags, plan.deployment, run);
   }
   throw error;
 }
 
 /** GitHub gives all jobs of a workflow that is called twice the same job ID: https://github.com/actions/runner/issues/2577. */
-function twin({ machine, deployment }: Plan, cause: AzureError): Failure {
-  return new Failure(`creating virtual machine ${machine.name}`, {
-    message: `Another job of this run has made virtual machine ${machine.name} in the same moment.`,
+function duplicateNameError({ vm, deployment }: Plan, cause: AzureError): ActionError {
+  return new ActionError(`creating virtual machine ${vm.name}`, {
+    message: `Another job of this run has made virtual machine ${vm.name} in the same moment.`,
     cause,
     explanation: {
       cause: `Both jobs named their deployment "${deployment}". The default of \`vm-name\` cannot tell them apart where a reusable workflow is called twice, or from a matrix: GitHub gives them one job ID. Nothing of the other job's was changed.`,
@@ -327,16 +345,16 @@ function twin({ machine, deployment }: Plan, cause: AzureError): Failure {
 }
 
 /** Goes on with a create whose answer was lost, to its end. */
-async function afterLostAnswer(
+async function resumeLostCreate(
   session: Session,
   plan: Plan,
   error: AzureError,
-  until: Placing['until'],
-): Promise<{ readonly machine: VirtualMachine } | { readonly failure: AzureError }> {
-  if (until === 'accepted') return { machine: await readMachine(session, plan) };
-  const machine = await settleMachine(session, plan);
-  if (machine && hasSucceeded(machine)) return { machine };
-  return { failure: machine ? await reasonOf(session, plan, error) : error };
+  until: CreateVmOptions['until'],
+): Promise<{ readonly vm: VirtualMachine } | { readonly failure: AzureError }> {
+  if (until === 'accepted') return { vm: await readVm(session, plan) };
+  const vm = await waitForTerminalState(session, plan);
+  if (vm && hasSucceeded(vm)) return { vm };
+  return { failure: vm ? await failureReason(session, plan, error) : error };
 }
 
 /**
@@ -344,28 +362,28 @@ async function afterLostAnswer(
  * minute, so it looks seldom.
  * @returns the machine at rest; undefined when it is gone.
  */
-export async function settleMachine(
+export async function waitForTerminalState(
   session: Session,
-  plan: { readonly resourceGroup: string; readonly machine: { readonly name: string } },
+  plan: { readonly resourceGroup: string; readonly vm: { readonly name: string } },
 ): Promise<VirtualMachine | undefined> {
-  const what = `virtual machine ${plan.machine.name}`;
-  const settled = await waitFor(what, 'guest', session.waiting, async () => {
-    const machine = await orUndefined(readMachine(session, plan));
-    return machine && !isTerminalState(machine) ? undefined : { machine };
+  const what = `virtual machine ${plan.vm.name}`;
+  const settled = await pollUntil(what, 'guest', session.waiting, async () => {
+    const vm = await undefinedIfNotFound(readVm(session, plan));
+    return vm && !isTerminalState(vm) ? undefined : { vm };
   });
-  return settled.machine;
+  return settled.vm;
 }
 
 /** Why a machine that is there is not whole, in Azure's words; and whether its guest has ever run. */
-export async function lookInto(
+export async function readProvisioningFailure(
   session: Session,
-  { resourceGroup, machine }: { readonly resourceGroup: string; readonly machine: { readonly name: string } },
+  { resourceGroup, vm }: { readonly resourceGroup: string; readonly vm: { readonly name: string } },
 ): Promise<{ readonly fault: AzureError; readonly hasRun: boolean }> {
   const {
     id = '',
     instanceView,
     provisioningState = 'Failed',
-  } = await session.compute.virtualMachines.get(resourceGroup, machine.name, {
+  } = await session.compute.virtualMachines.get(resourceGroup, vm.name, {
     expand: 'instanceView',
   });
   const statuses = instanceView?.statuses ?? [];
@@ -389,20 +407,20 @@ export async function lookInto(
 }
 
 /** The machine's own word on why it failed; where it may not be read, what is known already. */
-async function reasonOf(session: Session, plan: Plan, known: AzureError): Promise<AzureError> {
+async function failureReason(session: Session, plan: Plan, known: AzureError): Promise<AzureError> {
   try {
-    return (await lookInto(session, plan)).fault;
+    return (await readProvisioningFailure(session, plan)).fault;
   } catch (error) {
     if (error instanceof AzureError) return known;
     throw error;
   }
 }
 
-function readMachine(
+function readVm(
   { compute }: Session,
-  { resourceGroup, machine }: { readonly resourceGroup: string; readonly machine: { readonly name: string } },
+  { resourceGroup, vm }: { readonly resourceGroup: string; readonly vm: { readonly name: string } },
 ): Promise<VirtualMachine> {
-  return compute.virtualMachines.get(resourceGroup, machine.name);
+  return compute.virtualMachines.get(resourceGroup, vm.name);
 }
 
 /** Read only now: the list has megabytes, and a right of its own that the deployment needs for nothing else. */
@@ -412,14 +430,14 @@ async function readSkus({ compute }: Session, location: string): Promise<readonl
   return skus;
 }
 
-async function offersInstead(
-  { session }: Site,
+async function describeAlternatives(
+  { session }: VmContext,
   { location, subscriptionId }: Plan,
-  { fits }: Placing,
-  refused: readonly Refused[],
+  { fits }: CreateVmOptions,
+  refused: readonly RefusedSize[],
 ): Promise<string> {
   try {
-    const offers = sizesInstead(await readSkus(session, location), fits, refused);
+    const offers = suggestSizes(await readSkus(session, location), fits, refused);
     return offers.length > 0
       ? `Offered in ${location} instead (whether there is capacity, no list says): ${offers.join('; ')}.`
       : `Azure's list has no other size in ${location} that the image boots on and that is open to the subscription.`;
@@ -427,28 +445,30 @@ async function offersInstead(
     if (!(error instanceof AzureError)) throw error;
     return error.fault.status === 403
       ? `What is offered in ${location} instead may not be read: the app lacks Microsoft.Compute/skus/read on subscription ${subscriptionId}.`
-      : `What is offered in ${location} instead could not be read: ${sayingOf(error)}`;
+      : `What is offered in ${location} instead could not be read: ${firstMessageLine(error)}`;
   }
 }
 
 /** All attempts with what Azure said to each, and what to take instead. A lone refusal is explained by its code. */
-async function allRefused(
-  site: Site,
+async function noPlacementError(
+  context: VmContext,
   plan: Plan,
-  placing: Placing,
-  refusals: readonly Refusal[],
-): Promise<Failure> {
-  const doing = `creating virtual machine ${plan.machine.name}`;
+  placing: CreateVmOptions,
+  refusals: readonly FailedPlacement[],
+): Promise<ActionError> {
+  const doing = `creating virtual machine ${plan.vm.name}`;
   const cause = refusals.at(-1)?.error;
   const refused = refusals.map(({ attempt: { size, zone }, error }) => ({
     size,
     ...(zone ? { zone } : {}),
-    ...innermost(error.fault),
+    ...rootDetail(error.fault),
   }));
-  const offers = await offersInstead(site, plan, placing, refused);
-  if (refusals.length === 1) return new Failure(doing, { message: offers, cause });
-  const lines = refusals.map(({ attempt, error }) => `- ${describeAttempt(attempt)}: ${sayingOf(error)}`);
-  return new Failure(doing, {
+  const offers = await describeAlternatives(context, plan, placing, refused);
+  if (refusals.length === 1) return new ActionError(doing, { message: offers, cause });
+  const lines = refusals.map(
+    ({ attempt, error }) => `- ${describeAttempt(attempt)}: ${firstMessageLine(error)}`,
+  );
+  return new ActionError(doing, {
     message: [`None of the sizes and zones can be had in ${plan.location}:`, ...lines, offers].join('\n'),
     cause,
     explanation: {

@@ -1,14 +1,14 @@
 import { isIPv4 } from 'node:net';
 import { contains, isAssignable, parseAddress, parsePrefix } from './address-range.ts';
 import { parseInboundRule } from './inbound-rule.ts';
-import { present, quote } from './input-reader.ts';
+import { omitUndefined, quoteValue } from './input-reader.ts';
 import type { InboundRule, NetworkChoice, Nsg, PublicIp, Reader } from './inputs.ts';
 
 /** Reads the inputs that say where the machine is attached, and what each of them rules out. */
 export function readNetwork(reader: Reader): NetworkChoice | undefined {
   if (reader.isGiven('nic-id')) {
     const nicId = reader.resourceId('nic-id', 'Microsoft.Network/networkInterfaces');
-    reader.ruleOut(
+    reader.rejectIfGiven(
       [
         'address-prefix',
         'subnet-prefix',
@@ -26,8 +26,8 @@ export function readNetwork(reader: Reader): NetworkChoice | undefined {
   }
   const subnet = readSubnet(reader);
   const nsg = readNsg(reader);
-  const publicIp = readPublicIp(reader);
-  const acceleratedNetworking = reader.flag('accelerated-networking');
+  const publicIp = readPublicIpInput(reader);
+  const acceleratedNetworking = reader.boolean('accelerated-networking');
   const privateIpAddress = readPrivateIpAddress(reader);
   return (
     subnet &&
@@ -38,7 +38,7 @@ export function readNetwork(reader: Reader): NetworkChoice | undefined {
       nsg,
       publicIp,
       acceleratedNetworking,
-      ...present({ privateIpAddress }),
+      ...omitUndefined({ privateIpAddress }),
     }
   );
 }
@@ -47,14 +47,14 @@ type NewNic = Extract<NetworkChoice, { kind: 'new-nic' }>;
 
 function readSubnet(reader: Reader): NewNic['subnet'] | undefined {
   if (reader.isGiven('subnet-id')) {
-    reader.ruleOut(['address-prefix', 'subnet-prefix'], 'with subnet-id no virtual network is made');
+    reader.rejectIfGiven(['address-prefix', 'subnet-prefix'], 'with subnet-id no virtual network is made');
     const id = reader.resourceId('subnet-id', 'Microsoft.Network/virtualNetworks/subnets');
     return id && { kind: 'given', id };
   }
   const [addressPrefix, outer] = readPrefix(reader, 'address-prefix');
   const [subnetPrefix, inner] = readPrefix(reader, 'subnet-prefix');
   if (outer && inner && !contains(outer, inner)) {
-    reader.fault(
+    reader.addIssue(
       'subnet-prefix',
       `${subnetPrefix} does not lie within address-prefix ${addressPrefix}: give both inputs.`,
     );
@@ -66,7 +66,7 @@ function readPrefix(reader: Reader, name: 'address-prefix' | 'subnet-prefix') {
   const text = reader.text(name) ?? '';
   const range = parsePrefix(text);
   if (!('fault' in range)) return [text, range] as const;
-  reader.fault(name, `${quote(text)} ${range.fault}.`);
+  reader.addIssue(name, `${quoteValue(text)} ${range.fault}.`);
   return [text] as const;
 }
 
@@ -74,14 +74,14 @@ function readPrivateIpAddress(reader: Reader): string | undefined {
   const text = reader.text('private-ip-address');
   if (text === undefined) return undefined;
   if (!isIPv4(text)) {
-    reader.fault('private-ip-address', `${quote(text)} is not an IPv4 address.`);
+    reader.addIssue('private-ip-address', `${quoteValue(text)} is not an IPv4 address.`);
     return text;
   }
   if (reader.isGiven('subnet-id')) return text;
   const prefix = reader.text('subnet-prefix') ?? '';
   const subnet = parsePrefix(prefix);
   if (!('fault' in subnet) && !isAssignable(parseAddress(text) ?? 0, subnet)) {
-    reader.fault(
+    reader.addIssue(
       'private-ip-address',
       `${text} is not free in subnet-prefix ${prefix}, of which Azure keeps the first four and the last.`,
     );
@@ -91,33 +91,36 @@ function readPrivateIpAddress(reader: Reader): string | undefined {
 
 function readNsg(reader: Reader): Nsg | undefined {
   if (reader.isGiven('network-security-group-id')) {
-    reader.ruleOut(['allow-inbound'], 'with network-security-group-id no rules are made');
+    reader.rejectIfGiven(['allow-inbound'], 'with network-security-group-id no rules are made');
     const id = reader.resourceId('network-security-group-id', 'Microsoft.Network/networkSecurityGroups');
     return id && { kind: 'given', id };
   }
   const inbound: InboundRule[] = [];
   for (const entry of reader.list('allow-inbound')) {
     const rule = parseInboundRule(entry);
-    if ('fault' in rule) reader.fault('allow-inbound', `${quote(entry)} ${rule.fault}.`);
+    if ('fault' in rule) reader.addIssue('allow-inbound', `${quoteValue(entry)} ${rule.fault}.`);
     else inbound.push(rule);
   }
   return { kind: 'new', inbound };
 }
 
-function readPublicIp(reader: Reader): PublicIp | undefined {
+function readPublicIpInput(reader: Reader): PublicIp | undefined {
   const text = reader.text('public-ip') ?? '';
   if (text.toLowerCase() === 'true') {
     const rule =
       '3 to 63 lower-case letters, digits and hyphens that start with a letter and end with a letter or digit';
     return {
       kind: 'new',
-      ...present({ dnsLabel: reader.matching('dns-label', /^[a-z][a-z0-9-]{1,61}[a-z0-9]$/, rule) }),
+      ...omitUndefined({ dnsLabel: reader.pattern('dns-label', /^[a-z][a-z0-9-]{1,61}[a-z0-9]$/, rule) }),
     };
   }
-  reader.ruleOut(['dns-label'], 'it is for a public IP that the action makes');
+  reader.rejectIfGiven(['dns-label'], 'it is for a public IP that the action makes');
   if (text.toLowerCase() === 'false') return { kind: 'none' };
   if (!text.startsWith('/')) {
-    reader.fault('public-ip', `${quote(text)} is none of: true, false, or the ID of an existing public IP.`);
+    reader.addIssue(
+      'public-ip',
+      `${quoteValue(text)} is none of: true, false, or the ID of an existing public IP.`,
+    );
     return undefined;
   }
   const id = reader.resourceId('public-ip', 'Microsoft.Network/publicIPAddresses');

@@ -1,15 +1,15 @@
 import type { NetworkInterface, PublicIPAddress } from '@azure/arm-network';
 import type { OperationState, PollerLike } from '@azure/core-lro';
-import { orUndefined, type Session } from './azure.ts';
-import type { Survey } from './facts.ts';
+import { undefinedIfNotFound, type Session } from './azure.ts';
+import type { ExistingResources } from './facts.ts';
 import { AzureError } from './failure.ts';
-import { bring, type Ledger, type Run } from './ledger.ts';
-import type { Plan, Planned } from './plan.ts';
+import { createIfMissing, type CleanupState, type WorkflowRun } from './ledger.ts';
+import type { Plan, PlannedResource } from './plan.ts';
 import { parseResourceId, type ResourceId } from './resource-id.ts';
-import { allSettledOrThrow, untilDone } from './waiting.ts';
+import { allSettledOrThrow, pollUntilDone } from './waiting.ts';
 
 /** The network as it stands: what the outputs tell. */
-export interface BuiltNetwork {
+export interface Network {
   readonly nicId: string;
   readonly nsgId?: string;
   readonly vnetId?: string;
@@ -21,12 +21,12 @@ export interface BuiltNetwork {
 }
 
 /** Called as soon as a part is known, so that a later step can act on a run that was cancelled. */
-export type OnPart = (part: Partial<BuiltNetwork>) => void;
+export type OnNetworkResource = (part: Partial<Network>) => void;
 
-interface Site {
+interface NetworkContext {
   readonly session: Session;
-  readonly ledger: Ledger;
-  readonly run: Run;
+  readonly cleanupState: CleanupState;
+  readonly run: WorkflowRun;
   readonly log: { info(line: string): void };
 }
 
@@ -34,14 +34,14 @@ interface Site {
  * Carries out the network part: NSG, virtual network and public IP side by side, the interface as soon as they are there.
  * @throws AzureError; Failure when a name is taken by something foreign.
  */
-export async function buildNetwork(
-  site: Site,
+export async function createNetwork(
+  context: NetworkContext,
   plan: Plan,
-  existing: Survey,
-  onPart: OnPart,
-): Promise<BuiltNetwork> {
+  existing: ExistingResources,
+  onPart: OnNetworkResource,
+): Promise<Network> {
   if (plan.nic.origin === 'given') {
-    const built = await readGivenNic(site.session, plan.nic.id);
+    const built = await readExistingNic(context.session, plan.nic.id);
     onPart(built);
     return built;
   }
@@ -54,33 +54,48 @@ export async function buildNetwork(
     ...(plan.publicIp ? { publicIpId: plan.publicIp.id } : {}),
   };
   onPart(ids);
-  const { network } = site.session;
+  const { network } = context.session;
   const { resourceGroup, nsg, vnet, publicIp } = plan;
   const [, , ip] = await allSettledOrThrow([
     nsg?.origin === 'made' &&
-      bringPart(
-        site,
+      createNetworkResource(
+        context,
         resourceGroup,
         'network security group',
         network.networkSecurityGroups,
         nsg,
         existing.nsg,
       ),
-    vnet && bringPart(site, resourceGroup, 'virtual network', network.virtualNetworks, vnet, existing.vnet),
+    vnet &&
+      createNetworkResource(
+        context,
+        resourceGroup,
+        'virtual network',
+        network.virtualNetworks,
+        vnet,
+        existing.vnet,
+      ),
     publicIp?.origin === 'made'
-      ? bringPart(site, resourceGroup, 'public IP', network.publicIPAddresses, publicIp, existing.publicIp)
-      : publicIp && readPublicIp(site.session, publicIp.id),
+      ? createNetworkResource(
+          context,
+          resourceGroup,
+          'public IP',
+          network.publicIPAddresses,
+          publicIp,
+          existing.publicIp,
+        )
+      : publicIp && getPublicIp(context.session, publicIp.id),
   ]);
-  onPart(addressOf(ip));
-  const nic = await bringNic(site, resourceGroup, plan.nic);
+  onPart(publicAddress(ip));
+  const nic = await createNic(context, resourceGroup, plan.nic);
   const privateIpAddress = nic.ipConfigurations?.[0]?.privateIPAddress;
-  const built = { ...ids, ...addressOf(ip), ...(privateIpAddress ? { privateIpAddress } : {}) };
+  const built = { ...ids, ...publicAddress(ip), ...(privateIpAddress ? { privateIpAddress } : {}) };
   onPart(built);
   return built;
 }
 
 /** What the SDK's operation groups of Microsoft.Network have in common. */
-interface Group<T> {
+interface NetworkOperationGroup<T> {
   get(resourceGroup: string, name: string, options?: { abortSignal?: AbortSignal }): Promise<T>;
   createOrUpdate(
     resourceGroup: string,
@@ -90,26 +105,26 @@ interface Group<T> {
   ): PollerLike<OperationState<T>, T>;
 }
 
-function bringPart<T extends { tags?: Record<string, string>; provisioningState?: string }>(
-  { session: { waiting }, ledger, run, log }: Site,
+function createNetworkResource<T extends { tags?: Record<string, string>; provisioningState?: string }>(
+  { session: { waiting }, cleanupState, run, log }: NetworkContext,
   resourceGroup: string,
   kind: string,
-  group: Group<T>,
-  { id, name, body }: Planned<T>,
+  group: NetworkOperationGroup<T>,
+  { id, name, body }: PlannedResource<T>,
   existing: T | undefined,
 ): Promise<T> {
   const what = `${kind} ${name}`;
   const options = { abortSignal: waiting.signal };
-  return bring(
-    { ledger, run, waiting, log },
+  return createIfMissing(
+    { cleanupState, run, waiting, log },
     {
       what,
       id,
       existing,
-      reread: () => orUndefined(group.get(resourceGroup, name, options)),
+      reread: () => undefinedIfNotFound(group.get(resourceGroup, name, options)),
       put: (answered) => {
         log.info(`Creating ${what}.`);
-        return untilDone(
+        return pollUntilDone(
           what,
           'network',
           waiting,
@@ -121,22 +136,22 @@ function bringPart<T extends { tags?: Record<string, string>; provisioningState?
   );
 }
 
-async function bringNic(
-  site: Site,
+async function createNic(
+  context: NetworkContext,
   resourceGroup: string,
-  planned: Planned<NetworkInterface>,
+  planned: PlannedResource<NetworkInterface>,
 ): Promise<NetworkInterface> {
-  const group = site.session.network.networkInterfaces;
+  const group = context.session.network.networkInterfaces;
   // Its parents took seconds: look again, Network has no If-None-Match.
-  const existing = await orUndefined(
-    group.get(resourceGroup, planned.name, { abortSignal: site.session.waiting.signal }),
+  const existing = await undefinedIfNotFound(
+    group.get(resourceGroup, planned.name, { abortSignal: context.session.waiting.signal }),
   );
-  return bringPart(site, resourceGroup, 'network interface', group, planned, existing);
+  return createNetworkResource(context, resourceGroup, 'network interface', group, planned, existing);
 }
 
 /** Undefined where it may not be read: whoever may join it need not, and the address only goes into the outputs. */
-async function readPublicIp({ network }: Session, id: string): Promise<PublicIPAddress | undefined> {
-  const { resourceGroup, name } = partsOf(id);
+async function getPublicIp({ network }: Session, id: string): Promise<PublicIPAddress | undefined> {
+  const { resourceGroup, name } = networkSummary(id);
   try {
     return await network.publicIPAddresses.get(resourceGroup, name);
   } catch (error) {
@@ -145,8 +160,8 @@ async function readPublicIp({ network }: Session, id: string): Promise<PublicIPA
   }
 }
 
-async function readGivenNic(session: Session, id: string): Promise<BuiltNetwork> {
-  const { resourceGroup, name } = partsOf(id);
+async function readExistingNic(session: Session, id: string): Promise<Network> {
+  const { resourceGroup, name } = networkSummary(id);
   const nic = await session.network.networkInterfaces.get(resourceGroup, name);
   const configuration = nic.ipConfigurations?.find(({ primary }) => primary) ?? nic.ipConfigurations?.[0];
   const subnetId = configuration?.subnet?.id;
@@ -155,19 +170,19 @@ async function readGivenNic(session: Session, id: string): Promise<BuiltNetwork>
     nicId: id,
     ...(nic.networkSecurityGroup?.id ? { nsgId: nic.networkSecurityGroup.id } : {}),
     ...(subnetId ? { subnetId, vnetId: subnetId.replace(/\/subnets\/[^/]+$/i, '') } : {}),
-    ...(publicIpId ? { publicIpId, ...addressOf(await readPublicIp(session, publicIpId)) } : {}),
+    ...(publicIpId ? { publicIpId, ...publicAddress(await getPublicIp(session, publicIpId)) } : {}),
     ...(configuration?.privateIPAddress ? { privateIpAddress: configuration.privateIPAddress } : {}),
   };
 }
 
-function addressOf(publicIp: PublicIPAddress | undefined): Pick<BuiltNetwork, 'publicIpAddress' | 'fqdn'> {
+function publicAddress(publicIp: PublicIPAddress | undefined): Pick<Network, 'publicIpAddress' | 'fqdn'> {
   return {
     ...(publicIp?.ipAddress ? { publicIpAddress: publicIp.ipAddress } : {}),
     ...(publicIp?.dnsSettings?.fqdn ? { fqdn: publicIp.dnsSettings.fqdn } : {}),
   };
 }
 
-function partsOf(id: string): ResourceId {
+function networkSummary(id: string): ResourceId {
   const parsed = parseResourceId(id);
   if (!parsed) throw new Error(`not a resource ID: ${id}`);
   return parsed;

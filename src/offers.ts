@@ -1,15 +1,15 @@
 /** What to take instead of sizes that could not be had, by Azure's list of sizes. Pure: whoever asks has read the list. */
-import { capability, retirementOf, type Sku } from './size.ts';
+import { capability, retirementDate, type Sku } from './size.ts';
 
 /** An attempt at placing the machine that came to nothing, in Azure's words. */
-export interface Refused {
+export interface RefusedSize {
   readonly size: string;
   readonly zone?: string;
   readonly code: string;
   readonly message: string;
 }
 
-const most = 5;
+const maxSuggestions = 5;
 
 /**
  * Sizes that the subscription may have in the region and that nothing of what was refused speaks against, those most
@@ -17,29 +17,29 @@ const most = 5;
  * them, no list of Azure's says.
  * @param fits whether the image, as the inputs want it, boots on a size.
  */
-export function sizesInstead(
+export function suggestSizes(
   skus: readonly Sku[],
   fits: (sku: Sku) => boolean,
-  refused: readonly Refused[],
+  refused: readonly RefusedSize[],
 ): readonly string[] {
-  const machines = skus.filter(({ resourceType }) => resourceType === 'virtualMachines');
-  const first = machines.find(({ name = '' }) => sameName(name, refused[0]?.size ?? ''));
+  const vms = skus.filter(({ resourceType }) => resourceType === 'virtualMachines');
+  const first = vms.find(({ name = '' }) => isSameName(name, refused[0]?.size ?? ''));
   const zoned = refused.some(({ zone }) => zone !== undefined);
-  const exhausted = refused.map(quotaIn);
-  return machines
+  const exhausted = refused.map(availableQuota);
+  return vms
     .filter(
-      (sku) => fits(sku) && retirementOf(sku.name ?? '') === undefined && !exhausted.some((by) => by(sku)),
+      (sku) => fits(sku) && retirementDate(sku.name ?? '') === undefined && !exhausted.some((by) => by(sku)),
     )
     .flatMap((sku) => {
-      const zones = zonesLeft(sku, refused);
+      const zones = remainingZones(sku, refused);
       return zones === undefined || (zoned && zones.length === 0) ? [] : [{ sku, zones }];
     })
     .toSorted(
       (one, other) =>
-        distance(one.sku, first) - distance(other.sku, first) ||
+        sizeDistance(one.sku, first) - sizeDistance(other.sku, first) ||
         (one.sku.name ?? '').localeCompare(other.sku.name ?? ''),
     )
-    .slice(0, most)
+    .slice(0, maxSuggestions)
     .map(({ sku, zones }) => {
       const where = zones.length > 0 ? `, zone${zones.length > 1 ? 's' : ''} ${zones.join(', ')}` : '';
       return `${sku.name} (${capability(sku, 'vCPUs') ?? '?'} vCPUs, ${capability(sku, 'MemoryGB') ?? '?'} GiB${where})`;
@@ -47,9 +47,9 @@ export function sizesInstead(
 }
 
 /** Zones in which the size is still worth a try; undefined where it is not to be had at all. */
-function zonesLeft({ name = '', locationInfo, restrictions }: Sku, refused: readonly Refused[]) {
+function remainingZones({ name = '', locationInfo, restrictions }: Sku, refused: readonly RefusedSize[]) {
   if (restrictions?.some(({ type }) => type === 'Location')) return undefined;
-  const mine = refused.filter(({ size }) => sameName(size, name));
+  const mine = refused.filter(({ size }) => isSameName(size, name));
   if (mine.some(({ zone }) => zone === undefined)) return undefined;
   const closed = [
     ...mine.map(({ zone }) => zone),
@@ -60,19 +60,19 @@ function zonesLeft({ name = '', locationInfo, restrictions }: Sku, refused: read
 }
 
 /** Sizes that a refusal for want of quota rules out: the whole family, or whatever takes more cores than are left. */
-function quotaIn({ code, message }: Refused): (sku: Sku) => boolean {
+function availableQuota({ code, message }: RefusedSize): (sku: Sku) => boolean {
   const [, quota = '', limit, usage] =
     /exceeding approved (.+?) quota.*Current Limit: (\d+), Current Usage: (\d+)/s.exec(message) ?? [];
   if (!/OperationNotAllowed|QuotaExceeded/.test(code) || limit === undefined) return () => false;
   const family = /^(\S+Family)\b/i.exec(quota)?.[1];
   const left = Number(limit) - Number(usage);
   return (sku) =>
-    (family === undefined || sameName(sku.family ?? '', family)) &&
+    (family === undefined || isSameName(sku.family ?? '', family)) &&
     !(Number(capability(sku, 'vCPUs')) <= left);
 }
 
 /** How unlike two sizes are, in doublings of cores and memory; other families count a little. */
-function distance(sku: Sku, wanted: Sku | undefined): number {
+function sizeDistance(sku: Sku, wanted: Sku | undefined): number {
   const doublings = (name: string, usual: number): number =>
     Math.abs(
       Math.log2(
@@ -87,6 +87,6 @@ function distance(sku: Sku, wanted: Sku | undefined): number {
   );
 }
 
-function sameName(one: string, other: string): boolean {
+function isSameName(one: string, other: string): boolean {
   return one.toLowerCase() === other.toLowerCase();
 }

@@ -8,28 +8,28 @@ import type {
 } from '@azure/arm-network';
 import { isPatched } from './guarantees.ts';
 import type { DeployInputs, InboundRule, MergePatch, OverrideTarget } from './inputs.ts';
-import type { ImageFacts, SecurityType } from './image.ts';
+import type { ResolvedImage, SecurityType } from './image.ts';
 import { resourceId } from './resource-id.ts';
-import { plainWillDo } from './size.ts';
+import { isTrustedLaunchOptional } from './size.ts';
 
 /** A resource that this action makes: where it goes and the body of its PUT, in the shape of the SDK's models. */
-export interface Planned<Body> {
+export interface PlannedResource<Body> {
   readonly id: string;
   readonly name: string;
   readonly body: Body;
 }
 
 /** A part of the deployment: made by us, or given by ID and never touched. */
-export type Part<Body> =
-  | ({ readonly origin: 'made' } & Planned<Body>)
+export type ResourcePlan<Body> =
+  | ({ readonly origin: 'made' } & PlannedResource<Body>)
   | { readonly origin: 'given'; readonly id: string };
 
 /** One try at placing the machine. */
-export interface Attempt {
+export interface Placement {
   readonly size: string;
   readonly zone?: string;
   /** Without the Trusted Launch that the image allows: the size turned out not to have it. */
-  readonly plain?: true;
+  readonly withoutTrustedLaunch?: true;
 }
 
 /**
@@ -42,22 +42,22 @@ export interface Plan {
   readonly resourceGroup: string;
   readonly location: string;
   readonly tags: Readonly<Record<string, string>>;
-  readonly nsg?: Part<NetworkSecurityGroup>;
-  readonly vnet?: Planned<VirtualNetwork>;
+  readonly nsg?: ResourcePlan<NetworkSecurityGroup>;
+  readonly vnet?: PlannedResource<VirtualNetwork>;
   readonly subnetId?: string;
-  readonly publicIp?: Part<PublicIPAddress>;
-  readonly nic: Part<NetworkInterface>;
-  readonly machine: {
+  readonly publicIp?: ResourcePlan<PublicIPAddress>;
+  readonly nic: ResourcePlan<NetworkInterface>;
+  readonly vm: {
     readonly id: string;
     readonly name: string;
     readonly osDiskName: string;
     readonly osType: 'Linux' | 'Windows';
     readonly imageReferenceId: string;
-    readonly attempts: readonly Attempt[];
+    readonly attempts: readonly Placement[];
     /** Whether an attempt that is refused for want of Trusted Launch may be made again as a plain one. */
     readonly plainWillDo: boolean;
     /** Body of the PUT for one attempt; the image's ID, network and identity do not depend on it. */
-    readonly body: (attempt: Attempt) => VirtualMachine;
+    readonly body: (attempt: Placement) => VirtualMachine;
   };
   /** User-assigned identities of this deployment, by the plain names that the input gave. */
   readonly identities: readonly { readonly id: string; readonly name: string }[];
@@ -68,8 +68,8 @@ export interface Plan {
   readonly warnings: readonly string[];
 }
 
-export interface Names {
-  readonly machine: string;
+export interface ResourceNames {
+  readonly vm: string;
   readonly nsg: string;
   readonly vnet: string;
   readonly publicIp: string;
@@ -85,9 +85,9 @@ export const subnetName = 'default';
  * Network names allow fewer characters and other lengths than a machine's
  * (https://learn.microsoft.com/azure/azure-resource-manager/management/resource-name-rules).
  */
-export function namesOf(vmName: string): Names {
+export function resourceNames(vmName: string): ResourceNames {
   return {
-    machine: vmName,
+    vm: vmName,
     nsg: derivedName(vmName, '-nsg', 80),
     vnet: derivedName(vmName, '-vnet', 64),
     publicIp: derivedName(vmName, '-ip', 80),
@@ -105,10 +105,10 @@ function derivedName(vmName: string, suffix: string, longest: number): string {
 }
 
 /** IDs under which the parts of a deployment are looked up, whether or not they are to be made. */
-export function idsOf(subscriptionId: string, resourceGroup: string, names: Names) {
+export function resourceIds(subscriptionId: string, resourceGroup: string, names: ResourceNames) {
   const id = (type: string, name: string): string => resourceId(subscriptionId, resourceGroup, type, name);
   return {
-    machine: id('Microsoft.Compute/virtualMachines', names.machine),
+    vm: id('Microsoft.Compute/virtualMachines', names.vm),
     nsg: id('Microsoft.Network/networkSecurityGroups', names.nsg),
     vnet: id('Microsoft.Network/virtualNetworks', names.vnet),
     publicIp: id('Microsoft.Network/publicIPAddresses', names.publicIp),
@@ -117,7 +117,7 @@ export function idsOf(subscriptionId: string, resourceGroup: string, names: Name
   } as const;
 }
 
-export interface Surroundings {
+export interface DeploymentContext {
   readonly subscriptionId: string;
   /** Region of the deployment, normalised. */
   readonly location: string;
@@ -130,33 +130,33 @@ export interface Surroundings {
 /**
  * Makes the plan. Pure: the same inputs, image and surroundings give the same plan, and nothing is asked or sent.
  */
-export function makePlan(inputs: DeployInputs, image: ImageFacts, around: Surroundings): Plan {
-  const names = namesOf(inputs.vmName);
-  const ids = idsOf(around.subscriptionId, inputs.resourceGroup, names);
+export function createPlan(inputs: DeployInputs, image: ResolvedImage, around: DeploymentContext): Plan {
+  const names = resourceNames(inputs.vmName);
+  const ids = resourceIds(around.subscriptionId, inputs.resourceGroup, names);
   const common = { location: around.location, tags: { ...inputs.tags, ...around.ownership } };
   const network = planNetwork(inputs, names, ids, common);
-  const warnings = openToTheWorld(inputs);
+  const warnings = openPortWarnings(inputs);
   return {
     deployment: inputs.vmName,
     subscriptionId: around.subscriptionId,
     resourceGroup: inputs.resourceGroup,
     ...common,
     ...network,
-    machine: {
-      id: ids.machine,
-      name: names.machine,
+    vm: {
+      id: ids.vm,
+      name: names.vm,
       osDiskName: names.osDisk,
       osType: image.osType,
       imageReferenceId: image.referenceId,
-      attempts: attemptsOf(inputs, image),
-      plainWillDo: plainWillDo(inputs, image),
-      body: (attempt) => machineBody(inputs, image, around, network, names, common, attempt),
+      attempts: placementsInOrder(inputs, image),
+      plainWillDo: isTrustedLaunchOptional(inputs, image),
+      body: (attempt) => vmBody(inputs, image, around, network, names, common, attempt),
     },
     identities: inputs.identity.named.map((name) => ({
       name,
       id: identityId(around.subscriptionId, inputs.resourceGroup, name),
     })),
-    patches: patchesOf(inputs, ids),
+    patches: patchesByResourceId(inputs, ids),
     notices: network.notices,
     warnings,
   };
@@ -166,31 +166,31 @@ function identityId(subscriptionId: string, resourceGroup: string, name: string)
   return resourceId(subscriptionId, resourceGroup, 'Microsoft.ManagedIdentity/userAssignedIdentities', name);
 }
 
-type Ids = ReturnType<typeof idsOf>;
+type ResourceIds = ReturnType<typeof resourceIds>;
 interface Common {
   readonly location: string;
   readonly tags: Readonly<Record<string, string>>;
 }
 
 interface PlannedNetwork {
-  readonly nsg?: Part<NetworkSecurityGroup>;
-  readonly vnet?: Planned<VirtualNetwork>;
+  readonly nsg?: ResourcePlan<NetworkSecurityGroup>;
+  readonly vnet?: PlannedResource<VirtualNetwork>;
   readonly subnetId?: string;
-  readonly publicIp?: Part<PublicIPAddress>;
-  readonly nic: Part<NetworkInterface>;
+  readonly publicIp?: ResourcePlan<PublicIPAddress>;
+  readonly nic: ResourcePlan<NetworkInterface>;
   readonly notices: readonly string[];
 }
 
 function planNetwork(
   { network, overrides }: DeployInputs,
-  names: Names,
-  ids: Ids,
+  names: ResourceNames,
+  ids: ResourceIds,
   common: Common,
 ): PlannedNetwork {
   if (network.kind === 'given-nic') return { nic: { origin: 'given', id: network.nicId.id }, notices: [] };
   const notices: string[] = [];
   const publicIp = network.publicIp;
-  let vnet: Planned<VirtualNetwork> | undefined;
+  let vnet: PlannedResource<VirtualNetwork> | undefined;
   let subnetId: string;
   if (network.subnet.kind === 'given') {
     subnetId = network.subnet.id.id;
@@ -215,7 +215,7 @@ function planNetwork(
       },
     };
   }
-  const nsg: Part<NetworkSecurityGroup> =
+  const nsg: ResourcePlan<NetworkSecurityGroup> =
     network.nsg.kind === 'given'
       ? { origin: 'given', id: network.nsg.id.id }
       : {
@@ -224,7 +224,7 @@ function planNetwork(
           name: names.nsg,
           body: { ...common, securityRules: network.nsg.inbound.map(securityRule) },
         };
-  const ip: Part<PublicIPAddress> | undefined =
+  const ip: ResourcePlan<PublicIPAddress> | undefined =
     publicIp.kind === 'none'
       ? undefined
       : publicIp.kind === 'given'
@@ -299,7 +299,7 @@ function securityRule(rule: InboundRule, index: number, { length }: readonly Inb
 }
 
 /** Whether `securityRule` could have given that name. Rules of others in our group are theirs. */
-export function isOwnRule({ name }: { readonly name?: string }): boolean {
+export function isGeneratedRule({ name }: { readonly name?: string }): boolean {
   return /^allow-(any|\d+(-\d+)?)-(any|tcp|udp)-[1-4]\d{3}$/i.test(name ?? '');
 }
 
@@ -307,12 +307,12 @@ const adminPorts = [
   [22, 'SSH'],
   [3389, 'RDP'],
 ] as const;
-const everywhere = new Set(['*', '0.0.0.0/0', '::/0', 'internet', 'any']);
+const anySource = new Set(['*', '0.0.0.0/0', '::/0', 'internet', 'any']);
 
-function openToTheWorld({ network }: DeployInputs): string[] {
+function openPortWarnings({ network }: DeployInputs): string[] {
   if (network.kind === 'given-nic' || network.nsg.kind === 'given') return [];
   return network.nsg.inbound
-    .filter((rule) => rule.protocol !== 'Udp' && everywhere.has(rule.source.toLowerCase()))
+    .filter((rule) => rule.protocol !== 'Udp' && anySource.has(rule.source.toLowerCase()))
     .flatMap((rule) =>
       adminPorts
         .filter(([port]) => rule.fromPort <= port && port <= rule.toPort)
@@ -324,7 +324,7 @@ function openToTheWorld({ network }: DeployInputs): string[] {
 }
 
 /** Sizes in the author's order, each in every zone in the author's order. */
-function attemptsOf(inputs: DeployInputs, image: ImageFacts): readonly Attempt[] {
+function placementsInOrder(inputs: DeployInputs, image: ResolvedImage): readonly Placement[] {
   const sizes =
     inputs.sizes.length > 0
       ? inputs.sizes
@@ -334,24 +334,24 @@ function attemptsOf(inputs: DeployInputs, image: ImageFacts): readonly Attempt[]
   );
 }
 
-function machineBody(
+function vmBody(
   inputs: DeployInputs,
-  image: ImageFacts,
-  around: Surroundings,
+  image: ResolvedImage,
+  around: DeploymentContext,
   network: PlannedNetwork,
-  names: Names,
+  names: ResourceNames,
   common: Common,
-  attempt: Attempt,
+  attempt: Placement,
 ): VirtualMachine {
   const managedDisk = {
     ...(inputs.osDiskType ? { storageAccountType: inputs.osDiskType } : {}),
     // A confidential machine has to say what of its disk is encrypted with it; the guest's state is the least of it.
-    ...(securityTypeOf(inputs, image) === 'ConfidentialVM'
+    ...(plannedSecurityType(inputs, image) === 'ConfidentialVM'
       ? { securityProfile: { securityEncryptionType: 'VMGuestStateOnly' } }
       : {}),
   };
   const identity = identityBody(inputs, around);
-  const security = attempt.plain ? undefined : securityBody(inputs, image);
+  const security = attempt.withoutTrustedLaunch ? undefined : securityBody(inputs, image);
   return {
     ...common,
     ...(attempt.zone ? { zones: [attempt.zone] } : {}),
@@ -406,10 +406,10 @@ function machineBody(
 
 function osProfile(
   inputs: DeployInputs,
-  image: ImageFacts,
-  { generated }: Surroundings,
+  image: ResolvedImage,
+  { generated }: DeploymentContext,
 ): NonNullable<VirtualMachine['osProfile']> {
-  const computerName = inputs.computerName ?? computerNameOf(inputs.vmName, image.osType);
+  const computerName = inputs.computerName ?? resolveComputerName(inputs.vmName, image.osType);
   const common = {
     computerName,
     adminUsername: inputs.adminUsername,
@@ -445,7 +445,7 @@ function osProfile(
 }
 
 /** Windows takes 15 characters and not only digits; Linux 64. A cut name keeps apart by a hash. */
-export function computerNameOf(vmName: string, osType: 'Linux' | 'Windows'): string {
+export function resolveComputerName(vmName: string, osType: 'Linux' | 'Windows'): string {
   const longest = osType === 'Windows' ? 15 : 64;
   const allowed = vmName.replace(/[^A-Za-z0-9-]/g, '-').replace(/^-+|-+$/g, '');
   let name = allowed;
@@ -456,7 +456,7 @@ export function computerNameOf(vmName: string, osType: 'Linux' | 'Windows'): str
   return osType === 'Windows' && /^\d+$/.test(name) ? `vm${name.slice(0, longest - 2)}` : name || 'vm';
 }
 
-function identityBody(inputs: DeployInputs, around: Surroundings): VirtualMachine['identity'] {
+function identityBody(inputs: DeployInputs, around: DeploymentContext): VirtualMachine['identity'] {
   const { system, given, named } = inputs.identity;
   const assigned = [
     ...given.map(({ id }) => id),
@@ -475,8 +475,8 @@ function identityBody(inputs: DeployInputs, around: Surroundings): VirtualMachin
  * The security type follows the image definition unless the author asks for another. `Standard` is never sent: it is the
  * API's default, and naming it is refused where Trusted Launch is the subscription's default.
  */
-function securityBody(inputs: DeployInputs, image: ImageFacts): VirtualMachine['securityProfile'] {
-  switch (securityTypeOf(inputs, image)) {
+function securityBody(inputs: DeployInputs, image: ResolvedImage): VirtualMachine['securityProfile'] {
+  switch (plannedSecurityType(inputs, image)) {
     case 'TrustedLaunch':
       return { securityType: 'TrustedLaunch', uefiSettings: { secureBootEnabled: true, vTpmEnabled: true } };
     case 'ConfidentialVM':
@@ -486,13 +486,13 @@ function securityBody(inputs: DeployInputs, image: ImageFacts): VirtualMachine['
   }
 }
 
-function securityTypeOf(inputs: DeployInputs, image: ImageFacts): SecurityType {
+function plannedSecurityType(inputs: DeployInputs, image: ResolvedImage): SecurityType {
   return inputs.securityType ?? image.securityType;
 }
 
-function patchesOf({ overrides }: DeployInputs, ids: Ids): ReadonlyMap<string, MergePatch> {
+function patchesByResourceId({ overrides }: DeployInputs, ids: ResourceIds): ReadonlyMap<string, MergePatch> {
   const target: Readonly<Record<OverrideTarget, string>> = {
-    vm: ids.machine,
+    vm: ids.vm,
     nic: ids.nic,
     vnet: ids.vnet,
     nsg: ids.nsg,

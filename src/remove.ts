@@ -1,41 +1,53 @@
 import type { VirtualMachine } from '@azure/arm-compute';
 import type { OperationState, PollerLike } from '@azure/core-lro';
 import {
-  isBusy,
-  listAll,
-  orUndefined,
-  saysAbsent,
-  secondsUntilAgain,
+  isConcurrentOperation,
+  listAllPages,
+  undefinedIfNotFound,
+  isNotFound,
+  retryDelaySeconds,
   type Session,
-  tellAgain,
+  retryMessage,
 } from './azure.ts';
 import { clockSeconds } from './clock.ts';
-import { AzureError, describe, Failure, innermost } from './failure.ts';
-import { type Assignment, authorizationApi, findAssignments, ifAllowed } from './granted.ts';
+import { AzureError, formatError, ActionError, rootDetail } from './failure.ts';
+import {
+  type RoleAssignment,
+  authorizationApi,
+  findRoleAssignments,
+  undefinedIfForbidden,
+} from './granted.ts';
 import type { DeleteInputs } from './inputs.ts';
-import { type Ledger, type LedgerEntries, namesDeployment, namesRun, readMark, type Run } from './ledger.ts';
-import { idsOf, namesOf } from './plan.ts';
-import type { Report } from './report.ts';
+import {
+  type CleanupState,
+  type CleanupStateData,
+  hasDeploymentTag,
+  hasRunTags,
+  tagsFromDescription,
+  type WorkflowRun,
+} from './ledger.ts';
+import { resourceIds, resourceNames } from './plan.ts';
+import type { Reporter } from './report.ts';
 import { parseResourceId, type ResourceId, sameId } from './resource-id.ts';
-import { patientPause, pause, untilDone } from './waiting.ts';
+import { delayWithProgress, delay, pollUntilDone } from './waiting.ts';
 
 /** What became of the resources that were to be deleted. */
-export interface Removal {
+export interface DeletionResult {
   readonly deleted: readonly string[];
   /** Looked for and not there. */
-  readonly absent: readonly string[];
+  readonly notFound: readonly string[];
   /** Left alone because its own tag does not say that it is the deployment's. */
-  readonly foreign: readonly string[];
+  readonly notOwned: readonly string[];
   readonly failed: readonly { readonly id: string; readonly error: unknown }[];
 }
 
-type Tags = Readonly<Record<string, string>> | undefined;
+type ReadTags = Readonly<Record<string, string>> | undefined;
 
-interface Kind {
+interface ResourceType {
   readonly label: string;
   /** Types whose deletion must have ended before this one can begin. */
   readonly after: readonly string[];
-  readonly tags: (session: Session, id: ResourceId) => Promise<Tags>;
+  readonly tags: (session: Session, id: ResourceId) => Promise<ReadTags>;
   readonly remove: (
     session: Session,
     id: ResourceId,
@@ -54,12 +66,12 @@ const identityApi = '2024-11-30';
  * interface its address, security group and subnet; Azure refuses the other way round. Role assignments go before the
  * identity that holds them: afterwards they would stay for ever, as those of an unknown principal.
  */
-const kinds: Readonly<Record<string, Kind>> = {
+const resourceTypes: Readonly<Record<string, ResourceType>> = {
   [assignmentType]: {
     label: 'role assignment',
     after: [],
     tags: async ({ arm }, { id }) =>
-      readMark((await arm<Assignment>('GET', id, authorizationApi)).properties.description),
+      tagsFromDescription((await arm<RoleAssignment>('GET', id, authorizationApi)).properties.description),
     remove: ({ arm }, { id }) => arm('DELETE', id, authorizationApi),
   },
   [commandType]: {
@@ -131,7 +143,7 @@ const kinds: Readonly<Record<string, Kind>> = {
 };
 
 /** Parses the ID of what may be deleted. Role assignments hang on any other resource and have no group of their own. */
-function targetOf(id: string): ResourceId | undefined {
+function deletionTarget(id: string): ResourceId | undefined {
   const name = /\/providers\/Microsoft\.Authorization\/roleAssignments\/([^/]+)$/i.exec(id)?.[1];
   return name
     ? { id, subscriptionId: '', resourceGroup: '', type: assignmentType, names: [name], name }
@@ -139,8 +151,8 @@ function targetOf(id: string): ResourceId | undefined {
 }
 
 /** What a deployment needs only while its run goes on: it goes whatever `cleanup` says. */
-export function isTemporary(id: string): boolean {
-  return targetOf(id)?.type === commandType;
+export function isRunCommand(id: string): boolean {
+  return deletionTarget(id)?.type === commandType;
 }
 
 /** ID of the VM that a run command belongs to. */
@@ -152,47 +164,50 @@ function machineOf(commandId: string): string {
  * A resource's own tags, read from the resource itself; of a role assignment the mark in its description.
  * @throws AzureError with status 404 where it is gone; also for types that this action does not make.
  */
-export async function tagsOf(session: Session, id: string): Promise<Tags> {
-  const target = targetOf(id);
-  return target && kinds[target.type]?.tags(session, target);
+export async function readTags(session: Session, id: string): Promise<ReadTags> {
+  const target = deletionTarget(id);
+  return target && resourceTypes[target.type]?.tags(session, target);
 }
 
-export interface RemovalDesk {
+export interface DeletionContext {
   readonly session: Session;
   readonly log: { info(line: string): void; warning(line: string): void };
   /** Read on each resource right before its deletion: does it belong to what is being removed? */
-  readonly belongs: (tags: Tags, id: string) => boolean | Promise<boolean>;
+  readonly belongs: (tags: ReadTags, id: string) => boolean | Promise<boolean>;
   /** IDs whose PUT was never answered: not there yet does not mean that they will not come. */
   readonly unanswered?: readonly string[];
 }
 
 /** Does the resource carry the deployment's own tag? */
-export const belongsTo =
+export const isOwnedBy =
   (deployment: string) =>
-  (tags: Tags): boolean =>
-    namesDeployment(tags, deployment);
+  (tags: ReadTags): boolean =>
+    hasDeploymentTag(tags, deployment);
 
 /**
  * Deletes resources in dependency order, all that can go at once side by side. Each one's own tag is read right before;
  * nothing without it goes, nor anything of a type that is not listed above. Never throws: what could not be deleted is told.
  */
-export async function removeResources(desk: RemovalDesk, ids: readonly string[]): Promise<Removal> {
+export async function deleteResources(
+  context: DeletionContext,
+  ids: readonly string[],
+): Promise<DeletionResult> {
   const removal = {
     deleted: [] as string[],
-    absent: [] as string[],
-    foreign: [] as string[],
+    notFound: [] as string[],
+    notOwned: [] as string[],
     failed: [] as { id: string; error: unknown }[],
   };
   const targets = ids.flatMap((id) => {
-    const target = targetOf(id);
-    const kind = target && kinds[target.type];
+    const target = deletionTarget(id);
+    const kind = target && resourceTypes[target.type];
     // A run command goes with its machine.
     const goesAlong = target?.type === commandType && ids.some((other) => sameId(other, machineOf(id)));
     return kind && !goesAlong ? [{ id: target, kind }] : [];
   });
   const endings = new Map<string, Promise<boolean>[]>();
   // Types that nothing waits for come first, so that every promise to wait for is there already.
-  const order = Object.keys(kinds);
+  const order = Object.keys(resourceTypes);
   const sorted = targets.toSorted((a, b) => order.indexOf(a.id.type) - order.indexOf(b.id.type));
   const all: Promise<boolean>[] = [];
   const goingIds = targets.map(({ id }) => id.id);
@@ -200,11 +215,11 @@ export async function removeResources(desk: RemovalDesk, ids: readonly string[])
     const before = Promise.all(kind.after.flatMap((type) => endings.get(type) ?? []));
     const ending = (async () => {
       // What is held by something that stays is not worth waiting for.
-      const patience = (await before).every((gone) => gone) ? longestConflictSeconds : 0;
+      const patience = (await before).every((gone) => gone) ? maxConflictWaitSeconds : 0;
       try {
-        const outcome = await removeOne(desk, id, kind, goingIds, patience);
+        const outcome = await deleteResource(context, id, kind, goingIds, patience);
         removal[outcome].push(id.id);
-        return outcome !== 'foreign';
+        return outcome !== 'notOwned';
       } catch (error) {
         removal.failed.push({ id: id.id, error });
         return false;
@@ -221,81 +236,85 @@ export async function removeResources(desk: RemovalDesk, ids: readonly string[])
  * Refusals that pass by themselves: what holds the resource is still going, or Azure keeps an interface for its failed
  * machine for 180 seconds (NicReservedForAnotherVm).
  */
-const held = /InUse|CannotBeDeleted|Reserved|Attached|is attached to|Conflict|AnotherOperation|Preempted/i;
-const longestConflictSeconds = 300;
+const heldResources =
+  /InUse|CannotBeDeleted|Reserved|Attached|is attached to|Conflict|AnotherOperation|Preempted/i;
+const maxConflictWaitSeconds = 300;
 /** What belongs to somebody else holds it: that does not pass, unless Azure is only slow to see that it let go. */
-const foreignHolderSeconds = 20;
+const otherUserWaitSeconds = 20;
 /** When to look again for what may still come into being. */
-const laterLooks = [2, 3, 5, 10];
+const recheckDelays = [2, 3, 5, 10];
 
-async function removeOne(
-  desk: RemovalDesk,
+async function deleteResource(
+  context: DeletionContext,
   id: ResourceId,
-  kind: Kind,
+  kind: ResourceType,
   going: readonly string[],
   patience: number,
-): Promise<'deleted' | 'absent' | 'foreign'> {
-  const { session, log, belongs, unanswered = [] } = desk;
+): Promise<'deleted' | 'notFound' | 'notOwned'> {
+  const { session, log, belongs, unanswered = [] } = context;
   const { waiting } = session;
   const what = `${kind.label} ${id.name}`;
   const start = clockSeconds();
-  const laterStill = unanswered.some((other) => sameId(other, id.id)) ? [...laterLooks] : [];
+  const laterStill = unanswered.some((other) => sameId(other, id.id)) ? [...recheckDelays] : [];
   let sent = false;
   for (let passing = 0, holding = 0; ; ) {
-    const found = await orUndefined(kind.tags(session, id).then((tags) => ({ tags })));
+    const found = await undefinedIfNotFound(kind.tags(session, id).then((tags) => ({ tags })));
     if (!found) {
       if (sent) return 'deleted';
       const later = laterStill.shift();
-      if (later === undefined) return 'absent';
+      if (later === undefined) return 'notFound';
       log.info(`${what} is not there, but its creation was under way: looking again in ${later} s.`);
-      await pause(later, waiting.signal);
+      await delay(later, waiting.signal);
       continue;
     }
-    if (!(await belongs(found.tags, id.id))) return 'foreign';
+    if (!(await belongs(found.tags, id.id))) return 'notOwned';
     try {
-      if (id.type === vmType) await letGoOfForeignParts(desk, id);
+      if (id.type === vmType) await detachUnowned(context, id);
       log.info(`Deleting ${what}.`);
       sent = true;
       const removing = kind.remove(session, id);
-      await ('submitted' in removing ? untilDone(what, 'delete', waiting, removing) : removing);
+      await ('submitted' in removing ? pollUntilDone(what, 'delete', waiting, removing) : removing);
       return 'deleted';
     } catch (error) {
       if (waiting.signal.aborted || !(error instanceof AzureError)) throw error;
-      if (saysAbsent(error)) return 'deleted';
+      if (isNotFound(error)) return 'deleted';
       // The pipeline sends no DELETE twice: what it hits may by now be somebody else's, so its tag is read again first.
-      const passes = secondsUntilAgain(error.fault, passing);
+      const passes = retryDelaySeconds(error.fault, passing);
       if (passes !== undefined) {
         passing++;
-        log.info(`${what}: ${tellAgain(error.fault, passes)}`);
-        await patientPause(passes, waiting.signal, log.info);
+        log.info(`${what}: ${retryMessage(error.fault, passes)}`);
+        await delayWithProgress(passes, waiting.signal, log.info);
         continue;
       }
       const elapsed = clockSeconds() - start;
-      const limit = isHeldByOthers(error, id, going) ? Math.min(patience, foreignHolderSeconds) : patience;
-      if (!isHeld(error) || elapsed >= limit) throw error;
+      const limit = isUsedByOthers(error, id, going) ? Math.min(patience, otherUserWaitSeconds) : patience;
+      if (!isInUse(error) || elapsed >= limit) throw error;
       const seconds = Math.min(15, 1.5 ** holding++);
       log.info(
-        `${what} is still held: ${innermost(error.fault).code}; trying again in ${Math.round(seconds)} s.`,
+        `${what} is still held: ${rootDetail(error.fault).code}; trying again in ${Math.round(seconds)} s.`,
       );
-      await pause(seconds, waiting.signal);
+      await delay(seconds, waiting.signal);
     }
   }
 }
 
-function isHeld({ fault }: AzureError): boolean {
-  const { code, message } = innermost(fault);
-  return isBusy(fault) || held.test(`${fault.code} ${code} ${/is attached to/.exec(message)?.[0] ?? ''}`);
+function isInUse({ fault }: AzureError): boolean {
+  const { code, message } = rootDetail(fault);
+  return (
+    isConcurrentOperation(fault) ||
+    heldResources.test(`${fault.code} ${code} ${/is attached to/.exec(message)?.[0] ?? ''}`)
+  );
 }
 
 /** Does the refusal name holders, and none of them is going too? */
-function isHeldByOthers({ fault }: AzureError, { id }: ResourceId, going: readonly string[]): boolean {
+function isUsedByOthers({ fault }: AzureError, { id }: ResourceId, going: readonly string[]): boolean {
   const named = (fault.body.match(/\/subscriptions\/[^\s"',\\]+/gi) ?? [])
     .map((one) => one.toLowerCase().replace(/[.;]$/, ''))
-    .filter((one) => !within(one, id) && one.includes('/providers/') && !one.includes('/locations/'));
-  return named.length > 0 && !named.some((one) => going.some((target) => within(one, target)));
+    .filter((one) => !withTimeout(one, id) && one.includes('/providers/') && !one.includes('/locations/'));
+  return named.length > 0 && !named.some((one) => going.some((target) => withTimeout(one, target)));
 }
 
-function within(lowerCased: string, id: string): boolean {
+function withTimeout(lowerCased: string, id: string): boolean {
   const outer = id.toLowerCase();
   return lowerCased === outer || lowerCased.startsWith(`${outer}/`);
 }
@@ -304,14 +323,14 @@ function within(lowerCased: string, id: string): boolean {
  * A machine takes along whatever its delete options say, without anybody reading the tags of those parts. So they are
  * read here, and what is not ours is told to stay.
  */
-async function letGoOfForeignParts(
-  { session, log, belongs }: RemovalDesk,
+async function detachUnowned(
+  { session, log, belongs }: DeletionContext,
   { resourceGroup, name }: ResourceId,
 ): Promise<void> {
   const { compute, network, waiting } = session;
   const stays = async (id: string): Promise<boolean> => {
     try {
-      const found = await orUndefined(tagsOf(session, id).then((tags) => ({ tags })));
+      const found = await undefinedIfNotFound(readTags(session, id).then((tags) => ({ tags })));
       return found !== undefined && !(await belongs(found.tags, id));
     } catch (error) {
       // A role that may delete machines but not read disks: Azure's own delete option, which our PUT set, has to do.
@@ -322,39 +341,40 @@ async function letGoOfForeignParts(
   const nicStays = async (id: string): Promise<boolean> => {
     if (await stays(id)) return true;
     const nic = parseResourceId(id);
-    const found = nic && (await orUndefined(network.networkInterfaces.get(nic.resourceGroup, nic.name)));
+    const found =
+      nic && (await undefinedIfNotFound(network.networkInterfaces.get(nic.resourceGroup, nic.name)));
     const addresses = (found?.ipConfigurations ?? []).flatMap(({ publicIPAddress }) =>
       publicIPAddress?.id && publicIPAddress.deleteOption === 'Delete' ? [publicIPAddress.id] : [],
     );
     return (await Promise.all(addresses.map(stays))).includes(true);
   };
-  const machine = await orUndefined(compute.virtualMachines.get(resourceGroup, name));
-  const disks = disksOf(machine).filter(({ deleteOption }) => deleteOption === 'Delete');
-  const nics = (machine?.networkProfile?.networkInterfaces ?? []).filter(
+  const vm = await undefinedIfNotFound(compute.virtualMachines.get(resourceGroup, name));
+  const disks = attachedDisks(vm).filter(({ deleteOption }) => deleteOption === 'Delete');
+  const nics = (vm?.networkProfile?.networkInterfaces ?? []).filter(
     ({ deleteOption }) => deleteOption === 'Delete',
   );
   const [staying, stayingNics] = await Promise.all([
-    idsThat(
+    filterAsync(
       stays,
       disks.map(({ id }) => id),
     ),
-    idsThat(
+    filterAsync(
       nicStays,
       nics.flatMap(({ id }) => id ?? []),
     ),
   ]);
-  if (!machine || (staying.size === 0 && stayingNics.size === 0)) return;
+  if (!vm || (staying.size === 0 && stayingNics.size === 0)) return;
   log.info(
     `Detaching from ${name} what is not this deployment's: ${[...staying, ...stayingNics].join(', ')}`,
   );
-  const { osDisk, dataDisks } = machine.storageProfile ?? {};
-  await untilDone(
+  const { osDisk, dataDisks } = vm.storageProfile ?? {};
+  await pollUntilDone(
     `virtual machine ${name}`,
     'vm-update',
     waiting,
     compute.virtualMachines.update(resourceGroup, name, {
       networkProfile: {
-        networkInterfaces: (machine.networkProfile?.networkInterfaces ?? []).map((nic) =>
+        networkInterfaces: (vm.networkProfile?.networkInterfaces ?? []).map((nic) =>
           stayingNics.has(nic.id ?? '') ? { ...nic, deleteOption: 'Detach' } : nic,
         ),
       },
@@ -374,7 +394,7 @@ async function letGoOfForeignParts(
   );
 }
 
-async function idsThat(
+async function filterAsync(
   holds: (id: string) => Promise<boolean>,
   ids: readonly string[],
 ): Promise<ReadonlySet<string>> {
@@ -389,8 +409,8 @@ interface AttachedDisk {
   readonly deleteOption?: string;
 }
 
-function disksOf(machine: VirtualMachine | undefined): AttachedDisk[] {
-  const { osDisk, dataDisks = [] } = machine?.storageProfile ?? {};
+function attachedDisks(vm: VirtualMachine | undefined): AttachedDisk[] {
+  const { osDisk, dataDisks = [] } = vm?.storageProfile ?? {};
   return [...(osDisk ? [osDisk] : []), ...dataDisks].flatMap(({ managedDisk, createOption, deleteOption }) =>
     managedDisk?.id
       ? [{ id: managedDisk.id, made: createOption !== 'Attach', ...(deleteOption ? { deleteOption } : {}) }]
@@ -399,18 +419,20 @@ function disksOf(machine: VirtualMachine | undefined): AttachedDisk[] {
 }
 
 /** What was recorded, and the disks that Azure has made for a recorded machine under names of its own. */
-export async function withDisks(
-  { session }: Pick<RemovalDesk, 'session'>,
+export async function includeVmDisks(
+  { session }: Pick<DeletionContext, 'session'>,
   ids: readonly string[],
 ): Promise<readonly string[]> {
-  const machines = ids.flatMap((id) => {
-    const target = targetOf(id);
+  const vms = ids.flatMap((id) => {
+    const target = deletionTarget(id);
     return target?.type === vmType ? [target] : [];
   });
   const disks = await Promise.all(
-    machines.map(async ({ resourceGroup, name }) => {
+    vms.map(async ({ resourceGroup, name }) => {
       try {
-        return disksOf(await orUndefined(session.compute.virtualMachines.get(resourceGroup, name)));
+        return attachedDisks(
+          await undefinedIfNotFound(session.compute.virtualMachines.get(resourceGroup, name)),
+        );
       } catch {
         // Deleting the machine will meet the same obstacle, and tell of it.
         return [];
@@ -422,34 +444,38 @@ export async function withDisks(
 }
 
 /** Deletes resources that this run created, the youngest first, and strikes them from the ledger. */
-export async function rollBack(desk: RemovalDesk, ledger: Ledger, ids: readonly string[]): Promise<Removal> {
-  const removal = await removeResources(desk, (await withDisks(desk, ids)).toReversed());
+export async function rollback(
+  context: DeletionContext,
+  cleanupState: CleanupState,
+  ids: readonly string[],
+): Promise<DeletionResult> {
+  const removal = await deleteResources(context, (await includeVmDisks(context, ids)).toReversed());
   // What was absent may still come if its PUT was on its way when the run was cancelled: the post step looks again.
-  const absent = removal.absent.filter(
-    (id) => desk.unanswered || !ledger.entries.unanswered.some((other) => sameId(other, id)),
+  const notFound = removal.notFound.filter(
+    (id) => context.unanswered || !cleanupState.entries.pending.some((other) => sameId(other, id)),
   );
-  const gone = [...removal.deleted, ...absent];
+  const gone = [...removal.deleted, ...notFound];
   // Azure deletes run commands with their VM; one left in the state would make the post step sign in for nothing.
-  const commands = ids.filter((id) => isTemporary(id) && gone.some((vm) => sameId(vm, machineOf(id))));
-  for (const id of [...gone, ...commands]) ledger.strike(id);
+  const commands = ids.filter((id) => isRunCommand(id) && gone.some((vm) => sameId(vm, machineOf(id))));
+  for (const id of [...gone, ...commands]) cleanupState.markDeleted(id);
   return removal;
 }
 
 /** Puts out what went and warns of what stayed. */
-export function tellRemoval({ deleted, foreign, failed }: Removal, report: Report): void {
+export function reportDeletion({ deleted, notOwned, failed }: DeletionResult, report: Reporter): void {
   report.addDeleted(deleted);
-  report.leave([
-    ...foreign.map((id) => ({ id, why: 'its own tags do not name this deployment' })),
-    ...failed.map(({ id, error }) => ({ id, why: describe(error).slice(0, 2).join(' ') })),
+  report.addLeftovers([
+    ...notOwned.map((id) => ({ id, why: 'its own tags do not name this deployment' })),
+    ...failed.map(({ id, error }) => ({ id, why: formatError(error).slice(0, 2).join(' ') })),
   ]);
   if (deleted.length > 0) report.log.info(`Deleted:\n${deleted.join('\n')}`);
-  if (foreign.length > 0) {
+  if (notOwned.length > 0) {
     report.log.warning(
-      `Left alone, because their own tags do not name this deployment:\n${foreign.join('\n')}`,
+      `Left alone, because their own tags do not name this deployment:\n${notOwned.join('\n')}`,
     );
   }
   if (failed.length > 0) {
-    const lines = failed.map(({ id, error }) => `${id}\n  ${describe(error).join(' ')}`);
+    const lines = failed.map(({ id, error }) => `${id}\n  ${formatError(error).join(' ')}`);
     report.log.warning(
       `Could not be deleted; delete by hand or with \`operation: delete\`:\n${lines.join('\n')}`,
     );
@@ -460,36 +486,36 @@ export function tellRemoval({ deleted, foreign, failed }: Removal, report: Repor
  * Deletes a whole deployment: what bears one of its derived names, the disks of its machine, its identities and what they
  * were granted, as far as their own tags or marks agree. Copied tags under other names are left alone.
  */
-export async function removeDeployment(
-  desk: RemovalDesk,
+export async function deleteDeployment(
+  context: DeletionContext,
   resourceGroup: string,
   deployment: string,
   besides: readonly string[] = [],
-): Promise<Removal> {
-  const { session } = desk;
-  const ids = idsOf(session.subscriptionId, resourceGroup, namesOf(deployment));
+): Promise<DeletionResult> {
+  const { session } = context;
+  const ids = resourceIds(session.subscriptionId, resourceGroup, resourceNames(deployment));
   const [found, identities] = await Promise.all([
-    orUndefined(session.compute.virtualMachines.get(resourceGroup, deployment)),
-    findIdentities(desk, resourceGroup, deployment),
+    undefinedIfNotFound(session.compute.virtualMachines.get(resourceGroup, deployment)),
+    findIdentities(context, resourceGroup, deployment),
   ]);
-  const machine = found && (await desk.belongs(found.tags, ids.machine)) ? found : undefined;
-  const disks = disksOf(machine).flatMap(({ id, made }) => (made ? [id] : []));
+  const vm = found && (await context.belongs(found.tags, ids.vm)) ? found : undefined;
+  const disks = attachedDisks(vm).flatMap(({ id, made }) => (made ? [id] : []));
   const principals = [
-    machine?.identity?.principalId,
-    ...Object.values(machine?.identity?.userAssignedIdentities ?? {}).map(({ principalId }) => principalId),
+    vm?.identity?.principalId,
+    ...Object.values(vm?.identity?.userAssignedIdentities ?? {}).map(({ principalId }) => principalId),
     ...identities.map(({ properties }) => properties.principalId),
   ].filter((principalId) => principalId !== undefined);
   // Asked while machine and identities are still there: nothing leads to their assignments afterwards.
-  const assignments = await findAssignments(
-    { session, log: desk.log, resourceGroup, principals: [...new Set(principals)] },
+  const assignments = await findRoleAssignments(
+    { session, log: context.log, resourceGroup, principals: [...new Set(principals)] },
     deployment,
   );
   // Of these, whose they are has been settled with their principal; a mark may still name the run that was adopted.
-  const belongs: RemovalDesk['belongs'] = (tags, id) =>
-    assignments.includes(id) ? belongsTo(deployment)(tags) : desk.belongs(tags, id);
+  const belongs: DeletionContext['belongs'] = (tags, id) =>
+    assignments.includes(id) ? isOwnedBy(deployment)(tags) : context.belongs(tags, id);
   const all = [
     ...assignments,
-    ids.machine,
+    ids.vm,
     ids.osDisk,
     ...disks,
     ids.nic,
@@ -500,10 +526,10 @@ export async function removeDeployment(
     ...besides,
   ];
   const once = new Map(all.map((id) => [id.toLowerCase(), id]));
-  return removeResources({ ...desk, belongs }, [...once.values()]);
+  return deleteResources({ ...context, belongs }, [...once.values()]);
 }
 
-interface Identity {
+interface OwnedIdentity {
   readonly id: string;
   readonly tags?: Record<string, string>;
   readonly properties: { readonly principalId?: string };
@@ -511,74 +537,70 @@ interface Identity {
 
 /** Identities of the group that this deployment made: their names are the author's, so their tags tell. */
 async function findIdentities(
-  { session, belongs }: RemovalDesk,
+  { session, belongs }: DeletionContext,
   resourceGroup: string,
   deployment: string,
-): Promise<readonly Identity[]> {
+): Promise<readonly OwnedIdentity[]> {
   const path = `/subscriptions/${session.subscriptionId}/resourceGroups/${resourceGroup}/providers/Microsoft.ManagedIdentity/userAssignedIdentities`;
-  const all = await ifAllowed(listAll<Identity>(session.arm, path, identityApi));
+  const all = await undefinedIfForbidden(listAllPages<OwnedIdentity>(session.arm, path, identityApi));
   const own = await Promise.all(
-    (all ?? []).map(async ({ tags, id }) => namesDeployment(tags, deployment) && (await belongs(tags, id))),
+    (all ?? []).map(async ({ tags, id }) => hasDeploymentTag(tags, deployment) && (await belongs(tags, id))),
   );
   return (all ?? []).filter((_, index) => own[index]);
 }
 
 /** `operation: delete`. Finding nothing ends well: a clean-up job must not fail because there is nothing left to do. */
-export async function deleteDeployment(
-  session: Session,
-  inputs: DeleteInputs,
-  report: Report,
-): Promise<void> {
-  const desk = { session, log: report.log, belongs: belongsTo(inputs.vmName) };
-  const removal = await removeDeployment(desk, inputs.resourceGroup, inputs.vmName);
-  tellRemoval(removal, report);
+export async function runDelete(session: Session, inputs: DeleteInputs, report: Reporter): Promise<void> {
+  const context = { session, log: report.log, belongs: isOwnedBy(inputs.vmName) };
+  const removal = await deleteDeployment(context, inputs.resourceGroup, inputs.vmName);
+  reportDeletion(removal, report);
   if (removal.deleted.length === 0 && removal.failed.length === 0) {
     report.log.warning(
-      `Nothing of deployment "${inputs.vmName}" was found in resource group ${inputs.resourceGroup} (subscription ${session.subscriptionId}). Looked for:\n${removal.absent.join('\n')}`,
+      `Nothing of deployment "${inputs.vmName}" was found in resource group ${inputs.resourceGroup} (subscription ${session.subscriptionId}). Looked for:\n${removal.notFound.join('\n')}`,
     );
   }
   const [first] = removal.failed;
-  if (first) throw new Failure(`deleting deployment ${inputs.vmName}`, { cause: first.error });
+  if (first) throw new ActionError(`deleting deployment ${inputs.vmName}`, { cause: first.error });
 }
 
 /**
  * What of the main step's record the post step has to delete: of a run that did not end well all of it, unless it is to
  * stay; of any run what was only needed while it went on.
  */
-export function goingAfterJob({ completed, cleanup, created }: LedgerEntries): readonly string[] {
+export function resourcesToDelete({ completed, cleanup, created }: CleanupStateData): readonly string[] {
   const stays = cleanup === 'never' || (completed && cleanup !== 'always');
-  return stays ? created.filter(isTemporary) : created;
+  return stays ? created.filter(isRunCommand) : created;
 }
 
 /** Whether the post step has anything to do; with `cleanup: always` it looks for the deployment in any case. */
-export function isLeftOver(entries: LedgerEntries): boolean {
-  return entries.cleanup === 'always' || goingAfterJob(entries).length > 0;
+export function needsCleanup(entries: CleanupStateData): boolean {
+  return entries.cleanup === 'always' || resourcesToDelete(entries).length > 0;
 }
 
 /**
  * The post step's clean-up; with `cleanup: always` of the deployment, as far as its tags name this run (a later run may
  * have adopted it), else only of what this run created.
  */
-export async function cleanUpAfterJob(
+export async function runPostJobCleanup(
   session: Session,
-  entries: LedgerEntries,
-  run: Run,
-  report: Report,
+  entries: CleanupStateData,
+  run: WorkflowRun,
+  report: Reporter,
 ): Promise<void> {
-  const { deployment, cleanup, resourceGroup, unanswered } = entries;
-  const created = goingAfterJob(entries);
-  const desk: RemovalDesk = {
+  const { deployment, cleanup, resourceGroup, pending } = entries;
+  const created = resourcesToDelete(entries);
+  const context: DeletionContext = {
     session,
     log: report.log,
     belongs: (tags, id) =>
-      namesDeployment(tags, deployment) &&
-      (created.some((known) => sameId(known, id)) || namesRun(tags, run)),
-    unanswered,
+      hasDeploymentTag(tags, deployment) &&
+      (created.some((known) => sameId(known, id)) || hasRunTags(tags, run)),
+    unanswered: pending,
   };
-  tellRemoval(
+  reportDeletion(
     cleanup === 'always'
-      ? await removeDeployment(desk, resourceGroup, deployment, created)
-      : await removeResources(desk, (await withDisks(desk, created)).toReversed()),
+      ? await deleteDeployment(context, resourceGroup, deployment, created)
+      : await deleteResources(context, (await includeVmDisks(context, created)).toReversed()),
     report,
   );
 }

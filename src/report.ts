@@ -1,7 +1,7 @@
 import { appendFileSync } from 'node:fs';
 import * as core from '@actions/core';
-import type { Account } from './failure.ts';
-import { type Known, type Left, renderSummary } from './summary.ts';
+import type { ErrorReport } from './failure.ts';
+import { type CollectedFacts, type Leftover, renderSummary } from './summary.ts';
 
 /** The action's outputs, in the order of the README. */
 export const outputNames = [
@@ -39,14 +39,14 @@ export type OutputName = (typeof outputNames)[number];
 type PlainOutput = Exclude<OutputName, 'created' | 'deleted' | 'findings' | 'result'>;
 
 /** One stage of the run, for the timeline of the summary. Milliseconds since the start of the run. */
-export interface Stage {
+export interface StageTiming {
   readonly title: string;
   readonly from: number;
   readonly to: number;
   readonly failed: boolean;
 }
 
-export interface Log {
+export interface LogWriter {
   debug(line: string): void;
   info(line: string): void;
   notice(line: string): void;
@@ -54,9 +54,9 @@ export interface Log {
 }
 
 /** The one place that writes to the log, to the outputs and to the job summary. */
-export interface Report {
-  readonly log: Log;
-  readonly stages: readonly Stage[];
+export interface Reporter {
+  readonly log: LogWriter;
+  readonly stages: readonly StageTiming[];
   readonly warnings: readonly string[];
   readonly outputs: Readonly<Partial<Record<OutputName, string>>>;
   /** Runs a stage of the story in a group of its own. */
@@ -70,33 +70,33 @@ export interface Report {
   /** Has the runner hide a text in all logs. */
   mask(secret: string): void;
   /** Keeps for the summary what has come to be known. */
-  know(facts: Partial<Known>): void;
+  addFacts(facts: Partial<CollectedFacts>): void;
   /** Keeps for the summary what was to be deleted and was not. */
-  leave(left: readonly Left[]): void;
+  addLeftovers(left: readonly Leftover[]): void;
   /** Sets `result` to all outputs so far. */
-  conclude(): void;
+  writeResult(): void;
   /** Writes the job summary; `accounts` tell of the failure, if there was one. Called once, at the end. */
-  summarize(accounts?: readonly Account[]): void;
+  writeSummary(accounts?: readonly ErrorReport[]): void;
 }
 
 /** @param summaryFile GITHUB_STEP_SUMMARY; GitHub Enterprise Server of before 2022 has none. */
-export function openReport(summaryFile: string | undefined): Report {
+export function createReporter(summaryFile: string | undefined): Reporter {
   const started = performance.now();
-  const stages: Stage[] = [];
+  const stages: StageTiming[] = [];
   const warnings: string[] = [];
   const outputs: Partial<Record<OutputName, string>> = {};
   const masks = new Set<string>();
-  let known: Partial<Known> = {};
-  const left: Left[] = [];
+  let known: Partial<CollectedFacts> = {};
+  const left: Leftover[] = [];
   const deletedIds: string[] = [];
   const set = (name: OutputName, value: string): void => {
     if (outputs[name] === value) return;
     outputs[name] = value;
     core.setOutput(name, value);
   };
-  const log: Log = {
+  const log: LogWriter = {
     debug: (line) => core.debug(line),
-    info: (line) => core.info(withoutCommands(line)),
+    info: (line) => core.info(escapeWorkflowCommands(line)),
     notice: (line) => core.notice(line),
     warning: (line) => {
       warnings.push(line);
@@ -134,13 +134,13 @@ export function openReport(summaryFile: string | undefined): Report {
       masks.add(secret);
       core.setSecret(secret);
     },
-    know(facts) {
+    addFacts(facts) {
       known = { ...known, ...facts };
     },
-    leave(more) {
+    addLeftovers(more) {
       left.push(...more);
     },
-    conclude() {
+    writeResult() {
       const parsed = Object.entries(outputs).map(([name, value]) => [
         name,
         name === 'created' || name === 'deleted' || name === 'findings' ? JSON.parse(value ?? '[]') : value,
@@ -149,7 +149,7 @@ export function openReport(summaryFile: string | undefined): Report {
       const hidden = maskedOutputs(outputs, masks);
       if (hidden.length > 0) log.warning(hiddenOutputs(hidden));
     },
-    summarize(accounts = []) {
+    writeSummary(accounts = []) {
       if (!summaryFile || !known.operation) return;
       const text = renderSummary({
         ...known,
@@ -176,7 +176,7 @@ export function openReport(summaryFile: string | undefined): Report {
  * a line that begins with `::` as a command, and the older `##[` anywhere in it.
  * https://github.com/actions/runner/blob/main/src/Runner.Common/ActionCommand.cs
  */
-export function withoutCommands(text: string): string {
+export function escapeWorkflowCommands(text: string): string {
   return text.replaceAll(/(^|[\r\n])([\s\u0085]*):(?=:)/g, '$1$2:\u200B').replaceAll('##[', '##\u200B[');
 }
 

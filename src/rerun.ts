@@ -6,18 +6,18 @@ import type {
   SecurityRule,
   VirtualNetwork,
 } from '@azure/arm-network';
-import { shell } from './explain/ids-and-roles.ts';
-import type { Survey } from './facts.ts';
-import { type AzureError, Failure } from './failure.ts';
+import { quoteForShell } from './explain/ids-and-roles.ts';
+import type { ExistingResources } from './facts.ts';
+import { type AzureError, ActionError } from './failure.ts';
 import { isPatched } from './guarantees.ts';
-import type { ImageFacts } from './image.ts';
+import type { ResolvedImage } from './image.ts';
 import type { DeployInputs, MergePatch } from './inputs.ts';
-import { isOwnRule, type Plan, subnetName } from './plan.ts';
+import { isGeneratedRule, type Plan, subnetName } from './plan.ts';
 import { normaliseRegion, sameId } from './resource-id.ts';
 import { hasSucceeded, isTerminalState } from './waiting.ts';
 
 /** What became of a machine that is not whole. */
-export interface Fate {
+export interface ProvisioningFailure {
   /** Why, in Azure's words. */
   readonly fault: AzureError;
   /** Whether its guest has ever run: then its disk may hold data. */
@@ -25,18 +25,18 @@ export interface Fate {
 }
 
 /** Whether a machine or a part of the network has come to rest without becoming whole. */
-export function hasFailed(resource: { readonly provisioningState?: string }): boolean {
+export function isFailedState(resource: { readonly provisioningState?: string }): boolean {
   return isTerminalState(resource) && !hasSucceeded(resource);
 }
 
 /** @throws Failure when the machine has run: it is neither taken over nor replaced. One that never ran is made anew. */
-export function refuseFailed(
+export function assertRecreatable(
   { provisioningState }: VirtualMachine,
-  { fault, hasRun }: Fate,
+  { fault, hasRun }: ProvisioningFailure,
   { resourceGroup, vmName }: Pick<DeployInputs, 'resourceGroup' | 'vmName'>,
 ): void {
   if (!hasRun) return;
-  throw new Failure(`looking at virtual machine ${vmName}`, {
+  throw new ActionError(`looking at virtual machine ${vmName}`, {
     message: `Virtual machine ${vmName} of this deployment exists already, in state ${provisioningState}.`,
     cause: fault,
     explanation: {
@@ -53,13 +53,13 @@ export function refuseFailed(
 }
 
 /** @throws Failure when this deployment's disk is there although its machine is not. */
-export function refuseStrayDisk(
+export function assertNoOrphanedDisk(
   disk: Pick<Disk, 'name'> | undefined,
   id: string,
   { vmName }: Pick<DeployInputs, 'vmName'>,
 ): void {
   if (!disk) return;
-  throw new Failure(`creating virtual machine ${vmName}`, {
+  throw new ActionError(`creating virtual machine ${vmName}`, {
     message: `The disk ${disk.name} of this deployment is still there, without its machine.`,
     explanation: {
       cause: `Somebody deleted the machine and kept its disk, or a deletion got no further: ${id}. What may hold data is neither overwritten nor deleted unasked.`,
@@ -74,15 +74,15 @@ export function refuseStrayDisk(
 
 /** One way in which a machine that exists is not what the inputs ask for. */
 export interface Difference {
-  readonly what: string;
-  readonly has: string;
-  readonly wanted: string;
+  readonly property: string;
+  readonly actual: string;
+  readonly expected: string;
   /** How to change what is there, where Azure does that in place. */
   readonly fix?: readonly string[];
 }
 
 /** What a rerun makes of the machine that is there. */
-export interface Comparison {
+export interface VmComparison {
   readonly differences: readonly Difference[];
   /** Identities that nobody asked for. Azure Policy adds some to every machine: they stay. */
   readonly addedIdentities: readonly string[];
@@ -94,24 +94,27 @@ export interface Comparison {
  * Compares an existing machine of this deployment with the plan. Equal means what can be read back: passwords, keys and
  * custom data cannot. What the author's overrides say replaces what the inputs say, as it did when the machine was made.
  */
-export function compare(
-  machine: VirtualMachine,
+export function compareVm(
+  vm: VirtualMachine,
   plan: Plan,
-  image: ImageFacts,
+  image: ResolvedImage,
   inputs: DeployInputs,
-): Comparison {
+): VmComparison {
   const differences: Difference[] = [];
-  const differ = (what: string, has: string | undefined, wanted: string | undefined): void => {
-    differences.push({ what, has: has || 'none', wanted: wanted || 'none' });
+  const differ = (property: string, actual: string | undefined, expected: string | undefined): void => {
+    differences.push({ property, actual: actual || 'none', expected: expected || 'none' });
   };
-  differences.push(...compareRegion('region', machine, plan));
-  const patch = plan.patches.get(plan.machine.id.toLowerCase());
-  const storage = machine.storageProfile;
+  differences.push(...compareRegion('region', vm, plan));
+  const patch = plan.patches.get(plan.vm.id.toLowerCase());
+  const storage = vm.storageProfile;
   const reference = storage?.imageReference;
   const hasImage =
     reference?.id ?? reference?.sharedGalleryImageId ?? reference?.communityGalleryImageId ?? '';
   let keptVersion: string | undefined;
-  if (!sameId(hasImage, image.referenceId) && !overridden(patch, 'storageProfile', 'imageReference')) {
+  if (
+    !sameId(hasImage, image.referenceId) &&
+    !overriddenProperty(patch, 'storageProfile', 'imageReference')
+  ) {
     const definition = image.referenceId.replace(/\/versions\/[^/]+$/i, '').toLowerCase();
     const ofDefinition = hasImage.toLowerCase().startsWith(`${definition}/versions/`);
     if (ofDefinition && inputs.image.version === undefined)
@@ -119,33 +122,33 @@ export function compare(
     else differ('image', hasImage, image.referenceId);
   }
   const osType = storage?.osDisk?.osType;
-  if (osType && osType !== plan.machine.osType) differ('operating system', osType, plan.machine.osType);
-  const size = machine.hardwareProfile?.vmSize;
-  const sizes = [...new Set(plan.machine.attempts.map((attempt) => attempt.size))];
+  if (osType && osType !== plan.vm.osType) differ('operating system', osType, plan.vm.osType);
+  const size = vm.hardwareProfile?.vmSize;
+  const sizes = [...new Set(plan.vm.attempts.map((attempt) => attempt.size))];
   if (
-    !sizes.some((wanted) => wanted.toLowerCase() === size?.toLowerCase()) &&
-    !overridden(patch, 'hardwareProfile', 'vmSize')
+    !sizes.some((expected) => expected.toLowerCase() === size?.toLowerCase()) &&
+    !overriddenProperty(patch, 'hardwareProfile', 'vmSize')
   ) {
     differ('size', size, sizes.join(' or '));
   }
-  const zones = plan.machine.attempts.flatMap(({ zone }) => zone ?? []);
-  if (zones.length > 0 && !zones.includes(machine.zones?.[0] ?? '') && !isPatched(patch, 'zones')) {
-    differ('zone', machine.zones?.[0], [...new Set(zones)].join(' or '));
+  const zones = plan.vm.attempts.flatMap(({ zone }) => zone ?? []);
+  if (zones.length > 0 && !zones.includes(vm.zones?.[0] ?? '') && !isPatched(patch, 'zones')) {
+    differ('zone', vm.zones?.[0], [...new Set(zones)].join(' or '));
   }
-  const nics = machine.networkProfile?.networkInterfaces ?? [];
+  const nics = vm.networkProfile?.networkInterfaces ?? [];
   const nic = (nics.find(({ primary }) => primary) ?? nics[0])?.id ?? '';
-  if (!sameId(nic, plan.nic.id) && !overridden(patch, 'networkProfile', 'networkInterfaces')) {
+  if (!sameId(nic, plan.nic.id) && !overriddenProperty(patch, 'networkProfile', 'networkInterfaces')) {
     differ('network interface', nic, plan.nic.id);
   }
-  const planned = plan.machine.body(plan.machine.attempts[0] ?? { size: '' }).identity;
-  const [identities, wanted] = [identitiesOf(machine.identity), identitiesOf(planned)];
+  const planned = plan.vm.body(plan.vm.attempts[0] ?? { size: '' }).identity;
+  const [identities, expected] = [identityIds(vm.identity), identityIds(planned)];
   let addedIdentities: readonly string[] = [];
   if (!isPatched(patch, 'identity')) {
     const isIn = (list: readonly string[]) => (one: string) => list.includes(one);
-    if (!wanted.every(isIn(identities))) differ('identity', identities.join(', '), wanted.join(', '));
-    addedIdentities = identities.filter((one) => !isIn(wanted)(one));
+    if (!expected.every(isIn(identities))) differ('identity', identities.join(', '), expected.join(', '));
+    addedIdentities = identities.filter((one) => !isIn(expected)(one));
   }
-  differences.push(...compareSettings(machine, plan, image, inputs));
+  differences.push(...compareSettings(vm, plan, image, inputs));
   return { differences, addedIdentities, ...(keptVersion ? { keptVersion } : {}) };
 }
 
@@ -154,35 +157,35 @@ export function compare(
  * disk are missing while a VM is deallocated. A licence that the inputs do not name is ignored; Azure Policy may add one.
  */
 function compareSettings(
-  machine: VirtualMachine,
+  vm: VirtualMachine,
   plan: Plan,
-  image: ImageFacts,
+  image: ResolvedImage,
   inputs: DeployInputs,
 ): Difference[] {
-  const patch = plan.patches.get(plan.machine.id.toLowerCase());
-  const wanted = plan.machine.body(plan.machine.attempts[0] ?? { size: '' });
-  const [disk, wantedDisk] = [machine.storageProfile?.osDisk, wanted.storageProfile?.osDisk];
-  const wantedPriority = wanted.priority ?? 'Regular';
-  const spot = wantedPriority === 'Spot' && priorityOf(machine) === 'Spot' ? wanted : undefined;
-  const securityType = machine.securityProfile?.securityType ?? 'Standard';
+  const patch = plan.patches.get(plan.vm.id.toLowerCase());
+  const expected = plan.vm.body(plan.vm.attempts[0] ?? { size: '' });
+  const [disk, wantedDisk] = [vm.storageProfile?.osDisk, expected.storageProfile?.osDisk];
+  const wantedPriority = expected.priority ?? 'Regular';
+  const spot = wantedPriority === 'Spot' && priorityOf(vm) === 'Spot' ? expected : undefined;
+  const securityType = vm.securityProfile?.securityType ?? 'Standard';
   // The image definition names the type where the inputs do not, and it may be unreadable.
   const anySecurity =
     (inputs.securityType === undefined && image.generation === undefined) ||
-    (plan.machine.plainWillDo && securityType === 'Standard');
+    (plan.vm.plainWillDo && securityType === 'Standard');
   const pairs: [what: string, path: string[], has: Setting, wanted: Setting][] = [
     [
       'admin user',
       ['osProfile', 'adminUsername'],
-      machine.osProfile?.adminUsername,
-      wanted.osProfile?.adminUsername,
+      vm.osProfile?.adminUsername,
+      expected.osProfile?.adminUsername,
     ],
-    ['host name', ['osProfile', 'computerName'], machine.osProfile?.computerName, inputs.computerName],
-    ['priority', ['priority'], priorityOf(machine), wantedPriority],
-    ['eviction policy', ['evictionPolicy'], machine.evictionPolicy, spot?.evictionPolicy],
+    ['host name', ['osProfile', 'computerName'], vm.osProfile?.computerName, inputs.computerName],
+    ['priority', ['priority'], priorityOf(vm), wantedPriority],
+    ['eviction policy', ['evictionPolicy'], vm.evictionPolicy, spot?.evictionPolicy],
     [
       'Spot price limit',
       ['billingProfile', 'maxPrice'],
-      machine.billingProfile?.maxPrice,
+      vm.billingProfile?.maxPrice,
       spot?.billingProfile?.maxPrice,
     ],
     [
@@ -201,18 +204,21 @@ function compareSettings(
       'security type',
       ['securityProfile', 'securityType'],
       securityType,
-      anySecurity ? undefined : (wanted.securityProfile?.securityType ?? 'Standard'),
+      anySecurity ? undefined : (expected.securityProfile?.securityType ?? 'Standard'),
     ],
-    ['licence', ['licenseType'], machine.licenseType ?? 'None', wanted.licenseType],
+    ['licence', ['licenseType'], vm.licenseType ?? 'None', expected.licenseType],
   ];
-  const isSame = (what: string, has: Setting, other: Setting): boolean =>
-    what === 'admin user' && plan.machine.osType === 'Linux'
-      ? has === other
-      : `${has}`.toLowerCase() === `${other}`.toLowerCase();
-  return pairs.flatMap(([what, path, has, other]) =>
-    has === undefined || other === undefined || isSame(what, has, other) || overridden(patch, ...path)
+  const isSame = (property: string, actual: Setting, other: Setting): boolean =>
+    property === 'admin user' && plan.vm.osType === 'Linux'
+      ? actual === other
+      : `${actual}`.toLowerCase() === `${other}`.toLowerCase();
+  return pairs.flatMap(([property, path, actual, other]) =>
+    actual === undefined ||
+    other === undefined ||
+    isSame(property, actual, other) ||
+    overriddenProperty(patch, ...path)
       ? []
-      : [{ what, has: `${has}`, wanted: `${other}` }],
+      : [{ property, actual: `${actual}`, expected: `${other}` }],
   );
 }
 
@@ -225,18 +231,18 @@ function priorityOf({ priority = 'Regular' }: VirtualMachine): string {
 
 /** A resource never changes its region. Where either is not known, as the plan's in some a `check`, nothing is compared. */
 function compareRegion(
-  what: string,
+  property: string,
   { location = '' }: { readonly location?: string },
   plan: Plan,
 ): Difference[] {
   const region = normaliseRegion(location);
   return region === '' || plan.location === '' || region === normaliseRegion(plan.location)
     ? []
-    : [{ what, has: region, wanted: plan.location }];
+    : [{ property, actual: region, expected: plan.location }];
 }
 
 /** A sentence about identities that are there and were not asked for. */
-export function tellAdded(identities: readonly string[]): string {
+export function logAddedByOthers(identities: readonly string[]): string {
   return `It has identities that the inputs do not ask for, and keeps them: ${identities.join(', ')}.`;
 }
 
@@ -248,7 +254,7 @@ export interface NetworkComparison {
 }
 
 /** Compares the parts of the network that are there with those that would be made: none of them is changed unasked. */
-export function compareNetwork(existing: Survey, plan: Plan): NetworkComparison {
+export function compareNetwork(existing: ExistingResources, plan: Plan): NetworkComparison {
   const { nic, nsg, vnet, publicIp } = existing;
   const parts = [
     ['network interface', nic],
@@ -258,21 +264,25 @@ export function compareNetwork(existing: Survey, plan: Plan): NetworkComparison 
   ] as const;
   return {
     differences: [
-      ...parts.flatMap(([what, part]) => (part ? compareRegion(`region of the ${what}`, part, plan) : [])),
+      ...parts.flatMap(([property, part]) =>
+        part ? compareRegion(`region of the ${property}`, part, plan) : [],
+      ),
       ...(nic ? compareInterface(nic, plan) : []),
-      ...(isKept(vnet) ? compareAddresses(vnet, plan) : []),
-      ...(isKept(publicIp) ? compareLabel(publicIp, plan) : []),
-      ...(isKept(nsg) ? compareRules(nsg, plan) : []),
+      ...(isUnchanged(vnet) ? compareAddresses(vnet, plan) : []),
+      ...(isUnchanged(publicIp) ? compareLabel(publicIp, plan) : []),
+      ...(isUnchanged(nsg) ? compareRules(nsg, plan) : []),
     ],
-    otherRules: (isKept(nsg) ? (nsg.securityRules ?? []) : [])
-      .filter((rule) => !isOwnRule(rule))
+    otherRules: (isUnchanged(nsg) ? (nsg.securityRules ?? []) : [])
+      .filter((rule) => !isGeneratedRule(rule))
       .map(({ name = '' }) => name),
   };
 }
 
 /** What failed is made again as it should be; anything else stays as it is. */
-function isKept<Part extends { readonly provisioningState?: string }>(part: Part | undefined): part is Part {
-  return part !== undefined && !hasFailed(part);
+function isUnchanged<Part extends { readonly provisioningState?: string }>(
+  part: Part | undefined,
+): part is Part {
+  return part !== undefined && !isFailedState(part);
 }
 
 function compareInterface(nic: NetworkInterface, plan: Plan): Difference[] {
@@ -281,15 +291,15 @@ function compareInterface(nic: NetworkInterface, plan: Plan): Difference[] {
   const pairs: [what: string, has: string | undefined, wanted: string | undefined][] = [];
   const of = (body: NetworkInterface) =>
     body.ipConfigurations?.find(({ primary }) => primary) ?? body.ipConfigurations?.[0];
-  const [has, wanted] = [of(nic), of(plan.nic.body)];
-  if (!overridden(patch, 'ipConfigurations')) {
-    pairs.push(['subnet', has?.subnet?.id, wanted?.subnet?.id]);
-    pairs.push(['public IP', has?.publicIPAddress?.id, wanted?.publicIPAddress?.id]);
-    if (wanted?.privateIPAllocationMethod === 'Static') {
-      pairs.push(['private address', has?.privateIPAddress, wanted.privateIPAddress]);
+  const [actual, expected] = [of(nic), of(plan.nic.body)];
+  if (!overriddenProperty(patch, 'ipConfigurations')) {
+    pairs.push(['subnet', actual?.subnet?.id, expected?.subnet?.id]);
+    pairs.push(['public IP', actual?.publicIPAddress?.id, expected?.publicIPAddress?.id]);
+    if (expected?.privateIPAllocationMethod === 'Static') {
+      pairs.push(['private address', actual?.privateIPAddress, expected.privateIPAddress]);
     }
   }
-  if (!overridden(patch, 'networkSecurityGroup')) {
+  if (!overriddenProperty(patch, 'networkSecurityGroup')) {
     pairs.push([
       'network security group',
       nic.networkSecurityGroup?.id,
@@ -298,7 +308,7 @@ function compareInterface(nic: NetworkInterface, plan: Plan): Difference[] {
   }
   return pairs
     .filter(([, one, other]) => !sameId(one ?? '', other ?? ''))
-    .map(([what, one, other]) => ({ what, has: one || 'none', wanted: other || 'none' }));
+    .map(([property, one, other]) => ({ property, actual: one || 'none', expected: other || 'none' }));
 }
 
 /** The address space may have grown since, and other subnets may have come; what was asked for has to be there. */
@@ -307,7 +317,7 @@ function compareAddresses(vnet: VirtualNetwork, { vnet: planned, patches }: Plan
   const patch = patches.get(planned.id.toLowerCase());
   const subnetOf = ({ subnets = [] }: VirtualNetwork): readonly string[] => {
     const subnet = subnets.find(({ name }) => name?.toLowerCase() === subnetName);
-    return together(subnet?.addressPrefix, subnet?.addressPrefixes);
+    return joinSorted(subnet?.addressPrefix, subnet?.addressPrefixes);
   };
   const spaceOf = ({ addressSpace }: VirtualNetwork) => addressSpace?.addressPrefixes ?? [];
   const pairs = [
@@ -316,27 +326,32 @@ function compareAddresses(vnet: VirtualNetwork, { vnet: planned, patches }: Plan
   ] as const;
   return pairs
     .filter(
-      ([, member, has, wanted]) => !overridden(patch, member) && !wanted.every((one) => has.includes(one)),
+      ([, member, actual, expected]) =>
+        !overriddenProperty(patch, member) && !expected.every((one) => actual.includes(one)),
     )
-    .map(([what, , has, wanted]) => ({ what, has: has.join(', ') || 'none', wanted: wanted.join(', ') }));
+    .map(([property, , actual, expected]) => ({
+      property,
+      actual: actual.join(', ') || 'none',
+      expected: expected.join(', '),
+    }));
 }
 
 function compareLabel({ dnsSettings }: PublicIPAddress, plan: Plan): Difference[] {
   const { publicIp, patches } = plan;
   if (publicIp?.origin !== 'made') return [];
-  if (overridden(patches.get(publicIp.id.toLowerCase()), 'dnsSettings')) return [];
-  const has = dnsSettings?.domainNameLabel ?? '';
-  const wanted = publicIp.body.dnsSettings?.domainNameLabel;
+  if (overriddenProperty(patches.get(publicIp.id.toLowerCase()), 'dnsSettings')) return [];
+  const actual = dnsSettings?.domainNameLabel ?? '';
+  const expected = publicIp.body.dnsSettings?.domainNameLabel;
   // One that nobody asks for opens nothing, and somebody may have given it since.
-  if (!wanted || has.toLowerCase() === wanted.toLowerCase()) return [];
+  if (!expected || actual.toLowerCase() === expected.toLowerCase()) return [];
   return [
     {
-      what: 'DNS label',
-      has: has || 'none',
-      wanted,
+      property: 'DNS label',
+      actual: actual || 'none',
+      expected,
       fix: [
         'To change the label of what is there, and then run the step again:',
-        `az network public-ip update ${placeOf(plan)} -n ${shell(publicIp.name)} --dns-name ${wanted}`,
+        `az network public-ip update ${ipConfigurationPath(plan)} -n ${quoteForShell(publicIp.name)} --dns-name ${expected}`,
       ],
     },
   ];
@@ -350,18 +365,18 @@ function compareRules({ securityRules: all = [] }: NetworkSecurityGroup, plan: P
   const { nsg } = plan;
   if (nsg?.origin !== 'made' || rulesAreOverridden(plan)) return [];
   const planned = nsg.body.securityRules ?? [];
-  const own = all.filter(isOwnRule);
+  const own = all.filter(isGeneratedRule);
   const isIn = (rules: readonly SecurityRule[]) => {
-    const told = new Set(rules.map((rule) => tellRule(rule).toLowerCase()));
-    return (rule: SecurityRule): boolean => told.has(tellRule(rule).toLowerCase());
+    const told = new Set(rules.map((rule) => formatRule(rule).toLowerCase()));
+    return (rule: SecurityRule): boolean => told.has(formatRule(rule).toLowerCase());
   };
   if (planned.every(isIn(all)) && own.every(isIn(planned))) return [];
-  const list = (rules: readonly SecurityRule[]): string => rules.map(tellRule).join(', ') || 'none';
+  const list = (rules: readonly SecurityRule[]): string => rules.map(formatRule).join(', ') || 'none';
   return [
     {
-      what: 'inbound rules',
-      has: list(own),
-      wanted: list(planned),
+      property: 'inbound rules',
+      actual: list(own),
+      expected: list(planned),
       fix: rulesFix(own, planned, nsg.name, plan),
     },
   ];
@@ -369,7 +384,7 @@ function compareRules({ securityRules: all = [] }: NetworkSecurityGroup, plan: P
 
 /** Then nobody knows them before Azure has them: a list is replaced as a whole. */
 export function rulesAreOverridden({ nsg, patches }: Plan): boolean {
-  return nsg !== undefined && overridden(patches.get(nsg.id.toLowerCase()), 'securityRules');
+  return nsg !== undefined && overriddenProperty(patches.get(nsg.id.toLowerCase()), 'securityRules');
 }
 
 /** Makes the rules exactly those of the plan, numbers included: two of one number are refused. */
@@ -380,32 +395,32 @@ function rulesFix(
   plan: Plan,
 ): readonly string[] {
   const whole = ({ name, priority, ...rule }: SecurityRule): string =>
-    `${name} ${priority} ${tellRule(rule)}`.toLowerCase();
+    `${name} ${priority} ${formatRule(rule)}`.toLowerCase();
   const without = (these: readonly SecurityRule[], from: readonly SecurityRule[]) => {
     const there = new Set(these.map(whole));
     return from.filter((rule) => !there.has(whole(rule)));
   };
   const at = (verb: string, { name = '' }: SecurityRule): string =>
-    `az network nsg rule ${verb} ${placeOf(plan)} --nsg-name ${shell(group)} -n ${shell(name)}`;
+    `az network nsg rule ${verb} ${ipConfigurationPath(plan)} --nsg-name ${quoteForShell(group)} -n ${quoteForShell(name)}`;
   return [
     'To change the rules of what is there, and then run the step again:',
     ...without(planned, own).map((rule) => at('delete', rule)),
     ...without(own, planned).map((rule) =>
       [
         at('create', rule),
-        `--priority ${rule.priority} --access Allow --protocol ${shell(rule.protocol ?? '*')}`,
-        `--source-address-prefixes ${shell(rule.sourceAddressPrefix ?? '*')}`,
-        `--destination-port-ranges ${shell(rule.destinationPortRange ?? '*')}`,
+        `--priority ${rule.priority} --access Allow --protocol ${quoteForShell(rule.protocol ?? '*')}`,
+        `--source-address-prefixes ${quoteForShell(rule.sourceAddressPrefix ?? '*')}`,
+        `--destination-port-ranges ${quoteForShell(rule.destinationPortRange ?? '*')}`,
       ].join(' '),
     ),
   ];
 }
 
 /** A rule in the words of `allow-inbound`; what none of ours has is said besides. */
-function tellRule(rule: SecurityRule): string {
+function formatRule(rule: SecurityRule): string {
   const { access = 'Allow', direction = 'Inbound', protocol = '*' } = rule;
   const list = (one: string | undefined, many: readonly string[] | undefined, none: string): string =>
-    together(one, many).join(' and ') || none;
+    joinSorted(one, many).join(' and ') || none;
   const groups = 'an application security group';
   const ports = list(rule.destinationPortRange, rule.destinationPortRanges, '*');
   const source = list(rule.sourceAddressPrefix, rule.sourceAddressPrefixes, groups);
@@ -421,45 +436,45 @@ function tellRule(rule: SecurityRule): string {
 }
 
 /** Network gives one value or a list of them, by the member that it is in. */
-function together(one: string | undefined, many: readonly string[] = []): readonly string[] {
+function joinSorted(one: string | undefined, many: readonly string[] = []): readonly string[] {
   return one ? [one, ...many] : many;
 }
 
-function placeOf({ subscriptionId, resourceGroup }: Plan): string {
-  return `--subscription ${subscriptionId} -g ${shell(resourceGroup)}`;
+function ipConfigurationPath({ subscriptionId, resourceGroup }: Plan): string {
+  return `--subscription ${subscriptionId} -g ${quoteForShell(resourceGroup)}`;
 }
 
 /** Does a merge patch in the REST shape say something about `properties.<path>`? */
-function overridden(patch: MergePatch | undefined, ...path: readonly string[]): boolean {
+function overriddenProperty(patch: MergePatch | undefined, ...path: readonly string[]): boolean {
   return isPatched(patch, ['properties', ...path].join('.'));
 }
 
 /** `system`, and the IDs of user-assigned ones, in lower case. */
-function identitiesOf(identity: VirtualMachine['identity']): readonly string[] {
+function identityIds(identity: VirtualMachine['identity']): readonly string[] {
   const system = identity?.type?.toLowerCase().includes('systemassigned') ? ['system'] : [];
   const assigned = Object.keys(identity?.userAssignedIdentities ?? {}).map((id) => id.toLowerCase());
   return [...system, ...assigned.toSorted()];
 }
 
 /** @throws Failure that lists every difference: what exists is never changed into something else. */
-export function refuseDifferent(plan: Plan, differences: readonly Difference[]): void {
+export function assertNoDrift(plan: Plan, differences: readonly Difference[]): void {
   if (differences.length === 0) return;
   const lines = differences.map(
-    ({ what, has, wanted }) => `- ${what}: it has ${has}; the inputs ask for ${wanted}`,
+    ({ property, actual, expected }) => `- ${property}: it has ${actual}; the inputs ask for ${expected}`,
   );
-  throw new Failure(`comparing deployment ${plan.deployment} with the inputs`, {
+  throw new ActionError(`comparing deployment ${plan.deployment} with the inputs`, {
     message: `Deployment ${plan.deployment} exists already and is another one:\n${lines.join('\n')}`,
     explanation: {
       cause:
         'A rerun takes over only what is as asked for; nothing that exists is changed or replaced unasked.',
       who: "the workflow's author",
-      fix: differenceFix(plan, differences),
+      fix: driftFix(plan, differences),
     },
   });
 }
 
 /** What to do about differences: about the whole deployment, and about each that can be changed in place. */
-export function differenceFix(plan: Plan, differences: readonly Difference[]): readonly string[] {
+export function driftFix(plan: Plan, differences: readonly Difference[]): readonly string[] {
   return [
     `To replace it, run this action with \`operation: delete\` and \`vm-name: ${plan.deployment}\` first.`,
     'To keep it, give another `vm-name`.',

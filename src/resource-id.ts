@@ -175,7 +175,7 @@ function parseGalleryImage(text: string): ImageReference | undefined {
 }
 
 /** Why `parseImageReference` understood nothing, as the end of a sentence: people give what other tools call an image. */
-export function imageFault(text: string): string {
+export function describeInvalidImageId(text: string): string {
   const shape =
     '/subscriptions/…/resourceGroups/…/providers/Microsoft.Compute/galleries/…/images/…/versions/1.2.3';
   if (/^[^/:\s]+(:[^/:\s]+){3}$/.test(text)) {

@@ -5,7 +5,7 @@
 import type { DeployInputs } from './inputs.ts';
 
 /** Where a feature's actions are needed. */
-type Where =
+type PermissionScope =
   | 'image definition'
   | 'subscription'
   | 'resource group'
@@ -16,141 +16,144 @@ type Where =
   | 'identity'
   | 'role scope';
 
-interface Row {
-  readonly where: Where;
+interface PermissionRow {
+  readonly where: PermissionScope;
   /** Completes "… is needed for": `creating the virtual machine`. */
   readonly why: string;
   /** Azure refuses the deployment without these. */
   readonly actions: readonly string[];
   /** Needed to take back again what the feature made. */
-  readonly undo?: readonly string[];
+  readonly cleanup?: readonly string[];
   /** Not asked for by what is sent now; of use to whoever looks after the machine, so a custom role has them. */
-  readonly besides?: readonly string[];
+  readonly optional?: readonly string[];
 }
 
-function of(type: string, ...verbs: readonly string[]): readonly string[] {
+function permissionsFor(type: string, ...verbs: readonly string[]): readonly string[] {
   return verbs.map((verb) => `${type}/${verb}`);
 }
 
-const compute = 'Microsoft.Compute';
-const network = 'Microsoft.Network';
-const authorization = 'Microsoft.Authorization';
-const identities = 'Microsoft.ManagedIdentity/userAssignedIdentities';
+const computeType = 'Microsoft.Compute';
+const networkType = 'Microsoft.Network';
+const authorizationType = 'Microsoft.Authorization';
+const identityNamespace = 'Microsoft.ManagedIdentity/userAssignedIdentities';
 
 /**
  * One row for each thing that the inputs can ask for. A join is needed on whatever another resource refers to: on what
  * is made here as well as on what is given. Action names:
  * https://learn.microsoft.com/azure/role-based-access-control/resource-provider-operations
  */
-const rows = {
+const permissionTable = {
   image: {
     where: 'image definition',
     why: 'reading the image and making a machine from it',
-    actions: of(`${compute}/galleries/images`, 'read', 'versions/read'),
+    actions: permissionsFor(`${computeType}/galleries/images`, 'read', 'versions/read'),
   },
   machine: {
     where: 'resource group',
     why: 'creating the virtual machine',
     actions: [
       'Microsoft.Resources/subscriptions/resourceGroups/read',
-      ...of(`${compute}/virtualMachines`, 'read', 'write'),
-      ...of(`${compute}/disks`, 'write'),
+      ...permissionsFor(`${computeType}/virtualMachines`, 'read', 'write'),
+      ...permissionsFor(`${computeType}/disks`, 'write'),
     ],
-    undo: [...of(`${compute}/virtualMachines`, 'delete'), ...of(`${compute}/disks`, 'read', 'delete')],
-    besides: [
-      ...of(`${compute}/virtualMachines`, 'retrieveBootDiagnosticsData/action'),
-      ...of(`${compute}/locations`, 'operations/read'),
-      ...of(`${network}/locations`, 'operations/read', 'operationResults/read'),
+    cleanup: [
+      ...permissionsFor(`${computeType}/virtualMachines`, 'delete'),
+      ...permissionsFor(`${computeType}/disks`, 'read', 'delete'),
+    ],
+    optional: [
+      ...permissionsFor(`${computeType}/virtualMachines`, 'retrieveBootDiagnosticsData/action'),
+      ...permissionsFor(`${computeType}/locations`, 'operations/read'),
+      ...permissionsFor(`${networkType}/locations`, 'operations/read', 'operationResults/read'),
     ],
   },
   'new resource group': {
     where: 'subscription',
     why: 'creating the resource group',
-    actions: of('Microsoft.Resources/subscriptions/resourceGroups', 'read', 'write'),
+    actions: permissionsFor('Microsoft.Resources/subscriptions/resourceGroups', 'read', 'write'),
   },
   'new interface': {
     where: 'resource group',
     why: 'creating the network interface',
-    actions: of(`${network}/networkInterfaces`, 'read', 'write', 'join/action'),
-    undo: of(`${network}/networkInterfaces`, 'delete'),
+    actions: permissionsFor(`${networkType}/networkInterfaces`, 'read', 'write', 'join/action'),
+    cleanup: permissionsFor(`${networkType}/networkInterfaces`, 'delete'),
   },
   'new network': {
     where: 'resource group',
     why: 'creating the virtual network',
-    actions: of(`${network}/virtualNetworks`, 'read', 'write', 'subnets/join/action'),
-    undo: of(`${network}/virtualNetworks`, 'delete'),
-    besides: of(`${network}/virtualNetworks/subnets`, 'read', 'write'),
+    actions: permissionsFor(`${networkType}/virtualNetworks`, 'read', 'write', 'subnets/join/action'),
+    cleanup: permissionsFor(`${networkType}/virtualNetworks`, 'delete'),
+    optional: permissionsFor(`${networkType}/virtualNetworks/subnets`, 'read', 'write'),
   },
   'new security group': {
     where: 'resource group',
     why: 'creating the network security group',
-    actions: of(`${network}/networkSecurityGroups`, 'read', 'write', 'join/action'),
-    undo: of(`${network}/networkSecurityGroups`, 'delete'),
-    besides: of(`${network}/networkSecurityGroups/securityRules`, 'read', 'write'),
+    actions: permissionsFor(`${networkType}/networkSecurityGroups`, 'read', 'write', 'join/action'),
+    cleanup: permissionsFor(`${networkType}/networkSecurityGroups`, 'delete'),
+    optional: permissionsFor(`${networkType}/networkSecurityGroups/securityRules`, 'read', 'write'),
   },
   'new public IP': {
     where: 'resource group',
     why: 'creating the public IP',
-    actions: of(`${network}/publicIPAddresses`, 'read', 'write', 'join/action'),
-    undo: of(`${network}/publicIPAddresses`, 'delete'),
+    actions: permissionsFor(`${networkType}/publicIPAddresses`, 'read', 'write', 'join/action'),
+    cleanup: permissionsFor(`${networkType}/publicIPAddresses`, 'delete'),
   },
   'given subnet': {
     where: 'subnet',
     why: 'attaching the network interface to the subnet',
-    actions: of(`${network}/virtualNetworks/subnets`, 'join/action'),
-    besides: of(`${network}/virtualNetworks/subnets`, 'read'),
+    actions: permissionsFor(`${networkType}/virtualNetworks/subnets`, 'join/action'),
+    optional: permissionsFor(`${networkType}/virtualNetworks/subnets`, 'read'),
   },
   'given security group': {
     where: 'security group',
     why: 'putting the network interface under the network security group',
-    actions: of(`${network}/networkSecurityGroups`, 'join/action'),
-    besides: of(`${network}/networkSecurityGroups`, 'read'),
+    actions: permissionsFor(`${networkType}/networkSecurityGroups`, 'join/action'),
+    optional: permissionsFor(`${networkType}/networkSecurityGroups`, 'read'),
   },
   'given public IP': {
     where: 'public IP',
     why: 'giving the public IP to the network interface',
-    actions: of(`${network}/publicIPAddresses`, 'read', 'join/action'),
+    actions: permissionsFor(`${networkType}/publicIPAddresses`, 'read', 'join/action'),
   },
   'given interface': {
     where: 'interface',
     why: 'attaching the machine to the network interface',
-    actions: of(`${network}/networkInterfaces`, 'read', 'join/action'),
+    actions: permissionsFor(`${networkType}/networkInterfaces`, 'read', 'join/action'),
   },
   'new identity': {
     where: 'resource group',
     why: 'creating the user-assigned identity and giving it to the machine',
-    actions: of(identities, 'read', 'write', 'assign/action'),
-    undo: of(identities, 'delete'),
+    actions: permissionsFor(identityNamespace, 'read', 'write', 'assign/action'),
+    cleanup: permissionsFor(identityNamespace, 'delete'),
   },
   'given identity': {
     where: 'identity',
     why: 'giving the user-assigned identity to the machine',
-    actions: of(identities, 'assign/action'),
+    actions: permissionsFor(identityNamespace, 'assign/action'),
   },
   'given identity with roles': {
     where: 'identity',
     why: 'finding the principal that is to have the roles',
-    actions: of(identities, 'read'),
+    actions: permissionsFor(identityNamespace, 'read'),
   },
   'role assignment': {
     where: 'role scope',
     why: "granting the role to the machine's identities",
-    actions: of(`${authorization}/roleAssignments`, 'write'),
-    undo: of(`${authorization}/roleAssignments`, 'delete'),
-    besides: [
-      ...of(`${authorization}/roleAssignments`, 'read'),
-      ...of(`${authorization}/roleDefinitions`, 'read'),
+    actions: permissionsFor(`${authorizationType}/roleAssignments`, 'write'),
+    cleanup: permissionsFor(`${authorizationType}/roleAssignments`, 'delete'),
+    optional: [
+      ...permissionsFor(`${authorizationType}/roleAssignments`, 'read'),
+      ...permissionsFor(`${authorizationType}/roleDefinitions`, 'read'),
     ],
   },
   agent: {
     where: 'resource group',
     why: 'waiting for the VM agent',
-    actions: of(`${compute}/virtualMachines`, 'instanceView/read'),
+    actions: permissionsFor(`${computeType}/virtualMachines`, 'instanceView/read'),
   },
   script: {
     where: 'resource group',
     why: 'running the script in the guest and removing its text again',
-    actions: of(`${compute}/virtualMachines/runCommands`, 'read', 'write', 'delete'),
+    actions: permissionsFor(`${computeType}/virtualMachines/runCommands`, 'read', 'write', 'delete'),
   },
   rerun: {
     where: 'resource group',
@@ -160,30 +163,30 @@ const rows = {
   'check the group': {
     where: 'resource group',
     why: 'asking beforehand for rights, locks and deny assignments',
-    actions: of(authorization, 'permissions/read', 'locks/read', 'denyAssignments/read'),
+    actions: permissionsFor(authorizationType, 'permissions/read', 'locks/read', 'denyAssignments/read'),
   },
   'check the subscription': {
     where: 'subscription',
     why: 'asking beforehand for sizes, quotas, registration and Marketplace terms',
     actions: [
-      `${compute}/skus/read`,
-      `${compute}/locations/usages/read`,
-      `${network}/locations/usages/read`,
-      `${network}/locations/checkDnsNameAvailability/read`,
+      `${computeType}/skus/read`,
+      `${computeType}/locations/usages/read`,
+      `${networkType}/locations/usages/read`,
+      `${networkType}/locations/checkDnsNameAvailability/read`,
       'Microsoft.Resources/subscriptions/providers/read',
       'Microsoft.MarketplaceOrdering/offertypes/publishers/offers/plans/agreements/read',
     ],
   },
-} as const satisfies Readonly<Record<string, Row>>;
+} as const satisfies Readonly<Record<string, PermissionRow>>;
 
-export type Feature = keyof typeof rows;
-export const features = Object.keys(rows) as readonly Feature[];
+export type Feature = keyof typeof permissionTable;
+export const features = Object.keys(permissionTable) as readonly Feature[];
 
 /** What is missing without a right: the deployment itself, or only what comes after or before it. */
-export type Weight = 'needed' | 'for clean-up' | 'for reruns' | 'for checking';
+export type NeededFor = 'needed' | 'for clean-up' | 'for reruns' | 'for checking';
 
 /** Actions that the app needs on one scope. */
-export interface Right {
+export interface RequiredPermission {
   /** Stable, for findings: `rights/resource-group`. */
   readonly id: string;
   /** Full ID of what the actions are needed on. */
@@ -192,17 +195,17 @@ export interface Right {
   readonly actions: readonly string[];
   /** Completes "needed for". */
   readonly why: string;
-  readonly weight: Weight;
+  readonly weight: NeededFor;
 }
 
 /** One feature in use, with the ID that its actions are needed on. */
-interface Use {
+interface FeatureUse {
   readonly feature: Feature;
   readonly scope: string;
   readonly id: string;
 }
 
-export interface Ground {
+export interface PermissionContext {
   readonly subscriptionId: string;
   /** False: it is made first, so that rights on it have to come from the subscription. */
   readonly groupExists: boolean;
@@ -212,22 +215,22 @@ export interface Ground {
  * The rights that a deployment of these inputs needs, merged where scope and weight are the same. Pure; the rights on
  * what the group will hold are asked of the group itself.
  */
-export function neededRights(inputs: DeployInputs, ground: Ground): Right[] {
-  const uses = usesOf(inputs, ground);
-  const needs = uses.flatMap((use): Right[] => {
-    const row: Row = rows[use.feature];
+export function requiredPermissions(inputs: DeployInputs, ground: PermissionContext): RequiredPermission[] {
+  const uses = featuresInUse(inputs, ground);
+  const needs = uses.flatMap((use): RequiredPermission[] => {
+    const row: PermissionRow = permissionTable[use.feature];
     const { scope, id } = use;
     const tenant = row.where === 'image definition' ? 'image-tenant' : 'tenant';
     const undoId = row.where === 'resource group' ? 'rights/clean-up' : `${id}/clean-up`;
-    const undo = inputs.cleanup === 'never' ? [] : (row.undo ?? []);
+    const undo = inputs.cleanup === 'never' ? [] : (row.cleanup ?? []);
     return [
-      { id, scope, tenant, actions: row.actions, why: row.why, weight: weightOf(use.feature) },
+      { id, scope, tenant, actions: row.actions, why: row.why, weight: neededFor(use.feature) },
       ...(undo.length > 0
-        ? [{ id: undoId, scope, tenant, actions: undo, why: cleanUp, weight: 'for clean-up' } as const]
+        ? [{ id: undoId, scope, tenant, actions: undo, why: cleanupActions, weight: 'for clean-up' } as const]
         : []),
     ];
   });
-  const merged = new Map<string, Right>();
+  const merged = new Map<string, RequiredPermission>();
   for (const need of needs) {
     const key = `${need.id} ${need.scope}`;
     const before = merged.get(key);
@@ -240,19 +243,22 @@ export function neededRights(inputs: DeployInputs, ground: Ground): Right[] {
   return [...merged.values()];
 }
 
-const cleanUp = 'deleting again what was created';
+const cleanupActions = 'deleting again what was created';
 
-function weightOf(feature: Feature): Weight {
+function neededFor(feature: Feature): NeededFor {
   if (feature === 'rerun') return 'for reruns';
   return feature.startsWith('check the') ? 'for checking' : 'needed';
 }
 
-function usesOf(inputs: DeployInputs, { subscriptionId, groupExists }: Ground): Use[] {
+function featuresInUse(
+  inputs: DeployInputs,
+  { subscriptionId, groupExists }: PermissionContext,
+): FeatureUse[] {
   const subscription = `/subscriptions/${subscriptionId}`;
   const group = groupExists ? `${subscription}/resourceGroups/${inputs.resourceGroup}` : subscription;
-  const inGroup = (feature: Feature): Use => ({ feature, scope: group, id: 'rights/resource-group' });
+  const inGroup = (feature: Feature): FeatureUse => ({ feature, scope: group, id: 'rights/resource-group' });
   const { image, identity, network: choice } = inputs;
-  const uses: Use[] = [];
+  const uses: FeatureUse[] = [];
   if (image.kind === 'version' || image.kind === 'definition') {
     const scope = image.id.replace(/\/versions\/[^/]+$/i, '');
     uses.push({ feature: 'image', scope, id: 'rights/image' });
@@ -306,24 +312,24 @@ export interface Permission {
 }
 
 /** `conditional`: only a role with a condition grants it, and nobody but Azure evaluates conditions. */
-export type Verdict = 'allowed' | 'denied' | 'conditional';
+export type PermissionDecision = 'allowed' | 'denied' | 'conditional';
 
 /**
  * Whether these permissions hold an action. Each role grants by itself: what one takes out with notActions, another may
  * still grant (https://learn.microsoft.com/azure/role-based-access-control/role-definitions#notactions).
  */
-export function allows(permissions: readonly Permission[], action: string): Verdict {
+export function evaluatePermissions(permissions: readonly Permission[], action: string): PermissionDecision {
   const granting = permissions.filter(
     ({ actions = [], notActions = [] }) =>
-      actions.some((pattern) => covers(pattern, action)) &&
-      !notActions.some((pattern) => covers(pattern, action)),
+      actions.some((pattern) => actionMatches(pattern, action)) &&
+      !notActions.some((pattern) => actionMatches(pattern, action)),
   );
   if (granting.some(({ condition }) => !condition)) return 'allowed';
   return granting.length > 0 ? 'conditional' : 'denied';
 }
 
 /** Whether a pattern of a role covers an action: `*` stands for anything, letters in any case. */
-export function covers(pattern: string, action: string): boolean {
+export function actionMatches(pattern: string, action: string): boolean {
   const literal = (text: string) => text.replaceAll(/[.+?^${}()|[\]\\]/g, String.raw`\$&`);
   // Between slashes it stands for nothing as well: Managed Identity Operator has `userAssignedIdentities/*/assign/action`
   // and grants `userAssignedIdentities/assign/action` by it.
@@ -349,8 +355,12 @@ export function customRole(
   set: readonly Feature[],
   { name, description, scopes }: { name: string; description: string; scopes: readonly string[] },
 ): CustomRole {
-  const chosen = set.map((feature): Row => rows[feature]);
-  const actions = chosen.flatMap(({ actions, undo = [], besides = [] }) => [...actions, ...undo, ...besides]);
+  const chosen = set.map((feature): PermissionRow => permissionTable[feature]);
+  const actions = chosen.flatMap(({ actions, cleanup = [], optional = [] }) => [
+    ...actions,
+    ...cleanup,
+    ...optional,
+  ]);
   return {
     Name: name,
     IsCustom: true,

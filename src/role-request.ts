@@ -1,7 +1,7 @@
 import type { RoleRequest } from './inputs.ts';
 import { isGuid, isScope } from './resource-id.ts';
 
-const definition = /^(?:\/.+)?\/providers\/Microsoft\.Authorization\/roleDefinitions\/([^/]+)$/i;
+const roleDefinitionPattern = /^(?:\/.+)?\/providers\/Microsoft\.Authorization\/roleDefinitions\/([^/]+)$/i;
 
 /** Reads `ROLE on SCOPE`: the role by its name, by the GUID of its definition, or by the definition's ID. */
 export function parseRoleRequest(entry: string): RoleRequest | { readonly fault: string } {
@@ -9,7 +9,7 @@ export function parseRoleRequest(entry: string): RoleRequest | { readonly fault:
   if (role === '') return { fault: 'is not of the form ROLE on SCOPE, e.g. Reader on /subscriptions/…' };
   if (!isScope(scope))
     return { fault: 'names a scope that is not a full Resource Manager ID (/subscriptions/…)' };
-  const guid = definition.exec(role)?.[1] ?? role;
+  const guid = roleDefinitionPattern.exec(role)?.[1] ?? role;
   if (role.startsWith('/') && !isGuid(guid)) {
     const shape = '/subscriptions/…/providers/Microsoft.Authorization/roleDefinitions/<GUID>';
     return { fault: `names a role that is not the ID of a role definition (${shape})` };

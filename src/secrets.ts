@@ -1,5 +1,5 @@
 import { parseMap } from './input-reader.ts';
-import type { InputName, Runner } from './inputs.ts';
+import type { InputName, RunnerValues } from './inputs.ts';
 
 /**
  * Has the runner hide every secret among the inputs. IDs are never masked: GitHub drops each job output that contains a
@@ -27,7 +27,7 @@ function linesToMask(text: string): readonly string[] {
 }
 
 /** Why something that usually comes from a secret may have arrived empty. */
-export function whyEmpty({ env, readFile }: Runner): string {
+export function explainEmptyInput({ env, readFile }: RunnerValues): string {
   const event = env['GITHUB_EVENT_NAME'] ?? '';
   if (env['GITHUB_ACTOR'] === 'dependabot[bot]') {
     return (
@@ -36,7 +36,9 @@ export function whyEmpty({ env, readFile }: Runner): string {
     );
   }
   const fork =
-    event.startsWith('pull_request') && event !== 'pull_request_target' ? forkOf(env, readFile) : undefined;
+    event.startsWith('pull_request') && event !== 'pull_request_target'
+      ? isForkEvent(env, readFile)
+      : undefined;
   if (fork !== undefined) {
     return (
       `This run belongs to a pull request from a fork (${fork}): GitHub gives such runs no secrets and no ID token. ` +
@@ -50,7 +52,7 @@ export function whyEmpty({ env, readFile }: Runner): string {
   );
 }
 
-function forkOf(env: Runner['env'], readFile: Runner['readFile']): string | undefined {
+function isForkEvent(env: RunnerValues['env'], readFile: RunnerValues['readFile']): string | undefined {
   const payload = readFile(env['GITHUB_EVENT_PATH'] ?? '')?.toString('utf8');
   if (payload === undefined) return undefined;
   try {

@@ -2,34 +2,46 @@ import { randomUUID } from 'node:crypto';
 import type { ComputeManagementClient } from '@azure/arm-compute';
 import type { TokenCredential } from '@azure/core-auth';
 import {
-  ask,
-  type Asked,
-  type Clients,
-  connections,
-  type Door,
-  loadClients,
-  openArm,
-  openDoor,
-  openGauge,
+  settle,
+  type Result,
+  type ManagementClients,
+  sharedHttpClient,
+  type AzureClients,
+  loadManagementClients,
+  createArmRequest,
+  createAzureClients,
+  createRateLimitTracker,
   type Session,
 } from './azure.ts';
-import { type Cloud, resolveCloud, resourceManagerScope } from './cloud.ts';
-import { findSubscription, readSubscription, refuseForeignSubscription, type Subscription } from './facts.ts';
-import { during, Failure } from './failure.ts';
+import { type Cloud, discoverCloud, resourceManagerScope } from './cloud.ts';
+import {
+  findSubscription,
+  readSubscription,
+  assertSubscriptionInTenant,
+  type Subscription,
+} from './facts.ts';
+import { withActivity, ActionError } from './failure.ts';
 import type { DeployInputs, Inputs, MergePatch } from './inputs.ts';
-import type { Situation } from './explain/entry.ts';
-import type { Log } from './report.ts';
-import { githubIdToken, idTokenFacts, loadCredentials, plainHttp, signIn, tokenClaims } from './signin.ts';
+import type { ErrorContext } from './explain/entry.ts';
+import type { LogWriter } from './report.ts';
+import {
+  requestGitHubIdToken,
+  parseOidcClaims,
+  loadCredentialClasses,
+  createHttpGet,
+  createTenantCredential,
+  parseTokenClaims,
+} from './signin.ts';
 
 export interface SessionOptions {
-  readonly log: Log;
+  readonly log: LogWriter;
   readonly signal: AbortSignal;
   readonly env: Readonly<Record<string, string | undefined>>;
   /** The webhook payload of the workflow run. */
   readonly event?: unknown;
   readonly mask: (secret: string) => void;
   /** Takes what becomes known on the way, for explaining a failure with real names instead of placeholders. */
-  readonly learn: (known: Partial<Situation>) => void;
+  readonly onContext: (known: Partial<ErrorContext>) => void;
   /** Filled once the plan is made; read at each PUT. */
   readonly patches?: ReadonlyMap<string, MergePatch>;
 }
@@ -42,25 +54,25 @@ export interface DeploySession extends Session {
    * Rejects with a Failure where the named subscription is another tenant's. Asked beside everything else that is only
    * read; nothing may be written before it is answered.
    */
-  readonly subscriptionChecked: Promise<void>;
+  readonly subscriptionVerified: Promise<void>;
   readonly imageCompute: (subscriptionId: string) => ComputeManagementClient;
 }
 
 /** What became of signing in to one tenant. */
-export interface SignIn {
+export interface TenantSignIn {
   /** As the input names it: GUID or domain. */
   readonly tenant: string;
-  readonly as: 'tenant' | 'image-tenant' | 'auxiliary';
-  readonly result: Asked<Identity>;
+  readonly role: 'tenant' | 'image-tenant' | 'auxiliary';
+  readonly result: Result<ServicePrincipal>;
 }
 
 /** A session of `check`: each tenant's refusal is an answer like any other, and the rest goes on without it. */
 export interface CheckSession {
   readonly cloud: Cloud;
   /** The tenant first. */
-  readonly signIns: readonly SignIn[];
+  readonly signIns: readonly TenantSignIn[];
   /** Undefined where there is no token of the tenant. */
-  readonly subscription?: Asked<Subscription>;
+  readonly subscription?: Result<Subscription>;
   /** Undefined where there is no token or no subscription. */
   readonly session?: Session;
   /** Undefined where there is no token of the image tenant. */
@@ -68,7 +80,7 @@ export interface CheckSession {
 }
 
 /** Who the app is in one tenant. */
-export interface Identity {
+export interface ServicePrincipal {
   /** GUID, lower case. */
   readonly tenantId: string;
   /** Of the app's service principal there; absent where the token does not say. */
@@ -77,26 +89,26 @@ export interface Identity {
 
 /** Signs in to the tenant alone: enough to read, to delete and to sweep. */
 export async function openSession(inputs: Inputs, options: SessionOptions): Promise<Session> {
-  const { session, subscriptionChecked } = await open(inputs, [], options);
-  await subscriptionChecked;
+  const { session, subscriptionVerified } = await signInToTarget(inputs, [], options);
+  await subscriptionVerified;
   return session;
 }
 
 /** Tries every tenant by itself, side by side, and the subscription. It throws only where no cloud can be reached. */
 export async function openCheckSession(inputs: DeployInputs, options: SessionOptions): Promise<CheckSession> {
-  const others = otherTenantsOf(inputs);
-  const ways = await openWays(inputs, others, options);
-  const loading = loadClients();
+  const others = auxiliaryTenants(inputs);
+  const ways = await connectTenants(inputs, others, options);
+  const loading = loadManagementClients();
   const signIns = await Promise.all(
     [inputs.tenantId, ...others].map(
-      async (tenant): Promise<SignIn> => ({
+      async (tenant): Promise<TenantSignIn> => ({
         tenant,
-        as: sameTenant(tenant, inputs.tenantId)
+        role: sameTenant(tenant, inputs.tenantId)
           ? 'tenant'
           : sameTenant(tenant, inputs.imageTenantId)
             ? 'image-tenant'
             : 'auxiliary',
-        result: await ask(() => ways.prove(tenant)),
+        result: await settle(() => ways.prove(tenant)),
       }),
     ),
   );
@@ -105,7 +117,7 @@ export async function openCheckSession(inputs: DeployInputs, options: SessionOpt
   const image = provenAs(inputs.imageTenantId);
   const subscription =
     own && 'value' in own
-      ? await ask(() => readSubscription(ways.arm, inputs, own.value.tenantId))
+      ? await settle(() => readSubscription(ways.arm, inputs, own.value.tenantId))
       : undefined;
   const clients = await loading;
   const imageDoor = ways.doorOf(inputs.imageTenantId, clients);
@@ -128,31 +140,31 @@ export async function openDeploySession(
   inputs: DeployInputs,
   options: SessionOptions,
 ): Promise<DeploySession> {
-  const { session, subscriptionChecked, doorOf, tenantIdOf } = await open(
+  const { session, subscriptionVerified, doorOf, tenantIdOf } = await signInToTarget(
     inputs,
-    otherTenantsOf(inputs),
+    auxiliaryTenants(inputs),
     options,
   );
   const imageDoor = doorOf(inputs.imageTenantId);
   return {
     ...session,
-    subscriptionChecked,
+    subscriptionVerified,
     imageTenantId: tenantIdOf(inputs.imageTenantId),
     imageCompute: (subscriptionId) => imageDoor.compute(subscriptionId),
   };
 }
 
-async function open(inputs: Inputs, otherTenants: readonly string[], options: SessionOptions) {
-  const ways = await openWays(inputs, otherTenants, options);
-  const loading = loadClients();
+async function signInToTarget(inputs: Inputs, otherTenants: readonly string[], options: SessionOptions) {
+  const ways = await connectTenants(inputs, otherTenants, options);
+  const loading = loadManagementClients();
   const { subscriptionId: named } = inputs;
   const proven = ways.prove(inputs.tenantId);
-  const subscriptionChecked = proven.then(
-    (own) => (named ? refuseForeignSubscription(ways.arm, named, own.tenantId) : undefined),
+  const subscriptionVerified = proven.then(
+    (own) => (named ? assertSubscriptionInTenant(ways.arm, named, own.tenantId) : undefined),
     () => undefined,
   );
   // Told to whoever waits for it; that may be later.
-  subscriptionChecked.catch(() => undefined);
+  subscriptionVerified.catch(() => undefined);
   const [{ tenantId }, others] = await Promise.all([
     proven,
     Promise.all(otherTenants.map(async (tenant) => ({ tenant, identity: await ways.prove(tenant) }))),
@@ -163,7 +175,7 @@ async function open(inputs: Inputs, otherTenants: readonly string[], options: Se
   const clients = await loading;
   return {
     session: ways.session(tenantId, subscriptionId, clients),
-    subscriptionChecked,
+    subscriptionVerified,
     doorOf: (tenant: string) => ways.doorOf(tenant, clients),
     tenantIdOf: (tenant: string) =>
       others.find((other) => sameTenant(other.tenant, tenant))?.identity.tenantId ?? tenantId,
@@ -171,34 +183,34 @@ async function open(inputs: Inputs, otherTenants: readonly string[], options: Se
 }
 
 /** Credentials and doors for all tenants. Asks nothing but the cloud's endpoints; tokens are first asked for by `prove`. */
-async function openWays(inputs: Inputs, otherTenants: readonly string[], options: SessionOptions) {
+async function connectTenants(inputs: Inputs, otherTenants: readonly string[], options: SessionOptions) {
   const { log, signal, env } = options;
   const correlationId = randomUUID();
   log.info(`Correlation ID of all requests of this run: ${correlationId}`);
-  const http = { httpClient: connections(), debug: log.debug, info: log.info };
-  const plain = plainHttp({ ...http, correlationId });
-  const cloud = await unlessStopped(resolveCloud(inputs.environment, plain), signal);
+  const http = { httpClient: sharedHttpClient(), debug: log.debug, info: log.info };
+  const plain = createHttpGet({ ...http, correlationId });
+  const cloud = await raceAbort(discoverCloud(inputs.environment, plain), signal);
   // Here and not at the first token: evaluating it holds up everything, and the clients' turn comes when that is sent.
-  await loadCredentials();
+  await loadCredentialClasses();
   const { loginEndpoint, resourceManager, portal } = cloud;
-  options.learn({ loginEndpoint, resourceManager, ...(portal ? { portal } : {}) });
+  options.onContext({ loginEndpoint, resourceManager, ...(portal ? { portal } : {}) });
   const credentialFor = (tenantId: string): TokenCredential =>
-    signIn({
+    createTenantCredential({
       ...http,
-      proof: inputs.proof,
+      credential: inputs.credential,
       clientId: inputs.clientId,
       tenantId,
       cloud,
       correlationId,
       idToken: async (audience) => {
-        const token = await githubIdToken(env, {
+        const token = await requestGitHubIdToken(env, {
           ...http,
           audience,
           mask: options.mask,
           ...(options.event === undefined ? {} : { event: options.event }),
         });
-        const oidc = idTokenFacts(token);
-        if (oidc) options.learn({ oidc });
+        const oidc = parseOidcClaims(token);
+        if (oidc) options.onContext({ oidc });
         return token;
       },
     });
@@ -206,7 +218,7 @@ async function openWays(inputs: Inputs, otherTenants: readonly string[], options
   const others = new Map(otherTenants.map((tenant) => [tenant.toLowerCase(), credentialFor(tenant)]));
   const credentialOf = (tenant: string): TokenCredential => others.get(tenant.toLowerCase()) ?? credential;
   const auxiliary = [...others.values()];
-  const gauge = openGauge();
+  const gauge = createRateLimitTracker();
   const tenantGuids = new Map<string, string>();
   const common = {
     cloud,
@@ -217,9 +229,9 @@ async function openWays(inputs: Inputs, otherTenants: readonly string[], options
   };
   return {
     cloud,
-    arm: openArm({ ...common, credential, signal }),
-    async prove(tenant: string): Promise<Identity> {
-      const identity = await provenIdentity(inputs.clientId, tenant, {
+    arm: createArmRequest({ ...common, credential, signal }),
+    async prove(tenant: string): Promise<ServicePrincipal> {
+      const identity = await verifyIdentity(inputs.clientId, tenant, {
         cloud,
         credential: credentialOf(tenant),
         plain,
@@ -227,36 +239,37 @@ async function openWays(inputs: Inputs, otherTenants: readonly string[], options
         signal,
       });
       tenantGuids.set(tenant.toLowerCase(), identity.tenantId);
-      options.learn({ tenantGuids: new Map(tenantGuids) });
+      options.onContext({ tenantGuids: new Map(tenantGuids) });
       const alias = sameTenant(identity.tenantId, tenant) ? '' : ` (${identity.tenantId})`;
       log.info(`Signed in to tenant ${tenant}${alias} as ${inputs.clientId}.`);
       return identity;
     },
-    doorOf: (tenant: string, clients: Clients): Door =>
-      openDoor({ ...common, credential: credentialOf(tenant), signal }, clients),
-    session(tenantId: string, subscriptionId: string, clients: Clients): Session {
-      options.learn({ subscriptionId });
+    doorOf: (tenant: string, clients: ManagementClients): AzureClients =>
+      createAzureClients({ ...common, credential: credentialOf(tenant), signal }, clients),
+    session(tenantId: string, subscriptionId: string, clients: ManagementClients): Session {
+      options.onContext({ subscriptionId });
       // Doors of its own for each signal: clean-up must not depend on any call remembering to bring another one.
       const under = (until: AbortSignal): Session => {
-        const own = openDoor({ ...common, credential, signal: until }, clients);
+        const own = createAzureClients({ ...common, credential, signal: until }, clients);
         const linked =
-          auxiliary.length > 0 ? openDoor({ ...common, credential, auxiliary, signal: until }, clients) : own;
+          auxiliary.length > 0
+            ? createAzureClients({ ...common, credential, auxiliary, signal: until }, clients)
+            : own;
         return {
           cloud,
           correlationId,
           tenantId,
           subscriptionId,
           compute: own.compute(subscriptionId),
-          linkedCompute: linked.compute(subscriptionId),
+          crossTenantCompute: linked.compute(subscriptionId),
           network: own.network(subscriptionId),
           arm: own.arm,
           waiting: {
             signal: until,
-            budget: gauge.read,
-            onStillWaiting: (what, seconds) =>
-              log.info(`Still waiting for ${what} (${Math.round(seconds)} s).`),
+            rateLimits: gauge.read,
+            onProgress: (what, seconds) => log.info(`Still waiting for ${what} (${Math.round(seconds)} s).`),
           },
-          under,
+          withSignal: under,
         };
       };
       return under(signal);
@@ -265,7 +278,7 @@ async function openWays(inputs: Inputs, otherTenants: readonly string[], options
 }
 
 /** Looking for the cloud's endpoints takes no signal of its own, and is patient with passing faults. */
-async function unlessStopped<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
+async function raceAbort<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
   signal.throwIfAborted();
   let onAbort: (() => void) | undefined;
   const stopped = new Promise<never>((_, reject) => {
@@ -279,7 +292,7 @@ async function unlessStopped<T>(work: Promise<T>, signal: AbortSignal): Promise<
   }
 }
 
-function otherTenantsOf(inputs: DeployInputs): readonly string[] {
+function auxiliaryTenants(inputs: DeployInputs): readonly string[] {
   return [inputs.imageTenantId, ...inputs.auxiliaryTenantIds].filter(
     (tenant) => !sameTenant(tenant, inputs.tenantId),
   );
@@ -289,11 +302,11 @@ function sameTenant(one: string, other: string): boolean {
   return one.toLowerCase() === other.toLowerCase();
 }
 
-interface ProvingDesk {
+interface VerifyOptions {
   readonly cloud: Cloud;
   readonly credential: TokenCredential;
-  readonly plain: ReturnType<typeof plainHttp>;
-  readonly log: Log;
+  readonly plain: ReturnType<typeof createHttpGet>;
+  readonly log: LogWriter;
   readonly signal: AbortSignal;
 }
 
@@ -301,22 +314,22 @@ interface ProvingDesk {
  * Asks for a token and looks whose it is. A swapped pair of secrets or a mistyped domain would otherwise deploy to the
  * wrong customer. What the token does not say is no reason to refuse it: Resource Manager has the last word.
  */
-async function provenIdentity(
+async function verifyIdentity(
   clientId: string,
   tenant: string,
-  { cloud, credential, plain, log, signal }: ProvingDesk,
-): Promise<Identity> {
+  { cloud, credential, plain, log, signal }: VerifyOptions,
+): Promise<ServicePrincipal> {
   const doing = `signing in to tenant ${tenant}`;
-  const token = await during(doing, () =>
+  const token = await withActivity(doing, () =>
     credential.getToken(resourceManagerScope(cloud), { abortSignal: signal }),
   );
-  const { tenantId, appId, objectId } = tokenClaims(token?.token ?? '');
+  const { tenantId, appId, objectId } = parseTokenClaims(token?.token ?? '');
   const isOther =
     (tenantId !== undefined && !isDomain(tenant) && !sameTenant(tenantId, tenant)) ||
     (appId !== undefined && appId.toLowerCase() !== clientId.toLowerCase());
   if (isOther) {
     const whose = [tenantId && `tenant ${tenantId}`, appId && `app ${appId}`].filter(Boolean).join(' and ');
-    throw new Failure(doing, {
+    throw new ActionError(doing, {
       message: `The token is of ${whose}, not of tenant ${tenant} and app ${clientId}.`,
       explanation: {
         cause:
@@ -330,7 +343,7 @@ async function provenIdentity(
     log.info(`The token of tenant ${tenant} cannot be read: whose it is, only Resource Manager can tell.`);
   }
   const guid =
-    tenantId ?? (isDomain(tenant) ? await unlessStopped(tenantNamed(tenant, cloud, plain), signal) : tenant);
+    tenantId ?? (isDomain(tenant) ? await raceAbort(resolveTenantId(tenant, cloud, plain), signal) : tenant);
   return { tenantId: guid.toLowerCase(), ...(objectId ? { objectId } : {}) };
 }
 
@@ -343,14 +356,14 @@ function isDomain(tenant: string): boolean {
  * GUID of the tenant that a domain belongs to: Entra tells it to anybody, as the issuer of its tokens.
  * https://learn.microsoft.com/entra/identity-platform/v2-protocols-oidc
  */
-async function tenantNamed(domain: string, cloud: Cloud, plain: ProvingDesk['plain']): Promise<string> {
+async function resolveTenantId(domain: string, cloud: Cloud, plain: VerifyOptions['plain']): Promise<string> {
   const url = `${cloud.loginEndpoint}/${domain}/v2.0/.well-known/openid-configuration`;
   const answer = await plain(url).then(
-    ({ status, body }) => ({ said: `HTTP ${status}`, guid: issuerIn(body) }),
+    ({ status, body }) => ({ said: `HTTP ${status}`, guid: tenantFromIssuer(body) }),
     (error: unknown) => ({ said: error instanceof Error ? error.message : String(error), guid: undefined }),
   );
   if (answer.guid) return answer.guid;
-  throw new Failure(`looking for the ID of tenant ${domain}`, {
+  throw new ActionError(`looking for the ID of tenant ${domain}`, {
     message: `Neither the token nor ${url} says it (${answer.said}).`,
     explanation: {
       cause: 'The tenant is named by a domain, and nothing tells which tenant that is.',
@@ -364,7 +377,7 @@ async function tenantNamed(domain: string, cloud: Cloud, plain: ProvingDesk['pla
 }
 
 /** The tenant in the issuer of an OpenID configuration: `https://login.microsoftonline.com/<tenant>/v2.0`. */
-function issuerIn(configuration: string): string | undefined {
+function tenantFromIssuer(configuration: string): string | undefined {
   try {
     const { issuer } = JSON.parse(configuration) as { readonly issuer?: unknown };
     return /\/([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})(?:\/|$)/i.exec(String(issuer))?.[1];

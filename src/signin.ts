@@ -12,20 +12,26 @@ import {
   type PipelineResponse,
   type SendRequest,
 } from '@azure/core-rest-pipeline';
-import { passingStatus, passingTransport } from './azure.ts';
-import { plainPem } from './certificate.ts';
+import { transientStatuses, transientNetworkCodes } from './azure.ts';
+import { normalizePem } from './certificate.ts';
 import { clockSeconds, startAnswerTimer, startTimer } from './clock.ts';
 import type { Cloud } from './cloud.ts';
 import type { OidcClaims } from './explain/entry.ts';
-import { AzureError, type AzureFault, Failure, readFault, retryAfterSeconds } from './failure.ts';
-import type { Proof } from './inputs.ts';
+import {
+  AzureError,
+  type AzureErrorInfo,
+  ActionError,
+  parseErrorResponse,
+  retryAfterSeconds,
+} from './failure.ts';
+import type { ClientCredential } from './inputs.ts';
 
 /** How long one request may be tried for. */
-export interface Patience {
+export interface RetryOptions {
   /** Tries in all. */
   readonly tries: number;
   /** A try without a whole answer after this long is given up, in milliseconds. */
-  readonly tryMs: number;
+  readonly attemptTimeoutMs: number;
   /** No try begins later than this after the first one. A longer Retry-After is not waited for. */
   readonly totalMs: number;
   /** Pause before the second try; it doubles from there. */
@@ -33,10 +39,15 @@ export interface Patience {
 }
 
 /** At worst 90 seconds and one more try, well within the five minutes that an assertion from GitHub lives. */
-export const defaultPatience: Patience = { tries: 6, tryMs: 15_000, totalMs: 90_000, firstPauseMs: 500 };
+export const defaultRetryOptions: RetryOptions = {
+  tries: 6,
+  attemptTimeoutMs: 15_000,
+  totalMs: 90_000,
+  firstPauseMs: 500,
+};
 
-export interface SignInOptions {
-  readonly proof: Proof;
+export interface TenantCredentialOptions {
+  readonly credential: ClientCredential;
   readonly clientId: string;
   /** GUID or verified domain of the one tenant that tokens are for. */
   readonly tenantId: string;
@@ -46,14 +57,14 @@ export interface SignInOptions {
   /** GUID that the requests carry, so that Entra's sign-in log can be searched for the run. */
   readonly correlationId?: string;
   readonly httpClient?: HttpClient;
-  readonly patience?: Patience;
+  readonly patience?: RetryOptions;
   /** Gets a line for every try that failed and is made again. */
   readonly debug?: (line: string) => void;
   /** Gets a line where tries and pauses take more than a few seconds, and at least every 30 seconds from there on. */
   readonly info?: (line: string) => void;
 }
 
-type Persistence = Pick<SignInOptions, 'patience' | 'debug' | 'info'>;
+type RetryPolicyOptions = Pick<TenantCredentialOptions, 'patience' | 'debug' | 'info'>;
 
 /**
  * A token is replaced this long before its end: a little later than five minutes, since before that MSAL gives out its
@@ -65,30 +76,30 @@ const refreshShare = 0.2;
 const refreshAgainMs = 30_000;
 
 /** The SDK's pipelines keep a copy, and ask here again after `refreshAfterTimestamp`. */
-type HeldToken = AccessToken & { readonly refreshAfterTimestamp: number };
+type CachedToken = AccessToken & { readonly refreshAfterTimestamp: number };
 
 /** What happened on the wire during one acquisition: MSAL keeps neither the body nor the reason of a failure. */
-interface Acquisition {
-  last?: Try;
+interface TokenRequestTrace {
+  last?: HttpAttempt;
   /** MSAL asks for the assertion twice per token request; GitHub is asked once. */
   idToken?: Promise<string>;
 }
 
 /** One request and what became of it. */
-interface Try {
+interface HttpAttempt {
   readonly request: PipelineRequest;
   readonly outcome:
     | { readonly kind: 'answered'; readonly response: PipelineResponse }
     | { readonly kind: 'lost'; readonly code: string; readonly message: string; readonly error: unknown };
 }
 
-const acquisitions = new AsyncLocalStorage<Acquisition>();
+const traces = new AsyncLocalStorage<TokenRequestTrace>();
 
-const refusals = new WeakSet<object>();
+const signInErrors = new WeakSet<object>();
 
 /** Whether a credential of `signIn` threw this, which then is told by every request that needs the token. */
-export function cameFromSignIn(error: unknown): boolean {
-  return typeof error === 'object' && error !== null && refusals.has(error);
+export function isSignInError(error: unknown): boolean {
+  return typeof error === 'object' && error !== null && signInErrors.has(error);
 }
 
 /**
@@ -97,24 +108,22 @@ export function cameFromSignIn(error: unknown): boolean {
  * Callers at the same time share one request; a token serves until shortly before its end; a failure is never kept.
  * Refusals and lost connections come as AzureError with `fault.tenant`, those of GitHub's provider as Failure.
  */
-export function signIn(options: SignInOptions): TokenCredential {
-  const held = new Map<string, HeldToken>();
+export function createTenantCredential(options: TenantCredentialOptions): TokenCredential {
+  const held = new Map<string, CachedToken>();
   const pending = new Map<string, Promise<AccessToken>>();
   let credential: TokenCredential | undefined;
 
-  function keep(scope: string, token: AccessToken, refreshAfterTimestamp: number): HeldToken {
+  function keep(scope: string, token: AccessToken, refreshAfterTimestamp: number): CachedToken {
     const kept = { ...token, refreshAfterTimestamp };
     held.set(scope, kept);
     return kept;
   }
 
   async function acquire(scope: string, claims: string | undefined): Promise<AccessToken> {
-    const acquisition: Acquisition = {};
+    const acquisition: TokenRequestTrace = {};
     try {
-      const asked = (credential ??= await credentialOf(options));
-      const token = await acquisitions.run(acquisition, () =>
-        asked.getToken(scope, claims ? { claims } : {}),
-      );
+      const asked = (credential ??= await createSdkCredential(options));
+      const token = await traces.run(acquisition, () => asked.getToken(scope, claims ? { claims } : {}));
       if (token === null) throw new Error('no token came back');
       const left = token.expiresOnTimestamp - Date.now();
       const margin = Math.min(refreshMarginMs, left * refreshShare);
@@ -124,7 +133,7 @@ export function signIn(options: SignInOptions): TokenCredential {
       // public options do not turn that off; a new object knows nothing of it, at the price of one discovery request.
       credential = undefined;
       await acquisition.idToken; // Where GitHub gave no ID token, that is the reason; MSAL would bury it.
-      throw failureOf(error, acquisition.last, options);
+      throw toSignInError(error, acquisition.last, options);
     }
   }
 
@@ -164,7 +173,7 @@ export function signIn(options: SignInOptions): TokenCredential {
         // not fail the refresh: the SDK would repeat it every three seconds until the token's end, and await it nowhere.
         const serving = held.get(scope);
         if (claims === undefined && serving && serving.expiresOnTimestamp > Date.now()) return serving;
-        if (typeof error === 'object' && error !== null) refusals.add(error);
+        if (typeof error === 'object' && error !== null) signInErrors.add(error);
         throw error;
       }
     },
@@ -175,21 +184,21 @@ export function signIn(options: SignInOptions): TokenCredential {
  * Loads the SDK's credentials: with MSAL below them a third of what a start has to read. Invalid inputs, and most post
  * steps, never sign in.
  */
-export async function loadCredentials() {
+export async function loadCredentialClasses() {
   const { ClientAssertionCredential, ClientCertificateCredential, ClientSecretCredential } = await import(
     '@azure/identity'
   );
   return { ClientAssertionCredential, ClientCertificateCredential, ClientSecretCredential };
 }
 
-async function credentialOf({
-  proof,
+async function createSdkCredential({
+  credential,
   clientId,
   tenantId,
   cloud,
   ...options
-}: SignInOptions): Promise<TokenCredential> {
-  const sdk = await loadCredentials();
+}: TenantCredentialOptions): Promise<TokenCredential> {
+  const sdk = await loadCredentialClasses();
   const settings = {
     authorityHost: cloud.loginEndpoint,
     // Otherwise MSAL asks the public cloud whether it knows this one.
@@ -199,18 +208,20 @@ async function credentialOf({
     // A redirected token request would carry the secret to wherever a captive portal points.
     redirectOptions: { maxRetries: 0 },
     additionalPolicies: [
-      ...(options.correlationId === undefined ? [] : [perCall(correlationPolicy(options.correlationId))]),
-      perCall(patientPolicy(options)),
+      ...(options.correlationId === undefined
+        ? []
+        : [perCall(signInCorrelationPolicy(options.correlationId))]),
+      perCall(signInRetryPolicy(options)),
     ],
     ...(options.httpClient === undefined ? {} : { httpClient: options.httpClient }),
   };
-  if (proof.kind === 'secret') {
-    return new sdk.ClientSecretCredential(tenantId, clientId, proof.secret, settings);
+  if (credential.kind === 'secret') {
+    return new sdk.ClientSecretCredential(tenantId, clientId, credential.secret, settings);
   }
-  if (proof.kind === 'certificate') {
-    const certificate = plainPem(proof.pem);
+  if (credential.kind === 'certificate') {
+    const certificate = normalizePem(credential.pem);
     if (certificate === undefined) {
-      throw new Failure('signing in with `client-certificate`', {
+      throw new ActionError('signing in with `client-certificate`', {
         message: 'The PEM text holds no private key and certificate that can be read.',
       });
     }
@@ -219,8 +230,8 @@ async function credentialOf({
   const { idToken } = options;
   if (idToken === undefined) throw new Error('OIDC needs `idToken`');
   const assertion = (): Promise<string> => {
-    const acquisition = acquisitions.getStore() ?? {};
-    acquisition.idToken ??= idToken(proof.audience ?? cloud.oidcAudience);
+    const acquisition = traces.getStore() ?? {};
+    acquisition.idToken ??= idToken(credential.audience ?? cloud.oidcAudience);
     return acquisition.idToken;
   };
   return new sdk.ClientAssertionCredential(tenantId, clientId, assertion, settings);
@@ -231,7 +242,7 @@ function perCall(policy: PipelinePolicy): { policy: PipelinePolicy; position: 'p
 }
 
 /** MSAL makes an ID of its own for each token request, in query and body, and @azure/identity takes none from outside. */
-function correlationPolicy(correlationId: string): PipelinePolicy {
+function signInCorrelationPolicy(correlationId: string): PipelinePolicy {
   const own = /\bclient-request-id=[0-9a-f-]{36}/gi;
   const ours = `client-request-id=${correlationId}`;
   return {
@@ -249,7 +260,11 @@ function correlationPolicy(correlationId: string): PipelinePolicy {
  * Tries a request again while that may help, and records each try in the acquisition it belongs to. Also gives up on
  * answers that trickle: the SDK's own timeout ends with the headers, and it does not retry what timed out.
  */
-function patientPolicy({ patience = defaultPatience, debug, info }: Persistence): PipelinePolicy {
+function signInRetryPolicy({
+  patience = defaultRetryOptions,
+  debug,
+  info,
+}: RetryPolicyOptions): PipelinePolicy {
   return {
     name: 'patientPolicy',
     async sendRequest(request, next) {
@@ -257,25 +272,25 @@ function patientPolicy({ patience = defaultPatience, debug, info }: Persistence)
       let told = start;
       for (let tried = 1; ; tried++) {
         const sent = performance.now();
-        const attempt = await tryOnce(request, next, patience.tryMs);
-        trace(attempt, performance.now() - sent, debug);
-        const acquisition = acquisitions.getStore();
+        const attempt = await sendHttpAttempt(request, next, patience.attemptTimeoutMs);
+        attemptSummary(attempt, performance.now() - sent, debug);
+        const acquisition = traces.getStore();
         if (acquisition !== undefined) acquisition.last = attempt;
         const wait = request.abortSignal?.aborted
           ? undefined
-          : pauseBeforeNextTry(attempt, tried, clockMs() - start, patience);
+          : nextRetryDelay(attempt, tried, clockMs() - start, patience);
         if (wait === undefined) {
           if (attempt.outcome.kind === 'lost') throw attempt.outcome.error;
           return attempt.outcome.response;
         }
-        debug?.(`${outcomeText(attempt)}: again in ${Math.round(wait)} ms`);
+        debug?.(`${formatAttemptOutcome(attempt)}: again in ${Math.round(wait)} ms`);
         const { host } = new URL(request.url);
-        for (let left = wait; left > 0; left -= tellEveryMs) {
-          if (clockMs() + left - told > shortSilenceMs) {
-            info?.(`${host}: ${outcomeText(attempt)}; trying again in ${Math.ceil(left / 1000)} s.`);
+        for (let left = wait; left > 0; left -= progressIntervalMs) {
+          if (clockMs() + left - told > quietPeriodMs) {
+            info?.(`${host}: ${formatAttemptOutcome(attempt)}; trying again in ${Math.ceil(left / 1000)} s.`);
             told = clockMs();
           }
-          await pause(Math.min(left, tellEveryMs));
+          await abortableDelay(Math.min(left, progressIntervalMs));
         }
       }
     },
@@ -283,20 +298,24 @@ function patientPolicy({ patience = defaultPatience, debug, info }: Persistence)
 }
 
 /** What is not told sooner is told when it comes to this much. */
-const shortSilenceMs = 5_000;
+const quietPeriodMs = 5_000;
 /** A try follows the pause and may take another 15 seconds: together they are the 30 that nothing may be silent for. */
-const tellEveryMs = 15_000;
+const progressIntervalMs = 15_000;
 
 const clockMs = (): number => clockSeconds() * 1000;
 
-function pause(ms: number): Promise<void> {
+function abortableDelay(ms: number): Promise<void> {
   return new Promise((resolve) => {
     startTimer(ms / 1000, resolve);
   });
 }
 
 /** One debug line per request, as for Resource Manager: never a body, never the query. */
-function trace({ request, outcome }: Try, ms: number, debug: ((line: string) => void) | undefined): void {
+function attemptSummary(
+  { request, outcome }: HttpAttempt,
+  ms: number,
+  debug: ((line: string) => void) | undefined,
+): void {
   const { host, pathname } = new URL(request.url);
   const headers = outcome.kind === 'answered' ? outcome.response.headers : undefined;
   // Entra files the request under what was sent, whether or not its answer repeats that.
@@ -310,10 +329,14 @@ function trace({ request, outcome }: Try, ms: number, debug: ((line: string) => 
   );
 }
 
-async function tryOnce(request: PipelineRequest, next: SendRequest, tryMs: number): Promise<Try> {
+async function sendHttpAttempt(
+  request: PipelineRequest,
+  next: SendRequest,
+  attemptTimeoutMs: number,
+): Promise<HttpAttempt> {
   const given = request.abortSignal;
   const limit = new AbortController();
-  const timer = startAnswerTimer(tryMs / 1000, () => limit.abort());
+  const timer = startAnswerTimer(attemptTimeoutMs / 1000, () => limit.abort());
   const forward = (): void => limit.abort();
   given?.addEventListener('abort', forward);
   request.abortSignal = limit.signal;
@@ -321,7 +344,7 @@ async function tryOnce(request: PipelineRequest, next: SendRequest, tryMs: numbe
     return { request, outcome: { kind: 'answered', response: await next(request) } };
   } catch (error) {
     if (limit.signal.aborted && !given?.aborted) {
-      const message = `no whole answer within ${tryMs / 1000} s`;
+      const message = `no whole answer within ${attemptTimeoutMs / 1000} s`;
       return { request, outcome: { kind: 'lost', code: 'ETIMEDOUT', message, error: new Error(message) } };
     }
     if (!isRestError(error)) throw error;
@@ -340,16 +363,16 @@ async function tryOnce(request: PipelineRequest, next: SendRequest, tryMs: numbe
 }
 
 /** Milliseconds until the next try; undefined when this was the last. */
-function pauseBeforeNextTry(
-  { outcome }: Try,
+function nextRetryDelay(
+  { outcome }: HttpAttempt,
   tried: number,
   elapsedMs: number,
-  patience: Patience,
+  patience: RetryOptions,
 ): number | undefined {
   const passing =
     outcome.kind === 'lost'
-      ? passingTransport.has(outcome.code)
-      : outcome.response.status === 429 || passingStatus.has(outcome.response.status);
+      ? transientNetworkCodes.has(outcome.code)
+      : outcome.response.status === 429 || transientStatuses.has(outcome.response.status);
   if (!passing || tried >= patience.tries) return undefined;
   const headers = outcome.kind === 'answered' ? outcome.response.headers : undefined;
   const asked = retryAfterSeconds(headers?.get('retry-after'), headers?.get('date'));
@@ -360,16 +383,20 @@ function pauseBeforeNextTry(
   return elapsedMs + wait <= patience.totalMs ? wait : undefined;
 }
 
-function outcomeText({ outcome }: Try): string {
+function formatAttemptOutcome({ outcome }: HttpAttempt): string {
   return outcome.kind === 'lost' ? outcome.code : `HTTP ${outcome.response.status}`;
 }
 
 /** The reason of a failed acquisition, read off the wire. No cause is attached: those of the SDK hold whole requests. */
-function failureOf(error: unknown, last: Try | undefined, { proof, tenantId, cloud }: SignInOptions): Error {
-  if (error instanceof Failure) return error;
+function toSignInError(
+  error: unknown,
+  last: HttpAttempt | undefined,
+  { credential, tenantId, cloud }: TenantCredentialOptions,
+): Error {
+  if (error instanceof ActionError) return error;
   const said = error instanceof Error ? error.message : String(error);
   if (last === undefined) {
-    return new Failure(`signing in to tenant ${tenantId}`, { message: withoutSecret(said, proof) });
+    return new ActionError(`signing in to tenant ${tenantId}`, { message: redactSecret(said, credential) });
   }
   const { request, outcome } = last;
   const { host, pathname } = new URL(request.url);
@@ -388,7 +415,7 @@ function failureOf(error: unknown, last: Try | undefined, { proof, tenantId, clo
   const { status, headers, bodyAsText } = outcome.response;
   if (status < 400) {
     // The body stays out, and with it MSAL's message, which quotes it: it may hold a token.
-    return new Failure(`signing in to tenant ${tenantId}`, {
+    return new ActionError(`signing in to tenant ${tenantId}`, {
       message: `${host}${pathname} answered ${status} (${headers.get('content-type') ?? 'of no type'}), and not as a sign-in service does.`,
       explanation: {
         cause:
@@ -400,17 +427,17 @@ function failureOf(error: unknown, last: Try | undefined, { proof, tenantId, clo
       },
     });
   }
-  const fault: AzureFault = readFault({
+  const fault: AzureErrorInfo = parseErrorResponse({
     method: request.method,
     url: request.url,
     status,
     headers: (name) => headers.get(name),
-    bodyText: withoutSecret(bodyAsText ?? '', proof),
+    bodyText: redactSecret(bodyAsText ?? '', credential),
   });
   return new AzureError({ ...fault, tenant: tenantId });
 }
 
-function withoutSecret(text: string, proof: Proof): string {
+function redactSecret(text: string, proof: ClientCredential): string {
   // A secret of a few letters is none of Entra's, and would tear holes into words.
   const hide = proof.kind === 'secret' && proof.secret.length >= 16;
   return hide ? text.replaceAll(proof.secret, '***') : text;
@@ -443,8 +470,8 @@ export interface TokenClaims {
  * Decoded only, not verified: it came from the sign-in service over TLS and is checked by Resource Manager. What is
  * asked here is whether that service understood the tenant as the workflow's author meant it.
  */
-export function tokenClaims(token: string): TokenClaims {
-  const { tid, appid, azp, oid } = payloadOf(token);
+export function parseTokenClaims(token: string): TokenClaims {
+  const { tid, appid, azp, oid } = decodePayload(token);
   const appId = appid ?? azp; // version 1 and version 2 tokens
   return {
     ...(typeof tid === 'string' ? { tenantId: tid } : {}),
@@ -457,8 +484,8 @@ export function tokenClaims(token: string): TokenClaims {
  * What GitHub's ID token says, for explanations; undefined when it is none. Never verified, see `tokenClaims`.
  * https://docs.github.com/actions/reference/security/oidc#oidc-token-claims
  */
-export function idTokenFacts(jwt: string): OidcClaims | undefined {
-  const { iss, sub, aud, repository_owner_id: ownerId, repository_id: repositoryId } = payloadOf(jwt);
+export function parseOidcClaims(jwt: string): OidcClaims | undefined {
+  const { iss, sub, aud, repository_owner_id: ownerId, repository_id: repositoryId } = decodePayload(jwt);
   const audience = [aud].flat().join(', ');
   if (typeof iss !== 'string' || typeof sub !== 'string' || !audience) return undefined;
   return {
@@ -469,7 +496,7 @@ export function idTokenFacts(jwt: string): OidcClaims | undefined {
   };
 }
 
-function payloadOf(jwt: string): Readonly<Record<string, unknown>> {
+function decodePayload(jwt: string): Readonly<Record<string, unknown>> {
   try {
     const payload: unknown = JSON.parse(Buffer.from(jwt.split('.')[1] ?? '', 'base64url').toString('utf8'));
     return typeof payload === 'object' && payload !== null ? (payload as Record<string, unknown>) : {};
@@ -478,7 +505,7 @@ function payloadOf(jwt: string): Readonly<Record<string, unknown>> {
   }
 }
 
-export interface IdTokenOptions {
+export interface GitHubIdTokenOptions {
   /** What the token is for, `aud` in it. */
   readonly audience: string;
   /** Hides the token in the job's log; called before anything else is done with it. */
@@ -486,7 +513,7 @@ export interface IdTokenOptions {
   /** The webhook payload of the run, for telling a fork from a missing permission. */
   readonly event?: unknown;
   readonly httpClient?: HttpClient;
-  readonly patience?: Patience;
+  readonly patience?: RetryOptions;
   readonly debug?: (line: string) => void;
   readonly info?: (line: string) => void;
 }
@@ -498,16 +525,16 @@ export interface IdTokenOptions {
  * and on 429, and drops the answer's body.
  * @throws Failure when the job may not have one, or the provider does not give one.
  */
-export async function githubIdToken(
+export async function requestGitHubIdToken(
   env: Readonly<Record<string, string | undefined>>,
-  { audience, mask, event, httpClient = createDefaultHttpClient(), ...options }: IdTokenOptions,
+  { audience, mask, event, httpClient = createDefaultHttpClient(), ...options }: GitHubIdTokenOptions,
 ): Promise<string> {
   const { ACTIONS_ID_TOKEN_REQUEST_URL: requestUrl, ACTIONS_ID_TOKEN_REQUEST_TOKEN: requestToken } = env;
-  if (!requestUrl || !requestToken) throw noIdToken(env, event);
+  if (!requestUrl || !requestToken) throw missingIdTokenPermission(env, event);
 
   const url = new URL(requestUrl);
   url.searchParams.set('audience', audience);
-  const pipeline = plainPipeline(options);
+  const pipeline = createAnonymousPipeline(options);
   const headers = createHttpHeaders({ accept: 'application/json', authorization: `Bearer ${requestToken}` });
   // Local runners and mocks name an http URL. It is the runner's own, so it is taken as it is, as `core.getIDToken` does.
   const allowInsecureConnection = url.protocol === 'http:';
@@ -515,13 +542,13 @@ export async function githubIdToken(
     .sendRequest(httpClient, createPipelineRequest({ url: url.href, headers, allowInsecureConnection }))
     .catch((error: unknown) => {
       const why = error instanceof Error ? error.message : String(error);
-      throw providerFailure(`${url.host} could not be reached: ${why}.`);
+      throw oidcProviderError(`${url.host} could not be reached: ${why}.`);
     });
-  const value = tokenIn(response);
+  const value = readIdToken(response);
   if (value === undefined) {
     const body = (response.bodyAsText ?? '').slice(0, 500);
     // A 2xx body is not quoted: it may hold a token under another name.
-    throw providerFailure(
+    throw oidcProviderError(
       response.status < 300
         ? `${url.host} answered ${response.status} without a token.`
         : `${url.host} answered ${response.status}: ${body || '(nothing)'}`,
@@ -531,7 +558,7 @@ export async function githubIdToken(
   return value;
 }
 
-export interface PlainAnswer {
+export interface HttpResponse {
   readonly status: number;
   readonly body: string;
   readonly header: (name: string) => string | undefined;
@@ -541,10 +568,10 @@ export interface PlainAnswer {
  * A plain GET without credentials, as `resolveCloud` needs one: through the proxy, with the same patience as sign-in.
  * Redirects are not followed.
  */
-export function plainHttp(
-  options: Pick<SignInOptions, 'httpClient' | 'correlationId'> & Persistence = {},
-): (url: string) => Promise<PlainAnswer> {
-  const pipeline = plainPipeline(options);
+export function createHttpGet(
+  options: Pick<TenantCredentialOptions, 'httpClient' | 'correlationId'> & RetryPolicyOptions = {},
+): (url: string) => Promise<HttpResponse> {
+  const pipeline = createAnonymousPipeline(options);
   const { httpClient = createDefaultHttpClient(), correlationId: id } = options;
   // Under the names that Resource Manager and Entra know it by.
   const correlation = id ? { 'x-ms-correlation-request-id': id, 'client-request-id': id } : {};
@@ -559,16 +586,16 @@ export function plainHttp(
   };
 }
 
-function plainPipeline(options: Persistence): ReturnType<typeof createPipelineFromOptions> {
+function createAnonymousPipeline(options: RetryPolicyOptions): ReturnType<typeof createPipelineFromOptions> {
   const pipeline = createPipelineFromOptions({
     retryOptions: { maxRetries: 0 },
     redirectOptions: { maxRetries: 0 },
   });
-  pipeline.addPolicy(patientPolicy(options));
+  pipeline.addPolicy(signInRetryPolicy(options));
   return pipeline;
 }
 
-function tokenIn({ status, bodyAsText }: PipelineResponse): string | undefined {
+function readIdToken({ status, bodyAsText }: PipelineResponse): string | undefined {
   if (status !== 200) return undefined;
   try {
     const { value } = JSON.parse(bodyAsText ?? '') as { value?: unknown };
@@ -578,8 +605,8 @@ function tokenIn({ status, bodyAsText }: PipelineResponse): string | undefined {
   }
 }
 
-function providerFailure(message: string): Failure {
-  return new Failure("asking GitHub's OIDC provider for an ID token", {
+function oidcProviderError(message: string): ActionError {
+  return new ActionError("asking GitHub's OIDC provider for an ID token", {
     message,
     explanation: {
       cause: "GitHub's OIDC provider gave no ID token for this job.",
@@ -593,12 +620,15 @@ function providerFailure(message: string): Failure {
 }
 
 /** The runner names no provider: the job was not given the permission, or could not be. */
-function noIdToken(env: Readonly<Record<string, string | undefined>>, event: unknown): Failure {
+function missingIdTokenPermission(
+  env: Readonly<Record<string, string | undefined>>,
+  event: unknown,
+): ActionError {
   const doing = "asking GitHub's OIDC provider for an ID token";
   const message = 'This job has no permission to ask for an ID token.';
   const alternative = 'Or give `client-secret` or `client-certificate`: neither needs an ID token.';
   if (env['GITHUB_ACTIONS'] !== 'true') {
-    return new Failure(doing, {
+    return new ActionError(doing, {
       message,
       explanation: {
         cause: 'ID tokens are given only to jobs of GitHub Actions, and this is none.',
@@ -607,8 +637,8 @@ function noIdToken(env: Readonly<Record<string, string | undefined>>, event: unk
       },
     });
   }
-  if (fromFork(env, event)) {
-    return new Failure(doing, {
+  if (isForkPullRequest(env, event)) {
+    return new ActionError(doing, {
       message,
       explanation: {
         cause:
@@ -622,7 +652,7 @@ function noIdToken(env: Readonly<Record<string, string | undefined>>, event: unk
     });
   }
   if (env['GITHUB_ACTOR'] === 'dependabot[bot]') {
-    return new Failure(doing, {
+    return new ActionError(doing, {
       message,
       explanation: {
         cause:
@@ -635,7 +665,7 @@ function noIdToken(env: Readonly<Record<string, string | undefined>>, event: unk
       },
     });
   }
-  return new Failure(doing, {
+  return new ActionError(doing, {
     message,
     explanation: {
       cause: '`permissions: id-token: write` is missing.',
@@ -650,7 +680,7 @@ function noIdToken(env: Readonly<Record<string, string | undefined>>, event: unk
 }
 
 /** Forks are held back in `pull_request` events only; `pull_request_target` runs with the base's rights. */
-function fromFork(env: Readonly<Record<string, string | undefined>>, event: unknown): boolean {
+function isForkPullRequest(env: Readonly<Record<string, string | undefined>>, event: unknown): boolean {
   if (!/^pull_request(_review|_review_comment)?$/.test(env['GITHUB_EVENT_NAME'] ?? '')) return false;
   const { pull_request } = (event ?? {}) as {
     pull_request?: {

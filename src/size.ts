@@ -1,11 +1,11 @@
 /** What a size of virtual machine can and cannot do, by its name or by Azure's list, and whether an image boots on it. */
 import type { ResourceSku } from '@azure/arm-compute';
 import { isPatched } from './guarantees.ts';
-import type { ImageFacts, SecurityType } from './image.ts';
+import type { ResolvedImage, SecurityType } from './image.ts';
 import type { DeployInputs } from './inputs.ts';
 
 /** Undefined: not known. */
-export interface Abilities {
+export interface SizeCapabilities {
   readonly architecture?: 'x64' | 'Arm64';
   readonly generations?: readonly string[];
   readonly diskControllers?: readonly string[];
@@ -18,10 +18,10 @@ export interface Abilities {
 }
 
 /** What the inputs ask of a size. */
-export interface Demands {
+export interface SizeRequirements {
   readonly securityType: SecurityType;
   /** Trusted Launch is to be had where the size has it; a plain machine will do. */
-  readonly orPlain?: boolean;
+  readonly trustedLaunchOptional?: boolean;
   readonly acceleratedNetworking: boolean;
   readonly premiumDisks: boolean;
   readonly spot: boolean;
@@ -31,7 +31,10 @@ export interface Demands {
  * Whether Trusted Launch is only what is preferred: the definition allows it without asking for it, and so does the
  * author. Then a size that lacks it is no reason to fail.
  */
-export function plainWillDo({ securityType, overrides }: DeployInputs, image: ImageFacts): boolean {
+export function isTrustedLaunchOptional(
+  { securityType, overrides }: DeployInputs,
+  image: ResolvedImage,
+): boolean {
   return (
     securityType === undefined &&
     image.securityType === 'TrustedLaunch' &&
@@ -41,11 +44,11 @@ export function plainWillDo({ securityType, overrides }: DeployInputs, image: Im
 }
 
 /** What the inputs, together with the image, ask of a size. */
-export function demandsOf(inputs: DeployInputs, image: ImageFacts): Demands {
+export function sizeRequirements(inputs: DeployInputs, image: ResolvedImage): SizeRequirements {
   const { securityType, network, osDiskType = '', spot } = inputs;
   return {
     securityType: securityType ?? image.securityType,
-    orPlain: plainWillDo(inputs, image),
+    trustedLaunchOptional: isTrustedLaunchOptional(inputs, image),
     acceleratedNetworking: network.kind === 'new-nic' && network.acceleratedNetworking,
     premiumDisks: osDiskType.startsWith('Premium'),
     spot: spot !== undefined,
@@ -53,7 +56,7 @@ export function demandsOf(inputs: DeployInputs, image: ImageFacts): Demands {
 }
 
 /** Whether `overrides` changes what the judgements here go by; then only Azure knows what comes of it. */
-export function isReshaped({ overrides }: Pick<DeployInputs, 'overrides'>): boolean {
+export function overridesAffectSize({ overrides }: Pick<DeployInputs, 'overrides'>): boolean {
   return ['hardwareProfile', 'securityProfile', 'storageProfile', 'priority'].some((key) =>
     isPatched(overrides.vm, `properties.${key}`),
   );
@@ -70,7 +73,7 @@ export function capability(sku: Sku, name: string): string | undefined {
 }
 
 /** What Azure's list says: complete, and true for this subscription and region. */
-export function abilitiesOfSku(sku: Sku): Abilities {
+export function capabilitiesFromSku(sku: Sku): SizeCapabilities {
   const flag = (name: string): boolean => capability(sku, name)?.toLowerCase() === 'true';
   const list = (name: string): readonly string[] | undefined => capability(sku, name)?.split(/\s*,\s*/);
   const generations = list('HyperVGenerations');
@@ -91,7 +94,7 @@ export function abilitiesOfSku(sku: Sku): Abilities {
  * What the name alone says for certain, for where the list may not be read. Names are
  * family, vCPUs, features, accelerator, version: https://learn.microsoft.com/azure/virtual-machines/vm-naming-conventions
  */
-export function abilitiesOfName(size: string): Abilities {
+export function capabilitiesFromName(size: string): SizeCapabilities {
   const [, family = '', features = '', version = '1'] =
     /^Standard_([A-Z]+)\d+(?:-\d+)?([a-z]*)(?:_(?!v\d+$)[A-Z]\w*?)?(?:_v(\d+))?$/i.exec(size) ?? [];
   const kind = family.toUpperCase();
@@ -101,7 +104,7 @@ export function abilitiesOfName(size: string): Abilities {
   if (/p/i.test(features)) return { architecture: 'Arm64', generations: ['V2'] };
   // No Arm processor is sold in these families without the "p".
   const general = /^(?:A|B|D|DS|E|F|FX|G|GS|L|M)$/.test(kind);
-  const x64: Abilities = general ? { architecture: 'x64' } : {};
+  const x64: SizeCapabilities = general ? { architecture: 'x64' } : {};
   // https://learn.microsoft.com/azure/virtual-machines/generation-2
   if (kind === 'A' || (kind === 'D' && number <= 2 && !/s/i.test(features))) {
     return { ...x64, generations: ['V1'], diskControllers: ['SCSI'], premiumDisks: false };
@@ -113,7 +116,11 @@ export function abilitiesOfName(size: string): Abilities {
 }
 
 /** Why the image, as the inputs want it, does not boot on a size, as ends of sentences; empty: nothing is known against it. */
-export function misfits(abilities: Abilities, image: ImageFacts, demands: Demands): string[] {
+export function incompatibilities(
+  abilities: SizeCapabilities,
+  image: ResolvedImage,
+  demands: SizeRequirements,
+): string[] {
   const { architecture, generations, diskControllers, trustedLaunch, confidential } = abilities;
   const faults: string[] = [];
   // Only a definition that was read says what the image is.
@@ -134,7 +141,7 @@ export function misfits(abilities: Abilities, image: ImageFacts, demands: Demand
       );
     }
   }
-  const mustBeTrusted = demands.securityType === 'TrustedLaunch' && !demands.orPlain;
+  const mustBeTrusted = demands.securityType === 'TrustedLaunch' && !demands.trustedLaunchOptional;
   if (mustBeTrusted && trustedLaunch === false && confidential !== true) {
     faults.push('has no Trusted Launch, which the machine is to have');
   }
@@ -158,7 +165,10 @@ export function misfits(abilities: Abilities, image: ImageFacts, demands: Demand
  * Why the image cannot become a machine of that security type, whatever the size; undefined: nothing is known against it.
  * https://learn.microsoft.com/azure/virtual-machines/trusted-launch
  */
-export function securityMisfit(image: ImageFacts, securityType: SecurityType): string | undefined {
+export function securityTypeIncompatibility(
+  image: ResolvedImage,
+  securityType: SecurityType,
+): string | undefined {
   if (image.generation === undefined) return undefined;
   const feature = image.securityFeature?.toLowerCase() ?? 'none';
   if (securityType === 'Standard') {
@@ -186,6 +196,6 @@ const retirements: readonly (readonly [series: RegExp, end: string])[] = [
 ];
 
 /** The day on which Azure retires a size, as `YYYY-MM-DD`, if that is announced. */
-export function retirementOf(size: string): string | undefined {
+export function retirementDate(size: string): string | undefined {
   return retirements.find(([series]) => series.test(size))?.[1];
 }

@@ -3,13 +3,13 @@
  * says no more than "invalid" about others, minutes into a deployment.
  * https://learn.microsoft.com/azure/virtual-machines/linux/mac-create-ssh-keys#supported-ssh-key-formats
  */
-export function sshKeyFault(line: string): string | undefined {
+export function validateSshPublicKey(line: string): string | undefined {
   const [type = '', encoded = ''] = line.split(/\s+/);
   if (/^(ecdsa-|sk-|ssh-dss)/.test(type)) return `is of type ${type}: Azure takes ssh-rsa and ssh-ed25519`;
   if (type !== 'ssh-rsa' && type !== 'ssh-ed25519') {
     return 'does not start with ssh-rsa or ssh-ed25519: give the line of the .pub file';
   }
-  const fields = wireFields(encoded);
+  const fields = sshWireFields(encoded);
   if (fields === undefined) return `is damaged: what follows ${type} is not a whole key`;
   const [name, ...numbers] = fields;
   if (name?.toString('latin1') !== type) return `is damaged: it says ${type}, but holds another type of key`;
@@ -26,7 +26,7 @@ export function sshKeyFault(line: string): string | undefined {
 }
 
 /** Length-prefixed fields, RFC 4251 section 5 and RFC 4253 section 6.6. */
-function wireFields(encoded: string): readonly Buffer[] | undefined {
+function sshWireFields(encoded: string): readonly Buffer[] | undefined {
   if (!/^[A-Za-z0-9+/]+={0,2}$/.test(encoded)) return undefined;
   const blob = Buffer.from(encoded, 'base64');
   const fields: Buffer[] = [];

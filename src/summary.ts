@@ -1,30 +1,30 @@
 /** What a run leaves on its page in GitHub: a pure function from what is known to Markdown. */
-import { type Account, type Explanation, isVerbatim } from './failure.ts';
-import type { ImageFacts } from './image.ts';
-import type { Environment, Proof } from './inputs.ts';
+import { type ErrorReport, type Explanation, isCommandOrUrl } from './failure.ts';
+import type { ResolvedImage } from './image.ts';
+import type { Environment, ClientCredential } from './inputs.ts';
 import type { Finding } from './judge.ts';
 import type { Plan } from './plan.ts';
-import type { OutputName, Stage } from './report.ts';
+import type { OutputName, StageTiming } from './report.ts';
 import { rulesAreOverridden } from './rerun.ts';
 import { type ImageReference, sameId } from './resource-id.ts';
-import { shell } from './explain/ids-and-roles.ts';
+import { quoteForShell } from './explain/ids-and-roles.ts';
 import { seconds, timeline, topology } from './summary/diagrams.ts';
 import {
   block,
-  code,
+  markdownCode,
   details,
   link,
   type Markdown,
   quotation,
   sentence,
   table,
-  text,
+  markdownText,
 } from './summary/markdown.ts';
 
 /** What the inputs say, as far as the summary tells it: no secret is among it. */
-export interface Wanted {
+export interface RequestedDeployment {
   readonly clientId: string;
-  readonly proof: Pick<Proof, 'kind'>;
+  readonly credential: Pick<ClientCredential, 'kind'>;
   readonly environment: Environment;
   readonly tenantId: string;
   readonly resourceGroup: string;
@@ -38,14 +38,14 @@ export interface Wanted {
 }
 
 /** What comes to be known on the way. All of it may be missing: a run can fail before its first request. */
-export interface Known {
+export interface CollectedFacts {
   readonly operation: 'create' | 'check' | 'delete' | 'sweep' | 'clean-up';
-  readonly wanted: Wanted;
+  readonly wanted: RequestedDeployment;
   /** https origin; a private cloud may have none. */
   readonly portal: string;
   readonly subscriptionId: string;
   readonly plan: Plan;
-  readonly image: ImageFacts;
+  readonly image: ResolvedImage;
   /** The machine was there already. */
   readonly adopted: boolean;
   /** Rules in the deployment's security group that are not ours. */
@@ -56,18 +56,18 @@ export interface Known {
   readonly uses: string;
 }
 
-export interface SummaryFacts extends Partial<Known> {
-  readonly operation: Known['operation'];
+export interface SummaryFacts extends Partial<CollectedFacts> {
+  readonly operation: CollectedFacts['operation'];
   readonly outputs: Readonly<Partial<Record<OutputName, string>>>;
-  readonly stages: readonly Stage[];
+  readonly stages: readonly StageTiming[];
   readonly findings?: readonly Finding[];
   /** Of the failure, if there was one. */
-  readonly accounts?: readonly Account[];
-  readonly left: readonly Left[];
+  readonly accounts?: readonly ErrorReport[];
+  readonly left: readonly Leftover[];
 }
 
 /** A resource that was to be deleted and was not. */
-export interface Left {
+export interface Leftover {
   readonly id: string;
   readonly why: string;
 }
@@ -118,8 +118,8 @@ function fitted(sections: readonly Markdown[], longest: number): Markdown {
 function title(facts: SummaryFacts): Markdown {
   const { operation, wanted, findings = [], accounts = [], adopted, left } = facts;
   const deleted = idsIn(facts.outputs.deleted);
-  const name = wanted?.vmName ? code(wanted.vmName) : 'the virtual machine';
-  const group = wanted ? code(wanted.resourceGroup) : 'the resource group';
+  const name = wanted?.vmName ? markdownCode(wanted.vmName) : 'the virtual machine';
+  const group = wanted ? markdownCode(wanted.resourceGroup) : 'the resource group';
   if (operation === 'check' && findings.length > 0) {
     const faults = findings.filter(({ level }) => level === 'fault').length;
     if (faults > 0) {
@@ -129,8 +129,8 @@ function title(facts: SummaryFacts): Markdown {
   }
   const [account] = accounts;
   if (account) {
-    const doing = account.doing[0];
-    return `❌ ${doing ? `Failed while ${text(doing)}` : `${operationName[operation]} failed`}`;
+    const doing = account.activity[0];
+    return `❌ ${doing ? `Failed while ${markdownText(doing)}` : `${operationName[operation]} failed`}`;
   }
   switch (operation) {
     case 'create':
@@ -151,7 +151,7 @@ function title(facts: SummaryFacts): Markdown {
   }
 }
 
-const operationName: Readonly<Record<Known['operation'], string>> = {
+const operationName: Readonly<Record<CollectedFacts['operation'], string>> = {
   create: 'Create',
   check: 'Check',
   delete: 'Delete',
@@ -164,11 +164,13 @@ const operationName: Readonly<Record<Known['operation'], string>> = {
 function failureSections({ accounts = [] }: SummaryFacts): Markdown[] {
   return accounts
     .slice(0, 10)
-    .flatMap(({ doing, words, explanation, trace }, index) => [
-      ...(index > 0 ? [`### ❌ ${doing[0] ? `Failed while ${text(doing[0])}` : 'Besides'}`] : []),
+    .flatMap(({ activity, words, explanation, trace }, index) => [
+      ...(index > 0
+        ? [`### ❌ ${activity[0] ? `Failed while ${markdownText(activity[0])}` : 'Besides'}`]
+        : []),
       ...(explanation ? explanationSections(explanation) : []),
       ...(words.length > 0 ? [quotation(words.join('\n'))] : []),
-      ...(trace.length > 0 ? [`<sub>${trace.map(text).join('<br>')}</sub>`] : []),
+      ...(trace.length > 0 ? [`<sub>${trace.map(markdownText).join('<br>')}</sub>`] : []),
     ]);
 }
 
@@ -189,12 +191,12 @@ function fixes(lines: readonly string[]): Markdown {
     commands = [];
   };
   for (const line of lines) {
-    if (!isVerbatim(line)) {
+    if (!isCommandOrUrl(line)) {
       flush();
       parts.push(`- ${sentence(line)}`);
     } else if (line.startsWith('https://')) {
       flush();
-      parts.push(`- ${link(text(line), line)}`);
+      parts.push(`- ${link(markdownText(line), line)}`);
     } else commands.push(line);
   }
   flush();
@@ -269,19 +271,19 @@ function overview(facts: SummaryFacts): Markdown {
   return table(heading, others);
 }
 
-function machineRows(facts: SummaryFacts, wanted: Wanted): Markdown[][] {
+function machineRows(facts: SummaryFacts, wanted: RequestedDeployment): Markdown[][] {
   const { outputs, plan, image } = facts;
   if (!wanted.image) return [];
-  const size = outputs['vm-size'] ?? sizesOf(plan);
+  const size = outputs['vm-size'] ?? sizeList(plan);
   const zone = outputs['zone'];
   const place = [
-    size ? code(size) : '',
-    zone ? `zone ${code(zone)}` : '',
-    plan ? code(plan.location) : '',
+    size ? markdownCode(size) : '',
+    zone ? `zone ${markdownCode(zone)}` : '',
+    plan ? markdownCode(plan.location) : '',
   ].filter(Boolean);
   const id = outputs['vm-id'];
   const made = facts.operation === 'create' && (facts.accounts ?? []).length === 0;
-  const name = code(wanted.vmName ?? '');
+  const name = markdownCode(wanted.vmName ?? '');
   return [
     ['Virtual machine', [made ? toPortal(name, id, wanted.tenantId, facts) : name, ...place].join(' · ')],
     ['Image', imageCell(facts, wanted, wanted.image)],
@@ -296,7 +298,7 @@ function machineRows(facts: SummaryFacts, wanted: Wanted): Markdown[][] {
               ...(image.generation ? [`generation ${image.generation.replace('V', '')}`] : []),
               ...(image.securityType === 'Standard' ? [] : [image.securityType]),
             ]
-              .map(text)
+              .map(markdownText)
               .join(', '),
           ],
         ]
@@ -304,30 +306,30 @@ function machineRows(facts: SummaryFacts, wanted: Wanted): Markdown[][] {
   ];
 }
 
-function sizesOf(plan: Plan | undefined): string | undefined {
-  const sizes = new Set(plan?.machine.attempts.map(({ size }) => size));
+function sizeList(plan: Plan | undefined): string | undefined {
+  const sizes = new Set(plan?.vm.attempts.map(({ size }) => size));
   return sizes.size > 0 ? [...sizes].join(', ') : undefined;
 }
 
-function imageCell(facts: SummaryFacts, wanted: Wanted, image: ImageReference): Markdown {
+function imageCell(facts: SummaryFacts, wanted: RequestedDeployment, image: ImageReference): Markdown {
   const version = facts.outputs['image-version'] ?? facts.image?.version ?? image.version;
-  const name = `${code(`${image.gallery}/${image.definition}`)}${version ? ` version ${code(version)}` : ''}`;
+  const name = `${markdownCode(`${image.gallery}/${image.definition}`)}${version ? ` version ${markdownCode(version)}` : ''}`;
   const id = facts.outputs['image-version-id'] ?? image.id;
   const newest =
     image.version === undefined && version && !facts.adopted ? ', the newest one that is usable there' : '';
   return `${toPortal(name, id, wanted.imageTenantId ?? '', facts)}${newest}`;
 }
 
-function tenantRows(facts: SummaryFacts, wanted: Wanted): Markdown[][] {
+function tenantRows(facts: SummaryFacts, wanted: RequestedDeployment): Markdown[][] {
   const subscription = facts.subscriptionId ?? wanted.subscriptionId;
   const group = subscription
     ? `/subscriptions/${subscription}/resourceGroups/${wanted.resourceGroup}`
     : undefined;
   return [
-    ...(wanted.imageTenantId ? [['Image tenant', code(wanted.imageTenantId)]] : []),
-    ['Tenant', code(wanted.tenantId)],
-    ...(subscription ? [['Subscription', code(subscription)]] : []),
-    ['Resource group', toPortal(code(wanted.resourceGroup), group, wanted.tenantId, facts)],
+    ...(wanted.imageTenantId ? [['Image tenant', markdownCode(wanted.imageTenantId)]] : []),
+    ['Tenant', markdownCode(wanted.tenantId)],
+    ...(subscription ? [['Subscription', markdownCode(subscription)]] : []),
+    ['Resource group', toPortal(markdownCode(wanted.resourceGroup), group, wanted.tenantId, facts)],
   ];
 }
 
@@ -344,18 +346,20 @@ function partRows(facts: SummaryFacts): Markdown[][] {
       : planned?.origin === 'given' || !isPlanned(plan, id)
         ? 'given'
         : 'there already';
-    const name = toPortal(code(id.split('/').at(-1) ?? id), id, wanted.tenantId, facts);
+    const name = toPortal(markdownCode(id.split('/').at(-1) ?? id), id, wanted.tenantId, facts);
     return [[what, [name, ...beside, origin].filter(Boolean).join(' · ')]];
   };
-  const value = (name: OutputName): Markdown[] => (outputs[name] ? [code(outputs[name])] : []);
+  const value = (name: OutputName): Markdown[] => (outputs[name] ? [markdownCode(outputs[name])] : []);
   return [
     ...row('Public IP', outputs['public-ip-id'], [...value('public-ip-address'), ...value('fqdn')]),
     ...row('Network interface', outputs['nic-id'], value('private-ip-address')),
     ...row('Security group', outputs['nsg-id'], [openPorts(facts, plan)].filter(Boolean)),
     ...row('Virtual network', outputs['vnet-id']),
     ...plan.identities.flatMap(({ id }) => row('Identity', id)),
-    ...(outputs['principal-id'] ? [['System-assigned identity', code(outputs['principal-id'])]] : []),
-    ...(outputs['script-exit-code'] ? [['Script', `exit code ${code(outputs['script-exit-code'])}`]] : []),
+    ...(outputs['principal-id'] ? [['System-assigned identity', markdownCode(outputs['principal-id'])]] : []),
+    ...(outputs['script-exit-code']
+      ? [['Script', `exit code ${markdownCode(outputs['script-exit-code'])}`]]
+      : []),
     ...cleanupRow(wanted, plan),
   ];
 }
@@ -373,11 +377,11 @@ function isPlanned(plan: Plan, id: string): boolean {
 /** Before a rerun, what is there has been held against the plan: the plan's rules are there, besides those of others. */
 function openPorts({ otherRules = [] }: SummaryFacts, plan: Plan): Markdown {
   if (plan.nsg?.origin !== 'made') return '';
-  if (rulesAreOverridden(plan)) return `open: what ${code('overrides')} says`;
-  const others = limitedList(otherRules.map(code));
+  if (rulesAreOverridden(plan)) return `open: what ${markdownCode('overrides')} says`;
+  const others = limitedList(otherRules.map(markdownCode));
   const rules = plan.nsg.body.securityRules ?? [];
   const told = rules.map(({ protocol = '*', destinationPortRange = '*', sourceAddressPrefix = '*' }) =>
-    code(
+    markdownCode(
       `${destinationPortRange}${protocol === '*' ? '' : `/${protocol.toLowerCase()}`} from ${sourceAddressPrefix}`,
     ),
   );
@@ -390,11 +394,11 @@ function limitedList(entries: readonly Markdown[]): Markdown {
   return `${told.join(', ')}${entries.length > told.length ? ` and ${entries.length - told.length} more` : ''}`;
 }
 
-function cleanupRow({ cleanup }: Wanted, plan: Plan): Markdown[][] {
+function cleanupRow({ cleanup }: RequestedDeployment, plan: Plan): Markdown[][] {
   const expires = plan.tags['expires-on'];
   const ends = [
     ...(cleanup === 'always' ? ['deleted at the end of the job'] : []),
-    ...(expires ? [`due for ${code('operation: sweep')} after ${code(expires)}`] : []),
+    ...(expires ? [`due for ${markdownCode('operation: sweep')} after ${markdownCode(expires)}`] : []),
   ];
   return ends.length > 0 ? [['Stays until', ends.join(', ')]] : [];
 }
@@ -420,13 +424,13 @@ function idsIn(list: string | undefined): readonly string[] {
 function connecting(facts: SummaryFacts): Markdown {
   const { outputs, plan, image, wanted } = facts;
   if (!plan || !wanted) return '';
-  const windows = plan.machine.osType === 'Windows';
+  const windows = plan.vm.osType === 'Windows';
   const port = windows ? 3389 : 22;
   const address = outputs['fqdn'] ?? outputs['public-ip-address'];
   const lines = address
     ? [signingIn(facts, address), reach(facts, plan, port)]
     : [
-        `It has no public IP. From its own network or a peered one it is reached at ${code(outputs['private-ip-address'] ?? '')}, from outside through Azure Bastion; Run Command needs no way in at all:`,
+        `It has no public IP. From its own network or a peered one it is reached at ${markdownCode(outputs['private-ip-address'] ?? '')}, from outside through Azure Bastion; Run Command needs no way in at all:`,
         block(runCommand(plan, windows), { language: 'sh' }),
       ];
   if (image?.osState === 'Specialized') {
@@ -437,19 +441,21 @@ function connecting(facts: SummaryFacts): Markdown {
 
 function signingIn({ outputs, plan, wanted, image }: SummaryFacts, address: string): Markdown {
   const user = outputs['admin-username'] ?? (image?.osState === 'Specialized' ? '<user>' : 'azureuser');
-  const at = `${shell(user)}@${shell(address)}`;
-  if (plan?.machine.osType === 'Windows') {
+  const at = `${quoteForShell(user)}@${quoteForShell(address)}`;
+  if (plan?.vm.osType === 'Windows') {
     const password =
       wanted?.adminPassword || image?.osState === 'Specialized'
         ? ''
         : ' Its password was generated and is nowhere to be read; set one in Azure (Reset password).';
-    return `${block(`mstsc /v:${address}`, { language: 'sh' })}\n\nUser ${code(user)}.${password}`;
+    return `${block(`mstsc /v:${address}`, { language: 'sh' })}\n\nUser ${markdownCode(user)}.${password}`;
   }
   const keyPath = outputs['ssh-private-key-path'];
   if (!keyPath) return block(`ssh ${at}`, { language: 'sh' });
   return [
     'In later steps of this job, with which the generated key goes:',
-    block(`ssh -i ${shell(keyPath)} \\\n  -o StrictHostKeyChecking=accept-new ${at}`, { language: 'sh' }),
+    block(`ssh -i ${quoteForShell(keyPath)} \\\n  -o StrictHostKeyChecking=accept-new ${at}`, {
+      language: 'sh',
+    }),
   ].join('\n\n');
 }
 
@@ -467,12 +473,12 @@ function reach({ otherRules = [] }: SummaryFacts, plan: Plan, port: number): Mar
   );
   return open
     ? ''
-    : `Port ${port} is closed. To open it: ${code(`allow-inbound: ${port} from <your address>`)}.`;
+    : `Port ${port} is closed. To open it: ${markdownCode(`allow-inbound: ${port} from <your address>`)}.`;
 }
 
 function runCommand(plan: Plan, windows: boolean): string {
-  const { machine, subscriptionId, resourceGroup } = plan;
-  return `az vm run-command invoke --subscription ${subscriptionId} -g ${shell(resourceGroup)} -n ${shell(machine.name)} \\\n  --command-id ${windows ? 'RunPowerShellScript' : 'RunShellScript'} --scripts hostname`;
+  const { vm, subscriptionId, resourceGroup } = plan;
+  return `az vm run-command invoke --subscription ${subscriptionId} -g ${quoteForShell(resourceGroup)} -n ${quoteForShell(vm.name)} \\\n  --command-id ${windows ? 'RunPowerShellScript' : 'RunShellScript'} --scripts hostname`;
 }
 
 // What went, what stays
@@ -482,11 +488,11 @@ function removals(facts: SummaryFacts): Markdown {
   const deleted = idsIn(facts.outputs.deleted);
   // A size that could not be had left a machine behind for a moment; nobody has to know once another one is there.
   const done = operation === 'create' && accounts.length === 0 ? [] : deleted;
-  const shown = done.slice(0, mostRows).map((id) => code(shortId(id, facts)));
+  const shown = done.slice(0, mostRows).map((id) => markdownCode(shortId(id, facts)));
   const more = done.length > shown.length ? ` and ${done.length - shown.length} more` : '';
   const again = operation === 'create' ? 'Deleted again' : 'Deleted';
   const rows = left.map(({ id, why }) => [
-    toPortal(code(shortId(id, facts)), id, facts.wanted?.tenantId ?? '', facts),
+    toPortal(markdownCode(shortId(id, facts)), id, facts.wanted?.tenantId ?? '', facts),
     sentence(why),
   ]);
   return [
@@ -508,7 +514,7 @@ function deleting(facts: SummaryFacts): Markdown {
   const there = operation === 'create' && accounts.length === 0;
   if (!wanted?.vmName || !(there || (left.length > 0 && operation !== 'sweep'))) return '';
   const subscription = facts.subscriptionId ?? wanted.subscriptionId;
-  const { environment, proof } = wanted;
+  const { environment, credential } = wanted;
   const cloud = environment.kind === 'known' ? environment.name : environment.resourceManager;
   const inputs = [
     ['operation', 'delete'],
@@ -517,8 +523,10 @@ function deleting(facts: SummaryFacts): Markdown {
     ...(subscription ? [['subscription-id', subscription]] : []),
     ['tenant-id', wanted.tenantId],
     ['client-id', wanted.clientId],
-    ...(proof.kind === 'secret' ? [['client-secret', '${{ secrets.CLIENT_SECRET }}']] : []),
-    ...(proof.kind === 'certificate' ? [['client-certificate', '${{ secrets.CLIENT_CERTIFICATE }}']] : []),
+    ...(credential.kind === 'secret' ? [['client-secret', '${{ secrets.CLIENT_SECRET }}']] : []),
+    ...(credential.kind === 'certificate'
+      ? [['client-certificate', '${{ secrets.CLIENT_CERTIFICATE }}']]
+      : []),
     ...(cloud === 'azurecloud' ? [] : [['environment', cloud]]),
   ] as const;
   const step = [
@@ -545,7 +553,7 @@ function drawing(facts: SummaryFacts): Markdown {
     imageVersion: outputs['image-version'] ?? image?.version ?? '',
     tenant: wanted.tenantId,
     imageTenant: wanted.imageTenantId,
-    size: outputs['vm-size'] ?? plan.machine.attempts[0]?.size ?? '',
+    size: outputs['vm-size'] ?? plan.vm.attempts[0]?.size ?? '',
     publicIpAddress: outputs['public-ip-address'],
     privateIpAddress: outputs['private-ip-address'],
   });

@@ -21,7 +21,7 @@ export type OperationKind =
   | 'directory';
 
 /** What the service said of its budgets on the latest answers. */
-export interface Budget {
+export interface RemainingRequests {
   /** Polls left in this VM's bucket (`x-ms-ratelimit-remaining-resource`, GetOperation…). */
   readonly polls?: number;
   /** Reads left in this VM's bucket (`x-ms-ratelimit-remaining-resource`, LowCostGet…): of itself, its view, its scripts. */
@@ -33,7 +33,7 @@ export interface Budget {
 /** Seconds between looks: fixed, or growing with what has elapsed. */
 type Interval = number | ((elapsedSeconds: number) => number);
 /** `[until second, interval]`; the last row has no end. */
-type Rhythm = readonly (readonly [until: number, interval: Interval])[];
+type PollSchedule = readonly (readonly [until: number, interval: Interval])[];
 
 /** What a run takes besides its operations, as measured: start, sign-in, lookups (`npm run bench`). */
 const overheadSeconds = 0.8;
@@ -43,7 +43,7 @@ const shortestInterval = 0.4;
  * Looks so that whenever the operation ends, the run as a whole is late by at most `share` of the operation. Polls in
  * proportion to the logarithm of the time: cheaper than any fixed interval that is as good.
  */
-const within =
+const proportionalTo =
   (share: number) =>
   (elapsedSeconds: number): number =>
     Math.max(shortestInterval, share * elapsedSeconds - overheadSeconds);
@@ -56,7 +56,7 @@ const within =
  * time (Linux, 27 to 92 s) or 3.6 % (Windows, 40 to 132 s), less the run's own overhead; 3 and 4 s before that, 4 s (the
  * refill rate) after.
  */
-const rhythms: Readonly<Record<OperationKind, Rhythm>> = {
+const pollSchedules: Readonly<Record<OperationKind, PollSchedule>> = {
   network: [
     [0.5, 0.5],
     [2.5, 0.25],
@@ -68,14 +68,14 @@ const rhythms: Readonly<Record<OperationKind, Rhythm>> = {
     [1, 0.5],
     [3, 1],
     [27, 3],
-    [92, within(0.045)],
+    [92, proportionalTo(0.045)],
     [Infinity, 4],
   ],
   'vm-create-windows': [
     [1, 0.5],
     [3, 1],
     [40, 4],
-    [132, within(0.036)],
+    [132, proportionalTo(0.036)],
     [Infinity, 4],
   ],
   'vm-update': [
@@ -111,35 +111,39 @@ const vmBuckets: Readonly<
   delete: { budget: 'polls', refillSeconds: refillInterval },
   guest: { budget: 'vmReads', refillSeconds: 60 / 12 },
 };
-const scarce = 5;
+const lowRemaining = 5;
 /**
  * Below this many reads left, side-by-side runs are draining the bucket that they share; 25 a second come back
  * (https://learn.microsoft.com/azure/azure-resource-manager/management/request-limits-and-throttling). Each then waits as
  * long as the way back to here takes, 6 s at most: 50 runs settle at a look every 2 s each and 100 reads left.
  */
-const scarceReads = 150;
+const lowSubscriptionReads = 150;
 const readsPerSecond = 25;
 
 /** The interval of the row, cut short where it would reach far into a denser one. */
-function intervalAt(rhythm: Rhythm, elapsedSeconds: number): number {
+function scheduledInterval(rhythm: PollSchedule, elapsedSeconds: number): number {
   const row = rhythm.find(([until]) => elapsedSeconds < until);
   if (!row) return refillInterval;
   const [until, interval] = row;
   const seconds = typeof interval === 'number' ? interval : interval(elapsedSeconds);
   if (elapsedSeconds + seconds <= until) return seconds;
-  return Math.min(seconds, Math.max(until - elapsedSeconds, intervalAt(rhythm, until)));
+  return Math.min(seconds, Math.max(until - elapsedSeconds, scheduledInterval(rhythm, until)));
 }
 
 /** Seconds to wait before the next look at an operation that has been running for `elapsedSeconds`. */
-export function nextLook(kind: OperationKind, elapsedSeconds: number, budget: Budget): number {
-  let interval = intervalAt(rhythms[kind], elapsedSeconds);
+export function nextPollDelay(
+  kind: OperationKind,
+  elapsedSeconds: number,
+  budget: RemainingRequests,
+): number {
+  let interval = scheduledInterval(pollSchedules[kind], elapsedSeconds);
   const bucket = vmBuckets[kind];
   const left = bucket && budget[bucket.budget];
-  if (bucket && left !== undefined && left <= scarce) {
+  if (bucket && left !== undefined && left <= lowRemaining) {
     interval = Math.max(interval, bucket.refillSeconds * (left <= 2 ? 2 : 1));
   }
   if (budget.reads !== undefined) {
-    interval = Math.max(interval, (scarceReads - budget.reads) / readsPerSecond);
+    interval = Math.max(interval, (lowSubscriptionReads - budget.reads) / readsPerSecond);
   }
   return interval;
 }
@@ -153,18 +157,18 @@ interface Poller<T> {
   poll(options?: { abortSignal?: AbortSignal }): Promise<unknown>;
 }
 
-export interface Waiting {
+export interface PollOptions {
   readonly signal: AbortSignal;
   /** Latest budgets, read before each look. */
-  readonly budget: () => Budget;
+  readonly rateLimits: () => RemainingRequests;
   /** Called at least every 30 seconds while something is awaited. */
-  readonly onStillWaiting: (what: string, elapsedSeconds: number) => void;
+  readonly onProgress: (what: string, elapsedSeconds: number) => void;
 }
 
 const progressSeconds = 30;
 
 /** Resolves after `seconds`; rejects with the signal's reason as soon as it aborts. */
-export function pause(seconds: number, signal: AbortSignal): Promise<void> {
+export function delay(seconds: number, signal: AbortSignal): Promise<void> {
   return new Promise((resolve, reject) => {
     if (signal.aborted) {
       reject(signal.reason);
@@ -183,13 +187,13 @@ export function pause(seconds: number, signal: AbortSignal): Promise<void> {
 }
 
 /** Waits as long as Azure asked, and says so every 30 seconds: Compute asks for up to 20 minutes. */
-export async function patientPause(
+export async function delayWithProgress(
   seconds: number,
   signal: AbortSignal,
   log: (line: string) => void,
 ): Promise<void> {
   for (let left = seconds; left > 0; left -= progressSeconds) {
-    await pause(Math.min(progressSeconds, left), signal);
+    await delay(Math.min(progressSeconds, left), signal);
     if (left > progressSeconds) log(`Azure asked to wait; ${Math.round(left - progressSeconds)} s to go.`);
   }
 }
@@ -198,10 +202,10 @@ export async function patientPause(
  * Looks again and again, in the rhythm of `kind`, until `look` gives something.
  * @throws whatever `look` throws; the signal's reason once it aborts.
  */
-export async function waitFor<T>(
+export async function pollUntil<T>(
   what: string,
   kind: OperationKind,
-  waiting: Waiting,
+  waiting: PollOptions,
   look: () => Promise<T | undefined>,
 ): Promise<T> {
   const start = clockSeconds();
@@ -210,20 +214,20 @@ export async function waitFor<T>(
     const elapsed = clockSeconds() - start;
     if (elapsed - told >= progressSeconds) {
       told = elapsed;
-      waiting.onStillWaiting(what, elapsed);
+      waiting.onProgress(what, elapsed);
     }
     const untilTold = Math.max(0.1, told + progressSeconds - elapsed);
-    await pause(Math.min(nextLook(kind, elapsed, waiting.budget()), untilTold), waiting.signal);
+    await delay(Math.min(nextPollDelay(kind, elapsed, waiting.rateLimits()), untilTold), waiting.signal);
     const seen = await look();
     if (seen !== undefined) return seen;
   }
 }
 
 /** Code of an operation whose end says that it went wrong, and not why. */
-export const unexplainedEnd = 'ProvisioningFailed';
+export const unexplainedFailure = 'ProvisioningFailed';
 
 /** Looks at a resource that its own operation has just made, before a 404 is believed. */
-const mostLooksAfterEnd = 5;
+const maxNotFoundAfterCreate = 5;
 
 /**
  * Follows an SDK poller to its end at our own rhythm instead of the service's Retry-After.
@@ -231,10 +235,10 @@ const mostLooksAfterEnd = 5;
  * @returns what the operation made; for deletions undefined.
  * @throws AzureError when the request is refused or the operation fails; the signal's reason once it aborts.
  */
-export async function untilDone<T>(
+export async function pollUntilDone<T>(
   what: string,
   kind: OperationKind,
-  waiting: Waiting,
+  waiting: PollOptions,
   poller: Poller<T>,
   onAnswer: () => void = () => undefined,
 ): Promise<T> {
@@ -243,17 +247,17 @@ export async function untilDone<T>(
     await poller.submitted();
     onAnswer();
     if (!poller.isDone) {
-      await waitFor(what, kind, waiting, async () => {
+      await pollUntil(what, kind, waiting, async () => {
         try {
           await poller.poll({ abortSignal: waiting.signal });
         } catch (error) {
           // The operation has ended, but the front end that is asked for what it made does not know that yet.
-          if (kind === 'delete' || !isNotThere(error) || ++missed > mostLooksAfterEnd) throw error;
+          if (kind === 'delete' || !isNotFoundError(error) || ++missed > maxNotFoundAfterCreate) throw error;
         }
         return poller.isDone || undefined;
       });
     }
-    if (kind !== 'delete') refuseBadEnd(what, poller);
+    if (kind !== 'delete') throwIfFailed(what, poller);
     return poller.result as T;
   } catch (error) {
     // The SDK turns every abort into its own AbortError and loses the reason.
@@ -261,7 +265,7 @@ export async function untilDone<T>(
   }
 }
 
-function isNotThere(error: unknown): boolean {
+function isNotFoundError(error: unknown): boolean {
   return error instanceof AzureError && error.fault.status === 404;
 }
 
@@ -269,7 +273,7 @@ function isNotThere(error: unknown): boolean {
  * An operation may end well and leave a resource that is Failed, and a resource without an operation may say so at once:
  * the SDK then gives no result, and no error.
  */
-function refuseBadEnd(what: string, { operationState, result }: Poller<unknown>): void {
+function throwIfFailed(what: string, { operationState, result }: Poller<unknown>): void {
   const { provisioningState = '', id = what } = {
     ...(result as { provisioningState?: string; id?: string } | undefined),
   };
@@ -280,7 +284,7 @@ function refuseBadEnd(what: string, { operationState, result }: Poller<unknown>)
   const message = `Azure took the request, and ${what} ended as ${ended.toLowerCase()}; no reason was given.`;
   throw new AzureError({
     status: 200,
-    code: unexplainedEnd,
+    code: unexplainedFailure,
     message,
     details: [],
     method: 'PUT',

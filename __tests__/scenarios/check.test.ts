@@ -5,7 +5,7 @@ import { defaults, type Simulator, startSimulator, type World } from '../../simu
 import { networkSettings } from '../../simulator/providers/network/usages.ts';
 import { addRegistry } from '../../simulator/providers/registry.ts';
 import type { Finding } from '../../src/judge.ts';
-import { isVerbatim } from '../../src/failure.ts';
+import { isCommandOrUrl } from '../../src/failure.ts';
 import { defaultInputs, type Run, runAction } from '../harness.ts';
 
 let sim: Simulator;
@@ -190,7 +190,7 @@ test('twelve faults at once are twelve findings and nothing else', async () => {
   for (const { level, who, fix } of findings) {
     if (level !== 'fault') continue;
     expect(who).not.toBe('');
-    expect(fix.find(isVerbatim) ?? '').not.toMatch(/<[a-z-]+>/);
+    expect(fix.find(isCommandOrUrl) ?? '').not.toMatch(/<[a-z-]+>/);
   }
 
   expect(run.exitCode).toBe(1);
@@ -212,7 +212,7 @@ describe('a tenant that has not consented', () => {
     expect(fault?.fix).toContain(
       `${sim.loginEndpoint}/${defaults.imageTenantId}/adminconsent?client_id=${defaults.clientId}`,
     );
-    expect(fault?.fix.filter(isVerbatim)).toContain(`az ad sp create --id ${defaults.clientId}`);
+    expect(fault?.fix.filter(isCommandOrUrl)).toContain(`az ad sp create --id ${defaults.clientId}`);
     expect(of('ok')).toContain('quota/public-ip');
     expect(run.exitCode).toBe(1);
     expect(writes()).toEqual([]);

@@ -1,6 +1,6 @@
 /** Renders the error catalogue as docs/troubleshooting.md and as the index in README.md. */
 import { type Explained, explainedCatalogue } from '../../src/explain.ts';
-import { isVerbatim } from '../../src/failure.ts';
+import { isCommandOrUrl } from '../../src/failure.ts';
 
 const page = 'docs/troubleshooting.md';
 
@@ -32,7 +32,7 @@ function section({ title, says, cause, who, fix }: Explained): string {
 }
 
 function step(line: string): string {
-  if (!isVerbatim(line)) return `- ${escapeMarkdown(line)}`;
+  if (!isCommandOrUrl(line)) return `- ${escapeMarkdown(line)}`;
   return `  \`\`\`${line.startsWith('https:') ? 'text' : 'sh'}\n  ${line}\n  \`\`\``;
 }
 

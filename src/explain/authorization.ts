@@ -1,40 +1,40 @@
-import type { AzureFault } from '../failure.ts';
+import type { AzureErrorInfo } from '../failure.ts';
 import { explainLink } from './link.ts';
 import {
   all,
   any,
-  author,
-  code,
+  workflowAuthor,
+  codeIs,
   guidBeside,
-  nobody,
+  nobodyNeedsToAct,
   not,
   resolve,
-  said,
+  messageText,
   subscriptionOwner,
   tenantName,
-  text,
+  messageMatches,
   type Entry,
-  type Known,
+  type FilledErrorContext,
   type Match,
   type Text,
   wordsOf,
 } from './entry.ts';
 import {
   assignedScope,
-  grant,
-  granter,
+  grantCommand,
+  roleGranter,
   groupScope,
-  idPart,
+  idSegment,
   roleDelay,
   ownerLookup,
-  shell,
+  quoteForShell,
 } from './ids-and-roles.ts';
 
-const deniedAction = (fault: AzureFault) => said(fault, /perform action '([^']+)'/, '<action>');
-const deniedScope = (fault: AzureFault) => said(fault, /over scope '([^']+)'/, '<scope>');
+const deniedAction = (fault: AzureErrorInfo) => messageText(fault, /perform action '([^']+)'/, '<action>');
+const deniedScope = (fault: AzureErrorInfo) => messageText(fault, /over scope '([^']+)'/, '<scope>');
 
 function denied(action: RegExp): Match {
-  return (fault) => code('AuthorizationFailed')(fault) && action.test(deniedAction(fault));
+  return (fault) => codeIs('AuthorizationFailed')(fault) && action.test(deniedAction(fault));
 }
 
 const galleryAction = /^Microsoft\.Compute\/galleries\//i;
@@ -43,35 +43,35 @@ const imageActionInText = /action 'Microsoft\.Compute\/galleries\//i;
 const roleAction = /^Microsoft\.Authorization\/roleAssignments\/(?:write|delete)$/i;
 const groupRead = /^Microsoft\.Resources\/subscriptions\/resourceGroups\/read$/i;
 
-const deniedWho: Text = (fault, known) => granter(deniedAction(fault), deniedScope(fault), known);
+const deniedWho: Text = (fault, known) => roleGranter(deniedAction(fault), deniedScope(fault), known);
 const deniedCause: Text = (fault, known) =>
   `App ${known.clientId} has no role with ${deniedAction(fault)} on ${deniedScope(fault)}, or that does not exist.`;
-const deniedGrant = (fault: AzureFault, known: Known) =>
-  grant(deniedAction(fault), deniedScope(fault), known);
+const deniedGrant = (fault: AzureErrorInfo, known: FilledErrorContext) =>
+  grantCommand(deniedAction(fault), deniedScope(fault), known);
 
-const foreignSubscription = (fault: AzureFault) =>
-  said(fault, /access linked subscription '([^']+)'/, '<image-subscription-id>');
-const currentTenant = (fault: AzureFault, known: Known) =>
-  said(fault, /current tenant '([^']+)'/, known.tenantId);
+const foreignSubscription = (fault: AzureErrorInfo) =>
+  messageText(fault, /access linked subscription '([^']+)'/, '<image-subscription-id>');
+const currentTenant = (fault: AzureErrorInfo, known: FilledErrorContext) =>
+  messageText(fault, /current tenant '([^']+)'/, known.tenantId);
 const ofForeignTenant = all(
-  code('LinkedAuthorizationFailed'),
-  text(/not authorized to access linked subscription/i),
+  codeIs('LinkedAuthorizationFailed'),
+  messageMatches(/not authorized to access linked subscription/i),
 );
 
 /** "…however, it does not have permission to perform action(s) 'A' on the (number) linked scope(s) 'S,T' or …" */
 const linkedScopes =
   /not have permission to perform action(?:\(s\))? '([^']+)' on the (?:'\d+' )?linked scope\(s\) '([^']*)'/i;
 
-function linked(fault: AzureFault): { action: string; scopes: readonly string[] } {
+function linked(fault: AzureErrorInfo): { action: string; scopes: readonly string[] } {
   const [, action = '<action>', scopes = '<linked-scope>'] = linkedScopes.exec(wordsOf(fault)) ?? [];
   return { action, scopes: scopes.split(/,\s*/) };
 }
 
 /** Where the link that was refused is the one to the image. */
-const lookedAt = (fault: AzureFault, known: Known) =>
+const probeResult = (fault: AzureErrorInfo, known: FilledErrorContext) =>
   galleryAction.test(linked(fault).action) ? explainLink(fault, known) : undefined;
 
-const policyNames = (fault: AzureFault): string[] => {
+const policyNames = (fault: AzureErrorInfo): string[] => {
   // In the message, in additionalInfo, or in both; inside JSON that may itself be text.
   const patterns = [
     /policyAssignmentDisplayName\\?"\s*:\s*\\?"([^"\\]+)/g,
@@ -92,21 +92,21 @@ const policyHints: readonly (readonly [about: RegExp, hint: string])[] = [
   [/inbound|\b(?:mgmt)?ports?\b/i, 'a narrower `allow-inbound`'],
 ];
 
-export const authorization: readonly Entry[] = [
+export const authorizationEntries: readonly Entry[] = [
   {
     id: 'image-tenant-not-linked',
     title: 'No token of the tenant that owns the image',
     says: 'LinkedAuthorizationFailed: … galleries/images/versions/read … the current tenant … is not authorized to access linked subscription',
-    match: all(ofForeignTenant, text(imageActionInText)),
+    match: all(ofForeignTenant, messageMatches(imageActionInText)),
     cause: (fault, known) =>
       explainLink(fault, known)?.cause ??
       `The image is in subscription ${foreignSubscription(fault)}, which ${tenantName(currentTenant(fault, known), known)} does not own, and none of the auxiliary tokens is of the tenant that does. \`image-tenant-id\` is ${known.imageTenantId}${guidBeside(known.imageTenantId, known)}.`,
-    who: (fault, known) => explainLink(fault, known)?.who ?? author,
+    who: (fault, known) => explainLink(fault, known)?.who ?? workflowAuthor,
     fix: (fault, known) =>
       explainLink(fault, known)?.fix ?? [
         ...ownerLookup(foreignSubscription(fault), known),
         'Give that tenant as `image-tenant-id`. If it is that already, the app lacks the role on the image; whoever owns the gallery grants it:',
-        grant('Microsoft.Compute/galleries/images/versions/read', known.imageId, known),
+        grantCommand('Microsoft.Compute/galleries/images/versions/read', known.imageId, known),
         '`operation: check` tries both tenants and the image, one by one.',
       ],
   },
@@ -115,10 +115,10 @@ export const authorization: readonly Entry[] = [
     id: 'other-tenant-not-linked',
     title: 'Something else belongs to another tenant',
     says: 'LinkedAuthorizationFailed: … the current tenant … is not authorized to access linked subscription',
-    match: all(ofForeignTenant, not(text(imageActionInText))),
+    match: all(ofForeignTenant, not(messageMatches(imageActionInText))),
     cause: (fault, known) =>
       `The request refers to something in subscription ${foreignSubscription(fault)} (for ${deniedAction(fault)}), which ${tenantName(currentTenant(fault, known), known)} does not own, and none of the auxiliary tokens is of the tenant that does.`,
-    who: author,
+    who: workflowAuthor,
     fix: (fault, known) => [
       ...(/ManagedIdentity/i.test(deniedAction(fault))
         ? ['A VM can only have user-assigned identities of its own tenant: correct `identity`.']
@@ -130,9 +130,9 @@ export const authorization: readonly Entry[] = [
     id: 'linked-scope-denied',
     title: 'No right on something that the VM refers to',
     says: 'LinkedAuthorizationFailed: … does not have permission to perform action … on the linked scope(s)',
-    match: all(code('LinkedAuthorizationFailed'), not(ofForeignTenant)),
+    match: all(codeIs('LinkedAuthorizationFailed'), not(ofForeignTenant)),
     cause: (fault, known) => {
-      const looked = lookedAt(fault, known);
+      const looked = probeResult(fault, known);
       if (looked) return looked.cause;
       const { clientId } = known;
       const { action, scopes } = linked(fault);
@@ -141,15 +141,15 @@ export const authorization: readonly Entry[] = [
     },
     who: (fault, known) => {
       const { action, scopes } = linked(fault);
-      return lookedAt(fault, known)?.who ?? granter(action, scopes[0] ?? '', known);
+      return probeResult(fault, known)?.who ?? roleGranter(action, scopes[0] ?? '', known);
     },
     fix: (fault, known) => {
-      const looked = lookedAt(fault, known);
+      const looked = probeResult(fault, known);
       if (looked) return looked.fix;
       const { action, scopes } = linked(fault);
       return [
         'Check the ID, then grant the role:',
-        ...scopes.map((scope) => grant(action, scope, known)),
+        ...scopes.map((scope) => grantCommand(action, scope, known)),
         roleDelay,
       ];
     },
@@ -193,15 +193,15 @@ export const authorization: readonly Entry[] = [
     says: "AuthorizationFailed: … does not have authorization to perform action 'Microsoft.Resources/subscriptions/resourceGroups/read'",
     match: denied(groupRead),
     cause: (fault, known) =>
-      `Resource group ${idPart(deniedScope(fault), 'resourceGroups') ?? known.resourceGroup} does not exist, or app ${known.clientId} has no role on it: Azure tells the two apart only to those who may read.`,
+      `Resource group ${idSegment(deniedScope(fault), 'resourceGroups') ?? known.resourceGroup} does not exist, or app ${known.clientId} has no role on it: Azure tells the two apart only to those who may read.`,
     who: deniedWho,
     fix: (fault, known) => {
-      const group = idPart(deniedScope(fault), 'resourceGroups') ?? known.resourceGroup;
-      const subscription = idPart(deniedScope(fault), 'subscriptions') ?? known.subscriptionId;
+      const group = idSegment(deniedScope(fault), 'resourceGroups') ?? known.resourceGroup;
+      const subscription = idSegment(deniedScope(fault), 'subscriptions') ?? known.subscriptionId;
       return [
         'Make the group if it is missing, and give the app its role on it:',
-        `az group create --subscription ${subscription} -n ${shell(group)} -l ${shell(known.location)}`,
-        `az role assignment create --assignee ${known.clientId} --role "Contributor" --scope ${shell(groupScope(deniedScope(fault)))}`,
+        `az group create --subscription ${subscription} -n ${quoteForShell(group)} -l ${quoteForShell(known.location)}`,
+        `az role assignment create --assignee ${known.clientId} --role "Contributor" --scope ${quoteForShell(groupScope(deniedScope(fault)))}`,
         roleDelay,
       ];
     },
@@ -211,7 +211,7 @@ export const authorization: readonly Entry[] = [
     title: 'The app lacks a right',
     says: 'AuthorizationFailed: … does not have authorization to perform action … over scope … or the scope is invalid',
     match: all(
-      code('AuthorizationFailed'),
+      codeIs('AuthorizationFailed'),
       not(any(denied(galleryAction), denied(roleAction), denied(groupRead))),
     ),
     cause: deniedCause,
@@ -226,22 +226,23 @@ export const authorization: readonly Entry[] = [
     id: 'policy',
     title: 'An Azure Policy forbids it',
     says: 'RequestDisallowedByPolicy: Resource … was disallowed by policy',
-    match: code('RequestDisallowedByPolicy'),
+    match: codeIs('RequestDisallowedByPolicy'),
     cause: (fault) => {
       const names = policyNames(fault).map((name) => `"${name}"`);
-      return `Policy ${names.join(', ') || '<policy>'} denies ${said(fault, /Resource '([^']+)' was disallowed/, fault.target ?? '<resource>')}.`;
+      return `Policy ${names.join(', ') || '<policy>'} denies ${messageText(fault, /Resource '([^']+)' was disallowed/, fault.target ?? '<resource>')}.`;
     },
-    who: (_, { tenantId }) => `${author}, or whoever assigned the policy, in the VM's tenant (${tenantId})`,
+    who: (_, { tenantId }) =>
+      `${workflowAuthor}, or whoever assigned the policy, in the VM's tenant (${tenantId})`,
     fix: (fault, known) => {
-      const id = said(fault, /"policyAssignment":\{[^}]*"id":"([^"]+)"/, '<policy-assignment-id>');
+      const id = messageText(fault, /"policyAssignment":\{[^}]*"id":"([^"]+)"/, '<policy-assignment-id>');
       const names = policyNames(fault).join(' ');
       const hints = policyHints.filter(([about]) => about.test(names)).map(([, hint]) => hint);
       const [scope, name] = id.split('/providers/Microsoft.Authorization/policyAssignments/');
       return [
         `Change the input that the policy objects to${hints.length > 0 ? `; by its name, ${hints.join(' or ')}` : ''}. What it demands:`,
-        `az policy assignment show --name ${shell(name ?? '<policy-assignment>')} --scope ${shell(name ? (scope ?? '') : '<scope>')}`,
+        `az policy assignment show --name ${quoteForShell(name ?? '<policy-assignment>')} --scope ${quoteForShell(name ? (scope ?? '') : '<scope>')}`,
         'Or have the resource group exempted:',
-        `az policy exemption create --name cross-tenant-vm --policy-assignment ${shell(id)} --exemption-category Waiver --scope /subscriptions/${known.subscriptionId}/resourceGroups/${shell(known.resourceGroup)}`,
+        `az policy exemption create --name cross-tenant-vm --policy-assignment ${quoteForShell(id)} --exemption-category Waiver --scope /subscriptions/${known.subscriptionId}/resourceGroups/${quoteForShell(known.resourceGroup)}`,
       ];
     },
   },
@@ -249,13 +250,13 @@ export const authorization: readonly Entry[] = [
     id: 'group-not-found',
     title: 'There is no such resource group',
     says: 'ResourceGroupNotFound: Resource group … could not be found',
-    match: code('ResourceGroupNotFound'),
+    match: codeIs('ResourceGroupNotFound'),
     cause: (fault, known) =>
-      `Subscription ${known.subscriptionId} has no resource group ${said(fault, /Resource group '([^']+)'/i, known.resourceGroup)}.`,
-    who: author,
+      `Subscription ${known.subscriptionId} has no resource group ${messageText(fault, /Resource group '([^']+)'/i, known.resourceGroup)}.`,
+    who: workflowAuthor,
     fix: (fault, known) => [
       'Check `resource-group` and `subscription-id`. To have the group made by the action give `location`, which takes a right on the subscription; or make it once:',
-      `az group create --subscription ${known.subscriptionId} -n ${shell(said(fault, /Resource group '([^']+)'/i, known.resourceGroup))} -l ${shell(known.location)}`,
+      `az group create --subscription ${known.subscriptionId} -n ${quoteForShell(messageText(fault, /Resource group '([^']+)'/i, known.resourceGroup))} -l ${quoteForShell(known.location)}`,
     ],
   },
   {
@@ -263,10 +264,10 @@ export const authorization: readonly Entry[] = [
     id: 'subscription-not-found',
     title: 'There is no such subscription',
     says: 'SubscriptionNotFound: The subscription … could not be found',
-    match: code('SubscriptionNotFound'),
+    match: codeIs('SubscriptionNotFound'),
     cause: (fault, known) =>
-      `Subscription ${said(fault, /subscription '([^']+)'/i, known.subscriptionId)} does not exist in this cloud, or is not visible to app ${known.clientId}.`,
-    who: author,
+      `Subscription ${messageText(fault, /subscription '([^']+)'/i, known.subscriptionId)} does not exist in this cloud, or is not visible to app ${known.clientId}.`,
+    who: workflowAuthor,
     fix: [
       'Check `subscription-id`, `image-id` and `environment`; signed in as the app, this lists what it sees:',
       'az account list --all --query "[].{name:name, id:id, tenant:tenantId, state:state}" -o table',
@@ -277,9 +278,9 @@ export const authorization: readonly Entry[] = [
     id: 'subscription-disabled',
     title: 'The subscription is disabled',
     says: 'ReadOnlyDisabledSubscription: The subscription … is disabled and therefore marked as read only',
-    match: code('ReadOnlyDisabledSubscription'),
+    match: codeIs('ReadOnlyDisabledSubscription'),
     cause: (fault, known) =>
-      `Subscription ${said(fault, /subscription '([^']+)'/i, known.subscriptionId)} is disabled: a credit or payment has run out, or it was cancelled. Nothing can be made or changed in it.`,
+      `Subscription ${messageText(fault, /subscription '([^']+)'/i, known.subscriptionId)} is disabled: a credit or payment has run out, or it was cancelled. Nothing can be made or changed in it.`,
     who: subscriptionOwner,
     fix: [
       'Have it enabled again:',
@@ -290,23 +291,23 @@ export const authorization: readonly Entry[] = [
     id: 'provider-not-registered',
     title: 'The resource provider is not registered',
     says: 'MissingSubscriptionRegistration: The subscription is not registered to use namespace',
-    match: code('MissingSubscriptionRegistration'),
+    match: codeIs('MissingSubscriptionRegistration'),
     cause: (fault, known) =>
-      `Subscription ${known.subscriptionId} is not registered for ${said(fault, /namespace '([^']+)'/, '<namespace>')}.`,
+      `Subscription ${known.subscriptionId} is not registered for ${messageText(fault, /namespace '([^']+)'/, '<namespace>')}.`,
     who: subscriptionOwner,
     fix: (fault, known) => [
       'Register it once per subscription (it takes a minute or two):',
-      `az provider register --namespace ${said(fault, /namespace '([^']+)'/, '<namespace>')} --subscription ${known.subscriptionId} --wait`,
+      `az provider register --namespace ${messageText(fault, /namespace '([^']+)'/, '<namespace>')} --subscription ${known.subscriptionId} --wait`,
     ],
   },
   {
     id: 'principal-not-found',
     title: 'A new identity is not known everywhere yet',
     says: 'PrincipalNotFound: Principal … does not exist in the directory',
-    match: code('PrincipalNotFound'),
+    match: codeIs('PrincipalNotFound'),
     cause: (fault) =>
-      `Identity ${said(fault, /Principal (\S+) does not exist/, '<principal-id>')} has not reached all of directory ${said(fault, /in the directory ([\w-]+)/, '<tenant-id>')} yet; that took from 6 seconds to 4½ minutes in recorded cases.`,
-    who: nobody,
+      `Identity ${messageText(fault, /Principal (\S+) does not exist/, '<principal-id>')} has not reached all of directory ${messageText(fault, /in the directory ([\w-]+)/, '<tenant-id>')} yet; that took from 6 seconds to 4½ minutes in recorded cases.`,
+    who: nobodyNeedsToAct,
     fix: [
       "The action sends the principal's type and tries for five minutes. If it gave up, run the job again.",
     ],
@@ -315,13 +316,13 @@ export const authorization: readonly Entry[] = [
     id: 'role-exists',
     title: 'The role is assigned already',
     says: 'RoleAssignmentExists: The role assignment already exists',
-    match: code('RoleAssignmentExists'),
+    match: codeIs('RoleAssignmentExists'),
     cause: (fault) =>
       `The identity has this role on this scope already, by another assignment${conflictingAssignment(fault)}.`,
     who: 'nobody: it is what was wanted, and the action takes it as such',
     fix: (fault) => [
       'Nothing. To see who has which role there:',
-      `az role assignment list --scope ${shell(assignedScope(fault.url) || '<scope>')} -o table`,
+      `az role assignment list --scope ${quoteForShell(assignedScope(fault.url) || '<scope>')} -o table`,
     ],
   },
   {
@@ -329,18 +330,18 @@ export const authorization: readonly Entry[] = [
     id: 'role-of-another',
     title: 'A stale role assignment is in the way',
     says: 'RoleAssignmentUpdateNotPermitted: Tenant ID, application ID, principal ID, and scope are not allowed to be updated',
-    match: code('RoleAssignmentUpdateNotPermitted'),
+    match: codeIs('RoleAssignmentUpdateNotPermitted'),
     cause:
       'A role assignment of the same name exists for another identity, most often one that was deleted and made again under its old name.',
     who: deniedWho,
     fix: (fault) => [
       'Delete the stale assignment (its identity shows as "not found" in the portal) and run the job again:',
-      `az role assignment delete --ids ${shell(/roleAssignments\//i.test(fault.url) ? fault.url : '<role-assignment-id>')}`,
+      `az role assignment delete --ids ${quoteForShell(/roleAssignments\//i.test(fault.url) ? fault.url : '<role-assignment-id>')}`,
     ],
   },
 ];
 
-function conflictingAssignment(fault: AzureFault): string {
+function conflictingAssignment(fault: AzureErrorInfo): string {
   const id = /conflicting role assignment is ([0-9a-f]{32})/i.exec(wordsOf(fault))?.[1];
   return id ? ` (${id})` : '';
 }

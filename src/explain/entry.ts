@@ -1,4 +1,4 @@
-import type { AzureFault } from '../failure.ts';
+import type { AzureErrorInfo } from '../failure.ts';
 
 /** The claims of the job's GitHub token that federated credentials are matched with. */
 export interface OidcClaims {
@@ -11,7 +11,7 @@ export interface OidcClaims {
 }
 
 /** What a look at both sides of the link to the image has shown, after Azure refused it. */
-export interface LinkLook {
+export interface ImageAccessProbe {
   /** GUID of the tenant that the auxiliary token is of. */
   readonly tokenTenant: string;
   /** GUID of the tenant that owns the image's subscription, if Resource Manager said so. */
@@ -21,7 +21,7 @@ export interface LinkLook {
 }
 
 /** What is known when something fails. Whatever is missing appears in explanations as `<client-id>` and the like. */
-export interface Situation {
+export interface ErrorContext {
   readonly clientId?: string;
   readonly tenantId?: string;
   readonly imageTenantId?: string;
@@ -39,16 +39,19 @@ export interface Situation {
   /** `https://management.azure.com` unless told. */
   readonly resourceManager?: string;
   readonly oidc?: OidcClaims;
-  readonly link?: LinkLook;
+  readonly link?: ImageAccessProbe;
   /** GUIDs of the tenants that were signed in to, by the lower-cased name that an input gives them: a domain, or the GUID. */
   readonly tenantGuids?: ReadonlyMap<string, string>;
 }
 
 /** A situation without gaps. */
-export type Known = Readonly<Required<Omit<Situation, 'oidc' | 'link'>>> & Pick<Situation, 'oidc' | 'link'>;
+export type FilledErrorContext = Readonly<Required<Omit<ErrorContext, 'oidc' | 'link'>>> &
+  Pick<ErrorContext, 'oidc' | 'link'>;
 
-export type Text = string | ((fault: AzureFault, known: Known) => string);
-export type Lines = readonly string[] | ((fault: AzureFault, known: Known) => readonly string[]);
+export type Text = string | ((fault: AzureErrorInfo, known: FilledErrorContext) => string);
+export type Lines =
+  | readonly string[]
+  | ((fault: AzureErrorInfo, known: FilledErrorContext) => readonly string[]);
 
 /** One thing that Azure can say. */
 export interface Entry {
@@ -56,14 +59,14 @@ export interface Entry {
   readonly title: string;
   /** What people search for: Azure's own words, with `…` for what differs each time. */
   readonly says: string;
-  readonly match: (fault: AzureFault) => boolean;
+  readonly match: (fault: AzureErrorInfo) => boolean;
   readonly cause: Text;
   readonly who: Text;
   readonly fix: Lines;
 }
 
 /** Fills the gaps of a situation with `<placeholders>`. */
-export function withPlaceholders(situation: Situation): Known {
+export function fillPlaceholders(situation: ErrorContext): FilledErrorContext {
   const endpoint = (given: string | undefined, usual: string) => (given ?? usual).replace(/\/$/, '');
   return {
     clientId: '<client-id>',
@@ -84,26 +87,26 @@ export function withPlaceholders(situation: Situation): Known {
   };
 }
 
-export function resolve(value: Text, fault: AzureFault, known: Known): string {
+export function resolve(value: Text, fault: AzureErrorInfo, known: FilledErrorContext): string {
   return typeof value === 'string' ? value : value(fault, known);
 }
 
-export type Match = (fault: AzureFault) => boolean;
+export type Match = (fault: AzureErrorInfo) => boolean;
 
 /** The outer code or one of the details'. */
-export function code(...codes: readonly string[]): Match {
+export function codeIs(...codes: readonly string[]): Match {
   return (fault) => [fault, ...fault.details].some((level) => codes.includes(level.code));
 }
 
-export function text(pattern: RegExp): Match {
+export function messageMatches(pattern: RegExp): Match {
   return (fault) => pattern.test(wordsOf(fault));
 }
 
-export function status(...statuses: readonly number[]): Match {
+export function statusIs(...statuses: readonly number[]): Match {
   return (fault) => statuses.includes(fault.status);
 }
 
-export function url(pattern: RegExp): Match {
+export function urlMatches(pattern: RegExp): Match {
   return (fault) => pattern.test(fault.url);
 }
 
@@ -121,20 +124,20 @@ export function not(match: Match): Match {
 
 export const noCode: Match = (fault) => fault.code === '';
 
-export function wordsOf(fault: AzureFault): string {
+export function wordsOf(fault: AzureErrorInfo): string {
   return [fault, ...fault.details].map(({ message }) => message).join('\n');
 }
 
 /** What the message says at the first group of the pattern; `…` counts as nothing, see `Entry.says`. */
-export function said(fault: AzureFault, pattern: RegExp, placeholder: string): string {
+export function messageText(fault: AzureErrorInfo, pattern: RegExp, placeholder: string): string {
   const found = pattern.exec(wordsOf(fault))?.[1];
   return found && found !== '…' ? found : placeholder;
 }
 
 // Who must act. The names of tenants and apps are filled in, so that the sentence can be sent on to them.
 
-export const author = "the workflow's author";
-export const nobody = 'nobody: it passes by itself, and the action tries again';
+export const workflowAuthor = "the workflow's author";
+export const nobodyNeedsToAct = 'nobody: it passes by itself, and the action tries again';
 export const runnerOwner = 'whoever runs the runner';
 export const appOwner: Text = (_, { clientId }) =>
   `the owner of the app registration ${clientId}, in its home tenant`;
@@ -142,49 +145,49 @@ export const subscriptionOwner: Text = (_, { subscriptionId, tenantId }) =>
   `the owner of subscription ${subscriptionId}, in the VM's tenant (${tenantId})`;
 export const imageOwner: Text = (_, { imageTenantId }) =>
   `the owner of the gallery, in the image tenant (${imageTenantId})`;
-export const askedAdmin: Text = (fault, known) =>
-  `an administrator of ${tenantName(askedTenant(fault), known)}`;
+export const requestedTenantAdmin: Text = (fault, known) =>
+  `an administrator of ${tenantName(requestedTenant(fault), known)}`;
 
-export function sameTenant(one: string, other: string): boolean {
+export function isSameTenant(one: string, other: string): boolean {
   return one.toLowerCase() === other.toLowerCase();
 }
 
 /** The GUID of a tenant that is named by a domain, once that is known; else the name as it is. */
-function guidOf(tenant: string, { tenantGuids }: Known): string {
+function firstGuid(tenant: string, { tenantGuids }: FilledErrorContext): string {
   return tenantGuids.get(tenant.toLowerCase()) ?? tenant;
 }
 
 /** ` (GUID)` behind a tenant that is named by a domain, for comparing it with what Azure names. */
-export function guidBeside(tenant: string, known: Known): string {
-  const guid = guidOf(tenant, known);
-  return sameTenant(guid, tenant) ? '' : ` (${guid})`;
+export function guidBeside(tenant: string, known: FilledErrorContext): string {
+  const guid = firstGuid(tenant, known);
+  return isSameTenant(guid, tenant) ? '' : ` (${guid})`;
 }
 
 /** Whether two names, of which either may be a domain, mean the same tenant, as far as is known. */
-function meansTenant(one: string, other: string, known: Known): boolean {
-  return sameTenant(guidOf(one, known), guidOf(other, known));
+function mentionsTenant(one: string, other: string, known: FilledErrorContext): boolean {
+  return isSameTenant(firstGuid(one, known), firstGuid(other, known));
 }
 
-export function tenantName(id: string, known: Known): string {
-  const isImages = meansTenant(id, known.imageTenantId, known);
-  const isVms = meansTenant(id, known.tenantId, known);
+export function tenantName(id: string, known: FilledErrorContext): string {
+  const isImages = mentionsTenant(id, known.imageTenantId, known);
+  const isVms = mentionsTenant(id, known.tenantId, known);
   if (isImages && isVms) return `tenant ${id}`;
   if (isImages) return `the image tenant (${id})`;
   if (isVms) return `the VM's tenant (${id})`;
   return isAuxiliary(id, known) ? `the auxiliary tenant ${id}` : `tenant ${id}`;
 }
 
-export function tenantInput(id: string, known: Known): string {
-  if (meansTenant(id, known.tenantId, known)) return '`tenant-id`';
-  if (meansTenant(id, known.imageTenantId, known)) return '`image-tenant-id`';
+export function tenantInput(id: string, known: FilledErrorContext): string {
+  if (mentionsTenant(id, known.tenantId, known)) return '`tenant-id`';
+  if (mentionsTenant(id, known.imageTenantId, known)) return '`image-tenant-id`';
   return isAuxiliary(id, known) ? '`auxiliary-tenant-ids`' : '`tenant-id`';
 }
 
-function isAuxiliary(id: string, known: Known): boolean {
-  return known.auxiliaryTenantIds.some((tenant) => meansTenant(id, tenant, known));
+function isAuxiliary(id: string, known: FilledErrorContext): boolean {
+  return known.auxiliaryTenantIds.some((tenant) => mentionsTenant(id, tenant, known));
 }
 
 /** The tenant that Entra was asked for a token of. */
-export function askedTenant(fault: AzureFault): string {
+export function requestedTenant(fault: AzureErrorInfo): string {
   return fault.tenant ?? '<tenant-id>';
 }

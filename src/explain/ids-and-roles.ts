@@ -1,8 +1,8 @@
-import type { AzureFault } from '../failure.ts';
-import { tenantName, type Known, wordsOf } from './entry.ts';
+import type { AzureErrorInfo } from '../failure.ts';
+import { tenantName, type FilledErrorContext, wordsOf } from './entry.ts';
 
 /** A name out of a Resource Manager ID, tolerant of parts and placeholders, which messages are full of. */
-export function idPart(id: string, type: string): string | undefined {
+export function idSegment(id: string, type: string): string | undefined {
   return new RegExp(`/${type}/([^/'"\\s]+)`, 'i').exec(id)?.[1];
 }
 
@@ -48,22 +48,22 @@ const roles: readonly (readonly [action: RegExp, role: string, on: (scope: strin
 ];
 
 /** The command that gives the app the role that an action takes. */
-export function grant(action: string, scope: string, { clientId }: Known): string {
+export function grantCommand(action: string, scope: string, { clientId }: FilledErrorContext): string {
   const [, role, on] = roles.find(([pattern]) => pattern.test(action)) ?? [/./, 'Contributor', groupScope];
   const name = action === '<action>' ? '<role>' : role;
-  return `az role assignment create --assignee ${shell(clientId)} --role "${name}" --scope ${shell(on(scope))}`;
+  return `az role assignment create --assignee ${quoteForShell(clientId)} --role "${name}" --scope ${quoteForShell(on(scope))}`;
 }
 
 /** Who may grant a role for an action on a scope, and in which tenant, as far as the inputs tell. */
-export function granter(action: string, scope: string, known: Known): string {
-  return `whoever may grant roles there (Owner, User Access Administrator or Role Based Access Control Administrator), in ${owningTenant(action, scope, known)}`;
+export function roleGranter(action: string, scope: string, known: FilledErrorContext): string {
+  return `whoever may grant roles there (Owner, User Access Administrator or Role Based Access Control Administrator), in ${subscriptionTenant(action, scope, known)}`;
 }
 
-function owningTenant(action: string, scope: string, known: Known): string {
-  const subscription = idPart(scope, 'subscriptions')?.toLowerCase();
+function subscriptionTenant(action: string, scope: string, known: FilledErrorContext): string {
+  const subscription = idSegment(scope, 'subscriptions')?.toLowerCase();
   const ofVm = subscription === undefined || subscription === known.subscriptionId.toLowerCase();
   const ofImage =
-    subscription !== undefined && subscription === idPart(known.imageId, 'subscriptions')?.toLowerCase();
+    subscription !== undefined && subscription === idSegment(known.imageId, 'subscriptions')?.toLowerCase();
   if (ofImage || /\/galleries\//i.test(action)) return tenantName(known.imageTenantId, known);
   return ofVm ? tenantName(known.tenantId, known) : `the tenant that owns subscription ${subscription}`;
 }
@@ -71,23 +71,27 @@ function owningTenant(action: string, scope: string, known: Known): string {
 export const roleDelay = 'A new role takes up to 10 minutes to work everywhere; then run the job again.';
 
 /** A value as one word of a shell command. Placeholders stay bare: they must be replaced anyway. */
-export function shell(value: string): string {
+export function quoteForShell(value: string): string {
   return /^(?:[\w@%+=:,./-]|<[\w-]+>)+$/.test(value) ? value : `'${value.replaceAll("'", String.raw`'\''`)}'`;
 }
 
 /** `az sig image-version …` options that name the image: out of the message, else the URL, else the input. */
-export function imageOptions(fault: AzureFault, { imageId }: Known, withVersion = false): string {
+export function imageOptions(
+  fault: AzureErrorInfo,
+  { imageId }: FilledErrorContext,
+  withVersion = false,
+): string {
   const words = wordsOf(fault);
   const source = [words, fault.url, imageId].find((id) => /\/galleries\/[^/]/i.test(id)) ?? '';
   const names = [source, imageId].map((id) => imageNames.exec(id)?.groups ?? {});
   const name = (part: string) => names.find((found) => found[part])?.[part];
   const word = (value: string | undefined, placeholder: string) =>
-    value ? shell(value) : `<${placeholder}>`;
-  const group = /under resource group '([^']+)'/.exec(words)?.[1] ?? idPart(source, 'resourceGroups');
-  const subscription = idPart(source, 'subscriptions') ?? idPart(imageId, 'subscriptions');
+    value ? quoteForShell(value) : `<${placeholder}>`;
+  const group = /under resource group '([^']+)'/.exec(words)?.[1] ?? idSegment(source, 'resourceGroups');
+  const subscription = idSegment(source, 'subscriptions') ?? idSegment(imageId, 'subscriptions');
   return [
     `--subscription ${word(subscription, 'image-subscription-id')}`,
-    `-g ${word(group ?? idPart(imageId, 'resourceGroups'), 'gallery-resource-group')}`,
+    `-g ${word(group ?? idSegment(imageId, 'resourceGroups'), 'gallery-resource-group')}`,
     `-r ${word(name('gallery'), 'gallery')}`,
     `-i ${word(name('definition'), 'image-definition')}`,
     ...(withVersion ? [`-e ${word(name('version'), 'image-version')}`] : []),
@@ -98,11 +102,14 @@ export function imageOptions(fault: AzureFault, { imageId }: Known, withVersion 
 const imageNames =
   /\/galleries\/(?<gallery>[^/'"\s]+)(?:\/images\/(?<definition>[^/'"\s]+)(?:\/versions\/(?<version>[^/'"\s]+))?)?/i;
 
-export function vmOptions({ subscriptionId, resourceGroup, vmName }: Known, name = vmName): string {
-  return `--subscription ${shell(subscriptionId)} -g ${shell(resourceGroup)} -n ${shell(name)}`;
+export function vmOptions(
+  { subscriptionId, resourceGroup, vmName }: FilledErrorContext,
+  name = vmName,
+): string {
+  return `--subscription ${quoteForShell(subscriptionId)} -g ${quoteForShell(resourceGroup)} -n ${quoteForShell(name)}`;
 }
 
-export function ownerLookup(subscription: string, { resourceManager }: Known): string[] {
+export function ownerLookup(subscription: string, { resourceManager }: FilledErrorContext): string[] {
   return [
     "Find the tenant that owns the subscription. It takes no right at all: the refusal's WWW-Authenticate header names it.",
     `curl -si "${resourceManager}/subscriptions/${subscription}?api-version=2022-12-01" | grep -i authorization_uri`,

@@ -1,36 +1,39 @@
-import type { AzureFault } from '../failure.ts';
+import type { AzureErrorInfo } from '../failure.ts';
 import {
   all,
   any,
-  author,
-  code,
+  workflowAuthor,
+  codeIs,
   imageOwner,
   noCode,
   not,
   resolve,
-  said,
-  status,
-  text,
-  url,
+  messageText,
+  statusIs,
+  messageMatches,
+  urlMatches,
   type Entry,
-  type Known,
+  type FilledErrorContext,
   wordsOf,
 } from './entry.ts';
-import { definitionScope, imageOptions, shell } from './ids-and-roles.ts';
+import { definitionScope, imageOptions, quoteForShell } from './ids-and-roles.ts';
 
-const regionOf = (fault: AzureFault, { location }: Known) =>
-  said(fault, /not available in (.+?) region/i, location)
+const regionOf = (fault: AzureErrorInfo, { location }: FilledErrorContext) =>
+  messageText(fault, /not available in (.+?) region/i, location)
     .replaceAll(' ', '')
     .toLowerCase();
 
-export const image: readonly Entry[] = [
+export const imageEntries: readonly Entry[] = [
   {
     id: 'image-not-in-region',
     title: 'The image version is not in the region',
     says: 'The gallery image … is not available in … region. Please contact image owner to replicate to this region',
-    match: any(code('GalleryImageNotFound'), text(/gallery image .* is not available in .+ region/i)),
+    match: any(
+      codeIs('GalleryImageNotFound'),
+      messageMatches(/gallery image .* is not available in .+ region/i),
+    ),
     cause: (fault, known) =>
-      `Image version ${said(fault, /gallery image (\S+)/i, known.imageId)} is not replicated to ${regionOf(fault, known)}, or does not exist.`,
+      `Image version ${messageText(fault, /gallery image (\S+)/i, known.imageId)} is not replicated to ${regionOf(fault, known)}, or does not exist.`,
     who: imageOwner,
     fix: (fault, known) => [
       'Replicate it, in the image tenant:',
@@ -44,10 +47,10 @@ export const image: readonly Entry[] = [
     id: 'image-no-latest',
     title: 'No version counts as the latest',
     says: 'NotFound: There is no latest image version exists for',
-    match: text(/no latest image version/i),
+    match: messageMatches(/no latest image version/i),
     cause: (fault, known) =>
-      `Image definition ${said(fault, /exists for "([^"]+)"/, definitionScope(known.imageId))} has no version, or all are excluded from latest.`,
-    who: (fault, known) => `${author}, or ${resolve(imageOwner, fault, known)}`,
+      `Image definition ${messageText(fault, /exists for "([^"]+)"/, definitionScope(known.imageId))} has no version, or all are excluded from latest.`,
+    who: (fault, known) => `${workflowAuthor}, or ${resolve(imageOwner, fault, known)}`,
     fix: (fault, known) => [
       'Name a version in `image-id`; these there are:',
       `az sig image-version list ${imageOptions(fault, known)} -o table`,
@@ -60,9 +63,9 @@ export const image: readonly Entry[] = [
     title: 'There is no such image',
     says: "ResourceNotFound: The Resource 'Microsoft.Compute/galleries/…/images/…/versions/…' under resource group … was not found",
     match: all(
-      code('ResourceNotFound', 'NotFound', 'ParentResourceNotFound'),
-      any(text(/Microsoft\.Compute\/galleries\//i), url(/\/galleries\//i)),
-      not(text(/no latest image version/i)),
+      codeIs('ResourceNotFound', 'NotFound', 'ParentResourceNotFound'),
+      any(messageMatches(/Microsoft\.Compute\/galleries\//i), urlMatches(/\/galleries\//i)),
+      not(messageMatches(/no latest image version/i)),
     ),
     cause: (fault, known) => {
       const named =
@@ -72,7 +75,7 @@ export const image: readonly Entry[] = [
       const where = named?.[2] ? ` in resource group ${named[2]}` : '';
       return `There is no ${named?.[1] ?? known.imageId}${where}: the gallery, the definition or the version is missing or misspelt.`;
     },
-    who: author,
+    who: workflowAuthor,
     fix: (fault, known) => [
       'Correct `image-id`; in the image tenant, this lists the versions:',
       `az sig image-version list ${imageOptions(fault, known)} -o table`,
@@ -83,7 +86,7 @@ export const image: readonly Entry[] = [
     id: 'image-being-created',
     title: 'The image version is not finished',
     says: '409 on the image version or the VM, while provisioningState is Creating',
-    match: all(status(409), noCode, url(/\/(?:galleries|virtualMachines)\//i)),
+    match: all(statusIs(409), noCode, urlMatches(/\/(?:galleries|virtualMachines)\//i)),
     cause: (_, { imageId }) =>
       `Azure gave no reason. It is known for an image version that is still being created: ${imageId}.`,
     who: 'nobody: wait until the version is made; that takes about 7 minutes, with many regions up to hours',
@@ -96,10 +99,10 @@ export const image: readonly Entry[] = [
     id: 'os-profile-not-allowed',
     title: 'A specialized image takes no user',
     says: "InvalidParameter: Parameter 'osProfile' is not allowed",
-    match: text(/Parameter 'osProfile' is not allowed/i),
+    match: messageMatches(/Parameter 'osProfile' is not allowed/i),
     cause: (_, { imageId }) =>
       `The image definition is Specialized (${definitionScope(imageId)}): user, password and keys are in the image already, and osProfile may not be sent.`,
-    who: author,
+    who: workflowAuthor,
     fix: [
       'Leave out `admin-username`, `admin-password`, `ssh-public-key`, `computer-name`, `custom-data`, and any `osProfile` in `overrides`.',
       'If the image was generalized after all, its owner has to put it into a definition with osState Generalized.',
@@ -109,10 +112,10 @@ export const image: readonly Entry[] = [
     id: 'os-profile-missing',
     title: 'A generalized image needs a user',
     says: "InvalidParameter: Required parameter 'osProfile' is missing (null)",
-    match: text(/parameter 'osProfile' is missing/i),
+    match: messageMatches(/parameter 'osProfile' is missing/i),
     cause: (_, { imageId }) =>
       `The image definition is Generalized (${definitionScope(imageId)}), so a user has to be made on the VM, and osProfile was not sent.`,
-    who: author,
+    who: workflowAuthor,
     fix: [
       'Give `ssh-public-key` (Linux) or `admin-password` (Windows), and drop any `overrides` that remove `osProfile`.',
     ],
@@ -121,9 +124,9 @@ export const image: readonly Entry[] = [
     id: 'plan-missing',
     title: 'The image needs a purchase plan',
     says: 'VMMarketplaceInvalidInput: Creating a virtual machine from Marketplace image … requires Plan information in the request',
-    match: code('VMMarketplaceInvalidInput'),
+    match: codeIs('VMMarketplaceInvalidInput'),
     cause: (fault, known) =>
-      `The image comes from a Marketplace image with a plan, and the definition ${definitionScope(known.imageId)} does not name it, so that VM ${said(fault, /VM: '([^']+)'/, known.vmName)} was asked for without.`,
+      `The image comes from a Marketplace image with a plan, and the definition ${definitionScope(known.imageId)} does not name it, so that VM ${messageText(fault, /VM: '([^']+)'/, known.vmName)} was asked for without.`,
     who: imageOwner,
     fix: (fault, known) => [
       'See what the definition says, and make it again with the plan (--plan-name, --plan-product, --plan-publisher); the action then sends the same plan:',
@@ -135,21 +138,21 @@ export const image: readonly Entry[] = [
     id: 'terms-not-accepted',
     title: 'The terms of the Marketplace plan are not accepted',
     says: 'ResourcePurchaseValidationFailed: … You have not accepted the legal terms on this subscription',
-    match: code('ResourcePurchaseValidationFailed'),
+    match: codeIs('ResourcePurchaseValidationFailed'),
     cause: (fault, known) =>
-      `In subscription ${said(fault, /subscription: '([^']+)'/, known.subscriptionId)} nobody has accepted the terms of the plan that the image was built from.`,
+      `In subscription ${messageText(fault, /subscription: '([^']+)'/, known.subscriptionId)} nobody has accepted the terms of the plan that the image was built from.`,
     who: (fault, known) =>
-      `the owner of subscription ${said(fault, /subscription: '([^']+)'/, known.subscriptionId)}, in the VM's tenant (${known.tenantId})`,
+      `the owner of subscription ${messageText(fault, /subscription: '([^']+)'/, known.subscriptionId)}, in the VM's tenant (${known.tenantId})`,
     fix: (fault, known) => [
       'Read and accept them, once per subscription:',
-      `az vm image terms accept --publisher ${shell(said(fault, /publisher\s*=\s*'([^']+)'/, '<publisher>'))} --offer ${shell(said(fault, /offer\s*=\s*'([^']+)'/, '<offer>'))} --plan ${shell(said(fault, /sku\s*=\s*'([^']+)'/, '<plan>'))} --subscription ${shell(said(fault, /subscription: '([^']+)'/, known.subscriptionId))}`,
+      `az vm image terms accept --publisher ${quoteForShell(messageText(fault, /publisher\s*=\s*'([^']+)'/, '<publisher>'))} --offer ${quoteForShell(messageText(fault, /offer\s*=\s*'([^']+)'/, '<offer>'))} --plan ${quoteForShell(messageText(fault, /sku\s*=\s*'([^']+)'/, '<plan>'))} --subscription ${quoteForShell(messageText(fault, /subscription: '([^']+)'/, known.subscriptionId))}`,
     ],
   },
   {
     id: 'marketplace-not-eligible',
     title: 'The subscription may not buy from the Marketplace',
     says: 'MarketplacePurchaseEligibilityFailed: Marketplace purchase eligibilty check returned errors',
-    match: code('MarketplacePurchaseEligibilityFailed'),
+    match: codeIs('MarketplacePurchaseEligibilityFailed'),
     cause: (fault, { subscriptionId }) => {
       const reason = fault.details.at(-1);
       return `Subscription ${subscriptionId} may not buy the image's plan${reason ? ` (${reason.code}): ${reason.message}` : '; the inner message says why.'}`;

@@ -1,28 +1,28 @@
-import type { AzureFault } from '../failure.ts';
+import type { AzureErrorInfo } from '../failure.ts';
 import {
   all,
   any,
-  author,
-  code,
+  workflowAuthor,
+  codeIs,
   imageOwner,
-  said,
-  status,
-  text,
+  messageText,
+  statusIs,
+  messageMatches,
   type Entry,
   type Lines,
   type Match,
   wordsOf,
 } from './entry.ts';
-import { definitionScope, imageOptions, shell, vmOptions } from './ids-and-roles.ts';
+import { definitionScope, imageOptions, quoteForShell, vmOptions } from './ids-and-roles.ts';
 
-const badRequest = (pattern: RegExp) => all(code('BadRequest'), text(pattern));
+const badRequest = (pattern: RegExp) => all(codeIs('BadRequest'), messageMatches(pattern));
 const invalidParameter = (target: RegExp, pattern: RegExp): Match =>
-  all(code('InvalidParameter'), (fault) => target.test(fault.target ?? '') || pattern.test(wordsOf(fault)));
-const targetOf = (fault: AzureFault, placeholder: string) => fault.target ?? placeholder;
+  all(codeIs('InvalidParameter'), (fault) => target.test(fault.target ?? '') || pattern.test(wordsOf(fault)));
+const errorTarget = (fault: AzureErrorInfo, placeholder: string) => fault.target ?? placeholder;
 
 /** The commands that a guest which never answered calls for. */
 const bootLog: Lines = (fault, known) => {
-  const name = said(fault, /VM '([^']+)'/, known.vmName);
+  const name = messageText(fault, /VM '([^']+)'/, known.vmName);
   return [
     'The end of the boot log tells how far it came:',
     `az vm boot-diagnostics get-boot-log ${vmOptions(known, name)}`,
@@ -32,14 +32,14 @@ const bootLog: Lines = (fault, known) => {
   ];
 };
 
-export const machine: readonly Entry[] = [
+export const vmEntries: readonly Entry[] = [
   {
     id: 'os-provisioning-timed-out',
     title: 'The guest did not report in time',
     says: 'OSProvisioningTimedOut: OS Provisioning for VM … did not finish in the allotted time',
-    match: code('OSProvisioningTimedOut'),
+    match: codeIs('OSProvisioningTimedOut'),
     cause: (fault, known) =>
-      `VM ${said(fault, /VM '([^']+)'/, known.vmName)} runs, but nothing in it reported to Azure in time (about 20 minutes on Linux, 40 on Windows): the image is not generalized, has no working agent (waagent, cloud-init), is marked with the wrong OS, or the guest cannot reach the host's address 168.63.129.16.`,
+      `VM ${messageText(fault, /VM '([^']+)'/, known.vmName)} runs, but nothing in it reported to Azure in time (about 20 minutes on Linux, 40 on Windows): the image is not generalized, has no working agent (waagent, cloud-init), is marked with the wrong OS, or the guest cannot reach the host's address 168.63.129.16.`,
     who: imageOwner,
     fix: bootLog,
   },
@@ -47,7 +47,7 @@ export const machine: readonly Entry[] = [
     id: 'os-provisioning-keeps-failing',
     title: 'The image fails again and again',
     says: 'OSProvisioningClientError: … This error occurred too many times consecutively from image',
-    match: code('OSProvisioningClientError'),
+    match: codeIs('OSProvisioningClientError'),
     cause: (_, { imageId }) =>
       `VMs from this image (${imageId}) have failed to start so often in a row that Azure gives up sooner: the image is not generalized or its agent is broken.`,
     who: imageOwner,
@@ -58,23 +58,23 @@ export const machine: readonly Entry[] = [
     id: 'agent-silent',
     title: 'The VM agent does not report',
     says: 'VMAgentStatusCommunicationError: VM … has not reported status for VM agent or extensions',
-    match: code('VMAgentStatusCommunicationError'),
+    match: codeIs('VMAgentStatusCommunicationError'),
     cause: (fault, known) =>
-      `The agent in VM ${said(fault, /VM '([^']+)'/, known.vmName)} is missing, stopped or cut off from Azure, and without it no script or extension can run.`,
+      `The agent in VM ${messageText(fault, /VM '([^']+)'/, known.vmName)} is missing, stopped or cut off from Azure, and without it no script or extension can run.`,
     who: imageOwner,
     fix: (fault, known) => [
       'Install the agent in the image (waagent 2.4.0.2 or newer, or the Windows guest agent). The boot log shows whether it starts:',
-      `az vm boot-diagnostics get-boot-log ${vmOptions(known, said(fault, /VM '([^']+)'/, known.vmName))}`,
+      `az vm boot-diagnostics get-boot-log ${vmOptions(known, messageText(fault, /VM '([^']+)'/, known.vmName))}`,
     ],
   },
   {
     id: 'extension-failed',
     title: 'A script or extension failed in the VM',
     says: 'VMExtensionProvisioningError: VM has reported a failure when processing extension',
-    match: code('VMExtensionProvisioningError'),
+    match: codeIs('VMExtensionProvisioningError'),
     cause: (fault) =>
-      `${said(fault, /extension '([^']+)'/, 'A script or extension')} failed inside the VM; Azure's message holds what it said last.`,
-    who: author,
+      `${messageText(fault, /extension '([^']+)'/, 'A script or extension')} failed inside the VM; Azure's message holds what it said last.`,
+    who: workflowAuthor,
     fix: (_, known) => [
       'Read the message; more is in /var/log/azure (Linux) or C:\\WindowsAzure\\Logs (Windows). The state of all extensions:',
       `az vm get-instance-view ${vmOptions(known)} --query instanceView.extensions`,
@@ -85,23 +85,23 @@ export const machine: readonly Entry[] = [
     id: 'script-running',
     title: 'Another script is still running in the VM',
     says: 'Conflict: Run command extension execution is in progress. Please wait for completion before invoking a run command',
-    match: text(/Run command extension execution is in progress/i),
+    match: messageMatches(/Run command extension execution is in progress/i),
     cause: (_, { vmName }) =>
       `VM ${vmName} runs one script at a time, and an earlier one has not ended (it may take up to 90 minutes).`,
-    who: author,
+    who: workflowAuthor,
     fix: (_, known) => [
       'Wait for it, or delete the run command that hangs:',
-      `az vm run-command list --subscription ${known.subscriptionId} -g ${shell(known.resourceGroup)} --vm-name ${shell(known.vmName)} -o table`,
+      `az vm run-command list --subscription ${known.subscriptionId} -g ${quoteForShell(known.resourceGroup)} --vm-name ${quoteForShell(known.vmName)} -o table`,
     ],
   },
   {
     id: 'vm-differs',
     title: 'A VM of that name exists, made otherwise',
     says: "PropertyChangeNotAllowed: Changing property 'imageReference' is not allowed",
-    match: code('PropertyChangeNotAllowed'),
+    match: codeIs('PropertyChangeNotAllowed'),
     cause: (fault, { vmName }) =>
-      `VM ${vmName} exists and was made with another ${said(fault, /property '([^']+)'/, targetOf(fault, 'imageReference'))}, which cannot be changed afterwards.`,
-    who: author,
+      `VM ${vmName} exists and was made with another ${messageText(fault, /property '([^']+)'/, errorTarget(fault, 'imageReference'))}, which cannot be changed afterwards.`,
+    who: workflowAuthor,
     fix: (_, known) => [
       'Give another `vm-name`, or delete the old VM first (`operation: delete` if this action made it):',
       `az vm delete ${vmOptions(known)} --yes`,
@@ -112,10 +112,10 @@ export const machine: readonly Entry[] = [
     id: 'vm-made-meanwhile',
     title: 'A VM of that name was made in the meantime',
     says: 'PreconditionFailed (412)',
-    match: any(code('PreconditionFailed'), status(412)),
+    match: any(codeIs('PreconditionFailed'), statusIs(412)),
     cause: (_, { vmName, resourceGroup }) =>
       `Someone else made VM ${vmName} in ${resourceGroup} between the look and the request. Nothing that exists is overwritten.`,
-    who: author,
+    who: workflowAuthor,
     fix: [
       'Give each job and matrix leg a `vm-name` of its own (the default does), or keep jobs apart with `concurrency`. Then run the job again.',
     ],
@@ -126,8 +126,8 @@ export const machine: readonly Entry[] = [
     says: 'BadRequest: Managed Images are not supported for virtual machines with security type TrustedLaunch',
     match: badRequest(/Managed Images are not supported .* security type/i),
     cause: (fault) =>
-      `A managed image cannot boot with security type ${said(fault, /security type (\w+)/, 'TrustedLaunch')}; only images in a gallery can.`,
-    who: author,
+      `A managed image cannot boot with security type ${messageText(fault, /security type (\w+)/, 'TrustedLaunch')}; only images in a gallery can.`,
+    who: workflowAuthor,
     fix: [
       'Set `security-type: Standard`, or use an image definition with the feature SecurityType=TrustedLaunch or TrustedLaunchSupported.',
     ],
@@ -139,7 +139,7 @@ export const machine: readonly Entry[] = [
     match: badRequest(/TrustedLaunch setting is not supported for the provided image/i),
     cause: (_, { imageId }) =>
       `The image definition (${definitionScope(imageId)}) does not declare the feature SecurityType=TrustedLaunch or TrustedLaunchSupported.`,
-    who: author,
+    who: workflowAuthor,
     fix: (fault, known) => [
       'Set `security-type: Standard`. Or have the owner of the gallery make a definition of generation V2 with that feature; what this one declares:',
       `az sig image-definition show ${imageOptions(fault, known)} --query "{generation:hyperVGeneration, features:features}"`,
@@ -152,7 +152,7 @@ export const machine: readonly Entry[] = [
     match: badRequest(/UEFI settings are not supported/i),
     cause: (_, { imageId }) =>
       `The image definition (${definitionScope(imageId)}) is of generation V1: no secure boot, no vTPM, no Trusted Launch.`,
-    who: author,
+    who: workflowAuthor,
     fix: [
       'Set `security-type: Standard` and drop `securityProfile` from `overrides`, or use an image of generation V2.',
     ],
@@ -163,11 +163,11 @@ export const machine: readonly Entry[] = [
     says: 'BadRequest: The VM size … is not supported for creation of VMs and Virtual Machine Scale Set with … security type',
     match: badRequest(/VM size .* is not supported for creation .* security type/i),
     cause: (fault, { vmSize }) =>
-      `Size ${said(fault, /VM size '([^']+)'/, vmSize)} cannot be had with security type ${said(fault, /with '([^']+)' security type/, '<NULL>').replace('<NULL>', 'Standard (none given)')}. Confidential sizes (DC, EC) take ConfidentialVM only, and no others do.`,
-    who: author,
+      `Size ${messageText(fault, /VM size '([^']+)'/, vmSize)} cannot be had with security type ${messageText(fault, /with '([^']+)' security type/, '<NULL>').replace('<NULL>', 'Standard (none given)')}. Confidential sizes (DC, EC) take ConfidentialVM only, and no others do.`,
+    who: workflowAuthor,
     fix: (fault, known) => [
       'Give another `vm-size`, or the `security-type` that the size is made for:',
-      `az vm list-skus -l ${shell(known.location)} --size ${shell(said(fault, /VM size '([^']+)'/, known.vmSize))} --query "[].capabilities[?name=='ConfidentialComputingType' || name=='TrustedLaunchDisabled']"`,
+      `az vm list-skus -l ${quoteForShell(known.location)} --size ${quoteForShell(messageText(fault, /VM size '([^']+)'/, known.vmSize))} --query "[].capabilities[?name=='ConfidentialComputingType' || name=='TrustedLaunchDisabled']"`,
     ],
   },
   {
@@ -176,11 +176,11 @@ export const machine: readonly Entry[] = [
     says: 'BadRequest: The selected VM size … cannot boot Hypervisor Generation',
     match: badRequest(/cannot boot Hypervisor Generation/i),
     cause: (fault, { vmSize }) =>
-      `Size ${said(fault, /VM size '([^']+)'/, vmSize)} cannot boot images of generation ${said(fault, /Hypervisor Generation '([^']+)'/, '<1 or 2>')}. Old sizes (Dv2, Av2) boot generation 1 only, the newest (v6 on) generation 2 only.`,
-    who: author,
+      `Size ${messageText(fault, /VM size '([^']+)'/, vmSize)} cannot boot images of generation ${messageText(fault, /Hypervisor Generation '([^']+)'/, '<1 or 2>')}. Old sizes (Dv2, Av2) boot generation 1 only, the newest (v6 on) generation 2 only.`,
+    who: workflowAuthor,
     fix: (fault, known) => [
       'Give a `vm-size` that boots it, such as Standard_D2s_v5 (both generations). What a size can do:',
-      `az vm list-skus -l ${shell(known.location)} --size ${shell(said(fault, /VM size '([^']+)'/, known.vmSize))} --query "[].capabilities[?name=='HyperVGenerations'].value"`,
+      `az vm list-skus -l ${quoteForShell(known.location)} --size ${quoteForShell(messageText(fault, /VM size '([^']+)'/, known.vmSize))} --query "[].capabilities[?name=='HyperVGenerations'].value"`,
     ],
   },
   {
@@ -189,7 +189,7 @@ export const machine: readonly Entry[] = [
     says: 'InvalidParameter: The Admin Username specified is not allowed',
     match: invalidParameter(/adminUsername/i, /Admin Username specified is not allowed/i),
     cause: 'Azure reserves names such as admin, administrator, root, user, test and guest.',
-    who: author,
+    who: workflowAuthor,
     fix: ['Give another `admin-username`, such as the default `azureuser`.'],
   },
   {
@@ -198,8 +198,8 @@ export const machine: readonly Entry[] = [
     says: 'InvalidParameter: The supplied password must be between … characters long and must satisfy at least 3 of password complexity requirements',
     match: invalidParameter(/adminPassword/i, /supplied password must/i),
     cause: (fault) =>
-      `\`admin-password\` must have ${said(fault, /between (\d+-\d+) characters/, '8-123')} characters (8-123 on Windows, 6-72 on Linux), three of upper case, lower case, digit and special, and no well-known password.`,
-    who: author,
+      `\`admin-password\` must have ${messageText(fault, /between (\d+-\d+) characters/, '8-123')} characters (8-123 on Windows, 6-72 on Linux), three of upper case, lower case, digit and special, and no well-known password.`,
+    who: workflowAuthor,
     fix: [
       'Store a stronger one, or leave it out: on Windows a random one is made, on Linux SSH keys are used.',
     ],
@@ -211,17 +211,17 @@ export const machine: readonly Entry[] = [
     match: invalidParameter(/publicKeys/i, /publicKeys\.keyData is invalid/i),
     cause:
       '`ssh-public-key` holds something else than public keys in OpenSSH form (RSA of 2048 bits or more, or Ed25519), one per line.',
-    who: author,
+    who: workflowAuthor,
     fix: ['Give the content of the .pub file. To make a pair:', 'ssh-keygen -t rsa -b 4096 -f vm-key'],
   },
   {
     id: 'id-malformed',
     title: 'A resource ID is not a whole ID',
     says: 'LinkedInvalidPropertyId: Property id … is invalid. Expect fully qualified resource Id',
-    match: code('LinkedInvalidPropertyId'),
+    match: codeIs('LinkedInvalidPropertyId'),
     cause: (fault) =>
-      `"${said(fault, /Property id '([^']+)'/, '<value>')}"${/at path '([^']+)'/.test(wordsOf(fault)) ? ` (${said(fault, /at path '([^']+)'/, '')})` : ''} is not a whole resource ID.`,
-    who: author,
+      `"${messageText(fault, /Property id '([^']+)'/, '<value>')}"${/at path '([^']+)'/.test(wordsOf(fault)) ? ` (${messageText(fault, /at path '([^']+)'/, '')})` : ''} is not a whole resource ID.`,
+    who: workflowAuthor,
     fix: [
       'Give the ID from `/subscriptions/` on, as `az resource show … --query id` prints it. Inputs that take IDs: `image-id`, `subnet-id`, `nic-id`, `network-security-group-id`, `public-ip`, `identity`; and whatever `overrides` holds.',
     ],

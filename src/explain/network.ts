@@ -1,16 +1,16 @@
-import { all, author, code, runnerOwner, said, status, type Entry } from './entry.ts';
-import { shell } from './ids-and-roles.ts';
+import { all, workflowAuthor, codeIs, runnerOwner, messageText, statusIs, type Entry } from './entry.ts';
+import { quoteForShell } from './ids-and-roles.ts';
 
-export const network: readonly Entry[] = [
+export const networkEntries: readonly Entry[] = [
   {
     // https://github.com/scarolan/azure-terraform-beginners/issues/20
     id: 'dns-label-taken',
     title: 'The DNS label is taken',
     says: 'DnsRecordInUse: DNS record … is already used by another public IP',
-    match: code('DnsRecordInUse'),
+    match: codeIs('DnsRecordInUse'),
     cause: (fault) =>
-      `${said(fault, /DNS record (\S+) is/, '<label>.<location>.cloudapp.azure.com')} belongs to another public IP; labels are shared by all customers of a region.`,
-    who: author,
+      `${messageText(fault, /DNS record (\S+) is/, '<label>.<location>.cloudapp.azure.com')} belongs to another public IP; labels are shared by all customers of a region.`,
+    who: workflowAuthor,
     fix: ['Give another `dns-label`.'],
   },
   {
@@ -18,13 +18,13 @@ export const network: readonly Entry[] = [
     id: 'reference-not-found',
     title: 'Something that is referred to is not there',
     says: 'InvalidResourceReference: Resource … referenced by resource … was not found',
-    match: code('InvalidResourceReference'),
+    match: codeIs('InvalidResourceReference'),
     cause: (fault) =>
-      `${said(fault, /Resource (\S+) referenced/, '<resource-id>')} does not exist, or is in another region than ${said(fault, /referenced by resource (\S+)/, 'what refers to it')}.`,
-    who: author,
+      `${messageText(fault, /Resource (\S+) referenced/, '<resource-id>')} does not exist, or is in another region than ${messageText(fault, /referenced by resource (\S+)/, 'what refers to it')}.`,
+    who: workflowAuthor,
     fix: (fault) => [
       'Correct `subnet-id`, `nic-id`, `network-security-group-id` or `public-ip`; all have to be in the region of the VM:',
-      `az resource show --ids ${shell(said(fault, /Resource (\S+) referenced/, '<resource-id>'))} --query "{id:id, location:location}"`,
+      `az resource show --ids ${quoteForShell(messageText(fault, /Resource (\S+) referenced/, '<resource-id>'))} --query "{id:id, location:location}"`,
     ],
   },
   {
@@ -32,7 +32,7 @@ export const network: readonly Entry[] = [
     id: 'certificate-not-trusted',
     title: "Azure's certificate is not trusted",
     says: 'SELF_SIGNED_CERT_IN_CHAIN, UNABLE_TO_GET_ISSUER_CERT_LOCALLY, UNABLE_TO_VERIFY_LEAF_SIGNATURE',
-    match: all(status(0), (fault) => certificateErrors.test(fault.code)),
+    match: all(statusIs(0), (fault) => certificateErrors.test(fault.code)),
     cause:
       'A proxy on the way signs connections with a certificate authority of its own, and the runner does not know it.',
     who: runnerOwner,
@@ -46,7 +46,7 @@ export const network: readonly Entry[] = [
     id: 'unreachable',
     title: 'Azure could not be reached',
     says: 'ENOTFOUND, ECONNREFUSED, ECONNRESET, ETIMEDOUT',
-    match: all(status(0), (fault) => fault.code !== '' && !certificateErrors.test(fault.code)),
+    match: all(statusIs(0), (fault) => fault.code !== '' && !certificateErrors.test(fault.code)),
     cause: (fault) => `The connection failed again and again: ${fault.message}`,
     who: runnerOwner,
     fix: (_, { loginEndpoint, resourceManager }) => [

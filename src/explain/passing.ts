@@ -1,40 +1,55 @@
-import type { AzureFault } from '../failure.ts';
-import { all, any, code, nobody, not, said, status, type Entry, type Lines, wordsOf } from './entry.ts';
+import type { AzureErrorInfo } from '../failure.ts';
+import {
+  all,
+  any,
+  codeIs,
+  nobodyNeedsToAct,
+  not,
+  messageText,
+  statusIs,
+  type Entry,
+  type Lines,
+  wordsOf,
+} from './entry.ts';
 
-const waitOf = (fault: AzureFault) =>
+const retryAfterText = (fault: AzureErrorInfo) =>
   fault.retryAfterSeconds === undefined ? 'the time that Azure names' : `${fault.retryAfterSeconds} s`;
 
-const correlated = (fault: AzureFault) =>
-  fault.correlationId ?? said(fault, /correlation id '([^']+)'/i, '<correlation-id>');
+const correlated = (fault: AzureErrorInfo) =>
+  fault.correlationId ?? messageText(fault, /correlation id '([^']+)'/i, '<correlation-id>');
 
 const retried: Lines = (fault) => [
   `If the action gave up, run the job again. If it stays, look at Azure's status and give its support the correlation ID ${correlated(fault)}:`,
   'https://azure.status.microsoft/status',
 ];
 
-const busy = code(
+const busyEntry = codeIs(
   'RetryableError',
   'RetryableErrorDueToAnotherOperation',
   'AnotherOperationInProgress',
   'ReferencedResourceNotProvisioned',
 );
-const throttled429 = all(status(429), not(busy));
-const computeLimit = code('OperationNotAllowed', 'TooManyRequests');
+const throttled429 = all(statusIs(429), not(busyEntry));
+const computeLimit = codeIs('OperationNotAllowed', 'TooManyRequests');
 
-export const passing: readonly Entry[] = [
+export const transientEntries: readonly Entry[] = [
   {
     // Also ReferencedResourceNotProvisioned: Network's way to say that a neighbour is being updated.
     id: 'resource-busy',
     title: 'Another operation holds the resource',
     says: 'RetryableError (429), AnotherOperationInProgress, ReferencedResourceNotProvisioned',
-    match: busy,
+    match: busyEntry,
     cause: (fault) => {
-      const held = said(fault, /is updating resource (\S+?)\.?\s/, said(fault, /operations\/([\w-]+)/, ''));
+      const held = messageText(
+        fault,
+        /is updating resource (\S+?)\.?\s/,
+        messageText(fault, /operations\/([\w-]+)/, ''),
+      );
       return `Another operation is changing this resource or one that it depends on${held ? ` (${held})` : ''}. It is no throttling, though it may come with status 429.`;
     },
-    who: nobody,
+    who: nobodyNeedsToAct,
     fix: (fault) => [
-      `The action waits ${waitOf(fault)} and tries again. If it gave up, see who else works in the resource group: jobs that share a network are best kept apart with \`concurrency\`.`,
+      `The action waits ${retryAfterText(fault)} and tries again. If it gave up, see who else works in the resource group: jobs that share a network are best kept apart with \`concurrency\`.`,
     ],
   },
   {
@@ -43,17 +58,17 @@ export const passing: readonly Entry[] = [
     says: 'OperationNotAllowed (429): The server rejected the request because too many requests have been received for this subscription',
     match: all(throttled429, computeLimit),
     cause: (fault, { subscriptionId }) => {
-      const allowed = said(fault, /"allowedRequestCount":(\d+)/, '');
-      const measured = said(fault, /"measuredRequestCount":(\d+)/, '');
+      const allowed = messageText(fault, /"allowedRequestCount":(\d+)/, '');
+      const measured = messageText(fault, /"measuredRequestCount":(\d+)/, '');
       const figures = allowed && measured ? `: ${measured} requests where ${allowed} are allowed` : '';
       const bucket =
         fault.details.find((detail) => detail.target)?.target ??
-        said(fault, /"operationGroup":"([^"]+)"/, '');
+        messageText(fault, /"operationGroup":"([^"]+)"/, '');
       return `Everything that works in subscription ${subscriptionId} in this region has together used up a limit of Compute${bucket ? ` (${bucket}${figures})` : ''}.`;
     },
-    who: nobody,
+    who: nobodyNeedsToAct,
     fix: (fault) => [
-      `The action waits ${waitOf(fault)}, as told. If that is longer than \`timeout-minutes\`, raise it or run fewer jobs at a time (\`max-parallel\`).`,
+      `The action waits ${retryAfterText(fault)}, as told. If that is longer than \`timeout-minutes\`, raise it or run fewer jobs at a time (\`max-parallel\`).`,
     ],
   },
   {
@@ -63,28 +78,28 @@ export const passing: readonly Entry[] = [
     match: all(throttled429, not(computeLimit)),
     cause: (_, { clientId, subscriptionId }) =>
       `App ${clientId} has sent more requests in subscription ${subscriptionId} than Resource Manager allows (reads refill at 25 a second, writes and deletes at 10).`,
-    who: nobody,
+    who: nobodyNeedsToAct,
     fix: (fault) => [
-      `The action waits ${waitOf(fault)}, as told. If that is longer than \`timeout-minutes\`, raise it or run fewer jobs at a time (\`max-parallel\`).`,
+      `The action waits ${retryAfterText(fault)}, as told. If that is longer than \`timeout-minutes\`, raise it or run fewer jobs at a time (\`max-parallel\`).`,
     ],
   },
   {
     id: 'gateway-fault',
     title: 'A gateway on the way failed',
     says: 'BadGatewayConnection (502), 503, 504',
-    match: any(code('BadGatewayConnection'), status(502, 503, 504)),
+    match: any(codeIs('BadGatewayConnection'), statusIs(502, 503, 504)),
     cause: (fault) =>
-      `A connection on the way failed for a moment${/'(Microsoft\.\w+)'/.test(wordsOf(fault)) ? `, between Resource Manager and ${said(fault, /'(Microsoft\.\w+)'/, '')}` : ', at Azure or at a proxy'}.`,
-    who: nobody,
+      `A connection on the way failed for a moment${/'(Microsoft\.\w+)'/.test(wordsOf(fault)) ? `, between Resource Manager and ${messageText(fault, /'(Microsoft\.\w+)'/, '')}` : ', at Azure or at a proxy'}.`,
+    who: nobodyNeedsToAct,
     fix: retried,
   },
   {
     id: 'server-fault',
     title: 'Azure failed',
     says: 'InternalServerError (500): Encountered internal server error',
-    match: any(code('InternalServerError'), status(500)),
+    match: any(codeIs('InternalServerError'), statusIs(500)),
     cause: (fault) => `Azure failed by itself; its support finds the case by ${correlated(fault)}.`,
-    who: nobody,
+    who: nobodyNeedsToAct,
     fix: retried,
   },
 ];

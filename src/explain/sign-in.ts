@@ -1,31 +1,31 @@
-import type { AzureFault } from '../failure.ts';
+import type { AzureErrorInfo } from '../failure.ts';
 import {
   all,
   any,
   appOwner,
-  askedAdmin,
-  askedTenant,
-  author,
-  code,
+  requestedTenantAdmin,
+  requestedTenant,
+  workflowAuthor,
+  codeIs,
   noCode,
-  nobody,
+  nobodyNeedsToAct,
   not,
   runnerOwner,
-  said,
-  sameTenant,
-  status,
+  messageText,
+  isSameTenant,
+  statusIs,
   tenantInput,
   tenantName,
-  text,
+  messageMatches,
   type Entry,
-  type Known,
+  type FilledErrorContext,
   type OidcClaims,
   wordsOf,
 } from './entry.ts';
-import { idPart, shell } from './ids-and-roles.ts';
+import { idSegment, quoteForShell } from './ids-and-roles.ts';
 
 /** The three ways to give an app a service principal in a tenant, for the very tenant that lacks it. */
-function consent(tenant: string, clientId: string, known: Known): string[] {
+function consent(tenant: string, clientId: string, known: FilledErrorContext): string[] {
   const { loginEndpoint } = known;
   return [
     `As an administrator of ${tenantName(tenant, known)}, open one of these and accept (AADSTS50011 or AADSTS500113 instead of the question says that the app lacks https://www.microsoft.com/ as a redirect URI):`,
@@ -45,7 +45,7 @@ const classicSubject = /^repo:([^/:@]+)\/([^/:@]+):(.+)$/;
 const enterpriseServer = /\/_services\/token$/;
 
 /** The subject in the form that the token does not have; undefined where there is none, as for customised subjects. */
-function otherForm({ issuer, subject, ownerId, repositoryId }: OidcClaims): string | undefined {
+function otherSubjectForm({ issuer, subject, ownerId, repositoryId }: OidcClaims): string | undefined {
   if (enterpriseServer.test(issuer)) return undefined;
   const [, owner, , repository, , rest] = immutableSubject.exec(subject) ?? [];
   if (owner) return `repo:${owner}/${repository}:${rest}`;
@@ -55,11 +55,11 @@ function otherForm({ issuer, subject, ownerId, repositoryId }: OidcClaims): stri
 }
 
 /** The claims as known, else as Entra quotes them. It quotes the issuer with a slash that the token does not have. */
-function claimsOf(fault: AzureFault, { oidc }: Known): OidcClaims {
+function oidcClaimLines(fault: AzureErrorInfo, { oidc }: FilledErrorContext): OidcClaims {
   return {
-    issuer: said(fault, /issuer:? '([^']+?)\/?'/i, 'https://token.actions.githubusercontent.com'),
-    subject: said(fault, /subject:? '([^']+)'/i, '<subject>'),
-    audience: said(fault, /audience:? '([^']+)'/i, 'api://AzureADTokenExchange'),
+    issuer: messageText(fault, /issuer:? '([^']+?)\/?'/i, 'https://token.actions.githubusercontent.com'),
+    subject: messageText(fault, /subject:? '([^']+)'/i, '<subject>'),
+    audience: messageText(fault, /audience:? '([^']+)'/i, 'api://AzureADTokenExchange'),
     ...oidc,
   };
 }
@@ -71,14 +71,14 @@ function credentialCommand({ issuer, audience }: OidcClaims, subject: string, cl
     .replaceAll(/^-|-$/g, '')
     .slice(0, 100);
   const parameters = JSON.stringify({ name: `github-${name}`, issuer, subject, audiences: [audience] });
-  return `az ad app federated-credential create --id ${shell(clientId)} --parameters '${parameters.replaceAll("'", String.raw`'\''`)}'`;
+  return `az ad app federated-credential create --id ${quoteForShell(clientId)} --parameters '${parameters.replaceAll("'", String.raw`'\''`)}'`;
 }
 
 /** How to make the app trust this job's token: for the subject as it is, and in the other form that GitHub gives. */
-function federate(fault: AzureFault, known: Known): string[] {
-  const claims = claimsOf(fault, known);
+function federatedCredentialFix(fault: AzureErrorInfo, known: FilledErrorContext): string[] {
+  const claims = oidcClaimLines(fault, known);
   const { issuer, subject, audience } = claims;
-  const other = otherForm(claims);
+  const other = otherSubjectForm(claims);
   const isImmutable = immutableSubject.test(subject);
   const [, owner, repository] = classicSubject.exec(subject) ?? [];
   return [
@@ -99,14 +99,15 @@ function federate(fault: AzureFault, known: Known): string[] {
   ];
 }
 
-const namedTenant = (fault: AzureFault) => said(fault, /in the tenant ([0-9a-f-]{36})/i, askedTenant(fault));
-const issuingTenant = (fault: AzureFault, { tenantId }: Known) =>
-  said(fault, /wrong issuer 'https:\/\/[^/]+\/([^/']+)/, tenantId);
-const owningTenant = (fault: AzureFault) =>
-  said(fault, /match the tenant 'https:\/\/[^/]+\/([^/']+)/, '<owning-tenant-id>');
+const namedTenant = (fault: AzureErrorInfo) =>
+  messageText(fault, /in the tenant ([0-9a-f-]{36})/i, requestedTenant(fault));
+const issuingTenant = (fault: AzureErrorInfo, { tenantId }: FilledErrorContext) =>
+  messageText(fault, /wrong issuer 'https:\/\/[^/]+\/([^/']+)/, tenantId);
+const appHomeTenant = (fault: AzureErrorInfo) =>
+  messageText(fault, /match the tenant 'https:\/\/[^/]+\/([^/']+)/, '<owning-tenant-id>');
 
 /** The tenant that the refusal of a token names; the VM's own last, since it may be named besides the guilty one. */
-function refusedTenant(fault: AzureFault, known: Known): string | undefined {
+function refusedTenant(fault: AzureErrorInfo, known: FilledErrorContext): string | undefined {
   const words = wordsOf(fault).toLowerCase();
   const { imageTenantId, auxiliaryTenantIds, tenantId, tenantGuids } = known;
   const isNamed = (one: string): boolean =>
@@ -120,25 +121,25 @@ function refusedTenant(fault: AzureFault, known: Known): string | undefined {
 
 /** The tenant whose token a request carries: what is asked of the image's subscription goes with the image tenant's. */
 function carriedTenant(
-  { url }: AzureFault,
-  { subscriptionId, imageId, imageTenantId, tenantId }: Known,
+  { url }: AzureErrorInfo,
+  { subscriptionId, imageId, imageTenantId, tenantId }: FilledErrorContext,
 ): string {
-  const subscription = idPart(url, 'subscriptions')?.toLowerCase();
+  const subscription = idSegment(url, 'subscriptions')?.toLowerCase();
   const ofImage =
     subscription !== undefined &&
-    subscription === idPart(imageId, 'subscriptions')?.toLowerCase() &&
+    subscription === idSegment(imageId, 'subscriptions')?.toLowerCase() &&
     subscription !== subscriptionId.toLowerCase();
   return ofImage ? imageTenantId : tenantId;
 }
 
-export const signIn: readonly Entry[] = [
+export const signInEntries: readonly Entry[] = [
   {
     id: 'secret-wrong',
     title: 'The client secret is wrong',
     says: 'AADSTS7000215: Invalid client secret provided',
-    match: code('AADSTS7000215'),
+    match: codeIs('AADSTS7000215'),
     cause: (fault, { clientId }) =>
-      `The secret is wrong, its ID was pasted instead of its value, or it belongs to another app than ${said(fault, /app '([^']+)'/, clientId)}.`,
+      `The secret is wrong, its ID was pasted instead of its value, or it belongs to another app than ${messageText(fault, /app '([^']+)'/, clientId)}.`,
     who: appOwner,
     fix: (_, { clientId }) => [
       'Make a new secret and store its value (not its ID) as the secret that `client-secret` reads:',
@@ -150,9 +151,9 @@ export const signIn: readonly Entry[] = [
     id: 'secret-expired',
     title: 'The client secret has expired',
     says: 'AADSTS7000222: The provided client secret keys for app … are expired',
-    match: code('AADSTS7000222'),
+    match: codeIs('AADSTS7000222'),
     cause: (fault, { clientId }) =>
-      `The client secret of app ${said(fault, /app '([^']+)'/, clientId)} has expired.`,
+      `The client secret of app ${messageText(fault, /app '([^']+)'/, clientId)} has expired.`,
     who: appOwner,
     fix: (_, { clientId }) => [
       'Make a new one and store its value as the secret that `client-secret` reads:',
@@ -164,17 +165,17 @@ export const signIn: readonly Entry[] = [
     id: 'app-not-in-tenant',
     title: 'The app is not in that tenant',
     says: 'AADSTS700016: Application with identifier … was not found in the directory',
-    match: code('AADSTS700016'),
+    match: codeIs('AADSTS700016'),
     cause: (fault, known) =>
-      `App ${said(fault, /identifier '([^']+)'/, known.clientId)} has no service principal in ${tenantName(askedTenant(fault), known)}: nobody has consented to it there, the app is single-tenant, or an ID is mistyped.`,
-    who: askedAdmin,
+      `App ${messageText(fault, /identifier '([^']+)'/, known.clientId)} has no service principal in ${tenantName(requestedTenant(fault), known)}: nobody has consented to it there, the app is single-tenant, or an ID is mistyped.`,
+    who: requestedTenantAdmin,
     fix: (fault, known) => {
-      const clientId = said(fault, /identifier '([^']+)'/, known.clientId);
+      const clientId = messageText(fault, /identifier '([^']+)'/, known.clientId);
       return [
-        ...consent(askedTenant(fault), clientId, known),
+        ...consent(requestedTenant(fault), clientId, known),
         'If that is refused too, the app is single-tenant; its owner changes that in its home tenant:',
         `az ad app update --id ${clientId} --sign-in-audience AzureADMultipleOrgs`,
-        `Compare \`client-id\` and ${tenantInput(askedTenant(fault), known)} with the portal, too.`,
+        `Compare \`client-id\` and ${tenantInput(requestedTenant(fault), known)} with the portal, too.`,
       ];
     },
   },
@@ -182,25 +183,25 @@ export const signIn: readonly Entry[] = [
     id: 'no-service-principal',
     title: 'The app has no service principal in that tenant',
     says: 'AADSTS7000229: The client application … is missing service principal in the tenant',
-    match: code('AADSTS7000229'),
+    match: codeIs('AADSTS7000229'),
     cause: (fault, known) =>
-      `App ${said(fault, /client application (\S+)/, known.clientId)} is registered but has no service principal in ${tenantName(namedTenant(fault), known)}.`,
+      `App ${messageText(fault, /client application (\S+)/, known.clientId)} is registered but has no service principal in ${tenantName(namedTenant(fault), known)}.`,
     who: (fault, known) => `an administrator of ${tenantName(namedTenant(fault), known)}`,
     fix: (fault, known) =>
-      consent(namedTenant(fault), said(fault, /client application (\S+)/, known.clientId), known),
+      consent(namedTenant(fault), messageText(fault, /client application (\S+)/, known.clientId), known),
   },
   {
     // https://learn.microsoft.com/troubleshoot/entra/entra-id/app-integration/error-code-aadsts7000112-application-is-disabled
     id: 'app-disabled',
     title: 'The app is switched off in that tenant',
     says: 'AADSTS7000112: Application … is disabled',
-    match: code('AADSTS7000112'),
+    match: codeIs('AADSTS7000112'),
     cause: (fault, known) =>
-      `The service principal of app ${said(fault, /Application '([^']+)'/, known.clientId)} is disabled in ${tenantName(askedTenant(fault), known)}.`,
-    who: askedAdmin,
+      `The service principal of app ${messageText(fault, /Application '([^']+)'/, known.clientId)} is disabled in ${tenantName(requestedTenant(fault), known)}.`,
+    who: requestedTenantAdmin,
     fix: (fault, { clientId }) => [
       'Find out why it was disabled; to enable it again:',
-      `az login --tenant ${askedTenant(fault)} --allow-no-subscriptions`,
+      `az login --tenant ${requestedTenant(fault)} --allow-no-subscriptions`,
       `az ad sp update --id ${clientId} --set accountEnabled=true`,
     ],
   },
@@ -209,10 +210,10 @@ export const signIn: readonly Entry[] = [
     id: 'conditional-access',
     title: 'Conditional Access blocks the app',
     says: 'AADSTS53003: Access has been blocked by Conditional Access policies',
-    match: code('AADSTS53003'),
+    match: codeIs('AADSTS53003'),
     cause: (fault, known) =>
-      `A Conditional Access policy for workload identities in ${tenantName(askedTenant(fault), known)} refuses tokens to app ${known.clientId}, most often because of the address that the runner comes from.`,
-    who: askedAdmin,
+      `A Conditional Access policy for workload identities in ${tenantName(requestedTenant(fault), known)} refuses tokens to app ${known.clientId}, most often because of the address that the runner comes from.`,
+    who: requestedTenantAdmin,
     fix: (_, { clientId }) => [
       `The sign-in log of the service principal names the policy: Entra admin centre, Sign-in logs, Service principal sign-ins, application ID ${clientId}.`,
       'Use a runner with a fixed address that the policy allows, or have the policy exclude this service principal.',
@@ -222,15 +223,15 @@ export const signIn: readonly Entry[] = [
     id: 'tenant-not-found',
     title: 'There is no such tenant',
     says: 'AADSTS90002: Tenant … not found',
-    match: code('AADSTS90002'),
+    match: codeIs('AADSTS90002'),
     cause: (fault, known) => {
-      const tenant = said(fault, /Tenant '([^']+)'/, askedTenant(fault));
-      const mixedUp = sameTenant(tenant, known.subscriptionId) ? ' It is the ID of the subscription.' : '';
+      const tenant = messageText(fault, /Tenant '([^']+)'/, requestedTenant(fault));
+      const mixedUp = isSameTenant(tenant, known.subscriptionId) ? ' It is the ID of the subscription.' : '';
       return `Tenant ${tenant} does not exist in the cloud of ${known.loginEndpoint}.${mixedUp}`;
     },
-    who: author,
+    who: workflowAuthor,
     fix: (fault, known) => [
-      `Correct ${tenantInput(said(fault, /Tenant '([^']+)'/, askedTenant(fault)), known)} (a subscription's ID is often taken for it). Signed in to the right tenant, this prints its ID:`,
+      `Correct ${tenantInput(messageText(fault, /Tenant '([^']+)'/, requestedTenant(fault)), known)} (a subscription's ID is often taken for it). Signed in to the right tenant, this prints its ID:`,
       'az account show --query tenantId -o tsv',
       'If the tenant belongs to another cloud, set `environment`.',
     ],
@@ -239,12 +240,12 @@ export const signIn: readonly Entry[] = [
     id: 'tenant-malformed',
     title: 'The tenant is neither a GUID nor a domain',
     says: 'AADSTS900023: Specified tenant identifier … is neither a valid DNS name, nor a valid external domain',
-    match: code('AADSTS900023'),
+    match: codeIs('AADSTS900023'),
     cause: (fault) =>
-      `"${said(fault, /identifier '([^']+)'/, askedTenant(fault))}" is neither a tenant ID nor a verified domain.`,
-    who: author,
+      `"${messageText(fault, /identifier '([^']+)'/, requestedTenant(fault))}" is neither a tenant ID nor a verified domain.`,
+    who: workflowAuthor,
     fix: (fault, known) => [
-      `Give ${tenantInput(said(fault, /identifier '([^']+)'/, askedTenant(fault)), known)} as GUID. Signed in to the tenant, this prints it:`,
+      `Give ${tenantInput(messageText(fault, /identifier '([^']+)'/, requestedTenant(fault)), known)} as GUID. Signed in to the tenant, this prints it:`,
       'az account show --query tenantId -o tsv',
     ],
   },
@@ -252,11 +253,11 @@ export const signIn: readonly Entry[] = [
     id: 'federated-subject',
     title: 'No federated credential for this subject',
     says: 'AADSTS700213: No matching federated identity record found for presented assertion subject',
-    match: code('AADSTS700213'),
+    match: codeIs('AADSTS700213'),
     cause: (fault, known) =>
-      `The app has no federated credential for the subject ${claimsOf(fault, known).subject}: it is for another branch, tag, event or environment, or for the other form of the subject (with or without the IDs of owner and repository).`,
+      `The app has no federated credential for the subject ${oidcClaimLines(fault, known).subject}: it is for another branch, tag, event or environment, or for the other form of the subject (with or without the IDs of owner and repository).`,
     who: appOwner,
-    fix: federate,
+    fix: federatedCredentialFix,
   },
   {
     // https://github.com/Azure/login/issues/517 and
@@ -264,50 +265,50 @@ export const signIn: readonly Entry[] = [
     id: 'federated-subject-case',
     title: 'The subject differs in letter case',
     says: 'AADSTS7002138: … The subject matches with case-insensitive comparison, but not with case-sensitive comparison',
-    match: code('AADSTS7002138'),
+    match: codeIs('AADSTS7002138'),
     cause: (fault, known) =>
-      `The app's federated credential differs from the subject ${claimsOf(fault, known).subject} in upper and lower case only; Entra compares the case of owner, repository, branch and environment.`,
+      `The app's federated credential differs from the subject ${oidcClaimLines(fault, known).subject} in upper and lower case only; Entra compares the case of owner, repository, branch and environment.`,
     who: appOwner,
-    fix: federate,
+    fix: federatedCredentialFix,
   },
   {
     id: 'federated-issuer',
     title: 'No federated credential for this issuer',
     says: 'AADSTS700211: No matching federated identity record found for presented assertion issuer',
-    match: code('AADSTS700211'),
+    match: codeIs('AADSTS700211'),
     cause: (fault, known) =>
-      `No federated credential of app ${known.clientId} has the issuer ${claimsOf(fault, known).issuer} (without a slash at the end): it is written otherwise, GitHub Enterprise has an issuer of its own, or \`client-id\` names another app.`,
+      `No federated credential of app ${known.clientId} has the issuer ${oidcClaimLines(fault, known).issuer} (without a slash at the end): it is written otherwise, GitHub Enterprise has an issuer of its own, or \`client-id\` names another app.`,
     who: appOwner,
     fix: (fault, known) => [
       'See what is registered:',
       `az ad app federated-credential list --id ${known.clientId} -o table`,
-      ...federate(fault, known),
+      ...federatedCredentialFix(fault, known),
     ],
   },
   {
     id: 'federated-audience',
     title: 'No federated credential for this audience',
     says: 'AADSTS700212: No matching federated identity record found for presented assertion audience',
-    match: code('AADSTS700212'),
+    match: codeIs('AADSTS700212'),
     cause: (fault, known) =>
-      `The token was asked for the audience ${claimsOf(fault, known).audience}, and no federated credential of app ${known.clientId} has it.`,
-    who: author,
+      `The token was asked for the audience ${oidcClaimLines(fault, known).audience}, and no federated credential of app ${known.clientId} has it.`,
+    who: workflowAuthor,
     fix: (fault, known) => [
       'Leave the `audience` input out: by default it is the one of the cloud, `api://AzureADTokenExchange` in the public one. Or register the other:',
-      ...federate(fault, known),
+      ...federatedCredentialFix(fault, known),
     ],
   },
   {
     id: 'federated-none-matching',
     title: 'No federated credential matches the token',
     says: 'AADSTS70021: No matching federated identity record found for presented assertion',
-    match: code('AADSTS70021'),
+    match: codeIs('AADSTS70021'),
     cause: (fault, known) =>
-      `No federated credential of app ${known.clientId} matches the token of subject ${claimsOf(fault, known).subject} (issuer, subject and audience must all be equal), or one that does was added only minutes ago.`,
+      `No federated credential of app ${known.clientId} matches the token of subject ${oidcClaimLines(fault, known).subject} (issuer, subject and audience must all be equal), or one that does was added only minutes ago.`,
     who: appOwner,
     fix: (fault, known) => [
       'If such a credential was just added, run the job again in a few minutes.',
-      ...federate(fault, known),
+      ...federatedCredentialFix(fault, known),
     ],
   },
   {
@@ -315,12 +316,12 @@ export const signIn: readonly Entry[] = [
     id: 'federated-none-configured',
     title: 'The app has no federated credential at all',
     says: 'AADSTS70025: The client … has no configured federated identity credentials',
-    match: code('AADSTS70025'),
+    match: codeIs('AADSTS70025'),
     cause: (_, { clientId }) =>
       `App ${clientId} has no federated credential, so no token of GitHub can sign it in.`,
     who: appOwner,
     fix: (fault, known) => [
-      ...federate(fault, known),
+      ...federatedCredentialFix(fault, known),
       'Without OIDC, give `client-secret` or `client-certificate`.',
     ],
   },
@@ -328,9 +329,9 @@ export const signIn: readonly Entry[] = [
     id: 'assertion-expired',
     title: 'The signed assertion is too old or not valid yet',
     says: 'AADSTS700024: Client assertion is not within its valid time range',
-    match: code('AADSTS700024'),
+    match: codeIs('AADSTS700024'),
     cause: (fault) =>
-      `Entra's clock said ${said(fault, /Current time: (\S+?),/, '<now>')} and the assertion was valid until ${said(fault, /expiry time of assertion (\S+?)\.?(?:\s|$)/, '<expiry>')}. GitHub's tokens live 5 minutes and this action takes a new one each time, so the runner's clock is wrong or the request was held up.`,
+      `Entra's clock said ${messageText(fault, /Current time: (\S+?),/, '<now>')} and the assertion was valid until ${messageText(fault, /expiry time of assertion (\S+?)\.?(?:\s|$)/, '<expiry>')}. GitHub's tokens live 5 minutes and this action takes a new one each time, so the runner's clock is wrong or the request was held up.`,
     who: runnerOwner,
     fix: ['Set the clock of the self-hosted runner (NTP) and run the job again.'],
   },
@@ -338,7 +339,7 @@ export const signIn: readonly Entry[] = [
     id: 'certificate-unknown',
     title: 'The certificate is not registered on the app',
     says: 'AADSTS700027: The certificate with identifier used to sign the client assertion is not registered on application',
-    match: code('AADSTS700027'),
+    match: codeIs('AADSTS700027'),
     cause: (_, { clientId }) =>
       `The certificate in \`client-certificate\` is not, or no longer, registered on app ${clientId}, or \`client-id\` names another app.`,
     who: appOwner,
@@ -352,10 +353,10 @@ export const signIn: readonly Entry[] = [
     id: 'user-sign-in',
     title: 'A user was signed in instead of an app',
     says: 'AADSTS50034: The user account … does not exist in the … directory',
-    match: code('AADSTS50034'),
+    match: codeIs('AADSTS50034'),
     cause:
       'Entra looked for a user. Apps never get this answer: what was sent is not the credential of an app.',
-    who: author,
+    who: workflowAuthor,
     fix: (_, { clientId }) => [
       'Use the credential of an app registration: OIDC, `client-secret` or `client-certificate`. This shows the app:',
       `az ad app show --id ${clientId} --query "{name:displayName, audience:signInAudience}"`,
@@ -365,13 +366,13 @@ export const signIn: readonly Entry[] = [
     id: 'token-of-wrong-tenant',
     title: 'The subscription belongs to another tenant',
     says: 'InvalidAuthenticationTokenTenant: The access token is from the wrong issuer',
-    match: code('InvalidAuthenticationTokenTenant'),
+    match: codeIs('InvalidAuthenticationTokenTenant'),
     cause: (fault, known) =>
-      `The token is of ${tenantName(issuingTenant(fault, known), known)}, but the subscription belongs to tenant ${owningTenant(fault)}.`,
-    who: author,
+      `The token is of ${tenantName(issuingTenant(fault, known), known)}, but the subscription belongs to tenant ${appHomeTenant(fault)}.`,
+    who: workflowAuthor,
     fix: (fault, known) => [
-      `Set ${tenantInput(issuingTenant(fault, known), known)} to ${owningTenant(fault)}, or give a subscription of the tenant that was meant (\`tenant-id\` and \`image-tenant-id\` may be swapped). This shows which tenant owns it:`,
-      `az account list --all --query "[?id=='${idPart(fault.url, 'subscriptions') ?? known.subscriptionId}'].tenantId" -o tsv`,
+      `Set ${tenantInput(issuingTenant(fault, known), known)} to ${appHomeTenant(fault)}, or give a subscription of the tenant that was meant (\`tenant-id\` and \`image-tenant-id\` may be swapped). This shows which tenant owns it:`,
+      `az account list --all --query "[?id=='${idSegment(fault.url, 'subscriptions') ?? known.subscriptionId}'].tenantId" -o tsv`,
       'If the subscription has just moved to another tenant, wait up to an hour.',
     ],
   },
@@ -379,10 +380,10 @@ export const signIn: readonly Entry[] = [
     id: 'token-expired',
     title: 'The access token has expired',
     says: 'ExpiredAuthenticationToken: The access token expiry UTC time … is earlier than current UTC time',
-    match: code('ExpiredAuthenticationToken'),
+    match: codeIs('ExpiredAuthenticationToken'),
     cause: (fault) =>
-      `The token was valid until ${said(fault, /expiry UTC time '([^']+)'/, '<expiry>')}, and by Azure's clock it was ${said(fault, /current UTC time '([^']+)'/, '<now>')}.`,
-    who: nobody,
+      `The token was valid until ${messageText(fault, /expiry UTC time '([^']+)'/, '<expiry>')}, and by Azure's clock it was ${messageText(fault, /current UTC time '([^']+)'/, '<now>')}.`,
+    who: nobodyNeedsToAct,
     fix: [
       "The action takes a new token and repeats the request. If it was the last word nevertheless, the runner's clock is wrong: set it (NTP) and run the job again.",
     ],
@@ -391,7 +392,7 @@ export const signIn: readonly Entry[] = [
     id: 'token-without-principal',
     title: 'The token names no service principal',
     says: "InvalidAuthenticationToken: at least one of the claims 'puid' or 'altsecid' or 'oid' should be present",
-    match: all(code('InvalidAuthenticationToken'), text(/'oid' should be present/i)),
+    match: all(codeIs('InvalidAuthenticationToken'), messageMatches(/'oid' should be present/i)),
     cause: (fault, known) =>
       `The token of app ${known.clientId} has no oid claim: the app has no service principal in ${tenantName(carriedTenant(fault, known), known)} yet.`,
     who: (fault, known) => `an administrator of ${tenantName(carriedTenant(fault, known), known)}`,
@@ -407,8 +408,8 @@ export const signIn: readonly Entry[] = [
     title: 'One of the tokens was refused',
     says: '401 on the request that carries x-ms-authorization-auxiliary',
     match: any(
-      all(code('InvalidAuthenticationToken'), not(text(/'oid' should be present/i))),
-      all(status(401), noCode, (fault) => fault.tenant === undefined),
+      all(codeIs('InvalidAuthenticationToken'), not(messageMatches(/'oid' should be present/i))),
+      all(statusIs(401), noCode, (fault) => fault.tenant === undefined),
     ),
     cause: (fault, known) => {
       const named = refusedTenant(fault, known);
@@ -419,7 +420,7 @@ export const signIn: readonly Entry[] = [
       return `Resource Manager refused a token. One bad auxiliary token is enough to have the whole request refused. ${whose}`;
     },
     who: (fault, known) =>
-      `${author} first; then an administrator of ${tenantName(refusedTenant(fault, known) ?? known.imageTenantId, known)}, where app ${known.clientId} must have a service principal`,
+      `${workflowAuthor} first; then an administrator of ${tenantName(refusedTenant(fault, known) ?? known.imageTenantId, known)}, where app ${known.clientId} must have a service principal`,
     fix: (fault, known) => [
       'Run the action with `operation: check`: it tries the token of each tenant by itself.',
       'See whether the app is in that tenant:',

@@ -1,7 +1,7 @@
 /** Mermaid diagrams of a deployment and of a run (https://mermaid.js.org). */
 import type { ImageReference } from '../resource-id.ts';
-import type { Part, Plan } from '../plan.ts';
-import type { Stage } from '../report.ts';
+import type { ResourcePlan, Plan } from '../plan.ts';
+import type { StageTiming } from '../report.ts';
 import { rulesAreOverridden } from '../rerun.ts';
 import { block, type Markdown } from './markdown.ts';
 
@@ -41,10 +41,10 @@ const nameIn = (id: string): string => id.split('/').at(-1) ?? id;
 /** The parts of a deployment, what connects them, and what they are given. */
 export function topology(facts: Topology): Markdown {
   const { plan, image, tenant, imageTenant } = facts;
-  const { nic, nsg, publicIp, machine } = plan;
+  const { nic, nsg, publicIp, vm } = plan;
   const oneTenant = tenant.toLowerCase() === imageTenant.toLowerCase();
   const given: string[] = [];
-  const node = (id: string, part: Part<unknown> | undefined, ...lines: string[]): string[] => {
+  const node = (id: string, part: ResourcePlan<unknown> | undefined, ...lines: string[]): string[] => {
     if (!part) return [];
     if (part.origin === 'given') given.push(id);
     return [`${id}[${label(...lines)}]`];
@@ -55,7 +55,7 @@ export function topology(facts: Topology): Markdown {
     facts.imageVersion,
   )})]`;
   const here = [
-    `vm[${label(`Virtual machine ${machine.name}`, `${machine.osType}, ${facts.size}`)}]`,
+    `vm[${label(`Virtual machine ${vm.name}`, `${vm.osType}, ${facts.size}`)}]`,
     ...node('nic', nic, `Network interface ${nameIn(nic.id)}`, facts.privateIpAddress ?? ''),
     ...subnet(plan, given),
     ...node('nsg', nsg, `Security group ${nameIn(nsg?.id ?? '')}`),
@@ -122,7 +122,7 @@ function sources(plan: Plan): { source: string; ports: string }[] {
 }
 
 /** When each stage began and ended. Times are told from an arbitrary day on: Mermaid knows no mere durations. */
-export function timeline(stages: readonly Stage[]): Markdown {
+export function timeline(stages: readonly StageTiming[]): Markdown {
   const end = Math.max(0, ...stages.map(({ to }) => to));
   const at = (ms: number): string =>
     new Date(Date.UTC(2000, 0, 1) + Math.round(ms)).toISOString().slice(0, 23).replace('T', ' ');

@@ -8,7 +8,8 @@ export type Markdown = string;
 
 /** Control characters, and those that turn the direction of writing around. */
 // oxlint-disable-next-line no-control-regex
-const unprintable = /[\u0000-\u0008\u000B-\u001F\u007F-\u009F\u061C\u200E\u200F\u202A-\u202E\u2066-\u2069]/g;
+const controlCharacters =
+  /[\u0000-\u0008\u000B-\u001F\u007F-\u009F\u061C\u200E\u200F\u202A-\u202E\u2066-\u2069]/g;
 const longestInline = 1000;
 
 function oneLine(text: string): string {
@@ -16,7 +17,7 @@ function oneLine(text: string): string {
   const line = text
     .slice(0, 10 * longestInline)
     .replaceAll(/\s+/g, ' ')
-    .replaceAll(unprintable, '')
+    .replaceAll(controlCharacters, '')
     .trim();
   return line.length > longestInline ? `${line.slice(0, longestInline - 1)}…` : line;
 }
@@ -29,13 +30,13 @@ function referenced(text: string): string {
 }
 
 /** Text on one line, as it is. */
-export function text(value: string): Markdown {
+export function markdownText(value: string): Markdown {
   // A zero-width space keeps @name and #1 from becoming a mention or a reference.
   return referenced(oneLine(value)).replaceAll(/&#(?:64|35);/g, '$&&#8203;');
 }
 
 /** A name or a value, set as code. Not with backticks: a table or a backtick inside would end them. */
-export function code(value: string): Markdown {
+export function markdownCode(value: string): Markdown {
   return `<code>${referenced(oneLine(value))}</code>`;
 }
 
@@ -43,7 +44,7 @@ export function code(value: string): Markdown {
 export function sentence(words: string): Markdown {
   return oneLine(words)
     .split(/(`[^`]+`)/)
-    .map((part) => (/^`[^`]+`$/.test(part) ? code(part.slice(1, -1)) : spaced(part, text)))
+    .map((part) => (/^`[^`]+`$/.test(part) ? markdownCode(part.slice(1, -1)) : spaced(part, markdownText)))
     .join('');
 }
 
@@ -65,7 +66,7 @@ export function link(label: Markdown, url: string | undefined): Markdown {
 export function quotation(value: string, longest = 4000): Markdown {
   const cut = value.length > longest ? `${value.slice(0, longest)}…` : value;
   const lines = cut.split(/[\r\n]+/).filter((line) => line.trim() !== '');
-  return `> ${lines.map(text).join('<br>')}`;
+  return `> ${lines.map(markdownText).join('<br>')}`;
 }
 
 /** Text of several lines, as it is. */
@@ -77,7 +78,7 @@ export function block(
   const many = 4 * longest;
   let shown = (keep === 'head' ? value.slice(0, many) : value.slice(-many))
     .replaceAll(/\r\n?/g, '\n')
-    .replaceAll(unprintable, '')
+    .replaceAll(controlCharacters, '')
     .replace(/^\n+/, '')
     .trimEnd();
   if (shown.length > longest) {
