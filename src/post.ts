@@ -4,4 +4,5 @@
  * machine at the end of a cancelled job.
  */
 Reflect.set(globalThis, Symbol.for('cross-tenant-vm.post'), true);
+
 await import('./index.ts');

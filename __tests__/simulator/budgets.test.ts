@@ -1,7 +1,7 @@
 /** How many requests each bucket lets through, and how soon it fills again: spent over the wire. */
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
-import type { Reply } from './client.ts';
-import { type Desk, openDesk } from './desk.ts';
+import type { Reply } from '../support/simulator-client.ts';
+import { type Desk, openDesk } from '../support/compute-client.ts';
 
 /** So slow that nothing comes back while a test runs, and that a wait of parts of a second is still a number to compare. */
 const timeScale = 1_000_000;

@@ -7,8 +7,8 @@ import { defaults } from '../../simulator/index.ts';
 import { recordedLatencies } from '../../simulator/engine/latencies.ts';
 import { acceptTerms } from '../../simulator/providers/marketplace.ts';
 import type { Json } from '../../simulator/model/contract.ts';
-import type { Reply } from './client.ts';
-import { type Desk, openDesk } from './desk.ts';
+import type { Reply } from '../support/simulator-client.ts';
+import { type Desk, openDesk } from '../support/compute-client.ts';
 
 interface Recorded {
   readonly method: string;
@@ -19,7 +19,7 @@ interface Recorded {
 }
 
 function recording(name: string, method: string, path: RegExp, nth = 0): Recorded {
-  const file = new URL(`../azure/recordings/${name}.json`, import.meta.url);
+  const file = new URL(`../fixtures/recordings/${name}.json`, import.meta.url);
   const { exchanges } = JSON.parse(readFileSync(file, 'utf8')) as { exchanges: Recorded[] };
   const found = exchanges.filter((one) => one.method === method && path.test(one.path))[nth];
   if (found === undefined) throw new Error(`no such exchange in ${name}`);

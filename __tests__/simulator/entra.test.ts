@@ -13,12 +13,12 @@ import {
   startSimulator,
 } from '../../simulator/index.ts';
 import { signToken } from '../../simulator/http/keys.ts';
-import { type Body, type Client, connect, type Reply } from './client.ts';
+import { type Body, type Client, connect, type Reply } from '../support/simulator-client.ts';
 
 let simulator: Simulator;
 let client: Client;
 const known: { code: string; httpStatus: number; body: Body }[] = JSON.parse(
-  readFileSync(new URL('../azure/errors.json', import.meta.url), 'utf8'),
+  readFileSync(new URL('../fixtures/errors.json', import.meta.url), 'utf8'),
 );
 
 beforeAll(async () => {

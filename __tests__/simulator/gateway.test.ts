@@ -2,7 +2,7 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { defaults, principals, type Simulator, startSimulator } from '../../simulator/index.ts';
 import { signToken } from '../../simulator/http/keys.ts';
-import { type Client, connect, type Reply } from './client.ts';
+import { type Client, connect, type Reply } from '../support/simulator-client.ts';
 
 let simulator: Simulator;
 let client: Client;

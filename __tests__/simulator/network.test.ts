@@ -2,7 +2,7 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { networkSettings } from '../../simulator/providers/network/index.ts';
 import { type Simulator, startSimulator } from '../../simulator/index.ts';
-import { type Body, type Client, connect, type Reply } from './client.ts';
+import { type Body, type Client, connect, type Reply } from '../support/simulator-client.ts';
 
 let simulator: Simulator;
 let client: Client;

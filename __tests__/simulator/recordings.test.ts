@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { defaults, type Simulator, startSimulator } from '../../simulator/index.ts';
-import { type Body, type Client, connect, type Reply } from './client.ts';
+import { type Body, type Client, connect, type Reply } from '../support/simulator-client.ts';
 
 interface Recorded {
   readonly method: string;
@@ -14,7 +14,7 @@ interface Recorded {
 }
 
 function recording(name: string): Recorded[] {
-  const file = new URL(`../azure/recordings/${name}.json`, import.meta.url);
+  const file = new URL(`../fixtures/recordings/${name}.json`, import.meta.url);
   return JSON.parse(readFileSync(file, 'utf8')).exchanges;
 }
 

@@ -8,8 +8,8 @@ import { settings } from '../../simulator/providers/compute/settings.ts';
 import { defaults } from '../../simulator/index.ts';
 import { networkSettings } from '../../simulator/providers/network/usages.ts';
 import type { Json } from '../../simulator/model/contract.ts';
-import type { Reply } from './client.ts';
-import { type Desk, openDesk } from './desk.ts';
+import type { Reply } from '../support/simulator-client.ts';
+import { type Desk, openDesk } from '../support/compute-client.ts';
 
 interface Entry {
   readonly code: string;
@@ -19,7 +19,7 @@ interface Entry {
 }
 
 const entries = JSON.parse(
-  readFileSync(new URL('../azure/errors.json', import.meta.url), 'utf8'),
+  readFileSync(new URL('../fixtures/errors.json', import.meta.url), 'utf8'),
 ) as readonly Entry[];
 
 let desk: Desk;

@@ -8,8 +8,8 @@ import { githubSettings, idTokenEnvironment, subjectOf } from '../../simulator/g
 import { defaults, principals } from '../../simulator/index.ts';
 import type { Json } from '../../simulator/model/contract.ts';
 import { addRegistry } from '../../simulator/providers/registry.ts';
-import type { Reply } from './client.ts';
-import { type Desk, openDesk } from './desk.ts';
+import type { Reply } from '../support/simulator-client.ts';
+import { type Desk, openDesk } from '../support/compute-client.ts';
 
 interface Recorded {
   readonly method: string;
@@ -19,7 +19,7 @@ interface Recorded {
 }
 
 function recorded(name: string): Recorded[] {
-  const file = new URL(`../azure/recordings/${name}.json`, import.meta.url);
+  const file = new URL(`../fixtures/recordings/${name}.json`, import.meta.url);
   return (JSON.parse(readFileSync(file, 'utf8')) as { exchanges: Recorded[] }).exchanges;
 }
 

@@ -2,7 +2,7 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { defaults } from '../../simulator/index.ts';
 import type { Json } from '../../simulator/model/contract.ts';
-import { type Desk, openDesk } from './desk.ts';
+import { type Desk, openDesk } from '../support/compute-client.ts';
 
 let desk: Desk;
 beforeAll(async () => {

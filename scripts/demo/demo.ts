@@ -153,7 +153,7 @@ function arrange(code: string, sim: Simulator, inputs: Record<string, string>): 
 
 /** Those that a create meets. */
 function knownErrors(): readonly KnownError[] {
-  const file = new URL('../../__tests__/azure/errors.json', import.meta.url);
+  const file = new URL('../../__tests__/fixtures/errors.json', import.meta.url);
   return (JSON.parse(readFileSync(file, 'utf8')) as KnownError[]).filter(
     ({ body, when }) =>
       body &&

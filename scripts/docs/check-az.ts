@@ -9,7 +9,7 @@ import { execFile, execFileSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
-import { explainedCatalogue } from '../../src/explain.ts';
+import { explainedCatalogue } from '../../src/error-catalog/explain.ts';
 import { fillPlaceholders, shellLines } from './documents.ts';
 
 const root = resolve(import.meta.dirname, '../..');

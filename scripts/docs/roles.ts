@@ -1,5 +1,5 @@
 /** The custom roles of docs/setup.md, built from the permissions that `check` evaluates. */
-import { type CustomRole, customRole, type Feature } from '../../src/rights.ts';
+import { type CustomRole, customRole, type Feature } from '../../src/access/required-permissions.ts';
 
 interface Role {
   /** File name in docs/roles. */

@@ -1,6 +1,6 @@
 /** Renders the error catalogue as docs/troubleshooting.md and as the index in README.md. */
-import { type Explained, explainedCatalogue } from '../../src/explain.ts';
-import { isCommandOrUrl } from '../../src/failure.ts';
+import { type Explained, explainedCatalogue } from '../../src/error-catalog/explain.ts';
+import { isCommandOrUrl } from '../../src/errors/format-error.ts';
 
 const page = 'docs/troubleshooting.md';
 

@@ -1,6 +1,6 @@
 /**
  * How long operations take: medians and 90th percentiles in seconds, from recorded traffic of public repositories
- * (about 71,500 write operations; the figures are those of `__tests__/azure/timings.json`, `suggestedSimulatorLatencies`;
+ * (about 71,500 write operations; the figures are those of `__tests__/fixtures/timings.json`, `suggestedSimulatorLatencies`;
  * lower quartiles are the operations' own `serverSeconds`). Where only a client's view is recorded, whose lower quartile
  * is the client's poll interval, half the median stands in.
  */

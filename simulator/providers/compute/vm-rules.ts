@@ -1,5 +1,5 @@
 // What Compute refuses in the body of a virtual machine before it starts anything: pure checks of the body against
-// the image and the size. Codes and texts are those of __tests__/azure/errors.json and of Microsoft's pages; where
+// the image and the size. Codes and texts are those of __tests__/fixtures/errors.json and of Microsoft's pages; where
 // only the code is known and the text was completed by hand, the comment says "text assumed".
 import { refuse, notModelled } from '../../model/arm-error.ts';
 import type { Json } from '../../model/contract.ts';

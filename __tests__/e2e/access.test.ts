@@ -1,0 +1,376 @@
+/** Identities and roles, as the shipped action makes, finds, refuses and removes them. */
+import { afterEach, describe, expect, test } from '@jest/globals';
+import { settings } from '../../simulator/providers/compute/settings.ts';
+import { defaults, principals, type Simulator, startSimulator, type World } from '../../simulator/index.ts';
+import { addRegistry } from '../../simulator/providers/registry.ts';
+import { defaultInputs, runAction } from '../support/harness.ts';
+
+const registryIn = (subscription: string) =>
+  `/subscriptions/${subscription}/resourceGroups/registry-rg/providers/Microsoft.ContainerRegistry/registries/acrimages`;
+const registryId = registryIn(defaults.subscriptionId);
+const identityAt = (name: string) =>
+  `/subscriptions/${defaults.subscriptionId}/resourceGroups/${defaults.resourceGroup}/providers/Microsoft.ManagedIdentity/userAssignedIdentities/${name}`;
+const grantingRole = 'Role Based Access Control Administrator';
+
+interface Setting {
+  readonly subscription?: string;
+  readonly abac?: boolean;
+  /** The app may grant roles on the registry. */
+  readonly mayGrant?: boolean;
+}
+
+/** A registry in a group of its own; the app's other rights end at the machine's group. */
+function addRegistryTo(world: World, { subscription, abac, mayGrant = true }: Setting = {}): void {
+  const where = {
+    subscription: subscription ?? defaults.subscriptionId,
+    group: 'registry-rg',
+    name: 'acrimages',
+  };
+  world.addGroup(where.subscription, where.group, defaults.location);
+  const id = addRegistry(world, where, abac);
+  if (mayGrant) world.grant(principals.deploy, grantingRole, id);
+}
+
+/** An identity that someone else made, known to Entra for long. @returns its principal ID. */
+function addIdentity(world: World, name: string, tags: Record<string, string> = {}): string {
+  const principal = world.addPrincipal({
+    oid: world.uuid(),
+    tenant: defaults.tenantId,
+    app: world.uuid(),
+    type: 'ManagedIdentity',
+    displayName: name,
+  });
+  const id = identityAt(name);
+  const type = 'Microsoft.ManagedIdentity/userAssignedIdentities';
+  const properties = { tenantId: defaults.tenantId, principalId: principal.oid, clientId: principal.app };
+  world.resources.put({ id, type, body: { id, name, type, location: defaults.location, tags, properties } });
+  return principal.oid;
+}
+
+let sim: Simulator;
+afterEach(() => sim.close());
+
+async function start(world: (world: World) => void): Promise<Record<string, string>> {
+  sim = await startSimulator({ timeScale: 0.02, world });
+  return { ...defaultInputs(sim), 'vm-name': 'host' };
+}
+
+const sent = (kind: string) => sim.journal.filter((exchange) => exchange.kind === kind);
+const writes = () =>
+  sim.journal.filter(({ host, method }) => host === 'arm' && (method === 'PUT' || method === 'DELETE'));
+/** Role assignments of identities, without the app's own. */
+const granted = () =>
+  sim.world.roleAssignments.filter(
+    ({ principalId }) => !Object.values<string>(principals).includes(principalId),
+  );
+const errors = (run: Awaited<ReturnType<typeof runAction>>) =>
+  run.annotations
+    .filter(({ level }) => level === 'error')
+    .map(({ message }) => message)
+    .join('\n');
+
+test('all identities are granted the role; what others made stays when the deployment goes', async () => {
+  let given = '';
+  let foreign = '';
+  const inputs = await start((world) => {
+    addRegistryTo(world);
+    given = addIdentity(world, 'given');
+    foreign = addIdentity(world, 'foreign', { team: 'blue' });
+    world.grant(given, 'Reader', registryId);
+  });
+  const run = await runAction({
+    sim,
+    inputs: {
+      ...inputs,
+      identity: `system\n${identityAt('given')}\npuller\nforeign`,
+      'role-assignments': `AcrPull on ${registryId}`,
+    },
+  });
+  expect(errors(run)).toBe('');
+  expect(run.exitCode).toBe(0);
+  expect(run.stdout).toContain('Entra ID does not know');
+
+  const bodies = sent('assignment.put')
+    .filter(({ status }) => status === 201)
+    .map(({ requestBody }) => (requestBody as { properties: Record<string, string> }).properties);
+  expect(bodies).toHaveLength(4);
+  for (const { principalType, description } of bodies) {
+    expect(principalType).toBe('ServicePrincipal');
+    expect(description).toMatch(/^cross-tenant-vm=host; .*github-run-id=\d+/);
+  }
+  const puller = sim.world.resources.get(identityAt('puller'))?.body;
+  expect(puller?.['tags']).toMatchObject({ 'cross-tenant-vm': 'host' });
+  expect(sim.world.resources.get(identityAt('foreign'))?.body['tags']).toEqual({ team: 'blue' });
+  expect(new Set(bodies.map(({ principalId }) => principalId))).toEqual(
+    new Set([run.outputs['principal-id'], given, foreign, puller?.['properties'].principalId]),
+  );
+  // Beside the network: what is there already waits for nothing; the machine's own follows its first answer.
+  const firstGrant = sent('assignment.put')[0]?.at ?? Infinity;
+  expect(firstGrant).toBeLessThan(sent('vm.put')[0]?.at ?? 0);
+  const created = JSON.parse(run.outputs['created'] ?? '[]') as string[];
+  expect(created.filter((id) => id.includes('/roleAssignments/'))).toHaveLength(4);
+  expect(created).toContain(identityAt('puller'));
+  expect(created).not.toContain(identityAt('foreign'));
+
+  const removal = await runAction({ sim, inputs: { ...inputs, operation: 'delete' } });
+  expect(removal.exitCode).toBe(0);
+  expect(granted().map(({ principalId, role }) => [principalId, sim.world.role(role)?.name])).toEqual([
+    [given, 'Reader'],
+  ]);
+  const lastGrantGone = Math.max(...sent('assignment.delete').map(({ endedAt }) => endedAt));
+  expect(lastGrantGone).toBeLessThanOrEqual(sent('vm.delete')[0]?.at ?? 0);
+  expect(sim.world.resources.has(identityAt('puller'))).toBe(false);
+  expect(sim.world.resources.has(identityAt('given'))).toBe(true);
+  expect(sim.world.resources.has(identityAt('foreign'))).toBe(true);
+});
+
+test('what is granted already is left as it is, and takes no right to grant', async () => {
+  const inputs = await start((world) => {
+    addRegistryTo(world, { mayGrant: false });
+    world.grant(principals.deploy, 'Reader', registryId);
+    world.grant(addIdentity(world, 'given'), 'AcrPull', registryId);
+  });
+  const run = await runAction({
+    sim,
+    inputs: {
+      ...inputs,
+      identity: identityAt('given'),
+      'role-assignments': `7f951dda-4ed3-4680-a7ca-43fe172d538d on ${registryId.toUpperCase().replace('/SUBSCRIPTIONS', '/subscriptions')}`,
+    },
+  });
+  expect(errors(run)).toBe('');
+  expect(run.exitCode).toBe(0);
+  expect(sent('assignment.put')).toEqual([]);
+  expect(run.outputs['created']).not.toContain('roleAssignments');
+  const removal = await runAction({ sim, inputs: { ...inputs, operation: 'delete' } });
+  expect(removal.exitCode).toBe(0);
+  expect(granted()).toHaveLength(1);
+});
+
+test('one that the app could not see is met as RoleAssignmentExists, which is fine', async () => {
+  const inputs = await start((world) => {
+    addRegistryTo(world, { mayGrant: false });
+    world.addRole({
+      id: 'd1d1d1d1-0000-4000-8000-000000000001',
+      name: 'Grant only',
+      custom: true,
+      actions: ['Microsoft.Authorization/roleAssignments/write'],
+      notActions: [],
+    });
+    world.grant(principals.deploy, 'Grant only', registryId);
+    world.grant(addIdentity(world, 'given'), 'AcrPull', registryId);
+  });
+  const run = await runAction({
+    sim,
+    inputs: {
+      ...inputs,
+      identity: identityAt('given'),
+      'role-assignments': `7f951dda-4ed3-4680-a7ca-43fe172d538d on ${registryId}`,
+    },
+  });
+  expect(errors(run)).toBe('');
+  expect(run.exitCode).toBe(0);
+  expect(sent('assignment.put').map(({ status }) => status)).toEqual([409]);
+  expect(run.state['ledger']).not.toContain('roleAssignments');
+});
+
+test('a registry in another subscription of the tenant: granted there, and found again', async () => {
+  const other = '4d5b9f5b-8a3b-4f4e-8d86-9c3c3f2c4b04';
+  const inputs = await start((world) => {
+    world.addSubscription({ id: other, tenant: defaults.tenantId, displayName: 'Shared services' });
+    addRegistryTo(world, { subscription: other });
+  });
+  const run = await runAction({
+    sim,
+    inputs: { ...inputs, identity: 'system', 'role-assignments': `AcrPull on ${registryIn(other)}` },
+  });
+  expect(errors(run)).toBe('');
+  expect(granted()).toHaveLength(1);
+  await runAction({ sim, inputs: { ...inputs, operation: 'delete' } });
+  expect(granted()).toEqual([]);
+});
+
+test.each([
+  ['identities', /\/userAssignedIdentities\?/],
+  ['role assignments', /\/roleAssignments\?/],
+])('delete fails and deletes nothing when the list of %s cannot be read', async (_, path) => {
+  const inputs = await start(addRegistryTo);
+  const made = await runAction({
+    sim,
+    inputs: { ...inputs, identity: 'puller', 'role-assignments': `AcrPull on ${registryId}` },
+  });
+  expect(errors(made)).toBe('');
+  sim.faults.add({
+    match: { method: 'GET', path, times: Infinity },
+    effect: { status: 401, code: 'InvalidAuthenticationToken', message: 'The access token is invalid.' },
+  });
+  const removal = await runAction({ sim, inputs: { ...inputs, operation: 'delete' } });
+  expect(removal.exitCode).toBe(1);
+  expect(errors(removal)).toContain('401 InvalidAuthenticationToken');
+  expect(writes().filter(({ method }) => method === 'DELETE')).toEqual([]);
+});
+
+test('a machine that fails and moves to another zone takes its roles along', async () => {
+  const inputs = await start((world) => {
+    addRegistryTo(world);
+    world.latencies['principalVisible'] = 1;
+    settings(world).shortages.push({ code: 'ZonalAllocationFailed', zone: '1', at: 'operation' });
+  });
+  const run = await runAction({
+    sim,
+    inputs: { ...inputs, identity: 'system', zone: '1, 2', 'role-assignments': `AcrPull on ${registryId}` },
+  });
+  expect(errors(run)).toBe('');
+  expect(run.exitCode).toBe(0);
+  expect(run.outputs['zone']).toBe('2');
+  expect(granted().map(({ principalId }) => principalId)).toEqual([run.outputs['principal-id']]);
+});
+
+test('a create that fails leaves neither identity nor role', async () => {
+  const inputs = await start((world) => {
+    addRegistryTo(world);
+    settings(world).nicReservation = 0;
+    settings(world).shortages.push({ code: 'AllocationFailed', at: 'operation' });
+  });
+  const run = await runAction({
+    sim,
+    inputs: { ...inputs, identity: 'system, puller', 'role-assignments': `AcrPull on ${registryId}` },
+  });
+  expect(run.exitCode).toBe(1);
+  expect(granted()).toEqual([]);
+  expect(
+    [...sim.world.resources.under(`/subscriptions/${defaults.subscriptionId}`)].map(({ id }) => id),
+  ).toEqual([registryId]);
+});
+
+test('an answer that is lost grants nothing twice', async () => {
+  const inputs = await start(addRegistryTo);
+  sim.faults.add({
+    match: { method: 'PUT', path: /roleAssignments/, nth: 1, times: 100 },
+    effect: { dropAfterCommit: true },
+  });
+  sim.world.latencies['principalVisible'] = 0;
+  const run = await runAction({
+    sim,
+    inputs: { ...inputs, identity: 'puller', 'role-assignments': `AcrPull on ${registryId}` },
+    onLine: ({ text }) => {
+      if (text.includes('trying again')) sim.faults.clear();
+    },
+  });
+  expect(errors(run)).toBe('');
+  expect(run.exitCode).toBe(0);
+  expect(sent('assignment.put').length).toBeGreaterThan(1);
+  expect(granted()).toHaveLength(1);
+});
+
+test('a run that is killed while it grants leaves nothing behind its post step', async () => {
+  const inputs = await start(addRegistryTo);
+  sim.world.latencies['principalVisible'] = 0;
+  const run = await runAction({
+    sim,
+    inputs: { ...inputs, identity: 'system, puller', 'role-assignments': `AcrPull on ${registryId}` },
+    signal: { name: 'SIGKILL', whenLog: /has AcrPull on .* now/ },
+  });
+  expect(run.exitCode).toBeNull();
+  expect(run.post?.annotations.filter(({ level }) => level !== 'notice')).toEqual([]);
+  expect(granted()).toEqual([]);
+  expect([...sim.world.resources.under(`/subscriptions/${defaults.subscriptionId}`)]).toHaveLength(1);
+});
+
+test('`cleanup: always`: the end of the job leaves neither identity nor role', async () => {
+  const inputs = await start(addRegistryTo);
+  const run = await runAction({
+    sim,
+    inputs: {
+      ...inputs,
+      cleanup: 'always',
+      identity: 'system, puller',
+      'role-assignments': `AcrPull on ${registryId}`,
+    },
+  });
+  expect(errors(run)).toBe('');
+  expect(granted().length + (run.outputs['created']?.match(/roleAssignments/g)?.length ?? 0)).toBe(2);
+  expect(run.post?.exitCode).toBe(0);
+  expect(granted()).toEqual([]);
+  expect([...sim.world.resources.under(`/subscriptions/${defaults.subscriptionId}`)]).toHaveLength(1);
+});
+
+test('the roles of an adopted machine go too, though another run granted them', async () => {
+  const inputs = {
+    ...(await start(addRegistryTo)),
+    cleanup: 'always',
+    identity: 'system, puller',
+    'role-assignments': `AcrPull on ${registryId}`,
+  };
+  const first = await runAction({ sim, inputs, phases: ['main'] });
+  expect(first.exitCode).toBe(0);
+  const later = await runAction({ sim, inputs, env: { GITHUB_RUN_ID: '2' } });
+  expect(errors(later)).toBe('');
+  expect(later.outputs['created']).toBe('[]');
+  expect(granted()).toEqual([]);
+  expect([...sim.world.resources.under(`/subscriptions/${defaults.subscriptionId}`)]).toHaveLength(1);
+});
+
+describe('refused before anything is created', () => {
+  const system = { identity: 'system', 'role-assignments': `AcrPull on ${registryId}` };
+
+  test.each([
+    [
+      'a registry in ABAC mode',
+      (world: World) => {
+        addRegistryTo(world, { abac: true });
+        world.grant(principals.deploy, 'Reader', registryId);
+      },
+      system,
+      [/ignores AcrPull/, /`Container Registry Repository Reader on \/subscriptions\//],
+    ],
+    [
+      'a scope in another tenant',
+      (world: World) => addRegistryTo(world, { subscription: defaults.otherSubscriptionId, mayGrant: false }),
+      { identity: 'puller', 'role-assignments': `AcrPull on ${registryIn(defaults.otherSubscriptionId)}` },
+      [
+        new RegExp(`belongs to tenant ${defaults.otherTenantId}, the machine to tenant ${defaults.tenantId}`),
+        /az acr import --name <registry> --source acrimages/,
+        /federated credential/,
+      ],
+    ],
+    [
+      'a scope where the app may not grant',
+      (world: World) => {
+        addRegistryTo(world, { mayGrant: false });
+        world.grant(principals.deploy, 'Contributor', registryId);
+      },
+      system,
+      [
+        new RegExp(`App ${defaults.clientId} may not grant roles on ${registryId}`),
+        /Owner or User Access Administrator of/,
+        /az role assignment create --assignee \S+ --role "Role Based Access Control Administrator" --scope \S+ --condition "/,
+        /7f951dda-4ed3-4680-a7ca-43fe172d538d/,
+      ],
+    ],
+    [
+      'a role that is not there',
+      addRegistryTo,
+      { ...system, 'role-assignments': `AcrPul on ${registryId}` },
+      [/There is no role named "AcrPul"/, /az role definition list --scope/],
+    ],
+    [
+      'a role whose name may not be looked up',
+      (world: World) => addRegistryTo(world, { mayGrant: false }),
+      system,
+      [/Give the role's GUID instead/, /az role definition list --name AcrPull --query/],
+    ],
+    [
+      'an identity that is not there',
+      addRegistryTo,
+      { ...system, identity: identityAt('nobody') },
+      [/reading identity .*nobody/, /ResourceNotFound/],
+    ],
+  ] as const)('%s', async (_, world, asked, expected) => {
+    const inputs = await start((into) => world(into));
+    const run = await runAction({ sim, inputs: { ...inputs, ...asked } });
+    expect(run.exitCode).toBe(1);
+    for (const text of expected) expect(errors(run)).toMatch(text);
+    expect(writes()).toEqual([]);
+  });
+});

@@ -1,0 +1,397 @@
+import { afterEach, describe, expect, test } from '@jest/globals';
+import { addVersion } from '../../simulator/providers/compute/galleries.ts';
+import { settings } from '../../simulator/providers/compute/settings.ts';
+import { defaults, type Simulator, startSimulator, type World } from '../../simulator/index.ts';
+import { networkSettings } from '../../simulator/providers/network/usages.ts';
+import { addRegistry } from '../../simulator/providers/registry.ts';
+import type { Finding } from '../../src/check/facts.ts';
+import { isCommandOrUrl } from '../../src/errors/format-error.ts';
+import { defaultInputs, type Run, runAction } from '../support/harness.ts';
+
+let sim: Simulator;
+afterEach(() => sim.close());
+
+const subscription = `/subscriptions/${defaults.subscriptionId}`;
+const group = `${subscription}/resourceGroups/${defaults.resourceGroup}`;
+
+async function check(
+  world: (world: World) => void,
+  inputs: Readonly<Record<string, string>> = {},
+): Promise<{ run: Run; findings: readonly Finding[]; of: (level: Finding['level']) => string[] }> {
+  sim = await startSimulator({ timeScale: 0.02, world });
+  const run = await runAction({
+    sim,
+    inputs: { ...defaultInputs(sim), 'vm-name': 'vm1', operation: 'check', ...inputs },
+  });
+  const findings = JSON.parse(run.outputs['findings'] ?? 'null') as readonly Finding[];
+  const of = (level: Finding['level']) =>
+    findings.filter((finding) => finding.level === level).map(({ id }) => id);
+  return { run, findings, of };
+}
+
+/** Everything that is no plain read: asking Entra for a token is the one POST that changes nothing. */
+function writes(): string[] {
+  return sim.journal
+    .filter(({ method, kind }) => method !== 'GET' && kind !== 'entra.token')
+    .map(({ method, path }) => `${method} ${path}`);
+}
+
+/** Rights to read the whole subscription, so that nothing stays unknown. */
+function mayReadAll(world: World): void {
+  world.grant(defaults.clientId, 'Reader', subscription);
+}
+
+test('with rights to ask, all is well', async () => {
+  const { run, findings, of } = await check(mayReadAll);
+  expect(findings.filter(({ level }) => level !== 'ok')).toEqual([]);
+  expect(of('ok')).toEqual([
+    'sign-in/tenant',
+    'sign-in/image-tenant',
+    'subscription',
+    'resource-group',
+    'provider/Microsoft.Compute',
+    'provider/Microsoft.Network',
+    'image',
+    'rights/resource-group',
+    'rights/clean-up',
+    'rights/rerun',
+    'name/virtual-machine',
+    'name/network-security-group',
+    'name/virtual-network',
+    'name/public-ip',
+    'name/network-interface',
+    'name/disk',
+    'size/Standard_D2s_v5',
+    'quota/cores',
+    'quota/standardDSv5Family',
+    'quota/public-ip',
+    'locks',
+    'deny-assignments',
+  ]);
+  expect(run.exitCode).toBe(0);
+  expect(run.annotations).toEqual([]);
+  expect(JSON.parse(run.outputs['result'] ?? '{}')).toEqual({
+    findings,
+    'image-version': '1.10.0',
+    'image-version-id': defaults.imageId('linux', '1.10.0'),
+  });
+  expect(run.state).not.toHaveProperty('ledger');
+  expect(run.post?.exitCode).toBe(0);
+  expect(writes()).toEqual([]);
+});
+
+test('with rights on the group alone, what may not be asked is unknown and fails nothing', async () => {
+  const { run, findings, of } = await check(() => undefined);
+  expect(of('fault')).toEqual([]);
+  expect(of('warning')).toEqual([]);
+  const unknown = findings.filter(({ level }) => level === 'unknown');
+  expect(unknown.map(({ id, answer }) => [id, /lacks (\S+) on (\S+)\./.exec(answer)?.slice(1)])).toEqual([
+    ['provider/Microsoft.Compute', ['Microsoft.Resources/subscriptions/providers/read', subscription]],
+    ['provider/Microsoft.Network', ['Microsoft.Resources/subscriptions/providers/read', subscription]],
+    ['size', ['Microsoft.Compute/skus/read', subscription]],
+    ['quota', ['Microsoft.Compute/locations/usages/read', subscription]],
+    ['quota/public-ip', ['Microsoft.Network/locations/usages/read', subscription]],
+  ]);
+  for (const { fix } of unknown) {
+    expect(fix).toContain(
+      `az role assignment create --assignee ${defaults.clientId} --role "Reader" --scope ${subscription}`,
+    );
+  }
+  expect(run.exitCode).toBe(0);
+  expect(writes()).toEqual([]);
+});
+
+test('twelve faults at once are twelve findings and nothing else', async () => {
+  const image = `${defaults.imageId('linux-plan')}/versions/3.0.0`;
+  const networkGroup = `${subscription}/resourceGroups/network-rg`;
+  const subnet = `${networkGroup}/providers/Microsoft.Network/virtualNetworks/hub/subnets/machines`;
+  const registry = `${subscription}/resourceGroups/network-rg/providers/Microsoft.ContainerRegistry/registries/pictures`;
+  const lock = `${group}/providers/Microsoft.Authorization/locks/frozen`;
+  const { run, findings, of } = await check(
+    (world) => {
+      mayReadAll(world);
+      addVersion(world, defaults.imageId('linux-plan'), '3.0.0', { regions: ['North Europe'] });
+      const own = world.subscriptions.get(defaults.subscriptionId);
+      own?.providers.delete('microsoft.managedidentity');
+      world.revoke(defaults.clientId, group);
+      const { actions, notActions } = world.role('Contributor') ?? { actions: [], notActions: [] };
+      world.addRole({
+        id: '11111111-2222-4333-8444-555555555555',
+        name: 'No addresses',
+        custom: true,
+        actions,
+        notActions: [
+          ...notActions,
+          'Microsoft.Network/publicIPAddresses/*/action',
+          'Microsoft.Network/publicIPAddresses/write',
+        ],
+      });
+      world.grant(defaults.clientId, 'No addresses', group);
+      world.addGroup(defaults.subscriptionId, 'network-rg', defaults.location);
+      addNetwork(world, networkGroup);
+      addRegistry(world, { subscription: defaults.subscriptionId, group: 'network-rg', name: 'pictures' });
+      settings(world).restrictions.push({
+        location: 'westeurope',
+        size: 'Standard_D2as_v5',
+        reasonCode: 'NotAvailableForSubscription',
+      });
+      settings(world).quota['standardDSv5Family'] = { limit: 10, used: 9 };
+      networkSettings(world).limits['StandardSkuPublicIpAddresses'] = 0;
+      addForeignGroup(world);
+      world.addLock(group, 'ReadOnly', 'frozen');
+      // The list at a group has those below it too.
+      world.addLock(`${group}/providers/Microsoft.Storage/storageAccounts/backup`, 'ReadOnly', 'elsewhere');
+    },
+    {
+      'auxiliary-tenant-ids': defaults.otherTenantId,
+      'image-id': image,
+      identity: 'puller',
+      'role-assignments': `AcrPull on ${registry}`,
+      'subnet-id': subnet,
+      'vm-size': 'Standard_D2s_v5\nStandard_D2as_v5',
+    },
+  );
+  const found = Object.fromEntries(findings.map((finding) => [finding.id, finding]));
+  expect(of('fault').toSorted()).toEqual(
+    [
+      `sign-in/auxiliary/${defaults.otherTenantId}`,
+      'provider/Microsoft.ManagedIdentity',
+      'image',
+      'terms',
+      'rights/resource-group',
+      'rights/subnet',
+      'role-assignment/1',
+      'name/network-security-group',
+      'size/Standard_D2as_v5',
+      'quota/standardDSv5Family',
+      'quota/public-ip',
+      'locks',
+    ].toSorted(),
+  );
+  expect(of('warning')).toEqual([]);
+  expect(of('unknown')).toEqual([]);
+  expect(writes()).toEqual([]);
+
+  expect(found['rights/resource-group']?.answer).toBe(
+    'Missing: Microsoft.Network/publicIPAddresses/write, Microsoft.Network/publicIPAddresses/join/action.',
+  );
+  expect(found['rights/subnet']?.answer).toBe(
+    'Missing: Microsoft.Network/virtualNetworks/subnets/join/action.',
+  );
+  const commands: Readonly<Record<string, string>> = {
+    [`sign-in/auxiliary/${defaults.otherTenantId}`]: `${sim.loginEndpoint}/${defaults.otherTenantId}/adminconsent?client_id=${defaults.clientId}`,
+    'provider/Microsoft.ManagedIdentity': `az provider register --namespace Microsoft.ManagedIdentity --subscription ${defaults.subscriptionId} --wait`,
+    image: `az sig image-version update --subscription ${defaults.imageSubscriptionId} -g gallery-rg -r images -i linux-plan -e 3.0.0 --add publishingProfile.targetRegions name=westeurope`,
+    terms: `az vm image terms accept --subscription ${defaults.subscriptionId} --publisher contoso --offer linux-images --plan hardened`,
+    'rights/subnet': `az role assignment create --assignee ${defaults.clientId} --role "Virtual Machine Contributor" --scope ${subnet}`,
+    locks: `az lock delete --ids ${lock}`,
+  };
+  for (const [id, command] of Object.entries(commands)) expect(found[id]?.fix).toContain(command);
+  for (const { level, who, fix } of findings) {
+    if (level !== 'fault') continue;
+    expect(who).not.toBe('');
+    expect(fix.find(isCommandOrUrl) ?? '').not.toMatch(/<[a-z-]+>/);
+  }
+
+  expect(run.exitCode).toBe(1);
+  const errors = run.annotations.filter(({ level }) => level === 'error');
+  expect(errors).toHaveLength(1);
+  for (const id of of('fault')) expect(errors[0]?.message).toContain(`- ${id}: `);
+});
+
+describe('a tenant that has not consented', () => {
+  test('the image tenant: the URL to open, and everything else is asked all the same', async () => {
+    const { run, findings, of } = await check((world) => {
+      mayReadAll(world);
+      world.uninstallApp(defaults.clientId, defaults.imageTenantId);
+    });
+    expect(of('fault')).toEqual(['sign-in/image-tenant']);
+    expect(of('unknown')).toEqual(['image', 'size']);
+    const fault = findings.find(({ id }) => id === 'sign-in/image-tenant');
+    expect(fault?.who).toContain(defaults.imageTenantId);
+    expect(fault?.fix).toContain(
+      `${sim.loginEndpoint}/${defaults.imageTenantId}/adminconsent?client_id=${defaults.clientId}`,
+    );
+    expect(fault?.fix.filter(isCommandOrUrl)).toContain(`az ad sp create --id ${defaults.clientId}`);
+    expect(of('ok')).toContain('quota/public-ip');
+    expect(run.exitCode).toBe(1);
+    expect(writes()).toEqual([]);
+  });
+
+  test('the tenant: nothing in the subscription can be asked, and it says so', async () => {
+    const { run, of } = await check((world) => world.uninstallApp(defaults.clientId, defaults.tenantId));
+    expect(of('fault')).toEqual(['sign-in/tenant']);
+    expect(of('ok')).toEqual(['sign-in/image-tenant']);
+    expect(of('unknown')).toEqual(['deployment']);
+    expect(run.exitCode).toBe(1);
+  });
+});
+
+test('check reports a fault when the VM may not be read, where create fails as well', async () => {
+  sim = await startSimulator({ timeScale: 0.02, world: mayReadAll });
+  sim.faults.add({
+    match: { method: 'GET', path: /\/virtualMachines\/vm1\?/, times: Number.POSITIVE_INFINITY },
+    effect: { status: 403, code: 'AuthorizationFailed', message: 'no right to read virtual machines' },
+  });
+  const inputs = { ...defaultInputs(sim), 'vm-name': 'vm1' };
+  const checked = await runAction({ sim, inputs: { ...inputs, operation: 'check' }, phases: ['main'] });
+  const findings = JSON.parse(checked.outputs['findings'] ?? '[]') as readonly Finding[];
+  const faults = findings.filter(({ level }) => level !== 'ok');
+  expect(faults.map(({ id, level }) => [id, level])).toEqual([['name/virtual-machine', 'fault']]);
+  expect(faults[0]?.answer).toContain('lacks Microsoft.Compute/virtualMachines/read');
+  expect(faults[0]?.answer).not.toContain('does without');
+  expect(faults[0]?.fix).toContain(
+    `az role assignment create --assignee ${defaults.clientId} --role "Reader" --scope ${group}`,
+  );
+  const created = await runAction({ sim, inputs, phases: ['main'] });
+  expect([checked.exitCode, created.exitCode]).toEqual([1, 1]);
+  expect(writes()).toEqual([]);
+});
+
+test('a group that may not be seen is one fault; nothing that depends on it is made up', async () => {
+  const { findings, of } = await check(() => undefined, { 'resource-group': 'elsewhere-rg' });
+  expect(of('fault')).toEqual(['resource-group']);
+  expect(findings.find(({ id }) => id === 'resource-group')?.fix).toContain(
+    `az role assignment create --assignee ${defaults.clientId} --role "Contributor" --scope ${subscription}/resourceGroups/elsewhere-rg`,
+  );
+});
+
+describe('a group that is to be made', () => {
+  const inputs = { 'resource-group': 'new-rg', location: 'West Europe' };
+
+  test('with the right to make groups, all is well', async () => {
+    const { run, findings } = await check(
+      (world) => world.grant(defaults.clientId, 'Contributor', subscription),
+      inputs,
+    );
+    expect(findings.filter(({ level }) => level !== 'ok')).toEqual([]);
+    expect(findings.find(({ id }) => id === 'resource-group')?.answer).toContain(
+      'will be created in westeurope',
+    );
+    expect(run.exitCode).toBe(0);
+    expect(writes()).toEqual([]);
+  });
+
+  test('without it, that right and all others are missing in the subscription', async () => {
+    const { of } = await check(mayReadAll, inputs);
+    expect(of('fault')).toEqual(['rights/new-resource-group', 'rights/resource-group']);
+    expect(of('warning')).toEqual(['rights/clean-up', 'rights/rerun']);
+  });
+});
+
+test('what create has made is found to be its own', async () => {
+  sim = await startSimulator({ timeScale: 0.02, world: mayReadAll });
+  const inputs = { ...defaultInputs(sim), 'vm-name': 'vm1', 'ssh-public-key': sshKey };
+  const created = await runAction({ sim, inputs });
+  expect(created.annotations.filter(({ level }) => level === 'error')).toEqual([]);
+  const from = sim.journal.length;
+  const run = await runAction({ sim, inputs: { ...inputs, operation: 'check' } });
+  const findings = JSON.parse(run.outputs['findings'] ?? '[]') as readonly Finding[];
+  expect(findings.filter(({ level }) => level !== 'ok')).toEqual([]);
+  expect(findings.map(({ id }) => id)).toEqual(expect.arrayContaining(['rerun', 'rerun/network']));
+  expect(sim.journal.slice(from).filter(({ method }) => method === 'PUT')).toEqual([]);
+});
+
+describe('what an earlier run left stands in the way of check as it does of create', () => {
+  const osDiskStays = '{"vm": {"properties": {"storageProfile": {"osDisk": {"deleteOption": "Detach"}}}}}';
+  const machineId = `${group}/providers/Microsoft.Compute/virtualMachines/vm1`;
+
+  test.each<
+    [
+      string,
+      string,
+      (world: World) => void,
+      Readonly<Record<string, string>>,
+      (sim: Simulator) => void,
+      Readonly<Record<string, string>>,
+    ]
+  >([
+    [
+      'a disk without its machine',
+      'name/disk',
+      () => undefined,
+      { overrides: osDiskStays },
+      ({ world }) => {
+        world.resources.remove(machineId);
+      },
+      {},
+    ],
+    [
+      'a machine that failed after it had run',
+      'rerun',
+      (world) => {
+        const failure = { code: 'OSProvisioningTimedOut', message: '' };
+        settings(world).provisioning.push({ failure, afterSeconds: 30, times: 1 });
+      },
+      { cleanup: 'never' },
+      () => undefined,
+      {},
+    ],
+    [
+      'an interface with a public IP',
+      'rerun/network',
+      () => undefined,
+      {},
+      () => undefined,
+      { 'public-ip': 'false' },
+    ],
+  ])('%s', async (_, id, world, before, between, inputs) => {
+    const prepare = (made: World): void => {
+      mayReadAll(made);
+      world(made);
+    };
+    sim = await startSimulator({ timeScale: 0.02, world: prepare });
+    const common = { ...defaultInputs(sim), 'vm-name': 'vm1', 'ssh-public-key': sshKey };
+    await runAction({ sim, inputs: { ...common, ...before }, phases: ['main'] });
+    between(sim);
+    const from = writes().length;
+    const checked = await runAction({ sim, inputs: { ...common, ...inputs, operation: 'check' } });
+    const findings = JSON.parse(checked.outputs['findings'] ?? '[]') as readonly Finding[];
+    expect(findings.filter(({ level }) => level !== 'ok').map((one) => [one.id, one.level])).toEqual([
+      [id, 'fault'],
+    ]);
+    const created = await runAction({ sim, inputs: { ...common, ...inputs }, phases: ['main'] });
+    expect([checked.exitCode, created.exitCode]).toEqual([1, 1]);
+    expect(writes().slice(from)).toEqual([]);
+  });
+});
+
+test('create refuses before its first write what is certain not to boot', async () => {
+  sim = await startSimulator({ timeScale: 0.02 });
+  const run = await runAction({ sim, inputs: { ...defaultInputs(sim), 'vm-size': 'Standard_D1_v2' } });
+  expect(run.exitCode).toBe(1);
+  const [error] = run.annotations.filter(({ level }) => level === 'error');
+  expect(error?.message).toContain('Size Standard_D1_v2 boots generation 1, and the image is generation 2.');
+  expect(writes()).toEqual([]);
+});
+
+const sshKey =
+  'ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJdD0NLGbY4HbU8Z1ahbDX4n8Y0WqYnVtfL9XWq8m2cB someone@example.org';
+
+function addNetwork(world: World, inGroup: string): void {
+  const id = `${inGroup}/providers/Microsoft.Network/virtualNetworks/hub`;
+  const properties = { provisioningState: 'Succeeded', addressPrefix: '10.1.0.0/24' };
+  const subnet = { name: 'machines', id: `${id}/subnets/machines`, properties };
+  world.resources.put({
+    id,
+    type: 'Microsoft.Network/virtualNetworks',
+    body: {
+      id,
+      name: 'hub',
+      type: 'Microsoft.Network/virtualNetworks',
+      location: defaults.location,
+      properties: {
+        provisioningState: 'Succeeded',
+        addressSpace: { addressPrefixes: ['10.1.0.0/16'] },
+        subnets: [subnet],
+      },
+    },
+  });
+}
+
+function addForeignGroup(world: World): void {
+  const id = `${group}/providers/Microsoft.Network/networkSecurityGroups/vm1-nsg`;
+  const type = 'Microsoft.Network/networkSecurityGroups';
+  const body = { id, name: 'vm1-nsg', type, location: defaults.location, properties: { securityRules: [] } };
+  world.resources.put({ id, type, body });
+}

@@ -1,0 +1,261 @@
+/** Where the action goes: clouds by name and by URL, through a proxy that leads their host names to the simulator. */
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
+import { createProxy, type ProxyServer } from 'proxy';
+import { githubSettings, idTokenEnvironment } from '../../simulator/github/github.ts';
+import { defaults, type Simulator, startSimulator } from '../../simulator/index.ts';
+import type { World } from '../../simulator/world/world.ts';
+import {
+  type ActionOptions,
+  assertNoSecrets,
+  defaultInputs,
+  type Run,
+  runAction,
+} from '../support/harness.ts';
+
+let sim: Simulator;
+let proxy: ProxyServer | undefined;
+afterEach(async () => {
+  proxy?.closeAllConnections();
+  await new Promise((closed) => (proxy ? proxy.close(closed) : closed(undefined)));
+  proxy = undefined;
+  await sim?.close();
+});
+
+const start = async (world?: (world: World) => void): Promise<void> => {
+  sim = await startSimulator({ timeScale: 0.01, ...(world ? { world } : {}) });
+};
+
+const targetOf = (endpoint: string): string => new URL(endpoint).host;
+
+/** Starts the proxy. `routes` are names that it leads elsewhere, as a private resolver would; others are refused. */
+async function startProxy(
+  routes: Readonly<Record<string, string>>,
+): Promise<{ url: string; tunnels: string[] }> {
+  const tunnels: string[] = [];
+  const server = createServer();
+  proxy = createProxy(server);
+  // Before the proxy's own listener.
+  proxy.prependListener('connect', (request) => {
+    tunnels.push(request.url ?? '');
+    request.url = routes[request.url ?? ''] ?? 'localhost:1';
+  });
+  await new Promise<void>((listening) => server.listen(0, 'localhost', listening));
+  return { url: `http://localhost:${(server.address() as AddressInfo).port}`, tunnels };
+}
+
+async function act({ inputs, env, ...more }: Omit<ActionOptions, 'sim'>): Promise<Run> {
+  const run = await runAction({
+    sim,
+    phases: ['main'],
+    ...more,
+    inputs: { ...defaultInputs(sim), 'vm-name': 'vm1', ...inputs },
+    env: { RUNNER_DEBUG: '1', ...env },
+  });
+  assertNoSecrets(run, [defaults.clientSecret, githubSettings(sim.world).requestToken, 'ghs_simulated']);
+  return run;
+}
+
+/** Takes a dozen seconds of waiting, beside the other tests. */
+let unanswered: Promise<Run>;
+let besides: Simulator;
+beforeAll(async () => {
+  besides = await startSimulator();
+  const inputs = { ...defaultInputs(besides), environment: 'https://localhost:1' };
+  unanswered = runAction({ sim: besides, phases: ['main'], inputs });
+});
+afterAll(() => besides.close());
+
+const errorsOf = (run: Run) =>
+  run.annotations.filter(({ level }) => level === 'error').map(({ message }) => message);
+const providerHost = 'pipelines.actions.githubusercontent.com';
+/** As GitHub gives them, with a host name that is not a loopback one. */
+const idTokenEnv = (): Record<string, string> => idTokenEnvironment(sim.world, `https://${providerHost}`);
+
+describe('clouds by name', () => {
+  test.each([
+    ['azurecloud', 'management.azure.com', 'login.microsoftonline.com', 'api://AzureADTokenExchange'],
+    [
+      'AzureUSGovernment',
+      'management.usgovcloudapi.net',
+      'login.microsoftonline.us',
+      'api://AzureADTokenExchangeUSGov',
+    ],
+    [
+      'AzureChinaCloud',
+      'management.chinacloudapi.cn',
+      'login.chinacloudapi.cn',
+      'api://AzureADTokenExchangeChina',
+    ],
+  ])('%s: its hosts and audiences, and no others', async (environment, arm, login, audience) => {
+    await start((world) => {
+      world.tokens.audiences.push(`https://${arm}`);
+      const app = world.apps.get(defaults.clientId);
+      if (app)
+        app.federatedCredentials = app.federatedCredentials.map((one) => ({ ...one, audiences: [audience] }));
+    });
+    const { url, tunnels } = await startProxy({
+      [`${arm}:443`]: targetOf(sim.armEndpoint),
+      [`${login}:443`]: targetOf(sim.loginEndpoint),
+      [`${providerHost}:443`]: targetOf(sim.githubEndpoint),
+    });
+    const run = await act({
+      inputs: { environment, operation: 'check', 'client-secret': '' },
+      env: { ...idTokenEnv(), HTTPS_PROXY: url },
+    });
+    expect(errorsOf(run)).toEqual([]);
+    expect(run.exitCode).toBe(0);
+    expect(new Set(tunnels)).toEqual(new Set([`${arm}:443`, `${login}:443`, `${providerHost}:443`]));
+    const tokens = sim.journal.filter(({ kind }) => kind === 'github.idToken');
+    expect(tokens.map(({ query }) => query['audience'])).toEqual([audience, audience]);
+  });
+});
+
+describe('a cloud by its URL', () => {
+  test.each(['2015-01-01', '2019-05-01', '2022-09-01'] as const)(
+    'whose metadata document is of %s',
+    async (shape) => {
+      await start((world) => {
+        world.metadataShape = shape;
+      });
+      const run = await act({ inputs: { operation: 'check' } });
+      expect(errorsOf(run)).toEqual([]);
+      expect(run.exitCode).toBe(0);
+    },
+  );
+
+  test('that is no Resource Manager: one error, and nothing else is sent', async () => {
+    await start();
+    const run = await act({ inputs: { environment: sim.githubEndpoint } });
+    expect(run.exitCode).toBe(1);
+    expect(errorsOf(run)).toHaveLength(1);
+    expect(errorsOf(run)[0]).toContain('Failed while reading the endpoints of the cloud.');
+    expect(errorsOf(run)[0]).toContain(`${sim.githubEndpoint}/metadata/endpoints?api-version=2022-09-01`);
+    expect(sim.journal.map(({ method, path }) => `${method} ${path}`)).toEqual(['GET /metadata/endpoints']);
+  });
+});
+
+describe('proxies', () => {
+  test('sign-in, ID tokens, Resource Manager by client and by plain request: all go through', async () => {
+    await start();
+    const hosts = [sim.armEndpoint, sim.loginEndpoint, sim.githubEndpoint].map(targetOf);
+    const { url, tunnels } = await startProxy(Object.fromEntries(hosts.map((host) => [host, host])));
+    const run = await act({
+      inputs: { 'client-secret': '', cleanup: 'always' },
+      idToken: true,
+      env: { HTTPS_PROXY: url },
+      phases: ['main', 'post'],
+    });
+    expect(errorsOf(run)).toEqual([]);
+    expect([run.exitCode, run.post?.exitCode]).toEqual([0, 0]);
+    // No request went around it: the simulator saw no more of them than there are tunnels.
+    for (const [name, host] of [
+      ['arm', hosts[0]],
+      ['entra', hosts[1]],
+      ['github', hosts[2]],
+    ] as const) {
+      const requests = sim.journal.filter((one) => one.host === name).length;
+      expect(requests).toBeGreaterThan(0);
+      expect(tunnels.filter((tunnel) => tunnel === host)).toHaveLength(requests);
+    }
+  });
+
+  test("GitHub's API goes through, too", async () => {
+    const old = '1234567';
+    await start((world) => {
+      githubSettings(world).runs.set(`contoso/deploy/${old}`, {
+        status: 'completed',
+        conclusion: 'cancelled',
+      });
+    });
+    const left = await act({
+      inputs: { cleanup: 'always' },
+      env: { GITHUB_RUN_ID: old },
+    });
+    expect(left.exitCode).toBe(0);
+    const hosts = [sim.armEndpoint, sim.loginEndpoint].map(targetOf);
+    const { url, tunnels } = await startProxy({
+      ...Object.fromEntries(hosts.map((host) => [host, host])),
+      'api.github.com:443': targetOf(sim.githubEndpoint),
+    });
+    const run = await act({
+      inputs: { operation: 'sweep', 'github-token': 'ghs_simulated' },
+      env: { HTTPS_PROXY: url, GITHUB_API_URL: 'https://api.github.com' },
+    });
+    expect(errorsOf(run)).toEqual([]);
+    expect(JSON.parse(run.outputs['deleted'] ?? '[]')).toContainEqual(
+      expect.stringMatching(/virtualMachines\/vm1$/),
+    );
+    expect(tunnels).toContain('api.github.com:443');
+  });
+
+  test('with a password, which is shown nowhere', async () => {
+    await start();
+    const hosts = [sim.armEndpoint, sim.loginEndpoint].map(targetOf);
+    const { url, tunnels } = await startProxy(Object.fromEntries(hosts.map((host) => [host, host])));
+    const expected = `Basic ${Buffer.from('runner:proxy-password-1').toString('base64')}`;
+    if (proxy) proxy.authenticate = ({ headers }) => headers['proxy-authorization'] === expected;
+    const through = (password: string) =>
+      act({
+        inputs: { operation: 'delete' },
+        env: { HTTPS_PROXY: url.replace('//', `//runner:${password}@`) },
+      });
+    const run = await through('proxy-password-1');
+    assertNoSecrets(run, ['proxy-password-1', 'runner:proxy-password-1']);
+    expect(run.exitCode).toBe(0);
+    expect(tunnels.length).toBeGreaterThan(0);
+
+    sim.world.journal.clear();
+    const refused = await through('proxy-password-2');
+    assertNoSecrets(refused, ['proxy-password-2', 'runner:proxy-password-2']);
+    expect(refused.exitCode).toBe(1);
+    expect(errorsOf(refused)).toHaveLength(1);
+    expect(errorsOf(refused)[0]).toContain('407');
+    expect(sim.journal).toEqual([]);
+  });
+
+  test('hosts in NO_PROXY are reached directly', async () => {
+    await start();
+    const { url, tunnels } = await startProxy({});
+    const run = await act({
+      inputs: { operation: 'delete' },
+      env: { HTTPS_PROXY: url, NO_PROXY: '.example,localhost' },
+    });
+    expect(errorsOf(run)).toEqual([]);
+    expect(run.exitCode).toBe(0);
+    expect(tunnels).toEqual([]);
+  });
+});
+
+describe('a private certificate authority that is not trusted', () => {
+  const unknown = { NODE_EXTRA_CA_CERTS: undefined };
+
+  test("the cloud's own", async () => {
+    await start();
+    const run = await act({ inputs: {}, env: unknown });
+    expect(run.exitCode).toBe(1);
+    expect(errorsOf(run)).toHaveLength(1);
+    expect(errorsOf(run)[0]).toContain('self-signed certificate');
+    expect(errorsOf(run)[0]).toContain('NODE_EXTRA_CA_CERTS');
+    expect(sim.journal).toEqual([]);
+  });
+
+  test('that of a proxy which opens TLS', async () => {
+    await start();
+    const { url } = await startProxy({ 'login.microsoftonline.com:443': targetOf(sim.loginEndpoint) });
+    const run = await act({ inputs: { environment: 'azurecloud' }, env: { ...unknown, HTTPS_PROXY: url } });
+    expect(run.exitCode).toBe(1);
+    expect(errorsOf(run)).toHaveLength(1);
+    expect(errorsOf(run)[0]).toContain('NODE_EXTRA_CA_CERTS');
+    expect(sim.journal).toEqual([]);
+  });
+});
+
+test('a URL that nobody answers at: one error, after several tries', async () => {
+  const run = await unanswered;
+  expect(run.exitCode).toBe(1);
+  expect(errorsOf(run)).toHaveLength(1);
+  expect(errorsOf(run)[0]).toContain('no answer');
+  expect(errorsOf(run)[0]).toContain('HTTPS_PROXY and NO_PROXY');
+});

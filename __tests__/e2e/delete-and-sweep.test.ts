@@ -1,0 +1,248 @@
+import { describe, expect, test } from '@jest/globals';
+import { githubSettings, type RunState } from '../../simulator/github/github.ts';
+import { defaults, principals, type Simulator } from '../../simulator/index.ts';
+import {
+  act,
+  addStrangers,
+  disturbed,
+  errorOf,
+  expectAllGone,
+  partsOf,
+  snapshot,
+  startWorld,
+  warningsOf,
+  writesOf,
+} from '../support/lifecycle.ts';
+
+const vm1 = partsOf('vm1');
+const main = { phases: ['main'] } as const;
+const listOf = (text: string | undefined): string[] => JSON.parse(text ?? '[]') as string[];
+const lower = (ids: readonly string[]): string[] => ids.map((id) => id.toLowerCase()).toSorted();
+
+describe('delete', () => {
+  test('takes all of a deployment and never asks the image tenant', async () => {
+    const sim = await startWorld({ world: (made) => addStrangers(made, 'vm1') });
+    const before = snapshot(sim);
+    const inputs = { 'image-id': defaults.imageId('linux-data-disks') };
+    const made = await act(sim, inputs, main);
+    expect(made.exitCode).toBe(0);
+    sim.world.removePrincipal(principals.image);
+    const since = sim.journal.length;
+    const run = await act(sim, { operation: 'delete', 'image-id': '', 'image-tenant-id': '' });
+    expect([run.exitCode, run.post?.exitCode]).toEqual([0, 0]);
+    expectAllGone(sim, before);
+    // What goes along with the machine is not deleted by us; everything else that was created is in the list.
+    expect(lower(listOf(run.outputs['deleted']))).toEqual(
+      expect.arrayContaining(lower([vm1.machine, vm1.nsg, vm1.vnet])),
+    );
+    const asked = sim.journal.slice(since);
+    expect(
+      asked.some(
+        ({ caller, path }) =>
+          caller?.tenant === defaults.imageTenantId || path.includes(defaults.imageTenantId),
+      ),
+    ).toBe(false);
+    expect(asked.some(({ auxiliary }) => auxiliary.length > 0)).toBe(false);
+  });
+
+  test('finding nothing ends well, with a warning that says what was looked for', async () => {
+    const sim = await startWorld();
+    const run = await act(sim, { operation: 'delete' });
+    expect(run.exitCode).toBe(0);
+    for (const id of Object.values(vm1)) expect(warningsOf(run)).toContain(id);
+    expect(writesOf(sim.journal)).toEqual([]);
+    expect(run.outputs['deleted']).toBe('[]');
+  });
+
+  test('a resource group that is not there has nothing in it', async () => {
+    const sim = await startWorld({
+      world: (made) =>
+        made.grant(principals.deploy, 'Contributor', `/subscriptions/${defaults.subscriptionId}`),
+    });
+    const run = await act(sim, { operation: 'delete', 'resource-group': 'no-such-group' });
+    expect(run.exitCode).toBe(0);
+    expect(warningsOf(run)).toContain('no-such-group');
+  });
+
+  test('the rest goes where the machine is gone already', async () => {
+    const sim = await startWorld();
+    const before = snapshot(sim);
+    expect((await act(sim, {}, main)).exitCode).toBe(0);
+    for (const id of [vm1.machine, vm1.osDisk]) sim.world.resources.remove(id);
+    delete sim.world.resources.get(vm1.nic)?.body['properties'].virtualMachine;
+    const run = await act(sim, { operation: 'delete' });
+    expect(run.exitCode).toBe(0);
+    expectAllGone(sim, before);
+  });
+
+  test('the name is compared as Azure does, without case', async () => {
+    const sim = await startWorld();
+    const before = snapshot(sim);
+    expect((await act(sim, {}, main)).exitCode).toBe(0);
+    expect((await act(sim, { operation: 'delete', 'vm-name': 'VM1' })).exitCode).toBe(0);
+    expectAllGone(sim, before);
+  });
+
+  test.each(['delete', 'sweep'])(
+    'a cancelled %s stops waiting, lists what is left, and can be run again',
+    async (operation) => {
+      const sim = await startWorld();
+      const before = snapshot(sim);
+      expect((await act(sim, { 'expires-after': 'PT1S' }, main)).exitCode).toBe(0);
+      await new Promise((resolve) => setTimeout(resolve, 1100));
+      // Nobody here waits that long: the run ends before its deletion does, or not at all.
+      sim.world.latencies['vmDelete'] = 100_000;
+      const run = await act(sim, { operation }, { signal: { name: 'SIGINT', whenLog: /::debug::DELETE/ } });
+      expect([run.exitCode, run.post?.exitCode]).toEqual([1, 0]);
+      expect(errorOf(run)).toContain('The workflow run was cancelled (SIGINT)');
+      for (const id of [vm1.machine, vm1.nsg, vm1.vnet]) expect(warningsOf(run)).toContain(id);
+      sim.world.latencies['vmDelete'] = 10;
+      expect((await act(sim, { operation: 'delete' })).exitCode).toBe(0);
+      expectAllGone(sim, before);
+    },
+  );
+
+  test('what is locked stays, is listed, and fails the step with the reason', async () => {
+    const sim = await startWorld();
+    expect((await act(sim, {}, main)).exitCode).toBe(0);
+    sim.world.locks.push({ scope: vm1.nsg, level: 'CanNotDelete', name: 'keep' });
+    const run = await act(sim, { operation: 'delete' });
+    expect(run.exitCode).toBe(1);
+    expect(errorOf(run)).toContain('ScopeLocked');
+    expect(warningsOf(run)).toContain(vm1.nsg);
+    expect(sim.world.resources.has(vm1.machine)).toBe(false);
+    expect(sim.world.resources.has(vm1.vnet)).toBe(false);
+    expect(sim.world.resources.has(vm1.nsg)).toBe(true);
+  });
+});
+
+describe('sweep', () => {
+  /** A deployment whose runner was lost: the post step never ran. */
+  async function lost(
+    sim: Simulator,
+    name: string,
+    runId: string,
+    inputs: Record<string, string> = {},
+  ): Promise<void> {
+    const run = await act(
+      sim,
+      { 'vm-name': name, cleanup: 'always', ...inputs },
+      { ...main, env: { GITHUB_RUN_ID: runId } },
+    );
+    expect(run.exitCode).toBe(0);
+  }
+  const tell = (sim: Simulator, run: string, state: RunState): unknown =>
+    githubSettings(sim.world).runs.set(`contoso/deploy/${run}`, state);
+  const ended = { status: 'completed', conclusion: 'cancelled' } as const;
+  /** The list of resources by tag lags behind the truth by some seconds. */
+  const listed = async (): Promise<void> => {
+    await new Promise((resolve) => setTimeout(resolve, 200));
+  };
+  const sweep = async (sim: Simulator, inputs: Record<string, string> = {}) => {
+    await listed();
+    return act(
+      sim,
+      { operation: 'sweep', 'vm-name': '', 'image-id': '', 'image-tenant-id': '', ...inputs },
+      main,
+    );
+  };
+
+  test('takes what expired and what a lost run was to delete; keeps what goes on or cannot be decided', async () => {
+    const sim = await startWorld({ world: (made) => addStrangers(made, 'gone') });
+    const before = snapshot(sim);
+    await Promise.all([lost(sim, 'gone', '10'), lost(sim, 'goes-on', '11'), lost(sim, 'unknown', '12')]);
+    await Promise.all([
+      lost(sim, 'forbidden', '13'),
+      lost(sim, 'stays', '10', { cleanup: 'on-failure' }),
+      lost(sim, 'expired', '14', { cleanup: 'never', 'expires-after': 'PT1S' }),
+    ]);
+    await lost(sim, 'later', '15', { cleanup: 'on-failure', 'expires-after': 'PT2H' });
+    tell(sim, '10', ended);
+    tell(sim, '11', { status: 'in_progress' });
+    tell(sim, '13', { refuse: 403 });
+    const run = await sweep(sim);
+    expect([run.exitCode, errorOf(run)]).toEqual([0, '']);
+    expect(disturbed(sim, before)).toEqual([]);
+    const names = ['gone', 'goes-on', 'unknown', 'forbidden', 'stays', 'expired', 'later'];
+    const there = names.filter((name) =>
+      Object.values(partsOf(name)).some((id) => sim.world.resources.has(id)),
+    );
+    expect(there).toEqual(['goes-on', 'unknown', 'forbidden', 'stays', 'later']);
+    for (const name of there) {
+      for (const id of Object.values(partsOf(name)))
+        expect([id, sim.world.resources.has(id)]).toEqual([id, true]);
+    }
+    const deleted = listOf(run.outputs['deleted']);
+    expect(deleted).toEqual(expect.arrayContaining([partsOf('gone').machine, partsOf('expired').machine]));
+    expect(deleted.filter((id) => !/\/(gone|expired)/.test(id))).toEqual([]);
+  }, 120_000);
+
+  test("keeps what another repository's or server's run made, and goes by expiry alone without a token", async () => {
+    const sim = await startWorld();
+    await lost(sim, 'mine', '20');
+    const foreign = { ...main, env: { GITHUB_RUN_ID: '20', GITHUB_REPOSITORY: 'fabrikam/other' } };
+    expect((await act(sim, { 'vm-name': 'other-repository', cleanup: 'always' }, foreign)).exitCode).toBe(0);
+    const server = { ...main, env: { GITHUB_RUN_ID: '20', GITHUB_SERVER_URL: 'https://github.example' } };
+    expect((await act(sim, { 'vm-name': 'other-server', cleanup: 'always' }, server)).exitCode).toBe(0);
+    tell(sim, '20', ended);
+    githubSettings(sim.world).runs.set('fabrikam/other/20', ended);
+    const before = snapshot(sim);
+    expect((await sweep(sim, { 'github-token': '' })).exitCode).toBe(0);
+    expect(disturbed(sim, before)).toEqual([]);
+    expect(sim.journal.some(({ host }) => host === 'github')).toBe(false);
+    expect((await sweep(sim)).exitCode).toBe(0);
+    const there = ['mine', 'other-repository', 'other-server'].filter((name) =>
+      sim.world.resources.has(partsOf(name).machine),
+    );
+    expect(there).toEqual(['other-repository', 'other-server']);
+  }, 120_000);
+
+  test('a machine that a rerun has taken over is in use, whatever its first run came to', async () => {
+    const sim = await startWorld();
+    await lost(sim, 'vm1', '30', { 'expires-after': 'PT1S' });
+    expect((await act(sim, { cleanup: 'always' }, { ...main, env: { GITHUB_RUN_ID: '31' } })).exitCode).toBe(
+      0,
+    );
+    tell(sim, '30', ended);
+    tell(sim, '31', { status: 'in_progress' });
+    const before = snapshot(sim);
+    expect((await sweep(sim)).exitCode).toBe(0);
+    expect(disturbed(sim, before)).toEqual([]);
+  });
+
+  test('run and tag are read again right before each deletion', async () => {
+    const sim = await startWorld();
+    await lost(sim, 'vm1', '40');
+    tell(sim, '40', ended);
+    await listed();
+    const before = snapshot(sim);
+    // Another attempt of the run begins while the sweep is deciding: between the first question and the deletion.
+    sim.faults.add({
+      match: { host: 'github', path: /runs\/40/, nth: 7, times: Number.POSITIVE_INFINITY },
+      effect: { status: 404 },
+    });
+    const swept = await sweep(sim);
+    expect(swept.exitCode).toBe(0);
+    expect(
+      sim.journal.filter(({ kind, status }) => kind === 'github.run' && status === 200).length,
+    ).toBeGreaterThan(0);
+    expect(sim.world.resources.has(vm1.machine)).toBe(true);
+    expect(disturbed(sim, before)).toEqual([]);
+  });
+
+  test('copied tags decide nothing over the deployment that they name', async () => {
+    const sim = await startWorld();
+    await lost(sim, 'vm1', '50', { cleanup: 'on-failure' });
+    await lost(sim, 'copycat', '51', { cleanup: 'on-failure' });
+    const copy = sim.world.resources.get(partsOf('copycat').machine);
+    if (copy)
+      copy.body['tags'] = {
+        ...copy.body['tags'],
+        'cross-tenant-vm': 'vm1',
+        'expires-on': '2020-01-01T00:00:00Z',
+      };
+    const before = snapshot(sim);
+    expect((await sweep(sim)).exitCode).toBe(0);
+    expect(disturbed(sim, before)).toEqual([]);
+  });
+});

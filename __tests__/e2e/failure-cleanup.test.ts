@@ -1,0 +1,242 @@
+import { describe, expect, test } from '@jest/globals';
+import { settings } from '../../simulator/providers/compute/settings.ts';
+import { defaults } from '../../simulator/index.ts';
+import {
+  act,
+  addStrangers,
+  arrivalOf,
+  errorOf,
+  expectAllGone,
+  ledgerOf,
+  partsOf,
+  snapshot,
+  since,
+  startWorld,
+  warningsOf,
+  writesOf,
+} from '../support/lifecycle.ts';
+
+const vm1 = partsOf('vm1');
+const stages = [
+  ['security group', 'networkSecurityGroups'],
+  ['virtual network', 'virtualNetworks'],
+  ['public IP', 'publicIPAddresses'],
+  ['interface', 'networkInterfaces'],
+  ['machine', 'virtualMachines'],
+] as const;
+
+describe.each(stages)('a failure at the %s', (_, type) => {
+  const match = { method: 'PUT', path: new RegExp(`/${type}/`) };
+
+  test.concurrent('on-failure: what was created goes, the error stays the error', async () => {
+    const sim = await startWorld({ world: (made) => addStrangers(made, 'vm1') });
+    const before = snapshot(sim);
+    sim.faults.add({
+      match,
+      effect: {
+        status: 403,
+        code: 'RequestDisallowedByPolicy',
+        message: 'Resource was disallowed by policy.',
+      },
+    });
+    const run = await act(sim);
+    expect([run.exitCode, run.post?.exitCode]).toEqual([1, 0]);
+    expect(errorOf(run)).toContain('RequestDisallowedByPolicy');
+    expect(errorOf(run)).toMatch(/Correlation ID: [0-9a-f-]{36}/);
+    expectAllGone(sim, before);
+    expect(ledgerOf(run)).toMatchObject({ created: [], completed: false });
+    // What was refused was never created.
+    expect(run.outputs['created']).not.toContain(`/${type}/`);
+    expect(run.post?.stdout).toContain('Nothing to clean up');
+  });
+
+  test.concurrent('never: all of it stays and is listed', async () => {
+    const sim = await startWorld();
+    const before = snapshot(sim);
+    // Otherwise there is no operation that could fail: an interface is often made at once.
+    sim.world.latencies['nicPut'] = 1;
+    sim.faults.add({
+      match,
+      effect: { operationFails: { code: 'InternalExecutionError', message: 'oops' } },
+    });
+    const run = await act(sim, { cleanup: 'never' });
+    expect([run.exitCode, run.post?.exitCode]).toEqual([1, 0]);
+    expect(errorOf(run)).toContain('InternalExecutionError');
+    const left = since(sim, before);
+    expect(left.length).toBeGreaterThan(0);
+    for (const id of left) expect(warningsOf(run)).toContain(id);
+  });
+
+  test.concurrent.each(['SIGINT', 'SIGTERM'] as const)(
+    '%s while it is made: deletions start at once, all is gone',
+    async (name) => {
+      const sim = await startWorld({ world: (made) => addStrangers(made, 'vm1') });
+      const before = snapshot(sim);
+      for (const latency of ['nsgPut', 'vnetPut', 'publicIpPut', 'nicPut', 'vmPutLinux'])
+        sim.world.latencies[latency] = 1;
+      const hanging = {
+        networkSecurityGroups: 'nsgPut',
+        virtualNetworks: 'vnetPut',
+        publicIPAddresses: 'publicIpPut',
+        networkInterfaces: 'nicPut',
+        virtualMachines: 'vmPutLinux',
+      }[type];
+      sim.world.latencies[hanging] = 600;
+      const run = await act(sim, {}, { signal: { name, whenLog: new RegExp(`::debug::PUT \\S+/${type}/`) } });
+      expect([run.exitCode, run.post?.exitCode]).toEqual([1, 0]);
+      expect(errorOf(run)).toContain(`The workflow run was cancelled (${name})`);
+      expectAllGone(sim, before);
+      // Nobody has waited for the operation: the first deletion was sent before its end.
+      const operation = sim.world.operations.all().find(({ resourceId }) => resourceId.includes(`/${type}/`));
+      const firstDelete = sim.journal.find(({ method }) => method === 'DELETE');
+      const sent = (firstDelete?.at ?? Number.NaN) / 1000 / sim.world.clock.timeScale;
+      expect([operation?.method, sent < (operation?.endsAt ?? 0)]).toEqual(['PUT', true]);
+    },
+  );
+});
+
+describe('clean-up', () => {
+  test('goes in the order of what holds what, side by side where nothing does', async () => {
+    const sim = await startWorld();
+    // Neither is handled before both are there: one after the other they would wait for ever.
+    const types = ['networkSecurityGroups', 'virtualNetworks'];
+    const arrivals = types.map(() => Promise.withResolvers<void>());
+    for (const [index, type] of types.entries()) {
+      sim.faults.add({
+        match: { method: 'DELETE', path: new RegExp(`/${type}/`) },
+        effect: {
+          onArrival: async () => {
+            arrivals[index]?.resolve();
+            await Promise.all(arrivals.map(({ promise }) => promise));
+          },
+        },
+      });
+    }
+    const run = await act(sim, { cleanup: 'always' });
+    expect([run.exitCode, run.post?.exitCode]).toEqual([0, 0]);
+    const deletions = sim.journal.filter(({ method }) => method === 'DELETE');
+    const at = (type: string) => deletions.find(({ path }) => path.includes(`/${type}/`))?.at ?? Number.NaN;
+    expect(deletions[0]?.path).toContain('/virtualMachines/');
+    expect(at('networkSecurityGroups')).toBeGreaterThan(at('virtualMachines'));
+    expect(at('virtualNetworks')).toBeGreaterThan(at('virtualMachines'));
+  });
+
+  test('waits for an interface that Azure keeps for its failed machine', async () => {
+    const sim = await startWorld({ timeScale: 0.02 });
+    const before = snapshot(sim);
+    settings(sim.world).shortages.push({ code: 'AllocationFailed', at: 'operation' });
+    // Somebody detaches the interface from the failed machine: it outlives that, and is held for 180 s.
+    const detach = (): void => {
+      const machine = sim.world.resources.get(vm1.machine)?.body['properties'];
+      if (machine) machine.networkProfile.networkInterfaces[0].properties.deleteOption = 'Detach';
+    };
+    const run = await act(sim, {}, { onLine: detach });
+    expect(run.exitCode).toBe(1);
+    expect(errorOf(run)).toContain('AllocationFailed');
+    expect(run.stdout).toContain('is still held: NicReservedForAnotherVm');
+    expectAllGone(sim, before);
+  });
+
+  test('what cannot be deleted is listed with its ID, and the first error stays the error', async () => {
+    const sim = await startWorld();
+    settings(sim.world).provisioning.push({
+      failure: { code: 'OSProvisioningTimedOut', message: '' },
+      afterSeconds: 20,
+    });
+    sim.faults.add({
+      match: { method: 'DELETE', path: /virtualMachines/, times: Number.POSITIVE_INFINITY },
+      effect: { status: 403, code: 'AuthorizationFailed', message: 'may not delete' },
+    });
+    const run = await act(sim);
+    expect([run.exitCode, run.post?.exitCode]).toEqual([1, 0]);
+    expect(errorOf(run)).toContain('OSProvisioningTimedOut');
+    for (const id of Object.values(vm1)) expect(warningsOf(run)).toContain(id);
+    expect(warningsOf(run)).toContain('AuthorizationFailed');
+    // It was recorded, so the post step tries again and says so again.
+    expect(warningsOf(run.post)).toContain(vm1.machine);
+  });
+
+  test('the time limit ends the step as a failed create', async () => {
+    const sim = await startWorld();
+    const before = snapshot(sim);
+    sim.world.latencies['vmPutLinux'] = 100_000;
+    const run = await act(sim, { 'timeout-minutes': '0.08' });
+    expect([run.exitCode, run.post?.exitCode]).toEqual([1, 0]);
+    expect(errorOf(run)).toContain('The time limit of 0.08 minutes was reached');
+    expectAllGone(sim, before);
+  });
+
+  test('the runner ends it in the middle of clean-up: the post step finishes', async () => {
+    const sim = await startWorld();
+    const before = snapshot(sim);
+    sim.world.latencies['vmDelete'] = 2600;
+    const upon = arrivalOf(sim, { method: 'PUT', path: /virtualMachines/ });
+    const run = await act(sim, {}, { signal: { name: 'cancel', upon } });
+    expect(run.exitCode).toBeNull();
+    expect(
+      sim.journal.some(({ method, path }) => method === 'DELETE' && path.includes('virtualMachines')),
+    ).toBe(true);
+    expect(run.post?.exitCode).toBe(0);
+    expectAllGone(sim, before);
+  });
+
+  test('a pause that Azure asked for does not hold up a cancelled run', async () => {
+    const sim = await startWorld();
+    sim.faults.add({
+      match: { path: /virtualMachines\/vm1/, times: Number.POSITIVE_INFINITY },
+      effect: { status: 429, code: 'TooManyRequests', message: 'later', headers: { 'retry-after': '1200' } },
+    });
+    const run = await act(sim, {}, { signal: { name: 'SIGINT', whenLog: /trying again in 1200/ } });
+    // That it has ended at all: nobody here waits for 1200 s.
+    expect(run.exitCode).toBe(1);
+  });
+
+  test('a later run has taken over: only what this run created goes with `cleanup: always`', async () => {
+    const sim = await startWorld();
+    const run = await act(
+      sim,
+      { cleanup: 'always' },
+      {
+        env: { GITHUB_RUN_ID: '1' },
+        between: async () => {
+          const later = await act(
+            sim,
+            { cleanup: 'on-failure' },
+            { phases: ['main'], env: { GITHUB_RUN_ID: '2' } },
+          );
+          expect(later.exitCode).toBe(0);
+        },
+      },
+    );
+    expect(run.post?.exitCode).toBe(0);
+    expect(sim.world.resources.has(vm1.machine)).toBe(false);
+    // The other way round: what it only took over stays with the run whose tags are on it.
+    const other = await startWorld();
+    expect((await act(other, {}, { phases: ['main'], env: { GITHUB_RUN_ID: '1' } })).exitCode).toBe(0);
+    const before = snapshot(other);
+    const adopting = await act(
+      other,
+      { cleanup: 'always' },
+      {
+        env: { GITHUB_RUN_ID: '2' },
+        between: async () => {
+          expect((await act(other, {}, { phases: ['main'], env: { GITHUB_RUN_ID: '3' } })).exitCode).toBe(0);
+        },
+      },
+    );
+    expect(adopting.post?.exitCode).toBe(0);
+    expect([...before.keys()].filter((id) => !other.world.resources.has(id))).toEqual([]);
+    expect(writesOf(other.journal).some(({ method }) => method === 'DELETE')).toBe(false);
+    expect(defaults.resourceGroup).toBeTruthy();
+  });
+
+  test('killed before it recorded anything, the job leaves nothing, and its post step creates nothing', async () => {
+    const sim = await startWorld();
+    const upon = arrivalOf(sim, { method: 'GET', path: /resourceGroups\/deploy-rg/ });
+    const run = await act(sim, {}, { signal: { name: 'SIGKILL', upon } });
+    expect([run.exitCode, ledgerOf(run)]).toEqual([null, undefined]);
+    expect(sim.journal.some(({ faulted }) => faulted)).toBe(true);
+    expect(run.post?.stdout).toContain('Nothing to clean up');
+    expect(writesOf(sim.journal)).toEqual([]);
+  });
+});

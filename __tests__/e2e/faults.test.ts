@@ -1,0 +1,203 @@
+import { describe, expect, test } from '@jest/globals';
+import type { FaultEffect, FaultMatch } from '../../simulator/engine/faults.ts';
+import { settings } from '../../simulator/providers/compute/settings.ts';
+import { defaults } from '../../simulator/index.ts';
+import type { Run } from '../support/harness.ts';
+import {
+  act,
+  brokenRules,
+  errorOf,
+  expectAllGone,
+  ledgerOf,
+  partsOf,
+  snapshot,
+  startWorld,
+  warningsOf,
+} from '../support/lifecycle.ts';
+
+const vm1 = partsOf('vm1');
+const main = { phases: ['main'] } as const;
+const every = (id: string): RegExp => new RegExp(`${id}(\\?|$)`);
+
+const passing: readonly [string, FaultEffect][] = [
+  [
+    '429 with Retry-After',
+    { status: 429, code: 'TooManyRequests', message: 'slow', headers: { 'retry-after': '1' } },
+  ],
+  ['429 without Retry-After', { status: 429, code: 'TooManyRequests', message: 'slow' }],
+  ['500', { status: 500, code: 'InternalServerError', message: 'oops' }],
+  ['502', { status: 502, code: 'BadGatewayConnection', message: 'oops' }],
+  ['503 with a page', { status: 503, body: '<html><title>Busy</title></html>' }],
+  ['504', { status: 504 }],
+  ['a reset', { reset: true }],
+  ['RetryableError', { status: 429, code: 'RetryableError', message: 'A retryable error occurred.' }],
+  ['AnotherOperationInProgress', { status: 409, code: 'AnotherOperationInProgress', message: 'in progress' }],
+  [
+    'ReferencedResourceNotProvisioned',
+    { status: 409, code: 'ReferencedResourceNotProvisioned', message: 'not yet' },
+  ],
+  ['an answer lost after the request was carried out', { dropAfterCommit: true }],
+];
+
+/** What the life of a deployment is made of: each of these meets the fault once. */
+const requests: readonly [string, FaultMatch][] = [
+  ['reading the group', { method: 'GET', path: /resourceGroups\/deploy-rg\?/ }],
+  ['looking for the machine', { method: 'GET', path: every(vm1.machine), phase: 'request' }],
+  ['PUT of the security group', { method: 'PUT', path: every(vm1.nsg) }],
+  ['PUT of the interface', { method: 'PUT', path: every(vm1.nic) }],
+  ['PUT of the machine', { method: 'PUT', path: every(vm1.machine) }],
+  ['a poll', { method: 'GET', path: /Microsoft.Compute\/locations\/.*operations/, phase: 'poll' }],
+  ['DELETE of the machine', { method: 'DELETE', path: every(vm1.machine) }],
+  ['DELETE of the network', { method: 'DELETE', path: every(vm1.vnet) }],
+  [
+    'a poll of a deletion',
+    { method: 'GET', path: /Microsoft.Network\/locations\/.*operations/, phase: 'poll', nth: 5 },
+  ],
+];
+
+describe.each(passing)('%s', (_, effect) => {
+  test.concurrent('on every request of a life, one after the other: it passes, with a line in the log each', async () => {
+    const sim = await startWorld();
+    const before = snapshot(sim);
+    const faults = requests.map(([, match]) => sim.faults.add({ match, effect }));
+    const run = await act(sim, { cleanup: 'always' });
+    expect(errorOf(run)).toBe('');
+    expect([run.exitCode, run.post?.exitCode]).toEqual([0, 0]);
+    expectAllGone(sim, before);
+    expect(warningsOf(run.post)).not.toContain('Could not be deleted');
+    // With the answer to a PUT or a DELETE the URL of its operation is lost, so that there may be nothing to poll.
+    const due = faults.filter(({ match }) => !('dropAfterCommit' in effect && match.phase === 'poll'));
+    expect(due.map(({ applied }) => applied)).toEqual(due.map(() => 1));
+    const log = `${run.stdout}${run.post?.stdout}`;
+    const applied = faults.filter((fault) => fault.applied > 0);
+    expect(log.match(/trying again in/g)).toHaveLength(applied.length);
+    expect(brokenRules(sim.journal, new Set(before.keys()), [run], run, [defaults.clientSecret])).toEqual([]);
+  });
+});
+
+describe('the end of an operation', () => {
+  test.concurrent.each(['networkSecurityGroups', 'virtualNetworks', 'publicIPAddresses', 'virtualMachines'])(
+    'AnotherOperationInProgress as the end of a PUT to %s: it is sent again',
+    async (type) => {
+      const sim = await startWorld();
+      sim.faults.add({
+        match: { method: 'PUT', path: new RegExp(`/${type}/`) },
+        effect: {
+          operationFails: {
+            code: 'AnotherOperationInProgress',
+            message: 'Another operation is in progress.',
+          },
+        },
+      });
+      const run = await act(sim, {}, main);
+      expect(errorOf(run)).toBe('');
+      expect(run.exitCode).toBe(0);
+      expect(run.stdout).toContain('the operation ended as AnotherOperationInProgress; trying again');
+    },
+  );
+
+  test('keeps its code, its innermost details and the correlation ID in the error', async () => {
+    const sim = await startWorld();
+    sim.faults.add({
+      match: { method: 'PUT', path: every(vm1.machine) },
+      effect: {
+        operationFails: {
+          code: 'VMOperationFailed',
+          message: 'The outer words.',
+          details: [{ code: 'DiskEncryptionFailed', message: 'The inner words.' }],
+        },
+      },
+    });
+    const run = await act(sim);
+    expect(run.exitCode).toBe(1);
+    for (const part of [
+      'VMOperationFailed',
+      'The outer words.',
+      'DiskEncryptionFailed',
+      'The inner words.',
+    ]) {
+      expect(errorOf(run)).toContain(part);
+    }
+    const correlation = /Correlation ID of all requests of this run: (\S+)/.exec(run.stdout)?.[1];
+    expect(errorOf(run)).toContain(`Correlation ID: ${correlation}`);
+  });
+});
+
+describe('a lost answer to the PUT of the machine', () => {
+  test('the machine that it made is ours, and its create goes on', async () => {
+    const sim = await startWorld();
+    sim.faults.add({ match: { method: 'PUT', path: every(vm1.machine) }, effect: { dropAfterCommit: true } });
+    const run = await act(sim, {}, main);
+    expect(run.exitCode).toBe(0);
+    const puts = sim.journal.filter(({ method, kind }) => method === 'PUT' && kind === 'vm.put');
+    expect(puts.map(({ status }) => status)).toEqual([201, 412]);
+    expect(run.outputs['vm-instance-id']).toBeTruthy();
+    expect(ledgerOf(run)?.unanswered).toEqual([]);
+  });
+
+  test('Azure’s reason is told although its operation was never seen, and the next size is tried', async () => {
+    const sim = await startWorld();
+    sim.faults.add({ match: { method: 'PUT', path: every(vm1.machine) }, effect: { dropAfterCommit: true } });
+    settings(sim.world).shortages.push({
+      code: 'AllocationFailed',
+      size: 'Standard_D2s_v5',
+      at: 'operation',
+    });
+    const run = await act(sim, { 'vm-size': 'Standard_D2s_v5, Standard_D4s_v5' }, main);
+    expect(errorOf(run)).toBe('');
+    expect(run.outputs['vm-size']).toBe('Standard_D4s_v5');
+  });
+
+  test('a machine that another run made in that moment is not ours', async () => {
+    const sim = await startWorld();
+    let winner: Run | undefined;
+    sim.faults.add({
+      match: { method: 'PUT', path: every(vm1.machine) },
+      effect: {
+        onArrival: async () => {
+          winner = await act(sim, {}, { ...main, env: { GITHUB_RUN_ID: '2' } });
+        },
+      },
+    });
+    const late = await act(sim, {}, { ...main, env: { GITHUB_RUN_ID: '1' } });
+    expect([winner?.exitCode, late.exitCode]).toEqual([0, 1]);
+    const machine = sim.world.resources.get(vm1.machine)?.body;
+    expect(machine?.['properties'].vmId).toBe(winner?.outputs['vm-instance-id']);
+    expect(sim.world.resources.get(vm1.machine)?.body['properties'].provisioningState).toBe('Succeeded');
+  });
+});
+
+describe('budgets', () => {
+  test('a fault that does not pass ends after six more tries, with its own words', async () => {
+    const sim = await startWorld();
+    const fault = sim.faults.add({
+      match: { method: 'PUT', path: every(vm1.nsg), times: Number.POSITIVE_INFINITY },
+      effect: { status: 503, code: 'ServerUnavailable', message: 'still down' },
+    });
+    const run = await act(sim);
+    expect(run.exitCode).toBe(1);
+    expect(errorOf(run)).toContain('still down');
+    expect(fault.applied).toBe(7);
+  });
+
+  test('tokens that live shorter than the create are renewed, the auxiliary one too', async () => {
+    const sim = await startWorld({ timeScale: 0.1 });
+    sim.world.tokens.lifetimeSeconds = 4;
+    sim.world.latencies['vmPutLinux'] = 90;
+    const run = await act(sim, {}, main);
+    expect(errorOf(run)).toBe('');
+    expect(run.exitCode).toBe(0);
+    expect(
+      sim.journal.filter(({ kind, status }) => kind === 'entra.token' && status === 200).length,
+    ).toBeGreaterThan(4);
+    // On a machine that is slow enough a token of four seconds runs out on its way; what is refused for that is sent again.
+    const refused = sim.journal.filter(({ host, status }) => host === 'arm' && status === 401);
+    expect(refused.filter(({ code }) => code !== 'ExpiredAuthenticationToken')).toEqual([]);
+  });
+
+  test('a slow token endpoint is waited for', async () => {
+    const sim = await startWorld();
+    sim.world.tokens.delaySeconds = 3;
+    expect((await act(sim, {}, main)).exitCode).toBe(0);
+  });
+});

@@ -1,0 +1,412 @@
+/** What the gallery says, and what the machine becomes: every kind of image, from the wire. */
+import { afterEach, describe, expect, test } from '@jest/globals';
+import {
+  addDefinition,
+  addVersion,
+  type DefinitionOptions,
+} from '../../simulator/providers/compute/galleries.ts';
+import { acceptTerms } from '../../simulator/providers/marketplace.ts';
+import { defaults, type Simulator, startSimulator, type World } from '../../simulator/index.ts';
+import { defaultInputs, type Run, runAction } from '../support/harness.ts';
+
+let sim: Simulator;
+afterEach(() => sim?.close());
+const start = async (world?: (world: World) => void, timeScale = 0.01): Promise<void> => {
+  sim = await startSimulator({ timeScale, world });
+};
+
+const compute = `/subscriptions/${defaults.subscriptionId}/resourceGroups/${defaults.resourceGroup}/providers/Microsoft.Compute`;
+const gallery = defaults.imageId('linux').replace(/\/images\/linux$/, '');
+const sharedName = `${defaults.imageSubscriptionId}-SHARED`;
+const communityName = 'contoso-5f2c1f0e-8a5b-4d3b-9c86-0d3f3c6f5a11';
+const both = ['West Europe', 'North Europe'];
+
+const create = (inputs: Record<string, string>): Promise<Run> =>
+  runAction({ sim, phases: ['main'], inputs: { ...defaultInputs(sim), 'vm-name': 'vm1', ...inputs } });
+const errorOf = (run: Run): string => {
+  expect(run.exitCode).toBe(1);
+  const errors = run.annotations.filter(({ level }) => level === 'error');
+  expect(errors).toHaveLength(1);
+  return errors[0]?.message ?? '';
+};
+const wentWell = (run: Run): void => {
+  expect(run.annotations.filter(({ level }) => level === 'error')).toEqual([]);
+  expect(run.exitCode).toBe(0);
+};
+const puts = () => sim.journal.filter(({ method, host }) => method === 'PUT' && host === 'arm');
+const vmBody = (): any =>
+  puts().find(({ path }) => path.toLowerCase().endsWith('/virtualmachines/vm1'))?.requestBody;
+const texts = (run: Run, level: string): string[] =>
+  run.annotations.filter((one) => one.level === level).map(({ message }) => message);
+/** A definition of its own with these versions. */
+const define =
+  (
+    name: string,
+    versions: Readonly<Record<string, Parameters<typeof addVersion>[3]>>,
+    options: Partial<DefinitionOptions> = {},
+  ) =>
+  (world: World): void => {
+    const id = addDefinition(world, gallery, name, { osType: 'Linux', ...options });
+    for (const [version, rest] of Object.entries(versions)) addVersion(world, id, version, rest);
+  };
+
+describe('replication', () => {
+  test('is waited for with progress, and not longer than it takes', async () => {
+    await start();
+    const run = await create({
+      'image-id': defaults.imageId('linux-replicating'),
+      'image-wait-minutes': '5',
+    });
+    wentWell(run);
+    expect(run.stdout).toMatch(
+      /Waiting for the image, 0 of 5 minutes: version 1\.0\.0 is Replicating in westeurope, \d+ %\./,
+    );
+    expect(run.outputs['image-version-id']).toBe(defaults.imageId('linux-replicating', '1.0.0'));
+    // 428 simulated seconds are 4.3 s here.
+    const looks = sim.journal.filter(({ kind }) => kind === 'version.get').map(({ at }) => at);
+    expect(looks.length).toBeGreaterThan(1);
+    expect(looks.filter((at) => at > 4_280)).toHaveLength(1);
+  });
+
+  test('that is under way is an error by default, which names the input that waits', async () => {
+    await start();
+    const error = errorOf(
+      await create({ 'image-id': defaults.imageId('linux-replicating', '1.0.0'), location: 'West Europe' }),
+    );
+    expect(error).toMatch(/version 1\.0\.0 is Replicating in westeurope, \d+ %/);
+    expect(error).toContain('image-wait-minutes');
+    expect(puts()).toEqual([]);
+  });
+
+  test('that never comes ends with the wait, and says so', async () => {
+    await start(
+      define('slow', { '1.0.0': { regions: [{ region: 'West Europe', completesAfter: 1_000_000 }] } }),
+    );
+    const run = await runAction({
+      sim,
+      phases: ['main'],
+      inputs: {
+        ...defaultInputs(sim),
+        'vm-name': 'vm1',
+        'image-id': defaults.imageId('slow'),
+        'image-wait-minutes': '60',
+      },
+      signal: { name: 'SIGINT', whenLog: /Waiting for the image/ },
+    });
+    expect(run.exitCode).toBe(1);
+    expect(puts()).toEqual([]);
+  });
+
+  test('by region, whatever the target regions say: those with the image are listed', async () => {
+    await start(
+      define('elsewhere', {
+        '1.0.0': { regions: ['North Europe', 'uksouth', { region: 'East US', state: 'Replicating' }] },
+      }),
+    );
+    const error = errorOf(await create({ 'image-id': defaults.imageId('elsewhere', '1.0.0') }));
+    expect(error).toContain('version 1.0.0 is not replicated to westeurope (it is in: northeurope, uksouth)');
+    expect(error).toMatch(/az sig image-version update .*name=westeurope/);
+    expect(error).not.toContain('image-wait-minutes');
+    expect(puts()).toEqual([]);
+  });
+
+  test.each([
+    ['linux-creating', /version 1\.0\.0 is still being built/],
+    ['linux-replication-failed', /version 1\.0\.0 is Failed.*Replication to the region failed\./],
+  ])('%s cannot be used', async (definition, why) => {
+    await start();
+    expect(errorOf(await create({ 'image-id': defaults.imageId(definition, '1.0.0') }))).toMatch(why);
+    expect(puts()).toEqual([]);
+  });
+
+  test('the newest usable one: excluded ones, those of other regions and failed ones are passed over', async () => {
+    await start(
+      define('many', {
+        '1.2.0': { regions: both },
+        '1.10.0': { regions: both, provisioningState: 'Updating', endOfLifeDate: '2020-01-31T00:00:00Z' },
+        '1.11.0': {
+          regions: [{ region: 'West Europe', excludeFromLatest: true }, 'North Europe'],
+        },
+        '1.12.0': { regions: both, provisioningState: 'Failed' },
+        '1.13.0': { regions: both, provisioningState: 'Creating' },
+        '2.0.0': { regions: both, excludeFromLatest: true },
+        '3.0.0': { regions: ['North Europe'] },
+      }),
+    );
+    const run = await create({ 'image-id': defaults.imageId('many') });
+    wentWell(run);
+    expect(run.outputs['image-version']).toBe('1.10.0');
+    expect(vmBody().properties.storageProfile.imageReference).toEqual({
+      id: defaults.imageId('many', '1.10.0'),
+    });
+    expect(texts(run, 'notice')).toContainEqual(expect.stringContaining('is 1.10.0'));
+    expect(texts(run, 'warning')).toContainEqual(expect.stringContaining('end of life on 2020-01-31'));
+  });
+
+  test('an excluded version is taken when it is named', async () => {
+    await start();
+    const run = await create({ 'image-id': defaults.imageId('linux', '2.0.0') });
+    wentWell(run);
+    expect(run.outputs['image-version']).toBe('2.0.0');
+  });
+
+  test('a definition without any usable version says why for each', async () => {
+    await start(
+      define('none', {
+        '1.0.0': { regions: ['North Europe'] },
+        '1.1.0': { regions: both, provisioningState: 'Failed' },
+        '2.0.0': { regions: both, excludeFromLatest: true },
+      }),
+    );
+    const error = errorOf(await create({ 'image-id': defaults.imageId('none') }));
+    expect(error).toMatch(/version 1\.1\.0 is Failed.*; version 1\.0\.0 is not replicated to westeurope/);
+  });
+});
+
+describe('galleries that are shared otherwise', () => {
+  const readers = (world: World): void => {
+    world.grant(defaults.clientId, 'Reader', `/subscriptions/${defaults.subscriptionId}`);
+  };
+
+  test.each([
+    ['direct-shared', `/SharedGalleries/${sharedName}/Images/linux`, '1.1.2', 'sharedGalleryImageId'],
+    [
+      'direct-shared, a version',
+      `/sharedGalleries/${sharedName}/images/linux/versions/1.0.0`,
+      '1.0.0',
+      'sharedGalleryImageId',
+    ],
+    ['community', `/CommunityGalleries/${communityName}/Images/linux`, '1.0.0', 'communityGalleryImageId'],
+    [
+      'community, a version',
+      `/communityGalleries/${communityName}/images/linux/versions/1.0.0`,
+      '1.0.0',
+      'communityGalleryImageId',
+    ],
+  ])('%s: the version is pinned', async (_, id, version, property) => {
+    await start(readers);
+    const run = await create({ 'image-id': id });
+    wentWell(run);
+    expect(run.outputs['image-version']).toBe(version);
+    const reference = vmBody().properties.storageProfile.imageReference;
+    expect(Object.keys(reference)).toEqual([property]);
+    expect(reference[property]).toMatch(new RegExp(`/images/linux/versions/${version}$`, 'i'));
+    expect(run.outputs['image-version-id']).toBe(reference[property]);
+    // The definition was read: Trusted Launch follows from it.
+    expect(vmBody().properties.securityProfile.securityType).toBe('TrustedLaunch');
+  });
+
+  test('without the right to read them a version and os-type are enough', async () => {
+    await start();
+    const image = `/communityGalleries/${communityName}/images/windows/versions/1.0.0`;
+    const without = errorOf(await create({ 'image-id': image }));
+    expect(without).toContain('os-type');
+    expect(puts()).toEqual([]);
+    const run = await create({ 'image-id': image, 'os-type': 'Windows' });
+    wentWell(run);
+    expect(vmBody().properties.osProfile).toHaveProperty('windowsConfiguration');
+    expect(run.outputs['image-version']).toBe('1.0.0');
+  });
+
+  test('without that right the newest version cannot be found: the error asks for one', async () => {
+    await start();
+    const image = `/sharedGalleries/${sharedName}/images/linux`;
+    const error = errorOf(await create({ 'image-id': image, 'os-type': 'Linux' }));
+    expect(error).toContain(`${image}/versions/`);
+    expect(error).toContain('Microsoft.Compute/locations/sharedGalleries/images/versions/read');
+    expect(puts()).toEqual([]);
+  });
+
+  test('a region without the image is said', async () => {
+    await start((world) => {
+      readers(world);
+      world.addGroup(defaults.subscriptionId, 'us-rg', 'eastus');
+      world.grant(
+        defaults.clientId,
+        'Contributor',
+        `/subscriptions/${defaults.subscriptionId}/resourceGroups/us-rg`,
+      );
+    });
+    const run = await create({
+      'image-id': `/sharedGalleries/${sharedName}/images/linux`,
+      'resource-group': 'us-rg',
+    });
+    expect(errorOf(run)).toMatch(/eastus/);
+    expect(puts()).toEqual([]);
+  });
+});
+
+describe('a right on the image version alone', () => {
+  const version = defaults.imageId('linux', '1.10.0');
+  const onVersion = (world: World): void => {
+    world.revoke(defaults.clientId, gallery);
+    world.grant(defaults.clientId, 'Reader', version);
+  };
+
+  test('is enough with os-type', async () => {
+    await start(onVersion);
+    const run = await create({ 'image-id': version, 'os-type': 'Linux' });
+    wentWell(run);
+    expect(vmBody().properties.storageProfile.imageReference).toEqual({ id: version });
+    expect(vmBody().properties.osProfile).toHaveProperty('linuxConfiguration');
+  });
+
+  test('without os-type the error names both ways out', async () => {
+    await start(onVersion);
+    const error = errorOf(await create({ 'image-id': version }));
+    expect(error).toContain('403 AuthorizationFailed');
+    expect(error).toContain(
+      `az role assignment create --assignee ${defaults.clientId} --role "Compute Gallery Image Reader" --scope ${defaults.imageId('linux')}`,
+    );
+    expect(error).toContain('`os-type`');
+    expect(puts()).toEqual([]);
+  });
+
+  test('leaves to check what only the definition says', async () => {
+    await start(onVersion);
+    const run = await create({ 'image-id': version, 'os-type': 'Linux', operation: 'check' });
+    wentWell(run);
+    const findings: { id: string; level: string; asked: string; answer: string; fix: string[] }[] =
+      JSON.parse(run.outputs['findings'] ?? '[]');
+    expect(findings.find(({ id }) => id === 'image')?.level).toBe('ok');
+    const unread = findings.find(({ id }) => id === 'image/definition');
+    expect(unread?.level).toBe('unknown');
+    expect(unread?.asked).toContain('whether it is specialized');
+    expect(unread?.answer).toContain(
+      `it lacks Microsoft.Compute/galleries/images/read on ${defaults.imageId('linux')}.`,
+    );
+    expect(unread?.fix.join('\n')).toContain(`--scope ${defaults.imageId('linux')}`);
+  });
+});
+
+describe('a purchase plan', () => {
+  test('is copied; terms that nobody accepted are explained with the command', async () => {
+    await start();
+    const inputs = { 'image-id': defaults.imageId('linux-plan') };
+    const error = errorOf(await create(inputs));
+    expect(error).toContain('ResourcePurchaseValidationFailed');
+    expect(error).toContain(
+      `az vm image terms accept --publisher contoso --offer linux-images --plan hardened --subscription ${defaults.subscriptionId}`,
+    );
+    acceptTerms(sim.world, defaults.subscriptionId, {
+      publisher: 'contoso',
+      product: 'linux-images',
+      name: 'hardened',
+    });
+    wentWell(await create(inputs));
+    expect(vmBody().plan).toEqual({ publisher: 'contoso', product: 'linux-images', name: 'hardened' });
+  });
+});
+
+describe('generation, security type, processor and disk controller', () => {
+  const trusted = {
+    securityType: 'TrustedLaunch',
+    uefiSettings: { secureBootEnabled: true, vTpmEnabled: true },
+  };
+
+  test.each<[string, Record<string, string>, object | undefined]>([
+    ['TrustedLaunch', { 'image-id': 'linux-trusted' }, trusted],
+    ['TrustedLaunchSupported', { 'image-id': 'linux' }, trusted],
+    [
+      'TrustedLaunchSupported, but plain is wanted',
+      { 'image-id': 'linux', 'security-type': 'Standard' },
+      undefined,
+    ],
+    ['Gen1', { 'image-id': 'linux-gen1' }, undefined],
+    ['Gen2 without the feature, on Arm', { 'image-id': 'linux-arm64' }, undefined],
+    [
+      'Confidential',
+      { 'image-id': 'linux-confidential', 'vm-size': 'Standard_DC2as_v5' },
+      { ...trusted, securityType: 'ConfidentialVM' },
+    ],
+    ['NVMe only size', { 'image-id': 'linux', 'vm-size': 'Standard_D2s_v6' }, trusted],
+  ])('%s', async (_, { 'image-id': image = '', ...inputs }, security) => {
+    await start();
+    wentWell(await create({ 'image-id': defaults.imageId(image), ...inputs }));
+    const { properties } = vmBody();
+    expect(properties.securityProfile).toEqual(security);
+    // Compute picks the controller that image and size have in common.
+    expect(properties.storageProfile).not.toHaveProperty('diskControllerType');
+    expect(JSON.stringify(properties)).not.toContain('"Standard"');
+    if (security && 'securityType' in security && security.securityType === 'ConfidentialVM') {
+      expect(properties.storageProfile.osDisk.managedDisk.securityProfile).toEqual({
+        securityEncryptionType: 'VMGuestStateOnly',
+      });
+    }
+  });
+
+  test('an image that allows Trusted Launch and does not ask for it goes without on a size that lacks it', async () => {
+    await start(
+      define(
+        'arm-supported',
+        { '1.0.0': { regions: both } },
+        {
+          architecture: 'Arm64',
+          features: { SecurityType: 'TrustedLaunchSupported' },
+        },
+      ),
+    );
+    const run = await create({ 'image-id': defaults.imageId('arm-supported') });
+    wentWell(run);
+    const bodies = puts().filter(({ path }) => path.endsWith('/virtualMachines/vm1'));
+    expect(bodies.map(({ requestBody }) => (requestBody as any).properties.securityProfile)).toEqual([
+      trusted,
+      undefined,
+    ]);
+    expect(texts(run, 'notice')).toContainEqual(expect.stringContaining('Trusted Launch'));
+    const forced = await create({
+      'image-id': defaults.imageId('arm-supported'),
+      'vm-name': 'vm2',
+      'security-type': 'TrustedLaunch',
+    });
+    expect(errorOf(forced)).toContain('security type');
+  });
+
+  test.each([
+    ['Gen2 on a size of generation 1', 'linux', 'Standard_D1_v2', /generation/],
+    ['Gen1 on a size of generation 2', 'linux-gen1', 'Standard_D2s_v6', /generation/],
+    ['x64 on Arm', 'linux', 'Standard_D2ps_v5', /Arm64/],
+    ['Arm on x64', 'linux-arm64', 'Standard_D2s_v5', /Arm64/],
+    ['SCSI only on NVMe only', 'windows', 'Standard_D2s_v6', /NVMe/],
+  ])('%s is refused before anything is made', async (_, image, size, why) => {
+    await start();
+    const error = errorOf(await create({ 'image-id': defaults.imageId(image), 'vm-size': size }));
+    expect(error).toMatch(why);
+    expect(error).toContain(size);
+    expect(puts()).toEqual([]);
+  });
+
+  test.each([
+    ['linux', { 'vm-size': 'Standard_D2s_v5', 'security-type': 'ConfidentialVM' }],
+    ['linux-gen1', { 'security-type': 'TrustedLaunch' }],
+    ['linux-trusted', { 'security-type': 'Standard' }],
+  ])('%s with %j is refused before anything is made', async (image, inputs) => {
+    await start();
+    expect(errorOf(await create({ 'image-id': defaults.imageId(image), ...inputs }))).toMatch(
+      /SecurityType|generation 1/,
+    );
+    expect(puts()).toEqual([]);
+  });
+});
+
+test('data disks of the image are made with the machine and go with it', async () => {
+  await start();
+  const run = await create({
+    'image-id': defaults.imageId('linux-data-disks'),
+    'vm-size': 'Standard_D2s_v5',
+  });
+  wentWell(run);
+  expect(vmBody().properties.storageProfile.dataDisks).toEqual([
+    { lun: 0, createOption: 'FromImage', deleteOption: 'Delete' },
+    { lun: 2, createOption: 'FromImage', deleteOption: 'Delete' },
+  ]);
+  expect([...sim.world.resources.ofType('Microsoft.Compute/disks')]).toHaveLength(3);
+  wentWell(
+    await runAction({
+      sim,
+      phases: ['main'],
+      inputs: { ...defaultInputs(sim), operation: 'delete', 'vm-name': 'vm1' },
+    }),
+  );
+  expect([...sim.world.resources.under(compute.replace(/\/providers.*/, ''))]).toEqual([]);
+});

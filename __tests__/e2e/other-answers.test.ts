@@ -1,0 +1,519 @@
+/**
+ * Answers that Azure may give and the simulator's own handlers do not: other api-versions, other kinds of 404, ends of
+ * operations without a reason, front ends that lag behind.
+ */
+import { describe, expect, test } from '@jest/globals';
+import { defaults, principals, type Simulator } from '../../simulator/index.ts';
+import { addDefinition, addVersion } from '../../simulator/providers/compute/galleries.ts';
+import { settings } from '../../simulator/providers/compute/settings.ts';
+import {
+  act,
+  addStranger,
+  errorOf,
+  expectAllGone,
+  ledgerOf,
+  partsOf,
+  snapshot,
+  startWorld,
+  warningsOf,
+  writesOf,
+} from '../support/lifecycle.ts';
+
+const vm1 = partsOf('vm1');
+const main = { phases: ['main'] } as const;
+const gallery = defaults.imageId('linux').replace(/\/images\/linux$/, '');
+const every = Number.POSITIVE_INFINITY;
+
+/** Refuses every version of a type but these, in Resource Manager's words. */
+function knowOnly(sim: Simulator, type: RegExp, versions: string): void {
+  const name = type.source.replaceAll('\\', '');
+  sim.faults.add({
+    match: {
+      path: new RegExp(`${type.source}[^?]*\\?.*api-version=(?!(?:${versions.replaceAll(', ', '|')})\\b)`),
+      times: every,
+    },
+    effect: {
+      status: 400,
+      code: 'NoRegisteredProviderFound',
+      message: `No registered resource provider found for location 'westeurope' and API version 'asked' for type '${name}'. The supported api-versions are '${versions}'. The supported locations are 'westeurope'.`,
+    },
+  });
+}
+const versionsOf = (sim: Simulator, path: RegExp): string[] => [
+  ...new Set(
+    sim.journal
+      .filter((one) => path.test(one.path) && one.status < 400 && !one.isPoll)
+      .map(({ apiVersion }) => apiVersion ?? ''),
+  ),
+];
+
+describe('where the newest api-version is not known', () => {
+  test.concurrent('the newest stable one that is known is asked in, and each type is told only once', async () => {
+    const sim = await startWorld();
+    knowOnly(sim, /\/virtualMachines\//, '2020-06-01, 2024-07-01, 2024-11-01-preview');
+    knowOnly(sim, /\/networkInterfaces\//, '2023-09-01');
+    const run = await act(sim, { identity: 'system' });
+    expect(errorOf(run)).toBe('');
+    expect(versionsOf(sim, /\/virtualMachines\/vm1$/)).toEqual(['2024-07-01']);
+    expect(versionsOf(sim, /\/networkInterfaces\/vm1-nic$/)).toEqual(['2023-09-01']);
+    const put = sim.journal.find(({ kind, status }) => kind === 'vm.put' && status === 201);
+    expect(put?.requestHeaders['if-none-match']).toBe('*');
+    expect(put?.auxiliary).toHaveLength(1);
+    const refused = sim.journal.filter(({ status }) => status === 400);
+    // One pipeline each for what carries the auxiliary token and what does not.
+    expect(refused.map(({ path }) => path)).toHaveLength(3);
+  });
+
+  test.concurrent('and the old one heeds no If-None-Match: what came meanwhile is not written over', async () => {
+    const sim = await startWorld();
+    knowOnly(sim, /\/virtualMachines\//, '2020-06-01');
+    sim.faults.add({
+      match: { method: 'PUT', path: /networkInterfaces\/vm1-nic\?/ },
+      effect: { delaySeconds: 2 },
+    });
+    const stranger = vm1.machine;
+    const run = await act(
+      sim,
+      {},
+      {
+        ...main,
+        onLine: ({ text }) => {
+          if (!text.includes('Creating network interface') || sim.world.resources.has(stranger)) return;
+          addStranger(sim.world, stranger, { owner: 'somebody' });
+        },
+      },
+    );
+    expect(run.exitCode).toBe(1);
+    expect(errorOf(run)).toContain('virtual machine vm1 exists already and this action did not make it');
+    expect(sim.world.resources.get(stranger)?.body['tags']).toEqual({ owner: 'somebody' });
+    expect(sim.journal.some(({ kind }) => kind === 'vm.put')).toBe(false);
+  });
+
+  test.concurrent('and a page comes in place of that look: nothing is written', async () => {
+    const sim = await startWorld();
+    knowOnly(sim, /\/virtualMachines\//, '2020-06-01');
+    // The first look in the old version is the survey's.
+    sim.faults.add({
+      match: { method: 'GET', path: /virtualMachines\/vm1\?.*2020-06-01/, nth: 2 },
+      effect: { status: 404, body: '<html><title>Not here</title></html>' },
+    });
+    const run = await act(sim, {}, main);
+    expect(run.exitCode).toBe(1);
+    expect(errorOf(run)).toContain('404 with a page titled "Not here"');
+    expect(sim.journal.some(({ kind }) => kind === 'vm.put')).toBe(false);
+  });
+
+  test.concurrent('and none of the known ones will do, the refusal is told', async () => {
+    const sim = await startWorld();
+    knowOnly(sim, /\/virtualMachines\//, '2099-01-01-preview');
+    const run = await act(sim, {}, main);
+    expect(errorOf(run)).toContain('NoRegisteredProviderFound');
+    expect(errorOf(run)).toContain('Who must act:');
+    expect(writesOf(sim.journal)).toEqual([]);
+  });
+});
+
+describe('a 404 that does not say that the thing itself is gone', () => {
+  test.concurrent.each([
+    ['a page', { status: 404, body: '<html><title>Not here</title></html>' }],
+    [
+      'an unknown type',
+      { status: 404, code: 'InvalidResourceType', message: 'The resource type could not be found.' },
+    ],
+  ])('%s: neither taken for gone by `delete`, nor for a free name by `create`', async (_, effect) => {
+    const sim = await startWorld();
+    expect((await act(sim, {}, main)).exitCode).toBe(0);
+    const before = snapshot(sim);
+    sim.faults.add({ match: { method: 'GET', path: /\/virtualMachines\/vm1\?/, times: every }, effect });
+    for (const operation of ['delete', 'create']) {
+      const run = await act(sim, { operation }, main);
+      expect([operation, run.exitCode]).toEqual([operation, 1]);
+      expect(errorOf(run)).toContain('404');
+    }
+    expect(
+      [...before.keys()]
+        .filter((id) => id.includes('/virtualmachines/vm1'))
+        .every((id) => snapshot(sim).has(id)),
+    ).toBe(true);
+  });
+});
+
+describe('an operation that ends without a reason', () => {
+  test.concurrent.each(['failed', 'Cancelled'])(
+    'as "%s": an error of ours with the request, and clean-up',
+    async (status) => {
+      const sim = await startWorld();
+      const before = snapshot(sim);
+      sim.faults.add({
+        match: { path: /Microsoft\.Network\/locations/, phase: 'poll' },
+        effect: { status: 200, body: { status } },
+      });
+      const run = await act(sim, {}, main);
+      expect(run.exitCode).toBe(1);
+      expect(errorOf(run)).toContain(`The operation failed, ${status}`);
+      expect(errorOf(run)).toContain('Request: GET');
+      expectAllGone(sim, before);
+    },
+  );
+
+  test.concurrent('in the answer to the PUT itself: not taken for built', async () => {
+    const sim = await startWorld();
+    sim.faults.add({
+      match: { method: 'PUT', path: /networkSecurityGroups\/vm1-nsg\?/ },
+      effect: {
+        status: 201,
+        body: {
+          id: vm1.nsg,
+          name: 'vm1-nsg',
+          location: 'westeurope',
+          properties: { provisioningState: 'Failed' },
+        },
+      },
+    });
+    const run = await act(sim, {}, main);
+    expect(run.exitCode).toBe(1);
+    expect(errorOf(run)).toMatch(/network security group vm1-nsg ended as failed/);
+    expect(sim.journal.some(({ method, path }) => method === 'PUT' && path.includes('virtualMachines'))).toBe(
+      false,
+    );
+  });
+
+  test.concurrent('in the machine: its own status tells why', async () => {
+    const sim = await startWorld();
+    settings(sim.world).shortages.push({ code: 'AllocationFailed', at: 'operation' });
+    sim.faults.add({
+      match: { path: /Microsoft\.Compute\/locations/, phase: 'poll', times: every },
+      effect: { status: 200, body: { status: 'Succeeded' } },
+    });
+    sim.world.latencies['vmPutLinux'] = 0.1;
+    const run = await act(sim, {}, main);
+    expect(run.exitCode).toBe(1);
+    expect(errorOf(run)).toContain('AllocationFailed');
+  });
+});
+
+describe('a machine that failed', () => {
+  test.concurrent('whose own word may not be read: what is known is told', async () => {
+    const sim = await startWorld();
+    settings(sim.world).shortages.push({ code: 'AllocationFailed', at: 'operation' });
+    sim.faults.add({
+      match: { path: /Microsoft\.Compute\/locations/, phase: 'poll', times: every },
+      effect: { status: 200, body: { status: 'Succeeded' } },
+    });
+    sim.faults.add({
+      match: { method: 'GET', path: /virtualMachines\/vm1\?.*instanceView/, times: every },
+      effect: { status: 403, code: 'AuthorizationFailed', message: 'may not read' },
+    });
+    sim.world.latencies['vmPutLinux'] = 0.1;
+    const run = await act(sim, {}, main);
+    expect(run.exitCode).toBe(1);
+    expect(errorOf(run)).toContain('virtual machine vm1 ended as failed');
+  });
+
+  test.concurrent('and that Azure is still busy with is no twin of ours: the next size is tried again', async () => {
+    const sim = await startWorld();
+    settings(sim.world).shortages.push({
+      size: 'Standard_D2s_v5',
+      code: 'AllocationFailed',
+      at: 'operation',
+    });
+    sim.faults.add({
+      match: { method: 'PUT', path: /virtualMachines\/vm1\?/, nth: 2 },
+      effect: {
+        status: 409,
+        code: 'Conflict',
+        message: 'The request failed due to conflict with a concurrent request.',
+      },
+    });
+    const run = await act(sim, { 'vm-size': 'Standard_D2s_v5, Standard_D2as_v5' }, main);
+    expect([errorOf(run), run.exitCode]).toEqual(['', 0]);
+    expect(run.outputs['vm-size']).toBe('Standard_D2as_v5');
+    expect(ledgerOf(run)?.created.length).toBeGreaterThan(5);
+  });
+});
+
+describe('clean-up', () => {
+  test.concurrent('of one deployment that cannot be looked at does not stop the sweep of the others', async () => {
+    const sim = await startWorld();
+    for (const name of ['aa', 'bb']) {
+      expect((await act(sim, { 'vm-name': name, 'expires-after': 'PT1S' }, main)).exitCode).toBe(0);
+    }
+    sim.faults.add({
+      match: { method: 'GET', path: /virtualMachines\/aa\?/, nth: 2, times: every },
+      effect: { status: 403, code: 'AuthorizationFailed', message: 'may not read' },
+    });
+    const run = await act(sim, { operation: 'sweep' }, main);
+    expect(run.exitCode).toBe(1);
+    expect(errorOf(run)).toContain('AuthorizationFailed');
+    const left = [...sim.world.resources.all()].map(({ id }) => id);
+    expect(left.filter((id) => Object.values(partsOf('bb')).includes(id))).toEqual([]);
+    expect(JSON.parse(run.outputs['deleted'] ?? '[]')).toContain(partsOf('bb').machine);
+    expect(left).toContain(partsOf('aa').machine);
+  });
+
+  test.concurrent("leaves the machine where somebody else's disk could not be kept out of its end", async () => {
+    const sim = await startWorld();
+    expect((await act(sim, {}, main)).exitCode).toBe(0);
+    const disk = sim.world.resources.get(vm1.osDisk);
+    if (disk) disk.body['tags'] = { owner: 'somebody' };
+    const machine = sim.world.resources.get(vm1.machine)?.body;
+    sim.faults.add({
+      match: { method: 'PATCH', path: /virtualMachines\/vm1\?/ },
+      effect: {
+        status: 200,
+        body: { ...machine, properties: { ...machine?.['properties'], provisioningState: 'Failed' } },
+      },
+    });
+    const run = await act(sim, { operation: 'delete' }, main);
+    expect(run.exitCode).toBe(1);
+    expect(errorOf(run)).toContain('virtual machine vm1 ended as failed');
+    expect(sim.world.resources.has(vm1.machine)).toBe(true);
+    expect(sim.world.resources.has(vm1.osDisk)).toBe(true);
+  });
+
+  test.concurrent('that fails after the job names only what was to go', async () => {
+    const sim = await startWorld();
+    sim.faults.add({
+      match: { method: 'DELETE', path: /\/runCommands\// },
+      effect: { status: 409, code: 'Conflict', message: 'Run command is busy.' },
+    });
+    const run = await act(
+      sim,
+      { 'run-script': 'true' },
+      {
+        between: () => {
+          sim.faults.add({
+            match: { host: 'entra', times: every },
+            effect: {
+              status: 400,
+              body: { error: 'invalid_client', error_description: 'AADSTS7000215: no.' },
+            },
+          });
+        },
+      },
+    );
+    expect([run.exitCode, run.post?.exitCode]).toEqual([0, 0]);
+    const said = warningsOf(run.post);
+    expect(said).toMatch(/Left behind, as far as is known:\n\S+\/runCommands\/\S+$/m);
+    expect(said).not.toContain(vm1.vnet);
+  });
+});
+
+describe('front ends that lag behind', () => {
+  test.concurrent('do not know a new group yet: its first resources are asked for again', async () => {
+    const sim = await startWorld({
+      world: (world) =>
+        world.grant(principals.deploy, 'Contributor', `/subscriptions/${defaults.subscriptionId}`),
+    });
+    sim.faults.add({
+      match: { method: 'PUT', path: /resourceGroups\/new-rg\/providers/, times: 4 },
+      effect: {
+        status: 404,
+        code: 'ResourceGroupNotFound',
+        message: "Resource group 'new-rg' could not be found.",
+      },
+    });
+    const run = await act(sim, { 'resource-group': 'new-rg', location: 'westeurope' }, main);
+    expect(errorOf(run)).toBe('');
+    expect(run.exitCode).toBe(0);
+  });
+
+  test.concurrent('do not know yet what an operation has just made: it is looked at again', async () => {
+    const sim = await startWorld();
+    sim.faults.add({
+      match: { method: 'GET', path: /virtualNetworks\/vm1-vnet\?/, nth: 2, times: 2 },
+      effect: { status: 404, code: 'ResourceNotFound', message: 'not yet' },
+    });
+    const run = await act(sim, {}, main);
+    expect(errorOf(run)).toBe('');
+  });
+});
+
+test.concurrent('overrides reach the body also where a name is written otherwise in the URL', async () => {
+  const name = 'größe(test)';
+  const sim = await startWorld({
+    world: (world) => {
+      world.addGroup(defaults.subscriptionId, name, defaults.location);
+      world.grant(
+        principals.deploy,
+        'Contributor',
+        `/subscriptions/${defaults.subscriptionId}/resourceGroups/${name}`,
+      );
+    },
+  });
+  const overrides = JSON.stringify({ vm: { tags: { tier: 'gold' } }, nsg: { tags: { tier: 'gold' } } });
+  const run = await act(sim, { 'resource-group': name, overrides }, main);
+  expect(errorOf(run)).toBe('');
+  const bodies = sim.journal.filter(({ kind }) => kind === 'vm.put' || kind === 'nsg.put');
+  expect(bodies.map(({ requestBody }) => (requestBody as any).tags.tier)).toEqual(['gold', 'gold']);
+});
+
+describe('what fails beside the machine', () => {
+  test.concurrent('a wait for the image does not outlive the refusal of something else', async () => {
+    const sim = await startWorld({
+      world: (world) => {
+        const slow = addDefinition(world, gallery, 'slow', { osType: 'Linux' });
+        addVersion(world, slow, '1.0.0', { regions: [{ region: 'West Europe', completesAfter: 1_000_000 }] });
+      },
+    });
+    const run = await act(
+      sim,
+      {
+        'image-id': defaults.imageId('slow'),
+        'image-wait-minutes': '60',
+        identity: 'system',
+        'role-assignments': `No Such Role on /subscriptions/${defaults.subscriptionId}/resourceGroups/${defaults.resourceGroup}`,
+      },
+      main,
+    );
+    expect(errorOf(run)).toContain('There is no role named "No Such Role"');
+  });
+
+  test.concurrent('a cancellation during the clean-up of a failed run does not take the place of its error', async () => {
+    const sim = await startWorld();
+    settings(sim.world).shortages.push({ code: 'AllocationFailed', at: 'operation' });
+    const run = await act(sim, {}, { signal: { name: 'SIGINT', whenLog: /Deleting virtual machine/ } });
+    expect(run.exitCode).toBe(1);
+    expect(errorOf(run)).toContain('AllocationFailed');
+    expect(errorOf(run)).toContain('Azure has no machine free for Standard_D2s_v5 in westeurope');
+    expect(errorOf(run)).not.toContain('cancelled');
+  });
+
+  test.concurrent('an address that may not be read is left out; the machine is made', async () => {
+    const sim = await startWorld();
+    const given = partsOf('given').publicIp;
+    addStranger(sim.world, given);
+    sim.faults.add({
+      match: { method: 'GET', path: /publicIPAddresses\/given-ip\?/, times: every },
+      effect: { status: 403, code: 'AuthorizationFailed', message: 'may not read' },
+    });
+    const run = await act(sim, { 'public-ip': given }, main);
+    expect(errorOf(run)).toBe('');
+    expect(run.outputs['public-ip-id']).toBe(given);
+    expect(run.outputs['public-ip-address'] ?? '').toBe('');
+  });
+
+  test.concurrent('a rerun goes on where disks may not be read', async () => {
+    const sim = await startWorld();
+    expect((await act(sim, {}, main)).exitCode).toBe(0);
+    sim.faults.add({
+      match: { method: 'GET', path: /\/disks\/vm1-osdisk\?/, times: every },
+      effect: { status: 403, code: 'AuthorizationFailed', message: 'may not read' },
+    });
+    const again = await act(sim, {}, { ...main, env: { GITHUB_RUN_ID: '7' } });
+    expect(errorOf(again)).toBe('');
+    expect(sim.world.resources.get(vm1.machine)?.body['tags']).toMatchObject({ 'github-run-id': '7' });
+  });
+
+  test.concurrent('a run command that cannot be removed is left to the end of the job, and fails nothing', async () => {
+    const sim = await startWorld();
+    sim.faults.add({
+      match: { method: 'DELETE', path: /\/runCommands\// },
+      effect: { status: 409, code: 'Conflict', message: 'Run command is busy.' },
+    });
+    const run = await act(sim, { 'run-script': 'true' });
+    expect([run.exitCode, run.post?.exitCode]).toEqual([0, 0]);
+    expect(warningsOf(run)).toContain("The script's run command could not be removed yet (Conflict");
+    expect(ledgerOf(run)?.created.some((id) => id.includes('/runCommands/'))).toBe(true);
+    const ids = [...sim.world.resources.all()].map(({ id }) => id);
+    expect(ids.filter((id) => id.includes('/runCommands/'))).toEqual([]);
+    expect(ids).toContain(vm1.machine);
+  });
+
+  test.concurrent('a private key that cannot be removed does not keep the machine', async () => {
+    const sim = await startWorld();
+    const before = snapshot(sim);
+    const run = await act(sim, { cleanup: 'always' }, main);
+    const state = {
+      ...run.state,
+      ledger: JSON.stringify({ ...ledgerOf(run), privateKeyPath: 'no\u0000path/id_rsa' }),
+    };
+    const post = await act(sim, { cleanup: 'always' }, { phases: ['post'], state });
+    expect(post.exitCode).toBe(0);
+    expect(warningsOf(post)).toContain('The generated private key could not be removed');
+    expectAllGone(sim, before);
+  });
+});
+
+test.concurrent('a job that has the same name in the same run does not take over the machine of its twin', async () => {
+  const sim = await startWorld();
+  sim.faults.add({ match: { method: 'PUT', path: /virtualMachines\/vm1\?/ }, effect: { delaySeconds: 3 } });
+  const runs = await Promise.all([
+    act(sim, { cleanup: 'always' }, main),
+    act(sim, { cleanup: 'always' }, main),
+  ]);
+  const [late, early] = runs.toSorted((one, other) => (other.exitCode ?? 9) - (one.exitCode ?? 9));
+  expect([late?.exitCode, early?.exitCode]).toEqual([1, 0]);
+  expect(errorOf(late!)).toContain('Another job of this run has made virtual machine vm1');
+  expect(errorOf(late!)).toContain('Give each call a `vm-name` of its own');
+  expect(ledgerOf(late!)?.created).toEqual([]);
+  const before = snapshot(sim);
+  const post = await act(sim, { cleanup: 'always' }, { phases: ['post'], state: late!.state });
+  expect(post.exitCode).toBe(0);
+  expect(snapshot(sim)).toEqual(before);
+  expect(before.has(vm1.machine.toLowerCase())).toBe(true);
+});
+
+test.concurrent('size and GUID are put out as soon as the machine is taken, for a job that is cancelled then', async () => {
+  const sim = await startWorld();
+  sim.world.latencies['vmPutLinux'] = 1000;
+  const run = await act(
+    sim,
+    { cleanup: 'never' },
+    { ...main, signal: { name: 'SIGINT', whenLog: /GET \S+Microsoft\.Compute\/locations/ } },
+  );
+  expect(run.exitCode).toBe(1);
+  expect(run.outputs['vm-size']).toBe('Standard_D2s_v5');
+  expect(run.outputs['vm-instance-id']).toMatch(/^[0-9a-f-]{36}$/);
+});
+
+test.concurrent('a role is granted by its name, whatever a list that is not filtered begins with', async () => {
+  const registry = `/subscriptions/${defaults.subscriptionId}/resourceGroups/${defaults.resourceGroup}`;
+  const sim = await startWorld({
+    world: (world) => world.grant(principals.deploy, 'Role Based Access Control Administrator', registry),
+  });
+  const role = (name: string, guid: string) => ({
+    id: `/subscriptions/${defaults.subscriptionId}/providers/Microsoft.Authorization/roleDefinitions/${guid}`,
+    name: guid,
+    properties: { roleName: name },
+  });
+  sim.faults.add({
+    match: { method: 'GET', path: /roleDefinitions\?/ },
+    effect: {
+      status: 200,
+      body: {
+        value: [
+          role('Owner', '8e3af657-a8ff-443c-a75c-2fe8c4bcb635'),
+          role('AcrPull', '7f951dda-4ed3-4680-a7ca-43fe172d538d'),
+        ],
+      },
+    },
+  });
+  const run = await act(sim, {
+    'vm-name': 'Web',
+    identity: 'system',
+    'role-assignments': `acrpull on ${registry}`,
+  });
+  expect(errorOf(run)).toBe('');
+  const granted = () =>
+    sim.world.roleAssignments.filter(({ principalId }) => principalId === run.outputs['principal-id']);
+  expect(granted().map(({ role: id }) => id)).toEqual([
+    expect.stringContaining('7f951dda-4ed3-4680-a7ca-43fe172d538d'),
+  ]);
+  // Azure tells machines apart without case, and so does what goes with them.
+  expect((await act(sim, { operation: 'delete', 'vm-name': 'web' })).exitCode).toBe(0);
+  expect(granted()).toEqual([]);
+});
+
+test.concurrent("a machine's bucket of polls that is nearly empty is not emptied", async () => {
+  // At real speed, for buckets are refilled by the simulator's time.
+  const sim = await startWorld({ timeScale: 1 });
+  Object.assign(sim.world.latencies, { nsgPut: 0, vnetPut: 0, publicIpPut: 0, nicPut: 0, vmPutLinux: 9 });
+  sim.world.budgets.drain('Microsoft.Compute/GetOperationResource', vm1.machine, -2);
+  const run = await act(sim, {}, main);
+  expect(errorOf(run)).toBe('');
+  const polls = sim.journal.filter(({ path, isPoll }) => isPoll && path.includes('Microsoft.Compute'));
+  expect(polls.filter(({ status }) => status === 429)).toEqual([]);
+  // The rhythm alone would have looked six times by then.
+  expect(polls.length).toBeLessThan(5);
+});

@@ -1,0 +1,224 @@
+/** Agent and script, as the shipped action waits for the one and judges the other. */
+import { afterEach, expect, test } from '@jest/globals';
+import { type ScriptCall, settings } from '../../simulator/providers/compute/settings.ts';
+import { defaults, type Simulator, startSimulator, type World } from '../../simulator/index.ts';
+import { assertNoSecrets, defaultInputs, runAction } from '../support/harness.ts';
+
+let sim: Simulator;
+afterEach(() => sim.close());
+
+async function start(
+  world: (world: World) => void = () => undefined,
+  inputs: Record<string, string> = {},
+): Promise<Record<string, string>> {
+  sim = await startSimulator({ timeScale: 0.02, world });
+  return { ...defaultInputs(sim), 'vm-name': 'vm1', ...inputs };
+}
+
+const sent = (kind: string) => sim.journal.filter((exchange) => exchange.kind === kind);
+const errors = (run: Awaited<ReturnType<typeof runAction>>) =>
+  run.annotations
+    .filter(({ level }) => level === 'error')
+    .map(({ message }) => message)
+    .join('\n');
+const left = () =>
+  [...sim.world.resources.under(`/subscriptions/${defaults.subscriptionId}`)].map(({ id }) =>
+    id.split('/').at(-1),
+  );
+const commands = () => [...sim.world.resources.ofType('Microsoft.Compute/virtualMachines/runCommands')];
+
+const failing = (world: World): void => {
+  settings(world).runScript = () => ({
+    exitCode: 3,
+    output: 'looking around\n',
+    error: 'smoke test: nothing listens on port 80\n',
+    seconds: 6,
+  });
+};
+
+test('a script that exits 3 fails the step, tells its streams, and the machine goes', async () => {
+  const inputs = await start(failing, { 'run-script': 'exit 3' });
+  const run = await runAction({ sim, inputs });
+  expect(run.exitCode).toBe(1);
+  expect(run.outputs['script-exit-code']).toBe('3');
+  expect(run.outputs['script-stdout']).toBe('looking around\n');
+  expect(run.outputs['script-stderr']).toBe('smoke test: nothing listens on port 80\n');
+  expect(run.stdout).toContain('stdout | looking around');
+  expect(run.stdout).toContain('stderr | smoke test: nothing listens on port 80');
+  expect(errors(run)).toMatch(/exit code 3[\s\S]*nothing listens on port 80/);
+  expect(left()).toEqual([]);
+});
+
+test('leaves nothing to the post step when the VM of a failed script was deleted', async () => {
+  const inputs = await start(failing, { 'run-script': 'exit 3' });
+  const run = await runAction({ sim, inputs });
+  expect(JSON.parse(run.state['ledger'] ?? '{}')).toMatchObject({ created: [] });
+  expect(run.post?.stdout).toContain('Nothing to clean up.');
+  expect(run.post?.summary).toBe('');
+});
+
+test('with `cleanup: never` the machine stays, but not the command, which holds the script', async () => {
+  const inputs = await start(failing, { 'run-script': 'exit 3', cleanup: 'never' });
+  const run = await runAction({ sim, inputs });
+  expect(run.exitCode).toBe(1);
+  expect(left()).toContain('vm1');
+  expect(commands()).toEqual([]);
+  expect(run.post?.stdout).toContain('`cleanup: never`: left as they are');
+});
+
+test('script, parameters and secrets reach the guest; secrets and script reach nothing else', async () => {
+  const seen: ScriptCall[] = [];
+  const secret = 'correct-horse-battery';
+  const inputs = await start(
+    (world) => {
+      settings(world).runScript = (call) => {
+        seen.push(call);
+        return {
+          exitCode: 0,
+          output: `signing in with ${secret}\n::set-output name=vm-id::forged\n##[error]forged\nready\n`,
+          error: '',
+          progress: [
+            { at: 50, output: 'signing in' },
+            { at: 200, output: `signing in with ${secret}\n` },
+          ],
+          seconds: 300,
+        };
+      };
+    },
+    {
+      'run-script': '#!/bin/bash\r\n# very private script text\r\necho "$GREETING"\r\n',
+      'run-script-parameters': 'GREETING: hello',
+      'run-script-secrets': JSON.stringify({ TOKEN: secret }),
+    },
+  );
+  const run = await runAction({ sim, inputs });
+  expect(errors(run)).toBe('');
+  expect(run.exitCode).toBe(0);
+  expect(seen).toHaveLength(1);
+  expect(seen[0]?.script).toBe('#!/bin/bash\n# very private script text\necho "$GREETING"\n');
+  expect(seen[0]?.parameters).toEqual({ GREETING: 'hello' });
+  expect(seen[0]?.protectedParameters).toEqual({ TOKEN: secret });
+  const [put] = sent('runCommand.put');
+  expect(put?.requestBody).toMatchObject({
+    tags: { 'cross-tenant-vm': 'vm1' },
+    properties: { asyncExecution: true, timeoutInSeconds: 1800, treatFailureAsDeploymentFailure: false },
+  });
+
+  expect(run.outputs['script-stdout']).toBe(
+    'signing in with ***\n::set-output name=vm-id::forged\n##[error]forged\nready\n',
+  );
+  expect(run.outputs['vm-id']).not.toBe('forged');
+  const log = run.lines.filter(({ command }) => command === undefined).map(({ text }) => text);
+  expect(log).toContain('Script: Running.');
+  // What came while it ran is told once, and only in whole lines.
+  expect(log.filter((line) => line.startsWith('stdout | '))).toEqual([
+    'stdout | signing in with ***',
+    'stdout | ::set-output name=vm-id::forged',
+    'stdout | ## [error]forged',
+    'stdout | ready',
+  ]);
+  assertNoSecrets(run, [secret]);
+  expect(run.stdout).not.toContain('very private');
+  expect(commands()).toEqual([]);
+  expect(run.outputs['created']).not.toContain('runCommands');
+  expect(run.state['ledger']).not.toContain('runCommands');
+});
+
+test('redacts the rest of a secret when the 4 KB that Azure keeps begin inside it', async () => {
+  const secret = 'hunter2-supersecretvalue-98765';
+  const inputs = await start(
+    (world) => {
+      settings(world).runScript = () => ({
+        exitCode: 0,
+        output: `${secret}${'x'.repeat(4096 - 18)}`,
+        error: '',
+        seconds: 6,
+      });
+    },
+    { 'run-script': 'print', 'run-script-secrets': JSON.stringify({ S: secret }) },
+  );
+  const run = await runAction({ sim, inputs });
+  expect(run.exitCode).toBe(0);
+  expect(run.outputs['script-stdout']).toMatch(/^\*\*\*x+$/);
+  const printed = run.lines.filter(({ text }) => text.startsWith('stdout | ')).map(({ text }) => text);
+  expect(printed).toEqual([expect.stringMatching(/^stdout \| \*\*\*x+$/)]);
+});
+
+test.each([
+  ['0.33', 20],
+  ['4.15', 249],
+])('a script past its %s minutes fails the step and says which input to raise', async (minutes, seconds) => {
+  const inputs = await start(
+    (world) => {
+      settings(world).runScript = () => ({ exitCode: 0, output: 'hanging\n', seconds: 100_000 });
+    },
+    { 'run-script': 'sleep infinity', 'run-script-timeout-minutes': minutes },
+  );
+  const run = await runAction({ sim, inputs });
+  // Whole seconds, rounded up; what the fraction lacks in exactness is no second more.
+  expect(sent('runCommand.put')[0]?.requestBody).toMatchObject({ properties: { timeoutInSeconds: seconds } });
+  expect(run.exitCode).toBe(1);
+  expect(errors(run)).toMatch(/ended at its time limit[\s\S]*run-script-timeout-minutes/);
+  expect(run.outputs['script-exit-code']).toBeUndefined();
+  expect(left()).toEqual([]);
+});
+
+test('a cancel while the script runs leaves nothing', async () => {
+  const inputs = await start(
+    (world) => {
+      settings(world).runScript = () => ({ exitCode: 0, seconds: 100_000 });
+    },
+    { 'run-script': 'sleep infinity' },
+  );
+  const run = await runAction({ sim, inputs, signal: { name: 'SIGINT', whenLog: /Script: Running/ } });
+  expect(run.exitCode).toBe(1);
+  expect(errors(run)).toContain('cancelled');
+  expect(left()).toEqual([]);
+});
+
+test('a rerun gives its verdict again on the machine that is there', async () => {
+  const inputs = await start(undefined, { 'run-script': 'true' });
+  expect((await runAction({ sim, inputs, phases: ['main'] })).exitCode).toBe(0);
+  failing(sim.world);
+  const rerun = await runAction({ sim, inputs, env: { GITHUB_RUN_ID: '2' } });
+  expect(rerun.exitCode).toBe(1);
+  expect(rerun.outputs['script-exit-code']).toBe('3');
+  // Only what the failing run created goes: the command.
+  expect(left()).toContain('vm1');
+  expect(commands()).toEqual([]);
+});
+
+test('`wait-for: agent` ends when the agent is ready, within the budget of reads', async () => {
+  const inputs = await start(
+    (world) => {
+      settings(world).agentDelay = 200;
+    },
+    { 'wait-for': 'agent' },
+  );
+  const run = await runAction({ sim, inputs, phases: ['main'] });
+  expect(errors(run)).toBe('');
+  expect(run.stdout).toMatch(/VM agent of vm1: Ready/);
+  expect(sent('runCommand.put')).toEqual([]);
+  expect(sim.journal.filter(({ status }) => status === 429)).toEqual([]);
+});
+
+test('a machine that stops is noticed, with the boot log, whose address is told nobody', async () => {
+  const inputs = await start(
+    (world) => {
+      settings(world).agentDelay = Infinity;
+      settings(world).serialLog = `${'[ 1.0] booting\n'.repeat(100)}[ 9.9] Kernel panic - not syncing\n`;
+    },
+    { 'wait-for': 'agent', cleanup: 'never' },
+  );
+  const stopped = setInterval(() => {
+    const machine = [...sim.world.resources.ofType('Microsoft.Compute/virtualMachines')][0];
+    if (machine?.body['properties'].provisioningState === 'Succeeded')
+      machine.internal['powerState'] = 'stopped';
+  }, 50);
+  const run = await runAction({ sim, inputs, phases: ['main'] });
+  clearInterval(stopped);
+  expect(run.exitCode).toBe(1);
+  expect(errors(run)).toMatch(/does not run/);
+  expect(run.stdout).toContain('boot | [ 9.9] Kernel panic - not syncing');
+  expect(run.stdout).not.toContain('sig=');
+});

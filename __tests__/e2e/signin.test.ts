@@ -1,0 +1,616 @@
+/** Every way to sign in, and every refusal on the way, as the author of a workflow sees them. */
+import { afterEach, beforeAll, describe, expect, test } from '@jest/globals';
+import { githubSettings, subjectOf } from '../../simulator/github/github.ts';
+import { defaults, makeClientCertificate, type Simulator, startSimulator } from '../../simulator/index.ts';
+import type { World } from '../../simulator/world/world.ts';
+import {
+  type ActionOptions,
+  assertNoSecrets,
+  defaultInputs,
+  type Run,
+  runAction,
+} from '../support/harness.ts';
+
+const { clientId, tenantId, imageTenantId, otherTenantId, subscriptionId } = defaults;
+const fourthTenantId = '44444444-dddd-4e6f-9f85-3f0f4b8c4d04';
+const issuer = 'https://token.actions.githubusercontent.com';
+const audience = 'api://AzureADTokenExchange';
+
+let sim: Simulator;
+async function start(world?: (world: World) => void): Promise<void> {
+  sim = await startSimulator({ timeScale: 0.01, ...(world ? { world } : {}) });
+}
+afterEach(() => sim?.close());
+
+interface Given extends Partial<Omit<ActionOptions, 'sim'>> {
+  readonly secrets?: readonly string[];
+}
+
+/** Runs the action with debug logging, where most would slip out, and sees that nothing secret does. */
+async function act({ inputs = {}, secrets = [], ...more }: Given = {}): Promise<Run> {
+  const run = await runAction({
+    sim,
+    phases: ['main'],
+    ...more,
+    inputs: { ...defaultInputs(sim), 'vm-name': 'vm1', ...inputs },
+    env: { RUNNER_DEBUG: '1', ...more.env },
+  });
+  const given = inputs['client-secret'] ?? defaults.clientSecret;
+  assertNoSecrets(run, [...(given ? [given] : []), githubSettings(sim.world).requestToken, ...secrets]);
+  return run;
+}
+
+/** The one error of a run that failed before it wrote anything. */
+async function refusal(given: Given = {}): Promise<string> {
+  const run = await act(given);
+  const errors = run.annotations.filter(({ level }) => level === 'error');
+  expect(errors).toHaveLength(1);
+  expect(run.exitCode).toBe(1);
+  expect(writes()).toEqual([]);
+  return errors[0]?.message ?? '';
+}
+
+const writes = () => sim.journal.filter(({ host, method }) => host === 'arm' && method !== 'GET');
+const kinds = (host: 'arm' | 'entra' | 'github') =>
+  sim.journal.filter((one) => one.host === host).map(({ kind }) => kind);
+const app = (world: World) => {
+  const found = world.apps.get(clientId);
+  if (!found) throw new Error('the app is missing');
+  return found;
+};
+const oidc: Given = { inputs: { 'client-secret': '' }, idToken: true };
+const check = { operation: 'check' };
+
+function expectSignedIn(run: Run, ...tenants: string[]): void {
+  expect(run.annotations.filter(({ level }) => level === 'error')).toEqual([]);
+  expect(run.exitCode).toBe(0);
+  for (const tenant of tenants) expect(run.stdout).toContain(`Signed in to tenant ${tenant}`);
+  const callers = sim.journal
+    .filter(({ kind }) => kind === 'entra.token')
+    .map(({ caller }) => caller?.tenant);
+  expect(new Set(callers)).toEqual(new Set(tenants));
+  expect(callers).toHaveLength(tenants.length);
+}
+
+describe('ways in', () => {
+  let pem: { certificate: string; privateKey: string };
+  let ending: typeof pem;
+  beforeAll(async () => {
+    [pem, ending] = await Promise.all([
+      makeClientCertificate(),
+      makeClientCertificate({ notAfter: new Date(Date.now() + 12.5 * 86_400_000) }),
+    ]);
+  });
+  const withPem = ({ certificate, privateKey }: typeof pem): Given => ({
+    inputs: { 'client-secret': '', 'client-certificate': `${privateKey}\n${certificate}\n` },
+    secrets: privateKey.split('\n').filter((line) => line.length > 40),
+  });
+
+  test('secret, tenants named by domain', async () => {
+    await start();
+    const run = await act({
+      inputs: { ...check, 'tenant-id': defaults.tenantDomain, 'image-tenant-id': defaults.imageTenantDomain },
+    });
+    expect(run.exitCode).toBe(0);
+    expect(run.stdout).toContain(
+      `Signed in to tenant ${defaults.tenantDomain} (${tenantId}) as ${clientId}.`,
+    );
+  });
+
+  test('certificate, with two further tenants: three auxiliary tokens on the wire', async () => {
+    await start((world) => {
+      app(world).certificates.push(pem.certificate);
+      world.addTenant({ id: fourthTenantId, domain: 'fourth.example' });
+      for (const tenant of [otherTenantId, fourthTenantId]) world.installApp(clientId, tenant);
+    });
+    const { inputs, secrets = [] } = withPem(pem);
+    const run = await act({
+      inputs: { ...inputs, 'auxiliary-tenant-ids': `${otherTenantId}, ${fourthTenantId}` },
+      secrets,
+    });
+    expectSignedIn(run, tenantId, imageTenantId, otherTenantId, fourthTenantId);
+    expect(run.stdout).toMatch(/The client certificate is valid until \S+Z \(36[45] days\)\./);
+    expect(run.annotations.filter(({ message }) => message.includes('certificate'))).toEqual([]);
+    const put = sim.journal.find(({ kind }) => kind === 'vm.put');
+    expect(put?.status).toBe(201);
+    expect(put?.auxiliary.map(({ tenant }) => tenant)).toEqual([
+      imageTenantId,
+      otherTenantId,
+      fourthTenantId,
+    ]);
+    const others = sim.journal.filter(({ provider }) => provider !== 'Microsoft.Compute');
+    expect(others.flatMap(({ auxiliary }) => auxiliary)).toEqual([]);
+  });
+
+  test('a certificate that ends soon draws a warning', async () => {
+    await start((world) => {
+      app(world).certificates.push(ending.certificate);
+    });
+    const { inputs, secrets = [] } = withPem(ending);
+    const run = await act({ inputs: { ...inputs, ...check }, secrets });
+    expectSignedIn(run, tenantId, imageTenantId);
+    expect(run.annotations.map(({ level, message }) => `${level}: ${message}`)).toContainEqual(
+      expect.stringMatching(
+        /^warning: The client certificate is valid until .* \(12 days\)\. Register a new one/,
+      ),
+    );
+  });
+
+  test('OIDC: a fresh ID token for each tenant, of the audience of the cloud', async () => {
+    await start();
+    const run = await act({ ...oidc, inputs: { ...oidc.inputs, ...check } });
+    expectSignedIn(run, tenantId, imageTenantId);
+    const asked = sim.journal.filter(({ kind }) => kind === 'github.idToken');
+    expect(asked.map(({ query }) => query['audience'])).toEqual([audience, audience]);
+    // The tokens are hidden before anything else is done with them.
+    expect(run.masks.filter((mask) => mask.startsWith('eyJ'))).toHaveLength(2);
+  });
+
+  test('OIDC: an immutable subject, an audience of its own', async () => {
+    await start((world) => {
+      const settings = githubSettings(world);
+      settings.immutableSubject = true;
+      app(world).federatedCredentials = [
+        { name: 'main', issuer, subject: subjectOf(settings), audiences: ['api://ours'] },
+      ];
+    });
+    const run = await act({ ...oidc, inputs: { ...oidc.inputs, ...check, audience: 'api://ours' } });
+    expectSignedIn(run, tenantId, imageTenantId);
+  });
+
+  test('OIDC: a run that outlives its tokens brings a new ID token each time', async () => {
+    await start((world) => {
+      world.tokens.lifetimeSeconds = 2;
+      world.latencies['vmPutLinux'] = 200;
+    });
+    const run = await act(oidc);
+    expect(run.exitCode).toBe(0);
+    const tokens = sim.journal.filter(({ kind }) => kind === 'entra.token').length;
+    expect(tokens).toBeGreaterThan(2);
+    expect(kinds('github')).toHaveLength(tokens);
+  });
+});
+
+test('all requests, those to Entra too, carry the correlation ID that the log names, and debug lines show it', async () => {
+  await start();
+  const run = await act({ inputs: check });
+  const id = /Correlation ID of all requests of this run: ([0-9a-f-]{36})/.exec(run.stdout)?.[1];
+  const toEntra = sim.journal.filter(({ host }) => host === 'entra');
+  expect(toEntra.map(({ kind }) => kind)).toEqual(expect.arrayContaining(['entra.discovery', 'entra.token']));
+  expect(toEntra.map(({ requestHeaders }) => requestHeaders['client-request-id'])).toEqual(
+    toEntra.map(() => id),
+  );
+  const toManager = sim.journal.filter(({ host }) => host === 'arm');
+  expect(toManager.map(({ kind }) => kind)).toContain('metadata');
+  expect(
+    new Set(toManager.map(({ requestHeaders }) => requestHeaders['x-ms-correlation-request-id'])),
+  ).toEqual(new Set([id]));
+  const { host } = new URL(sim.loginEndpoint);
+  const lines = run.stdout
+    .split('\n')
+    .filter((line) => line.includes(` ${host}/`) || line.includes(`POST ${host}`));
+  expect(lines.length).toBeGreaterThanOrEqual(toEntra.length);
+  for (const line of lines) expect(line).toMatch(new RegExp(` correlation ${id}$`));
+});
+
+describe('what Entra refuses', () => {
+  const consent = (tenant: string): string[] => [
+    `https://localhost:${new URL(sim.loginEndpoint).port}/${tenant}/adminconsent?client_id=${clientId}`,
+    `https://localhost:${new URL(sim.loginEndpoint).port}/${tenant}/oauth2/authorize?client_id=${clientId}&response_type=code&redirect_uri=https%3A%2F%2Fwww.microsoft.com%2F`,
+    `az login --tenant ${tenant} --allow-no-subscriptions`,
+    `az ad sp create --id ${clientId}`,
+  ];
+
+  test.each<[string, (world: World) => void, Given, (said: string) => void]>([
+    [
+      'AADSTS7000215',
+      () => undefined,
+      { inputs: { 'client-secret': 'wrong-secret~of-somebody-else' } },
+      (said) => expect(said).toContain(`az ad app credential reset --id ${clientId} --append`),
+    ],
+    [
+      'AADSTS7000222',
+      () => undefined,
+      { inputs: { 'client-secret': defaults.expiredSecret } },
+      (said) => expect(said).toContain(`The client secret of app ${clientId} has expired.`),
+    ],
+    [
+      'AADSTS700016',
+      (world) => world.uninstallApp(clientId, tenantId),
+      {},
+      (said) => {
+        expect(said).toContain(`Who must act: an administrator of the VM's tenant (${tenantId})`);
+        for (const line of consent(tenantId)) expect(said).toContain(line);
+        expect(said).not.toContain(imageTenantId);
+      },
+    ],
+    [
+      'AADSTS700016',
+      () => undefined,
+      { inputs: { 'image-tenant-id': otherTenantId } },
+      (said) => {
+        expect(said).toContain(`Who must act: an administrator of the image tenant (${otherTenantId})`);
+        for (const line of consent(otherTenantId)) expect(said).toContain(line);
+      },
+    ],
+    [
+      'AADSTS700016',
+      () => undefined,
+      { inputs: { 'auxiliary-tenant-ids': otherTenantId } },
+      (said) => {
+        expect(said).toContain(`Who must act: an administrator of the auxiliary tenant ${otherTenantId}`);
+        for (const line of consent(otherTenantId)) expect(said).toContain(line);
+      },
+    ],
+    [
+      'AADSTS7000229',
+      (world) => world.uninstallApp(clientId, imageTenantId),
+      {},
+      (said) => {
+        expect(said).toContain(`Who must act: an administrator of the image tenant (${imageTenantId})`);
+        for (const line of consent(imageTenantId)) expect(said).toContain(line);
+      },
+    ],
+    [
+      'AADSTS90002',
+      () => undefined,
+      { inputs: { 'tenant-id': subscriptionId } },
+      (said) => {
+        expect(said).toContain('It is the ID of the subscription.');
+        expect(said).toContain('az account show --query tenantId');
+      },
+    ],
+    [
+      'AADSTS900023',
+      (world) => {
+        world.faults.add({
+          match: { host: 'entra', path: new RegExp(`^/${tenantId}/`), times: Infinity },
+          effect: {
+            status: 400,
+            code: 'AADSTS900023',
+            message:
+              "Specified tenant identifier 'x' is neither a valid DNS name, nor a valid external domain.",
+          },
+        });
+      },
+      {},
+      (said) => expect(said).toContain('Give `tenant-id` as GUID.'),
+    ],
+    [
+      'AADSTS50034',
+      (world) => {
+        world.faults.add({
+          match: { host: 'entra', path: /\/token/, times: Infinity },
+          effect: {
+            status: 400,
+            code: 'AADSTS50034',
+            message: 'The user account {EUII Hidden} does not exist.',
+          },
+        });
+      },
+      {},
+      (said) => expect(said).toContain('Use the credential of an app registration'),
+    ],
+    [
+      'AADSTS700024',
+      (world) => {
+        githubSettings(world).skewSeconds = -3600;
+      },
+      oidc,
+      (said) => expect(said).toContain('Set the clock of the self-hosted runner'),
+    ],
+  ])('%# %s', async (code, world, given, expectations) => {
+    await start(world);
+    const said = await refusal(given);
+    expect(said).toContain(code);
+    expect(said).toMatch(/^Cause: \S/m);
+    expect(said).toMatch(/^Who must act: \S/m);
+    expect(said).toMatch(/^Correlation ID: [0-9a-f-]{36}$/m);
+    expect(said).not.toMatch(/<[a-z-]+>/);
+    expectations(said);
+  });
+
+  test('AADSTS700027', async () => {
+    await start();
+    const { privateKey, certificate } = await makeClientCertificate();
+    const said = await refusal({
+      // Without a line break between the two, as pasted by hand.
+      inputs: { 'client-secret': '', 'client-certificate': privateKey + certificate },
+      secrets: privateKey.split('\n').filter((line) => line.length > 40),
+    });
+    expect(said).toContain('AADSTS700027');
+    expect(said).toContain(`az ad app credential reset --id ${clientId} --cert @cert.pem --append`);
+  });
+});
+
+describe('federated credentials', () => {
+  const classic = 'repo:contoso/deploy:ref:refs/heads/release';
+  const immutable = 'repo:contoso@123456/deploy@456789:ref:refs/heads/release';
+  const release = (world: World): void => {
+    githubSettings(world).ref = 'refs/heads/release';
+  };
+
+  /** The parameters of the commands, as a shell and JSON read them. */
+  function credentials(said: string): { issuer: string; subject: string; audiences: string[] }[] {
+    const start = `az ad app federated-credential create --id ${clientId} --parameters '`;
+    return said
+      .split('\n')
+      .map((line) => line.trim())
+      .filter((line) => line.startsWith(start))
+      .map((line) => JSON.parse(line.slice(start.length, -1)));
+  }
+
+  test.each<[string, (world: World) => void, Record<string, string>, object[]]>([
+    [
+      'AADSTS700213',
+      release,
+      {},
+      [
+        { issuer, subject: classic, audiences: [audience] },
+        { issuer, subject: immutable, audiences: [audience] },
+      ],
+    ],
+    [
+      'AADSTS700213',
+      (world) => {
+        release(world);
+        githubSettings(world).immutableSubject = true;
+      },
+      {},
+      [
+        { issuer, subject: immutable, audiences: [audience] },
+        { issuer, subject: classic, audiences: [audience] },
+      ],
+    ],
+    [
+      'AADSTS700211',
+      (world) => {
+        release(world);
+        githubSettings(world).issuer = 'https://github.example/_services/token';
+      },
+      {},
+      [{ issuer: 'https://github.example/_services/token', subject: classic, audiences: [audience] }],
+    ],
+    [
+      'AADSTS700212',
+      () => undefined,
+      { audience: 'api://elsewhere' },
+      [
+        { issuer, subject: 'repo:contoso/deploy:ref:refs/heads/main', audiences: ['api://elsewhere'] },
+        {
+          issuer,
+          subject: 'repo:contoso@123456/deploy@456789:ref:refs/heads/main',
+          audiences: ['api://elsewhere'],
+        },
+      ],
+    ],
+    [
+      'AADSTS70021',
+      (world) => {
+        release(world);
+        world.tokens.federation = 'legacy';
+      },
+      {},
+      [
+        { issuer, subject: classic, audiences: [audience] },
+        { issuer, subject: immutable, audiences: [audience] },
+      ],
+    ],
+  ])('%# %s says what the token says, and how to trust it', async (code, world, inputs, expected) => {
+    await start(world);
+    const said = await refusal({ ...oidc, inputs: { ...oidc.inputs, ...inputs } });
+    expect(said).toContain(`${code}:`);
+    expect(credentials(said)).toMatchObject(expected);
+    const [first] = credentials(said);
+    expect(said).toContain(
+      `This job's token says: issuer ${first?.issuer}, subject ${first?.subject}, audience ${first?.audiences[0]}.`,
+    );
+  });
+});
+
+describe('GitHub gives no ID token', () => {
+  test.each<[string, Given, RegExp]>([
+    ['no permission', { inputs: { 'client-secret': '' } }, /permissions: id-token: write/],
+    [
+      'a fork',
+      {
+        inputs: { 'client-secret': '' },
+        env: { GITHUB_EVENT_NAME: 'pull_request' },
+        event: { pull_request: { head: { repo: { full_name: 'someone/deploy' } } } },
+      },
+      /pull request from a fork \(someone\/deploy\)/,
+    ],
+    [
+      'Dependabot',
+      { inputs: { 'client-secret': '' }, env: { GITHUB_ACTOR: 'dependabot[bot]' } },
+      /started by Dependabot/,
+    ],
+  ])('%s', async (_what, given, words) => {
+    await start();
+    expect(await refusal(given)).toMatch(words);
+    expect(sim.journal).toEqual([]);
+  });
+
+  test('the provider refuses', async () => {
+    await start((world) => {
+      githubSettings(world).refuseTokens = 403;
+    });
+    const said = await refusal(oidc);
+    expect(said).toContain("Failed while asking GitHub's OIDC provider for an ID token.");
+    expect(said).toContain('answered 403');
+    expect(kinds('arm')).toEqual(['metadata']);
+  });
+});
+
+describe('tokens that say little', () => {
+  const domains = { 'tenant-id': defaults.tenantDomain, 'image-tenant-id': defaults.imageTenantDomain };
+
+  test('one that cannot be read serves the tenant that was named by its GUID, and this is told', async () => {
+    await start((world) => {
+      world.tokens.opaque = true;
+    });
+    const run = await act();
+    expectSignedIn(run, tenantId, imageTenantId);
+    for (const tenant of [tenantId, imageTenantId]) {
+      expect(run.stdout).toContain(`The token of tenant ${tenant} cannot be read`);
+    }
+    expect(sim.journal.find(({ kind }) => kind === 'vm.put')?.status).toBe(201);
+  });
+
+  test('one that cannot be read, of a tenant named by its domain: Entra names the tenant to anybody', async () => {
+    await start((world) => {
+      world.tokens.opaque = true;
+    });
+    const run = await act({ inputs: domains });
+    expect(run.exitCode).toBe(0);
+    expect(run.stdout).toContain(
+      `Signed in to tenant ${defaults.tenantDomain} (${tenantId}) as ${clientId}.`,
+    );
+    expect(run.stdout).toContain(`(${imageTenantId}) as ${clientId}.`);
+  });
+
+  test('where Entra does not name it either, the GUID has to be given', async () => {
+    await start((world) => {
+      world.tokens.opaque = true;
+      world.faults.add({
+        // The first one is part of asking for the token.
+        match: { host: 'entra', path: /^\/deploy\.example\/v2\.0\//, nth: 2, times: Infinity },
+        effect: { status: 404, body: {} },
+      });
+    });
+    const said = await refusal({ inputs: domains });
+    expect(said).toContain(`Failed while looking for the ID of tenant ${defaults.tenantDomain}.`);
+    expect(said).toContain(`Give the tenant's GUID instead of ${defaults.tenantDomain}.`);
+    expect(said).toContain('(HTTP 404)');
+  });
+
+  test.each([
+    ['the tenant', tenantId, "the VM's tenant"],
+    ['the image tenant', imageTenantId, 'the image tenant'],
+  ])(
+    'one without a service principal, of %s: Resource Manager refuses it, and who consents is told',
+    async (_what, tenant, name) => {
+      await start((world) => world.tokens.claims.set(tenant, { oid: undefined }));
+      const said = await refusal();
+      expect(said).toContain('401 InvalidAuthenticationToken');
+      expect(said).toContain(`has no service principal in ${name} (${tenant}) yet`);
+      expect(said).toContain(`Who must act: an administrator of ${name} (${tenant})`);
+      expect(said).toContain(`/${tenant}/adminconsent?client_id=${clientId}`);
+      expect(said).toContain(`az login --tenant ${tenant} --allow-no-subscriptions`);
+    },
+  );
+});
+
+describe('guardrails', () => {
+  test('a token of another tenant is not used', async () => {
+    await start((world) => world.tokens.claims.set(imageTenantId, { tid: otherTenantId }));
+    const said = await refusal();
+    expect(said).toContain(
+      `The token is of tenant ${otherTenantId} and app ${clientId}, not of tenant ${imageTenantId} and app ${clientId}.`,
+    );
+    expect(sim.journal.filter(({ path }) => path.includes('/galleries/'))).toEqual([]);
+  });
+
+  test('a token of another app is not used', async () => {
+    const other = '99999999-9999-4999-8999-999999999999';
+    await start((world) => world.tokens.claims.set(tenantId, { appid: other }));
+    expect(await refusal()).toContain(`The token is of tenant ${tenantId} and app ${other}, not`);
+    expect(kinds('arm')).toEqual(['metadata']);
+  });
+
+  test('a subscription of another tenant', async () => {
+    await start();
+    const said = await refusal({ inputs: { 'subscription-id': defaults.otherSubscriptionId } });
+    expect(said).toContain('401 InvalidAuthenticationTokenTenant');
+    expect(said).toContain(`the subscription belongs to tenant ${otherTenantId}.`);
+    expect(said).toContain(`Set \`tenant-id\` to ${otherTenantId}`);
+  });
+
+  test('an image of another tenant than the one that is named, by its domain', async () => {
+    await start();
+    const said = await refusal({
+      inputs: {
+        'image-tenant-id': defaults.imageTenantDomain,
+        'image-id': defaults
+          .imageId('linux', '1.0.0')
+          .replace(defaults.imageSubscriptionId, defaults.otherSubscriptionId),
+      },
+    });
+    expect(said).toContain('401 InvalidAuthenticationTokenTenant');
+    expect(said).toContain(`The token is of the image tenant (${imageTenantId})`);
+    expect(said).toContain(`Set \`image-tenant-id\` to ${otherTenantId}`);
+  });
+
+  test('a subscription that another tenant has only delegated', async () => {
+    await start((world) => {
+      world.subscriptions.get(defaults.otherSubscriptionId)?.managedByTenants.push(tenantId);
+      world.grant(
+        world.servicePrincipal(clientId, tenantId)?.oid ?? '',
+        'Contributor',
+        `/subscriptions/${defaults.otherSubscriptionId}`,
+      );
+    });
+    const said = await refusal({ inputs: { 'subscription-id': defaults.otherSubscriptionId } });
+    expect(said).toContain(`belongs to tenant ${otherTenantId}, not to tenant ${tenantId}`);
+  });
+
+  test('one bad auxiliary token has the whole request refused: the error names its tenant', async () => {
+    await start((world) => {
+      world.installApp(clientId, otherTenantId);
+      world.tokens.claims.set(otherTenantId, { aud: 'https://graph.example/' });
+    });
+    const run = await act({ inputs: { 'auxiliary-tenant-ids': otherTenantId } });
+    expect(run.exitCode).toBe(1);
+    const [error] = run.annotations.filter(({ level }) => level === 'error');
+    expect(error?.message).toContain('401 InvalidAuthenticationToken');
+    expect(error?.message).toContain(`It names the auxiliary tenant ${otherTenantId}.`);
+    expect(error?.message).toContain(`az login --tenant ${otherTenantId} --allow-no-subscriptions`);
+    // What had been made by then is undone, which needs no auxiliary token.
+    const left = [...sim.world.resources.under(`/subscriptions/${subscriptionId}/resourceGroups/deploy-rg`)];
+    expect(left.map(({ id }) => id)).toEqual([]);
+  });
+});
+
+test('the post step cannot sign in any more: it warns, says who must act, and what is left behind', async () => {
+  await start();
+  const run = await act({
+    inputs: { cleanup: 'always' },
+    phases: ['main', 'post'],
+    between: () => sim.world.uninstallApp(clientId, tenantId),
+  });
+  expect([run.exitCode, run.post?.exitCode]).toEqual([0, 0]);
+  const warning = run.post?.annotations.find(({ message }) => message.includes('AADSTS700016'));
+  expect(warning?.level).toBe('warning');
+  expect(warning?.message).toContain(`Who must act: an administrator of the VM's tenant (${tenantId})`);
+  expect(warning?.message).toContain(`az ad sp create --id ${clientId}`);
+  expect(warning?.message).toContain(run.outputs['vm-id']);
+});
+
+describe('the first grant', () => {
+  test('a subscription that comes into sight a little later is waited for', async () => {
+    const group = `/subscriptions/${subscriptionId}/resourceGroups/${defaults.resourceGroup}`;
+    await start((world) => world.revoke(clientId, group));
+    const run = await act({
+      inputs: { ...check, 'subscription-id': '', operation: 'create' },
+      onLine: ({ text }) => {
+        if (text.includes('looking again in 1 s')) sim.world.grant(clientId, 'Contributor', group);
+      },
+    });
+    expect(run.exitCode).toBe(0);
+    expect(run.outputs['subscription-id']).toBe(subscriptionId);
+  });
+});
+
+test('a rejection that nobody awaits is told, and ends the run in order', async () => {
+  await start((world) => {
+    world.latencies['vmPutLinux'] = 3000;
+  });
+  const bug = `setTimeout(() => void Promise.reject(new Error('a bug')), 4000)`;
+  const run = await act({
+    env: { NODE_OPTIONS: `--import data:text/javascript,${encodeURIComponent(bug)}` },
+  });
+  expect(run.exitCode).toBe(1);
+  expect(run.annotations.filter(({ level }) => level === 'error')[0]?.message).toContain('a bug');
+  const left = [...sim.world.resources.under(`/subscriptions/${subscriptionId}/resourceGroups/deploy-rg`)];
+  expect(left.map(({ id }) => id)).toEqual([]);
+});

@@ -1,0 +1,295 @@
+/** Sizes and zones as ordered lists: what is tried next, what it costs, and what is said when nothing is left. */
+import { afterEach, describe, expect, test } from '@jest/globals';
+import { settings, type Shortage } from '../../simulator/providers/compute/settings.ts';
+import { defaults, type Simulator, startSimulator, type World } from '../../simulator/index.ts';
+import { defaultInputs, type Run, runAction } from '../support/harness.ts';
+
+let sim: Simulator;
+afterEach(() => sim?.close());
+const start = async (world?: (world: World) => void): Promise<void> => {
+  sim = await startSimulator({ timeScale: 0.01, world });
+};
+
+const group = `/subscriptions/${defaults.subscriptionId}/resourceGroups/${defaults.resourceGroup}`;
+const vm = `${group}/providers/Microsoft.Compute/virtualMachines/vm1`;
+const create = (inputs: Record<string, string>): Promise<Run> =>
+  runAction({ sim, inputs: { ...defaultInputs(sim), 'vm-name': 'vm1', ...inputs } });
+const messages = (run: Run, level: string): string[] =>
+  run.annotations.filter((one) => one.level === level).map(({ message }) => message);
+const wentWell = (run: Run): void => {
+  expect(messages(run, 'error')).toEqual([]);
+  expect(run.exitCode).toBe(0);
+};
+const short =
+  (...shortages: Shortage[]) =>
+  (world: World): void => {
+    settings(world).shortages.push(...shortages);
+  };
+const reader = (world: World): void => {
+  world.grant(defaults.clientId, 'Reader', `/subscriptions/${defaults.subscriptionId}`);
+};
+/** Writes and deletions of the machine and its parts, by method and last name. */
+const writes = (): string[] =>
+  sim.journal
+    .filter(
+      ({ method, host, path }) =>
+        host === 'arm' && /PUT|DELETE/.test(method) && !/roleAssignments/.test(path),
+    )
+    .map(({ method, path }) => `${method} ${path.split('/').at(-1)}`);
+const vmPuts = () => sim.journal.filter(({ method, path }) => method === 'PUT' && path === vm);
+const placed = (): string[] =>
+  vmPuts().map(({ requestBody: body }: any) =>
+    [body.properties.hardwareProfile.vmSize, ...(body.zones ?? [])].join(' in '),
+  );
+
+describe('refused on the PUT: the next one at once', () => {
+  test.each<[string, (world: World) => void]>([
+    ['SkuNotAvailable', short({ code: 'SkuNotAvailable', size: 'Standard_D2s_v5', at: 'put' })],
+    ['AllocationFailed', short({ code: 'AllocationFailed', size: 'Standard_D2s_v5', at: 'put' })],
+    ['ZonalAllocationFailed', short({ code: 'ZonalAllocationFailed', size: 'Standard_D2s_v5', at: 'put' })],
+    [
+      'OverconstrainedAllocationRequest',
+      short({ code: 'OverconstrainedAllocationRequest', size: 'Standard_D2s_v5', at: 'put' }),
+    ],
+    [
+      'OperationNotAllowed',
+      (world) => {
+        settings(world).quota['standardDSv5Family'] = { limit: 1 };
+      },
+    ],
+    [
+      'SkuNotAvailable',
+      (world) => {
+        settings(world).restrictions.push({
+          location: 'westeurope',
+          size: 'Standard_D2s_v5',
+          reasonCode: 'NotAvailableForSubscription',
+        });
+      },
+    ],
+  ])('%s', async (code, world) => {
+    await start(world);
+    const run = await create({ 'vm-size': 'Standard_D2s_v5\nStandard_D2as_v5' });
+    wentWell(run);
+    expect(placed()).toEqual(['Standard_D2s_v5', 'Standard_D2as_v5']);
+    expect(vmPuts().map(({ status }) => status)).toEqual([409, 201]);
+    expect(vmPuts().map(({ requestHeaders }) => requestHeaders['if-none-match'])).toEqual(['*', '*']);
+    // Two reads in between, whether the refused one has left anything; no pause, which would be told.
+    const [first, second] = vmPuts().map((put) => sim.journal.indexOf(put));
+    expect(sim.journal.slice((first ?? 0) + 1, second).map(({ method }) => method)).toEqual(['GET', 'GET']);
+    expect(run.stdout).not.toMatch(/trying again|looking again/);
+    expect(run.outputs['vm-size']).toBe('Standard_D2as_v5');
+    expect(messages(run, 'notice')).toContainEqual(
+      expect.stringMatching(
+        new RegExp(`^Standard_D2s_v5 cannot be had: ${code}: .* Trying Standard_D2as_v5\\.$`),
+      ),
+    );
+    expect(sim.journal.filter(({ kind }) => kind === 'skus.list')).toEqual([]);
+  });
+
+  test('a size that the region does not know', async () => {
+    await start();
+    const run = await create({ 'vm-size': 'Standard_X9_v9, Standard_D2s_v5' });
+    wentWell(run);
+    expect(placed()).toEqual(['Standard_X9_v9', 'Standard_D2s_v5']);
+    expect(run.outputs['vm-size']).toBe('Standard_D2s_v5');
+  });
+
+  test('a size that is sold in no zone', async () => {
+    await start();
+    const run = await create({
+      'image-id': defaults.imageId('linux-gen1'),
+      'vm-size': 'Standard_A1_v2, Standard_D1_v2',
+      zone: '1',
+    });
+    wentWell(run);
+    expect(run.outputs).toMatchObject({ 'vm-size': 'Standard_D1_v2', zone: '1' });
+  });
+
+  test('Spot has a quota of its own', async () => {
+    await start((world) => {
+      settings(world).quota['lowPriorityCores'] = { limit: 3 };
+    });
+    const run = await create({ spot: 'true', 'vm-size': 'Standard_D4s_v5, Standard_D2s_v5' });
+    wentWell(run);
+    expect(run.outputs['vm-size']).toBe('Standard_D2s_v5');
+    expect(vmPuts().at(-1)?.requestBody).toMatchObject({
+      properties: { priority: 'Spot', evictionPolicy: 'Delete', billingProfile: { maxPrice: -1 } },
+    });
+  });
+
+  test('what has nothing to do with the size ends the run', async () => {
+    await start();
+    const run = await create({
+      'vm-size': 'Standard_D2s_v5, Standard_D2as_v5',
+      overrides: '{"vm": {"plan": {"name": "n", "publisher": "p", "product": "o"}}}',
+    });
+    expect(run.exitCode).toBe(1);
+    expect(vmPuts()).toHaveLength(1);
+    expect(messages(run, 'error')[0]).toContain('VMMarketplaceInvalidInput');
+  });
+});
+
+describe('a machine that failed', () => {
+  test('takes another size in place', async () => {
+    await start(short({ code: 'AllocationFailed', size: 'Standard_D2s_v5', at: 'operation' }));
+    const run = await create({ 'vm-size': 'Standard_D2s_v5, Standard_D2as_v5' });
+    wentWell(run);
+    expect(placed()).toEqual(['Standard_D2s_v5', 'Standard_D2as_v5']);
+    expect(vmPuts().map(({ status }) => status)).toEqual([201, 200]);
+    // The second one is meant for our own failed machine: If-None-Match would refuse it.
+    expect(vmPuts().map(({ requestHeaders }) => requestHeaders['if-none-match'])).toEqual(['*', undefined]);
+    for (const put of vmPuts()) expect(put.auxiliary).toHaveLength(1);
+    expect(writes().filter((one) => one.startsWith('DELETE'))).toEqual([]);
+    expect(run.outputs['vm-size']).toBe('Standard_D2as_v5');
+    expect(sim.world.resources.get(vm)?.body['properties'].provisioningState).toBe('Succeeded');
+  });
+
+  test('takes another zone only after it and its disk are gone, and interface and address are there again', async () => {
+    const registry = `${group}/providers/Microsoft.ContainerRegistry/registries/registry1`;
+    await start((world) => {
+      short({ code: 'ZonalAllocationFailed', zone: '1', at: 'operation' })(world);
+      world.grant(defaults.clientId, 'User Access Administrator', group);
+      world.resources.put({
+        id: registry,
+        type: 'Microsoft.ContainerRegistry/registries',
+        body: { id: registry, name: 'registry1', location: 'westeurope', properties: {} },
+      });
+    });
+    const run = await create({
+      'role-assignments': `AcrPull on ${registry}`,
+      'vm-size': 'Standard_D2s_v5, Standard_D2as_v5',
+      zone: '1, 2',
+      identity: 'system',
+    });
+    wentWell(run);
+    expect(placed()).toEqual(['Standard_D2s_v5 in 1', 'Standard_D2s_v5 in 2']);
+    expect(writes().slice(4)).toEqual(['PUT vm1', 'DELETE vm1', 'PUT vm1-ip', 'PUT vm1-nic', 'PUT vm1']);
+    expect(vmPuts().map(({ requestHeaders }) => requestHeaders['if-none-match'])).toEqual(['*', '*']);
+    expect(run.outputs).toMatchObject({ 'vm-size': 'Standard_D2s_v5', zone: '2' });
+    const address = sim.world.resources.get(`${group}/providers/Microsoft.Network/publicIPAddresses/vm1-ip`);
+    expect(run.outputs['public-ip-address']).toBe(address?.body['properties'].ipAddress);
+    const machine = sim.world.resources.get(vm)?.body;
+    expect(run.outputs['principal-id']).toBe(machine?.['identity'].principalId);
+    // The identity of the first machine is gone, and what it had been granted went before it.
+    const granted = sim.world.roleAssignments.filter((one) => one.scope === registry);
+    expect(granted.map(({ principalId }) => principalId)).toEqual([machine?.['identity'].principalId]);
+    const disks = [...sim.world.resources.ofType('Microsoft.Compute/disks')];
+    expect(disks.map(({ body }) => body['zones'])).toEqual([['2']]);
+    expect(JSON.parse(run.outputs['created'] ?? '[]')).toHaveLength(
+      new Set(JSON.parse(run.outputs['created'] ?? '[]')).size,
+    );
+  });
+
+  test('of a given interface: that one stays, and its reservation is waited out', async () => {
+    await start();
+    wentWell(await create({ 'vm-name': 'donor', 'wait-for': 'accepted' }));
+    const nic = `${group}/providers/Microsoft.Network/networkInterfaces/theirs`;
+    const body = structuredClone(sim.world.resources.get(nic.replace('theirs', 'donor-nic'))?.body) as any;
+    delete body.tags;
+    delete body.properties.virtualMachine;
+    delete body.properties.ipConfigurations[0].properties.publicIPAddress;
+    body.properties.ipConfigurations[0].properties.privateIPAddress = '192.168.1.99';
+    sim.world.resources.put({
+      id: nic,
+      type: 'Microsoft.Network/networkInterfaces',
+      body: { ...body, id: nic, name: 'theirs' },
+    });
+    settings(sim.world).shortages.push({ code: 'ZonalAllocationFailed', zone: '1', at: 'operation' });
+    const message = `Nic(s) in request is reserved for another Virtual Machine for 180 seconds. Please provide another nic(s) or retry after 180 seconds. Reserved VM: ${vm}`;
+    sim.faults.add({
+      match: { method: 'PUT', path: /virtualMachines\/vm1\?/i, nth: 2, times: 2 },
+      effect: { status: 400, code: 'NicReservedForAnotherVm', message },
+    });
+    const run = await create({ 'nic-id': nic, zone: '1, 2' });
+    wentWell(run);
+    expect(vmPuts().map(({ status }) => status)).toEqual([201, 400, 400, 201]);
+    expect(vmPuts().map(({ requestHeaders }) => requestHeaders['if-none-match'])).toEqual([
+      '*',
+      '*',
+      '*',
+      '*',
+    ]);
+    expect(run.stdout).toContain('answered 400 NicReservedForAnotherVm; trying again in');
+    expect(sim.world.resources.has(nic)).toBe(true);
+    expect(writes().filter((one) => one.endsWith(' theirs'))).toEqual([]);
+  });
+
+  test('is put over in its own zone, then removed for the next', async () => {
+    await start(
+      short(
+        { code: 'AllocationFailed', size: 'Standard_D2s_v5', at: 'operation' },
+        { code: 'OverconstrainedAllocationRequest', size: 'Standard_D2as_v5', zone: '1', at: 'put' },
+      ),
+    );
+    const run = await create({ 'vm-size': 'Standard_D2s_v5, Standard_D2as_v5', zone: '1, 2' });
+    wentWell(run);
+    expect(placed()).toEqual([
+      'Standard_D2s_v5 in 1',
+      'Standard_D2s_v5 in 2',
+      'Standard_D2as_v5 in 1',
+      'Standard_D2as_v5 in 2',
+    ]);
+    expect(run.outputs).toMatchObject({ 'vm-size': 'Standard_D2as_v5', zone: '2' });
+    expect(messages(run, 'notice').filter((line) => line.includes('cannot be had'))).toHaveLength(3);
+  });
+});
+
+describe('when all are refused', () => {
+  const nothing = short(
+    { code: 'SkuNotAvailable', size: 'Standard_D2s_v5', at: 'put' },
+    { code: 'AllocationFailed', size: 'Standard_D2as_v5', at: 'operation' },
+    { code: 'OverconstrainedAllocationRequest', size: 'Standard_D4s_v5', at: 'operation' },
+  );
+  const sizes = 'Standard_D2s_v5, Standard_D2as_v5, Standard_D4s_v5';
+
+  test('one error lists every attempt, and what the region offers instead', async () => {
+    await start((world) => {
+      nothing(world);
+      reader(world);
+    });
+    const run = await create({ 'vm-size': sizes });
+    expect(run.exitCode).toBe(1);
+    expect(messages(run, 'error')).toHaveLength(1);
+    const [error = ''] = messages(run, 'error');
+    expect(error).toContain('None of the sizes and zones can be had in westeurope:');
+    expect(error).toContain('- Standard_D2s_v5: SkuNotAvailable: The requested VM size');
+    expect(error).toContain('- Standard_D2as_v5: AllocationFailed: Allocation failed.');
+    expect(error).toContain('- Standard_D4s_v5: OverconstrainedAllocationRequest: Allocation failed.');
+    const offered = /Offered in westeurope instead .*: (.*)\./.exec(error)?.[1]?.split('; ') ?? [];
+    expect(offered.length).toBeGreaterThan(2);
+    // The image is generation 2 for x64: nothing of Arm, no confidential size, nothing that was tried.
+    expect(offered[0]).toMatch(/^Standard_D2\w*_v\d \(2 vCPUs, 8 GiB, zones 1, 2, 3\)$/);
+    expect(offered.join()).not.toMatch(/ps_v|DC2|D1_v2|D2s_v5|D2as_v5|D4s_v5/);
+    const reads = sim.journal.filter(({ kind }) => kind === 'skus.list');
+    expect(reads).toHaveLength(1);
+    expect(reads[0]?.query['$filter']).toBe("location eq 'westeurope'");
+    expect(reads[0]?.at).toBeGreaterThan(vmPuts().at(-1)?.at ?? Infinity);
+    expect([...sim.world.resources.under(group)]).toEqual([]);
+  });
+
+  test('without the right to read sizes the error says so, and all else', async () => {
+    await start(nothing);
+    const run = await create({ 'vm-size': sizes });
+    const [error = ''] = messages(run, 'error');
+    expect(error).toContain('- Standard_D4s_v5: OverconstrainedAllocationRequest');
+    expect(error).toContain(
+      `the app lacks Microsoft.Compute/skus/read on subscription ${defaults.subscriptionId}`,
+    );
+    expect(error).toContain('az vm list-skus');
+  });
+
+  test('a single one is explained by its code, with what is offered instead', async () => {
+    await start((world) => {
+      reader(world);
+      settings(world).quota['standardDSv5Family'] = { limit: 4, used: 4 };
+    });
+    const run = await create({ 'vm-size': 'Standard_D4s_v5' });
+    const [error = ''] = messages(run, 'error');
+    expect(error).toContain('OperationNotAllowed');
+    expect(error).toContain('4 of 4 are in use');
+    expect(error).toMatch(/Offered in westeurope instead .*Standard_D4as_v5 \(4 vCPUs, 16 GiB/);
+    // The whole family has run out.
+    expect(error).not.toMatch(/instead.*Standard_D[28]s_v5/);
+  });
+});

@@ -1,0 +1,289 @@
+import { afterEach, describe, expect, test } from '@jest/globals';
+import { marked } from 'marked';
+import { osProvisioningTimedOut, settings } from '../../simulator/providers/compute/settings.ts';
+import { defaults, type Simulator, startSimulator } from '../../simulator/index.ts';
+import { assertNoSecrets, defaultInputs, type Phase, runAction } from '../support/harness.ts';
+
+let sim: Simulator;
+const start = async (): Promise<Simulator> => {
+  sim = await startSimulator({ timeScale: 0.01 });
+  return sim;
+};
+afterEach(() => sim?.close());
+
+const group = `/subscriptions/${defaults.subscriptionId}/resourceGroups/${defaults.resourceGroup}`;
+const portal = 'https://portal.simulator.localhost';
+const inputs = (more: Record<string, string> = {}) => ({ ...defaultInputs(sim), 'vm-name': 'vm1', ...more });
+const errors = (run: Phase) => run.annotations.filter(({ level }) => level === 'error');
+const warnings = (run: Phase) =>
+  run.annotations.filter(({ level }) => level === 'warning').map(({ message }) => message);
+const tags = (markdown: string, name: string) =>
+  [...marked.parse(markdown, { gfm: true, async: false }).matchAll(new RegExp(`<${name}\\b`, 'g'))].length;
+
+describe('the job summary', () => {
+  test('of a created machine links to the portal in the right tenants, and its end tells what was deleted', async () => {
+    await start();
+    const secret = 'correct horse battery staple 1A!';
+    const run = await runAction({
+      sim,
+      inputs: inputs({
+        cleanup: 'always',
+        'allow-inbound': '22 from 203.0.113.0/24',
+        'admin-password': secret,
+      }),
+      env: { GITHUB_ACTION_REPOSITORY: 'contoso/cross-tenant-vm', GITHUB_ACTION_REF: 'v1' },
+    });
+    expect(errors(run)).toEqual([]);
+    const { summary } = run;
+    expect(summary).toContain('## ✅ Virtual machine <code>vm1</code> created');
+    expect(summary).toContain(
+      `${portal}/#@${defaults.tenantId}/resource${group}/providers/Microsoft.Compute/virtualMachines/vm1`,
+    );
+    expect(summary).toContain(
+      `${portal}/#@${defaults.imageTenantId}/resource${defaults.imageId('linux', '1.10.0')}`,
+    );
+    expect(summary).toContain(`ssh azureuser@${run.outputs['public-ip-address']}`);
+    expect(summary).toContain('- uses: contoso/cross-tenant-vm@v1');
+    expect(summary).toMatch(/```mermaid\nflowchart LR[\s\S]*```mermaid\n.*\ngantt[\s\S]*Virtual machine \(/);
+    expect(tags(summary, 'table')).toBe(1);
+    expect(run.post?.summary).toMatch(/^## 🧹 Clean-up after the job\n/);
+    expect(run.post?.summary).toContain('<code>virtualMachines/vm1</code>');
+    assertNoSecrets(run, [secret, defaults.clientSecret]);
+  });
+
+  test('is left out when unwanted, also where inputs are wrong', async () => {
+    await start();
+    const unwanted = await runAction({ sim, inputs: inputs({ summary: 'false', cleanup: 'always' }) });
+    expect(unwanted.exitCode).toBe(0);
+    expect(unwanted.summary + (unwanted.post?.summary ?? '')).toBe('');
+    const wrong = await runAction({
+      sim,
+      inputs: inputs({ summary: 'false', zone: '99' }),
+      phases: ['main'],
+    });
+    expect(wrong.summary).toBe('');
+  });
+
+  test('of wrong inputs lists them', async () => {
+    await start();
+    const run = await runAction({
+      sim,
+      inputs: inputs({ 'timeout-minutes': 'soon', 'image-id': 'latest' }),
+      phases: ['main'],
+    });
+    expect(run.summary).toMatch(
+      /^## ❌ Create failed\n\n> There are 2 faults[\s\S]*timeout-minutes[\s\S]*image-id/,
+    );
+    expect(errors(run)).toHaveLength(1);
+  });
+
+  test('of a failure explains it and tells what was deleted again', async () => {
+    await start();
+    settings(sim.world).shortages.push({ code: 'SkuNotAvailable', at: 'put' });
+    const run = await runAction({ sim, inputs: inputs() });
+    expect(run.exitCode).toBe(1);
+    expect(errors(run)).toHaveLength(1);
+    expect(errors(run)[0]?.title).toBe('cross-tenant-vm: creating virtual machine vm1 failed');
+    expect(run.summary).toContain('## ❌ Failed while creating virtual machine vm1');
+    expect(run.summary).toMatch(/\*\*Cause:\*\* Standard&#95;D2s&#95;v5 is not offered/);
+    expect(run.summary).toMatch(/\*\*Deleted again:\*\* .*<code>networkInterfaces\/vm1-nic<\/code>/);
+    expect(run.summary).not.toMatch(/How to connect|To delete it/);
+    expect(run.post?.summary).toBe('');
+  });
+
+  test('with `cleanup: never` tells what stays, and how to delete it', async () => {
+    await start();
+    settings(sim.world).shortages.push({ code: 'SkuNotAvailable', at: 'put' });
+    const run = await runAction({ sim, inputs: inputs({ cleanup: 'never' }) });
+    expect(run.summary).toMatch(
+      /⚠️ Left[\s\S]*networkInterfaces\/vm1-nic[\s\S]*<code>cleanup&#58; never<\/code>/,
+    );
+    expect(run.summary).toMatch(
+      /<details open><summary>To delete it[\s\S]*operation: delete\n {4}vm-name: vm1/,
+    );
+  });
+
+  test('of a check has its findings in one table', async () => {
+    await start();
+    const run = await runAction({
+      sim,
+      inputs: inputs({ operation: 'check', 'allow-inbound': '22 from *', 'vm-size': 'Standard_D1_v2' }),
+      phases: ['main'],
+    });
+    expect(errors(run)).toHaveLength(1);
+    expect(run.summary).toMatch(
+      /^## ❌ .* in the way of <code>vm1<\/code>\n\n❌ \d+ faults? · ⚠️ \d+ warnings? · /,
+    );
+    expect(run.summary).toContain('2028-05-01');
+    expect(tags(run.summary, 'h2')).toBe(1);
+    const faults = JSON.parse(run.outputs['findings'] ?? '[]').filter(({ level }: any) => level === 'fault');
+    expect(run.summary.match(/^\| ❌ \|/gm)).toHaveLength(faults.length);
+  });
+
+  test('of a deletion tells what went, and says so when nothing was there', async () => {
+    await start();
+    await runAction({ sim, inputs: inputs(), phases: ['main'] });
+    const remove = inputs({ operation: 'delete' });
+    const first = await runAction({ sim, inputs: remove, phases: ['main'] });
+    expect(first.summary).toMatch(/^## ✅ Deployment <code>vm1<\/code> deleted/);
+    expect(first.summary).toContain('<code>virtualNetworks/vm1-vnet</code>');
+    const second = await runAction({ sim, inputs: remove, phases: ['main'] });
+    expect(second.summary).toMatch(/^## ⚠️ Nothing of deployment <code>vm1<\/code> was found/);
+  });
+});
+
+describe('what others chose', () => {
+  const hostile = '</td></table><script>x</script> | ``` @octocat\n::error::injected\n##[error]injected';
+
+  const putSecurityGroup = (name: string, itsTags: Record<string, string>): void => {
+    const type = 'Microsoft.Network/networkSecurityGroups';
+    const id = `${group}/providers/${type}/${name}`;
+    const properties = { provisioningState: 'Succeeded', securityRules: [] };
+    sim.world.resources.put({
+      id,
+      type,
+      body: { id, name, type, location: defaults.location, tags: itsTags, properties },
+    });
+  };
+
+  test('in a tag or in a message of Azure changes neither the page nor speaks to the runner', async () => {
+    await start();
+    putSecurityGroup('vm1-nsg', { 'cross-tenant-vm': hostile });
+    const refused = await runAction({ sim, inputs: inputs(), phases: ['main'] });
+    sim.faults.add({
+      match: { method: 'PUT', path: /virtualMachines/, times: Infinity },
+      effect: { status: 409, code: 'Conflicted', message: hostile },
+    });
+    const failed = await runAction({ sim, inputs: inputs({ 'vm-name': 'vm2' }), phases: ['main'] });
+    for (const run of [refused, failed]) {
+      expect(errors(run)).toHaveLength(1);
+      expect(errors(run)[0]?.message).toContain('::error::injected');
+      // The runner looks for commands in lines that are not commands already.
+      const plain = run.lines.filter(({ command }) => command === undefined);
+      expect(plain.filter(({ text }) => text.includes('##['))).toEqual([]);
+      expect(run.summary).toContain('octocat');
+      expect(tags(run.summary, 'script')).toBe(0);
+      expect(tags(run.summary, 'table')).toBe(1);
+      expect(run.summary).not.toContain('@octocat');
+    }
+  });
+
+  test('as the name of a deployment does not speak to the runner when it is swept', async () => {
+    await start();
+    putSecurityGroup('other-nsg', {
+      'cross-tenant-vm': '::error::injected',
+      'expires-on': '::warning::injected',
+    });
+    const run = await runAction({ sim, inputs: inputs({ operation: 'sweep' }), phases: ['main'] });
+    expect(run.annotations.filter(({ message }) => message === 'injected')).toEqual([]);
+    expect(errors(run)).toEqual([]);
+  });
+});
+
+describe('a closer look after a failure', () => {
+  /** Waits for a request, then changes the world before the next one. */
+  const upon = (path: RegExp, change: () => void): void => {
+    const timer = setInterval(() => {
+      if (!sim.journal.some((one) => one.method === 'PUT' && path.test(one.path))) return;
+      clearInterval(timer);
+      change();
+    }, 2);
+  };
+
+  test('finds the role at fault behind a refused link', async () => {
+    await start();
+    const gallery = defaults.imageId('linux').replace(/\/images\/linux$/, '');
+    upon(/networkSecurityGroups|virtualNetworks|publicIPAddresses/, () => {
+      sim.world.revoke(defaults.clientId, gallery);
+    });
+    const run = await runAction({ sim, inputs: inputs() });
+    const [error] = errors(run);
+    expect(error?.message).toContain('LinkedAuthorizationFailed');
+    expect(error?.message).toContain('The role is at fault, not the auxiliary token');
+    expect(error?.message).toContain('az role assignment create');
+    expect(error?.message).toContain(`the image tenant (${defaults.imageTenantId})`);
+    expect(run.summary).toContain('The role is at fault');
+    // Nothing is left, as after every failure; the look sent no write.
+    expect([...sim.world.resources.under(group)]).toEqual([]);
+  });
+
+  test('says so where both token and role are in order', async () => {
+    await start();
+    const refusal = `The client has permission to perform action 'Microsoft.Compute/galleries/images/versions/read' on scope 'x', however the current tenant '${defaults.tenantId}' is not authorized to access linked subscription '${defaults.imageSubscriptionId}'.`;
+    sim.faults.add({
+      match: { method: 'PUT', path: /virtualMachines\/vm1\?/ },
+      effect: { status: 403, code: 'LinkedAuthorizationFailed', message: refusal },
+    });
+    const run = await runAction({ sim, inputs: inputs() });
+    expect(errors(run)[0]?.message).toContain('Neither the auxiliary token nor the role seems at fault');
+    const asked = sim.journal.filter(
+      ({ path, caller }) => path === `/subscriptions/${defaults.imageSubscriptionId}` && !caller,
+    );
+    expect(asked).toHaveLength(1);
+  });
+
+  test('shows the end of the boot log when the guest does not come up, and no signed URL', async () => {
+    await start();
+    settings(sim.world).provisioning.push({ failure: osProvisioningTimedOut('vm1'), afterSeconds: 5 });
+    settings(sim.world).serialLog = 'Kernel panic - not syncing: VFS\n::error::injected\n</details>';
+    const run = await runAction({ sim, inputs: inputs() });
+    expect(errors(run)).toHaveLength(1);
+    expect(errors(run)[0]?.message).toContain('OSProvisioningTimedOut');
+    expect(run.stdout).toContain('boot | Kernel panic - not syncing: VFS');
+    expect(run.summary).toMatch(
+      /End of the boot log<\/summary>\n\n```text\nKernel panic[\s\S]*<\/details>\n```/,
+    );
+    expect(`${run.stdout}${run.summary}`).not.toMatch(/[?&]sig=|\/blobs\//);
+  });
+});
+
+describe('the log', () => {
+  test('has a debug line for each request, without query, token or body', async () => {
+    await start();
+    const run = await runAction({ sim, inputs: inputs(), env: { RUNNER_DEBUG: '1' } });
+    const lines = [run, run.post].flatMap((phase) => phase?.lines ?? []);
+    const debug = lines.filter(({ command }) => command === 'debug').map(({ text }) => text);
+    const requests = debug.filter((line) => /^(?:GET|PUT|POST|PATCH|DELETE) /.test(line));
+    for (const line of requests) {
+      expect(line).toMatch(/^[A-Z]+ localhost:\d+\/\S* (?:\d{3}|[A-Z_]+) \d+ ms correlation \S+$/);
+      expect(line).not.toMatch(/[?&]|eyJ/);
+    }
+    for (const { method, path, host } of sim.journal) {
+      if (host !== 'github')
+        expect(requests.some((line) => line.startsWith(`${method} `) && line.includes(path))).toBe(true);
+    }
+    assertNoSecrets(run, [defaults.clientSecret]);
+    const log = lines
+      .filter(({ command }) => command !== 'add-mask')
+      .map(({ text }) => text)
+      .join('\n');
+    expect(log).not.toMatch(/eyJ[\w-]{20,}\.|[?&](?:sig|s|c|t|h)=/);
+  });
+
+  test('warns of outputs that hold a masked value', async () => {
+    await start();
+    const run = await runAction({
+      sim,
+      inputs: inputs({ 'run-script': 'true', 'run-script-secrets': 'where: westeurope' }),
+    });
+    expect(run.droppedOutputs).toEqual(expect.arrayContaining(['location', 'result']));
+    expect(warnings(run).filter((text) => text.includes('masked'))).toEqual([
+      expect.stringContaining('output `location`'),
+    ]);
+    const usual = await runAction({ sim, inputs: inputs({ 'vm-name': 'vm2' }), phases: ['main'] });
+    expect(warnings(usual).filter((text) => text.includes('masked'))).toEqual([]);
+  });
+
+  test('warns of a size that will be retired', async () => {
+    await start();
+    const run = await runAction({
+      sim,
+      inputs: inputs({
+        'image-id': defaults.imageId('windows-gen1'),
+        'vm-size': 'Standard_D1_v2',
+      }),
+      phases: ['main'],
+    });
+    expect(warnings(run).filter((text) => text.includes('2028'))).toHaveLength(1);
+  });
+});

@@ -1,0 +1,224 @@
+/** What the life-cycle scenarios share: a group with strangers in it, what is ours in it, and rules that always hold. */
+import { afterAll, expect } from '@jest/globals';
+import type { FaultMatch } from '../../simulator/engine/faults.ts';
+import type { Exchange } from '../../simulator/engine/journal.ts';
+import {
+  defaults,
+  type Simulator,
+  type SimulatorOptions,
+  startSimulator,
+  type World,
+} from '../../simulator/index.ts';
+import { type ActionOptions, defaultInputs, type Phase, type Run, runAction } from './harness.ts';
+
+const open: Simulator[] = [];
+afterAll(async () => {
+  await Promise.all(open.splice(0).map((sim) => sim.close()));
+});
+
+/** A simulator of the test's own, at a hundred times the real speed; closed when the file ends, since
+ * tests that mostly wait run side by side. */
+export async function startWorld(options: SimulatorOptions = {}): Promise<Simulator> {
+  const sim = await startSimulator({ timeScale: 0.01, ...options });
+  open.push(sim);
+  return sim;
+}
+
+/** Runs the action for deployment `vm1`, main and post. */
+export const act = (
+  sim: Simulator,
+  inputs: Readonly<Record<string, string>> = {},
+  options: Partial<Omit<ActionOptions, 'inputs' | 'sim'>> = {},
+): Promise<Run> =>
+  runAction({ sim, inputs: { ...defaultInputs(sim), 'vm-name': 'vm1', ...inputs }, ...options });
+
+/** Settles when the first request that matches has arrived, before it is handled. */
+export function arrivalOf(sim: Simulator, match: FaultMatch): Promise<void> {
+  return new Promise((arrived) => {
+    sim.faults.add({ match, effect: { onArrival: () => arrived() } });
+  });
+}
+
+export const group = `/subscriptions/${defaults.subscriptionId}/resourceGroups/${defaults.resourceGroup}`;
+
+/** IDs of the parts of deployment `name`, as the README derives them. */
+export function partsOf(name: string) {
+  return {
+    machine: `${group}/providers/Microsoft.Compute/virtualMachines/${name}`,
+    osDisk: `${group}/providers/Microsoft.Compute/disks/${name}-osdisk`,
+    nic: `${group}/providers/Microsoft.Network/networkInterfaces/${name}-nic`,
+    nsg: `${group}/providers/Microsoft.Network/networkSecurityGroups/${name}-nsg`,
+    vnet: `${group}/providers/Microsoft.Network/virtualNetworks/${name}-vnet`,
+    publicIp: `${group}/providers/Microsoft.Network/publicIPAddresses/${name}-ip`,
+  };
+}
+
+/** A shared virtual network of somebody else, to be used by `subnet-id`. */
+export const sharedSubnet = `${group}/providers/Microsoft.Network/virtualNetworks/shared/subnets/machines`;
+
+/** Puts a resource there that this action did not make. */
+export function addStranger(world: World, id: string, tags?: Record<string, string>): void {
+  const [, type = '', name = ''] = /\/providers\/([^/]+\/[^/]+)\/([^/]+)$/.exec(id) ?? [];
+  const properties: Record<string, unknown> = { provisioningState: 'Succeeded' };
+  if (/networkSecurityGroups/i.test(type)) properties['securityRules'] = [];
+  if (/virtualNetworks$/i.test(type)) {
+    properties['addressSpace'] = { addressPrefixes: ['10.20.0.0/16'] };
+    properties['subnets'] = [
+      {
+        id: `${id}/subnets/machines`,
+        name: 'machines',
+        properties: { provisioningState: 'Succeeded', addressPrefix: '10.20.0.0/22' },
+      },
+    ];
+  }
+  if (/publicIPAddresses/i.test(type)) properties['ipAddress'] = '203.0.113.77';
+  if (/networkInterfaces/i.test(type)) properties['ipConfigurations'] = [];
+  if (/disks/i.test(type)) Object.assign(properties, { diskState: 'Unattached', diskSizeGB: 64 });
+  world.resources.put({
+    id,
+    type,
+    body: {
+      id,
+      name,
+      type,
+      location: defaults.location,
+      ...(tags ? { tags } : {}),
+      ...(/disks/i.test(type) ? { sku: { name: 'Premium_LRS' } } : {}),
+      properties,
+    },
+  });
+}
+
+/** Strangers of every kind that is ever deleted, some with tags that were copied from a deployment of ours. */
+export function addStrangers(world: World, deployment: string): void {
+  const copied = {
+    'cross-tenant-vm': deployment,
+    cleanup: 'always',
+    'expires-on': '2020-01-01T00:00:00Z',
+    'github-run-id': '9876543210',
+    'github-job': 'deploy',
+    'github-repository': 'contoso/deploy',
+    'github-server-url': 'https://github.com',
+  };
+  const other = partsOf('elsewhere');
+  addStranger(world, other.nsg, { 'cross-tenant-vm': 'elsewhere' });
+  addStranger(world, other.osDisk, { 'cross-tenant-vm': 'elsewhere' });
+  const copies = partsOf(`copy-of-${deployment}`);
+  addStranger(world, copies.nsg, copied);
+  addStranger(world, copies.publicIp, copied);
+  addStranger(world, copies.osDisk, copied);
+  addStranger(world, `${group}/providers/Microsoft.Network/networkSecurityGroups/plain`);
+  addStranger(world, `${group}/providers/Microsoft.Network/virtualNetworks/shared`, {
+    owner: 'network team',
+  });
+}
+
+/** Everything that there is, by lower-cased ID. */
+export function snapshot(sim: Simulator): ReadonlyMap<string, string> {
+  return new Map(
+    [...sim.world.resources.all()].map(({ id, body }) => [id.toLowerCase(), JSON.stringify(body)]),
+  );
+}
+
+/** IDs of what came into being since `before` was taken and is still there; nested resources aside. */
+export function since(sim: Simulator, before: ReadonlyMap<string, string>): string[] {
+  return [...sim.world.resources.all()].map(({ id }) => id).filter((id) => !before.has(id.toLowerCase()));
+}
+
+/** What of `before` is gone or was changed. */
+export function disturbed(sim: Simulator, before: ReadonlyMap<string, string>): string[] {
+  const now = snapshot(sim);
+  return [...before].filter(([id, body]) => now.get(id) !== body).map(([id]) => id);
+}
+
+export function warningsOf(...phases: readonly (Phase | undefined)[]): string {
+  return phases
+    .flatMap((phase) => phase?.annotations ?? [])
+    .filter(({ level }) => level === 'warning')
+    .map(({ message }) => message)
+    .join('\n');
+}
+
+export function errorOf(phase: Phase): string {
+  return phase.annotations
+    .filter(({ level }) => level === 'error')
+    .map(({ message }) => message)
+    .join('\n');
+}
+
+export interface LedgerState {
+  readonly created: readonly string[];
+  readonly unanswered: readonly string[];
+  readonly completed: boolean;
+  readonly privateKeyPath?: string;
+}
+
+export function ledgerOf(phase: Phase): LedgerState | undefined {
+  const text = phase.state['ledger'];
+  return text === undefined ? undefined : (JSON.parse(text) as LedgerState);
+}
+
+/** Writes to Resource Manager, without the polls that follow them. */
+export function writesOf(journal: readonly Exchange[]): Exchange[] {
+  return journal.filter(({ host, method }) => host === 'arm' && !['GET', 'HEAD'].includes(method));
+}
+
+/**
+ * What must hold whatever happens, of one run and its simulator: no deletion without a look at the same resource right
+ * before, none of a group, no write to what was there before unless it is the deployment's own, no secret anywhere.
+ */
+export function brokenRules(
+  journal: readonly Exchange[],
+  strangers: ReadonlySet<string>,
+  phases: readonly Phase[],
+  run: Pick<Run, 'files'>,
+  secrets: readonly string[],
+): string[] {
+  const broken: string[] = [];
+  const looked = new Map<string, Exchange>();
+  for (const one of journal) {
+    if (one.host !== 'arm') continue;
+    const path = one.path.toLowerCase();
+    if (one.method === 'DELETE') {
+      if (/\/resourcegroups\/[^/]+$/.test(path)) broken.push(`deleted a resource group: ${path}`);
+      const look = looked.get(path);
+      if (!look) broken.push(`DELETE without a look right before: ${path}`);
+      looked.delete(path);
+    } else if (one.method === 'GET' && (one.status === 200 || one.status === 0)) {
+      looked.set(path, one);
+    }
+    const isWrite = !['GET', 'HEAD'].includes(one.method);
+    const holder = path.replace(/\/providers\/microsoft\.resources\/tags\/default$/, '');
+    if (isWrite && strangers.has(holder)) broken.push(`${one.method} to a stranger: ${path} (${one.status})`);
+  }
+  for (const phase of phases) {
+    const log = phase.lines
+      .filter(({ command }) => command !== 'add-mask')
+      .map(({ text }) => text)
+      .join('\n');
+    const places = {
+      log,
+      state: phase.stateText,
+      summary: phase.summary,
+      outputs: JSON.stringify(phase.outputs),
+    };
+    for (const [place, text] of Object.entries(places)) {
+      for (const secret of secrets) if (text.includes(secret)) broken.push(`a secret in the ${place}`);
+      if (/eyJ[\w-]{20,}\.[\w-]{20,}/.test(text)) broken.push(`a token in the ${place}`);
+      if (/PRIVATE KEY/.test(text)) broken.push(`a private key in the ${place}`);
+    }
+  }
+  for (const [path, text] of Object.entries(run.files())) {
+    if (/PRIVATE KEY/.test(text)) broken.push(`the private key is still there: ${path}`);
+    for (const secret of secrets) if (text.includes(secret)) broken.push(`a secret in file ${path}`);
+  }
+  return broken;
+}
+
+/** Expects that everything that came since `before` is gone and nothing else was touched. */
+export function expectAllGone(sim: Simulator, before: ReadonlyMap<string, string>): void {
+  expect({ left: since(sim, before), disturbed: disturbed(sim, before) }).toEqual({
+    left: [],
+    disturbed: [],
+  });
+}

@@ -1,0 +1,78 @@
+import { describe, expect, test } from '@jest/globals';
+import * as fc from 'fast-check';
+import { assignmentName, uuid5 } from '../../../src/access/role-definitions.ts';
+import { tagsToDescription, tagsFromDescription } from '../../../src/deployment/ownership.ts';
+
+const registry =
+  '/subscriptions/2b3f7d3f-6e1f-4d2c-8b64-7a1a1d0a2f02/resourceGroups/rg/providers/Microsoft.ContainerRegistry/registries/r';
+const acrPull = '7f951dda-4ed3-4680-a7ca-43fe172d538d';
+const definition = `/subscriptions/2b3f7d3f-6e1f-4d2c-8b64-7a1a1d0a2f02/providers/Microsoft.Authorization/roleDefinitions/${acrPull}`;
+const principal = 'de46396d-0101-4c56-95a0-4daa96936d76';
+
+describe('names of role assignments', () => {
+  test('are UUIDs of version 5, as the examples of the standards have them', () => {
+    // RFC 9562, A.4; Python's documentation of the module uuid.
+    const dns = '6ba7b810-9dad-11d1-80b4-00c04fd430c8';
+    expect(uuid5(dns, 'www.example.com')).toBe('2ed6657d-e927-568b-95e1-2665a8aea6a2');
+    expect(uuid5(dns, 'python.org')).toBe('886313e1-3b8a-5372-9b90-0c9aee199e5d');
+  });
+
+  const name = assignmentName({ scope: registry, roleDefinitionId: definition }, principal);
+
+  test('do not depend on the spelling of IDs, nor on where the definition was found', () => {
+    expect(name).toMatch(/^[0-9a-f]{8}-[0-9a-f]{4}-5[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/);
+    for (const [scope, roleDefinitionId, who] of [
+      [registry.toUpperCase(), definition, principal],
+      [registry, `/providers/Microsoft.Authorization/roleDefinitions/${acrPull.toUpperCase()}`, principal],
+      [registry, definition, principal.toUpperCase()],
+    ] as const) {
+      expect(assignmentName({ scope, roleDefinitionId }, who)).toBe(name);
+    }
+  });
+
+  test('differ for another scope, role or principal', () => {
+    const other = 'de46396d-0101-4c56-95a0-4daa96936d77';
+    const names = [
+      name,
+      assignmentName({ scope: `${registry}2`, roleDefinitionId: definition }, principal),
+      assignmentName({ scope: registry, roleDefinitionId: definition.replace(/8d$/, '8e') }, principal),
+      assignmentName({ scope: registry, roleDefinitionId: definition }, other),
+    ];
+    expect(new Set(names).size).toBe(names.length);
+  });
+});
+
+describe('the mark in a description', () => {
+  const tags = {
+    'cross-tenant-vm': 'vm-1',
+    cleanup: 'always',
+    'github-server-url': 'https://github.com',
+    'github-repository': 'owner/repo',
+    'github-run-id': '42',
+    'github-run-attempt': '1',
+    'github-job': 'deploy',
+    team: 'blue',
+  };
+
+  test('tells deployment and run, in words that people can read', () => {
+    expect(tagsToDescription(tags)).toBe(
+      'cross-tenant-vm=vm-1; github-server-url=https://github.com; github-repository=owner/repo; github-run-id=42; github-run-attempt=1; github-job=deploy',
+    );
+  });
+
+  test.each([[null], [undefined], [''], ['granted by hand'], ['see cross-tenant-vm=vm-1']])(
+    '%p is none of ours',
+    (description) => {
+      expect(tagsFromDescription(description)).toBeUndefined();
+    },
+  );
+
+  test('is read back as it was written, whatever the names are', () => {
+    fc.assert(
+      fc.property(fc.string(), fc.string(), (deployment, job) => {
+        const written = { 'cross-tenant-vm': deployment, 'github-job': job };
+        expect(tagsFromDescription(tagsToDescription(written))).toEqual(written);
+      }),
+    );
+  });
+});

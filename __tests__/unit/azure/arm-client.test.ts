@@ -1,0 +1,88 @@
+import { inspect } from 'node:util';
+import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { createArmRequest } from '../../../src/azure/arm-client.ts';
+import { newestSupportedVersion } from '../../../src/azure/policies/api-version-fallback.ts';
+import { createRateLimitTracker } from '../../../src/azure/rate-limits.ts';
+import { knownClouds } from '../../../src/azure/clouds.ts';
+import { AzureError } from '../../../src/errors/azure-error.ts';
+import { type Simulator, startSimulator } from '../../../simulator/index.ts';
+
+let sim: Simulator;
+beforeAll(async () => {
+  sim = await startSimulator();
+});
+afterAll(() => sim.close());
+
+test('a lost connection keeps nothing of the request: whatever prints the error whole, no token', async () => {
+  const token = 'eyJhbGciOiJSUzI1NiJ9.eyJ0aWQiOiJ4In0.signature';
+  const arm = createArmRequest({
+    cloud: { ...knownClouds.azurecloud, resourceManager: sim.armEndpoint },
+    credential: { getToken: async () => ({ token, expiresOnTimestamp: Date.now() + 3_600_000 }) },
+    correlationId: '00000000-0000-4000-8000-000000000000',
+    log: { debug: () => undefined, info: () => undefined },
+    gauge: createRateLimitTracker(),
+    signal: new AbortController().signal,
+  });
+  // Nothing here trusts the simulator's certificate.
+  const error: unknown = await arm('GET', '/subscriptions', '2022-12-01').catch((thrown: unknown) => thrown);
+  expect(error).toBeInstanceOf(AzureError);
+  expect((error as AzureError).fault).toMatchObject({ status: 0, code: 'DEPTH_ZERO_SELF_SIGNED_CERT' });
+  expect(inspect(error, { depth: Infinity, showHidden: true })).not.toContain(token);
+});
+
+test.each<[string, string, string, string | undefined]>([
+  [
+    'NoRegisteredProviderFound',
+    "The supported api-versions are '2019-03-01, 2024-07-01, 2023-09-01'.",
+    '2026-04-01',
+    '2024-07-01',
+  ],
+  [
+    'InvalidResourceType',
+    "The supported api-versions are '2024-07-01,2025-11-01-preview'.",
+    '2026-04-01',
+    '2024-07-01',
+  ],
+  [
+    'InvalidApiVersionParameter',
+    "The supported versions are '2027-01-01,2022-12-01'.",
+    '2026-04-01',
+    '2022-12-01',
+  ],
+  ['NoRegisteredProviderFound', "The supported api-versions are '2027-01-01'.", '2026-04-01', undefined],
+  // The version is known; the region is not.
+  [
+    'NoRegisteredProviderFound',
+    "The supported api-versions are '2024-07-01, 2026-04-01'.",
+    '2026-04-01',
+    undefined,
+  ],
+  ['InvalidParameter', "The supported api-versions are '2024-07-01'.", '2026-04-01', undefined],
+  ['InvalidResourceType', 'No such type.', '2026-04-01', undefined],
+])('%s, %s: instead of %s it is asked in %s', (code, message, asked, older) => {
+  const fault = { status: 400, code, message, details: [], method: 'GET', url: '/', body: '' };
+  expect(newestSupportedVersion(fault, asked)).toBe(older);
+});
+
+test('the gauge keeps the latest word on each budget, of whichever answer', () => {
+  const gauge = createRateLimitTracker();
+  const answer = (resource: string, reads?: string) =>
+    gauge.note({
+      get: (name) =>
+        ({
+          'x-ms-ratelimit-remaining-resource': resource,
+          'x-ms-ratelimit-remaining-subscription-reads': reads,
+        })[name],
+    });
+  expect(gauge.read()).toEqual({});
+  // Lines as recorded.
+  answer(
+    'Microsoft.Compute/GetOperationResource;44,Microsoft.Compute/GetOperationSubscriptionMaximum;14999',
+    '249',
+  );
+  answer('Microsoft.Compute/LowCostGetSubscriptionMaximum;23988,Microsoft.Compute/LowCostGetResource;35', '');
+  expect(gauge.read()).toEqual({ polls: 44, vmReads: 35, reads: 249 });
+  answer('Microsoft.Compute/PutVMSubscriptionMaximum;1499,Microsoft.Compute/PutVMResource;11', '248');
+  answer('Microsoft.Compute/GetOperationResource;41,Microsoft.Compute/GetOperationSubscriptionMaximum;14980');
+  expect(gauge.read()).toEqual({ polls: 41, vmReads: 35, reads: 248 });
+});

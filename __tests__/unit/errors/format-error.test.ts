@@ -1,0 +1,399 @@
+import { describe as group, expect, test } from '@jest/globals';
+import { withActivity, ActionError } from '../../../src/errors/action-error.ts';
+import { type AzureErrorInfo, AzureError, rootDetail } from '../../../src/errors/azure-error.ts';
+import { formatError, isCommandOrUrl } from '../../../src/errors/format-error.ts';
+import { type ErrorResponse, parseErrorResponse } from '../../../src/errors/parse-error-response.ts';
+import { retryAfterSeconds } from '../../../src/lib/duration.ts';
+
+function fault(body: unknown, answer: Partial<ErrorResponse> & { with?: Record<string, string> } = {}) {
+  return parseErrorResponse({
+    method: 'PUT',
+    url: 'https://management.azure.com/subscriptions/s/resourceGroups/g?api-version=1&sig=abc',
+    status: 400,
+    headers: (name) => answer.with?.[name],
+    bodyText: typeof body === 'string' ? body : JSON.stringify(body),
+    ...answer,
+  });
+}
+
+group('readFault', () => {
+  test('the usual shape: code, message, target, details, innererror', () => {
+    const read = fault({
+      error: {
+        code: 'Outer',
+        message: 'outer message',
+        target: 'properties.x',
+        details: [
+          { code: 'First', message: 'first', target: 'a', details: [{ code: 'Second', message: 'second' }] },
+          { code: 'Third', message: 'third' },
+        ],
+        innererror: {
+          code: 'Inner',
+          message: 'inner',
+          innererror: { code: 'Innermost', message: 'innermost' },
+        },
+        additionalInfo: [{ type: 'PolicyViolation', info: {} }],
+      },
+    });
+    expect(read).toMatchObject({
+      status: 400,
+      code: 'Outer',
+      message: 'outer message',
+      target: 'properties.x',
+      details: [
+        { code: 'First', message: 'first', target: 'a' },
+        { code: 'Second', message: 'second' },
+        { code: 'Third', message: 'third' },
+        { code: 'Inner', message: 'inner' },
+        { code: 'Innermost', message: 'innermost' },
+      ],
+    });
+    expect(rootDetail(read)).toMatchObject({ code: 'Innermost', message: 'innermost' });
+  });
+
+  test('without an outer error, as Compute sends its 429', () => {
+    const read = fault(
+      {
+        code: 'OperationNotAllowed',
+        message: 'too many',
+        details: [{ code: 'TooManyRequests', target: 'Bucket', message: '{"n":1}' }],
+      },
+      { status: 429, with: { 'retry-after': '1200' } },
+    );
+    expect(read).toMatchObject({ code: 'OperationNotAllowed', message: 'too many', retryAfterSeconds: 1200 });
+    expect(read.details).toEqual([{ code: 'TooManyRequests', target: 'Bucket', message: '{"n":1}' }]);
+  });
+
+  test.each(['Failed', 'Canceled'])('an operation that ended as %s, with status 200', (status) => {
+    const read = fault(
+      { status, name: 'x', error: { code: 'AllocationFailed', message: 'no room' } },
+      { status: 200 },
+    );
+    expect(read).toMatchObject({ status: 200, code: 'AllocationFailed', message: 'no room' });
+  });
+
+  test('an operation that failed without a word', () => {
+    expect(fault({ status: 'Canceled' }, { status: 200 })).toMatchObject({
+      code: 'Canceled',
+      message: 'The operation ended as Canceled and gave no reason.',
+    });
+  });
+
+  test('details whose message is the next error as text', () => {
+    const nested = {
+      error: { code: 'Real', message: 'the reason', details: [{ code: 'Deeper', message: 'deeper' }] },
+    };
+    const read = fault({
+      error: {
+        code: 'DeploymentFailed',
+        message: 'see details',
+        details: [{ code: 'BadRequest', message: JSON.stringify(nested, null, 2) }],
+      },
+    });
+    expect(read.details).toEqual([
+      { code: 'Real', message: 'the reason' },
+      { code: 'Deeper', message: 'deeper' },
+    ]);
+    expect(rootDetail(read)).toEqual({ code: 'Deeper', message: 'deeper' });
+  });
+
+  test('an outer message that is the next error as text', () => {
+    const read = fault({
+      error: { code: 'Outer', message: JSON.stringify({ code: 'Real', message: 'the reason' }) },
+    });
+    expect(read).toMatchObject({
+      code: 'Outer',
+      message: 'the reason',
+      details: [{ code: 'Real', message: 'the reason' }],
+    });
+  });
+
+  test("Entra's shape, with the tenant that was asked", () => {
+    const read = fault(
+      {
+        error: 'unauthorized_client',
+        error_description:
+          "AADSTS700016: Application with identifier 'x' was not found.\r\nTrace ID: t\r\nCorrelation ID: c",
+        error_codes: [700016],
+        trace_id: 't',
+        correlation_id: 'c',
+      },
+      { url: 'https://login.microsoftonline.com/contoso.com/oauth2/v2.0/token', method: 'POST' },
+    );
+    expect(read).toMatchObject({
+      code: 'AADSTS700016',
+      message: "Application with identifier 'x' was not found.",
+      tenant: 'contoso.com',
+      correlationId: 'c',
+      requestId: 't',
+      details: [],
+    });
+  });
+
+  test("Entra's discovery document names the tenant too; without a number its own code stays", () => {
+    expect(
+      fault(
+        { error: 'invalid_tenant' },
+        { url: 'https://login.microsoftonline.com/t/v2.0/.well-known/openid-configuration' },
+      ),
+    ).toMatchObject({ code: 'invalid_tenant', message: 'invalid_tenant', tenant: 't' });
+  });
+
+  test.each([
+    ['an empty 429', '', 429, 'HTTP 429 without a body'],
+    [
+      'a page of a proxy',
+      '<html><head><title> 502 Bad Gateway </title></head><body>x</body></html>',
+      502,
+      'HTTP 502 with a page titled "502 Bad Gateway"',
+    ],
+    ['plain text', 'upstream connect error token=abc', 503, 'HTTP 503 with a body that is no error'],
+    ['JSON that is no error', '[1,2]', 500, 'HTTP 500 with a body that is no error'],
+    ['half a JSON', '{"error":{"code":', 500, 'HTTP 500 with a body that is no error'],
+  ])('%s', (_, bodyText, status, message) => {
+    expect(fault(bodyText, { status })).toMatchObject({
+      status,
+      code: '',
+      message,
+      details: [],
+      body: bodyText,
+    });
+  });
+
+  test('a byte order mark is no hindrance', () => {
+    expect(fault(`\uFEFF${JSON.stringify({ error: { code: 'A', message: 'b' } })}`).code).toBe('A');
+  });
+
+  test('the IDs of the headers, the cause of the gateway, and a path without its query', () => {
+    const read = fault(
+      { error: { code: 'A', message: 'b' } },
+      {
+        with: {
+          'x-ms-correlation-request-id': 'corr',
+          'x-ms-request-id': 'req',
+          'x-ms-failure-cause': 'gateway',
+        },
+      },
+    );
+    expect(read).toMatchObject({
+      correlationId: 'corr',
+      requestId: 'req',
+      failureCause: 'gateway',
+      method: 'PUT',
+      url: '/subscriptions/s/resourceGroups/g',
+    });
+    expect(read).not.toHaveProperty('tenant');
+    expect(read).not.toHaveProperty('retryAfterSeconds');
+  });
+
+  test('the time that Network tells in words', () => {
+    const body = {
+      error: {
+        code: 'RetryableError',
+        message: 'x',
+        details: [{ code: 'Y', message: 'The call can be retried in 12 seconds.' }],
+      },
+    };
+    expect(fault(body, { status: 429 }).retryAfterSeconds).toBe(12);
+    expect(fault(body, { status: 429, with: { 'retry-after': '3' } }).retryAfterSeconds).toBe(3);
+  });
+
+  test('what must not be seen is taken out of messages', () => {
+    const token = 'eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJyZXBvIn0.c2lnbmF0dXJl';
+    const message = `Bad ${token} at https://x/y?api-version=1&t=${'1'.repeat(20)}&sig=${'A'.repeat(30)} with client_secret=hush&x`;
+    const read = fault({ error: { code: 'A', message, details: [{ code: 'B', message }] } });
+    expect(read.message).toBe(
+      'Bad <token> at https://x/y?api-version=1&t=<removed>&sig=<removed> with client_secret=<removed>&x',
+    );
+    expect(read.details[0]?.message).toBe(read.message);
+    expect(new AzureError(read).message).not.toMatch(/eyJ|AAAA|hush/);
+  });
+});
+
+group('retryAfterSeconds', () => {
+  test.each([
+    ['10', undefined, 10],
+    ['0', undefined, 0],
+    ['Wed, 21 Oct 2026 07:28:30 GMT', 'Wed, 21 Oct 2026 07:28:00 GMT', 30],
+    ['Wed, 21 Oct 2026 07:28:00 GMT', 'Wed, 21 Oct 2026 07:28:30 GMT', 0],
+    ['soon', undefined, undefined],
+    [undefined, undefined, undefined],
+  ])('%s, answered at %s', (header, answeredAt, seconds) => {
+    expect(retryAfterSeconds(header, answeredAt)).toBe(seconds);
+  });
+});
+
+group('Failure', () => {
+  const explanation = { cause: 'the cause', who: 'you', fix: [] };
+
+  test.each([
+    ['its own words', { message: 'own', cause: new Error('other'), explanation }, 'own'],
+    ["its cause's", { cause: new Error('other'), explanation }, 'other'],
+    ["its explanation's", { explanation }, 'the cause'],
+    ['none', {}, 'creating x failed'],
+  ])('says %s', (_, parts, message) => {
+    expect(new ActionError('creating x', parts).message).toBe(message);
+  });
+
+  test('keeps its cause', () => {
+    const cause = new Error('other');
+    expect(new ActionError('creating x', { cause }).cause).toBe(cause);
+    expect(new ActionError('creating x')).not.toHaveProperty('cause');
+  });
+});
+
+group('during', () => {
+  test("tells Azure's refusals as having happened meanwhile, and lets everything else pass", async () => {
+    const refusal = new AzureError(fault({ error: { code: 'A', message: 'b' } }));
+    await expect(withActivity('asking', () => Promise.reject(refusal))).rejects.toMatchObject({
+      activity: 'asking',
+      cause: refusal,
+    });
+    const other = new Error('other');
+    await expect(withActivity('asking', () => Promise.reject(other))).rejects.toBe(other);
+    await expect(withActivity('asking', () => Promise.resolve(1))).resolves.toBe(1);
+  });
+});
+
+group('describe', () => {
+  const azure = new AzureError(
+    fault(
+      {
+        error: {
+          code: 'InvalidTemplateDeployment',
+          message: 'See inner errors.',
+          details: [{ code: 'QuotaExceeded', message: 'No cores\r\nleft.' }],
+        },
+      },
+      { with: { 'x-ms-correlation-request-id': 'corr', 'x-ms-request-id': 'req' } },
+    ),
+  );
+
+  test('what was being done, what Azure said, the cause, who, what to do, the IDs', () => {
+    const error = new ActionError('creating virtual machine vm1', {
+      cause: azure,
+      explanation: {
+        cause: 'No cores are left.',
+        who: 'the owner',
+        fix: ['Ask for more:', 'az vm list-usage', 'https://portal.azure.com'],
+      },
+    });
+    expect(formatError(error)).toEqual([
+      'Failed while creating virtual machine vm1.',
+      'Azure answered 400 InvalidTemplateDeployment: See inner errors.',
+      'In detail, QuotaExceeded: No cores\nleft.',
+      'Cause: No cores are left.',
+      'Who must act: the owner',
+      'What to do:',
+      '  - Ask for more:',
+      '    az vm list-usage',
+      '    https://portal.azure.com',
+      'Request: PUT /subscriptions/s/resourceGroups/g',
+      'Correlation ID: corr',
+      'Request ID: req',
+    ]);
+  });
+
+  test('a failure inside a failure: both doings, the first explanation, nothing twice', () => {
+    const error = new ActionError('creating the deployment', {
+      cause: new ActionError('signing in', { cause: azure }),
+    });
+    expect(formatError(error).slice(0, 3)).toEqual([
+      'Failed while creating the deployment, signing in.',
+      'Azure answered 400 InvalidTemplateDeployment: See inner errors.',
+      'In detail, QuotaExceeded: No cores\nleft.',
+    ]);
+  });
+
+  test('own words come before those of Azure', () => {
+    expect(
+      formatError(new ActionError('deleting', { message: 'Something is left.', cause: azure })).slice(0, 2),
+    ).toEqual(['Failed while deleting.', 'Something is left.']);
+  });
+
+  test('without Azure: the words once, the explanation', () => {
+    const explanation = { cause: 'It is taken.', who: 'you', fix: ['Give another.'] };
+    expect(formatError(new ActionError('creating x', { message: 'x exists.', explanation }))).toEqual([
+      'Failed while creating x.',
+      'x exists.',
+      'Cause: It is taken.',
+      'Who must act: you',
+      'What to do:',
+      '  - Give another.',
+    ]);
+    expect(formatError(new ActionError('creating x', { explanation }))).not.toContain('It is taken.');
+    expect(formatError(new ActionError('creating x'))).toEqual(['Failed while creating x.']);
+  });
+
+  test('Entra speaks for a tenant; a failed operation has no status worth telling; no answer is told as such', () => {
+    const entra = fault(
+      { error: 'invalid_client', error_description: 'AADSTS7000215: Wrong.' },
+      { status: 401, url: '/t1/oauth2/v2.0/token' },
+    );
+    expect(formatError(new AzureError(entra))[0]).toBe(
+      'Entra ID (tenant t1) answered 401 AADSTS7000215: Wrong.',
+    );
+    const ended = fault(
+      { status: 'Failed', error: { code: 'AllocationFailed', message: 'no room' } },
+      { status: 200 },
+    );
+    expect(formatError(new AzureError(ended))[0]).toBe('The operation failed, AllocationFailed: no room');
+    const silent = { ...fault(''), status: 0, code: 'ENOTFOUND', message: 'x could not be reached' };
+    expect(formatError(new AzureError(silent))[0]).toBe('No answer, ENOTFOUND: x could not be reached');
+    expect(formatError(new AzureError(fault('', { status: 429 })))[0]).toBe(
+      'Azure answered HTTP 429 without a body',
+    );
+  });
+
+  test('plain errors with their causes, several at once, and anything else', () => {
+    expect(formatError(new Error('outer', { cause: new Error('inner') }))).toEqual(['outer', 'inner']);
+    expect(formatError(new AggregateError([new Error('a'), new Error('b')], 'both'))).toEqual(['a', '', 'b']);
+    expect(formatError('text')).toEqual(['text']);
+    const loop = new Error('loop');
+    loop.cause = loop;
+    expect(formatError(loop)).toEqual(['loop']);
+  });
+
+  test('an explanation is asked for where no failure brings one', () => {
+    const asked: string[] = [];
+    const explain = ({ code }: AzureErrorInfo) => {
+      asked.push(code);
+      return { cause: 'from the catalogue', who: 'you', fix: [] };
+    };
+    const own = { cause: 'its own', who: 'you', fix: [] };
+    expect(formatError(new ActionError('creating x', { cause: azure }), explain)).toContain(
+      'Cause: from the catalogue',
+    );
+    expect(formatError(new AggregateError([azure]), explain)).toContain('Cause: from the catalogue');
+    expect(formatError(new ActionError('creating x', { cause: azure, explanation: own }), explain)).toContain(
+      'Cause: its own',
+    );
+    expect(formatError(new Error('no fault'), explain)).toEqual(['no fault']);
+    expect(asked).toEqual(['InvalidTemplateDeployment', 'InvalidTemplateDeployment']);
+  });
+
+  test('an error without words has a name at least', () => {
+    expect(formatError(new TypeError())).toEqual(['TypeError']);
+  });
+
+  test('a body never appears', () => {
+    const error = new AzureError(
+      fault('<title>Proxy</title> password=hush eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJyIn0.x', { status: 502 }),
+    );
+    expect(formatError(new ActionError('asking', { cause: error })).join('\n')).not.toMatch(/hush|eyJ/);
+    expect(formatError(new Error('sent client_assertion=eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJyIn0.x'))).toEqual([
+      'sent client_assertion=<removed>',
+    ]);
+  });
+});
+
+test.each([
+  ['az group list', true],
+  ['https://portal.azure.com/#x', true],
+  ["gh api repos/o/r --jq '.id'", true],
+  ['https://x is a page', false],
+  ['Give another `vm-name`.', false],
+  ['', false],
+])('whether %j is to be copied as it stands', (line, verbatim) => {
+  expect(isCommandOrUrl(line)).toBe(verbatim);
+});

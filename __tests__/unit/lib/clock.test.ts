@@ -1,0 +1,85 @@
+import { afterEach, describe, expect, jest, test } from '@jest/globals';
+import {
+  clockSeconds,
+  parseTimeScale,
+  setTimeScale,
+  startAnswerTimer,
+  startTimer,
+  timeoutSignal,
+} from '../../../src/lib/clock.ts';
+
+describe('parseTimeScale', () => {
+  test.each([
+    ['1.0', 1],
+    ['0.5', 0.5],
+    ['0.001', 0.001],
+  ])('accepts %s', (text, scale) => {
+    expect(parseTimeScale(text)).toBe(scale);
+  });
+
+  test.each([
+    '',
+    '0',
+    '0.0',
+    '0.0009',
+    '-0.5',
+    '1.5',
+    '2',
+    '10',
+    '1e-2',
+    '.5',
+    '0,5',
+    ' 0.5',
+    'NaN',
+    'Infinity',
+  ])('ignores %j', (text) => {
+    expect(parseTimeScale(text)).toBe(1);
+  });
+
+  test('leaves waits alone when the variable is absent', () => {
+    expect(parseTimeScale(undefined)).toBe(1);
+  });
+});
+
+describe('the clock', () => {
+  afterEach(() => {
+    setTimeScale(undefined);
+    jest.useRealTimers();
+  });
+
+  test.each([
+    ['1.0', 100_000],
+    ['0.01', 1000],
+    ['7.0', 100_000],
+  ])('at scale %s ends a wait of 100 s after %d ms', (scale, ms) => {
+    jest.useFakeTimers();
+    setTimeScale(scale);
+    let ended = false;
+    const start = clockSeconds();
+    startTimer(100, () => {
+      ended = true;
+    });
+    const limit = timeoutSignal(100);
+    jest.advanceTimersByTime(ms - 1);
+    expect([ended, limit.aborted]).toEqual([false, false]);
+    jest.advanceTimersByTime(1);
+    expect([ended, limit.aborted, limit.reason.name]).toEqual([true, true, 'TimeoutError']);
+    expect(clockSeconds() - start).toBeCloseTo(100);
+  });
+
+  test.each([
+    ['1.0', 90, 90_000],
+    ['0.5', 90, 45_000],
+    ['0.001', 90, 4000],
+    ['0.001', 2, 2000],
+  ])('at scale %s gives an answer that may take %d s at least %d ms', (scale, seconds, ms) => {
+    jest.useFakeTimers();
+    setTimeScale(scale);
+    const givenUp = jest.fn();
+    startAnswerTimer(seconds, givenUp);
+    jest.advanceTimersByTime(ms - 1);
+    expect(givenUp).not.toHaveBeenCalled();
+    jest.advanceTimersByTime(1);
+    expect(givenUp).toHaveBeenCalledTimes(1);
+  });
+});

@@ -1,0 +1,341 @@
+/**
+ * Which rights the deployment needs, where, and what for: the one table of it. `check` compares it with what Azure says
+ * that the app may do, and the custom roles of the documentation are made from it.
+ */
+
+import type { DeployInputs } from '../inputs/inputs.ts';
+
+/** Where a feature's actions are needed. */
+type PermissionScope =
+  | 'image definition'
+  | 'subscription'
+  | 'resource group'
+  | 'subnet'
+  | 'security group'
+  | 'public IP'
+  | 'interface'
+  | 'identity'
+  | 'role scope';
+
+interface PermissionRow {
+  readonly where: PermissionScope;
+  /** Completes "… is needed for": `creating the virtual machine`. */
+  readonly why: string;
+  /** Azure refuses the deployment without these. */
+  readonly actions: readonly string[];
+  /** Needed to take back again what the feature made. */
+  readonly cleanup?: readonly string[];
+  /** Not asked for by what is sent now; of use to whoever looks after the machine, so a custom role has them. */
+  readonly optional?: readonly string[];
+}
+
+function permissionsFor(type: string, ...verbs: readonly string[]): readonly string[] {
+  return verbs.map((verb) => `${type}/${verb}`);
+}
+
+const computeType = 'Microsoft.Compute';
+
+const networkType = 'Microsoft.Network';
+
+const authorizationType = 'Microsoft.Authorization';
+
+const identityNamespace = 'Microsoft.ManagedIdentity/userAssignedIdentities';
+
+/**
+ * One row for each thing that the inputs can ask for. A join is needed on whatever another resource refers to: on what
+ * is made here as well as on what is given. Action names:
+ * https://learn.microsoft.com/azure/role-based-access-control/resource-provider-operations
+ */
+const permissionTable = {
+  image: {
+    where: 'image definition',
+    why: 'reading the image and making a machine from it',
+    actions: permissionsFor(`${computeType}/galleries/images`, 'read', 'versions/read'),
+  },
+  machine: {
+    where: 'resource group',
+    why: 'creating the virtual machine',
+    actions: [
+      'Microsoft.Resources/subscriptions/resourceGroups/read',
+      ...permissionsFor(`${computeType}/virtualMachines`, 'read', 'write'),
+      ...permissionsFor(`${computeType}/disks`, 'write'),
+    ],
+    cleanup: [
+      ...permissionsFor(`${computeType}/virtualMachines`, 'delete'),
+      ...permissionsFor(`${computeType}/disks`, 'read', 'delete'),
+    ],
+    optional: [
+      ...permissionsFor(`${computeType}/virtualMachines`, 'retrieveBootDiagnosticsData/action'),
+      ...permissionsFor(`${computeType}/locations`, 'operations/read'),
+      ...permissionsFor(`${networkType}/locations`, 'operations/read', 'operationResults/read'),
+    ],
+  },
+  'new resource group': {
+    where: 'subscription',
+    why: 'creating the resource group',
+    actions: permissionsFor('Microsoft.Resources/subscriptions/resourceGroups', 'read', 'write'),
+  },
+  'new interface': {
+    where: 'resource group',
+    why: 'creating the network interface',
+    actions: permissionsFor(`${networkType}/networkInterfaces`, 'read', 'write', 'join/action'),
+    cleanup: permissionsFor(`${networkType}/networkInterfaces`, 'delete'),
+  },
+  'new network': {
+    where: 'resource group',
+    why: 'creating the virtual network',
+    actions: permissionsFor(`${networkType}/virtualNetworks`, 'read', 'write', 'subnets/join/action'),
+    cleanup: permissionsFor(`${networkType}/virtualNetworks`, 'delete'),
+    optional: permissionsFor(`${networkType}/virtualNetworks/subnets`, 'read', 'write'),
+  },
+  'new security group': {
+    where: 'resource group',
+    why: 'creating the network security group',
+    actions: permissionsFor(`${networkType}/networkSecurityGroups`, 'read', 'write', 'join/action'),
+    cleanup: permissionsFor(`${networkType}/networkSecurityGroups`, 'delete'),
+    optional: permissionsFor(`${networkType}/networkSecurityGroups/securityRules`, 'read', 'write'),
+  },
+  'new public IP': {
+    where: 'resource group',
+    why: 'creating the public IP',
+    actions: permissionsFor(`${networkType}/publicIPAddresses`, 'read', 'write', 'join/action'),
+    cleanup: permissionsFor(`${networkType}/publicIPAddresses`, 'delete'),
+  },
+  'given subnet': {
+    where: 'subnet',
+    why: 'attaching the network interface to the subnet',
+    actions: permissionsFor(`${networkType}/virtualNetworks/subnets`, 'join/action'),
+    optional: permissionsFor(`${networkType}/virtualNetworks/subnets`, 'read'),
+  },
+  'given security group': {
+    where: 'security group',
+    why: 'putting the network interface under the network security group',
+    actions: permissionsFor(`${networkType}/networkSecurityGroups`, 'join/action'),
+    optional: permissionsFor(`${networkType}/networkSecurityGroups`, 'read'),
+  },
+  'given public IP': {
+    where: 'public IP',
+    why: 'giving the public IP to the network interface',
+    actions: permissionsFor(`${networkType}/publicIPAddresses`, 'read', 'join/action'),
+  },
+  'given interface': {
+    where: 'interface',
+    why: 'attaching the machine to the network interface',
+    actions: permissionsFor(`${networkType}/networkInterfaces`, 'read', 'join/action'),
+  },
+  'new identity': {
+    where: 'resource group',
+    why: 'creating the user-assigned identity and giving it to the machine',
+    actions: permissionsFor(identityNamespace, 'read', 'write', 'assign/action'),
+    cleanup: permissionsFor(identityNamespace, 'delete'),
+  },
+  'given identity': {
+    where: 'identity',
+    why: 'giving the user-assigned identity to the machine',
+    actions: permissionsFor(identityNamespace, 'assign/action'),
+  },
+  'given identity with roles': {
+    where: 'identity',
+    why: 'finding the principal that is to have the roles',
+    actions: permissionsFor(identityNamespace, 'read'),
+  },
+  'role assignment': {
+    where: 'role scope',
+    why: "granting the role to the machine's identities",
+    actions: permissionsFor(`${authorizationType}/roleAssignments`, 'write'),
+    cleanup: permissionsFor(`${authorizationType}/roleAssignments`, 'delete'),
+    optional: [
+      ...permissionsFor(`${authorizationType}/roleAssignments`, 'read'),
+      ...permissionsFor(`${authorizationType}/roleDefinitions`, 'read'),
+    ],
+  },
+  agent: {
+    where: 'resource group',
+    why: 'waiting for the VM agent',
+    actions: permissionsFor(`${computeType}/virtualMachines`, 'instanceView/read'),
+  },
+  script: {
+    where: 'resource group',
+    why: 'running the script in the guest and removing its text again',
+    actions: permissionsFor(`${computeType}/virtualMachines/runCommands`, 'read', 'write', 'delete'),
+  },
+  rerun: {
+    where: 'resource group',
+    why: 'renewing the tags of an existing deployment',
+    actions: ['Microsoft.Resources/tags/write'],
+  },
+  'check the group': {
+    where: 'resource group',
+    why: 'asking beforehand for rights, locks and deny assignments',
+    actions: permissionsFor(authorizationType, 'permissions/read', 'locks/read', 'denyAssignments/read'),
+  },
+  'check the subscription': {
+    where: 'subscription',
+    why: 'asking beforehand for sizes, quotas, registration and Marketplace terms',
+    actions: [
+      `${computeType}/skus/read`,
+      `${computeType}/locations/usages/read`,
+      `${networkType}/locations/usages/read`,
+      `${networkType}/locations/checkDnsNameAvailability/read`,
+      'Microsoft.Resources/subscriptions/providers/read',
+      'Microsoft.MarketplaceOrdering/offertypes/publishers/offers/plans/agreements/read',
+    ],
+  },
+} as const satisfies Readonly<Record<string, PermissionRow>>;
+
+export type Feature = keyof typeof permissionTable;
+
+export const features = Object.keys(permissionTable) as readonly Feature[];
+
+/** What is missing without a right: the deployment itself, or only what comes after or before it. */
+type NeededFor = 'needed' | 'for clean-up' | 'for reruns' | 'for checking';
+
+/** Actions that the app needs on one scope. */
+export interface RequiredPermission {
+  /** Stable, for findings: `rights/resource-group`. */
+  readonly id: string;
+  /** Full ID of what the actions are needed on. */
+  readonly scope: string;
+  readonly tenant: 'tenant' | 'image-tenant';
+  readonly actions: readonly string[];
+  /** Completes "needed for". */
+  readonly why: string;
+  readonly weight: NeededFor;
+}
+
+/** One feature in use, with the ID that its actions are needed on. */
+interface FeatureUse {
+  readonly feature: Feature;
+  readonly scope: string;
+  readonly id: string;
+}
+
+interface PermissionContext {
+  readonly subscriptionId: string;
+  /** False: it is made first, so that rights on it have to come from the subscription. */
+  readonly groupExists: boolean;
+}
+
+/**
+ * The rights that a deployment of these inputs needs, merged where scope and weight are the same. Pure; the rights on
+ * what the group will hold are asked of the group itself.
+ */
+export function requiredPermissions(inputs: DeployInputs, ground: PermissionContext): RequiredPermission[] {
+  const uses = featuresInUse(inputs, ground);
+  const needs = uses.flatMap((use): RequiredPermission[] => {
+    const row: PermissionRow = permissionTable[use.feature];
+    const { scope, id } = use;
+    const tenant = row.where === 'image definition' ? 'image-tenant' : 'tenant';
+    const undoId = row.where === 'resource group' ? 'rights/clean-up' : `${id}/clean-up`;
+    const undo = inputs.cleanup === 'never' ? [] : (row.cleanup ?? []);
+    return [
+      { id, scope, tenant, actions: row.actions, why: row.why, weight: neededFor(use.feature) },
+      ...(undo.length > 0
+        ? [{ id: undoId, scope, tenant, actions: undo, why: cleanupActions, weight: 'for clean-up' } as const]
+        : []),
+    ];
+  });
+  const merged = new Map<string, RequiredPermission>();
+  for (const need of needs) {
+    const key = `${need.id} ${need.scope}`;
+    const before = merged.get(key);
+    merged.set(key, {
+      ...need,
+      actions: [...new Set([...(before?.actions ?? []), ...need.actions])],
+      why: [...new Set([...(before?.why.split('; ') ?? []), need.why])].join('; '),
+    });
+  }
+  return [...merged.values()];
+}
+
+const cleanupActions = 'deleting again what was created';
+
+function neededFor(feature: Feature): NeededFor {
+  if (feature === 'rerun') return 'for reruns';
+  return feature.startsWith('check the') ? 'for checking' : 'needed';
+}
+
+function featuresInUse(
+  inputs: DeployInputs,
+  { subscriptionId, groupExists }: PermissionContext,
+): FeatureUse[] {
+  const subscription = `/subscriptions/${subscriptionId}`;
+  const group = groupExists ? `${subscription}/resourceGroups/${inputs.resourceGroup}` : subscription;
+  const inGroup = (feature: Feature): FeatureUse => ({ feature, scope: group, id: 'rights/resource-group' });
+  const { image, identity, network: choice } = inputs;
+  const uses: FeatureUse[] = [];
+  if (image.kind === 'version' || image.kind === 'definition') {
+    const scope = image.id.replace(/\/versions\/[^/]+$/i, '');
+    uses.push({ feature: 'image', scope, id: 'rights/image' });
+  }
+  if (!groupExists) {
+    uses.push({ feature: 'new resource group', scope: subscription, id: 'rights/new-resource-group' });
+  }
+  uses.push(inGroup('machine'));
+  if (choice.kind === 'given-nic') {
+    uses.push({ feature: 'given interface', scope: choice.nicId.id, id: 'rights/network-interface' });
+  } else {
+    const { subnet, nsg, publicIp } = choice;
+    uses.push(inGroup('new interface'));
+    uses.push(
+      subnet.kind === 'new'
+        ? inGroup('new network')
+        : { feature: 'given subnet', scope: subnet.id.id, id: 'rights/subnet' },
+    );
+    uses.push(
+      nsg.kind === 'new'
+        ? inGroup('new security group')
+        : { feature: 'given security group', scope: nsg.id.id, id: 'rights/network-security-group' },
+    );
+    if (publicIp.kind === 'new') uses.push(inGroup('new public IP'));
+    if (publicIp.kind === 'given') {
+      uses.push({ feature: 'given public IP', scope: publicIp.id.id, id: 'rights/public-ip' });
+    }
+  }
+  if (identity.named.length > 0) uses.push(inGroup('new identity'));
+  for (const { id, name } of identity.given) {
+    const use = { scope: id, id: `rights/identity/${name}` };
+    uses.push({ feature: 'given identity', ...use });
+    if (inputs.roleAssignments.length > 0) uses.push({ feature: 'given identity with roles', ...use });
+  }
+  for (const [index, { scope }] of inputs.roleAssignments.entries()) {
+    uses.push({ feature: 'role assignment', scope, id: `rights/role-assignment/${index + 1}` });
+  }
+  if (inputs.script ?? inputs.waitFor === 'agent') uses.push(inGroup('agent'));
+  if (inputs.script) uses.push(inGroup('script'));
+  uses.push({ feature: 'rerun', scope: group, id: 'rights/rerun' });
+  uses.push({ feature: 'check the group', scope: group, id: 'rights/check' });
+  uses.push({ feature: 'check the subscription', scope: subscription, id: 'rights/check' });
+  return uses;
+}
+
+/** A role definition as `az role definition create` takes it. */
+export interface CustomRole {
+  readonly Name: string;
+  readonly IsCustom: true;
+  readonly Description: string;
+  readonly Actions: readonly string[];
+  readonly NotActions: readonly string[];
+  readonly AssignableScopes: readonly string[];
+}
+
+/** The smallest role for a set of features, with what cleaning up takes. */
+export function customRole(
+  set: readonly Feature[],
+  { name, description, scopes }: { name: string; description: string; scopes: readonly string[] },
+): CustomRole {
+  const chosen = set.map((feature): PermissionRow => permissionTable[feature]);
+  const actions = chosen.flatMap(({ actions, cleanup = [], optional = [] }) => [
+    ...actions,
+    ...cleanup,
+    ...optional,
+  ]);
+  return {
+    Name: name,
+    IsCustom: true,
+    Description: description,
+    Actions: [...new Set(actions)].toSorted(),
+    NotActions: [],
+    AssignableScopes: scopes,
+  };
+}

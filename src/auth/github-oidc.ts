@@ -1,0 +1,160 @@
+import {
+  type HttpClient,
+  type PipelineResponse,
+  createDefaultHttpClient,
+  createHttpHeaders,
+  createPipelineRequest,
+} from '@azure/core-rest-pipeline';
+import { type RetryOptions, createAnonymousPipeline } from '../azure/http.ts';
+import { ActionError } from '../errors/action-error.ts';
+
+interface GitHubIdTokenOptions {
+  /** What the token is for, `aud` in it. */
+  readonly audience: string;
+  /** Hides the token in the job's log; called before anything else is done with it. */
+  readonly mask: (secret: string) => void;
+  /** The webhook payload of the run, for telling a fork from a missing permission. */
+  readonly event?: unknown;
+  readonly httpClient?: HttpClient;
+  readonly patience?: RetryOptions;
+  readonly debug?: (line: string) => void;
+  readonly info?: (line: string) => void;
+}
+
+/**
+ * A fresh OIDC token of this job from GitHub; it lives about five minutes.
+ *
+ * Not `core.getIDToken`: that waits up to three minutes for each of eleven tries, gives up on the first reset connection
+ * and on 429, and drops the answer's body.
+ * @throws Failure when the job may not have one, or the provider does not give one.
+ */
+export async function requestGitHubIdToken(
+  env: Readonly<Record<string, string | undefined>>,
+  { audience, mask, event, httpClient = createDefaultHttpClient(), ...options }: GitHubIdTokenOptions,
+): Promise<string> {
+  const { ACTIONS_ID_TOKEN_REQUEST_URL: requestUrl, ACTIONS_ID_TOKEN_REQUEST_TOKEN: requestToken } = env;
+  if (!requestUrl || !requestToken) throw missingIdTokenPermission(env, event);
+
+  const url = new URL(requestUrl);
+  url.searchParams.set('audience', audience);
+  const pipeline = createAnonymousPipeline(options);
+  const headers = createHttpHeaders({ accept: 'application/json', authorization: `Bearer ${requestToken}` });
+  // Local runners and mocks name an http URL. It is the runner's own, so it is taken as it is, as `core.getIDToken` does.
+  const allowInsecureConnection = url.protocol === 'http:';
+  const response = await pipeline
+    .sendRequest(httpClient, createPipelineRequest({ url: url.href, headers, allowInsecureConnection }))
+    .catch((error: unknown) => {
+      const why = error instanceof Error ? error.message : String(error);
+      throw oidcProviderError(`${url.host} could not be reached: ${why}.`);
+    });
+  const value = readIdToken(response);
+  if (value === undefined) {
+    const body = (response.bodyAsText ?? '').slice(0, 500);
+    // A 2xx body is not quoted: it may hold a token under another name.
+    throw oidcProviderError(
+      response.status < 300
+        ? `${url.host} answered ${response.status} without a token.`
+        : `${url.host} answered ${response.status}: ${body || '(nothing)'}`,
+    );
+  }
+  mask(value);
+  return value;
+}
+
+function readIdToken({ status, bodyAsText }: PipelineResponse): string | undefined {
+  if (status !== 200) return undefined;
+  try {
+    const { value } = JSON.parse(bodyAsText ?? '') as { value?: unknown };
+    return typeof value === 'string' && value !== '' ? value : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+function oidcProviderError(message: string): ActionError {
+  return new ActionError("asking GitHub's OIDC provider for an ID token", {
+    message,
+    explanation: {
+      cause: "GitHub's OIDC provider gave no ID token for this job.",
+      who: "the workflow's author",
+      fix: [
+        'Run the job again; https://www.githubstatus.com tells of outages of Actions.',
+        'On a self-hosted runner look at HTTPS_PROXY, NO_PROXY and NODE_EXTRA_CA_CERTS.',
+      ],
+    },
+  });
+}
+
+/** The runner names no provider: the job was not given the permission, or could not be. */
+function missingIdTokenPermission(
+  env: Readonly<Record<string, string | undefined>>,
+  event: unknown,
+): ActionError {
+  const doing = "asking GitHub's OIDC provider for an ID token";
+  const message = 'This job has no permission to ask for an ID token.';
+  const alternative = 'Or give `client-secret` or `client-certificate`: neither needs an ID token.';
+  if (env['GITHUB_ACTIONS'] !== 'true') {
+    return new ActionError(doing, {
+      message,
+      explanation: {
+        cause: 'ID tokens are given only to jobs of GitHub Actions, and this is none.',
+        who: 'whoever runs it',
+        fix: ['Give `client-secret` or `client-certificate`.'],
+      },
+    });
+  }
+  if (isForkPullRequest(env, event)) {
+    return new ActionError(doing, {
+      message,
+      explanation: {
+        cause:
+          'The run was triggered by a pull request from a fork: it gets no ID token and no secrets, whatever `permissions` says.',
+        who: "the workflow's author",
+        fix: [
+          'Skip the job for forks: if: github.event.pull_request.head.repo.full_name == github.repository',
+          'Or run it after the merge, on push.',
+        ],
+      },
+    });
+  }
+  if (env['GITHUB_ACTOR'] === 'dependabot[bot]') {
+    return new ActionError(doing, {
+      message,
+      explanation: {
+        cause:
+          'Runs that Dependabot triggers get a read-only token unless the job asks for more, and only Dependabot secrets.',
+        who: "the workflow's author",
+        fix: [
+          'Give the job `permissions: { id-token: write, contents: read }`.',
+          "Or skip it: if: github.actor != 'dependabot[bot]'",
+        ],
+      },
+    });
+  }
+  return new ActionError(doing, {
+    message,
+    explanation: {
+      cause: '`permissions: id-token: write` is missing.',
+      who: "the workflow's author",
+      fix: [
+        'Give the job `permissions: { id-token: write, contents: read }`.',
+        'In a reusable workflow the calling job has to grant it too; it cannot be raised further down.',
+        alternative,
+      ],
+    },
+  });
+}
+
+/** Forks are held back in `pull_request` events only; `pull_request_target` runs with the base's rights. */
+function isForkPullRequest(env: Readonly<Record<string, string | undefined>>, event: unknown): boolean {
+  if (!/^pull_request(_review|_review_comment)?$/.test(env['GITHUB_EVENT_NAME'] ?? '')) return false;
+  const { pull_request } = (event ?? {}) as {
+    pull_request?: {
+      head?: { repo?: { full_name?: string } | null };
+      base?: { repo?: { full_name?: string } };
+    };
+  };
+  // A deleted fork leaves null.
+  if (pull_request?.head === undefined) return false;
+  return pull_request.head.repo?.full_name !== pull_request.base?.repo?.full_name;
+}

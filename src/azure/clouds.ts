@@ -1,0 +1,220 @@
+import { ActionError } from '../errors/action-error.ts';
+import { asObject, asString } from '../lib/json.ts';
+
+/** A cloud by its well-known name, or by the https origin of its Resource Manager. */
+export type Environment =
+  | { readonly kind: 'known'; readonly name: 'azurecloud' | 'azureusgovernment' | 'azurechinacloud' }
+  | { readonly kind: 'discovered'; readonly resourceManager: string };
+
+/** Where one cloud is asked for tokens and for resources. */
+export interface Cloud {
+  readonly name: string;
+  /** https origin of Resource Manager, without a slash at the end. */
+  readonly resourceManager: string;
+  /** https origin of the sign-in service, without a slash at the end. */
+  readonly loginEndpoint: string;
+  /** The resource that tokens are for; the scope is `<audience>/.default`, see `resourceManagerScope`. */
+  readonly audience: string;
+  /** What the sign-in service expects as `aud` of a GitHub ID token. */
+  readonly oidcAudience: string;
+  readonly portal?: string;
+}
+
+/**
+ * The clouds that go by a name.
+ * https://learn.microsoft.com/entra/identity-platform/authentication-national-cloud
+ */
+export const knownClouds: Readonly<Record<'azurecloud' | 'azureusgovernment' | 'azurechinacloud', Cloud>> = {
+  azurecloud: {
+    name: 'AzureCloud',
+    resourceManager: 'https://management.azure.com',
+    loginEndpoint: 'https://login.microsoftonline.com',
+    audience: 'https://management.azure.com',
+    oidcAudience: 'api://AzureADTokenExchange',
+    portal: 'https://portal.azure.com',
+  },
+  azureusgovernment: {
+    name: 'AzureUSGovernment',
+    resourceManager: 'https://management.usgovcloudapi.net',
+    loginEndpoint: 'https://login.microsoftonline.us',
+    audience: 'https://management.usgovcloudapi.net',
+    oidcAudience: 'api://AzureADTokenExchangeUSGov',
+    portal: 'https://portal.azure.us',
+  },
+  azurechinacloud: {
+    name: 'AzureChinaCloud',
+    resourceManager: 'https://management.chinacloudapi.cn',
+    loginEndpoint: 'https://login.chinacloudapi.cn',
+    audience: 'https://management.chinacloudapi.cn',
+    oidcAudience: 'api://AzureADTokenExchangeChina',
+    portal: 'https://portal.azure.cn',
+  },
+};
+
+/** Sign-in hosts that mean a known cloud though its entry above names another one. */
+const otherLoginHosts: Readonly<Record<string, keyof typeof knownClouds>> = {
+  'login.windows.net': 'azurecloud',
+  'login.microsoft.com': 'azurecloud',
+  'login.partner.microsoftonline.cn': 'azurechinacloud',
+};
+
+/**
+ * Newest first. Azure answers all three; Azure Stack Hub only the oldest, and refuses the others with 400 or 404.
+ * What comes back is told apart by its shape, since not every endpoint keeps to the version asked for.
+ */
+const apiVersions = ['2022-09-01', '2019-05-01', '2015-01-01'] as const;
+
+/** One cloud as a metadata document describes it, before anything is believed. */
+interface CloudMetadata {
+  readonly name: string | undefined;
+  readonly resourceManager: string | undefined;
+  readonly loginEndpoint: string | undefined;
+  readonly audiences: readonly string[];
+  readonly identityProvider: string | undefined;
+  readonly portal: string | undefined;
+}
+
+/** The scope that Resource Manager tokens of this cloud are asked with. */
+export function resourceManagerScope(cloud: Cloud): string {
+  // An audience that ends in a slash keeps it (`…//.default`): Entra cuts exactly `/.default` off and puts the rest into
+  // `aud`, which a service may compare to the letter.
+  // https://learn.microsoft.com/entra/identity-platform/scopes-oidc#trailing-slash-and-default
+  return `${cloud.audience}/.default`;
+}
+
+/**
+ * The endpoints of a cloud: looked up for a known one, asked of its Resource Manager for any other.
+ *
+ * `http` sends a plain GET without any credential, and rejects when there is no answer.
+ * @throws Failure naming the URL, what it answered, and what was expected.
+ */
+export async function discoverCloud(
+  environment: Environment,
+  http: (url: string) => Promise<{ readonly status: number; readonly body: string }>,
+): Promise<Cloud> {
+  if (environment.kind === 'known') return knownClouds[environment.name];
+
+  const asked = httpsUrl(environment.resourceManager);
+  if (asked === undefined)
+    throw metadataError(environment.resourceManager, 'the URL of a Resource Manager must be https');
+  const base = `${asked.origin}${asked.pathname.replace(/\/+$/, '')}`;
+
+  let url = '';
+  let status = 0;
+  for (const version of apiVersions) {
+    url = `${base}/metadata/endpoints?api-version=${version}`;
+    const answer = await http(url).catch((cause: unknown) => {
+      throw metadataError(url, `no answer: ${cause instanceof Error ? cause.message : String(cause)}`);
+    });
+    status = answer.status;
+    if (status === 200) return readCloudMetadata(url, answer.body, asked.origin);
+    if (status !== 400 && status !== 404) break;
+  }
+  throw metadataError(url, `the answer was HTTP ${status}`);
+}
+
+function readCloudMetadata(url: string, body: string, origin: string): Cloud {
+  const described = parseCloudMetadataList(url, body, origin);
+  const login = metadataUrl(url, 'authentication.loginEndpoint', described.loginEndpoint);
+  // AD FS has one directory and no tenants: there is nothing to sign in to twice. Its authority is a path (/adfs), and
+  // @azure/identity would put the tenant behind it.
+  if (described.identityProvider?.toLowerCase() === 'adfs' || /^\/adfs\/?$/i.test(login.pathname)) {
+    throw metadataError(
+      url,
+      `it signs in through AD FS (${described.loginEndpoint ?? ''}), which has no tenants. ` +
+        'This action needs Microsoft Entra ID as identity provider',
+    );
+  }
+  if (login.pathname !== '/') {
+    throw metadataError(
+      url,
+      `authentication.loginEndpoint has a path (${login.href}), so no tenant can be put behind it`,
+    );
+  }
+
+  // Two audiences are named where a cloud has moved; the one that is the endpoint itself is the newer.
+  const audience =
+    described.audiences.find((candidate) => httpsUrl(candidate)?.origin === origin) ?? described.audiences[0];
+  if (audience === undefined) throw metadataError(url, 'authentication.audiences is missing or empty');
+
+  const portal = described.portal === undefined ? undefined : httpsUrl(described.portal)?.origin;
+  return {
+    name: described.name ?? new URL(origin).host,
+    // The endpoint that was named, not the one that the document names: it may be a regional or private one.
+    resourceManager: origin,
+    loginEndpoint: login.origin,
+    audience,
+    oidcAudience: oidcAudience(login),
+    ...(portal === undefined ? {} : { portal }),
+  };
+}
+
+/** The description of the cloud at `origin`, from whichever of the three published shapes. */
+function parseCloudMetadataList(url: string, body: string, origin: string): CloudMetadata {
+  let document: unknown;
+  try {
+    document = JSON.parse(body);
+  } catch {
+    throw metadataError(url, 'the answer is not JSON');
+  }
+  if (!Array.isArray(document)) return parseCloudMetadata(document);
+
+  // The array lists every public cloud that the endpoint knows of, itself among them. A list of one leaves no choice: it is
+  // the document's object in brackets, and may name another endpoint than the private or regional one that was asked.
+  const all = document.map(parseCloudMetadata);
+  const match =
+    all.length === 1
+      ? all[0]
+      : all.find(({ resourceManager }) => httpsUrl(resourceManager ?? '')?.origin === origin);
+  if (match !== undefined) return match;
+  const listed = all.flatMap(({ resourceManager }) => resourceManager ?? []);
+  throw metadataError(url, `${origin} is not among the clouds listed there (${listed.join(', ') || 'none'})`);
+}
+
+function parseCloudMetadata(document: unknown): CloudMetadata {
+  const cloud = asObject(document);
+  const authentication = asObject(cloud['authentication']);
+  const audiences = authentication['audiences'];
+  return {
+    name: asString(cloud['name']),
+    resourceManager: asString(cloud['resourceManager']),
+    loginEndpoint: asString(authentication['loginEndpoint']),
+    audiences: Array.isArray(audiences) ? audiences.flatMap((audience) => asString(audience) ?? []) : [],
+    identityProvider: asString(authentication['identityProvider']),
+    portal: asString(cloud['portal']) ?? asString(cloud['portalEndpoint']),
+  };
+}
+
+function metadataUrl(url: string, field: string, value: string | undefined): URL {
+  if (value === undefined) throw metadataError(url, `${field} is missing`);
+  const parsed = httpsUrl(value);
+  if (parsed === undefined) throw metadataError(url, `${field} is not an https URL: ${value}`);
+  return parsed;
+}
+
+function oidcAudience(login: URL): string {
+  const known =
+    Object.values(knownClouds).find(({ loginEndpoint }) => loginEndpoint === login.origin) ??
+    knownClouds[otherLoginHosts[login.host] ?? 'azurecloud'];
+  return known.oidcAudience;
+}
+
+function metadataError(url: string, why: string): ActionError {
+  return new ActionError('reading the endpoints of the cloud', {
+    message: `${url}: ${why}.`,
+    explanation: {
+      cause: 'The URL in `environment` does not answer as a Resource Manager that this action can use.',
+      who: "the workflow's author",
+      fix: [
+        'Set `environment` to azurecloud, azureusgovernment or azurechinacloud, or to the https URL of a Resource Manager.',
+        'Its /metadata/endpoints must answer, without signing in, JSON with authentication.loginEndpoint (https, Microsoft Entra ID) and authentication.audiences.',
+        'On a self-hosted runner look at HTTPS_PROXY and NO_PROXY, and at NODE_EXTRA_CA_CERTS for a private certificate authority.',
+      ],
+    },
+  });
+}
+
+function httpsUrl(value: string): URL | undefined {
+  const parsed = URL.canParse(value) ? new URL(value) : undefined;
+  return parsed?.protocol === 'https:' ? parsed : undefined;
+}

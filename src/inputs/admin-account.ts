@@ -1,0 +1,142 @@
+import type { InputIssue } from './input-reader.ts';
+import type { DeployInputs } from './inputs.ts';
+
+// Both lists and the lengths: https://learn.microsoft.com/rest/api/compute/virtual-machines/create-or-update#osprofile
+const refusedNames = new Set(
+  (
+    'administrator admin user user1 test user2 test1 user3 admin1 1 123 a actuser adm admin2 aspnet backup console ' +
+    'david guest john owner root server sql support support_388945a0 sys test2 test3 user4 user5'
+  ).split(' '),
+);
+
+const refusedPasswords = new Set(
+  'abc@123 P@$$w0rd P@ssw0rd P@ssword123 Pa$$word pass@word1 Password! Password1 Password22 iloveyou!'.split(
+    ' ',
+  ),
+);
+
+interface Rules {
+  readonly who: string;
+  readonly name: { readonly longest: number; readonly characters: RegExp; readonly said: string };
+  readonly password: { readonly shortest: number; readonly longest: number };
+  readonly computerName: { readonly longest: number };
+}
+
+// The characters are those that az vm create refuses; Azure itself only says that the name is not allowed.
+const rules: Readonly<Record<'Linux' | 'Windows' | 'either', Rules>> = {
+  Linux: {
+    who: 'on Linux',
+    name: {
+      longest: 64,
+      characters: /^(?![$-])[^\s\\/"[\]:|<>+=;,?*@#()!]+$/,
+      said: 'contains none of \\ / " [ ] : | < > + = ; , ? * @ # ( ) ! or spaces, and does not start with $ or -',
+    },
+    password: { shortest: 6, longest: 72 },
+    computerName: { longest: 64 },
+  },
+  Windows: {
+    who: 'on Windows',
+    name: {
+      longest: 20,
+      characters: /^[^\\/"[\]:|<>+=;,?*@]*[^\\/"[\]:|<>+=;,?*@.]$/,
+      said: 'contains none of \\ / " [ ] : | < > + = ; , ? * @ and does not end in a period',
+    },
+    password: { shortest: 8, longest: 123 },
+    computerName: { longest: 15 },
+  },
+  // The operating system is not known before the image has been read: what either of them would accept passes.
+  either: {
+    who: 'in Azure',
+    name: {
+      longest: 64,
+      characters: /^[^\\/"[\]:|<>+=;,?*@]+$/,
+      said: 'contains none of \\ / " [ ] : | < > + = ; , ? * @',
+    },
+    password: { shortest: 6, longest: 123 },
+    computerName: { longest: 64 },
+  },
+};
+
+type AdminInputs = Pick<DeployInputs, 'adminUsername' | 'adminPassword' | 'sshPublicKeys' | 'computerName'>;
+
+/**
+ * What Azure would refuse of the administrator's account and the host name. Asked twice: without an operating system when
+ * the inputs are read, and with it once the image has named it.
+ */
+export function validateAdminAccount(
+  inputs: AdminInputs,
+  osType?: 'Linux' | 'Windows',
+): readonly InputIssue[] {
+  const rule = rules[osType ?? 'either'];
+  return [
+    ...validateUsername(inputs.adminUsername, rule).map(
+      (message) => ({ input: 'admin-username', message }) as const,
+    ),
+    ...validatePassword(inputs.adminPassword, rule).map(
+      (message) => ({ input: 'admin-password', message }) as const,
+    ),
+    ...validateComputerName(inputs.computerName, rule, osType).map(
+      (message) => ({ input: 'computer-name', message }) as const,
+    ),
+    ...(osType === 'Windows' && inputs.sshPublicKeys.length > 0
+      ? [
+          {
+            input: 'ssh-public-key',
+            message: 'is for Linux images; this one is Windows: use admin-password.',
+          } as const,
+        ]
+      : []),
+  ];
+}
+
+function validateUsername(name: string, { who, name: rule }: Rules): readonly string[] {
+  if (refusedNames.has(name.toLowerCase())) {
+    return [
+      `"${name}" is one of the names that Azure refuses (admin, root, user, test, guest, …): choose another.`,
+    ];
+  }
+  const faults: string[] = [];
+  if (name.length > rule.longest) {
+    faults.push(`"${name}" has ${name.length} characters: the limit ${who} is ${rule.longest}.`);
+  }
+  if (!rule.characters.test(name)) faults.push(`"${name}" is not a name that ${rule.said}.`);
+  return faults;
+}
+
+function validatePassword(password: string | undefined, { who, password: rule }: Rules): readonly string[] {
+  if (password === undefined) return [];
+  if (refusedPasswords.has(password)) return ['is one of the well-known passwords that Azure refuses.'];
+  const faults: string[] = [];
+  if (password.length < rule.shortest || password.length > rule.longest) {
+    faults.push(
+      `must have ${rule.shortest} to ${rule.longest} characters ${who}; it has ${password.length}.`,
+    );
+  }
+  const classes = [/[a-z]/, /[A-Z]/, /\d/, /[\W_]/].filter((one) => one.test(password)).length;
+  if (classes < 3) {
+    faults.push(`must have three of: lower case, upper case, digit, special character; it has ${classes}.`);
+  }
+  return faults;
+}
+
+function validateComputerName(
+  name: string | undefined,
+  { who, computerName: rule }: Rules,
+  osType: 'Linux' | 'Windows' | undefined,
+): readonly string[] {
+  if (name === undefined) return [];
+  const faults: string[] = [];
+  if (name.length > rule.longest) {
+    faults.push(`"${name}" has ${name.length} characters: the limit ${who} is ${rule.longest}.`);
+  }
+  if (!/^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$/i.test(name)) {
+    faults.push(
+      `"${name}" is not made of letters, digits, periods and hyphens, with a letter or digit at both ends.`,
+    );
+  }
+  if (osType === 'Windows' && /^\d+$/.test(name))
+    faults.push(`"${name}" is all digits, which Windows does not take.`);
+  if (osType === 'Windows' && name.includes('.'))
+    faults.push(`"${name}" has a period, which Windows does not take.`);
+  return faults;
+}

@@ -1,0 +1,217 @@
+import type { Environment } from '../azure/clouds.ts';
+import type { ImageReference, ResourceId } from '../azure/resource-id.ts';
+import type { MergePatch } from '../lib/json.ts';
+import type { InputIssue } from './input-reader.ts';
+
+/** How the app proves who it is. The token requests of both tenants use the same proof. */
+export type ClientCredential =
+  | { readonly kind: 'secret'; readonly secret: string }
+  | { readonly kind: 'certificate'; readonly pem: string }
+  | { readonly kind: 'oidc'; readonly audience?: string };
+
+export type CleanupPolicy = 'never' | 'on-failure' | 'always';
+
+/** What every operation needs. */
+export interface CommonInputs {
+  readonly clientId: string;
+  readonly credential: ClientCredential;
+  readonly tenantId: string;
+  readonly environment: Environment;
+  readonly subscriptionId?: string;
+  readonly resourceGroup: string;
+  readonly timeoutMinutes: number;
+  readonly summary: boolean;
+}
+
+export interface InboundRule {
+  readonly fromPort: number;
+  readonly toPort: number;
+  readonly protocol: 'Tcp' | 'Udp' | '*';
+  /** CIDR, single address, service tag or `*`. */
+  readonly source: string;
+}
+
+export type PublicIp =
+  | { readonly kind: 'none' }
+  | { readonly kind: 'given'; readonly id: ResourceId }
+  | { readonly kind: 'new'; readonly dnsLabel?: string };
+
+export type Nsg =
+  | { readonly kind: 'given'; readonly id: ResourceId }
+  | { readonly kind: 'new'; readonly inbound: readonly InboundRule[] };
+
+/** Where the machine is attached. A given interface rules out every other choice here. */
+export type NetworkChoice =
+  | { readonly kind: 'given-nic'; readonly nicId: ResourceId }
+  | {
+      readonly kind: 'new-nic';
+      readonly subnet:
+        | { readonly kind: 'given'; readonly id: ResourceId }
+        | { readonly kind: 'new'; readonly addressPrefix: string; readonly subnetPrefix: string };
+      readonly nsg: Nsg;
+      readonly publicIp: PublicIp;
+      readonly privateIpAddress?: string;
+      readonly acceleratedNetworking: boolean;
+    };
+
+export interface RoleRequest {
+  /** Built-in role name, or the GUID of a role definition. */
+  readonly role:
+    | { readonly kind: 'name'; readonly name: string }
+    | { readonly kind: 'id'; readonly guid: string };
+  /** Full Resource Manager ID of the scope. */
+  readonly scope: string;
+}
+
+export interface IdentityChoice {
+  readonly system: boolean;
+  readonly given: readonly ResourceId[];
+  /** Names of user-assigned identities in the resource group, created if missing. */
+  readonly named: readonly string[];
+}
+
+export interface GuestScript {
+  readonly text: string;
+  readonly timeoutMinutes: number;
+  readonly parameters: Readonly<Record<string, string>>;
+  readonly secrets: Readonly<Record<string, string>>;
+}
+
+export type OverrideTarget = 'vm' | 'nic' | 'vnet' | 'nsg' | 'public-ip';
+
+/** Inputs of `create` and `check`: the same deployment, carried out or only asked about. */
+export interface DeployInputs extends CommonInputs {
+  readonly operation: 'create' | 'check';
+  readonly cleanup: CleanupPolicy;
+  readonly waitFor: 'accepted' | 'provisioned' | 'agent';
+  readonly imageTenantId: string;
+  readonly auxiliaryTenantIds: readonly string[];
+  readonly location?: string;
+  readonly expiresAfterSeconds?: number;
+  readonly tags: Readonly<Record<string, string>>;
+  readonly image: ImageReference;
+  readonly imageWaitMinutes: number;
+  readonly vmName: string;
+  /** Empty: the default size for the image's architecture. */
+  readonly sizes: readonly string[];
+  readonly zones: readonly string[];
+  readonly spot?: { readonly maxPrice: number; readonly evictionPolicy: 'Delete' | 'Deallocate' };
+  readonly adminUsername: string;
+  readonly adminPassword?: string;
+  readonly sshPublicKeys: readonly string[];
+  readonly computerName?: string;
+  readonly osType?: 'Linux' | 'Windows';
+  readonly osDiskSizeGb?: number;
+  readonly osDiskType?: string;
+  /** Base64, as Azure takes it; at most 65,535 bytes before encoding. */
+  readonly customData?: string;
+  /** Base64 as well; at most 64 KiB before encoding. */
+  readonly userData?: string;
+  readonly securityType?: 'Standard' | 'TrustedLaunch' | 'ConfidentialVM';
+  readonly licenseType?: string;
+  readonly identity: IdentityChoice;
+  readonly roleAssignments: readonly RoleRequest[];
+  readonly script?: GuestScript;
+  readonly overrides: Readonly<Partial<Record<OverrideTarget, MergePatch>>>;
+  readonly network: NetworkChoice;
+}
+
+export interface DeleteInputs extends CommonInputs {
+  readonly operation: 'delete';
+  readonly vmName: string;
+}
+
+export interface SweepInputs extends CommonInputs {
+  readonly operation: 'sweep';
+  readonly githubToken?: string;
+}
+
+export type Inputs = DeployInputs | DeleteInputs | SweepInputs;
+
+/**
+ * Every input with its default. action.yml is the place where these are decided, and a test holds this table equal to it.
+ * The code needs them for two reasons: the runner passes on an empty value as it is although it means "not given", and
+ * a value equal to its default must not count as a contradiction. `vm-name` and `github-token` have expressions as
+ * defaults, which only the runner can fill in.
+ */
+export const inputDefaults = {
+  'client-id': '',
+  'client-secret': '',
+  'client-certificate': '',
+  'tenant-id': '',
+  'image-tenant-id': '',
+  'auxiliary-tenant-ids': '',
+  environment: 'azurecloud',
+  audience: '',
+  operation: 'create',
+  cleanup: 'on-failure',
+  'timeout-minutes': '60',
+  'wait-for': 'provisioned',
+  summary: 'true',
+  'github-token': '',
+  'subscription-id': '',
+  'resource-group': '',
+  location: '',
+  'expires-after': '',
+  tags: '',
+  'image-id': '',
+  'image-wait-minutes': '0',
+  'vm-name': '',
+  'vm-size': '',
+  zone: '',
+  spot: 'false',
+  'max-price': '-1',
+  'eviction-policy': 'Delete',
+  'admin-username': 'azureuser',
+  'admin-password': '',
+  'ssh-public-key': '',
+  'computer-name': '',
+  'os-type': '',
+  'os-disk-size-gb': '',
+  'os-disk-type': '',
+  'custom-data': '',
+  'custom-data-file': '',
+  'user-data': '',
+  'security-type': '',
+  'license-type': '',
+  identity: '',
+  'role-assignments': '',
+  'run-script': '',
+  'run-script-timeout-minutes': '30',
+  'run-script-parameters': '',
+  'run-script-secrets': '',
+  overrides: '',
+  'address-prefix': '192.168.0.0/16',
+  'subnet-prefix': '192.168.1.0/24',
+  'subnet-id': '',
+  'nic-id': '',
+  'network-security-group-id': '',
+  'public-ip': 'true',
+  'dns-label': '',
+  'allow-inbound': '',
+  'accelerated-networking': 'false',
+  'private-ip-address': '',
+} as const;
+
+export type InputName = keyof typeof inputDefaults;
+
+/** The names of all inputs, as in action.yml and in its order. */
+export const inputNames = Object.keys(inputDefaults) as readonly InputName[];
+
+/** Everything that is wrong with the inputs, found before anything is sent. */
+export class InvalidInputs extends Error {
+  override readonly name = 'InvalidInputs';
+  readonly faults: readonly InputIssue[];
+
+  constructor(faults: readonly InputIssue[], note?: string) {
+    const count =
+      faults.length === 1
+        ? 'There is a fault in the inputs'
+        : `There are ${faults.length} faults in the inputs`;
+    const lines = faults.map(({ input, message }) => `- ${input}: ${message}`);
+    super(
+      [`${count}; nothing was sent to Azure:`, ...lines, ...(note === undefined ? [] : [note])].join('\n'),
+    );
+    this.faults = faults;
+  }
+}

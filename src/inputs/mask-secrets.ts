@@ -1,0 +1,68 @@
+import { type RunnerValues, parseMap } from './input-reader.ts';
+import type { InputName } from './inputs.ts';
+
+/**
+ * Has the runner hide every secret among the inputs. IDs are never masked: GitHub drops each job output that contains a
+ * masked value, and resource IDs are what this action puts out.
+ */
+export function maskSecrets(get: (name: InputName) => string, mask: (secret: string) => void): void {
+  const secrets = new Set((['client-secret', 'admin-password', 'github-token'] as const).map(get));
+  // Certificates are public, and stay readable in debug logs; whatever else is in the PEM text is the key.
+  secrets.add(
+    get('client-certificate').replace(/-----BEGIN CERTIFICATE-----[\s\S]*?-----END CERTIFICATE-----/g, ''),
+  );
+  const scriptSecrets = get('run-script-secrets');
+  const parsed = parseMap(scriptSecrets, 'failsafe');
+  // What is no map, or nested, ends in a fault later; until then its lines are hidden as they are.
+  const values = 'map' in parsed ? Object.values(parsed.map) : [scriptSecrets];
+  for (const value of values) secrets.add(typeof value === 'string' ? value : scriptSecrets);
+  if (get('ssh-public-key').includes('PRIVATE KEY')) secrets.add(get('ssh-public-key'));
+  for (const line of new Set([...secrets].flatMap(linesToMask))) mask(line);
+}
+
+/** The runner compares line by line. Very short lines would tear holes everywhere; PEM's headers are no secrets. */
+function linesToMask(text: string): readonly string[] {
+  const lines = [text, ...text.split(/\r?\n/)].map((line) => line.trim());
+  return lines.filter((line) => line.length >= 4 && !/^-----(BEGIN|END) [A-Z0-9 ]+-----$/.test(line));
+}
+
+/** Why something that usually comes from a secret may have arrived empty. */
+export function explainEmptyInput({ env, readFile }: RunnerValues): string {
+  const event = env['GITHUB_EVENT_NAME'] ?? '';
+  if (env['GITHUB_ACTOR'] === 'dependabot[bot]') {
+    return (
+      'This run was started by Dependabot: GitHub gives such runs none of the Actions secrets. ' +
+      'Add them as Dependabot secrets, or skip this step when github.actor is dependabot[bot].'
+    );
+  }
+  const fork =
+    event.startsWith('pull_request') && event !== 'pull_request_target'
+      ? isForkEvent(env, readFile)
+      : undefined;
+  if (fork !== undefined) {
+    return (
+      `This run belongs to a pull request from a fork (${fork}): GitHub gives such runs no secrets and no ID token. ` +
+      'Skip this step there, e.g. if: github.event.pull_request.head.repo.full_name == github.repository.'
+    );
+  }
+  return (
+    'A ${{ secrets.NAME }} or ${{ vars.NAME }} is empty where nothing of that name exists in the repository, organisation ' +
+    'or environment of the job, in runs of Dependabot and of pull requests from forks, and in reusable workflows that ' +
+    'are called without secrets: inherit.'
+  );
+}
+
+function isForkEvent(env: RunnerValues['env'], readFile: RunnerValues['readFile']): string | undefined {
+  const payload = readFile(env['GITHUB_EVENT_PATH'] ?? '')?.toString('utf8');
+  if (payload === undefined) return undefined;
+  try {
+    const { pull_request: pull } = JSON.parse(payload) as {
+      pull_request?: { head?: { repo?: { full_name?: string } | null } };
+    };
+    if (pull === undefined) return undefined;
+    const head = pull.head?.repo?.full_name ?? 'since deleted';
+    return head.toLowerCase() === env['GITHUB_REPOSITORY']?.toLowerCase() ? undefined : head;
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,113 @@
+import type { Environment } from '../azure/clouds.ts';
+import { validateClientCertificate } from '../lib/pem.ts';
+import {
+  type InputIssue,
+  InputReader,
+  type Reader,
+  type RunnerValues,
+  omitUndefined,
+  quoteValue,
+} from './input-reader.ts';
+import {
+  type ClientCredential,
+  type CommonInputs,
+  type InputName,
+  type Inputs,
+  InvalidInputs,
+  inputDefaults,
+  inputNames,
+} from './inputs.ts';
+import { explainEmptyInput, maskSecrets } from './mask-secrets.ts';
+import { maxJobMinutes, readDeployment, readVmName } from './read-deployment.ts';
+
+/**
+ * Reads all inputs of the chosen operation; inputs that only another operation reads are not looked at, as steps
+ * often share one block of them. Secrets are masked before anything else happens.
+ *
+ * @param get the raw, untrimmed value of an input; '' where it is not given
+ * @throws InvalidInputs with every fault of all inputs
+ */
+export function readInputs(get: (name: string) => string, runner: RunnerValues): Inputs {
+  const reader: Reader = new InputReader(get, inputDefaults);
+  maskSecrets(get, runner.mask);
+  const operation = reader.oneOf('operation', ['create', 'check', 'delete', 'sweep']) ?? 'create';
+  const operationIsLegal = reader.faults.length === 0;
+  const common = readCommon(reader, runner);
+  let inputs: Inputs | undefined;
+  if (operation === 'delete') {
+    inputs = { operation, ...common, vmName: readVmName(reader, runner.env) };
+  } else if (operation === 'sweep') {
+    inputs = { operation, ...common, ...omitUndefined({ githubToken: reader.text('github-token') }) };
+  } else if (operationIsLegal) {
+    inputs = readDeployment(reader, runner, operation, common);
+  }
+  if (inputs === undefined || reader.faults.length > 0) {
+    const place = ({ input }: InputIssue) => inputNames.indexOf(input as InputName);
+    const inOrder = reader.faults.toSorted((one, other) => place(one) - place(other));
+    throw new InvalidInputs(inOrder, reader.missing ? explainEmptyInput(runner) : undefined);
+  }
+  return inputs;
+}
+
+// Who, what to do
+
+function readCommon(reader: Reader, runner: RunnerValues): CommonInputs {
+  const clientId = reader.required('client-id') && reader.guid('client-id');
+  const tenantId = reader.tenant('tenant-id', reader.required('tenant-id'));
+  const resourceGroup = reader.required('resource-group');
+  const groupName = /^[\p{L}\p{N}_().-]{0,89}[\p{L}\p{N}_()-]$/u;
+  const groupRule = 'a name of 1 to 90 letters, digits, _ - . ( ) that does not end in a period';
+  reader.pattern('resource-group', groupName, groupRule);
+  return {
+    clientId: clientId ?? '',
+    credential: readClientCredential(reader, runner.env),
+    tenantId,
+    environment: readEnvironment(reader),
+    ...omitUndefined({ subscriptionId: reader.guid('subscription-id') }),
+    resourceGroup,
+    timeoutMinutes: reader.minutes('timeout-minutes', maxJobMinutes),
+    summary: reader.boolean('summary'),
+  };
+}
+
+function readClientCredential(reader: Reader, env: RunnerValues['env']): ClientCredential {
+  const secret = reader.text('client-secret');
+  const pem = reader.raw('client-certificate');
+  if (secret !== undefined && pem !== undefined) {
+    reader.addIssue('client-certificate', 'excludes client-secret: give one of the two.');
+  }
+  if (pem !== undefined) {
+    for (const message of validateClientCertificate(pem, new Date()))
+      reader.addIssue('client-certificate', `${message}.`);
+    return { kind: 'certificate', pem };
+  }
+  if (secret !== undefined) return { kind: 'secret', secret };
+  if (!env['ACTIONS_ID_TOKEN_REQUEST_URL']) {
+    reader.addMissing(
+      'client-secret',
+      "is missing or arrived empty, and so is client-certificate. The job's OIDC token cannot stand in for them, " +
+        'because the job may not ask for one: it lacks permissions: id-token: write.',
+    );
+  }
+  return { kind: 'oidc', ...omitUndefined({ audience: reader.text('audience') }) };
+}
+
+const cloudNames = ['azurecloud', 'azureusgovernment', 'azurechinacloud'] as const;
+
+function readEnvironment(reader: Reader): Environment {
+  const text = reader.text('environment') ?? '';
+  const name = cloudNames.find((cloud) => cloud === text.toLowerCase());
+  if (name !== undefined) return { kind: 'known', name };
+  const url = URL.canParse(text) ? new URL(text) : undefined;
+  const isOrigin =
+    url?.pathname === '/' &&
+    url.search === '' &&
+    url.hash === '' &&
+    url.username === '' &&
+    url.password === '';
+  if (url?.protocol !== 'https:' || !isOrigin) {
+    const legal = `${cloudNames.join(', ')}, or the https URL of a Resource Manager endpoint without a path`;
+    reader.addIssue('environment', `${quoteValue(text)} is none of: ${legal}.`);
+  }
+  return { kind: 'discovered', resourceManager: url?.origin ?? '' };
+}

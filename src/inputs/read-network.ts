@@ -1,0 +1,160 @@
+import { isIP, isIPv4, isIPv6 } from 'node:net';
+import { contains, isAssignable, parseAddress, parsePrefix } from '../lib/cidr.ts';
+import { type Reader, omitUndefined, quoteValue } from './input-reader.ts';
+import type { InboundRule, NetworkChoice, Nsg, PublicIp } from './inputs.ts';
+
+const inboundRulePattern = /^(\*|\d+(?:\s*-\s*\d+)?)(?:\s*\/\s*(tcp|udp|\*))?\s+from\s+(\S+)$/i;
+
+const protocols: Readonly<Record<string, InboundRule['protocol']>> = { tcp: 'Tcp', udp: 'Udp', '*': '*' };
+
+const serviceTag = /^[a-z][a-z0-9]*(\.[a-z0-9]+)?$/i;
+
+/** Reads `PORT[-PORT][/tcp|udp|*] from SOURCE`; the port may be `*`, TCP is the default. */
+export function parseInboundRule(entry: string): InboundRule | { readonly fault: string } {
+  const [, ports = '', protocol = 'tcp', source = ''] = inboundRulePattern.exec(entry) ?? [];
+  if (source === '') {
+    return { fault: 'is not of the form PORT[-PORT][/tcp|udp] from SOURCE, e.g. 22 from 203.0.113.0/24' };
+  }
+  const [from = 0, to = from] = ports === '*' ? [0, 65_535] : ports.split('-').map(Number);
+  if (from > 65_535 || to > 65_535) return { fault: 'names a port above 65535' };
+  if (from > to) return { fault: `has a port range that runs backwards: write ${to}-${from}` };
+  if (!isSource(source)) {
+    return {
+      fault: `comes from "${source}", which is no address, CIDR, service tag (e.g. VirtualNetwork) or *`,
+    };
+  }
+  return { fromPort: from, toPort: to, protocol: protocols[protocol.toLowerCase()] ?? 'Tcp', source };
+}
+
+function isSource(source: string): boolean {
+  if (source === '*') return true;
+  // People write "any" for what Azure's API calls "*"; taken for a service tag, it would be refused halfway through.
+  if (source.toLowerCase() === 'any') return false;
+  const [address = '', length, ...rest] = source.split('/');
+  if (isIP(address) === 0) return serviceTag.test(source);
+  if (rest.length > 0) return false;
+  return length === undefined || (/^\d{1,3}$/.test(length) && Number(length) <= (isIPv6(address) ? 128 : 32));
+}
+
+/** Reads the inputs that say where the machine is attached, and what each of them rules out. */
+export function readNetwork(reader: Reader): NetworkChoice | undefined {
+  if (reader.isGiven('nic-id')) {
+    const nicId = reader.resourceId('nic-id', 'Microsoft.Network/networkInterfaces');
+    reader.rejectIfGiven(
+      [
+        'address-prefix',
+        'subnet-prefix',
+        'subnet-id',
+        'network-security-group-id',
+        'public-ip',
+        'dns-label',
+        'allow-inbound',
+        'accelerated-networking',
+        'private-ip-address',
+      ],
+      'with nic-id no networking is made, everything is as the interface has it',
+    );
+    return nicId && { kind: 'given-nic', nicId };
+  }
+  const subnet = readSubnet(reader);
+  const nsg = readNsg(reader);
+  const publicIp = readPublicIpInput(reader);
+  const acceleratedNetworking = reader.boolean('accelerated-networking');
+  const privateIpAddress = readPrivateIpAddress(reader);
+  return (
+    subnet &&
+    nsg &&
+    publicIp && {
+      kind: 'new-nic',
+      subnet,
+      nsg,
+      publicIp,
+      acceleratedNetworking,
+      ...omitUndefined({ privateIpAddress }),
+    }
+  );
+}
+
+type NewNic = Extract<NetworkChoice, { kind: 'new-nic' }>;
+
+function readSubnet(reader: Reader): NewNic['subnet'] | undefined {
+  if (reader.isGiven('subnet-id')) {
+    reader.rejectIfGiven(['address-prefix', 'subnet-prefix'], 'with subnet-id no virtual network is made');
+    const id = reader.resourceId('subnet-id', 'Microsoft.Network/virtualNetworks/subnets');
+    return id && { kind: 'given', id };
+  }
+  const [addressPrefix, outer] = readPrefix(reader, 'address-prefix');
+  const [subnetPrefix, inner] = readPrefix(reader, 'subnet-prefix');
+  if (outer && inner && !contains(outer, inner)) {
+    reader.addIssue(
+      'subnet-prefix',
+      `${subnetPrefix} does not lie within address-prefix ${addressPrefix}: give both inputs.`,
+    );
+  }
+  return { kind: 'new', addressPrefix, subnetPrefix };
+}
+
+function readPrefix(reader: Reader, name: 'address-prefix' | 'subnet-prefix') {
+  const text = reader.text(name) ?? '';
+  const range = parsePrefix(text);
+  if (!('fault' in range)) return [text, range] as const;
+  reader.addIssue(name, `${quoteValue(text)} ${range.fault}.`);
+  return [text] as const;
+}
+
+function readPrivateIpAddress(reader: Reader): string | undefined {
+  const text = reader.text('private-ip-address');
+  if (text === undefined) return undefined;
+  if (!isIPv4(text)) {
+    reader.addIssue('private-ip-address', `${quoteValue(text)} is not an IPv4 address.`);
+    return text;
+  }
+  if (reader.isGiven('subnet-id')) return text;
+  const prefix = reader.text('subnet-prefix') ?? '';
+  const subnet = parsePrefix(prefix);
+  if (!('fault' in subnet) && !isAssignable(parseAddress(text) ?? 0, subnet)) {
+    reader.addIssue(
+      'private-ip-address',
+      `${text} is not free in subnet-prefix ${prefix}, of which Azure keeps the first four and the last.`,
+    );
+  }
+  return text;
+}
+
+function readNsg(reader: Reader): Nsg | undefined {
+  if (reader.isGiven('network-security-group-id')) {
+    reader.rejectIfGiven(['allow-inbound'], 'with network-security-group-id no rules are made');
+    const id = reader.resourceId('network-security-group-id', 'Microsoft.Network/networkSecurityGroups');
+    return id && { kind: 'given', id };
+  }
+  const inbound: InboundRule[] = [];
+  for (const entry of reader.list('allow-inbound')) {
+    const rule = parseInboundRule(entry);
+    if ('fault' in rule) reader.addIssue('allow-inbound', `${quoteValue(entry)} ${rule.fault}.`);
+    else inbound.push(rule);
+  }
+  return { kind: 'new', inbound };
+}
+
+function readPublicIpInput(reader: Reader): PublicIp | undefined {
+  const text = reader.text('public-ip') ?? '';
+  if (text.toLowerCase() === 'true') {
+    const rule =
+      '3 to 63 lower-case letters, digits and hyphens that start with a letter and end with a letter or digit';
+    return {
+      kind: 'new',
+      ...omitUndefined({ dnsLabel: reader.pattern('dns-label', /^[a-z][a-z0-9-]{1,61}[a-z0-9]$/, rule) }),
+    };
+  }
+  reader.rejectIfGiven(['dns-label'], 'it is for a public IP that the action makes');
+  if (text.toLowerCase() === 'false') return { kind: 'none' };
+  if (!text.startsWith('/')) {
+    reader.addIssue(
+      'public-ip',
+      `${quoteValue(text)} is none of: true, false, or the ID of an existing public IP.`,
+    );
+    return undefined;
+  }
+  const id = reader.resourceId('public-ip', 'Microsoft.Network/publicIPAddresses');
+  return id && { kind: 'given', id };
+}

@@ -1,0 +1,113 @@
+import { resolve, sep } from 'node:path';
+import type { MergePatch } from '../lib/json.ts';
+import { type Reader, type RunnerValues, quoteValue } from './input-reader.ts';
+import type { DeployInputs, GuestScript, InputName, NetworkChoice, OverrideTarget } from './inputs.ts';
+import { validateOverrides } from './overrides.ts';
+
+export function encoded(reader: Reader, name: InputName, bytes: Buffer, limit: number): string | undefined {
+  if (bytes.length === 0) return undefined;
+  if (bytes.length > limit) reader.addIssue(name, `has ${bytes.length} bytes; the limit is ${limit}.`);
+  return bytes.toString('base64');
+}
+
+export function readCustomData(reader: Reader, runner: RunnerValues): string | undefined {
+  const text = reader.raw('custom-data');
+  const file = reader.text('custom-data-file');
+  if (text !== undefined && file !== undefined) {
+    reader.addIssue('custom-data-file', 'excludes custom-data: give one of the two.');
+  }
+  if (file === undefined) return encoded(reader, 'custom-data', Buffer.from(text ?? ''), 65_535);
+  const workspace = runner.realPath(runner.env['GITHUB_WORKSPACE'] ?? '.');
+  const path = workspace && runner.realPath(resolve(workspace, file));
+  if (workspace === undefined || path === undefined) {
+    reader.addIssue(
+      'custom-data-file',
+      `${quoteValue(file)} does not exist in the workspace: is the repository checked out?`,
+    );
+    return undefined;
+  }
+  if (!path.startsWith(workspace.endsWith(sep) ? workspace : workspace + sep)) {
+    reader.addIssue('custom-data-file', `${quoteValue(file)} lies outside the workspace.`);
+    return undefined;
+  }
+  const bytes = runner.readFile(path);
+  if (bytes === undefined) reader.addIssue('custom-data-file', `${quoteValue(file)} cannot be read.`);
+  return bytes && encoded(reader, 'custom-data-file', bytes, 65_535);
+}
+
+export function readScript(reader: Reader): GuestScript | undefined {
+  const text = reader.raw('run-script');
+  const parameters = reader.textMap('run-script-parameters');
+  const secrets = reader.textMap('run-script-secrets');
+  const maps = [
+    ['run-script-parameters', Object.keys(parameters)],
+    ['run-script-secrets', Object.keys(secrets)],
+  ] as const;
+  if (text === undefined) {
+    const filled = maps.filter(([, keys]) => keys.length > 0).map(([name]) => name);
+    reader.rejectIfGiven(filled, 'there is no run-script that could take it');
+    return undefined;
+  }
+  for (const [name, keys] of maps) {
+    for (const [index, key] of keys.entries()) {
+      if (/^[a-z_][a-z0-9_]*$/i.test(key)) continue;
+      // Where secrets are meant to be, even a name may be one, put there by mistake.
+      const which = name === 'run-script-secrets' ? `the name of entry ${index + 1}` : quoteValue(key);
+      const rule = 'letters, digits and _, not starting with a digit';
+      reader.addIssue(name, `${which} is not a name that a script can use: ${rule}.`);
+    }
+  }
+  const taken = new Set(Object.keys(parameters).map((key) => key.toLowerCase()));
+  for (const [key, value] of Object.entries(secrets)) {
+    if (value === '') reader.addMissing('run-script-secrets', `the value of ${quoteValue(key)} is empty.`);
+    if (taken.has(key.toLowerCase()))
+      reader.addIssue('run-script-secrets', `${quoteValue(key)} is also in run-script-parameters.`);
+  }
+  // Run Command's limit: https://learn.microsoft.com/azure/virtual-machines/linux/run-command
+  const timeoutMinutes = reader.minutes('run-script-timeout-minutes', 90);
+  return { text, timeoutMinutes, parameters, secrets };
+}
+
+const overrideTargets = [
+  'vm',
+  'nic',
+  'vnet',
+  'nsg',
+  'public-ip',
+] as const satisfies readonly OverrideTarget[];
+
+export function readOverrides(reader: Reader, network: NetworkChoice | undefined): DeployInputs['overrides'] {
+  const patches: Partial<Record<OverrideTarget, MergePatch>> = {};
+  const notMade = network === undefined ? [] : targetsNotMade(network);
+  const nicId = network?.kind === 'given-nic' ? network.nicId : undefined;
+  for (const [key, patch] of Object.entries(reader.map('overrides'))) {
+    const target = overrideTargets.find((one) => one === key);
+    if (target === undefined) {
+      reader.addIssue('overrides', `${quoteValue(key)} is none of: ${overrideTargets.join(', ')}.`);
+    } else if (typeof patch !== 'object' || patch === null || Array.isArray(patch)) {
+      reader.addIssue(
+        'overrides',
+        `${target}: is not an object in the REST shape, e.g. {"properties": {…}}.`,
+      );
+    } else if (notMade.includes(target)) {
+      reader.addIssue(
+        'overrides',
+        `${target}: the action makes none with these inputs, and never changes what exists already.`,
+      );
+    } else {
+      for (const message of validateOverrides(target, { ...patch }, nicId))
+        reader.addIssue('overrides', message);
+      patches[target] = { ...patch };
+    }
+  }
+  return patches;
+}
+
+function targetsNotMade(network: NetworkChoice): readonly OverrideTarget[] {
+  if (network.kind === 'given-nic') return ['nic', 'vnet', 'nsg', 'public-ip'];
+  return [
+    ...(network.subnet.kind === 'given' ? (['vnet'] as const) : []),
+    ...(network.nsg.kind === 'given' ? (['nsg'] as const) : []),
+    ...(network.publicIp.kind === 'new' ? [] : (['public-ip'] as const)),
+  ];
+}

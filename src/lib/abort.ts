@@ -1,0 +1,60 @@
+import { startTimer } from './clock.ts';
+
+export const progressSeconds = 30;
+
+/** Resolves after `seconds`; rejects with the signal's reason as soon as it aborts. */
+export function delay(seconds: number, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve, reject) => {
+    if (signal.aborted) {
+      reject(signal.reason);
+      return;
+    }
+    const onAbort = (): void => {
+      clearTimeout(timer);
+      reject(signal.reason);
+    };
+    const timer = startTimer(seconds, () => {
+      signal.removeEventListener('abort', onAbort);
+      resolve();
+    });
+    signal.addEventListener('abort', onAbort, { once: true });
+  });
+}
+
+/** Waits as long as Azure asked, and says so every 30 seconds: Compute asks for up to 20 minutes. */
+export async function delayWithProgress(
+  seconds: number,
+  signal: AbortSignal,
+  log: (line: string) => void,
+): Promise<void> {
+  for (let left = seconds; left > 0; left -= progressSeconds) {
+    await delay(Math.min(progressSeconds, left), signal);
+    if (left > progressSeconds) log(`Azure asked to wait; ${Math.round(left - progressSeconds)} s to go.`);
+  }
+}
+
+/**
+ * Like Promise.all, but lets all end before the first failure is thrown: otherwise clean-up would race with a PUT that is
+ * still on its way, and miss what it makes.
+ */
+export async function allSettledOrThrow<T extends readonly unknown[]>(
+  work: readonly [...T],
+): Promise<{ -readonly [K in keyof T]: Awaited<T[K]> }> {
+  await Promise.allSettled(work);
+  return Promise.all(work);
+}
+
+/** Looking for the cloud's endpoints takes no signal of its own, and is patient with passing faults. */
+export async function raceAbort<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
+  signal.throwIfAborted();
+  let onAbort: (() => void) | undefined;
+  const stopped = new Promise<never>((_, reject) => {
+    onAbort = () => reject(signal.reason);
+    signal.addEventListener('abort', onAbort, { once: true });
+  });
+  try {
+    return await Promise.race([work, stopped]);
+  } finally {
+    if (onAbort) signal.removeEventListener('abort', onAbort);
+  }
+}

@@ -1,0 +1,65 @@
+import { isIPv4 } from 'node:net';
+
+/** A block of IPv4 addresses; addresses are numbers, so that blocks can be compared. */
+interface AddressRange {
+  readonly first: number;
+  readonly last: number;
+}
+
+/** An IPv4 address as a number. */
+export function parseAddress(text: string): number | undefined {
+  if (!isIPv4(text)) return undefined;
+  return text.split('.').reduce((sum, part) => sum * 256 + Number(part), 0);
+}
+
+function formatAddress(address: number): string {
+  return [24, 16, 8, 0].map((shift) => Math.floor(address / 2 ** shift) % 256).join('.');
+}
+
+// https://learn.microsoft.com/azure/virtual-network/virtual-networks-faq#what-address-ranges-can-i-use-in-my-virtual-networks
+const unusable = ['224.0.0.0/4', '255.255.255.255/32', '127.0.0.0/8', '169.254.0.0/16', '168.63.129.16/32'];
+
+function blockOf(address: number, length: number): AddressRange {
+  const size = 2 ** (32 - length);
+  const first = Math.floor(address / size) * size;
+  return { first, last: first + size - 1 };
+}
+
+/**
+ * Reads the prefix of a virtual network or subnet: IPv4, /2 to /29 (Azure's limits), the network's own address, and
+ * none of the ranges that Azure keeps for itself.
+ */
+export function parsePrefix(text: string): AddressRange | { readonly fault: string } {
+  const [, base = '', lengthText = ''] = /^([^/]+)\/(\d{1,2})$/.exec(text) ?? [];
+  const address = parseAddress(base);
+  const length = Number(lengthText);
+  if (address === undefined || lengthText === '' || length > 32) {
+    return { fault: 'is not an IPv4 prefix such as 10.1.0.0/16 (IPv6 can be added through overrides)' };
+  }
+  if (length < 2 || length > 29) return { fault: `has a length of /${length}: Azure takes /2 to /29` };
+  const range = blockOf(address, length);
+  if (range.first !== address) {
+    return { fault: `does not start at its network's address: ${formatAddress(range.first)}/${length} does` };
+  }
+  for (const taken of unusable) {
+    const [takenBase = '', takenLength = ''] = taken.split('/');
+    const block = blockOf(parseAddress(takenBase) ?? 0, Number(takenLength));
+    if (range.first <= block.last && block.first <= range.last) {
+      return { fault: `overlaps ${taken}, which Azure does not allow in virtual networks` };
+    }
+  }
+  return range;
+}
+
+/** Whether the inner range lies wholly inside the outer one. */
+export function contains(outer: AddressRange, inner: AddressRange): boolean {
+  return outer.first <= inner.first && inner.last <= outer.last;
+}
+
+/**
+ * Whether a machine can have the address. Azure keeps the first four and the last address of each subnet.
+ * https://learn.microsoft.com/azure/virtual-network/virtual-networks-faq#are-there-any-restrictions-on-using-ip-addresses-within-these-subnets
+ */
+export function isAssignable(address: number, subnet: AddressRange): boolean {
+  return subnet.first + 4 <= address && address < subnet.last;
+}

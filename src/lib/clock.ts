@@ -1,0 +1,50 @@
+/**
+ * The clock by which this action waits: polls, retries, grace periods, time limits.
+ *
+ * CROSS_TENANT_VM_TIME_SCALE makes all of these shorter by one factor, so that tests against a simulated Azure need not
+ * wait (CONTRIBUTING.md). It cannot lengthen a wait, and every value but a decimal fraction is ignored.
+ */
+
+/** Below this, timers of one millisecond would no longer tell waits apart. */
+const smallestTimeScale = 0.001;
+
+/** A service that answers over a real network does not get faster: limits on its answers stay at least this long. */
+const shortestAnswerSeconds = 4;
+
+let timeScale = 1;
+
+/** The factor that CROSS_TENANT_VM_TIME_SCALE asks for; 1 unless it is a decimal fraction from 0.001 to 1. */
+export function parseTimeScale(text: string | undefined): number {
+  if (text === undefined || !/^[01]\.\d{1,4}$/.test(text)) return 1;
+  const scale = Number(text);
+  return scale >= smallestTimeScale && scale <= 1 ? scale : 1;
+}
+
+/** Called once per process, before the first wait. */
+export function setTimeScale(text: string | undefined): void {
+  timeScale = parseTimeScale(text);
+}
+
+/** Seconds on this clock since an arbitrary moment; never goes back. */
+export function clockSeconds(): number {
+  return performance.now() / 1000 / timeScale;
+}
+
+/** Calls `run` once `seconds` have passed on this clock. */
+export function startTimer(seconds: number, run: () => void): NodeJS.Timeout {
+  return setTimeout(run, seconds * 1000 * timeScale);
+}
+
+/** Calls `run` when an answer is not there after `seconds`. */
+export function startAnswerTimer(seconds: number, run: () => void): NodeJS.Timeout {
+  return setTimeout(run, 1000 * Math.min(seconds, Math.max(shortestAnswerSeconds, seconds * timeScale)));
+}
+
+/** `AbortSignal.timeout` on this clock. */
+export function timeoutSignal(seconds: number): AbortSignal {
+  const controller = new AbortController();
+  startTimer(seconds, () =>
+    controller.abort(new DOMException('The operation was aborted due to timeout', 'TimeoutError')),
+  ).unref();
+  return controller.signal;
+}

@@ -1,0 +1,42 @@
+export type Json = Readonly<Record<string, unknown>>;
+
+export function isJson(value: unknown): value is Json {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+export function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text.replace(/^\uFEFF/, ''));
+  } catch {
+    return undefined;
+  }
+}
+
+export type MergePatch = { readonly [key: string]: unknown };
+
+export function asObject(value: unknown): Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : {};
+}
+
+export function asString(value: unknown): string | undefined {
+  return typeof value === 'string' && value !== '' ? value : undefined;
+}
+
+/**
+ * JSON Merge Patch: objects merge, null removes, everything else replaces (RFC 7396, section 2). Keys match in any case,
+ * as Resource Manager reads them, and keep the target's spelling: it must not get both `vmSize` and `VMSize`.
+ */
+export function mergePatch(target: unknown, patch: unknown): unknown {
+  if (!isPlainObject(patch)) return patch;
+  const merged = new Map(isPlainObject(target) ? Object.entries(target) : []);
+  for (const [key, value] of Object.entries(patch)) {
+    const spelled = [...merged.keys()].find((known) => known.toLowerCase() === key.toLowerCase()) ?? key;
+    if (value === null) merged.delete(spelled);
+    else merged.set(spelled, mergePatch(merged.get(spelled), value));
+  }
+  return Object.fromEntries(merged);
+}
+
+function isPlainObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}

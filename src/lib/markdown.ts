@@ -1,0 +1,101 @@
+/**
+ * GitHub-flavoured Markdown from text that others chose: names, tags, messages of Azure, output of scripts. Whatever is in
+ * it, it stays text: no tag, no link, no mention, no end of a table or of a block.
+ */
+
+/** A piece of Markdown that is safe to put beside others. */
+export type Markdown = string;
+
+/** Control characters, and those that turn the direction of writing around. */
+const controlCharacters =
+  // oxlint-disable-next-line no-control-regex
+  /[\u0000-\u0008\u000B-\u001F\u007F-\u009F\u061C\u200E\u200F\u202A-\u202E\u2066-\u2069]/g;
+
+const longestInline = 1000;
+
+function oneLine(text: string): string {
+  // Cut before the work too: there may be a megabyte of it.
+  const line = text
+    .slice(0, 10 * longestInline)
+    .replaceAll(/\s+/g, ' ')
+    .replaceAll(controlCharacters, '')
+    .trim();
+  return line.length > longestInline ? `${line.slice(0, longestInline - 1)}…` : line;
+}
+
+/** Every sign that Markdown or HTML could take for its own, as a character reference: those never have a meaning there. */
+function referenced(text: string): string {
+  return text
+    .replaceAll(/[^\p{L}\p{N}\p{M}\p{Emoji} ,;()=%'/.?…–-]|#|\*/gu, (sign) => `&#${sign.codePointAt(0)};`)
+    .replaceAll(/\b(www)\./gi, '$1&#46;');
+}
+
+/** Text on one line, as it is. */
+export function markdownText(value: string): Markdown {
+  // A zero-width space keeps @name and #1 from becoming a mention or a reference.
+  return referenced(oneLine(value)).replaceAll(/&#(?:64|35);/g, '$&&#8203;');
+}
+
+/** A name or a value, set as code. Not with backticks: a table or a backtick inside would end them. */
+export function markdownCode(value: string): Markdown {
+  return `<code>${referenced(oneLine(value))}</code>`;
+}
+
+/** A sentence of ours, in which backticks set code and values of others may stand. */
+export function sentence(words: string): Markdown {
+  return oneLine(words)
+    .split(/(`[^`]+`)/)
+    .map((part) => (/^`[^`]+`$/.test(part) ? markdownCode(part.slice(1, -1)) : spaced(part, markdownText)))
+    .join('');
+}
+
+function spaced(part: string, render: (value: string) => Markdown): Markdown {
+  const [, before = '', inner = '', after = ''] = /^(\s*)(.*?)(\s*)$/s.exec(part) ?? [];
+  return before + render(inner) + after;
+}
+
+/** A link; only the label where the address is none. */
+export function link(label: Markdown, url: string | undefined): Markdown {
+  if (url === undefined || !url.startsWith('https://') || !URL.canParse(url)) return label;
+  const address = encodeURI(url.toWellFormed())
+    .replaceAll('%25', '%')
+    .replaceAll(/[()*'_~!]/g, (sign) => `%${sign.charCodeAt(0).toString(16).toUpperCase()}`);
+  return `[${label}](${address})`;
+}
+
+/** What someone else said, with its line breaks, set off from what is said here. */
+export function quotation(value: string, longest = 4000): Markdown {
+  const cut = value.length > longest ? `${value.slice(0, longest)}…` : value;
+  const lines = cut.split(/[\r\n]+/).filter((line) => line.trim() !== '');
+  return `> ${lines.map(markdownText).join('<br>')}`;
+}
+
+/** Text of several lines, as it is. */
+export function block(
+  value: string,
+  options: { readonly language?: string; readonly longest?: number; readonly keep?: 'head' | 'tail' } = {},
+): Markdown {
+  const { language = 'text', longest = 6000, keep = 'head' } = options;
+  const many = 4 * longest;
+  let shown = (keep === 'head' ? value.slice(0, many) : value.slice(-many))
+    .replaceAll(/\r\n?/g, '\n')
+    .replaceAll(controlCharacters, '')
+    .replace(/^\n+/, '')
+    .trimEnd();
+  if (shown.length > longest) {
+    shown = keep === 'head' ? `${shown.slice(0, longest)}\n…` : `…\n${shown.slice(-longest)}`;
+  }
+  const longestRun = Math.max(2, ...[...shown.matchAll(/`+/g)].map(([run]) => run.length));
+  const fence = '`'.repeat(longestRun + 1);
+  return `${fence}${language}\n${shown}\n${fence}`;
+}
+
+/** Rows of cells that are Markdown on one line each. */
+export function table(heading: readonly string[], rows: readonly (readonly Markdown[])[]): Markdown {
+  const row = (cells: readonly string[]) => `| ${cells.join(' | ')} |`;
+  return [row(heading), row(heading.map(() => ':---')), ...rows.map(row)].join('\n');
+}
+
+export function details(summary: Markdown, body: Markdown, open = false): Markdown {
+  return `<details${open ? ' open' : ''}><summary>${summary}</summary>\n\n${body}\n\n</details>`;
+}

@@ -1,0 +1,85 @@
+import { generateKeyPair } from 'node:crypto';
+import { promisify } from 'node:util';
+
+/**
+ * What is wrong with a public key in OpenSSH form, or nothing. Azure takes RSA keys from 2048 bits and Ed25519 keys, and
+ * says no more than "invalid" about others, minutes into a deployment.
+ * https://learn.microsoft.com/azure/virtual-machines/linux/mac-create-ssh-keys#supported-ssh-key-formats
+ */
+export function validateSshPublicKey(line: string): string | undefined {
+  const [type = '', encoded = ''] = line.split(/\s+/);
+  if (/^(ecdsa-|sk-|ssh-dss)/.test(type)) return `is of type ${type}: Azure takes ssh-rsa and ssh-ed25519`;
+  if (type !== 'ssh-rsa' && type !== 'ssh-ed25519') {
+    return 'does not start with ssh-rsa or ssh-ed25519: give the line of the .pub file';
+  }
+  const fields = sshWireFields(encoded);
+  if (fields === undefined) return `is damaged: what follows ${type} is not a whole key`;
+  const [name, ...numbers] = fields;
+  if (name?.toString('latin1') !== type) return `is damaged: it says ${type}, but holds another type of key`;
+  if (type === 'ssh-ed25519') {
+    return numbers.length === 1 && numbers[0]?.length === 32
+      ? undefined
+      : 'is damaged: Ed25519 keys have 32 bytes';
+  }
+  const [, modulus] = numbers;
+  if (numbers.length !== 2 || modulus === undefined)
+    return 'is damaged: an RSA key has an exponent and a modulus';
+  const bits = bitLength(modulus);
+  return bits >= 2048 ? undefined : `has ${bits} bits: Azure takes RSA keys from 2048 bits`;
+}
+
+/** Length-prefixed fields, RFC 4251 section 5 and RFC 4253 section 6.6. */
+function sshWireFields(encoded: string): readonly Buffer[] | undefined {
+  if (!/^[A-Za-z0-9+/]+={0,2}$/.test(encoded)) return undefined;
+  const blob = Buffer.from(encoded, 'base64');
+  const fields: Buffer[] = [];
+  let offset = 0;
+  while (offset < blob.length) {
+    if (offset + 4 > blob.length) return undefined;
+    const end = offset + 4 + blob.readUInt32BE(offset);
+    if (end > blob.length) return undefined;
+    fields.push(blob.subarray(offset + 4, end));
+    offset = end;
+  }
+  return fields.length > 0 ? fields : undefined;
+}
+
+function bitLength(number: Buffer): number {
+  const start = number.findIndex((byte) => byte !== 0);
+  if (start < 0) return 0;
+  return (number.length - start) * 8 - Math.clz32(number[start] ?? 0) + 24;
+}
+
+export interface SshKeyPair {
+  /** One line, as `authorized_keys` takes it. */
+  readonly publicKey: string;
+  /** PEM (PKCS #1): every ssh reads it, also those that do not know OpenSSH's own format. */
+  readonly privateKey: string;
+}
+
+/** Makes an RSA pair of 3072 bits, what ssh-keygen makes by default, off the main thread. */
+export async function generateSshKeyPair(comment: string): Promise<SshKeyPair> {
+  const { publicKey, privateKey } = await promisify(generateKeyPair)('rsa', { modulusLength: 3072 });
+  const { n = '', e = '' } = publicKey.export({ format: 'jwk' });
+  const blob = Buffer.concat([
+    sshString(Buffer.from('ssh-rsa')),
+    sshString(unsignedInteger(Buffer.from(e, 'base64url'))),
+    sshString(unsignedInteger(Buffer.from(n, 'base64url'))),
+  ]);
+  return {
+    publicKey: `ssh-rsa ${blob.toString('base64')} ${comment}`,
+    privateKey: privateKey.export({ type: 'pkcs1', format: 'pem' }) as string,
+  };
+}
+
+/** Length and bytes (RFC 4251, section 5). */
+function sshString(bytes: Buffer): Buffer {
+  const length = Buffer.alloc(4);
+  length.writeUInt32BE(bytes.length);
+  return Buffer.concat([length, bytes]);
+}
+
+/** An mpint whose first bit is set would read as negative: a zero byte goes before it. */
+function unsignedInteger(bytes: Buffer): Buffer {
+  return (bytes[0] ?? 0) & 0x80 ? Buffer.concat([Buffer.from([0]), bytes]) : bytes;
+}

@@ -1,0 +1,52 @@
+import { sameId } from '../azure/resource-id.ts';
+import type { Session } from '../azure/session.ts';
+import { deleteDeployment } from '../cleanup/delete-deployment.ts';
+import { deleteResources } from '../cleanup/delete-resources.ts';
+import { includeVmDisks } from '../cleanup/detach-unowned.ts';
+import { type DeletionContext, isRunCommand } from '../cleanup/resource-types.ts';
+import type { CleanupStateData } from '../deployment/cleanup-state.ts';
+import { hasDeploymentTag, hasRunTags } from '../deployment/ownership.ts';
+import type { WorkflowRun } from '../runner/github-context.ts';
+import { type Reporter, reportDeletion } from '../summary/reporter.ts';
+
+/**
+ * What of the main step's record the post step has to delete: of a run that did not end well all of it, unless it is to
+ * stay; of any run what was only needed while it went on.
+ */
+export function resourcesToDelete({ completed, cleanup, created }: CleanupStateData): readonly string[] {
+  const stays = cleanup === 'never' || (completed && cleanup !== 'always');
+  return stays ? created.filter(isRunCommand) : created;
+}
+
+/** Whether the post step has anything to do; with `cleanup: always` it looks for the deployment in any case. */
+export function needsCleanup(entries: CleanupStateData): boolean {
+  return entries.cleanup === 'always' || resourcesToDelete(entries).length > 0;
+}
+
+/**
+ * The post step's clean-up; with `cleanup: always` of the deployment, as far as its tags name this run (a later run may
+ * have adopted it), else only of what this run created.
+ */
+export async function runPostJobCleanup(
+  session: Session,
+  entries: CleanupStateData,
+  run: WorkflowRun,
+  report: Reporter,
+): Promise<void> {
+  const { deployment, cleanup, resourceGroup, pending } = entries;
+  const created = resourcesToDelete(entries);
+  const context: DeletionContext = {
+    session,
+    log: report.log,
+    belongs: (tags, id) =>
+      hasDeploymentTag(tags, deployment) &&
+      (created.some((known) => sameId(known, id)) || hasRunTags(tags, run)),
+    unanswered: pending,
+  };
+  reportDeletion(
+    cleanup === 'always'
+      ? await deleteDeployment(context, resourceGroup, deployment, created)
+      : await deleteResources(context, (await includeVmDisks(context, created)).toReversed()),
+    report,
+  );
+}

@@ -1,0 +1,58 @@
+import { type ResourceIds, resourceIds, resourceNames } from '../deployment/names.ts';
+import type { Plan } from '../deployment/plan.ts';
+import type { ResolvedImage } from '../image/image.ts';
+import type { DeployInputs, OverrideTarget } from '../inputs/inputs.ts';
+import type { MergePatch } from '../lib/json.ts';
+import { openPortWarnings, planNetwork } from '../network/network-spec.ts';
+import { isTrustedLaunchOptional } from '../vm/sizes.ts';
+import { type DeploymentContext, identityId, placementsInOrder, vmBody } from '../vm/vm-spec.ts';
+
+/**
+ * Makes the plan. Pure: the same inputs, image and surroundings give the same plan, and nothing is asked or sent.
+ */
+export function createPlan(inputs: DeployInputs, image: ResolvedImage, around: DeploymentContext): Plan {
+  const names = resourceNames(inputs.vmName);
+  const ids = resourceIds(around.subscriptionId, inputs.resourceGroup, names);
+  const common = { location: around.location, tags: { ...inputs.tags, ...around.ownership } };
+  const network = planNetwork(inputs, names, ids, common);
+  const warnings = openPortWarnings(inputs);
+  return {
+    deployment: inputs.vmName,
+    subscriptionId: around.subscriptionId,
+    resourceGroup: inputs.resourceGroup,
+    ...common,
+    ...network,
+    vm: {
+      id: ids.vm,
+      name: names.vm,
+      osDiskName: names.osDisk,
+      osType: image.osType,
+      imageReferenceId: image.referenceId,
+      attempts: placementsInOrder(inputs, image),
+      plainWillDo: isTrustedLaunchOptional(inputs, image),
+      body: (attempt) => vmBody(inputs, image, around, network, names, common, attempt),
+    },
+    identities: inputs.identity.named.map((name) => ({
+      name,
+      id: identityId(around.subscriptionId, inputs.resourceGroup, name),
+    })),
+    patches: patchesByResourceId(inputs, ids),
+    notices: network.notices,
+    warnings,
+  };
+}
+
+function patchesByResourceId({ overrides }: DeployInputs, ids: ResourceIds): ReadonlyMap<string, MergePatch> {
+  const target: Readonly<Record<OverrideTarget, string>> = {
+    vm: ids.vm,
+    nic: ids.nic,
+    vnet: ids.vnet,
+    nsg: ids.nsg,
+    'public-ip': ids.publicIp,
+  };
+  return new Map(
+    Object.entries(overrides).map(
+      ([key, patch]) => [target[key as OverrideTarget].toLowerCase(), patch] as const,
+    ),
+  );
+}

@@ -1,0 +1,48 @@
+import * as core from '@actions/core';
+import { readFileSync } from 'node:fs';
+import { env, phaseKey } from './outputs.ts';
+
+/** The workflow run that this step belongs to, as GitHub's environment names it. */
+export interface WorkflowRun {
+  readonly serverUrl: string;
+  readonly repository: string;
+  readonly runId: string;
+  readonly runAttempt: string;
+  readonly job: string;
+  readonly workflow: string;
+  readonly sha: string;
+  readonly actor: string;
+}
+
+/** Set by post.ts. */
+const postMark = Symbol.for('cross-tenant-vm.post');
+
+/** How `uses` named this action. Where it is a folder of the workspace, GitHub does not tell. */
+export function actionReference(): string {
+  const { GITHUB_ACTION_REPOSITORY: repository, GITHUB_ACTION_REF: ref } = env;
+  return repository && ref ? `${repository}@${ref}` : 'OWNER/cross-tenant-vm@v1';
+}
+
+export function eventPayload(): unknown {
+  try {
+    return JSON.parse(readFileSync(env['GITHUB_EVENT_PATH'] ?? '', 'utf8'));
+  } catch {
+    return undefined;
+  }
+}
+
+export function workflowRun(): WorkflowRun {
+  const of = (name: string): string => env[`GITHUB_${name}`] ?? '';
+  return {
+    serverUrl: of('SERVER_URL'),
+    repository: of('REPOSITORY'),
+    runId: of('RUN_ID'),
+    runAttempt: of('RUN_ATTEMPT'),
+    job: of('JOB'),
+    workflow: of('WORKFLOW'),
+    sha: of('SHA'),
+    actor: of('ACTOR'),
+  };
+}
+
+export const isPost = Reflect.get(globalThis, postMark) === true || core.getState(phaseKey) !== '';

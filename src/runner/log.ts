@@ -1,0 +1,23 @@
+/** One stage of the run, for the timeline of the summary. Milliseconds since the start of the run. */
+export interface StageTiming {
+  readonly title: string;
+  readonly from: number;
+  readonly to: number;
+  readonly failed: boolean;
+}
+
+export interface LogWriter {
+  debug(line: string): void;
+  info(line: string): void;
+  notice(line: string): void;
+  warning(line: string): void;
+}
+
+/**
+ * Lines of the log may quote what others chose: names, tags, messages. None of them may speak to the runner, which takes
+ * a line that begins with `::` as a command, and the older `##[` anywhere in it.
+ * https://github.com/actions/runner/blob/main/src/Runner.Common/ActionCommand.cs
+ */
+export function escapeWorkflowCommands(text: string): string {
+  return text.replaceAll(/(^|[\r\n])([\s\u0085]*):(?=:)/g, '$1$2:\u200B').replaceAll('##[', '##\u200B[');
+}

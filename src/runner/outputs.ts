@@ -1,0 +1,43 @@
+/** The action's outputs, in the order of the README. */
+export const outputNames = [
+  'vm-id',
+  'vm-name',
+  'vm-instance-id',
+  'vm-size',
+  'subscription-id',
+  'resource-group',
+  'location',
+  'zone',
+  'image-version-id',
+  'image-version',
+  'nic-id',
+  'nsg-id',
+  'vnet-id',
+  'subnet-id',
+  'public-ip-id',
+  'public-ip-address',
+  'private-ip-address',
+  'fqdn',
+  'os-disk-id',
+  'principal-id',
+  'admin-username',
+  'ssh-private-key-path',
+  'script-exit-code',
+  'script-stdout',
+  'script-stderr',
+  'created',
+  'deleted',
+  'findings',
+  'result',
+] as const;
+
+export type OutputName = (typeof outputNames)[number];
+
+export type PlainOutput = Exclude<OutputName, 'created' | 'deleted' | 'findings' | 'result'>;
+
+export const { env } = process;
+
+/** State of the main step; where the bundle itself is the post step's entry, it knows itself by finding it. */
+export const phaseKey = 'phase';
+
+export const cleanupStateKey = 'ledger';

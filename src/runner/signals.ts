@@ -1,0 +1,51 @@
+import * as core from '@actions/core';
+import { ActionError } from '../errors/action-error.ts';
+import { startTimer } from '../lib/clock.ts';
+
+/**
+ * A cancel comes as SIGINT, 7.5 s later as SIGTERM, 2.5 s later as the end
+ * (https://docs.github.com/actions/reference/workflows-and-actions/workflow-cancellation). The first one stops all
+ * waiting; what has to be deleted is told to Azure right away, and the post step sees to the rest. Windows runners send
+ * Ctrl-C and Ctrl-Break.
+ */
+export function stopOnSignals(stop: AbortController): void {
+  const onSignal = (signal: NodeJS.Signals): void => {
+    if (stop.signal.aborted) return;
+    core.info(`Received ${signal}: stopping.`);
+    stop.abort(
+      new ActionError('waiting for Azure', {
+        message: `The workflow run was cancelled (${signal}).`,
+        explanation: {
+          cause: 'Someone cancelled the run, a newer run replaced it, or the job reached its own time limit.',
+          who: "nobody, or the workflow's author",
+          fix: [
+            'What was created by then is deleted unless `cleanup` is `never`; run the job again when wanted.',
+          ],
+        },
+      }),
+    );
+  };
+  for (const signal of [
+    'SIGINT',
+    'SIGTERM',
+    ...(process.platform === 'win32' ? (['SIGBREAK'] as const) : []),
+  ] as const) {
+    process.on(signal, onSignal);
+  }
+}
+
+export function stopAtTimeLimit(stop: AbortController, minutes: number): NodeJS.Timeout {
+  return startTimer(minutes * 60, () => {
+    stop.abort(
+      new ActionError('waiting for Azure', {
+        message: `The time limit of ${minutes} minutes was reached.`,
+        explanation: {
+          cause:
+            'Azure takes longer than `timeout-minutes` allows; the last line of the log above says for what.',
+          who: "the workflow's author",
+          fix: ['Raise `timeout-minutes`, or look in the portal at what hangs.'],
+        },
+      }),
+    );
+  }).unref();
+}

@@ -1,0 +1,169 @@
+/** Mermaid diagrams of a deployment and of a run (https://mermaid.js.org). */
+
+import type { ImageReference } from '../azure/resource-id.ts';
+import type { Plan, ResourcePlan } from '../deployment/plan.ts';
+import { type Markdown, block } from '../lib/markdown.ts';
+import { rulesAreOverridden } from '../plan/drift.ts';
+import type { StageTiming } from '../runner/log.ts';
+
+/**
+ * Text as a quoted label. Every sign that Mermaid or HTML could take for its own becomes one of Mermaid's entity codes,
+ * `%` among them: `%%{…}%%` is a directive wherever it stands.
+ */
+export function label(...lines: readonly string[]): string {
+  return `"${lines
+    .filter((line) => line !== '')
+    .map(escaped)
+    .join('<br/>')}"`;
+}
+
+function escaped(line: string): string {
+  const short = line.length > 80 ? `${line.slice(0, 79)}…` : line;
+  return short
+    .replaceAll(/\s+/g, ' ')
+    .replaceAll(/\p{C}/gu, '')
+    .replaceAll(/[^\p{L}\p{N}\p{M} ,./…-]/gu, (sign) => `#${sign.codePointAt(0)};`);
+}
+
+interface Topology {
+  readonly plan: Plan;
+  readonly image: ImageReference;
+  readonly imageVersion: string;
+  readonly tenant: string;
+  readonly imageTenant: string;
+  /** The size that was used, or the first that will be tried. */
+  readonly size: string;
+  readonly publicIpAddress?: string | undefined;
+  readonly privateIpAddress?: string | undefined;
+}
+
+const nameIn = (id: string): string => id.split('/').at(-1) ?? id;
+
+/** The parts of a deployment, what connects them, and what they are given. */
+export function topology(facts: Topology): Markdown {
+  const { plan, image, tenant, imageTenant } = facts;
+  const { nic, nsg, publicIp, vm } = plan;
+  const oneTenant = tenant.toLowerCase() === imageTenant.toLowerCase();
+  const given: string[] = [];
+  const node = (id: string, part: ResourcePlan<unknown> | undefined, ...lines: string[]): string[] => {
+    if (!part) return [];
+    if (part.origin === 'given') given.push(id);
+    return [`${id}[${label(...lines)}]`];
+  };
+  const gallery = `image[(${label(
+    `${{ version: 'Gallery', definition: 'Gallery', shared: 'Shared gallery', community: 'Community gallery' }[image.kind]} ${image.gallery}`,
+    image.definition,
+    facts.imageVersion,
+  )})]`;
+  const here = [
+    `vm[${label(`Virtual machine ${vm.name}`, `${vm.osType}, ${facts.size}`)}]`,
+    ...node('nic', nic, `Network interface ${nameIn(nic.id)}`, facts.privateIpAddress ?? ''),
+    ...subnet(plan, given),
+    ...node('nsg', nsg, `Security group ${nameIn(nsg?.id ?? '')}`),
+    ...node('ip', publicIp, `Public IP ${nameIn(publicIp?.id ?? '')}`, facts.publicIpAddress ?? ''),
+    ...plan.identities.map(({ name }, index) => `identity${index}[${label(`Identity ${name}`)}]`),
+  ];
+  const way = publicIp ? 'ip' : 'nic';
+  const edges = [
+    `vm -- ${label('made from')} --> image`,
+    ...(publicIp ? ['ip --- nic'] : []),
+    'nic --- vm',
+    ...(plan.subnetId ? ['subnet --- nic'] : []),
+    ...(nsg ? ['nsg -.- nic'] : []),
+    ...plan.identities.map((_, index) => `vm -.- identity${index}`),
+    ...sources(plan).flatMap(({ source, ports }, index) => [
+      `source${index}([${label(source)}]) -- ${label(ports)} --> ${way}`,
+    ]),
+  ];
+  const where = `resource group ${plan.resourceGroup}, ${plan.location}`;
+  return diagram([
+    'flowchart LR',
+    ...indented(
+      oneTenant
+        ? [`subgraph tenant [${label(`Tenant; ${where}`)}]`, ...indented([...here, gallery]), 'end']
+        : [
+            `subgraph tenant [${label(`Tenant of the machine; ${where}`)}]`,
+            ...indented(here),
+            'end',
+            `subgraph imageTenant [${label('Image tenant')}]`,
+            ...indented([gallery]),
+            'end',
+          ],
+    ),
+    ...indented(edges),
+    ...(given.length > 0
+      ? indented(['classDef given stroke-dasharray: 5 5', `class ${given.join(',')} given`])
+      : []),
+  ]);
+}
+
+function subnet({ subnetId, vnet }: Plan, given: string[]): string[] {
+  if (!subnetId) return [];
+  if (!vnet) given.push('subnet');
+  const network = nameIn(subnetId.replace(/\/subnets\/[^/]+$/i, ''));
+  const [made] = vnet?.body.subnets ?? [];
+  return [`subnet[${label(`Subnet ${nameIn(subnetId)} of ${network}`, made?.addressPrefix ?? '')}]`];
+}
+
+/** Who may come in, and where: one entry for each source. */
+function sources(plan: Plan): { source: string; ports: string }[] {
+  const { nsg } = plan;
+  const rules = nsg?.origin === 'made' && !rulesAreOverridden(plan) ? (nsg.body.securityRules ?? []) : [];
+  const bySource = new Map<string, string[]>();
+  for (const { sourceAddressPrefix = '*', protocol = '*', destinationPortRange = '*' } of rules) {
+    const source = sourceAddressPrefix === '*' ? 'Internet' : sourceAddressPrefix;
+    const port = `${protocol === '*' ? 'any' : protocol.toUpperCase()} ${destinationPortRange}`;
+    bySource.set(source, [...(bySource.get(source) ?? []), port]);
+  }
+  const all = [...bySource].map(([source, ports]) => ({ source, ports: ports.join(', ') }));
+  const most = 6;
+  return all.length > most
+    ? [...all.slice(0, most), { source: `and ${all.length - most} more`, ports: '…' }]
+    : all;
+}
+
+/** When each stage began and ended. Times are told from an arbitrary day on: Mermaid knows no mere durations. */
+export function timeline(stages: readonly StageTiming[]): Markdown {
+  const end = Math.max(0, ...stages.map(({ to }) => to));
+  const at = (ms: number): string =>
+    new Date(Date.UTC(2000, 0, 1) + Math.round(ms)).toISOString().slice(0, 23).replace('T', ' ');
+  return diagram([
+    // No sections, so no room for their names.
+    '%%{init: {"gantt": {"leftPadding": 12}}}%%',
+    'gantt',
+    ...indented([
+      'dateFormat YYYY-MM-DD HH:mm:ss.SSS',
+      `axisFormat ${end < 3_600_000 ? '%M:%S' : '%H:%M'}`,
+      `tickInterval ${tickOf(end / 1000)}`,
+      ...stages.map(
+        ({ title, from, to, failed }, index) =>
+          // Words alone: a colon, hash or semicolon in a task's name would end it. The zero-width space keeps its first
+          // word from being a keyword, such as `click`.
+          `\u200B${title.replaceAll(/[^\p{L}\p{N} -]/gu, ' ')} (${seconds(to - from)}) :${failed ? 'crit, ' : ''}s${index}, ${at(from)}, ${at(Math.max(to, from + 1))}`,
+      ),
+    ]),
+  ]);
+}
+
+/** About ten marks on the axis, at round times. */
+function tickOf(length: number): string {
+  const round = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600];
+  const tick = round.find((each) => length / each <= 12) ?? 7200;
+  if (tick < 60) return `${tick}second`;
+  return tick < 3600 ? `${tick / 60}minute` : `${tick / 3600}hour`;
+}
+
+/** A duration in words: `0.4 s`, `12 s`, `3 min 5 s`. */
+export function seconds(ms: number): string {
+  const whole = Math.round(ms / 1000);
+  if (ms < 10_000) return `${(ms / 1000).toFixed(1)} s`;
+  return whole < 60 ? `${whole} s` : `${Math.floor(whole / 60)} min ${whole % 60} s`;
+}
+
+function indented(lines: readonly string[]): string[] {
+  return lines.map((line) => `  ${line}`);
+}
+
+function diagram(lines: readonly string[]): Markdown {
+  return block(lines.join('\n'), { language: 'mermaid', longest: 20_000 });
+}
