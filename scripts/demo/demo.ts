@@ -1,6 +1,6 @@
 /**
- * Shows the action at work without an Azure account: starts the simulator, runs the shipped dist/index.js against it as
- * a runner does, prints the log as it comes, then the outputs and where the files are.
+ * Runs the bundled action against the simulator, without an Azure account: streams the log, then prints the outputs, the
+ * existing resources and the paths of the files.
  *
  *     npm run demo -- [--windows | --specialized] [--fail [CODE]] [--cleanup never|on-failure|always]
  *                     [--real-time] [--keep]
@@ -10,8 +10,8 @@ import { parseArgs, styleText } from 'node:util';
 import { defaults, type Simulator, startSimulator } from '../../simulator/index.ts';
 import { type LogLine, type Run, runAsRunner } from '../runner.ts';
 
-/** One answer of Azure, as it was recorded or documented. */
-interface KnownError {
+/** An entry of errors.json: a recorded or documented response of Azure. */
+interface RecordedError {
   readonly code: string;
   readonly httpStatus: number;
   readonly when: string;
@@ -19,16 +19,16 @@ interface KnownError {
 }
 
 const usage = `npm run demo -- [options]
-  --windows, --specialized   another image than a generalized Linux one
-  --fail [CODE]              let Azure refuse, with SkuNotAvailable or CODE; --fail list shows all codes
+  --windows, --specialized   use a Windows or a specialized image (default: generalized Linux)
+  --fail [CODE]              make Azure return an error (default: SkuNotAvailable); --fail list prints all codes
   --cleanup POLICY           never, on-failure (default), always
-  --real-time                at Azure's own pace (about a minute) instead of ten times as fast
-  --keep                     let the simulator run on, to look at what exists then`;
+  --real-time                use recorded durations (about a minute) instead of a tenth of them
+  --keep                     keep the simulator running, to inspect the resources`;
 
-// parseArgs has no options whose value may be left out.
-const args = process.argv.slice(2).flatMap((arg, at, all) => {
-  const bare = arg === '--fail' && (all[at + 1] ?? '--').startsWith('--');
-  return bare ? [arg, 'SkuNotAvailable'] : [arg];
+// parseArgs has no options with an optional value.
+const args = process.argv.slice(2).flatMap((arg, index, all) => {
+  const hasNoValue = arg === '--fail' && (all[index + 1] ?? '--').startsWith('--');
+  return hasNoValue ? [arg, 'SkuNotAvailable'] : [arg];
 });
 const { values: options } = parseArgs({
   args,
@@ -44,7 +44,7 @@ const { values: options } = parseArgs({
 });
 
 if (options.help) console.log(usage);
-else if (options.fail === 'list') console.log(failures().join('\n'));
+else if (options.fail === 'list') console.log(errorCodes().join('\n'));
 else process.exitCode = await demo();
 
 async function demo(): Promise<number> {
@@ -61,23 +61,23 @@ async function demo(): Promise<number> {
     'allow-inbound': `${options.windows ? 3389 : 22} from 203.0.113.0/24`,
     cleanup: options.cleanup,
   };
-  if (options.fail !== undefined) arrange(options.fail, sim, inputs);
+  if (options.fail !== undefined) injectError(options.fail, sim, inputs);
 
-  title('The step');
+  title('Inputs');
   for (const [name, value] of Object.entries(inputs)) {
     console.log(`  ${name}: ${name === 'client-secret' ? '***' : value}`);
   }
-  title('Its log');
+  title('Log');
   const run = await runAsRunner({
     sim,
     inputs,
-    onLine: print,
-    between: () => title('End of the job (post step)'),
+    onLine: printLine,
+    between: () => title('Log of the post step'),
   });
-  conclude(run, sim);
+  printResult(run, sim);
   if (options.keep) {
-    console.log(`\nThe simulator runs on, Ctrl-C ends it. Resource Manager: ${sim.armEndpoint}`);
-    console.log(`For other clients: NODE_EXTRA_CA_CERTS=${sim.certificateFile}`);
+    console.log(`\nThe simulator is running; press Ctrl-C to stop it. Resource Manager: ${sim.armEndpoint}`);
+    console.log(`To use other Node clients, set NODE_EXTRA_CA_CERTS=${sim.certificateFile}`);
     await new Promise<void>((resolve) => {
       process.once('SIGINT', () => resolve());
     });
@@ -87,27 +87,27 @@ async function demo(): Promise<number> {
   return asExpected ? 0 : 1;
 }
 
-function conclude(run: Run, sim: Simulator): void {
+function printResult(run: Run, sim: Simulator): void {
   title('Outputs');
   for (const [name, value] of Object.entries(run.outputs)) {
     if (name !== 'result') console.log(`  ${styleText('cyan', name)}: ${value}`);
   }
-  title('In the resource group now');
-  const here = `/subscriptions/${defaults.subscriptionId}/resourceGroups/${defaults.resourceGroup}`;
-  const ids = [...sim.world.resources.under(here)].map(({ id }) =>
-    id.slice(here.length + '/providers/'.length),
+  title('Existing resources');
+  const groupId = `/subscriptions/${defaults.subscriptionId}/resourceGroups/${defaults.resourceGroup}`;
+  const ids = [...sim.world.resources.under(groupId)].map(({ id }) =>
+    id.slice(groupId.length + '/providers/'.length),
   );
-  console.log(ids.length > 0 ? ids.map((id) => `  ${id}`).join('\n') : '  nothing');
+  console.log(ids.length > 0 ? ids.map((id) => `  ${id}`).join('\n') : '  none');
 
   title('Files');
-  for (const [what, path] of [
+  for (const [kind, prefix] of [
     ['outputs', 'set_output'],
     ['state', 'save_state'],
     ['summary', 'step_summary'],
   ] as const) {
-    const names = Object.keys(run.files()).filter((name) => name.includes(`/${path}_`));
-    for (const name of names.filter((each) => run.files()[each] !== ''))
-      console.log(`  ${what}: ${run.temp}/${name}`);
+    const names = Object.keys(run.files()).filter((name) => name.includes(`/${prefix}_`));
+    for (const name of names.filter((file) => run.files()[file] !== ''))
+      console.log(`  ${kind}: ${run.temp}/${name}`);
   }
   const seconds = (run.wallMs / 1000).toFixed(1);
   const requests = sim.journal.length;
@@ -116,8 +116,8 @@ function conclude(run: Run, sim: Simulator): void {
   );
 }
 
-/** Makes the run fail with one of Azure's codes: by what is wrong in the world where it can be, else by a recorded answer. */
-function arrange(code: string, sim: Simulator, inputs: Record<string, string>): void {
+/** Makes the run fail with an Azure error code: through the simulated tenants if possible, else with a recorded response. */
+function injectError(code: string, sim: Simulator, inputs: Record<string, string>): void {
   switch (code) {
     case 'AADSTS7000215':
       inputs['client-secret'] = 'not-the-secret';
@@ -135,9 +135,9 @@ function arrange(code: string, sim: Simulator, inputs: Record<string, string>): 
       );
       return;
   }
-  const known = knownErrors().find((one) => codeOf(one) === code);
-  if (!known?.body) throw new Error(`No way to fail with ${code}. Known: ${failures().join(', ')}`);
-  const { body, httpStatus, when } = known;
+  const recorded = createErrors().find((error) => codeOf(error) === code);
+  if (!recorded?.body) throw new Error(`Unknown error code ${code}. Known codes: ${errorCodes().join(', ')}`);
+  const { body, httpStatus, when } = recorded;
   if (when.startsWith('POST')) {
     sim.faults.add({
       match: { host: 'entra', method: 'POST', times: Infinity },
@@ -147,14 +147,17 @@ function arrange(code: string, sim: Simulator, inputs: Record<string, string>): 
   }
   const path = when.includes('publicIPAddresses') ? /\/publicIPAddresses\//i : /\/virtualMachines\//i;
   const match = { host: 'arm', method: 'PUT', path, times: Infinity } as const;
-  const failed = httpStatus === 200 && typeof body.error === 'object' ? body.error : undefined;
-  sim.faults.add({ match, effect: failed ? { operationFails: failed } : { status: httpStatus, body } });
+  const operationError = httpStatus === 200 && typeof body.error === 'object' ? body.error : undefined;
+  sim.faults.add({
+    match,
+    effect: operationError ? { operationFails: operationError } : { status: httpStatus, body },
+  });
 }
 
-/** Those that a create meets. */
-function knownErrors(): readonly KnownError[] {
+/** Returns the recorded errors that `create` can receive. */
+function createErrors(): readonly RecordedError[] {
   const file = new URL('../../__tests__/fixtures/errors.json', import.meta.url);
-  return (JSON.parse(readFileSync(file, 'utf8')) as KnownError[]).filter(
+  return (JSON.parse(readFileSync(file, 'utf8')) as RecordedError[]).filter(
     ({ body, when }) =>
       body &&
       /^(POST .*\/token$|PUT$|PUT (virtualMachines|publicIPAddresses|that)|any management|poll of the VM)/.test(
@@ -163,20 +166,20 @@ function knownErrors(): readonly KnownError[] {
   );
 }
 
-function codeOf({ code }: KnownError): string {
+function codeOf({ code }: RecordedError): string {
   return code.split(' ')[0] ?? code;
 }
 
-function failures(): readonly string[] {
-  return [...new Set(knownErrors().map(codeOf))].toSorted();
+function errorCodes(): readonly string[] {
+  return [...new Set(createErrors().map(codeOf))].toSorted();
 }
 
 function title(text: string): void {
   console.log(`\n${styleText('bold', text)}`);
 }
 
-/** As GitHub's log page shows a line. */
-function print({ command, text, properties }: LogLine): void {
+/** Prints a line in the way of GitHub's log page. */
+function printLine({ command, text, properties }: LogLine): void {
   switch (command) {
     case 'group':
       console.log(`  ${styleText('blue', `▾ ${text}`)}`);
@@ -193,7 +196,7 @@ function print({ command, text, properties }: LogLine): void {
       console.log(indented(text));
       return;
   }
-  // The rest is for the runner: masks, the ends of groups, debug lines.
+  // Masks, ends of groups and debug lines are not shown.
 }
 
 function indented(text: string): string {

@@ -1,7 +1,4 @@
-/**
- * Draws a job summary as GitHub's page shows it, as a picture to look at. Takes a Chromium on this machine; it is a tool
- * for whoever changes the summary and no part of the tests.
- */
+/** Renders a job summary as GitHub displays it to a PNG file, for work on the summary. Needs a local Chromium. */
 import { execFileSync, spawnSync } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
@@ -14,10 +11,10 @@ import { settings } from '../../simulator/providers/compute/settings.ts';
 import { runAsRunner } from '../runner.ts';
 
 const usage = `node scripts/demo/render-summary.ts [options] SUMMARY.md|SCENE PICTURE.png
-  SCENE    success, windows, private, failure, check, delete: run against the simulator
-  --dark   GitHub's dark theme
-  --markdown FILE   keep the Markdown too
-CHROMIUM names the browser (Debian: apt-get install chromium).`;
+  SCENE             success, windows, private, failure, check or delete: a run against the simulator
+  --dark            use GitHub's dark theme
+  --markdown FILE   also write the Markdown
+CHROMIUM is the path of the browser (Debian: apt-get install chromium).`;
 
 type Scene = (sim: Simulator, inputs: Record<string, string>) => void;
 
@@ -51,27 +48,27 @@ const scenes: Readonly<Record<string, Scene>> = {
   },
 };
 
-/** About that of GitHub's page. */
+/** Approximately the width of GitHub's summary, in pixels. */
 const width = 1012;
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
   options: { dark: { type: 'boolean', default: false }, markdown: { type: 'string' } },
 });
-const [from, to] = positionals;
-if (from === undefined || to === undefined) {
+const [source, picture] = positionals;
+if (source === undefined || picture === undefined) {
   console.error(usage);
   process.exitCode = 2;
 } else {
-  const markdown = existsSync(from) ? readFileSync(from, 'utf8') : await play(from);
+  const markdown = existsSync(source) ? readFileSync(source, 'utf8') : await summaryOf(source);
   if (values.markdown) writeFileSync(values.markdown, markdown);
-  draw(markdown, resolve(to));
+  render(markdown, resolve(picture));
 }
 
-/** The summary that a run of the scene leaves, of its main step or else of its post step. */
-async function play(name: string): Promise<string> {
-  const arrange = scenes[name];
-  if (!arrange) throw new Error(`${name} is neither a file nor one of: ${Object.keys(scenes).join(', ')}`);
+/** Runs a scene and returns the summary of its main step, or else of its post step. */
+async function summaryOf(name: string): Promise<string> {
+  const prepare = scenes[name];
+  if (!prepare) throw new Error(`${name} is neither a file nor one of: ${Object.keys(scenes).join(', ')}`);
   const sim = await startSimulator({ timeScale: 0.1 });
   try {
     const inputs: Record<string, string> = {
@@ -85,7 +82,7 @@ async function play(name: string): Promise<string> {
       'vm-name': 'vm1',
     };
     if (name === 'delete') await runAsRunner({ sim, inputs, phases: ['main'] });
-    arrange(sim, inputs);
+    prepare(sim, inputs);
     const run = await runAsRunner({ sim, inputs });
     run.dispose();
     return run.summary || (run.post?.summary ?? '');
@@ -94,23 +91,23 @@ async function play(name: string): Promise<string> {
   }
 }
 
-function draw(markdown: string, picture: string): void {
+function render(markdown: string, picture: string): void {
   const browser = findBrowser();
   const folder = mkdtempSync(join(tmpdir(), 'summary-'));
   try {
     const page = join(folder, 'summary.html');
-    writeFileSync(page, pageOf(markdown));
-    // Once to lay it out and see how high it gets, once to take the picture.
+    writeFileSync(page, htmlPage(markdown));
+    // The first pass determines the height of the page, the second takes the screenshot.
     const url = `file://${page}`;
-    const laidOut = execFileSync(browser, [...chromiumFlags(folder), '--dump-dom', url], {
+    const dom = execFileSync(browser, [...chromiumFlags(folder), '--dump-dom', url], {
       encoding: 'utf8',
       stdio: ['ignore', 'pipe', 'ignore'],
       maxBuffer: 1 << 28,
     });
-    const broken = /<title>broken: ([^<]*)/.exec(laidOut)?.[1];
-    if (broken !== undefined) throw new Error(`Mermaid refuses a diagram: ${broken}`);
-    const height = /<title>(\d+)/.exec(laidOut)?.[1];
-    if (height === undefined) throw new Error('The page was not laid out in time.');
+    const diagramError = /<title>error: ([^<]*)/.exec(dom)?.[1];
+    if (diagramError !== undefined) throw new Error(`Mermaid rejected a diagram: ${diagramError}`);
+    const height = /<title>(\d+)/.exec(dom)?.[1];
+    if (height === undefined) throw new Error('Chromium did not finish the layout in time.');
     execFileSync(
       browser,
       [...chromiumFlags(folder), `--window-size=${width},${height}`, `--screenshot=${picture}`, url],
@@ -139,14 +136,14 @@ function findBrowser(): string {
   const found = candidates.find((name) => spawnSync(name, ['--version'], { stdio: 'ignore' }).status === 0);
   if (found === undefined) {
     throw new Error(
-      `No Chromium found (tried ${candidates.join(', ')}). Install it (Debian: apt-get install chromium) or name it in CHROMIUM.`,
+      `No Chromium found (tried ${candidates.join(', ')}). Install it (Debian: apt-get install chromium) or set CHROMIUM to its path.`,
     );
   }
   return found;
 }
 
-/** GitHub's own style sheet; diagrams by Mermaid; alerts and everything else that GitHub adds is not used. */
-function pageOf(markdown: string): string {
+/** Returns a page with GitHub's style sheet and Mermaid, but without GitHub's other extensions, such as alerts. */
+function htmlPage(markdown: string): string {
   const asset = (name: string): string =>
     readFileSync(createRequire(import.meta.url).resolve(name), 'utf8').replaceAll(
       '</script',
@@ -168,7 +165,7 @@ for (const code of document.querySelectorAll('code.language-mermaid')) {
 mermaid.initialize({ startOnLoad: false, securityLevel: 'strict', theme: '${values.dark ? 'dark' : 'default'}' });
 mermaid.run().then(
   () => { document.title = String(Math.ceil(document.documentElement.getBoundingClientRect().height)); },
-  (error) => { document.title = 'broken: ' + (error.str || error.message || error); },
+  (error) => { document.title = 'error: ' + (error.str || error.message || error); },
 );
 </script>`;
 }
