@@ -75,7 +75,7 @@ export async function startSimulator(options: SimulatorOptions = {}): Promise<Si
     errorBody: (code, message) => ({ error: { code, message } }),
     headers: (request) => armHeaders(world, request),
     routes: (app, origin) => {
-      registerGateway(app, world, providers, origin, () => login.origin);
+      registerGateway(app, world, providers, { arm: origin, login: () => login.origin });
     },
   });
   const hub = await startListener({

@@ -10,20 +10,30 @@ const federationDocs =
 const certificateDocs =
   'https://docs.microsoft.com/azure/active-directory/develop/active-directory-certificate-credentials';
 
-/** Checks the credential that the client presents, and says which kind it was. */
+/** The app that signs in, the tenant, and the origin of the token endpoint. */
+export interface ClientContext {
+  readonly world: World;
+  readonly origin: string;
+  readonly tenant: Tenant;
+  readonly app: App;
+}
+
+/**
+ * Verifies the client's credential and returns its kind.
+ *
+ * @throws EntraError when the credential is missing, wrong or expired.
+ */
 export async function authenticateClient(
-  world: World,
-  origin: string,
-  tenant: Tenant,
-  app: App,
+  context: ClientContext,
   form: URLSearchParams,
 ): Promise<'secret' | 'certificate' | 'federated'> {
+  const { world, app } = context;
   const secret = form.get('client_secret');
   const assertion = form.get('client_assertion');
   if (assertion !== null) {
     const claims = decodeAssertion(assertion);
     if (claims.iss === app.clientId && claims.sub === app.clientId) {
-      await verifyCertificateAssertion(origin, tenant, app, assertion, claims);
+      await verifyCertificateAssertion(context, assertion, claims);
       return 'certificate';
     }
     await verifyFederatedAssertion(world, app, assertion, claims);
@@ -37,7 +47,7 @@ export async function authenticateClient(
       "The request body must contain the following parameter: 'client_assertion' or 'client_secret'.",
     );
   }
-  const known = app.secrets.find((one) => one.value === secret);
+  const known = app.secrets.find(({ value }) => value === secret);
   if (!known) {
     throw new EntraError(
       401,
@@ -67,7 +77,7 @@ function decodeAssertion(assertion: string): JWTPayload {
 
 function checkValidity(claims: JWTPayload): void {
   const now = Date.now() / 1000;
-  // Entra grants five minutes of skew to a start in the future, none to an end in the past.
+  // Entra accepts a start up to five minutes in the future, but no expiry in the past.
   if ((claims.exp ?? 0) > now && (claims.nbf ?? claims.iat ?? 0) <= now + 300) return;
   const text = (seconds: number | undefined): string =>
     new Date((seconds ?? 0) * 1000).toISOString().replace(/\.\d+Z$/, '.0000000Z');
@@ -80,33 +90,31 @@ function checkValidity(claims: JWTPayload): void {
 }
 
 async function verifyCertificateAssertion(
-  origin: string,
-  tenant: Tenant,
-  app: App,
+  { origin, tenant, app }: ClientContext,
   assertion: string,
   claims: JWTPayload,
 ): Promise<void> {
   const head = decodeProtectedHeader(assertion);
   const certificate = app.certificates
     .map((pem) => new X509Certificate(pem))
-    .find((one) => {
-      const sha1 = Buffer.from(one.fingerprint.replaceAll(':', ''), 'hex').toString('base64url');
-      const sha256 = Buffer.from(one.fingerprint256.replaceAll(':', ''), 'hex').toString('base64url');
+    .find(({ fingerprint, fingerprint256 }) => {
+      const sha1 = Buffer.from(fingerprint.replaceAll(':', ''), 'hex').toString('base64url');
+      const sha256 = Buffer.from(fingerprint256.replaceAll(':', ''), 'hex').toString('base64url');
       return head.x5t === sha1 || head['x5t#S256'] === sha256;
     });
-  const refused = (reason: string): EntraError =>
+  const certificateError = (reason: string): EntraError =>
     new EntraError(
       401,
       'invalid_client',
       700027,
       `The certificate with identifier used to sign the client assertion is not registered on application. [Reason - ${reason}]`,
     );
-  if (!certificate) throw refused('The key was not found.');
-  if (Date.parse(certificate.validTo) < Date.now()) throw refused('The key used is expired.');
+  if (!certificate) throw certificateError('The key was not found.');
+  if (Date.parse(certificate.validTo) < Date.now()) throw certificateError('The key used is expired.');
   try {
     await compactVerify(assertion, certificate.publicKey, { algorithms: ['RS256', 'PS256'] });
   } catch {
-    throw refused('The key was not found.');
+    throw certificateError('The key was not found.');
   }
   const audience = String(claims.aud ?? '');
   const names = [tenant.id, tenant.domain.toLowerCase()];
@@ -135,12 +143,12 @@ async function verifyFederatedAssertion(
   const issuer = claims.iss ?? '';
   const subject = claims.sub ?? '';
   const presented = Array.isArray(claims.aud) ? claims.aud : [claims.aud ?? ''];
-  const refused = (code: number, what: string, value: string): EntraError =>
+  const mismatch = (code: number, claim: string, value: string): EntraError =>
     new EntraError(
       401,
       'invalid_client',
       code,
-      `No matching federated identity record found for presented assertion ${what} '${value}'. Please check your federated identity credential Subject, Audience and Issuer against the presented assertion. ${federationDocs}`,
+      `No matching federated identity record found for presented assertion ${claim} '${value}'. Please check your federated identity credential Subject, Audience and Issuer against the presented assertion. ${federationDocs}`,
     );
   if (world.tokens.federation === 'legacy' && !hasMatchingCredential(app, issuer, subject, presented)) {
     throw new EntraError(
@@ -150,13 +158,13 @@ async function verifyFederatedAssertion(
       `No matching federated identity record found for presented assertion. Assertion Issuer: '${issuer}'. Assertion Subject: '${subject}'. Assertion Audience: '${presented[0] ?? ''}'. ${federationDocs}`,
     );
   }
-  const ofIssuer = app.federatedCredentials.filter((one) => one.issuer === issuer);
-  if (ofIssuer.length === 0) throw refused(700211, 'issuer', issuer);
-  // Subjects are compared with case: a repository renamed in case only is not found either.
-  const ofSubject = ofIssuer.filter((one) => one.subject === subject);
-  if (ofSubject.length === 0) throw refused(700213, 'subject', subject);
-  if (!ofSubject.some((one) => one.audiences.some((audience) => presented.includes(audience)))) {
-    throw refused(700212, 'audience', presented[0] ?? '');
+  const ofIssuer = app.federatedCredentials.filter((credential) => credential.issuer === issuer);
+  if (ofIssuer.length === 0) throw mismatch(700211, 'issuer', issuer);
+  // Subjects are case-sensitive: a repository renamed only in case no longer matches.
+  const ofSubject = ofIssuer.filter((credential) => credential.subject === subject);
+  if (ofSubject.length === 0) throw mismatch(700213, 'subject', subject);
+  if (!ofSubject.some(({ audiences }) => audiences.some((audience) => presented.includes(audience)))) {
+    throw mismatch(700212, 'audience', presented[0] ?? '');
   }
   checkValidity(claims);
   try {
@@ -178,9 +186,9 @@ function hasMatchingCredential(
   presented: readonly string[],
 ): boolean {
   return app.federatedCredentials.some(
-    (one) =>
-      one.issuer === issuer &&
-      one.subject === subject &&
-      one.audiences.some((audience) => presented.includes(audience)),
+    (credential) =>
+      credential.issuer === issuer &&
+      credential.subject === subject &&
+      credential.audiences.some((audience) => presented.includes(audience)),
   );
 }

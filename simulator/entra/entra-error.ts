@@ -1,6 +1,6 @@
 import type { Json } from '../model/contract.ts';
 
-/** A refusal of Entra, thrown by the checks and by scenarios that need its envelope. */
+/** An error answer of Entra. */
 export class EntraError extends Error {
   readonly status: number;
   readonly error: string;
@@ -13,7 +13,7 @@ export class EntraError extends Error {
     this.code = code;
   }
 
-  /** The body as Entra writes it: the text ends in trace ID, correlation ID and time. */
+  /** Entra's error body: the description ends with trace ID, correlation ID and time. */
   body(correlationId: string, traceId: string): Json {
     const timestamp = `${new Date().toISOString().slice(0, 19).replace('T', ' ')}Z`;
     return {

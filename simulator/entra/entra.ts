@@ -1,7 +1,4 @@
-/**
- * Entra ID: discovery and the token endpoint (client credentials with secret, certificate or federated assertion), with
- * the AADSTS errors in their real envelope.
- */
+/** Microsoft Entra ID: discovery, signing keys and the token endpoint, with AADSTS errors in Entra's envelope. */
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { signingKey } from '../http/keys.ts';
 import { sendJson } from '../http/listener.ts';
@@ -11,10 +8,10 @@ import type { World } from '../world/world.ts';
 import { EntraError } from './entra-error.ts';
 import { findTenant, issueToken } from './token-request.ts';
 
-/** Issuer of GitHub's ID tokens. GitHub Enterprise Server has others; the key of all of them is `signingKey('github')`. */
+/** Issuer of GitHub's ID tokens. GitHub Enterprise Server has its own issuer; all are signed with `signingKey('github')`. */
 export const githubIssuer = 'https://token.actions.githubusercontent.com';
 
-/** Declares Entra's routes. */
+/** Registers Entra's routes. */
 export function registerEntraRoutes(app: FastifyInstance, world: World): void {
   app.setErrorHandler(async (thrown, request, reply) => {
     const error =
@@ -36,7 +33,7 @@ export function registerEntraRoutes(app: FastifyInstance, world: World): void {
 
   app.get('/:tenant/v2.0/.well-known/openid-configuration', async (request, reply) => {
     request.state.exchange.kind = 'entra.discovery';
-    // Discovery words the unknown tenant as invalid_tenant, the token endpoint as invalid_request (recorded).
+    // Recorded: for an unknown tenant, discovery answers invalid_tenant and the token endpoint invalid_request.
     const tenant = findTenant(world, request, 'invalid_tenant');
     await sendJson(reply, openIdConfiguration(tenant, originOf(request)));
   });
@@ -44,8 +41,8 @@ export function registerEntraRoutes(app: FastifyInstance, world: World): void {
   app.get('/common/discovery/instance', async (request, reply) => {
     request.state.exchange.kind = 'entra.instance';
     const { host } = new URL(originOf(request));
-    const asked = (request.query as Record<string, string>)['authorization_endpoint'] ?? '';
-    const tenant = /^https:\/\/[^/]+\/([^/]+)/.exec(asked)?.[1] ?? 'common';
+    const endpoint = (request.query as Record<string, string>)['authorization_endpoint'] ?? '';
+    const tenant = /^https:\/\/[^/]+\/([^/]+)/.exec(endpoint)?.[1] ?? 'common';
     await sendJson(reply, {
       tenant_discovery_endpoint: `${originOf(request)}/${tenant}/v2.0/.well-known/openid-configuration`,
       'api-version': '1.1',
@@ -63,8 +60,7 @@ export function registerEntraRoutes(app: FastifyInstance, world: World): void {
     if (world.tokens.delaySeconds > 0) {
       await new Promise((resolve) => setTimeout(resolve, world.tokens.delaySeconds * 1000));
     }
-    const form = new URLSearchParams(typeof request.body === 'string' ? request.body : '');
-    await issueToken(world, originOf(request), request, reply, form);
+    await issueToken(world, originOf(request), request, reply);
   });
 }
 
@@ -105,7 +101,7 @@ function openIdConfiguration(tenant: Tenant, origin: string): Json {
   };
 }
 
-/** As the client names us: a proxy may lead other names here, such as those of the clouds. */
+/** The origin that the client used: a proxy may redirect other host names, such as a cloud's own, to this listener. */
 function originOf(request: FastifyRequest): string {
   return `https://${request.headers.host}`;
 }

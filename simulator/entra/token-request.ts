@@ -2,18 +2,23 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import { signToken } from '../http/keys.ts';
 import { sendJson } from '../http/listener.ts';
 import { audiences } from '../http/metadata.ts';
-import type { Tenant } from '../model/entities.ts';
+import type { App, Principal, Tenant } from '../model/entities.ts';
 import type { World } from '../world/world.ts';
 import { authenticateClient } from './client-credential.ts';
 import { EntraError } from './entra-error.ts';
 
+/**
+ * Answers a client-credentials request.
+ *
+ * @throws EntraError as the token endpoint words it.
+ */
 export async function issueToken(
   world: World,
   origin: string,
   request: FastifyRequest,
   reply: FastifyReply,
-  form: URLSearchParams,
 ): Promise<void> {
+  const form = new URLSearchParams(typeof request.body === 'string' ? request.body : '');
   const tenant = findTenant(world, request, 'invalid_request');
   const clientId = (form.get('client_id') ?? '').toLowerCase();
   request.state.exchange.caller = { tenant: tenant.id, app: clientId, oid: '' };
@@ -26,27 +31,9 @@ export async function issueToken(
       `The app requested an unsupported grant type '${grant ?? ''}'.`,
     );
   }
-  const registration = world.apps.get(clientId);
-  const principal = world.servicePrincipal(clientId, tenant.id);
-  if (!registration || !principal) {
-    // The home tenant knows the registration even when its service principal was deleted.
-    if (registration && registration.homeTenant.toLowerCase() === tenant.id) {
-      throw new EntraError(
-        401,
-        'invalid_client',
-        7000229,
-        `The client application ${clientId} is missing service principal in the tenant ${tenant.id}. See instructions here: https://go.microsoft.com/fwlink/?linkid=2225119`,
-      );
-    }
-    throw new EntraError(
-      400,
-      'unauthorized_client',
-      700016,
-      `Application with identifier '${clientId}' was not found in the directory '${tenant.displayName}'. This can happen if the application has not been installed by the administrator of the tenant or consented to by any user in the tenant. You may have sent your authentication request to the wrong tenant.`,
-    );
-  }
+  const { app, principal } = findClient(world, tenant, clientId);
   const resource = requestedResource(world, form.get('scope') ?? '', tenant);
-  const proof = await authenticateClient(world, origin, tenant, registration, form);
+  const credential = await authenticateClient({ world, origin, tenant, app }, form);
   const now = Math.floor(Date.now() / 1000);
   const lifetime = world.tokens.lifetimeSeconds;
   const token = await signToken('entra', {
@@ -56,7 +43,7 @@ export async function issueToken(
     nbf: now,
     exp: now + lifetime,
     appid: clientId,
-    appidacr: proof === 'secret' ? '1' : '2',
+    appidacr: credential === 'secret' ? '1' : '2',
     idp: `https://sts.windows.net/${tenant.id}/`,
     idtyp: 'app',
     oid: principal.oid,
@@ -75,6 +62,27 @@ export async function issueToken(
   });
 }
 
+function findClient(world: World, tenant: Tenant, clientId: string): { app: App; principal: Principal } {
+  const app = world.apps.get(clientId);
+  const principal = world.servicePrincipal(clientId, tenant.id);
+  if (app && principal) return { app, principal };
+  // The home tenant has the app registration even after its service principal was deleted.
+  if (app && app.homeTenant.toLowerCase() === tenant.id) {
+    throw new EntraError(
+      401,
+      'invalid_client',
+      7000229,
+      `The client application ${clientId} is missing service principal in the tenant ${tenant.id}. See instructions here: https://go.microsoft.com/fwlink/?linkid=2225119`,
+    );
+  }
+  throw new EntraError(
+    400,
+    'unauthorized_client',
+    700016,
+    `Application with identifier '${clientId}' was not found in the directory '${tenant.displayName}'. This can happen if the application has not been installed by the administrator of the tenant or consented to by any user in the tenant. You may have sent your authentication request to the wrong tenant.`,
+  );
+}
+
 function toOpaqueToken(world: World, token: string): string {
   const opaque = `sealed-${world.uuid()}`;
   world.tokens.opaqueTokens.set(opaque, token);
@@ -82,32 +90,32 @@ function toOpaqueToken(world: World, token: string): string {
 }
 
 export function findTenant(world: World, request: FastifyRequest, error: string): Tenant {
-  const asked = (request.params as Record<string, string>)['tenant'] ?? '';
-  const tenant = world.tenant(asked);
+  const name = (request.params as Record<string, string>)['tenant'] ?? '';
+  const tenant = world.tenant(name);
   if (tenant) return tenant;
-  const isGuid = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i.test(asked);
-  const isDomain = /^([a-z0-9-]+\.)+[a-z]{2,}$/i.test(asked);
+  const isGuid = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i.test(name);
+  const isDomain = /^([a-z0-9-]+\.)+[a-z]{2,}$/i.test(name);
   if (!isGuid && !isDomain) {
     throw new EntraError(
       400,
       error,
       900023,
-      `Specified tenant identifier '${asked}' is neither a valid DNS name, nor a valid external domain.`,
+      `Specified tenant identifier '${name}' is neither a valid DNS name, nor a valid external domain.`,
     );
   }
   throw new EntraError(
     400,
     error,
     90002,
-    `Tenant '${asked}' not found. Check to make sure you have the correct tenant ID and are signing into the correct cloud. Check with your subscription administrator, this may happen if there are no active subscriptions for the tenant.`,
+    `Tenant '${name}' not found. Check to make sure you have the correct tenant ID and are signing into the correct cloud. Check with your subscription administrator, this may happen if there are no active subscriptions for the tenant.`,
   );
 }
 
-/** The resource of a `…/.default` scope; only Resource Manager's audiences are known here. */
+/** The resource of a `…/.default` scope. Only Resource Manager's audiences are registered. */
 function requestedResource(world: World, scope: string, tenant: Tenant): string {
-  const asked = scope.split(' ').filter((one) => !['openid', 'profile', 'offline_access'].includes(one));
-  const first = asked[0] ?? '';
-  if (asked.length !== 1 || !first.endsWith('/.default')) {
+  const scopes = scope.split(' ').filter((name) => !['openid', 'profile', 'offline_access'].includes(name));
+  const first = scopes[0] ?? '';
+  if (scopes.length !== 1 || !first.endsWith('/.default')) {
     throw new EntraError(
       400,
       'invalid_scope',
@@ -117,7 +125,7 @@ function requestedResource(world: World, scope: string, tenant: Tenant): string 
   }
   const resource = first.slice(0, -'/.default'.length);
   const known = [...audiences, ...world.tokens.audiences].find(
-    (one) => withoutSlash(one) === withoutSlash(resource),
+    (audience) => withoutSlash(audience) === withoutSlash(resource),
   );
   if (known === undefined) {
     throw new EntraError(

@@ -1,17 +1,17 @@
 /**
- * Holds a request body against the API's own model: a property that the API does not have is refused as Azure does, one
- * that it has but that the simulator does not model gives 501, a value of the wrong type is refused.
+ * Validates request bodies against the API's schema. Unknown properties and values of the wrong type get Azure's error;
+ * properties that Azure knows but the simulator does not model get a 501.
  */
 import { ArmError, notModelled } from '../model/arm-error.ts';
 import type { Json } from '../model/contract.ts';
 
 /**
  * - `'string' | 'boolean' | 'integer' | 'number'`: a value of that type.
- * - `'any'`: taken as it is (maps, free objects).
- * - `'readonly'`: answered by Azure, ignored when sent.
- * - `'unmodelled'`: known to the API, not to the simulator: 501 unless null, empty list or empty object.
- * - `{oneOf: [...]}`: one of those texts, in that spelling; another gives 501.
- * - `{type, members}`: an object of the named type; `[shape]`: a list of it.
+ * - `'any'`: not checked here (maps, free-form objects, values that a later rule checks).
+ * - `'readonly'`: returned by Azure, ignored in requests.
+ * - `'unmodelled'`: known to the API but not to the simulator: 501 unless null, an empty list or an empty object.
+ * - `{oneOf: [...]}`: exactly one of those strings; anything else gives 501.
+ * - `{type, members}`: an object of the named type; `[schema]`: a list.
  */
 export type Schema =
   | 'string'
@@ -30,24 +30,24 @@ export interface EnumSchema {
 }
 
 export interface ObjectSchema {
-  /** Name of the API's type, as in the refusal: `object of type 'Subnet'`. */
+  /** The API's type name, for the error text: `object of type 'Subnet'`. */
   readonly type: string;
   readonly members: Readonly<Record<string, Schema>>;
 }
 
-/** How the provider in question words a body that does not fit its model. */
+/** Builds the provider's error for a body that does not match its schema. */
 export type SchemaError = (path: string, message: string) => ArmError;
 
 /**
- * Network's words: 400 InvalidRequestFormat with the parser's message in `details`
- * (quoted in many public reports: "Could not find member 'x' on object of type 'Y'. Path '…'").
+ * Microsoft.Network: 400 InvalidRequestFormat with the parser's message in `details`, as quoted in public reports
+ * ("Could not find member 'x' on object of type 'Y'. Path '…'").
  */
 export const networkSchemaError: SchemaError = (_path, message) =>
   new ArmError(400, 'InvalidRequestFormat', 'Cannot parse the request.', {
     details: [{ code: 'InvalidJson', message }],
   });
 
-/** The gateway's words for members that no resource has: 400 InvalidRequestContent. */
+/** Resource Manager: 400 InvalidRequestContent. */
 export const gatewaySchemaError: SchemaError = (_path, message) =>
   new ArmError(
     400,
@@ -57,70 +57,87 @@ export const gatewaySchemaError: SchemaError = (_path, message) =>
   );
 
 /**
- * Throws the refusal for the first member of `body` that does not fit. Azure's parsers take member names in any case;
- * with `exactNames` only the model's spelling is known.
+ * Checks `body` against `schema`. Azure's parsers ignore the case of member names; `exactNames` accepts only the
+ * schema's spelling.
+ *
+ * @throws ArmError for the first member that does not fit.
  */
 export function checkBody(
   body: Json,
-  shape: ObjectSchema,
-  refusal: SchemaError,
+  schema: ObjectSchema,
+  error: SchemaError,
   { exactNames = false }: { exactNames?: boolean } = {},
 ): void {
-  checkValue(body, shape, '', refusal, exactNames);
+  checkValue(body, schema, '', { error, exactNames });
 }
 
-function checkValue(
-  value: unknown,
-  shape: Schema,
-  path: string,
-  refusal: SchemaError,
-  exactNames: boolean,
-): void {
-  if (value === null || value === undefined || shape === 'any' || shape === 'readonly') return;
-  if (shape === 'unmodelled') {
+interface CheckOptions {
+  readonly error: SchemaError;
+  readonly exactNames: boolean;
+}
+
+function checkValue(value: unknown, schema: Schema, path: string, options: CheckOptions): void {
+  if (value === null || value === undefined || schema === 'any' || schema === 'readonly') return;
+  if (schema === 'unmodelled') {
     if (typeof value === 'object' && Object.keys(value).length === 0) return;
     throw notModelled(`property '${path}' of the request body`);
   }
-  const wrong = (wanted: string): ArmError =>
-    refusal(path, `Error converting value ${JSON.stringify(value)} to type '${wanted}'. Path '${path}'.`);
-  if (typeof shape === 'string') {
-    if (shape === 'string' && typeof value !== 'string') throw wrong('System.String');
-    if (shape === 'boolean' && typeof value !== 'boolean') throw wrong('System.Boolean');
-    if (shape === 'integer' && !Number.isInteger(value)) throw wrong('System.Int32');
-    if (shape === 'number' && typeof value !== 'number') throw wrong('System.Double');
+  const typeError = (expected: string): ArmError =>
+    options.error(
+      path,
+      `Error converting value ${JSON.stringify(value)} to type '${expected}'. Path '${path}'.`,
+    );
+  if (typeof schema === 'string') {
+    const { type, accepts } = scalars[schema];
+    if (!accepts(value)) throw typeError(type);
     return;
   }
-  if (isList(shape)) {
-    if (!Array.isArray(value)) throw wrong('System.Collections.Generic.List');
+  if (isList(schema)) {
+    if (!Array.isArray(value)) throw typeError('System.Collections.Generic.List');
     value.forEach((item, index) => {
-      checkValue(item, shape[0], `${path}[${index}]`, refusal, exactNames);
+      checkValue(item, schema[0], `${path}[${index}]`, options);
     });
     return;
   }
-  if ('oneOf' in shape) {
-    // What Azure says to another value is known of no property.
-    if (typeof value !== 'string' || !shape.oneOf.includes(value)) {
-      throw notModelled(`${path} = ${JSON.stringify(value)}, which is none of ${shape.oneOf.join(', ')}`);
-    }
+  if ('oneOf' in schema) {
+    checkEnum(value, schema, path);
     return;
   }
-  if (typeof value !== 'object' || Array.isArray(value)) throw wrong(shape.type);
+  if (typeof value !== 'object' || Array.isArray(value)) throw typeError(schema.type);
+  checkMembers(value, schema, path, options);
+}
+
+function checkEnum(value: unknown, { oneOf }: EnumSchema, path: string): void {
+  // Azure's error for other values was not recorded for any property.
+  if (typeof value === 'string' && oneOf.includes(value)) return;
+  throw notModelled(`${path} = ${JSON.stringify(value)}, which is none of ${oneOf.join(', ')}`);
+}
+
+function checkMembers(value: object, schema: ObjectSchema, path: string, options: CheckOptions): void {
   for (const [name, member] of Object.entries(value)) {
-    const here = path === '' ? name : `${path}.${name}`;
-    const known = Object.keys(shape.members).find((one) =>
-      exactNames ? one === name : one.toLowerCase() === name.toLowerCase(),
+    const memberPath = path === '' ? name : `${path}.${name}`;
+    const known = Object.keys(schema.members).find((candidate) =>
+      options.exactNames ? candidate === name : candidate.toLowerCase() === name.toLowerCase(),
     );
-    const inner = known === undefined ? undefined : shape.members[known];
-    if (inner === undefined) {
-      throw refusal(
-        here,
-        `Could not find member '${name}' on object of type '${shape.type}'. Path '${here}'.`,
+    const memberSchema = known === undefined ? undefined : schema.members[known];
+    if (memberSchema === undefined) {
+      throw options.error(
+        memberPath,
+        `Could not find member '${name}' on object of type '${schema.type}'. Path '${memberPath}'.`,
       );
     }
-    checkValue(member, inner, here, refusal, exactNames);
+    checkValue(member, memberSchema, memberPath, options);
   }
 }
 
-function isList(shape: Schema): shape is readonly [Schema] {
-  return Array.isArray(shape);
+/** .NET type names, as Azure's parser reports them. */
+const scalars = {
+  string: { type: 'System.String', accepts: (value: unknown) => typeof value === 'string' },
+  boolean: { type: 'System.Boolean', accepts: (value: unknown) => typeof value === 'boolean' },
+  integer: { type: 'System.Int32', accepts: (value: unknown) => Number.isInteger(value) },
+  number: { type: 'System.Double', accepts: (value: unknown) => typeof value === 'number' },
+} as const;
+
+function isList(schema: Schema): schema is readonly [Schema] {
+  return Array.isArray(schema);
 }

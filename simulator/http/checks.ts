@@ -91,10 +91,10 @@ export function checkRegistration(route: Route, provider: Provider, subscription
   });
 }
 
-export function checkResourceGroup(world: World, route: Route, subscription: Subscription, call: Call): void {
+export function checkResourceGroup(route: Route, subscription: Subscription, call: Call): void {
   const name = call.params['resourceGroup'];
   if (name === undefined || route.needsGroup === false) return;
-  const group = world.group(subscription.id, name);
+  const group = call.world.group(subscription.id, name);
   if (!group) {
     throw new ArmError(404, 'ResourceGroupNotFound', `Resource group '${name}' could not be found.`, {
       gateway: true,
@@ -111,17 +111,12 @@ export function checkResourceGroup(world: World, route: Route, subscription: Sub
 }
 
 /**
- * Every resource that the body refers to is asked too: in the caller's own tenant with the primary token, in another
- * one with the auxiliary token of that tenant.
+ * Checks the permission on each resource that the body refers to: in the caller's tenant by the primary token, in any
+ * other by the auxiliary token of that tenant.
  */
-export function checkLinkedResources(
-  world: World,
-  route: Route,
-  call: Call,
-  action: string,
-  scope: string,
-): void {
-  const refused = (message: string): ArmError =>
+export function checkLinkedResources(route: Route, call: Call, action: string): void {
+  const { world, resourceId: scope } = call;
+  const linkError = (message: string): ArmError =>
     new ArmError(403, 'LinkedAuthorizationFailed', message, { gateway: true });
   for (const link of route.linkedResources?.(call) ?? []) {
     const id = subscriptionOf(link.id);
@@ -136,19 +131,19 @@ export function checkLinkedResources(
     }
     const subscription = world.subscriptions.get(id);
     const start = `The client has permission to perform action '${link.action}' on scope '${scope}', however the`;
-    if (!subscription) throw refused(`${start} linked subscription '${id}' was not found. `);
-    const speaker =
+    if (!subscription) throw linkError(`${start} linked subscription '${id}' was not found. `);
+    const principal =
       subscription.tenant === call.caller.tenant
         ? call.caller
-        : call.auxiliary.find((one) => one.tenant === subscription.tenant);
-    if (!speaker) {
-      throw refused(
+        : call.auxiliary.find(({ tenant }) => tenant === subscription.tenant);
+    if (!principal) {
+      throw linkError(
         `${start} current tenant '${call.caller.tenant}' is not authorized to access linked subscription '${subscription.id}'.`,
       );
     }
-    if (!isAllowed(world, speaker.oid, link.action, link.id)) {
-      throw refused(
-        `The client '${speaker.app}' with object id '${speaker.oid}' has permission to perform action '${action}' on scope '${scope}'; however, it does not have permission to perform action '${link.action}' on the linked scope(s) '${link.id}' or the linked scope(s) are invalid.`,
+    if (!isAllowed(world, principal.oid, link.action, link.id)) {
+      throw linkError(
+        `The client '${principal.app}' with object id '${principal.oid}' has permission to perform action '${action}' on scope '${scope}'; however, it does not have permission to perform action '${link.action}' on the linked scope(s) '${link.id}' or the linked scope(s) are invalid.`,
       );
     }
   }
@@ -159,7 +154,7 @@ export function checkLocks(world: World, route: Route, scope: string): void {
   const isDelete = route.method === 'DELETE';
   const locked = world.locks.filter((lock) =>
     isDelete
-      ? // A lock on something inside stops the deletion of what is around it.
+      ? // A lock on a child also blocks the deletion of its parent.
         isWithin(scope, lock.scope) || isWithin(lock.scope, scope)
       : lock.level === 'ReadOnly' && isWithin(scope, lock.scope),
   );

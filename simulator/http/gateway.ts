@@ -1,7 +1,6 @@
 /**
- * Resource Manager itself: what it does with a request before a provider sees it, in its order — api-version, token,
- * subscription and its tenant, budgets, rights, registration, group, linked resources, locks — and the headers that it
- * puts on every answer.
+ * Azure Resource Manager. Checks each request in Azure's order before a provider handles it: api-version, token,
+ * subscription and tenant, rate limits, permissions, registration, resource group, linked resources, locks.
  */
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { pollPaths } from '../engine/operations.ts';
@@ -13,11 +12,11 @@ import type { World } from '../world/world.ts';
 import {
   authorizationFailedError,
   checkApiVersion,
-  checkResourceGroup,
   checkLinkedResources,
   checkLocks,
   checkQueryOptions,
   checkRegistration,
+  checkResourceGroup,
   checkSubscriptionState,
   resourceTypeOf,
 } from './checks.ts';
@@ -25,27 +24,44 @@ import { sendJson, splitUrl } from './listener.ts';
 import { metadataDocument } from './metadata.ts';
 import type { Call, Provider, ProviderType, Route } from './provider.ts';
 import {
-  requireApiVersion,
-  resolveScope,
   missingApiVersionError,
   params,
   parseBody,
   type RequestScope,
+  requireApiVersion,
+  resolveScope,
   resourceIdFrom,
 } from './request.ts';
-import { chargeBudgets, globalFactor, armBuckets } from './throttling.ts';
+import { chargeArmBuckets, chargeBudgets } from './throttling.ts';
 import { TokenReader } from './tokens.ts';
 
-/** Declares the routes of all providers, the polls and the metadata document. */
+/** URLs of the listeners, known only once they listen. */
+export interface Origins {
+  readonly arm: () => string;
+  readonly login: () => string;
+}
+
+interface Gateway {
+  readonly world: World;
+  readonly tokens: TokenReader;
+  readonly origins: Origins;
+}
+
+/** A route with the provider and the resource type that it belongs to. */
+interface ProviderRoute {
+  readonly provider: Provider;
+  readonly route: Route;
+  readonly type: ProviderType;
+}
+
+/** Registers the metadata document, the operation polls and the routes of all providers. */
 export function registerGateway(
   app: FastifyInstance,
   world: World,
   providers: readonly Provider[],
-  origin: () => string,
-  loginOrigin: () => string,
+  origins: Origins,
 ): void {
-  const tokens = new TokenReader(world);
-
+  const gateway: Gateway = { world, tokens: new TokenReader(world), origins };
   app.setErrorHandler(async (thrown, request, reply) => {
     const error = thrown instanceof ArmError ? thrown : internalError(thrown);
     request.state.exchange.code = error.code;
@@ -56,108 +72,137 @@ export function registerGateway(
   app.setNotFoundHandler((request) => {
     throw notModelled(`${request.method} ${splitUrl(request.url)[0]}`);
   });
-
   app.get('/metadata/endpoints', async (request, reply) => {
     request.state.exchange.kind = 'metadata';
     const version = (request.query as Record<string, string>)['api-version'];
     if (version === undefined) throw missingApiVersionError();
-    await sendJson(reply, metadataDocument(world, version, origin(), loginOrigin()));
+    await sendJson(reply, metadataDocument(world, version, origins.arm(), origins.login()));
   });
-
   for (const path of pollPaths) {
     app.get(path, async (request, reply) => {
-      request.state.exchange.kind = 'poll';
-      requireApiVersion(request);
-      const place = resolveScope(world, request, await tokens.primary(request), loginOrigin());
-      await admitRequest(world, request, tokens, place, reply);
-      const id = params(request)['operation'] ?? '';
-      chargeBudgets(world, reply, world.operations.find(id)?.budgets ?? []);
-      await sendAnswer(reply, world.operations.poll(id, request.raw.url ?? '', origin()));
+      await handlePoll(gateway, request, reply);
     });
   }
-
   for (const provider of providers) {
     for (const route of provider.routes) {
-      const type = resourceTypeOf(provider, route);
+      const providerRoute = { provider, route, type: resourceTypeOf(provider, route) };
       app.route({
         method: route.method,
         url: route.path,
         handler: async (request, reply) => {
-          await serve(request, reply, provider, route, type);
+          await handleRequest(gateway, providerRoute, request, reply);
         },
       });
     }
   }
+}
 
-  async function serve(
-    request: FastifyRequest,
-    reply: FastifyReply,
-    provider: Provider,
-    route: Route,
-    type: ProviderType,
-  ): Promise<void> {
-    const { exchange } = request.state;
-    exchange.kind = route.kind;
-    const apiVersion = requireApiVersion(request);
-    const place = resolveScope(world, request, await tokens.primary(request), loginOrigin());
-    const { caller } = place;
-    const auxiliary = await admitRequest(world, request, tokens, place, reply);
-    checkApiVersion(apiVersion, provider, type);
-    const body = parseBody(request);
-    exchange.requestBody = request.body === undefined || request.body === '' ? undefined : body;
+async function handlePoll(gateway: Gateway, request: FastifyRequest, reply: FastifyReply): Promise<void> {
+  const { world, tokens, origins } = gateway;
+  request.state.exchange.kind = 'poll';
+  requireApiVersion(request);
+  const scope = resolveScope(world, request, await tokens.primary(request), origins.login());
+  chargeArmBuckets(world, request, reply, scope);
+  await tokens.auxiliary(request, scope.caller);
+  const id = params(request)['operation'] ?? '';
+  chargeBudgets(world, reply, world.operations.find(id)?.budgets ?? []);
+  await sendAnswer(reply, world.operations.poll(id, request.raw.url ?? '', origins.arm()));
+}
 
-    const resourceId = resourceIdFrom(route, params(request));
-    const call: Call = {
-      world,
-      method: route.method,
-      path: exchange.path,
-      params: params(request),
-      query: exchange.query,
-      apiVersion,
-      headers: exchange.requestHeaders,
-      body,
-      resourceId,
-      name: resourceId.split('/').at(-1) ?? '',
-      // Tenant-level routes have none; their handlers do not read it.
-      subscription: place.subscription as Subscription,
-      tenant: place.tenant,
-      caller,
-      auxiliary,
-      origin: origin(),
-      accept: (operation) =>
-        world.operations.start(
-          {
-            method: route.method,
-            origin: origin(),
-            apiVersion,
-            subscription: place.subscription?.id ?? '',
-            caller,
-          },
-          operation,
-          request.state.operationFailure,
-        ),
-    };
+async function handleRequest(
+  gateway: Gateway,
+  { provider, route, type }: ProviderRoute,
+  request: FastifyRequest,
+  reply: FastifyReply,
+): Promise<void> {
+  const { world, tokens, origins } = gateway;
+  const { exchange } = request.state;
+  exchange.kind = route.kind;
+  const apiVersion = requireApiVersion(request);
+  const scope = resolveScope(world, request, await tokens.primary(request), origins.login());
+  chargeArmBuckets(world, request, reply, scope);
+  const auxiliary = await tokens.auxiliary(request, scope.caller);
+  checkApiVersion(apiVersion, provider, type);
+  const body = parseBody(request);
+  exchange.requestBody = request.body === undefined || request.body === '' ? undefined : body;
 
-    const scope = route.scope?.(call) ?? resourceId;
-    const action = typeof route.action === 'function' ? route.action(call) : route.action;
-    for (const wanted of [...(action === null ? [] : [action]), ...(route.additionalActions?.(call) ?? [])]) {
-      if (!isAllowed(world, caller.oid, wanted, scope)) throw authorizationFailedError(caller, wanted, scope);
-    }
-    if (place.subscription) {
-      checkSubscriptionState(route, place.subscription);
-      checkRegistration(route, provider, place.subscription);
-      checkResourceGroup(world, route, place.subscription, call);
-    }
-    checkLinkedResources(world, route, call, action ?? '', resourceId);
-    checkLocks(world, route, scope);
-    checkQueryOptions(route, call);
-    chargeBudgets(world, reply, route.budgets?.(call) ?? []);
-    if (route.delayedBy !== undefined) {
-      await world.clock.sleep(world.latency(route.delayedBy));
-      world.settle();
-    }
-    await sendAnswer(reply, await route.handle(call));
+  const call = createCall(gateway, route, request, { ...scope, apiVersion, body, auxiliary });
+  checkAccess(provider, route, call, scope.subscription);
+  checkQueryOptions(route, call);
+  chargeBudgets(world, reply, route.budgets?.(call) ?? []);
+  if (route.delayedBy !== undefined) {
+    await world.clock.sleep(world.latency(route.delayedBy));
+    world.settle();
   }
+  await sendAnswer(reply, await route.handle(call));
+}
+
+function createCall(
+  { world, origins }: Gateway,
+  route: Route,
+  request: FastifyRequest,
+  parsed: RequestScope & {
+    readonly apiVersion: string;
+    readonly body: Call['body'];
+    readonly auxiliary: readonly Caller[];
+  },
+): Call {
+  const { exchange } = request.state;
+  const { subscription, tenant, caller, apiVersion, body, auxiliary } = parsed;
+  const resourceId = resourceIdFrom(route, params(request));
+  return {
+    world,
+    method: route.method,
+    path: exchange.path,
+    params: params(request),
+    query: exchange.query,
+    apiVersion,
+    headers: exchange.requestHeaders,
+    body,
+    resourceId,
+    name: resourceId.split('/').at(-1) ?? '',
+    // Undefined for tenant-level routes, whose handlers do not read it.
+    subscription: subscription as Subscription,
+    tenant,
+    caller,
+    auxiliary,
+    origin: origins.arm(),
+    accept: (operation) =>
+      world.operations.start(
+        {
+          method: route.method,
+          origin: origins.arm(),
+          apiVersion,
+          subscription: subscription?.id ?? '',
+          caller,
+        },
+        operation,
+        request.state.operationFailure,
+      ),
+  };
+}
+
+/** Permissions, subscription state, registration, resource group, linked resources and locks. */
+function checkAccess(
+  provider: Provider,
+  route: Route,
+  call: Call,
+  subscription: Subscription | undefined,
+): void {
+  const { world, caller } = call;
+  const scope = route.scope?.(call) ?? call.resourceId;
+  const action = typeof route.action === 'function' ? route.action(call) : route.action;
+  const required = [...(action === null ? [] : [action]), ...(route.additionalActions?.(call) ?? [])];
+  for (const name of required) {
+    if (!isAllowed(world, caller.oid, name, scope)) throw authorizationFailedError(caller, name, scope);
+  }
+  if (subscription) {
+    checkSubscriptionState(route, subscription);
+    checkRegistration(route, provider, subscription);
+    checkResourceGroup(route, subscription, call);
+  }
+  checkLinkedResources(route, call, action ?? '');
+  checkLocks(world, route, scope);
 }
 
 /** Headers of every answer of Resource Manager. */
@@ -183,57 +228,13 @@ export function armHeaders(world: World, request: FastifyRequest): Record<string
   return headers;
 }
 
-/** Charges Resource Manager's own buckets and reads the auxiliary tokens. */
-async function admitRequest(
-  world: World,
-  request: FastifyRequest,
-  tokens: TokenReader,
-  place: RequestScope,
-  reply: FastifyReply,
-): Promise<Caller[]> {
-  const { caller } = place;
-  const kind = ['GET', 'HEAD'].includes(request.method)
-    ? 'reads'
-    : request.method === 'DELETE'
-      ? 'deletes'
-      : 'writes';
-  const bucket = armBuckets[kind];
-  const where = place.subscription ? 'subscription' : 'tenant';
-  const owner = place.subscription?.id ?? place.tenant.id;
-  if (world.throttling) {
-    const own = world.budgets.take({ name: `${where}-${kind}`, key: `${owner};${caller.oid}`, ...bucket });
-    const all = world.budgets.take({
-      name: `${where}-global-${kind}`,
-      key: owner,
-      size: bucket.size * globalFactor,
-      perMinute: bucket.perMinute * globalFactor,
-    });
-    const empty = 'retryAfter' in own ? own : 'retryAfter' in all ? all : undefined;
-    if (empty) {
-      const seconds = world.clock.retryAfter(empty.retryAfter, 1);
-      throw new ArmError(
-        429,
-        where === 'subscription' ? 'SubscriptionRequestsThrottled' : 'TenantRequestsThrottled',
-        `Number of '${kind.slice(0, -1)}' requests for ${where} '${owner}' actor '${caller.oid}' exceeded. Please try again after '${seconds}' seconds after additional tokens are available. Refer to https://aka.ms/arm-throttling for additional information.`,
-        { gateway: true, headers: { 'retry-after': seconds } },
-      );
-    }
-    if ('remaining' in own) reply.header(`x-ms-ratelimit-remaining-${where}-${kind}`, String(own.remaining));
-    if ('remaining' in all)
-      reply.header(`x-ms-ratelimit-remaining-${where}-global-${kind}`, String(all.remaining));
-  }
-  return tokens.auxiliary(request, caller);
-}
-
-// --- Answers -----------------------------------------------------------------------------------------------------
-
 async function sendAnswer(reply: FastifyReply, answer: Answer): Promise<void> {
   reply.code(answer.status).headers({ ...answer.headers });
   if (answer.body === undefined) await reply.send();
   else await sendJson(reply, answer.body);
 }
 
-/** A fault of the simulator itself: loud, and not one that clients send again. */
+/** A bug in the simulator. 501, because clients would retry a 500 and hide it. */
 function internalError(thrown: unknown): ArmError {
   const text = thrown instanceof Error ? (thrown.stack ?? thrown.message) : String(thrown);
   process.stderr.write(`simulator: ${text}\n`);

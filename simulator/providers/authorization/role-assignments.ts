@@ -1,7 +1,7 @@
 import type { Call } from '../../http/provider.ts';
 import { refuse, notModelled } from '../../model/arm-error.ts';
 import type { Answer, Json } from '../../model/contract.ts';
-import type { RoleAssignment } from '../../model/entities.ts';
+import type { Principal, RoleAssignment } from '../../model/entities.ts';
 import { isWithin } from '../../model/scope.ts';
 import { authorizationState, sameText } from '../../world/permissions.ts';
 import type { World } from '../../world/world.ts';
@@ -40,25 +40,26 @@ function findAssignment(call: Call): RoleAssignment | undefined {
   return call.world.roleAssignments.find((one) => one.id.toLowerCase() === wanted);
 }
 
-export function putAssignment(call: Call): Answer {
-  const { world } = call;
-  const scope = scopeOf(call);
-  const asked: Json = call.body['properties'] ?? {};
-  const stray = Object.keys(call.body).find((name) => !['id', 'name', 'type', 'properties'].includes(name));
-  if (stray !== undefined) throw notModelled(`property '${stray}' of a role assignment`);
-  const known = [
-    'roleDefinitionId',
-    'principalId',
-    'principalType',
-    'description',
-    'condition',
-    'conditionVersion',
-    'scope',
-    'delegatedManagedIdentityResourceId',
-  ];
-  const other = Object.keys(asked).find((name) => !known.includes(name));
-  if (other !== undefined) throw notModelled(`property 'properties.${other}' of a role assignment`);
-  const { roleDefinitionId, principalId, principalType, description } = asked;
+const knownProperties = [
+  'roleDefinitionId',
+  'principalId',
+  'principalType',
+  'description',
+  'condition',
+  'conditionVersion',
+  'scope',
+  'delegatedManagedIdentityResourceId',
+];
+
+/** Rejects bodies that the simulator does not model, and names that are not GUIDs. */
+function parseAssignment(call: Call): Json & { roleId: string; principalId: string } {
+  const properties: Json = call.body['properties'] ?? {};
+  const extra = Object.keys(call.body).find((name) => !['id', 'name', 'type', 'properties'].includes(name));
+  if (extra !== undefined) throw notModelled(`property '${extra}' of a role assignment`);
+  const extraProperty = Object.keys(properties).find((name) => !knownProperties.includes(name));
+  if (extraProperty !== undefined)
+    throw notModelled(`property 'properties.${extraProperty}' of a role assignment`);
+  const { roleDefinitionId, principalId, condition, conditionVersion } = properties;
   if (typeof roleDefinitionId !== 'string' || typeof principalId !== 'string') {
     throw notModelled('the refusal of a role assignment without role or principal');
   }
@@ -69,39 +70,44 @@ export function putAssignment(call: Call): Answer {
       `The role assignment ID '${call.name}' is not valid. The role assignment ID must be a GUID.`,
     );
   }
-  if (
-    !/^(?:\/subscriptions\/[^/]+)?\/providers\/Microsoft\.Authorization\/roleDefinitions\/[^/]+$/i.test(
+  const roleId =
+    /^(?:\/subscriptions\/[^/]+)?\/providers\/Microsoft\.Authorization\/roleDefinitions\/([^/]+)$/i.exec(
       roleDefinitionId,
-    )
-  ) {
-    throw notModelled(`the refusal of roleDefinitionId '${roleDefinitionId}'`);
-  }
-  const { condition, conditionVersion } = asked;
+    )?.[1];
+  if (roleId === undefined) throw notModelled(`the refusal of roleDefinitionId '${roleDefinitionId}'`);
   if ((condition ?? undefined) !== undefined && conditionVersion !== '2.0') {
     throw notModelled(`a condition of version '${conditionVersion}'`);
   }
-  if (
-    call.params['scopeNamespace'] !== undefined &&
-    !world.resources.has(scope) &&
-    !findSubnet(world, scope)
-  ) {
-    throw notModelled(`a role assignment on ${scope}, which is not there`);
-  }
-  const role = world.roleDefinitions.get((roleDefinitionId.split('/').at(-1) ?? '').toLowerCase());
-  if (role === undefined) throw roleNotFoundError(roleDefinitionId.split('/').at(-1) ?? '', 400);
+  return { ...properties, roleId, principalId };
+}
+
+function checkScopeExists(call: Call, scope: string): void {
+  if (call.params['scopeNamespace'] === undefined) return;
+  if (call.world.resources.has(scope) || findSubnet(call.world, scope)) return;
+  throw notModelled(`a role assignment on ${scope}, which does not exist`);
+}
+
+function requirePrincipal(call: Call, principalId: string): Principal {
+  const { world, tenant } = call;
   const principal = world.principals.get(principalId.toLowerCase());
-  // Recorded also with a principalType: it does not always help against the delay.
-  if (
-    principal === undefined ||
-    principal.tenant !== call.tenant.id ||
-    principal.visibleAt > world.clock.now()
-  ) {
-    throw refuse(
-      400,
-      'PrincipalNotFound',
-      `Principal ${principalId.replaceAll('-', '')} does not exist in the directory ${call.tenant.id}. Check that you have the correct principal ID. If you are creating this principal and then immediately assigning a role, this error might be related to a replication delay. In this case, set the role assignment principalType property to a value, such as ServicePrincipal, User, or Group.  See https://aka.ms/docs-principaltype`,
-    );
-  }
+  // Recorded with and without principalType: the type does not always help against replication delay.
+  if (principal?.tenant === tenant.id && principal.visibleAt <= world.clock.now()) return principal;
+  throw refuse(
+    400,
+    'PrincipalNotFound',
+    `Principal ${principalId.replaceAll('-', '')} does not exist in the directory ${tenant.id}. Check that you have the correct principal ID. If you are creating this principal and then immediately assigning a role, this error might be related to a replication delay. In this case, set the role assignment principalType property to a value, such as ServicePrincipal, User, or Group.  See https://aka.ms/docs-principaltype`,
+  );
+}
+
+export function putAssignment(call: Call): Answer {
+  const { world } = call;
+  const scope = scopeOf(call);
+  const properties = parseAssignment(call);
+  const { roleId, principalId, principalType, description, condition, conditionVersion } = properties;
+  checkScopeExists(call, scope);
+  const role = world.roleDefinitions.get(roleId.toLowerCase());
+  if (role === undefined) throw roleNotFoundError(roleId, 400);
+  const principal = requirePrincipal(call, principalId);
   const actualType = principal.type === 'ManagedIdentity' ? 'ServicePrincipal' : principal.type;
   if (principalType !== undefined && principalType !== actualType) {
     throw refuse(
@@ -121,11 +127,13 @@ export function putAssignment(call: Call): Answer {
     }
     return { status: 200, body: assignmentBody(world, existing) };
   }
-  const equal = world.roleAssignments.some(
-    (one) =>
-      sameText(one.scope, scope) && sameText(one.principalId, principalId) && sameText(one.role, role.id),
+  const isDuplicate = world.roleAssignments.some(
+    (other) =>
+      sameText(other.scope, scope) &&
+      sameText(other.principalId, principalId) &&
+      sameText(other.role, role.id),
   );
-  if (equal) throw refuse(409, 'RoleAssignmentExists', 'The role assignment already exists.');
+  if (isDuplicate) throw refuse(409, 'RoleAssignmentExists', 'The role assignment already exists.');
   const assignment: RoleAssignment = {
     id: call.resourceId,
     scope,
@@ -137,8 +145,8 @@ export function putAssignment(call: Call): Answer {
   };
   world.roleAssignments.push(assignment);
   authorizationState(world).extras.set(assignment.id.toLowerCase(), {
-    condition: asked['condition'],
-    conditionVersion: asked['conditionVersion'],
+    condition,
+    conditionVersion,
     createdBy: null,
     updatedBy: call.caller.oid,
   });

@@ -1,16 +1,16 @@
-// Who may have which size, where, and how many: offers, restrictions, quota and capacity, with the two lists that show
-// them (Resource SKUs, usages). Capacity shortages are seen in no list, as in Azure.
+// Sizes, restrictions, quota and capacity, with the Resource SKUs and usages lists. Capacity shortages appear in neither
+// list, as in Azure.
 import type { Call, Route } from '../../http/provider.ts';
 import { refuse, notModelled } from '../../model/arm-error.ts';
 import type { Json, OperationFailure } from '../../model/contract.ts';
 import type { World } from '../../world/world.ts';
 import { allRegions, findRegion, regionName } from '../regions.ts';
-import { settings } from './settings.ts';
+import { type Shortage, settings } from './settings.ts';
 import { describeSize, findSize, type Size, sizes } from './skus.ts';
 
 const vmType = 'Microsoft.Compute/virtualMachines';
 
-// The other names of the recorded list (usages-compute.json); nobody here uses them up.
+// The other names of the recorded list (usages-compute.json); their usage is always 0.
 const otherUsages: readonly (readonly [string, string, number])[] = [
   ['availabilitySets', 'Availability Sets', 2500],
   ['virtualMachineScaleSets', 'Virtual Machine Scale Sets', 2500],
@@ -29,20 +29,19 @@ function isSpot(body: Json): boolean {
   return body['properties'].priority === 'Spot' || body['properties'].priority === 'Low';
 }
 
-/** Every quota of a subscription in a region as it stands, but for one machine that is being replaced. */
+/** Quotas of a subscription in a region and their usage. `except`: a VM that is being replaced. */
 function usages(world: World, subscription: string, location: string, except?: string): Usage[] {
   const counts = new Map<string, number>();
   const add = (name: string, count: number): void => {
     counts.set(name, (counts.get(name) ?? 0) + count);
   };
-  for (const machine of world.resources.under(`/subscriptions/${subscription}`, vmType)) {
-    if (regionName(machine.body['location']) !== location || machine.internal['allocated'] === false)
-      continue;
-    if (machine.id.toLowerCase() === except?.toLowerCase()) continue;
-    const size = findSize(machine.body['properties'].hardwareProfile.vmSize);
+  for (const vm of world.resources.under(`/subscriptions/${subscription}`, vmType)) {
+    if (regionName(vm.body['location']) !== location || vm.internal['allocated'] === false) continue;
+    if (vm.id.toLowerCase() === except?.toLowerCase()) continue;
+    const size = findSize(vm.body['properties'].hardwareProfile.vmSize);
     if (size === undefined) continue;
     add('virtualMachines', 1);
-    if (isSpot(machine.body)) {
+    if (isSpot(vm.body)) {
       add('lowPriorityCores', size.vCPUs);
     } else {
       add('cores', size.vCPUs);
@@ -72,17 +71,15 @@ function usages(world: World, subscription: string, location: string, except?: s
 function quotaExceededError(
   subscription: string,
   location: string,
-  usage: Usage,
-  what: string,
-  more: number,
+  { usage, label, additional }: { usage: Usage; label: string; additional: number },
 ): Error {
-  const least = usage.current + more;
-  // The blade's link carries its parameters as JSON, partly encoded: quota-exceeded-400-validate.json.
-  const blade = `%7B%22subscriptionId%22:%22${subscription}%22,%22command%22:%22openQuotaApprovalBlade%22,%22quotas%22:[%7B%22location%22:%22${location}%22,%22providerId%22:%22Microsoft.Compute%22,%22resourceName%22:%22${usage.name}%22,%22quotaRequest%22:%7B%22properties%22:%7B%22limit%22:${least},%22unit%22:%22Count%22,%22name%22:%7B%22value%22:%22${usage.name}%22%7D%7D%7D%7D]%7D`;
+  const newLimit = usage.current + additional;
+  // The link to the portal carries partly encoded JSON: quota-exceeded-400-validate.json.
+  const blade = `%7B%22subscriptionId%22:%22${subscription}%22,%22command%22:%22openQuotaApprovalBlade%22,%22quotas%22:[%7B%22location%22:%22${location}%22,%22providerId%22:%22Microsoft.Compute%22,%22resourceName%22:%22${usage.name}%22,%22quotaRequest%22:%7B%22properties%22:%7B%22limit%22:${newLimit},%22unit%22:%22Count%22,%22name%22:%7B%22value%22:%22${usage.name}%22%7D%7D%7D%7D]%7D`;
   return refuse(
     409,
     'OperationNotAllowed',
-    `Operation could not be completed as it results in exceeding approved ${what} quota. Additional details - Deployment Model: Resource Manager, Location: ${location}, Current Limit: ${usage.limit}, Current Usage: ${usage.current}, Additional Required: ${more}, (Minimum) New Limit Required: ${least}. Submit a request for Quota increase at https://aka.ms/ProdportalCRP/#blade/Microsoft_Azure_Capacity/UsageAndQuota.ReactView/Parameters/${blade} by specifying parameters listed in the ‘Details’ section for deployment to succeed. Please read more about quota limits at https://docs.microsoft.com/en-us/azure/azure-supportability/regional-quota-requests`,
+    `Operation could not be completed as it results in exceeding approved ${label} quota. Additional details - Deployment Model: Resource Manager, Location: ${location}, Current Limit: ${usage.limit}, Current Usage: ${usage.current}, Additional Required: ${additional}, (Minimum) New Limit Required: ${newLimit}. Submit a request for Quota increase at https://aka.ms/ProdportalCRP/#blade/Microsoft_Azure_Capacity/UsageAndQuota.ReactView/Parameters/${blade} by specifying parameters listed in the ‘Details’ section for deployment to succeed. Please read more about quota limits at https://docs.microsoft.com/en-us/azure/azure-supportability/regional-quota-requests`,
   );
 }
 
@@ -95,7 +92,7 @@ function sizeNotAvailableError(size: Size, location: string): Error {
   );
 }
 
-/** What Azure says for want of capacity. */
+/** Azure's error for a capacity shortage. */
 export function capacityError(
   code: string,
   size: string,
@@ -126,11 +123,11 @@ export function capacityError(
           'Allocation failed. VM(s) with the following constraints cannot be allocated, because the condition is too restrictive. Please remove some constraints and try again. Constraints applied are:\n- Networking Constraints (such as Accelerated Networking or IPv6)\n- VM Size\n',
       };
     default:
-      throw new Error(`no text for a shortage ${code}`);
+      throw new Error(`no message for the shortage ${code}`);
   }
 }
 
-/** The size of that name in that region, or Azure's refusal of a name it does not know. */
+/** @throws ArmError for an unknown size name. */
 export function requireSize(name: unknown, location: string): Size {
   if (typeof name !== 'string' || name === '') {
     throw refuse(400, 'InvalidParameter', "Required parameter 'vmSize' is missing (null).", {
@@ -139,7 +136,7 @@ export function requireSize(name: unknown, location: string): Size {
   }
   const size = findSize(name);
   if (size === undefined) {
-    const valid = sizes.map((one) => one.name).join(',');
+    const valid = sizes.map(({ name: sizeName }) => sizeName).join(',');
     throw refuse(
       400,
       'InvalidParameter',
@@ -152,8 +149,10 @@ export function requireSize(name: unknown, location: string): Size {
 }
 
 /**
- * Refuses for restriction, quota or want of capacity, on the PUT; or gives the failure with which the operation is to
- * end when the scenario says so.
+ * Checks restrictions, quota and configured capacity shortages of a VM PUT. Returns the failure of the operation if a
+ * shortage is configured to appear only then.
+ *
+ * @throws ArmError when the PUT itself is rejected.
  */
 export function allocateCapacity(
   call: Call,
@@ -161,8 +160,17 @@ export function allocateCapacity(
   location: string,
   zone: string | undefined,
 ): OperationFailure | undefined {
-  const world = call.world;
-  const { restrictions, shortages } = settings(world);
+  checkRestrictions(call, size, location, zone);
+  checkQuota(call, size, location);
+  const shortage = takeShortage(call.world, size, location, zone);
+  if (shortage === undefined) return undefined;
+  const failure = capacityError(shortage.code, size.name, location);
+  if (shortage.at === 'operation') return failure;
+  const target = shortage.code === 'SkuNotAvailable' ? { target: 'vmSize' } : {};
+  throw refuse(409, failure.code, failure.message, target);
+}
+
+function checkRestrictions(call: Call, size: Size, location: string, zone: string | undefined): void {
   if (zone !== undefined && !size.zonal) {
     // https://learn.microsoft.com/azure/azure-resource-manager/troubleshooting/error-sku-not-available
     throw refuse(
@@ -172,44 +180,47 @@ export function allocateCapacity(
       { target: 'vmSize' },
     );
   }
-  for (const one of restrictions) {
-    if (one.size.toLowerCase() !== size.name.toLowerCase() || regionName(one.location) !== location) continue;
-    if (one.zones === undefined || (zone !== undefined && one.zones.includes(zone)))
-      throw sizeNotAvailableError(size, location);
-  }
-  const subscription = call.subscription.id;
-  const now = new Map(
-    usages(world, subscription, location, call.resourceId).map((usage) => [usage.name, usage] as const),
+  const isRestricted = settings(call.world).restrictions.some(
+    (restriction) =>
+      restriction.size.toLowerCase() === size.name.toLowerCase() &&
+      regionName(restriction.location) === location &&
+      (restriction.zones === undefined || (zone !== undefined && restriction.zones.includes(zone))),
   );
-  const spot = isSpot(call.body);
-  const wanted: readonly (readonly [string, string])[] = spot
+  if (isRestricted) throw sizeNotAvailableError(size, location);
+}
+
+function checkQuota(call: Call, size: Size, location: string): void {
+  const current = usages(call.world, call.subscription.id, location, call.resourceId);
+  const quotas: readonly (readonly [name: string, label: string])[] = isSpot(call.body)
     ? [['lowPriorityCores', 'LowPriorityCores']]
     : [
         ['cores', 'Total Regional Cores'],
         [size.family, `${size.family} Cores`],
       ];
-  for (const [name, what] of wanted) {
-    const usage = now.get(name);
+  for (const [quota, label] of quotas) {
+    const usage = current.find(({ name }) => name === quota);
     if (usage !== undefined && usage.current + size.vCPUs > usage.limit) {
-      throw quotaExceededError(subscription, location, usage, what, size.vCPUs);
+      throw quotaExceededError(call.subscription.id, location, { usage, label, additional: size.vCPUs });
     }
   }
-  for (const one of shortages) {
-    if (one.size !== undefined && one.size.toLowerCase() !== size.name.toLowerCase()) continue;
-    if (one.zone !== undefined && one.zone !== zone) continue;
-    if (one.location !== undefined && regionName(one.location) !== location) continue;
-    if (one.times !== undefined) {
-      if (one.times <= 0) continue;
-      one.times -= 1;
+}
+
+/** The first entry of `settings(world).shortages` that applies; counts down its `times`. */
+function takeShortage(
+  world: World,
+  size: Size,
+  location: string,
+  zone: string | undefined,
+): Shortage | undefined {
+  for (const shortage of settings(world).shortages) {
+    if (shortage.size !== undefined && shortage.size.toLowerCase() !== size.name.toLowerCase()) continue;
+    if (shortage.zone !== undefined && shortage.zone !== zone) continue;
+    if (shortage.location !== undefined && regionName(shortage.location) !== location) continue;
+    if (shortage.times !== undefined) {
+      if (shortage.times <= 0) continue;
+      shortage.times -= 1;
     }
-    const failure = capacityError(one.code, size.name, location);
-    if (one.at === 'operation') return failure;
-    throw refuse(
-      409,
-      failure.code,
-      failure.message,
-      one.code === 'SkuNotAvailable' ? { target: 'vmSize' } : {},
-    );
+    return shortage;
   }
   return undefined;
 }
@@ -227,7 +238,7 @@ export const capacityRoutes: readonly Route[] = [
     handle: (call) => {
       const filter = call.query['$filter'];
       const match = filter === undefined ? undefined : /^\s*location eq '([^']+)'\s*$/i.exec(filter);
-      // "only location can be filtered" (REST reference); what another filter gets is not known.
+      // "only location can be filtered" (REST reference); the answer to another filter was not recorded.
       if (match === null) throw notModelled(`$filter=${filter} of skus`);
       const regions = match === undefined ? allRegions() : [findRegion(match[1] ?? '')];
       const restrictions = settings(call.world).restrictions;

@@ -14,28 +14,51 @@ function securityTypeError(size: Size, securityType: string): Error {
   );
 }
 
+/** Preview features that the subscription has registered. */
+export interface SubscriptionFeatures {
+  /** Microsoft.Compute/UseStandardSecurityType. */
+  readonly standardSecurityType: boolean;
+  /** Microsoft.Compute/EncryptionAtHost. */
+  readonly encryptionAtHost: boolean;
+}
+
 /**
- * Generation, architecture, disk controller and security type of image and size.
- * The rules by feature: https://learn.microsoft.com/azure/virtual-machines/trusted-launch
+ * Checks image against size: generation, architecture, disk controller, security type.
+ * Rules of the security types: https://learn.microsoft.com/azure/virtual-machines/trusted-launch
  */
 export function checkImageCompatibility(
   properties: Json,
   image: VmImage,
   size: Size,
-  /** The subscription has registered Microsoft.Compute/UseStandardSecurityType. */
-  standardAllowed: boolean,
-  /** The subscription has registered Microsoft.Compute/EncryptionAtHost. */
-  encryptionAtHostAllowed: boolean,
+  features: SubscriptionFeatures,
 ): void {
+  checkSecurityFeatures(properties, size, features);
+  checkHardware(properties, image, size);
+  const security: Json = properties['securityProfile'] ?? {};
+  if (security['uefiSettings'] !== undefined && image.generation === 'V1') {
+    throw badRequestError(
+      'UEFI settings are not supported for VMs and VM Scale Sets using Generation 1 Image.',
+    );
+  }
+  switch (security['securityType']) {
+    case 'TrustedLaunch':
+      checkTrustedLaunch(image, size);
+      return;
+    case 'ConfidentialVM':
+      checkConfidential(properties, image, size);
+      return;
+    default:
+      checkStandard(security, image, size);
+  }
+}
+
+function checkSecurityFeatures(properties: Json, size: Size, features: SubscriptionFeatures): void {
   const security: Json = properties['securityProfile'] ?? {};
   const securityType: string | undefined = security['securityType'];
-  const uefi: Json | undefined = security['uefiSettings'];
-  const feature = image.features['SecurityType'] ?? 'None';
-
   if (securityType !== undefined && !['Standard', 'TrustedLaunch', 'ConfidentialVM'].includes(securityType)) {
     throw notModelled(`securityType '${securityType}'`);
   }
-  if (security['encryptionAtHost'] === true && !encryptionAtHostAllowed) {
+  if (security['encryptionAtHost'] === true && !features.encryptionAtHost) {
     // https://learn.microsoft.com/azure/virtual-machines/linux/disks-enable-host-based-encryption-cli
     throw invalidParameter(
       'securityProfile.encryptionAtHost',
@@ -45,12 +68,15 @@ export function checkImageCompatibility(
   if (properties['storageProfile']?.osDisk?.diffDiskSettings !== undefined && !size.ephemeralDisks) {
     throw notModelled(`the refusal of an ephemeral OS disk on ${size.name}`);
   }
-  if (securityType === 'Standard' && !standardAllowed) {
+  if (securityType === 'Standard' && !features.standardSecurityType) {
     // Text assumed; that it is refused: azure-cli's help of --security-type and Microsoft's Trusted Launch FAQ.
     throw badRequestError(
       "The value 'Standard' of securityProfile.securityType is not allowed until the feature 'Microsoft.Compute/UseStandardSecurityType' is registered for the subscription.",
     );
   }
+}
+
+function checkHardware(properties: Json, image: VmImage, size: Size): void {
   if (image.architecture !== size.architecture) {
     throw badRequestError(
       `Cannot create a VM of size '${size.name}' because this VM size only supports a CPU Architecture of '${size.architecture}', but an image or disk with CPU Architecture '${image.architecture}' was given. Please check that the CPU Architecture of the image or disk is compatible with that of the VM size.`,
@@ -62,61 +88,67 @@ export function checkImageCompatibility(
       `The selected VM size '${size.name}' cannot boot Hypervisor Generation '${generation}'. If this was a Create operation please check that the Hypervisor Generation of the Image matches the Hypervisor Generation of the selected VM Size. If this was an Update operation please select a Hypervisor Generation '${generation}' VM Size. For more information, see https://aka.ms/azuregen2vm`,
     );
   }
-  const controllers = (image.features['DiskControllerTypes'] ?? 'SCSI').split(',').map((one) => one.trim());
-  const wanted: string | undefined = properties['storageProfile']?.diskControllerType;
-  const usable = size.diskControllers.filter((one) => controllers.includes(one));
-  if (usable.length === 0 || (wanted !== undefined && !usable.includes(wanted as 'SCSI' | 'NVMe'))) {
+  const controllers = (image.features['DiskControllerTypes'] ?? 'SCSI').split(',').map((name) => name.trim());
+  const requested: string | undefined = properties['storageProfile']?.diskControllerType;
+  const usable = size.diskControllers.filter((name) => controllers.includes(name));
+  if (usable.length === 0 || (requested !== undefined && !usable.includes(requested as 'SCSI' | 'NVMe'))) {
     throw refuse(
       400,
       'InvalidParameter',
       `The VM size '${size.name}' cannot boot with OS image or disk. Please check that disk controller types supported by the OS image or disk is one of the supported disk controller types for the VM size '${size.name}'. Please query sku api at https://aka.ms/azure-compute-skus  to determine supported disk controller types for the VM size.`,
     );
   }
-  if (uefi !== undefined && image.generation === 'V1') {
+}
+
+function securityFeature(image: VmImage): string {
+  return image.features['SecurityType'] ?? 'None';
+}
+
+function checkTrustedLaunch(image: VmImage, size: Size): void {
+  const feature = securityFeature(image);
+  if (
+    !['TrustedLaunch', 'TrustedLaunchSupported', 'TrustedLaunchAndConfidentialVmSupported'].includes(feature)
+  ) {
     throw badRequestError(
-      'UEFI settings are not supported for VMs and VM Scale Sets using Generation 1 Image.',
+      'Use of TrustedLaunch setting is not supported for the provided image. Please select Trusted Launch Supported Gen2 OS Image. For more information, see https://aka.ms/TrustedLaunch-FAQ.',
     );
   }
-  if (securityType === 'TrustedLaunch') {
-    if (
-      !['TrustedLaunch', 'TrustedLaunchSupported', 'TrustedLaunchAndConfidentialVmSupported'].includes(
-        feature,
-      )
-    ) {
-      throw badRequestError(
-        'Use of TrustedLaunch setting is not supported for the provided image. Please select Trusted Launch Supported Gen2 OS Image. For more information, see https://aka.ms/TrustedLaunch-FAQ.',
-      );
-    }
-    if (!size.trustedLaunch) throw securityTypeError(size, 'TrustedLaunch');
-  } else if (securityType === 'ConfidentialVM') {
-    if (
-      !['ConfidentialVM', 'ConfidentialVmSupported', 'TrustedLaunchAndConfidentialVmSupported'].includes(
-        feature,
-      )
-    ) {
-      // Text assumed, on the pattern of TrustedLaunch.
-      throw badRequestError('Use of ConfidentialVM setting is not supported for the provided image.');
-    }
-    if (!size.confidential) throw securityTypeError(size, 'ConfidentialVM');
-    const encryption: unknown =
-      properties['storageProfile']?.osDisk?.managedDisk?.securityProfile?.securityEncryptionType;
-    if (encryption === undefined)
-      throw missingParameter('osDisk.managedDisk.securityProfile.securityEncryptionType');
-    // https://learn.microsoft.com/rest/api/compute/virtual-machines/create-or-update#securityencryptiontypes
-    if (uefi?.['vTpmEnabled'] !== true) throw missingParameter('securityProfile.uefiSettings.vTpmEnabled');
-  } else {
-    if (feature === 'TrustedLaunch' || feature === 'ConfidentialVM') {
-      throw badRequestError(
-        `The provided gallery image only supports creation of VMs and VM Scale Sets with '${feature}' security type.`,
-      );
-    }
-    if (size.confidential) throw securityTypeError(size, securityType ?? '<NULL>');
-    if (uefi !== undefined) {
-      // "uefiSettings only with a securityType other than Standard" (REST reference); text assumed.
-      throw invalidParameter(
-        'securityProfile.uefiSettings',
-        'The value of parameter securityProfile.uefiSettings is invalid.',
-      );
-    }
+  if (!size.trustedLaunch) throw securityTypeError(size, 'TrustedLaunch');
+}
+
+function checkConfidential(properties: Json, image: VmImage, size: Size): void {
+  const feature = securityFeature(image);
+  if (
+    !['ConfidentialVM', 'ConfidentialVmSupported', 'TrustedLaunchAndConfidentialVmSupported'].includes(
+      feature,
+    )
+  ) {
+    // Text assumed, on the pattern of TrustedLaunch.
+    throw badRequestError('Use of ConfidentialVM setting is not supported for the provided image.');
+  }
+  if (!size.confidential) throw securityTypeError(size, 'ConfidentialVM');
+  const encryption: unknown =
+    properties['storageProfile']?.osDisk?.managedDisk?.securityProfile?.securityEncryptionType;
+  if (encryption === undefined)
+    throw missingParameter('osDisk.managedDisk.securityProfile.securityEncryptionType');
+  // https://learn.microsoft.com/rest/api/compute/virtual-machines/create-or-update#securityencryptiontypes
+  if (properties['securityProfile'].uefiSettings?.vTpmEnabled !== true)
+    throw missingParameter('securityProfile.uefiSettings.vTpmEnabled');
+}
+
+function checkStandard(security: Json, image: VmImage, size: Size): void {
+  const feature = securityFeature(image);
+  if (feature === 'TrustedLaunch' || feature === 'ConfidentialVM') {
+    throw badRequestError(
+      `The provided gallery image only supports creation of VMs and VM Scale Sets with '${feature}' security type.`,
+    );
+  }
+  if (size.confidential) throw securityTypeError(size, security['securityType'] ?? '<NULL>');
+  if (security['uefiSettings'] !== undefined) {
+    // "uefiSettings only with a securityType other than Standard" (REST reference); text assumed.
+    throw invalidParameter(
+      'securityProfile.uefiSettings',
+      'The value of parameter securityProfile.uefiSettings is invalid.',
+    );
   }
 }

@@ -4,9 +4,9 @@ import type { Json } from '../../model/contract.ts';
 import type { Resource } from '../../model/entities.ts';
 import type { World } from '../../world/world.ts';
 import { provisioningState, type PurchasePlan, replicaIn, versionType } from './galleries.ts';
-import { findSharedGallery } from './shared-galleries.ts';
+import { findSharedGallery, type Sharing } from './shared-galleries.ts';
 
-/** What the rules for a VM need to know of its image. */
+/** The properties of an image version that matter to a VM. */
 export interface VmImage {
   readonly osType: 'Linux' | 'Windows';
   readonly osState: 'Generalized' | 'Specialized';
@@ -26,7 +26,7 @@ const privateImage =
 const sharedImage =
   /^\/(SharedGalleries|CommunityGalleries)\/([^/]+)\/Images\/([^/]+)(?:\/Versions\/([^/]+))?$/i;
 
-/** The gallery resource that an `imageReference` needs a right on; none for shared and community images. */
+/** The image that the caller needs a permission on; none for shared and community images. */
 export function linkedImage(reference: Json | undefined): LinkedResource[] {
   const id: unknown = reference?.['id'];
   if (typeof id !== 'string') return [];
@@ -57,64 +57,80 @@ function notInRegionError(id: string, location: string): Error {
   );
 }
 
-/** The image that a VM in `location` gets, or Azure's refusal. The caller's right on it is the gateway's matter. */
-export function resolveImage(call: Call, reference: Json, location: string): VmImage {
-  const world = call.world;
-  const own: unknown = reference['id'];
-  const foreign: unknown = reference['sharedGalleryImageId'] ?? reference['communityGalleryImageId'];
-  let definition: Resource | undefined;
-  let wanted: string | undefined;
-  let spelled: string;
-  if (typeof own === 'string') {
-    const match = privateImage.exec(own);
-    if (match === null) {
-      if (own.startsWith('/subscriptions/')) throw notModelled(`imageReference.id of another kind: ${own}`);
-      throw refuse(
-        400,
-        'LinkedInvalidPropertyId',
-        `Property id '${own}' at path 'properties.storageProfile.imageReference.id' is invalid. Expect fully qualified resource Id that start with '/subscriptions/{subscriptionId}' or '/providers/{resourceProviderNamespace}/'.`,
-      );
-    }
-    definition = world.resources.get(match[1] ?? '');
-    wanted = match[2];
-    spelled = own;
-  } else if (typeof foreign === 'string') {
-    const match = sharedImage.exec(foreign);
-    if (match === null) throw notModelled(`image reference ${foreign}`);
-    const community = /^community/i.test(match[1] ?? '');
-    if (community !== (reference['sharedGalleryImageId'] === undefined))
-      throw notModelled(`image reference ${foreign}`);
-    const gallery = findSharedGallery(call, community ? 'community' : 'direct', match[2] ?? '');
-    definition = gallery && world.resources.get(`${gallery.id}/images/${match[3]}`);
-    wanted = match[4];
-    spelled = foreign;
-  } else {
-    throw notModelled(
-      'an imageReference without gallery image (Marketplace and managed images are not modelled)',
+/** A reference resolved to its image definition; `version` is undefined for "latest". */
+interface ParsedReference {
+  readonly id: string;
+  readonly definition: Resource | undefined;
+  readonly version: string | undefined;
+}
+
+function parsePrivateReference(world: World, id: string): ParsedReference {
+  const match = privateImage.exec(id);
+  if (match === null) {
+    if (id.startsWith('/subscriptions/')) throw notModelled(`imageReference.id of another kind: ${id}`);
+    throw refuse(
+      400,
+      'LinkedInvalidPropertyId',
+      `Property id '${id}' at path 'properties.storageProfile.imageReference.id' is invalid. Expect fully qualified resource Id that start with '/subscriptions/{subscriptionId}' or '/providers/{resourceProviderNamespace}/'.`,
     );
   }
-  if (definition === undefined) throw notInRegionError(spelled, location);
+  return { id, definition: world.resources.get(match[1] ?? ''), version: match[2] };
+}
+
+function parseSharedReference(call: Call, id: string, sharing: Sharing): ParsedReference {
+  const match = sharedImage.exec(id);
+  const isCommunity = /^community/i.test(match?.[1] ?? '');
+  if (match === null || isCommunity !== (sharing === 'community')) {
+    throw notModelled(`image reference ${id}`);
+  }
+  const gallery = findSharedGallery(call, sharing, match[2] ?? '');
+  const definition = gallery && call.world.resources.get(`${gallery.id}/images/${match[3]}`);
+  return { id, definition, version: match[4] };
+}
+
+function parseReference(call: Call, reference: Json): ParsedReference {
+  const { id, sharedGalleryImageId, communityGalleryImageId } = reference;
+  if (typeof id === 'string') return parsePrivateReference(call.world, id);
+  const sharedId: unknown = sharedGalleryImageId ?? communityGalleryImageId;
+  if (typeof sharedId === 'string') {
+    return parseSharedReference(call, sharedId, sharedGalleryImageId === undefined ? 'community' : 'direct');
+  }
+  throw notModelled(
+    'an imageReference without gallery image (Marketplace and managed images are not modelled)',
+  );
+}
+
+/**
+ * The image version that a VM in `location` boots. The gateway has already checked the caller's permission on it.
+ *
+ * @throws ArmError when the version does not exist or is not replicated to the region.
+ */
+export function resolveImage(call: Call, reference: Json, location: string): VmImage {
+  const { world } = call;
+  const { id, definition, version: name } = parseReference(call, reference);
+  if (definition === undefined) throw notInRegionError(id, location);
   const version =
-    wanted === undefined || wanted.toLowerCase() === 'latest'
-      ? latestVersion(world, definition, location, spelled)
-      : world.resources.get(`${definition.id}/versions/${wanted}`);
-  if (version === undefined) throw notInRegionError(spelled, location);
-  const state = provisioningState(world, version);
-  if (state === 'Creating') throw notModelled('a VM from an image version that is still being created');
-  if (replicaIn(world, version, location)?.state !== 'Completed') throw notInRegionError(spelled, location);
+    name === undefined || name.toLowerCase() === 'latest'
+      ? latestVersion(world, definition, location, id)
+      : world.resources.get(`${definition.id}/versions/${name}`);
+  if (version === undefined) throw notInRegionError(id, location);
+  if (provisioningState(world, version) === 'Creating') {
+    throw notModelled('a VM from an image version that is still being created');
+  }
+  if (replicaIn(world, version, location)?.state !== 'Completed') throw notInRegionError(id, location);
   return vmImage(definition, version);
 }
 
-function latestVersion(world: World, definition: Resource, location: string, spelled: string): Resource {
+function latestVersion(world: World, definition: Resource, location: string, id: string): Resource {
   const found = [...world.resources.under(definition.id, versionType)]
-    .filter((one) => one.body['properties'].publishingProfile.excludeFromLatest !== true)
-    .filter((one) => {
-      const replica = replicaIn(world, one, location);
+    .filter(({ body }) => body['properties'].publishingProfile.excludeFromLatest !== true)
+    .filter((version) => {
+      const replica = replicaIn(world, version, location);
       return replica?.state === 'Completed' && replica.excludeFromLatest !== true;
     })
     .toSorted((a, b) => compareVersions(b.body['name'], a.body['name']))[0];
   if (found === undefined)
-    throw refuse(404, 'NotFound', `There is no latest image version exists for "${spelled}"`);
+    throw refuse(404, 'NotFound', `There is no latest image version exists for "${id}"`);
   return found;
 }
 
@@ -127,7 +143,7 @@ function vmImage(definition: Resource, version: Resource): VmImage {
     osState: properties['osState'],
     generation: properties['hyperVGeneration'],
     architecture: properties['architecture'] ?? 'x64',
-    features: Object.fromEntries(features.map((one) => [one['name'], one['value']])),
+    features: Object.fromEntries(features.map(({ name, value }) => [name, value])),
     purchasePlan: properties['purchasePlan'],
     version: version.body['name'],
     osDiskSizeGB: storage['osDiskImage'].sizeInGB,

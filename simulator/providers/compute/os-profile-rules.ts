@@ -24,23 +24,25 @@ const reservedPasswords = new Set([
 const hostNameCharacters = '` ~ ! @ # $ % ^ & * ( ) = + _ [ ] { } \\ | ; : . \' " , < > / ?';
 const base64 = /^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$/;
 /** 65,535 bytes in base64. */
-const largestCustomData = 87_380;
+const maxCustomDataLength = 87_380;
 
 function checkPassword(password: string, windows: boolean): void {
-  const [least, most] = windows ? [8, 123] : [6, 72];
-  const classes = [/[A-Z]/, /[a-z]/, /[0-9]/, /[^A-Za-z0-9]/].filter((one) => one.test(password)).length;
+  const [minLength, maxLength] = windows ? [8, 123] : [6, 72];
+  const classes = [/[A-Z]/, /[a-z]/, /[0-9]/, /[^A-Za-z0-9]/].filter((pattern) =>
+    pattern.test(password),
+  ).length;
   const control = /\p{Cc}/u.test(password);
-  // The refused ready-made passwords get the same target; that their text is the same is assumed.
+  // Documented: reserved passwords get the same target. That they get the same text is assumed.
   if (
-    password.length < least ||
-    password.length > most ||
+    password.length < minLength ||
+    password.length > maxLength ||
     classes < 3 ||
     control ||
     reservedPasswords.has(password)
   ) {
     throw invalidParameter(
       'adminPassword',
-      `The supplied password must be between ${least}-${most} characters long and must satisfy at least 3 of password complexity requirements from the following:\r\n1) Contains an uppercase character\r\n2) Contains a lowercase character\r\n3) Contains a numeric digit\r\n4) Contains a special character\r\n5) Control characters are not allowed`,
+      `The supplied password must be between ${minLength}-${maxLength} characters long and must satisfy at least 3 of password complexity requirements from the following:\r\n1) Contains an uppercase character\r\n2) Contains a lowercase character\r\n3) Contains a numeric digit\r\n4) Contains a special character\r\n5) Control characters are not allowed`,
     );
   }
 }
@@ -61,7 +63,7 @@ function checkComputerName(name: string, windows: boolean): void {
   }
 }
 
-/** RSA of 2048 bits or more, or ed25519, in OpenSSH's one-line form with a body that says the same. */
+/** An OpenSSH public key: RSA of at least 2048 bits or Ed25519, with the same type in prefix and blob. */
 export function isSshPublicKey(text: unknown): boolean {
   if (typeof text !== 'string') return false;
   const match = /^(ssh-rsa|ssh-ed25519)\s+([A-Za-z0-9+/]+={0,2})(?:\s.*)?$/s.exec(text.trim());
@@ -115,33 +117,23 @@ function checkLinux(profile: Json): void {
   if (typeof password === 'string') checkPassword(password, false);
 }
 
-/** The account, host name and custom data against what the image is. */
+/** Account, host name and custom data, by the image's operating system and state. */
 export function checkOsProfile(properties: Json, image: VmImage): void {
-  const profile: Json | null | undefined = properties['osProfile'];
+  const profile: Json | undefined = properties['osProfile'] ?? undefined;
   if (image.osState === 'Specialized') {
-    if (profile !== undefined && profile !== null) {
-      throw invalidParameter('osProfile', "Parameter 'osProfile' is not allowed.");
-    }
+    if (profile !== undefined) throw invalidParameter('osProfile', "Parameter 'osProfile' is not allowed.");
     return;
   }
-  if (profile === undefined || profile === null) throw missingParameter('osProfile');
+  if (profile === undefined) throw missingParameter('osProfile');
   const windows = image.osType === 'Windows';
-  if (windows && profile['linuxConfiguration'] !== undefined) {
-    throw invalidParameter('linuxConfiguration', "Parameter 'linuxConfiguration' is not allowed.");
-  }
-  if (!windows && profile['windowsConfiguration'] !== undefined) {
-    throw invalidParameter('windowsConfiguration', "Parameter 'windowsConfiguration' is not allowed.");
+  const otherSystem = windows ? 'linuxConfiguration' : 'windowsConfiguration';
+  if (profile[otherSystem] !== undefined) {
+    throw invalidParameter(otherSystem, `Parameter '${otherSystem}' is not allowed.`);
   }
   const computerName: unknown = profile['computerName'];
   if (typeof computerName !== 'string' || computerName === '') throw missingParameter('computerName');
   checkComputerName(computerName, windows);
-  const user: unknown = profile['adminUsername'];
-  if (typeof user !== 'string' || user === '') throw missingParameter('adminUsername');
-  // Length and, of Windows alone, a final period: code and target are certain, text assumed to be the same.
-  const [most, period] = windows ? [20, user.endsWith('.')] : [64, false];
-  if (reservedUsers.has(user.toLowerCase()) || user.length > most || period) {
-    throw invalidParameter('adminUsername', 'The Admin Username specified is not allowed.');
-  }
+  checkAdminUsername(profile['adminUsername'], windows);
   if (windows) {
     const password: unknown = profile['adminPassword'];
     if (typeof password !== 'string') throw missingParameter('adminPassword');
@@ -149,28 +141,40 @@ export function checkOsProfile(properties: Json, image: VmImage): void {
   } else {
     checkLinux(profile);
   }
-  const customData: unknown = profile['customData'];
-  if (customData !== undefined) {
-    if (typeof customData !== 'string' || customData.length > largestCustomData || !base64.test(customData)) {
-      throw invalidParameter(
-        'customData',
-        `Custom data in OSProfile must be in Base64 encoding and with a maximum length of ${largestCustomData} characters.`,
-      );
-    }
+  checkCustomData(profile['customData']);
+}
+
+function checkAdminUsername(user: unknown, windows: boolean): void {
+  if (typeof user !== 'string' || user === '') throw missingParameter('adminUsername');
+  // Code and target are documented for the length limit and, on Windows, a trailing period; the text is assumed.
+  const isTooLong = user.length > (windows ? 20 : 64);
+  const endsWithPeriod = windows && user.endsWith('.');
+  if (reservedUsers.has(user.toLowerCase()) || isTooLong || endsWithPeriod) {
+    throw invalidParameter('adminUsername', 'The Admin Username specified is not allowed.');
+  }
+}
+
+function checkCustomData(customData: unknown): void {
+  if (customData === undefined) return;
+  if (typeof customData !== 'string' || customData.length > maxCustomDataLength || !base64.test(customData)) {
+    throw invalidParameter(
+      'customData',
+      `Custom data in OSProfile must be in Base64 encoding and with a maximum length of ${maxCustomDataLength} characters.`,
+    );
   }
 }
 
 /** 64 KiB in base64: https://learn.microsoft.com/azure/virtual-machines/user-data */
-const largestUserData = 87_384;
+const maxUserDataLength = 87_384;
 
 /** Text assumed by analogy with custom data. */
 export function checkUserData(properties: Json): void {
   const userData: unknown = properties['userData'];
   if (userData === undefined || userData === null) return;
-  if (typeof userData !== 'string' || userData.length > largestUserData || !base64.test(userData)) {
+  if (typeof userData !== 'string' || userData.length > maxUserDataLength || !base64.test(userData)) {
     throw invalidParameter(
       'userData',
-      `User data must be in Base64 encoding and with a maximum length of ${largestUserData} characters.`,
+      `User data must be in Base64 encoding and with a maximum length of ${maxUserDataLength} characters.`,
     );
   }
 }

@@ -6,7 +6,7 @@ import { definitionType, galleryType, replicaIn, versionType } from './galleries
 
 // --- Shared and community galleries -----------------------------------------------------------------------------
 
-type Sharing = 'direct' | 'community';
+export type Sharing = 'direct' | 'community';
 
 export function uniqueName(gallery: Resource, sharing: Sharing): string | undefined {
   if (sharing === 'community') return gallery.internal['publicName'];

@@ -6,24 +6,24 @@
 export interface Size {
   readonly name: string;
   readonly family: string;
-  /** How quota messages and `localizedValue` name the family. */
+  /** The family's name in quota messages and `localizedValue`. */
   readonly familyName: string;
   readonly vCPUs: number;
   readonly memoryGB: number;
   readonly generations: readonly ('V1' | 'V2')[];
   readonly architecture: 'x64' | 'Arm64';
   readonly trustedLaunch: boolean;
-  /** SEV-SNP sizes boot nothing but confidential machines. */
+  /** SEV-SNP sizes boot only confidential VMs. */
   readonly confidential: boolean;
   readonly acceleratedNetworking: boolean;
   readonly diskControllers: readonly ('SCSI' | 'NVMe')[];
   readonly premiumDisks: boolean;
-  /** The OS disk may live on the host: sizes with a local or cache disk large enough. */
+  /** Supports an ephemeral OS disk: the local or cache disk is large enough. */
   readonly ephemeralDisks: boolean;
   readonly spot: boolean;
   readonly maxDataDisks: number;
   readonly maxNics: number;
-  /** False where the size exists only as a regional resource (no zones anywhere). */
+  /** False for sizes that no availability zone offers. */
   readonly zonal: boolean;
 }
 
@@ -149,7 +149,7 @@ const rows: readonly Row[] = [
   },
 ];
 
-/** Every size the simulator knows. A size outside this table is unknown to it, not refused as Azure would. */
+/** Every size that the simulator models. */
 export const sizes: readonly Size[] = rows.map((row) => ({
   generations: ['V1', 'V2'],
   architecture: 'x64',
@@ -172,13 +172,44 @@ export function findSize(name: string): Size | undefined {
   return sizes.find((size) => size.name.toLowerCase() === wanted);
 }
 
-/** Why a subscription may not use a size, in the words of the Resource SKUs API. */
+/** A restriction as the Resource SKUs API reports it. */
 export interface SizeRestriction {
   readonly location: string;
   readonly size: string;
   /** Absent: the whole region. */
   readonly zones?: readonly string[];
   readonly reasonCode: 'NotAvailableForSubscription' | 'QuotaId';
+}
+
+function capability(name: string, value: string | number | boolean): object {
+  return { name, value: typeof value === 'boolean' ? (value ? 'True' : 'False') : String(value) };
+}
+
+function capabilities(size: Size): object[] {
+  return [
+    capability('MaxResourceVolumeMB', 0),
+    capability('OSVhdSizeMB', 1047552),
+    capability('vCPUs', size.vCPUs),
+    capability('MemoryPreservingMaintenanceSupported', true),
+    capability('HyperVGenerations', size.generations.join(',')),
+    ...(size.diskControllers.includes('NVMe')
+      ? [capability('DiskControllerTypes', size.diskControllers.join(','))]
+      : []),
+    capability('MemoryGB', size.memoryGB),
+    capability('MaxDataDiskCount', size.maxDataDisks),
+    capability('CpuArchitectureType', size.architecture),
+    capability('LowPriorityCapable', size.spot),
+    capability('PremiumIO', size.premiumDisks),
+    capability('VMDeploymentTypes', 'IaaS'),
+    capability('vCPUsAvailable', size.vCPUs),
+    ...(size.trustedLaunch ? [] : [capability('TrustedLaunchDisabled', true)]),
+    ...(size.confidential ? [capability('ConfidentialComputingType', 'SNP')] : []),
+    capability('EphemeralOSDiskSupported', size.ephemeralDisks),
+    capability('EncryptionAtHostSupported', size.premiumDisks),
+    capability('AcceleratedNetworkingEnabled', size.acceleratedNetworking),
+    capability('RdmaEnabled', false),
+    capability('MaxNetworkInterfaces', size.maxNics),
+  ];
 }
 
 /** The entry of one size in one region, as `GET …/providers/Microsoft.Compute/skus` lists it. */
@@ -188,11 +219,6 @@ export function describeSize(
   zones: readonly string[],
   restrictions: readonly SizeRestriction[],
 ): object {
-  const own = size.zonal ? zones : [];
-  const capability = (name: string, value: string | number | boolean): object => ({
-    name,
-    value: typeof value === 'boolean' ? (value ? 'True' : 'False') : String(value),
-  });
   return {
     resourceType: 'virtualMachines',
     name: size.name,
@@ -200,47 +226,18 @@ export function describeSize(
     size: size.name.replace(/^Standard_/, ''),
     family: size.family,
     locations: [location],
-    locationInfo: [{ location, zones: [...own], zoneDetails: [] }],
-    capabilities: [
-      capability('MaxResourceVolumeMB', 0),
-      capability('OSVhdSizeMB', 1047552),
-      capability('vCPUs', size.vCPUs),
-      capability('MemoryPreservingMaintenanceSupported', true),
-      capability('HyperVGenerations', size.generations.join(',')),
-      ...(size.diskControllers.includes('NVMe')
-        ? [capability('DiskControllerTypes', size.diskControllers.join(','))]
-        : []),
-      capability('MemoryGB', size.memoryGB),
-      capability('MaxDataDiskCount', size.maxDataDisks),
-      capability('CpuArchitectureType', size.architecture),
-      capability('LowPriorityCapable', size.spot),
-      capability('PremiumIO', size.premiumDisks),
-      capability('VMDeploymentTypes', 'IaaS'),
-      capability('vCPUsAvailable', size.vCPUs),
-      ...(size.trustedLaunch ? [] : [capability('TrustedLaunchDisabled', true)]),
-      ...(size.confidential ? [capability('ConfidentialComputingType', 'SNP')] : []),
-      capability('EphemeralOSDiskSupported', size.ephemeralDisks),
-      capability('EncryptionAtHostSupported', size.premiumDisks),
-      capability('AcceleratedNetworkingEnabled', size.acceleratedNetworking),
-      capability('RdmaEnabled', false),
-      capability('MaxNetworkInterfaces', size.maxNics),
-    ],
+    locationInfo: [{ location, zones: size.zonal ? [...zones] : [], zoneDetails: [] }],
+    capabilities: capabilities(size),
     restrictions: restrictions
-      .filter((one) => one.location === location && one.size.toLowerCase() === size.name.toLowerCase())
-      .map((one) =>
-        one.zones === undefined
-          ? {
-              type: 'Location',
-              values: [location],
-              restrictionInfo: { locations: [location] },
-              reasonCode: one.reasonCode,
-            }
-          : {
-              type: 'Zone',
-              values: [location],
-              restrictionInfo: { locations: [location], zones: [...one.zones] },
-              reasonCode: one.reasonCode,
-            },
-      ),
+      .filter((item) => item.location === location && item.size.toLowerCase() === size.name.toLowerCase())
+      .map((item) => ({
+        type: item.zones === undefined ? 'Location' : 'Zone',
+        values: [location],
+        restrictionInfo: {
+          locations: [location],
+          ...(item.zones === undefined ? {} : { zones: [...item.zones] }),
+        },
+        reasonCode: item.reasonCode,
+      })),
   };
 }

@@ -69,7 +69,15 @@ export function buildOsProfile(asked: Json | undefined, image: VmImage): Json | 
   };
 }
 
-/** Parts of the body that come back as they were sent. */
+/** Top-level members that are stored and returned as sent. */
+export function storedMembers(body: Json): Json {
+  const names = ['tags', 'zones', 'plan', 'placement', 'extendedLocation'];
+  return Object.fromEntries(
+    names.filter((name) => body[name] !== undefined).map((name) => [name, body[name]]),
+  );
+}
+
+/** Properties that are stored and returned as sent. */
 export function storedProperties(asked: Json): Json {
   const names = [
     'securityProfile',

@@ -14,10 +14,27 @@ function isEqual(a: unknown, b: unknown): boolean {
   return JSON.stringify(a) === JSON.stringify(b);
 }
 
-/** What a PUT over an existing VM may not change. */
+/**
+ * Rejects changes that Azure does not allow in a PUT over an existing VM.
+ *
+ * @throws ArmError naming the property.
+ */
 export function checkVmChange(call: Call, existing: Resource): void {
+  checkPlacementChange(call, existing);
   const before: Json = existing.body['properties'];
   const after: Json = call.body['properties'] ?? {};
+  checkStorageChange(before['storageProfile'], after['storageProfile'] ?? {});
+  const osProfile: Json | undefined = after['osProfile'] ?? undefined;
+  if (osProfile !== undefined) checkOsProfileChange(existing, osProfile);
+  if ((after['priority'] ?? 'Regular') !== (before['priority'] ?? 'Regular')) {
+    throw changeNotAllowedError('priority');
+  }
+  if (call.body['plan'] !== undefined && !isEqual(call.body['plan'], existing.body['plan'])) {
+    throw changeNotAllowedError('plan');
+  }
+}
+
+function checkPlacementChange(call: Call, existing: Resource): void {
   const location: unknown = call.body['location'];
   if (typeof location === 'string' && regionName(location) !== existing.body['location']) {
     const group = call.params['resourceGroup'];
@@ -38,30 +55,32 @@ export function checkVmChange(call: Call, existing: Resource): void {
       { gateway: true },
     );
   }
-  const image: Json = after['storageProfile']?.imageReference ?? {};
-  const imageBefore: Json = before['storageProfile'].imageReference;
+}
+
+function checkStorageChange(before: Json, after: Json): void {
+  const image: Json = after['imageReference'] ?? {};
   for (const key of ['id', 'sharedGalleryImageId', 'communityGalleryImageId']) {
-    if (!isEqual(image[key], imageBefore[key])) throw changeNotAllowedError('imageReference');
+    if (!isEqual(image[key], before['imageReference'][key])) throw changeNotAllowedError('imageReference');
   }
-  const diskName: unknown = after['storageProfile']?.osDisk?.name;
-  if (diskName !== undefined && !isEqual(diskName, before['storageProfile'].osDisk.name))
+  const diskName: unknown = after['osDisk']?.name;
+  if (diskName !== undefined && !isEqual(diskName, before['osDisk'].name)) {
     throw changeNotAllowedError('osDisk.name');
-  const profile: Json | undefined = after['osProfile'] ?? undefined;
-  const profileBefore: Json | undefined = before['osProfile'];
-  if (profile !== undefined && profileBefore === undefined) throw changeNotAllowedError('osProfile');
-  for (const key of ['computerName', 'adminUsername'] as const) {
-    if (profile?.[key] !== undefined && profile[key] !== profileBefore?.[key])
-      throw changeNotAllowedError(`osProfile.${key}`);
   }
-  if (profile?.['customData'] !== undefined && profile['customData'] !== vmStateOf(existing).customData) {
+}
+
+function checkOsProfileChange(existing: Resource, after: Json): void {
+  const before: Json | undefined = existing.body['properties'].osProfile;
+  if (before === undefined) throw changeNotAllowedError('osProfile');
+  for (const key of ['computerName', 'adminUsername'] as const) {
+    if (after[key] !== undefined && after[key] !== before[key]) {
+      throw changeNotAllowedError(`osProfile.${key}`);
+    }
+  }
+  if (after['customData'] !== undefined && after['customData'] !== vmStateOf(existing).customData) {
     throw changeNotAllowedError('osProfile.customData');
   }
-  const keys: unknown = profile?.['linuxConfiguration']?.ssh;
-  if (keys !== undefined && !isEqual(keys, profileBefore?.['linuxConfiguration']?.ssh)) {
+  const ssh: unknown = after['linuxConfiguration']?.ssh;
+  if (ssh !== undefined && !isEqual(ssh, before['linuxConfiguration']?.ssh)) {
     throw changeNotAllowedError('osProfile.linuxConfiguration.ssh.publicKeys');
   }
-  if ((after['priority'] ?? 'Regular') !== (before['priority'] ?? 'Regular'))
-    throw changeNotAllowedError('priority');
-  if (call.body['plan'] !== undefined && !isEqual(call.body['plan'], existing.body['plan']))
-    throw changeNotAllowedError('plan');
 }

@@ -1,4 +1,4 @@
-// Whether a PUT of a virtual machine may go ahead: everything that the world has to say about it.
+// Checks a PUT of a virtual machine against the state of the world.
 import type { Call } from '../../http/provider.ts';
 import { ArmError, refuse, notModelled } from '../../model/arm-error.ts';
 import type { Json } from '../../model/contract.ts';
@@ -8,7 +8,7 @@ import { allRegions, findRegion } from '../regions.ts';
 import { checkTags } from '../resources/tags.ts';
 import { allocateCapacity, requireSize } from './capacity.ts';
 import { checkImageCompatibility } from './image-compatibility.ts';
-import { resolveImage } from './image-resolution.ts';
+import { resolveImage, type VmImage } from './image-resolution.ts';
 import { checkNics } from './nics.ts';
 import { checkOsProfile, checkUserData } from './os-profile-rules.ts';
 import { settings } from './settings.ts';
@@ -34,7 +34,7 @@ function checkPlacement(call: Call): { location: string; zone: string | undefine
   }
   const region = findRegion(location);
   if (region === undefined) {
-    const available = allRegions().map((one) => one.name);
+    const available = allRegions().map(({ name }) => name);
     throw new ArmError(
       400,
       'LocationNotAvailableForResourceType',
@@ -47,12 +47,12 @@ function checkPlacement(call: Call): { location: string; zone: string | undefine
   const zone: string | undefined = zones?.[0];
   if (zones?.length > 1) throw notModelled('a VM in several zones');
   if (zone !== undefined) {
-    const what = `${vmType}/${call.name}`;
+    const resource = `${vmType}/${call.name}`;
     if (region.zones.length === 0) {
       throw new ArmError(
         400,
         'LocationNotSupportAvailabilityZones',
-        `The resource '${what}' does not support availability zones at location '${region.name}'.`,
+        `The resource '${resource}' does not support availability zones at location '${region.name}'.`,
         { gateway: true },
       );
     }
@@ -60,7 +60,7 @@ function checkPlacement(call: Call): { location: string; zone: string | undefine
       throw new ArmError(
         400,
         'InvalidAvailabilityZone',
-        `The zone(s) '${zone}' for resource '${what}' is not supported. The supported zones for location '${region.name}' are '${region.zones.join(',')}'`,
+        `The zone(s) '${zone}' for resource '${resource}' is not supported. The supported zones for location '${region.name}' are '${region.zones.join(',')}'`,
         { gateway: true },
       );
     }
@@ -73,8 +73,8 @@ export function checkIdentity(call: Call): void {
   if (identity === undefined) return;
   const kinds = String(identity['type'] ?? '')
     .split(',')
-    .map((one) => one.trim());
-  if (kinds.some((one) => !['SystemAssigned', 'UserAssigned', 'None'].includes(one))) {
+    .map((kind) => kind.trim());
+  if (kinds.some((kind) => !['SystemAssigned', 'UserAssigned', 'None'].includes(kind))) {
     throw notModelled(`identity type '${identity['type']}'`);
   }
   const assigned = Object.keys(identity['userAssignedIdentities'] ?? {});
@@ -90,9 +90,13 @@ export function checkIdentity(call: Call): void {
   }
 }
 
-/** Everything that can refuse a creation, in the order: body, place, size, image, account, fit, plan, NICs, capacity. */
+/**
+ * All checks of a VM PUT, in Azure's order: body, placement, size, image, account, compatibility, plan, NICs, capacity.
+ *
+ * @throws ArmError for the first check that fails.
+ */
 export function checkVmRequest(call: Call, existing: Resource | undefined): VmRequest {
-  const body = call.body;
+  const { body } = call;
   checkVmBody(body);
   checkTags(body['tags']);
   const { location, zone } = checkPlacement(call);
@@ -100,68 +104,79 @@ export function checkVmRequest(call: Call, existing: Resource | undefined): VmRe
   if (properties === undefined)
     throw invalidParameter('properties', "Required parameter 'properties' is missing (null).");
   const size = requireSize(properties['hardwareProfile']?.vmSize, location);
-  const storage: Json | undefined = properties['storageProfile'];
-  if (storage === undefined || storage === null) {
+  const storage: Json | undefined = properties['storageProfile'] ?? undefined;
+  if (storage === undefined) {
     throw invalidParameter('storageProfile', "Required parameter 'storageProfile' is missing (null).");
   }
-  const reference: Json | undefined = storage['imageReference'];
-  if (reference === undefined || reference === null) {
-    throw notModelled('a VM without imageReference (attached disks are not modelled)');
-  }
-  const create: string = storage['osDisk']?.createOption ?? 'missing';
-  if (storage['osDisk'] !== undefined && create.toLowerCase() !== 'fromimage') {
-    throw notModelled(`osDisk.createOption '${create}'`);
-  }
+  const reference = checkOsDiskSource(storage);
   const image = existing ? vmStateOf(existing).image : resolveImage(call, reference, location);
   checkVmName(call.name, image.osType === 'Windows');
-  const osType: string | undefined = storage['osDisk']?.osType;
-  if (osType !== undefined && osType !== image.osType) throw notModelled(`osDisk.osType '${osType}'`);
-  const diskSize: unknown = storage['osDisk']?.diskSizeGB;
-  if (typeof diskSize === 'number' && diskSize < image.osDiskSizeGB) {
-    // https://learn.microsoft.com/troubleshoot/azure/virtual-machines/linux/error-messages
-    throw refuse(
-      409,
-      'OperationNotAllowed',
-      `The specified disk size ${diskSize} GB is smaller than the size of the corresponding disk in the VM image: ${image.osDiskSizeGB} GB. This is not allowed. Please choose equal or greater size or do not specify an explicit size.`,
-      { target: 'osDisk.diskSizeGB' },
-    );
-  }
+  checkOsDisk(storage, image);
   if (!existing) {
     checkOsProfile(properties, image);
     checkUserData(properties);
   }
-  const standardAllowed = settings(call.world).standardSecurityType.has(call.subscription.id);
-  const encryptionAllowed = settings(call.world).encryptionAtHost.has(call.subscription.id);
-  checkImageCompatibility(properties, image, size, standardAllowed, encryptionAllowed);
+  const { standardSecurityType, encryptionAtHost } = settings(call.world);
+  checkImageCompatibility(properties, image, size, {
+    standardSecurityType: standardSecurityType.has(call.subscription.id),
+    encryptionAtHost: encryptionAtHost.has(call.subscription.id),
+  });
   checkDiskTypes(storage, size);
   checkDiskNames(storage);
   for (const id of unmodelledReferences(properties)) {
-    // Sets, groups, hosts and key sets are not modelled; a scenario may put one in the world as a plain resource.
+    // Availability sets, host groups and disk encryption sets: a test may add one as a plain resource.
     if (!call.world.resources.has(id)) throw notModelled(`a VM placed in or encrypted with ${id}`);
   }
   if (!existing) checkDataDisks(call, properties, image, size);
   checkSpot(properties, size);
   checkPlan(body, image, call.resourceId);
-  if (
-    image.purchasePlan !== undefined &&
-    !termsAccepted(call.world, call.subscription.id, image.purchasePlan)
-  ) {
-    const { publisher, product, name } = image.purchasePlan;
-    throw refuse(
-      400,
-      'ResourcePurchaseValidationFailed',
-      `User failed validation to purchase resources. Error message: 'You have not accepted the legal terms on this subscription: '${call.subscription.id}' for this plan. Before the subscription can be used, you need to accept the legal terms of the image. To read and accept legal terms, use the Azure CLI commands described at https://go.microsoft.com/fwlink/?linkid=2110637 or the PowerShell commands available at https://go.microsoft.com/fwlink/?linkid=862451. Alternatively, deploying via the Azure portal provides a UI experience for reading and accepting the legal terms. Offer details: publisher='${publisher}' offer = '${product}', sku = '${name}', Correlation Id: '${call.headers['x-ms-correlation-request-id'] ?? call.world.uuid()}'.'`,
-    );
-  }
+  checkTermsAccepted(call, image);
   checkIdentity(call);
   checkNics(call, location, size);
   const failure = needsAllocation(existing, size) ? allocateCapacity(call, size, location, zone) : undefined;
   return { location, zone, size, image, failure };
 }
 
+function checkOsDiskSource(storage: Json): Json {
+  const reference: Json | undefined = storage['imageReference'] ?? undefined;
+  if (reference === undefined) {
+    throw notModelled('a VM without imageReference (attached disks are not modelled)');
+  }
+  if (storage['osDisk'] === undefined) return reference;
+  const createOption: string = storage['osDisk']?.createOption ?? 'missing';
+  if (createOption.toLowerCase() !== 'fromimage') {
+    throw notModelled(`osDisk.createOption '${createOption}'`);
+  }
+  return reference;
+}
+
+function checkOsDisk(storage: Json, image: VmImage): void {
+  const osType: string | undefined = storage['osDisk']?.osType;
+  if (osType !== undefined && osType !== image.osType) throw notModelled(`osDisk.osType '${osType}'`);
+  const diskSize: unknown = storage['osDisk']?.diskSizeGB;
+  if (typeof diskSize !== 'number' || diskSize >= image.osDiskSizeGB) return;
+  // https://learn.microsoft.com/troubleshoot/azure/virtual-machines/linux/error-messages
+  throw refuse(
+    409,
+    'OperationNotAllowed',
+    `The specified disk size ${diskSize} GB is smaller than the size of the corresponding disk in the VM image: ${image.osDiskSizeGB} GB. This is not allowed. Please choose equal or greater size or do not specify an explicit size.`,
+    { target: 'osDisk.diskSizeGB' },
+  );
+}
+
+function checkTermsAccepted(call: Call, image: VmImage): void {
+  const { purchasePlan } = image;
+  if (purchasePlan === undefined || termsAccepted(call.world, call.subscription.id, purchasePlan)) return;
+  const { publisher, product, name } = purchasePlan;
+  throw refuse(
+    400,
+    'ResourcePurchaseValidationFailed',
+    `User failed validation to purchase resources. Error message: 'You have not accepted the legal terms on this subscription: '${call.subscription.id}' for this plan. Before the subscription can be used, you need to accept the legal terms of the image. To read and accept legal terms, use the Azure CLI commands described at https://go.microsoft.com/fwlink/?linkid=2110637 or the PowerShell commands available at https://go.microsoft.com/fwlink/?linkid=862451. Alternatively, deploying via the Azure portal provides a UI experience for reading and accepting the legal terms. Offer details: publisher='${publisher}' offer = '${product}', sku = '${name}', Correlation Id: '${call.headers['x-ms-correlation-request-id'] ?? call.world.uuid()}'.'`,
+  );
+}
+
 export function needsAllocation(existing: Resource | undefined, size: Size): boolean {
   if (existing === undefined) return true;
-  const machine = vmStateOf(existing);
-  const before = findSize(existing.body['properties'].hardwareProfile.vmSize);
-  return !machine.allocated || before?.name !== size.name;
+  const currentSize = findSize(existing.body['properties'].hardwareProfile.vmSize);
+  return !vmStateOf(existing).allocated || currentSize?.name !== size.name;
 }

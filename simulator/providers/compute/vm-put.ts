@@ -4,7 +4,7 @@ import type { Answer, Json } from '../../model/contract.ts';
 import type { Resource } from '../../model/entities.ts';
 import { checkTags } from '../resources/tags.ts';
 import { attachNic } from './nics.ts';
-import { storedProperties, buildIdentity, buildOsProfile } from './vm-body.ts';
+import { storedMembers, storedProperties, buildIdentity, buildOsProfile } from './vm-body.ts';
 import { pollBudgets } from './vm-budgets.ts';
 import { checkVmChange } from './vm-change-checks.ts';
 import { checkVmRequest, checkIdentity, needsAllocation } from './vm-checks.ts';
@@ -12,9 +12,15 @@ import { createDisks, hideDiskIds } from './vm-disks.ts';
 import { startProvisioning } from './vm-provision.ts';
 import { checkVmBody } from './vm-schema.ts';
 import { vmBody } from './vm-view.ts';
-import { concurrentRequestError, requireVm, type VmState, vmStateOf, vmType, deletedVms } from './vm.ts';
-
-// --- PUT -------------------------------------------------------------------------------------------------------------
+import {
+  concurrentRequestError,
+  requireVm,
+  type VmRequest,
+  type VmState,
+  vmStateOf,
+  vmType,
+  deletedVms,
+} from './vm.ts';
 
 export function putVm(call: Call): Answer {
   const { world } = call;
@@ -23,7 +29,7 @@ export function putVm(call: Call): Answer {
   if (onlyNew !== undefined && onlyNew !== '*') throw notModelled(`If-None-Match: ${onlyNew} on a VM`);
   rejectIfMatch(call);
   if (onlyNew === '*' && existing !== undefined) {
-    // Code and status as the header's documentation and HTTP have it; text assumed.
+    // Status and code follow HTTP and the header's documentation; the text is assumed.
     throw refuse(
       412,
       'PreconditionFailed',
@@ -36,7 +42,7 @@ export function putVm(call: Call): Answer {
   return updateVm(call, existing);
 }
 
-/** Documented for etags that a GET gave; what Azure makes of it was not recorded. */
+/** Documented for ETags from a GET, but Azure's answer was not recorded. */
 export function rejectIfMatch(call: Call): void {
   const match = call.headers['if-match'];
   if (match !== undefined) throw notModelled(`If-Match: ${match} on ${call.method} of a VM`);
@@ -44,36 +50,11 @@ export function rejectIfMatch(call: Call): void {
 
 function createVm(call: Call): Answer {
   const { world } = call;
-  const wanted = checkVmRequest(call, undefined);
-  const asked: Json = call.body['properties'];
-  const now = world.clock.now();
-  const storageProfile = createDisks(call, wanted, asked['storageProfile']);
+  const request = checkVmRequest(call, undefined);
+  const sent: Json = call.body['properties'];
+  const storageProfile = createDisks(call, request, sent['storageProfile']);
   const identity = buildIdentity(call, undefined);
-  const osProfile = buildOsProfile(asked['osProfile'], wanted.image);
-  const properties: Json = {
-    hardwareProfile: { ...asked['hardwareProfile'], vmSize: wanted.size.name },
-    provisioningState: 'Creating',
-    vmId: world.uuid(),
-    ...storedProperties(asked),
-    storageProfile,
-    ...(osProfile === undefined ? {} : { osProfile }),
-    networkProfile: asked['networkProfile'],
-    timeCreated: world.clock.timestamp(now),
-  };
-  const machine: VmState = {
-    generation: 1,
-    image: wanted.image,
-    allocated: true,
-    failure: undefined,
-    provisionedAt: undefined,
-    agentReadyAt: Number.POSITIVE_INFINITY,
-    powerState: undefined,
-    userData: asked['userData'],
-    customData: asked['osProfile']?.customData,
-    revision: 1,
-    changedAt: now,
-    guest: false,
-  };
+  const osProfile = buildOsProfile(sent['osProfile'], request.image);
   deletedVms(world).delete(call.resourceId.toLowerCase());
   const resource = world.resources.put({
     id: call.resourceId,
@@ -82,84 +63,98 @@ function createVm(call: Call): Answer {
       name: call.name,
       id: call.resourceId,
       type: vmType,
-      location: wanted.location,
-      ...(call.body['tags'] === undefined ? {} : { tags: call.body['tags'] }),
-      ...(call.body['zones'] === undefined ? {} : { zones: call.body['zones'] }),
-      ...(call.body['plan'] === undefined ? {} : { plan: call.body['plan'] }),
-      ...(call.body['placement'] === undefined ? {} : { placement: call.body['placement'] }),
-      ...(call.body['extendedLocation'] === undefined
-        ? {}
-        : { extendedLocation: call.body['extendedLocation'] }),
+      location: request.location,
+      ...storedMembers(call.body),
       ...(identity === undefined ? {} : { identity }),
-      properties,
+      properties: {
+        hardwareProfile: { ...sent['hardwareProfile'], vmSize: request.size.name },
+        provisioningState: 'Creating',
+        vmId: world.uuid(),
+        ...storedProperties(sent),
+        storageProfile,
+        ...(osProfile === undefined ? {} : { osProfile }),
+        networkProfile: sent['networkProfile'],
+        timeCreated: world.clock.timestamp(),
+      },
     },
-    internal: machine,
+    internal: initialState(request, sent, world.clock.now()),
   });
-  for (const nic of asked['networkProfile'].networkInterfaces as Json[])
-    attachNic(world, nic['id'], resource.id);
-  return startProvisioning(
-    call,
-    resource,
-    wanted,
-    201,
-    hideDiskIds(vmBody(call, resource), asked['storageProfile']),
-  );
+  for (const { id } of sent['networkProfile'].networkInterfaces as Json[]) attachNic(world, id, resource.id);
+  const body = hideDiskIds(vmBody(call, resource), sent['storageProfile']);
+  return startProvisioning(call, resource, request, { status: 201, body });
+}
+
+function initialState(request: VmRequest, sent: Json, now: number): VmState {
+  return {
+    generation: 1,
+    image: request.image,
+    allocated: true,
+    failure: undefined,
+    provisionedAt: undefined,
+    agentReadyAt: Number.POSITIVE_INFINITY,
+    powerState: undefined,
+    userData: sent['userData'],
+    customData: sent['osProfile']?.customData,
+    revision: 1,
+    changedAt: now,
+    guest: false,
+  };
 }
 
 function updateVm(call: Call, existing: Resource): Answer {
   const { world } = call;
   checkVmChange(call, existing);
-  const wanted = checkVmRequest(call, existing);
-  const machine = vmStateOf(existing);
-  const boots = needsAllocation(existing, wanted.size);
-  const asked: Json = call.body['properties'];
-  const body = existing.body;
+  const request = checkVmRequest(call, existing);
+  const vm = vmStateOf(existing);
+  const mustAllocate = needsAllocation(existing, request.size);
+  const sent: Json = call.body['properties'];
+  const { body } = existing;
   if (call.body['tags'] !== undefined) body['tags'] = call.body['tags'];
   const identity = buildIdentity(call, body['identity']);
   if (identity !== undefined) body['identity'] = identity;
   const properties: Json = body['properties'];
-  properties['hardwareProfile'] = { ...asked['hardwareProfile'], vmSize: wanted.size.name };
-  Object.assign(properties, storedProperties(asked));
-  const storage: Json = asked['storageProfile'];
-  const osDisk: Json = properties['storageProfile'].osDisk;
-  if (storage['osDisk']?.deleteOption !== undefined) osDisk['deleteOption'] = storage['osDisk'].deleteOption;
-  if (storage['osDisk']?.caching !== undefined) osDisk['caching'] = storage['osDisk'].caching;
-  for (const disk of (storage['dataDisks'] ?? []) as Json[]) {
-    const known = (properties['storageProfile'].dataDisks as Json[]).find(
-      (one) => one['lun'] === disk['lun'],
-    );
-    if (known === undefined) throw notModelled('a data disk added to an existing VM');
-    if (disk['deleteOption'] !== undefined) known['deleteOption'] = disk['deleteOption'];
-  }
-  const nicsBefore = new Set(
-    (properties['networkProfile'].networkInterfaces as Json[]).map((nic) => String(nic['id']).toLowerCase()),
-  );
-  const nicsAfter = asked['networkProfile'].networkInterfaces as Json[];
-  if (
-    nicsAfter.some((nic) => !nicsBefore.has(String(nic['id']).toLowerCase())) ||
-    nicsBefore.size !== nicsAfter.length
-  ) {
-    throw notModelled('other NICs on an existing VM');
-  }
-  properties['networkProfile'] = asked['networkProfile'];
-  if (asked['userData'] !== undefined) machine.userData = asked['userData'];
-  machine.revision += 1;
-  machine.generation += 1;
+  properties['hardwareProfile'] = { ...sent['hardwareProfile'], vmSize: request.size.name };
+  Object.assign(properties, storedProperties(sent));
+  updateDisks(properties['storageProfile'], sent['storageProfile']);
+  checkSameNics(properties['networkProfile'], sent['networkProfile']);
+  properties['networkProfile'] = sent['networkProfile'];
+  if (sent['userData'] !== undefined) vm.userData = sent['userData'];
+  vm.revision += 1;
+  vm.generation += 1;
   properties['provisioningState'] = 'Updating';
-  if (boots) {
-    for (const nic of nicsAfter) attachNic(world, nic['id'], existing.id);
-    machine.provisionedAt = undefined;
-    return startProvisioning(call, existing, wanted, 200, vmBody(call, existing));
-  }
-  return startUpdate(call, existing, vmBody(call, existing));
+  if (!mustAllocate) return startUpdate(call, existing, vmBody(call, existing));
+  for (const { id } of sent['networkProfile'].networkInterfaces as Json[]) attachNic(world, id, existing.id);
+  vm.provisionedAt = undefined;
+  return startProvisioning(call, existing, request, { status: 200, body: vmBody(call, existing) });
 }
 
-/** A change that nothing in the guest notices. Recorded: 0.2 s (cross-tenant-vm-deployment-aux-header.json). */
+function updateDisks(stored: Json, sent: Json): void {
+  const { osDisk } = sent;
+  if (osDisk?.deleteOption !== undefined) stored['osDisk'].deleteOption = osDisk.deleteOption;
+  if (osDisk?.caching !== undefined) stored['osDisk'].caching = osDisk.caching;
+  for (const disk of (sent['dataDisks'] ?? []) as Json[]) {
+    const existing = (stored['dataDisks'] as Json[]).find(({ lun }) => lun === disk['lun']);
+    if (existing === undefined) throw notModelled('a data disk added to an existing VM');
+    if (disk['deleteOption'] !== undefined) existing['deleteOption'] = disk['deleteOption'];
+  }
+}
+
+function checkSameNics(stored: Json, sent: Json): void {
+  const ids = (profile: Json): string[] =>
+    (profile['networkInterfaces'] as Json[]).map(({ id }) => String(id).toLowerCase());
+  const before = new Set(ids(stored));
+  const after = ids(sent);
+  if (before.size !== after.length || after.some((id) => !before.has(id))) {
+    throw notModelled('other NICs on an existing VM');
+  }
+}
+
+/** An update without a restart. Recorded: 0.2 s (cross-tenant-vm-deployment-aux-header.json). */
 function startUpdate(call: Call, resource: Resource, body: Json): Answer {
   const { world } = call;
-  const machine = vmStateOf(resource);
-  const generation = machine.generation;
-  const failedBefore = machine.failure;
+  const vm = vmStateOf(resource);
+  const { generation } = vm;
+  const failedBefore = vm.failure;
   return call.accept({
     family: 'compute',
     latency: 0.2,
@@ -170,8 +165,8 @@ function startUpdate(call: Call, resource: Resource, body: Json): Answer {
     name: 'UpdateVMOperation',
     pollBudgets: pollBudgets(call),
     complete: () => {
-      if (world.resources.get(resource.id) !== resource || machine.generation !== generation) return;
-      machine.changedAt = world.clock.now();
+      if (world.resources.get(resource.id) !== resource || vm.generation !== generation) return;
+      vm.changedAt = world.clock.now();
       resource.body['properties'].provisioningState = failedBefore === undefined ? 'Succeeded' : 'Failed';
     },
   });
@@ -193,38 +188,31 @@ export function patchVm(call: Call): Answer {
     checkIdentity(call);
     existing.body['identity'] = buildIdentity(call, existing.body['identity']);
   }
-  const machine = vmStateOf(existing);
-  machine.revision += 1;
-  machine.generation += 1;
+  const vm = vmStateOf(existing);
+  vm.revision += 1;
+  vm.generation += 1;
   existing.body['properties'].provisioningState = 'Updating';
   return startUpdate(call, existing, vmBody(call, existing));
 }
 
-/** Of the properties only the delete options of NICs and disks are modelled. */
-function patchDeleteOptions(existing: Resource, asked: Json): void {
-  const other = Object.keys(asked).find((name) => name !== 'networkProfile' && name !== 'storageProfile');
+/** Only the delete options of NICs and disks are modelled. */
+function patchDeleteOptions(existing: Resource, sent: Json): void {
+  const other = Object.keys(sent).find((name) => name !== 'networkProfile' && name !== 'storageProfile');
   if (other !== undefined) throw notModelled(`PATCH of 'properties.${other}' of a VM`);
-  const properties: Json = existing.body['properties'];
-  const sameId = (one: unknown, another: unknown): boolean =>
-    String(one).toLowerCase() === String(another).toLowerCase();
-  for (const nic of (asked['networkProfile']?.networkInterfaces ?? []) as Json[]) {
-    const known = (properties['networkProfile'].networkInterfaces as Json[]).find((one) =>
-      sameId(one['id'], nic['id']),
+  const { networkProfile, storageProfile }: Json = existing.body['properties'];
+  for (const nic of (sent['networkProfile']?.networkInterfaces ?? []) as Json[]) {
+    const stored = (networkProfile.networkInterfaces as Json[]).find(
+      ({ id }) => String(id).toLowerCase() === String(nic['id']).toLowerCase(),
     );
-    if (known === undefined) throw notModelled('other NICs on an existing VM');
+    if (stored === undefined) throw notModelled('other NICs on an existing VM');
     if (nic['properties']?.deleteOption !== undefined)
-      known['properties'] = { ...known['properties'], deleteOption: nic['properties'].deleteOption };
+      stored['properties'] = { ...stored['properties'], deleteOption: nic['properties'].deleteOption };
   }
-  const storage: Json = asked['storageProfile'] ?? {};
-  const pairs: [asked: Json, known: Json | undefined][] = [
-    ...(storage['osDisk'] ? [[storage['osDisk'], properties['storageProfile'].osDisk] as [Json, Json]] : []),
-    ...((storage['dataDisks'] ?? []) as Json[]).map((disk): [Json, Json | undefined] => [
-      disk,
-      (properties['storageProfile'].dataDisks as Json[]).find((one) => one['lun'] === disk['lun']),
-    ]),
-  ];
-  for (const [disk, known] of pairs) {
-    if (known === undefined) throw notModelled('a data disk added to an existing VM');
-    if (disk['deleteOption'] !== undefined) known['deleteOption'] = disk['deleteOption'];
+  const { osDisk, dataDisks = [] }: Json = sent['storageProfile'] ?? {};
+  if (osDisk?.deleteOption !== undefined) storageProfile.osDisk.deleteOption = osDisk.deleteOption;
+  for (const disk of dataDisks as Json[]) {
+    const stored = (storageProfile.dataDisks as Json[]).find(({ lun }) => lun === disk['lun']);
+    if (stored === undefined) throw notModelled('a data disk added to an existing VM');
+    if (disk['deleteOption'] !== undefined) stored['deleteOption'] = disk['deleteOption'];
   }
 }

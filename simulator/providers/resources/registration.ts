@@ -1,12 +1,13 @@
-import type { Call, Provider } from '../../http/provider.ts';
+import type { Call, Provider, Route } from '../../http/provider.ts';
 import { ArmError } from '../../model/arm-error.ts';
 import type { Json } from '../../model/contract.ts';
+import { subscriptionScopeOf } from './subscriptions.ts';
 
-export function namespaces(providers: readonly Provider[]): string[] {
+function namespaces(providers: readonly Provider[]): string[] {
   return [...new Set(providers.map((one) => one.namespace))];
 }
 
-export function providerBody(call: Call, providers: readonly Provider[], asked: string): Json {
+function providerBody(call: Call, providers: readonly Provider[], asked: string): Json {
   const key = asked.toLowerCase();
   const known = providers.filter((one) => one.namespace.toLowerCase() === key);
   const first = known[0];
@@ -30,4 +31,48 @@ export function providerBody(call: Call, providers: readonly Provider[], asked: 
     registrationState: always ? 'Registered' : (call.subscription.providers.get(key) ?? 'NotRegistered'),
     registrationPolicy: always ? 'RegistrationFree' : 'RegistrationRequired',
   };
+}
+
+/** `all` returns every provider of the simulator: it is called per request, because the list contains this one. */
+export function registrationRoutes(all: () => readonly Provider[]): Route[] {
+  return [
+    {
+      method: 'GET',
+      path: '/subscriptions/:subscriptionId/providers',
+      kind: 'providers.list',
+      action: 'Microsoft.Resources/subscriptions/providers/read',
+      scope: subscriptionScopeOf,
+      handle: (call) => ({
+        status: 200,
+        body: { value: namespaces(all()).map((name) => providerBody(call, all(), name)) },
+      }),
+    },
+    {
+      method: 'GET',
+      path: '/subscriptions/:subscriptionId/providers/:namespace',
+      kind: 'provider.get',
+      action: 'Microsoft.Resources/subscriptions/providers/read',
+      scope: subscriptionScopeOf,
+      handle: (call) => ({ status: 200, body: providerBody(call, all(), call.name) }),
+    },
+    {
+      method: 'POST',
+      path: '/subscriptions/:subscriptionId/providers/:namespace/register',
+      kind: 'provider.register',
+      action: (call) => `${call.params['namespace']}/register/action`,
+      scope: subscriptionScopeOf,
+      needsRegistration: false,
+      handle: (call) => {
+        const namespace = call.params['namespace'] ?? '';
+        const key = namespace.toLowerCase();
+        const { providers } = call.subscription;
+        if (providers.get(key) !== 'Registered') {
+          providers.set(key, 'Registering');
+          // Recorded: still Registering ten seconds later, Registered soon after.
+          call.world.clock.after(20, () => providers.set(key, 'Registered'));
+        }
+        return { status: 200, body: providerBody(call, all(), namespace) };
+      },
+    },
+  ];
 }

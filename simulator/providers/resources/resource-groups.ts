@@ -1,14 +1,15 @@
 import { checkBody, gatewaySchemaError, type ObjectSchema } from '../../http/body-schema.ts';
-import type { Call } from '../../http/provider.ts';
+import type { Call, Route } from '../../http/provider.ts';
 import { ArmError, notModelled } from '../../model/arm-error.ts';
 import type { Json } from '../../model/contract.ts';
 import type { ResourceGroup } from '../../model/entities.ts';
+import { isAllowed } from '../../world/permissions.ts';
 import { findRegion, regionName } from '../regions.ts';
 import { checkTags } from './tags.ts';
 
 export const groupPath = '/subscriptions/:subscriptionId/resourceGroups/:resourceGroup';
 
-export const groupSchema: ObjectSchema = {
+const groupSchema: ObjectSchema = {
   type: 'ResourceGroupDefinition',
   members: {
     id: 'readonly',
@@ -21,7 +22,7 @@ export const groupSchema: ObjectSchema = {
   },
 };
 
-export function groupBody(found: ResourceGroup): Json {
+function groupBody(found: ResourceGroup): Json {
   return {
     id: found.id,
     name: found.name,
@@ -38,7 +39,7 @@ export function requireGroup(call: Call): ResourceGroup {
   return found;
 }
 
-export function putGroup(call: Call): { status: number; body: Json } {
+function putGroup(call: Call): { status: number; body: Json } {
   checkBody(call.body, groupSchema, gatewaySchemaError);
   const { name } = call;
   const location = call.body['location'];
@@ -82,3 +83,84 @@ export function putGroup(call: Call): { status: number; body: Json } {
   found.tags = call.body['tags'];
   return { status: 200, body: groupBody(found) };
 }
+
+export const groupRoutes: readonly Route[] = [
+  {
+    method: 'GET',
+    path: '/subscriptions/:subscriptionId/resourceGroups',
+    kind: 'groups.list',
+    action: null,
+    handle: (call) => {
+      const groups = [...call.world.groups.values()].filter(
+        (one) =>
+          one.subscription === call.subscription.id &&
+          isAllowed(
+            call.world,
+            call.caller.oid,
+            'Microsoft.Resources/subscriptions/resourceGroups/read',
+            one.id,
+          ),
+      );
+      return { status: 200, body: { value: groups.map(groupBody) } };
+    },
+  },
+  {
+    method: 'GET',
+    path: groupPath,
+    kind: 'group.get',
+    action: 'Microsoft.Resources/subscriptions/resourceGroups/read',
+    handle: (call) => ({ status: 200, body: groupBody(requireGroup(call)) }),
+  },
+  {
+    method: 'HEAD',
+    path: groupPath,
+    kind: 'group.head',
+    action: 'Microsoft.Resources/subscriptions/resourceGroups/read',
+    needsGroup: false,
+    handle: (call) => ({
+      status: call.world.group(call.subscription.id, call.name) ? 204 : 404,
+    }),
+  },
+  {
+    method: 'PUT',
+    path: groupPath,
+    kind: 'group.put',
+    action: 'Microsoft.Resources/subscriptions/resourceGroups/write',
+    needsGroup: false,
+    handle: putGroup,
+  },
+  {
+    method: 'PATCH',
+    path: groupPath,
+    kind: 'group.patch',
+    action: 'Microsoft.Resources/subscriptions/resourceGroups/write',
+    handle: (call) => {
+      checkBody(call.body, groupSchema, gatewaySchemaError);
+      checkTags(call.body['tags']);
+      const found = requireGroup(call);
+      if (call.body['tags'] !== undefined) found.tags = call.body['tags'];
+      return { status: 200, body: groupBody(found) };
+    },
+  },
+  {
+    method: 'DELETE',
+    path: groupPath,
+    kind: 'group.delete',
+    action: 'Microsoft.Resources/subscriptions/resourceGroups/delete',
+    handle: (call) => {
+      const found = requireGroup(call);
+      found.provisioningState = 'Deleting';
+      return call.accept({
+        family: 'group',
+        latency: 'groupDelete',
+        status: 202,
+        style: 'location',
+        location: found.location,
+        resourceId: found.id,
+        complete: () => {
+          call.world.removeGroup(call.subscription.id, found.name);
+        },
+      });
+    },
+  },
+];

@@ -1,4 +1,4 @@
-import type { Call } from '../../http/provider.ts';
+import type { Call, Route } from '../../http/provider.ts';
 import { ArmError } from '../../model/arm-error.ts';
 import type { Json } from '../../model/contract.ts';
 import type { Subscription } from '../../model/entities.ts';
@@ -7,7 +7,7 @@ export function subscriptionScopeOf(call: Call): string {
   return `/subscriptions/${call.params['subscriptionId']}`;
 }
 
-export function subscriptionReadError(call: Call, action: string): ArmError {
+function subscriptionReadError(call: Call, action: string): ArmError {
   return new ArmError(
     403,
     'AuthorizationFailed',
@@ -17,7 +17,7 @@ export function subscriptionReadError(call: Call, action: string): ArmError {
 }
 
 /** A subscription is seen by whoever has a role on it or on anything in it. */
-export function isVisible(call: Call, subscription: Subscription): boolean {
+function isVisible(call: Call, subscription: Subscription): boolean {
   if (subscription.state === 'Deleted') return false;
   if (
     subscription.tenant !== call.caller.tenant &&
@@ -35,7 +35,7 @@ export function isVisible(call: Call, subscription: Subscription): boolean {
   );
 }
 
-export function subscriptionBody(subscription: Subscription): Json {
+function subscriptionBody(subscription: Subscription): Json {
   return {
     id: `/subscriptions/${subscription.id}`,
     authorizationSource: 'RoleBased',
@@ -51,3 +51,55 @@ export function subscriptionBody(subscription: Subscription): Json {
     },
   };
 }
+
+export const subscriptionRoutes: readonly Route[] = [
+  {
+    method: 'GET',
+    path: '/subscriptions',
+    kind: 'subscriptions.list',
+    action: null,
+    handle: (call) => {
+      const seen = [...call.world.subscriptions.values()].filter((one) => isVisible(call, one));
+      return {
+        status: 200,
+        body: {
+          value: seen.map(subscriptionBody),
+          count: { type: 'Total', value: seen.length },
+        },
+      };
+    },
+  },
+  {
+    method: 'GET',
+    path: '/tenants',
+    kind: 'tenants.list',
+    action: null,
+    handle: (call) => ({
+      status: 200,
+      body: {
+        value: [
+          {
+            id: `/tenants/${call.tenant.id}`,
+            tenantId: call.tenant.id,
+            tenantCategory: 'Home',
+            displayName: call.tenant.displayName,
+            defaultDomain: call.tenant.domain,
+            domains: [call.tenant.domain],
+          },
+        ],
+      },
+    }),
+  },
+  {
+    method: 'GET',
+    path: '/subscriptions/:subscriptionId',
+    kind: 'subscription.get',
+    action: null,
+    handle: (call) => {
+      // Whoever has a right anywhere inside may look at the subscription, as in the list.
+      if (!isVisible(call, call.subscription))
+        throw subscriptionReadError(call, 'Microsoft.Resources/subscriptions/read');
+      return { status: 200, body: subscriptionBody(call.subscription) };
+    },
+  },
+];
