@@ -99,12 +99,31 @@ async function sendError(reply: FastifyReply, status: 401 | 403 | 404 | 500): Pr
   });
 }
 
-/** Declares GitHub's routes, and those of signed blobs, which need no host of their own. */
+/** Registers the routes of GitHub, and of signed blob URLs, which share the listener. */
 export function registerGitHubRoutes(app: FastifyInstance, world: World): void {
-  const settings = (): GithubSettings => githubSettings(world);
   const origin = (): string => `https://localhost:${(app.server.address() as AddressInfo).port}`;
   blobs(world).origin = origin;
+  registerBlobRoute(app, world);
+  registerOidcRoutes(app, world, origin);
+  for (const prefix of ['', '/api/v3']) {
+    app.get(`${prefix}/repos/:owner/:repo/actions/runs/:run`, async (request, reply) => {
+      request.state.exchange.kind = 'github.run';
+      await sendRun(world, request.params as Record<string, string>, request.headers.authorization, reply);
+    });
+    app.get(`${prefix}/repos/:owner/:repo/actions/runs/:run/attempts/:attempt`, async (request, reply) => {
+      request.state.exchange.kind = 'github.attempt';
+      await sendRun(world, request.params as Record<string, string>, request.headers.authorization, reply);
+    });
+  }
 
+  app.setNotFoundHandler(async (request, reply) => {
+    await sendJson(reply.code(501), {
+      message: `The simulator does not know: ${request.method} ${request.url}.`,
+    });
+  });
+}
+
+function registerBlobRoute(app: FastifyInstance, world: World): void {
   app.get('/blobs/*', async (request, reply) => {
     request.state.exchange.kind = 'blob.get';
     const text = blobs(world).byName.get(request.raw.url ?? '');
@@ -117,10 +136,12 @@ export function registerGitHubRoutes(app: FastifyInstance, world: World): void {
     }
     await reply.code(200).type('application/octet-stream').send(text());
   });
+}
 
+function registerOidcRoutes(app: FastifyInstance, world: World, origin: () => string): void {
   app.get('/idtoken', async (request, reply) => {
     request.state.exchange.kind = 'github.idToken';
-    const { requestToken, refuseTokens } = settings();
+    const { requestToken, refuseTokens } = githubSettings(world);
     if (refuseTokens !== undefined) {
       await sendJson(reply.code(refuseTokens), { message: 'The token could not be issued.' });
       return;
@@ -130,13 +151,16 @@ export function registerGitHubRoutes(app: FastifyInstance, world: World): void {
       return;
     }
     const query = request.query as Record<string, string>;
-    await sendJson(reply.code(200), { count: 1, value: await idToken(settings(), query['audience']) });
+    await sendJson(reply.code(200), {
+      count: 1,
+      value: await idToken(githubSettings(world), query['audience']),
+    });
   });
 
   app.get('/.well-known/openid-configuration', async (request, reply) => {
     request.state.exchange.kind = 'github.openid';
     await sendJson(reply.code(200), {
-      issuer: settings().issuer,
+      issuer: githubSettings(world).issuer,
       jwks_uri: `${origin()}/.well-known/jwks`,
       subject_types_supported: ['public', 'pairwise'],
       response_types_supported: ['id_token'],
@@ -149,52 +173,37 @@ export function registerGitHubRoutes(app: FastifyInstance, world: World): void {
     request.state.exchange.kind = 'github.jwks';
     await sendJson(reply.code(200), { keys: [(await signingKey('github')).jwk] });
   });
+}
 
-  const run = async (
-    path: Record<string, string>,
-    token: string | undefined,
-    reply: FastifyReply,
-  ): Promise<void> => {
-    const { owner = '', repo = '', run: id = '', attempt } = path;
-    if (token === undefined || !/^(bearer|token) \S+/i.test(token)) {
-      await sendError(reply, 401);
-      return;
-    }
-    const key = `${owner}/${repo}/${id}`.toLowerCase();
-    const find = (wanted: string): RunState | undefined =>
-      [...settings().runs].find(([name]) => name.toLowerCase() === wanted)?.[1];
-    const state = (attempt === undefined ? undefined : find(`${key}/${attempt}`)) ?? find(key);
-    if (state === undefined || 'refuse' in state) {
-      await sendError(reply, state?.refuse ?? 404);
-      return;
-    }
-    await sendJson(reply.code(200), {
-      id: Number(id),
-      name: 'deploy',
-      run_number: 1,
-      run_attempt: Number(attempt ?? 1),
-      event: 'push',
-      status: state.status,
-      conclusion: state.status === 'completed' ? state.conclusion : null,
-      html_url: `https://github.com/${owner}/${repo}/actions/runs/${id}`,
-      repository: { name: repo, full_name: `${owner}/${repo}` },
-    });
-  };
-  for (const prefix of ['', '/api/v3']) {
-    app.get(`${prefix}/repos/:owner/:repo/actions/runs/:run`, async (request, reply) => {
-      request.state.exchange.kind = 'github.run';
-      await run(request.params as Record<string, string>, request.headers.authorization, reply);
-    });
-    app.get(`${prefix}/repos/:owner/:repo/actions/runs/:run/attempts/:attempt`, async (request, reply) => {
-      request.state.exchange.kind = 'github.attempt';
-      await run(request.params as Record<string, string>, request.headers.authorization, reply);
-    });
+async function sendRun(
+  world: World,
+  path: Record<string, string>,
+  token: string | undefined,
+  reply: FastifyReply,
+): Promise<void> {
+  const { owner = '', repo = '', run: id = '', attempt } = path;
+  if (token === undefined || !/^(bearer|token) \S+/i.test(token)) {
+    await sendError(reply, 401);
+    return;
   }
-
-  app.setNotFoundHandler(async (request, reply) => {
-    await sendJson(reply.code(501), {
-      message: `The simulator does not know: ${request.method} ${request.url}.`,
-    });
+  const key = `${owner}/${repo}/${id}`.toLowerCase();
+  const find = (runKey: string): RunState | undefined =>
+    [...githubSettings(world).runs].find(([name]) => name.toLowerCase() === runKey)?.[1];
+  const state = (attempt === undefined ? undefined : find(`${key}/${attempt}`)) ?? find(key);
+  if (state === undefined || 'refuse' in state) {
+    await sendError(reply, state?.refuse ?? 404);
+    return;
+  }
+  await sendJson(reply.code(200), {
+    id: Number(id),
+    name: 'deploy',
+    run_number: 1,
+    run_attempt: Number(attempt ?? 1),
+    event: 'push',
+    status: state.status,
+    conclusion: state.status === 'completed' ? state.conclusion : null,
+    html_url: `https://github.com/${owner}/${repo}/actions/runs/${id}`,
+    repository: { name: repo, full_name: `${owner}/${repo}` },
   });
 }
 

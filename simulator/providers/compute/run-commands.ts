@@ -1,6 +1,5 @@
-// Managed Run Command: scripts in the guest as resources below the VM.
-// https://learn.microsoft.com/azure/virtual-machines/linux/run-command-managed
-// With asyncExecution the operation ends when the script has started; the verdict is in the instance view either way.
+// Managed Run Command: https://learn.microsoft.com/azure/virtual-machines/linux/run-command-managed
+// With asyncExecution the operation ends when the script has started. The exit code is in the instance view either way.
 import { checkBody, type ObjectSchema, type Schema } from '../../http/body-schema.ts';
 import type { Call, Route } from '../../http/provider.ts';
 import { refuse, resourceNotFound, notModelled } from '../../model/arm-error.ts';
@@ -12,17 +11,17 @@ import { checkTags } from '../resources/tags.ts';
 import { type ScriptResult, settings } from './settings.ts';
 import { pollBudgets, readBudgets, writeBudgets } from './vm-budgets.ts';
 import { invalidParameter } from './vm-rules.ts';
-import { isAgentReady, requireVm, vmType } from './vm.ts';
+import { concurrentRequestError, isAgentReady, requireVm, vmType } from './vm.ts';
 
 const type = `${vmType}/runCommands`;
 
-/** Output and error keep their last 4,096 bytes. */
+/** Azure keeps the last 4,096 bytes of output and of error. */
 const maxOutputBytes = 4096;
 
-/** Handing a script to the agent and starting it takes the agent's goal-state cycle, some seconds. */
+/** The agent picks up a script in its next goal-state cycle. */
 const agentDeliverySeconds = 3;
 
-/** How long Azure waits for a VM agent before it gives up on a script: the documented limit of Run Command. */
+/** How long Azure waits for the VM agent: the documented limit of Run Command. */
 const agentTimeoutSeconds = 90 * 60;
 
 interface RunState {
@@ -31,7 +30,6 @@ interface RunState {
   startedAt: number | undefined;
   endsAt: number | undefined;
   timedOut: boolean;
-  canceled: boolean;
 }
 
 function tail(text: string): string {
@@ -53,13 +51,13 @@ function instanceView(world: World, resource: Resource): Json {
     return { executionState: 'Pending', executionMessage: '', exitCode: 0, output: '', error: '' };
   }
   if (now < endsAt) {
-    const due = (result.progress ?? []).filter((one) => startedAt + one.at <= now).at(-1);
+    const latest = (result.progress ?? []).filter(({ at }) => startedAt + at <= now).at(-1);
     return {
       executionState: 'Running',
       executionMessage: '',
       exitCode: 0,
-      output: tail(due?.output ?? ''),
-      error: tail(due?.error ?? ''),
+      output: tail(latest?.output ?? ''),
+      error: tail(latest?.error ?? ''),
       startTime: world.clock.timestamp(startedAt),
     };
   }
@@ -67,7 +65,7 @@ function instanceView(world: World, resource: Resource): Json {
   return {
     executionState: state,
     executionMessage: '',
-    // What exit code a script has that was ended for its time was not recorded: -1 is an assumption.
+    // The exit code after a timeout was not recorded; -1 is an assumption.
     exitCode: run.timedOut ? -1 : result.exitCode,
     output: tail(result.output ?? ''),
     error: tail(result.error ?? ''),
@@ -90,7 +88,7 @@ function runCommandBody(call: Call, resource: Resource): Json {
 function toRecord(value: unknown, name: string): Record<string, string> {
   if (value === undefined || value === null) return {};
   if (!Array.isArray(value)) throw notModelled(`${name} that are not a list`);
-  return Object.fromEntries((value as Json[]).map((one) => [String(one['name']), String(one['value'])]));
+  return Object.fromEntries((value as Json[]).map((item) => [String(item['name']), String(item['value'])]));
 }
 
 const parametersSchema: Schema = [
@@ -121,11 +119,10 @@ const runCommandSchema: ObjectSchema = {
   },
 };
 
-function putRunCommand(call: Call): Answer {
-  const { world } = call;
-  const machine = requireVm(call);
-  const asked: Json | undefined = call.body['properties'];
-  if (asked === undefined)
+/** Checks the body against what the simulator models and what Azure requires. */
+function checkRunCommand(call: Call, vm: Resource): Json & { source: { script: string } } {
+  const properties: Json | undefined = call.body['properties'];
+  if (properties === undefined)
     throw invalidParameter('properties', "Required parameter 'properties' is missing (null).");
   checkBody(
     call.body,
@@ -140,126 +137,132 @@ function putRunCommand(call: Call): Answer {
   if (typeof location !== 'string') {
     throw refuse(400, 'LocationRequired', 'The location property is required for this definition.');
   }
-  if (regionName(location) !== machine.body['location'])
+  if (regionName(location) !== vm.body['location'])
     throw notModelled('a run command in another region than its VM');
-  const script: unknown = asked['source']?.script;
+  const script: unknown = properties['source']?.script;
   if (typeof script !== 'string' || script === '') throw notModelled('a run command without source.script');
-  const timeout: unknown = asked['timeoutInSeconds'];
+  const timeout: unknown = properties['timeoutInSeconds'];
   if (timeout !== undefined && (typeof timeout !== 'number' || timeout <= 0))
     throw notModelled('a timeoutInSeconds that is not a positive number');
-  if (machine.internal['powerState'] !== 'running') {
+  if (vm.internal['powerState'] !== 'running') {
     throw refuse(
       409,
       'OperationNotAllowed',
       'Cannot modify extensions in the VM when the VM is not running.',
     );
   }
+  return { ...properties, source: { script } };
+}
+
+function putRunCommand(call: Call): Answer {
+  const { world } = call;
+  const vm = requireVm(call);
+  const sent = checkRunCommand(call, vm);
   const existing = world.resources.get(call.resourceId);
-  if (
-    existing !== undefined &&
-    ['Creating', 'Updating'].includes(existing.body['properties'].provisioningState)
-  ) {
-    throw refuse(
-      409,
-      'Conflict',
-      'The request failed due to conflict with a concurrent request. To resolve it, please refer to https://aka.ms/activitylog to get more details on the conflicting requests.',
-    );
+  if (['Creating', 'Updating'].includes(existing?.body['properties'].provisioningState)) {
+    throw concurrentRequestError();
   }
-  const { protectedParameters: _secret, instanceView: _view, provisioningState: _state, ...shown } = asked;
+  const { protectedParameters: _secret, instanceView: _view, provisioningState: _state, ...shown } = sent;
   const body: Json = {
     name: call.name,
     id: call.resourceId,
     type,
-    location: machine.body['location'],
+    location: vm.body['location'],
     ...(call.body['tags'] === undefined ? {} : { tags: call.body['tags'] }),
     properties: {
       asyncExecution: false,
       treatFailureAsDeploymentFailure: false,
       ...shown,
-      timeoutInSeconds: timeout ?? 0,
+      timeoutInSeconds: sent['timeoutInSeconds'] ?? 0,
       provisioningState: existing === undefined ? 'Creating' : 'Updating',
     },
   };
-  const run: RunState = {
-    result: undefined,
-    startedAt: undefined,
-    endsAt: undefined,
-    timedOut: false,
-    canceled: false,
-  };
+  const run: RunState = { result: undefined, startedAt: undefined, endsAt: undefined, timedOut: false };
   const resource = world.resources.put({ id: call.resourceId, type, body, internal: run });
-  const here = (): boolean => world.resources.get(resource.id) === resource && runStateOf(resource) === run;
-
-  const now = world.clock.now();
-  const readyAt: number = isAgentReady(world, machine)
-    ? now
-    : Math.max(now, machine.internal['agentReadyAt']);
-  const neverReady = readyAt - now > agentTimeoutSeconds;
-  const startsAt = readyAt + agentDeliverySeconds;
-  let failure: OperationFailure | undefined;
-  let wait = startsAt - now;
-  if (neverReady) {
-    wait = agentTimeoutSeconds;
-    failure = {
-      code: 'VMAgentStatusCommunicationError',
-      message: `VM '${machine.body['name']}' has not reported status for VM agent or extensions. Verify that the OS is up and healthy, the VM has a running VM agent, and that it can establish outbound connections to Azure storage. Please refer to https://aka.ms/vmextensionlinuxtroubleshoot for additional VM agent troubleshooting information.`,
-    };
-  } else {
-    const result = settings(world).runScript({
-      script,
-      parameters: toRecord(asked['parameters'], 'parameters'),
-      protectedParameters: toRecord(asked['protectedParameters'], 'protectedParameters'),
-      vm: machine.body,
-      world,
-    });
-    // The recorded durations are those of whole operations, the way to the agent included.
-    const seconds = result.seconds ?? Math.max(0, world.latency('runCommand') - agentDeliverySeconds);
-    // "default 90 minutes" (REST reference of timeoutInSeconds).
-    const limit = typeof timeout === 'number' ? timeout : agentTimeoutSeconds;
-    run.timedOut = seconds > limit;
-    const lasts = Math.min(seconds, limit);
-    if (asked['asyncExecution'] !== true) wait += lasts;
-    if (asked['treatFailureAsDeploymentFailure'] === true && (result.exitCode !== 0 || run.timedOut)) {
-      failure = {
-        code: 'VMExtensionProvisioningError',
-        message: `VM has reported a failure when processing run command '${call.name}'. Error message: 'exit code ${result.exitCode}'.`,
-      };
-    }
-    world.clock.after(startsAt - now, () => {
-      run.result = result;
-      run.startedAt = startsAt;
-      run.endsAt = startsAt + lasts;
-    });
-  }
+  const setState = (state: string): void => {
+    const isCurrent = world.resources.get(resource.id) === resource && runStateOf(resource) === run;
+    if (isCurrent) resource.body['properties'].provisioningState = state;
+  };
   return call.accept({
     family: 'compute',
-    latency: wait,
+    ...runScript(call, vm, sent, run),
     status: existing === undefined ? 201 : 200,
     body: structuredClone(body),
-    location: machine.body['location'],
+    location: vm.body['location'],
     resourceId: resource.id,
     name: 'PutRunCommandOperation',
     pollBudgets: pollBudgets(call),
-    failure,
     complete: () => {
-      if (here()) resource.body['properties'].provisioningState = 'Succeeded';
+      setState('Succeeded');
     },
     failed: () => {
-      if (here()) resource.body['properties'].provisioningState = 'Failed';
+      setState('Failed');
     },
   });
+}
+
+/** Duration and failure of the operation. Schedules the script's start, which sets `run`. */
+function runScript(
+  call: Call,
+  vm: Resource,
+  sent: Json & { source: { script: string } },
+  run: RunState,
+): { latency: number; failure: OperationFailure | undefined } {
+  const { world } = call;
+  const now = world.clock.now();
+  const readyAt: number = isAgentReady(world, vm) ? now : Math.max(now, vm.internal['agentReadyAt']);
+  if (readyAt - now > agentTimeoutSeconds) {
+    return { latency: agentTimeoutSeconds, failure: agentNotReadyFailure(vm.body['name']) };
+  }
+  const startsAt = readyAt + agentDeliverySeconds;
+  const result = settings(world).runScript({
+    script: sent.source.script,
+    parameters: toRecord(sent['parameters'], 'parameters'),
+    protectedParameters: toRecord(sent['protectedParameters'], 'protectedParameters'),
+    vm: vm.body,
+    world,
+  });
+  // The recorded durations are those of the whole operation, including the delivery to the agent.
+  const seconds = result.seconds ?? Math.max(0, world.latency('runCommand') - agentDeliverySeconds);
+  // "default 90 minutes" (REST reference of timeoutInSeconds).
+  const limit: number = sent['timeoutInSeconds'] ?? agentTimeoutSeconds;
+  const duration = Math.min(seconds, limit);
+  run.timedOut = seconds > limit;
+  world.clock.after(startsAt - now, () => {
+    run.result = result;
+    run.startedAt = startsAt;
+    run.endsAt = startsAt + duration;
+  });
+  const hasFailed = result.exitCode !== 0 || run.timedOut;
+  return {
+    latency: startsAt - now + (sent['asyncExecution'] === true ? 0 : duration),
+    failure:
+      sent['treatFailureAsDeploymentFailure'] === true && hasFailed
+        ? {
+            code: 'VMExtensionProvisioningError',
+            message: `VM has reported a failure when processing run command '${call.name}'. Error message: 'exit code ${result.exitCode}'.`,
+          }
+        : undefined,
+  };
+}
+
+function agentNotReadyFailure(vmName: string): OperationFailure {
+  return {
+    code: 'VMAgentStatusCommunicationError',
+    message: `VM '${vmName}' has not reported status for VM agent or extensions. Verify that the OS is up and healthy, the VM has a running VM agent, and that it can establish outbound connections to Azure storage. Please refer to https://aka.ms/vmextensionlinuxtroubleshoot for additional VM agent troubleshooting information.`,
+  };
 }
 
 function deleteRunCommand(call: Call): Answer {
   const existing = call.world.resources.get(call.resourceId);
   if (existing === undefined) {
-    const machine = call.resourceId.replace(/\/runCommands\/[^/]+$/i, '');
-    if (!call.world.resources.has(machine))
-      throw notModelled(`a run command to delete of ${machine}, which is not there`);
+    const vm = call.resourceId.replace(/\/runCommands\/[^/]+$/i, '');
+    if (!call.world.resources.has(vm))
+      throw notModelled(`the deletion of a run command of ${vm}, which does not exist`);
     return { status: 204 };
   }
   existing.body['properties'].provisioningState = 'Deleting';
-  // "DELETE ends a running script."
+  // Documented: DELETE ends a running script.
   return call.accept({
     family: 'compute',
     latency: 3,

@@ -208,9 +208,9 @@ function patchDeleteOptions(existing: Resource, sent: Json): void {
     if (nic['properties']?.deleteOption !== undefined)
       stored['properties'] = { ...stored['properties'], deleteOption: nic['properties'].deleteOption };
   }
-  const { osDisk, dataDisks = [] }: Json = sent['storageProfile'] ?? {};
+  const { osDisk, dataDisks }: Json = sent['storageProfile'] ?? {};
   if (osDisk?.deleteOption !== undefined) storageProfile.osDisk.deleteOption = osDisk.deleteOption;
-  for (const disk of dataDisks as Json[]) {
+  for (const disk of (dataDisks ?? []) as Json[]) {
     const stored = (storageProfile.dataDisks as Json[]).find(({ lun }) => lun === disk['lun']);
     if (stored === undefined) throw notModelled('a data disk added to an existing VM');
     if (disk['deleteOption'] !== undefined) stored['deleteOption'] = disk['deleteOption'];

@@ -110,46 +110,25 @@ function resourceAnswer(kind: NetworkResourceType, world: World, resource: Resou
   return { status: 200, headers: { etag: resource.body['etag'] }, body: kind.toResponse(world, resource) };
 }
 
-function putResource(kind: NetworkResourceType, call: Call): Answer {
+function putResource(type: NetworkResourceType, call: Call): Answer {
   const { world } = call;
-  checkBody(call.body, kind.schema, networkSchemaError);
+  checkBody(call.body, type.schema, networkSchemaError);
   checkTags(call.body['tags']);
-  checkName(kind, call.name);
-  const before = world.resources.get(call.resourceId);
-  const location = checkLocation(kind, call, before);
-  checkPreconditions(call, before);
-  checkNoOperationRunning(call, before?.id ?? call.resourceId);
-  const made = kind.buildBody(call, before, location);
-  const state = 'Updating';
-  const resource = world.resources.put({
-    id: before?.id ?? call.resourceId,
-    type: `Microsoft.Network/${kind.type}`,
-    body: {
-      name: before?.body['name'] ?? call.name,
-      id: before?.id ?? call.resourceId,
-      etag: '',
-      type: `Microsoft.Network/${kind.type}`,
-      location,
-      ...(call.body['tags'] ? { tags: call.body['tags'] } : {}),
-      ...(call.body['extendedLocation'] ? { extendedLocation: call.body['extendedLocation'] } : {}),
-      ...made,
-      properties: {
-        provisioningState: state,
-        resourceGuid: before?.body['properties'].resourceGuid ?? world.uuid(),
-        ...made['properties'],
-      },
-    },
-  });
-  setState(resource, state);
-  const latency = world.latency(kind.putLatency);
-  const finish = (): void => {
+  checkName(type, call.name);
+  const existing = world.resources.get(call.resourceId);
+  const location = checkLocation(type, call, existing);
+  checkPreconditions(call, existing);
+  checkNoOperationRunning(call, existing?.id ?? call.resourceId);
+  const resource = storeResource(type, call, existing, location);
+  const latency = world.latency(type.putLatency);
+  const complete = (): void => {
     setState(resource, 'Succeeded');
-    kind.onSucceeded?.(call, resource);
+    type.onSucceeded?.(call, resource);
   };
-  const status = before ? 200 : 201;
-  if (kind.succeedsImmediately && !before) {
-    finish();
-    if (latency === 0) return { status, body: kind.toResponse(world, resource) };
+  const status = existing ? 200 : 201;
+  if (type.succeedsImmediately && !existing) {
+    complete();
+    if (latency === 0) return { status, body: type.toResponse(world, resource) };
   }
   return call.accept({
     family: 'network',
@@ -157,13 +136,45 @@ function putResource(kind: NetworkResourceType, call: Call): Answer {
     status,
     location,
     resourceId: resource.id,
-    name: `Put${kind.operationNoun}Operation`,
-    body: kind.toResponse(world, resource),
-    complete: finish,
+    name: `Put${type.operationNoun}Operation`,
+    body: type.toResponse(world, resource),
+    complete,
     failed: () => {
       setState(resource, 'Failed');
     },
   });
+}
+
+function storeResource(
+  type: NetworkResourceType,
+  call: Call,
+  existing: Resource | undefined,
+  location: string,
+): Resource {
+  const { tags, extendedLocation } = call.body;
+  const built = type.buildBody(call, existing, location);
+  const id = existing?.id ?? call.resourceId;
+  const resource = call.world.resources.put({
+    id,
+    type: `Microsoft.Network/${type.type}`,
+    body: {
+      name: existing?.body['name'] ?? call.name,
+      id,
+      etag: '',
+      type: `Microsoft.Network/${type.type}`,
+      location,
+      ...(tags ? { tags } : {}),
+      ...(extendedLocation ? { extendedLocation } : {}),
+      ...built,
+      properties: {
+        provisioningState: 'Updating',
+        resourceGuid: existing?.body['properties'].resourceGuid ?? call.world.uuid(),
+        ...built['properties'],
+      },
+    },
+  });
+  setState(resource, 'Updating');
+  return resource;
 }
 
 function deleteResource(kind: NetworkResourceType, call: Call): Answer {

@@ -18,6 +18,7 @@ import type { NetworkResourceType } from './lifecycle.ts';
 import {
   allIpConfigurations,
   findSubnet,
+  type Subnet,
   notProvisionedError,
   invalidReferenceError,
   requireReference,
@@ -78,126 +79,88 @@ export const networkInterfaces: NetworkResourceType = {
       ...resource.body,
       properties: {
         ...properties,
-        ipConfigurations: (properties['ipConfigurations'] as Json[]).map((one) => ({ ...one, etag })),
+        ipConfigurations: (properties['ipConfigurations'] as Json[]).map((configuration) => ({
+          ...configuration,
+          etag,
+        })),
       },
     };
   },
 };
 
-function buildInterface(call: Call, before: Resource | undefined, location: string): Json {
-  const { world } = call;
-  const given: Json = call.body['properties'] ?? {};
-  const wanted: Json[] = given['ipConfigurations'] ?? [];
-  if (wanted.length === 0) throw notModelled('a network interface without IP configurations');
-  const group: string | undefined = given['networkSecurityGroup']?.id;
-  if (group !== undefined) requireReference(call, group, location);
-  const made: Json[] = [];
-  for (const [index, one] of wanted.entries()) {
-    made.push(buildIpConfiguration(call, before, location, one, index, made));
-  }
-  const old: Json = before?.body['properties'] ?? {};
-  const suffix: string = old['dnsSettings']?.internalDomainNameSuffix ?? randomDomainSuffix(world);
-  const label: string | undefined = given['dnsSettings']?.internalDnsNameLabel;
+function buildInterface(call: Call, existing: Resource | undefined, location: string): Json {
+  const sent: Json = call.body['properties'] ?? {};
+  const configurations: Json[] = sent['ipConfigurations'] ?? [];
+  if (configurations.length === 0) throw notModelled('a network interface without IP configurations');
+  const groupId: string | undefined = sent['networkSecurityGroup']?.id;
+  if (groupId !== undefined) requireReference(call, groupId, location);
+  const nic: NicContext = { call, existing, location, built: [] };
+  for (const configuration of configurations) nic.built.push(buildIpConfiguration(nic, configuration));
+  const stored: Json = existing?.body['properties'] ?? {};
   return {
     properties: {
-      ipConfigurations: made,
-      dnsSettings: {
-        dnsServers: given['dnsSettings']?.dnsServers ?? [],
-        appliedDnsServers: [],
-        ...(label === undefined ? {} : { internalDnsNameLabel: label, internalFqdn: `${label}.${suffix}` }),
-        internalDomainNameSuffix: suffix,
-      },
-      ...(old['macAddress'] === undefined ? {} : { macAddress: old['macAddress'], primary: old['primary'] }),
-      ...(old['virtualMachine'] === undefined ? {} : { virtualMachine: old['virtualMachine'] }),
-      enableAcceleratedNetworking: given['enableAcceleratedNetworking'] ?? false,
+      ipConfigurations: nic.built,
+      dnsSettings: buildDnsSettings(call.world, stored, sent),
+      ...vmMembers(stored),
+      enableAcceleratedNetworking: sent['enableAcceleratedNetworking'] ?? false,
       vnetEncryptionSupported: false,
-      enableIPForwarding: given['enableIPForwarding'] ?? false,
-      disableTcpStateTracking: given['disableTcpStateTracking'] ?? false,
-      ...(group === undefined ? {} : { networkSecurityGroup: { id: group } }),
+      enableIPForwarding: sent['enableIPForwarding'] ?? false,
+      disableTcpStateTracking: sent['disableTcpStateTracking'] ?? false,
+      ...(groupId === undefined ? {} : { networkSecurityGroup: { id: groupId } }),
       hostedWorkloads: [],
       tapConfigurations: [],
-      nicType: given['nicType'] ?? 'Standard',
+      nicType: sent['nicType'] ?? 'Standard',
       allowPort25Out: true,
-      auxiliaryMode: given['auxiliaryMode'] ?? 'None',
-      auxiliarySku: given['auxiliarySku'] ?? 'None',
+      auxiliaryMode: sent['auxiliaryMode'] ?? 'None',
+      auxiliarySku: sent['auxiliarySku'] ?? 'None',
     },
     kind: 'Regular',
   };
 }
 
-function buildIpConfiguration(
-  call: Call,
-  before: Resource | undefined,
-  location: string,
-  given: Json,
-  index: number,
-  siblings: readonly Json[],
-): Json {
-  const { world } = call;
-  const nicId = before?.id ?? call.resourceId;
-  const name = String(given['name'] ?? '');
+/** What attaching the interface to a VM has set. */
+function vmMembers({ macAddress, primary, virtualMachine }: Json): Json {
+  return {
+    ...(macAddress === undefined ? {} : { macAddress, primary }),
+    ...(virtualMachine === undefined ? {} : { virtualMachine }),
+  };
+}
+
+function buildDnsSettings(world: World, stored: Json, sent: Json): Json {
+  const suffix: string = stored['dnsSettings']?.internalDomainNameSuffix ?? randomDomainSuffix(world);
+  const label: string | undefined = sent['dnsSettings']?.internalDnsNameLabel;
+  return {
+    dnsServers: sent['dnsSettings']?.dnsServers ?? [],
+    appliedDnsServers: [],
+    ...(label === undefined ? {} : { internalDnsNameLabel: label, internalFqdn: `${label}.${suffix}` }),
+    internalDomainNameSuffix: suffix,
+  };
+}
+
+interface NicContext {
+  readonly call: Call;
+  readonly existing: Resource | undefined;
+  readonly location: string;
+  /** The IP configurations built so far. */
+  readonly built: Json[];
+}
+
+function buildIpConfiguration(nic: NicContext, sent: Json): Json {
+  const { call, existing, location, built } = nic;
+  const nicId = existing?.id ?? call.resourceId;
+  const name = String(sent['name'] ?? '');
   const id = `${nicId}/ipConfigurations/${name}`;
-  if (siblings.some((one) => isSameId(one['id'], id))) {
+  if (built.some((sibling) => isSameId(sibling['id'], id))) {
     throw refuseNetwork(
       'DuplicateResourceName',
       `Resource ${nicId} has two child resources with the same name (${name}).`,
     );
   }
-  const properties: Json = given['properties'] ?? {};
-  if ((properties['privateIPAddressVersion'] ?? 'IPv4') !== 'IPv4')
-    throw notModelled('IPv6 IP configurations');
-  const subnetId: string | undefined = properties['subnet']?.id;
-  if (subnetId === undefined) throw notModelled('an IP configuration without subnet');
-  const subnet = findSubnet(world, subnetId);
-  if (!subnet || subnet.vnet.body['location'] !== location) throw invalidReferenceError(call, subnetId);
-  const state: string = subnet.body['properties'].provisioningState;
-  if (state !== 'Succeeded') throw notProvisionedError(call, subnetId, state);
-
-  const taken = new Map<number, string>();
-  const others = allIpConfigurations(world).filter(
-    (one) => !String(one['id']).toLowerCase().startsWith(`${nicId.toLowerCase()}/`),
-  );
-  for (const one of [...others, ...siblings]) {
-    if (isSameId(one['properties'].subnet?.id, subnetId))
-      taken.set(toNumber(one['properties'].privateIPAddress), one['id']);
-  }
-  const range = parseRange(prefixOf(subnet.body), subnetId);
+  const properties: Json = sent['properties'] ?? {};
+  const subnet = requireSubnet(call, properties, location);
   const method: string = properties['privateIPAllocationMethod'] ?? 'Dynamic';
-  const old = (before?.body['properties'].ipConfigurations as Json[] | undefined)?.find((one) =>
-    isSameId(one['id'], id),
-  );
-  let address: number;
-  if (method === 'Static') {
-    address = staticAddress(id, properties['privateIPAddress'], range, taken);
-  } else {
-    const kept =
-      old && isSameId(old['properties'].subnet?.id, subnetId)
-        ? toNumber(old['properties'].privateIPAddress)
-        : undefined;
-    const free = kept ?? findFreeAddress(range, new Set(taken.keys()));
-    if (free === undefined) {
-      throw refuseNetwork(
-        'SubnetIsFull',
-        `Subnet ${subnet.body['name']} with address prefix ${range.text} does not have enough capacity for 1 IP addresses.`,
-      );
-    }
-    address = free;
-  }
-
-  const publicIp: string | undefined = properties['publicIPAddress']?.id;
-  if (publicIp !== undefined) {
-    requireReference(call, publicIp, location);
-    const user = [...others, ...siblings].find((one) =>
-      isSameId(one['properties'].publicIPAddress?.id, publicIp),
-    );
-    if (user) {
-      throw refuseNetwork(
-        'PublicIPAddressInUse',
-        `Resource ${id} is referencing public IP address ${publicIp} that is already allocated to resource ${user['id']}.`,
-      );
-    }
-  }
-  const deleteOption: string | undefined = properties['publicIPAddress']?.properties?.deleteOption;
+  const address = choosePrivateAddress(nic, id, properties, subnet);
+  const publicIPAddress = joinPublicIp(nic, id, properties);
   const groups = ((properties['applicationSecurityGroups'] ?? []) as Json[]).map((group) => {
     requireReference(call, group['id'], location);
     return { id: group['id'] };
@@ -211,25 +174,89 @@ function buildIpConfiguration(
       provisioningState: 'Updating',
       privateIPAddress: toAddress(address),
       privateIPAllocationMethod: method,
-      ...(publicIp === undefined
-        ? {}
-        : { publicIPAddress: { id: publicIp, ...(deleteOption ? { properties: { deleteOption } } : {}) } }),
-      subnet: { id: subnetId },
+      ...publicIPAddress,
+      subnet: { id: properties['subnet'].id },
       ...(groups.length === 0 ? {} : { applicationSecurityGroups: groups }),
-      primary: properties['primary'] ?? index === 0,
+      primary: properties['primary'] ?? built.length === 0,
       privateIPAddressVersion: 'IPv4',
     },
   };
 }
 
+function requireSubnet(call: Call, properties: Json, location: string): Subnet {
+  if ((properties['privateIPAddressVersion'] ?? 'IPv4') !== 'IPv4')
+    throw notModelled('IPv6 IP configurations');
+  const id: string | undefined = properties['subnet']?.id;
+  if (id === undefined) throw notModelled('an IP configuration without subnet');
+  const subnet = findSubnet(call.world, id);
+  if (!subnet || subnet.vnet.body['location'] !== location) throw invalidReferenceError(call, id);
+  const state: string = subnet.body['properties'].provisioningState;
+  if (state !== 'Succeeded') throw notProvisionedError(call, id, state);
+  return subnet;
+}
+
+/** The IP configurations of all other NICs, and those of this one that are built already. */
+function otherConfigurations({ call, existing, built }: NicContext): Json[] {
+  const ownPrefix = `${(existing?.id ?? call.resourceId).toLowerCase()}/`;
+  const others = allIpConfigurations(call.world).filter(
+    (configuration) => !String(configuration['id']).toLowerCase().startsWith(ownPrefix),
+  );
+  return [...others, ...built];
+}
+
+function choosePrivateAddress(nic: NicContext, id: string, properties: Json, subnet: Subnet): number {
+  const subnetId: string = properties['subnet'].id;
+  const taken = new Map<number, string>();
+  for (const other of otherConfigurations(nic)) {
+    if (isSameId(other['properties'].subnet?.id, subnetId))
+      taken.set(toNumber(other['properties'].privateIPAddress), other['id']);
+  }
+  const range = parseRange(prefixOf(subnet.body), subnetId);
+  if (properties['privateIPAllocationMethod'] === 'Static') {
+    return staticAddress(id, properties['privateIPAddress'], range, taken);
+  }
+  const stored = (nic.existing?.body['properties'].ipConfigurations as Json[] | undefined)?.find(
+    (configuration) => isSameId(configuration['id'], id),
+  );
+  if (stored && isSameId(stored['properties'].subnet?.id, subnetId)) {
+    return toNumber(stored['properties'].privateIPAddress);
+  }
+  const free = findFreeAddress(range, new Set(taken.keys()));
+  if (free !== undefined) return free;
+  throw refuseNetwork(
+    'SubnetIsFull',
+    `Subnet ${subnet.body['name']} with address prefix ${range.text} does not have enough capacity for 1 IP addresses.`,
+  );
+}
+
+/** The `publicIPAddress` member, or nothing if the configuration has no public IP. */
+function joinPublicIp(nic: NicContext, id: string, properties: Json): Json {
+  const publicIpId: string | undefined = properties['publicIPAddress']?.id;
+  if (publicIpId === undefined) return {};
+  requireReference(nic.call, publicIpId, nic.location);
+  const user = otherConfigurations(nic).find((other) =>
+    isSameId(other['properties'].publicIPAddress?.id, publicIpId),
+  );
+  if (user) {
+    throw refuseNetwork(
+      'PublicIPAddressInUse',
+      `Resource ${id} is referencing public IP address ${publicIpId} that is already allocated to resource ${user['id']}.`,
+    );
+  }
+  const deleteOption: string | undefined = properties['publicIPAddress'].properties?.deleteOption;
+  return {
+    publicIPAddress: { id: publicIpId, ...(deleteOption ? { properties: { deleteOption } } : {}) },
+  };
+}
+
 function staticAddress(
   id: string,
-  given: string | undefined,
+  requested: string | undefined,
   range: AddressRange,
   taken: ReadonlyMap<number, string>,
 ): number {
-  const address = toNumber(given ?? '');
-  if (Number.isNaN(address)) throw notModelled(`the static private address '${given}'`);
+  const address = toNumber(requested ?? '');
+  if (Number.isNaN(address)) throw notModelled(`the static private address '${requested}'`);
   if (!isIn(range, address)) {
     throw refuseNetwork(
       'PrivateIPAddressNotInSubnet',

@@ -20,65 +20,7 @@ export const publicIps: NetworkResourceType = {
   minNameLength: 1,
   maxNameLength: 80,
   linkedResources: () => [],
-  buildBody: (call, before, location) => {
-    const given: Json = call.body['properties'] ?? {};
-    // Basic is what the API means when no SKU is given, and Basic is retired.
-    const sku: string = call.body['sku']?.name ?? 'Basic';
-    const tier: string = call.body['sku']?.tier ?? 'Regional';
-    if (sku.toLowerCase() === 'basic' && !before) {
-      throw refuseNetwork(
-        'IPv4BasicSkuPublicIpCountLimitReached',
-        'Cannot create more than 0 IPv4 Basic SKU public IP addresses for this subscription in this region.',
-      );
-    }
-    if (sku !== 'Standard' || tier !== 'Regional')
-      throw notModelled(`public IP addresses of SKU ${sku} ${tier}`);
-    if ((given['publicIPAddressVersion'] ?? 'IPv4') !== 'IPv4') throw notModelled('IPv6 public IP addresses');
-    if ((given['publicIPAllocationMethod'] ?? 'Dynamic') !== 'Static') {
-      throw refuseNetwork(
-        'StandardAndStandardV2SkuPublicIPAddressesMustBeStatic',
-        `Standard sku publicIp ${call.resourceId} must have AllocationMethod set to Static.`,
-      );
-    }
-    for (const zone of (call.body['zones'] ?? []) as string[]) {
-      if (!findRegion(location)?.zones.includes(zone))
-        throw notModelled(`a public IP address in zone '${zone}'`);
-    }
-    const idle: number = given['idleTimeoutInMinutes'] ?? 4;
-    if (idle < 4 || idle > 30) {
-      // The text is quoted in public reports; its code was not found.
-      throw refuseNetwork(
-        'InvalidIdleTimeout',
-        `Public IP address ${call.name} has invalid Idle Timeout. The value must be between 4 and 30.`,
-      );
-    }
-    const label: string | undefined = given['dnsSettings']?.domainNameLabel;
-    if (label !== undefined) checkLabel(call, label, location);
-    if (!before) {
-      checkQuota(call, 'PublicIPAddresses', location, (limit) =>
-        refuseNetwork(
-          'PublicIPCountLimitReached',
-          `Cannot create more than ${limit} public IP addresses for this subscription in this region.`,
-        ),
-      );
-    }
-    return {
-      properties: {
-        ...(before?.body['properties'].ipAddress ? { ipAddress: before.body['properties'].ipAddress } : {}),
-        publicIPAddressVersion: 'IPv4',
-        publicIPAllocationMethod: 'Static',
-        idleTimeoutInMinutes: idle,
-        ...(label === undefined
-          ? {}
-          : { dnsSettings: { domainNameLabel: label, fqdn: `${label}.${location}.cloudapp.azure.com` } }),
-        ipTags: [],
-        ddosSettings: { protectionMode: given['ddosSettings']?.protectionMode ?? 'VirtualNetworkInherited' },
-        ...(given['deleteOption'] === undefined ? {} : { deleteOption: given['deleteOption'] }),
-      },
-      sku: { name: 'Standard', tier: 'Regional' },
-      ...(call.body['zones'] ? { zones: call.body['zones'] } : {}),
-    };
-  },
+  buildBody: buildPublicIp,
   onSucceeded: (call, resource) => {
     resource.body['properties'].ipAddress ??= allocatePublicAddress(call.world);
   },
@@ -103,6 +45,83 @@ export const publicIps: NetworkResourceType = {
     };
   },
 };
+
+function buildPublicIp(call: Call, existing: Resource | undefined, location: string): Json {
+  const sent: Json = call.body['properties'] ?? {};
+  checkSku(call, existing);
+  checkZones(call, location);
+  const { deleteOption } = sent;
+  const idleTimeoutInMinutes: number = sent['idleTimeoutInMinutes'] ?? 4;
+  checkIdleTimeout(call, idleTimeoutInMinutes);
+  const label: string | undefined = sent['dnsSettings']?.domainNameLabel;
+  if (label !== undefined) checkLabel(call, label, location);
+  if (!existing) checkAddressQuota(call, location);
+  const ipAddress: string | undefined = existing?.body['properties'].ipAddress;
+  return {
+    properties: {
+      ...(ipAddress ? { ipAddress } : {}),
+      publicIPAddressVersion: 'IPv4',
+      publicIPAllocationMethod: 'Static',
+      idleTimeoutInMinutes,
+      ...(label === undefined
+        ? {}
+        : { dnsSettings: { domainNameLabel: label, fqdn: `${label}.${location}.cloudapp.azure.com` } }),
+      ipTags: [],
+      ddosSettings: { protectionMode: sent['ddosSettings']?.protectionMode ?? 'VirtualNetworkInherited' },
+      ...(deleteOption === undefined ? {} : { deleteOption }),
+    },
+    sku: { name: 'Standard', tier: 'Regional' },
+    ...(call.body['zones'] ? { zones: call.body['zones'] } : {}),
+  };
+}
+
+function checkSku(call: Call, existing: Resource | undefined): void {
+  const sent: Json = call.body['properties'] ?? {};
+  // Without a SKU the API assumes Basic, which is retired.
+  const sku: string = call.body['sku']?.name ?? 'Basic';
+  const tier: string = call.body['sku']?.tier ?? 'Regional';
+  if (sku.toLowerCase() === 'basic' && !existing) {
+    throw refuseNetwork(
+      'IPv4BasicSkuPublicIpCountLimitReached',
+      'Cannot create more than 0 IPv4 Basic SKU public IP addresses for this subscription in this region.',
+    );
+  }
+  if (sku !== 'Standard' || tier !== 'Regional')
+    throw notModelled(`public IP addresses of SKU ${sku} ${tier}`);
+  if ((sent['publicIPAddressVersion'] ?? 'IPv4') !== 'IPv4') throw notModelled('IPv6 public IP addresses');
+  if ((sent['publicIPAllocationMethod'] ?? 'Dynamic') !== 'Static') {
+    throw refuseNetwork(
+      'StandardAndStandardV2SkuPublicIPAddressesMustBeStatic',
+      `Standard sku publicIp ${call.resourceId} must have AllocationMethod set to Static.`,
+    );
+  }
+}
+
+function checkZones(call: Call, location: string): void {
+  for (const zone of (call.body['zones'] ?? []) as string[]) {
+    if (!findRegion(location)?.zones.includes(zone))
+      throw notModelled(`a public IP address in zone '${zone}'`);
+  }
+}
+
+function checkIdleTimeout(call: Call, minutes: number): void {
+  if (minutes < 4 || minutes > 30) {
+    // The text is from public reports; the code is assumed.
+    throw refuseNetwork(
+      'InvalidIdleTimeout',
+      `Public IP address ${call.name} has invalid Idle Timeout. The value must be between 4 and 30.`,
+    );
+  }
+}
+
+function checkAddressQuota(call: Call, location: string): void {
+  checkQuota(call, 'PublicIPAddresses', location, (limit) =>
+    refuseNetwork(
+      'PublicIPCountLimitReached',
+      `Cannot create more than ${limit} public IP addresses for this subscription in this region.`,
+    ),
+  );
+}
 
 function checkLabel(call: Call, label: string, location: string): void {
   if (!/^[a-z][a-z0-9-]{1,61}[a-z0-9]$/.test(label)) {

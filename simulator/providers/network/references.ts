@@ -1,13 +1,18 @@
 /**
- * Who refers to whom. What one resource says of another (`networkInterfaces` of a group, `ipConfigurations` of a subnet)
- * is worked out from the network interfaces on each GET, never stored: whoever removes an interface need not know who
- * mentioned it.
+ * References between resources. What one resource shows of another (`networkInterfaces` of a security group,
+ * `ipConfigurations` of a subnet) is computed from the network interfaces on each GET and never stored.
  */
 import type { Call, LinkedResource } from '../../http/provider.ts';
 import { type ArmError, refuseNetwork } from '../../model/arm-error.ts';
 import type { Json } from '../../model/contract.ts';
 import type { Resource } from '../../model/entities.ts';
 import type { World } from '../../world/world.ts';
+
+/** A subnet (its body is part of the virtual network's body) and its virtual network. */
+export interface Subnet {
+  readonly vnet: Resource;
+  readonly body: Json;
+}
 
 /** IDs and names are compared without case. */
 export function isSameId(a: unknown, b: unknown): boolean {
@@ -25,14 +30,14 @@ export function allIpConfigurations(world: World): Json[] {
 }
 
 /** All subnets, each with its virtual network. */
-export function allSubnets(world: World): { vnet: Resource; body: Json }[] {
+export function allSubnets(world: World): Subnet[] {
   return [...world.resources.ofType('Microsoft.Network/virtualNetworks')].flatMap((vnet) =>
     (vnet.body['properties'].subnets as Json[]).map((body) => ({ vnet, body })),
   );
 }
 
 /** A subnet by its ID. */
-export function findSubnet(world: World, id: string): { vnet: Resource; body: Json } | undefined {
+export function findSubnet(world: World, id: string): Subnet | undefined {
   const vnet = world.resources.get(id.replace(/\/subnets\/[^/]+$/i, ''));
   const body = (vnet?.body['properties'].subnets as Json[] | undefined)?.find((one) =>
     isSameId(one['id'], id),
@@ -40,13 +45,13 @@ export function findSubnet(world: World, id: string): { vnet: Resource; body: Js
   return vnet && body ? { vnet, body } : undefined;
 }
 
-/** The right to join the security group that a body names. */
+/** The permission to join the security group that a body names. */
 export function securityGroupLink(holder: Json): LinkedResource[] {
   const id: string | undefined = holder['properties']?.networkSecurityGroup?.id;
   return id === undefined ? [] : [{ id, action: 'Microsoft.Network/networkSecurityGroups/join/action' }];
 }
 
-/** The resource must be there, in the same region and settled, for another one to refer to it. */
+/** @throws ArmError unless the resource exists in the same region with state Succeeded. */
 export function requireReference(call: Call, id: string, location: string): Resource | undefined {
   const resource = call.world.resources.get(id);
   if (!resource || resource.body['location'] !== location) throw invalidReferenceError(call, id);
@@ -55,7 +60,7 @@ export function requireReference(call: Call, id: string, location: string): Reso
   return resource;
 }
 
-/** 400: what is referred to is not there, or in another region. */
+/** 400: the resource does not exist, or is in another region. */
 export function invalidReferenceError(call: Call, id: string): ArmError {
   return refuseNetwork(
     'InvalidResourceReference',
@@ -63,7 +68,7 @@ export function invalidReferenceError(call: Call, id: string): ArmError {
   );
 }
 
-/** 409: what is referred to is being written. */
+/** 409: another operation is changing the resource. */
 export function notProvisionedError(call: Call, id: string, state: string): ArmError {
   const operation = call.world.operations.findRunning(id)?.name ?? 'PutOperation';
   return refuseNetwork(

@@ -196,23 +196,24 @@ function checkVnetNotBusy(call: Call, vnet: Resource): void {
   );
 }
 
-function buildSubnet(call: Call, vnetId: string, given: Json, isNewNetwork: boolean): Json {
-  const name = String(given['name'] ?? '');
+function checkSubnetName(name: string): void {
   if (!/^[a-z0-9]([\w.-]{0,78}\w)?$/i.test(name)) {
     throw refuseNetwork(
       'InvalidResourceName',
       `Resource name ${name} is invalid. The name can be up to 80 characters long. It must begin with a word character, and it must end with a word character or with '_'. The name may contain word characters or '.', '-', '_'.`,
     );
   }
-  const properties: Json = given['properties'] ?? {};
-  const group: string | undefined = properties['networkSecurityGroup']?.id;
-  if (group !== undefined) {
+}
+
+function buildSubnet(call: Call, vnetId: string, sent: Json, isNewNetwork: boolean): Json {
+  const name = String(sent['name'] ?? '');
+  checkSubnetName(name);
+  const properties: Json = sent['properties'] ?? {};
+  const groupId: string | undefined = properties['networkSecurityGroup']?.id;
+  if (groupId !== undefined) {
     const vnet = call.world.resources.get(vnetId);
-    requireReference(call, group, vnet?.body['location'] ?? regionName(String(call.body['location'])));
+    requireReference(call, groupId, vnet?.body['location'] ?? regionName(String(call.body['location'])));
   }
-  const outbound: boolean | undefined =
-    properties['defaultOutboundAccess'] ??
-    (isNewNetwork && call.apiVersion >= privateSubnetsSince ? false : undefined);
   return {
     name,
     id: `${vnetId}/subnets/${name}`,
@@ -222,15 +223,21 @@ function buildSubnet(call: Call, vnetId: string, given: Json, isNewNetwork: bool
       ...(properties['addressPrefixes']?.length > 0
         ? { addressPrefixes: properties['addressPrefixes'] }
         : { addressPrefix: properties['addressPrefix'] }),
-      ...(group === undefined ? {} : { networkSecurityGroup: { id: group } }),
+      ...(groupId === undefined ? {} : { networkSecurityGroup: { id: groupId } }),
       ipamPoolPrefixAllocations: [],
       delegations: [],
       privateEndpointNetworkPolicies: properties['privateEndpointNetworkPolicies'] ?? 'Disabled',
       privateLinkServiceNetworkPolicies: properties['privateLinkServiceNetworkPolicies'] ?? 'Enabled',
-      ...(outbound === undefined ? {} : { defaultOutboundAccess: outbound }),
+      ...defaultOutboundAccess(properties, isNewNetwork && call.apiVersion >= privateSubnetsSince),
     },
     type: 'Microsoft.Network/virtualNetworks/subnets',
   };
+}
+
+function defaultOutboundAccess(properties: Json, isPrivateByDefault: boolean): Json {
+  const access: boolean | undefined =
+    properties['defaultOutboundAccess'] ?? (isPrivateByDefault ? false : undefined);
+  return access === undefined ? {} : { defaultOutboundAccess: access };
 }
 
 /** The prefix of a subnet, in whichever of the two members it is. */
