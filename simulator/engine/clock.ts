@@ -1,21 +1,19 @@
-interface Due {
+interface ScheduledTask {
   readonly at: number;
   readonly order: number;
   readonly run: () => void;
 }
 
 /**
- * Simulated time: wall time × 1/timeScale, counted from the start. Operations, budgets and reservations run by it;
- * tokens and assertions run by wall time, because the clients that cache them do.
- *
- * Nothing here uses a timer. What is due is carried out, in order, before the next look at the world (`settle`), so a
- * run gives the same states whether or not anybody polled in between.
+ * Simulated time: wall time divided by `timeScale`, from the start. Tokens expire by wall time instead, because clients
+ * cache them by their own clock. There are no timers: `settle` runs due tasks in order before each request, so that
+ * states do not depend on who polled when.
  */
 export class Clock {
   readonly timeScale: number;
   readonly #startedAt = performance.now();
   readonly #epoch = Date.now();
-  #due: Due[] = [];
+  #tasks: ScheduledTask[] = [];
   #order = 0;
   #settling = false;
 
@@ -34,40 +32,33 @@ export class Clock {
     return performance.now() - this.#startedAt;
   }
 
-  /** A simulated moment as Azure's bodies write it. */
+  /** A simulated time in the format of Azure's bodies. */
   timestamp(at: number = this.now()): string {
     return new Date(this.#epoch + at * 1000).toISOString().replace('Z', '0000+00:00');
   }
 
-  /** A simulated moment as Date. */
+  /** A simulated time as Date. */
   date(at: number = this.now()): Date {
     return new Date(this.#epoch + at * 1000);
   }
 
-  /** Runs `run` once that many simulated seconds have passed. Gives the handle for `cancel`. */
+  /** Schedules `run` and returns the handle for `cancel`. */
   after(seconds: number, run: () => void): object {
-    const entry = { at: this.now() + seconds, order: this.#order++, run };
-    this.#due.push(entry);
-    return entry;
+    const task = { at: this.now() + seconds, order: this.#order++, run };
+    this.#tasks.push(task);
+    return task;
   }
 
   cancel(handle: object): void {
-    this.#due = this.#due.filter((entry) => entry !== handle);
+    this.#tasks = this.#tasks.filter((task) => task !== handle);
   }
 
-  /** Carries out what is due, oldest first. */
+  /** Runs everything that is due, oldest first. */
   settle(): void {
     if (this.#settling) return;
     this.#settling = true;
     try {
-      for (;;) {
-        const now = this.now();
-        let next: Due | undefined;
-        for (const entry of this.#due) {
-          if (entry.at > now) continue;
-          if (!next || entry.at < next.at || (entry.at === next.at && entry.order < next.order)) next = entry;
-        }
-        if (!next) return;
+      for (let next = this.#nextDue(); next; next = this.#nextDue()) {
         this.cancel(next);
         next.run();
       }
@@ -76,13 +67,21 @@ export class Clock {
     }
   }
 
-  /** Waits simulated seconds in wall time. */
+  #nextDue(): ScheduledTask | undefined {
+    const now = this.now();
+    return this.#tasks
+      .filter((task) => task.at <= now)
+      .toSorted((a, b) => a.at - b.at || a.order - b.order)
+      .at(0);
+  }
+
+  /** Waits that many simulated seconds. */
   async sleep(seconds: number): Promise<void> {
     if (seconds <= 0) return;
     await new Promise((resolve) => setTimeout(resolve, seconds * 1000 * this.timeScale));
   }
 
-  /** A Retry-After of so many simulated seconds, in the whole wall-clock seconds that the header knows. */
+  /** Simulated seconds as a Retry-After value: whole seconds of wall time. */
   retryAfter(seconds: number, atLeast = 0): string {
     return String(Math.max(atLeast, Math.round(seconds * this.timeScale)));
   }

@@ -92,8 +92,7 @@ function buildInterface(call: Call, existing: Resource | undefined, location: st
   const sent: Json = call.body['properties'] ?? {};
   const configurations: Json[] = sent['ipConfigurations'] ?? [];
   if (configurations.length === 0) throw notModelled('a network interface without IP configurations');
-  const groupId: string | undefined = sent['networkSecurityGroup']?.id;
-  if (groupId !== undefined) requireReference(call, groupId, location);
+  const securityGroup = joinSecurityGroup(call, sent, location);
   const nic: NicContext = { call, existing, location, built: [] };
   for (const configuration of configurations) nic.built.push(buildIpConfiguration(nic, configuration));
   const stored: Json = existing?.body['properties'] ?? {};
@@ -106,7 +105,7 @@ function buildInterface(call: Call, existing: Resource | undefined, location: st
       vnetEncryptionSupported: false,
       enableIPForwarding: sent['enableIPForwarding'] ?? false,
       disableTcpStateTracking: sent['disableTcpStateTracking'] ?? false,
-      ...(groupId === undefined ? {} : { networkSecurityGroup: { id: groupId } }),
+      ...securityGroup,
       hostedWorkloads: [],
       tapConfigurations: [],
       nicType: sent['nicType'] ?? 'Standard',
@@ -116,6 +115,13 @@ function buildInterface(call: Call, existing: Resource | undefined, location: st
     },
     kind: 'Regular',
   };
+}
+
+function joinSecurityGroup(call: Call, sent: Json, location: string): Json {
+  const id: string | undefined = sent['networkSecurityGroup']?.id;
+  if (id === undefined) return {};
+  requireReference(call, id, location);
+  return { networkSecurityGroup: { id } };
 }
 
 /** What attaching the interface to a VM has set. */
