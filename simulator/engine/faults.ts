@@ -1,21 +1,21 @@
-/** Faults that a scenario switches on: by host, method, path and count. */
+/** Faults that a test injects, selected by host, method, path and count. */
 import type { OperationFailure } from '../model/contract.ts';
 
 export interface FaultMatch {
   readonly host?: 'arm' | 'entra' | 'github';
   readonly method?: string;
-  /** Held against path and query, decoded. */
+  /** Tested against the decoded path and query. */
   readonly path?: RegExp;
   /** `poll`: only polls of operations; `request`: everything else. Default: both. */
   readonly phase?: 'request' | 'poll';
-  /** First matching request that is hit, counted from 1. Default 1. */
+  /** The first matching request that is affected, counted from 1. Default 1. */
   readonly nth?: number;
-  /** How many matching requests are hit from there on. Default 1; `Infinity` for all. */
+  /** How many matching requests from there on are affected. Default 1; `Infinity` for all. */
   readonly times?: number;
 }
 
 export type FaultEffect =
-  /** Answered instead of being handled. */
+  /** Sent instead of handling the request. */
   | {
       readonly status: number;
       readonly code?: string;
@@ -23,15 +23,15 @@ export type FaultEffect =
       readonly body?: unknown;
       readonly headers?: Readonly<Record<string, string>>;
     }
-  /** The connection is reset before the request is handled. */
+  /** Resets the connection before the request is handled. */
   | { readonly reset: true }
-  /** Handled after so many wall-clock seconds. */
+  /** Handles the request after that many wall-clock seconds. */
   | { readonly delaySeconds: number }
-  /** Called when the request has arrived; handled once what it gives back has settled. */
+  /** Called when the request arrives; the request is handled once the returned promise has settled. */
   | { readonly onArrival: () => void | Promise<void> }
-  /** Handled in full, then the connection is reset instead of the answer. */
+  /** Handles the request, then resets the connection instead of answering. */
   | { readonly dropAfterCommit: true }
-  /** Handled; the operation that it starts will end as Failed with this. */
+  /** Handles the request; the operation that it starts will fail with this error. */
   | { readonly operationFails: OperationFailure };
 
 export interface Fault {
@@ -39,7 +39,7 @@ export interface Fault {
   readonly effect: FaultEffect;
   /** Matching requests seen so far. */
   seen: number;
-  /** How often it struck. */
+  /** Requests to which the effect was applied. */
   applied: number;
 }
 
@@ -56,7 +56,7 @@ export class Faults {
     this.#faults = [];
   }
 
-  /** The effects that strike this request. Counts it against every fault that it matches. */
+  /** Returns the effects for a request and counts the request for every fault that it matches. */
   apply(request: {
     readonly host: 'arm' | 'entra' | 'github';
     readonly method: string;
@@ -70,7 +70,7 @@ export class Faults {
       if (method !== undefined && method.toUpperCase() !== request.method) continue;
       if (phase !== undefined && (phase === 'poll') !== request.isPoll) continue;
       if (path !== undefined) {
-        // A RegExp with the flag g remembers where it stopped; a match must not depend on the one before.
+        // A RegExp with the flag `g` keeps its position between calls.
         path.lastIndex = 0;
         if (!path.test(request.url)) continue;
       }

@@ -1,4 +1,4 @@
-/** Every request with its answer. Tokens are reduced to tenant and app; secrets and assertions never get here. */
+/** Every request with its answer. Tokens are reduced to tenant and app; secrets and assertions are never recorded. */
 
 export interface AppIdentity {
   readonly tenant: string;
@@ -6,14 +6,14 @@ export interface AppIdentity {
 }
 
 export interface Exchange {
-  /** Wall-clock milliseconds since the start of the simulator, when the request had arrived. */
+  /** Wall-clock milliseconds from the start of the simulator to the arrival of the request. */
   readonly at: number;
-  /** The same when the answer was sent. */
+  /** The same for the time when the answer was sent. */
   endedAt: number;
   readonly host: 'arm' | 'entra' | 'github';
   readonly method: string;
   readonly path: string;
-  /** Query parameters; signatures of poll URLs are cut. */
+  /** Query parameters; signatures of poll URLs are removed. */
   readonly query: Readonly<Record<string, string>>;
   readonly apiVersion: string | undefined;
   /** `Microsoft.Network`; for Entra and GitHub the host. */
@@ -22,16 +22,16 @@ export interface Exchange {
   auxiliary: readonly AppIdentity[];
   /** Without `authorization`, `x-ms-authorization-auxiliary`, cookies. */
   readonly requestHeaders: Readonly<Record<string, string>>;
-  /** ARM only; passwords and protected settings are replaced. */
+  /** Resource Manager only; passwords and protected settings are redacted. */
   requestBody: unknown;
   status: number;
   responseHeaders: Readonly<Record<string, string>>;
-  /** Code of an error answer. */
+  /** Error code of the answer. */
   code: string | undefined;
   readonly isPoll: boolean;
-  /** Name of the route: `vm.put`, `poll`, `entra.token`… */
+  /** Name of the route: `vm.put`, `poll`, `entra.token`. */
   kind: string;
-  /** True when a fault switch took part. */
+  /** True when a fault was applied. */
   faulted: boolean;
 }
 
@@ -42,7 +42,7 @@ export class Journal {
     this.exchanges.push(exchange);
   }
 
-  /** The requests that match: `journal.where({ method: 'PUT', path: /virtualMachines/ })`. */
+  /** Requests that match all given criteria: `journal.where({ method: 'PUT', path: /virtualMachines/ })`. */
   where(match: {
     method?: string;
     path?: RegExp;
@@ -72,7 +72,7 @@ export class Journal {
 
 const secretNames = /password|secret|customdata|userdata|protected|keydata|privatekey|assertion/i;
 
-/** A copy of a body in which whatever may be secret is replaced by its length. */
+/** Copies a body and replaces every value that may be secret by its length. */
 export function redactSecrets(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(redactSecrets);
   if (typeof value !== 'object' || value === null) return value;

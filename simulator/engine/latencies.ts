@@ -1,8 +1,7 @@
 /**
- * How long operations take: medians and 90th percentiles in seconds, from recorded traffic of public repositories
- * (about 71,500 write operations; the figures are those of `__tests__/fixtures/timings.json`, `suggestedSimulatorLatencies`;
- * lower quartiles are the operations' own `serverSeconds`). Where only a client's view is recorded, whose lower quartile
- * is the client's poll interval, half the median stands in.
+ * Durations of operations in seconds, from recorded traffic of public repositories (about 71,500 writes):
+ * `suggestedSimulatorLatencies` of `__tests__/fixtures/timings.json`.
+ * Lower quartiles are `serverSeconds`, or half the median where only the client's polling was recorded.
  */
 export interface Latency {
   readonly p25: number;
@@ -33,6 +32,6 @@ export const recordedLatencies: Readonly<Record<string, Latency>> = {
   roleAssignmentPut: entry(1, 3),
   userAssignedIdentityPut: entry(1, 3),
   principalVisible: entry(30.5, 85, 18),
-  // The recorded deletion of a group with a VM's leftovers took 132 s; of an empty one there is no figure.
+  // Recorded for a group with the leftovers of a VM: 132 s. The median is an assumption.
   groupDelete: entry(60, 132),
 };

@@ -1,6 +1,6 @@
 /**
- * Long-running operations: they go on by the clock, whoever polls. Poll URLs are as long as Azure's (certificate,
- * signature, hash) and are refused when altered; poll bodies and Retry-After are those recorded for each family.
+ * Long-running operations. They advance by the clock, not by polls. Poll URLs are as long as Azure's and rejected
+ * when altered; poll bodies and Retry-After are those recorded for each family.
  */
 import { createHmac, randomBytes } from 'node:crypto';
 import { ArmError, notModelled } from '../model/arm-error.ts';
@@ -14,7 +14,7 @@ import type {
 } from '../model/contract.ts';
 import type { Clock } from './clock.ts';
 
-/** An operation as tests may look at it. */
+/** The part of an operation that tests read. */
 export interface Operation {
   readonly id: string;
   readonly family: OperationFamily;
@@ -39,7 +39,7 @@ interface RunningOperation extends Operation {
 
 export type RetryAfterProfile = 'short' | 'recorded' | 'recorded50';
 
-/** What the engine needs to know of the request that starts an operation. */
+/** The request that starts an operation. */
 export interface OperationRequest {
   readonly method: string;
   readonly origin: string;
@@ -49,8 +49,8 @@ export interface OperationRequest {
 }
 
 /**
- * Retry-After of the first answer, then of each poll, in simulated seconds. Recorded: Compute 10, then 35 (VM PUT) or
- * 30 (VM DELETE), elsewhere 50; Network 3, then 10; groups 15. `short` is for tests that count polls.
+ * Retry-After of the first answer, then of each poll, in simulated seconds. Recorded: Compute 10, then 35 (VM PUT),
+ * 30 (VM DELETE) or 50; Network 3, then 10; groups 15. `short` is for tests that count polls.
  */
 const retryAfterProfiles: Record<
   RetryAfterProfile,
@@ -68,7 +68,7 @@ function recordedRetryAfter(family: OperationFamily, method: string, long: numbe
   return [10];
 }
 
-/** Ends of the paths under which polls come in; the gateway makes routes of them. */
+/** Paths of polls; the gateway registers a route for each. */
 export const pollPaths: readonly string[] = [
   '/subscriptions/:subscriptionId/providers/Microsoft.Network/locations/:location/operations/:operation',
   '/subscriptions/:subscriptionId/providers/Microsoft.Network/locations/:location/operationResults/:operation',
@@ -98,7 +98,7 @@ export class Operations {
   readonly #options: OperationOptions;
   readonly #running = new Map<string, RunningOperation>();
   readonly #key = randomBytes(32);
-  // Real poll URLs carry a certificate of some 2 KB; a client that cuts or rebuilds them is found out.
+  // Azure's poll URLs contain a certificate of about 2 KB. Clients must not truncate or rebuild them.
   readonly #certificate = randomBytes(1500).toString('base64url');
 
   constructor(clock: Clock, options: OperationOptions) {
@@ -110,7 +110,7 @@ export class Operations {
     return [...this.#running.values()];
   }
 
-  /** The operation that is changing a resource, or something nested in it, right now. */
+  /** The operation that is changing the resource or one of its children. */
   findRunning(resourceId: string): Operation | undefined {
     const wanted = resourceId.toLowerCase();
     return [...this.#running.values()].find(
@@ -120,14 +120,14 @@ export class Operations {
     );
   }
 
-  /** Absolute URL of an operation, as in Azure-AsyncOperation and in texts that point to it. */
+  /** Absolute URL of an operation, as in Azure-AsyncOperation and in error texts. */
   url(operation: Operation, origin: string, location = false): string {
     const running = this.#running.get(operation.id);
     if (!running) throw new Error(`no operation ${operation.id}`);
     return `${origin}${this.#path(running, location)}`;
   }
 
-  /** Starts an operation and gives the answer to the request that started it. */
+  /** Starts an operation and returns the answer to the request that started it. */
   start(request: OperationRequest, start: OperationStart, failure: OperationFailure | undefined): Answer {
     const seconds = typeof start.latency === 'number' ? start.latency : this.#options.latency(start.latency);
     const profile = retryAfterProfiles[this.#options.retryAfterProfile];
@@ -172,16 +172,16 @@ export class Operations {
     return { status: start.status, headers, body: start.body };
   }
 
-  /** Who started it and which buckets a poll is charged to; undefined when nobody knows the operation. */
+  /** The tenant that started the operation, and the buckets that polls are charged to. */
   find(id: string): { readonly tenant: string; readonly budgets: readonly Budget[] } | undefined {
     const running = this.#running.get(id);
     return running && { tenant: running.tenant, budgets: running.start.pollBudgets ?? [] };
   }
 
-  /** Answers a poll. `pathAndQuery` is the URL exactly as it came. */
+  /** `pathAndQuery` is the URL exactly as received. */
   poll(id: string, pathAndQuery: string, origin: string): Answer {
     const running = this.#running.get(id);
-    // The gateway's text for an operation that it does not know; which code a stranger's ID gets was not recorded.
+    // Azure's code for the ID of an unknown operation was not recorded.
     if (!running) throw notModelled(`operation '${id}' in a poll`);
     this.#verify(pathAndQuery);
     running.polls += 1;
@@ -226,7 +226,7 @@ export class Operations {
     if (running.start.result) return { status: 200, body: running.start.result() };
     if (running.family === 'group') return { status: 200 };
     if (running.method === 'DELETE') {
-      // Recorded for Network: 204 with the poll URLs once more.
+      // Recorded for Network: 204 with the poll URLs.
       const headers: Record<string, string> =
         running.family === 'network'
           ? {
@@ -240,7 +240,7 @@ export class Operations {
     return { status: 200, body: this.#options.readBody(running.resourceId) };
   }
 
-  /** Retry-After that goes with the next answer: the first figure once, then the next, the last one for ever. */
+  /** The first value once, then the next; the last one repeats. */
   #nextRetryAfter(running: RunningOperation): string {
     const figure = running.retryAfter[Math.min(running.polls, running.retryAfter.length - 1)] ?? 10;
     return this.#clock.retryAfter(figure);
@@ -281,7 +281,7 @@ export class Operations {
   }
 }
 
-/** The job token in the path of a group's deletion: base64 of a JSON text that names the group (recorded). */
+/** The job ID in the poll path of a group deletion: base64 of JSON that names the group (recorded). */
 function groupDeletionJobId(start: OperationStart): string {
   const name = (start.resourceId.split('/').at(-1) ?? '').toUpperCase();
   const mangled = name.replace(/[^A-Z0-9]/g, (c) => `:${c.charCodeAt(0).toString(16).toUpperCase()}`);
@@ -291,9 +291,8 @@ function groupDeletionJobId(start: OperationStart): string {
 }
 
 /**
- * The shortest time in which a create run can end, in simulated seconds: what depends on nothing (network security
- * group, virtual network, public IP) side by side, then the network interface, then the machine. What the run did not
- * make counts nothing. Latencies are those of the operations that the world carried out, so drawn ones count as drawn.
+ * The shortest possible duration of a create run in simulated seconds: security group, virtual network and public IP
+ * in parallel, then the network interface, then the VM. Uses the latencies of the operations that ran.
  */
 export function criticalPath(operations: readonly Operation[]): number {
   const longest = (type: RegExp): number =>

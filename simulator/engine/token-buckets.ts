@@ -1,6 +1,6 @@
 /**
- * Token buckets, as Resource Manager and Compute publish them: full at first, one taken per request, refilled evenly.
- * They run by simulated time, so that a scaled run meets the same limits as a real one.
+ * Token buckets as Resource Manager and Compute document them: full at first, one token per request, refilled evenly.
+ * They use simulated time, so that a scaled run reaches the same limits as a real one.
  */
 import type { Budget } from '../model/contract.ts';
 import type { Clock } from './clock.ts';
@@ -13,9 +13,7 @@ export class TokenBuckets {
     this.#clock = clock;
   }
 
-  /**
-   * Takes one token. Gives what is left, or, when the bucket is empty, how many simulated seconds until the next one.
-   */
+  /** Takes one token. `retryAfter` is in simulated seconds. */
   take(budget: Budget): { readonly remaining: number } | { readonly retryAfter: number } {
     const key = `${budget.name};${budget.key.toLowerCase()}`;
     const now = this.#clock.now();
@@ -30,7 +28,7 @@ export class TokenBuckets {
     return { remaining: Math.floor(level - 1) };
   }
 
-  /** Empties a bucket: the next request is refused, and all of the time in which `below` more tokens come back. */
+  /** Empties a bucket; `below` adds a debt of that many tokens. */
   drain(name: string, key: string, below = 0): void {
     this.#levels.set(`${name};${key.toLowerCase()}`, { level: -below, at: this.#clock.now() });
   }

@@ -1,4 +1,4 @@
-// GitHub as a job sees it: the state of workflow runs, and the OIDC provider that gives a job its ID token.
+// GitHub as a job sees it: workflow runs, and the OIDC provider that issues the job's ID token.
 // https://docs.github.com/rest/actions/workflow-runs
 // https://docs.github.com/actions/reference/security/oidc
 import { randomUUID } from 'node:crypto';
@@ -9,41 +9,41 @@ import { sendJson } from '../http/listener.ts';
 import { blobs } from '../providers/compute/blobs.ts';
 import type { World } from '../world/world.ts';
 
-/** A workflow run as the API tells it; or what the API refuses with. */
+/** State of a workflow run, or the error status of the API. */
 export type RunState =
   | { readonly status: 'queued' | 'in_progress' | 'waiting' | 'pending' }
   | { readonly status: 'completed'; readonly conclusion: 'success' | 'failure' | 'cancelled' | 'timed_out' }
   | { readonly refuse: 401 | 403 | 404 | 500 };
 
 export interface GithubSettings {
-  /** `iss` of ID tokens: GitHub Enterprise Server and data-residency tenants have their own. */
+  /** `iss` of ID tokens; GitHub Enterprise Server and data residency have their own. */
   issuer: string;
-  /** The bearer that the token endpoint wants: ACTIONS_ID_TOKEN_REQUEST_TOKEN. */
+  /** Value of ACTIONS_ID_TOKEN_REQUEST_TOKEN. */
   requestToken: string;
   owner: string;
   ownerId: string;
   repository: string;
   repositoryId: string;
   ref: string;
-  /** Deployment environment of the job; it replaces the ref in the subject. */
+  /** Deployment environment of the job; replaces the ref in the subject. */
   environment: string | undefined;
-  /** The job runs for a pull request: `…:pull_request`. */
+  /** True for a job of a pull request: `…:pull_request`. */
   pullRequest: boolean;
-  /** Repositories made or renamed since 2026-07-15 have IDs in their subject. */
+  /** Repositories created or renamed since 2026-07-15 have IDs in their subject. */
   immutableSubject: boolean;
-  /** A customised subject claim; undefined: GitHub's own. */
+  /** A custom subject; undefined: GitHub's default. */
   subject: string | undefined;
-  /** Wall-clock seconds. GitHub's tokens live about five minutes. */
+  /** Wall-clock seconds. GitHub's tokens are valid for about five minutes. */
   lifetimeSeconds: number;
-  /** Shifts `iat`, `nbf` and `exp`: a token that is out of its time when it arrives. */
+  /** Shifts `iat`, `nbf` and `exp`, for tokens that are expired or not yet valid. */
   skewSeconds: number;
-  /** What the token endpoint answers instead of a token. */
+  /** Error status of the token endpoint. */
   refuseTokens: number | undefined;
-  /** By `owner/repo/run` or `owner/repo/run/attempt`; a run that is not here is a 404. */
+  /** By `owner/repo/run` or `owner/repo/run/attempt`; any other run is a 404. */
   readonly runs: Map<string, RunState>;
 }
 
-/** GitHub's side of a world; change it at any time. */
+/** GitHub's settings of a world. They can be changed at any time. */
 export function githubSettings(world: World): GithubSettings {
   return world.extension('github', () => ({
     issuer: 'https://token.actions.githubusercontent.com',
@@ -64,7 +64,7 @@ export function githubSettings(world: World): GithubSettings {
   }));
 }
 
-/** The subject that the job's ID token has, as a federated credential must name it. */
+/** Subject of the job's ID token, as a federated credential must name it. */
 export function subjectOf(settings: GithubSettings): string {
   if (settings.subject !== undefined) return settings.subject;
   const { owner, ownerId, repository, repositoryId } = settings;
@@ -75,10 +75,10 @@ export function subjectOf(settings: GithubSettings): string {
   return settings.pullRequest ? `${repo}:pull_request` : `${repo}:ref:${settings.ref}`;
 }
 
-/** What the runner puts in the job's environment when the workflow has `id-token: write`. */
+/** The runner's environment variables for a job with `id-token: write`. */
 export function idTokenEnvironment(world: World, origin: string): Record<string, string> {
   return {
-    // Already with a query, as GitHub's own: clients append `&audience=`.
+    // Has a query already, like GitHub's: clients append `&audience=`.
     ACTIONS_ID_TOKEN_REQUEST_URL: `${origin}/idtoken?api-version=2.0`,
     ACTIONS_ID_TOKEN_REQUEST_TOKEN: githubSettings(world).requestToken,
   };

@@ -10,8 +10,8 @@ import type { Call, Provider, ProviderType, Route } from './provider.ts';
 const alwaysRegistered = ['microsoft.resources', 'microsoft.authorization', 'microsoft.features'];
 
 /**
- * The type that a route speaks for, and by whose versions it goes: the innermost one that the provider lists, so that an
- * action (`…/virtualMachines/:vm/start`) goes by the versions of its resource.
+ * The innermost resource type of the provider that the path names. Its api-versions apply to actions too
+ * (`…/virtualMachines/:vm/start`).
  */
 export function resourceTypeOf(provider: Provider, route: Route): ProviderType {
   const marker = `/providers/${provider.namespace}/`.toLowerCase();
@@ -20,7 +20,7 @@ export function resourceTypeOf(provider: Provider, route: Route): ProviderType {
     .toLowerCase()
     .split('/')
     .filter((segment) => segment !== '' && !segment.startsWith(':'));
-  // Resource Manager's own types need no namespace: /subscriptions, …/resourceGroups/:resourceGroup, …/providers/:namespace/register.
+  // Paths of Resource Manager's own types have no namespace: /subscriptions, …/resourceGroups/:resourceGroup.
   const named = ({ name }: ProviderType): boolean =>
     at < 0
       ? literals.includes(name.toLowerCase())
@@ -34,7 +34,7 @@ export function resourceTypeOf(provider: Provider, route: Route): ProviderType {
 
 export function checkApiVersion(version: string, provider: Provider, type: ProviderType): void {
   if (type.apiVersions.some((one) => one.toLowerCase() === version.toLowerCase())) return;
-  // How Azure words the refusal of a version that it does not have was not recorded.
+  // Azure's error for an unsupported version was not recorded.
   if (/^\d{4}-\d{2}-\d{2}(-[a-z]+)?$/i.test(version)) {
     throw notModelled(`api-version ${version} of ${provider.namespace}/${type.name}`);
   }
@@ -47,15 +47,13 @@ export function checkApiVersion(version: string, provider: Provider, type: Provi
   );
 }
 
-/** Azure gives an option a meaning, or ignores it: which of the two is not known of those that no handler reads. */
+/** An option that no handler reads may matter to Azure or be ignored; that was not recorded. */
 export function checkQueryOptions(route: Route, call: Call): void {
   const other = Object.keys(call.query).find(
     (name) => name !== 'api-version' && !route.query?.includes(name),
   );
   if (other !== undefined) throw notModelled(`query option ${other}=${call.query[other]} of ${route.kind}`);
 }
-
-// --- Rights and states -------------------------------------------------------------------------------------------
 
 export function authorizationFailedError(caller: Caller, action: string, scope: string): ArmError {
   return new ArmError(

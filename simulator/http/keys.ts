@@ -1,8 +1,8 @@
 /**
- * Keys and certificates. Made once per process: a start of the simulator must not cost a key generation each time.
- * Private keys stay in memory; only the TLS certificate is written, for NODE_EXTRA_CA_CERTS.
+ * Keys and certificates, created once per process because key generation is slow. Private keys stay in memory; only
+ * the TLS certificate is written, for NODE_EXTRA_CA_CERTS.
  */
-// The certificate library's dependency injection needs this polyfill to be loaded before it.
+// Must be loaded before the certificate library, which uses it for dependency injection.
 import 'reflect-metadata';
 import { generateKeyPair, type KeyObject, webcrypto } from 'node:crypto';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
@@ -21,7 +21,7 @@ export interface TlsIdentity {
 
 let tlsIdentityPromise: Promise<TlsIdentity> | undefined;
 
-/** Names by which a proxy may lead to the listeners, so that a scenario can go by the clouds' own. */
+/** Host names of the clouds, which a test may redirect to the listeners with a proxy. */
 const wellKnownNames = [
   'management.azure.com',
   'login.microsoftonline.com',
@@ -33,7 +33,7 @@ const wellKnownNames = [
   '*.actions.githubusercontent.com',
 ];
 
-/** The certificate of all listeners, its own issuer. P-256, because it is made in a millisecond. */
+/** The self-signed certificate of all listeners. P-256, because it is generated in a millisecond. */
 export function tlsIdentity(): Promise<TlsIdentity> {
   tlsIdentityPromise ??= createTlsIdentity();
   return tlsIdentityPromise;
@@ -65,11 +65,11 @@ async function createTlsIdentity(): Promise<TlsIdentity> {
   };
 }
 
-/** What removes the folders that are still there; one listener for all, however many simulators a process starts. */
+/** Removes leftover folders at exit; one exit handler serves all simulators of the process. */
 const removals = new Set<() => void>();
 let listening = false;
 
-/** A file with the certificate to trust, in a folder of its own; `remove` takes it away again. */
+/** Writes the certificate to trust to a new temporary folder; `remove` deletes it. */
 export async function createTrustFile(): Promise<{ readonly path: string; remove(): void }> {
   const { certificate } = await tlsIdentity();
   const folder = mkdtempSync(path.join(tmpdir(), 'azure-simulator-'));
@@ -91,13 +91,13 @@ export interface SigningKey {
   readonly kid: string;
   readonly privateKey: KeyObject;
   readonly publicKey: KeyObject;
-  /** Public part, as in a JWKS document. */
+  /** The public key as in a JWKS document. */
   readonly jwk: JWK;
 }
 
 const signingKeys = new Map<string, Promise<SigningKey>>();
 
-/** The RS256 key of an issuer (`entra`, `github`, …); the same for the life of the process. */
+/** The RS256 key of an issuer (`entra`, `github`); the same until the process ends. */
 export function signingKey(issuer: string): Promise<SigningKey> {
   let key = signingKeys.get(issuer);
   if (!key) {
@@ -118,7 +118,7 @@ async function createSigningKey(issuer: string): Promise<SigningKey> {
   };
 }
 
-/** A JWT signed by that issuer's key; the payload is taken as it is. */
+/** Signs a JWT with that issuer's key. The payload is not checked. */
 export async function signToken(issuer: string, payload: Record<string, unknown>): Promise<string> {
   const key = await signingKey(issuer);
   return new SignJWT(payload)
@@ -126,7 +126,7 @@ export async function signToken(issuer: string, payload: Record<string, unknown>
     .sign(key.privateKey);
 }
 
-/** A self-signed RSA certificate with its key, as an app's credential: for scenarios that sign in with one. */
+/** A self-signed RSA certificate with its key, as a client credential. */
 export async function makeClientCertificate(
   options: { subject?: string; notBefore?: Date; notAfter?: Date } = {},
 ): Promise<{ readonly certificate: string; readonly privateKey: string; readonly thumbprint: string }> {

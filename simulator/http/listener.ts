@@ -1,19 +1,16 @@
-/**
- * One TLS listener: fastify, the journal's entry for each request, and the fault switches. What a host means by its
- * paths is the business of whoever declares routes on `app`.
- */
+/** A TLS listener: fastify, the journal's entry for each request, and injected faults. */
 import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
 import type { Exchange } from '../engine/journal.ts';
 import type { OperationFailure } from '../model/contract.ts';
 import type { World } from '../world/world.ts';
 import { tlsIdentity } from './keys.ts';
 
-/** What goes with a request while it is handled. */
+/** The simulator's data about a request in progress. */
 export interface RequestState {
   readonly exchange: Exchange;
-  /** Set by a fault switch: the operation that this request starts will fail. */
+  /** Set by a fault: the operation that this request starts will fail. */
   operationFailure: OperationFailure | undefined;
-  /** Set by a fault switch: handled, but never answered. */
+  /** Set by a fault: the request is handled but not answered. */
   drop: boolean;
 }
 
@@ -32,11 +29,11 @@ export interface Listener {
 export interface ListenerOptions {
   readonly world: World;
   readonly host: Exchange['host'];
-  /** 0: any free one. */
+  /** 0: any free port. */
   readonly port: number;
-  /** Body of an answer that a fault switch asked for by code alone. */
+  /** Body for a fault that sets only an error code. */
   errorBody(code: string, message: string): unknown;
-  /** Headers that every answer of this host carries. */
+  /** Headers of every answer of this host. */
   headers(request: FastifyRequest): Record<string, string>;
   routes(app: FastifyInstance, origin: () => string): void | Promise<void>;
 }
@@ -47,9 +44,9 @@ export async function startListener(options: ListenerOptions): Promise<Listener>
   const { world, host } = options;
   const tls = await tlsIdentity();
   const app = Fastify({
-    // Up to four tokens of 1-2 KB and poll URLs of 2-3 KB must fit.
+    // Room for four tokens of 1 to 2 KB, or a poll URL of 2 to 3 KB.
     https: { key: tls.key, cert: tls.certificate, maxHeaderSize: 65_536 },
-    // ARM's paths are compared without case; the job names in poll paths are long.
+    // Resource Manager ignores the case of paths. The job IDs in poll paths are long.
     routerOptions: { caseSensitive: false, ignoreTrailingSlash: true, maxParamLength: 4096 },
     exposeHeadRoutes: false,
     forceCloseConnections: true,
@@ -58,7 +55,7 @@ export async function startListener(options: ListenerOptions): Promise<Listener>
   let origin = '';
 
   app.removeAllContentTypeParsers();
-  // Clients send `application/json` with an empty body on DELETE and POST; a provider decides what a body must be.
+  // Clients send `application/json` with an empty body on DELETE and POST; providers check the body.
   app.addContentTypeParser('*', { parseAs: 'string' }, (_request, body, done) => {
     done(null, body);
   });
@@ -72,7 +69,7 @@ export async function startListener(options: ListenerOptions): Promise<Listener>
       drop: false,
     };
   });
-  // Not before the body has been read: what is held then is carried out although its client is gone by now.
+  // After the body was read: a delayed request is then handled even if the client disconnects.
   app.addHook('preHandler', async (request, reply) => {
     await applyFaults(world, options, request, reply);
   });
@@ -89,7 +86,7 @@ export async function startListener(options: ListenerOptions): Promise<Listener>
     return payload;
   });
   await options.routes(app, () => origin);
-  // Not `::`: the certificate and the promise say loopback; `localhost` may resolve to either family first.
+  // `localhost` may resolve to IPv4 or IPv6 first; the certificate covers both.
   await app.listen({ host: 'localhost', port: options.port });
   const address = app.server.address();
   if (address === null || typeof address === 'string') throw new Error('the listener has no port');
@@ -181,7 +178,7 @@ async function applyFaults(
   }
 }
 
-/** Sends JSON the way Azure does: with its charset, and without what fastify would add. */
+/** Sends JSON with Azure's charset, without fastify's additions. */
 export async function sendJson(reply: FastifyReply, body: unknown): Promise<void> {
   await reply.header('content-type', 'application/json; charset=utf-8').send(JSON.stringify(body));
 }
@@ -192,7 +189,7 @@ export function splitUrl(url: string): [string, string] {
   return mark < 0 ? [url, ''] : [url.slice(0, mark), url.slice(mark + 1)];
 }
 
-/** Decodes a URL's percent signs; leaves it alone where they are wrong. */
+/** Decodes percent-encoding; returns malformed text unchanged. */
 export function decode(text: string): string {
   try {
     return decodeURIComponent(text);
@@ -206,7 +203,7 @@ function flatten(headers: Record<string, unknown>, without: readonly string[] = 
   for (const [name, value] of Object.entries(headers)) {
     if (value === undefined || without.includes(name)) continue;
     const text = Array.isArray(value) ? value.join(', ') : `${value as string | number}`;
-    // Signatures of poll URLs; the certificate among them would be most of the journal's size.
+    // Signatures of poll URLs; their certificate would make up most of the journal.
     flat[name] = text.replace(/([?&][csh]=)[^&]*/g, '$1<cut>');
   }
   return flat;

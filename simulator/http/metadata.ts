@@ -1,19 +1,17 @@
 /**
- * `GET /metadata/endpoints`: how a client that knows only the Resource Manager URL finds sign-in host and audience.
- * Three shapes are published: 2015-01-01 (Azure Stack Hub, air-gapped: endpoints side by side), 2019-05-01 (a list of
- * clouds, the asked one somewhere in it) and 2022-09-01 (the asked cloud as one object). Azure serves them by
- * api-version; a world can fix one, as older installations do.
+ * `GET /metadata/endpoints`, by which clients find the sign-in host and audience of a cloud. Three formats exist:
+ * 2015-01-01 (Azure Stack Hub, air-gapped clouds), 2019-05-01 (a list of clouds) and 2022-09-01 (one cloud). Azure
+ * chooses by api-version; a world can fix one, like older installations.
  */
 import type { Json } from '../model/contract.ts';
 import type { World } from '../world/world.ts';
 
-/** Audiences that Resource Manager takes; not Azure's own, so that a client that guesses them is found out. */
+/** Accepted audiences. They differ from Azure's own, so that clients that hard-code those fail. */
 export const audiences: readonly string[] = [
   'https://management.simulator.localhost/',
   'https://management.core.simulator.localhost/',
 ];
 
-/** The document for that api-version. */
 export function metadataDocument(world: World, apiVersion: string, arm: string, login: string): unknown {
   const shape = world.metadataShape === 'auto' ? documentVersionFor(apiVersion) : world.metadataShape;
   const authentication = {
@@ -27,7 +25,7 @@ export function metadataDocument(world: World, apiVersion: string, arm: string, 
       galleryEndpoint: `${arm}/gallery`,
       graphEndpoint: 'https://graph.simulator.localhost/',
       portalEndpoint: 'https://portal.simulator.localhost',
-      // This shape has a slash at the end of the sign-in endpoint.
+      // This format has a trailing slash in the sign-in endpoint.
       authentication: { loginEndpoint: `${login}/`, audiences },
     };
     return document;
@@ -49,7 +47,7 @@ export function metadataDocument(world: World, apiVersion: string, arm: string, 
   };
   if (shape === '2022-09-01') return cloud;
   return [
-    // Another cloud first: whoever takes the first entry without comparing `resourceManager` goes wrong.
+    // Not the first entry: clients must select by `resourceManager`.
     {
       ...cloud,
       name: 'AzureCloud',

@@ -6,16 +6,18 @@ import type { World } from '../world/world.ts';
 import type { Route } from './provider.ts';
 import { unauthenticatedError } from './tokens.ts';
 
-/** Who asks, and where; tenant-level requests have no subscription. */
+/** The caller and the target. Tenant-level requests have no subscription. */
 export interface RequestScope {
   readonly caller: Caller;
   readonly subscription: Subscription | undefined;
   readonly tenant: Tenant;
 }
 
-// --- Where -------------------------------------------------------------------------------------------------------
-
-/** Finds subscription and tenant, and refuses callers without a token or of another tenant. */
+/**
+ * Finds the subscription and its tenant.
+ *
+ * @throws ArmError for a missing token, an unknown subscription or a token of another tenant.
+ */
 export function resolveScope(
   world: World,
   request: FastifyRequest,
@@ -25,7 +27,7 @@ export function resolveScope(
   const asked = params(request)['subscriptionId'];
   const subscription = asked === undefined ? undefined : world.subscriptions.get(asked.toLowerCase());
   if (!caller) {
-    // The header names the owning tenant even to strangers; without a subscription, none.
+    // Azure names the owning tenant in the header even to unauthenticated clients.
     const authority = `${login}/${subscription?.tenant ?? 'common'}`;
     const refused = unauthenticatedError(
       'AuthenticationFailed',
@@ -70,8 +72,6 @@ export function missingApiVersionError(): ArmError {
     { gateway: true },
   );
 }
-
-// --- What --------------------------------------------------------------------------------------------------------
 
 export function parseBody(request: FastifyRequest): Json {
   if (typeof request.body !== 'string' || request.body === '') return {};

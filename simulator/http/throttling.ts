@@ -4,14 +4,14 @@ import type { Budget } from '../model/contract.ts';
 import type { World } from '../world/world.ts';
 import type { RequestScope } from './request.ts';
 
-/** Resource Manager's buckets per subscription, principal and kind of operation (published since 2024). */
+/** Limits of Resource Manager per subscription, principal and kind of request (documented since 2024). */
 const armBuckets: Record<'reads' | 'writes' | 'deletes', { size: number; perMinute: number }> = {
   reads: { size: 250, perMinute: 25 * 60 },
   writes: { size: 200, perMinute: 10 * 60 },
   deletes: { size: 200, perMinute: 10 * 60 },
 };
 
-/** The subscription in total has fifteen times the budget of one principal. */
+/** The limit of the whole subscription is fifteen times that of one principal. */
 const globalFactor = 15;
 
 /**

@@ -6,18 +6,20 @@ import type { World } from '../world/world.ts';
 import { signingKey } from './keys.ts';
 import { audiences } from './metadata.ts';
 
-// --- Tokens ------------------------------------------------------------------------------------------------------
-
 export class TokenReader {
   readonly #world: World;
-  /** Signatures are verified once per token; the time is looked at each time. */
+  /** Signatures are verified once per token; expiry is checked on each request. */
   readonly #verified = new Map<string, { caller: Caller; audience: string; complete: boolean }>();
 
   constructor(world: World) {
     this.#world = world;
   }
 
-  /** The caller of the request, or undefined when it brings no token at all. */
+  /**
+   * The caller, or undefined without an Authorization header.
+   *
+   * @throws ArmError 401 for an invalid token.
+   */
   async primary(request: FastifyRequest): Promise<Caller | undefined> {
     const header = request.headers.authorization;
     if (header === undefined) return undefined;
@@ -44,8 +46,8 @@ export class TokenReader {
   }
 
   /**
-   * The auxiliary callers. Documented: at most three, all of the same app, all valid and unexpired, else 401 with the
-   * client and tenant ID of the bad one. The exact code and text were not recorded: those here are an assumption.
+   * Callers of the auxiliary tokens. Documented: at most three, all of the same app and valid, otherwise 401 with the
+   * client and tenant ID of the wrong one. Code and text of the error are assumed.
    */
   async auxiliary(request: FastifyRequest, primary: Caller): Promise<Caller[]> {
     const header = request.headers['x-ms-authorization-auxiliary'];
@@ -84,7 +86,7 @@ export class TokenReader {
     try {
       const key = (await signingKey('entra')).publicKey;
       const signed = this.#world.tokens.opaqueTokens.get(token) ?? token;
-      // Only the signature: times are judged by the callers, since an expired token has an answer of its own.
+      // Verifies the signature only: expired tokens get their own error.
       await compactVerify(signed, key, { algorithms: ['RS256'] });
       const payload = decodeJwt(signed);
       const claim = (name: string): string => (typeof payload[name] === 'string' ? payload[name] : '');
@@ -115,7 +117,7 @@ export function unauthenticatedError(code: string, message: string, authority = 
 }
 
 function expiredTokenError(caller: Caller): ArmError {
-  // As .NET writes UTC times for en-US: 3/19/2023 8:55:46 AM.
+  // .NET's en-US format of UTC times: 3/19/2023 8:55:46 AM.
   const text = (at: number): string =>
     new Date(at).toLocaleString('en-US', { timeZone: 'UTC' }).replace(',', '').replaceAll(' ', ' ');
   return unauthenticatedError(

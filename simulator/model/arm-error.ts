@@ -7,9 +7,9 @@ export class ArmError extends Error {
   readonly target: string | undefined;
   readonly details: readonly Json[] | undefined;
   readonly headers: Readonly<Record<string, string>>;
-  /** True: made by the gateway, not by a provider (`x-ms-failure-cause: gateway`). */
+  /** True for errors of the gateway rather than of a provider (`x-ms-failure-cause: gateway`). */
   readonly gateway: boolean;
-  /** True: sent without the outer `error` object (Compute's throttling answers). */
+  /** True for Compute's throttling errors, which have no outer `error` object. */
   readonly bare: boolean;
 
   constructor(
@@ -34,7 +34,6 @@ export class ArmError extends Error {
     this.bare = more.bare ?? false;
   }
 
-  /** The body as Azure writes it. */
   body(): Json {
     const error: Json = { code: this.code, message: this.message };
     if (this.target !== undefined) error['target'] = this.target;
@@ -43,7 +42,7 @@ export class ArmError extends Error {
   }
 }
 
-/** A provider's refusal, e.g. `refuse(400, 'InvalidParameter', '…', {target: 'adminUsername'})`. */
+/** An error of a provider: `refuse(400, 'InvalidParameter', '…', { target: 'adminUsername' })`. */
 export function refuse(
   status: number,
   code: string,
@@ -53,12 +52,12 @@ export function refuse(
   return new ArmError(status, code, message, more);
 }
 
-/** A Network refusal: these carry an empty `details` (recorded). */
+/** An error of Microsoft.Network. Recorded: these have an empty `details`. */
 export function refuseNetwork(code: string, message: string, status = 400): ArmError {
   return new ArmError(status, code, message, { details: [] });
 }
 
-/** 404 ResourceNotFound in the gateway's words; `id` is the resource that is missing. */
+/** 404 ResourceNotFound of the gateway. */
 export function resourceNotFound(id: string): ArmError {
   const match = /\/resourceGroups\/([^/]+)\/providers\/([^/]+)\/(.+)$/i.exec(id);
   const group = match?.[1] ?? '';
@@ -74,7 +73,7 @@ export function resourceNotFound(id: string): ArmError {
   );
 }
 
-/** 404 for a nested resource whose parent is missing; `parent` as `gallery/definition`. */
+/** 404 for a child resource without parent; `parent` is `gallery/definition`. */
 export function parentNotFound(parent: string): ArmError {
   return new ArmError(
     404,
@@ -85,8 +84,8 @@ export function parentNotFound(parent: string): ArmError {
 }
 
 /**
- * What nobody has seen Azure do: better no answer than a guess. `what` says what is not known
- * ("property 'osDisk.diffDiskSettings' of virtualMachines").
+ * 501 for behavior that was not recorded or documented: no answer is better than a guess. `what` completes the
+ * sentence "The simulator does not know: …".
  */
 export function notModelled(what: string): ArmError {
   return new ArmError(501, 'SimulatorUnknown', `The simulator does not know: ${what}.`);

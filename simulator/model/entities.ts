@@ -2,14 +2,14 @@ import type { Json } from './contract.ts';
 
 export interface Tenant {
   readonly id: string;
-  /** Verified domain; also names the tenant in sign-in URLs. */
+  /** Verified domain, which can be used as tenant name in sign-in URLs. */
   readonly domain: string;
   displayName: string;
 }
 
 export interface AppSecret {
   readonly value: string;
-  /** Wall-clock milliseconds; undefined: never. */
+  /** Expiry in wall-clock milliseconds; undefined: never. */
   readonly expires?: number;
 }
 
@@ -20,7 +20,7 @@ export interface FederatedCredential {
   readonly audiences: readonly string[];
 }
 
-/** An app registration; it lives in one tenant, its service principals in any number. */
+/** An app registration. It belongs to one tenant and has service principals in any number of tenants. */
 export interface App {
   readonly clientId: string;
   readonly homeTenant: string;
@@ -42,7 +42,7 @@ export interface Principal {
   readonly app: string;
   readonly type: 'ServicePrincipal' | 'ManagedIdentity' | 'User' | 'Group';
   displayName: string;
-  /** Simulated second from which the directory knows it (PrincipalNotFound before). */
+  /** Simulated second at which Entra has replicated it (PrincipalNotFound before). */
   visibleAt: number;
 }
 
@@ -51,9 +51,9 @@ export interface Subscription {
   readonly tenant: string;
   displayName: string;
   state: 'Enabled' | 'Disabled' | 'Warned' | 'PastDue' | 'Deleted';
-  /** Namespaces in lower case → state. Absent: NotRegistered. */
+  /** Registration state by lower-case namespace. Absent: NotRegistered. */
   readonly providers: Map<string, 'Registered' | 'Registering' | 'NotRegistered'>;
-  /** Seen through delegation (Lighthouse) by these tenants. */
+  /** Tenants that manage the subscription through Azure Lighthouse. */
   readonly managedByTenants: string[];
 }
 
@@ -66,15 +66,15 @@ export interface ResourceGroup {
   provisioningState: 'Succeeded' | 'Deleting';
 }
 
-/** A resource: what a GET gives (`body`), and what only the simulator knows (`internal`). */
+/** A resource: `body` is the answer to a GET, `internal` is the provider's own state. */
 export interface Resource {
-  /** In the spelling of its creation; the store finds it in any. */
+  /** In the case of its creation; lookups ignore case. */
   readonly id: string;
   /** `Microsoft.Network/networkInterfaces`. */
   readonly type: string;
-  /** The JSON of a GET: id, name, type, location, tags, properties… Tags live in `body.tags` alone. */
+  /** Id, name, type, location, tags, properties. Tags are stored only here. */
   body: Json;
-  /** Private to the provider: reservations, attachments, times. */
+  /** Reservations, attachments, times. */
   internal: Json;
   /** Simulated second. */
   readonly createdAt: number;

@@ -1,14 +1,16 @@
-/** Whether `scope` is `outer` or lies below it (any case; `/` holds everything). */
+/** Whether `scope` is `outer` or below it, ignoring case. `/` contains everything. */
 export function isWithin(scope: string, outer: string): boolean {
   const inner = scope.toLowerCase().replace(/\/+$/, '');
   const around = outer.toLowerCase().replace(/\/+$/, '');
   return inner === around || inner.startsWith(`${around}/`);
 }
 
-/** Whether an action pattern of a role (`Microsoft.Compute/*` + `/read`) covers an action. */
+/** Whether a role's action pattern (`Microsoft.Compute/*`) matches an action. */
 export function actionMatches(pattern: string, action: string): boolean {
-  // Between slashes a * may stand for nothing: by `userAssignedIdentities/*/assign/action` Managed Identity Operator grants
-  // `userAssignedIdentities/assign/action` (https://learn.microsoft.com/entra/identity/managed-identities-azure-resources/how-to-configure-managed-identities).
+  // A `*` between slashes may match nothing: Managed Identity Operator grants `userAssignedIdentities/assign/action`
+  // by
+  // `userAssignedIdentities/*/assign/action`
+  // (https://learn.microsoft.com/entra/identity/managed-identities-azure-resources/how-to-configure-managed-identities).
   const expression = pattern
     .toLowerCase()
     .split('/*/')
@@ -22,7 +24,7 @@ export function actionMatches(pattern: string, action: string): boolean {
   return new RegExp(`^${expression}$`).test(action.toLowerCase());
 }
 
-/** Lower-cased subscription ID of a resource ID, if it has one. */
+/** Lower-case subscription ID of a resource ID. */
 export function subscriptionOf(id: string): string | undefined {
   return /^\/subscriptions\/([^/]+)/i.exec(id)?.[1]?.toLowerCase();
 }
