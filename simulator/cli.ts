@@ -1,7 +1,4 @@
-/**
- * The simulator alone: `node simulator/cli.ts [--time-scale 1] [--port N] [--login-port N] [--github-port N]
- * [--seed N] [--latency p25|median|p90|drawn] [--retry-after short|recorded|recorded50] [--journal]`.
- */
+/** Starts the simulator alone: `npm run simulator -- [options]`; `--help` lists them. */
 import { parseArgs } from 'node:util';
 import { redactSecrets } from './engine/journal.ts';
 import { idTokenEnvironment } from './github/github.ts';

@@ -1,6 +1,6 @@
 /**
- * The world that a scenario starts from: an app registered in the image tenant, with service principals in both
- * tenants and just the rights that the documentation asks for; a third tenant that knows nothing of the app.
+ * The default world: an app in the image tenant with service principals in both tenants and exactly the documented
+ * permissions, and a third tenant without a service principal.
  */
 import { githubIssuer } from './entra/entra.ts';
 import { githubSettings, subjectOf } from './github/github.ts';
@@ -9,12 +9,12 @@ import type { World } from './world/world.ts';
 
 const imageSubscriptionId = '1a2f6c2e-5d0e-4c1b-9a53-6f0f0c9f1e01';
 
-/** Constants of the default world: what inputs and expectations are written with. */
+/** Constants for inputs and expectations. */
 export const defaults = {
-  /** Owns the gallery; home of the app ("tenant 1"). */
+  /** Owns the gallery and the app registration. */
   imageTenantId: '11111111-aaaa-4b1e-8c52-0d7d1e5f1a01',
   imageTenantDomain: 'images.example',
-  /** Where machines go ("tenant 2"). */
+  /** Tenant of the VMs. */
   tenantId: '22222222-bbbb-4c3d-9d63-1e8e2f6a2b02',
   tenantDomain: 'deploy.example',
   /** A tenant in which the app has no service principal. */
@@ -22,28 +22,27 @@ export const defaults = {
   otherTenantDomain: 'other.example',
   clientId: '7c9d0c52-3f5b-4a84-9e0e-5b2f4d6a8c10',
   clientSecret: 'simulator-secret~1',
-  /** A secret of the same app that has expired. */
+  /** An expired secret of the same app. */
   expiredSecret: 'simulator-secret~0',
   subscriptionId: '2b3f7d3f-6e1f-4d2c-8b64-7a1a1d0a2f02',
   imageSubscriptionId,
-  /** Of the third tenant; the app has no rights there. */
+  /** Subscription of the third tenant, without permissions for the app. */
   otherSubscriptionId: '3c4a8e4a-7f2a-4e3d-9c75-8b2b2e1b3a03',
   resourceGroup: 'deploy-rg',
   location: 'westeurope',
   galleryGroup: 'gallery-rg',
   gallery: 'images',
-  /** ID of an image definition in the default gallery: `defaults.imageId('linux')`, or of a version of it. */
+  /** ID of an image definition or version: `defaults.imageId('linux', '1.10.0')`. */
   imageId: (definition: string, version?: string): string =>
     `/subscriptions/${imageSubscriptionId}/resourceGroups/gallery-rg/providers/Microsoft.Compute/galleries/images/images/${definition}${version === undefined ? '' : `/versions/${version}`}`,
 } as const;
 
-/** Object IDs of the app's service principals, fixed so that expectations can name them. */
+/** Object IDs of the app's service principals. */
 export const principals = {
   image: 'a1b2c3d4-0001-4aaa-8bbb-000000000001',
   deploy: 'a1b2c3d4-0002-4aaa-8bbb-000000000002',
 } as const;
 
-/** Fills an empty world. */
 export function fillDefaultWorld(world: World): DefaultGalleries {
   world.addTenant({ id: defaults.imageTenantId, domain: defaults.imageTenantDomain, displayName: 'Images' });
   world.addTenant({ id: defaults.tenantId, domain: defaults.tenantDomain, displayName: 'Deployments' });

@@ -1,4 +1,4 @@
-/** The simulator as tests, demo and bench use it: Entra, Resource Manager and GitHub on loopback, over TLS. */
+/** The simulator: Entra, Resource Manager and GitHub on loopback, over TLS. */
 import { fillDefaultWorld } from './default-world.ts';
 import type { Faults } from './engine/faults.ts';
 import type { Exchange } from './engine/journal.ts';
@@ -19,35 +19,34 @@ export { makeClientCertificate } from './http/keys.ts';
 export { World } from './world/world.ts';
 
 export interface SimulatorOptions extends WorldOptions {
-  /** Changes the world before anything listens. */
+  /** Changes the world before the listeners start. */
   readonly world?: ((world: World) => void) | undefined;
-  /** False: an empty world instead of the default one. */
+  /** False: an empty world. Default true. */
   readonly defaultWorld?: boolean;
-  /** Ports of Resource Manager, Entra and GitHub; default: any free ones. */
+  /** Default: any free ports. */
   readonly ports?: { readonly arm?: number; readonly login?: number; readonly github?: number };
 }
 
 export interface Simulator {
-  /** Resource Manager, with `/metadata/endpoints`. */
+  /** Resource Manager, including `/metadata/endpoints`. */
   readonly armEndpoint: string;
-  /** Entra. */
   readonly loginEndpoint: string;
   /** GitHub's API and OIDC provider. */
   readonly githubEndpoint: string;
   /** PEM file for NODE_EXTRA_CA_CERTS. */
   readonly certificateFile: string;
-  /** The world, brought up to the present moment at each look. */
+  /** The world; each access first runs what is due. */
   readonly world: World;
   readonly journal: readonly Exchange[];
   readonly faults: Faults;
-  /** Shortest time in simulated seconds in which what was created could have been created. */
+  /** Shortest possible duration of the create run in simulated seconds. */
   criticalPath(): number;
   close(): Promise<void>;
 }
 
 /** Starts the three listeners. */
 export async function startSimulator(options: SimulatorOptions = {}): Promise<Simulator> {
-  // Begun now, awaited with the first token: two key generations must not hold up the start.
+  // Starts key generation early; the first token awaits it.
   void signingKey('entra');
   const trust = await createTrustFile();
   const world = new World(options);

@@ -47,9 +47,9 @@ export class Faults {
   #faults: Fault[] = [];
 
   add(fault: { readonly match: FaultMatch; readonly effect: FaultEffect }): Fault {
-    const made: Fault = { ...fault, seen: 0, applied: 0 };
-    this.#faults.push(made);
-    return made;
+    const created: Fault = { ...fault, seen: 0, applied: 0 };
+    this.#faults.push(created);
+    return created;
   }
 
   clear(): void {

@@ -53,15 +53,15 @@ export class Journal {
     status?: number;
   }): Exchange[] {
     return this.exchanges.filter(
-      (one) =>
-        (match.method === undefined || one.method === match.method) &&
-        (match.path === undefined || match.path.test(one.path)) &&
+      (exchange) =>
+        (match.method === undefined || exchange.method === match.method) &&
+        (match.path === undefined || match.path.test(exchange.path)) &&
         (match.kind === undefined ||
-          (typeof match.kind === 'string' ? one.kind === match.kind : match.kind.test(one.kind))) &&
-        (match.provider === undefined || one.provider.toLowerCase() === match.provider.toLowerCase()) &&
-        (match.isPoll === undefined || one.isPoll === match.isPoll) &&
-        (match.host === undefined || one.host === match.host) &&
-        (match.status === undefined || one.status === match.status),
+          (typeof match.kind === 'string' ? exchange.kind === match.kind : match.kind.test(exchange.kind))) &&
+        (match.provider === undefined || exchange.provider.toLowerCase() === match.provider.toLowerCase()) &&
+        (match.isPoll === undefined || exchange.isPoll === match.isPoll) &&
+        (match.host === undefined || exchange.host === match.host) &&
+        (match.status === undefined || exchange.status === match.status),
     );
   }
 

@@ -112,11 +112,12 @@ export class Operations {
 
   /** The operation that is changing the resource or one of its children. */
   findRunning(resourceId: string): Operation | undefined {
-    const wanted = resourceId.toLowerCase();
+    const key = resourceId.toLowerCase();
     return [...this.#running.values()].find(
-      (one) =>
-        one.status === 'InProgress' &&
-        (one.resourceId.toLowerCase() === wanted || one.resourceId.toLowerCase().startsWith(`${wanted}/`)),
+      (operation) =>
+        operation.status === 'InProgress' &&
+        (operation.resourceId.toLowerCase() === key ||
+          operation.resourceId.toLowerCase().startsWith(`${key}/`)),
     );
   }
 
@@ -149,12 +150,12 @@ export class Operations {
       tenant: request.caller.tenant,
     };
     this.#running.set(running.id, running);
-    const wanted = failure ?? start.failure;
+    const error = failure ?? start.failure;
     this.#clock.after(seconds, () => {
-      if (wanted) {
+      if (error) {
         running.status = 'Failed';
-        running.error = wanted;
-        start.failed?.(wanted);
+        running.error = error;
+        start.failed?.(error);
       } else {
         running.status = 'Succeeded';
         start.complete();
@@ -299,8 +300,8 @@ export function criticalPath(operations: readonly Operation[]): number {
     Math.max(
       0,
       ...operations
-        .filter((one) => one.method === 'PUT' && type.test(one.resourceId))
-        .map((one) => one.endsAt - one.startedAt),
+        .filter((operation) => operation.method === 'PUT' && type.test(operation.resourceId))
+        .map((operation) => operation.endsAt - operation.startedAt),
     );
   const side = Math.max(
     longest(/\/networkSecurityGroups\/[^/]+$/i),

@@ -33,7 +33,8 @@ export function resourceTypeOf(provider: Provider, route: Route): ProviderType {
 }
 
 export function checkApiVersion(version: string, provider: Provider, type: ProviderType): void {
-  if (type.apiVersions.some((one) => one.toLowerCase() === version.toLowerCase())) return;
+  if (type.apiVersions.some((supportedVersion) => supportedVersion.toLowerCase() === version.toLowerCase()))
+    return;
   // Azure's error for an unsupported version was not recorded.
   if (/^\d{4}-\d{2}-\d{2}(-[a-z]+)?$/i.test(version)) {
     throw notModelled(`api-version ${version} of ${provider.namespace}/${type.name}`);

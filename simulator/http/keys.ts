@@ -81,7 +81,7 @@ export async function createTrustFile(): Promise<{ readonly path: string; remove
   };
   if (!listening) {
     listening = true;
-    process.once('exit', () => removals.forEach((one) => one()));
+    process.once('exit', () => removals.forEach((remove) => remove()));
   }
   removals.add(remove);
   return { path: file, remove };

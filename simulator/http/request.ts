@@ -24,8 +24,9 @@ export function resolveScope(
   caller: Caller | undefined,
   login: string,
 ): RequestScope {
-  const asked = params(request)['subscriptionId'];
-  const subscription = asked === undefined ? undefined : world.subscriptions.get(asked.toLowerCase());
+  const subscriptionId = params(request)['subscriptionId'];
+  const subscription =
+    subscriptionId === undefined ? undefined : world.subscriptions.get(subscriptionId.toLowerCase());
   if (!caller) {
     // Azure names the owning tenant in the header even to unauthenticated clients.
     const authority = `${login}/${subscription?.tenant ?? 'common'}`;
@@ -34,17 +35,17 @@ export function resolveScope(
       "Authentication failed. The 'Authorization' header is missing.",
       authority,
     );
-    if (asked !== undefined && !subscription) throw subscriptionNotFoundError(asked);
+    if (subscriptionId !== undefined && !subscription) throw subscriptionNotFoundError(subscriptionId);
     throw refused;
   }
-  if (asked === undefined) {
+  if (subscriptionId === undefined) {
     const tenant = world.tenants.get(caller.tenant);
     if (!tenant) throw unauthenticatedError('InvalidAuthenticationToken', 'The access token is invalid.');
     return { caller, subscription: undefined, tenant };
   }
-  if (!subscription || subscription.state === 'Deleted') throw subscriptionNotFoundError(asked);
+  if (!subscription || subscription.state === 'Deleted') throw subscriptionNotFoundError(subscriptionId);
   const tenant = world.tenants.get(subscription.tenant);
-  if (!tenant) throw new Error(`subscription ${asked} is in no tenant of this world`);
+  if (!tenant) throw new Error(`subscription ${subscriptionId} is in no tenant of this world`);
   if (caller.tenant !== subscription.tenant && !subscription.managedByTenants.includes(caller.tenant)) {
     const error = `The access token is from the wrong issuer 'https://sts.windows.net/${caller.tenant}/'. It must match the tenant 'https://sts.windows.net/${subscription.tenant}/' associated with this subscription. Please use the authority (URL) 'https://login.windows.net/${subscription.tenant}' to get the token. Note, if the subscription is transferred to another tenant there is no impact to the services, but information about new tenant could take time to propagate (up to an hour). If you just transferred your subscription and see this error message, please try back later.`;
     throw unauthenticatedError('InvalidAuthenticationTokenTenant', error, `${login}/${subscription.tenant}`);
@@ -52,10 +53,15 @@ export function resolveScope(
   return { caller, subscription, tenant };
 }
 
-function subscriptionNotFoundError(asked: string): ArmError {
-  return new ArmError(404, 'SubscriptionNotFound', `The subscription '${asked}' could not be found.`, {
-    gateway: true,
-  });
+function subscriptionNotFoundError(subscriptionId: string): ArmError {
+  return new ArmError(
+    404,
+    'SubscriptionNotFound',
+    `The subscription '${subscriptionId}' could not be found.`,
+    {
+      gateway: true,
+    },
+  );
 }
 
 export function requireApiVersion(request: FastifyRequest): string {

@@ -29,7 +29,7 @@ export class TokenReader {
     const { caller } = known;
     request.state.exchange.caller = { tenant: caller.tenant, app: caller.app, oid: caller.oid };
     if (!this.#isForUs(known.audience)) {
-      const allowed = audiences.flatMap((one) => [`'${one}'`, `'${one.replace(/\/$/, '')}'`]).join(',');
+      const allowed = audiences.flatMap((name) => [`'${name}'`, `'${name.replace(/\/$/, '')}'`]).join(',');
       throw unauthenticatedError(
         'InvalidAuthenticationTokenAudience',
         `The access token has been obtained for wrong audience or resource '${known.audience}'. It should exactly match with one of the allowed audiences ${allowed}.`,
@@ -76,7 +76,7 @@ export class TokenReader {
 
   #isForUs(audience: string): boolean {
     return [...audiences, ...this.#world.tokens.audiences].some(
-      (one) => normalizeAudience(one) === normalizeAudience(audience),
+      (accepted) => normalizeAudience(accepted) === normalizeAudience(audience),
     );
   }
 

@@ -1,4 +1,4 @@
-// Microsoft.ManagedIdentity: user-assigned identities. They answer at once; Entra learns of them later
+// Microsoft.ManagedIdentity: user-assigned identities. Created synchronously, replicated in Entra later
 // (`world.latencies.principalVisible`). Recorded: identity-put-get-delete.json, vm-with-user-assigned-identity.json.
 import type { Call, Provider } from '../http/provider.ts';
 import { refuse, resourceNotFound, notModelled } from '../model/arm-error.ts';
@@ -71,7 +71,7 @@ export const identityProvider: Provider = {
           if (body['tags'] !== undefined) existing.body['tags'] = body['tags'];
           return { status: 200, body: existing.body };
         }
-        // Recorded: this provider writes "resourcegroups" in its IDs, whatever the request says.
+        // Recorded: this provider returns "resourcegroups" in lower case.
         const id = call.resourceId.replace('/resourceGroups/', '/resourcegroups/');
         const principal = world.addPrincipal({
           oid: world.uuid(),
@@ -81,7 +81,7 @@ export const identityProvider: Provider = {
           displayName: call.name,
           visibleAt: world.clock.now() + world.latency('principalVisible'),
         });
-        const made = world.resources.put({
+        const created = world.resources.put({
           id,
           type,
           body: {
@@ -93,7 +93,7 @@ export const identityProvider: Provider = {
             properties: { tenantId: call.tenant.id, principalId: principal.oid, clientId: principal.app },
           },
         });
-        return { status: 201, headers: { Location: id }, body: made.body };
+        return { status: 201, headers: { Location: id }, body: created.body };
       },
     },
     {
@@ -125,7 +125,9 @@ export const identityProvider: Provider = {
       scope: groupOf,
       handle: (call) => ({
         status: 200,
-        body: { value: [...call.world.resources.under(groupOf(call), type)].map((one) => one.body) },
+        body: {
+          value: [...call.world.resources.under(groupOf(call), type)].map((identity) => identity.body),
+        },
       }),
     },
     {
@@ -137,7 +139,7 @@ export const identityProvider: Provider = {
         const existing = call.world.resources.get(call.resourceId);
         if (existing === undefined) return { status: 204 };
         call.world.resources.remove(existing.id);
-        // Its role assignments stay, as those of an unknown principal.
+        // Role assignments remain and refer to an unknown principal.
         call.world.removePrincipal((existing.body['properties'] as Json)['principalId']);
         return { status: 200 };
       },

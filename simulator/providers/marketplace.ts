@@ -1,4 +1,4 @@
-// Microsoft.MarketplaceOrdering: reading and accepting the terms of a purchase plan, per subscription.
+// Microsoft.MarketplaceOrdering: terms of purchase plans.
 // https://learn.microsoft.com/rest/api/marketplaceordering/marketplace-agreements
 import type { Call, Provider, Route } from '../http/provider.ts';
 import { notModelled } from '../model/arm-error.ts';
@@ -19,12 +19,11 @@ function planKey(subscription: string, plan: Plan): string {
   return [subscription, plan.publisher, plan.product, plan.name].join('/').toLowerCase();
 }
 
-/** Whether the terms of a plan are accepted in a subscription. */
 export function termsAccepted(world: World, subscription: string, plan: Plan): boolean {
   return acceptedPlans(world).has(planKey(subscription, plan));
 }
 
-/** Accepts the terms of a plan, as `az vm image terms accept` does. */
+/** Accepts the terms, as `az vm image terms accept` does. */
 export function acceptTerms(world: World, subscription: string, plan: Plan): void {
   acceptedPlans(world).add(planKey(subscription, plan));
 }

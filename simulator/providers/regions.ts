@@ -1,4 +1,4 @@
-// Regions that sell compute in this world: https://learn.microsoft.com/azure/reliability/regions-list
+// Regions with availability zones: https://learn.microsoft.com/azure/reliability/regions-list
 
 export interface Region {
   readonly name: string;
@@ -34,17 +34,17 @@ const regions: readonly Region[] = [
   { name: 'chinanorth3', displayName: 'China North 3', zones: threeZones },
 ];
 
-/** `West Europe`, `westeurope` and `WESTEUROPE` are one region. */
+/** Normalizes `West Europe` and `WESTEUROPE` to `westeurope`. */
 export function regionName(name: string): string {
   return name.toLowerCase().replaceAll(' ', '');
 }
 
 export function findRegion(name: string): Region | undefined {
-  const wanted = regionName(name);
-  return regions.find((region) => region.name === wanted);
+  const key = regionName(name);
+  return regions.find((region) => region.name === key);
 }
 
-/** The name that gallery answers use: `West Europe`. */
+/** The display name, as gallery answers use it: `West Europe`. */
 export function displayName(name: string): string {
   return findRegion(name)?.displayName ?? name;
 }

@@ -1,4 +1,4 @@
-// Microsoft.ContainerRegistry: what can be read of a registry. Recorded: role-assignment-acrpull-put.json.
+// Microsoft.ContainerRegistry: GET of a registry. Recorded: role-assignment-acrpull-put.json.
 import type { Provider } from '../http/provider.ts';
 import { resourceNotFound } from '../model/arm-error.ts';
 import type { World } from '../world/world.ts';
@@ -6,8 +6,8 @@ import type { World } from '../world/world.ts';
 const type = 'Microsoft.ContainerRegistry/registries';
 
 /**
- * Adds a container registry and gives its ID. `abac`: role assignments may hold conditions on repositories, and AcrPull
- * and AcrPush mean nothing there (https://aka.ms/acr/auth/abac).
+ * Adds a container registry and returns its ID. `abac`: role assignments may have conditions on repositories, and
+ * AcrPull and AcrPush have no effect (https://aka.ms/acr/auth/abac).
  */
 export function addRegistry(
   world: World,

@@ -4,32 +4,32 @@ import { actionMatches, isWithin } from '../model/scope.ts';
 import type { World } from './world.ts';
 
 interface AuthorizationState {
-  /** What an assignment has besides the world's record, by lower-cased ID. */
+  /** Condition and authors of role assignments, by lower-case ID. */
   readonly extras: Map<string, Json>;
-  /** Deny assignments as they are answered; `properties.scope` says where they hold. */
+  /** Deny assignments in the format of their answers; `properties.scope` is where they apply. */
   denyAssignments: Json[];
 }
 
-/** Deny assignments of a world, and what assignments carry besides principal and role. */
+/** Deny assignments, and details of role assignments that the world does not store. */
 export function authorizationState(world: World): AuthorizationState {
   return world.extension('authorization', () => ({ extras: new Map<string, Json>(), denyAssignments: [] }));
 }
 
-/** Stands for all principals (https://learn.microsoft.com/azure/role-based-access-control/deny-assignments). */
+/** https://learn.microsoft.com/azure/role-based-access-control/deny-assignments */
 const allPrincipals = '00000000-0000-0000-0000-000000000000';
 
-/** Whether a deny assignment may stand against that action there; who is in a group is not modelled. */
+/** Whether a deny assignment may apply. Group membership is not modelled. */
 function mayDeny(deny: Json, oid: string, action: string, scope: string): boolean {
   const { principals, excludePrincipals, permissions, doNotApplyToChildScopes } = deny['properties'] ?? {};
   const around = String(deny['properties']?.scope);
-  const about = (one: Json): boolean => sameText(String(one['id']), oid);
+  const about = (item: Json): boolean => sameText(String(item['id']), oid);
   return (
     (doNotApplyToChildScopes === true ? sameText(scope, around) : isWithin(scope, around)) &&
     ((principals ?? []) as Json[]).some(
-      (one) => about(one) || one['id'] === allPrincipals || one['type'] === 'Group',
+      (item) => about(item) || item['id'] === allPrincipals || item['type'] === 'Group',
     ) &&
     !((excludePrincipals ?? []) as Json[]).some(about) &&
-    ((permissions ?? []) as Json[]).some((one) => grants(one, action))
+    ((permissions ?? []) as Json[]).some((item) => grants(item, action))
   );
 }
 
@@ -44,8 +44,9 @@ function grants(
 }
 
 /**
- * Whether a principal may do that there. What a deny assignment or the condition of the only assignments that grant it makes
- * of it is not modelled: a 501.
+ * Whether a principal is permitted to do the action at the scope.
+ *
+ * @throws ArmError 501 when a deny assignment, or a condition on the only matching assignments, would decide.
  */
 export function isAllowed(world: World, oid: string, action: string, scope: string): boolean {
   if (!world.allowed(oid, action, scope)) return false;
@@ -53,10 +54,10 @@ export function isAllowed(world: World, oid: string, action: string, scope: stri
   if (denyAssignments.some((deny) => mayDeny(deny, oid, action, scope))) {
     throw notModelled(`${action} on ${scope} under a deny assignment`);
   }
-  const free = world.roleAssignments.some((one) => {
-    if (!sameText(one.principalId, oid) || !isWithin(scope, one.scope)) return false;
-    if ((extras.get(one.id.toLowerCase())?.['condition'] ?? undefined) !== undefined) return false;
-    const role = world.roleDefinitions.get(one.role.toLowerCase());
+  const free = world.roleAssignments.some((assignment) => {
+    if (!sameText(assignment.principalId, oid) || !isWithin(scope, assignment.scope)) return false;
+    if ((extras.get(assignment.id.toLowerCase())?.['condition'] ?? undefined) !== undefined) return false;
+    const role = world.roleDefinitions.get(assignment.role.toLowerCase());
     return role !== undefined && grants(role, action);
   });
   if (!free) throw notModelled(`${action} on ${scope}, which only an assignment with a condition grants`);

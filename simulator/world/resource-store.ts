@@ -2,7 +2,7 @@ import type { Clock } from '../engine/clock.ts';
 import type { Json } from '../model/contract.ts';
 import type { Resource } from '../model/entities.ts';
 
-/** Resources by ID, in any case. */
+/** Resources by ID, ignoring case. */
 export class ResourceStore {
   readonly #byId = new Map<string, Resource>();
   readonly #clock: Clock;
@@ -19,7 +19,7 @@ export class ResourceStore {
     return this.#byId.has(id.toLowerCase());
   }
 
-  /** Adds a resource, or replaces the body of the one of that ID (its spelling, age and `internal` stay). */
+  /** Adds a resource or replaces the body of the existing one, whose ID, creation time and `internal` are kept. */
   put(resource: { id: string; type: string; body: Json; internal?: Json }): Resource {
     const existing = this.get(resource.id);
     if (existing) {
@@ -38,26 +38,26 @@ export class ResourceStore {
     return record;
   }
 
-  /** Removes a resource and what is nested in it (`id/…`). */
+  /** Removes a resource and its children (`id/…`). */
   remove(id: string): void {
     const key = id.toLowerCase();
     this.#byId.delete(key);
     for (const other of [...this.#byId.keys()]) if (other.startsWith(`${key}/`)) this.#byId.delete(other);
   }
 
-  /** Resources below a scope (subscription, group or resource; any case), of one type if given. */
+  /** Resources below a subscription, group or resource, optionally of one type. */
   *under(scope: string, type?: string): Generator<Resource> {
     const prefix = `${scope.toLowerCase().replace(/\/$/, '')}/`;
-    const wanted = type?.toLowerCase();
+    const lowerType = type?.toLowerCase();
     for (const [key, resource] of this.#byId) {
-      if (key.startsWith(prefix) && (!wanted || resource.type.toLowerCase() === wanted)) yield resource;
+      if (key.startsWith(prefix) && (!lowerType || resource.type.toLowerCase() === lowerType)) yield resource;
     }
   }
 
-  /** All resources of a type, anywhere. */
+  /** All resources of a type. */
   *ofType(type: string): Generator<Resource> {
-    const wanted = type.toLowerCase();
-    for (const resource of this.#byId.values()) if (resource.type.toLowerCase() === wanted) yield resource;
+    const lowerType = type.toLowerCase();
+    for (const resource of this.#byId.values()) if (resource.type.toLowerCase() === lowerType) yield resource;
   }
 
   *all(): Generator<Resource> {

@@ -1,6 +1,6 @@
 /**
- * What exists: tenants, apps and their principals, subscriptions, groups, resources, roles, locks — and the clock,
- * latencies, budgets, faults and journal that go with them. Scenario code changes it directly; providers go through it.
+ * The state of the simulated clouds: tenants, apps, principals, subscriptions, groups, resources, roles and locks,
+ * with the clock, operations, faults and journal. Tests change it directly, providers on behalf of requests.
  */
 import { randomUUID } from 'node:crypto';
 import { Clock } from '../engine/clock.ts';
@@ -34,14 +34,14 @@ export class World {
   /** By object ID. */
   readonly principals = new Map<string, Principal>();
   readonly subscriptions = new Map<string, Subscription>();
-  /** By lower-cased ID. */
+  /** By lower-case ID. */
   readonly groups = new Map<string, ResourceGroup>();
   readonly resources: ResourceStore;
-  /** By lower-cased GUID. */
+  /** By lower-case GUID. */
   readonly roleDefinitions = new Map<string, RoleDefinition>();
   roleAssignments: RoleAssignment[] = [];
   locks: Lock[] = [];
-  /** Overrides of single latencies, in seconds: `world.latencies.vmPutLinux = 3`. */
+  /** Overrides of latencies in simulated seconds: `world.latencies.vmPutLinux = 3`. */
   readonly latencies: Record<string, number> = {};
   readonly budgets: TokenBuckets;
   readonly operations: Operations;
@@ -57,9 +57,9 @@ export class World {
     opaqueTokens: new Map(),
     audiences: [],
   };
-  /** Shape of `/metadata/endpoints` when the caller's api-version does not decide it. */
+  /** Format of `/metadata/endpoints`; `auto`: by api-version. */
   metadataShape: 'auto' | '2015-01-01' | '2019-05-01' | '2022-09-01' = 'auto';
-  /** False switches Resource Manager's own buckets off (they are on by default). */
+  /** False disables Resource Manager's own rate limits. */
   throttling = true;
   readonly #extensions = new Map<string, unknown>();
   #draws: number;
@@ -80,13 +80,13 @@ export class World {
     for (const role of builtInRoles) this.roleDefinitions.set(role.id, role);
   }
 
-  /** A provider's own state: made once per world, found by name. */
+  /** A provider's own state, created on first use. */
   extension<T>(name: string, make: () => T): T {
     if (!this.#extensions.has(name)) this.#extensions.set(name, make());
     return this.#extensions.get(name) as T;
   }
 
-  /** Brings everything up to the present moment. */
+  /** Runs everything that is due by now. */
   settle(): this {
     this.clock.settle();
     return this;
@@ -96,7 +96,7 @@ export class World {
     return randomUUID();
   }
 
-  /** Next number of the seeded sequence, in [0, 1). Mulberry32: small, and the same on every machine. */
+  /** Next number in [0, 1) of the seeded sequence. Mulberry32: short, and the same on every machine. */
   random(): number {
     this.#draws = (this.#draws + 0x6d2b79f5) | 0;
     let t = Math.imul(this.#draws ^ (this.#draws >>> 15), 1 | this.#draws);
@@ -104,7 +104,7 @@ export class World {
     return ((t ^ (t >>> 14)) >>> 0) / 4294967296;
   }
 
-  /** Seconds of simulated time that an operation of that name takes in this world. */
+  /** Simulated seconds that the operation takes in this world. */
   latency(name: string): number {
     const fixed = this.latencies[name];
     if (fixed !== undefined) return fixed;
@@ -112,30 +112,28 @@ export class World {
     if (!figures) throw new Error(`no latency is recorded under the name ${name}`);
     const profile = this.options.latencyProfile ?? 'median';
     if (profile !== 'drawn') return figures[profile];
-    // Straight lines through the three known points: nothing is known about the shape in between.
+    // Linear between the three known quantiles.
     const u = this.random();
     if (u < 0.5) return figures.p25 + (figures.median - figures.p25) * (u / 0.5);
     return figures.median + (figures.p90 - figures.median) * ((u - 0.5) / 0.5);
   }
 
-  // --- Entra ---------------------------------------------------------------------------------------------------
-
-  /** Finds a tenant by GUID or domain, in any case. */
+  /** Finds a tenant by GUID or domain, ignoring case. */
   tenant(idOrDomain: string): Tenant | undefined {
-    const wanted = idOrDomain.toLowerCase();
+    const key = idOrDomain.toLowerCase();
     return (
-      this.tenants.get(wanted) ??
-      [...this.tenants.values()].find((tenant) => tenant.domain.toLowerCase() === wanted)
+      this.tenants.get(key) ??
+      [...this.tenants.values()].find((tenant) => tenant.domain.toLowerCase() === key)
     );
   }
 
   addTenant(tenant: { id: string; domain: string; displayName?: string }): Tenant {
-    const made = { displayName: 'Default Directory', ...tenant, id: tenant.id.toLowerCase() };
-    this.tenants.set(made.id, made);
-    return made;
+    const created = { displayName: 'Default Directory', ...tenant, id: tenant.id.toLowerCase() };
+    this.tenants.set(created.id, created);
+    return created;
   }
 
-  /** Registers an app in its home tenant and makes its service principal there. */
+  /** Registers an app in its home tenant and creates its service principal there. */
   addApp(app: {
     clientId: string;
     homeTenant: string;
@@ -145,7 +143,7 @@ export class World {
     certificates?: string[];
     federatedCredentials?: FederatedCredential[];
   }): App {
-    const made: App = {
+    const created: App = {
       displayName: 'app',
       multiTenant: true,
       secrets: [],
@@ -154,13 +152,14 @@ export class World {
       ...app,
       clientId: app.clientId.toLowerCase(),
     };
-    if (made.federatedCredentials.length > 20) throw new Error('an app has at most 20 federated credentials');
-    this.apps.set(made.clientId, made);
-    this.installApp(made.clientId, made.homeTenant);
-    return made;
+    if (created.federatedCredentials.length > 20)
+      throw new Error('an app has at most 20 federated credentials');
+    this.apps.set(created.clientId, created);
+    this.installApp(created.clientId, created.homeTenant);
+    return created;
   }
 
-  /** What admin consent does: a service principal of the app in that tenant. */
+  /** Creates the app's service principal in a tenant, as admin consent does. */
   installApp(clientId: string, tenantId: string, oid: string = this.uuid()): Principal {
     const existing = this.servicePrincipal(clientId, tenantId);
     if (existing) return existing;
@@ -173,19 +172,19 @@ export class World {
     });
   }
 
-  /** Takes the app's service principal, and with it every right, out of a tenant. */
+  /** Removes the app's service principal, and thereby all its permissions, from a tenant. */
   uninstallApp(clientId: string, tenantId: string): void {
     const principal = this.servicePrincipal(clientId, tenantId);
     if (principal) this.removePrincipal(principal.oid);
   }
 
   addPrincipal(principal: Omit<Principal, 'visibleAt'> & { visibleAt?: number }): Principal {
-    const made: Principal = { visibleAt: 0, ...principal };
-    this.principals.set(made.oid.toLowerCase(), made);
-    return made;
+    const created: Principal = { visibleAt: 0, ...principal };
+    this.principals.set(created.oid.toLowerCase(), created);
+    return created;
   }
 
-  /** Its role assignments stay, as those of an unknown principal, like Azure's. */
+  /** Role assignments remain and refer to an unknown principal, as in Azure. */
   removePrincipal(oid: string): void {
     this.principals.delete(oid.toLowerCase());
   }
@@ -193,10 +192,10 @@ export class World {
   servicePrincipal(clientId: string, tenantId: string): Principal | undefined {
     const app = clientId.toLowerCase();
     const tenant = tenantId.toLowerCase();
-    return [...this.principals.values()].find((one) => one.app === app && one.tenant === tenant);
+    return [...this.principals.values()].find(
+      (principal) => principal.app === app && principal.tenant === tenant,
+    );
   }
-
-  // --- Subscriptions and groups --------------------------------------------------------------------------------
 
   addSubscription(subscription: {
     id: string;
@@ -213,7 +212,7 @@ export class World {
       'Microsoft.Storage',
       'Microsoft.ContainerRegistry',
     ];
-    const made: Subscription = {
+    const created: Subscription = {
       id: subscription.id.toLowerCase(),
       tenant: subscription.tenant.toLowerCase(),
       displayName: subscription.displayName ?? 'Subscription',
@@ -221,8 +220,8 @@ export class World {
       providers: new Map(registered.map((name) => [name.toLowerCase(), 'Registered'])),
       managedByTenants: [],
     };
-    this.subscriptions.set(made.id, made);
-    return made;
+    this.subscriptions.set(created.id, created);
+    return created;
   }
 
   addGroup(
@@ -247,24 +246,22 @@ export class World {
     return this.groups.get(`/subscriptions/${subscriptionId}/resourcegroups/${name}`.toLowerCase());
   }
 
-  /** Removes a group with everything in it, its locks and its role assignments, at once. */
+  /** Removes a group with its resources, locks and role assignments immediately. */
   removeGroup(subscriptionId: string, name: string): void {
     const id = `/subscriptions/${subscriptionId}/resourcegroups/${name}`.toLowerCase();
     for (const resource of [...this.resources.under(id)]) this.resources.remove(resource.id);
     this.groups.delete(id);
     const within = (scope: string): boolean => isWithin(scope, id);
-    this.roleAssignments = this.roleAssignments.filter((one) => !within(one.scope));
-    this.locks = this.locks.filter((one) => !within(one.scope));
+    this.roleAssignments = this.roleAssignments.filter((assignment) => !within(assignment.scope));
+    this.locks = this.locks.filter((lock) => !within(lock.scope));
   }
 
-  // --- Rights --------------------------------------------------------------------------------------------------
-
-  /** A role by built-in or custom name, GUID or full definition ID. */
+  /** Finds a role by name, GUID or definition ID. */
   role(nameOrId: string): RoleDefinition | undefined {
-    const wanted = (nameOrId.split('/').at(-1) ?? '').toLowerCase();
+    const key = (nameOrId.split('/').at(-1) ?? '').toLowerCase();
     return (
-      this.roleDefinitions.get(wanted) ??
-      [...this.roleDefinitions.values()].find((role) => role.name.toLowerCase() === wanted)
+      this.roleDefinitions.get(key) ??
+      [...this.roleDefinitions.values()].find((role) => role.name.toLowerCase() === key)
     );
   }
 
@@ -274,8 +271,8 @@ export class World {
   }
 
   /**
-   * Gives a principal a role. `who` is an object ID, or a client ID with the tenant of the scope's subscription
-   * implied: `world.grant(clientId, 'Contributor', groupId)`.
+   * Assigns a role. `who` is an object ID, or the client ID of an app with a principal in the tenant of the scope:
+   * `world.grant(clientId, 'Contributor', groupId)`.
    */
   grant(who: string, role: string, scope: string): RoleAssignment {
     const definition = this.role(role);
@@ -293,19 +290,19 @@ export class World {
     return assignment;
   }
 
-  /** Takes roles away: all of the principal's within the scope, or only the named one. */
+  /** Removes the principal's role assignments within the scope, or only those of the given role. */
   revoke(who: string, scope: string, role?: string): void {
     const principal = this.#principalFor(who, scope);
     const definition = role === undefined ? undefined : this.role(role);
     this.roleAssignments = this.roleAssignments.filter(
-      (one) =>
-        one.principalId !== principal.oid ||
-        !isWithin(one.scope, scope) ||
-        (definition && one.role !== definition.id),
+      (assignment) =>
+        assignment.principalId !== principal.oid ||
+        !isWithin(assignment.scope, scope) ||
+        (definition && assignment.role !== definition.id),
     );
   }
 
-  /** Whether a principal may do that action there: some role grants it and does not take it back. */
+  /** Whether one of the principal's roles grants the action and does not exclude it. */
   allowed(oid: string, action: string, scope: string): boolean {
     return this.rolesAt(oid, scope).some(
       (role) =>
@@ -314,7 +311,7 @@ export class World {
     );
   }
 
-  /** The roles that a principal has at a scope, its own and inherited ones. */
+  /** The principal's roles at a scope, including inherited ones. */
   rolesAt(oid: string, scope: string): RoleDefinition[] {
     const roles: RoleDefinition[] = [];
     for (const assignment of this.roleAssignments) {

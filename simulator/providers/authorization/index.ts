@@ -1,5 +1,6 @@
-// Microsoft.Authorization: role definitions, role assignments, permissions, and reads of locks and deny assignments, at
-// any scope. Recorded: role-assignment-acrpull-put.json, role-assignment-exists.json,
+// Microsoft.Authorization: roles, role assignments, permissions, and GETs of locks and deny assignments, at any
+// scope.
+// Recorded: role-assignment-acrpull-put.json, role-assignment-exists.json,
 // role-assignment-principalnotfound-then-created.json.
 import type { Call, Provider, Route } from '../../http/provider.ts';
 import type { Answer } from '../../model/contract.ts';
@@ -9,7 +10,7 @@ import { deleteAssignment, getAssignment, listAssignments, putAssignment } from 
 import { getRole, listRoles } from './role-definitions.ts';
 import { namespace, parseFilter, scopeOf } from './scope.ts';
 
-/** Scopes that routes exist for: subscription, group, and resources nested up to three deep (gallery versions). */
+/** Scopes with routes: subscription, group, and resources up to three levels deep (gallery versions). */
 const scopes: readonly string[] = [
   '/subscriptions/:subscriptionId',
   '/subscriptions/:subscriptionId/resourceGroups/:resourceGroup',
@@ -26,18 +27,18 @@ function atEveryScope(make: (scope: string) => readonly Route[]): Route[] {
   return scopes.flatMap(make);
 }
 
-// --- Permissions, locks, deny assignments -----------------------------------------------------------------------
-
 export function listPermissions(call: Call): Answer {
   const { world } = call;
   const scope = scopeOf(call);
   const extras = authorizationState(world).extras;
   const value = world.roleAssignments
-    .filter((one) => sameText(one.principalId, call.caller.oid) && isWithin(scope, one.scope))
-    .flatMap((one) => {
-      const role = world.roleDefinitions.get(one.role.toLowerCase());
+    .filter(
+      (assignment) => sameText(assignment.principalId, call.caller.oid) && isWithin(scope, assignment.scope),
+    )
+    .flatMap((assignment) => {
+      const role = world.roleDefinitions.get(assignment.role.toLowerCase());
       if (role === undefined) return [];
-      const extra = extras.get(one.id.toLowerCase());
+      const extra = extras.get(assignment.id.toLowerCase());
       return [
         {
           actions: [...role.actions],
@@ -73,8 +74,8 @@ function listLocks(call: Call): Answer {
 function listDenyAssignments(call: Call): Answer {
   const scope = scopeOf(call);
   parseFilter(call.query['$filter'], ['atScope']);
-  const value = authorizationState(call.world).denyAssignments.filter((one) =>
-    isWithin(scope, String(one['properties']?.scope)),
+  const value = authorizationState(call.world).denyAssignments.filter((denyAssignment) =>
+    isWithin(scope, String(denyAssignment['properties']?.scope)),
   );
   return { status: 200, body: { value } };
 }

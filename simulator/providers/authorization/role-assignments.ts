@@ -9,8 +9,6 @@ import { findSubnet } from '../network/references.ts';
 import { roleNotFoundError } from './role-definitions.ts';
 import { namespace, parseFilter, scopeOf } from './scope.ts';
 
-// --- Role assignments -------------------------------------------------------------------------------------------
-
 function assignmentBody(world: World, assignment: RoleAssignment): Json {
   const extra = authorizationState(world).extras.get(assignment.id.toLowerCase()) ?? {};
   const subscription = /^\/subscriptions\/[^/]+/i.exec(assignment.scope)?.[0] ?? '';
@@ -36,8 +34,8 @@ function assignmentBody(world: World, assignment: RoleAssignment): Json {
 }
 
 function findAssignment(call: Call): RoleAssignment | undefined {
-  const wanted = call.resourceId.toLowerCase();
-  return call.world.roleAssignments.find((one) => one.id.toLowerCase() === wanted);
+  const key = call.resourceId.toLowerCase();
+  return call.world.roleAssignments.find((assignment) => assignment.id.toLowerCase() === key);
 }
 
 const knownProperties = [
@@ -165,7 +163,7 @@ export function deleteAssignment(call: Call): Answer {
   const found = findAssignment(call);
   if (found === undefined) return { status: 204 };
   const body = assignmentBody(call.world, found);
-  call.world.roleAssignments = call.world.roleAssignments.filter((one) => one !== found);
+  call.world.roleAssignments = call.world.roleAssignments.filter((assignment) => assignment !== found);
   authorizationState(call.world).extras.delete(found.id.toLowerCase());
   return { status: 200, body };
 }
@@ -177,14 +175,16 @@ export function listAssignments(call: Call): Answer {
   const who = filter['principalid'] ?? filter['assignedto'];
   const value = call.world.roleAssignments
     .filter(
-      (one) => isWithin(scope, one.scope) || (filter['atscope'] === undefined && isWithin(one.scope, scope)),
+      (assignment) =>
+        isWithin(scope, assignment.scope) ||
+        (filter['atscope'] === undefined && isWithin(assignment.scope, scope)),
     )
-    .filter((one) => who === undefined || sameText(one.principalId, who))
-    .map((one) => assignmentBody(call.world, one));
+    .filter((assignment) => who === undefined || sameText(assignment.principalId, who))
+    .map((assignment) => assignmentBody(call.world, assignment));
   return { status: 200, body: { value } };
 }
 
-/** Puts a condition on an assignment that a scenario made with `world.grant`. */
+/** Adds a condition to an assignment that `world.grant` created. */
 export function addCondition(world: World, assignment: RoleAssignment, condition: string): void {
   authorizationState(world).extras.set(assignment.id.toLowerCase(), { condition, conditionVersion: '2.0' });
 }

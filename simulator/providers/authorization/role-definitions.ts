@@ -13,8 +13,6 @@ const descriptions: Readonly<Record<string, string>> = {
   'cf7c76d2-98a3-4358-a134-615aa78bf44d': 'This is the role for reading gallery images.',
 };
 
-// --- Role definitions -------------------------------------------------------------------------------------------
-
 function roleBody(call: Call, role: RoleDefinition): Json {
   const prefix =
     call.params['subscriptionId'] === undefined ? '' : `/subscriptions/${call.params['subscriptionId']}`;

@@ -3,7 +3,7 @@ import { notModelled } from '../../model/arm-error.ts';
 
 export const namespace = 'Microsoft.Authorization';
 
-/** The path in front of `/providers/Microsoft.Authorization`; empty at the root. */
+/** The scope: the path before `/providers/Microsoft.Authorization`. */
 export function scopeOf(call: Call): string {
   return call.resourceId.slice(
     0,
@@ -11,9 +11,11 @@ export function scopeOf(call: Call): string {
   );
 }
 
-// --- Filters ----------------------------------------------------------------------------------------------------
-
-/** `a eq 'b' and atScope()` taken apart; an expression that nobody has tried is a 501. */
+/**
+ * Parses `a eq 'b' and atScope()`.
+ *
+ * @throws ArmError 501 for any other expression.
+ */
 export function parseFilter(text: string | undefined, names: readonly string[]): Record<string, string> {
   const read: Record<string, string> = {};
   for (const part of (text ?? '').split(/\s+and\s+/i)) {
@@ -21,7 +23,7 @@ export function parseFilter(text: string | undefined, names: readonly string[]):
     const equals = /^\s*\(?\s*(\w+)\s+eq\s+'([^']*)'\s*\)?\s*$/i.exec(part);
     const call = /^\s*(\w+)\(\s*(?:'([^']*)')?\s*\)\s*$/.exec(part);
     const name = (equals ?? call)?.[1];
-    if (name === undefined || !names.some((one) => one.toLowerCase() === name.toLowerCase())) {
+    if (name === undefined || !names.some((candidate) => candidate.toLowerCase() === name.toLowerCase())) {
       throw notModelled(`$filter part ${part}`);
     }
     read[name.toLowerCase()] = (equals ?? call)?.[2] ?? '';

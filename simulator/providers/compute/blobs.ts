@@ -1,4 +1,4 @@
-// Blobs behind signed URLs, such as the serial console log: read by whoever has the URL, without a token.
+// Blobs with signed URLs, such as the serial console log. No token is needed to read them.
 import { randomBytes } from 'node:crypto';
 import type { World } from '../../world/world.ts';
 
@@ -7,7 +7,7 @@ interface Blobs {
   readonly byName: Map<string, () => string>;
 }
 
-/** The world's signed blobs; the listener that serves them says where it is. */
+/** Signed blobs of a world. The listener that serves them sets `origin`. */
 export function blobs(world: World): Blobs {
   return world.extension('blobs', () => ({
     origin: () => {
@@ -17,7 +17,7 @@ export function blobs(world: World): Blobs {
   }));
 }
 
-/** A fresh signed URL under which `text` is read. */
+/** Creates a signed URL for `text`. */
 export function blobUrl(world: World, name: string, text: () => string): string {
   const store = blobs(world);
   const key = `bootdiagnostics-${randomBytes(4).toString('hex')}/${name}`;

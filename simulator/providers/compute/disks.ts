@@ -1,4 +1,4 @@
-// Managed disks, as virtual machines make them. Recorded: disk-attached-delete-409.json.
+// Managed disks. Recorded: disk-attached-delete-409.json.
 import type { Call, Route } from '../../http/provider.ts';
 import { refuse, resourceNotFound, notModelled } from '../../model/arm-error.ts';
 import type { Budget } from '../../model/contract.ts';

@@ -1,6 +1,7 @@
-// Azure Compute Galleries: definitions, versions and their replication, seen as owner, by direct share, or as community.
-// Recorded: gallery-definition-and-version.json, gallery-version-replication-status-completed.json. That `summary[].region`
-// comes normalised ("eastus2") in an old recording and as a display name elsewhere is why both occur in this world.
+// Azure Compute Galleries: definitions, versions and replication.
+// Recorded: gallery-definition-and-version.json, gallery-version-replication-status-completed.json. Recordings have
+// both
+// normalized ("eastus2") and display names in `summary[].region`.
 import type { Json } from '../../model/contract.ts';
 import type { Resource } from '../../model/entities.ts';
 import type { World } from '../../world/world.ts';
@@ -8,9 +9,9 @@ import { displayName, regionName } from '../regions.ts';
 
 export type ReplicationState = 'Unknown' | 'Replicating' | 'Completed' | 'Failed';
 
-/** One target region of a version. Advances by the clock when `completesAt` is set. */
+/** One target region of a version. Replicates over time if `completesAt` is set. */
 export interface Replica {
-  /** As it is answered: display name, or normalised. */
+  /** Display name or normalized name, returned as is. */
   readonly region: string;
   state: ReplicationState;
   progress: number;
@@ -26,7 +27,7 @@ export interface GalleryOptions {
   readonly group: string;
   readonly name: string;
   readonly location: string;
-  /** Direct share: tenants or subscriptions that see it under `/sharedGalleries/<subscription>-<NAME>`. */
+  /** Tenants or subscriptions with direct access, under `/sharedGalleries/<subscription>-<NAME>`. */
   readonly sharedWith?: readonly string[];
   /** Public name of a community gallery. */
   readonly publicName?: string;
@@ -49,10 +50,10 @@ export interface PurchasePlan {
 }
 
 export interface VersionOptions {
-  /** Names alone mean Completed. */
+  /** A name alone means Completed. */
   readonly regions: readonly (string | (Partial<Replica> & { region: string; completesAfter?: number }))[];
   readonly excludeFromLatest?: boolean;
-  /** Default: Succeeded, or Updating while a region is Replicating. */
+  /** Default: Succeeded, or Updating while a region is replicating. */
   readonly provisioningState?: 'Creating' | 'Updating' | 'Failed' | 'Succeeded';
   readonly endOfLifeDate?: string;
   readonly osDiskSizeGB?: number;
@@ -63,7 +64,7 @@ export const galleryType = 'Microsoft.Compute/galleries';
 export const definitionType = 'Microsoft.Compute/galleries/images';
 export const versionType = 'Microsoft.Compute/galleries/images/versions';
 
-/** Adds a gallery and gives its ID. */
+/** Adds a gallery and returns its ID. */
 export function addGallery(world: World, options: GalleryOptions): string {
   const id = `/subscriptions/${options.subscription}/resourceGroups/${options.group}/providers/Microsoft.Compute/galleries/${options.name}`;
   const permissions =
@@ -87,7 +88,7 @@ export function addGallery(world: World, options: GalleryOptions): string {
   return id;
 }
 
-/** Adds an image definition and gives its ID. */
+/** Adds an image definition and returns its ID. */
 export function addDefinition(
   world: World,
   gallery: string,
@@ -118,15 +119,15 @@ export function addDefinition(
   return id;
 }
 
-/** Adds an image version and gives its ID. */
+/** Adds an image version and returns its ID. */
 export function addVersion(world: World, definition: string, name: string, options: VersionOptions): string {
   const id = `${definition}/versions/${name}`;
   const parent = world.resources.get(definition);
   if (parent === undefined) throw new Error(`no image definition ${definition}`);
   const now = world.clock.now();
-  const replicas: Replica[] = options.regions.map((one) => {
-    if (typeof one === 'string') return { region: one, state: 'Completed', progress: 100 };
-    const { completesAfter, ...rest } = one;
+  const replicas: Replica[] = options.regions.map((region) => {
+    if (typeof region === 'string') return { region: region, state: 'Completed', progress: 100 };
+    const { completesAfter, ...rest } = region;
     const running = completesAfter === undefined ? {} : { startedAt: now, completesAt: now + completesAfter };
     const state = rest.state ?? (completesAfter === undefined ? 'Completed' : 'Replicating');
     return { progress: state === 'Completed' ? 100 : 0, ...rest, state, ...running };
@@ -141,11 +142,13 @@ export function addVersion(world: World, definition: string, name: string, optio
       location: parent.body['location'],
       properties: {
         publishingProfile: {
-          targetRegions: replicas.map((one) => ({
-            name: displayName(one.region),
+          targetRegions: replicas.map((replica) => ({
+            name: displayName(replica.region),
             regionalReplicaCount: 1,
             storageAccountType: 'Standard_LRS',
-            ...(one.excludeFromLatest === undefined ? {} : { excludeFromLatest: one.excludeFromLatest }),
+            ...(replica.excludeFromLatest === undefined
+              ? {}
+              : { excludeFromLatest: replica.excludeFromLatest }),
           })),
           replicaCount: 1,
           excludeFromLatest: options.excludeFromLatest ?? false,
@@ -175,8 +178,8 @@ export function addVersion(world: World, definition: string, name: string, optio
 }
 
 /**
- * Starts (or sets) the replication of a version to a region while the world runs.
- * `completesAfter` in simulated seconds; without it the state stays as given.
+ * Starts or sets the replication of a version to a region. `completesAfter` in simulated seconds; without it the
+ * state does not change over time.
  */
 export function replicate(
   world: World,
@@ -192,7 +195,7 @@ export function replicate(
   const running = completesAfter === undefined ? {} : { startedAt: now, completesAt: now + completesAfter };
   const state = change.state ?? (completesAfter === undefined ? 'Completed' : 'Replicating');
   const next: Replica = { region, progress: state === 'Completed' ? 100 : 0, ...rest, state, ...running };
-  const at = replicas.findIndex((one) => regionName(one.region) === regionName(region));
+  const at = replicas.findIndex((replica) => regionName(replica.region) === regionName(region));
   const targets: Json[] = resource.body['properties'].publishingProfile.targetRegions;
   if (at >= 0) {
     replicas[at] = next;
@@ -206,7 +209,6 @@ function replicasOf(version: Resource): Replica[] {
   return version.internal['replicas'] as Replica[];
 }
 
-/** The replica as it stands now. */
 function currentReplica(world: World, replica: Replica): Replica {
   const { startedAt, completesAt } = replica;
   if (startedAt === undefined || completesAt === undefined || replica.state !== 'Replicating') return replica;
@@ -217,14 +219,14 @@ function currentReplica(world: World, replica: Replica): Replica {
 }
 
 export function replicaIn(world: World, version: Resource, location: string): Replica | undefined {
-  const found = replicasOf(version).find((one) => regionName(one.region) === regionName(location));
+  const found = replicasOf(version).find((replica) => regionName(replica.region) === regionName(location));
   return found && currentReplica(world, found);
 }
 
 export function provisioningState(world: World, version: Resource): string {
   const set: unknown = version.internal['provisioningState'];
   if (typeof set === 'string') return set;
-  return replicasOf(version).some((one) => currentReplica(world, one).state === 'Replicating')
+  return replicasOf(version).some((replica) => currentReplica(world, replica).state === 'Replicating')
     ? 'Updating'
     : 'Succeeded';
 }
@@ -236,14 +238,14 @@ export function versionBody(world: World, version: Resource, expand: boolean): J
   };
   if (expand) {
     const summary = replicasOf(version)
-      .map((one) => currentReplica(world, one))
-      .map((one) => ({
-        region: one.region,
-        state: one.state,
-        ...(one.details === undefined ? {} : { details: one.details }),
-        progress: one.progress,
+      .map((replica) => currentReplica(world, replica))
+      .map((replica) => ({
+        region: replica.region,
+        state: replica.state,
+        ...(replica.details === undefined ? {} : { details: replica.details }),
+        progress: replica.progress,
       }));
-    const states = new Set(summary.map((one) => one.state));
+    const states = new Set(summary.map((replica) => replica.state));
     const aggregatedState = states.has('Failed')
       ? 'Failed'
       : states.has('Replicating')

@@ -5,9 +5,7 @@ import type { Resource } from '../../model/entities.ts';
 import { definitionType, versionBody, galleryType, versionType } from './galleries.ts';
 import { sharedGalleryRoutes } from './shared-galleries.ts';
 
-// --- Routes of the owner ----------------------------------------------------------------------------------------
-
-// The recorded buckets are of 2020 and 2021: 3-minute and 30-minute limits of the subscription.
+// Recorded in 2020 and 2021: 3-minute and 30-minute limits of the subscription.
 function galleryReadBudgets(
   name: string,
   threeMinutes: number,
@@ -97,7 +95,7 @@ export const galleryRoutes: readonly Route[] = [
     path: `${galleriesPath}/:gallery/images/:image/versions`,
     kind: 'version.list',
     action: 'Microsoft.Compute/galleries/images/versions/read',
-    // No replicationStatus in lists, whatever `$expand` says.
+    // Lists never contain replicationStatus, even with `$expand`.
     handle: (call) => ({
       status: 200,
       body: { value: children(call, versionType).map((found) => versionBody(call.world, found, false)) },

@@ -19,8 +19,6 @@ export interface VmImage {
   readonly dataDisks: readonly { lun: number; sizeInGB: number }[];
 }
 
-// --- Which image a VM boots -------------------------------------------------------------------------------------
-
 const privateImage =
   /^(\/subscriptions\/[^/]+\/resourceGroups\/[^/]+\/providers\/Microsoft\.Compute\/galleries\/[^/]+\/images\/[^/]+)(?:\/versions\/([^/]+))?$/i;
 const sharedImage =

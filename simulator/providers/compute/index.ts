@@ -5,7 +5,7 @@ import { galleryRoutes } from './gallery-routes.ts';
 import { runCommandRoutes } from './run-commands.ts';
 import { vmRoutes } from './vm-routes.ts';
 
-// Versions of the SDKs in use and of the recordings, newest first.
+// Api-versions of the SDKs and of the recordings, newest first.
 const computeVersions = [
   '2026-04-01',
   '2026-03-01',
@@ -34,7 +34,6 @@ const diskVersions = ['2026-03-02', '2025-01-02', '2024-03-02', '2023-10-02', '2
 const resource =
   'CrossResourceGroupResourceMove, CrossSubscriptionResourceMove, SupportsTags, SupportsLocation';
 
-/** Microsoft.Compute. */
 export const computeProvider: Provider = {
   namespace: 'Microsoft.Compute',
   types: [

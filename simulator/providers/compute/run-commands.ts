@@ -313,8 +313,8 @@ export const runCommandRoutes: readonly Route[] = [
     handle: (call) => ({
       status: 200,
       body: {
-        value: [...call.world.resources.under(requireVm(call).id, type)].map((one) =>
-          runCommandBody(call, one),
+        value: [...call.world.resources.under(requireVm(call).id, type)].map((resource) =>
+          runCommandBody(call, resource),
         ),
       },
     }),

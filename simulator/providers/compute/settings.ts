@@ -1,9 +1,9 @@
-// What a scenario may set on the compute side of a world: `settings(sim.world).shortages.push(…)`.
+// Settings of the compute providers, which tests change: `settings(sim.world).shortages.push(…)`.
 import type { Json, OperationFailure } from '../../model/contract.ts';
 import type { World } from '../../world/world.ts';
 import type { SizeRestriction } from './skus.ts';
 
-/** No capacity for a size, a zone, a region (absent: any). */
+/** A capacity shortage; absent members match everything. */
 export interface Shortage {
   readonly code:
     | 'SkuNotAvailable'
@@ -13,23 +13,20 @@ export interface Shortage {
   readonly size?: string;
   readonly zone?: string;
   readonly location?: string;
-  /** `put`: refused at once (409). `operation`: the operation fails and the failed VM stays. */
+  /** `put`: the PUT is rejected (409). `operation`: the operation fails and leaves a failed VM. */
   readonly at: 'put' | 'operation';
-  /** How often it strikes; default: always. */
+  /** How many requests are affected. Default: all. */
   times?: number;
 }
 
-/** What one run of a script in the guest came to. */
+/** The result of a script. */
 export interface ScriptResult {
   readonly exitCode: number;
   readonly output?: string;
   readonly error?: string;
-  /** Simulated seconds that it runs. Default: what makes the operation as long as the recorded ones. */
+  /** Duration in simulated seconds. Default: as recorded. */
   readonly seconds?: number;
-  /**
-   * What comes out while it runs, by simulated second from the start; the last text that is due is what the instance
-   * view shows. Default: nothing before the end.
-   */
+  /** Output by simulated second from the start; the instance view shows the latest. Default: none before the end. */
   readonly progress?: readonly { readonly at: number; readonly output?: string; readonly error?: string }[];
 }
 
@@ -37,25 +34,25 @@ export interface ScriptCall {
   readonly script: string;
   readonly parameters: Readonly<Record<string, string>>;
   readonly protectedParameters: Readonly<Record<string, string>>;
-  /** Body of the VM as a GET gives it. */
+  /** Body of a GET of the VM. */
   readonly vm: Json;
   readonly world: World;
 }
 
 export interface ComputeSettings {
-  /** Sizes that the subscription may not have: shown in the SKU list, refused on the PUT. */
+  /** Sizes that the subscription cannot use: listed as restricted, rejected in a PUT. */
   restrictions: SizeRestriction[];
   shortages: Shortage[];
   /**
    * Quotas by name (`cores`, `lowPriorityCores`, a family), by `<region>/<name>` or `<subscription>/<region>/<name>`.
-   * `used` is counted besides the machines of the world.
+   * `used` is added to the usage of existing VMs.
    */
   quota: Record<string, { readonly limit?: number; readonly used?: number }>;
-  /** Subscriptions (lower case) where Microsoft.Compute/UseStandardSecurityType is registered. */
+  /** Subscriptions (lower case) with the feature Microsoft.Compute/UseStandardSecurityType. */
   standardSecurityType: Set<string>;
-  /** Subscriptions (lower case) where Microsoft.Compute/EncryptionAtHost is registered. */
+  /** Subscriptions (lower case) with the feature Microsoft.Compute/EncryptionAtHost. */
   encryptionAtHost: Set<string>;
-  /** Ends of VM creations that get as far as booting; the failed VM stays. First match by name wins. */
+  /** Provisioning failures after allocation, which leave a failed VM. The first match by name applies. */
   provisioning: {
     readonly vm?: RegExp;
     readonly failure: OperationFailure;
@@ -63,17 +60,15 @@ export interface ComputeSettings {
     readonly afterSeconds?: number;
     times?: number;
   }[];
-  /** Simulated seconds from the end of the creation until the VM agent reports; Infinity: never. */
+  /** Simulated seconds from the end of the creation until the VM agent is ready; Infinity: never. */
   agentDelay: number;
-  /** Simulated seconds for which the NIC of a failed creation stays reserved. */
+  /** Simulated seconds for which the NIC of a failed creation is reserved. */
   nicReservation: number;
-  /** Text of the serial console log. */
   serialLog: string | ((vm: Json) => string);
-  /** What a script in the guest does. */
   runScript: (call: ScriptCall) => ScriptResult;
 }
 
-/** The default guest runs every script in the time that recorded ones took, prints nothing and is content. */
+/** By default scripts take the recorded time, print nothing and succeed. */
 export function settings(world: World): ComputeSettings {
   return world.extension('compute', () => ({
     restrictions: [],
@@ -82,7 +77,7 @@ export function settings(world: World): ComputeSettings {
     standardSecurityType: new Set<string>(),
     encryptionAtHost: new Set<string>(),
     provisioning: [],
-    // Recorded: Ready 7 to 26 s after the end of the creation (vm-expand-instance-view-2024.json, vm-instance-view.json).
+    // Recorded: ready 7 to 26 s after the creation (vm-expand-instance-view-2024.json, vm-instance-view.json).
     agentDelay: 10,
     nicReservation: 180,
     serialLog: '[    0.000000] Linux version 6.8.0-azure\n[    9.412345] cloud-init[812]: finished\n',
@@ -90,7 +85,7 @@ export function settings(world: World): ComputeSettings {
   }));
 }
 
-/** The text of a failed provisioning, ready for `settings(world).provisioning`: errors.json, OSProvisioningTimedOut. */
+/** An entry of `settings(world).provisioning`, with the text of errors.json. */
 export function osProvisioningTimedOut(vm: string): OperationFailure {
   return {
     code: 'OSProvisioningTimedOut',

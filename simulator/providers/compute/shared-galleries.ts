@@ -4,8 +4,6 @@ import type { Answer, Json } from '../../model/contract.ts';
 import type { Resource } from '../../model/entities.ts';
 import { definitionType, galleryType, replicaIn, versionType } from './galleries.ts';
 
-// --- Shared and community galleries -----------------------------------------------------------------------------
-
 export type Sharing = 'direct' | 'community';
 
 export function uniqueName(gallery: Resource, sharing: Sharing): string | undefined {
@@ -25,7 +23,7 @@ export function findSharedGallery(call: Call, sharing: Sharing, name: string): R
   return undefined;
 }
 
-// The recorded 404 of Compute itself; for these routes no answer was recorded.
+// Recorded as Compute's 404; for these routes no answer was recorded.
 function notFoundInLocation(): Error {
   return refuse(404, 'NotFound', 'The entity was not found in this Azure location.');
 }
@@ -85,7 +83,7 @@ export function sharedGalleryRoutes(sharing: Sharing): Route[] {
   };
   const versions = (call: Call): Resource[] =>
     [...call.world.resources.under(definition(call).id, versionType)].filter(
-      (one) => replicaIn(call.world, one, location(call))?.state === 'Completed',
+      (version) => replicaIn(call.world, version, location(call))?.state === 'Completed',
     );
   const show = (call: Call, resource: Resource): Json =>
     sharedBody(sharing, gallery(call), location(call), resource);
@@ -101,8 +99,8 @@ export function sharedGalleryRoutes(sharing: Sharing): Route[] {
     route('/:gallery/images', 'images', '/images', (call) => ({
       status: 200,
       body: {
-        value: [...call.world.resources.under(gallery(call).id, definitionType)].map((one) =>
-          show(call, one),
+        value: [...call.world.resources.under(gallery(call).id, definitionType)].map((image) =>
+          show(call, image),
         ),
       },
     })),
@@ -112,11 +110,11 @@ export function sharedGalleryRoutes(sharing: Sharing): Route[] {
     })),
     route('/:gallery/images/:image/versions', 'versions', '/images/versions', (call) => ({
       status: 200,
-      body: { value: versions(call).map((one) => show(call, one)) },
+      body: { value: versions(call).map((version) => show(call, version)) },
     })),
     route('/:gallery/images/:image/versions/:version', 'version', '/images/versions', (call) => {
       const found = versions(call).find(
-        (one) => one.body['name'].toLowerCase() === call.params['version']?.toLowerCase(),
+        (version) => version.body['name'].toLowerCase() === call.params['version']?.toLowerCase(),
       );
       if (found === undefined) throw notFoundInLocation();
       return { status: 200, body: show(call, found) };

@@ -168,8 +168,8 @@ export const sizes: readonly Size[] = rows.map((row) => ({
 
 /** Size names are compared without case. */
 export function findSize(name: string): Size | undefined {
-  const wanted = name.toLowerCase();
-  return sizes.find((size) => size.name.toLowerCase() === wanted);
+  const key = name.toLowerCase();
+  return sizes.find((size) => size.name.toLowerCase() === key);
 }
 
 /** A restriction as the Resource SKUs API reports it. */

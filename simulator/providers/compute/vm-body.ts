@@ -2,14 +2,12 @@ import type { Call } from '../../http/provider.ts';
 import type { Json } from '../../model/contract.ts';
 import type { VmImage } from './image-resolution.ts';
 
-// --- Parts of the body that Azure fills in ---------------------------------------------------------------------------
-
 export function buildIdentity(call: Call, before: Json | undefined): Json | undefined {
-  const asked: Json | undefined = call.body['identity'] ?? undefined;
-  if (asked === undefined || asked['type'] === 'None') return before === undefined ? undefined : before;
+  const sent: Json | undefined = call.body['identity'] ?? undefined;
+  if (sent === undefined || sent['type'] === 'None') return before === undefined ? undefined : before;
   const { world } = call;
-  const identity: Json = { type: asked['type'] };
-  if (String(asked['type']).includes('SystemAssigned')) {
+  const identity: Json = { type: sent['type'] };
+  if (String(sent['type']).includes('SystemAssigned')) {
     const known: string | undefined = before?.['principalId'];
     const principalId =
       known ??
@@ -24,7 +22,7 @@ export function buildIdentity(call: Call, before: Json | undefined): Json | unde
     identity['principalId'] = principalId;
     identity['tenantId'] = call.tenant.id;
   }
-  const assigned = Object.keys(asked['userAssignedIdentities'] ?? {});
+  const assigned = Object.keys(sent['userAssignedIdentities'] ?? {});
   if (assigned.length > 0) {
     identity['userAssignedIdentities'] = Object.fromEntries(
       assigned.map((id) => {
@@ -36,9 +34,9 @@ export function buildIdentity(call: Call, before: Json | undefined): Json | unde
   return identity;
 }
 
-export function buildOsProfile(asked: Json | undefined, image: VmImage): Json | undefined {
-  if (asked === undefined || asked === null) return undefined;
-  const { adminPassword: _password, customData: _data, ...rest } = asked;
+export function buildOsProfile(sent: Json | undefined, image: VmImage): Json | undefined {
+  if (sent === undefined || sent === null) return undefined;
+  const { adminPassword: _password, customData: _data, ...rest } = sent;
   const patch = { patchMode: 'ImageDefault', assessmentMode: 'ImageDefault' };
   const configuration: Json =
     image.osType === 'Windows'
@@ -78,7 +76,7 @@ export function storedMembers(body: Json): Json {
 }
 
 /** Properties that are stored and returned as sent. */
-export function storedProperties(asked: Json): Json {
+export function storedProperties(sent: Json): Json {
   const names = [
     'securityProfile',
     'diagnosticsProfile',
@@ -101,6 +99,6 @@ export function storedProperties(asked: Json): Json {
     'virtualMachineScaleSet',
   ];
   return Object.fromEntries(
-    names.filter((name) => asked[name] !== undefined).map((name) => [name, asked[name]]),
+    names.filter((name) => sent[name] !== undefined).map((name) => [name, sent[name]]),
   );
 }

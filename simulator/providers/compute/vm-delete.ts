@@ -8,8 +8,6 @@ import { pollBudgets } from './vm-budgets.ts';
 import { rejectIfMatch } from './vm-put.ts';
 import { vmStateOf, deletedVms } from './vm.ts';
 
-// --- DELETE ----------------------------------------------------------------------------------------------------------
-
 export function deleteVm(call: Call): Answer {
   const { world } = call;
   rejectIfMatch(call);
@@ -18,12 +16,12 @@ export function deleteVm(call: Call): Answer {
   const force = forced === 'true';
   const existing = world.resources.get(call.resourceId);
   if (existing === undefined) return { status: 204 };
-  const machine = vmStateOf(existing);
-  machine.generation += 1;
+  const vm = vmStateOf(existing);
+  vm.generation += 1;
   existing.body['properties'].provisioningState = 'Deleting';
   return call.accept({
     family: 'compute',
-    // "forceDeletion shortens it" (REST reference); by how much was not recorded: half.
+    // "forceDeletion shortens it" (REST reference); half is an assumption.
     latency: force ? world.latency('vmDelete') / 2 : 'vmDelete',
     status: 202,
     location: existing.body['location'],
@@ -37,15 +35,15 @@ export function deleteVm(call: Call): Answer {
       applyDeleteOptions(world, existing);
     },
     failed: (error) => {
-      machine.failure = error;
+      vm.failure = error;
       existing.body['properties'].provisioningState = 'Failed';
     },
   });
 }
 
-/** Carries out the delete options; the system-assigned identity goes with the VM, its role assignments stay. */
-function applyDeleteOptions(world: World, machine: Resource): void {
-  const properties: Json = machine.body['properties'];
+/** Applies the delete options and removes the system-assigned identity, whose role assignments remain. */
+function applyDeleteOptions(world: World, vm: Resource): void {
+  const properties: Json = vm.body['properties'];
   const storage: Json = properties['storageProfile'];
   for (const disk of [storage['osDisk'], ...storage['dataDisks']] as Json[]) {
     const resource = world.resources.get(disk['managedDisk'].id);
@@ -60,8 +58,8 @@ function applyDeleteOptions(world: World, machine: Resource): void {
   }
   for (const nic of properties['networkProfile'].networkInterfaces as Json[]) {
     if (nic['properties']?.deleteOption === 'Delete') removeNic(world, nic['id']);
-    else detachNic(world, nic['id'], machine.id);
+    else detachNic(world, nic['id'], vm.id);
   }
-  const principal: unknown = machine.body['identity']?.principalId;
+  const principal: unknown = vm.body['identity']?.principalId;
   if (typeof principal === 'string') world.removePrincipal(principal);
 }

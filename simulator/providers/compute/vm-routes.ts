@@ -1,5 +1,5 @@
-// Virtual machines: create, change, delete, look at. Answers as recorded in vm-linux-put-full-lifecycle.json,
-// vm-deployment-from-gallery-image.json, vm-instance-view.json and vm-with-user-assigned-identity.json.
+// Routes of virtual machines. Recorded: vm-linux-put-full-lifecycle.json, vm-deployment-from-gallery-image.json,
+// vm-instance-view.json, vm-with-user-assigned-identity.json.
 import type { Call, LinkedResource, Route } from '../../http/provider.ts';
 import { notModelled } from '../../model/arm-error.ts';
 import type { Json } from '../../model/contract.ts';
@@ -12,8 +12,6 @@ import { patchVm, putVm } from './vm-put.ts';
 import { vmAnswer, instanceView, vmBody } from './vm-view.ts';
 import { requireVm, vmStateOf, vmType } from './vm.ts';
 
-// --- Power ------------------------------------------------------------------------------------------------------------
-
 function powerRoute(action: 'start' | 'restart' | 'powerOff' | 'deallocate'): Route {
   return {
     method: 'POST',
@@ -24,7 +22,7 @@ function powerRoute(action: 'start' | 'restart' | 'powerOff' | 'deallocate'): Ro
     budgets: writeBudgets('UpdateVM'),
     handle: (call) => {
       const existing = requireVm(call);
-      const machine = vmStateOf(existing);
+      const vm = vmStateOf(existing);
       const state: string = existing.body['properties'].provisioningState;
       if (['Creating', 'Updating', 'Deleting'].includes(state))
         throw notModelled(`${action} of a VM that is ${state}`);
@@ -39,20 +37,18 @@ function powerRoute(action: 'start' | 'restart' | 'powerOff' | 'deallocate'): Ro
         pollBudgets: pollBudgets(call),
         result: () => undefined,
         complete: () => {
-          machine.powerState =
+          vm.powerState =
             action === 'powerOff' ? 'stopped' : action === 'deallocate' ? 'deallocated' : 'running';
-          machine.allocated = action !== 'deallocate';
-          if (machine.powerState === 'running') {
-            machine.guest = true;
-            machine.agentReadyAt = call.world.clock.now() + settings(call.world).agentDelay;
+          vm.allocated = action !== 'deallocate';
+          if (vm.powerState === 'running') {
+            vm.guest = true;
+            vm.agentReadyAt = call.world.clock.now() + settings(call.world).agentDelay;
           }
         },
       });
     },
   };
 }
-
-// --- Routes -----------------------------------------------------------------------------------------------------------
 
 const listPath =
   '/subscriptions/:subscriptionId/resourceGroups/:resourceGroup/providers/Microsoft.Compute/virtualMachines';
@@ -125,7 +121,7 @@ export const vmRoutes: readonly Route[] = [
             `/subscriptions/${call.subscription.id}/resourceGroups/${call.params['resourceGroup']}`,
             vmType,
           ),
-        ].map((one) => vmBody(call, one)),
+        ].map((vm) => vmBody(call, vm)),
       },
     }),
   },

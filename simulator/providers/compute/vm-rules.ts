@@ -1,12 +1,11 @@
-// What Compute refuses in the body of a virtual machine before it starts anything: pure checks of the body against
-// the image and the size. Codes and texts are those of __tests__/fixtures/errors.json and of Microsoft's pages; where
-// only the code is known and the text was completed by hand, the comment says "text assumed".
+// Checks of a VM's body against image and size. Codes and texts are from __tests__/fixtures/errors.json and Microsoft's
+// documentation; "text assumed" marks texts for which only the code is known.
 import { refuse, notModelled } from '../../model/arm-error.ts';
 import type { Json } from '../../model/contract.ts';
 import type { VmImage } from './image-resolution.ts';
 import type { Size } from './skus.ts';
 
-/** InvalidParameter: how Compute names one bad value. */
+/** Compute's error for one invalid value. */
 export function invalidParameter(target: string, message: string): Error {
   return refuse(400, 'InvalidParameter', message, { target });
 }
@@ -15,7 +14,7 @@ export function missingParameter(target: string, name = target.slice(target.last
   return invalidParameter(target, `Required parameter '${name}' is missing (null).`);
 }
 
-/** IDs of what is not modelled: what a machine may be placed in or encrypted with, and what its disks are copies of. */
+/** IDs of resources that are not modelled: placement, encryption, and sources of disk copies. */
 export function unmodelledReferences(properties: Json): string[] {
   const storage: Json = properties['storageProfile'] ?? {};
   const disks: Json[] = [storage['osDisk'] ?? {}, ...((storage['dataDisks'] ?? []) as Json[])];
@@ -34,7 +33,7 @@ export function unmodelledReferences(properties: Json): string[] {
   ].filter((id): id is string => typeof id === 'string');
 }
 
-/** Premium disks, where the size takes any. How Azure refuses them was not recorded. */
+/** Azure's error for a premium disk on an unsupported size was not recorded. */
 export function checkDiskTypes(storage: Json, size: Size): void {
   if (size.premiumDisks) return;
   for (const disk of [storage['osDisk'] ?? {}, ...((storage['dataDisks'] ?? []) as Json[])]) {
@@ -43,11 +42,11 @@ export function checkDiskTypes(storage: Json, size: Size): void {
   }
 }
 
-/** The purchase plan of the image against the plan in the body. Terms are the caller's matter. */
+/** Compares the plan in the body with the image's purchase plan. Terms are checked elsewhere. */
 export function checkPlan(body: Json, image: VmImage, vmId: string): void {
   const plan: Json | undefined = body['plan'] ?? undefined;
-  const wanted = image.purchasePlan;
-  if (wanted === undefined) {
+  const requiredPlan = image.purchasePlan;
+  if (requiredPlan === undefined) {
     if (plan !== undefined) {
       throw refuse(
         400,
@@ -65,9 +64,9 @@ export function checkPlan(body: Json, image: VmImage, vmId: string): void {
     );
   }
   if (
-    plan['name'] !== wanted.name ||
-    plan['publisher'] !== wanted.publisher ||
-    plan['product'] !== wanted.product
+    plan['name'] !== requiredPlan.name ||
+    plan['publisher'] !== requiredPlan.publisher ||
+    plan['product'] !== requiredPlan.product
   ) {
     throw refuse(
       400,
@@ -77,7 +76,7 @@ export function checkPlan(body: Json, image: VmImage, vmId: string): void {
   }
 }
 
-/** Spot: which of priority, eviction policy and price go together. */
+/** Consistency of priority, eviction policy and price. */
 export function checkSpot(properties: Json, size: Size): void {
   const priority: string | undefined = properties['priority'];
   if (priority !== undefined && !['Regular', 'Low', 'Spot'].includes(priority)) {
@@ -113,7 +112,7 @@ export function checkSpot(properties: Json, size: Size): void {
   }
 }
 
-/** Names of the VM itself: https://learn.microsoft.com/azure/azure-resource-manager/management/resource-name-rules */
+/** https://learn.microsoft.com/azure/azure-resource-manager/management/resource-name-rules */
 export function checkVmName(name: string, windows: boolean): void {
   const bad =
     name.length > 64 ||

@@ -1,7 +1,6 @@
-// What the body of a virtual machine may hold: the members of the API's model (REST reference of
-// virtual-machines/create-or-update, 2026-04-01) that the simulator understands or stores as they are. Compute's words
-// for anything else were not recorded: it is a 501, and so is another spelling of a name or a value, which Azure takes
-// and the handlers would pass over.
+// Schema of a VM's body (REST reference of virtual-machines/create-or-update, 2026-04-01). Compute's error for
+// anything
+// else was not recorded and gives a 501, also for names and values in another case, which Azure accepts.
 import { checkBody, type ObjectSchema, type Schema } from '../../http/body-schema.ts';
 import { notModelled } from '../../model/arm-error.ts';
 import type { Json } from '../../model/contract.ts';
@@ -45,7 +44,7 @@ const managedDisk = schema('ManagedDiskParameters', {
   }),
 });
 
-// Whatever a rule of its own judges, with Azure's refusal, is `any` here.
+// `any`: values that a later rule checks, with Azure's error.
 const vmSchema = schema('VirtualMachine', {
   id: 'readonly',
   name: 'readonly',
@@ -247,7 +246,7 @@ const vmSchema = schema('VirtualMachine', {
     host: reference,
     hostGroup: reference,
     virtualMachineScaleSet: reference,
-    // Sent back by clients that PUT what they got; ignored.
+    // Returned in GETs, so clients may send them back.
     provisioningState: 'readonly',
     vmId: 'readonly',
     instanceView: 'readonly',
@@ -255,7 +254,6 @@ const vmSchema = schema('VirtualMachine', {
   }),
 });
 
-/** 501 for what the simulator has no model of: silence would look like Azure accepting it. */
 export function checkVmBody(body: Json): void {
   checkBody(body, vmSchema, (path, message) => notModelled(`'${path}' of virtualMachines: ${message}`), {
     exactNames: true,

@@ -1,4 +1,4 @@
-// What a virtual machine is to the simulator: its budgets, what is known of it besides its body, and how it is shown.
+// The state of virtual machines that is not in their bodies.
 import type { Call } from '../../http/provider.ts';
 import { refuse, resourceNotFound } from '../../model/arm-error.ts';
 import type { OperationFailure } from '../../model/contract.ts';
@@ -9,13 +9,11 @@ import type { Size } from './skus.ts';
 
 export const vmType = 'Microsoft.Compute/virtualMachines';
 
-// --- What the simulator knows of a VM besides its body ---------------------------------------------------------------
-
 export interface VmState {
-  /** Raised with every operation that supersedes the one before. */
+  /** Incremented by every operation that supersedes an earlier one. */
   generation: number;
   image: VmImage;
-  /** False after a failed allocation: no quota is used, no guest runs. */
+  /** False after a failed allocation: no quota is used and nothing boots. */
   allocated: boolean;
   failure: OperationFailure | undefined;
   provisionedAt: number | undefined;
@@ -23,10 +21,10 @@ export interface VmState {
   powerState: 'starting' | 'running' | 'stopped' | 'deallocated' | undefined;
   userData: string | undefined;
   customData: string | undefined;
-  /** Number of changes: the etag of api-versions from 2024-07-01. */
+  /** Number of changes, the ETag since api-version 2024-07-01. */
   revision: number;
   changedAt: number;
-  /** Boots and reports in the end although the creation failed for the time that it took. */
+  /** True once the guest has booted. */
   guest: boolean;
 }
 
@@ -34,13 +32,17 @@ export function vmStateOf(resource: Resource): VmState {
   return resource.internal as unknown as VmState;
 }
 
-/** The VM that a path is about, or the 404 that Azure gives. */
+/**
+ * The VM in the path.
+ *
+ * @throws ArmError 404 as Azure words it.
+ */
 export function requireVm(call: Call): Resource {
   const id = call.resourceId.replace(/(\/virtualMachines\/[^/]+).*$/i, '$1');
   const found = call.world.resources.get(id);
   if (found !== undefined) return found;
   const gone = deletedVms(call.world).get(id.toLowerCase());
-  // Recorded: for a while after the deletion Compute itself answers, later the gateway does.
+  // Recorded: soon after a deletion Compute answers, later the gateway.
   if (gone !== undefined && call.world.clock.now() - gone < 60) {
     throw refuse(404, 'NotFound', 'The entity was not found in this Azure location.');
   }
@@ -48,13 +50,13 @@ export function requireVm(call: Call): Resource {
 }
 
 export function deletedVms(world: World): Map<string, number> {
-  return world.extension('deleted machines', () => new Map<string, number>());
+  return world.extension('deleted VMs', () => new Map<string, number>());
 }
 
-/** Whether the VM agent reports, and so whether scripts can run. */
+/** Whether the VM agent reports, so that scripts can run. */
 export function isAgentReady(world: World, resource: Resource): boolean {
-  const machine = vmStateOf(resource);
-  return machine.powerState === 'running' && machine.guest && world.clock.now() >= machine.agentReadyAt;
+  const vm = vmStateOf(resource);
+  return vm.powerState === 'running' && vm.guest && world.clock.now() >= vm.agentReadyAt;
 }
 
 export function concurrentRequestError(): Error {
@@ -65,12 +67,12 @@ export function concurrentRequestError(): Error {
   );
 }
 
-/** A PUT that nothing speaks against. */
+/** A PUT that passed all checks. */
 export interface VmRequest {
   readonly location: string;
   readonly zone: string | undefined;
   readonly size: Size;
   readonly image: VmImage;
-  /** The operation is to end with this. */
+  /** The operation fails with this error. */
   readonly failure: OperationFailure | undefined;
 }

@@ -1,4 +1,4 @@
-/** Address ranges: CIDR notation, containment, overlap, and which addresses of a subnet are free. IPv4 only. */
+/** IPv4 address ranges: CIDR notation, containment, overlap, free addresses. */
 import ipaddr from 'ipaddr.js';
 import { refuseNetwork, notModelled } from '../../model/arm-error.ts';
 
@@ -8,10 +8,14 @@ export interface AddressRange {
   readonly last: number;
 }
 
-/** Parses a prefix of the resource `id`, refusing what is not CIDR or has bits behind the mask. */
+/**
+ * Parses a prefix of the resource `id`.
+ *
+ * @throws ArmError for invalid CIDR notation or host bits.
+ */
 export function parseRange(prefix: string, id: string): AddressRange {
   if (prefix.includes(':')) throw notModelled(`IPv6 prefixes ('${prefix}')`);
-  // ipaddr.js also takes `10.1/16`; Azure does not.
+  // ipaddr.js accepts `10.1/16`; Azure does not.
   if (!/^\d+\.\d+\.\d+\.\d+\/\d+$/.test(prefix) || !ipaddr.IPv4.isValidCIDR(prefix)) {
     throw refuseNetwork(
       'InvalidAddressPrefixFormat',
@@ -37,12 +41,12 @@ export function overlaps(a: AddressRange, b: AddressRange): boolean {
   return a.first <= b.last && b.first <= a.last;
 }
 
-/** Azure keeps the first four addresses of a subnet and the last one. */
+/** Azure reserves the first four addresses and the last one. */
 export function isReserved(range: AddressRange, address: number): boolean {
   return address < range.first + 4 || address === range.last;
 }
 
-/** The lowest free address, as Azure gives them. */
+/** The lowest free address, which Azure assigns. */
 export function findFreeAddress(range: AddressRange, taken: ReadonlySet<number>): number | undefined {
   for (let address = range.first + 4; address < range.last; address += 1)
     if (!taken.has(address)) return address;
@@ -53,7 +57,7 @@ export function isIn(range: AddressRange, address: number): boolean {
   return range.first <= address && address <= range.last;
 }
 
-/** An IPv4 address as number, NaN for anything else. */
+/** An IPv4 address as a number; NaN for anything else. */
 export function toNumber(address: string): number {
   if (!ipaddr.IPv4.isValidFourPartDecimal(address)) return Number.NaN;
   return ipaddr.IPv4.parse(address)

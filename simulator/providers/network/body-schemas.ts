@@ -1,7 +1,4 @@
-/**
- * Members of the Network API's types (api-version 2026-01-01, from the SDK's own serializers). What is `unmodelled` is
- * known to Azure but not to the simulator.
- */
+/** Schemas of the Network API (api-version 2026-01-01, from the SDK's serializers). */
 import type { ObjectSchema } from '../../http/body-schema.ts';
 
 const reference: ObjectSchema = {
@@ -9,7 +6,7 @@ const reference: ObjectSchema = {
   members: { id: 'string' },
 };
 
-/** An edge zone of the region: it is kept, where it is and whether it has room is not modelled. */
+/** An edge zone; stored but otherwise not modelled. */
 const extendedLocation: ObjectSchema = {
   type: 'ExtendedLocation',
   members: { name: 'string', type: 'string' },

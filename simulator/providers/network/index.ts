@@ -1,4 +1,4 @@
-/** Microsoft.Network: security groups, virtual networks with subnets, public IP addresses, network interfaces, usages. */
+/** Microsoft.Network: security groups, virtual networks, subnets, public IP addresses, network interfaces, usages. */
 import type { Provider, ProviderType, Route } from '../../http/provider.ts';
 import { regionName } from '../regions.ts';
 import { type NetworkResourceType, resourceRoutes } from './lifecycle.ts';
@@ -51,7 +51,7 @@ const locationRoutes: Route[] = [
   },
 ];
 
-// Those of the SDK and of the recordings, and stable ones between them that clients pin.
+// Api-versions of the SDK and of the recordings, and stable ones that clients pin.
 const apiVersions = [
   '2026-01-01',
   '2025-07-01',
@@ -82,7 +82,6 @@ const providerTypes: ProviderType[] = [
   { name: 'locations/CheckDnsNameAvailability', apiVersions },
 ];
 
-/** The provider. */
 export const networkProvider: Provider = {
   namespace: 'Microsoft.Network',
   types: providerTypes,

@@ -1,7 +1,4 @@
-/**
- * The life of a top-level network resource: PUT, GET, list, tags, DELETE, with the checks that all types share. What is
- * special about a type is its `Kind`.
- */
+/** PUT, GET, list, PATCH and DELETE of top-level network resources, with the checks that all types share. */
 import { checkBody, networkSchemaError, type ObjectSchema } from '../../http/body-schema.ts';
 import type { Call, LinkedResource, Route } from '../../http/provider.ts';
 import { ArmError, refuseNetwork, resourceNotFound, notModelled } from '../../model/arm-error.ts';
@@ -12,15 +9,15 @@ import { findRegion, regionName } from '../regions.ts';
 import { checkTags } from '../resources/tags.ts';
 import { tagsSchema } from './body-schemas.ts';
 
-/** Path of everything of this namespace in a group. */
+/** Path of the namespace in a resource group. */
 export const networkPath =
   '/subscriptions/:subscriptionId/resourceGroups/:resourceGroup/providers/Microsoft.Network';
 
-/** One type of top-level resource: how a body is judged and made, and what its life takes. */
+/** What differs between the types of top-level resources. */
 export interface NetworkResourceType {
   /** `networkSecurityGroups`. */
   readonly type: string;
-  /** As in Azure's operation names: `PutNetworkSecurityGroupOperation`. */
+  /** Noun in Azure's operation names: `PutNetworkSecurityGroupOperation`. */
   readonly operationNoun: string;
   readonly kind: string;
   readonly schema: ObjectSchema;
@@ -28,20 +25,19 @@ export interface NetworkResourceType {
   readonly deleteLatency: string;
   readonly minNameLength: number;
   readonly maxNameLength: number;
-  /** Recorded of interfaces: the first answer says Succeeded already, and often there is nothing to poll. */
+  /** Recorded for network interfaces: the first answer is Succeeded, often without an operation to poll. */
   readonly succeedsImmediately?: boolean;
   linkedResources(call: Call): readonly LinkedResource[];
-  /** Judges the request and makes the resource's JSON without id, name, type, etag, location, tags. */
+  /** Checks the request and builds the body without ID, name, type, ETag, location and tags. */
   buildBody(call: Call, before: Resource | undefined, location: string): Json;
-  /** Once the operation has ended. */
+  /** Called when the operation has succeeded. */
   onSucceeded?(call: Call, resource: Resource): void;
-  /** Throws when something needs it still. */
+  /** Throws if another resource uses it. */
   checkDelete(call: Call, resource: Resource): void;
-  /** Adds what is worked out on reading. */
+  /** Adds computed members for an answer. */
   toResponse(world: World, resource: Resource): Json;
 }
 
-/** The routes of one type. */
 export function resourceRoutes(kind: NetworkResourceType): Route[] {
   const path = `${networkPath}/${kind.type}/:name`;
   const type = `Microsoft.Network/${kind.type}`;
@@ -63,7 +59,7 @@ export function resourceRoutes(kind: NetworkResourceType): Route[] {
         status: 200,
         body: {
           value: [...call.world.resources.under(call.resourceId.replace(/\/providers\/.*$/, ''), type)].map(
-            (one) => kind.toResponse(call.world, one),
+            (resource) => kind.toResponse(call.world, resource),
           ),
         },
       }),
@@ -214,13 +210,13 @@ function checkName(kind: NetworkResourceType, name: string): void {
 }
 
 function checkLocation(kind: NetworkResourceType, call: Call, before: Resource | undefined): string {
-  const given: unknown = call.body['location'];
-  if (typeof given !== 'string' || given === '') {
+  const sent: unknown = call.body['location'];
+  if (typeof sent !== 'string' || sent === '') {
     throw new ArmError(400, 'LocationRequired', 'The location property is required for this definition.', {
       gateway: true,
     });
   }
-  const location = regionName(given);
+  const location = regionName(sent);
   if (before && before.body['location'] !== location) {
     const group = call.params['resourceGroup'];
     throw new ArmError(
@@ -234,11 +230,11 @@ function checkLocation(kind: NetworkResourceType, call: Call, before: Resource |
     throw new ArmError(
       400,
       'LocationNotAvailableForResourceType',
-      `The provided location '${given}' is not available for resource type 'Microsoft.Network/${kind.type}'.`,
+      `The provided location '${sent}' is not available for resource type 'Microsoft.Network/${kind.type}'.`,
       { gateway: true },
     );
   }
-  if (findRegion(location) === undefined) throw notModelled(`the refusal of ${kind.type} in '${given}'`);
+  if (findRegion(location) === undefined) throw notModelled(`the refusal of ${kind.type} in '${sent}'`);
   return location;
 }
 
@@ -256,11 +252,11 @@ function checkPreconditions(call: Call, before: Resource | undefined): void {
   });
 }
 
-/** One write at a time on a resource: 429 RetryableError as recorded, though it is no throttling. */
+/** One write at a time on a resource. Recorded: 429 RetryableError, although this is not throttling. */
 function checkNoOperationRunning(call: Call, id: string): void {
   const busy = call.world.operations.findRunning(id);
   if (!busy) return;
-  // Like a Retry-After, in the seconds of whoever reads it.
+  // Real seconds, like a Retry-After.
   const seconds = call.world.clock.retryAfter(busy.endsAt - call.world.clock.now(), 1);
   throw new ArmError(429, 'RetryableError', 'A retryable error occurred.', {
     details: [
@@ -272,12 +268,12 @@ function checkNoOperationRunning(call: Call, id: string): void {
   });
 }
 
-/** Each change of a resource gives it, and its parts, a new etag. */
+/** Each change renews the ETag of a resource and its children. */
 function renewEtag(resource: Resource): void {
   resource.body['etag'] = `W/"${crypto.randomUUID()}"`;
 }
 
-/** Sets the state of a resource and its parts, under a new etag. */
+/** Sets the state of a resource and its children and renews the ETag. */
 export function setState(resource: Resource, state: string): void {
   renewEtag(resource);
   const properties: Json = resource.body['properties'];

@@ -1,4 +1,4 @@
-/** Network interfaces: what they join, and the addresses that they get. */
+/** Network interfaces: references, IP configurations and addresses. */
 import type { Call, LinkedResource } from '../../http/provider.ts';
 import { refuseNetwork, notModelled } from '../../model/arm-error.ts';
 import type { Json } from '../../model/contract.ts';
@@ -38,9 +38,9 @@ export const networkInterfaces: NetworkResourceType = {
   maxNameLength: 80,
   succeedsImmediately: true,
   linkedResources: (call) => {
-    const given: Json = call.body['properties'] ?? {};
+    const sent: Json = call.body['properties'] ?? {};
     const links: LinkedResource[] = [];
-    for (const configuration of (given['ipConfigurations'] ?? []) as Json[]) {
+    for (const configuration of (sent['ipConfigurations'] ?? []) as Json[]) {
       const { subnet, publicIPAddress } = configuration['properties'] ?? {};
       if (subnet?.id !== undefined) {
         links.push({ id: subnet.id, action: 'Microsoft.Network/virtualNetworks/subnets/join/action' });
@@ -124,7 +124,7 @@ function joinSecurityGroup(call: Call, sent: Json, location: string): Json {
   return { networkSecurityGroup: { id } };
 }
 
-/** What attaching the interface to a VM has set. */
+/** Members that attaching the interface to a VM has set. */
 function vmMembers({ macAddress, primary, virtualMachine }: Json): Json {
   return {
     ...(macAddress === undefined ? {} : { macAddress, primary }),
@@ -201,7 +201,7 @@ function requireSubnet(call: Call, properties: Json, location: string): Subnet {
   return subnet;
 }
 
-/** The IP configurations of all other NICs, and those of this one that are built already. */
+/** IP configurations of all other NICs, and those of this NIC built so far. */
 function otherConfigurations({ call, existing, built }: NicContext): Json[] {
   const ownPrefix = `${(existing?.id ?? call.resourceId).toLowerCase()}/`;
   const others = allIpConfigurations(call.world).filter(

@@ -1,4 +1,4 @@
-/** Public IP addresses and their names in DNS. */
+/** Public IP addresses and their DNS labels. */
 import type { Call } from '../../http/provider.ts';
 import { refuseNetwork, notModelled } from '../../model/arm-error.ts';
 import type { Json } from '../../model/contract.ts';
@@ -25,8 +25,8 @@ export const publicIps: NetworkResourceType = {
     resource.body['properties'].ipAddress ??= allocatePublicAddress(call.world);
   },
   checkDelete: (call, resource) => {
-    const user = allIpConfigurations(call.world).find((one) =>
-      isSameId(one['properties'].publicIPAddress?.id, resource.id),
+    const user = allIpConfigurations(call.world).find((configuration) =>
+      isSameId(configuration['properties'].publicIPAddress?.id, resource.id),
     );
     if (!user) return;
     throw refuseNetwork(
@@ -35,8 +35,8 @@ export const publicIps: NetworkResourceType = {
     );
   },
   toResponse: (world, resource) => {
-    const user = allIpConfigurations(world).find((one) =>
-      isSameId(one['properties'].publicIPAddress?.id, resource.id),
+    const user = allIpConfigurations(world).find((configuration) =>
+      isSameId(configuration['properties'].publicIPAddress?.id, resource.id),
     );
     const { ipConfiguration: _stored, ...properties } = resource.body['properties'];
     return {
@@ -138,7 +138,7 @@ function checkLabel(call: Call, label: string, location: string): void {
   }
 }
 
-/** The address that has a label in a region. */
+/** The public IP with that label in the region. */
 export function findByLabel(
   world: World,
   label: string,
@@ -146,21 +146,21 @@ export function findByLabel(
   except?: string,
 ): Resource | undefined {
   return [...world.resources.ofType('Microsoft.Network/publicIPAddresses')].find(
-    (one) =>
-      one.body['location'] === location &&
-      one.body['properties'].dnsSettings?.domainNameLabel === label &&
-      !isSameId(one.id, except),
+    (address) =>
+      address.body['location'] === location &&
+      address.body['properties'].dnsSettings?.domainNameLabel === label &&
+      !isSameId(address.id, except),
   );
 }
 
 function allocatePublicAddress(world: World): string {
   const used = new Set(
     [...world.resources.ofType('Microsoft.Network/publicIPAddresses')].map(
-      (one) => one.body['properties'].ipAddress,
+      (address) => address.body['properties'].ipAddress,
     ),
   );
   for (;;) {
-    // TEST-NET-2 and -3 are too small for many runs; 198.18.0.0/15 is set aside for benchmarks and belongs to nobody.
+    // From 198.18.0.0/15, which is reserved for benchmarks; TEST-NET-2 and -3 are too small.
     const address = `198.${18 + Math.floor(world.random() * 2)}.${Math.floor(world.random() * 256)}.${1 + Math.floor(world.random() * 254)}`;
     if (!used.has(address)) return address;
   }

@@ -19,33 +19,29 @@ export function isSameId(a: unknown, b: unknown): boolean {
   return typeof a === 'string' && typeof b === 'string' && a.toLowerCase() === b.toLowerCase();
 }
 
-/** All network interfaces of the world. */
 export function allInterfaces(world: World): Resource[] {
   return [...world.resources.ofType('Microsoft.Network/networkInterfaces')];
 }
 
-/** All IP configurations of all network interfaces. */
 export function allIpConfigurations(world: World): Json[] {
   return allInterfaces(world).flatMap((nic) => nic.body['properties'].ipConfigurations as Json[]);
 }
 
-/** All subnets, each with its virtual network. */
 export function allSubnets(world: World): Subnet[] {
   return [...world.resources.ofType('Microsoft.Network/virtualNetworks')].flatMap((vnet) =>
     (vnet.body['properties'].subnets as Json[]).map((body) => ({ vnet, body })),
   );
 }
 
-/** A subnet by its ID. */
 export function findSubnet(world: World, id: string): Subnet | undefined {
   const vnet = world.resources.get(id.replace(/\/subnets\/[^/]+$/i, ''));
-  const body = (vnet?.body['properties'].subnets as Json[] | undefined)?.find((one) =>
-    isSameId(one['id'], id),
+  const body = (vnet?.body['properties'].subnets as Json[] | undefined)?.find((subnet) =>
+    isSameId(subnet['id'], id),
   );
   return vnet && body ? { vnet, body } : undefined;
 }
 
-/** The permission to join the security group that a body names. */
+/** The permission to join the security group that a body refers to. */
 export function securityGroupLink(holder: Json): LinkedResource[] {
   const id: string | undefined = holder['properties']?.networkSecurityGroup?.id;
   return id === undefined ? [] : [{ id, action: 'Microsoft.Network/networkSecurityGroups/join/action' }];

@@ -1,4 +1,3 @@
-/** Network security groups. */
 import { refuseNetwork } from '../../model/arm-error.ts';
 import type { Json } from '../../model/contract.ts';
 import { securityGroupSchema } from './body-schemas.ts';

@@ -1,41 +1,39 @@
-/** Rules of a network security group: what is refused, and how one is answered. */
+/** Security rules: checks and answers. */
 import ipaddr from 'ipaddr.js';
 import { refuseNetwork } from '../../model/arm-error.ts';
 import type { Json } from '../../model/contract.ts';
 
 /**
- * Service tags that this world knows, with their regional forms (`Storage.WestEurope`):
+ * Known service tags in lower case, without regional suffix (`Storage.WestEurope`):
  * https://learn.microsoft.com/azure/virtual-network/service-tags-overview
  */
-const serviceTags = new Set(
-  [
-    'VirtualNetwork',
-    'AzureLoadBalancer',
-    'Internet',
-    'AzureCloud',
-    'AzureActiveDirectory',
-    'AzureContainerRegistry',
-    'AzureDevOps',
-    'AzureFrontDoor',
-    'AzureKeyVault',
-    'AzureMonitor',
-    'AzureResourceManager',
-    'AzureTrafficManager',
-    'ApiManagement',
-    'AppService',
-    'AzureBackup',
-    'EventHub',
-    'GatewayManager',
-    'MicrosoftContainerRegistry',
-    'ServiceBus',
-    'Sql',
-    'Storage',
-  ].map((tag) => tag.toLowerCase()),
-);
+const serviceTags = new Set([
+  'virtualnetwork',
+  'azureloadbalancer',
+  'internet',
+  'azurecloud',
+  'azureactivedirectory',
+  'azurecontainerregistry',
+  'azuredevops',
+  'azurefrontdoor',
+  'azurekeyvault',
+  'azuremonitor',
+  'azureresourcemanager',
+  'azuretrafficmanager',
+  'apimanagement',
+  'appservice',
+  'azurebackup',
+  'eventhub',
+  'gatewaymanager',
+  'microsoftcontainerregistry',
+  'servicebus',
+  'sql',
+  'storage',
+]);
 
 const protocols = ['Tcp', 'Udp', 'Icmp', 'Esp', 'Ah', '*'];
 
-/** Refuses the first rule that Azure would refuse. `groupId` is the group that the rules are of. */
+/** Checks the rules of the group `groupId`. */
 export function checkRules(groupId: string, rules: readonly Json[]): void {
   const names = new Set<string>();
   const slots = new Map<string, string>();
@@ -73,7 +71,7 @@ function checkRule(groupId: string, name: string, properties: Json): void {
   const oneOf = (member: string, allowed: readonly string[]): void => {
     const value: string | undefined | null = properties[member];
     if (value === undefined || value === null) throw missingParameterError(id, member);
-    if (!allowed.some((one) => one.toLowerCase() === value.toLowerCase())) {
+    if (!allowed.some((candidate) => candidate.toLowerCase() === value.toLowerCase())) {
       throw refuseNetwork(
         'SecurityRuleParameterContainsUnsupportedValue',
         `Security rule parameter ${capitalize(member)} for rule with Id ${id} contains unsupported value. Value provided: ${value}`,
@@ -98,18 +96,18 @@ function checkRule(groupId: string, name: string, properties: Json): void {
   }
 }
 
-/** A rule gives either the one value or the list. */
+/** A rule has either the single value or the list. */
 function singleOrList(id: string, properties: Json, single: string, list: string): string[] {
-  const one: string | undefined = properties[single] ?? undefined;
+  const value: string | undefined = properties[single] ?? undefined;
   const many: string[] = properties[list] ?? [];
-  if (one === undefined && many.length === 0) throw missingParameterError(id, single);
-  if (one !== undefined && many.length > 0) {
+  if (value === undefined && many.length === 0) throw missingParameterError(id, single);
+  if (value !== undefined && many.length > 0) {
     throw refuseNetwork(
       'SecurityRuleParameterContainsBothSingularAndPluralValues',
       `Security rule parameters ${capitalize(single)} and ${capitalize(list)} for rule with Id ${id} cannot be specified together.`,
     );
   }
-  return one === undefined ? many : [one];
+  return value === undefined ? many : [value];
 }
 
 function missingParameterError(id: string, member: string): Error {
@@ -144,10 +142,9 @@ function capitalize(member: string): string {
   return `${member.charAt(0).toUpperCase()}${member.slice(1)}`;
 }
 
-/** A rule as Azure answers it. */
 export function ruleBody(groupId: string, rule: Json, etag: string, state: string): Json {
   const name = String(rule['name']);
-  const given: Json = rule['properties'];
+  const sent: Json = rule['properties'];
   return {
     name,
     id: `${groupId}/securityRules/${name}`,
@@ -155,11 +152,11 @@ export function ruleBody(groupId: string, rule: Json, etag: string, state: strin
     type: 'Microsoft.Network/networkSecurityGroups/securityRules',
     properties: {
       provisioningState: state,
-      ...given,
-      sourcePortRanges: given['sourcePortRanges'] ?? [],
-      destinationPortRanges: given['destinationPortRanges'] ?? [],
-      sourceAddressPrefixes: given['sourceAddressPrefixes'] ?? [],
-      destinationAddressPrefixes: given['destinationAddressPrefixes'] ?? [],
+      ...sent,
+      sourcePortRanges: sent['sourcePortRanges'] ?? [],
+      destinationPortRanges: sent['destinationPortRanges'] ?? [],
+      sourceAddressPrefixes: sent['sourceAddressPrefixes'] ?? [],
+      destinationAddressPrefixes: sent['destinationAddressPrefixes'] ?? [],
     },
   };
 }
@@ -213,7 +210,7 @@ const defaultRuleTable: readonly [
   ['DenyAllOutBound', 'Deny all outbound traffic', '*', '*', 'Deny', 65500, 'Outbound'],
 ];
 
-/** The six rules that every group has (recorded). */
+/** The six default rules of every group (recorded). */
 export function defaultRules(groupId: string, etag: string, state: string): Json[] {
   return defaultRuleTable.map(([name, description, source, destination, access, priority, direction]) => ({
     name,

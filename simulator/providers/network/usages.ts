@@ -1,14 +1,14 @@
-/** Quotas of a region and how much of them is used. */
+/** Quotas of a region and their usage. */
 import type { Call } from '../../http/provider.ts';
 import type { ArmError } from '../../model/arm-error.ts';
 import type { World } from '../../world/world.ts';
 
-/** Quotas that a scenario may lower: `networkSettings(world).limits.PublicIPAddresses = 0`. */
+/** Quotas that tests may lower: `networkSettings(world).limits.PublicIPAddresses = 0`. */
 export interface NetworkSettings {
   readonly limits: Record<string, number>;
 }
 
-/** The settings of a world; change them at any time. */
+/** Settings of a world. They can be changed at any time. */
 export function networkSettings(world: World): NetworkSettings {
   return world.extension('network', () => ({
     limits: {
@@ -22,7 +22,7 @@ export function networkSettings(world: World): NetworkSettings {
   }));
 }
 
-/** Throws the refusal when the quota is used up. */
+/** @throws the error that `refusal` builds when the quota is exhausted. */
 export function checkQuota(
   call: Call,
   limit: string,
@@ -34,12 +34,12 @@ export function checkQuota(
   if ((countUsage(call.world, call.subscription.id, location)[limit] ?? 0) >= allowed) throw refusal(allowed);
 }
 
-/** Counted from the resources of the world. */
+/** Counts the resources of the world. */
 export function countUsage(world: World, subscription: string, location: string): Record<string, number> {
   const scope = `/subscriptions/${subscription}`;
   const count = (type: string): number =>
     [...world.resources.under(scope, `Microsoft.Network/${type}`)].filter(
-      (one) => one.body['location'] === location,
+      (resource) => resource.body['location'] === location,
     ).length;
   const addresses = count('publicIPAddresses');
   return {
@@ -52,7 +52,7 @@ export function countUsage(world: World, subscription: string, location: string)
   };
 }
 
-/** Names as Azure shows them. */
+/** Azure's display names. */
 export const usageNames: Record<string, string> = {
   VirtualNetworks: 'Virtual Networks',
   PublicIPAddresses: 'Public IP Addresses',

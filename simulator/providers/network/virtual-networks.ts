@@ -1,4 +1,4 @@
-/** Virtual networks and their subnets; the subnets live in the network's body. */
+/** Virtual networks and their subnets. Subnets are stored in the network's body. */
 import { checkBody, networkSchemaError } from '../../http/body-schema.ts';
 import type { Call, Route } from '../../http/provider.ts';
 import {
@@ -23,7 +23,7 @@ import {
   securityGroupLink,
 } from './references.ts';
 
-/** From this api-version on the subnets of new virtual networks are private unless they say otherwise. */
+/** Since this api-version, subnets of new virtual networks have no default outbound access. */
 const privateSubnetsSince = '2025-07-01';
 
 export const virtualNetworks: NetworkResourceType = {
@@ -38,26 +38,26 @@ export const virtualNetworks: NetworkResourceType = {
   linkedResources: (call) =>
     ((call.body['properties']?.subnets ?? []) as Json[]).flatMap((subnet) => securityGroupLink(subnet)),
   buildBody: (call, before) => {
-    const given: Json = call.body['properties'] ?? {};
-    const prefixes: string[] = given['addressSpace']?.addressPrefixes ?? [];
+    const sent: Json = call.body['properties'] ?? {};
+    const prefixes: string[] = sent['addressSpace']?.addressPrefixes ?? [];
     if (prefixes.length === 0) throw notModelled('a virtual network without address space');
     const ranges = prefixes.map((prefix) => parseRange(prefix, call.resourceId));
-    const made = ((given['subnets'] ?? []) as Json[]).map((subnet) =>
+    const subnets = ((sent['subnets'] ?? []) as Json[]).map((subnet) =>
       buildSubnet(call, call.resourceId, subnet, before === undefined),
     );
-    checkSubnets(call.resourceId, ranges, made);
+    checkSubnets(call.resourceId, ranges, subnets);
     for (const old of (before?.body['properties'].subnets ?? []) as Json[]) {
-      if (!made.some((one) => isSameId(one['id'], old['id'])))
+      if (!subnets.some((subnet) => isSameId(subnet['id'], old['id'])))
         checkSubnetUnused(call.world, String(old['id']));
     }
     return {
       properties: {
         addressSpace: { addressPrefixes: prefixes, ipamPoolPrefixAllocations: [] },
-        ...(given['dhcpOptions'] ? { dhcpOptions: given['dhcpOptions'] } : {}),
-        privateEndpointVNetPolicies: given['privateEndpointVNetPolicies'] ?? 'Disabled',
-        subnets: made,
+        ...(sent['dhcpOptions'] ? { dhcpOptions: sent['dhcpOptions'] } : {}),
+        privateEndpointVNetPolicies: sent['privateEndpointVNetPolicies'] ?? 'Disabled',
+        subnets: subnets,
         virtualNetworkPeerings: [],
-        enableDdosProtection: given['enableDdosProtection'] ?? false,
+        enableDdosProtection: sent['enableDdosProtection'] ?? false,
       },
     };
   },
@@ -76,7 +76,7 @@ export const virtualNetworks: NetworkResourceType = {
 
 const subnetPath = `${networkPath}/virtualNetworks/:virtualNetwork/subnets/:subnet`;
 
-/** Subnets as resources of their own. */
+/** Routes of subnets as resources. */
 export const subnetRoutes: Route[] = [
   {
     method: 'GET',
@@ -102,7 +102,7 @@ export const subnetRoutes: Route[] = [
       const vnet = call.world.resources.get(parentOf(call, /\/subnets$/));
       if (!vnet) throw resourceNotFound(parentOf(call, /\/subnets$/));
       const list: Json[] = vnet.body['properties'].subnets;
-      return { status: 200, body: { value: list.map((one) => subnetBody(call.world, one)) } };
+      return { status: 200, body: { value: list.map((item) => subnetBody(call.world, item)) } };
     },
   },
   {
@@ -117,9 +117,9 @@ export const subnetRoutes: Route[] = [
       if (!vnet) throw parentNotFound(call.params['virtualNetwork'] ?? '');
       checkVnetNotBusy(call, vnet);
       const list: Json[] = vnet.body['properties'].subnets;
-      const before = list.find((one) => isSameId(one['name'], call.name));
+      const before = list.find((item) => isSameId(item['name'], call.name));
       const subnet = buildSubnet(call, vnet.id, { ...call.body, name: before?.['name'] ?? call.name }, false);
-      const after = [...list.filter((one) => one !== before), subnet];
+      const after = [...list.filter((item) => item !== before), subnet];
       const space: string[] = vnet.body['properties'].addressSpace.addressPrefixes;
       checkSubnets(
         vnet.id,
@@ -150,7 +150,7 @@ export const subnetRoutes: Route[] = [
     handle: (call) => {
       const subnet = findSubnet(call.world, call.resourceId);
       if (!subnet) {
-        // Recorded: the parent's absence is an error, the subnet's own is not.
+        // Recorded: a missing parent is an error, a missing subnet is not.
         if (!call.world.resources.has(parentOf(call))) throw resourceNotFound(parentOf(call));
         return { status: 204 };
       }
@@ -167,7 +167,7 @@ export const subnetRoutes: Route[] = [
         complete: () => {
           const properties: Json = subnet.vnet.body['properties'];
           properties['subnets'] = (properties['subnets'] as Json[]).filter(
-            (one) => one['id'] !== subnet.body['id'],
+            (item) => item['id'] !== subnet.body['id'],
           );
           setState(subnet.vnet, 'Succeeded');
         },
@@ -185,7 +185,7 @@ function subnetNotFoundError(call: Call): ArmError {
   return refuseNetwork('NotFound', `Resource ${call.resourceId} not found.`, 404);
 }
 
-/** Parallel writes in one virtual network: 409 AnotherOperationInProgress, naming the operation to wait for. */
+/** Recorded: parallel writes in a virtual network get 409 AnotherOperationInProgress with the URL of the operation. */
 function checkVnetNotBusy(call: Call, vnet: Resource): void {
   const busy = call.world.operations.findRunning(vnet.id);
   if (!busy) return;
@@ -240,7 +240,7 @@ function defaultOutboundAccess(properties: Json, isPrivateByDefault: boolean): J
   return access === undefined ? {} : { defaultOutboundAccess: access };
 }
 
-/** The prefix of a subnet, in whichever of the two members it is. */
+/** The subnet's prefix, from either of two members. */
 export function prefixOf(subnet: Json): string {
   const properties: Json = subnet['properties'];
   return properties['addressPrefix'] ?? properties['addressPrefixes']?.[0] ?? '';
@@ -271,7 +271,7 @@ function checkSubnets(vnetId: string, space: readonly AddressRange[], list: read
         `Subnet '${name}' is not valid because its IP address range is outside the IP address range of virtual network '${vnet}'.`,
       );
     }
-    // Smaller than /29 leaves no address: Azure keeps five.
+    // Azure reserves five addresses, so anything smaller than /29 has none left.
     if (range.last - range.first < 7) {
       throw refuseNetwork(
         'NetcfgInvalidSubnet',
@@ -289,24 +289,28 @@ function checkSubnets(vnetId: string, space: readonly AddressRange[], list: read
 }
 
 function checkSubnetUnused(world: World, id: string): void {
-  const users = allIpConfigurations(world).filter((one) => isSameId(one['properties'].subnet?.id, id));
+  const users = allIpConfigurations(world).filter((configuration) =>
+    isSameId(configuration['properties'].subnet?.id, id),
+  );
   if (users.length === 0) return;
   const name = id.split('/').at(-1);
   throw refuseNetwork(
     'InUseSubnetCannotBeDeleted',
-    `Subnet ${name} is in use by ${users.map((one) => one['id']).join(', ')} and cannot be deleted. In order to delete the subnet, delete all the resources within the subnet. See aka.ms/deletesubnet.`,
+    `Subnet ${name} is in use by ${users.map((configuration) => configuration['id']).join(', ')} and cannot be deleted. In order to delete the subnet, delete all the resources within the subnet. See aka.ms/deletesubnet.`,
   );
 }
 
 function subnetBody(world: World, subnet: Json): Json {
-  const users = allIpConfigurations(world).filter((one) =>
-    isSameId(one['properties'].subnet?.id, subnet['id']),
+  const users = allIpConfigurations(world).filter((configuration) =>
+    isSameId(configuration['properties'].subnet?.id, subnet['id']),
   );
   return {
     ...subnet,
     properties: {
       ...subnet['properties'],
-      ...(users.length > 0 ? { ipConfigurations: users.map((one) => ({ id: one['id'] })) } : {}),
+      ...(users.length > 0
+        ? { ipConfigurations: users.map((configuration) => ({ id: configuration['id'] })) }
+        : {}),
     },
   };
 }

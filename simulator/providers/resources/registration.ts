@@ -4,15 +4,15 @@ import type { Json } from '../../model/contract.ts';
 import { subscriptionScopeOf } from './subscriptions.ts';
 
 function namespaces(providers: readonly Provider[]): string[] {
-  return [...new Set(providers.map((one) => one.namespace))];
+  return [...new Set(providers.map((provider) => provider.namespace))];
 }
 
-function providerBody(call: Call, providers: readonly Provider[], asked: string): Json {
-  const key = asked.toLowerCase();
-  const known = providers.filter((one) => one.namespace.toLowerCase() === key);
+function providerBody(call: Call, providers: readonly Provider[], namespace: string): Json {
+  const key = namespace.toLowerCase();
+  const known = providers.filter((provider) => provider.namespace.toLowerCase() === key);
   const first = known[0];
   if (!first) {
-    throw new ArmError(404, 'InvalidResourceNamespace', `The resource namespace '${asked}' is invalid.`, {
+    throw new ArmError(404, 'InvalidResourceNamespace', `The resource namespace '${namespace}' is invalid.`, {
       gateway: true,
     });
   }
@@ -20,8 +20,8 @@ function providerBody(call: Call, providers: readonly Provider[], asked: string)
   return {
     id: `/subscriptions/${call.subscription.id}/providers/${first.namespace}`,
     namespace: first.namespace,
-    resourceTypes: known.flatMap((one) =>
-      one.types.map((type) => ({
+    resourceTypes: known.flatMap((provider) =>
+      provider.types.map((type) => ({
         resourceType: type.name,
         locations: [],
         apiVersions: type.apiVersions,
@@ -68,7 +68,7 @@ export function registrationRoutes(all: () => readonly Provider[]): Route[] {
         const { providers } = call.subscription;
         if (providers.get(key) !== 'Registered') {
           providers.set(key, 'Registering');
-          // Recorded: still Registering ten seconds later, Registered soon after.
+          // Recorded: still Registering after ten seconds, Registered soon after.
           call.world.clock.after(20, () => providers.set(key, 'Registered'));
         }
         return { status: 200, body: providerBody(call, all(), namespace) };

@@ -61,8 +61,8 @@ function putGroup(call: Call): { status: number; body: Json } {
   if (findRegion(region) === undefined) throw notModelled(`the refusal of a resource group in '${location}'`);
   const found = call.world.group(call.subscription.id, name);
   if (!found) {
-    const made = call.world.addGroup(call.subscription.id, name, region, call.body['tags']);
-    return { status: 201, body: groupBody(made) };
+    const created = call.world.addGroup(call.subscription.id, name, region, call.body['tags']);
+    return { status: 201, body: groupBody(created) };
   }
   if (found.provisioningState === 'Deleting') {
     throw new ArmError(
@@ -92,13 +92,13 @@ export const groupRoutes: readonly Route[] = [
     action: null,
     handle: (call) => {
       const groups = [...call.world.groups.values()].filter(
-        (one) =>
-          one.subscription === call.subscription.id &&
+        (group) =>
+          group.subscription === call.subscription.id &&
           isAllowed(
             call.world,
             call.caller.oid,
             'Microsoft.Resources/subscriptions/resourceGroups/read',
-            one.id,
+            group.id,
           ),
       );
       return { status: 200, body: { value: groups.map(groupBody) } };

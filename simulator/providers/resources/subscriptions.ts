@@ -16,7 +16,7 @@ function subscriptionReadError(call: Call, action: string): ArmError {
   );
 }
 
-/** A subscription is seen by whoever has a role on it or on anything in it. */
+/** Visible to principals with a role on the subscription or anything in it. */
 function isVisible(call: Call, subscription: Subscription): boolean {
   if (subscription.state === 'Deleted') return false;
   if (
@@ -27,11 +27,11 @@ function isVisible(call: Call, subscription: Subscription): boolean {
   }
   const root = `/subscriptions/${subscription.id}`;
   return call.world.roleAssignments.some(
-    (one) =>
-      one.principalId.toLowerCase() === call.caller.oid.toLowerCase() &&
-      (one.scope === '/' ||
-        one.scope.toLowerCase() === root ||
-        one.scope.toLowerCase().startsWith(`${root}/`)),
+    (assignment) =>
+      assignment.principalId.toLowerCase() === call.caller.oid.toLowerCase() &&
+      (assignment.scope === '/' ||
+        assignment.scope.toLowerCase() === root ||
+        assignment.scope.toLowerCase().startsWith(`${root}/`)),
   );
 }
 
@@ -59,7 +59,9 @@ export const subscriptionRoutes: readonly Route[] = [
     kind: 'subscriptions.list',
     action: null,
     handle: (call) => {
-      const seen = [...call.world.subscriptions.values()].filter((one) => isVisible(call, one));
+      const seen = [...call.world.subscriptions.values()].filter((subscription) =>
+        isVisible(call, subscription),
+      );
       return {
         status: 200,
         body: {
@@ -96,7 +98,7 @@ export const subscriptionRoutes: readonly Route[] = [
     kind: 'subscription.get',
     action: null,
     handle: (call) => {
-      // Whoever has a right anywhere inside may look at the subscription, as in the list.
+      // Any role within the subscription is sufficient, as for the list.
       if (!isVisible(call, call.subscription))
         throw subscriptionReadError(call, 'Microsoft.Resources/subscriptions/read');
       return { status: 200, body: subscriptionBody(call.subscription) };

@@ -5,8 +5,6 @@ import type { Json } from '../../model/contract.ts';
 import { requireGroup, groupPath } from './resource-groups.ts';
 import { checkTags } from './tags.ts';
 
-// --- Tags at a scope ---------------------------------------------------------------------------------------------
-
 const tagsSchema: ObjectSchema = {
   type: 'TagsPatchResource',
   members: {
@@ -18,7 +16,7 @@ const tagsSchema: ObjectSchema = {
   },
 };
 
-/** `…/providers/Microsoft.Resources/tags/default` at a group, a resource and a nested one. */
+/** `…/providers/Microsoft.Resources/tags/default` of a group, a resource or a child resource. */
 export function tagRoutes(): Route[] {
   const tail = '/providers/Microsoft.Resources/tags/default';
   const scopes = [
@@ -78,27 +76,27 @@ function tagsBody(call: Call, tags: Record<string, string>): Json {
 function patchTags(call: Call): { status: number; body: Json } {
   checkBody(call.body, tagsSchema, gatewaySchemaError);
   const holder = tagAccess(call);
-  const given: unknown = call.body['properties']?.tags ?? {};
-  checkTags(given);
+  const sent: unknown = call.body['properties']?.tags ?? {};
+  checkTags(sent);
   const before = holder.get();
   const operation = String(call.body['operation'] ?? '').toLowerCase();
   let after: Record<string, string>;
   if (operation === 'replace') {
-    after = { ...given };
+    after = { ...sent };
   } else if (operation === 'merge') {
     after = { ...before };
-    for (const [name, value] of Object.entries(given)) {
-      // Tag names are compared without case; the spelling that is there stays.
-      const known = Object.keys(after).find((one) => one.toLowerCase() === name.toLowerCase());
+    for (const [name, value] of Object.entries(sent)) {
+      // Tag names are case-insensitive; the existing case is kept.
+      const known = Object.keys(after).find((candidate) => candidate.toLowerCase() === name.toLowerCase());
       after[known ?? name] = value;
     }
   } else if (operation === 'delete') {
     after = Object.fromEntries(
       Object.entries(before).filter(
         ([name, value]) =>
-          !Object.entries(given).some(
-            ([wanted, content]) =>
-              wanted.toLowerCase() === name.toLowerCase() && (content === '' || content === value),
+          !Object.entries(sent).some(
+            ([sentName, sentValue]) =>
+              sentName.toLowerCase() === name.toLowerCase() && (sentValue === '' || sentValue === value),
           ),
       ),
     );

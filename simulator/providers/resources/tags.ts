@@ -1,6 +1,10 @@
 import { ArmError } from '../../model/arm-error.ts';
 
-/** Azure's limits of tags: 50, names up to 512 characters without `<>%&\?/`, values up to 256. */
+/**
+ * Azure's limits: 50 tags, names up to 512 characters without `<>%&\?/`, values up to 256.
+ *
+ * @throws ArmError 400.
+ */
 export function checkTags(tags: unknown): asserts tags is Record<string, string> {
   if (tags === undefined || tags === null) return;
   if (typeof tags !== 'object' || Array.isArray(tags)) {
