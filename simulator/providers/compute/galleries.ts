@@ -126,7 +126,7 @@ export function addVersion(world: World, definition: string, name: string, optio
   if (parent === undefined) throw new Error(`no image definition ${definition}`);
   const now = world.clock.now();
   const replicas: Replica[] = options.regions.map((region) => {
-    if (typeof region === 'string') return { region: region, state: 'Completed', progress: 100 };
+    if (typeof region === 'string') return { region, state: 'Completed', progress: 100 };
     const { completesAfter, ...rest } = region;
     const running = completesAfter === undefined ? {} : { startedAt: now, completesAt: now + completesAfter };
     const state = rest.state ?? (completesAfter === undefined ? 'Completed' : 'Replicating');
