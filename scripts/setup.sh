@@ -1,14 +1,14 @@
 #!/usr/bin/env bash
 #
-# What cross-tenant-vm needs in the two tenants, with the Azure CLI. It asks nobody, and changes nothing that is right already;
-# --dry-run changes nothing at all and prints what would be changed.
+# Prepares the two tenants for cross-tenant-vm with the Azure CLI. Runs without prompts and changes only what is missing;
+# --dry-run prints the changes instead of making them.
 #
-#   setup.sh image-tenant   the app registration, its credential, and the right to read the images.
-#                           Signed in to the tenant that owns the gallery.
-#   setup.sh target-tenant  the app in the tenant where the machines go, and its rights on a resource group.
-#                           Signed in to that tenant: its administrator runs this, and needs this file alone.
+#   setup.sh image-tenant   creates the app registration, its credential and its role on the gallery.
+#                           Run it signed in to the tenant that owns the gallery.
+#   setup.sh target-tenant  creates the app's service principal in the VM's tenant and its roles on a resource group.
+#                           The administrator of that tenant runs it, signed in there, and needs only this file.
 #
-# docs/setup.md explains each step, and how to do without this script.
+# docs/setup.md explains each step and the manual alternative.
 set -euo pipefail
 
 usage() {
@@ -17,27 +17,27 @@ Usage:
   setup.sh image-tenant --gallery ID [--gallery ID]... [options]
     --gallery ID             resource ID of a gallery, or of one image definition
     --app-name NAME          display name of the app registration (default: cross-tenant-vm)
-    --client-id ID           an existing app registration, instead of one found by its name
-    --repository OWNER/REPO  let this GitHub repository sign in without a secret, together with one of:
-      --environment NAME       jobs of this deployment environment (recommended: it can ask for approval)
+    --client-id ID           use this app registration instead of searching by name
+    --repository OWNER/REPO  let this GitHub repository sign in without a secret; needs one of:
+      --environment NAME       jobs of this deployment environment (recommended: it can require approval)
       --branch NAME            jobs on this branch
       --owner-id N, --repository-id N
-                             GitHub's numbers of the owner and the repository, for the newer form of the subject;
-                             asked of the GitHub CLI (gh) if it is there
+                             GitHub's IDs of the owner and the repository, for the newer form of the subject;
+                             read with the GitHub CLI (gh) if it is installed
     --certificate FILE       register this public certificate (PEM)
-    --secret                 make a client secret and print it, unless there is one by this script already
+    --secret                 create a client secret and print it, unless this script created one before
 
   setup.sh target-tenant --client-id ID --subscription ID --resource-group NAME [options]
-    --location REGION        create the resource group there if it is missing
-    --role NAME              built-in role on the resource group; can be repeated
-    --role-definition FILE   custom role on the resource group, as in docs/roles; can be repeated
-    --on ID FILE             custom role on another resource: a subnet, a registry, an identity; can be repeated
-                             Without --role, --role-definition and --on: Contributor on the resource group
-    --condition TEXT         condition of the roles that are assigned by --on
-    --register               register the resource providers that are needed, if they are not
+    --location REGION        region of the resource group if it must be created
+    --role NAME              built-in role on the resource group; repeatable
+    --role-definition FILE   custom role on the resource group, as in docs/roles; repeatable
+    --on ID FILE             custom role on another resource, such as a subnet, registry or identity; repeatable
+                             Default without --role, --role-definition and --on: Contributor on the resource group
+    --condition TEXT         condition of the roles assigned with --on
+    --register               register the required resource providers
 
   Both:
-    --dry-run                ask everything, change nothing, print the commands
+    --dry-run                only read, and print the commands that would change something
 END
 }
 
@@ -48,7 +48,7 @@ fail() {
 
 say() { printf '%s\n' "$*"; }
 
-# Carries out a change, or prints it. What the change prints goes through.
+# Runs a command, or prints it with --dry-run.
 change() {
   if [ "$dry_run" = true ]; then
     printf '+' >&2
@@ -59,18 +59,18 @@ change() {
   "$@"
 }
 
-# Azure tells of new principals everywhere only after a while.
-change_patiently() {
-  local try
-  for try in 1 2 3 4 5 6; do
+# New principals take a while to replicate in Entra ID.
+change_with_retry() {
+  local attempt
+  for attempt in 1 2 3 4 5 6; do
     if change "$@"; then return; fi
-    [ "$try" = 6 ] || say "Trying again in ${SETUP_PAUSE:-15} s: what was just created may not be known everywhere yet."
+    [ "$attempt" = 6 ] || say "Retrying in ${SETUP_PAUSE:-15} s: the new principal may not have replicated yet."
     sleep "${SETUP_PAUSE:-15}"
   done
-  fail "this did not work: $*"
+  fail "command failed: $*"
 }
 
-# Role assignments are asked of the subscription that they are in, whichever one is the default.
+# Role assignments are read in the subscription of their scope, not in the default subscription.
 subscription_of() { printf '%s' "$1" | cut -d/ -f3; }
 
 lower() { printf '%s' "$1" | tr '[:upper:]' '[:lower:]'; }
@@ -79,29 +79,29 @@ ensure_service_principal() { # client-id → object ID on stdout
   local object
   object="$(az ad sp list --filter "appId eq '$1'" --query '[0].id' --output tsv)"
   if [ -z "$object" ]; then
-    say "The app gets a service principal in this tenant." >&2
+    say "Creating a service principal for the app in this tenant." >&2
     object="$(change az ad sp create --id "$1" --query id --output tsv)"
     [ "$dry_run" = false ] || object='<object-id-of-the-new-service-principal>'
   fi
   printf '%s' "$object"
 }
 
-# Where the browser lands after consent; nothing is served there. Entra compares it to the letter with what the address asks for.
-after_consent=https://www.microsoft.com/
+# The page shown after consent. Entra requires exactly the redirect URI that the consent URL names.
+consent_redirect=https://www.microsoft.com/
 
 ensure_redirect() { # client-id
-  local known=() uri uris
+  local existing=() uri uris
   uris="$(az ad app show --id "$1" --query 'web.redirectUris[]' --output tsv)"
   while IFS= read -r uri; do
-    [ "$uri" != "$after_consent" ] || return 0
-    [ -z "$uri" ] || known+=("$uri")
+    [ "$uri" != "$consent_redirect" ] || return 0
+    [ -z "$uri" ] || existing+=("$uri")
   done <<< "$uris"
-  say "The app registration gets the redirect address $after_consent, where consent in the browser ends."
-  # The option replaces the whole list.
-  change az ad app update --id "$1" --web-redirect-uris ${known[@]+"${known[@]}"} "$after_consent" --output none
+  say "Adding redirect URI $consent_redirect to the app registration, for consent in the browser."
+  # The option replaces the list.
+  change az ad app update --id "$1" --web-redirect-uris ${existing[@]+"${existing[@]}"} "$consent_redirect" --output none
 }
 
-# Chosen by the query and not by --role: that refuses a role which --dry-run has not made.
+# Filters with --query, because --role rejects a role that --dry-run did not create.
 assignment_of() { # object ID, role, scope, property
   az role assignment list --assignee "$1" --scope "$3" --subscription "$(subscription_of "$3")" \
     --query "[?roleDefinitionName=='$2' || ends_with(roleDefinitionId, '$2')].$4 | [0]" --output tsv
@@ -110,32 +110,32 @@ assignment_of() { # object ID, role, scope, property
 ensure_role() { # object ID, role, scope, condition
   local found
   if [ "${1#<}" != "$1" ]; then
-    found='' # A principal that is still to be made has no roles to look for.
+    found='' # With --dry-run, the principal does not exist yet.
   else
     found="$(assignment_of "$1" "$2" "$3" id)"
   fi
   if [ -n "$found" ]; then
     [ -z "${4:-}" ] || require_condition "$@"
-    say "It has the role \"$2\" on $3."
+    say "The app already has the role \"$2\" on $3."
     return
   fi
-  say "It gets the role \"$2\" on $3."
+  say "Assigning the role \"$2\" on $3."
   if [ -n "${4:-}" ]; then
-    change_patiently az role assignment create --assignee-object-id "$1" --assignee-principal-type ServicePrincipal \
+    change_with_retry az role assignment create --assignee-object-id "$1" --assignee-principal-type ServicePrincipal \
       --role "$2" --scope "$3" --subscription "$(subscription_of "$3")" --condition "$4" --condition-version 2.0 --output none
   else
-    change_patiently az role assignment create --assignee-object-id "$1" --assignee-principal-type ServicePrincipal \
+    change_with_retry az role assignment create --assignee-object-id "$1" --assignee-principal-type ServicePrincipal \
       --role "$2" --scope "$3" --subscription "$(subscription_of "$3")" --output none
   fi
 }
 
-# Azure keeps one assignment of a role on a scope; one without the condition allows what the condition is to forbid.
+# Azure allows one assignment per principal, role and scope; without the condition, it would grant too much.
 require_condition() { # object ID, role, scope, condition
-  local has
-  has="$(assignment_of "$1" "$2" "$3" condition)"
-  [ "$has" != "$4" ] || return 0
-  if [ -n "$has" ]; then has="another condition: $has"; else has='no condition'; fi
-  fail "it has the role \"$2\" on $3 with $has"$'\n'"Take that away, and run this again:"$'\n'"az role assignment delete" \
+  local actual
+  actual="$(assignment_of "$1" "$2" "$3" condition)"
+  [ "$actual" != "$4" ] || return 0
+  if [ -n "$actual" ]; then actual="another condition: $actual"; else actual='no condition'; fi
+  fail "the app already has the role \"$2\" on $3 with $actual"$'\n'"Delete that assignment and run this script again:"$'\n'"az role assignment delete" \
     "--assignee $1 --role \"$2\" --scope $3"
 }
 
@@ -144,16 +144,15 @@ actions_of() { # name of a custom role, subscription
     --query '[0].permissions[0].actions' --output tsv | sort
 }
 
-# A custom role by its file; what the file says replaces what the role said before, but for where it can be assigned: that
-# is only added to. Prints the role's name.
+# Creates or updates a custom role from its file and prints its name. Assignable scopes are only added.
 ensure_role_definition() { # file, subscription, tenant
   local name definition existing wanted home="$2" scopes='' scope
-  [ -r "$1" ] || fail "there is no file $1"
+  [ -r "$1" ] || fail "file not found: $1"
   name="$(sed -nE 's/^ *"Name": *"(.*)",?$/\1/p' "$1")"
-  [ -n "$name" ] || fail "$1 is not a role definition: it has no line with a \"Name\""
+  [ -n "$name" ] || fail "$1 is not a role definition: it has no \"Name\""
   existing="$(actions_of "$name" "$2")"
   if [ -z "$existing" ]; then
-    # A tenant has one role of a name, and a subscription lists it only if it can be assigned there.
+    # Role names are unique in a tenant, but a subscription lists only roles that can be assigned there.
     for home in $(az account list --query "[?tenantId=='$3'].id" --output tsv); do
       existing="$(actions_of "$name" "$home")"
       [ -z "$existing" ] || break
@@ -161,7 +160,7 @@ ensure_role_definition() { # file, subscription, tenant
     scopes="\"/subscriptions/$2\""
   fi
   if [ -n "$existing" ]; then
-    # These go first: the CLI looks for the role in them, one after the other.
+    # Existing scopes come first: the CLI searches for the role in the scopes in order.
     for scope in $(az role definition list --name "$name" --custom-role-only true --subscription "$home" \
       --query 'reverse([0].assignableScopes)' --output tsv); do
       scopes="\"$scope\"${scopes:+, $scopes}"
@@ -170,10 +169,10 @@ ensure_role_definition() { # file, subscription, tenant
   definition="$(sed "s|\"/subscriptions/<subscription-id>\"|$scopes|; s/<subscription-id>/$2/g" "$1")"
   wanted="$(printf '%s\n' "$definition" | sed -nE 's/^ *"(Microsoft\.[^"]*)",?$/\1/p' | sort)"
   if [ -z "$existing" ]; then
-    say "The custom role \"$name\" is created." >&2
+    say "Creating the custom role \"$name\"." >&2
     change az role definition create --role-definition "$definition" --subscription "$2" --output none
   elif [ "$home" != "$2" ] || [ "$existing" != "$wanted" ]; then
-    say "The custom role \"$name\" is brought up to date." >&2
+    say "Updating the custom role \"$name\"." >&2
     change az role definition update --role-definition "$definition" --subscription "$home" --output none
   fi
   printf '%s' "$name"
@@ -184,15 +183,15 @@ ensure_federated_credential() { # client-id, name, subject
   [ "${1#<}" != "$1" ] ||
     found="$(az ad app federated-credential list --id "$1" --query "[?subject=='$3'].name | [0]" --output tsv)"
   if [ -n "$found" ]; then
-    say "The subject $3 may sign in (federated credential \"$found\")."
+    say "Federated credential \"$found\" for subject $3 exists."
     return
   fi
-  say "The subject $3 may sign in from now on."
+  say "Creating a federated credential for subject $3."
   change az ad app federated-credential create --id "$1" --output none --parameters \
     "{\"name\":\"$2\",\"issuer\":\"https://token.actions.githubusercontent.com\",\"subject\":\"$3\",\"audiences\":[\"$audience\"]}"
 }
 
-# What a token of this cloud is made out for; Azure's own clouds differ.
+# The audience of GitHub's ID token, which differs between Azure clouds.
 token_audience() {
   case "$(az cloud show --query name --output tsv)" in
     AzureUSGovernment) printf 'api://AzureADTokenExchangeUSGov' ;;
@@ -227,36 +226,36 @@ image_tenant() {
     esac
     shift
   done
-  [ ${#galleries[@]} -gt 0 ] || fail 'give the gallery or image definition that is to be readable: --gallery ID'
+  [ ${#galleries[@]} -gt 0 ] || fail '--gallery ID is required: a gallery or image definition'
   for gallery in "${galleries[@]}"; do
     [[ $gallery =~ ^/subscriptions/[0-9a-fA-F-]{36}/resourceGroups/[^/]+/providers/Microsoft\.Compute/galleries/[^/]+(/images/[^/]+)?$ ]] ||
-      fail "this is not the ID of a gallery or an image definition: $gallery"
+      fail "not the ID of a gallery or image definition: $gallery"
   done
-  [ -z "$repository" ] || [[ $repository =~ ^[A-Za-z0-9-]+/[A-Za-z0-9._-]+$ ]] || fail "this is not OWNER/REPO: $repository"
+  [ -z "$repository" ] || [[ $repository =~ ^[A-Za-z0-9-]+/[A-Za-z0-9._-]+$ ]] || fail "not OWNER/REPO: $repository"
   [ -z "$repository" ] || [ -n "$kind" ] || fail '--repository needs --environment NAME or --branch NAME'
   [ -n "$repository" ] || [ -z "$kind" ] || fail "--$kind needs --repository OWNER/REPO"
-  [[ $value != *[\'\"\\]* ]] || fail "this name cannot be used: $value"
-  [ -z "$certificate" ] || [ -r "$certificate" ] || fail "there is no file $certificate"
+  [[ $value != *[\'\"\\]* ]] || fail "unsupported characters in name: $value"
+  [ -z "$certificate" ] || [ -r "$certificate" ] || fail "file not found: $certificate"
   [ -z "$certificate" ] || ! grep -q 'PRIVATE KEY' "$certificate" ||
-    fail "$certificate holds a private key: register the certificate alone, and keep the key to yourself"
+    fail "$certificate contains a private key: pass a file with the certificate only"
 
   tenant="$(az account show --query tenantId --output tsv)"
-  say "Signed in to tenant $tenant, which is to own the app registration."
+  say "Signed in to tenant $tenant, which owns the app registration."
 
   if [ -z "$client_id" ]; then
     ids="$(az ad app list --filter "displayName eq '$app_name'" --query '[].appId' --output tsv)"
     [ "$(printf '%s' "$ids" | grep -c .)" -le 1 ] ||
-      fail "several app registrations are called \"$app_name\": choose one with --client-id"
+      fail "several app registrations are named \"$app_name\": select one with --client-id"
     client_id="$ids"
   fi
   if [ -z "$client_id" ]; then
-    say "The app registration \"$app_name\" is created."
+    say "Creating the app registration \"$app_name\"."
     client_id="$(change az ad app create --display-name "$app_name" --sign-in-audience AzureADMultipleOrgs \
-      --web-redirect-uris "$after_consent" --query appId --output tsv)"
+      --web-redirect-uris "$consent_redirect" --query appId --output tsv)"
     [ "$dry_run" = false ] || client_id='<client-id-of-the-new-app>'
   else
     if [ "$(az ad app show --id "$client_id" --query signInAudience --output tsv)" != AzureADMultipleOrgs ]; then
-      say "The app registration is opened to other tenants."
+      say "Allowing accounts of other tenants in the app registration."
       change az ad app update --id "$client_id" --sign-in-audience AzureADMultipleOrgs --output none
     fi
     ensure_redirect "$client_id"
@@ -276,12 +275,12 @@ image_tenant() {
       ids="$(gh api "repos/$repository" --jq '"\(.owner.id) \(.id)"' 2> /dev/null || true)"
       [ -z "$ids" ] || owner_id="${ids% *}" repository_id="${ids#* }"
     fi
-    # Repositories made or renamed since 2026-07-15 present this form, and others can choose it.
+    # Repositories created or renamed since 2026-07-15 use this form; others can opt in.
     if [ -n "$owner_id" ] && [ -n "$repository_id" ]; then
       ensure_federated_credential "$client_id" "$name-with-ids" \
         "repo:${repository%%/*}@$owner_id/${repository#*/}@$repository_id:$kind:$value"
     else
-      say "Repositories made or renamed since 2026-07-15 have numbers in their subject. For those, run this again with"
+      say "Repositories created or renamed since 2026-07-15 have IDs in their subject. For those, run this script again with"
       say "--owner-id and --repository-id, or with the GitHub CLI installed and signed in."
     fi
   fi
@@ -292,9 +291,9 @@ image_tenant() {
     [ "${client_id#<}" != "$client_id" ] ||
       known="$(az ad app credential list --id "$client_id" --cert --query "[?customKeyIdentifier=='$thumbprint'].keyId | [0]" --output tsv)"
     if [ -n "$known" ]; then
-      say "The certificate is registered."
+      say "The certificate is already registered."
     else
-      say "The certificate is registered now."
+      say "Registering the certificate."
       change az ad app credential reset --id "$client_id" --cert "@$certificate" --append --output none
     fi
   fi
@@ -304,19 +303,19 @@ image_tenant() {
     [ "${client_id#<}" != "$client_id" ] ||
       known="$(az ad app credential list --id "$client_id" --query "[?displayName=='cross-tenant-vm'].endDateTime | [0]" --output tsv)"
     if [ -n "$known" ]; then
-      say "There is a secret by this script; it ends on $known. Nobody can read it again: delete it to get another."
+      say "A client secret of this script exists; it expires on $known. It cannot be read again: delete it to create a new one."
     else
-      say "The next line is the client secret. It is shown this once: store it as a secret of the environment."
+      say "The next line is the client secret. It is shown only once: store it as a secret of the environment."
       change az ad app credential reset --id "$client_id" --append --years 1 --display-name cross-tenant-vm --query password --output tsv
     fi
   fi
 
   say ''
-  say 'For the workflow (variables of the repository or the environment, no secrets):'
+  say 'For the workflow (variables of the repository or environment, not secrets):'
   say "  client-id: $client_id"
   say "  image-tenant-id: $tenant"
   say ''
-  say "For the other tenant's administrator, together with docs/for-the-other-tenant.md and this script:"
+  say "For the administrator of the other tenant, with docs/for-the-other-tenant.md and this script:"
   say "  setup.sh target-tenant --client-id $client_id --subscription <subscription-id> --resource-group <group>"
 }
 
@@ -351,21 +350,21 @@ target_tenant() {
     shift
   done
   local guid='^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$'
-  [[ $client_id =~ $guid ]] || fail 'give the client ID of the app: --client-id ID'
-  [[ $subscription =~ $guid ]] || fail 'give the ID of the subscription: --subscription ID'
-  [ -n "$group" ] || fail 'give the resource group: --resource-group NAME'
+  [[ $client_id =~ $guid ]] || fail '--client-id ID is required: the client ID of the app'
+  [[ $subscription =~ $guid ]] || fail '--subscription ID is required'
+  [ -n "$group" ] || fail '--resource-group NAME is required'
   [ ${#roles[@]} -gt 0 ] || [ ${#definitions[@]} -gt 0 ] || [ ${#scopes[@]} -gt 0 ] || roles=(Contributor)
 
   tenant="$(az account show --subscription "$subscription" --query tenantId --output tsv)"
   [ "$tenant" = "$(az account show --query tenantId --output tsv)" ] ||
-    fail "az speaks to another tenant by default; first run: az account set --subscription $subscription"
-  say "Subscription $subscription is in tenant $tenant, where the machines are to go."
+    fail "az is set to another tenant; first run: az account set --subscription $subscription"
+  say "Subscription $subscription is in tenant $tenant, in which the VMs will be created."
 
   object="$(ensure_service_principal "$client_id")"
 
   if [ "$(az group exists --name "$group" --subscription "$subscription")" != true ]; then
-    [ -n "$location" ] || fail "there is no resource group \"$group\": create it, or give --location REGION"
-    say "The resource group \"$group\" is created."
+    [ -n "$location" ] || fail "resource group \"$group\" not found: create it, or pass --location REGION"
+    say "Creating the resource group \"$group\"."
     change az group create --name "$group" --location "$location" --subscription "$subscription" --output none
   fi
   scope="/subscriptions/$subscription/resourceGroups/$group"
@@ -388,7 +387,7 @@ target_tenant() {
   done
 
   say ''
-  say 'Send back, for the workflow:'
+  say 'Send these values back, for the workflow:'
   say "  tenant-id: $tenant"
   say "  subscription-id: $subscription"
   say "  resource-group: $group"

@@ -1,5 +1,4 @@
-// scripts/setup.sh against a stand-in for the Azure CLI: what it changes, that it changes nothing twice, and nothing at all
-// when it is asked not to.
+// Runs scripts/setup.sh with a fake Azure CLI.
 import { execFileSync, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -100,14 +99,14 @@ async function setup(args: readonly string[], start?: AzureState): Promise<Resul
   };
 }
 
-test('is valid bash, and shellcheck finds nothing', () => {
+test('setup.sh passes bash -n and shellcheck', () => {
   execFileSync('bash', ['-n', script]);
   const check = spawnSync('shellcheck', [script], { encoding: 'utf8' });
-  // Not everybody has it; the workflow "Lint" does.
+  // shellcheck may be missing locally; the workflow "Lint" has it.
   if (check.error === undefined) expect(check.stdout).toBe('');
 });
 
-test('what is registered is what the address of the consent names', () => {
+test('setup.sh and the consent URL use the same redirect URI', () => {
   for (const path of ['src/error-catalog/sign-in.ts', 'docs/setup.md']) {
     const said = readFileSync(join(root, path), 'utf8').matchAll(/redirect_uri=([\w.%]+)/g);
     expect([...said].map(([, uri = '']) => decodeURIComponent(uri))).toEqual([afterConsent]);
@@ -131,9 +130,9 @@ describe('image-tenant', () => {
     '--secret',
   ];
 
-  test('makes the app, its credentials in both forms, and lets it read the gallery', async () => {
+  test('creates the app, both federated credentials and the role on the gallery', async () => {
     const { status, stdout, stderr, state } = await setup(args, nothing);
-    expect(stderr).toBe('The app gets a service principal in this tenant.\n');
+    expect(stderr).toBe('Creating a service principal for the app in this tenant.\n');
     expect(status).toBe(0);
     const [app] = state.apps;
     expect(app?.signInAudience).toBe('AzureADMultipleOrgs');
@@ -157,7 +156,7 @@ describe('image-tenant', () => {
     expect(stdout).toContain(`image-tenant-id: ${imageTenant}`);
   });
 
-  test('changes nothing the second time, and makes no second secret', async () => {
+  test('changes nothing when run again, and creates no second secret', async () => {
     const before = (await setup(args, nothing)).state;
     const { status, stdout, changes, state } = await setup(args);
     expect(status).toBe(0);
@@ -175,7 +174,7 @@ describe('image-tenant', () => {
     expect(stderr.match(/^\+ az /gm)).toHaveLength(6);
   });
 
-  test('opens an app that is closed to other tenants, and refuses to guess between two', async () => {
+  test('makes an existing app multi-tenant, and rejects two apps of the same name', async () => {
     const app = {
       appId: clientId,
       displayName: 'cross-tenant-vm',
@@ -199,7 +198,7 @@ describe('image-tenant', () => {
     expect(two.changes).toEqual([]);
   });
 
-  test('a branch, another cloud, a certificate', async () => {
+  test('supports a branch, another cloud and a certificate', async () => {
     const pem = join(folder, 'cert.pem');
     execFileSync(
       'openssl',
@@ -242,10 +241,10 @@ describe('image-tenant', () => {
     [['--gallery', gallery, '--repository', 'contoso/deploy'], '--environment NAME or --branch NAME'],
     [['--gallery', gallery, '--environment', 'x'], '--repository OWNER/REPO'],
     [['--gallery', gallery, '--repository', 'a b', '--environment', 'x'], 'not OWNER/REPO'],
-    [['--gallery', gallery, '--repository', 'a/b', '--environment', 'x"y'], 'cannot be used'],
+    [['--gallery', gallery, '--repository', 'a/b', '--environment', 'x"y'], 'unsupported characters'],
     [['--gallery'], 'needs a value'],
     [['--galery', gallery], 'unknown option --galery'],
-  ])('refuses %j', async (wrong, message) => {
+  ])('rejects %j', async (wrong, message) => {
     const { status, stderr, changes } = await setup(['image-tenant', ...wrong], nothing);
     expect(status).toBe(1);
     expect(stderr).toContain(message);
@@ -257,7 +256,7 @@ describe('target-tenant', () => {
   const args = ['target-tenant', '--client-id', clientId, '--subscription', subscription];
   const inGroup = [...args, '--resource-group', 'deployments'];
 
-  test('makes the principal and the group, waits until it is known, and gives Contributor there', async () => {
+  test('creates the principal and the group, and retries the assignment of Contributor', async () => {
     const { status, stdout, state } = await setup([...inGroup, '--location', 'westeurope', '--register'], {
       ...other,
       unknownPrincipal: 2,
@@ -275,7 +274,7 @@ describe('target-tenant', () => {
     expect(again.changes).toEqual([]);
   });
 
-  test('gives custom roles, on the group and elsewhere, and brings them up to date', async () => {
+  test('assigns custom roles on the group and other resources, and updates them', async () => {
     const registry = `/subscriptions/${subscription}/resourceGroups/registry-rg/providers/Microsoft.ContainerRegistry/registries/acrimages`;
     const custom = [
       ...inGroup,
@@ -285,7 +284,7 @@ describe('target-tenant', () => {
     ];
     const start = { ...other, groups: { deployments: 'westeurope' } };
     const { status, stderr, state } = await setup(custom, start);
-    expect(stderr).toContain('is created');
+    expect(stderr).toContain('Creating the custom role');
     expect(status).toBe(0);
     expect(state.roleAssignments).toEqual([
       { principal, role: 'Cross-tenant VM deployer', scope: group },
@@ -323,7 +322,7 @@ describe('target-tenant', () => {
   };
   const assignable = (...ids: string[]) => ids.map((id) => `/subscriptions/${id}`);
 
-  test('gives no Contributor along with a role on something else', async () => {
+  test('does not assign Contributor when a role on another resource is requested', async () => {
     const { status, state } = await setup([...inGroup, ...grant(`${group}/x`, '(only AcrPull)')], both);
     expect(status).toBe(0);
     expect(state.roleAssignments).toEqual([
@@ -339,19 +338,19 @@ describe('target-tenant', () => {
   test.each([
     [undefined, 'no condition'],
     ['(everything)', 'another condition'],
-  ])('does not take an assignment with the condition %j for the one that is wanted', async (has, told) => {
-    const given = await setup([...inGroup, ...grant(`${group}/x`, has)], both);
+  ])('rejects an existing assignment with the condition %j', async (condition, message) => {
+    const given = await setup([...inGroup, ...grant(`${group}/x`, condition)], both);
     expect(given.status).toBe(0);
     const { status, stderr, changes } = await setup([...inGroup, ...grant(`${group}/x`, '(only AcrPull)')]);
     expect(status).toBe(1);
     expect(changes).toEqual([]);
-    expect(stderr).toContain(told);
+    expect(stderr).toContain(message);
     expect(stderr).toContain(
       `az role assignment delete --assignee ${principal} --role "Cross-tenant VM role granter" --scope ${group}/x`,
     );
   });
 
-  test('makes a role in the subscription where it is assigned', async () => {
+  test('creates a role in the subscription of its assignment', async () => {
     const { status, state } = await setup([...inGroup, ...grant(registryElsewhere)], both);
     expect(status).toBe(0);
     expect(state.roleDefinitions[0]?.AssignableScopes).toEqual(assignable(otherSubscription));
@@ -360,7 +359,7 @@ describe('target-tenant', () => {
     ]);
   });
 
-  test('makes a role that the tenant has assignable in one more subscription, and keeps it so', async () => {
+  test('adds a subscription to the assignable scopes of an existing role', async () => {
     await setup([...inGroup, ...grant(`${group}/x`)], both);
     const more = await setup([...inGroup, ...grant(registryElsewhere)]);
     expect(more.status).toBe(0);
@@ -398,15 +397,15 @@ describe('target-tenant', () => {
   test.each([
     [['target-tenant', '--subscription', subscription], '--client-id'],
     [args, '--resource-group'],
-    [inGroup, 'create it, or give --location'],
-    [[...inGroup, '--role-definition', '/nowhere.json', '--location', 'x'], 'no file /nowhere.json'],
-  ])('refuses %j', async (wrong, message) => {
+    [inGroup, 'create it, or pass --location'],
+    [[...inGroup, '--role-definition', '/nowhere.json', '--location', 'x'], 'file not found: /nowhere.json'],
+  ])('rejects %j', async (wrong, message) => {
     const { status, stderr } = await setup(wrong, other);
     expect(status).toBe(1);
     expect(stderr).toContain(message);
   });
 
-  test('refuses to work in another tenant than the one that az speaks to', async () => {
+  test('rejects a subscription outside the current tenant of az', async () => {
     const subscriptions = { [imageSubscription]: imageTenant, [subscription]: targetTenant };
     const { status, stderr, changes } = await setup(inGroup, { ...other, subscriptions });
     expect(status).toBe(1);
@@ -415,7 +414,7 @@ describe('target-tenant', () => {
   });
 });
 
-test('without a command it says how it is used', async () => {
+test('prints the usage when called without a command', async () => {
   const { status, stderr } = await setup([], nothing);
   expect(status).toBe(2);
   expect(stderr).toContain('setup.sh image-tenant');
