@@ -15,7 +15,7 @@ import {
   rawInput,
   sessionOptions,
   wantsSummary,
-} from './main.ts';
+} from './step.ts';
 import { needsCleanup, resourcesToDelete, runPostJobCleanup } from './operations/post-job-cleanup.ts';
 import { actionReference, workflowRun } from './runner/github-context.ts';
 import { cleanupStateKey, env } from './runner/outputs.ts';

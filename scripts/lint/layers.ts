@@ -18,6 +18,7 @@ export const layers = {
     ['check'],
     ['summary'],
     ['operations'],
+    ['step.ts'],
     ['main.ts', 'post-job.ts'],
     ['index.ts'],
     ['post.ts'],
@@ -35,7 +36,7 @@ export const layers = {
   ],
 } as const satisfies Record<string, readonly (readonly string[])[]>;
 
-const runner = ['src/runner/**', 'src/main.ts', 'src/post-job.ts'];
+const runner = ['src/runner/**', 'src/step.ts', 'src/main.ts', 'src/post-job.ts'];
 
 /** Packages with an effect, and the only files that may import their values. Types may be imported everywhere. */
 export const packageOwners = [

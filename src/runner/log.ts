@@ -1,3 +1,5 @@
+import * as core from '@actions/core';
+
 /** One stage of the run, for the timeline of the summary. Milliseconds since the start of the run. */
 export interface StageTiming {
   readonly title: string;
@@ -21,3 +23,29 @@ export interface LogWriter {
 export function escapeWorkflowCommands(text: string): string {
   return text.replaceAll(/(^|[\r\n])([\s\u0085]*):(?=:)/g, '$1$2:\u200B').replaceAll('##[', '##\u200B[');
 }
+
+/** A log that speaks to the runner; `onWarning` sees every warning too. */
+export function createLog(onWarning: (line: string) => void): LogWriter {
+  return {
+    debug: (line) => core.debug(line),
+    info: (line) => core.info(escapeWorkflowCommands(line)),
+    notice: (line) => core.notice(line),
+    warning: (line) => {
+      onWarning(line);
+      core.warning(line);
+    },
+  };
+}
+
+/** Runs `work` in a collapsible group of the log. */
+export async function logGroup<T>(title: string, work: () => Promise<T>): Promise<T> {
+  core.startGroup(title);
+  try {
+    return await work();
+  } finally {
+    core.endGroup();
+  }
+}
+
+/** Hides a text in all logs of the job. */
+export const maskInLogs = (secret: string): void => core.setSecret(secret);

@@ -1,3 +1,5 @@
+import * as core from '@actions/core';
+
 /** The action's outputs, in the order of the README. */
 export const outputNames = [
   'vm-id',
@@ -34,6 +36,8 @@ export const outputNames = [
 export type OutputName = (typeof outputNames)[number];
 
 export type PlainOutput = Exclude<OutputName, 'created' | 'deleted' | 'findings' | 'result'>;
+
+export const writeOutput = (name: OutputName, value: string): void => core.setOutput(name, value);
 
 export const { env } = process;
 

@@ -2,7 +2,7 @@ import type { Plan } from '../deployment/plan.ts';
 import { type Markdown, block, details, markdownCode, sentence } from '../lib/markdown.ts';
 import { quoteForShell } from '../lib/shell-quote.ts';
 import { rulesAreOverridden } from '../plan/drift.ts';
-import { idsIn, limited, mostRows, scalar, shortId, toPortal } from './render-summary.ts';
+import { idsIn, limited, maxRows, scalar, shortId, toPortal } from './sections.ts';
 import type { SummaryFacts } from './summary-facts.ts';
 
 // How to get in
@@ -74,7 +74,7 @@ export function removals(facts: SummaryFacts): Markdown {
   const deleted = idsIn(facts.outputs.deleted);
   // A size that could not be had left a machine behind for a moment; nobody has to know once another one is there.
   const done = operation === 'create' && accounts.length === 0 ? [] : deleted;
-  const shown = done.slice(0, mostRows).map((id) => markdownCode(shortId(id, facts)));
+  const shown = done.slice(0, maxRows).map((id) => markdownCode(shortId(id, facts)));
   const more = done.length > shown.length ? ` and ${done.length - shown.length} more` : '';
   const again = operation === 'create' ? 'Deleted again' : 'Deleted';
   const rows = left.map(({ id, why }) => [

@@ -1,7 +1,7 @@
+import { limited, maxRows } from './sections.ts';
 import type { Finding } from '../check/facts.ts';
 import { type Markdown, details, sentence } from '../lib/markdown.ts';
 import { fixes } from './render-failure.ts';
-import { limited, mostRows } from './render-summary.ts';
 
 // What a check found
 
@@ -39,9 +39,9 @@ export function findingSections(findings: readonly Finding[]): Markdown[] {
   return [
     counted.join(' · '),
     ...(told.length > 0 ? [limited(['', 'Asked', 'Answer'], told.map(row))] : []),
-    ...(acts.length > 0 ? ['### What to do', ...acts.slice(0, mostRows).map(step)] : []),
+    ...(acts.length > 0 ? ['### What to do', ...acts.slice(0, maxRows).map(step)] : []),
     ...(asks.length > 0
-      ? [details('How to find out what is unknown', asks.slice(0, mostRows).map(step).join('\n\n'))]
+      ? [details('How to find out what is unknown', asks.slice(0, maxRows).map(step).join('\n\n'))]
       : []),
     ...(good.length > 0
       ? [details(`${good.length} in order`, limited(['', 'Asked', 'Answer'], good.map(row)))]

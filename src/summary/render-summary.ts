@@ -2,19 +2,18 @@
 
 import { type ImageReference, sameId } from '../azure/resource-id.ts';
 import type { Plan } from '../deployment/plan.ts';
-import { type Markdown, block, details, link, markdownCode, markdownText, table } from '../lib/markdown.ts';
+import { type Markdown, block, details, markdownCode, markdownText, table } from '../lib/markdown.ts';
 import { rulesAreOverridden } from '../plan/drift.ts';
 import type { OutputName } from '../runner/outputs.ts';
 import { connecting, deleting, removals } from './connection-help.ts';
 import { failureSections } from './render-failure.ts';
 import { findingSections } from './render-findings.ts';
+import { idsIn, toPortal } from './sections.ts';
 import type { CollectedFacts, RequestedDeployment, SummaryFacts } from './summary-facts.ts';
 import { seconds, timeline, topology } from './topology.ts';
 
 /** GitHub drops a summary of more than 1 MiB; a step has one. */
 const mostBytes = 1024 * 1024;
-
-export const mostRows = 100;
 
 /** Renders the summary of one step. Sections are given up from the least important one on where it gets too long. */
 export function renderSummary(facts: SummaryFacts, longest = mostBytes): Markdown {
@@ -98,11 +97,6 @@ const operationName: Readonly<Record<CollectedFacts['operation'], string>> = {
   sweep: 'Sweep',
   'clean-up': 'Clean-up after the job',
 };
-
-export function limited(heading: readonly string[], rows: readonly (readonly Markdown[])[]): Markdown {
-  const shown = table(heading, rows.slice(0, mostRows));
-  return rows.length > mostRows ? `${shown}\n\nAnd ${rows.length - mostRows} more.` : shown;
-}
 
 // What there is
 
@@ -249,36 +243,6 @@ function cleanupRow({ cleanup }: RequestedDeployment, plan: Plan): Markdown[][] 
     ...(expires ? [`due for ${markdownCode('operation: sweep')} after ${markdownCode(expires)}`] : []),
   ];
   return ends.length > 0 ? [['Stays until', ends.join(', ')]] : [];
-}
-
-export function toPortal(
-  label: Markdown,
-  id: string | undefined,
-  tenant: string,
-  { portal }: SummaryFacts,
-): Markdown {
-  // Shared and community galleries have IDs that the portal does not open.
-  const url =
-    portal && id && /^\/subscriptions\//i.test(id) ? `${portal}/#@${tenant}/resource${id}` : undefined;
-  return link(label, url);
-}
-
-export function idsIn(list: string | undefined): readonly string[] {
-  return JSON.parse(list ?? '[]') as string[];
-}
-
-/** Within the deployment's group the type and the name are enough. */
-export function shortId(id: string, { wanted, subscriptionId }: SummaryFacts): string {
-  const group = `/subscriptions/${subscriptionId ?? wanted?.subscriptionId}/resourceGroups/${wanted?.resourceGroup}/providers/`;
-  const inside = id.toLowerCase().startsWith(group.toLowerCase()) ? id.slice(group.length) : undefined;
-  return inside && inside.split('/').length === 3 ? inside.replace(/^[^/]+\//, '') : id;
-}
-
-export function scalar(value: string): string {
-  const isPlain = /^(?:[A-Za-z./][\w./@:-]*|[0-9a-f-]{36}|\$\{\{ secrets\.\w+ \}\})$/.test(value);
-  return isPlain && !/:$|: |^(?:true|false|null|yes|no|on|off|y|n)$/i.test(value)
-    ? value
-    : JSON.stringify(value);
 }
 
 function drawing(facts: SummaryFacts): Markdown {

@@ -1,9 +1,8 @@
-import * as core from '@actions/core';
 import { appendFileSync } from 'node:fs';
 import type { DeletionResult } from '../cleanup/resource-types.ts';
 import { type ErrorReport, formatError } from '../errors/format-error.ts';
-import { type LogWriter, type StageTiming, escapeWorkflowCommands } from '../runner/log.ts';
-import { type OutputName, type PlainOutput, outputNames } from '../runner/outputs.ts';
+import { type LogWriter, type StageTiming, createLog, logGroup, maskInLogs } from '../runner/log.ts';
+import { type OutputName, type PlainOutput, outputNames, writeOutput } from '../runner/outputs.ts';
 import { renderSummary } from './render-summary.ts';
 import type { CollectedFacts, Leftover } from './summary-facts.ts';
 
@@ -46,17 +45,9 @@ export function createReporter(summaryFile: string | undefined): Reporter {
   const set = (name: OutputName, value: string): void => {
     if (outputs[name] === value) return;
     outputs[name] = value;
-    core.setOutput(name, value);
+    writeOutput(name, value);
   };
-  const log: LogWriter = {
-    debug: (line) => core.debug(line),
-    info: (line) => core.info(escapeWorkflowCommands(line)),
-    notice: (line) => core.notice(line),
-    warning: (line) => {
-      warnings.push(line);
-      core.warning(line);
-    },
-  };
+  const log = createLog((line) => warnings.push(line));
   return {
     log,
     stages,
@@ -65,13 +56,11 @@ export function createReporter(summaryFile: string | undefined): Reporter {
     async stage(title, work) {
       const from = performance.now() - started;
       let failed = true;
-      core.startGroup(title);
       try {
-        const done = await work();
+        const done = await logGroup(title, work);
         failed = false;
         return done;
       } finally {
-        core.endGroup();
         stages.push({ title, from, to: performance.now() - started, failed });
       }
     },
@@ -86,7 +75,7 @@ export function createReporter(summaryFile: string | undefined): Reporter {
     outputFindings: (findings) => set('findings', JSON.stringify(findings)),
     mask(secret) {
       masks.add(secret);
-      core.setSecret(secret);
+      maskInLogs(secret);
     },
     addFacts(facts) {
       known = { ...known, ...facts };

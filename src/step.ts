@@ -1,0 +1,87 @@
+/** What the main step and the post step share: inputs, error context and log of this process. */
+import * as core from '@actions/core';
+import { readFileSync, realpathSync } from 'node:fs';
+import { isSignInError } from './auth/credential.ts';
+import type { SessionOptions } from './auth/session.ts';
+import { explain } from './error-catalog/explain.ts';
+import type { ErrorContext } from './errors/error-context.ts';
+import { formatError } from './errors/format-error.ts';
+import type { Inputs } from './inputs/inputs.ts';
+import type { readInputs } from './inputs/read-inputs.ts';
+import { eventPayload } from './runner/github-context.ts';
+import { env } from './runner/outputs.ts';
+import type { Reporter } from './summary/reporter.ts';
+
+/**
+ * The SDK refreshes tokens in the background without awaiting the promise; an unhandled rejection would kill the process
+ * and skip cleanup. A failed refresh is logged: the next request that needs the token throws its error. Anything else is a bug.
+ */
+export function logStrayRejection({ log }: Reporter, onBug: (bug: unknown) => void): void {
+  process.on('unhandledRejection', (reason) => {
+    if (isSignInError(reason)) log.info(`A token could not be renewed yet. ${formatError(reason).join(' ')}`);
+    else onBug(reason);
+  });
+}
+
+export const explainError = (situation: ErrorContext) => (fault: Parameters<typeof explain>[0]) =>
+  explain(fault, situation);
+
+export function errorContextFrom(inputs: Inputs): ErrorContext {
+  const { clientId, tenantId, subscriptionId, resourceGroup } = inputs;
+  return {
+    clientId,
+    tenantId,
+    resourceGroup,
+    ...(subscriptionId ? { subscriptionId } : {}),
+    ...(inputs.operation === 'create' || inputs.operation === 'check'
+      ? {
+          imageTenantId: inputs.imageTenantId,
+          auxiliaryTenantIds: inputs.auxiliaryTenantIds,
+          imageId: inputs.image.id,
+          vmName: inputs.vmName,
+          ...(inputs.location ? { location: inputs.location } : {}),
+        }
+      : {}),
+  };
+}
+
+export function sessionOptions(report: Reporter, signal: AbortSignal): SessionOptions {
+  return {
+    log: report.log,
+    signal,
+    env,
+    event: eventPayload(),
+    mask: report.mask,
+    onContext: (known) => reportContext(known, report),
+  };
+}
+
+export function rawInput(name: string): string {
+  return core.getInput(name, { trimWhitespace: false });
+}
+
+export function createRunnerValues(report: Reporter): Parameters<typeof readInputs>[1] {
+  const undefinedOnError = <T>(read: () => T): T | undefined => {
+    try {
+      return read();
+    } catch {
+      return undefined;
+    }
+  };
+  return {
+    env,
+    readFile: (path) => undefinedOnError(() => readFileSync(path)),
+    realPath: (path) => undefinedOnError(() => realpathSync(path)),
+    mask: report.mask,
+  };
+}
+
+/** Reads the raw input, because the summary also reports invalid inputs. */
+export function wantsSummary(): boolean {
+  return rawInput('summary').trim().toLowerCase() !== 'false';
+}
+
+/** Facts collected for explanations also go to the summary. */
+export function reportContext({ portal, subscriptionId }: Partial<ErrorContext>, report: Reporter): void {
+  report.addFacts({ ...(portal ? { portal } : {}), ...(subscriptionId ? { subscriptionId } : {}) });
+}
