@@ -13,13 +13,6 @@ export function quoteValue(text: string): string {
   return JSON.stringify(text.length > 300 ? `${text.slice(0, 297)}...` : text);
 }
 
-/** Leaves out the fields that were not given, so that none is ever there and undefined. */
-export function omitUndefined<Fields extends object>(
-  fields: Fields,
-): { [Key in keyof Fields]?: Exclude<Fields[Key], undefined> } {
-  return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined)) as never;
-}
-
 /**
  * Turns the strings of a workflow into values. A fault does not end the reading: it is kept, and a stand-in is returned,
  * so that one error can name everything that is wrong.

@@ -9,9 +9,10 @@ import {
   parseResourceId,
 } from '../azure/resource-id.ts';
 import { parseDuration } from '../lib/duration.ts';
+import { omitUndefined } from '../lib/json.ts';
 import { validateSshPublicKey } from '../lib/ssh-key.ts';
 import { validateAdminAccount } from './admin-account.ts';
-import { type Reader, type RunnerValues, omitUndefined, quoteValue } from './input-reader.ts';
+import { type Reader, type RunnerValues, quoteValue } from './input-reader.ts';
 import type { CommonInputs, DeployInputs, IdentityChoice, InputName, RoleRequest } from './inputs.ts';
 import { reservedTags } from './overrides.ts';
 import { readNetwork } from './read-network.ts';

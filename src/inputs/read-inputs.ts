@@ -1,13 +1,7 @@
 import type { Environment } from '../azure/clouds.ts';
+import { omitUndefined } from '../lib/json.ts';
 import { validateClientCertificate } from '../lib/pem.ts';
-import {
-  type InputIssue,
-  InputReader,
-  type Reader,
-  type RunnerValues,
-  omitUndefined,
-  quoteValue,
-} from './input-reader.ts';
+import { type InputIssue, InputReader, type Reader, type RunnerValues, quoteValue } from './input-reader.ts';
 import {
   type ClientCredential,
   type CommonInputs,

@@ -1,6 +1,7 @@
 import { isIP, isIPv4, isIPv6 } from 'node:net';
 import { contains, isAssignable, parseAddress, parsePrefix } from '../lib/cidr.ts';
-import { type Reader, omitUndefined, quoteValue } from './input-reader.ts';
+import { omitUndefined } from '../lib/json.ts';
+import { type Reader, quoteValue } from './input-reader.ts';
 import type { InboundRule, NetworkChoice, Nsg, PublicIp } from './inputs.ts';
 
 const inboundRulePattern = /^(\*|\d+(?:\s*-\s*\d+)?)(?:\s*\/\s*(tcp|udp|\*))?\s+from\s+(\S+)$/i;
