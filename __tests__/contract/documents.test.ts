@@ -5,7 +5,7 @@ import { dirname, join, normalize, resolve } from 'node:path';
 import { describe, expect, test } from '@jest/globals';
 import { parse } from 'yaml';
 import { inputNames } from '../../src/inputs/inputs.ts';
-import { customRole, features } from '../../src/access/required-permissions.ts';
+import { customRole, features } from '../../scripts/docs/custom-role.ts';
 import { roleDefinition, roles } from '../../scripts/docs/roles.ts';
 import { builtInRoles } from '../../simulator/world/built-in-roles.ts';
 import { documents, fillPlaceholders, shellLines } from '../../scripts/docs/documents.ts';

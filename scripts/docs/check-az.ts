@@ -9,7 +9,7 @@ import { execFile, execFileSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
-import { explainedCatalogue } from '../../src/error-catalog/explain.ts';
+import { documentedErrors } from './documented-errors.ts';
 import { fillPlaceholders, shellLines } from './documents.ts';
 
 const root = resolve(import.meta.dirname, '../..');
@@ -33,7 +33,7 @@ execFileSync(
 function readCommands(): string[][] {
   const documented = [
     ...shellLines.map(({ line }) => line),
-    ...explainedCatalogue().flatMap(({ entries }) => entries.flatMap(({ fix }) => fix)),
+    ...documentedErrors().flatMap(({ entries }) => entries.flatMap(({ fix }) => fix)),
   ].filter((line) => line.startsWith('az '));
   const found = [...documented.map((line) => splitWords(fillPlaceholders(line))), ...setupScriptCommands()];
   return [...new Map(found.map((command) => [command.join('\0'), command])).values()];

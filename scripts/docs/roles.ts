@@ -1,5 +1,6 @@
 /** The custom roles of docs/setup.md, built from the permissions that `check` evaluates. */
-import { type CustomRole, customRole, type Feature } from '../../src/access/required-permissions.ts';
+import type { Feature } from '../../src/access/required-permissions.ts';
+import { type CustomRole, customRole } from './custom-role.ts';
 
 interface Role {
   /** File name in docs/roles. */

@@ -1,12 +1,12 @@
 /** Renders the error catalogue as docs/troubleshooting.md and as the index in README.md. */
-import { type Explained, explainedCatalogue } from '../../src/error-catalog/explain.ts';
+import { type DocumentedError, documentedErrors } from './documented-errors.ts';
 import { isCommandOrUrl } from '../../src/errors/format-error.ts';
 
 const page = 'docs/troubleshooting.md';
 
 /** Renders every error with a heading to link to, Azure's text to search for, and the action's explanation. */
 export function troubleshootingPage(): string {
-  const sections = explainedCatalogue().map(({ group, entries }) =>
+  const sections = documentedErrors().map(({ group, entries }) =>
     [`## ${group}`, ...entries.map(section)].join('\n\n'),
   );
   return `# Troubleshooting
@@ -21,7 +21,7 @@ ${sections.join('\n\n')}
 `;
 }
 
-function section({ title, says, cause, who, fix }: Explained): string {
+function section({ title, says, cause, who, fix }: DocumentedError): string {
   return [
     `### ${title}`,
     `> ${escapeMarkdown(says)}`,
@@ -38,7 +38,7 @@ function step(line: string): string {
 
 /** Links each error code to its explanation; errors without a code by their title. */
 export function troubleshootingIndex(): string {
-  return explainedCatalogue()
+  return documentedErrors()
     .map(({ group, entries }) => {
       const anchors = new Map<string, string>();
       for (const { says, title } of entries) {

@@ -17,7 +17,7 @@ type PermissionScope =
   | 'identity'
   | 'role scope';
 
-interface PermissionRow {
+export interface PermissionRow {
   readonly where: PermissionScope;
   /** Completes "… is needed for": `creating the virtual machine`. */
   readonly why: string;
@@ -46,7 +46,7 @@ const identityNamespace = 'Microsoft.ManagedIdentity/userAssignedIdentities';
  * is made here as well as on what is given. Action names:
  * https://learn.microsoft.com/azure/role-based-access-control/resource-provider-operations
  */
-const permissionTable = {
+export const permissionTable = {
   image: {
     where: 'image definition',
     why: 'reading the image and making a machine from it',
@@ -185,8 +185,6 @@ const permissionTable = {
 
 export type Feature = keyof typeof permissionTable;
 
-export const features = Object.keys(permissionTable) as readonly Feature[];
-
 /** What is missing without a right: the deployment itself, or only what comes after or before it. */
 type NeededFor = 'needed' | 'for clean-up' | 'for reruns' | 'for checking';
 
@@ -307,35 +305,4 @@ function featuresInUse(
   uses.push({ feature: 'check the group', scope: group, id: 'rights/check' });
   uses.push({ feature: 'check the subscription', scope: subscription, id: 'rights/check' });
   return uses;
-}
-
-/** A role definition as `az role definition create` takes it. */
-export interface CustomRole {
-  readonly Name: string;
-  readonly IsCustom: true;
-  readonly Description: string;
-  readonly Actions: readonly string[];
-  readonly NotActions: readonly string[];
-  readonly AssignableScopes: readonly string[];
-}
-
-/** The smallest role for a set of features, with what cleaning up takes. */
-export function customRole(
-  set: readonly Feature[],
-  { name, description, scopes }: { name: string; description: string; scopes: readonly string[] },
-): CustomRole {
-  const chosen = set.map((feature): PermissionRow => permissionTable[feature]);
-  const actions = chosen.flatMap(({ actions, cleanup = [], optional = [] }) => [
-    ...actions,
-    ...cleanup,
-    ...optional,
-  ]);
-  return {
-    Name: name,
-    IsCustom: true,
-    Description: description,
-    Actions: [...new Set(actions)].toSorted(),
-    NotActions: [],
-    AssignableScopes: scopes,
-  };
 }

@@ -21,10 +21,11 @@ import { vmEntries } from './vm.ts';
 /** Explains what Azure said, or undefined where the catalogue does not know it. Pure: it never asks anything. */
 export function explain(fault: AzureErrorInfo, situation: ErrorContext): Explanation | undefined {
   const entry = catalogue.find(({ match }) => match(fault));
-  return entry && findExplanation(entry, fault, fillPlaceholders(situation));
+  return entry && explainEntry(entry, fault, fillPlaceholders(situation));
 }
 
-const groups: Readonly<Record<string, readonly Entry[]>> = {
+/** The catalogue by the groups of docs/troubleshooting.md. */
+export const entriesByGroup: Readonly<Record<string, readonly Entry[]>> = {
   'Sign-in': signInEntries,
   Authorization: authorizationEntries,
   Image: imageEntries,
@@ -36,9 +37,9 @@ const groups: Readonly<Record<string, readonly Entry[]>> = {
 };
 
 /** Everything that Azure is known to say to this action. */
-export const catalogue: readonly Entry[] = Object.values(groups).flat();
+export const catalogue: readonly Entry[] = Object.values(entriesByGroup).flat();
 
-function findExplanation(
+export function explainEntry(
   { cause, who, fix }: Entry,
   fault: AzureErrorInfo,
   known: FilledErrorContext,
@@ -48,33 +49,4 @@ function findExplanation(
     who: resolve(who, fault, known),
     fix: typeof fix === 'function' ? fix(fault, known) : fix,
   };
-}
-
-const emptyContext: AzureErrorInfo = {
-  status: 0,
-  code: '',
-  message: '',
-  details: [],
-  method: '',
-  url: '',
-  body: '',
-};
-
-/** An entry with placeholders where a run fills in its own values. */
-export interface Explained extends Explanation {
-  readonly title: string;
-  readonly says: string;
-}
-
-/** The whole catalogue by groups, as the documentation shows it. */
-export function explainedCatalogue(): readonly {
-  readonly group: string;
-  readonly entries: readonly Explained[];
-}[] {
-  const explained = (entry: Entry): Explained => ({
-    title: entry.title,
-    says: entry.says,
-    ...findExplanation(entry, { ...emptyContext, message: entry.says }, fillPlaceholders({})),
-  });
-  return Object.entries(groups).map(([group, entries]) => ({ group, entries: entries.map(explained) }));
 }

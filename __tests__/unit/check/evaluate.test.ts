@@ -9,7 +9,8 @@ import { evaluateChecks } from '../../../src/check/evaluate.ts';
 import type { CheckFacts, Finding, SubscriptionFacts } from '../../../src/check/facts.ts';
 import { createPlan } from '../../../src/plan/create-plan.ts';
 import { parseResourceId, type ResourceId } from '../../../src/azure/resource-id.ts';
-import { customRole, features, requiredPermissions } from '../../../src/access/required-permissions.ts';
+import { customRole, features } from '../../../scripts/docs/custom-role.ts';
+import { requiredPermissions } from '../../../src/access/required-permissions.ts';
 import { evaluatePermissions, type Permission } from '../../../src/azure/permissions.ts';
 import {
   capabilitiesFromName,

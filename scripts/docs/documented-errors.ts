@@ -1,0 +1,36 @@
+import { type Entry, fillPlaceholders } from '../../src/error-catalog/entry.ts';
+import { entriesByGroup, explainEntry } from '../../src/error-catalog/explain.ts';
+import type { Explanation } from '../../src/errors/action-error.ts';
+import type { AzureErrorInfo } from '../../src/errors/azure-error.ts';
+
+const emptyError: AzureErrorInfo = {
+  status: 0,
+  code: '',
+  message: '',
+  details: [],
+  method: '',
+  url: '',
+  body: '',
+};
+
+/** A catalogue entry with placeholders instead of the values of a run. */
+export interface DocumentedError extends Explanation {
+  readonly title: string;
+  readonly says: string;
+}
+
+/** Returns the error catalogue for the documentation, by group. */
+export function documentedErrors(): readonly {
+  readonly group: string;
+  readonly entries: readonly DocumentedError[];
+}[] {
+  const documented = (entry: Entry): DocumentedError => ({
+    title: entry.title,
+    says: entry.says,
+    ...explainEntry(entry, { ...emptyError, message: entry.says }, fillPlaceholders({})),
+  });
+  return Object.entries(entriesByGroup).map(([group, entries]) => ({
+    group,
+    entries: entries.map(documented),
+  }));
+}
