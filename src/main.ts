@@ -1,8 +1,7 @@
 import * as core from '@actions/core';
 import { tmpdir } from 'node:os';
 import { type SessionOptions, openSession } from './auth/session.ts';
-import { ActionError } from './errors/action-error.ts';
-import type { ErrorContext } from './errors/error-context.ts';
+import { ActionError, type ErrorContext } from './errors/action-error.ts';
 import { formatError, toErrorReports } from './errors/format-error.ts';
 import type { Inputs } from './inputs/inputs.ts';
 import { readInputs } from './inputs/read-inputs.ts';

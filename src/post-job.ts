@@ -3,7 +3,7 @@ import { rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { openSession } from './auth/session.ts';
 import type { CleanupStateData } from './deployment/cleanup-state.ts';
-import type { ErrorContext } from './errors/error-context.ts';
+import type { ErrorContext } from './errors/action-error.ts';
 import { formatError } from './errors/format-error.ts';
 import { readInputs } from './inputs/read-inputs.ts';
 import { timeoutSignal } from './lib/clock.ts';

@@ -64,6 +64,8 @@ export const pureFiles = [
   'src/vm/vm-spec.ts',
   'src/vm/sizes.ts',
   'src/azure/poll-schedule.ts',
+  'src/azure/provisioning-state.ts',
+  'src/azure/permissions.ts',
   'src/cleanup/expiry.ts',
   'src/summary/render-*.ts',
 ] as const;

@@ -96,17 +96,4 @@ export const pending: NonNullable<OxlintConfig['overrides']> = [
     'src/summary/reporter.ts',
     'src/vm/admin-credentials.ts',
   ]),
-  exempt('project/no-api-version', [
-    'src/access/find-role-assignments.ts',
-    'src/access/role-definitions.ts',
-    'src/azure/clouds.ts',
-    'src/azure/policies/api-version-fallback.ts',
-    'src/azure/subscriptions.ts',
-    'src/check/collect.ts',
-    'src/cleanup/resource-types.ts',
-    'src/error-catalog/role-commands.ts',
-    'src/operations/adopt-existing.ts',
-    'src/operations/create.ts',
-    'src/operations/sweep.ts',
-  ]),
 ];

@@ -3,11 +3,10 @@
  * resources.
  */
 
-import { authorizationApi } from '../azure/api-versions.ts';
-import { type ArmRequest, listAllPages } from '../azure/arm-client.ts';
+import { apiVersions } from '../azure/api-versions.ts';
+import { type ArmRequest, listAllPages, type Session } from '../azure/arm-client.ts';
 import { undefinedIfForbidden } from '../azure/lookup.ts';
 import { sameId } from '../azure/resource-id.ts';
-import type { Session } from '../azure/session.ts';
 import { hasDeploymentTag, tagsFromDescription } from '../deployment/ownership.ts';
 
 export interface RoleAssignment {
@@ -33,7 +32,11 @@ export async function findRoleAssignments(
   const { session, principals } = search;
   if (principals.length === 0) return [];
   const listed = await undefinedIfForbidden(
-    listAllPages<{ subscriptionId: string; tenantId?: string }>(session.arm, '/subscriptions', '2022-12-01'),
+    listAllPages<{ subscriptionId: string; tenantId?: string }>(
+      session.arm,
+      '/subscriptions',
+      apiVersions.subscriptions,
+    ),
   );
   const subscriptions = new Set([
     session.subscriptionId.toLowerCase(),
@@ -66,7 +69,9 @@ async function listAssignments(
   if (whole) return whole;
   const [groups, resources] = await Promise.all(
     ['resourceGroups', 'resources'].map((list) =>
-      undefinedIfForbidden(listAllPages<{ id: string }>(arm, `${subscription}/${list}`, '2021-04-01')),
+      undefinedIfForbidden(
+        listAllPages<{ id: string }>(arm, `${subscription}/${list}`, apiVersions.resources),
+      ),
     ),
   );
   const found: RoleAssignment[] = [];
@@ -112,7 +117,7 @@ async function listAssignmentsAt(
   const ask = async (principalId: string): Promise<RoleAssignment[] | undefined> => {
     const $filter = `principalId eq '${principalId}'`;
     const listed = await undefinedIfForbidden(
-      listAllPages<RoleAssignment>(arm, path, authorizationApi, { $filter }),
+      listAllPages<RoleAssignment>(arm, path, apiVersions.roleAssignments, { $filter }),
     );
     return listed?.filter(({ properties }) => sameId(properties.principalId ?? principalId, principalId));
   };

@@ -1,14 +1,13 @@
 import type { VirtualMachine } from '@azure/arm-compute';
-import { authorizationApi, identityApi, identityType } from '../azure/api-versions.ts';
-import { listAllPages } from '../azure/arm-client.ts';
+import { apiVersions, identityType } from '../azure/api-versions.ts';
+import { listAllPages, type Session } from '../azure/arm-client.ts';
 import { undefinedIfNotFound } from '../azure/lookup.ts';
 import { type Permission, evaluatePermissions } from '../azure/permissions.ts';
 import { resourceId, sameId } from '../azure/resource-id.ts';
-import type { Session } from '../azure/session.ts';
 import { ActionError, withActivity } from '../errors/action-error.ts';
 import { AzureError } from '../errors/azure-error.ts';
 import type { DeployInputs } from '../inputs/inputs.ts';
-import { quoteForShell } from '../lib/shell-quote.ts';
+import { quoteForShell } from '../lib/escape.ts';
 import { type RoleGrant, assignmentName, resolveRoleGrant } from './role-definitions.ts';
 
 /** Who is given roles: one identity of the machine. */
@@ -87,7 +86,7 @@ export async function resolveAccess(
 }
 
 function findIdentity({ arm }: Session, id: string): Promise<ManagedIdentity> {
-  return arm<ManagedIdentity>('GET', id, identityApi);
+  return arm<ManagedIdentity>('GET', id, apiVersions.identities);
 }
 
 interface ExistingAssignment {
@@ -111,7 +110,9 @@ async function findExistingAssignments(
         const path = `${scope}/providers/Microsoft.Authorization/roleAssignments`;
         const $filter = `principalId eq '${principalId}'`;
         // The answer also has what is inherited and what lies below.
-        return (await listAllPages<ExistingAssignment>(arm, path, authorizationApi, { $filter })).filter(
+        return (
+          await listAllPages<ExistingAssignment>(arm, path, apiVersions.roleAssignments, { $filter })
+        ).filter(
           ({ properties }) => sameId(properties.scope, scope) && sameId(properties.principalId, principalId),
         );
       } catch (error) {
@@ -131,7 +132,7 @@ async function assertCanAssign({ arm }: Session, grant: RoleGrant, clientId: str
   let permissions: readonly Permission[];
   try {
     const path = `${grant.scope}/providers/Microsoft.Authorization/permissions`;
-    permissions = await listAllPages<Permission>(arm, path, authorizationApi);
+    permissions = await listAllPages<Permission>(arm, path, apiVersions.permissions);
   } catch (error) {
     if (error instanceof AzureError) return;
     throw error;

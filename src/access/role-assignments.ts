@@ -1,6 +1,6 @@
-import { authorizationApi, identityApi } from '../azure/api-versions.ts';
+import { apiVersions } from '../azure/api-versions.ts';
 import { pollUntil } from '../azure/polling.ts';
-import type { Session } from '../azure/session.ts';
+import type { Session } from '../azure/arm-client.ts';
 import type { CleanupState } from '../deployment/cleanup-state.ts';
 import { classifyOwnership, tagsToDescription } from '../deployment/ownership.ts';
 import type { Plan } from '../deployment/plan.ts';
@@ -86,7 +86,7 @@ export function createAccessTasks(context: AccessContext, plan: Plan, survey: Ac
       cleanupState.addPending(id);
       try {
         identity = await withActivity(`creating ${what}`, () =>
-          session.arm<ManagedIdentity>('PUT', id, identityApi, {
+          session.arm<ManagedIdentity>('PUT', id, apiVersions.identities, {
             body: { location: plan.location, tags: plan.tags },
           }),
         );
@@ -152,7 +152,7 @@ async function assignRole(
   const put = async (): Promise<void> => {
     refused = false;
     try {
-      await session.arm('PUT', id, authorizationApi, {
+      await session.arm('PUT', id, apiVersions.roleAssignments, {
         body: {
           properties: {
             roleDefinitionId,

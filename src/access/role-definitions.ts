@@ -6,16 +6,15 @@
  */
 
 import { createHash } from 'node:crypto';
-import { authorizationApi, registryApi } from '../azure/api-versions.ts';
-import { listAllPages, sharedHttpClient } from '../azure/arm-client.ts';
+import { apiVersions } from '../azure/api-versions.ts';
+import { listAllPages, sharedHttpClient, type Session } from '../azure/arm-client.ts';
 import { createHttpGet } from '../azure/http.ts';
 import { isNotFound } from '../azure/lookup.ts';
 import { isGuid } from '../azure/resource-id.ts';
-import type { Session } from '../azure/session.ts';
 import { ActionError } from '../errors/action-error.ts';
 import { AzureError } from '../errors/azure-error.ts';
 import type { RoleRequest } from '../inputs/inputs.ts';
-import { quoteForShell } from '../lib/shell-quote.ts';
+import { quoteForShell } from '../lib/escape.ts';
 
 /** A role at a scope, with the role found. */
 export interface RoleGrant {
@@ -53,7 +52,7 @@ async function findRole({ arm }: Session, name: string, scope: string): Promise<
     const listed = await listAllPages<{ id: string; properties?: { roleName?: string } }>(
       arm,
       `${scope}/providers/Microsoft.Authorization/roleDefinitions`,
-      authorizationApi,
+      apiVersions.roleDefinitions,
       { $filter: `roleName eq '${name.replaceAll("'", "''")}'` },
     );
     // A filter that is not heeded must not make an Owner of whoever was to pull images.
@@ -123,7 +122,7 @@ async function registryMode(arm: Session['arm'], registry: string): Promise<stri
     const { properties } = await arm<{ properties?: { roleAssignmentMode?: string } }>(
       'GET',
       registry,
-      registryApi,
+      apiVersions.registries,
     );
     return properties?.roleAssignmentMode;
   } catch (error) {
@@ -148,7 +147,7 @@ async function assertScopeInTenant(session: Session, role: string, scope: string
  */
 async function scopeOwnerTenant({ cloud }: Session, subscriptionId: string): Promise<string | undefined> {
   const get = createHttpGet({ httpClient: sharedHttpClient() });
-  const url = `${cloud.resourceManager}/subscriptions/${subscriptionId}?api-version=2022-12-01`;
+  const url = `${cloud.resourceManager}/subscriptions/${subscriptionId}?api-version=${apiVersions.subscriptions}`;
   try {
     const answer = await get(url);
     const uri = /authorization_uri="([^"]+)"/i.exec(answer.header('www-authenticate') ?? '')?.[1] ?? '';

@@ -1,8 +1,7 @@
 import type { TokenCredential } from '@azure/core-auth';
 import { type Cloud, resourceManagerScope } from '../azure/clouds.ts';
 import type { createHttpGet } from '../azure/http.ts';
-import { ActionError, withActivity } from '../errors/action-error.ts';
-import type { OidcClaims } from '../errors/error-context.ts';
+import { ActionError, withActivity, type OidcClaims } from '../errors/action-error.ts';
 import { raceAbort } from '../lib/abort.ts';
 import type { LogWriter } from '../runner/log.ts';
 

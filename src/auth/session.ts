@@ -8,19 +8,19 @@ import {
   createAzureClients,
   loadManagementClients,
   sharedHttpClient,
+  type Session,
 } from '../azure/arm-client.ts';
 import { type Cloud, discoverCloud } from '../azure/clouds.ts';
 import { createHttpGet } from '../azure/http.ts';
 import { type Result, settle } from '../azure/lookup.ts';
-import { createRateLimitTracker } from '../azure/rate-limits.ts';
-import type { Session } from '../azure/session.ts';
+import { createRateLimitTracker } from '../azure/poll-schedule.ts';
 import {
   type Subscription,
   assertSubscriptionInTenant,
   findSubscription,
   readSubscription,
 } from '../azure/subscriptions.ts';
-import type { ErrorContext } from '../errors/error-context.ts';
+import type { ErrorContext } from '../errors/action-error.ts';
 import type { DeployInputs, Inputs } from '../inputs/inputs.ts';
 import { raceAbort } from '../lib/abort.ts';
 import type { MergePatch } from '../lib/json.ts';

@@ -1,8 +1,31 @@
-export const authorizationApi = '2022-04-01';
+/**
+ * The API versions of requests outside the SDK's operation groups, which bring their own
+ * (https://learn.microsoft.com/azure/templates/ lists the versions of each type).
+ */
+export const apiVersions = {
+  denyAssignments: '2022-04-01',
+  disks: '2024-03-02',
+  identities: '2024-11-30',
+  locks: '2020-05-01',
+  marketplaceTerms: '2021-01-01',
+  network: '2024-05-01',
+  permissions: '2022-04-01',
+  providers: '2021-04-01',
+  /** The first stable version that returns `roleAssignmentMode`. */
+  registries: '2025-11-01',
+  resourceGroups: '2021-04-01',
+  resources: '2021-04-01',
+  roleAssignments: '2022-04-01',
+  roleDefinitions: '2022-04-01',
+  subscriptions: '2022-12-01',
+  tags: '2021-04-01',
+  virtualMachines: '2024-07-01',
+} as const;
 
-export const identityApi = '2024-11-30';
+/** Newest first. Azure answers all of them, Azure Stack Hub only the oldest; it answers 400 or 404 to the others. */
+export const cloudMetadataVersions = ['2022-09-01', '2019-05-01', '2015-01-01'] as const;
 
-/** The first stable one that tells `roleAssignmentMode`. */
-export const registryApi = '2025-11-01';
+/** Compute documents `If-None-Match` for VMs from this version on. */
+export const ifNoneMatchSince = '2024-03-01';
 
 export const identityType = 'Microsoft.ManagedIdentity/userAssignedIdentities';

@@ -20,7 +20,8 @@ import { azureErrorPolicy } from './policies/azure-error.ts';
 import { mergePatchPolicy } from './policies/merge-patch.ts';
 import { correlationPolicy, requestLogPolicy } from './policies/request-log.ts';
 import { azureRetryPolicy } from './policies/retry.ts';
-import type { RateLimitTracker } from './rate-limits.ts';
+import type { PollOptions } from './polling.ts';
+import type { RateLimitTracker } from './poll-schedule.ts';
 
 /** One request to Resource Manager outside the SDK's operation groups. Gives the parsed body. */
 export type ArmRequest = <T = unknown>(
@@ -52,6 +53,23 @@ interface ClientOptions {
   readonly signal: AbortSignal;
   /** Merge patches by lower-cased resource ID, applied to the body of that resource's PUT. */
   readonly patches?: ReadonlyMap<string, MergePatch>;
+}
+
+/** What the rest of the action works with once it is signed in. */
+export interface Session {
+  readonly cloud: Cloud;
+  readonly correlationId: string;
+  /** GUID of the tenant, also where the input named a domain. */
+  readonly tenantId: string;
+  readonly subscriptionId: string;
+  readonly arm: ArmRequest;
+  readonly compute: ComputeManagementClient;
+  /** Carries the auxiliary tokens: only for requests that link to the image. */
+  readonly crossTenantCompute: ComputeManagementClient;
+  readonly network: NetworkManagementClient;
+  readonly waiting: PollOptions;
+  /** The same session under another signal: clean-up goes on after the run's own one has aborted. */
+  withSignal(signal: AbortSignal): Session;
 }
 
 const userAgent = 'cross-tenant-vm';

@@ -1,3 +1,4 @@
+import { cloudMetadataVersions } from './api-versions.ts';
 import { ActionError } from '../errors/action-error.ts';
 import { asObject, asString } from '../lib/json.ts';
 
@@ -58,12 +59,6 @@ const otherLoginHosts: Readonly<Record<string, keyof typeof knownClouds>> = {
   'login.partner.microsoftonline.cn': 'azurechinacloud',
 };
 
-/**
- * Newest first. Azure answers all three; Azure Stack Hub only the oldest, and refuses the others with 400 or 404.
- * What comes back is told apart by its shape, since not every endpoint keeps to the version asked for.
- */
-const apiVersions = ['2022-09-01', '2019-05-01', '2015-01-01'] as const;
-
 /** One cloud as a metadata document describes it, before anything is believed. */
 interface CloudMetadata {
   readonly name: string | undefined;
@@ -101,7 +96,7 @@ export async function discoverCloud(
 
   let url = '';
   let status = 0;
-  for (const version of apiVersions) {
+  for (const version of cloudMetadataVersions) {
     url = `${base}/metadata/endpoints?api-version=${version}`;
     const answer = await http(url).catch((cause: unknown) => {
       throw metadataError(url, `no answer: ${cause instanceof Error ? cause.message : String(cause)}`);

@@ -11,8 +11,7 @@
 import { AzureError } from '../errors/azure-error.ts';
 import { delay, progressSeconds } from '../lib/abort.ts';
 import { clockSeconds } from '../lib/clock.ts';
-import { type OperationKind, nextPollDelay } from './poll-schedule.ts';
-import type { RemainingRequests } from './rate-limits.ts';
+import { type OperationKind, nextPollDelay, type RemainingRequests } from './poll-schedule.ts';
 
 /** The part of an SDK poller that waiting needs. */
 interface Poller<T> {
@@ -124,25 +123,4 @@ function throwIfFailed(what: string, { operationState, result }: Poller<unknown>
     url: id,
     body: '',
   });
-}
-
-interface Provisioned {
-  readonly provisioningState?: string;
-}
-
-/**
- * State of a resource. One that names no state has succeeded:
- * https://learn.microsoft.com/azure/azure-resource-manager/management/async-operations
- */
-export function provisioningStateOf({ provisioningState }: Provisioned): string {
-  return provisioningState || 'Succeeded';
-}
-
-/** Whether no operation is changing the resource. */
-export function isTerminalState(resource: Provisioned): boolean {
-  return /^(Succeeded|Failed|Canceled)$/i.test(provisioningStateOf(resource));
-}
-
-export function hasSucceeded(resource: Provisioned): boolean {
-  return /^Succeeded$/i.test(provisioningStateOf(resource));
 }

@@ -1,12 +1,12 @@
+import { apiVersions } from './api-versions.ts';
 import { ActionError, withActivity } from '../errors/action-error.ts';
 import { AzureError } from '../errors/azure-error.ts';
 import type { DeployInputs, Inputs } from '../inputs/inputs.ts';
 import { delay } from '../lib/abort.ts';
-import { type ArmRequest, listAllPages, sharedHttpClient } from './arm-client.ts';
+import { type ArmRequest, listAllPages, sharedHttpClient, type Session } from './arm-client.ts';
 import { createHttpGet } from './http.ts';
 import { undefinedIfNotFound } from './lookup.ts';
 import { normaliseRegion } from './resource-id.ts';
-import type { Session } from './session.ts';
 
 export interface Subscription {
   readonly subscriptionId: string;
@@ -77,7 +77,7 @@ async function readNamedSubscription(
   named: string,
   tenantId: string,
 ): Promise<Subscription> {
-  const found = await arm<Subscription>('GET', `/subscriptions/${named}`, '2022-12-01');
+  const found = await arm<Subscription>('GET', `/subscriptions/${named}`, apiVersions.subscriptions);
   if (!belongsToOtherTenant(found, tenantId)) return found;
   throw new ActionError(`looking at subscription ${named}`, {
     message: `Subscription ${found.displayName} (${named}) belongs to tenant ${found.tenantId}, not to tenant ${tenantId}, to which it is only delegated.`,
@@ -93,7 +93,7 @@ async function readNamedSubscription(
 
 /** Those of this tenant, in whatever state: the list also shows delegated ones of other tenants (Azure Lighthouse). */
 async function listSubscriptions(arm: ArmRequest, tenantId: string): Promise<readonly Subscription[]> {
-  const all = await listAllPages<Subscription>(arm, '/subscriptions', '2022-12-01');
+  const all = await listAllPages<Subscription>(arm, '/subscriptions', apiVersions.subscriptions);
   return all.filter((one) => !belongsToOtherTenant(one, tenantId));
 }
 
@@ -158,7 +158,7 @@ export async function readResourceGroup(
 ): Promise<ResourceGroup> {
   const path = `/subscriptions/${subscriptionId}/resourceGroups/${resourceGroup}`;
   // A 403 says either that the group is missing or that the app has no role on it; the catalogue of errors tells both.
-  const group = await undefinedIfNotFound(arm<{ location: string }>('GET', path, '2021-04-01'));
+  const group = await undefinedIfNotFound(arm<{ location: string }>('GET', path, apiVersions.resourceGroups));
   if (group) return { location: location ?? normaliseRegion(group.location), exists: true };
   if (location) return { location, exists: false };
   throw new ActionError(`reading resource group ${resourceGroup}`, {
@@ -180,7 +180,9 @@ export async function subscriptionOwnerOf(
   subscriptionId: string,
 ): Promise<string | undefined> {
   const ask = createHttpGet({ httpClient: sharedHttpClient() });
-  const { header } = await ask(`${resourceManager}/subscriptions/${subscriptionId}?api-version=2022-12-01`);
+  const { header } = await ask(
+    `${resourceManager}/subscriptions/${subscriptionId}?api-version=${apiVersions.subscriptions}`,
+  );
   return tenantFromChallenge(header('www-authenticate'));
 }
 

@@ -1,15 +1,15 @@
+import { apiVersions } from '../azure/api-versions.ts';
 import { requiredPermissions } from '../access/required-permissions.ts';
 import { resolveAccess } from '../access/resolve-access.ts';
 import type { CheckSession, SessionOptions } from '../auth/session.ts';
-import { listAllPages } from '../azure/arm-client.ts';
+import { listAllPages, type Session } from '../azure/arm-client.ts';
 import { type Result, settle, undefinedIfNotFound } from '../azure/lookup.ts';
 import type { Permission } from '../azure/permissions.ts';
 import type { ResourceId } from '../azure/resource-id.ts';
-import type { Session } from '../azure/session.ts';
 import { readResourceGroup } from '../azure/subscriptions.ts';
 import { type ExistingResources, existingResourceQueries } from '../deployment/existing-resources.ts';
 import { resourceNames } from '../deployment/names.ts';
-import type { ErrorContext } from '../errors/error-context.ts';
+import type { ErrorContext } from '../errors/action-error.ts';
 import type { ResolvedImage } from '../image/image.ts';
 import { inspectImage } from '../image/resolve-image.ts';
 import type { DeployInputs, RoleRequest } from '../inputs/inputs.ts';
@@ -123,9 +123,9 @@ async function collectSubscriptionFacts(
         }),
       ),
     ),
-    locks: settle(() => listAllPages<Lock>(arm, ofGroup('locks'), '2020-05-01')),
+    locks: settle(() => listAllPages<Lock>(arm, ofGroup('locks'), apiVersions.locks)),
     denyAssignments: settle(() =>
-      listAllPages<DenyAssignment>(arm, ofGroup('denyAssignments'), '2022-04-01'),
+      listAllPages<DenyAssignment>(arm, ofGroup('denyAssignments'), apiVersions.denyAssignments),
     ),
     skus: inRegion((region) => collectAll(compute.resourceSkus.list({ filter: `location eq '${region}'` }))),
     computeUsages: inRegion((region) => collectAll(compute.usage.list(region))),
@@ -172,7 +172,9 @@ function permissionsAt({ arm }: Session): PermissionsAt {
     const key = scope.toLowerCase();
     const answer =
       asked.get(key) ??
-      settle(() => listAllPages<Permission>(arm, `${scope}${authorizationPath}/permissions`, '2022-04-01'));
+      settle(() =>
+        listAllPages<Permission>(arm, `${scope}${authorizationPath}/permissions`, apiVersions.permissions),
+      );
     asked.set(key, answer);
     return answer;
   };
@@ -214,7 +216,7 @@ function requiredNamespaces({ identity }: DeployInputs): readonly string[] {
 
 async function readRegistration({ arm, subscriptionId }: Session, namespace: string): Promise<string> {
   const path = `/subscriptions/${subscriptionId}/providers/${namespace}`;
-  const { registrationState } = await arm<{ registrationState?: string }>('GET', path, '2021-04-01');
+  const { registrationState } = await arm<{ registrationState?: string }>('GET', path, apiVersions.providers);
   return registrationState ?? 'Unknown';
 }
 
@@ -225,7 +227,11 @@ async function areTermsAccepted(
   const parts = ['publishers', publisher, 'offers', product, 'plans', name].map(encodeURIComponent).join('/');
   const offers = `/subscriptions/${subscriptionId}/providers/Microsoft.MarketplaceOrdering/offerTypes/virtualmachine`;
   const path = `${offers}/${parts}/agreements/current`;
-  const { properties } = await arm<{ properties?: { accepted?: boolean } }>('GET', path, '2021-01-01');
+  const { properties } = await arm<{ properties?: { accepted?: boolean } }>(
+    'GET',
+    path,
+    apiVersions.marketplaceTerms,
+  );
   return properties?.accepted === true;
 }
 
@@ -252,10 +258,6 @@ async function readReferenced(session: Session, { kind, id }: ReferencedId): Pro
   return { kind, id: id.id, found };
 }
 
-const referencedNetworkApi = '2024-05-01';
-
-const referencedIdentityApi = '2024-11-30';
-
 interface ReferencedProperties {
   readonly location?: string;
   readonly properties?: {
@@ -266,7 +268,7 @@ interface ReferencedProperties {
 }
 
 async function readReferencedResource({ arm }: Session, kind: ReferencedResource['kind'], id: string) {
-  const api = kind === 'identity' ? referencedIdentityApi : referencedNetworkApi;
+  const api = kind === 'identity' ? apiVersions.identities : apiVersions.network;
   const { location, properties } = await arm<ReferencedProperties>('GET', id, api);
   const usedBy = properties?.virtualMachine?.id ?? properties?.ipConfiguration?.id;
   return { ...(location ? { location } : {}), ...(usedBy ? { usedBy } : {}) };
@@ -276,7 +278,7 @@ async function readReferencedResource({ arm }: Session, kind: ReferencedResource
 async function readReferencedSubnet({ arm }: Session, { id, name }: ResourceId) {
   const vnet = await settle(() =>
     undefinedIfNotFound(
-      arm<ReferencedProperties>('GET', id.replace(/\/subnets\/[^/]+$/i, ''), referencedNetworkApi),
+      arm<ReferencedProperties>('GET', id.replace(/\/subnets\/[^/]+$/i, ''), apiVersions.network),
     ),
   );
   if ('value' in vnet) {
@@ -285,7 +287,7 @@ async function readReferencedSubnet({ arm }: Session, { id, name }: ResourceId) 
     );
     return isThere && vnet.value?.location ? { location: vnet.value.location } : undefined;
   }
-  const subnet = await settle(() => undefinedIfNotFound(arm('GET', id, referencedNetworkApi)));
+  const subnet = await settle(() => undefinedIfNotFound(arm('GET', id, apiVersions.network)));
   if ('error' in subnet) throw vnet.error;
   return subnet.value === undefined ? undefined : {};
 }

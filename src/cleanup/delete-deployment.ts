@@ -1,3 +1,4 @@
+import { apiVersions } from '../azure/api-versions.ts';
 import { findRoleAssignments } from '../access/find-role-assignments.ts';
 import { listAllPages } from '../azure/arm-client.ts';
 import { undefinedIfForbidden, undefinedIfNotFound } from '../azure/lookup.ts';
@@ -5,7 +6,7 @@ import { resourceIds, resourceNames } from '../deployment/names.ts';
 import { hasDeploymentTag } from '../deployment/ownership.ts';
 import { deleteResources } from './delete-resources.ts';
 import { attachedDisks } from './detach-unowned.ts';
-import { type DeletionContext, type DeletionResult, identityApi, isOwnedBy } from './resource-types.ts';
+import { type DeletionContext, type DeletionResult, isOwnedBy } from './resource-types.ts';
 
 /**
  * Deletes a whole deployment: what bears one of its derived names, the disks of its machine, its identities and what they
@@ -67,7 +68,9 @@ async function findIdentities(
   deployment: string,
 ): Promise<readonly OwnedIdentity[]> {
   const path = `/subscriptions/${session.subscriptionId}/resourceGroups/${resourceGroup}/providers/Microsoft.ManagedIdentity/userAssignedIdentities`;
-  const all = await undefinedIfForbidden(listAllPages<OwnedIdentity>(session.arm, path, identityApi));
+  const all = await undefinedIfForbidden(
+    listAllPages<OwnedIdentity>(session.arm, path, apiVersions.identities),
+  );
   const own = await Promise.all(
     (all ?? []).map(async ({ tags, id }) => hasDeploymentTag(tags, deployment) && (await belongs(tags, id))),
   );

@@ -1,8 +1,8 @@
 import type { OperationState, PollerLike } from '@azure/core-lro';
 import type { RoleAssignment } from '../access/find-role-assignments.ts';
-import { authorizationApi } from '../azure/api-versions.ts';
+import { apiVersions } from '../azure/api-versions.ts';
 import { type ResourceId, parseResourceId } from '../azure/resource-id.ts';
-import type { Session } from '../azure/session.ts';
+import type { Session } from '../azure/arm-client.ts';
 import { hasDeploymentTag, tagsFromDescription } from '../deployment/ownership.ts';
 
 /** What became of the resources that were to be deleted. */
@@ -38,8 +38,6 @@ const nicType = 'microsoft.network/networkinterfaces';
 
 const identityType = 'microsoft.managedidentity/userassignedidentities';
 
-export const identityApi = '2024-11-30';
-
 /**
  * The only types that are ever deleted, each with what has to go before it. A machine holds its interface and disks, an
  * interface its address, security group and subnet; Azure refuses the other way round. Role assignments go before the
@@ -50,8 +48,10 @@ export const resourceTypes: Readonly<Record<string, ResourceType>> = {
     label: 'role assignment',
     after: [],
     tags: async ({ arm }, { id }) =>
-      tagsFromDescription((await arm<RoleAssignment>('GET', id, authorizationApi)).properties.description),
-    remove: ({ arm }, { id }) => arm('DELETE', id, authorizationApi),
+      tagsFromDescription(
+        (await arm<RoleAssignment>('GET', id, apiVersions.roleAssignments)).properties.description,
+      ),
+    remove: ({ arm }, { id }) => arm('DELETE', id, apiVersions.roleAssignments),
   },
   [commandType]: {
     label: 'run command',
@@ -116,8 +116,8 @@ export const resourceTypes: Readonly<Record<string, ResourceType>> = {
     label: 'user-assigned identity',
     after: [assignmentType, vmType],
     tags: async ({ arm }, { id }) =>
-      (await arm<{ tags?: Record<string, string> }>('GET', id, identityApi)).tags,
-    remove: ({ arm }, { id }) => arm('DELETE', id, identityApi),
+      (await arm<{ tags?: Record<string, string> }>('GET', id, apiVersions.identities)).tags,
+    remove: ({ arm }, { id }) => arm('DELETE', id, apiVersions.identities),
   },
 };
 

@@ -1,5 +1,6 @@
 import { retryDelaySeconds, retryMessage } from '../azure/policies/retry.ts';
-import { type PollOptions, hasSucceeded, isTerminalState, pollUntil } from '../azure/polling.ts';
+import { type PollOptions, pollUntil } from '../azure/polling.ts';
+import { hasSucceeded, isTerminalState } from '../azure/provisioning-state.ts';
 import { AzureError } from '../errors/azure-error.ts';
 import { delayWithProgress } from '../lib/abort.ts';
 import type { WorkflowRun } from '../runner/github-context.ts';

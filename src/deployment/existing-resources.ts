@@ -6,7 +6,7 @@ import type {
   VirtualNetwork,
 } from '@azure/arm-network';
 import { undefinedIfNotFound } from '../azure/lookup.ts';
-import type { Session } from '../azure/session.ts';
+import type { Session } from '../azure/arm-client.ts';
 import type { DeployInputs } from '../inputs/inputs.ts';
 import type { ResourceNames } from './names.ts';
 

@@ -1,5 +1,5 @@
 import type { AzureErrorInfo } from '../errors/azure-error.ts';
-import { quoteForShell } from '../lib/shell-quote.ts';
+import { quoteForShell } from '../lib/escape.ts';
 import {
   type Entry,
   type FilledErrorContext,

@@ -1,5 +1,5 @@
 import type { AzureErrorInfo } from '../errors/azure-error.ts';
-import { quoteForShell } from '../lib/shell-quote.ts';
+import { quoteForShell } from '../lib/escape.ts';
 import { type Entry, all, codeIs, messageMatches, messageText, nobodyNeedsToAct } from './entry.ts';
 import { idSegment } from './role-commands.ts';
 

@@ -1,5 +1,5 @@
 import type { AzureErrorInfo } from '../errors/azure-error.ts';
-import type { ErrorContext } from '../errors/error-context.ts';
+import type { ErrorContext } from '../errors/action-error.ts';
 
 /** A situation without gaps. */
 export type FilledErrorContext = Readonly<Required<Omit<ErrorContext, 'oidc' | 'link'>>> &

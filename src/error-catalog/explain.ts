@@ -5,9 +5,8 @@
  * matched by their shortest telling part, and an unknown error stays unexplained rather than misexplained.
  */
 
-import type { Explanation } from '../errors/action-error.ts';
+import type { Explanation, ErrorContext } from '../errors/action-error.ts';
 import type { AzureErrorInfo } from '../errors/azure-error.ts';
-import type { ErrorContext } from '../errors/error-context.ts';
 import { authorizationEntries } from './authorization.ts';
 import { capacityEntries } from './capacity.ts';
 import { cleanupEntries } from './cleanup.ts';

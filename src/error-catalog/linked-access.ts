@@ -1,7 +1,6 @@
-import type { Explanation } from '../errors/action-error.ts';
+import type { Explanation, ImageAccessProbe } from '../errors/action-error.ts';
 import type { AzureErrorInfo } from '../errors/azure-error.ts';
-import type { ImageAccessProbe } from '../errors/error-context.ts';
-import { quoteForShell } from '../lib/shell-quote.ts';
+import { quoteForShell } from '../lib/escape.ts';
 import { type FilledErrorContext, imageOwner, isSameTenant, resolve, workflowAuthor } from './entry.ts';
 import { grantCommand, idSegment, ownerLookup, roleDelay } from './role-commands.ts';
 

@@ -1,4 +1,4 @@
-import { quoteForShell } from '../lib/shell-quote.ts';
+import { quoteForShell } from '../lib/escape.ts';
 import { type Entry, all, codeIs, messageText, runnerOwner, statusIs, workflowAuthor } from './entry.ts';
 
 export const networkEntries: readonly Entry[] = [

@@ -1,5 +1,6 @@
+import { apiVersions } from '../azure/api-versions.ts';
 import type { AzureErrorInfo } from '../errors/azure-error.ts';
-import { quoteForShell } from '../lib/shell-quote.ts';
+import { quoteForShell } from '../lib/escape.ts';
 import { type FilledErrorContext, tenantName, wordsOf } from './entry.ts';
 
 /** A name out of a Resource Manager ID, tolerant of parts and placeholders, which messages are full of. */
@@ -112,6 +113,6 @@ export function vmOptions(
 export function ownerLookup(subscription: string, { resourceManager }: FilledErrorContext): string[] {
   return [
     "Find the tenant that owns the subscription. It takes no right at all: the refusal's WWW-Authenticate header names it.",
-    `curl -si "${resourceManager}/subscriptions/${subscription}?api-version=2022-12-01" | grep -i authorization_uri`,
+    `curl -si "${resourceManager}/subscriptions/${subscription}?api-version=${apiVersions.subscriptions}" | grep -i authorization_uri`,
   ];
 }

@@ -1,6 +1,6 @@
 import type { AzureErrorInfo } from '../errors/azure-error.ts';
-import type { OidcClaims } from '../errors/error-context.ts';
-import { quoteForShell } from '../lib/shell-quote.ts';
+import type { OidcClaims } from '../errors/action-error.ts';
+import { quoteForShell } from '../lib/escape.ts';
 import {
   type Entry,
   type FilledErrorContext,

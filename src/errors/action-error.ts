@@ -33,3 +33,47 @@ export async function withActivity<T>(doing: string, work: () => Promise<T>): Pr
     throw error instanceof AzureError ? new ActionError(doing, { cause: error }) : error;
   }
 }
+
+/** The claims of the job's GitHub token that federated credentials are matched with. */
+export interface OidcClaims {
+  readonly issuer: string;
+  readonly subject: string;
+  readonly audience: string;
+  /** `repository_owner_id` and `repository_id`: what immutable subjects are made of. */
+  readonly ownerId?: string;
+  readonly repositoryId?: string;
+}
+
+/** What a look at both sides of the link to the image has shown, after Azure refused it. */
+export interface ImageAccessProbe {
+  /** GUID of the tenant that the auxiliary token is of. */
+  readonly tokenTenant: string;
+  /** GUID of the tenant that owns the image's subscription, if Resource Manager said so. */
+  readonly owner?: string;
+  /** What came of reading the image version with that token; absent if nothing came in time. */
+  readonly image?: 'readable' | 'denied' | 'absent';
+}
+
+/** What is known when something fails. Whatever is missing appears in explanations as `<client-id>` and the like. */
+export interface ErrorContext {
+  readonly clientId?: string;
+  readonly tenantId?: string;
+  readonly imageTenantId?: string;
+  readonly auxiliaryTenantIds?: readonly string[];
+  readonly subscriptionId?: string;
+  readonly resourceGroup?: string;
+  readonly location?: string;
+  readonly vmName?: string;
+  readonly vmSize?: string;
+  readonly imageId?: string;
+  /** `https://login.microsoftonline.com` unless told. */
+  readonly loginEndpoint?: string;
+  /** `https://portal.azure.com` unless told. */
+  readonly portal?: string;
+  /** `https://management.azure.com` unless told. */
+  readonly resourceManager?: string;
+  readonly oidc?: OidcClaims;
+  readonly link?: ImageAccessProbe;
+  /** GUIDs of the tenants that were signed in to, by the lower-cased name that an input gives them: a domain, or the GUID. */
+  readonly tenantGuids?: ReadonlyMap<string, string>;
+}

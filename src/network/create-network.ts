@@ -3,7 +3,7 @@ import type { OperationState, PollerLike } from '@azure/core-lro';
 import { undefinedIfNotFound } from '../azure/lookup.ts';
 import { pollUntilDone } from '../azure/polling.ts';
 import { type ResourceId, parseResourceId } from '../azure/resource-id.ts';
-import type { Session } from '../azure/session.ts';
+import type { Session } from '../azure/arm-client.ts';
 import type { CleanupState } from '../deployment/cleanup-state.ts';
 import { createIfMissing } from '../deployment/create-if-missing.ts';
 import type { ExistingResources } from '../deployment/existing-resources.ts';

@@ -1,9 +1,10 @@
 /** What an earlier run of this deployment left: the machine as it stands, taking it over, and the tags that say so. */
 
 import type { VirtualMachine } from '@azure/arm-compute';
+import { apiVersions } from '../azure/api-versions.ts';
 import { undefinedIfNotFound } from '../azure/lookup.ts';
-import { hasSucceeded } from '../azure/polling.ts';
-import type { Session } from '../azure/session.ts';
+import { hasSucceeded } from '../azure/provisioning-state.ts';
+import type { Session } from '../azure/arm-client.ts';
 import { isOwnedBy, readTags } from '../cleanup/resource-types.ts';
 import type { ExistingResources } from '../deployment/existing-resources.ts';
 import { deploymentTag, tagValue } from '../deployment/ownership.ts';
@@ -75,10 +76,10 @@ export function adoptVm(
 
 /** api-versions for changing a resource itself, where the app may not write tags alone. */
 const tagApis = [
-  [/\/Microsoft\.Compute\/virtualMachines\//i, '2024-07-01'],
-  [/\/Microsoft\.Compute\/disks\//i, '2024-03-02'],
-  [/\/Microsoft\.Network\//i, '2024-05-01'],
-  [/\/Microsoft\.ManagedIdentity\//i, '2024-11-30'],
+  [/\/Microsoft\.Compute\/virtualMachines\//i, apiVersions.virtualMachines],
+  [/\/Microsoft\.Compute\/disks\//i, apiVersions.disks],
+  [/\/Microsoft\.Network\//i, apiVersions.network],
+  [/\/Microsoft\.ManagedIdentity\//i, apiVersions.identities],
 ] as const;
 
 /**
@@ -104,7 +105,7 @@ export async function updateTags(
   ].filter((id) => id !== undefined);
   if (ids.length === 0) return true;
   const write = (id: string, operation: 'Merge' | 'Delete', tags: Readonly<Record<string, string>>) =>
-    session.arm('PATCH', `${id}/providers/Microsoft.Resources/tags/default`, '2021-04-01', {
+    session.arm('PATCH', `${id}/providers/Microsoft.Resources/tags/default`, apiVersions.tags, {
       body: { operation, properties: { tags } },
     });
   const renew = async (id: string): Promise<void> => {

@@ -1,9 +1,10 @@
 import type { VirtualMachine } from '@azure/arm-compute';
+import { apiVersions } from '../azure/api-versions.ts';
 import { createAccessTasks } from '../access/role-assignments.ts';
 import { type SessionOptions, openDeploySession } from '../auth/session.ts';
-import { provisioningStateOf } from '../azure/polling.ts';
+import { provisioningStateOf } from '../azure/provisioning-state.ts';
 import { resourceId } from '../azure/resource-id.ts';
-import type { Session } from '../azure/session.ts';
+import type { Session } from '../azure/arm-client.ts';
 import { rollback } from '../cleanup/delete-resources.ts';
 import { includeVmDisks } from '../cleanup/detach-unowned.ts';
 import { isOwnedBy, isRunCommand } from '../cleanup/resource-types.ts';
@@ -253,7 +254,7 @@ async function createResourceGroup(session: Session, plan: Plan, report: Reporte
   );
   // Not tagged and not recorded: the group is the customer's, whoever made it, and is never deleted.
   await withActivity(`creating resource group ${plan.resourceGroup}`, () =>
-    session.arm('PUT', path, '2021-04-01', { body: { location: plan.location } }),
+    session.arm('PUT', path, apiVersions.resourceGroups, { body: { location: plan.location } }),
   );
 }
 

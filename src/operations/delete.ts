@@ -1,4 +1,4 @@
-import type { Session } from '../azure/session.ts';
+import type { Session } from '../azure/arm-client.ts';
 import { deleteDeployment } from '../cleanup/delete-deployment.ts';
 import { isOwnedBy } from '../cleanup/resource-types.ts';
 import { ActionError } from '../errors/action-error.ts';

@@ -7,7 +7,7 @@ import type { DeploySession } from '../auth/session.ts';
 import { subscriptionOwnerOf } from '../azure/subscriptions.ts';
 import type { Plan } from '../deployment/plan.ts';
 import { AzureError, findAzureError } from '../errors/azure-error.ts';
-import type { ErrorContext, ImageAccessProbe } from '../errors/error-context.ts';
+import type { ErrorContext, ImageAccessProbe } from '../errors/action-error.ts';
 import type { DeployInputs } from '../inputs/inputs.ts';
 import type { Reporter } from '../summary/reporter.ts';
 import { logBootDiagnostics } from '../vm/agent.ts';

@@ -1,5 +1,5 @@
 import { sameId } from '../azure/resource-id.ts';
-import type { Session } from '../azure/session.ts';
+import type { Session } from '../azure/arm-client.ts';
 import { deleteDeployment } from '../cleanup/delete-deployment.ts';
 import { deleteResources } from '../cleanup/delete-resources.ts';
 import { includeVmDisks } from '../cleanup/detach-unowned.ts';

@@ -2,7 +2,7 @@ import type { Disk } from '@azure/arm-compute';
 import { type AccessPlan, resolveAccess } from '../access/resolve-access.ts';
 import type { DeploySession } from '../auth/session.ts';
 import { undefinedIfNotFound } from '../azure/lookup.ts';
-import type { Session } from '../azure/session.ts';
+import type { Session } from '../azure/arm-client.ts';
 import { readResourceGroup } from '../azure/subscriptions.ts';
 import { type ExistingResources, findExistingResources } from '../deployment/existing-resources.ts';
 import { resourceIds, resourceNames } from '../deployment/names.ts';

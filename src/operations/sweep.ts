@@ -1,7 +1,7 @@
-import { listAllPages } from '../azure/arm-client.ts';
+import { apiVersions } from '../azure/api-versions.ts';
+import { listAllPages, type Session } from '../azure/arm-client.ts';
 import { undefinedIfNotFound } from '../azure/lookup.ts';
 import { sameId } from '../azure/resource-id.ts';
-import type { Session } from '../azure/session.ts';
 import { deleteDeployment } from '../cleanup/delete-deployment.ts';
 import { type DeletionResult, isOwnedBy, readTags } from '../cleanup/resource-types.ts';
 import { resourceIds, resourceNames } from '../deployment/names.ts';
@@ -150,7 +150,7 @@ async function findDeployments(
   const listed = await listAllPages<{ id: string }>(
     session.arm,
     `/subscriptions/${session.subscriptionId}/resourceGroups/${resourceGroup}/resources`,
-    '2021-04-01',
+    apiVersions.resources,
     { $filter: `tagName eq '${deploymentTag}'` },
   );
   const found = await Promise.all(

@@ -9,7 +9,7 @@ import { sameId } from '../azure/resource-id.ts';
 import type { ExistingResources } from '../deployment/existing-resources.ts';
 import { subnetName } from '../deployment/names.ts';
 import type { Plan } from '../deployment/plan.ts';
-import { quoteForShell } from '../lib/shell-quote.ts';
+import { quoteForShell } from '../lib/escape.ts';
 import { isGeneratedRule } from '../network/network-spec.ts';
 import { isFailedState } from '../vm/vm-status.ts';
 import { type Difference, compareRegion, overriddenProperty, rulesAreOverridden } from './drift.ts';

@@ -1,6 +1,5 @@
 import type { Plan } from '../deployment/plan.ts';
-import { type Markdown, block, details, markdownCode, sentence } from '../lib/markdown.ts';
-import { quoteForShell } from '../lib/shell-quote.ts';
+import { type Markdown, block, details, markdownCode, sentence, quoteForShell } from '../lib/escape.ts';
 import { rulesAreOverridden } from '../plan/drift.ts';
 import { idsIn, limited, maxRows, scalar, shortId, toPortal } from './sections.ts';
 import type { SummaryFacts } from './summary-facts.ts';

@@ -1,6 +1,6 @@
 import type { Explanation } from '../errors/action-error.ts';
 import { isCommandOrUrl } from '../errors/format-error.ts';
-import { type Markdown, block, link, markdownText, quotation, sentence } from '../lib/markdown.ts';
+import { type Markdown, block, link, markdownText, quotation, sentence } from '../lib/escape.ts';
 import type { SummaryFacts } from './summary-facts.ts';
 
 // What failed

@@ -1,6 +1,6 @@
 import { limited, maxRows } from './sections.ts';
 import type { Finding } from '../check/facts.ts';
-import { type Markdown, details, sentence } from '../lib/markdown.ts';
+import { type Markdown, details, sentence } from '../lib/escape.ts';
 import { fixes } from './render-failure.ts';
 
 // What a check found

@@ -2,7 +2,7 @@
 
 import { type ImageReference, sameId } from '../azure/resource-id.ts';
 import type { Plan } from '../deployment/plan.ts';
-import { type Markdown, block, details, markdownCode, markdownText, table } from '../lib/markdown.ts';
+import { type Markdown, block, details, markdownCode, markdownText, table } from '../lib/escape.ts';
 import { rulesAreOverridden } from '../plan/drift.ts';
 import type { OutputName } from '../runner/outputs.ts';
 import { connecting, deleting, removals } from './connection-help.ts';

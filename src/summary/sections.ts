@@ -1,4 +1,4 @@
-import { type Markdown, link, table } from '../lib/markdown.ts';
+import { type Markdown, link, table } from '../lib/escape.ts';
 import type { SummaryFacts } from './summary-facts.ts';
 
 /** Rows that a table of the summary shows at most. */

@@ -2,7 +2,7 @@
 
 import type { ImageReference } from '../azure/resource-id.ts';
 import type { Plan, ResourcePlan } from '../deployment/plan.ts';
-import { type Markdown, block } from '../lib/markdown.ts';
+import { type Markdown, block } from '../lib/escape.ts';
 import { rulesAreOverridden } from '../plan/drift.ts';
 import type { StageTiming } from '../runner/log.ts';
 

@@ -1,9 +1,10 @@
 import type { VirtualMachine } from '@azure/arm-compute';
 import { undefinedIfNotFound } from '../azure/lookup.ts';
 import { isConcurrentOperation, retryDelaySeconds, retryMessage } from '../azure/policies/retry.ts';
-import { hasSucceeded, pollUntilDone, unexplainedFailure } from '../azure/polling.ts';
+import { hasSucceeded } from '../azure/provisioning-state.ts';
+import { pollUntilDone, unexplainedFailure } from '../azure/polling.ts';
 import { resourceId, sameId } from '../azure/resource-id.ts';
-import type { Session } from '../azure/session.ts';
+import type { Session } from '../azure/arm-client.ts';
 import type { CleanupState } from '../deployment/cleanup-state.ts';
 import { assertOwned, hasDeploymentTag, hasRunTags, tagValue } from '../deployment/ownership.ts';
 import type { Placement, Plan } from '../deployment/plan.ts';

@@ -1,4 +1,4 @@
-import type { Session } from '../azure/session.ts';
+import type { Session } from '../azure/arm-client.ts';
 import type { CleanupState } from '../deployment/cleanup-state.ts';
 import type { Placement, Plan } from '../deployment/plan.ts';
 import { ActionError } from '../errors/action-error.ts';

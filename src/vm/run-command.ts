@@ -11,7 +11,7 @@ import type { VirtualMachineRunCommand, VirtualMachineRunCommandInstanceView } f
 import { isNotFound } from '../azure/lookup.ts';
 import { pollUntil, pollUntilDone } from '../azure/polling.ts';
 import { resourceId } from '../azure/resource-id.ts';
-import type { Session } from '../azure/session.ts';
+import type { Session } from '../azure/arm-client.ts';
 import type { CleanupState } from '../deployment/cleanup-state.ts';
 import type { Plan } from '../deployment/plan.ts';
 import { ActionError } from '../errors/action-error.ts';

@@ -1,7 +1,8 @@
 import type { VirtualMachine } from '@azure/arm-compute';
 import { undefinedIfNotFound } from '../azure/lookup.ts';
-import { hasSucceeded, isTerminalState, pollUntil } from '../azure/polling.ts';
-import type { Session } from '../azure/session.ts';
+import { hasSucceeded, isTerminalState } from '../azure/provisioning-state.ts';
+import { pollUntil } from '../azure/polling.ts';
+import type { Session } from '../azure/arm-client.ts';
 import type { Plan } from '../deployment/plan.ts';
 import { AzureError } from '../errors/azure-error.ts';
 

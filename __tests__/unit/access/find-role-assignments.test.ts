@@ -1,6 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
-import type { ArmRequest } from '../../../src/azure/arm-client.ts';
-import type { Session } from '../../../src/azure/session.ts';
+import type { ArmRequest, Session } from '../../../src/azure/arm-client.ts';
 import { AzureError } from '../../../src/errors/azure-error.ts';
 import { findRoleAssignments } from '../../../src/access/find-role-assignments.ts';
 

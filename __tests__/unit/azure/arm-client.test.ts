@@ -2,7 +2,7 @@ import { inspect } from 'node:util';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { createArmRequest } from '../../../src/azure/arm-client.ts';
 import { newestSupportedVersion } from '../../../src/azure/policies/api-version-fallback.ts';
-import { createRateLimitTracker } from '../../../src/azure/rate-limits.ts';
+import { createRateLimitTracker } from '../../../src/azure/poll-schedule.ts';
 import { knownClouds } from '../../../src/azure/clouds.ts';
 import { AzureError } from '../../../src/errors/azure-error.ts';
 import { type Simulator, startSimulator } from '../../../simulator/index.ts';

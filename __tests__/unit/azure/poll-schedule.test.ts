@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, jest, test } from '@jest/globals';
 import { nextPollDelay, type OperationKind } from '../../../src/azure/poll-schedule.ts';
-import { hasSucceeded, isTerminalState, pollUntil } from '../../../src/azure/polling.ts';
+import { hasSucceeded, isTerminalState } from '../../../src/azure/provisioning-state.ts';
+import { pollUntil } from '../../../src/azure/polling.ts';
 import { delayWithProgress, delay } from '../../../src/lib/abort.ts';
 
 /** Looks at an operation of `seconds`, with Compute's bucket of 45 polls refilled by 15 a minute. */

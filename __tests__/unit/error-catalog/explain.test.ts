@@ -2,8 +2,7 @@ import { readFileSync } from 'node:fs';
 import { describe, expect, test } from '@jest/globals';
 import { documentedErrors } from '../../../scripts/docs/documented-errors.ts';
 import { catalogue, explain } from '../../../src/error-catalog/explain.ts';
-import type { ErrorContext } from '../../../src/errors/error-context.ts';
-import type { Explanation } from '../../../src/errors/action-error.ts';
+import type { ErrorContext, Explanation } from '../../../src/errors/action-error.ts';
 import type { AzureErrorInfo } from '../../../src/errors/azure-error.ts';
 import { parseErrorResponse } from '../../../src/errors/parse-error-response.ts';
 

@@ -11,7 +11,7 @@ import { parseImageReference, parseResourceId, type ResourceId } from '../../../
 import { renderSummary } from '../../../src/summary/render-summary.ts';
 import type { SummaryFacts } from '../../../src/summary/summary-facts.ts';
 import { label, seconds, timeline } from '../../../src/summary/topology.ts';
-import { block, markdownCode, link, sentence, markdownText } from '../../../src/lib/markdown.ts';
+import { block, markdownCode, link, sentence, markdownText } from '../../../src/lib/escape.ts';
 import {
   definitionId,
   deployInputs,

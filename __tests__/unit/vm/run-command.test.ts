@@ -3,7 +3,7 @@ import { resolve } from 'node:path';
 import type { VirtualMachineInstanceView } from '@azure/arm-compute';
 import { describe, expect, test } from '@jest/globals';
 import * as fc from 'fast-check';
-import type { Session } from '../../../src/azure/session.ts';
+import type { Session } from '../../../src/azure/arm-client.ts';
 import { ActionError } from '../../../src/errors/action-error.ts';
 import { parseAgentState, waitForAgent } from '../../../src/vm/agent.ts';
 import { normalizeScript, parseScriptStatus } from '../../../src/vm/run-command.ts';

@@ -6,6 +6,7 @@ import {
   createHttpHeaders,
   createPipelineRequest,
 } from '@azure/core-rest-pipeline';
+import { ifNoneMatchSince } from '../api-versions.ts';
 import { AzureError, type AzureErrorInfo } from '../../errors/azure-error.ts';
 import { isNotFound } from '../lookup.ts';
 import { errorFromResponse } from './azure-error.ts';
@@ -38,9 +39,6 @@ export function apiVersionFallbackPolicy(debug: (line: string) => void): Pipelin
     },
   };
 }
-
-/** Compute documents If-None-Match for machines from this version on. */
-const ifNoneMatchSince = '2024-03-01';
 
 /** In a version that may not heed If-None-Match, a look right before has to do: what is there is never written over. */
 async function sendWithApiVersion(

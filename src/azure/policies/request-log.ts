@@ -1,5 +1,5 @@
 import { type PipelinePolicy, isRestError } from '@azure/core-rest-pipeline';
-import type { RateLimitTracker } from '../rate-limits.ts';
+import type { RateLimitTracker } from '../poll-schedule.ts';
 
 /** All requests of a run share one correlation ID: support finds the whole run by it. */
 export function correlationPolicy(correlationId: string): PipelinePolicy {

@@ -1,5 +1,5 @@
 import type { VirtualMachine } from '@azure/arm-compute';
-import { hasSucceeded, provisioningStateOf } from '../../azure/polling.ts';
+import { hasSucceeded, provisioningStateOf } from '../../azure/provisioning-state.ts';
 import { normaliseRegion, sameId } from '../../azure/resource-id.ts';
 import { resourceIds, resourceNames } from '../../deployment/names.ts';
 import { assertOwned, classifyOwnership } from '../../deployment/ownership.ts';

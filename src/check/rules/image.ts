@@ -2,7 +2,7 @@ import type { Result } from '../../azure/lookup.ts';
 import { type FilledErrorContext, workflowAuthor } from '../../error-catalog/entry.ts';
 import type { ImageInspection } from '../../image/resolve-image.ts';
 import { validateAdminAccount } from '../../inputs/admin-account.ts';
-import { quoteForShell } from '../../lib/shell-quote.ts';
+import { quoteForShell } from '../../lib/escape.ts';
 import { overridesAffectSize, securityTypeIncompatibility } from '../../vm/sizes.ts';
 import {
   type Finding,

@@ -1,6 +1,6 @@
 import { resourceId, sameId } from '../../azure/resource-id.ts';
 import { assignedScope } from '../../error-catalog/role-commands.ts';
-import { quoteForShell } from '../../lib/shell-quote.ts';
+import { quoteForShell } from '../../lib/escape.ts';
 import {
   type Finding,
   type RuleContext,

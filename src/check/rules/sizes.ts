@@ -1,6 +1,6 @@
 import type { Placement } from '../../deployment/plan.ts';
 import { workflowAuthor } from '../../error-catalog/entry.ts';
-import { quoteForShell } from '../../lib/shell-quote.ts';
+import { quoteForShell } from '../../lib/escape.ts';
 import {
   type Sku,
   capabilitiesFromName,

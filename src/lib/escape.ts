@@ -99,3 +99,8 @@ export function table(heading: readonly string[], rows: readonly (readonly Markd
 export function details(summary: Markdown, body: Markdown, open = false): Markdown {
   return `<details${open ? ' open' : ''}><summary>${summary}</summary>\n\n${body}\n\n</details>`;
 }
+
+/** A value as one word of a shell command. Placeholders stay bare: they must be replaced anyway. */
+export function quoteForShell(value: string): string {
+  return /^(?:[\w@%+=:,./-]|<[\w-]+>)+$/.test(value) ? value : `'${value.replaceAll("'", String.raw`'\''`)}'`;
+}
