@@ -6,10 +6,10 @@
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { parse } from 'yaml';
-import { argumentsPage, readArguments, shortTable } from './az-vm-create.ts';
+import { argumentsPage, readArguments } from './az-vm-create.ts';
 import { fleetTable } from '../../bench/fleet.ts';
 import { roleDefinition, roles, rolesTable } from './roles.ts';
-import { troubleshootingIndex, troubleshootingPage } from './troubleshooting.ts';
+import { troubleshootingPage } from './troubleshooting.ts';
 
 const root = resolve(import.meta.dirname, '../..');
 
@@ -38,18 +38,32 @@ const cell = (text: string): string =>
     .replace(/\s*\n\s*/g, ' ')
     .replaceAll('|', '\\|');
 
+type Examples = Readonly<Record<string, { readonly values: string; readonly example: string }>>;
+
+/** Reads docs/inputs.yml: the allowed values and an example of each input. */
+export const inputExamples = (): Examples =>
+  parse(readFileSync(join(root, 'docs/inputs.yml'), 'utf8')) as Examples;
+
 function inputTables({ inputs }: Metadata, action: string): string {
   const sections = inputSections(action);
+  const examples = inputExamples();
   const lines: string[] = [];
   let current: string | undefined;
   for (const [name, { description, required, default: value }] of Object.entries(inputs)) {
     const section = sections.get(name) ?? '';
     if (section !== current) {
       current = section;
-      lines.push('', `### ${section}`, '', '| input | default | meaning |', '|---|---|---|');
+      lines.push(
+        '',
+        `## ${section}`,
+        '',
+        '| input | values | default | meaning | example |',
+        '|---|---|---|---|---|',
+      );
     }
     const shown = required ? '**required**' : value ? `\`${value}\`` : '';
-    lines.push(`| \`${name}\` | ${shown} | ${cell(description)} |`);
+    const { values, example } = examples[name] ?? { values: '', example: '' };
+    lines.push(`| \`${name}\` | ${cell(values)} | ${shown} | ${cell(description)} | \`${cell(example)}\` |`);
   }
   return lines.join('\n').trim();
 }
@@ -76,14 +90,14 @@ export function generatedDocuments(): Readonly<Record<string, string>> {
   const action = read('action.yml');
   const metadata = parse(action) as Metadata;
   return {
-    'README.md': replaceParts(read('README.md'), {
+    'docs/inputs.md': replaceParts(read('docs/inputs.md'), {
       inputs: inputTables(metadata, action),
       outputs: outputTable(metadata),
-      'az-vm-create': shortTable(readArguments()),
-      troubleshooting: troubleshootingIndex(),
-      measured: read('bench/results.md').trim(),
     }),
     'docs/az-vm-create.md': argumentsPage(readArguments()),
+    'docs/performance.md': replaceParts(read('docs/performance.md'), {
+      measured: read('bench/results.md').trim(),
+    }),
     'docs/fleet.md': replaceParts(read('docs/fleet.md'), { simulation: fleetTable() }),
     'docs/troubleshooting.md': troubleshootingPage(),
     'docs/setup.md': replaceParts(read('docs/setup.md'), { roles: rolesTable() }),

@@ -140,15 +140,10 @@ export const inputDefaults = {
   'client-certificate': '',
   'tenant-id': '',
   'image-tenant-id': '',
-  'auxiliary-tenant-ids': '',
-  environment: 'azurecloud',
-  audience: '',
   operation: 'create',
   cleanup: 'on-failure',
   'timeout-minutes': '60',
   'wait-for': 'provisioned',
-  summary: 'true',
-  'github-token': '',
   'subscription-id': '',
   'resource-group': '',
   location: '',
@@ -160,37 +155,42 @@ export const inputDefaults = {
   'vm-size': '',
   zone: '',
   spot: 'false',
-  'max-price': '-1',
-  'eviction-policy': 'Delete',
   'admin-username': 'azureuser',
   'admin-password': '',
   'ssh-public-key': '',
-  'computer-name': '',
-  'os-type': '',
   'os-disk-size-gb': '',
   'os-disk-type': '',
   'custom-data': '',
   'custom-data-file': '',
-  'user-data': '',
   'security-type': '',
-  'license-type': '',
   identity: '',
   'role-assignments': '',
-  'run-script': '',
-  'run-script-timeout-minutes': '30',
-  'run-script-parameters': '',
-  'run-script-secrets': '',
-  overrides: '',
-  'address-prefix': '192.168.0.0/16',
-  'subnet-prefix': '192.168.1.0/24',
   'subnet-id': '',
   'nic-id': '',
   'network-security-group-id': '',
   'public-ip': 'true',
   'dns-label': '',
   'allow-inbound': '',
+  'run-script': '',
+  'run-script-timeout-minutes': '30',
+  'run-script-parameters': '',
+  'run-script-secrets': '',
+  'auxiliary-tenant-ids': '',
+  environment: 'azurecloud',
+  audience: '',
+  summary: 'true',
+  'github-token': '',
+  'os-type': '',
+  'computer-name': '',
+  'max-price': '-1',
+  'eviction-policy': 'Delete',
+  'license-type': '',
+  'user-data': '',
+  'address-prefix': '192.168.0.0/16',
+  'subnet-prefix': '192.168.1.0/24',
   'accelerated-networking': 'false',
   'private-ip-address': '',
+  overrides: '',
 } as const;
 
 export type InputName = keyof typeof inputDefaults;
@@ -204,13 +204,10 @@ export class InvalidInputs extends Error {
   readonly faults: readonly InputIssue[];
 
   constructor(faults: readonly InputIssue[], note?: string) {
-    const count =
-      faults.length === 1
-        ? 'There is a fault in the inputs'
-        : `There are ${faults.length} faults in the inputs`;
+    const count = faults.length === 1 ? 'Invalid input' : `${faults.length} invalid inputs`;
     const lines = faults.map(({ input, message }) => `- ${input}: ${message}`);
     super(
-      [`${count}; nothing was sent to Azure:`, ...lines, ...(note === undefined ? [] : [note])].join('\n'),
+      [`${count}. No request was sent to Azure.`, ...lines, ...(note === undefined ? [] : [note])].join('\n'),
     );
     this.faults = faults;
   }
