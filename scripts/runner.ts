@@ -27,7 +27,7 @@ export interface Surroundings {
 }
 
 export interface SignalPlan {
-  /** `cancel` is the runner's sequence: SIGINT, SIGTERM 7.5 s later, the end 2.5 s later. */
+  /** `cancel` is the runner's sequence: SIGINT, SIGTERM 7.5 s later, SIGKILL 2.5 s later; all by `timeScale`. */
   readonly name: NodeJS.Signals | 'cancel';
   /** Since the start of the process. */
   readonly afterMs?: number;
@@ -43,6 +43,8 @@ export interface RunOptions {
   readonly inputs: Readonly<Record<string, string>>;
   /** Over the runner's own environment; undefined removes a variable. */
   readonly env?: Readonly<Record<string, string | undefined>>;
+  /** Factor on all waits of the action and between the signals of a cancellation. Default 1: real time. */
+  readonly timeScale?: number;
   /** Values of expressions in action.yml's defaults, by name: `strategy.job-index`. */
   readonly context?: Readonly<Record<string, string>>;
   /** Payload of the event that started the workflow. */
@@ -181,7 +183,7 @@ function postEntryOf(entry: string): string {
 }
 
 function runnerEnvironment(
-  { sim, env: own = {} }: RunOptions,
+  { sim, env: own = {}, timeScale = 1 }: RunOptions,
   folder: string,
   temp: string,
   workspaceFolder: string,
@@ -221,6 +223,7 @@ function runnerEnvironment(
     RUNNER_TEMP: temp,
     RUNNER_TOOL_CACHE: join(folder, 'tools'),
     NODE_EXTRA_CA_CERTS: sim.certificateFile,
+    CROSS_TENANT_VM_TIME_SCALE: timeScale === 1 ? undefined : String(timeScale),
     ...own,
   };
   return Object.fromEntries(
@@ -286,7 +289,8 @@ async function runPhase(
   });
   const usage = watchUsage(child);
   const log = new Log(options.onLine);
-  const signals = phase === 'main' ? planSignals(child, [options.signal ?? []].flat()) : undefined;
+  const signals =
+    phase === 'main' ? planSignals(child, [options.signal ?? []].flat(), options.timeScale ?? 1) : undefined;
   for (const stream of [child.stdout, child.stderr]) {
     let rest = '';
     stream.setEncoding('utf8');
@@ -425,6 +429,7 @@ function unescaped(text: string): string {
 function planSignals(
   child: ChildProcess,
   plans: readonly SignalPlan[],
+  timeScale: number,
 ): { look: (log: string) => void; stop: () => void } {
   const timers: NodeJS.Timeout[] = [];
   const waiting = new Set(plans);
@@ -438,8 +443,8 @@ function planSignals(
       return;
     }
     child.kill('SIGINT');
-    after(7_500, 'SIGTERM');
-    after(10_000, 'SIGKILL');
+    after(7_500 * timeScale, 'SIGTERM');
+    after(10_000 * timeScale, 'SIGKILL');
   };
   for (const plan of plans) {
     if (plan.afterMs !== undefined) timers.push(setTimeout(() => send(plan), plan.afterMs));

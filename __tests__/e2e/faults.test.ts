@@ -70,7 +70,9 @@ describe.each(passing)('%s', (_, effect) => {
     expect(due.map(({ applied }) => applied)).toEqual(due.map(() => 1));
     const log = `${run.stdout}${run.post?.stdout}`;
     const applied = faults.filter((fault) => fault.applied > 0);
-    expect(log.match(/trying again in/g)).toHaveLength(applied.length);
+    // Azure refuses a request that is repeated while the first one, whose answer was lost, is still carried out.
+    const refused = sim.journal.filter(({ faulted, status }) => !faulted && [409, 429].includes(status));
+    expect(log.match(/trying again in/g)).toHaveLength(applied.length + refused.length);
     expect(brokenRules(sim.journal, new Set(before.keys()), [run], run, [defaults.clientSecret])).toEqual([]);
   });
 });
@@ -132,7 +134,7 @@ describe('a lost answer to the PUT of the machine', () => {
     const puts = sim.journal.filter(({ method, kind }) => method === 'PUT' && kind === 'vm.put');
     expect(puts.map(({ status }) => status)).toEqual([201, 412]);
     expect(run.outputs['vm-instance-id']).toBeTruthy();
-    expect(ledgerOf(run)?.unanswered).toEqual([]);
+    expect(ledgerOf(run)?.pending).toEqual([]);
   });
 
   test('Azure’s reason is told although its operation was never seen, and the next size is tried', async () => {

@@ -122,7 +122,7 @@ describe('a virtual machine from the gallery of another tenant', () => {
     const body = desk.machine(desk.nic('agent-nic'));
     await desk.finish(await desk.send('PUT', id, body));
     settings(desk.world).agentDelay = 10;
-    await desk.pass(30);
+    desk.pass(30);
     const expanded = await desk.send('GET', `${id}?$expand=instanceView`, undefined, {
       apiVersion: '2024-07-01',
     });
@@ -643,7 +643,7 @@ describe('galleries', () => {
     replicate(desk.world, version, 'West Europe', { completesAfter: 300 });
     const status = async (): Promise<Json> =>
       (await desk.send('GET', `${version}?$expand=ReplicationStatus`)).body['properties'];
-    await desk.pass(20);
+    desk.pass(20);
     const during = await status();
     expect(during['provisioningState']).toBe('Updating');
     expect(during['replicationStatus'].aggregatedState).toBe('InProgress');
@@ -651,7 +651,7 @@ describe('galleries', () => {
       region: 'West Europe',
       state: 'Replicating',
     });
-    await desk.pass(310);
+    desk.pass(310);
     expect((await status())['replicationStatus'].aggregatedState).toBe('Completed');
   });
 
@@ -705,9 +705,9 @@ describe('scripts in the guest', () => {
     expect((await desk.finish(put))['status']).toBe('Succeeded');
     const view = async (): Promise<Json> =>
       (await desk.send('GET', `${script}?$expand=instanceView`)).body['properties'].instanceView;
-    await desk.pass(3);
+    desk.pass(3);
     expect(await view()).toMatchObject({ executionState: 'Running', output: 'working' });
-    await desk.pass(220);
+    desk.pass(220);
     const ended = await view();
     expect(ended).toMatchObject({ executionState: 'Failed', exitCode: 3, error: 'secret has 6' });
     expect(ended['output']).toHaveLength(4096);
@@ -722,7 +722,7 @@ test('a script takes its time: as long as the recorded ones where nothing says o
   try {
     const id = other.vm('timed');
     await other.finish(await other.send('PUT', id, other.machine(other.nic('timed-nic'))));
-    await other.pass(60);
+    other.pass(60);
     const script = `${id}/runCommands/timed`;
     const put = await other.send('PUT', script, {
       location: defaults.location,

@@ -107,7 +107,7 @@ describe('a role assignment', () => {
     const bare = (text: string): string => text.replaceAll(/[0-9a-f]{32}|[0-9a-f-]{36}/g, '<id>');
     expect(bare(early.body['error'].message)).toBe(bare(refused?.body['error'].message));
 
-    await desk.pass(220);
+    desk.pass(220);
     const created = await desk.send('PUT', name(1), { properties });
     const wanted = recorded('role-assignment-acrpull-put')[2];
     expect(created.status).toBe(wanted?.status);
@@ -119,7 +119,7 @@ describe('a role assignment', () => {
     expect([twice.status, twice.body]).toEqual([exists?.status, exists?.body]);
 
     const other = String((await identity('other'))['properties'].principalId);
-    await desk.pass(220);
+    desk.pass(220);
     const reused = await desk.send('PUT', name(1), { properties: { ...properties, principalId: other } });
     expect([reused.status, reused.body['error'].code]).toEqual([403, 'RoleAssignmentUpdateNotPermitted']);
 

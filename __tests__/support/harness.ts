@@ -15,6 +15,8 @@ export interface ActionOptions extends Omit<RunOptions, 'sim'> {
   readonly idToken?: boolean;
 }
 
+const compileCache = join(tmpdir(), 'cross-tenant-vm-compile-cache');
+
 const leftovers: (() => void)[] = [];
 afterAll(() => {
   for (const remove of leftovers.splice(0)) remove();
@@ -25,8 +27,14 @@ export async function runAction({ idToken, ...options }: ActionOptions): Promise
   const { sim, env } = options;
   const run = await runAsRunner({
     limitMs: 150_000,
+    timeScale: 0.02,
     ...options,
-    env: { ...(idToken ? idTokenEnvironment(sim.world, sim.githubEndpoint) : {}), ...env },
+    env: {
+      // Saves each process a tenth of its CPU time; what runs is the same.
+      NODE_COMPILE_CACHE: compileCache,
+      ...(idToken ? idTokenEnvironment(sim.world, sim.githubEndpoint) : {}),
+      ...env,
+    },
   });
   leftovers.push(run.dispose);
   return run;

@@ -148,7 +148,7 @@ export function errorOf(phase: Phase): string {
 
 export interface LedgerState {
   readonly created: readonly string[];
-  readonly unanswered: readonly string[];
+  readonly pending: readonly string[];
   readonly completed: boolean;
   readonly privateKeyPath?: string;
 }

@@ -28,7 +28,7 @@ export interface Client {
 export const scope = 'https://management.simulator.localhost//.default';
 
 export async function connect(simulator: Simulator): Promise<Client> {
-  const agent = new https.Agent({ ca: readFileSync(simulator.certificateFile), keepAlive: false });
+  const agent = new https.Agent({ ca: readFileSync(simulator.certificateFile), keepAlive: true });
   const send: Client['send'] = (method, url, options = {}) =>
     new Promise((resolve, reject) => {
       const body =
@@ -80,7 +80,7 @@ export async function connect(simulator: Simulator): Promise<Client> {
     for (;;) {
       const poll = await arm('GET', url);
       if (poll.status !== 202 && poll.body?.status !== 'InProgress') return poll;
-      await new Promise((resolve) => setTimeout(resolve, 5));
+      simulator.world.clock.advance(5);
     }
   };
   return {

@@ -16,6 +16,7 @@ export class Clock {
   #tasks: ScheduledTask[] = [];
   #order = 0;
   #settling = false;
+  #skippedSeconds = 0;
 
   constructor(timeScale: number) {
     if (!(timeScale > 0)) throw new Error(`timeScale must be positive, not ${timeScale}`);
@@ -24,7 +25,13 @@ export class Clock {
 
   /** Simulated seconds since the start. */
   now(): number {
-    return this.wall() / 1000 / this.timeScale;
+    return this.wall() / 1000 / this.timeScale + this.#skippedSeconds;
+  }
+
+  /** Skips simulated seconds, so that a test need not wait for them. Budgets refill, operations end. */
+  advance(seconds: number): void {
+    this.#skippedSeconds += seconds;
+    this.settle();
   }
 
   /** Wall-clock milliseconds since the start: the journal's `at`. */

@@ -4,7 +4,7 @@
  */
 // Must be loaded before the certificate library, which uses it for dependency injection.
 import 'reflect-metadata';
-import { generateKeyPair, type KeyObject, webcrypto } from 'node:crypto';
+import { createPrivateKey, createPublicKey, generateKeyPair, type KeyObject, webcrypto } from 'node:crypto';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
@@ -107,8 +107,21 @@ export function signingKey(issuer: string): Promise<SigningKey> {
   return key;
 }
 
+/** Private keys by issuer, as PEM in a JSON object: test files of one run share them, since each takes about 0.1 s to generate. */
+export const sharedKeysVariable = 'SIMULATOR_SIGNING_KEYS';
+
+function sharedPrivateKey(issuer: string): KeyObject | undefined {
+  const shared = JSON.parse(process.env[sharedKeysVariable] ?? '{}') as Record<string, string>;
+  return shared[issuer] === undefined ? undefined : createPrivateKey(shared[issuer]);
+}
+
+async function createPrivateRsaKey(): Promise<KeyObject> {
+  return (await generateKeyPairAsync('rsa', { modulusLength: 2048 })).privateKey;
+}
+
 async function createSigningKey(issuer: string): Promise<SigningKey> {
-  const { privateKey, publicKey } = await generateKeyPairAsync('rsa', { modulusLength: 2048 });
+  const privateKey = sharedPrivateKey(issuer) ?? (await createPrivateRsaKey());
+  const publicKey = createPublicKey(privateKey);
   const kid = `simulator-${issuer}`;
   return {
     kid,

@@ -67,17 +67,12 @@ describe('the clock', () => {
     expect(clockSeconds() - start).toBeCloseTo(100);
   });
 
-  test.each([
-    ['1.0', 90, 90_000],
-    ['0.5', 90, 45_000],
-    ['0.001', 90, 4000],
-    ['0.001', 2, 2000],
-  ])('at scale %s gives an answer that may take %d s at least %d ms', (scale, seconds, ms) => {
+  test.each(['1.0', '0.001'])('at scale %s gives an answer its full time', (scale) => {
     jest.useFakeTimers();
     setTimeScale(scale);
     const givenUp = jest.fn();
-    startAnswerTimer(seconds, givenUp);
-    jest.advanceTimersByTime(ms - 1);
+    startAnswerTimer(90, givenUp);
+    jest.advanceTimersByTime(89_999);
     expect(givenUp).not.toHaveBeenCalled();
     jest.advanceTimersByTime(1);
     expect(givenUp).toHaveBeenCalledTimes(1);

@@ -8,7 +8,7 @@ import {
 } from '@azure/core-rest-pipeline';
 import type { AzureErrorInfo } from '../../errors/azure-error.ts';
 import { delayWithProgress } from '../../lib/abort.ts';
-import { startAnswerTimer } from '../../lib/clock.ts';
+import { startAnswerTimer, startTimer } from '../../lib/clock.ts';
 import { errorFromResponse, networkError } from './azure-error.ts';
 
 /** Transient errors of the network and of front ends, for Resource Manager and sign-in alike. */
@@ -148,7 +148,7 @@ async function sendAttempt(request: PipelineRequest, next: SendRequest): Promise
   });
   let grace: NodeJS.Timeout | undefined;
   const stop = (): void => {
-    if (request.method === 'PUT') grace = startAnswerTimer(putGraceSeconds, () => controller.abort());
+    if (request.method === 'PUT') grace = startTimer(putGraceSeconds, () => controller.abort());
     else controller.abort();
   };
   outer?.addEventListener('abort', stop, { once: true });

@@ -1,0 +1,12 @@
+import { statSync } from 'node:fs';
+import Sequencer from '@jest/test-sequencer';
+
+/** Starts the files that run the action as a process first, the longest of them first: they take most of the time. */
+export default class LongestFirst extends Sequencer {
+  /** @param {import('@jest/test-result').Test[]} tests */
+  sort(tests) {
+    const weight = ({ path, duration }) =>
+      duration ?? statSync(path).size + (/[/\\](scenarios|e2e)[/\\]|lifecycle|property/.test(path) ? 1e6 : 0);
+    return [...tests].sort((one, other) => weight(other) - weight(one));
+  }
+}
