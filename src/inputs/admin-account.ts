@@ -1,4 +1,4 @@
-import type { InputIssue } from './input-reader.ts';
+import type { InputIssue } from './inputs.ts';
 import type { DeployInputs } from './inputs.ts';
 
 // Both lists and the lengths: https://learn.microsoft.com/rest/api/compute/virtual-machines/create-or-update#osprofile
@@ -17,9 +17,9 @@ const refusedPasswords = new Set(
 
 interface Rules {
   readonly who: string;
-  readonly name: { readonly longest: number; readonly characters: RegExp; readonly said: string };
-  readonly password: { readonly shortest: number; readonly longest: number };
-  readonly computerName: { readonly longest: number };
+  readonly name: { readonly maxLength: number; readonly characters: RegExp; readonly text: string };
+  readonly password: { readonly shortest: number; readonly maxLength: number };
+  readonly computerName: { readonly maxLength: number };
 }
 
 // The characters are those that az vm create refuses; Azure itself only says that the name is not allowed.
@@ -27,33 +27,33 @@ const rules: Readonly<Record<'Linux' | 'Windows' | 'either', Rules>> = {
   Linux: {
     who: 'on Linux',
     name: {
-      longest: 64,
+      maxLength: 64,
       characters: /^(?![$-])[^\s\\/"[\]:|<>+=;,?*@#()!]+$/,
-      said: 'contains none of \\ / " [ ] : | < > + = ; , ? * @ # ( ) ! or spaces, and does not start with $ or -',
+      text: 'contains none of \\ / " [ ] : | < > + = ; , ? * @ # ( ) ! or spaces, and does not start with $ or -',
     },
-    password: { shortest: 6, longest: 72 },
-    computerName: { longest: 64 },
+    password: { shortest: 6, maxLength: 72 },
+    computerName: { maxLength: 64 },
   },
   Windows: {
     who: 'on Windows',
     name: {
-      longest: 20,
+      maxLength: 20,
       characters: /^[^\\/"[\]:|<>+=;,?*@]*[^\\/"[\]:|<>+=;,?*@.]$/,
-      said: 'contains none of \\ / " [ ] : | < > + = ; , ? * @ and does not end in a period',
+      text: 'contains none of \\ / " [ ] : | < > + = ; , ? * @ and does not end in a period',
     },
-    password: { shortest: 8, longest: 123 },
-    computerName: { longest: 15 },
+    password: { shortest: 8, maxLength: 123 },
+    computerName: { maxLength: 15 },
   },
   // The operating system is not known before the image has been read: what either of them would accept passes.
   either: {
     who: 'in Azure',
     name: {
-      longest: 64,
+      maxLength: 64,
       characters: /^[^\\/"[\]:|<>+=;,?*@]+$/,
-      said: 'contains none of \\ / " [ ] : | < > + = ; , ? * @',
+      text: 'contains none of \\ / " [ ] : | < > + = ; , ? * @',
     },
-    password: { shortest: 6, longest: 123 },
-    computerName: { longest: 64 },
+    password: { shortest: 6, maxLength: 123 },
+    computerName: { maxLength: 64 },
   },
 };
 
@@ -95,28 +95,28 @@ function validateUsername(name: string, { who, name: rule }: Rules): readonly st
       `"${name}" is one of the names that Azure refuses (admin, root, user, test, guest, …): choose another.`,
     ];
   }
-  const faults: string[] = [];
-  if (name.length > rule.longest) {
-    faults.push(`"${name}" has ${name.length} characters: the limit ${who} is ${rule.longest}.`);
+  const issues: string[] = [];
+  if (name.length > rule.maxLength) {
+    issues.push(`"${name}" has ${name.length} characters: the limit ${who} is ${rule.maxLength}.`);
   }
-  if (!rule.characters.test(name)) faults.push(`"${name}" is not a name that ${rule.said}.`);
-  return faults;
+  if (!rule.characters.test(name)) issues.push(`"${name}" is not a name that ${rule.text}.`);
+  return issues;
 }
 
 function validatePassword(password: string | undefined, { who, password: rule }: Rules): readonly string[] {
   if (password === undefined) return [];
   if (refusedPasswords.has(password)) return ['is one of the well-known passwords that Azure refuses.'];
-  const faults: string[] = [];
-  if (password.length < rule.shortest || password.length > rule.longest) {
-    faults.push(
-      `must have ${rule.shortest} to ${rule.longest} characters ${who}; it has ${password.length}.`,
+  const issues: string[] = [];
+  if (password.length < rule.shortest || password.length > rule.maxLength) {
+    issues.push(
+      `must have ${rule.shortest} to ${rule.maxLength} characters ${who}; it has ${password.length}.`,
     );
   }
   const classes = [/[a-z]/, /[A-Z]/, /\d/, /[\W_]/].filter((one) => one.test(password)).length;
   if (classes < 3) {
-    faults.push(`must have three of: lower case, upper case, digit, special character; it has ${classes}.`);
+    issues.push(`must have three of: lower case, upper case, digit, special character; it has ${classes}.`);
   }
-  return faults;
+  return issues;
 }
 
 function validateComputerName(
@@ -125,18 +125,18 @@ function validateComputerName(
   osType: 'Linux' | 'Windows' | undefined,
 ): readonly string[] {
   if (name === undefined) return [];
-  const faults: string[] = [];
-  if (name.length > rule.longest) {
-    faults.push(`"${name}" has ${name.length} characters: the limit ${who} is ${rule.longest}.`);
+  const issues: string[] = [];
+  if (name.length > rule.maxLength) {
+    issues.push(`"${name}" has ${name.length} characters: the limit ${who} is ${rule.maxLength}.`);
   }
   if (!/^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$/i.test(name)) {
-    faults.push(
+    issues.push(
       `"${name}" is not made of letters, digits, periods and hyphens, with a letter or digit at both ends.`,
     );
   }
   if (osType === 'Windows' && /^\d+$/.test(name))
-    faults.push(`"${name}" is all digits, which Windows does not take.`);
+    issues.push(`"${name}" is all digits, which Windows does not accept.`);
   if (osType === 'Windows' && name.includes('.'))
-    faults.push(`"${name}" has a period, which Windows does not take.`);
-  return faults;
+    issues.push(`"${name}" has a period, which Windows does not accept.`);
+  return issues;
 }

@@ -1,25 +1,20 @@
 import { parseDocument } from 'yaml';
 import { type ResourceId, isGuid, parseResourceId } from '../azure/resource-id.ts';
-import type { InputName } from './inputs.ts';
+import { parseDuration } from '../lib/duration.ts';
+import type { InputIssue, InputName } from './inputs.ts';
 
-/** One thing that is wrong with one input. The message never contains a secret. */
-export interface InputIssue {
-  readonly input: string;
-  readonly message: string;
-}
-
-/** What was given, for a message: on one line and not endless. */
+/** A value as it was given, for a message: on one line and at most 300 characters. */
 export function quoteValue(text: string): string {
   return JSON.stringify(text.length > 300 ? `${text.slice(0, 297)}...` : text);
 }
 
 /**
- * Turns the strings of a workflow into values. A fault does not end the reading: it is kept, and a stand-in is returned,
- * so that one error can name everything that is wrong.
+ * Turns the strings of a workflow into values. An invalid value is recorded as an issue and replaced by a placeholder, so
+ * that one error can name every mistake.
  */
 export class InputReader<Name extends string> {
-  readonly faults: InputIssue[] = [];
-  /** Whether something arrived empty that must not be: then it is worth saying where secrets are not given out. */
+  readonly issues: InputIssue[] = [];
+  /** A required value is empty: the error then explains where GitHub withholds secrets. */
   missing = false;
   readonly #get: (name: string) => string;
   readonly #defaults: Readonly<Record<Name, string>>;
@@ -30,7 +25,7 @@ export class InputReader<Name extends string> {
   }
 
   addIssue(input: Name, message: string): void {
-    this.faults.push({ input, message });
+    this.issues.push({ input, message });
   }
 
   addMissing(input: Name, message: string): void {
@@ -38,13 +33,13 @@ export class InputReader<Name extends string> {
     this.addIssue(input, message);
   }
 
-  /** As it arrived, not trimmed; nothing if it is blank. */
+  /** The untrimmed value; undefined if it is blank. */
   raw(name: Name): string | undefined {
     const value = this.#get(name);
     return value.trim() === '' ? undefined : value;
   }
 
-  /** Trimmed; the default where nothing was given. */
+  /** The trimmed value, or the default. */
   text(name: Name): string | undefined {
     return (this.raw(name)?.trim() ?? this.#defaults[name]) || undefined;
   }
@@ -55,16 +50,16 @@ export class InputReader<Name extends string> {
     return value ?? '';
   }
 
-  /** Whether the workflow asks for something else than the default. */
+  /** Whether the value differs from the default. */
   isGiven(name: Name): boolean {
     const value = this.text(name);
     const usual = this.#defaults[name];
     if (value === undefined || value.toLowerCase() === usual.toLowerCase()) return false;
-    // A number may be written in several ways.
+    // 60 and 60.0 are the same number.
     return usual === '' || Number(value) !== Number(usual);
   }
 
-  /** Faults each of the inputs that is given although another input leaves nothing for it to do. */
+  /** Reports each of the inputs that is given although another input leaves it without effect. */
   rejectIfGiven(names: readonly Name[], reason: string): void {
     for (const name of names) {
       if (this.isGiven(name)) this.addIssue(name, `cannot be used here: ${reason}.`);
@@ -81,8 +76,9 @@ export class InputReader<Name extends string> {
 
   guid(name: Name): string | undefined {
     const value = this.text(name)?.toLowerCase();
+    // The value is not shown: a secret pasted here would be printed, in lower case and therefore unmasked.
     if (value !== undefined && !isGuid(value)) {
-      this.addIssue(name, `${quoteValue(value)} is not a GUID (00000000-0000-0000-0000-000000000000).`);
+      this.addIssue(name, 'is not a GUID (00000000-0000-0000-0000-000000000000).');
     }
     return value;
   }
@@ -91,8 +87,7 @@ export class InputReader<Name extends string> {
   tenant(name: Name, text: string): string {
     const domain = /^(?=.{4,253}$)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z][a-z0-9-]*[a-z0-9]$/i;
     if (text !== '' && !isGuid(text) && !domain.test(text)) {
-      const rule = 'neither the GUID nor a verified domain (contoso.onmicrosoft.com) of a tenant';
-      this.addIssue(name, `${quoteValue(text)} is ${rule}.`);
+      this.addIssue(name, 'is neither the GUID nor a verified domain (contoso.onmicrosoft.com) of a tenant.');
     }
     return text.toLowerCase();
   }
@@ -110,25 +105,31 @@ export class InputReader<Name extends string> {
     return this.oneOf(name, ['false', 'true']) === 'true';
   }
 
+  /** `rule.text` completes the sentence "… is not". */
   number(
     name: Name,
-    rule: { readonly accepts: (value: number) => boolean; readonly said: string },
+    rule: { readonly accepts: (value: number) => boolean; readonly text: string },
   ): number | undefined {
     const text = this.text(name);
     if (text === undefined) return undefined;
     const value = /^-?\d+(\.\d+)?$/.test(text) ? Number(text) : Number.NaN;
-    if (!rule.accepts(value)) this.addIssue(name, `${quoteValue(text)} is not ${rule.said}.`);
+    if (!rule.accepts(value)) this.addIssue(name, `${quoteValue(text)} is not ${rule.text}.`);
     return value;
   }
 
-  minutes(name: Name, most: number, { orNone = false } = {}): number {
-    const said = `a number of minutes from ${orNone ? '0' : 'above 0'} to ${most}`;
-    return (
-      this.number(name, { accepts: (value) => (orNone ? value >= 0 : value > 0) && value <= most, said }) ?? 0
-    );
+  /** Minutes, from a number of minutes or a duration such as `90s`, `2h` or `PT2H`. */
+  minutes(name: Name, max: number, { allowZero = false } = {}): number {
+    const text = this.text(name);
+    if (text === undefined) return 0;
+    const minutes = (parseDuration(text) ?? Number.NaN) / 60;
+    if (!(minutes <= max && (allowZero || minutes > 0))) {
+      const range = `${allowZero ? 'from 0' : 'above 0'} to ${max} minutes`;
+      this.addIssue(name, `${quoteValue(text)} is not a duration ${range} (30, 90s, 2h, PT2H).`);
+    }
+    return minutes;
   }
 
-  /** Entries, one per line, without blank ones and repetitions; commas also separate where the entries hold none. */
+  /** Entries without blank ones and repetitions, one per line; by default commas also separate. */
   list(name: Name, separator: RegExp = /[\n,]/): readonly string[] {
     const entries = (this.text(name) ?? '').split(separator).map((entry) => entry.trim());
     const seen = new Map(
@@ -154,7 +155,7 @@ export class InputReader<Name extends string> {
     return this.#yaml(name, 'core');
   }
 
-  /** A YAML or JSON object of texts. Numbers and booleans keep their spelling: a tag `1.10` does not become 1.1. */
+  /** A YAML or JSON object of strings. Numbers and booleans keep their spelling: a tag `1.10` does not become 1.1. */
   textMap(name: Name): Readonly<Record<string, string>> {
     const texts: [string, string][] = [];
     for (const [key, value] of Object.entries(this.#yaml(name, 'failsafe'))) {
@@ -169,44 +170,44 @@ export class InputReader<Name extends string> {
     if (text === undefined) return {};
     const parsed = parseMap(text, schema);
     if ('map' in parsed) return parsed.map;
-    this.addIssue(name, `${parsed.fault}.`);
+    this.addIssue(name, `${parsed.error}.`);
     return {};
   }
 }
 
-/** Reads a YAML or JSON object. `failsafe` leaves every value a text, `core` makes numbers, booleans and null. */
+/** Reads a YAML or JSON object. With `failsafe` every scalar is a string; `core` knows numbers, booleans and null. */
 export function parseMap(
   text: string,
   schema: 'core' | 'failsafe',
-): { readonly map: Readonly<Record<string, unknown>> } | { readonly fault: string } {
+): { readonly map: Readonly<Record<string, unknown>> } | { readonly error: string } {
   const document = parseDocument(text, { schema, logLevel: 'silent' });
   const [error] = document.errors;
   if (error) {
-    // The parser's own message quotes the text, which may hold secrets: only the place and the kind are passed on.
+    // The parser's message quotes the text, which may contain secrets: only position and error code are shown.
     const place = error.linePos?.[0];
     const where = place ? `line ${place.line}, column ${place.col}: ` : '';
-    return { fault: `is neither YAML nor JSON (${where}${error.code})` };
+    return { error: `is neither YAML nor JSON (${where}${error.code})` };
   }
-  // Nothing but comments.
+  // Only comments.
   if (document.contents === null) return { map: {} };
   let value: unknown;
   try {
     value = document.toJS();
   } catch {
-    return { fault: 'uses YAML aliases in a way that cannot be resolved' };
+    return { error: 'uses YAML aliases in a way that cannot be resolved' };
   }
   if (typeof value === 'object' && value !== null && !Array.isArray(value)) return { map: { ...value } };
-  return { fault: 'is not a YAML or JSON object (lines of "name: value", or {"name": "value"})' };
+  return { error: 'is not a YAML or JSON object (lines of "name: value", or {"name": "value"})' };
 }
 
-/** What the inputs are read against, all of it the runner's. */
+/** The runner's part of reading inputs. */
 export interface RunnerValues {
   readonly env: Readonly<Record<string, string | undefined>>;
-  /** Content of a file; nothing if it cannot be read. */
+  /** Content of a file; undefined if it cannot be read. */
   readonly readFile: (path: string) => Buffer | undefined;
-  /** The path with links resolved; nothing if there is no such file. */
+  /** The path with links resolved; undefined if there is no such file. */
   readonly realPath: (path: string) => string | undefined;
-  /** Has the runner hide a text in all logs. */
+  /** Hides a text in all logs. */
   readonly mask: (secret: string) => void;
 }
 

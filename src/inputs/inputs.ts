@@ -1,9 +1,8 @@
 import type { Environment } from '../azure/clouds.ts';
 import type { ImageReference, ResourceId } from '../azure/resource-id.ts';
 import type { MergePatch } from '../lib/json.ts';
-import type { InputIssue } from './input-reader.ts';
 
-/** How the app proves who it is. The token requests of both tenants use the same proof. */
+/** How the app authenticates. Token requests to all tenants use the same credential. */
 export type ClientCredential =
   | { readonly kind: 'secret'; readonly secret: string }
   | { readonly kind: 'certificate'; readonly pem: string }
@@ -198,17 +197,23 @@ export type InputName = keyof typeof inputDefaults;
 /** The names of all inputs, as in action.yml and in its order. */
 export const inputNames = Object.keys(inputDefaults) as readonly InputName[];
 
-/** Everything that is wrong with the inputs, found before anything is sent. */
+/** One mistake in one input. The message never contains a secret. */
+export interface InputIssue {
+  readonly input: string;
+  readonly message: string;
+}
+
+/** All mistakes in the inputs, found before any request. */
 export class InvalidInputs extends Error {
   override readonly name = 'InvalidInputs';
-  readonly faults: readonly InputIssue[];
+  readonly issues: readonly InputIssue[];
 
-  constructor(faults: readonly InputIssue[], note?: string) {
-    const count = faults.length === 1 ? 'Invalid input' : `${faults.length} invalid inputs`;
-    const lines = faults.map(({ input, message }) => `- ${input}: ${message}`);
+  constructor(issues: readonly InputIssue[], note?: string) {
+    const count = issues.length === 1 ? 'Invalid input' : `${issues.length} invalid inputs`;
+    const lines = issues.map(({ input, message }) => `- ${input}: ${message}`);
     super(
       [`${count}. No request was sent to Azure.`, ...lines, ...(note === undefined ? [] : [note])].join('\n'),
     );
-    this.faults = faults;
+    this.issues = issues;
   }
 }

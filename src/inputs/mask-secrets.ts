@@ -2,31 +2,46 @@ import { type RunnerValues, parseMap } from './input-reader.ts';
 import type { InputName } from './inputs.ts';
 
 /**
- * Has the runner hide every secret among the inputs. IDs are never masked: GitHub drops each job output that contains a
- * masked value, and resource IDs are what this action puts out.
+ * Masks every secret among the inputs. IDs are not masked: GitHub drops each job output that contains a masked value, and
+ * the outputs of this action are resource IDs.
  */
 export function maskSecrets(get: (name: InputName) => string, mask: (secret: string) => void): void {
   const secrets = new Set((['client-secret', 'admin-password', 'github-token'] as const).map(get));
-  // Certificates are public, and stay readable in debug logs; whatever else is in the PEM text is the key.
+  // The certificate is public; the rest of the PEM text is the private key.
   secrets.add(
     get('client-certificate').replace(/-----BEGIN CERTIFICATE-----[\s\S]*?-----END CERTIFICATE-----/g, ''),
   );
+  for (const value of secretOverrides(get('overrides'))) secrets.add(value);
   const scriptSecrets = get('run-script-secrets');
   const parsed = parseMap(scriptSecrets, 'failsafe');
-  // What is no map, or nested, ends in a fault later; until then its lines are hidden as they are.
+  // Invalid or nested maps are reported later; until then every line is masked.
   const values = 'map' in parsed ? Object.values(parsed.map) : [scriptSecrets];
   for (const value of values) secrets.add(typeof value === 'string' ? value : scriptSecrets);
   if (get('ssh-public-key').includes('PRIVATE KEY')) secrets.add(get('ssh-public-key'));
   for (const line of new Set([...secrets].flatMap(linesToMask))) mask(line);
 }
 
-/** The runner compares line by line. Very short lines would tear holes everywhere; PEM's headers are no secrets. */
+/** Values of `overrides` whose property names say that they are secret (adminPassword, protectedSettings, keyData…). */
+function secretOverrides(text: string): readonly string[] {
+  const parsed = parseMap(text, 'failsafe');
+  const found: string[] = [];
+  const visit = (value: unknown, isSecret: boolean): void => {
+    if (typeof value === 'string' && isSecret) found.push(value);
+    if (typeof value !== 'object' || value === null) return;
+    for (const [name, child] of Object.entries(value))
+      visit(child, isSecret || /password|secret|protected|token|connectionString|sasUri/i.test(name));
+  };
+  if ('map' in parsed) visit(parsed.map, false);
+  return found;
+}
+
+/** The runner masks line by line. Lines under 4 characters would mask unrelated text; PEM headers are not secret. */
 function linesToMask(text: string): readonly string[] {
   const lines = [text, ...text.split(/\r?\n/)].map((line) => line.trim());
   return lines.filter((line) => line.length >= 4 && !/^-----(BEGIN|END) [A-Z0-9 ]+-----$/.test(line));
 }
 
-/** Why something that usually comes from a secret may have arrived empty. */
+/** Explains why a value that usually comes from a secret may be empty. */
 export function explainEmptyInput({ env, readFile }: RunnerValues): string {
   const event = env['GITHUB_EVENT_NAME'] ?? '';
   if (env['GITHUB_ACTOR'] === 'dependabot[bot]') {

@@ -22,15 +22,15 @@ import { resolveVmName, validateVmName } from './vm-name.ts';
 const roleDefinitionPattern = /^(?:\/.+)?\/providers\/Microsoft\.Authorization\/roleDefinitions\/([^/]+)$/i;
 
 /** Reads `ROLE on SCOPE`: the role by its name, by the GUID of its definition, or by the definition's ID. */
-function parseRoleRequest(entry: string): RoleRequest | { readonly fault: string } {
+function parseRoleRequest(entry: string): RoleRequest | { readonly error: string } {
   const [, role = '', scope = ''] = /^(.*\S)\s+on\s+(\S+)$/i.exec(entry) ?? [];
-  if (role === '') return { fault: 'is not of the form ROLE on SCOPE, e.g. Reader on /subscriptions/…' };
+  if (role === '') return { error: 'is not of the form ROLE on SCOPE, e.g. Reader on /subscriptions/…' };
   if (!isScope(scope))
-    return { fault: 'names a scope that is not a full Resource Manager ID (/subscriptions/…)' };
+    return { error: 'names a scope that is not a full Resource Manager ID (/subscriptions/…)' };
   const guid = roleDefinitionPattern.exec(role)?.[1] ?? role;
   if (role.startsWith('/') && !isGuid(guid)) {
     const shape = '/subscriptions/…/providers/Microsoft.Authorization/roleDefinitions/<GUID>';
-    return { fault: `names a role that is not the ID of a role definition (${shape})` };
+    return { error: `names a role that is not the ID of a role definition (${shape})` };
   }
   return {
     role: isGuid(guid) ? { kind: 'id', guid: guid.toLowerCase() } : { kind: 'name', name: role },
@@ -38,10 +38,10 @@ function parseRoleRequest(entry: string): RoleRequest | { readonly fault: string
   };
 }
 
-/** Five days: no job lives longer. */
+/** Five days, the limit of a job on a self-hosted runner. */
 export const maxJobMinutes = 7_200;
 
-/** Reads the inputs that describe the deployment. Nothing is returned where a fault leaves nothing to stand in. */
+/** Reads the inputs of create and check. Returns undefined if image or network cannot be read. */
 export function readDeployment(
   reader: Reader,
   runner: RunnerValues,
@@ -64,7 +64,7 @@ export function readDeployment(
       computerName: reader.text('computer-name'),
     }),
   };
-  reader.faults.push(...validateAdminAccount(account, osType));
+  reader.issues.push(...validateAdminAccount(account, osType));
   const script = readScript(reader);
   if (script !== undefined && waitFor === 'accepted') {
     reader.addIssue(
@@ -72,7 +72,7 @@ export function readDeployment(
       '"accepted" ends before the VM runs: with run-script it must be provisioned or agent.',
     );
   }
-  const read = {
+  const deployment = {
     ...common,
     operation,
     cleanup: reader.oneOf('cleanup', ['never', 'on-failure', 'always']) ?? 'on-failure',
@@ -80,46 +80,48 @@ export function readDeployment(
     imageTenantId,
     auxiliaryTenantIds: readAuxiliaryTenants(reader, [common.tenantId, imageTenantId]),
     tags: readTags(reader, ownTags),
-    imageWaitMinutes: reader.minutes('image-wait-minutes', maxJobMinutes, { orNone: true }),
+    imageWaitMinutes: reader.minutes('image-wait-minutes', maxJobMinutes, { allowZero: true }),
     vmName: readVmName(reader, runner.env),
     sizes: readEach(reader, 'vm-size', /^[a-z0-9_-]{1,64}$/i, 'the name of a size (Standard_D2s_v5)'),
     zones: readEach(reader, 'zone', /^[1-3]$/, 'a zone: 1, 2 or 3'),
     ...account,
-    ...omitUndefined({
-      location: readLocation(reader),
-      expiresAfterSeconds,
-      spot: readSpot(reader),
-      osType,
-      osDiskSizeGb: reader.number('os-disk-size-gb', {
-        accepts: (value) => Number.isInteger(value) && value >= 1 && value <= 4_095,
-        said: 'a whole number from 1 to 4095',
-      }),
-      osDiskType: reader.oneOf('os-disk-type', [
-        'Standard_LRS',
-        'StandardSSD_LRS',
-        'StandardSSD_ZRS',
-        'Premium_LRS',
-        'Premium_ZRS',
-        'PremiumV2_LRS',
-      ]),
-      customData: readCustomData(reader, runner),
-      userData: encoded(reader, 'user-data', Buffer.from(reader.raw('user-data') ?? ''), 65_536),
-      securityType: reader.oneOf('security-type', ['Standard', 'TrustedLaunch', 'ConfidentialVM']),
-      licenseType: reader.text('license-type'),
-      script,
-    }),
+    ...omitUndefined({ location: readLocation(reader), expiresAfterSeconds, osType, script }),
+    ...readVmOptions(reader, runner),
     identity,
     roleAssignments: readRoleAssignments(reader),
     overrides: readOverrides(reader, network),
   };
-  return image && network && { ...read, image, network };
+  return image && network && { ...deployment, image, network };
 }
 
-/** Reads the name under which a deployment is made, and deleted again. */
+/** Properties of the VM that are left to Azure or the image unless they are given. */
+function readVmOptions(reader: Reader, runner: RunnerValues) {
+  return omitUndefined({
+    spot: readSpot(reader),
+    osDiskSizeGb: reader.number('os-disk-size-gb', {
+      accepts: (value) => Number.isInteger(value) && value >= 1 && value <= 4_095,
+      text: 'a whole number from 1 to 4095',
+    }),
+    osDiskType: reader.oneOf('os-disk-type', [
+      'Standard_LRS',
+      'StandardSSD_LRS',
+      'StandardSSD_ZRS',
+      'Premium_LRS',
+      'Premium_ZRS',
+      'PremiumV2_LRS',
+    ]),
+    customData: readCustomData(reader, runner),
+    userData: encoded(reader, 'user-data', Buffer.from(reader.raw('user-data') ?? ''), 65_536),
+    securityType: reader.oneOf('security-type', ['Standard', 'TrustedLaunch', 'ConfidentialVM']),
+    licenseType: reader.text('license-type'),
+  });
+}
+
+/** Reads the name of the VM, which is also the name of the deployment. */
 export function readVmName(reader: Reader, env: RunnerValues['env']): string {
   const name = resolveVmName(reader.text('vm-name'), env);
-  const fault = validateVmName(name);
-  if (fault !== undefined) reader.addIssue('vm-name', `${quoteValue(name)} ${fault}.`);
+  const issue = validateVmName(name);
+  if (issue !== undefined) reader.addIssue('vm-name', `${quoteValue(name)} ${issue}.`);
   return name;
 }
 
@@ -162,7 +164,7 @@ function readExpiry(reader: Reader): number | undefined {
   if (seconds === undefined || seconds <= 0 || seconds > 3_650 * 86_400) {
     reader.addIssue(
       'expires-after',
-      `${quoteValue(text)} is not an ISO 8601 duration of weeks, days, hours, minutes and seconds (PT2H, P1DT12H), above zero and at most P3650D.`,
+      `${quoteValue(text)} is not a duration above zero and at most 3650 days (90m, 2h, 1d, PT2H).`,
     );
   }
   return seconds;
@@ -222,7 +224,7 @@ function readSpot(reader: Reader): DeployInputs['spot'] {
   }
   const price = {
     accepts: (value: number) => value === -1 || value > 0,
-    said: 'a price in US dollars an hour above 0, or -1 for no limit',
+    text: 'a price in US dollars an hour above 0, or -1 for no limit',
   };
   return {
     maxPrice: reader.number('max-price', price) ?? -1,
@@ -238,8 +240,8 @@ function readSshKeys(reader: Reader): readonly string[] {
   const lines = reader.list('ssh-public-key', /\n/).filter((line) => !line.startsWith('#'));
   const keys = [...new Set(lines.flatMap(keysIn))];
   for (const key of keys) {
-    const fault = validateSshPublicKey(key);
-    if (fault !== undefined) reader.addIssue('ssh-public-key', `${quoteValue(key.slice(0, 40))} ${fault}.`);
+    const issue = validateSshPublicKey(key);
+    if (issue !== undefined) reader.addIssue('ssh-public-key', `${quoteValue(key.slice(0, 40))} ${issue}.`);
   }
   return keys;
 }
@@ -274,7 +276,7 @@ function readRoleAssignments(reader: Reader): readonly RoleRequest[] {
   const requests: RoleRequest[] = [];
   for (const entry of reader.list('role-assignments')) {
     const request = parseRoleRequest(entry);
-    if ('fault' in request) reader.addIssue('role-assignments', `${quoteValue(entry)} ${request.fault}.`);
+    if ('error' in request) reader.addIssue('role-assignments', `${quoteValue(entry)} ${request.error}.`);
     else requests.push(request);
   }
   if (reader.isGiven('role-assignments') && !reader.isGiven('identity')) {

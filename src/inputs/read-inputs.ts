@@ -1,10 +1,12 @@
 import type { Environment } from '../azure/clouds.ts';
+import { isGuid } from '../azure/resource-id.ts';
 import { omitUndefined } from '../lib/json.ts';
 import { validateClientCertificate } from '../lib/pem.ts';
-import { type InputIssue, InputReader, type Reader, type RunnerValues, quoteValue } from './input-reader.ts';
+import { InputReader, type Reader, type RunnerValues, quoteValue } from './input-reader.ts';
 import {
   type ClientCredential,
   type CommonInputs,
+  type InputIssue,
   type InputName,
   type Inputs,
   InvalidInputs,
@@ -15,17 +17,17 @@ import { explainEmptyInput, maskSecrets } from './mask-secrets.ts';
 import { maxJobMinutes, readDeployment, readVmName } from './read-deployment.ts';
 
 /**
- * Reads all inputs of the chosen operation; inputs that only another operation reads are not looked at, as steps
- * often share one block of them. Secrets are masked before anything else happens.
+ * Reads the inputs of the chosen operation and ignores those of other operations, because steps often share one block of
+ * inputs. Secrets are masked first.
  *
- * @param get the raw, untrimmed value of an input; '' where it is not given
- * @throws InvalidInputs with every fault of all inputs
+ * @param get the raw, untrimmed value of an input; '' if it is not given
+ * @throws InvalidInputs with every mistake in all inputs
  */
 export function readInputs(get: (name: string) => string, runner: RunnerValues): Inputs {
   const reader: Reader = new InputReader(get, inputDefaults);
   maskSecrets(get, runner.mask);
   const operation = reader.oneOf('operation', ['create', 'check', 'delete', 'sweep']) ?? 'create';
-  const operationIsLegal = reader.faults.length === 0;
+  const operationIsLegal = reader.issues.length === 0;
   const common = readCommon(reader, runner);
   let inputs: Inputs | undefined;
   if (operation === 'delete') {
@@ -35,15 +37,13 @@ export function readInputs(get: (name: string) => string, runner: RunnerValues):
   } else if (operationIsLegal) {
     inputs = readDeployment(reader, runner, operation, common);
   }
-  if (inputs === undefined || reader.faults.length > 0) {
+  if (inputs === undefined || reader.issues.length > 0) {
     const place = ({ input }: InputIssue) => inputNames.indexOf(input as InputName);
-    const inOrder = reader.faults.toSorted((one, other) => place(one) - place(other));
+    const inOrder = reader.issues.toSorted((one, other) => place(one) - place(other));
     throw new InvalidInputs(inOrder, reader.missing ? explainEmptyInput(runner) : undefined);
   }
   return inputs;
 }
-
-// Who, what to do
 
 function readCommon(reader: Reader, runner: RunnerValues): CommonInputs {
   const clientId = reader.required('client-id') && reader.guid('client-id');
@@ -75,7 +75,11 @@ function readClientCredential(reader: Reader, env: RunnerValues['env']): ClientC
       reader.addIssue('client-certificate', `${message}.`);
     return { kind: 'certificate', pem };
   }
-  if (secret !== undefined) return { kind: 'secret', secret };
+  if (secret !== undefined) {
+    const misuse = secretMisuse(secret);
+    if (misuse !== undefined) reader.addIssue('client-secret', misuse);
+    return { kind: 'secret', secret };
+  }
   if (!env['ACTIONS_ID_TOKEN_REQUEST_URL']) {
     reader.addMissing(
       'client-secret',
@@ -84,6 +88,14 @@ function readClientCredential(reader: Reader, env: RunnerValues['env']): ClientC
     );
   }
   return { kind: 'oidc', ...omitUndefined({ audience: reader.text('audience') }) };
+}
+
+/** Slips that Entra would answer with AADSTS7000215 only: https://learn.microsoft.com/entra/identity-platform/quickstart-register-app */
+function secretMisuse(secret: string): string | undefined {
+  if (isGuid(secret)) return "is a GUID: give the secret's value, not its ID.";
+  if (/^\{[\s\S]*\}$/.test(secret)) return 'is a JSON object: give the value of clientSecret alone.';
+  if (/^(["'`]).*\1$/s.test(secret)) return 'is enclosed in quotes: give the value without them.';
+  return undefined;
 }
 
 const cloudNames = ['azurecloud', 'azureusgovernment', 'azurechinacloud'] as const;

@@ -11,17 +11,17 @@ const protocols: Readonly<Record<string, InboundRule['protocol']>> = { tcp: 'Tcp
 const serviceTag = /^[a-z][a-z0-9]*(\.[a-z0-9]+)?$/i;
 
 /** Reads `PORT[-PORT][/tcp|udp|*] from SOURCE`; the port may be `*`, TCP is the default. */
-export function parseInboundRule(entry: string): InboundRule | { readonly fault: string } {
+export function parseInboundRule(entry: string): InboundRule | { readonly error: string } {
   const [, ports = '', protocol = 'tcp', source = ''] = inboundRulePattern.exec(entry) ?? [];
   if (source === '') {
-    return { fault: 'is not of the form PORT[-PORT][/tcp|udp] from SOURCE, e.g. 22 from 203.0.113.0/24' };
+    return { error: 'is not of the form PORT[-PORT][/tcp|udp] from SOURCE, e.g. 22 from 203.0.113.0/24' };
   }
   const [from = 0, to = from] = ports === '*' ? [0, 65_535] : ports.split('-').map(Number);
-  if (from > 65_535 || to > 65_535) return { fault: 'names a port above 65535' };
-  if (from > to) return { fault: `has a port range that runs backwards: write ${to}-${from}` };
+  if (from > 65_535 || to > 65_535) return { error: 'names a port above 65535' };
+  if (from > to) return { error: `has a port range that runs backwards: write ${to}-${from}` };
   if (!isSource(source)) {
     return {
-      fault: `comes from "${source}", which is no address, CIDR, service tag (e.g. VirtualNetwork) or *`,
+      error: `comes from "${source}", which is not an address, CIDR, service tag (e.g. VirtualNetwork) or *`,
     };
   }
   return { fromPort: from, toPort: to, protocol: protocols[protocol.toLowerCase()] ?? 'Tcp', source };
@@ -98,8 +98,8 @@ function readSubnet(reader: Reader): NewNic['subnet'] | undefined {
 function readPrefix(reader: Reader, name: 'address-prefix' | 'subnet-prefix') {
   const text = reader.text(name) ?? '';
   const range = parsePrefix(text);
-  if (!('fault' in range)) return [text, range] as const;
-  reader.addIssue(name, `${quoteValue(text)} ${range.fault}.`);
+  if (!('error' in range)) return [text, range] as const;
+  reader.addIssue(name, `${quoteValue(text)} ${range.error}.`);
   return [text] as const;
 }
 
@@ -113,7 +113,7 @@ function readPrivateIpAddress(reader: Reader): string | undefined {
   if (reader.isGiven('subnet-id')) return text;
   const prefix = reader.text('subnet-prefix') ?? '';
   const subnet = parsePrefix(prefix);
-  if (!('fault' in subnet) && !isAssignable(parseAddress(text) ?? 0, subnet)) {
+  if (!('error' in subnet) && !isAssignable(parseAddress(text) ?? 0, subnet)) {
     reader.addIssue(
       'private-ip-address',
       `${text} is not free in subnet-prefix ${prefix}, of which Azure keeps the first four and the last.`,
@@ -131,7 +131,7 @@ function readNsg(reader: Reader): Nsg | undefined {
   const inbound: InboundRule[] = [];
   for (const entry of reader.list('allow-inbound')) {
     const rule = parseInboundRule(entry);
-    if ('fault' in rule) reader.addIssue('allow-inbound', `${quoteValue(entry)} ${rule.fault}.`);
+    if ('error' in rule) reader.addIssue('allow-inbound', `${quoteValue(entry)} ${rule.error}.`);
     else inbound.push(rule);
   }
   return { kind: 'new', inbound };

@@ -1,21 +1,21 @@
 import { createHash } from 'node:crypto';
 
 /**
- * The name of the VM. The default is made of the run, the job and the matrix leg, and job names hold characters that a
- * VM's may not, so it is made to fit. A name that the workflow's author chose is never changed silently.
+ * The name of the VM. The default contains the job name, whose characters and length a VM name may not have, so it is
+ * adjusted. A name chosen in the workflow is never changed.
  */
 export function resolveVmName(
   given: string | undefined,
   env: Readonly<Record<string, string | undefined>>,
 ): string {
   const prefix = `vm-${env['GITHUB_RUN_ID'] ?? ''}-${env['GITHUB_JOB'] ?? ''}-`;
-  // Given as an empty value, the default lacks the matrix leg, which only the runner knows: 0, as without a matrix.
+  // An empty value replaces the default; only the runner knows the matrix leg, so 0 is assumed.
   const name = given ?? `${prefix}0`;
   const isDefault = name.startsWith(prefix) && /^\d*$/.test(name.slice(prefix.length));
   return isDefault ? toValidVmName(name) : name;
 }
 
-/** Makes a name that Azure takes for a VM. A changed name gets a hash, so that two that differed still do. */
+/** Adjusts a name to Azure's rules. A changed name gets a hash, so that different names stay different. */
 export function toValidVmName(name: string): string {
   if (validateVmName(name) === undefined) return name;
   const hash = createHash('sha256').update(name).digest('hex').slice(0, 8);
@@ -24,7 +24,7 @@ export function toValidVmName(name: string): string {
   return kept === '' ? hash : `${kept}-${hash}`;
 }
 
-/** Narrower than Azure's rule for VMs, so that the names of interface, disk and network can be made from it as well. */
+/** Stricter than Azure's rule for VMs, so that the names of network interface, disk and network can be derived from it. */
 export function validateVmName(name: string): string | undefined {
   if (/^[a-z0-9]([a-z0-9-]{0,62}[a-z0-9])?$/i.test(name)) return undefined;
   return 'is not a name of 1 to 64 letters, digits and hyphens, with a letter or digit at both ends';

@@ -29,23 +29,23 @@ function blockOf(address: number, length: number): AddressRange {
  * Reads the prefix of a virtual network or subnet: IPv4, /2 to /29 (Azure's limits), the network's own address, and
  * none of the ranges that Azure keeps for itself.
  */
-export function parsePrefix(text: string): AddressRange | { readonly fault: string } {
+export function parsePrefix(text: string): AddressRange | { readonly error: string } {
   const [, base = '', lengthText = ''] = /^([^/]+)\/(\d{1,2})$/.exec(text) ?? [];
   const address = parseAddress(base);
   const length = Number(lengthText);
   if (address === undefined || lengthText === '' || length > 32) {
-    return { fault: 'is not an IPv4 prefix such as 10.1.0.0/16 (IPv6 can be added through overrides)' };
+    return { error: 'is not an IPv4 prefix such as 10.1.0.0/16 (IPv6 can be added through overrides)' };
   }
-  if (length < 2 || length > 29) return { fault: `has a length of /${length}: Azure takes /2 to /29` };
+  if (length < 2 || length > 29) return { error: `has a length of /${length}: Azure takes /2 to /29` };
   const range = blockOf(address, length);
   if (range.first !== address) {
-    return { fault: `does not start at its network's address: ${formatAddress(range.first)}/${length} does` };
+    return { error: `does not start at its network's address: ${formatAddress(range.first)}/${length} does` };
   }
   for (const taken of unusable) {
     const [takenBase = '', takenLength = ''] = taken.split('/');
     const block = blockOf(parseAddress(takenBase) ?? 0, Number(takenLength));
     if (range.first <= block.last && block.first <= range.last) {
-      return { fault: `overlaps ${taken}, which Azure does not allow in virtual networks` };
+      return { error: `overlaps ${taken}, which Azure does not allow in virtual networks` };
     }
   }
   return range;

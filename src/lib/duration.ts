@@ -16,25 +16,28 @@ export function retrySecondsInText(text: string): number | undefined {
   return seconds === undefined ? undefined : Number(seconds);
 }
 
-const secondsPer = { W: 604_800, D: 86_400, H: 3_600, M: 60, S: 1 } as const;
+const secondsPer = { w: 604_800, d: 86_400, h: 3_600, m: 60, s: 1 } as const;
 
-const amount = (unit: keyof typeof secondsPer) => `(?:(?<${unit}>\\d+(?:[.,]\\d+)?)${unit})?`;
+const part = (unit: keyof typeof secondsPer) => `(?:(?<${unit}>\\d+(?:[.,]\\d+)?)${unit})?`;
 
-const durationPattern = new RegExp(
-  `^P(?=.)${amount('W')}${amount('D')}(?:T(?=.)${amount('H')}${amount('M')}${amount('S')})?$`,
+const isoDuration = new RegExp(
+  `^P(?=.)${part('w')}${part('d')}(?:T(?=.)${part('h')}${part('m')}${part('s')})?$`,
   'i',
 );
 
+const shortDuration = new RegExp(`^(?=.)${part('w')}${part('d')}${part('h')}${part('m')}${part('s')}$`, 'i');
+
 /**
- * Seconds in an ISO 8601 duration of weeks, days, hours, minutes and seconds. Years and months have no fixed length and
- * are not understood.
+ * Seconds in a duration: a number of minutes (`30`), a short form (`90s`, `2h`, `1d12h`) or ISO 8601 (`PT2H`). Years and
+ * months have no fixed length and are not accepted.
  */
 export function parseDuration(text: string): number | undefined {
-  const groups = durationPattern.exec(text)?.groups;
+  const compact = text.replace(/\s+/g, '');
+  if (/^\d+(?:\.\d+)?$/.test(compact)) return Number(compact) * 60;
+  const groups = (isoDuration.exec(compact) ?? shortDuration.exec(compact))?.groups;
   if (groups === undefined) return undefined;
-  let seconds = 0;
-  for (const [unit, length] of Object.entries(secondsPer)) {
-    seconds += Number((groups[unit] ?? '0').replace(',', '.')) * length;
-  }
-  return seconds;
+  return Object.entries(secondsPer).reduce(
+    (sum, [unit, seconds]) => sum + Number((groups[unit] ?? '0').replace(',', '.')) * seconds,
+    0,
+  );
 }

@@ -54,8 +54,13 @@ export function certificateExpiryNotice(
     : { soon: true, text: `${text} Register a new one on the app before that, and store it as the secret.` };
 }
 
+/** Secret stores that hold one line often keep line breaks as a literal `\\n`. */
+const withLineBreaks = (pem: string): string => pem.replaceAll('\\r', '').replaceAll('\\n', '\n');
+
 function readKey(pem: string): KeyObject | string {
-  const block = /-----BEGIN ([A-Z0-9 ]*)PRIVATE KEY-----[\s\S]*?-----END \1PRIVATE KEY-----/.exec(pem);
+  const block = /-----BEGIN ([A-Z0-9 ]*)PRIVATE KEY-----[\s\S]*?-----END \1PRIVATE KEY-----/.exec(
+    withLineBreaks(pem),
+  );
   if (block === null) {
     return 'holds no whole private key (the lines from -----BEGIN PRIVATE KEY----- to -----END PRIVATE KEY-----, line breaks kept)';
   }
@@ -73,7 +78,7 @@ function readKey(pem: string): KeyObject | string {
 }
 
 function readCertificate(pem: string): X509Certificate | string {
-  const block = /-----BEGIN CERTIFICATE-----[\s\S]*?-----END CERTIFICATE-----/.exec(pem);
+  const block = /-----BEGIN CERTIFICATE-----[\s\S]*?-----END CERTIFICATE-----/.exec(withLineBreaks(pem));
   if (block === null) {
     return 'holds no whole certificate (the lines from -----BEGIN CERTIFICATE----- to -----END CERTIFICATE-----, line breaks kept)';
   }

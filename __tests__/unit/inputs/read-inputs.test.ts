@@ -91,9 +91,9 @@ function refusal(given: Given, runner: Partial<RunnerValues> = {}): InvalidInput
   throw new Error('nothing was refused');
 }
 
-/** The faults of the least inputs with these changes. */
-function faultsOf(given: Given, runner: Partial<RunnerValues> = {}): readonly string[] {
-  return refusal({ ...least, ...given }, runner).faults.map(({ input, message }) => `${input}: ${message}`);
+/** The issues of the minimal inputs with these changes. */
+function issuesOf(given: Given, runner: Partial<RunnerValues> = {}): readonly string[] {
+  return refusal({ ...least, ...given }, runner).issues.map(({ input, message }) => `${input}: ${message}`);
 }
 
 describe('action.yml', () => {
@@ -498,34 +498,34 @@ describe('good values', () => {
   });
 });
 
-describe('faults', () => {
+describe('invalid inputs', () => {
   test.each<[Given, RegExp]>([
-    [{ 'client-id': 'my-app' }, /^client-id: "my-app" is not a GUID/],
+    [{ 'client-id': 'my-app' }, /^client-id: is not a GUID/],
     [{ 'client-id': '' }, /^client-id: is required/],
-    [{ 'tenant-id': 'common' }, /^tenant-id: "common" is neither the GUID nor a verified domain/],
+    [{ 'tenant-id': 'common' }, /^tenant-id: is neither the GUID nor a verified domain/],
     [{ 'image-tenant-id': '' }, /^image-tenant-id: is required/],
     [{ 'auxiliary-tenant-ids': guid('3') }, /^auxiliary-tenant-ids: .* already named/],
     [
       { 'auxiliary-tenant-ids': [5, 6, 7].map((n) => guid(`${n}`)).join() },
       /^auxiliary-tenant-ids: has 3 entries/,
     ],
-    [{ 'auxiliary-tenant-ids': 'x' }, /^auxiliary-tenant-ids: "x" is neither/],
+    [{ 'auxiliary-tenant-ids': 'x' }, /^auxiliary-tenant-ids: is neither/],
     [{ environment: 'azuregermancloud' }, /^environment: .* is none of: azurecloud, azureusgovernment/],
     [{ environment: 'http://management.azure.com' }, /^environment: .* https URL/],
     [{ environment: 'https://management.azure.com/metadata' }, /^environment: .* without a path/],
     [{ operation: 'update' }, /^operation: "update" is none of: create, check, delete, sweep\.$/],
     [{ cleanup: 'yes' }, /^cleanup: "yes" is none of: never, on-failure, always\.$/],
-    [{ 'timeout-minutes': '0' }, /^timeout-minutes: "0" is not a number of minutes from above 0/],
-    [{ 'timeout-minutes': '1h' }, /^timeout-minutes: "1h"/],
-    [{ 'image-wait-minutes': '-1' }, /^image-wait-minutes: "-1" is not a number of minutes from 0/],
+    [{ 'timeout-minutes': '0' }, /^timeout-minutes: "0" is not a duration above 0/],
+    [{ 'timeout-minutes': '1 moon' }, /^timeout-minutes: "1 moon"/],
+    [{ 'image-wait-minutes': '-1' }, /^image-wait-minutes: "-1" is not a duration from 0/],
     [{ 'wait-for': 'running' }, /^wait-for: "running" is none of/],
     [{ summary: 'yes' }, /^summary: "yes" is none of: false, true\.$/],
-    [{ 'subscription-id': 'prod' }, /^subscription-id: "prod" is not a GUID/],
+    [{ 'subscription-id': 'prod' }, /^subscription-id: is not a GUID/],
     [{ 'resource-group': 'rg.' }, /^resource-group: .* does not end in a period/],
     [{ 'resource-group': 'r'.repeat(91) }, /^resource-group: /],
     [{ 'resource-group': 'a/b' }, /^resource-group: /],
     [{ location: 'west-europe!' }, /^location: .* is not the name of a region/],
-    [{ 'expires-after': '2h' }, /^expires-after: .* ISO 8601/],
+    [{ 'expires-after': '2y' }, /^expires-after: .* is not a duration/],
     [{ 'expires-after': 'P1M' }, /^expires-after: /],
     [{ 'expires-after': 'PT' }, /^expires-after: /],
     [{ 'expires-after': 'PT0S' }, /^expires-after: .* above zero/],
@@ -692,8 +692,8 @@ describe('faults', () => {
     [{ 'allow-inbound': '22/icmp from *' }, /^allow-inbound: .* is not of the form/],
     [{ 'allow-inbound': '70000 from *' }, /^allow-inbound: .* above 65535/],
     [{ 'allow-inbound': '90-80 from *' }, /^allow-inbound: .* write 80-90/],
-    [{ 'allow-inbound': '22 from 203.0.113.0/33' }, /^allow-inbound: .* no address, CIDR, service tag/],
-    [{ 'allow-inbound': '22 from 203.0.113' }, /^allow-inbound: .* no address/],
+    [{ 'allow-inbound': '22 from 203.0.113.0/33' }, /^allow-inbound: .* not an address, CIDR, service tag/],
+    [{ 'allow-inbound': '22 from 203.0.113' }, /^allow-inbound: .* not an address/],
     [{ 'allow-inbound': '22 from any' }, /^allow-inbound: .* or \*/],
     [{ 'accelerated-networking': '1' }, /^accelerated-networking: /],
     [{ 'private-ip-address': '192.168.1.3' }, /^private-ip-address: .* keeps the first four and the last/],
@@ -706,14 +706,14 @@ describe('faults', () => {
     [{ 'public-ip': 'false', overrides: 'public-ip: {}' }, /^overrides: public-ip: the action makes none/],
     [{ 'nic-id': nicId, overrides: 'nic: {}' }, /^overrides: nic: the action makes none/],
   ])('%j', (given, expected) => {
-    const faults = faultsOf(given);
-    expect(faults).toEqual([expect.stringMatching(expected)]);
+    const issues = issuesOf(given);
+    expect(issues).toEqual([expect.stringMatching(expected)]);
   });
 
   test('one expiry tag more leaves one tag less to the user', () => {
     const tags = Array.from({ length: 40 }, (_, n) => `t${n}: v`).join('\n');
     expect(Object.keys(readDeployment({ tags }).tags)).toHaveLength(40);
-    expect(faultsOf({ tags, 'expires-after': 'PT1H' })).toHaveLength(1);
+    expect(issuesOf({ tags, 'expires-after': 'PT1H' })).toHaveLength(1);
   });
 
   test('a value equal to its default contradicts nothing', () => {
@@ -740,7 +740,7 @@ describe('faults', () => {
   });
 
   test('an interface rules out every other input of the network', () => {
-    const faults = faultsOf({
+    const issues = issuesOf({
       'nic-id': nicId,
       'address-prefix': '10.0.0.0/16',
       'subnet-prefix': '10.0.0.0/24',
@@ -752,11 +752,11 @@ describe('faults', () => {
       'accelerated-networking': 'true',
       'private-ip-address': '10.0.0.4',
     });
-    expect(faults).toHaveLength(9);
+    expect(issues).toHaveLength(9);
   });
 
   test('all of them come in one error, in the order of action.yml', () => {
-    const { message, faults } = refusal({
+    const { message, issues } = refusal({
       ...least,
       'private-ip-address': 'x',
       'tenant-id': '',
@@ -764,7 +764,7 @@ describe('faults', () => {
       'vm-name': 'my_vm',
       'admin-password': 'hunter2',
     });
-    expect(faults.map(({ input }) => input)).toEqual([
+    expect(issues.map(({ input }) => input)).toEqual([
       'tenant-id',
       'tags',
       'vm-name',
@@ -776,8 +776,8 @@ describe('faults', () => {
   });
 
   test('an unknown operation is not taken for create', () => {
-    const { faults } = refusal({ ...least, operation: 'remove', 'image-id': '', 'resource-group': '' });
-    expect(faults.map(({ input }) => input)).toEqual(['operation', 'resource-group']);
+    const { issues } = refusal({ ...least, operation: 'remove', 'image-id': '', 'resource-group': '' });
+    expect(issues.map(({ input }) => input)).toEqual(['operation', 'resource-group']);
   });
 
   test('the text of secrets is not quoted, not even where it cannot be parsed', () => {
@@ -808,13 +808,13 @@ describe('overrides', () => {
     ['vnet', { tags: null }, 'tags cannot be replaced as a whole'],
     ['vnet', { properties: { subnets: [{ name: 'other' }] } }, 'the subnet named default'],
   ])('%s may not be patched with %j', (target, patch, part) => {
-    const faults = faultsOf({ overrides: JSON.stringify({ [target]: patch }) });
-    expect(faults).toEqual([expect.stringContaining(`overrides: ${target}: `)]);
-    expect(faults[0]).toContain(part);
+    const issues = issuesOf({ overrides: JSON.stringify({ [target]: patch }) });
+    expect(issues).toEqual([expect.stringContaining(`overrides: ${target}: `)]);
+    expect(issues[0]).toContain(part);
   });
 
   test('what would remove several guaranteed parts is refused for each', () => {
-    expect(faultsOf({ overrides: 'vm: {"properties": null}' }).length).toBeGreaterThan(4);
+    expect(issuesOf({ overrides: 'vm: {"properties": null}' }).length).toBeGreaterThan(4);
   });
 
   test.each([
@@ -836,9 +836,9 @@ describe('overrides', () => {
     const other = { id: `${nicId}2` };
     const given = { id: nicId.toUpperCase(), properties: { primary: true } };
     expect(readDeployment(withInterfaces(given, other)).overrides.vm).toBeDefined();
-    expect(faultsOf(withInterfaces(other))).toEqual([expect.stringContaining('must contain nic-id')]);
+    expect(issuesOf(withInterfaces(other))).toEqual([expect.stringContaining('must contain nic-id')]);
     const deleted = { id: nicId, properties: { deleteOption: 'Delete' } };
-    expect(faultsOf(withInterfaces(deleted))).toEqual([expect.stringContaining('deleted with the VM')]);
+    expect(issuesOf(withInterfaces(deleted))).toEqual([expect.stringContaining('deleted with the VM')]);
   });
 
   test('guard every tag that marks a resource as made by the action', () => {
@@ -922,11 +922,11 @@ describe('custom data from a file', () => {
   });
 
   test('excludes custom-data', () => {
-    const faults = faultsOf(
+    const issues = issuesOf(
       { 'custom-data': 'x', 'custom-data-file': 'init/cloud.yml' },
       { readFile: files },
     );
-    expect(faults).toEqual([expect.stringContaining('custom-data-file: excludes custom-data')]);
+    expect(issues).toEqual([expect.stringContaining('custom-data-file: excludes custom-data')]);
   });
 
   test.each<[string, Partial<RunnerValues>, RegExp]>([
@@ -942,7 +942,7 @@ describe('custom data from a file', () => {
     ['folder', {}, /cannot be read/],
     ['big', { readFile: () => Buffer.alloc(65_536) }, /has 65536 bytes/],
   ])('%s is refused', (file, runner, expected) => {
-    expect(faultsOf({ 'custom-data-file': file }, runner)).toEqual([expect.stringMatching(expected)]);
+    expect(issuesOf({ 'custom-data-file': file }, runner)).toEqual([expect.stringMatching(expected)]);
   });
 });
 
@@ -996,13 +996,13 @@ describe('the proof', () => {
   });
 
   test('not without the permission to ask for that token', () => {
-    expect(faultsOf({ 'client-secret': '' })).toEqual([
+    expect(issuesOf({ 'client-secret': '' })).toEqual([
       expect.stringMatching(/^client-secret: is missing or arrived empty.* id-token: write/),
     ]);
   });
 
   test('not a secret and a certificate', () => {
-    expect(faultsOf({ 'client-certificate': `${pem.privateKey}\n${pem.certificate}` })).toEqual([
+    expect(issuesOf({ 'client-certificate': `${pem.privateKey}\n${pem.certificate}` })).toEqual([
       'client-certificate: excludes client-secret: give one of the two.',
     ]);
   });
@@ -1015,25 +1015,69 @@ describe('the proof', () => {
       type: 'pkcs8',
       format: 'pem',
     });
-    const oneFault = (text: string) => {
-      const faults = faultsOf(withPem(text));
-      expect(faults).toHaveLength(1);
-      for (const line of pem.privateKey.split('\n').slice(1, -2)) expect(faults[0]).not.toContain(line);
-      return faults[0];
+    const onlyIssue = (text: string) => {
+      const issues = issuesOf(withPem(text));
+      expect(issues).toHaveLength(1);
+      for (const line of pem.privateKey.split('\n').slice(1, -2)) expect(issues[0]).not.toContain(line);
+      return issues[0];
     };
-    expect(oneFault('MIIKcAIBAzCC')).toContain('is not PEM text');
-    expect(oneFault(pem.certificate)).toContain('holds no whole private key');
-    expect(oneFault(pem.privateKey)).toContain('holds no whole certificate');
-    expect(oneFault(`${pem.certificate}\n${String(locked)}`)).toContain('encrypted private key');
-    expect(oneFault(`${pem.certificate}\n${String(old)}`)).toContain('encrypted private key');
-    expect(oneFault(`${pem.certificate}\n${String(ec)}`)).toContain('of type ec');
-    expect(oneFault(`${pem.certificate}\n${other.privateKey}`)).toContain('does not belong');
-    expect(oneFault(`${expired.certificate}\n${expired.privateKey}`)).toContain('expired on 2021-01-01');
+    expect(onlyIssue('MIIKcAIBAzCC')).toContain('is not PEM text');
+    expect(onlyIssue(pem.certificate)).toContain('holds no whole private key');
+    expect(onlyIssue(pem.privateKey)).toContain('holds no whole certificate');
+    expect(onlyIssue(`${pem.certificate}\n${String(locked)}`)).toContain('encrypted private key');
+    expect(onlyIssue(`${pem.certificate}\n${String(old)}`)).toContain('encrypted private key');
+    expect(onlyIssue(`${pem.certificate}\n${String(ec)}`)).toContain('of type ec');
+    expect(onlyIssue(`${pem.certificate}\n${other.privateKey}`)).toContain('does not belong');
+    expect(onlyIssue(`${expired.certificate}\n${expired.privateKey}`)).toContain('expired on 2021-01-01');
     const damagedKey = pem.privateKey.replace(/\n.{64}/, '\nAAAA');
-    expect(oneFault(`${pem.certificate}\n${damagedKey}`)).toContain('private key that cannot be read');
+    expect(onlyIssue(`${pem.certificate}\n${damagedKey}`)).toContain('private key that cannot be read');
     const damaged = pem.certificate.replace(/\n.{64}/, '\nAAAA');
-    expect(oneFault(`${damaged}\n${pem.privateKey}`)).toContain('certificate that cannot be read');
-    expect(faultsOf(withPem(pem.privateKey.replaceAll('\n', '\\n')))).toHaveLength(2);
+    expect(onlyIssue(`${damaged}\n${pem.privateKey}`)).toContain('certificate that cannot be read');
+  });
+
+  test('accepts a PEM text whose line breaks are written as \\n', () => {
+    const oneLine = `${pem.privateKey}${pem.certificate}`.replaceAll('\n', '\\n');
+    expect(read({ ...least, ...withPem(oneLine) })).toMatchObject({ credential: { kind: 'certificate' } });
+  });
+
+  test.each([
+    { name: 'a GUID', secret: '8d1f9d0e-7a53-4a53-9a51-0d9d0d7a1c11', expected: /value, not its ID/ },
+    { name: 'a JSON object', secret: '{"clientSecret": "x"}', expected: /JSON object/ },
+    { name: 'a quoted value', secret: '"abc8Q~secret"', expected: /enclosed in quotes/ },
+  ])('rejects $name as client-secret', ({ secret, expected }) => {
+    const issues = issuesOf({ 'client-secret': secret });
+    expect(issues).toEqual([expect.stringMatching(expected)]);
+    expect(issues.join()).not.toContain(secret);
+  });
+
+  test.each(['client-id', 'subscription-id', 'tenant-id', 'image-tenant-id'] as const)(
+    'does not show a secret pasted into %s',
+    (name) => {
+      const issues = issuesOf({ [name]: 'aBc8Q~Sup3rSecretValue' }).join('\n');
+      expect(issues).toContain(`${name}: `);
+      expect(issues.toLowerCase()).not.toContain('sup3rsecret');
+    },
+  );
+
+  test('masks secrets in overrides', () => {
+    const masked = new Set<string>();
+    const overrides =
+      '{vm: {properties: {osProfile: {adminPassword: "Pa55-w0rd-value"}, userData: visible}}}';
+    read({ ...least, overrides }, { mask: (secret) => masked.add(secret) });
+    expect([...masked]).toContain('Pa55-w0rd-value');
+    expect([...masked]).not.toContain('visible');
+  });
+
+  test.each([
+    ['30', 30],
+    ['90s', 1.5],
+    ['30m', 30],
+    ['2h', 120],
+    ['1d', 1440],
+    ['1d 12h', 2160],
+    ['PT2H', 120],
+  ])('reads a timeout of %s', (text, minutes) => {
+    expect(read({ ...least, 'timeout-minutes': text }).timeoutMinutes).toBe(minutes);
   });
 
   test('secrets are masked whole and line by line, IDs and public parts are not', () => {
@@ -1075,7 +1119,7 @@ describe('the proof', () => {
   test('secrets are masked though they cannot be parsed, and keys that are in the wrong place', () => {
     const masked = new Set<string>();
     const given: Given = { 'run-script-secrets': 'token: "s3cret', 'ssh-public-key': pem.privateKey };
-    expect(faultsOf(given, { mask: (secret) => masked.add(secret) }).join('\n')).not.toContain('s3cret');
+    expect(issuesOf(given, { mask: (secret) => masked.add(secret) }).join('\n')).not.toContain('s3cret');
     expect(masked).toContain('token: "s3cret');
     expect(masked).toContain(pem.privateKey.split('\n')[1]);
   });

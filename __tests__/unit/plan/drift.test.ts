@@ -52,7 +52,7 @@ const inbound = (...entries: readonly string[]): Change => ({
       kind: 'new',
       inbound: entries.map((entry) => {
         const rule = parseInboundRule(entry);
-        if ('fault' in rule) throw new Error(rule.fault);
+        if ('error' in rule) throw new Error(rule.error);
         return rule;
       }),
     },
