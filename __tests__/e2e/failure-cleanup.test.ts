@@ -133,7 +133,7 @@ describe('clean-up', () => {
     const run = await act(sim, {}, { onLine: detach });
     expect(run.exitCode).toBe(1);
     expect(errorOf(run)).toContain('AllocationFailed');
-    expect(run.stdout).toContain('is still held: NicReservedForAnotherVm');
+    expect(run.stdout).toContain('is still in use (NicReservedForAnotherVm)');
     expectAllGone(sim, before);
   });
 

@@ -84,7 +84,7 @@ describe('where the newest api-version is not known', () => {
       },
     );
     expect(run.exitCode).toBe(1);
-    expect(errorOf(run)).toContain('virtual machine vm1 exists already and this action did not make it');
+    expect(errorOf(run)).toContain('virtual machine vm1 already exists and was not created by this action');
     expect(sim.world.resources.get(stranger)?.body['tags']).toEqual({ owner: 'somebody' });
     expect(sim.journal.some(({ kind }) => kind === 'vm.put')).toBe(false);
   });

@@ -38,7 +38,7 @@ describe('what is there already', () => {
       expect(run.exitCode).toBe(1);
       expect(writesOf(sim.journal).slice(written)).toEqual([]);
       expect(disturbed(sim, before)).toEqual([]);
-      expect(errorOf(run)).toMatch(/exists already and this action did not make it/);
+      expect(errorOf(run)).toMatch(/already exists and was not created by this action/);
       expect(errorOf(run)).toContain(id);
       expect(errorOf(run)).toContain('subnet-id');
     },
@@ -50,7 +50,7 @@ describe('what is there already', () => {
     const before = snapshot(sim);
     const run = await act(sim, { cleanup: 'always' }, { env: { GITHUB_JOB: 'two' } });
     expect(run.exitCode).toBe(1);
-    expect(errorOf(run)).toContain('made by job "one" of this same workflow run');
+    expect(errorOf(run)).toContain('created by job "one" of this workflow run');
     expect(disturbed(sim, before)).toEqual([]);
   });
 

@@ -1,12 +1,8 @@
-/**
- * What a deployment was granted, found again by its principals: role assignments carry no tags and are in no list of
- * resources.
- */
-
 import { apiVersions } from '../azure/api-versions.ts';
-import { type ArmRequest, listAllPages, type Session } from '../azure/arm-client.ts';
+import { type ArmRequest, listAllPages } from '../azure/arm-client.ts';
 import { undefinedIfForbidden } from '../azure/lookup.ts';
 import { sameId } from '../azure/resource-id.ts';
+import type { Session } from '../azure/arm-client.ts';
 import { hasDeploymentTag, tagsFromDescription } from '../deployment/ownership.ts';
 
 export interface RoleAssignment {
@@ -22,14 +18,14 @@ interface AssignmentQuery {
 }
 
 /**
- * IDs of the role assignments of these principals that carry the deployment's mark, in every subscription of the tenant
- * that the app sees: a registry is often in another one.
+ * Finds a deployment's role assignments by principal and description: they have no tags and are in no list of resources.
+ * Searches every subscription of the tenant that the app can see, because a registry is often in another one.
  */
 export async function findRoleAssignments(
-  search: AssignmentQuery,
+  query: AssignmentQuery,
   deployment: string,
 ): Promise<readonly string[]> {
-  const { session, principals } = search;
+  const { session, principals } = query;
   if (principals.length === 0) return [];
   const listed = await undefinedIfForbidden(
     listAllPages<{ subscriptionId: string; tenantId?: string }>(
@@ -44,86 +40,82 @@ export async function findRoleAssignments(
       .filter(({ tenantId }) => !tenantId || tenantId.toLowerCase() === session.tenantId)
       .map(({ subscriptionId }) => subscriptionId.toLowerCase()),
   ]);
-  const found = await Promise.all([...subscriptions].map((id) => listAssignments(search, id)));
-  const marked = found
+  const found = await Promise.all([...subscriptions].map((id) => listInSubscription(query, id)));
+  const described = found
     .flat()
     .filter(({ properties }) => hasDeploymentTag(tagsFromDescription(properties.description), deployment));
-  // One on a management group is in the list of each subscription below it.
-  return [...new Map(marked.map(({ id }) => [id.toLowerCase(), id])).values()];
+  // An assignment on a management group is in the list of each subscription below it.
+  return [...new Map(described.map(({ id }) => [id.toLowerCase(), id])).values()];
 }
 
-/** Most scopes that are asked one by one where a whole subscription may not be: each costs one of 250 reads. */
+/** Scopes that are listed one by one if the subscription cannot be listed: each costs one of 250 reads. */
 const maxScopes = 50;
 
 /**
- * A list at the subscription covers all that lies below and above. The documented set-up has no right to that: then
- * each group, and each resource outside of them, that the app does see is asked.
+ * The list of a subscription covers all scopes below and above it. The documented roles do not allow it: then each
+ * visible resource group is listed, and each visible resource outside of those.
  */
-async function listAssignments(
-  { session, log, resourceGroup, principals }: AssignmentQuery,
+async function listInSubscription(
+  query: AssignmentQuery,
   subscriptionId: string,
 ): Promise<readonly RoleAssignment[]> {
-  const { arm } = session;
+  const { session, log, resourceGroup } = query;
   const subscription = `/subscriptions/${subscriptionId}`;
-  const whole = await listAssignmentsAt(arm, subscription, principals);
-  if (whole) return whole;
-  const [groups, resources] = await Promise.all(
-    ['resourceGroups', 'resources'].map((list) =>
-      undefinedIfForbidden(
-        listAllPages<{ id: string }>(arm, `${subscription}/${list}`, apiVersions.resources),
-      ),
-    ),
+  const complete = await listAtScope(query, subscription);
+  if (complete) return complete;
+  const [groups = [], resources = []] = await Promise.all(
+    ['resourceGroups', 'resources'].map((list) => listIds(session.arm, `${subscription}/${list}`)),
   );
-  const found: RoleAssignment[] = [];
-  const answered: string[] = [];
-  let left = maxScopes;
-  const askEach = async (scopes: readonly string[]): Promise<void> => {
-    const distinct = [...new Set(scopes.map((scope) => scope.toLowerCase()))];
-    const asked = distinct.slice(0, left);
-    left -= asked.length;
-    if (asked.length < distinct.length) {
-      log.warning(
-        `The app may not list the role assignments of ${subscription} as a whole, and sees more of its resources than are asked one by one: an assignment of this deployment may stay there.`,
-      );
-    }
-    await Promise.all(
-      asked.map(async (scope) => {
-        const here = await listAssignmentsAt(arm, scope, principals);
-        if (!here) return;
-        found.push(...here);
-        answered.push(`${scope}/`);
-      }),
+  const isOwnSubscription = subscriptionId === session.subscriptionId.toLowerCase();
+  const ownGroup = isOwnSubscription ? [`${subscription}/resourceGroups/${resourceGroup}`] : [];
+  const groupLists = await listAtScopes(query, [...ownGroup, ...groups], maxScopes);
+  const outside = resources.filter(
+    (id) => !groupLists.listed.some((scope) => id.toLowerCase().startsWith(`${scope}/`)),
+  );
+  const resourceLists = await listAtScopes(query, outside, maxScopes - groupLists.requests);
+  if (groupLists.skipped || resourceLists.skipped) {
+    log.warning(
+      `The app cannot list all role assignments of ${subscription}, and it contains more than ${maxScopes} visible scopes: a role assignment of this deployment may remain.`,
     );
-  };
-  const own =
-    subscriptionId === session.subscriptionId.toLowerCase()
-      ? [`${subscription}/resourceGroups/${resourceGroup}`]
-      : [];
-  await askEach([...own, ...(groups ?? []).map(({ id }) => id)]);
-  const outside = (resources ?? []).filter(
-    ({ id }) => !answered.some((scope) => id.toLowerCase().startsWith(scope)),
-  );
-  await askEach(outside.map(({ id }) => id));
-  return found;
+  }
+  return [...groupLists.assignments, ...resourceLists.assignments];
 }
 
-/** Undefined where the app may not list them. */
-async function listAssignmentsAt(
-  arm: ArmRequest,
+async function listIds(arm: ArmRequest, path: string): Promise<readonly string[] | undefined> {
+  const listed = await undefinedIfForbidden(listAllPages<{ id: string }>(arm, path, apiVersions.resources));
+  return listed?.map(({ id }) => id);
+}
+
+async function listAtScopes(query: AssignmentQuery, scopes: readonly string[], limit: number) {
+  const distinct = [...new Set(scopes.map((scope) => scope.toLowerCase()))];
+  const queried = distinct.slice(0, limit);
+  const lists = await Promise.all(
+    queried.map(async (scope) => ({ scope, assignments: await listAtScope(query, scope) })),
+  );
+  return {
+    assignments: lists.flatMap(({ assignments = [] }) => assignments),
+    listed: lists.flatMap(({ scope, assignments }) => (assignments ? [scope] : [])),
+    requests: queried.length,
+    skipped: queried.length < distinct.length,
+  };
+}
+
+/** Undefined where the app cannot list them. */
+async function listAtScope(
+  { session, principals }: AssignmentQuery,
   scope: string,
-  principals: readonly string[],
 ): Promise<RoleAssignment[] | undefined> {
   const path = `${scope}/providers/Microsoft.Authorization/roleAssignments`;
-  const ask = async (principalId: string): Promise<RoleAssignment[] | undefined> => {
+  const listOf = async (principalId: string): Promise<RoleAssignment[] | undefined> => {
     const $filter = `principalId eq '${principalId}'`;
     const listed = await undefinedIfForbidden(
-      listAllPages<RoleAssignment>(arm, path, apiVersions.roleAssignments, { $filter }),
+      listAllPages<RoleAssignment>(session.arm, path, apiVersions.roleAssignments, { $filter }),
     );
     return listed?.filter(({ properties }) => sameId(properties.principalId ?? principalId, principalId));
   };
   const [first = '', ...others] = principals;
-  const lists = [await ask(first)];
-  // One refusal says it for all.
-  if (lists[0]) lists.push(...(await Promise.all(others.map(ask))));
+  const lists = [await listOf(first)];
+  // A refusal applies to all principals.
+  if (lists[0]) lists.push(...(await Promise.all(others.map(listOf))));
   return lists.every((list) => list !== undefined) ? lists.flat() : undefined;
 }

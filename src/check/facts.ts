@@ -9,7 +9,7 @@ import type { TenantSignIn } from '../auth/session.ts';
 import type { Result } from '../azure/lookup.ts';
 import type { Permission } from '../azure/permissions.ts';
 import type { ResourceGroup, Subscription } from '../azure/subscriptions.ts';
-import type { ExistingResources } from '../deployment/existing-resources.ts';
+import type { ExistingResources } from '../deployment/resources.ts';
 import type { Plan } from '../deployment/plan.ts';
 import { type FilledErrorContext, workflowAuthor } from '../error-catalog/entry.ts';
 import { explain } from '../error-catalog/explain.ts';

@@ -1,44 +1,45 @@
-import { apiVersions } from '../azure/api-versions.ts';
 import { findRoleAssignments } from '../access/find-role-assignments.ts';
+import { apiVersions, identityType } from '../azure/api-versions.ts';
 import { listAllPages } from '../azure/arm-client.ts';
 import { undefinedIfForbidden, undefinedIfNotFound } from '../azure/lookup.ts';
-import { resourceIds, resourceNames } from '../deployment/names.ts';
-import { hasDeploymentTag } from '../deployment/ownership.ts';
+import { type Tags, hasDeploymentTag } from '../deployment/ownership.ts';
+import { resourceIds, resourceNames } from '../deployment/resources.ts';
 import { deleteResources } from './delete-resources.ts';
 import { attachedDisks } from './detach-unowned.ts';
-import { type DeletionContext, type DeletionResult, isOwnedBy } from './resource-types.ts';
+import type { DeletionContext, DeletionResult } from './resource-types.ts';
 
 /**
- * Deletes a whole deployment: what bears one of its derived names, the disks of its machine, its identities and what they
- * were granted, as far as their own tags or marks agree. Copied tags under other names are left alone.
+ * Deletes a whole deployment: the resources with derived names, the disks of its VM, its identities and their role
+ * assignments, each only if its own tags agree. Copied tags on other resources are ignored.
+ * @param created further resources that the run has recorded.
  */
 export async function deleteDeployment(
   context: DeletionContext,
   resourceGroup: string,
   deployment: string,
-  besides: readonly string[] = [],
+  created: readonly string[] = [],
 ): Promise<DeletionResult> {
-  const { session } = context;
+  const { session, log } = context;
   const ids = resourceIds(session.subscriptionId, resourceGroup, resourceNames(deployment));
   const [found, identities] = await Promise.all([
     undefinedIfNotFound(session.compute.virtualMachines.get(resourceGroup, deployment)),
     findIdentities(context, resourceGroup, deployment),
   ]);
-  const vm = found && (await context.belongs(found.tags, ids.vm)) ? found : undefined;
-  const disks = attachedDisks(vm).flatMap(({ id, made }) => (made ? [id] : []));
+  const vm = found && (await context.isOwned(found.tags, ids.vm)) ? found : undefined;
+  const disks = attachedDisks(vm).flatMap(({ id, createdWithVm }) => (createdWithVm ? [id] : []));
   const principals = [
     vm?.identity?.principalId,
     ...Object.values(vm?.identity?.userAssignedIdentities ?? {}).map(({ principalId }) => principalId),
     ...identities.map(({ properties }) => properties.principalId),
   ].filter((principalId) => principalId !== undefined);
-  // Asked while machine and identities are still there: nothing leads to their assignments afterwards.
+  // Found now, while VM and identities exist: nothing refers to their assignments afterwards.
   const assignments = await findRoleAssignments(
-    { session, log: context.log, resourceGroup, principals: [...new Set(principals)] },
+    { session, log, resourceGroup, principals: [...new Set(principals)] },
     deployment,
   );
-  // Of these, whose they are has been settled with their principal; a mark may still name the run that was adopted.
-  const belongs: DeletionContext['belongs'] = (tags, id) =>
-    assignments.includes(id) ? isOwnedBy(deployment)(tags) : context.belongs(tags, id);
+  // An assignment's owner follows from its principal; its description may still name the run that was adopted.
+  const isOwned: DeletionContext['isOwned'] = (tags, id) =>
+    assignments.includes(id) ? hasDeploymentTag(tags, deployment) : context.isOwned(tags, id);
   const all = [
     ...assignments,
     ids.vm,
@@ -49,30 +50,30 @@ export async function deleteDeployment(
     ids.nsg,
     ids.vnet,
     ...identities.map(({ id }) => id),
-    ...besides,
+    ...created,
   ];
-  const once = new Map(all.map((id) => [id.toLowerCase(), id]));
-  return deleteResources({ ...context, belongs }, [...once.values()]);
+  const unique = new Map(all.map((id) => [id.toLowerCase(), id]));
+  return deleteResources({ ...context, isOwned }, [...unique.values()]);
 }
 
 interface OwnedIdentity {
   readonly id: string;
-  readonly tags?: Record<string, string>;
+  readonly tags?: Tags;
   readonly properties: { readonly principalId?: string };
 }
 
-/** Identities of the group that this deployment made: their names are the author's, so their tags tell. */
+/** Identities that this deployment created. The workflow's author chose their names, so only their tags identify them. */
 async function findIdentities(
-  { session, belongs }: DeletionContext,
+  { session, isOwned }: DeletionContext,
   resourceGroup: string,
   deployment: string,
 ): Promise<readonly OwnedIdentity[]> {
-  const path = `/subscriptions/${session.subscriptionId}/resourceGroups/${resourceGroup}/providers/Microsoft.ManagedIdentity/userAssignedIdentities`;
-  const all = await undefinedIfForbidden(
-    listAllPages<OwnedIdentity>(session.arm, path, apiVersions.identities),
+  const path = `/subscriptions/${session.subscriptionId}/resourceGroups/${resourceGroup}/providers/${identityType}`;
+  const all =
+    (await undefinedIfForbidden(listAllPages<OwnedIdentity>(session.arm, path, apiVersions.identities))) ??
+    [];
+  const owned = await Promise.all(
+    all.map(async ({ tags, id }) => hasDeploymentTag(tags, deployment) && (await isOwned(tags, id))),
   );
-  const own = await Promise.all(
-    (all ?? []).map(async ({ tags, id }) => hasDeploymentTag(tags, deployment) && (await belongs(tags, id))),
-  );
-  return (all ?? []).filter((_, index) => own[index]);
+  return all.filter((_, index) => owned[index]);
 }

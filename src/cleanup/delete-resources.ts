@@ -11,166 +11,183 @@ import {
   type DeletionContext,
   type DeletionResult,
   type ResourceType,
-  commandType,
-  deletionTarget,
   isRunCommand,
-  machineOf,
+  parseDeletableId,
   resourceTypes,
+  vmOfRunCommand,
   vmType,
 } from './resource-types.ts';
 
+interface Target {
+  readonly id: ResourceId;
+  readonly type: ResourceType;
+}
+
 /**
- * Deletes resources in dependency order, all that can go at once side by side. Each one's own tag is read right before;
- * nothing without it goes, nor anything of a type that is not listed above. Never throws: what could not be deleted is told.
+ * Deletes resources in dependency order, independent ones in parallel. Reads the tags of each right before its deletion,
+ * and never deletes a type that is not in `resourceTypes`. Failures are part of the result, not thrown.
  */
 export async function deleteResources(
   context: DeletionContext,
   ids: readonly string[],
 ): Promise<DeletionResult> {
-  const removal = {
+  const result = {
     deleted: [] as string[],
     notFound: [] as string[],
     notOwned: [] as string[],
     failed: [] as { id: string; error: unknown }[],
   };
-  const targets = ids.flatMap((id) => {
-    const target = deletionTarget(id);
-    const kind = target && resourceTypes[target.type];
-    // A run command goes with its machine.
-    const goesAlong = target?.type === commandType && ids.some((other) => sameId(other, machineOf(id)));
-    return kind && !goesAlong ? [{ id: target, kind }] : [];
-  });
-  const endings = new Map<string, Promise<boolean>[]>();
-  // Types that nothing waits for come first, so that every promise to wait for is there already.
   const order = Object.keys(resourceTypes);
-  const sorted = targets.toSorted((a, b) => order.indexOf(a.id.type) - order.indexOf(b.id.type));
-  const all: Promise<boolean>[] = [];
-  const goingIds = targets.map(({ id }) => id.id);
-  for (const { id, kind } of sorted) {
-    const before = Promise.all(kind.after.flatMap((type) => endings.get(type) ?? []));
-    const ending = (async () => {
-      // What is held by something that stays is not worth waiting for.
-      const patience = (await before).every((gone) => gone) ? maxConflictWaitSeconds : 0;
+  const targets = ids
+    .flatMap((id): Target[] => {
+      const parsed = parseDeletableId(id);
+      const type = parsed && resourceTypes[parsed.type];
+      // Azure deletes run commands with their VM.
+      const goesWithVm = isRunCommand(id) && ids.some((other) => sameId(other, vmOfRunCommand(id)));
+      return type && !goesWithVm ? [{ id: parsed, type }] : [];
+    })
+    .toSorted((a, b) => order.indexOf(a.id.type) - order.indexOf(b.id.type));
+  const deletions = new Map<string, Promise<boolean>[]>();
+  for (const target of targets) {
+    const { id, type } = target;
+    const dependents = Promise.all(type.after.flatMap((other) => deletions.get(other) ?? []));
+    const deletion = (async () => {
       try {
-        const outcome = await deleteResource(context, id, kind, goingIds, patience);
-        removal[outcome].push(id.id);
+        // Waiting for a resource is pointless while one that uses it is kept.
+        const maxWait = (await dependents).includes(false) ? 0 : maxInUseSeconds;
+        const outcome = await deleteResource(context, target, targets, maxWait);
+        result[outcome].push(id.id);
         return outcome !== 'notOwned';
       } catch (error) {
-        removal.failed.push({ id: id.id, error });
+        result.failed.push({ id: id.id, error });
         return false;
       }
     })();
-    endings.set(id.type, [...(endings.get(id.type) ?? []), ending]);
-    all.push(ending);
+    deletions.set(id.type, [...(deletions.get(id.type) ?? []), deletion]);
   }
-  await Promise.all(all);
-  return removal;
+  await Promise.all([...deletions.values()].flat());
+  return result;
 }
 
-/**
- * Refusals that pass by themselves: what holds the resource is still going, or Azure keeps an interface for its failed
- * machine for 180 seconds (NicReservedForAnotherVm).
- */
-const heldResources =
-  /InUse|CannotBeDeleted|Reserved|Attached|is attached to|Conflict|AnotherOperation|Preempted/i;
-
-const maxConflictWaitSeconds = 300;
-
-/** What belongs to somebody else holds it: that does not pass, unless Azure is only slow to see that it let go. */
-const otherUserWaitSeconds = 20;
-
-/** When to look again for what may still come into being. */
+/** When to read again a resource whose PUT may still succeed. */
 const recheckDelays = [2, 3, 5, 10];
 
 async function deleteResource(
   context: DeletionContext,
-  id: ResourceId,
-  kind: ResourceType,
-  going: readonly string[],
-  patience: number,
+  target: Target,
+  targets: readonly Target[],
+  maxWait: number,
 ): Promise<'deleted' | 'notFound' | 'notOwned'> {
-  const { session, log, belongs, unanswered = [] } = context;
-  const { waiting } = session;
-  const what = `${kind.label} ${id.name}`;
-  const start = clockSeconds();
-  const laterStill = unanswered.some((other) => sameId(other, id.id)) ? [...recheckDelays] : [];
+  const { session, log, isOwned, pending = [] } = context;
+  const { id, type } = target;
+  const what = `${type.label} ${id.name}`;
+  const rechecks = pending.some((other) => sameId(other, id.id)) ? [...recheckDelays] : [];
+  const retry = createRetry(context, target, targets, maxWait);
   let sent = false;
-  for (let passing = 0, holding = 0; ; ) {
-    const found = await undefinedIfNotFound(kind.tags(session, id).then((tags) => ({ tags })));
+  for (;;) {
+    const found = await undefinedIfNotFound(type.readTags(session, id).then((tags) => ({ tags })));
     if (!found) {
       if (sent) return 'deleted';
-      const later = laterStill.shift();
-      if (later === undefined) return 'notFound';
-      log.info(`${what} is not there, but its creation was under way: looking again in ${later} s.`);
-      await delay(later, waiting.signal);
+      const seconds = rechecks.shift();
+      if (seconds === undefined) return 'notFound';
+      log.info(`${what} not found, but its creation was in progress; checking again in ${seconds} s.`);
+      await delay(seconds, session.waiting.signal);
       continue;
     }
-    if (!(await belongs(found.tags, id.id))) return 'notOwned';
+    if (!(await isOwned(found.tags, id.id))) return 'notOwned';
     try {
       if (id.type === vmType) await detachUnowned(context, id);
       log.info(`Deleting ${what}.`);
       sent = true;
-      const removing = kind.remove(session, id);
-      await ('submitted' in removing ? pollUntilDone(what, 'delete', waiting, removing) : removing);
+      const operation = type.delete(session, id);
+      await ('submitted' in operation
+        ? pollUntilDone(what, 'delete', session.waiting, operation)
+        : operation);
       return 'deleted';
     } catch (error) {
-      if (waiting.signal.aborted || !(error instanceof AzureError)) throw error;
+      if (session.waiting.signal.aborted || !(error instanceof AzureError)) throw error;
       if (isNotFound(error)) return 'deleted';
-      // The pipeline sends no DELETE twice: what it hits may by now be somebody else's, so its tag is read again first.
-      const passes = retryDelaySeconds(error.fault, passing);
-      if (passes !== undefined) {
-        passing++;
-        log.info(`${what}: ${retryMessage(error.fault, passes)}`);
-        await delayWithProgress(passes, waiting.signal, log.info);
-        continue;
-      }
-      const elapsed = clockSeconds() - start;
-      const limit = isUsedByOthers(error, id, going) ? Math.min(patience, otherUserWaitSeconds) : patience;
-      if (!isInUse(error) || elapsed >= limit) throw error;
-      const seconds = Math.min(15, 1.5 ** holding++);
-      log.info(
-        `${what} is still held: ${rootDetail(error.fault).code}; trying again in ${Math.round(seconds)} s.`,
-      );
-      await delay(seconds, waiting.signal);
+      await retry(error);
     }
   }
 }
+
+/** Covers the 180 s for which Azure reserves a NIC for a VM that failed (NicReservedForAnotherVm). */
+const maxInUseSeconds = 300;
+
+/** In use by a resource that is kept: this only covers Azure's delay in releasing it. */
+const maxForeignUseSeconds = 20;
+
+/** Waits until the DELETE can be sent again, after the tags are read again; rethrows errors that do not pass. */
+function createRetry(
+  { session: { waiting }, log }: DeletionContext,
+  { id, type }: Target,
+  targets: readonly Target[],
+  maxWait: number,
+): (error: AzureError) => Promise<void> {
+  const start = clockSeconds();
+  const what = `${type.label} ${id.name}`;
+  let transientErrors = 0;
+  let conflicts = 0;
+  return async (error) => {
+    const delaySeconds = retryDelaySeconds(error.fault, transientErrors);
+    if (delaySeconds !== undefined) {
+      transientErrors++;
+      log.info(`${what}: ${retryMessage(error.fault, delaySeconds)}`);
+      return delayWithProgress(delaySeconds, waiting.signal, log.info);
+    }
+    const limit = isUsedByOthers(error, id, targets) ? Math.min(maxWait, maxForeignUseSeconds) : maxWait;
+    if (!isInUse(error) || clockSeconds() - start >= limit) throw error;
+    const seconds = Math.min(15, 1.5 ** conflicts++);
+    log.info(
+      `${what} is still in use (${rootDetail(error.fault).code}); trying again in ${Math.round(seconds)} s.`,
+    );
+    return delay(seconds, waiting.signal);
+  };
+}
+
+const inUseCodes =
+  /InUse|CannotBeDeleted|Reserved|Attached|is attached to|Conflict|AnotherOperation|Preempted/i;
 
 function isInUse({ fault }: AzureError): boolean {
   const { code, message } = rootDetail(fault);
   return (
     isConcurrentOperation(fault) ||
-    heldResources.test(`${fault.code} ${code} ${/is attached to/.exec(message)?.[0] ?? ''}`)
+    inUseCodes.test(`${fault.code} ${code} ${/is attached to/.exec(message)?.[0] ?? ''}`)
   );
 }
 
-/** Does the refusal name holders, and none of them is going too? */
-function isUsedByOthers({ fault }: AzureError, { id }: ResourceId, going: readonly string[]): boolean {
-  const named = (fault.body.match(/\/subscriptions\/[^\s"',\\]+/gi) ?? [])
-    .map((one) => one.toLowerCase().replace(/[.;]$/, ''))
-    .filter((one) => !withTimeout(one, id) && one.includes('/providers/') && !one.includes('/locations/'));
-  return named.length > 0 && !named.some((one) => going.some((target) => withTimeout(one, target)));
+/** Whether the error names resources that use this one, and none of them is being deleted. */
+function isUsedByOthers({ fault }: AzureError, { id }: ResourceId, targets: readonly Target[]): boolean {
+  const users = (fault.body.match(/\/subscriptions\/[^\s"',\\]+/gi) ?? [])
+    .map((user) => user.toLowerCase().replace(/[.;]$/, ''))
+    .filter(
+      (user) => !isSameOrChild(user, id) && user.includes('/providers/') && !user.includes('/locations/'),
+    );
+  return (
+    users.length > 0 && !users.some((user) => targets.some((target) => isSameOrChild(user, target.id.id)))
+  );
 }
 
-function withTimeout(lowerCased: string, id: string): boolean {
-  const outer = id.toLowerCase();
-  return lowerCased === outer || lowerCased.startsWith(`${outer}/`);
+function isSameOrChild(lowerCasedId: string, id: string): boolean {
+  const parent = id.toLowerCase();
+  return lowerCasedId === parent || lowerCasedId.startsWith(`${parent}/`);
 }
 
-/** Deletes resources that this run created, the youngest first, and strikes them from the ledger. */
+/** Deletes resources that this run created and removes them from the state. */
 export async function rollback(
   context: DeletionContext,
   cleanupState: CleanupState,
   ids: readonly string[],
 ): Promise<DeletionResult> {
-  const removal = await deleteResources(context, (await includeVmDisks(context, ids)).toReversed());
-  // What was absent may still come if its PUT was on its way when the run was cancelled: the post step looks again.
-  const notFound = removal.notFound.filter(
-    (id) => context.unanswered || !cleanupState.entries.pending.some((other) => sameId(other, id)),
+  const result = await deleteResources(context, (await includeVmDisks(context.session, ids)).toReversed());
+  // A pending resource may still appear after the run was cancelled: the post step checks again.
+  const notFound = result.notFound.filter(
+    (id) => context.pending || !cleanupState.entries.pending.some((other) => sameId(other, id)),
   );
-  const gone = [...removal.deleted, ...notFound];
+  const gone = [...result.deleted, ...notFound];
   // Azure deletes run commands with their VM; one left in the state would make the post step sign in for nothing.
-  const commands = ids.filter((id) => isRunCommand(id) && gone.some((vm) => sameId(vm, machineOf(id))));
+  const commands = ids.filter((id) => isRunCommand(id) && gone.some((vm) => sameId(vm, vmOfRunCommand(id))));
   for (const id of [...gone, ...commands]) cleanupState.markDeleted(id);
-  return removal;
+  return result;
 }

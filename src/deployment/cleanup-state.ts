@@ -1,59 +1,57 @@
 import { sameId } from '../azure/resource-id.ts';
 import type { CleanupPolicy } from '../inputs/inputs.ts';
 
-/** What the post step needs to undo a run. IDs only: the state file is readable by every step of the job. */
+/** What the post step needs to clean up. Contains IDs only: any step of the job can read it. */
 export interface CleanupStateData {
   readonly deployment: string;
   readonly cleanup: CleanupPolicy;
-  /** GUID; the post step signs in to this tenant alone. */
+  /** GUID; the post step signs in to this tenant only. */
   readonly tenantId: string;
   readonly subscriptionId: string;
   readonly resourceGroup: string;
-  /** Full IDs in the order of their PUTs. Written before each PUT, so that a lost answer is covered too. */
+  /** IDs in the order of their PUTs. Saved before each PUT, in case its response is lost. */
   readonly created: readonly string[];
-  /** Those of them whose PUT was not answered yet: they may come into being after clean-up has looked for them. */
+  /** Those without a response to their PUT yet: they may appear after cleanup has looked for them. */
   readonly pending: readonly string[];
-  /** True once `create` has ended well: then only `cleanup: always` undoes it. */
+  /** True once `create` has succeeded: then only `cleanup: always` deletes the resources. */
   readonly completed: boolean;
   readonly privateKeyPath?: string;
 }
 
 export interface CleanupState {
   readonly entries: CleanupStateData;
-  /** To be called before the PUT. */
+  /** Records a resource before its PUT. */
   addPending(id: string): void;
-  /** To be called when Azure has answered the PUT. */
+  /** Records that Azure has accepted the PUT. */
   markAccepted(id: string): void;
-  /** To be called when it is known to be gone. */
   markDeleted(id: string): void;
-  /** To be called when the PUT was refused and has left nothing. */
+  /** Forgets a resource whose PUT was rejected and created nothing. */
   discard(id: string): void;
-  /**
-   * To be called when all of it turns out to be another job's as much: then nothing of it is this one's to delete, nor
-   * what is still on its way.
-   */
+  /** Gives up everything recorded and everything still to come: another job creates the same deployment. */
   disown(): void;
   keepPrivateKey(path: string): void;
   markCompleted(): void;
 }
 
 /**
- * Opens the ledger of a run. `save` persists it and is called at once and at every change; it also gets everything that
- * was made, including what is gone again.
+ * Starts the state of a run.
+ * @param save called at once and after every change; `everCreated` includes resources that were deleted since.
  */
 export function createCleanupState(
   start: Omit<CleanupStateData, 'created' | 'pending' | 'completed'>,
-  save: (entries: CleanupStateData, made: readonly string[]) => void,
+  save: (entries: CleanupStateData, everCreated: readonly string[]) => void,
 ): CleanupState {
   let entries: CleanupStateData = { ...start, created: [], pending: [], completed: false };
-  let made: readonly string[] = [];
+  let everCreated: readonly string[] = [];
   let disowned = false;
   const change = (next: Partial<CleanupStateData>): void => {
     entries = { ...entries, ...next };
-    save(entries, made);
+    save(entries, everCreated);
   };
   const without = (ids: readonly string[], id: string) => ids.filter((known) => !sameId(known, id));
-  const drop = (id: string): void =>
+  const withId = (ids: readonly string[], id: string) =>
+    ids.some((known) => sameId(known, id)) ? ids : [...ids, id];
+  const markDeleted = (id: string): void =>
     change({ created: without(entries.created, id), pending: without(entries.pending, id) });
   change({});
   return {
@@ -62,23 +60,21 @@ export function createCleanupState(
     },
     addPending(id) {
       if (disowned) return;
-      const has = (ids: readonly string[]): boolean => ids.some((known) => sameId(known, id));
-      if (has(entries.created) && has(entries.pending)) return;
-      if (!has(made)) made = [...made, id];
-      change({
-        created: has(entries.created) ? entries.created : [...entries.created, id],
-        pending: has(entries.pending) ? entries.pending : [...entries.pending, id],
-      });
+      const created = withId(entries.created, id);
+      const pending = withId(entries.pending, id);
+      if (created === entries.created && pending === entries.pending) return;
+      everCreated = withId(everCreated, id);
+      change({ created, pending });
     },
     markAccepted: (id) => change({ pending: without(entries.pending, id) }),
-    markDeleted: drop,
+    markDeleted,
     discard(id) {
-      made = without(made, id);
-      drop(id);
+      everCreated = without(everCreated, id);
+      markDeleted(id);
     },
     disown() {
       disowned = true;
-      made = [];
+      everCreated = [];
       change({ created: [], pending: [], cleanup: 'never' });
     },
     keepPrivateKey: (privateKeyPath) => change({ privateKeyPath }),

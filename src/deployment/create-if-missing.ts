@@ -13,13 +13,13 @@ interface ExistingResource {
 }
 
 interface ResourceCreation<T extends ExistingResource> {
-  /** What it is, for people: `network interface vm1-nic`. */
+  /** For messages: `network interface vm1-nic`. */
   readonly what: string;
   readonly id: string;
-  /** What was found under this ID right before. */
+  /** The resource, if it existed right before. */
   readonly existing: T | undefined;
-  /** Sends the PUT and waits for its end; calls `answered` as soon as Azure has taken it. */
-  readonly put: (answered: () => void) => Promise<T>;
+  /** Sends the PUT and waits until the operation ends; calls `onAccepted` as soon as Azure has accepted it. */
+  readonly put: (onAccepted: () => void) => Promise<T>;
   readonly reread: () => Promise<T | undefined>;
 }
 
@@ -31,41 +31,54 @@ interface CreationContext {
 }
 
 /**
- * Makes sure that one resource of the deployment is there: refuse what is not ours, record, PUT. What is ours and whole
- * is left as it is; what an interrupted run left half-made is waited for or made again. A PUT that met a passing fault is
- * sent again only after looking once more: its first try may have been carried out, or somebody was faster.
- * @throws Failure when something of that name belongs to someone else: nothing that exists is ever overwritten.
+ * Creates a resource unless it exists. An existing one must carry our tags; while it is being created by an interrupted
+ * run it is waited for, and if it has failed it is created again. After a transient error the resource is read again
+ * before the next PUT, because the previous one may have succeeded.
+ * @throws ActionError if the name is taken by a resource that is not ours.
  */
 export async function createIfMissing<T extends ExistingResource>(
-  { cleanupState, run, waiting, log }: CreationContext,
-  { what, id, existing, put, reread }: ResourceCreation<T>,
+  context: CreationContext,
+  creation: ResourceCreation<T>,
 ): Promise<T> {
-  let found = existing;
+  const { cleanupState, log, waiting } = context;
+  const { what, id, put, reread } = creation;
+  const discardUnlessCreated = async (error: AzureError): Promise<AzureError> => {
+    if (error.fault.status >= 400 && !(await reread())) cleanupState.discard(id);
+    return error;
+  };
+  let found = creation.existing;
   for (let tries = 0; ; tries++) {
-    if (found) assertOwned(what, id, found.tags, cleanupState.entries.deployment, run);
-    if (found && !isTerminalState(found)) {
-      const settled = await pollUntil(what, 'network', waiting, async () => {
-        const now = await reread();
-        return now && !isTerminalState(now) ? undefined : { now };
-      });
-      found = settled.now;
-      if (found) assertOwned(what, id, found.tags, cleanupState.entries.deployment, run);
-    }
+    found = await waitUntilTerminal(context, creation, found);
     if (found && hasSucceeded(found)) return found;
-    // A Failed remnant of an earlier run is PUT over, but stays that run's: only what was absent is recorded as created.
+    // A failed resource of an earlier run is replaced but stays that run's: only what was absent counts as created.
     if (!found) cleanupState.addPending(id);
     try {
       return await put(() => cleanupState.markAccepted(id));
     } catch (error) {
       if (waiting.signal.aborted || !(error instanceof AzureError)) throw error;
       const seconds = retryDelaySeconds(error.fault, tries);
-      if (seconds === undefined) {
-        if (error.fault.status >= 400 && !(await reread())) cleanupState.discard(id);
-        throw error;
-      }
+      if (seconds === undefined) throw await discardUnlessCreated(error);
       log.info(`${what}: ${retryMessage(error.fault, seconds)}`);
       await delayWithProgress(seconds, waiting.signal, log.info);
       found = await reread();
     }
   }
+}
+
+async function waitUntilTerminal<T extends ExistingResource>(
+  { cleanupState, run, waiting }: CreationContext,
+  { what, id, reread }: ResourceCreation<T>,
+  found: T | undefined,
+): Promise<T | undefined> {
+  const assertOurs = ({ tags }: T): void =>
+    assertOwned(what, { id, tags }, cleanupState.entries.deployment, run);
+  if (!found) return undefined;
+  assertOurs(found);
+  if (isTerminalState(found)) return found;
+  const { resource } = await pollUntil(what, 'network', waiting, async () => {
+    const now = await reread();
+    return now && !isTerminalState(now) ? undefined : { resource: now };
+  });
+  if (resource) assertOurs(resource);
+  return resource;
 }

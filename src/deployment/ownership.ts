@@ -1,14 +1,15 @@
+/** Who owns a resource: the tags that say so, and the rules that read them. */
+
 import { ActionError } from '../errors/action-error.ts';
 import type { CleanupPolicy } from '../inputs/inputs.ts';
 import type { WorkflowRun } from '../runner/github-context.ts';
 
-/** Name of the tag that says which deployment a resource belongs to. */
+/** Name of the tag that holds the deployment's name. */
 export const deploymentTag = 'cross-tenant-vm';
 
-/**
- * The tags that make everything findable again by name, by expiry and by run. They are what is left of a run whose
- * runner died.
- */
+export type Tags = Readonly<Record<string, string>> | undefined;
+
+/** The tags of every resource that this action creates. `sweep` and `delete` find a deployment by them alone. */
 export function ownershipTags(
   run: WorkflowRun,
   deployment: string,
@@ -26,18 +27,15 @@ export function ownershipTags(
     'github-workflow': run.workflow,
     'github-sha': run.sha,
     'github-actor': run.actor,
-    ...(expiresOn ? { 'expires-on': `${expiresOn.toISOString().slice(0, 19)}Z` } : {}),
+    ...(expiresOn && { 'expires-on': `${expiresOn.toISOString().slice(0, 19)}Z` }),
   };
-  // Azure refuses values over 256 characters; only a workflow's name gets that long.
+  // Azure rejects values of more than 256 characters; a workflow's name can be that long.
   return Object.fromEntries(Object.entries(tags).map(([name, value]) => [name, value.slice(0, 256)]));
 }
 
-export type Tags = Readonly<Record<string, string>> | undefined;
-
-/** A tag's value; Azure compares tag names without case and may give them back in another one. */
+/** The tag's value. Azure compares tag names regardless of case and may return them in another case. */
 export function tagValue(tags: Tags, name: string): string | undefined {
-  const entry = Object.entries(tags ?? {}).find(([key]) => key.toLowerCase() === name);
-  return entry?.[1];
+  return Object.entries(tags ?? {}).find(([key]) => key.toLowerCase() === name)?.[1];
 }
 
 const describedTags = [
@@ -49,7 +47,7 @@ const describedTags = [
   'github-job',
 ];
 
-/** The ownership tags as one line of text, for what has a description but no tags: role assignments. */
+/** Ownership tags as text, for resources that have a description but no tags: role assignments. */
 export function tagsToDescription(tags: Readonly<Record<string, string>>): string {
   const escaped = (value: string): string => value.replaceAll('%', '%25').replaceAll(';', '%3B');
   return describedTags
@@ -60,24 +58,24 @@ export function tagsToDescription(tags: Readonly<Record<string, string>>): strin
     .join('; ');
 }
 
-/** The tags in a description that `markOf` wrote; undefined for any other text. */
+/** Reads the text that `tagsToDescription` wrote; undefined for any other text. */
 export function tagsFromDescription(description: string | null | undefined): Tags {
   if (!description?.startsWith(`${deploymentTag}=`)) return undefined;
-  const plain = (value: string): string => value.replaceAll('%3B', ';').replaceAll('%25', '%');
+  const unescaped = (value: string): string => value.replaceAll('%3B', ';').replaceAll('%25', '%');
   return Object.fromEntries(
     description.split('; ').flatMap((part) => {
       const at = part.indexOf('=');
-      return at > 0 ? [[part.slice(0, at), plain(part.slice(at + 1))]] : [];
+      return at > 0 ? [[part.slice(0, at), unescaped(part.slice(at + 1))]] : [];
     }),
   );
 }
 
-/** Do the tags name this deployment? Azure tells names of machines apart without case, and so does this. */
+/** Compares regardless of case, as Azure does with resource names. */
 export function hasDeploymentTag(tags: Tags, deployment: string): boolean {
   return tagValue(tags, deploymentTag)?.toLowerCase() === deployment.toLowerCase();
 }
 
-/** Do the tags name this very job of this run, in whichever attempt? */
+/** Whether the tags name this job of this run, in any attempt. */
 export function hasRunTags(
   tags: Tags,
   run: Pick<WorkflowRun, 'serverUrl' | 'repository' | 'runId' | 'job'>,
@@ -90,53 +88,44 @@ export function hasRunTags(
   );
 }
 
-type Ownership = 'ours' | 'foreign' | 'other-job';
-
-/**
- * Whose resource is it? Ours is what carries this deployment's name. Two jobs of one run that chose the same name would
- * delete each other's machine, so the other job's is not adopted.
- */
+/** `other-job`: same deployment name, but another job of this run. Adopting it would let each job delete the other's VM. */
 export function classifyOwnership(
   tags: Tags,
   deployment: string,
   run: Pick<WorkflowRun, 'runId' | 'job'>,
-): Ownership {
+): 'ours' | 'foreign' | 'other-job' {
   if (!hasDeploymentTag(tags, deployment)) return 'foreign';
   const sameRun = tagValue(tags, 'github-run-id') === run.runId;
   return sameRun && tagValue(tags, 'github-job') !== run.job ? 'other-job' : 'ours';
 }
 
-/** @throws Failure unless the tags say that the resource belongs to this deployment (and not to another job's). */
+/** @throws ActionError unless the resource belongs to this deployment and was not created by another job of this run. */
 export function assertOwned(
   what: string,
-  id: string,
-  tags: Tags,
+  resource: { readonly id: string; readonly tags?: Tags },
   deployment: string,
   run: Pick<WorkflowRun, 'runId' | 'job'>,
 ): void {
+  const { id, tags } = resource;
   const owner = classifyOwnership(tags, deployment, run);
   if (owner === 'ours') return;
   const other = tagValue(tags, deploymentTag);
-  const whose =
+  const reason =
     owner === 'other-job'
-      ? `it was made by job "${tagValue(tags, 'github-job')}" of this same workflow run`
+      ? `was created by job "${tagValue(tags, 'github-job')}" of this workflow run`
       : other === undefined
-        ? 'this action did not make it'
-        : `it belongs to deployment "${other}"`;
+        ? 'was not created by this action'
+        : `belongs to deployment "${other}"`;
   throw new ActionError(`creating ${what}`, {
-    message: `${what} exists already and ${whose}. Nothing that exists is overwritten.`,
+    message: `${what} already exists and ${reason}. Existing resources are never overwritten.`,
     explanation: {
-      cause: `The deployment's name "${deployment}" leads to a resource name that is taken: ${id}`,
+      cause: `Deployment name "${deployment}" results in a resource name that is already in use: ${id}`,
       who: "the workflow's author",
       fix: [
-        'Give another `vm-name`: all other names derive from it.',
-        ...(owner === 'foreign'
-          ? [
-              'To use what exists instead, name it: `subnet-id`, `network-security-group-id`, `public-ip` or `nic-id` take full resource IDs.',
-            ]
-          : [
-              'Jobs and matrix legs of one run need names of their own; the default of `vm-name` sees to that.',
-            ]),
+        'Set a different `vm-name`: all other resource names derive from it.',
+        owner === 'foreign'
+          ? 'To use the existing resource instead, pass its ID as `subnet-id`, `network-security-group-id`, `public-ip` or `nic-id`.'
+          : 'Each job and matrix leg of a run needs its own name; the default of `vm-name` provides one.',
       ],
     },
   });

@@ -1,3 +1,5 @@
+/** What `create` will send. Types only: `plan/` computes it, `check` evaluates it, the summary draws it. */
+
 import type { VirtualMachine } from '@azure/arm-compute';
 import type {
   NetworkInterface,
@@ -7,60 +9,24 @@ import type {
 } from '@azure/arm-network';
 import type { MergePatch } from '../lib/json.ts';
 
-/** A resource that this action makes: where it goes and the body of its PUT, in the shape of the SDK's models. */
+/** A resource to create, with the body of its PUT in the shape of the SDK's models. */
 export interface PlannedResource<Body> {
   readonly id: string;
   readonly name: string;
   readonly body: Body;
 }
 
-/** A part of the deployment: made by us, or given by ID and never touched. */
+/** A resource to create, or an existing one that is only referred to. */
 export type ResourcePlan<Body> =
   | ({ readonly origin: 'made' } & PlannedResource<Body>)
   | { readonly origin: 'given'; readonly id: string };
 
-/** One try at placing the machine. */
+/** A size and zone to try. */
 export interface Placement {
   readonly size: string;
   readonly zone?: string;
-  /** Without the Trusted Launch that the image allows: the size turned out not to have it. */
+  /** Retry without Trusted Launch, which the image supports but the size does not. */
   readonly withoutTrustedLaunch?: true;
-}
-
-/**
- * Everything that will be sent, known before the first write. `create` carries it out, `check` judges it, a rerun
- * compares it with what exists, the summary draws it.
- */
-export interface Plan {
-  readonly deployment: string;
-  readonly subscriptionId: string;
-  readonly resourceGroup: string;
-  readonly location: string;
-  readonly tags: Readonly<Record<string, string>>;
-  readonly nsg?: ResourcePlan<NetworkSecurityGroup>;
-  readonly vnet?: PlannedResource<VirtualNetwork>;
-  readonly subnetId?: string;
-  readonly publicIp?: ResourcePlan<PublicIPAddress>;
-  readonly nic: ResourcePlan<NetworkInterface>;
-  readonly vm: {
-    readonly id: string;
-    readonly name: string;
-    readonly osDiskName: string;
-    readonly osType: 'Linux' | 'Windows';
-    readonly imageReferenceId: string;
-    readonly attempts: readonly Placement[];
-    /** Whether an attempt that is refused for want of Trusted Launch may be made again as a plain one. */
-    readonly plainWillDo: boolean;
-    /** Body of the PUT for one attempt; the image's ID, network and identity do not depend on it. */
-    readonly body: (attempt: Placement) => VirtualMachine;
-  };
-  /** User-assigned identities of this deployment, by the plain names that the input gave. */
-  readonly identities: readonly { readonly id: string; readonly name: string }[];
-  /** Merge patches by lower-cased ID of the resource whose PUT they change. */
-  readonly patches: ReadonlyMap<string, MergePatch>;
-  /** Decisions that the reader of the log should know of. */
-  readonly notices: readonly string[];
-  readonly warnings: readonly string[];
 }
 
 export interface Common {
@@ -75,4 +41,28 @@ export interface PlannedNetwork {
   readonly publicIp?: ResourcePlan<PublicIPAddress>;
   readonly nic: ResourcePlan<NetworkInterface>;
   readonly notices: readonly string[];
+}
+
+/** Everything that will be sent, known before the first write. */
+export interface Plan extends Common, PlannedNetwork {
+  readonly deployment: string;
+  readonly subscriptionId: string;
+  readonly resourceGroup: string;
+  readonly vm: {
+    readonly id: string;
+    readonly name: string;
+    readonly osDiskName: string;
+    readonly osType: 'Linux' | 'Windows';
+    readonly imageReferenceId: string;
+    readonly attempts: readonly Placement[];
+    /** Whether a size without Trusted Launch may be retried without it. */
+    readonly plainWillDo: boolean;
+    /** Body of the PUT for one placement. */
+    readonly body: (attempt: Placement) => VirtualMachine;
+  };
+  /** User-assigned identities that the `identity` input names without an ID. */
+  readonly identities: readonly { readonly id: string; readonly name: string }[];
+  /** Merge patches by lower-cased ID of the resource whose PUT they change. */
+  readonly patches: ReadonlyMap<string, MergePatch>;
+  readonly warnings: readonly string[];
 }

@@ -6,7 +6,7 @@ import { type ResourceId, parseResourceId } from '../azure/resource-id.ts';
 import type { Session } from '../azure/arm-client.ts';
 import type { CleanupState } from '../deployment/cleanup-state.ts';
 import { createIfMissing } from '../deployment/create-if-missing.ts';
-import type { ExistingResources } from '../deployment/existing-resources.ts';
+import type { ExistingResources } from '../deployment/resources.ts';
 import type { Plan, PlannedResource } from '../deployment/plan.ts';
 import { AzureError } from '../errors/azure-error.ts';
 import { allSettledOrThrow } from '../lib/abort.ts';

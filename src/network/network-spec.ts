@@ -1,5 +1,5 @@
 import type { NetworkSecurityGroup, PublicIPAddress, VirtualNetwork } from '@azure/arm-network';
-import { type ResourceIds, type ResourceNames, subnetName } from '../deployment/names.ts';
+import { type ResourceIds, type ResourceNames, subnetName } from '../deployment/resources.ts';
 import type { Common, PlannedNetwork, PlannedResource, ResourcePlan } from '../deployment/plan.ts';
 import type { DeployInputs, InboundRule } from '../inputs/inputs.ts';
 import { isPatched } from '../inputs/overrides.ts';

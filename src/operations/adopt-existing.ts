@@ -5,9 +5,9 @@ import { apiVersions } from '../azure/api-versions.ts';
 import { undefinedIfNotFound } from '../azure/lookup.ts';
 import { hasSucceeded } from '../azure/provisioning-state.ts';
 import type { Session } from '../azure/arm-client.ts';
-import { isOwnedBy, readTags } from '../cleanup/resource-types.ts';
-import type { ExistingResources } from '../deployment/existing-resources.ts';
-import { deploymentTag, tagValue } from '../deployment/ownership.ts';
+import { readTags } from '../cleanup/resource-types.ts';
+import type { ExistingResources } from '../deployment/resources.ts';
+import { deploymentTag, hasDeploymentTag, tagValue } from '../deployment/ownership.ts';
 import type { Plan } from '../deployment/plan.ts';
 import { withActivity } from '../errors/action-error.ts';
 import { AzureError } from '../errors/azure-error.ts';
@@ -111,7 +111,7 @@ export async function updateTags(
   const renew = async (id: string): Promise<void> => {
     const before = await readableTags(session, id);
     // What lost our tag in the last second is somebody else's.
-    if (!isOwnedBy(ownership[deploymentTag] ?? '')(before)) return;
+    if (!hasDeploymentTag(before, ownership[deploymentTag] ?? '')) return;
     const oldExpiry = ownership['expires-on'] ? undefined : tagValue(before, 'expires-on');
     try {
       await write(id, 'Merge', ownership);

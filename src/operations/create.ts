@@ -7,11 +7,10 @@ import { resourceId } from '../azure/resource-id.ts';
 import type { Session } from '../azure/arm-client.ts';
 import { rollback } from '../cleanup/delete-resources.ts';
 import { includeVmDisks } from '../cleanup/detach-unowned.ts';
-import { isOwnedBy, isRunCommand } from '../cleanup/resource-types.ts';
+import { isRunCommand } from '../cleanup/resource-types.ts';
 import { type CleanupState, type CleanupStateData, createCleanupState } from '../deployment/cleanup-state.ts';
-import { findExistingResources } from '../deployment/existing-resources.ts';
-import { resourceNames } from '../deployment/names.ts';
-import { ownershipTags } from '../deployment/ownership.ts';
+import { findExistingResources, resourceNames } from '../deployment/resources.ts';
+import { type Tags, hasDeploymentTag, ownershipTags } from '../deployment/ownership.ts';
 import type { Plan } from '../deployment/plan.ts';
 import { withActivity } from '../errors/action-error.ts';
 import type { ResolvedImage } from '../image/image.ts';
@@ -269,7 +268,11 @@ async function deleteFailedVm(
   const { id, osDiskName } = plan.vm;
   const diskId = resourceId(plan.subscriptionId, plan.resourceGroup, 'Microsoft.Compute/disks', osDiskName);
   report.log.info(`Removing the failed machine ${plan.vm.name}: ${why}.`);
-  const context = { session, log: report.log, belongs: isOwnedBy(plan.deployment) };
+  const context = {
+    session,
+    log: report.log,
+    isOwned: (tags: Tags) => hasDeploymentTag(tags, plan.deployment),
+  };
   reportDeletion(await rollback(context, cleanupState, [id, diskId, ...assignments]), report);
 }
 
@@ -286,20 +289,20 @@ async function rollbackCreate(
   const staying = created.filter((id) => !going.includes(id));
   const own = session.withSignal(context.cleanupSignal());
   if (staying.length > 0) {
-    const all = await includeVmDisks({ session: own }, staying);
+    const all = await includeVmDisks(own, staying);
     report.log.warning(`\`cleanup: never\`: left as they are:\n${all.join('\n')}`);
     report.addLeftovers(all.map((id) => ({ id, why: '`cleanup: never`' })));
   }
   if (going.length === 0) return;
   await report.stage('Clean up', async () => {
     // When the run was stopped there is no time to look twice; the post step does.
-    const unanswered = context.signal.aborted ? {} : { unanswered: cleanupState.entries.pending };
+    const pending = context.signal.aborted ? {} : { pending: cleanupState.entries.pending };
     const removal = await rollback(
       {
         session: own,
         log: report.log,
-        belongs: isOwnedBy(cleanupState.entries.deployment),
-        ...unanswered,
+        isOwned: (tags) => hasDeploymentTag(tags, cleanupState.entries.deployment),
+        ...pending,
       },
       cleanupState,
       going,

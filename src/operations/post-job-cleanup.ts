@@ -9,13 +9,10 @@ import { hasDeploymentTag, hasRunTags } from '../deployment/ownership.ts';
 import type { WorkflowRun } from '../runner/github-context.ts';
 import { type Reporter, reportDeletion } from '../summary/reporter.ts';
 
-/**
- * What of the main step's record the post step has to delete: of a run that did not end well all of it, unless it is to
- * stay; of any run what was only needed while it went on.
- */
+/** What the post step deletes of what the main step recorded: everything, or only what the run itself needed. */
 export function resourcesToDelete({ completed, cleanup, created }: CleanupStateData): readonly string[] {
-  const stays = cleanup === 'never' || (completed && cleanup !== 'always');
-  return stays ? created.filter(isRunCommand) : created;
+  const isKept = cleanup === 'never' || (completed && cleanup !== 'always');
+  return isKept ? created.filter(isRunCommand) : created;
 }
 
 /** Whether the post step has anything to do; with `cleanup: always` it looks for the deployment in any case. */
@@ -24,8 +21,8 @@ export function needsCleanup(entries: CleanupStateData): boolean {
 }
 
 /**
- * The post step's clean-up; with `cleanup: always` of the deployment, as far as its tags name this run (a later run may
- * have adopted it), else only of what this run created.
+ * The post step's cleanup. With `cleanup: always` it deletes those resources of the deployment whose tags name this run
+ * (a later run may have adopted it); otherwise only what this run created.
  */
 export async function runPostJobCleanup(
   session: Session,
@@ -38,15 +35,15 @@ export async function runPostJobCleanup(
   const context: DeletionContext = {
     session,
     log: report.log,
-    belongs: (tags, id) =>
+    isOwned: (tags, id) =>
       hasDeploymentTag(tags, deployment) &&
       (created.some((known) => sameId(known, id)) || hasRunTags(tags, run)),
-    unanswered: pending,
+    pending,
   };
   reportDeletion(
     cleanup === 'always'
       ? await deleteDeployment(context, resourceGroup, deployment, created)
-      : await deleteResources(context, (await includeVmDisks(context, created)).toReversed()),
+      : await deleteResources(context, (await includeVmDisks(session, created)).toReversed()),
     report,
   );
 }

@@ -4,8 +4,12 @@ import type { DeploySession } from '../auth/session.ts';
 import { undefinedIfNotFound } from '../azure/lookup.ts';
 import type { Session } from '../azure/arm-client.ts';
 import { readResourceGroup } from '../azure/subscriptions.ts';
-import { type ExistingResources, findExistingResources } from '../deployment/existing-resources.ts';
-import { resourceIds, resourceNames } from '../deployment/names.ts';
+import {
+  type ExistingResources,
+  findExistingResources,
+  resourceIds,
+  resourceNames,
+} from '../deployment/resources.ts';
 import { assertOwned } from '../deployment/ownership.ts';
 import type { Plan } from '../deployment/plan.ts';
 import { ActionError, withActivity } from '../errors/action-error.ts';
@@ -123,7 +127,8 @@ export function assertNamesFree(
     ['disk', ids.osDisk, osDisk],
   ] as const;
   for (const [what, id, resource] of looked) {
-    if (resource) assertOwned(`${what} ${resource.name ?? ''}`, id, resource.tags, inputs.vmName, run);
+    if (resource)
+      assertOwned(`${what} ${resource.name ?? ''}`, { id, tags: resource.tags }, inputs.vmName, run);
   }
   assertNoOrphanedDisk(osDisk, ids.osDisk, inputs);
 }

@@ -3,60 +3,55 @@ import { listAllPages, type Session } from '../azure/arm-client.ts';
 import { undefinedIfNotFound } from '../azure/lookup.ts';
 import { sameId } from '../azure/resource-id.ts';
 import { deleteDeployment } from '../cleanup/delete-deployment.ts';
-import { type DeletionResult, isOwnedBy, readTags } from '../cleanup/resource-types.ts';
-import { resourceIds, resourceNames } from '../deployment/names.ts';
-import { deploymentTag, tagValue } from '../deployment/ownership.ts';
+import { type DeletionResult, readTags } from '../cleanup/resource-types.ts';
+import { resourceIds, resourceNames } from '../deployment/resources.ts';
+import { type Tags, deploymentTag, hasDeploymentTag, tagValue } from '../deployment/ownership.ts';
 import { ActionError } from '../errors/action-error.ts';
 import { formatError } from '../errors/format-error.ts';
 import type { SweepInputs } from '../inputs/inputs.ts';
 import type { WorkflowRun } from '../runner/github-context.ts';
 import { type Reporter, reportDeletion } from '../summary/reporter.ts';
 
-type SweepTags = Readonly<Record<string, string>> | undefined;
+/** Why a deployment is deleted or kept. */
+interface ExpiryDecision {
+  readonly isExpired: boolean;
+  readonly reason: string;
+}
 
-/** Why a deployment goes, or why it stays. */
-type ExpiryDecision =
-  | { readonly isExpired: true; readonly reason: string }
-  | { readonly isExpired: false; readonly reason: string };
-
-/** What GitHub says of a workflow run; `unknown` when it does not let us see it. */
+/** `unknown`: GitHub does not show the run to this token. */
 export type WorkflowRunStatus = 'ended' | 'running' | 'unknown';
 
 /**
- * Is a deployment over? Expired, or made to be cleaned up by a run that has ended without doing so: its runner was lost.
- * Whatever cannot be decided stays.
+ * Decides whether a deployment is deleted: it has expired, or its run has ended without the cleanup that it asked for
+ * (lost runner). Keeps what cannot be decided.
  */
 export function decideExpiry(
-  tags: SweepTags,
+  tags: Tags,
   now: Date,
   here: Pick<WorkflowRun, 'serverUrl' | 'repository'>,
-  runState: WorkflowRunStatus | undefined,
+  status: WorkflowRunStatus | undefined,
 ): ExpiryDecision {
   const expiresOn = tagValue(tags, 'expires-on');
+  const keep = (reason: string): ExpiryDecision => ({ isExpired: false, reason });
   if (expiresOn !== undefined) {
     const expiry = Date.parse(expiresOn);
-    if (Number.isNaN(expiry))
-      return { isExpired: false, reason: `its expires-on is not a date: ${expiresOn}` };
+    if (Number.isNaN(expiry)) return keep(`its expires-on is not a date: ${expiresOn}`);
     if (expiry <= now.getTime()) return { isExpired: true, reason: `it expired on ${expiresOn}` };
   }
   const until = expiresOn === undefined ? 'it has no expiry' : `it expires on ${expiresOn}`;
-  if (tagValue(tags, 'cleanup') !== 'always') return { isExpired: false, reason: until };
+  if (tagValue(tags, 'cleanup') !== 'always') return keep(until);
   if (!isFromRepository(tags, here)) {
-    return { isExpired: false, reason: `${until}, and its run belongs to another repository or server` };
+    return keep(`${until}, and its run belongs to another repository or server`);
   }
   const run = `run ${tagValue(tags, 'github-run-id')}`;
-  if (runState === 'ended') return { isExpired: true, reason: `${run} has ended and was to delete it` };
-  return {
-    isExpired: false,
-    reason:
-      runState === 'running'
-        ? `${run} is still going`
-        : `${until}, and whether ${run} has ended cannot be seen`,
-  };
+  if (status === 'ended') return { isExpired: true, reason: `${run} has ended without deleting it` };
+  return keep(
+    status === 'running' ? `${run} is in progress` : `${until}, and the status of ${run} is not known`,
+  );
 }
 
 function isFromRepository(
-  tags: SweepTags,
+  tags: Tags,
   { serverUrl, repository }: Pick<WorkflowRun, 'serverUrl' | 'repository'>,
 ): boolean {
   return (
@@ -73,75 +68,77 @@ interface SweepContext {
   readonly runState?: (runId: string) => Promise<WorkflowRunStatus>;
 }
 
-/** Finds every deployment of this action in the resource group and deletes those that are over. */
+interface DeploymentResource {
+  readonly id: string;
+  readonly tags: Tags;
+}
+
+/** Deployments that are deleted at the same time. Resource Manager allows 200 deletions, then 10 a second. */
+const maxConcurrentDeployments = 10;
+
+/** Deletes every deployment of this action in the resource group that has expired or lost its runner. */
 export async function sweep({ resourceGroup }: SweepInputs, context: SweepContext): Promise<void> {
-  const { session, report, run } = context;
-  const judged = async (tags: SweepTags): Promise<ExpiryDecision> => {
-    const verdict = decideExpiry(tags, new Date(), run, undefined);
-    const runId = tagValue(tags, 'github-run-id');
-    if (
-      verdict.isExpired ||
-      !context.runState ||
-      !runId ||
-      tagValue(tags, 'cleanup') !== 'always' ||
-      !isFromRepository(tags, run)
-    ) {
-      return verdict;
-    }
-    return decideExpiry(tags, new Date(), run, await context.runState(runId));
-  };
-  const removal = {
-    deleted: [] as string[],
-    notFound: [] as string[],
-    notOwned: [] as string[],
-    failed: [] as DeletionResult['failed'][number][],
-  };
-  const sweepOne = async (deployment: string, parts: readonly DeploymentResource[]): Promise<void> => {
-    const verdicts = await Promise.all(parts.map(({ tags }) => judged(tags)));
-    // One part that stays keeps all: a run that takes the deployment over renews the tags one by one.
-    const verdict = verdicts.find(({ isExpired }) => !isExpired) ?? verdicts[0];
-    if (!verdict) return;
-    report.log.info(`${deployment}: ${verdict.isExpired ? 'to be deleted' : 'kept'}, ${verdict.reason}.`);
-    if (!verdict.isExpired) return;
-    // Tags and run are looked at again right before each single deletion: a rerun may have adopted it in between.
-    const isOurs = isOwnedBy(deployment);
-    const belongs = async (own: SweepTags): Promise<boolean> => isOurs(own) && (await judged(own)).isExpired;
-    try {
-      const gone = await deleteDeployment({ session, log: report.log, belongs }, resourceGroup, deployment);
-      removal.deleted.push(...gone.deleted);
-      removal.notOwned.push(...gone.notOwned);
-      removal.failed.push(...gone.failed);
-    } catch (error) {
-      // The others go on: half of a deployment is worse than all of it.
-      if (session.waiting.signal.aborted) throw error;
-      const { vm } = resourceIds(session.subscriptionId, resourceGroup, resourceNames(deployment));
-      removal.failed.push({ id: vm, error });
-    }
-  };
+  const { session, report } = context;
+  const results: DeletionResult[] = [];
   const deployments = [...(await findDeployments(session, resourceGroup))];
-  for (let at = 0; at < deployments.length; at += runConcurrently) {
-    await Promise.all(
-      deployments.slice(at, at + runConcurrently).map(([deployment, parts]) => sweepOne(deployment, parts)),
+  for (let start = 0; start < deployments.length; start += maxConcurrentDeployments) {
+    const batch = deployments.slice(start, start + maxConcurrentDeployments);
+    results.push(
+      ...(await Promise.all(
+        batch.map(([deployment, resources]) => sweepOne(context, resourceGroup, deployment, resources)),
+      )),
     );
   }
-  reportDeletion(removal, report);
-  if (removal.deleted.length === 0) report.log.info('Nothing had to be swept.');
-  const [first] = removal.failed;
+  const deleted = results.flatMap((result) => result.deleted);
+  const failed = results.flatMap((result) => result.failed);
+  const notOwned = results.flatMap((result) => result.notOwned);
+  reportDeletion({ deleted, notFound: [], notOwned, failed }, report);
+  if (deleted.length === 0) report.log.info('No deployment had to be deleted.');
+  const [first] = failed;
   if (first) throw new ActionError('sweeping', { cause: first.error });
 }
 
-/** Deployments that are deleted at the same time; Resource Manager allows 200 deletions, then 10 a second. */
-const runConcurrently = 10;
+async function sweepOne(
+  context: SweepContext,
+  resourceGroup: string,
+  deployment: string,
+  resources: readonly DeploymentResource[],
+): Promise<DeletionResult> {
+  const { session, report } = context;
+  const nothing: DeletionResult = { deleted: [], notFound: [], notOwned: [], failed: [] };
+  const decisions = await Promise.all(resources.map(({ tags }) => decide(context, tags)));
+  // One resource that is kept keeps all: a run that adopts the deployment updates the tags one by one.
+  const decision = decisions.find(({ isExpired }) => !isExpired) ?? decisions[0];
+  if (!decision) return nothing;
+  report.log.info(`${deployment}: ${decision.isExpired ? 'deleting' : 'keeping'}, ${decision.reason}.`);
+  if (!decision.isExpired) return nothing;
+  // Decided again right before each deletion: a run may have adopted the deployment since.
+  const isOwned = async (tags: Tags): Promise<boolean> =>
+    hasDeploymentTag(tags, deployment) && (await decide(context, tags)).isExpired;
+  try {
+    return await deleteDeployment({ session, log: report.log, isOwned }, resourceGroup, deployment);
+  } catch (error) {
+    // Goes on with the other deployments.
+    if (session.waiting.signal.aborted) throw error;
+    const { vm } = resourceIds(session.subscriptionId, resourceGroup, resourceNames(deployment));
+    return { ...nothing, failed: [{ id: vm, error }] };
+  }
+}
 
-interface DeploymentResource {
-  readonly id: string;
-  readonly tags: SweepTags;
+async function decide({ run, runState }: SweepContext, tags: Tags): Promise<ExpiryDecision> {
+  const decision = decideExpiry(tags, new Date(), run, undefined);
+  const runId = tagValue(tags, 'github-run-id');
+  const dependsOnRun =
+    !decision.isExpired && tagValue(tags, 'cleanup') === 'always' && isFromRepository(tags, run);
+  return runState && runId && dependsOnRun
+    ? decideExpiry(tags, new Date(), run, await runState(runId))
+    : decision;
 }
 
 /**
- * Deployments with those of their parts that bear a derived name (or are an identity, whose name is the author's): what
- * merely carries copied tags decides nothing. The filtered list gives IDs alone (and late), so each resource is asked for
- * its own tags.
+ * Deployments with those of their resources that have a derived name (or are an identity, named by the workflow's
+ * author): copied tags on other resources decide nothing. The filtered list returns only IDs, and late, so the tags are
+ * read from each resource.
  */
 async function findDeployments(
   session: Session,
@@ -156,26 +153,23 @@ async function findDeployments(
   const found = await Promise.all(
     listed.map(async ({ id }) => ({ id, tags: await undefinedIfNotFound(readTags(session, id)) })),
   );
-  const deployments = new Map<string, DeploymentResource[]>();
-  const spelling = new Map<string, string>();
-  for (const part of found) {
-    const name = tagValue(part.tags, deploymentTag);
+  const deployments = new Map<string, { name: string; resources: DeploymentResource[] }>();
+  for (const resource of found) {
+    const name = tagValue(resource.tags, deploymentTag);
     if (!name) continue;
-    const deployment = spelling.get(name.toLowerCase()) ?? name;
-    spelling.set(name.toLowerCase(), deployment);
-    const derived = Object.values(
-      resourceIds(session.subscriptionId, resourceGroup, resourceNames(deployment)),
-    );
+    const derived = Object.values(resourceIds(session.subscriptionId, resourceGroup, resourceNames(name)));
     const isPart =
-      derived.some((id) => sameId(id, part.id)) || /\/userAssignedIdentities\/[^/]+$/i.test(part.id);
-    if (isPart) deployments.set(deployment, [...(deployments.get(deployment) ?? []), part]);
+      derived.some((id) => sameId(id, resource.id)) || /\/userAssignedIdentities\/[^/]+$/i.test(resource.id);
+    const deployment = deployments.get(name.toLowerCase()) ?? { name, resources: [] };
+    deployments.set(name.toLowerCase(), deployment);
+    if (isPart) deployment.resources.push(resource);
   }
-  return deployments;
+  return new Map([...deployments.values()].map(({ name, resources }) => [name, resources]));
 }
 
 /**
- * Reads run states with the job's token. @actions/github costs 75 ms of start time, so it is loaded here alone.
- * @returns a reader that never throws: a run that cannot be seen is `unknown`.
+ * Reads run states with the job's token. @actions/github costs 75 ms of start time, so it is loaded only here.
+ * @returns a reader that never throws: a run that the token may not read is `unknown`.
  */
 export function createRunStatusReader(
   token: string,
@@ -193,7 +187,7 @@ export function createRunStatusReader(
       });
       return data.status === 'completed' ? 'ended' : 'running';
     } catch (error) {
-      report.log.info(`GitHub does not tell of run ${runId}: ${formatError(error).join(' ')}`);
+      report.log.info(`Status of run ${runId} not available: ${formatError(error).join(' ')}`);
       return 'unknown';
     }
   };

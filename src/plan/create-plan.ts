@@ -1,4 +1,4 @@
-import { type ResourceIds, resourceIds, resourceNames } from '../deployment/names.ts';
+import { type ResourceIds, resourceIds, resourceNames } from '../deployment/resources.ts';
 import type { Plan } from '../deployment/plan.ts';
 import type { ResolvedImage } from '../image/image.ts';
 import type { DeployInputs, OverrideTarget } from '../inputs/inputs.ts';

@@ -6,8 +6,7 @@ import type {
   VirtualNetwork,
 } from '@azure/arm-network';
 import { sameId } from '../azure/resource-id.ts';
-import type { ExistingResources } from '../deployment/existing-resources.ts';
-import { subnetName } from '../deployment/names.ts';
+import { type ExistingResources, subnetName } from '../deployment/resources.ts';
 import type { Plan } from '../deployment/plan.ts';
 import { quoteForShell } from '../lib/escape.ts';
 import { isGeneratedRule } from '../network/network-spec.ts';

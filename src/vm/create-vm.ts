@@ -255,7 +255,7 @@ async function assertCreatedByThisAttempt(
   }
   for (const part of parts) cleanupState.discard(part);
   if (vm) {
-    assertOwned(`virtual machine ${plan.vm.name}`, plan.vm.id, tags, plan.deployment, run);
+    assertOwned(`virtual machine ${plan.vm.name}`, { id: plan.vm.id, tags }, plan.deployment, run);
   }
   throw error;
 }

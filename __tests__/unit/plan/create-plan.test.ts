@@ -1,7 +1,7 @@
 import { describe, expect, test } from '@jest/globals';
 import type { ResolvedImage } from '../../../src/image/image.ts';
 import type { DeployInputs } from '../../../src/inputs/inputs.ts';
-import { resourceNames } from '../../../src/deployment/names.ts';
+import { resourceNames } from '../../../src/deployment/resources.ts';
 import { createPlan } from '../../../src/plan/create-plan.ts';
 import { resolveComputerName } from '../../../src/vm/vm-spec.ts';
 import { parseResourceId, type ResourceId } from '../../../src/azure/resource-id.ts';

@@ -1,7 +1,7 @@
 import { describe, expect, test } from '@jest/globals';
 import type { VirtualMachine } from '@azure/arm-compute';
 import type { SecurityRule } from '@azure/arm-network';
-import type { ExistingResources } from '../../../src/deployment/existing-resources.ts';
+import type { ExistingResources } from '../../../src/deployment/resources.ts';
 import { parseInboundRule } from '../../../src/inputs/read-network.ts';
 import type { ResolvedImage } from '../../../src/image/image.ts';
 import type { DeployInputs } from '../../../src/inputs/inputs.ts';

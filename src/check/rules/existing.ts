@@ -1,7 +1,7 @@
 import type { VirtualMachine } from '@azure/arm-compute';
 import { hasSucceeded, provisioningStateOf } from '../../azure/provisioning-state.ts';
 import { normaliseRegion, sameId } from '../../azure/resource-id.ts';
-import { resourceIds, resourceNames } from '../../deployment/names.ts';
+import { resourceIds, resourceNames } from '../../deployment/resources.ts';
 import { assertOwned, classifyOwnership } from '../../deployment/ownership.ts';
 import type { Plan } from '../../deployment/plan.ts';
 import { workflowAuthor } from '../../error-catalog/entry.ts';
@@ -57,7 +57,7 @@ export function checkNames(context: RuleContext): Finding[] {
     // Nobody asks about the disk of a machine that is there: it goes with that.
     if (part === 'osDisk' && isThere) return okFinding(id, asked, 'It is there, and so is its machine.');
     try {
-      assertOwned(what, ids[part], found.value.tags, inputs.vmName, run);
+      assertOwned(what, { id: ids[part], tags: found.value.tags }, inputs.vmName, run);
       if (part === 'osDisk' && isThere === false) assertNoOrphanedDisk(found.value, ids.osDisk, inputs);
       return okFinding(id, asked, "It is there and is this deployment's.");
     } catch (refusal) {

@@ -1,0 +1,114 @@
+/** The resources of a deployment: their names, their IDs, and which of them exist. */
+
+import type { VirtualMachine } from '@azure/arm-compute';
+import type {
+  NetworkInterface,
+  NetworkSecurityGroup,
+  PublicIPAddress,
+  VirtualNetwork,
+} from '@azure/arm-network';
+import { createHash } from 'node:crypto';
+import { undefinedIfNotFound } from '../azure/lookup.ts';
+import { resourceId } from '../azure/resource-id.ts';
+import type { Session } from '../azure/arm-client.ts';
+import type { DeployInputs } from '../inputs/inputs.ts';
+import { omitUndefined } from '../lib/json.ts';
+
+export interface ResourceNames {
+  readonly vm: string;
+  readonly nsg: string;
+  readonly vnet: string;
+  readonly publicIp: string;
+  readonly nic: string;
+  readonly osDisk: string;
+}
+
+/** Name of the subnet in a virtual network that this action creates. */
+export const subnetName = 'default';
+
+/**
+ * Derives all names from the VM's, so that they are known before the first request. Network resources have other limits
+ * than VMs: https://learn.microsoft.com/azure/azure-resource-manager/management/resource-name-rules
+ */
+export function resourceNames(vmName: string): ResourceNames {
+  return {
+    vm: vmName,
+    nsg: derivedName(vmName, '-nsg', 80),
+    vnet: derivedName(vmName, '-vnet', 64),
+    publicIp: derivedName(vmName, '-ip', 80),
+    nic: derivedName(vmName, '-nic', 80),
+    osDisk: derivedName(vmName, '-osdisk', 80),
+  };
+}
+
+function derivedName(vmName: string, suffix: string, maxLength: number): string {
+  const allowed = vmName.replace(/[^A-Za-z0-9_.-]/g, '-').replace(/^[^A-Za-z0-9]/, 'x');
+  if (allowed === vmName && allowed.length + suffix.length <= maxLength) return allowed + suffix;
+  // A shortened name could collide with another; part of a hash of the full name keeps them distinct.
+  const hash = `-${createHash('sha256').update(vmName.toLowerCase()).digest('hex').slice(0, 6)}`;
+  return allowed.slice(0, maxLength - suffix.length - hash.length) + hash + suffix;
+}
+
+/** IDs for all names, including those of resources that the deployment does not need. */
+export function resourceIds(subscriptionId: string, resourceGroup: string, names: ResourceNames) {
+  const id = (type: string, name: string): string => resourceId(subscriptionId, resourceGroup, type, name);
+  return {
+    vm: id('Microsoft.Compute/virtualMachines', names.vm),
+    nsg: id('Microsoft.Network/networkSecurityGroups', names.nsg),
+    vnet: id('Microsoft.Network/virtualNetworks', names.vnet),
+    publicIp: id('Microsoft.Network/publicIPAddresses', names.publicIp),
+    nic: id('Microsoft.Network/networkInterfaces', names.nic),
+    osDisk: id('Microsoft.Compute/disks', names.osDisk),
+  } as const;
+}
+
+export type ResourceIds = ReturnType<typeof resourceIds>;
+
+/** Resources that exist. Undefined: it does not exist, or the deployment does not create one. */
+export interface ExistingResources {
+  readonly vm?: VirtualMachine;
+  readonly nsg?: NetworkSecurityGroup;
+  readonly vnet?: VirtualNetwork;
+  readonly publicIp?: PublicIPAddress;
+  readonly nic?: NetworkInterface;
+}
+
+type ExistingResourceQueries = {
+  readonly [Part in keyof ExistingResources]?: () => Promise<ExistingResources[Part]>;
+};
+
+/** One lookup for each resource that the deployment would create. */
+export function existingResourceQueries(
+  { compute, network }: Pick<Session, 'compute' | 'network'>,
+  { resourceGroup, network: choice }: Pick<DeployInputs, 'resourceGroup' | 'network'>,
+  names: ResourceNames,
+): ExistingResourceQueries {
+  const newNic = choice.kind === 'new-nic' ? choice : undefined;
+  const queryIf = <T>(needed: boolean, get: () => Promise<T>) =>
+    needed ? () => undefinedIfNotFound(get()) : undefined;
+  return omitUndefined({
+    vm: queryIf(true, () => compute.virtualMachines.get(resourceGroup, names.vm)),
+    nsg: queryIf(newNic?.nsg.kind === 'new', () =>
+      network.networkSecurityGroups.get(resourceGroup, names.nsg),
+    ),
+    vnet: queryIf(newNic?.subnet.kind === 'new', () =>
+      network.virtualNetworks.get(resourceGroup, names.vnet),
+    ),
+    publicIp: queryIf(newNic?.publicIp.kind === 'new', () =>
+      network.publicIPAddresses.get(resourceGroup, names.publicIp),
+    ),
+    nic: queryIf(newNic !== undefined, () => network.networkInterfaces.get(resourceGroup, names.nic)),
+  });
+}
+
+/** Looks up everything that a deployment of these names would create, in parallel. */
+export async function findExistingResources(
+  ...target: Parameters<typeof existingResourceQueries>
+): Promise<ExistingResources> {
+  const found = await Promise.all(
+    Object.entries(existingResourceQueries(...target)).map(
+      async ([part, query]) => [part, await query()] as const,
+    ),
+  );
+  return Object.fromEntries(found.filter(([, resource]) => resource !== undefined));
+}
