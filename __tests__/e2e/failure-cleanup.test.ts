@@ -7,7 +7,7 @@ import {
   arrivalOf,
   errorOf,
   expectAllGone,
-  ledgerOf,
+  cleanupStateOf,
   partsOf,
   snapshot,
   since,
@@ -44,7 +44,7 @@ describe.each(stages)('a failure at the %s', (_, type) => {
     expect(errorOf(run)).toContain('RequestDisallowedByPolicy');
     expect(errorOf(run)).toMatch(/Correlation ID: [0-9a-f-]{36}/);
     expectAllGone(sim, before);
-    expect(ledgerOf(run)).toMatchObject({ created: [], completed: false });
+    expect(cleanupStateOf(run)).toMatchObject({ created: [], completed: false });
     // What was refused was never created.
     expect(run.outputs['created']).not.toContain(`/${type}/`);
     expect(run.post?.stdout).toContain('Nothing to clean up');
@@ -234,7 +234,7 @@ describe('clean-up', () => {
     const sim = await startWorld();
     const upon = arrivalOf(sim, { method: 'GET', path: /resourceGroups\/deploy-rg/ });
     const run = await act(sim, {}, { signal: { name: 'SIGKILL', upon } });
-    expect([run.exitCode, ledgerOf(run)]).toEqual([null, undefined]);
+    expect([run.exitCode, cleanupStateOf(run)]).toEqual([null, undefined]);
     expect(sim.journal.some(({ faulted }) => faulted)).toBe(true);
     expect(run.post?.stdout).toContain('Nothing to clean up');
     expect(writesOf(sim.journal)).toEqual([]);

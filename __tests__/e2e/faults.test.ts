@@ -8,7 +8,7 @@ import {
   brokenRules,
   errorOf,
   expectAllGone,
-  ledgerOf,
+  cleanupStateOf,
   partsOf,
   snapshot,
   startWorld,
@@ -134,7 +134,7 @@ describe('a lost answer to the PUT of the machine', () => {
     const puts = sim.journal.filter(({ method, kind }) => method === 'PUT' && kind === 'vm.put');
     expect(puts.map(({ status }) => status)).toEqual([201, 412]);
     expect(run.outputs['vm-instance-id']).toBeTruthy();
-    expect(ledgerOf(run)?.pending).toEqual([]);
+    expect(cleanupStateOf(run)?.pending).toEqual([]);
   });
 
   test('Azure’s reason is told although its operation was never seen, and the next size is tried', async () => {

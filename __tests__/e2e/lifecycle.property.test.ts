@@ -17,7 +17,7 @@ import {
   brokenRules,
   disturbed,
   errorOf,
-  ledgerOf,
+  cleanupStateOf,
   partsOf,
   sharedSubnet,
   since,
@@ -243,7 +243,7 @@ async function live(
     );
     for (const id of disturbed(sim, strangers)) violations.push(`a stranger was changed: ${id}`);
 
-    const ledger = ledgerOf(run);
+    const ledger = cleanupStateOf(run);
     // Of a run that was killed in the middle, the state must know what there is; Azure names data disks itself.
     if (run.exitCode === null) {
       for (const id of atEnd) {

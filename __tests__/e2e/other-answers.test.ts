@@ -11,7 +11,7 @@ import {
   addStranger,
   errorOf,
   expectAllGone,
-  ledgerOf,
+  cleanupStateOf,
   partsOf,
   snapshot,
   startWorld,
@@ -228,7 +228,7 @@ describe('a machine that failed', () => {
     const run = await act(sim, { 'vm-size': 'Standard_D2s_v5, Standard_D2as_v5' }, main);
     expect([errorOf(run), run.exitCode]).toEqual(['', 0]);
     expect(run.outputs['vm-size']).toBe('Standard_D2as_v5');
-    expect(ledgerOf(run)?.created.length).toBeGreaterThan(5);
+    expect(cleanupStateOf(run)?.created.length).toBeGreaterThan(5);
   });
 });
 
@@ -414,7 +414,7 @@ describe('what fails beside the machine', () => {
     const run = await act(sim, { 'run-script': 'true' });
     expect([run.exitCode, run.post?.exitCode]).toEqual([0, 0]);
     expect(warningsOf(run)).toContain("The script's run command could not be removed yet (Conflict");
-    expect(ledgerOf(run)?.created.some((id) => id.includes('/runCommands/'))).toBe(true);
+    expect(cleanupStateOf(run)?.created.some((id) => id.includes('/runCommands/'))).toBe(true);
     const ids = [...sim.world.resources.all()].map(({ id }) => id);
     expect(ids.filter((id) => id.includes('/runCommands/'))).toEqual([]);
     expect(ids).toContain(vm1.machine);
@@ -426,7 +426,7 @@ describe('what fails beside the machine', () => {
     const run = await act(sim, { cleanup: 'always' }, main);
     const state = {
       ...run.state,
-      ledger: JSON.stringify({ ...ledgerOf(run), privateKeyPath: 'no\u0000path/id_rsa' }),
+      ledger: JSON.stringify({ ...cleanupStateOf(run), privateKeyPath: 'no\u0000path/id_rsa' }),
     };
     const post = await act(sim, { cleanup: 'always' }, { phases: ['post'], state });
     expect(post.exitCode).toBe(0);
@@ -446,7 +446,7 @@ test.concurrent('a job that has the same name in the same run does not take over
   expect([late?.exitCode, early?.exitCode]).toEqual([1, 0]);
   expect(errorOf(late!)).toContain('Another job of this run has made virtual machine vm1');
   expect(errorOf(late!)).toContain('Give each call a `vm-name` of its own');
-  expect(ledgerOf(late!)?.created).toEqual([]);
+  expect(cleanupStateOf(late!)?.created).toEqual([]);
   const before = snapshot(sim);
   const post = await act(sim, { cleanup: 'always' }, { phases: ['post'], state: late!.state });
   expect(post.exitCode).toBe(0);

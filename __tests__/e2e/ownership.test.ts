@@ -8,7 +8,7 @@ import {
   disturbed,
   errorOf,
   expectAllGone,
-  ledgerOf,
+  cleanupStateOf,
   partsOf,
   sharedSubnet,
   since,
@@ -151,7 +151,7 @@ describe('clean-up', () => {
     expect(warningsOf(run.post)).toContain('private key was removed with the job');
     expect(run.stateText).not.toContain(defaults.clientSecret);
     expect(run.stateText).not.toMatch(/PRIVATE KEY|eyJ/);
-    expect(ledgerOf(run)).toMatchObject({ completed: true, pending: [] });
+    expect(cleanupStateOf(run)).toMatchObject({ completed: true, pending: [] });
     expect(since(sim, new Map()).filter((id) => id.includes('/vm1')).length).toBeGreaterThan(5);
   });
 });
@@ -184,7 +184,7 @@ test.concurrent.each(
       {
         signal: { name, upon: arrival.promise },
         between: (main) => {
-          recorded.push(ledgerOf(main)?.pending);
+          recorded.push(cleanupStateOf(main)?.pending);
           end.resolve();
         },
       },

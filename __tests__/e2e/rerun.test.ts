@@ -8,7 +8,7 @@ import {
   errorOf,
   expectAllGone,
   group,
-  ledgerOf,
+  cleanupStateOf,
   partsOf,
   snapshot,
   startWorld,
@@ -57,7 +57,7 @@ describe('on a finished deployment', () => {
     const { created: made, result: _first, ...firstOutputs } = first.outputs;
     expect(outputs).toEqual(firstOutputs);
     expect([created, JSON.parse(made ?? '').length]).toEqual(['[]', 6]);
-    expect(ledgerOf(second)).toMatchObject({ created: [], completed: true });
+    expect(cleanupStateOf(second)).toMatchObject({ created: [], completed: true });
   });
 
   test('a role that may write machines and networks but not tags alone will do', async () => {

@@ -146,16 +146,16 @@ export function errorOf(phase: Phase): string {
     .join('\n');
 }
 
-export interface LedgerState {
+export interface SavedCleanupState {
   readonly created: readonly string[];
   readonly pending: readonly string[];
   readonly completed: boolean;
   readonly privateKeyPath?: string;
 }
 
-export function ledgerOf(phase: Phase): LedgerState | undefined {
+export function cleanupStateOf(phase: Phase): SavedCleanupState | undefined {
   const text = phase.state['ledger'];
-  return text === undefined ? undefined : (JSON.parse(text) as LedgerState);
+  return text === undefined ? undefined : (JSON.parse(text) as SavedCleanupState);
 }
 
 /** Writes to Resource Manager, without the polls that follow them. */
