@@ -7,6 +7,6 @@ export default class LongestFirst extends Sequencer {
   sort(tests) {
     const weight = ({ path, duration }) =>
       duration ?? statSync(path).size + (/[/\\](scenarios|e2e)[/\\]|lifecycle|property/.test(path) ? 1e6 : 0);
-    return [...tests].sort((one, other) => weight(other) - weight(one));
+    return tests.toSorted((one, other) => weight(other) - weight(one));
   }
 }
