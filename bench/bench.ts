@@ -18,7 +18,7 @@ import { parseArgs } from 'node:util';
 import ncc from '@vercel/ncc';
 import { transform } from 'esbuild';
 import { defaults, type Simulator, type SimulatorOptions, startSimulator } from '../simulator/index.ts';
-import { type Run, runAsRunner } from '../scripts/runner.ts';
+import { type Run, runAsRunner } from '../scripts/action-runner/action-runner.ts';
 import type { PlainJob } from './plain-sdk.ts';
 
 const { values: options } = parseArgs({ options: { quick: { type: 'boolean', default: false } } });

@@ -4,7 +4,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, expect, test } from '@jest/globals';
 import { assertNoSecrets } from '../support/harness.ts';
-import { parseFileCommands, type Run, type RunOptions, runAsRunner } from '../../scripts/runner.ts';
+import { type Run, type RunOptions, runAsRunner } from '../../scripts/action-runner/action-runner.ts';
+import { parseFileCommands } from '../../scripts/action-runner/file-commands.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'stand-in-'));
 const runs: Run[] = [];

@@ -170,8 +170,8 @@ describe('clean-up', () => {
     const sim = await startWorld();
     const before = snapshot(sim);
     sim.world.latencies['vmDelete'] = 2600;
-    const upon = arrivalOf(sim, { method: 'PUT', path: /virtualMachines/ });
-    const run = await act(sim, {}, { signal: { name: 'cancel', upon } });
+    const arrival = arrivalOf(sim, { method: 'PUT', path: /virtualMachines/ });
+    const run = await act(sim, {}, { signal: { name: 'cancel', when: arrival } });
     expect(run.exitCode).toBeNull();
     expect(
       sim.journal.some(({ method, path }) => method === 'DELETE' && path.includes('virtualMachines')),
@@ -232,8 +232,8 @@ describe('clean-up', () => {
 
   test('killed before it recorded anything, the job leaves nothing, and its post step creates nothing', async () => {
     const sim = await startWorld();
-    const upon = arrivalOf(sim, { method: 'GET', path: /resourceGroups\/deploy-rg/ });
-    const run = await act(sim, {}, { signal: { name: 'SIGKILL', upon } });
+    const arrival = arrivalOf(sim, { method: 'GET', path: /resourceGroups\/deploy-rg/ });
+    const run = await act(sim, {}, { signal: { name: 'SIGKILL', when: arrival } });
     expect([run.exitCode, cleanupStateOf(run)]).toEqual([null, undefined]);
     expect(sim.journal.some(({ faulted }) => faulted)).toBe(true);
     expect(run.post?.stdout).toContain('Nothing to clean up');

@@ -8,7 +8,7 @@ import {
 } from '../../simulator/providers/compute/galleries.ts';
 import { acceptTerms } from '../../simulator/providers/marketplace.ts';
 import { defaults, type Simulator, startSimulator, type World } from '../../simulator/index.ts';
-import type { RunOptions } from '../../scripts/runner.ts';
+import type { RunOptions } from '../../scripts/action-runner/action-runner.ts';
 import { defaultInputs, type Run, runAction } from '../support/harness.ts';
 
 let sim: Simulator;

@@ -182,7 +182,7 @@ test.concurrent.each(
       sim,
       {},
       {
-        signal: { name, upon: arrival.promise },
+        signal: { name, when: arrival.promise },
         between: (main) => {
           recorded.push(cleanupStateOf(main)?.pending);
           end.resolve();

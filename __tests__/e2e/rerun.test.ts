@@ -260,7 +260,7 @@ describe('on a half-finished deployment', () => {
       const lost = await act(
         sim,
         {},
-        { env: { GITHUB_RUN_ID: '1' }, signal: { name: 'SIGKILL', upon: arrival.promise } },
+        { env: { GITHUB_RUN_ID: '1' }, signal: { name: 'SIGKILL', when: arrival.promise } },
       );
       expect(fault.applied).toBe(1);
       expect(lost.exitCode).toBeNull();

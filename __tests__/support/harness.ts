@@ -5,9 +5,10 @@ import { join, resolve } from 'node:path';
 import { afterAll, expect } from '@jest/globals';
 import { idTokenEnvironment } from '../../simulator/github/github.ts';
 import { defaults, type Simulator } from '../../simulator/index.ts';
-import { type Run, type RunOptions, runAsRunner } from '../../scripts/runner.ts';
+import { type Run, type RunOptions, runAsRunner } from '../../scripts/action-runner/action-runner.ts';
 
-export type { Annotation, Phase, Run } from '../../scripts/runner.ts';
+export type { Annotation } from '../../scripts/action-runner/log.ts';
+export type { Phase, Run } from '../../scripts/action-runner/action-runner.ts';
 
 export interface ActionOptions extends Omit<RunOptions, 'sim'> {
   readonly sim: Simulator;

@@ -8,7 +8,8 @@
 import { readFileSync } from 'node:fs';
 import { parseArgs, styleText } from 'node:util';
 import { defaults, type Simulator, startSimulator } from '../../simulator/index.ts';
-import { type LogLine, type Run, runAsRunner } from '../runner.ts';
+import { type Run, runAsRunner } from '../action-runner/action-runner.ts';
+import type { LogLine } from '../action-runner/log.ts';
 
 /** An entry of errors.json: a recorded or documented response of Azure. */
 interface RecordedError {

@@ -8,7 +8,7 @@ import { parseArgs } from 'node:util';
 import { marked } from 'marked';
 import { defaults, type Simulator, startSimulator } from '../../simulator/index.ts';
 import { settings } from '../../simulator/providers/compute/settings.ts';
-import { runAsRunner } from '../runner.ts';
+import { runAsRunner } from '../action-runner/action-runner.ts';
 
 const usage = `node scripts/demo/render-summary.ts [options] SUMMARY.md|SCENE PICTURE.png
   SCENE             success, windows, private, failure, check or delete: a run against the simulator
