@@ -1,16 +1,16 @@
 /** How many requests each bucket lets through, and how soon it fills again: spent over the wire. */
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import type { Reply } from '../support/simulator-client.ts';
-import { type Desk, openDesk } from '../support/compute-client.ts';
+import { type ComputeTestClient, createComputeTestClient } from '../support/compute-client.ts';
 
 /** So slow that nothing comes back while a test runs, and that a wait of parts of a second is still a number to compare. */
 const timeScale = 1_000_000;
 
-let desk: Desk;
+let client: ComputeTestClient;
 beforeEach(async () => {
-  desk = await openDesk(timeScale);
+  client = await createComputeTestClient(timeScale);
 });
-afterEach(() => desk.sim.close());
+afterEach(() => client.sim.close());
 
 /** Sends until it is refused; gives the answers before the refusal, and the refusal. */
 async function spend(send: () => Promise<Reply>, most: number): Promise<[Reply[], Reply]> {
@@ -32,21 +32,21 @@ const left = (reply: Reply | undefined): string | undefined =>
   reply?.headers['x-ms-ratelimit-remaining-resource'];
 
 test('a machine takes 12 PUTs, 12 deletions, 12 updates, 36 looks and 45 polls, each with a bucket of its own', async () => {
-  const nic = desk.nic('nic');
-  const body = desk.machine(nic);
-  const id = desk.vm('spent');
-  const created = await desk.send('PUT', id, body);
+  const nic = client.addNic('nic');
+  const body = client.vmBody(nic);
+  const id = client.vmId('spent');
+  const created = await client.send('PUT', id, body);
   expect(left(created)).toBe(
     'Microsoft.Compute/PutVMSubscriptionMaximum;1499,Microsoft.Compute/PutVMResource;11',
   );
   const poll = String(created.headers['azure-asyncoperation']);
 
   const spent = {
-    puts: await spend(() => desk.send('PUT', id, body), 12),
-    updates: await spend(() => desk.send('PATCH', id, { tags: {} }), 12),
-    looks: await spend(() => desk.send('GET', id), 36),
-    polls: await spend(() => desk.send('GET', poll), 45),
-    deletions: await spend(() => desk.send('DELETE', id), 12),
+    puts: await spend(() => client.send('PUT', id, body), 12),
+    updates: await spend(() => client.send('PATCH', id, { tags: {} }), 12),
+    looks: await spend(() => client.send('GET', id), 36),
+    polls: await spend(() => client.send('GET', poll), 45),
+    deletions: await spend(() => client.send('DELETE', id), 12),
   };
   expect(
     Object.fromEntries(
@@ -89,7 +89,9 @@ test('a machine takes 12 PUTs, 12 deletions, 12 updates, 36 looks and 45 polls, 
     },
   });
   // Another machine has its own.
-  expect((await desk.send('PUT', desk.vm('other'), desk.machine(desk.nic('other')))).status).toBe(201);
+  expect((await client.send('PUT', client.vmId('other'), client.vmBody(client.addNic('other')))).status).toBe(
+    201,
+  );
 });
 
 test.each([
@@ -97,9 +99,9 @@ test.each([
   ['PATCH', 'writes', 200, 2999, 0.1],
   ['DELETE', 'deletes', 200, 2999, 0.1],
 ])('%s: Resource Manager takes %s, %i of them', async (method, kind, size, all, wait) => {
-  const nsg = `${desk.group}/providers/Microsoft.Network/networkSecurityGroups/none`;
+  const nsg = `${client.group}/providers/Microsoft.Network/networkSecurityGroups/none`;
   const [answered, refusal] = await spend(
-    () => desk.send(method, nsg, method === 'PATCH' ? { tags: {} } : undefined, { auxiliary: false }),
+    () => client.send(method, nsg, method === 'PATCH' ? { tags: {} } : undefined, { auxiliary: false }),
     size,
   );
   expect(answered).toHaveLength(size);

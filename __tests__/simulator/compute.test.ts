@@ -8,7 +8,7 @@ import { recordedLatencies } from '../../simulator/engine/latencies.ts';
 import { acceptTerms } from '../../simulator/providers/marketplace.ts';
 import type { Json } from '../../simulator/model/contract.ts';
 import type { Reply } from '../support/simulator-client.ts';
-import { type Desk, openDesk } from '../support/compute-client.ts';
+import { type ComputeTestClient, createComputeTestClient } from '../support/compute-client.ts';
 
 interface Recorded {
   readonly method: string;
@@ -50,12 +50,12 @@ function expectLike(reply: Reply, recorded: Recorded, missing: readonly string[]
   expect(wanted.filter((one) => !known.has(one))).toEqual([]);
 }
 
-let desk: Desk;
+let client: ComputeTestClient;
 beforeAll(async () => {
-  desk = await openDesk();
+  client = await createComputeTestClient();
 });
 afterAll(async () => {
-  await desk.sim.close();
+  await client.sim.close();
 });
 
 // Each PUT under a name of its own: twelve PUTs of one machine empty its budget.
@@ -63,8 +63,8 @@ let refusals = 0;
 
 async function refusal(change: (body: Json) => void): Promise<[number, string, string]> {
   const name = `refused-${refusals++}`;
-  const nic = desk.nic(`${name}-nic`);
-  const reply = await desk.send('PUT', desk.vm(name), desk.machine(nic, change));
+  const nic = client.addNic(`${name}-nic`);
+  const reply = await client.send('PUT', client.vmId(name), client.vmBody(nic, change));
   return [reply.status, reply.body['error']?.code, reply.body['error']?.message];
 }
 
@@ -73,9 +73,9 @@ describe('a virtual machine from the gallery of another tenant', () => {
   const path = /virtualMachines\/[^/?]+\?/;
 
   test('is created, looked at and deleted as recorded', async () => {
-    const nic = desk.nic('life-nic');
-    const id = desk.vm('life');
-    const created = await desk.send('PUT', id, desk.machine(nic), { headers: { 'if-none-match': '*' } });
+    const nic = client.addNic('life-nic');
+    const id = client.vmId('life');
+    const created = await client.send('PUT', id, client.vmBody(nic), { headers: { 'if-none-match': '*' } });
     // Marketplace images have publisher, offer and sku; a gallery image has its ID.
     const image = ['.properties.storageProfile.imageReference'];
     expectLike(created, recording(life, 'PUT', path), image);
@@ -84,53 +84,53 @@ describe('a virtual machine from the gallery of another tenant', () => {
       recording(life, 'PUT', path).headers['x-ms-ratelimit-remaining-resource'],
     );
 
-    const poll = await desk.send('GET', String(created.headers['azure-asyncoperation']));
+    const poll = await client.send('GET', String(created.headers['azure-asyncoperation']));
     const recordedPoll = recording(life, 'GET', /Compute\/locations\/[^/]+\/operations/);
     expectLike(poll, recordedPoll);
     expect(poll.headers['x-ms-ratelimit-remaining-resource']).toBe(
       recordedPoll.headers['x-ms-ratelimit-remaining-resource'],
     );
-    const end = await desk.finish(created);
+    const end = await client.finish(created);
     expect(Object.keys(end)).toEqual(['startTime', 'endTime', 'status', 'name']);
     expect(end['status']).toBe('Succeeded');
 
-    const got = await desk.send('GET', id);
+    const got = await client.send('GET', id);
     expectLike(got, recording(life, 'GET', path), image);
     expect(got.body['properties'].osProfile.adminPassword).toBeUndefined();
 
-    const again = await desk.send('PUT', id, desk.machine(nic), { headers: { 'if-none-match': '*' } });
+    const again = await client.send('PUT', id, client.vmBody(nic), { headers: { 'if-none-match': '*' } });
     expect(again.status).toBe(412);
 
     const disk = String(got.body['properties'].storageProfile.osDisk.managedDisk.id);
-    const attached = await desk.send('DELETE', disk);
+    const attached = await client.send('DELETE', disk);
     const recordedDisk = recording('disk-attached-delete-409', 'DELETE', /disks/);
     expect(attached.status).toBe(recordedDisk.status);
     expect(attached.body['error'].code).toBe(recordedDisk.body['error'].code);
     expect(attached.body['error'].message).toMatch(/^Disk \S+ is attached to VM \/subscriptions\/\S+\.$/);
 
-    const deleted = await desk.send('DELETE', id);
+    const deleted = await client.send('DELETE', id);
     expectLike(deleted, recording(life, 'DELETE', path));
-    expect((await desk.finish(deleted))['status']).toBe('Succeeded');
-    const gone = await desk.send('GET', id);
+    expect((await client.finish(deleted))['status']).toBe('Succeeded');
+    const gone = await client.send('GET', id);
     expect([gone.status, gone.body['error'].code]).toEqual([404, 'NotFound']);
-    expect(desk.world.resources.has(disk)).toBe(false);
-    expect(desk.world.resources.has(nic)).toBe(false);
+    expect(client.world.resources.has(disk)).toBe(false);
+    expect(client.world.resources.has(nic)).toBe(false);
   });
 
   test('shows its agent once it is ready', async () => {
-    const id = desk.vm('agent');
-    const body = desk.machine(desk.nic('agent-nic'));
-    await desk.finish(await desk.send('PUT', id, body));
-    settings(desk.world).agentDelay = 10;
-    desk.pass(30);
-    const expanded = await desk.send('GET', `${id}?$expand=instanceView`, undefined, {
+    const id = client.vmId('agent');
+    const body = client.vmBody(client.addNic('agent-nic'));
+    await client.finish(await client.send('PUT', id, body));
+    settings(client.world).agentDelay = 10;
+    client.advance(30);
+    const expanded = await client.send('GET', `${id}?$expand=instanceView`, undefined, {
       apiVersion: '2024-07-01',
     });
     expectLike(expanded, recording('vm-expand-instance-view-2024', 'GET', /./), [
       '.tags',
       '.properties.storageProfile',
     ]);
-    const view = await desk.send('GET', `${id}/instanceView`);
+    const view = await client.send('GET', `${id}/instanceView`);
     expect(view.body['vmAgent'].statuses[0]).toMatchObject({ displayStatus: 'Ready', level: 'Info' });
     expect(view.body['statuses'].map((one: Json) => one['code'])).toEqual([
       'ProvisioningState/succeeded',
@@ -139,7 +139,7 @@ describe('a virtual machine from the gallery of another tenant', () => {
   });
 
   test('needs the image tenant on the request', async () => {
-    const reply = await desk.send('PUT', desk.vm('alone'), desk.machine(desk.nic('alone-nic')), {
+    const reply = await client.send('PUT', client.vmId('alone'), client.vmBody(client.addNic('alone-nic')), {
       auxiliary: false,
     });
     expect([reply.status, reply.body['error'].code]).toEqual([403, 'LinkedAuthorizationFailed']);
@@ -147,39 +147,39 @@ describe('a virtual machine from the gallery of another tenant', () => {
   });
 
   test('stays failed when there is no capacity, holds its NIC, and takes another size', async () => {
-    settings(desk.world).shortages.push({
+    settings(client.world).shortages.push({
       code: 'AllocationFailed',
       size: 'Standard_F2s_v2',
       at: 'operation',
       times: 1,
     });
-    const nic = desk.nic('short-nic');
-    const id = desk.vm('short');
+    const nic = client.addNic('short-nic');
+    const id = client.vmId('short');
     const sized = (size: string): Json =>
-      desk.machine(nic, (body) => {
+      client.vmBody(nic, (body) => {
         body['properties'].hardwareProfile.vmSize = size;
         body['properties'].networkProfile.networkInterfaces[0].properties.deleteOption = 'Detach';
       });
-    const end = await desk.finish(await desk.send('PUT', id, sized('Standard_F2s_v2')));
+    const end = await client.finish(await client.send('PUT', id, sized('Standard_F2s_v2')));
     expect([end['status'], end['error'].code]).toEqual(['Failed', 'AllocationFailed']);
-    const failed = await desk.send('GET', id);
+    const failed = await client.send('GET', id);
     expect(failed.body['properties'].provisioningState).toBe('Failed');
-    const other = await desk.send('PUT', desk.vm('thief'), sized('Standard_D2s_v5'));
+    const other = await client.send('PUT', client.vmId('thief'), sized('Standard_D2s_v5'));
     expect([other.status, other.body['error'].code]).toEqual([400, 'NicReservedForAnotherVm']);
-    const retried = await desk.send('PUT', id, sized('Standard_D2s_v5'));
+    const retried = await client.send('PUT', id, sized('Standard_D2s_v5'));
     expect(retried.status).toBe(200);
-    expect((await desk.finish(retried))['status']).toBe('Succeeded');
-    expect(desk.world.resources.get(nic)?.body['properties'].virtualMachine.id).toBe(id);
+    expect((await client.finish(retried))['status']).toBe('Succeeded');
+    expect(client.world.resources.get(nic)?.body['properties'].virtualMachine.id).toBe(id);
   });
 
   test('may fail in the guest', async () => {
-    settings(desk.world).provisioning.push({
+    settings(client.world).provisioning.push({
       vm: /^stuck$/,
       failure: { code: 'OSProvisioningTimedOut', message: '' },
       afterSeconds: 30,
     });
-    const end = await desk.finish(
-      await desk.send('PUT', desk.vm('stuck'), desk.machine(desk.nic('stuck-nic'))),
+    const end = await client.finish(
+      await client.send('PUT', client.vmId('stuck'), client.vmBody(client.addNic('stuck-nic'))),
     );
     expect(end['error'].code).toBe('OSProvisioningTimedOut');
     expect(end['error'].message).toContain("OS Provisioning for VM 'stuck' did not finish");
@@ -187,16 +187,16 @@ describe('a virtual machine from the gallery of another tenant', () => {
 
   test('makes a disk for each data disk of the image, asked for or not', async () => {
     const image = defaults.imageId('linux-data-disks', '1.0.0');
-    const id = desk.vm('disks');
-    const created = await desk.send(
+    const id = client.vmId('disks');
+    const created = await client.send(
       'PUT',
       id,
-      desk.machine(desk.nic('disks-nic'), (body) => {
+      client.vmBody(client.addNic('disks-nic'), (body) => {
         body['properties'].storageProfile.imageReference.id = image;
       }),
     );
-    await desk.finish(created);
-    const got = await desk.send('GET', id);
+    await client.finish(created);
+    const got = await client.send('GET', id);
     const disks: Json[] = got.body['properties'].storageProfile.dataDisks;
     expect(
       disks.map((one) => [one['lun'], one['createOption'], one['deleteOption'], one['diskSizeGB']]),
@@ -212,23 +212,23 @@ describe('a virtual machine from the gallery of another tenant', () => {
   });
 
   test('may be deleted while it is being created', async () => {
-    const id = desk.vm('overtaken');
-    const created = await desk.send('PUT', id, desk.machine(desk.nic('overtaken-nic')));
-    const deleted = await desk.send('DELETE', id);
+    const id = client.vmId('overtaken');
+    const created = await client.send('PUT', id, client.vmBody(client.addNic('overtaken-nic')));
+    const deleted = await client.send('DELETE', id);
     expect(deleted.status).toBe(202);
-    expect((await desk.finish(deleted))['status']).toBe('Succeeded');
-    expect((await desk.finish(created))['error'].code).toBe('OperationPreempted');
-    expect((await desk.send('GET', id)).status).toBe(404);
-    const disks = [...desk.world.resources.under(desk.group, 'Microsoft.Compute/disks')];
+    expect((await client.finish(deleted))['status']).toBe('Succeeded');
+    expect((await client.finish(created))['error'].code).toBe('OperationPreempted');
+    expect((await client.send('GET', id)).status).toBe(404);
+    const disks = [...client.world.resources.under(client.group, 'Microsoft.Compute/disks')];
     expect(disks.filter((one) => one.id.includes('overtaken'))).toEqual([]);
   });
 
   test('keeps what may not change', async () => {
-    const id = desk.vm('kept');
-    const nic = desk.nic('kept-nic');
-    await desk.finish(await desk.send('PUT', id, desk.machine(nic)));
+    const id = client.vmId('kept');
+    const nic = client.addNic('kept-nic');
+    await client.finish(await client.send('PUT', id, client.vmBody(nic)));
     const change = async (edit: (body: Json) => void): Promise<[number, string]> => {
-      const reply = await desk.send('PUT', id, desk.machine(nic, edit));
+      const reply = await client.send('PUT', id, client.vmBody(nic, edit));
       return [reply.status, reply.body['error']?.target];
     };
     expect(
@@ -241,46 +241,51 @@ describe('a virtual machine from the gallery of another tenant', () => {
         body['properties'].osProfile.adminUsername = 'someone';
       }),
     ).toEqual([409, 'osProfile.adminUsername']);
-    const tagged = await desk.send('PATCH', id, { tags: { a: 'b' } });
+    const tagged = await client.send('PATCH', id, { tags: { a: 'b' } });
     expect([tagged.status, tagged.body['tags']]).toEqual([200, { a: 'b' }]);
-    await desk.finish(tagged);
+    await client.finish(tagged);
   });
 
   test('spends the budgets of its own', async () => {
-    const id = desk.vm('busy');
-    await desk.finish(await desk.send('PUT', id, desk.machine(desk.nic('busy-nic'))));
-    desk.world.budgets.drain('Microsoft.Compute/LowCostGetResource', id, 1000);
-    const reply = await desk.send('GET', id);
+    const id = client.vmId('busy');
+    await client.finish(await client.send('PUT', id, client.vmBody(client.addNic('busy-nic'))));
+    client.world.budgets.drain('Microsoft.Compute/LowCostGetResource', id, 1000);
+    const reply = await client.send('GET', id);
     expect(reply.status).toBe(429);
     expect(reply.body).toMatchObject({ code: 'OperationNotAllowed', details: [{ code: 'TooManyRequests' }] });
     expect(Number(reply.headers['retry-after'])).toBeGreaterThan(0);
   });
 
   test('has a serial log behind a signed URL', async () => {
-    const id = desk.vm('serial');
-    await desk.finish(
-      await desk.send(
+    const id = client.vmId('serial');
+    await client.finish(
+      await client.send(
         'PUT',
         id,
-        desk.machine(desk.nic('serial-nic'), (body) => {
+        client.vmBody(client.addNic('serial-nic'), (body) => {
           body['properties'].diagnosticsProfile = { bootDiagnostics: { enabled: true } };
         }),
       ),
     );
-    settings(desk.world).serialLog = 'login: ';
-    const reply = await desk.send('POST', `${id}/retrieveBootDiagnosticsData`);
+    settings(client.world).serialLog = 'login: ';
+    const reply = await client.send('POST', `${id}/retrieveBootDiagnosticsData`);
     const url = String(reply.body['serialConsoleLogBlobUri']);
-    expect(await desk.raw(url)).toMatchObject({ status: 200, body: 'login: ' });
-    expect((await desk.raw(url.slice(0, -1))).status).toBe(403);
+    expect(await client.raw(url)).toMatchObject({ status: 200, body: 'login: ' });
+    expect((await client.raw(url.slice(0, -1))).status).toBe(403);
   });
 });
 
 describe('what the body of a machine may hold', () => {
   const put = async (edit: (body: Json) => void, headers = {}): Promise<[number, string]> => {
     const name = `model-${refusals++}`;
-    const reply = await desk.send('PUT', desk.vm(name), desk.machine(desk.nic(`${name}-nic`), edit), {
-      headers,
-    });
+    const reply = await client.send(
+      'PUT',
+      client.vmId(name),
+      client.vmBody(client.addNic(`${name}-nic`), edit),
+      {
+        headers,
+      },
+    );
     return [reply.status, reply.body['error']?.code];
   };
 
@@ -364,9 +369,9 @@ describe('what the body of a machine may hold', () => {
 
   test('If-Match is not passed over', async () => {
     expect(await put(() => undefined, { 'if-match': '"1"' })).toEqual([501, 'SimulatorUnknown']);
-    const id = desk.vm('matched');
+    const id = client.vmId('matched');
     for (const method of ['PATCH', 'DELETE']) {
-      const reply = await desk.send(method, id, undefined, { headers: { 'if-match': '*' } });
+      const reply = await client.send(method, id, undefined, { headers: { 'if-match': '*' } });
       expect(reply.status).toBe(501);
     }
   });
@@ -383,14 +388,14 @@ describe('rules of names, accounts and disks', () => {
     };
 
   test.each(['a_b', 'a b', 'a~b', 'a.', 'a-', 'a'.repeat(65)])('%j names no machine', async (name) => {
-    const nic = desk.nic(`named-${refusals++}`);
-    const reply = await desk.send('PUT', desk.vm(name), desk.machine(nic));
+    const nic = client.addNic(`named-${refusals++}`);
+    const reply = await client.send('PUT', client.vmId(name), client.vmBody(nic));
     expect([reply.status, reply.body['error'].target]).toEqual([400, 'vmName']);
   });
 
   test('a period ends the account of a Linux machine, not of a Windows one', async () => {
-    const nic = desk.nic('period-nic');
-    const linux = await desk.send('PUT', desk.vm('period'), desk.machine(nic, userName('someone.')));
+    const nic = client.addNic('period-nic');
+    const linux = await client.send('PUT', client.vmId('period'), client.vmBody(nic, userName('someone.')));
     expect(linux.status).toBe(201);
     const refused = await refusal((body) => {
       windows(body);
@@ -570,7 +575,7 @@ describe('refusals of a virtual machine', () => {
   });
 
   test('quota, restriction and shortage', async () => {
-    const own = settings(desk.world);
+    const own = settings(client.world);
     own.quota['standardESv5Family'] = { limit: 1 };
     expect(await refusal(size('Standard_E2s_v5'))).toEqual([
       409,
@@ -585,8 +590,8 @@ describe('refusals of a virtual machine', () => {
       reasonCode: 'NotAvailableForSubscription',
     });
     expect((await refusal(size('Standard_B2ms'))).slice(0, 2)).toEqual([409, 'SkuNotAvailable']);
-    desk.world.grant(defaults.clientId, 'Reader', `/subscriptions/${defaults.subscriptionId}`);
-    const skus = await desk.send(
+    client.world.grant(defaults.clientId, 'Reader', `/subscriptions/${defaults.subscriptionId}`);
+    const skus = await client.send(
       'GET',
       `/subscriptions/${defaults.subscriptionId}/providers/Microsoft.Compute/skus?$filter=location eq 'westeurope'`,
       undefined,
@@ -605,7 +610,7 @@ describe('refusals of a virtual machine', () => {
   });
 
   test('accepted terms let the plan through', async () => {
-    acceptTerms(desk.world, defaults.subscriptionId, {
+    acceptTerms(client.world, defaults.subscriptionId, {
       name: 'hardened',
       publisher: 'contoso',
       product: 'linux-images',
@@ -622,28 +627,28 @@ describe('refusals of a virtual machine', () => {
 describe('galleries', () => {
   test('answer as recorded', async () => {
     const version = defaults.imageId('linux-data-disks', '1.0.0');
-    const expanded = await desk.send('GET', `${version}?$expand=ReplicationStatus`, undefined, {
+    const expanded = await client.send('GET', `${version}?$expand=ReplicationStatus`, undefined, {
       apiVersion: '2025-12-03',
     });
     expectLike(expanded, recording('gallery-version-replication-status-completed', 'GET', /expand/), [
       '.properties.storageProfile.source',
     ]);
-    const plain = await desk.send('GET', version, undefined, { apiVersion: '2019-12-01' });
+    const plain = await client.send('GET', version, undefined, { apiVersion: '2019-12-01' });
     expect(plain.body['properties'].replicationStatus).toBeUndefined();
-    const definition = await desk.send('GET', defaults.imageId('windows'), undefined, {
+    const definition = await client.send('GET', defaults.imageId('windows'), undefined, {
       apiVersion: '2020-09-30',
     });
     expectLike(definition, recording('gallery-definition-and-version', 'GET', /images\/[^/]+\?/));
   });
 
   test('replication goes on by the clock', async () => {
-    const version = addVersion(desk.world, defaults.imageId('linux-replicating'), '1.0.7', {
+    const version = addVersion(client.world, defaults.imageId('linux-replicating'), '1.0.7', {
       regions: ['North Europe'],
     });
-    replicate(desk.world, version, 'West Europe', { completesAfter: 300 });
+    replicate(client.world, version, 'West Europe', { completesAfter: 300 });
     const status = async (): Promise<Json> =>
-      (await desk.send('GET', `${version}?$expand=ReplicationStatus`)).body['properties'];
-    desk.pass(20);
+      (await client.send('GET', `${version}?$expand=ReplicationStatus`)).body['properties'];
+    client.advance(20);
     const during = await status();
     expect(during['provisioningState']).toBe('Updating');
     expect(during['replicationStatus'].aggregatedState).toBe('InProgress');
@@ -651,23 +656,23 @@ describe('galleries', () => {
       region: 'West Europe',
       state: 'Replicating',
     });
-    desk.pass(310);
+    client.advance(310);
     expect((await status())['replicationStatus'].aggregatedState).toBe('Completed');
   });
 
   test('shared and community galleries are read in the region', async () => {
     const base = `/subscriptions/${defaults.subscriptionId}/providers/Microsoft.Compute/locations/westeurope`;
     const shared = `${base}/sharedGalleries/${defaults.imageSubscriptionId}-SHARED/images/linux`;
-    desk.world.grant(defaults.clientId, 'Reader', `/subscriptions/${defaults.subscriptionId}`);
-    const image = await desk.send('GET', shared);
+    client.world.grant(defaults.clientId, 'Reader', `/subscriptions/${defaults.subscriptionId}`);
+    const image = await client.send('GET', shared);
     expect(image.body['properties']).toMatchObject({ osType: 'Linux', hyperVGeneration: 'V2' });
-    const versions = await desk.send('GET', `${shared}/versions`);
+    const versions = await client.send('GET', `${shared}/versions`);
     expect(versions.body['value'].map((one: Json) => one['name'])).toEqual(['1.0.0', '1.1.2']);
-    const id = desk.vm('shared');
-    const created = await desk.send(
+    const id = client.vmId('shared');
+    const created = await client.send(
       'PUT',
       id,
-      desk.machine(desk.nic('shared-nic'), (body) => {
+      client.vmBody(client.addNic('shared-nic'), (body) => {
         body['properties'].storageProfile.imageReference = {
           sharedGalleryImageId: `/sharedGalleries/${defaults.imageSubscriptionId}-SHARED/images/linux/versions/1.1.2`,
         };
@@ -681,9 +686,9 @@ describe('galleries', () => {
 
 describe('scripts in the guest', () => {
   test('run, come out, and are gone', async () => {
-    const id = desk.vm('scripted');
-    await desk.finish(await desk.send('PUT', id, desk.machine(desk.nic('scripted-nic'))));
-    settings(desk.world).runScript = ({ protectedParameters }) => ({
+    const id = client.vmId('scripted');
+    await client.finish(await client.send('PUT', id, client.vmBody(client.addNic('scripted-nic'))));
+    settings(client.world).runScript = ({ protectedParameters }) => ({
       exitCode: 3,
       output: 'x'.repeat(5000),
       error: `secret has ${protectedParameters['SECRET']?.length}`,
@@ -691,7 +696,7 @@ describe('scripts in the guest', () => {
       progress: [{ at: 1, output: 'working' }],
     });
     const script = `${id}/runCommands/smoke`;
-    const put = await desk.send('PUT', script, {
+    const put = await client.send('PUT', script, {
       location: defaults.location,
       properties: {
         source: { script: 'exit 3' },
@@ -702,27 +707,27 @@ describe('scripts in the guest', () => {
     });
     expect([put.status, put.body['properties'].provisioningState]).toEqual([201, 'Creating']);
     expect(JSON.stringify(put.body)).not.toContain('hidden');
-    expect((await desk.finish(put))['status']).toBe('Succeeded');
+    expect((await client.finish(put))['status']).toBe('Succeeded');
     const view = async (): Promise<Json> =>
-      (await desk.send('GET', `${script}?$expand=instanceView`)).body['properties'].instanceView;
-    desk.pass(3);
+      (await client.send('GET', `${script}?$expand=instanceView`)).body['properties'].instanceView;
+    client.advance(3);
     expect(await view()).toMatchObject({ executionState: 'Running', output: 'working' });
-    desk.pass(220);
+    client.advance(220);
     const ended = await view();
     expect(ended).toMatchObject({ executionState: 'Failed', exitCode: 3, error: 'secret has 6' });
     expect(ended['output']).toHaveLength(4096);
-    expect((await desk.send('GET', script)).body['properties'].instanceView).toBeUndefined();
-    await desk.finish(await desk.send('DELETE', script));
-    expect((await desk.send('GET', script)).status).toBe(404);
+    expect((await client.send('GET', script)).body['properties'].instanceView).toBeUndefined();
+    await client.finish(await client.send('DELETE', script));
+    expect((await client.send('GET', script)).status).toBe(404);
   });
 });
 
 test('a script takes its time: as long as the recorded ones where nothing says otherwise', async () => {
-  const { sim, ...other } = await openDesk(0.001);
+  const { sim, ...other } = await createComputeTestClient(0.001);
   try {
-    const id = other.vm('timed');
-    await other.finish(await other.send('PUT', id, other.machine(other.nic('timed-nic'))));
-    other.pass(60);
+    const id = other.vmId('timed');
+    await other.finish(await other.send('PUT', id, other.vmBody(other.addNic('timed-nic'))));
+    other.advance(60);
     const script = `${id}/runCommands/timed`;
     const put = await other.send('PUT', script, {
       location: defaults.location,
@@ -755,8 +760,8 @@ test('every recorded duration is one that something takes', () => {
 
 describe('usages', () => {
   test('have the recorded shape and count machines', async () => {
-    desk.world.grant(defaults.clientId, 'Reader', `/subscriptions/${defaults.subscriptionId}`);
-    const reply = await desk.send(
+    client.world.grant(defaults.clientId, 'Reader', `/subscriptions/${defaults.subscriptionId}`);
+    const reply = await client.send(
       'GET',
       `/subscriptions/${defaults.subscriptionId}/providers/Microsoft.Compute/locations/westeurope/usages`,
     );

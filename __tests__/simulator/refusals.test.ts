@@ -9,7 +9,7 @@ import { defaults } from '../../simulator/index.ts';
 import { networkSettings } from '../../simulator/providers/network/usages.ts';
 import type { Json } from '../../simulator/model/contract.ts';
 import type { Reply } from '../support/simulator-client.ts';
-import { type Desk, openDesk } from '../support/compute-client.ts';
+import { type ComputeTestClient, createComputeTestClient } from '../support/compute-client.ts';
 
 interface Entry {
   readonly code: string;
@@ -22,11 +22,11 @@ const entries = JSON.parse(
   readFileSync(new URL('../fixtures/errors.json', import.meta.url), 'utf8'),
 ) as readonly Entry[];
 
-let desk: Desk;
+let client: ComputeTestClient;
 beforeAll(async () => {
-  desk = await openDesk(0.002);
+  client = await createComputeTestClient(0.002);
 });
-afterAll(() => desk.sim.close());
+afterAll(() => client.sim.close());
 
 interface Refusal {
   readonly status: number;
@@ -39,7 +39,7 @@ let machines = 0;
 
 async function putMachine(change: (body: Json) => void, nic?: string): Promise<Reply> {
   const name = `vm-${machines++}`;
-  return desk.send('PUT', desk.vm(name), desk.machine(nic ?? desk.nic(`${name}-nic`), change));
+  return client.send('PUT', client.vmId(name), client.vmBody(nic ?? client.addNic(`${name}-nic`), change));
 }
 
 function refusalIn({ status, body }: Reply): Refusal {
@@ -49,7 +49,7 @@ function refusalIn({ status, body }: Reply): Refusal {
 
 async function ending(reply: Reply): Promise<Refusal> {
   expect(reply.status).toBe(201);
-  const error: Json = (await desk.finish(reply))['error'];
+  const error: Json = (await client.finish(reply))['error'];
   return { status: 200, code: error['code'], message: error['message'] };
 }
 
@@ -70,23 +70,23 @@ const short = (
   code: 'SkuNotAvailable' | 'AllocationFailed' | 'ZonalAllocationFailed' | 'OverconstrainedAllocationRequest',
   at: 'put' | 'operation',
 ) => {
-  settings(desk.world).shortages.push({ code, at, times: 1 });
+  settings(client.world).shortages.push({ code, at, times: 1 });
 };
 const ends = async (code: Parameters<typeof short>[0]): Promise<Refusal> => {
   short(code, 'operation');
   return ending(await putMachine(() => undefined));
 };
 const network = (type: string, name: string): string =>
-  `${desk.group}/providers/Microsoft.Network/${type}/${name}`;
+  `${client.group}/providers/Microsoft.Network/${type}/${name}`;
 const putNetwork = (type: string, name: string, body: Json): Promise<Reply> =>
-  desk.send(
+  client.send(
     'PUT',
     network(type, name),
     { location: defaults.location, ...body },
     { apiVersion: '2026-01-01', auxiliary: false },
   );
 const boots = async (code: string, message: string): Promise<Refusal> => {
-  settings(desk.world).provisioning.push({ failure: { code, message }, afterSeconds: 30, times: 1 });
+  settings(client.world).provisioning.push({ failure: { code, message }, afterSeconds: 30, times: 1 });
   return ending(await putMachine(() => undefined));
 };
 
@@ -108,16 +108,18 @@ const provoked: Readonly<Record<string, () => Promise<Refusal>>> = {
     return refused();
   },
   'OperationNotAllowed (quota)': async () => {
-    settings(desk.world).quota['cores'] = { limit: 1 };
+    settings(client.world).quota['cores'] = { limit: 1 };
     const refusal = await refused();
-    delete settings(desk.world).quota['cores'];
+    delete settings(client.world).quota['cores'];
     return refusal;
   },
   PropertyChangeNotAllowed: async () => {
     const name = `vm-${machines++}`;
-    const nic = desk.nic(`${name}-nic`);
-    await desk.finish(await desk.send('PUT', desk.vm(name), desk.machine(nic)));
-    return refusalIn(await desk.send('PUT', desk.vm(name), desk.machine(nic, image('linux', '1.9.0'))));
+    const nic = client.addNic(`${name}-nic`);
+    await client.finish(await client.send('PUT', client.vmId(name), client.vmBody(nic)));
+    return refusalIn(
+      await client.send('PUT', client.vmId(name), client.vmBody(nic, image('linux', '1.9.0'))),
+    );
   },
   'BadRequest (TrustedLaunch, image)': () =>
     refused(
@@ -149,7 +151,7 @@ const provoked: Readonly<Record<string, () => Promise<Refusal>>> = {
     ),
   LinkedInvalidPropertyId: async () => refusalIn(await putMachine(() => undefined, 'my-nic')),
   PublicIPCountLimitReached: async () => {
-    const { limits } = networkSettings(desk.world);
+    const { limits } = networkSettings(client.world);
     const usual = limits['PublicIPAddresses'];
     limits['PublicIPAddresses'] = 0;
     const reply = await putNetwork('publicIPAddresses', 'one-more', {
@@ -164,7 +166,7 @@ const provoked: Readonly<Record<string, () => Promise<Refusal>>> = {
       await putNetwork('publicIPAddresses', 'basic', { properties: { publicIPAllocationMethod: 'Static' } }),
     ),
   NicReservedForAnotherVm: async () => {
-    const nic = desk.nic('reserved');
+    const nic = client.addNic('reserved');
     short('AllocationFailed', 'operation');
     await ending(await putMachine(() => undefined, nic));
     return refusalIn(await putMachine(() => undefined, nic));

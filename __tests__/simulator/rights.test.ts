@@ -9,7 +9,7 @@ import { defaults, principals } from '../../simulator/index.ts';
 import type { Json } from '../../simulator/model/contract.ts';
 import { addRegistry } from '../../simulator/providers/registry.ts';
 import type { Reply } from '../support/simulator-client.ts';
-import { type Desk, openDesk } from '../support/compute-client.ts';
+import { type ComputeTestClient, createComputeTestClient } from '../support/compute-client.ts';
 
 interface Recorded {
   readonly method: string;
@@ -23,28 +23,28 @@ function recorded(name: string): Recorded[] {
   return (JSON.parse(readFileSync(file, 'utf8')) as { exchanges: Recorded[] }).exchanges;
 }
 
-let desk: Desk;
+let client: ComputeTestClient;
 let registry: string;
 beforeAll(async () => {
-  desk = await openDesk();
-  desk.world.grant(defaults.clientId, 'Owner', desk.group);
-  registry = addRegistry(desk.world, {
+  client = await createComputeTestClient();
+  client.world.grant(defaults.clientId, 'Owner', client.group);
+  registry = addRegistry(client.world, {
     subscription: defaults.subscriptionId,
     group: defaults.resourceGroup,
     name: 'images',
   });
 });
 afterAll(async () => {
-  await desk.sim.close();
+  await client.sim.close();
 });
 
 async function identity(name: string): Promise<Json> {
-  const id = `${desk.group}/providers/Microsoft.ManagedIdentity/userAssignedIdentities/${name}`;
-  return (await desk.send('PUT', id, { location: 'westeurope' })).body;
+  const id = `${client.group}/providers/Microsoft.ManagedIdentity/userAssignedIdentities/${name}`;
+  return (await client.send('PUT', id, { location: 'westeurope' })).body;
 }
 
 async function acrPull(): Promise<string> {
-  const found = await desk.send(
+  const found = await client.send(
     'GET',
     `${registry}/providers/Microsoft.Authorization/roleDefinitions?$filter=roleName eq 'AcrPull'`,
   );
@@ -54,7 +54,7 @@ async function acrPull(): Promise<string> {
 }
 
 test('Managed Identity Operator may assign, though its pattern has one slash more', () => {
-  const { world, group } = desk;
+  const { world, group } = client;
   const id = `${group}/providers/Microsoft.ManagedIdentity/userAssignedIdentities/assigned`;
   const oid = world.uuid();
   world.addPrincipal({
@@ -71,18 +71,18 @@ test('Managed Identity Operator may assign, though its pattern has one slash mor
 });
 
 test('a user-assigned identity lives as recorded', async () => {
-  const id = `${desk.group}/providers/Microsoft.ManagedIdentity/userAssignedIdentities/lived`;
+  const id = `${client.group}/providers/Microsoft.ManagedIdentity/userAssignedIdentities/lived`;
   const [put, , deleted] = recorded('identity-put-get-delete');
-  const made = await desk.send('PUT', id, { location: 'westeurope' });
+  const made = await client.send('PUT', id, { location: 'westeurope' });
   expect(made.status).toBe(put?.status);
   expect(made.headers['location']).toBe(made.body['id']);
   expect(Object.keys(made.body)).toEqual(Object.keys(put?.body ?? {}));
   expect(Object.keys(made.body['properties'])).toEqual(Object.keys(put?.body['properties']));
-  expect((await desk.send('PUT', id, { location: 'westeurope', tags: { a: 'b' } })).status).toBe(200);
-  expect((await desk.send('GET', id)).body['tags']).toEqual({ a: 'b' });
-  expect((await desk.send('DELETE', id)).status).toBe(deleted?.status);
-  expect((await desk.send('DELETE', id)).status).toBe(204);
-  expect((await desk.send('GET', id)).body['error'].code).toBe('ResourceNotFound');
+  expect((await client.send('PUT', id, { location: 'westeurope', tags: { a: 'b' } })).status).toBe(200);
+  expect((await client.send('GET', id)).body['tags']).toEqual({ a: 'b' });
+  expect((await client.send('DELETE', id)).status).toBe(deleted?.status);
+  expect((await client.send('DELETE', id)).status).toBe(204);
+  expect((await client.send('GET', id)).body['error'].code).toBe('ResourceNotFound');
 });
 
 describe('a role assignment', () => {
@@ -90,7 +90,7 @@ describe('a role assignment', () => {
     `${registry}/providers/Microsoft.Authorization/roleAssignments/88888888-0000-4000-8000-${String(last).padStart(12, '0')}`;
 
   test('waits for the directory, then is there once', async () => {
-    desk.world.latencies['principalVisible'] = 200;
+    client.world.latencies['principalVisible'] = 200;
     const principalId = String((await identity('fresh'))['properties'].principalId);
     const properties = {
       roleDefinitionId: await acrPull(),
@@ -98,7 +98,7 @@ describe('a role assignment', () => {
       principalType: 'ServicePrincipal',
       description: 'ours',
     };
-    const early = await desk.send('PUT', name(1), { properties });
+    const early = await client.send('PUT', name(1), { properties });
     const [refused] = recorded('role-assignment-principalnotfound-then-created').filter(
       (one) => one.status === 400,
     );
@@ -107,42 +107,42 @@ describe('a role assignment', () => {
     const bare = (text: string): string => text.replaceAll(/[0-9a-f]{32}|[0-9a-f-]{36}/g, '<id>');
     expect(bare(early.body['error'].message)).toBe(bare(refused?.body['error'].message));
 
-    desk.pass(220);
-    const created = await desk.send('PUT', name(1), { properties });
+    client.advance(220);
+    const created = await client.send('PUT', name(1), { properties });
     const wanted = recorded('role-assignment-acrpull-put')[2];
     expect(created.status).toBe(wanted?.status);
     expect(Object.keys(created.body['properties'])).toEqual(Object.keys(wanted?.body['properties']));
-    expect((await desk.send('PUT', name(1), { properties })).status).toBe(200);
+    expect((await client.send('PUT', name(1), { properties })).status).toBe(200);
 
-    const twice = await desk.send('PUT', name(2), { properties });
+    const twice = await client.send('PUT', name(2), { properties });
     const exists = recorded('role-assignment-exists').at(-1);
     expect([twice.status, twice.body]).toEqual([exists?.status, exists?.body]);
 
     const other = String((await identity('other'))['properties'].principalId);
-    desk.pass(220);
-    const reused = await desk.send('PUT', name(1), { properties: { ...properties, principalId: other } });
+    client.advance(220);
+    const reused = await client.send('PUT', name(1), { properties: { ...properties, principalId: other } });
     expect([reused.status, reused.body['error'].code]).toEqual([403, 'RoleAssignmentUpdateNotPermitted']);
 
     // Below and above the scope that is asked: the registry's assignment is seen from the group.
-    const listed = await desk.send(
+    const listed = await client.send(
       'GET',
-      `${desk.group}/providers/Microsoft.Authorization/roleAssignments?$filter=principalId eq '${principalId}'`,
+      `${client.group}/providers/Microsoft.Authorization/roleAssignments?$filter=principalId eq '${principalId}'`,
     );
     expect(listed.body['value'].map((one: Json) => one['properties'].description)).toEqual(['ours']);
-    const atScope = await desk.send(
+    const atScope = await client.send(
       'GET',
-      `${desk.group}/providers/Microsoft.Authorization/roleAssignments?$filter=atScope()`,
+      `${client.group}/providers/Microsoft.Authorization/roleAssignments?$filter=atScope()`,
     );
     expect(atScope.body['value'].some((one: Json) => one['properties'].principalId === principalId)).toBe(
       false,
     );
-    expect((await desk.send('DELETE', name(1))).status).toBe(200);
-    expect((await desk.send('DELETE', name(1))).status).toBe(204);
-    expect((await desk.send('GET', name(1))).body['error'].code).toBe('RoleAssignmentNotFound');
+    expect((await client.send('DELETE', name(1))).status).toBe(200);
+    expect((await client.send('DELETE', name(1))).status).toBe(204);
+    expect((await client.send('GET', name(1))).body['error'].code).toBe('RoleAssignmentNotFound');
   });
 
   test('needs a right that Contributor lacks', async () => {
-    const alone = await openDesk();
+    const alone = await createComputeTestClient();
     const reply = await alone.send(
       'PUT',
       `${alone.group}/providers/Microsoft.Authorization/roleAssignments/88888888-0000-4000-8000-000000000009`,
@@ -154,35 +154,44 @@ describe('a role assignment', () => {
 });
 
 test('permissions, locks and deny assignments are read', async () => {
-  const at = (what: string): string => `${desk.group}/providers/Microsoft.Authorization/${what}`;
-  const granted = desk.world.grant(defaults.clientId, 'Role Based Access Control Administrator', desk.group);
-  addCondition(desk.world, granted, "(@Resource[...] StringEquals 'x')");
-  const permissions = await desk.send('GET', at('permissions'));
+  const at = (what: string): string => `${client.group}/providers/Microsoft.Authorization/${what}`;
+  const granted = client.world.grant(
+    defaults.clientId,
+    'Role Based Access Control Administrator',
+    client.group,
+  );
+  addCondition(client.world, granted, "(@Resource[...] StringEquals 'x')");
+  const permissions = await client.send('GET', at('permissions'));
   expect(permissions.body['value'].map((one: Json) => one['condition'] !== undefined)).toEqual([
     false,
     false,
     true,
   ]);
-  authorizationState(desk.world).denyAssignments.push({
-    properties: { scope: desk.group, denyAssignmentName: 'no' },
+  authorizationState(client.world).denyAssignments.push({
+    properties: { scope: client.group, denyAssignmentName: 'no' },
   });
-  desk.world.addLock(`${desk.group}/providers/Microsoft.Network/virtualNetworks/v`, 'CanNotDelete', 'kept');
-  expect((await desk.send('GET', at('locks'))).body['value'][0]).toMatchObject({
+  client.world.addLock(
+    `${client.group}/providers/Microsoft.Network/virtualNetworks/v`,
+    'CanNotDelete',
+    'kept',
+  );
+  expect((await client.send('GET', at('locks'))).body['value'][0]).toMatchObject({
     name: 'kept',
     properties: { level: 'CanNotDelete' },
   });
-  expect((await desk.send('GET', at('denyAssignments'))).body['value']).toHaveLength(1);
+  expect((await client.send('GET', at('denyAssignments'))).body['value']).toHaveLength(1);
 });
 
 describe('what the simulator cannot judge is no answer', () => {
   const everyone = '00000000-0000-0000-0000-000000000000';
-  const nsg = (desk: Desk): string => `${desk.group}/providers/Microsoft.Network/networkSecurityGroups/nsg`;
-  const put = async (desk: Desk): Promise<[number, string]> => {
-    const reply = await desk.send('PUT', nsg(desk), { location: 'westeurope' }, { auxiliary: false });
+  const nsg = (client: ComputeTestClient): string =>
+    `${client.group}/providers/Microsoft.Network/networkSecurityGroups/nsg`;
+  const put = async (client: ComputeTestClient): Promise<[number, string]> => {
+    const reply = await client.send('PUT', nsg(client), { location: 'westeurope' }, { auxiliary: false });
     return [reply.status, reply.body['error']?.code];
   };
   const denied = async (properties: Json, grants = true): Promise<[number, string]> => {
-    const alone = await openDesk(0.002);
+    const alone = await createComputeTestClient(0.002);
     try {
       if (!grants) alone.world.revoke(defaults.clientId, alone.group);
       authorizationState(alone.world).denyAssignments.push({
@@ -227,7 +236,7 @@ describe('what the simulator cannot judge is no answer', () => {
   });
 
   test('a right that only an assignment with a condition gives', async () => {
-    const alone = await openDesk(0.002);
+    const alone = await createComputeTestClient(0.002);
     try {
       const [given] = alone.world.roleAssignments.filter((one) => one.principalId === principals.deploy);
       if (given === undefined) throw new Error('the default world grants nothing');
@@ -243,10 +252,10 @@ describe('what the simulator cannot judge is no answer', () => {
 
 test('a registry says which kind of rights it knows', async () => {
   const mode = async (id: string): Promise<unknown> =>
-    (await desk.send('GET', id, undefined, { apiVersion: '2025-04-01' })).body['properties']
+    (await client.send('GET', id, undefined, { apiVersion: '2025-04-01' })).body['properties']
       .roleAssignmentMode;
   const abac = addRegistry(
-    desk.world,
+    client.world,
     { subscription: defaults.subscriptionId, group: defaults.resourceGroup, name: 'abac' },
     true,
   );
@@ -256,14 +265,14 @@ test('a registry says which kind of rights it knows', async () => {
 
 describe('GitHub', () => {
   const get = (path: string, authorization?: string): Promise<Reply> =>
-    desk.raw(path, authorization === undefined ? {} : { authorization });
+    client.raw(path, authorization === undefined ? {} : { authorization });
 
   test('tells how a run stands', async () => {
-    const own = githubSettings(desk.world);
+    const own = githubSettings(client.world);
     own.runs.set('contoso/deploy/7', { status: 'completed', conclusion: 'failure' });
     own.runs.set('contoso/deploy/8', { refuse: 403 });
     const run = (id: string): Promise<Reply> =>
-      get(`${desk.sim.githubEndpoint}/repos/contoso/deploy/actions/runs/${id}`, 'Bearer x');
+      get(`${client.sim.githubEndpoint}/repos/contoso/deploy/actions/runs/${id}`, 'Bearer x');
     expect((await run('7')).body).toMatchObject({ id: 7, status: 'completed', conclusion: 'failure' });
     expect((await run('7/attempts/2')).body).toMatchObject({ run_attempt: 2, conclusion: 'failure' });
     expect((await run('8')).status).toBe(403);
@@ -271,7 +280,7 @@ describe('GitHub', () => {
   });
 
   test('gives ID tokens with classic and immutable subjects', async () => {
-    const environment = idTokenEnvironment(desk.world, desk.sim.githubEndpoint);
+    const environment = idTokenEnvironment(client.world, client.sim.githubEndpoint);
     const url = `${environment['ACTIONS_ID_TOKEN_REQUEST_URL']}&audience=api://AzureADTokenExchange`;
     expect((await get(url, 'Bearer wrong')).status).toBe(401);
     const token = async (): Promise<ReturnType<typeof decodeJwt>> => {
@@ -283,12 +292,12 @@ describe('GitHub', () => {
       sub: 'repo:contoso/deploy:ref:refs/heads/main',
       aud: 'api://AzureADTokenExchange',
     });
-    const own = githubSettings(desk.world);
+    const own = githubSettings(client.world);
     own.immutableSubject = true;
     own.environment = 'production';
     expect((await token()).sub).toBe('repo:contoso@123456/deploy@456789:environment:production');
     expect(subjectOf(own)).toBe((await token()).sub);
-    const openid = await get(`${desk.sim.githubEndpoint}/.well-known/openid-configuration`);
+    const openid = await get(`${client.sim.githubEndpoint}/.well-known/openid-configuration`);
     const keys = (await get(openid.body.jwks_uri as string)).body.keys as Json[];
     expect(keys[0]).toMatchObject({ kty: 'RSA', alg: 'RS256' });
   });

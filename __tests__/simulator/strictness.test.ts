@@ -2,16 +2,16 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { defaults } from '../../simulator/index.ts';
 import type { Json } from '../../simulator/model/contract.ts';
-import { type Desk, openDesk } from '../support/compute-client.ts';
+import { type ComputeTestClient, createComputeTestClient } from '../support/compute-client.ts';
 
-let desk: Desk;
+let client: ComputeTestClient;
 beforeAll(async () => {
-  desk = await openDesk(0.002);
-  desk.world.grant(defaults.clientId, 'Owner', `/subscriptions/${defaults.subscriptionId}`);
-  const principal = desk.world.servicePrincipal(defaults.clientId, defaults.tenantId);
+  client = await createComputeTestClient(0.002);
+  client.world.grant(defaults.clientId, 'Owner', `/subscriptions/${defaults.subscriptionId}`);
+  const principal = client.world.servicePrincipal(defaults.clientId, defaults.tenantId);
   principalId = principal?.oid ?? '';
 });
-afterAll(() => desk.sim.close());
+afterAll(() => client.sim.close());
 
 let principalId: string;
 const { location } = defaults;
@@ -22,7 +22,7 @@ const addresses = 'providers/Microsoft.Network/publicIPAddresses/ip';
 const tooMany = Object.fromEntries(Array.from({ length: 51 }, (_, index) => [`tag${index}`, '']));
 
 async function outcome(method: string, path: string, body?: unknown): Promise<[number, string]> {
-  const reply = await desk.send(method, path.replace('$', desk.group), body, { auxiliary: false });
+  const reply = await client.send(method, path.replace('$', client.group), body, { auxiliary: false });
   return [reply.status, reply.body['error']?.code];
 }
 const unknown = [501, 'SimulatorUnknown'];
@@ -91,8 +91,8 @@ describe('regions, zones and members', () => {
 test('tags keep to their limits on groups, identities and disks too', async () => {
   const id = '$/providers/Microsoft.ManagedIdentity/userAssignedIdentities/tagged';
   await outcome('PUT', id, { location });
-  const disk = `${desk.group}/providers/Microsoft.Compute/disks/tagged`;
-  desk.world.resources.put({ id: disk, type: 'Microsoft.Compute/disks', body: { id: disk, location } });
+  const disk = `${client.group}/providers/Microsoft.Compute/disks/tagged`;
+  client.world.resources.put({ id: disk, type: 'Microsoft.Compute/disks', body: { id: disk, location } });
   const refused = [400, 'InvalidTagsCount'];
   expect(await outcome('PUT', `${group}/tagged`, { location, tags: tooMany })).toEqual(refused);
   expect(await outcome('PATCH', '$', { tags: tooMany })).toEqual(refused);
@@ -101,7 +101,7 @@ test('tags keep to their limits on groups, identities and disks too', async () =
 });
 
 describe('a machine', () => {
-  const command = (vm: string): string => `${desk.vm(vm)}/runCommands/script`;
+  const command = (vm: string): string => `${client.vmId(vm)}/runCommands/script`;
   const script = (top: Json, source: Json = {}): Json => ({
     location,
     properties: { source: { script: 'true', ...source } },
@@ -113,16 +113,18 @@ describe('a machine', () => {
   });
 
   test('that is being created is not stopped', async () => {
-    const nic = desk.nic('making-nic');
-    const created = await desk.send('PUT', desk.vm('making'), desk.machine(nic));
+    const nic = client.addNic('making-nic');
+    const created = await client.send('PUT', client.vmId('making'), client.vmBody(nic));
     expect(created.status).toBe(201);
-    expect(await outcome('POST', `${desk.vm('making')}/deallocate`)).toEqual(unknown);
-    await desk.finish(created);
-    expect(await outcome('POST', `${desk.vm('making')}/deallocate`)).toEqual([202, undefined]);
+    expect(await outcome('POST', `${client.vmId('making')}/deallocate`)).toEqual(unknown);
+    await client.finish(created);
+    expect(await outcome('POST', `${client.vmId('making')}/deallocate`)).toEqual([202, undefined]);
   });
 
   test('runs scripts whose members are known', async () => {
-    await desk.finish(await desk.send('PUT', desk.vm('runs'), desk.machine(desk.nic('runs-nic'))));
+    await client.finish(
+      await client.send('PUT', client.vmId('runs'), client.vmBody(client.addNic('runs-nic'))),
+    );
     expect(await outcome('PUT', command('runs'), script({ foo: 1 }))).toEqual(unknown);
     expect(await outcome('PUT', command('runs'), script({}, { bar: 1 }))).toEqual(unknown);
     expect(await outcome('PUT', command('runs'), script({ tags: { a: 'b' } }))).toEqual([201, undefined]);

@@ -1,19 +1,19 @@
-/** A client for tests of the simulator's compute side: raw requests with both tokens, so that answers can be looked at. */
+/** Client for tests of the compute providers: raw requests with both tokens. */
 import { defaults, type Simulator, startSimulator, type World } from '../../simulator/index.ts';
 import type { Json } from '../../simulator/model/contract.ts';
 import { connect, type Reply } from './simulator-client.ts';
 
-interface Sending {
+interface SendOptions {
   readonly headers?: Record<string, string>;
   readonly apiVersion?: string;
-  /** Whose token speaks; default: the tenant of the subscription in the path. */
+  /** Tenant of the primary token; default: that of the subscription in the path. */
   readonly as?: 'image' | 'deploy';
-  /** Default true for the deploy tenant: the image tenant's token goes along. */
+  /** Sends the image tenant's token as auxiliary token. Default true for the deploy tenant. */
   readonly auxiliary?: boolean;
 }
 
-/** Which version to ask in where a test names none: the newest that the simulator knows of the type. */
-const newest: readonly (readonly [type: RegExp, apiVersion: string])[] = [
+/** Default api-versions: the newest that the simulator supports. */
+const newestApiVersions: readonly (readonly [type: RegExp, apiVersion: string])[] = [
   [/\/Microsoft\.Authorization\/locks/i, '2020-05-01'],
   [/\/Microsoft\.Authorization\//i, '2022-04-01'],
   [/\/Microsoft\.ManagedIdentity\//i, '2024-11-30'],
@@ -26,25 +26,28 @@ const newest: readonly (readonly [type: RegExp, apiVersion: string])[] = [
   [/\/resourceGroups\/[^/?]+(?:\?|$)/i, '2025-04-01'],
 ];
 
-export interface Desk {
+export interface ComputeTestClient {
   readonly sim: Simulator;
   readonly world: World;
   readonly group: string;
-  send(method: string, path: string, body?: unknown, how?: Sending): Promise<Reply>;
+  send(method: string, path: string, body?: unknown, how?: SendOptions): Promise<Reply>;
   /** Without any token. */
   raw(url: string, headers?: Record<string, string>): Promise<Reply>;
-  /** Polls an operation to its end and gives the last poll's body. */
+  /** Polls an operation to its end and returns the body of the last poll. */
   finish(reply: Reply): Promise<Json>;
-  /** PUT of a network interface with everything that it needs; gives its ID. */
-  nic(name: string, location?: string): string;
-  /** Body of a Linux VM on that NIC; `change` edits it. */
-  machine(nic: string, change?: (body: Json) => void): Json;
-  vm(name: string): string;
+  /** Adds a network interface and returns its ID. */
+  addNic(name: string, location?: string): string;
+  /** Body of a Linux VM with that NIC; `change` edits it. */
+  vmBody(nic: string, change?: (body: Json) => void): Json;
+  vmId(name: string): string;
   /** Skips simulated seconds. */
-  pass(seconds: number): void;
+  advance(seconds: number): void;
 }
 
-export async function openDesk(timeScale = 0.005, world?: (world: World) => void): Promise<Desk> {
+export async function createComputeTestClient(
+  timeScale = 0.005,
+  world?: (world: World) => void,
+): Promise<ComputeTestClient> {
   const sim = await startSimulator({ timeScale, world });
   const client = await connect(sim);
   const token = async (tenant: string): Promise<string> =>
@@ -52,7 +55,7 @@ export async function openDesk(timeScale = 0.005, world?: (world: World) => void
   const tokens = { image: await token(defaults.imageTenantId), deploy: await token(defaults.tenantId) };
   const { group } = client;
 
-  const desk: Desk = {
+  const testClient: ComputeTestClient = {
     sim,
     world: sim.world,
     group,
@@ -62,7 +65,7 @@ export async function openDesk(timeScale = 0.005, world?: (world: World) => void
         (path.includes(defaults.imageSubscriptionId) && !path.includes('/locations/') ? 'image' : 'deploy');
       const url = path.startsWith('https:')
         ? path
-        : `${sim.armEndpoint}${encodeURI(path)}${path.includes('?') ? '&' : '?'}api-version=${how.apiVersion ?? newest.find(([type]) => type.test(path))?.[1]}`;
+        : `${sim.armEndpoint}${encodeURI(path)}${path.includes('?') ? '&' : '?'}api-version=${how.apiVersion ?? newestApiVersions.find(([type]) => type.test(path))?.[1]}`;
       const headers = {
         authorization: `Bearer ${tokens[as]}`,
         ...(as === 'deploy' && how.auxiliary !== false
@@ -78,12 +81,12 @@ export async function openDesk(timeScale = 0.005, world?: (world: World) => void
       const url = reply.headers['azure-asyncoperation'];
       if (url === undefined) throw new Error(`no operation: ${reply.status} ${JSON.stringify(reply.body)}`);
       for (;;) {
-        const poll = await desk.send('GET', url);
+        const poll = await testClient.send('GET', url);
         if (poll.body['status'] !== 'InProgress') return poll.body;
-        desk.pass(5);
+        testClient.advance(5);
       }
     },
-    nic: (name, location = defaults.location) => {
+    addNic: (name, location = defaults.location) => {
       const id = `${group}/providers/Microsoft.Network/networkInterfaces/${name}`;
       sim.world.resources.put({
         id,
@@ -98,7 +101,7 @@ export async function openDesk(timeScale = 0.005, world?: (world: World) => void
       });
       return id;
     },
-    machine: (nic, change) => {
+    vmBody: (nic, change) => {
       const body: Json = {
         location: defaults.location,
         properties: {
@@ -114,8 +117,8 @@ export async function openDesk(timeScale = 0.005, world?: (world: World) => void
       change?.(body);
       return body;
     },
-    vm: (name) => `${group}/providers/Microsoft.Compute/virtualMachines/${name}`,
-    pass: (seconds) => sim.world.clock.advance(seconds),
+    vmId: (name) => `${group}/providers/Microsoft.Compute/virtualMachines/${name}`,
+    advance: (seconds) => sim.world.clock.advance(seconds),
   };
-  return desk;
+  return testClient;
 }
