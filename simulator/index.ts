@@ -14,6 +14,7 @@ import type { WorldOptions } from './world/settings.ts';
 import { World } from './world/world.ts';
 
 export { defaults, principals } from './default-world.ts';
+export { applyFailure, failureDescriptions } from './failures.ts';
 export { EntraError } from './entra/entra-error.ts';
 export { makeClientCertificate } from './http/keys.ts';
 export { World } from './world/world.ts';

@@ -31,6 +31,7 @@ export const layers = {
     ['providers'],
     ['entra', 'github'],
     ['default-world.ts'],
+    ['failures.ts'],
     ['index.ts'],
     ['cli.ts'],
   ],

@@ -68,7 +68,7 @@ export interface ComputeSettings {
   runScript: (call: ScriptCall) => ScriptResult;
 }
 
-/** By default scripts take the recorded time, print nothing and succeed. */
+/** By default scripts take the recorded time, print nothing and end with the exit code in their text. */
 export function settings(world: World): ComputeSettings {
   return world.extension('compute', () => ({
     restrictions: [],
@@ -81,7 +81,7 @@ export function settings(world: World): ComputeSettings {
     agentDelay: 10,
     nicReservation: 180,
     serialLog: '[    0.000000] Linux version 6.8.0-azure\n[    9.412345] cloud-init[812]: finished\n',
-    runScript: () => ({ exitCode: 0, output: '', error: '' }),
+    runScript: ({ script }) => ({ exitCode: exitCodeOf(script), output: '', error: '' }),
   }));
 }
 
@@ -91,4 +91,18 @@ export function osProvisioningTimedOut(vm: string): OperationFailure {
     code: 'OSProvisioningTimedOut',
     message: `OS Provisioning for VM '${vm}' did not finish in the allotted time. The VM may still finish provisioning successfully. Please check provisioning state later. Also, make sure the image has been properly prepared (generalized).\r\n * Instructions for Windows: https://azure.microsoft.com/documentation/articles/virtual-machines-windows-upload-image/ \r\n * Instructions for Linux: https://azure.microsoft.com/documentation/articles/virtual-machines-linux-capture-image/ `,
   };
+}
+
+/**
+ * The exit code of the first top-level `exit N`; 0 without one. An `exit` after a condition or in a block does not count,
+ * because the simulator does not run scripts.
+ */
+export function exitCodeOf(script: string): number {
+  for (const line of script.split(/\r?\n/)) {
+    const code = /^(?:[^#|&{}()"'`]*;\s*)?exit\s+(\d+)\s*;?\s*(?:#.*)?$/.exec(line)?.[1];
+    if (code !== undefined && !/\b(?:if|then|else|elif|for|while|until|do|case)\b/.test(line)) {
+      return Number(code) % 256;
+    }
+  }
+  return 0;
 }
