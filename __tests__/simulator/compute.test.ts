@@ -213,9 +213,13 @@ describe('a virtual machine from the gallery of another tenant', () => {
 
   test('may be deleted while it is being created', async () => {
     const id = client.vmId('overtaken');
+    // Long enough for the DELETE to arrive before the creation ends, however slow the machine is.
+    client.world.latencies['vmPutLinux'] = 5000;
     const created = await client.send('PUT', id, client.vmBody(client.addNic('overtaken-nic')));
     const deleted = await client.send('DELETE', id);
+    delete client.world.latencies['vmPutLinux'];
     expect(deleted.status).toBe(202);
+    client.advance(5000);
     expect((await client.finish(deleted))['status']).toBe('Succeeded');
     expect((await client.finish(created))['error'].code).toBe('OperationPreempted');
     expect((await client.send('GET', id)).status).toBe(404);

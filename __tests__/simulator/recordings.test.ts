@@ -226,12 +226,16 @@ test('vm-linux-put-full-lifecycle: group 201, 404 of the network, group deletion
     (one) => one.method === 'DELETE' && one.headers['Location']?.includes('operationresults'),
   );
   if (!remove) throw new Error('the recording has no group deletion');
+  // Long enough for the first poll to arrive before the deletion ends, however slow the machine is.
+  simulator.world.latencies['groupDelete'] = 20_000;
   const reply = await send(remove);
   expect(reply.status).toBe(202);
   expectHeaders(reply, remove);
   const poll = await client.arm('GET', reply.headers['location'] ?? '');
   expect(poll.status).toBe(202);
   expect(Object.keys(poll.headers)).toEqual(expect.arrayContaining(['location', 'retry-after']));
+  delete simulator.world.latencies['groupDelete'];
+  simulator.world.clock.advance(20_000);
   expect((await client.settle(reply)).status).toBe(200);
   const [afterwards] = exchanges.slice(-3) as [Recorded];
   const gone = await send(afterwards);
