@@ -48,12 +48,25 @@ export const documents: readonly Document[] = markdownFiles('').map((path) => {
   };
 });
 
+/** Splits a shell block into commands: joins lines that end in a backslash or inside single quotes. */
+function shellCommands(code: string): string[] {
+  const commands: string[] = [];
+  let open = '';
+  for (const line of code.replaceAll(/\\\n\s*/g, '').split('\n')) {
+    open += open === '' ? line : ` ${line.trim()}`;
+    if ((open.match(/'/g) ?? []).length % 2 === 1) continue;
+    if (open.trim() !== '') commands.push(open);
+    open = '';
+  }
+  return commands;
+}
+
 /** The shell commands in all documents. */
 export const shellLines: readonly { readonly path: string; readonly line: string }[] = documents.flatMap(
   ({ path, blocks }) =>
     blocks
       .filter(({ language }) => language === 'sh')
-      .flatMap(({ code }) => code.split('\n').filter((line) => line.trim() !== ''))
+      .flatMap(({ code }) => shellCommands(code))
       .map((line) => ({ path, line })),
 );
 
