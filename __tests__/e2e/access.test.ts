@@ -269,7 +269,7 @@ test('a run that is killed while it grants leaves nothing behind its post step',
   const run = await runAction({
     sim,
     inputs: { ...inputs, identity: 'system, puller', 'role-assignments': `AcrPull on ${registryId}` },
-    signal: { name: 'SIGKILL', whenLog: /has AcrPull on .* now/ },
+    signal: { name: 'SIGKILL', whenLog: /Role AcrPull on .* is assigned/ },
   });
   expect(run.exitCode).toBeNull();
   expect(run.post?.annotations.filter(({ level }) => level !== 'notice')).toEqual([]);
@@ -329,7 +329,7 @@ describe('refused before anything is created', () => {
       (world: World) => addRegistryTo(world, { subscription: defaults.otherSubscriptionId, mayGrant: false }),
       { identity: 'puller', 'role-assignments': `AcrPull on ${registryIn(defaults.otherSubscriptionId)}` },
       [
-        new RegExp(`belongs to tenant ${defaults.otherTenantId}, the machine to tenant ${defaults.tenantId}`),
+        new RegExp(`belongs to tenant ${defaults.otherTenantId}, the VM to tenant ${defaults.tenantId}`),
         /az acr import --name <registry> --source acrimages/,
         /federated credential/,
       ],
@@ -342,7 +342,7 @@ describe('refused before anything is created', () => {
       },
       system,
       [
-        new RegExp(`App ${defaults.clientId} may not grant roles on ${registryId}`),
+        new RegExp(`App ${defaults.clientId} has no permission to assign roles on ${registryId}`),
         /Owner or User Access Administrator of/,
         /az role assignment create --assignee \S+ --role "Role Based Access Control Administrator" --scope \S+ --condition "/,
         /7f951dda-4ed3-4680-a7ca-43fe172d538d/,
@@ -358,7 +358,7 @@ describe('refused before anything is created', () => {
       'a role whose name may not be looked up',
       (world: World) => addRegistryTo(world, { mayGrant: false }),
       system,
-      [/Give the role's GUID instead/, /az role definition list --name AcrPull --query/],
+      [/Use the role's GUID instead/, /az role definition list --name AcrPull --query/],
     ],
     [
       'an identity that is not there',

@@ -1,11 +1,11 @@
 /**
- * Which rights the deployment needs, where, and what for: the one table of it. `check` compares it with what Azure says
- * that the app may do, and the custom roles of the documentation are made from it.
+ * The permissions that a deployment needs, by scope and purpose. `check` compares them with the app's actual permissions,
+ * and the custom roles of the documentation are generated from them.
  */
 
 import type { DeployInputs } from '../inputs/inputs.ts';
 
-/** Where a feature's actions are needed. */
+/** Where a feature's actions are required. */
 type PermissionScope =
   | 'image definition'
   | 'subscription'
@@ -21,11 +21,11 @@ export interface PermissionRow {
   readonly where: PermissionScope;
   /** Completes "… is needed for": `creating the virtual machine`. */
   readonly why: string;
-  /** Azure refuses the deployment without these. */
+  /** Azure rejects the deployment without these. */
   readonly actions: readonly string[];
-  /** Needed to take back again what the feature made. */
+  /** Required to delete what the feature created. */
   readonly cleanup?: readonly string[];
-  /** Not asked for by what is sent now; of use to whoever looks after the machine, so a custom role has them. */
+  /** Not required, but useful for operating the VM, so custom roles include them. */
   readonly optional?: readonly string[];
 }
 
@@ -42,14 +42,13 @@ const authorizationType = 'Microsoft.Authorization';
 const identityNamespace = 'Microsoft.ManagedIdentity/userAssignedIdentities';
 
 /**
- * One row for each thing that the inputs can ask for. A join is needed on whatever another resource refers to: on what
- * is made here as well as on what is given. Action names:
+ * One row per feature of the inputs. Every resource that another one refers to requires a join action, new or existing:
  * https://learn.microsoft.com/azure/role-based-access-control/resource-provider-operations
  */
 export const permissionTable = {
   image: {
     where: 'image definition',
-    why: 'reading the image and making a machine from it',
+    why: 'reading the image and creating a VM from it',
     actions: permissionsFor(`${computeType}/galleries/images`, 'read', 'versions/read'),
   },
   machine: {
@@ -109,39 +108,39 @@ export const permissionTable = {
   },
   'given security group': {
     where: 'security group',
-    why: 'putting the network interface under the network security group',
+    why: 'associating the network interface with the network security group',
     actions: permissionsFor(`${networkType}/networkSecurityGroups`, 'join/action'),
     optional: permissionsFor(`${networkType}/networkSecurityGroups`, 'read'),
   },
   'given public IP': {
     where: 'public IP',
-    why: 'giving the public IP to the network interface',
+    why: 'associating the public IP with the network interface',
     actions: permissionsFor(`${networkType}/publicIPAddresses`, 'read', 'join/action'),
   },
   'given interface': {
     where: 'interface',
-    why: 'attaching the machine to the network interface',
+    why: 'attaching the VM to the network interface',
     actions: permissionsFor(`${networkType}/networkInterfaces`, 'read', 'join/action'),
   },
   'new identity': {
     where: 'resource group',
-    why: 'creating the user-assigned identity and giving it to the machine',
+    why: 'creating the user-assigned identity and assigning it to the VM',
     actions: permissionsFor(identityNamespace, 'read', 'write', 'assign/action'),
     cleanup: permissionsFor(identityNamespace, 'delete'),
   },
   'given identity': {
     where: 'identity',
-    why: 'giving the user-assigned identity to the machine',
+    why: 'assigning the user-assigned identity to the VM',
     actions: permissionsFor(identityNamespace, 'assign/action'),
   },
   'given identity with roles': {
     where: 'identity',
-    why: 'finding the principal that is to have the roles',
+    why: 'reading the principal that roles are assigned to',
     actions: permissionsFor(identityNamespace, 'read'),
   },
   'role assignment': {
     where: 'role scope',
-    why: "granting the role to the machine's identities",
+    why: "assigning the role to the VM's identities",
     actions: permissionsFor(`${authorizationType}/roleAssignments`, 'write'),
     cleanup: permissionsFor(`${authorizationType}/roleAssignments`, 'delete'),
     optional: [
@@ -156,22 +155,22 @@ export const permissionTable = {
   },
   script: {
     where: 'resource group',
-    why: 'running the script in the guest and removing its text again',
+    why: 'running the script in the VM and deleting it afterwards',
     actions: permissionsFor(`${computeType}/virtualMachines/runCommands`, 'read', 'write', 'delete'),
   },
   rerun: {
     where: 'resource group',
-    why: 'renewing the tags of an existing deployment',
+    why: 'updating the tags of an existing deployment',
     actions: ['Microsoft.Resources/tags/write'],
   },
   'check the group': {
     where: 'resource group',
-    why: 'asking beforehand for rights, locks and deny assignments',
+    why: 'checking permissions, locks and deny assignments in advance',
     actions: permissionsFor(authorizationType, 'permissions/read', 'locks/read', 'denyAssignments/read'),
   },
   'check the subscription': {
     where: 'subscription',
-    why: 'asking beforehand for sizes, quotas, registration and Marketplace terms',
+    why: 'checking sizes, quotas, registration and Marketplace terms in advance',
     actions: [
       `${computeType}/skus/read`,
       `${computeType}/locations/usages/read`,
@@ -185,14 +184,14 @@ export const permissionTable = {
 
 export type Feature = keyof typeof permissionTable;
 
-/** What is missing without a right: the deployment itself, or only what comes after or before it. */
+/** What fails without the permission. */
 type NeededFor = 'needed' | 'for clean-up' | 'for reruns' | 'for checking';
 
 /** Actions that the app needs on one scope. */
 export interface RequiredPermission {
   /** Stable, for findings: `rights/resource-group`. */
   readonly id: string;
-  /** Full ID of what the actions are needed on. */
+  /** Full ID of the scope. */
   readonly scope: string;
   readonly tenant: 'tenant' | 'image-tenant';
   readonly actions: readonly string[];
@@ -201,7 +200,7 @@ export interface RequiredPermission {
   readonly weight: NeededFor;
 }
 
-/** One feature in use, with the ID that its actions are needed on. */
+/** A feature in use, with the scope of its actions. */
 interface FeatureUse {
   readonly feature: Feature;
   readonly scope: string;
@@ -210,26 +209,35 @@ interface FeatureUse {
 
 interface PermissionContext {
   readonly subscriptionId: string;
-  /** False: it is made first, so that rights on it have to come from the subscription. */
+  /** If false, it is created first, so its permissions must come from the subscription. */
   readonly groupExists: boolean;
 }
 
 /**
- * The rights that a deployment of these inputs needs, merged where scope and weight are the same. Pure; the rights on
- * what the group will hold are asked of the group itself.
+ * The permissions that a deployment of these inputs needs, merged where scope and weight are the same. Permissions on
+ * resources still to be created are those on their resource group.
  */
-export function requiredPermissions(inputs: DeployInputs, ground: PermissionContext): RequiredPermission[] {
-  const uses = featuresInUse(inputs, ground);
+export function requiredPermissions(inputs: DeployInputs, context: PermissionContext): RequiredPermission[] {
+  const uses = featuresInUse(inputs, context);
   const needs = uses.flatMap((use): RequiredPermission[] => {
     const row: PermissionRow = permissionTable[use.feature];
     const { scope, id } = use;
     const tenant = row.where === 'image definition' ? 'image-tenant' : 'tenant';
-    const undoId = row.where === 'resource group' ? 'rights/clean-up' : `${id}/clean-up`;
-    const undo = inputs.cleanup === 'never' ? [] : (row.cleanup ?? []);
+    const cleanupId = row.where === 'resource group' ? 'rights/clean-up' : `${id}/clean-up`;
+    const cleanup = inputs.cleanup === 'never' ? [] : (row.cleanup ?? []);
     return [
       { id, scope, tenant, actions: row.actions, why: row.why, weight: neededFor(use.feature) },
-      ...(undo.length > 0
-        ? [{ id: undoId, scope, tenant, actions: undo, why: cleanupActions, weight: 'for clean-up' } as const]
+      ...(cleanup.length > 0
+        ? [
+            {
+              id: cleanupId,
+              scope,
+              tenant,
+              actions: cleanup,
+              why: cleanupReason,
+              weight: 'for clean-up',
+            } as const,
+          ]
         : []),
     ];
   });
@@ -246,7 +254,7 @@ export function requiredPermissions(inputs: DeployInputs, ground: PermissionCont
   return [...merged.values()];
 }
 
-const cleanupActions = 'deleting again what was created';
+const cleanupReason = 'deleting what was created';
 
 function neededFor(feature: Feature): NeededFor {
   if (feature === 'rerun') return 'for reruns';
@@ -260,7 +268,7 @@ function featuresInUse(
   const subscription = `/subscriptions/${subscriptionId}`;
   const group = groupExists ? `${subscription}/resourceGroups/${inputs.resourceGroup}` : subscription;
   const inGroup = (feature: Feature): FeatureUse => ({ feature, scope: group, id: 'rights/resource-group' });
-  const { image, identity, network: choice } = inputs;
+  const { image, identity } = inputs;
   const uses: FeatureUse[] = [];
   if (image.kind === 'version' || image.kind === 'definition') {
     const scope = image.id.replace(/\/versions\/[^/]+$/i, '');
@@ -270,26 +278,7 @@ function featuresInUse(
     uses.push({ feature: 'new resource group', scope: subscription, id: 'rights/new-resource-group' });
   }
   uses.push(inGroup('machine'));
-  if (choice.kind === 'given-nic') {
-    uses.push({ feature: 'given interface', scope: choice.nicId.id, id: 'rights/network-interface' });
-  } else {
-    const { subnet, nsg, publicIp } = choice;
-    uses.push(inGroup('new interface'));
-    uses.push(
-      subnet.kind === 'new'
-        ? inGroup('new network')
-        : { feature: 'given subnet', scope: subnet.id.id, id: 'rights/subnet' },
-    );
-    uses.push(
-      nsg.kind === 'new'
-        ? inGroup('new security group')
-        : { feature: 'given security group', scope: nsg.id.id, id: 'rights/network-security-group' },
-    );
-    if (publicIp.kind === 'new') uses.push(inGroup('new public IP'));
-    if (publicIp.kind === 'given') {
-      uses.push({ feature: 'given public IP', scope: publicIp.id.id, id: 'rights/public-ip' });
-    }
-  }
+  uses.push(...networkFeatures(inputs, group));
   if (identity.named.length > 0) uses.push(inGroup('new identity'));
   for (const { id, name } of identity.given) {
     const use = { scope: id, id: `rights/identity/${name}` };
@@ -304,5 +293,27 @@ function featuresInUse(
   uses.push({ feature: 'rerun', scope: group, id: 'rights/rerun' });
   uses.push({ feature: 'check the group', scope: group, id: 'rights/check' });
   uses.push({ feature: 'check the subscription', scope: subscription, id: 'rights/check' });
+  return uses;
+}
+
+function networkFeatures({ network }: DeployInputs, group: string): FeatureUse[] {
+  if (network.kind === 'given-nic') {
+    return [{ feature: 'given interface', scope: network.nicId.id, id: 'rights/network-interface' }];
+  }
+  const inGroup = (feature: Feature): FeatureUse => ({ feature, scope: group, id: 'rights/resource-group' });
+  const { subnet, nsg, publicIp } = network;
+  const uses = [
+    inGroup('new interface'),
+    subnet.kind === 'new'
+      ? inGroup('new network')
+      : { feature: 'given subnet' as const, scope: subnet.id.id, id: 'rights/subnet' },
+    nsg.kind === 'new'
+      ? inGroup('new security group')
+      : { feature: 'given security group' as const, scope: nsg.id.id, id: 'rights/network-security-group' },
+  ];
+  if (publicIp.kind === 'new') uses.push(inGroup('new public IP'));
+  if (publicIp.kind === 'given') {
+    uses.push({ feature: 'given public IP', scope: publicIp.id.id, id: 'rights/public-ip' });
+  }
   return uses;
 }

@@ -10,9 +10,9 @@ import type { DeployInputs } from '../inputs/inputs.ts';
 import { quoteForShell } from '../lib/escape.ts';
 import { type RoleGrant, assignmentName, resolveRoleGrant } from './role-definitions.ts';
 
-/** Who is given roles: one identity of the machine. */
+/** An identity of the VM. */
 export interface Principal {
-  /** For people: `identity puller`. */
+  /** For messages: `identity puller`. */
   readonly what: string;
   readonly principalId: string;
 }
@@ -24,21 +24,21 @@ export interface ManagedIdentity {
   readonly properties: { readonly principalId: string };
 }
 
-/** What is known of identities and roles before the first write. */
+/** Identities and roles, resolved before the first write. */
 export interface AccessPlan {
   readonly grants: readonly RoleGrant[];
-  /** Identities of plain names that exist, by lower-cased name. */
+  /** Named identities that exist, by lower-cased name. */
   readonly named: ReadonlyMap<string, ManagedIdentity>;
-  /** Identities that were given by ID; read only where roles are to be granted. */
+  /** Identities given by ID; read only if roles are to be assigned. */
   readonly given: readonly Principal[];
-  /** `assignmentName`s of what is granted already. */
+  /** Names of assignments that exist, see `assignmentName`. */
   readonly held: ReadonlySet<string>;
 }
 
 /**
- * Looks up identities and roles and refuses, before anything is created, what could not be granted: a scope in another
- * tenant, a role that does not exist or means nothing at its scope, a scope where the app may not grant.
- * @throws Failure that says what can be done instead; AzureError.
+ * Looks up identities and roles. Rejects what could not be assigned before anything is created: a scope in another
+ * tenant, a role that does not exist or has no effect at its scope, a scope at which the app has no permission.
+ * @throws ActionError, AzureError
  */
 export async function resolveAccess(
   session: Session,
@@ -46,7 +46,7 @@ export async function resolveAccess(
   existing: Promise<{ readonly vm?: VirtualMachine }>,
 ): Promise<AccessPlan> {
   const { identity, roleAssignments, resourceGroup } = inputs;
-  const wantsRoles = roleAssignments.length > 0;
+  const needsRoles = roleAssignments.length > 0;
   const [named, given, grants] = await Promise.all([
     Promise.all(
       identity.named.map(async (name) => {
@@ -58,18 +58,18 @@ export async function resolveAccess(
       }),
     ),
     Promise.all(
-      (wantsRoles ? identity.given : []).map(async ({ id, name }) => {
+      (needsRoles ? identity.given : []).map(async ({ id, name }) => {
         const { properties } = await withActivity(`reading identity ${id}`, () => findIdentity(session, id));
         return { what: `identity ${name}`, principalId: properties.principalId };
       }),
     ),
     Promise.all(roleAssignments.map((request) => resolveRoleGrant(session, request))),
   ]);
-  const survey = { grants, named: new Map(named.flat()), given };
-  const system = wantsRoles && identity.system ? (await existing).vm?.identity?.principalId : undefined;
+  const resolved = { grants, named: new Map(named.flat()), given };
+  const system = needsRoles && identity.system ? (await existing).vm?.identity?.principalId : undefined;
   const known: readonly string[] = [
-    ...survey.given.map(({ principalId }) => principalId),
-    ...[...survey.named.values()].map(({ properties }) => properties.principalId),
+    ...resolved.given.map(({ principalId }) => principalId),
+    ...[...resolved.named.values()].map(({ properties }) => properties.principalId),
     ...(system ? [system] : []),
   ];
   const held = new Set(
@@ -77,12 +77,13 @@ export async function resolveAccess(
       await Promise.all(known.map((principalId) => findExistingAssignments(session, principalId, grants)))
     ).flat(),
   );
-  const stillToCome = (identity.system && !system) || identity.named.length > survey.named.size;
+  const hasUnknownPrincipal = (identity.system && !system) || identity.named.length > resolved.named.size;
   const missing = grants.filter(
-    (grant) => stillToCome || known.some((principalId) => !held.has(assignmentName(grant, principalId))),
+    (grant) =>
+      hasUnknownPrincipal || known.some((principalId) => !held.has(assignmentName(grant, principalId))),
   );
   await Promise.all(missing.map((grant) => assertCanAssign(session, grant, inputs.clientId)));
-  return { ...survey, held };
+  return { ...resolved, held };
 }
 
 function findIdentity({ arm }: Session, id: string): Promise<ManagedIdentity> {
@@ -97,7 +98,7 @@ interface ExistingAssignment {
   };
 }
 
-/** Those of the grants that the principal has already, whoever gave them and under whatever name, by `assignmentName`. */
+/** Names of the grants that the principal already has, also if they were assigned under another name. */
 async function findExistingAssignments(
   { arm }: Session,
   principalId: string,
@@ -109,14 +110,14 @@ async function findExistingAssignments(
       try {
         const path = `${scope}/providers/Microsoft.Authorization/roleAssignments`;
         const $filter = `principalId eq '${principalId}'`;
-        // The answer also has what is inherited and what lies below.
+        // The list includes inherited assignments and those of scopes below.
         return (
           await listAllPages<ExistingAssignment>(arm, path, apiVersions.roleAssignments, { $filter })
         ).filter(
           ({ properties }) => sameId(properties.scope, scope) && sameId(properties.principalId, principalId),
         );
       } catch (error) {
-        // Who may grant need not be able to read; the PUT will tell (RoleAssignmentExists).
+        // Permission to assign does not include permission to read; the PUT will answer RoleAssignmentExists.
         if (error instanceof AzureError && error.fault.status === 403) return [];
         throw error;
       }
@@ -127,7 +128,7 @@ async function findExistingAssignments(
 
 const grantAction = 'Microsoft.Authorization/roleAssignments/write';
 
-/** @throws Failure if Azure says that the app has no right to grant there. Where it does not say, the PUT will. */
+/** @throws ActionError if Azure's list of permissions shows that the app cannot assign roles at the scope. */
 async function assertCanAssign({ arm }: Session, grant: RoleGrant, clientId: string): Promise<void> {
   let permissions: readonly Permission[];
   try {
@@ -149,7 +150,7 @@ export function cannotAssignError(
   const { role, scope, roleDefinitionId } = grant;
   const guid = roleDefinitionId.split('/').at(-1) ?? '';
   const attribute = 'Microsoft.Authorization/roleAssignments:RoleDefinitionId';
-  // As https://learn.microsoft.com/azure/role-based-access-control/delegate-role-assignments-examples has it.
+  // https://learn.microsoft.com/azure/role-based-access-control/delegate-role-assignments-examples
   const condition = [
     ['write', 'Request'],
     ['delete', 'Resource'],
@@ -161,15 +162,15 @@ export function cannotAssignError(
     .join(' AND ');
   const at = quoteForShell(scope);
   return new ActionError(`granting ${role} on ${scope}`, {
-    message: `App ${clientId} may not grant roles on ${scope}.`,
+    message: `App ${clientId} has no permission to assign roles on ${scope}.`,
     cause,
     explanation: {
-      cause: `\`role-assignments\` asks for ${role} there, which takes ${grantAction}; Contributor does not have it.`,
+      cause: `\`role-assignments\` requests ${role} there, which requires ${grantAction}; Contributor does not include it.`,
       who: `an Owner or User Access Administrator of ${scope}`,
       fix: [
-        'Let the app grant this one role there, and no other:',
+        'Allow the app to assign this one role at that scope, and no other:',
         `az role assignment create --assignee ${clientId} --role "Role Based Access Control Administrator" --scope ${at} --condition "${condition}" --condition-version 2.0`,
-        'Or grant it once and for all to a user-assigned identity, and name that one in `identity`; what is granted already is left as it is:',
+        'Or assign it once to a user-assigned identity and pass that in `identity`; existing role assignments are kept:',
         `az role assignment create --assignee-object-id ${principal?.principalId ?? '<principal-id>'} --assignee-principal-type ServicePrincipal --role ${quoteForShell(role)} --scope ${at}`,
       ],
     },

@@ -1,6 +1,6 @@
 import { apiVersions } from '../azure/api-versions.ts';
-import { pollUntil } from '../azure/polling.ts';
 import type { Session } from '../azure/arm-client.ts';
+import { pollUntil } from '../azure/polling.ts';
 import type { CleanupState } from '../deployment/cleanup-state.ts';
 import { classifyOwnership, tagsToDescription } from '../deployment/ownership.ts';
 import type { Plan } from '../deployment/plan.ts';
@@ -17,8 +17,6 @@ import {
 } from './resolve-access.ts';
 import { type RoleGrant, assignmentName } from './role-definitions.ts';
 
-// Carrying it out
-
 interface AccessContext {
   readonly session: Session;
   readonly cleanupState: CleanupState;
@@ -27,173 +25,178 @@ interface AccessContext {
   readonly log: { info(line: string): void; notice(line: string): void };
 }
 
-/** Identities and roles of one deployment, granted beside everything else. */
+/** Creates identities and assigns roles in parallel with the rest of the deployment. */
 interface AccessTasks {
-  /** Resource IDs of identities of plain names that belong to this deployment since an earlier run. */
+  /** IDs of named identities that an earlier run of this deployment created. */
   readonly adopted: readonly string[];
-  /** Makes the identities that are missing; as soon as each is there, its roles begin to be granted. */
+  /** Creates the missing identities and starts to assign roles to each as soon as it exists. */
   createIdentities(): Promise<void>;
-  /** Begins to grant the roles to the machine's own identity; again for the same one does nothing. */
+  /** Starts to assign roles to the VM's system-assigned identity; does nothing if that has been started. */
   grantToVm(principalId: string | undefined): void;
-  /** Stops that again because the machine goes. @returns IDs of role assignments that go with it. */
+  /** Stops that, because the VM will be deleted. @returns IDs of role assignments to delete with it. */
   cancelVmGrants(): Promise<readonly string[]>;
-  /** Resolves when all roles are granted. */
   waitUntilGranted(): Promise<void>;
-  /** Ends all waiting and lets requests that are under way end: nothing more is granted afterwards. */
+  /** Stops all waiting and lets requests in flight finish: no role is assigned afterwards. */
   stop(): Promise<void>;
 }
 
-/** Opens the access part of a deployment; nothing is sent yet. */
-export function createAccessTasks(context: AccessContext, plan: Plan, survey: AccessPlan): AccessTasks {
-  const { session, cleanupState, run, log } = context;
-  const all = new AbortController();
-  interface Work {
-    readonly principalId: string;
-    readonly recorded: string[];
-    readonly done: Promise<unknown>;
-    readonly stop: AbortController;
-  }
-  const works = new Map<string, Work>();
-  let vm: Work | undefined;
+/** Roles that are being assigned to one principal. */
+interface GrantTask {
+  readonly principalId: string;
+  /** IDs of the assignments whose PUT was sent. */
+  readonly recorded: string[];
+  readonly done: Promise<unknown>;
+  readonly abort: AbortController;
+}
 
-  const begin = (principal: Principal): Work => {
-    const known = works.get(principal.principalId);
+/** Prepares the identities and role assignments of a deployment; sends nothing yet. */
+export function createAccessTasks(context: AccessContext, plan: Plan, accessPlan: AccessPlan): AccessTasks {
+  const { session, run } = context;
+  const stopAll = new AbortController();
+  const tasks = new Map<string, GrantTask>();
+  let vmTask: GrantTask | undefined;
+
+  const start = (principal: Principal): GrantTask => {
+    const { principalId } = principal;
+    const known = tasks.get(principalId);
     if (known) return known;
-    const stop = new AbortController();
-    const { signal } = session.waiting;
-    const under = session.withSignal(AbortSignal.any([signal, all.signal, stop.signal]));
+    const abort = new AbortController();
+    const signal = AbortSignal.any([session.waiting.signal, stopAll.signal, abort.signal]);
     const recorded: string[] = [];
-    const done = allSettledOrThrow(
-      survey.grants.map((grant) =>
-        assignRole({ ...context, session: under }, plan, survey, grant, principal, recorded),
-      ),
-    );
-    // Awaited by `granted`, perhaps much later.
+    const target = { principal, description: tagsToDescription(plan.tags), held: accessPlan.held, recorded };
+    const taskContext = { ...context, session: session.withSignal(signal) };
+    const done = allSettledOrThrow(accessPlan.grants.map((grant) => assignRole(taskContext, grant, target)));
+    // Awaited by `waitUntilGranted`, perhaps much later.
     done.catch(() => undefined);
-    const work = { principalId: principal.principalId, recorded, done, stop };
-    works.set(principal.principalId, work);
-    return work;
-  };
-
-  const bringOne = async ({ id, name }: { id: string; name: string }): Promise<void> => {
-    const what = `identity ${name}`;
-    let identity = survey.named.get(name.toLowerCase());
-    if (identity && classifyOwnership(identity.tags, plan.deployment, run) !== 'ours') {
-      log.info(`${what} exists already and is not this deployment's: used as it is, and never deleted.`);
-    }
-    if (!identity) {
-      log.info(`Creating ${what}.`);
-      cleanupState.addPending(id);
-      try {
-        identity = await withActivity(`creating ${what}`, () =>
-          session.arm<ManagedIdentity>('PUT', id, apiVersions.identities, {
-            body: { location: plan.location, tags: plan.tags },
-          }),
-        );
-      } catch (error) {
-        if (error instanceof ActionError && isClientError(error.cause)) cleanupState.discard(id);
-        throw error;
-      }
-      cleanupState.markAccepted(id);
-    }
-    begin({ what, principalId: identity.properties.principalId });
+    const task = { principalId, recorded, done, abort };
+    tasks.set(principalId, task);
+    return task;
   };
 
   return {
-    adopted: [...survey.named.values()].flatMap(({ id, tags }) =>
+    adopted: [...accessPlan.named.values()].flatMap(({ id, tags }) =>
       classifyOwnership(tags, plan.deployment, run) === 'ours' ? [id] : [],
     ),
     async createIdentities() {
-      for (const principal of survey.given) begin(principal);
-      await allSettledOrThrow(plan.identities.map(bringOne));
+      for (const principal of accessPlan.given) start(principal);
+      await allSettledOrThrow(
+        plan.identities.map(async (planned) => {
+          const existing = accessPlan.named.get(planned.name.toLowerCase());
+          const { properties } = await createIdentity(context, plan, planned, existing);
+          start({ what: `identity ${planned.name}`, principalId: properties.principalId });
+        }),
+      );
     },
     grantToVm(principalId) {
-      if (principalId && vm?.principalId !== principalId)
-        vm = begin({ what: "the machine's own identity", principalId });
+      if (principalId && vmTask?.principalId !== principalId)
+        vmTask = start({ what: "the VM's own identity", principalId });
     },
     async cancelVmGrants() {
-      if (!vm) return [];
-      const { principalId, recorded, done, stop } = vm;
-      vm = undefined;
-      works.delete(principalId);
-      stop.abort(new Error('its machine is gone'));
+      if (!vmTask) return [];
+      const { principalId, recorded, done, abort } = vmTask;
+      vmTask = undefined;
+      tasks.delete(principalId);
+      abort.abort(new Error('its VM was deleted'));
       await done.catch(() => undefined);
       return recorded;
     },
     async waitUntilGranted() {
-      await Promise.all([...works.values()].map(({ done }) => done));
+      await Promise.all([...tasks.values()].map(({ done }) => done));
     },
     async stop() {
-      all.abort(new Error('the run ends'));
-      await Promise.allSettled([...works.values()].map(({ done }) => done));
+      stopAll.abort(new Error('the run ends'));
+      await Promise.allSettled([...tasks.values()].map(({ done }) => done));
     },
   };
 }
 
-const maxReplicationSeconds = 300;
+async function createIdentity(
+  { session, cleanupState, run, log }: AccessContext,
+  plan: Plan,
+  { id, name }: Plan['identities'][number],
+  existing: ManagedIdentity | undefined,
+): Promise<ManagedIdentity> {
+  if (existing) {
+    if (classifyOwnership(existing.tags, plan.deployment, run) !== 'ours') {
+      log.info(`Identity ${name} exists and is not this deployment's: it is used and never deleted.`);
+    }
+    return existing;
+  }
+  log.info(`Creating identity ${name}.`);
+  cleanupState.addPending(id);
+  try {
+    const created = await withActivity(`creating identity ${name}`, () =>
+      session.arm<ManagedIdentity>('PUT', id, apiVersions.identities, {
+        body: { location: plan.location, tags: plan.tags },
+      }),
+    );
+    cleanupState.markAccepted(id);
+    return created;
+  } catch (error) {
+    if (error instanceof ActionError && isClientError(error.cause)) cleanupState.discard(id);
+    throw error;
+  }
+}
+
+interface AssignmentTarget {
+  readonly principal: Principal;
+  readonly description: string;
+  /** Names of assignments that exist. */
+  readonly held: ReadonlySet<string>;
+  readonly recorded: string[];
+}
 
 async function assignRole(
   context: AccessContext,
-  plan: Plan,
-  survey: AccessPlan,
   grant: RoleGrant,
-  { what, principalId }: Principal,
-  recorded: string[],
+  { principal, description, held, recorded }: AssignmentTarget,
 ): Promise<void> {
   const { session, cleanupState, log, clientId } = context;
   const { role, roleDefinitionId, scope } = grant;
+  const { what, principalId } = principal;
   const name = assignmentName(grant, principalId);
-  if (survey.held.has(name)) {
-    log.info(`${what} has ${role} on ${scope} already.`);
+  if (held.has(name)) {
+    log.info(`Role ${role} on ${scope} is already assigned to ${what}.`);
     return;
   }
   const id = `${scope}/providers/Microsoft.Authorization/roleAssignments/${name}`;
-  let refused = false;
+  // With principalType, Azure does not look up the principal in Entra ID, where a new identity is still missing.
+  const properties = { roleDefinitionId, principalId, principalType: 'ServicePrincipal', description };
+  let rejected = false;
   const put = async (): Promise<void> => {
-    refused = false;
+    rejected = false;
     try {
-      await session.arm('PUT', id, apiVersions.roleAssignments, {
-        body: {
-          properties: {
-            roleDefinitionId,
-            principalId,
-            // Without it Azure asks Entra for the kind of principal, and an identity that was just made is not there yet.
-            principalType: 'ServicePrincipal',
-            description: tagsToDescription(plan.tags),
-          },
-        },
-      });
+      await session.arm('PUT', id, apiVersions.roleAssignments, { body: { properties } });
     } catch (error) {
-      refused = isClientError(error);
+      rejected = isClientError(error);
       throw error;
     }
   };
-  log.info(`Granting ${role} on ${scope} to ${what} (${principalId}).`);
+  log.info(`Assigning role ${role} on ${scope} to ${what} (${principalId}).`);
   cleanupState.addPending(id);
   recorded.push(id);
   try {
     await retryUntilReplicated(context, what, put);
     cleanupState.markAccepted(id);
-    log.info(`${what} has ${role} on ${scope} now.`);
+    log.info(`Role ${role} on ${scope} is assigned to ${what}.`);
   } catch (error) {
-    // Also where the wait for Entra was cut short: clean-up need not look out for it.
-    if (refused) cleanupState.discard(id);
+    // Also after the wait for Entra ID was aborted: the last PUT was rejected, so there is nothing to clean up.
+    if (rejected) cleanupState.discard(id);
     if (!(error instanceof AzureError)) throw error;
     if (error.fault.code === 'RoleAssignmentExists') {
-      // Under another name, which the app was not allowed to list.
-      log.info(`${what} has ${role} on ${scope} already.`);
+      // Under another name, which the app could not list.
+      log.info(`Role ${role} on ${scope} is already assigned to ${what}.`);
       return;
     }
     if (error.fault.code === 'AuthorizationFailed')
-      throw cannotAssignError(grant, clientId, { what, principalId }, error);
+      throw cannotAssignError(grant, clientId, principal, error);
     throw new ActionError(`granting ${role} on ${scope} to ${what}`, { cause: error });
   }
 }
 
-/**
- * Grants as soon as Entra lets it: what Azure has just made is not known to all of the directory for 6 to 269 s, also
- * with the principal's type told.
- */
+const maxReplicationSeconds = 300;
+
+/** Retries until the new principal has replicated in Entra ID (6 to 269 s in recorded runs, even with `principalType`). */
 async function retryUntilReplicated(
   { session, log }: AccessContext,
   what: string,
@@ -207,7 +210,7 @@ async function retryUntilReplicated(
   } catch (error) {
     if (!isUnknown(error)) throw error;
   }
-  log.info(`Entra ID does not know ${what} yet (PrincipalNotFound): asking again until it does.`);
+  log.info(`Entra ID does not know ${what} yet (PrincipalNotFound); retrying until it does.`);
   const start = clockSeconds();
   await pollUntil(`Entra ID to know ${what}`, 'directory', session.waiting, async () => {
     try {

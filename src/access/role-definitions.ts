@@ -1,8 +1,6 @@
 /**
- * Identities of the machine and the roles that they are given.
- *
- * Plain Resource Manager requests instead of @azure/arm-msi and @azure/arm-authorization: six kinds of request, none of
- * them long-running, against two more clients whose every operation group would be in the bundle and cost start time.
+ * Roles and scopes of `role-assignments`. Plain requests instead of @azure/arm-msi and @azure/arm-authorization: six
+ * kinds of request do not justify two more clients in the bundle, which cost start time.
  */
 
 import { createHash } from 'node:crypto';
@@ -16,15 +14,13 @@ import { AzureError } from '../errors/azure-error.ts';
 import type { RoleRequest } from '../inputs/inputs.ts';
 import { quoteForShell } from '../lib/escape.ts';
 
-/** A role at a scope, with the role found. */
+/** A role at a scope, resolved to its definition. */
 export interface RoleGrant {
-  /** As the author named it. */
+  /** As in the input. */
   readonly role: string;
   readonly roleDefinitionId: string;
   readonly scope: string;
 }
-
-// Roles and scopes
 
 export async function resolveRoleGrant(session: Session, { role, scope }: RoleRequest): Promise<RoleGrant> {
   const name = role.kind === 'id' ? role.guid : role.name;
@@ -37,7 +33,9 @@ export async function resolveRoleGrant(session: Session, { role, scope }: RoleRe
     return grant;
   } catch (error) {
     const tenant = scopeTenantError(error);
-    throw tenant === undefined ? error : scopeInOtherTenantError(session, name, scope, tenant, error);
+    throw tenant === undefined
+      ? error
+      : scopeInOtherTenantError(session, { role: name, scope }, tenant, error);
   }
 }
 
@@ -47,7 +45,7 @@ function definitionId(scope: string, guid: string): string {
 }
 
 async function findRole({ arm }: Session, name: string, scope: string): Promise<string> {
-  const doing = `looking up role "${name}" on ${scope}`;
+  const activity = `looking up role "${name}" on ${scope}`;
   try {
     const listed = await listAllPages<{ id: string; properties?: { roleName?: string } }>(
       arm,
@@ -55,39 +53,39 @@ async function findRole({ arm }: Session, name: string, scope: string): Promise<
       apiVersions.roleDefinitions,
       { $filter: `roleName eq '${name.replaceAll("'", "''")}'` },
     );
-    // A filter that is not heeded must not make an Owner of whoever was to pull images.
+    // If the server ignored `$filter`, the first role in the list could be Owner: compare the name here.
     const found = listed.find(({ properties }) => properties?.roleName?.toLowerCase() === name.toLowerCase());
     if (found) return found.id;
   } catch (error) {
     if (!(error instanceof AzureError)) throw error;
-    if (error.fault.status !== 403) throw new ActionError(doing, { cause: error });
-    throw new ActionError(doing, {
+    if (error.fault.status !== 403) throw new ActionError(activity, { cause: error });
+    throw new ActionError(activity, {
       cause: error,
       explanation: {
         cause:
-          'The app has no right at that scope to look up roles by their names, or the scope does not exist.',
+          'The app has no permission to look up roles by name at that scope, or the scope does not exist.',
         who: "the workflow's author",
         fix: [
-          "Give the role's GUID instead of its name in `role-assignments`; nothing has to be looked up then:",
+          "Use the role's GUID instead of its name in `role-assignments`, which needs no lookup:",
           `az role definition list --name ${quoteForShell(name)} --query "[].name" --output tsv`,
         ],
       },
     });
   }
-  throw new ActionError(doing, {
-    message: `There is no role named "${name}" that can be granted on ${scope}.`,
+  throw new ActionError(activity, {
+    message: `There is no role named "${name}" that can be assigned on ${scope}.`,
     explanation: {
-      cause: 'The name is misspelt, or it is a custom role of another scope.',
+      cause: 'The name is misspelled, or it is a custom role of another scope.',
       who: "the workflow's author",
       fix: [
-        'Correct `role-assignments`, with one of the names that this lists:',
+        'Correct `role-assignments` with one of the names that this command lists:',
         `az role definition list --scope ${quoteForShell(scope)} --query "[].roleName" --output tsv`,
       ],
     },
   });
 }
 
-/** Registries in ABAC mode do not heed these, https://aka.ms/acr/auth/abac; with what grants the same there. */
+/** Roles that registries in ABAC mode ignore, and their replacements: https://aka.ms/acr/auth/abac */
 const rolesIgnoredByAbac = [
   ['AcrPull', '7f951dda-4ed3-4680-a7ca-43fe172d538d', 'Container Registry Repository Reader'],
   ['AcrPush', '8311e382-0749-4cb8-b61a-304f252e45ec', 'Container Registry Repository Writer'],
@@ -101,22 +99,22 @@ async function assertRoleEffective(
     /^\/subscriptions\/[^/]+\/resourceGroups\/[^/]+\/providers\/Microsoft\.ContainerRegistry\/registries\/([^/]+)/i.exec(
       scope,
     ) ?? [];
-  const unheeded = rolesIgnoredByAbac.find(([, guid]) => roleDefinitionId.toLowerCase().endsWith(guid));
-  if (!registry || !unheeded) return;
-  const [legacy, , instead] = unheeded;
+  const ignored = rolesIgnoredByAbac.find(([, guid]) => roleDefinitionId.toLowerCase().endsWith(guid));
+  if (!registry || !ignored) return;
+  const [legacy, , replacement] = ignored;
   const mode = await registryMode(arm, registry);
   if (mode !== 'AbacRepositoryPermissions') return;
   throw new ActionError(`granting ${role} on ${scope}`, {
-    message: `Registry ${name} takes its permissions per repository (ABAC mode) and ignores ${legacy}: it could be granted, but would open nothing.`,
+    message: `Registry ${name} uses per-repository permissions (ABAC mode) and ignores ${legacy}: it could be assigned, but would have no effect.`,
     explanation: {
-      cause: `In the mode "RBAC Registry + ABAC Repository Permissions" a registry heeds roles for repositories only (roleAssignmentMode ${mode}).`,
+      cause: `In the mode "RBAC Registry + ABAC Repository Permissions" (roleAssignmentMode ${mode}), a registry honors only the repository roles.`,
       who: "the workflow's author",
-      fix: [`Write \`${instead} on ${scope}\` in \`role-assignments\`.`, 'https://aka.ms/acr/auth/abac'],
+      fix: [`Use \`${replacement} on ${scope}\` in \`role-assignments\`.`, 'https://aka.ms/acr/auth/abac'],
     },
   });
 }
 
-/** Undefined where it cannot be read: whoever may grant a role on a registry need not be able to read it. */
+/** Undefined if the app cannot read the registry: assigning roles on it does not require that. */
 async function registryMode(arm: Session['arm'], registry: string): Promise<string | undefined> {
   try {
     const { properties } = await arm<{ properties?: { roleAssignmentMode?: string } }>(
@@ -132,17 +130,15 @@ async function registryMode(arm: Session['arm'], registry: string): Promise<stri
   }
 }
 
-// Scopes of other tenants
-
 async function assertScopeInTenant(session: Session, role: string, scope: string): Promise<void> {
   const subscriptionId = /^\/subscriptions\/([^/]+)/i.exec(scope)?.[1]?.toLowerCase();
   if (!subscriptionId || subscriptionId === session.subscriptionId.toLowerCase()) return;
   const tenant = await scopeOwnerTenant(session, subscriptionId);
-  if (tenant && tenant !== session.tenantId) throw scopeInOtherTenantError(session, role, scope, tenant);
+  if (tenant && tenant !== session.tenantId) throw scopeInOtherTenantError(session, { role, scope }, tenant);
 }
 
 /**
- * The tenant that owns a subscription. Whoever asks without a token is told where to get one:
+ * The tenant that owns a subscription, from the answer to a request without a token:
  * `WWW-Authenticate: Bearer authorization_uri="https://login…/<tenant>"`.
  */
 async function scopeOwnerTenant({ cloud }: Session, subscriptionId: string): Promise<string | undefined> {
@@ -154,12 +150,12 @@ async function scopeOwnerTenant({ cloud }: Session, subscriptionId: string): Pro
     const tenant = new URL(uri).pathname.split('/')[1]?.toLowerCase();
     return tenant && isGuid(tenant) ? tenant : undefined;
   } catch {
-    // Only a shortcut to a better message: requests with a token will tell, too.
+    // Only needed for an earlier and better message: requests with a token fail as well.
     return undefined;
   }
 }
 
-/** The other tenant's ID where Azure refused a token of ours for being of the wrong tenant; '' if it does not say which. */
+/** ID of the scope's tenant if Azure rejected our token because of its tenant; '' if the message does not name it. */
 function scopeTenantError(error: unknown): string | undefined {
   const fault =
     error instanceof AzureError
@@ -173,40 +169,36 @@ function scopeTenantError(error: unknown): string | undefined {
 
 function scopeInOtherTenantError(
   session: Session,
-  role: string,
-  scope: string,
+  { role, scope }: Pick<RoleGrant, 'role' | 'scope'>,
   tenant: string,
   cause?: unknown,
 ): ActionError {
   const registry = /\/registries\/([^/]+)/i.exec(scope)?.[1];
   return new ActionError(`granting ${role} on ${scope}`, {
-    message: `The scope belongs to ${tenant ? `tenant ${tenant}` : 'another tenant'}, the machine to tenant ${session.tenantId}.`,
+    message: `The scope belongs to ${tenant ? `tenant ${tenant}` : 'another tenant'}, the VM to tenant ${session.tenantId}.`,
     cause,
     explanation: {
-      cause:
-        "A managed identity exists in its machine's own tenant alone. No other tenant can grant it anything, whoever asks.",
+      cause: "A managed identity exists only in its VM's tenant. No other tenant can assign roles to it.",
       who: "the workflow's author",
       fix: [
         ...(registry
           ? [
-              `Copy what is needed to a registry in the machine's tenant, and grant the role there:`,
+              `Copy the images to a registry in the VM's tenant, and assign the role there:`,
               `az acr import --name <registry> --source ${registry}.azurecr.io/<repository>:<tag> --username <token-name> --password <token>`,
-              'Or make a token for these repositories alone, and hand it to the script through `run-script-secrets`:',
+              'Or create a token for these repositories only, and pass it to the script in `run-script-secrets`:',
               `az acr token create --registry ${registry} --name <token-name> --scope-map _repositories_pull`,
             ]
           : []),
-        `Or grant the role to an app that has a service principal in both tenants and trusts the user-assigned identity as its federated credential; the script signs in as that app:`,
+        `Or assign the role to an app that has a service principal in both tenants and trusts the user-assigned identity as its federated credential; the script signs in as that app:`,
         'https://learn.microsoft.com/entra/workload-id/workload-identity-federation-config-app-trust-managed-identity',
       ],
     },
   });
 }
 
-// What is granted already, and what may be granted
-
 /**
- * Name of a role assignment: the same for the same scope, role and principal, so that a rerun meets its own, and never
- * the same for another principal, which Azure refuses (RoleAssignmentUpdateNotPermitted). UUID version 5 (RFC 9562, 5.5).
+ * Name of a role assignment: a UUID version 5 (RFC 9562, 5.5) of scope, role and principal, so that a rerun finds its own.
+ * Azure rejects a name in use by another principal (RoleAssignmentUpdateNotPermitted).
  */
 export function assignmentName(
   grant: Pick<RoleGrant, 'scope' | 'roleDefinitionId'>,
@@ -218,7 +210,6 @@ export function assignmentName(
 
 const urlNamespace = '6ba7b811-9dad-11d1-80b4-00c04fd430c8';
 
-/** A UUID made from a name: the SHA-1 hash of namespace and name, with version and variant set. */
 export function uuid5(namespace: string, name: string): string {
   const bytes = createHash('sha1')
     .update(Buffer.from(namespace.replaceAll('-', ''), 'hex'))
