@@ -514,6 +514,6 @@ test.concurrent("a machine's bucket of polls that is nearly empty is not emptied
   expect(errorOf(run)).toBe('');
   const polls = sim.journal.filter(({ path, isPoll }) => isPoll && path.includes('Microsoft.Compute'));
   expect(polls.filter(({ status }) => status === 429)).toEqual([]);
-  // The rhythm alone would have looked six times by then.
+  // The poll schedule alone would have sent six requests by then.
   expect(polls.length).toBeLessThan(5);
 });

@@ -20,7 +20,7 @@ function follow(kind: OperationKind, seconds: number, bucket = 45, leftAtFirst =
   return { late: elapsed - seconds, lowest, looks };
 }
 
-describe('the rhythm of looking again', () => {
+describe('poll schedule', () => {
   test.each([
     ['network', 0, 0.5],
     ['network', 0.5, 0.25],

@@ -367,7 +367,7 @@ interface Change {
   readonly site?: Partial<SubscriptionFacts>;
   readonly facts?: Partial<CheckFacts>;
   /** No token of the tenant, or no subscription. */
-  readonly noSite?: true;
+  readonly noSubscriptionFacts?: true;
   /** What the app may do, everywhere. */
   readonly permissions?: readonly Permission[];
 }
@@ -411,10 +411,10 @@ function judged(change: Change): Finding[] {
       { tenant: 'image-tenant', role: 'image-tenant', result: ok({ tenantId: 'image-tenant', objectId }) },
     ],
     subscription: ok({ subscriptionId, displayName: 'Sub', state: 'Enabled', tenantId: 'deploy-tenant' }),
-    ...(change.noSite ? {} : { subscriptionFacts: site }),
+    ...(change.noSubscriptionFacts ? {} : { subscriptionFacts: site }),
     ...change.facts,
   };
-  return evaluateChecks(facts, change.noSite ? undefined : plan);
+  return evaluateChecks(facts, change.noSubscriptionFacts ? undefined : plan);
 }
 
 const specialSizes = [
@@ -559,7 +559,7 @@ describe('judge', () => {
     ],
     [
       'an unknown subscription',
-      { facts: { subscription: refusal(404, 'SubscriptionNotFound') }, noSite: true },
+      { facts: { subscription: refusal(404, 'SubscriptionNotFound') }, noSubscriptionFacts: true },
       [
         ['subscription', 'fault', /does not exist/],
         ['deployment', 'unknown'],

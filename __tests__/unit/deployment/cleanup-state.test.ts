@@ -56,14 +56,14 @@ describe('ownership', () => {
   });
 });
 
-test('the ledger is saved at every change, before anything else happens', () => {
+test('saves the state on every change, before the next step', () => {
   const saved: CleanupStateData[] = [];
-  const ledger = openState((entries) => saved.push(entries));
-  ledger.addPending('/a');
-  ledger.addPending('/A');
-  ledger.addPending('/b');
-  ledger.markDeleted('/a');
-  ledger.markCompleted();
+  const state = openState((entries) => saved.push(entries));
+  state.addPending('/a');
+  state.addPending('/A');
+  state.addPending('/b');
+  state.markDeleted('/a');
+  state.markCompleted();
   expect(saved.map(({ created, completed }) => [created, completed])).toEqual([
     [[], false],
     [['/a'], false],

@@ -12,14 +12,16 @@ const definitionId =
 const region = Promise.resolve('westeurope');
 
 /** What Azure answers to a GET whose path ends so: a body, or the status of a refusal. */
-type Shelf = Readonly<Record<string, object | 403 | 404>>;
+type GalleryResponses = Readonly<Record<string, object | 403 | 404>>;
 
 /** The SDK's own client over an answering machine: what is missing in an answer goes through its deserializers. */
-function desk(shelf: Shelf): GalleryClients {
+function galleryWith(responses: GalleryResponses): GalleryClients {
   const httpClient: HttpClient = {
     async sendRequest(request) {
       const { pathname } = new URL(request.url);
-      const found = Object.entries(shelf).find(([end]) => pathname.toLowerCase().endsWith(end.toLowerCase()));
+      const found = Object.entries(responses).find(([end]) =>
+        pathname.toLowerCase().endsWith(end.toLowerCase()),
+      );
       const answer = found?.[1] ?? 404;
       if (typeof answer === 'number') {
         const bodyText = JSON.stringify({
@@ -83,7 +85,7 @@ const targets = (...names: string[]) => ({
 describe('a version that says nothing of its replication', () => {
   const look = async (properties: object) => {
     const { unusable } = await inspectImage(
-      desk({ '/images/linux': definition, '/versions/1.0.0': of(properties) }),
+      galleryWith({ '/images/linux': definition, '/versions/1.0.0': of(properties) }),
       wanted,
       region,
     );
@@ -151,11 +153,11 @@ describe('a definition that may not be read', () => {
     ['of a community gallery, which says that it is not there', community, 404],
   ])('%s: os-type stands in for it, and the rest is not known', async (_what, image, refused) => {
     const answers = { ...pinned, '/images/linux': refused };
-    const look = await inspectImage(desk(answers), { ...wanted, image, osType: 'Windows' }, region);
+    const look = await inspectImage(galleryWith(answers), { ...wanted, image, osType: 'Windows' }, region);
     expect(look.facts).toMatchObject({ version: '1.0.0', osType: 'Windows', osState: 'Generalized' });
     expect(look.facts).not.toHaveProperty('generation');
     expect(look.unread).toMatchObject({ fault: { status: refused } });
-    const facts = await resolveImage(desk(answers), { ...wanted, image, osType: 'Windows' }, region);
+    const facts = await resolveImage(galleryWith(answers), { ...wanted, image, osType: 'Windows' }, region);
     expect(facts).toEqual(look.facts);
   });
 
@@ -164,7 +166,7 @@ describe('a definition that may not be read', () => {
     ['that is not there', 404, 'Linux'],
   ])("%s: Azure's refusal is told", async (_what, refused, osType) => {
     const asked = { ...wanted, ...(osType ? { osType } : {}) };
-    const reading = resolveImage(desk({ ...pinned, '/images/linux': refused }), asked, region);
+    const reading = resolveImage(galleryWith({ ...pinned, '/images/linux': refused }), asked, region);
     await expect(reading).rejects.toMatchObject({ fault: { status: refused } });
   });
 });
@@ -241,7 +243,7 @@ describe('answers that leave out or null what is optional', () => {
     ['shared: nulls', shared, nulls, { properties: { storageProfile: null, excludeFromLatest: null } }],
   ])('%s', async (_what, image, theDefinition, theVersion) => {
     const facts = await resolveImage(
-      desk({ '/images/linux': theDefinition, '/versions/1.0.0': { name: '1.0.0', ...theVersion } }),
+      galleryWith({ '/images/linux': theDefinition, '/versions/1.0.0': { name: '1.0.0', ...theVersion } }),
       { ...wanted, image },
       region,
     );
@@ -253,7 +255,7 @@ describe('answers that leave out or null what is optional', () => {
 
   test('one end of life of two', async () => {
     const { warnings } = await resolveImage(
-      desk({
+      galleryWith({
         '/images/linux': { properties: { identifier: {}, endOfLifeDate: null } },
         '/versions/1.0.0': of({ publishingProfile: { endOfLifeDate: '2020-01-31T00:00:00Z' } }),
       }),
@@ -265,7 +267,7 @@ describe('answers that leave out or null what is optional', () => {
 
   test('replication without progress, details or region', async () => {
     const { unusable } = await inspectImage(
-      desk({
+      galleryWith({
         '/images/linux': nothing,
         '/versions/1.0.0': of({
           replicationStatus: {
@@ -290,7 +292,7 @@ describe('answers that leave out or null what is optional', () => {
       { name: '0.9.0', properties: { storageProfile: {}, publishingProfile: null } },
     ];
     const facts = await resolveImage(
-      desk({ '/images/linux': nothing, '/versions': { value }, '/versions/1.0.0': of({}) }),
+      galleryWith({ '/images/linux': nothing, '/versions': { value }, '/versions/1.0.0': of({}) }),
       { ...wanted, image },
       region,
     );
