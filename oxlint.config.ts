@@ -158,6 +158,7 @@ const config: OxlintConfig = {
   },
   overrides: [
     { files: ['__tests__/**', 'simulator/**'], rules: { 'typescript/no-explicit-any': 'off' } },
+    { files: ['__tests__/**'], rules: { 'project/no-clock-in-assertion': 'error' } },
     { files: sizeLimited, rules: limits(300) },
     { files: longFiles, rules: limits(400) },
     { files: pureData, rules: { 'eslint/max-lines': 'off' } },

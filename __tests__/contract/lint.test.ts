@@ -17,6 +17,9 @@ const parameters = (count: number) =>
 const value = (specifier: string) => `import { x } from '${specifier}'; void x;`;
 const type = (specifier: string) => `import type { X } from '${specifier}'; export type Y = X;`;
 
+const assertion = (statement: string) =>
+  `import { expect, test } from '@jest/globals';\ntest('x', () => {\n  ${statement}\n});`;
+
 const imports = 'eslint(no-restricted-imports)';
 const properties = 'eslint(no-restricted-properties)';
 const globals = 'eslint(no-restricted-globals)';
@@ -287,6 +290,17 @@ const cases: readonly { name: string; file: string; source: string; rule?: strin
     file: 'src/azure/api-versions.ts',
     source: `export const api = '2022-04-01';`,
   },
+  {
+    name: 'an assertion about the clock',
+    file: '__tests__/clock.test.ts',
+    source: assertion('expect(Date.now() - 1).toBe(0);'),
+    rule: 'project(no-clock-in-assertion)',
+  },
+  {
+    name: 'an assertion about a fixed date',
+    file: '__tests__/date.test.ts',
+    source: assertion('expect(new Date(0).getTime()).toBe(0);'),
+  },
 ];
 
 describe('npm run lint', () => {
@@ -309,10 +323,14 @@ describe('npm run lint', () => {
 
   function lint() {
     const oxlint = join(root, 'node_modules/oxlint/bin/oxlint');
-    const { stdout, stderr } = spawnSync(process.execPath, [oxlint, '--format', 'json', 'src', 'simulator'], {
-      cwd: folder,
-      encoding: 'utf8',
-    });
+    const { stdout, stderr } = spawnSync(
+      process.execPath,
+      [oxlint, '--format', 'json', 'src', 'simulator', '__tests__'],
+      {
+        cwd: folder,
+        encoding: 'utf8',
+      },
+    );
     expect(stderr).toBe('');
     return (JSON.parse(stdout) as { diagnostics: { code: string; filename: string }[] }).diagnostics;
   }

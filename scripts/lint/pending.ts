@@ -77,4 +77,5 @@ export const pending: NonNullable<OxlintConfig['overrides']> = [
     'src/check/collect.ts',
     'src/vm/admin-credentials.ts',
   ]),
+  exempt('project/no-clock-in-assertion', ['__tests__/unit/auth/credential.test.ts']),
 ];

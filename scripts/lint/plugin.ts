@@ -1,5 +1,12 @@
 interface Node {
+  readonly type?: string;
+  readonly name?: string;
   readonly value?: unknown;
+  readonly callee?: Node;
+  readonly object?: Node;
+  readonly property?: Node;
+  readonly arguments?: readonly Node[];
+  readonly parent?: Node | null;
 }
 
 interface Context {
@@ -8,21 +15,39 @@ interface Context {
 
 const apiVersion = /^20\d\d-\d\d-\d\d(-(preview|alpha|beta))?$|[?&]api-version=20\d\d/;
 
-/** oxlint plugin with the one rule that oxlint does not have: Azure API versions are named in one table. */
+const noApiVersion = (context: Context) => {
+  const check = (node: Node, text: unknown) => {
+    if (typeof text === 'string' && apiVersion.test(text))
+      context.report({ node, message: `API versions belong in src/azure/api-versions.ts: ${text}` });
+  };
+  return {
+    Literal: (node: Node) => check(node, node.value),
+    TemplateElement: (node: Node) => check(node, (node.value as { raw: string }).raw),
+  };
+};
+
+function isInAssertion(node: Node | null | undefined): boolean {
+  if (!node) return false;
+  return (node.type === 'CallExpression' && node.callee?.name === 'expect') || isInAssertion(node.parent);
+}
+
+const noClockInAssertion = (context: Context) => {
+  const check = (node: Node, readsClock: boolean) => {
+    if (readsClock && isInAssertion(node))
+      context.report({ node, message: 'Assert the order of events, not the time that they take.' });
+  };
+  return {
+    MemberExpression: (node: Node) =>
+      check(node, ['Date', 'performance'].includes(node.object?.name ?? '') && node.property?.name === 'now'),
+    NewExpression: (node: Node) => check(node, node.callee?.name === 'Date' && node.arguments?.length === 0),
+  };
+};
+
+/** Rules that oxlint does not have. */
 export default {
   meta: { name: 'project' },
   rules: {
-    'no-api-version': {
-      create(context: Context) {
-        const check = (node: Node, text: unknown) => {
-          if (typeof text === 'string' && apiVersion.test(text))
-            context.report({ node, message: `API versions belong in src/azure/api-versions.ts: ${text}` });
-        };
-        return {
-          Literal: (node: Node) => check(node, node.value),
-          TemplateElement: (node: Node) => check(node, (node.value as { raw: string }).raw),
-        };
-      },
-    },
+    'no-api-version': { create: noApiVersion },
+    'no-clock-in-assertion': { create: noClockInAssertion },
   },
 };

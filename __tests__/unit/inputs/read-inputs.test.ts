@@ -852,7 +852,7 @@ describe('overrides', () => {
       sha: '',
       actor: '',
     };
-    expect(Object.keys(ownershipTags(run, 'vm', 'never', new Date()))).toEqual(reservedTags);
+    expect(Object.keys(ownershipTags(run, 'vm', 'never', new Date(0)))).toEqual(reservedTags);
   });
 });
 
