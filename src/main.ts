@@ -101,7 +101,7 @@ async function runOperation(
       );
     }
     case 'check':
-      return checkDeployment(inputs, { ...options, report, run: workflowRun(), situation });
+      return checkDeployment(inputs, { ...options, report, run: workflowRun(), errorContext: situation });
   }
 }
 

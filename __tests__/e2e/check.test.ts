@@ -85,7 +85,7 @@ test('with rights on the group alone, what may not be asked is unknown and fails
   expect(of('fault')).toEqual([]);
   expect(of('warning')).toEqual([]);
   const unknown = findings.filter(({ level }) => level === 'unknown');
-  expect(unknown.map(({ id, answer }) => [id, /lacks (\S+) on (\S+)\./.exec(answer)?.slice(1)])).toEqual([
+  expect(unknown.map(({ id, answer }) => [id, /lacks (\S+) on (\S+),/.exec(answer)?.slice(1)])).toEqual([
     ['provider/Microsoft.Compute', ['Microsoft.Resources/subscriptions/providers/read', subscription]],
     ['provider/Microsoft.Network', ['Microsoft.Resources/subscriptions/providers/read', subscription]],
     ['size', ['Microsoft.Compute/skus/read', subscription]],

@@ -96,45 +96,45 @@ describe('on a finished deployment', () => {
   });
 
   test.concurrent.each<[string, Record<string, string>, string]>([
-    ['image', { 'image-id': defaults.imageId('linux-data-disks') }, 'image: it has'],
-    ['version', { 'image-id': defaults.imageId('linux', '1.0.0') }, 'image: it has'],
+    ['image', { 'image-id': defaults.imageId('linux-data-disks') }, 'image: /'],
+    ['version', { 'image-id': defaults.imageId('linux', '1.0.0') }, 'image: /'],
     [
       'operating system',
       { 'image-id': defaults.imageId('windows'), 'ssh-public-key': '' },
-      'operating system: it has Linux',
+      'operating system: Linux',
     ],
     [
       'size',
       { 'vm-size': 'Standard_D4s_v5' },
-      'size: it has Standard_D2s_v5; the inputs ask for Standard_D4s_v5',
+      'size: Standard_D2s_v5; the inputs request Standard_D4s_v5',
     ],
     [
       'region',
       { location: 'North Europe' },
-      'region of the network interface: it has westeurope; the inputs ask for northeurope',
+      'region of the network interface: westeurope; the inputs request northeurope',
     ],
-    ['zone', { zone: '2' }, 'zone: it has none; the inputs ask for 2'],
+    ['zone', { zone: '2' }, 'zone: none; the inputs request 2'],
     [
       'rule',
       { 'allow-inbound': '22 from 203.0.113.0/24' },
-      'inbound rules: it has none; the inputs ask for 22/tcp from 203.0.113.0/24',
+      'inbound rules: none; the inputs request 22/tcp from 203.0.113.0/24',
     ],
-    ['label', { 'dns-label': 'my-machine' }, 'DNS label: it has none; the inputs ask for my-machine'],
+    ['label', { 'dns-label': 'my-machine' }, 'DNS label: none; the inputs request my-machine'],
     [
       'prefix',
       { 'subnet-prefix': '192.168.2.0/24' },
-      'subnet prefix: it has 192.168.1.0/24; the inputs ask for 192.168.2.0/24',
+      'subnet prefix: 192.168.1.0/24; the inputs request 192.168.2.0/24',
     ],
-    ['admin user', { 'admin-username': 'bob' }, 'admin user: it has azureuser; the inputs ask for bob'],
-    ['priority', { spot: 'true' }, 'priority: it has Regular; the inputs ask for Spot'],
-    ['disk size', { 'os-disk-size-gb': '200' }, 'OS disk size in GB: it has 30; the inputs ask for 200'],
+    ['admin user', { 'admin-username': 'bob' }, 'admin user: azureuser; the inputs request bob'],
+    ['priority', { spot: 'true' }, 'priority: Regular; the inputs request Spot'],
+    ['disk size', { 'os-disk-size-gb': '200' }, 'OS disk size in GB: 30; the inputs request 200'],
     [
       'security type',
       { 'security-type': 'Standard' },
-      'security type: it has TrustedLaunch; the inputs ask for Standard',
+      'security type: TrustedLaunch; the inputs request Standard',
     ],
-    ['public IP', { 'public-ip': 'false' }, 'public IP: it has'],
-    ['identity', { identity: 'system' }, 'identity: it has none; the inputs ask for system'],
+    ['public IP', { 'public-ip': 'false' }, 'public IP: /'],
+    ['identity', { identity: 'system' }, 'identity: none; the inputs request system'],
   ])('another %s ends in an error that says what differs and what to do', async (_, inputs, says) => {
     const sim = await startWorld();
     expect((await act(sim, { 'ssh-public-key': key })).exitCode).toBe(0);
@@ -181,7 +181,7 @@ describe('on a finished deployment', () => {
     if (body) body['identity'] = added;
     const run = await act(sim, inputs);
     expect([errorOf(run), run.exitCode]).toEqual(['', 0]);
-    expect(run.stdout).toContain('It has identities that the inputs do not ask for, and keeps them: system.');
+    expect(run.stdout).toContain('It has identities that the inputs do not name, and keeps them: system.');
     expect(sim.world.resources.get(vm1.machine)?.body['identity']).toEqual(added);
     expect(sim.world.roleAssignments).toHaveLength(granted);
   });
@@ -198,7 +198,7 @@ describe('on a finished deployment', () => {
     expect(same.summary).toMatch(/Security group.*22\/tcp from.*rules of others.*office/);
     const closed = await act(sim, { ...inputs, 'allow-inbound': '' });
     expect(closed.exitCode).toBe(1);
-    expect(errorOf(closed)).toContain('inbound rules: it has 22/tcp from *; the inputs ask for none');
+    expect(errorOf(closed)).toContain('inbound rules: 22/tcp from *; the inputs request none');
     expect(errorOf(closed)).toMatch(/az network nsg rule delete .* --nsg-name vm1-nsg -n allow-22-tcp-1000/);
     expect(withoutTags(snapshot(sim))).toEqual(before);
     const overridden = await act(sim, {
@@ -342,7 +342,7 @@ describe('on a half-finished deployment', () => {
     const before = snapshot(sim);
     const run = await act(sim);
     expect(run.exitCode).toBe(1);
-    expect(errorOf(run)).toContain('still there, without its machine');
+    expect(errorOf(run)).toContain('still exists, without its VM');
     expect(disturbed(sim, before)).toEqual([]);
   });
 

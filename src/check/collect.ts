@@ -1,8 +1,8 @@
-import { apiVersions } from '../azure/api-versions.ts';
 import { requiredPermissions } from '../access/required-permissions.ts';
 import { resolveAccess } from '../access/resolve-access.ts';
 import type { CheckSession, SessionOptions } from '../auth/session.ts';
-import { listAllPages, type Session } from '../azure/arm-client.ts';
+import { apiVersions } from '../azure/api-versions.ts';
+import { type Session, listAllPages } from '../azure/arm-client.ts';
 import { type Result, settle, undefinedIfNotFound } from '../azure/lookup.ts';
 import type { Permission } from '../azure/permissions.ts';
 import type { ResourceId } from '../azure/resource-id.ts';
@@ -11,131 +11,93 @@ import { type ExistingResources, existingResourceQueries, resourceNames } from '
 import type { ErrorContext } from '../errors/action-error.ts';
 import type { ResolvedImage } from '../image/image.ts';
 import { inspectImage } from '../image/resolve-image.ts';
-import type { DeployInputs, RoleRequest } from '../inputs/inputs.ts';
+import type { DeployInputs } from '../inputs/inputs.ts';
+import { omitUndefined } from '../lib/json.ts';
 import type { WorkflowRun } from '../runner/github-context.ts';
-import type { Reporter } from '../summary/reporter.ts';
+import type { LogWriter } from '../runner/log.ts';
 import { isFailedState, readProvisioningFailure } from '../vm/vm-status.ts';
 import type { CheckFacts, DenyAssignment, Lock, ReferencedResource, SubscriptionFacts } from './facts.ts';
 
-export interface CheckContext extends Omit<SessionOptions, 'log' | 'patches'> {
-  readonly report: Reporter;
+export interface CheckContext extends Omit<SessionOptions, 'patches'> {
   readonly run: WorkflowRun;
-  /** What the inputs say and has been learned since, to fill in explanations with. */
-  readonly situation: () => ErrorContext;
+  /** What is known so far for filling in explanations. */
+  readonly errorContext: () => ErrorContext;
 }
 
-/** Asks everything side by side; each refusal becomes a value. */
+/** Asks Azure everything in parallel and writes nothing; each failed request becomes a value. */
 export async function collectFacts(
-  session: CheckSession,
+  { signIns, subscription, session, imageCompute }: CheckSession,
   inputs: DeployInputs,
   context: CheckContext,
 ): Promise<CheckFacts> {
-  const { signIns, subscription } = session;
-  const own = signIns.find(({ role }) => role === 'tenant')?.result;
+  const target = signIns.find(({ role }) => role === 'tenant')?.result;
   const subscriptionFacts =
-    session.session && own && 'value' in own
-      ? await collectSubscriptionFacts(session, session.session, own.value.objectId, inputs, context)
+    session && target && 'value' in target
+      ? await collectSubscriptionFacts(
+          { session, imageCompute, objectId: target.value.objectId },
+          inputs,
+          context.log,
+        )
       : undefined;
   if (subscriptionFacts && 'value' in subscriptionFacts.group)
     context.onContext({ location: subscriptionFacts.group.value.location });
   return {
     inputs,
     run: context.run,
-    situation: context.situation(),
+    errorContext: context.errorContext(),
     signIns,
-    ...(subscription ? { subscription } : {}),
-    ...(subscriptionFacts ? { subscriptionFacts } : {}),
+    ...omitUndefined({ subscription, subscriptionFacts }),
   };
 }
 
-const authorizationPath = '/providers/Microsoft.Authorization';
+interface Connection extends Pick<SubscriptionFacts, 'objectId'> {
+  readonly session: Session;
+  readonly imageCompute: CheckSession['imageCompute'];
+}
+
+/** Asks once the region is known; not at all if it never is. */
+type InRegion = <T>(question: (region: string) => Promise<T>) => Promise<Result<T> | undefined>;
+
+/** What the app may do at a scope; each scope is read once. */
+type PermissionsAt = (scope: string) => Promise<Result<readonly Permission[]>>;
 
 async function collectSubscriptionFacts(
-  { imageCompute }: CheckSession,
-  session: Session,
-  objectId: string | undefined,
+  { session, imageCompute, objectId }: Connection,
   inputs: DeployInputs,
-  context: CheckContext,
+  log: LogWriter,
 ): Promise<SubscriptionFacts> {
-  const { arm, compute, network, subscriptionId, waiting } = session;
-  const subscription = `/subscriptions/${subscriptionId}`;
-  const ofGroup = (what: string) =>
-    `${subscription}/resourceGroups/${inputs.resourceGroup}${authorizationPath}/${what}`;
+  const { compute, subscriptionId, waiting } = session;
   const group = settle(() => readResourceGroup(session, inputs));
-  /** Asks what needs the region as soon as that is known; not at all if it never is. */
-  const inRegion = async <T>(question: (region: string) => Promise<T>): Promise<Result<T> | undefined> => {
+  const inRegion: InRegion = async (question) => {
     const answer = await group;
     const region = 'value' in answer ? answer.value.location : inputs.location;
     return region === undefined ? undefined : settle(() => question(region));
   };
-  const names = resourceNames(inputs.vmName);
-  const parts = Object.entries(existingResourceQueries(session, inputs, names)).map(
-    async ([part, lookUp]) => {
-      const found = await settle<ExistingResources[keyof ExistingResources]>(lookUp);
-      return [part, found] as const;
-    },
+  const permissionsAt = createPermissionReader(session);
+  const existing = collectExisting(session, inputs);
+  const images = imageCompute && { imageCompute, compute, signal: waiting.signal, onWaiting: log.info };
+  const image = images && inRegion((region) => inspectImage(images, inputs, Promise.resolve(region)));
+  const vm = existing.then((found) =>
+    found.vm && 'value' in found.vm && found.vm.value ? { vm: found.vm.value } : {},
   );
-  const existing = Promise.all(parts).then(
-    (found) => Object.fromEntries(found) as SubscriptionFacts['existing'],
-  );
-  const survey = existing.then(({ vm }) => (vm && 'value' in vm && vm.value ? { vm: vm.value } : {}));
-  const fate = existing.then(({ vm }) => {
-    const failed = vm && 'value' in vm && vm.value && isFailedState(vm.value);
-    const place = { resourceGroup: inputs.resourceGroup, vm: { name: inputs.vmName } };
-    return failed ? settle(() => readProvisioningFailure(session, place)) : undefined;
-  });
-  const image =
-    imageCompute &&
-    inRegion((region) =>
-      inspectImage(
-        { imageCompute, compute, signal: waiting.signal, onWaiting: context.report.log.info },
-        inputs,
-        Promise.resolve(region),
-      ),
-    );
-  const dnsLabel = plannedDnsLabel(inputs);
-  const permissions = permissionsAt(session);
   return awaitProperties<SubscriptionFacts>({
     subscriptionId,
     objectId,
     group,
     existing,
-    fate,
-    osDisk: settle(() => undefinedIfNotFound(compute.disks.get(inputs.resourceGroup, names.osDisk))),
-    given: Promise.all(referencedIds(inputs).map((one) => readReferenced(session, one))),
-    rights: group.then((answer) => collectPermissions(inputs, subscriptionId, answer, permissions)),
-    roles: Promise.all(
-      inputs.roleAssignments.map((request) =>
-        awaitProperties<SubscriptionFacts['roles'][number]>({
-          request: permissionScopeTitle(request),
-          scope: request.scope,
-          survey: settle(() => resolveAccess(session, { ...inputs, roleAssignments: [request] }, survey)),
-          permissions: permissions(request.scope),
-        }),
-      ),
+    provisioningFailure: vm.then((found) =>
+      found.vm && isFailedState(found.vm)
+        ? settle(() => readProvisioningFailure(session, { ...inputs, vm: { name: inputs.vmName } }))
+        : undefined,
     ),
-    providers: Promise.all(
-      requiredNamespaces(inputs).map((namespace) =>
-        awaitProperties<SubscriptionFacts['providers'][number]>({
-          namespace,
-          state: settle(() => readRegistration(session, namespace)),
-        }),
-      ),
+    osDisk: settle(() =>
+      undefinedIfNotFound(compute.disks.get(inputs.resourceGroup, resourceNames(inputs.vmName).osDisk)),
     ),
-    locks: settle(() => listAllPages<Lock>(arm, ofGroup('locks'), apiVersions.locks)),
-    denyAssignments: settle(() =>
-      listAllPages<DenyAssignment>(arm, ofGroup('denyAssignments'), apiVersions.denyAssignments),
-    ),
-    skus: inRegion((region) => collectAll(compute.resourceSkus.list({ filter: `location eq '${region}'` }))),
-    computeUsages: inRegion((region) => collectAll(compute.usage.list(region))),
-    networkUsages: inRegion((region) => collectAll(network.usages.list(region))),
-    dnsLabelFree:
-      dnsLabel === undefined
-        ? undefined
-        : inRegion(async (region) => {
-            const { available } = await network.checkDnsNameAvailability(region, dnsLabel);
-            return available === true;
-          }),
+    referenced: Promise.all(referencedIds(inputs).map((reference) => readReferenced(session, reference))),
+    permissions: group.then((answer) => collectPermissions(inputs, subscriptionId, answer, permissionsAt)),
+    roles: collectRoles(session, inputs, vm, permissionsAt),
+    ...collectRestrictions(session, inputs),
+    ...collectRegionalFacts(session, inputs, inRegion),
     image,
     terms: image?.then((answer) => {
       const plan = answer && 'value' in answer ? answer.value.facts.plan : undefined;
@@ -144,73 +106,123 @@ async function collectSubscriptionFacts(
   });
 }
 
-/** Waits for all fields of an object; those that come to nothing are left out. */
+/** Waits for all fields of an object and leaves out those that are undefined. */
 async function awaitProperties<T extends object>(
   fields: {
     readonly [Key in keyof T]-?: T[Key] | Promise<T[Key] | undefined> | undefined;
   },
 ): Promise<T> {
-  const found = await Promise.all(
-    Object.entries(fields).map(async ([key, value]) => [key, await value] as const),
+  const entries = Object.entries(fields).map(async ([key, value]) => [key, await value] as const);
+  return omitUndefined(Object.fromEntries(await Promise.all(entries))) as T;
+}
+
+async function collectExisting(
+  session: Session,
+  inputs: DeployInputs,
+): Promise<SubscriptionFacts['existing']> {
+  const queries = existingResourceQueries(session, inputs, resourceNames(inputs.vmName));
+  const found = Object.entries(queries).map(
+    async ([part, query]) => [part, await settle<ExistingResources[keyof ExistingResources]>(query)] as const,
   );
-  return Object.fromEntries(found.filter(([, value]) => value !== undefined)) as T;
+  return Object.fromEntries(await Promise.all(found));
 }
 
-async function collectAll<T>(pages: AsyncIterable<T>): Promise<T[]> {
-  const items: T[] = [];
-  for await (const item of pages) items.push(item);
-  return items;
-}
-
-type PermissionsAt = (scope: string) => Promise<Result<readonly Permission[]>>;
-
-/** What the app may do at a scope; each scope is asked about once. */
-function permissionsAt({ arm }: Session): PermissionsAt {
-  const asked = new Map<string, Promise<Result<readonly Permission[]>>>();
+function createPermissionReader({ arm }: Session): PermissionsAt {
+  const answers = new Map<string, ReturnType<PermissionsAt>>();
   return (scope) => {
     const key = scope.toLowerCase();
+    const path = `${scope}/providers/Microsoft.Authorization/permissions`;
     const answer =
-      asked.get(key) ??
-      settle(() =>
-        listAllPages<Permission>(arm, `${scope}${authorizationPath}/permissions`, apiVersions.permissions),
-      );
-    asked.set(key, answer);
+      answers.get(key) ?? settle(() => listAllPages<Permission>(arm, path, apiVersions.permissions));
+    answers.set(key, answer);
     return answer;
   };
 }
 
-/** The image is left out, because it is read, and so are the rights to check: their absence shows by itself. */
+/** Permissions on the image are left out because the image is read; those for checking show by themselves. */
 async function collectPermissions(
   inputs: DeployInputs,
   subscriptionId: string,
   group: SubscriptionFacts['group'],
-  permissions: PermissionsAt,
-): Promise<SubscriptionFacts['rights']> {
+  permissionsAt: PermissionsAt,
+): Promise<SubscriptionFacts['permissions']> {
   const groupExists = 'error' in group || group.value.exists;
-  const rights = requiredPermissions(inputs, { subscriptionId, groupExists }).filter(
+  const all = requiredPermissions(inputs, { subscriptionId, groupExists }).filter(
     ({ tenant, weight, id }) =>
-      // Whether a role may be granted has questions of its own.
+      // Role assignments are checked by `collectRoles`.
       tenant === 'tenant' && weight !== 'for checking' && id.split('/')[1] !== 'role-assignment',
   );
-  return Promise.all(rights.map(async (right) => ({ right, permissions: await permissions(right.scope) })));
+  return Promise.all(all.map(async (required) => ({ required, held: await permissionsAt(required.scope) })));
 }
 
-function permissionScopeTitle({ role, scope }: RoleRequest): string {
-  return `${role.kind === 'name' ? role.name : role.guid} on ${scope}`;
+function collectRoles(
+  session: Session,
+  inputs: DeployInputs,
+  vm: Parameters<typeof resolveAccess>[2],
+  permissionsAt: PermissionsAt,
+): Promise<SubscriptionFacts['roles']> {
+  return Promise.all(
+    inputs.roleAssignments.map((request) =>
+      awaitProperties<SubscriptionFacts['roles'][number]>({
+        request: `${request.role.kind === 'name' ? request.role.name : request.role.guid} on ${request.scope}`,
+        scope: request.scope,
+        resolved: settle(() => resolveAccess(session, { ...inputs, roleAssignments: [request] }, vm)),
+        held: permissionsAt(request.scope),
+      }),
+    ),
+  );
 }
 
-function plannedDnsLabel({ network }: DeployInputs): string | undefined {
-  return network.kind === 'new-nic' && network.publicIp.kind === 'new'
-    ? network.publicIp.dnsLabel
-    : undefined;
-}
-
-function requiredNamespaces({ identity }: DeployInputs): readonly string[] {
-  return [
+/** What an administrator has set on the subscription or the group. */
+function collectRestrictions(session: Session, inputs: DeployInputs) {
+  const { arm, subscriptionId } = session;
+  const authorization = `/subscriptions/${subscriptionId}/resourceGroups/${inputs.resourceGroup}/providers/Microsoft.Authorization`;
+  const namespaces = [
     'Microsoft.Compute',
     'Microsoft.Network',
-    ...(identity.named.length > 0 ? ['Microsoft.ManagedIdentity'] : []),
+    ...(inputs.identity.named.length > 0 ? ['Microsoft.ManagedIdentity'] : []),
   ];
+  return {
+    providers: Promise.all(
+      namespaces.map(async (namespace) => ({
+        namespace,
+        state: await settle(() => readRegistration(session, namespace)),
+      })),
+    ),
+    locks: settle(() => listAllPages<Lock>(arm, `${authorization}/locks`, apiVersions.locks)),
+    denyAssignments: settle(() =>
+      listAllPages<DenyAssignment>(arm, `${authorization}/denyAssignments`, apiVersions.denyAssignments),
+    ),
+  };
+}
+
+function collectRegionalFacts(
+  { compute, network }: Session,
+  { network: choice }: DeployInputs,
+  inRegion: InRegion,
+) {
+  const dnsLabel =
+    choice.kind === 'new-nic' && choice.publicIp.kind === 'new' ? choice.publicIp.dnsLabel : undefined;
+  return {
+    skus: inRegion((region) =>
+      collectPages(compute.resourceSkus.list({ filter: `location eq '${region}'` })),
+    ),
+    computeUsages: inRegion((region) => collectPages(compute.usage.list(region))),
+    networkUsages: inRegion((region) => collectPages(network.usages.list(region))),
+    dnsLabelFree:
+      dnsLabel === undefined
+        ? undefined
+        : inRegion(async (region) => {
+            const { available } = await network.checkDnsNameAvailability(region, dnsLabel);
+            return available === true;
+          }),
+  };
+}
+
+async function collectPages<T>(pages: AsyncIterable<T>): Promise<T[]> {
+  const items: T[] = [];
+  for await (const item of pages) items.push(item);
+  return items;
 }
 
 async function readRegistration({ arm, subscriptionId }: Session, namespace: string): Promise<string> {
@@ -223,9 +235,8 @@ async function areTermsAccepted(
   { arm, subscriptionId }: Session,
   { publisher, product, name }: NonNullable<ResolvedImage['plan']>,
 ): Promise<boolean> {
-  const parts = ['publishers', publisher, 'offers', product, 'plans', name].map(encodeURIComponent).join('/');
-  const offers = `/subscriptions/${subscriptionId}/providers/Microsoft.MarketplaceOrdering/offerTypes/virtualmachine`;
-  const path = `${offers}/${parts}/agreements/current`;
+  const plan = ['publishers', publisher, 'offers', product, 'plans', name].map(encodeURIComponent).join('/');
+  const path = `/subscriptions/${subscriptionId}/providers/Microsoft.MarketplaceOrdering/offerTypes/virtualmachine/${plan}/agreements/current`;
   const { properties } = await arm<{ properties?: { accepted?: boolean } }>(
     'GET',
     path,
@@ -257,7 +268,7 @@ async function readReferenced(session: Session, { kind, id }: ReferencedId): Pro
   return { kind, id: id.id, found };
 }
 
-interface ReferencedProperties {
+interface ReferencedBody {
   readonly location?: string;
   readonly properties?: {
     readonly virtualMachine?: { readonly id: string };
@@ -267,24 +278,25 @@ interface ReferencedProperties {
 }
 
 async function readReferencedResource({ arm }: Session, kind: ReferencedResource['kind'], id: string) {
-  const api = kind === 'identity' ? apiVersions.identities : apiVersions.network;
-  const { location, properties } = await arm<ReferencedProperties>('GET', id, api);
-  const usedBy = properties?.virtualMachine?.id ?? properties?.ipConfiguration?.id;
-  return { ...(location ? { location } : {}), ...(usedBy ? { usedBy } : {}) };
+  const api = apiVersions[kind === 'identity' ? 'identities' : 'network'];
+  const { location, properties } = await arm<ReferencedBody>('GET', id, api);
+  return omitUndefined({
+    location,
+    usedBy: properties?.virtualMachine?.id ?? properties?.ipConfiguration?.id,
+  });
 }
 
-/** The region is the network's. Who may only join the subnet may not read that, but perhaps the subnet. */
+/** Only the virtual network has a region. An app that may join the subnet may not be able to read the network. */
 async function readReferencedSubnet({ arm }: Session, { id, name }: ResourceId) {
+  const vnetId = id.replace(/\/subnets\/[^/]+$/i, '');
   const vnet = await settle(() =>
-    undefinedIfNotFound(
-      arm<ReferencedProperties>('GET', id.replace(/\/subnets\/[^/]+$/i, ''), apiVersions.network),
-    ),
+    undefinedIfNotFound(arm<ReferencedBody>('GET', vnetId, apiVersions.network)),
   );
   if ('value' in vnet) {
-    const isThere = vnet.value?.properties?.subnets?.some(
+    const exists = vnet.value?.properties?.subnets?.some(
       (subnet) => subnet.name.toLowerCase() === name.toLowerCase(),
     );
-    return isThere && vnet.value?.location ? { location: vnet.value.location } : undefined;
+    return exists && vnet.value?.location ? { location: vnet.value.location } : undefined;
   }
   const subnet = await settle(() => undefinedIfNotFound(arm('GET', id, apiVersions.network)));
   if ('error' in subnet) throw vnet.error;

@@ -1,47 +1,63 @@
 import type { Plan } from '../deployment/plan.ts';
 import { fillPlaceholders, workflowAuthor } from '../error-catalog/entry.ts';
-import { type CheckFacts, type Finding, unknownFinding, warnFinding } from './facts.ts';
-import { checkNames, checkNetwork, checkReferenced, checkVm } from './rules/existing.ts';
+import { type CheckFacts, type Finding, type RuleContext, unknownFinding, warnFinding } from './facts.ts';
+import { checkNames, checkNetwork, checkVm } from './rules/existing.ts';
 import { checkImage } from './rules/image.ts';
-import { checkLocks } from './rules/locks.ts';
-import { checkDenyAssignments, checkPermissions, checkRoleAssignments } from './rules/permissions.ts';
-import { checkPublicIpQuota } from './rules/quota.ts';
+import { checkDenyAssignments, checkLocks } from './rules/locks.ts';
+import { checkPermissions, checkRoleAssignments } from './rules/permissions.ts';
+import { checkPublicIp, checkReferenced } from './rules/referenced.ts';
 import { checkProviders, checkResourceGroup, checkSignIn, checkSubscription } from './rules/sign-in.ts';
 
+const rules: readonly ((context: RuleContext) => readonly Finding[])[] = [
+  checkResourceGroup,
+  checkProviders,
+  checkImage,
+  checkPermissions,
+  checkRoleAssignments,
+  checkNames,
+  checkReferenced,
+  checkNetwork,
+  checkVm,
+  checkPublicIp,
+  checkLocks,
+  checkDenyAssignments,
+  checkInbound,
+];
+
 /**
- * Judges the facts against the plan.
- * @param plan of the image that was read, or of one that stands in for it; undefined where there is no subscription.
+ * Turns facts into findings.
+ * @param plan for the image that was read, or for a placeholder; undefined if the subscription is not known.
  */
 export function evaluateChecks(facts: CheckFacts, plan: Plan | undefined): Finding[] {
-  const known = fillPlaceholders(facts.situation);
-  const { subscriptionFacts } = facts;
-  const before = [...facts.signIns.map((signIn) => checkSignIn(signIn, known)), ...checkSubscription(facts)];
+  const { inputs, run, signIns, subscriptionFacts } = facts;
+  const known = fillPlaceholders(facts.errorContext);
+  const before = [...signIns.map((signIn) => checkSignIn(signIn, known)), ...checkSubscription(facts, known)];
   if (!subscriptionFacts || !plan) {
-    const asked = 'everything in the subscription';
+    const question = { id: 'deployment', asked: 'everything in the subscription' };
     return [
       ...before,
-      unknownFinding('deployment', asked, 'Not asked: it takes a token of the tenant and a subscription.'),
+      unknownFinding(question, 'Skipped: it needs a token of the tenant and a subscription.'),
     ];
   }
-  const context = { facts, subscriptionFacts, plan, known };
-  return [
-    ...before,
-    ...checkResourceGroup(context),
-    ...checkProviders(context),
-    ...checkImage(context),
-    ...checkPermissions(context),
-    ...checkRoleAssignments(context),
-    ...checkNames(context),
-    ...checkReferenced(context),
-    ...checkNetwork(context),
-    ...checkVm(context),
-    ...checkPublicIpQuota(context),
-    ...checkLocks(context),
-    ...checkDenyAssignments(context),
-    ...plan.warnings.map((warning) =>
-      warnFinding('inbound', 'what `allow-inbound` opens', warning, workflowAuthor, [
-        'Name the addresses that need it in `allow-inbound`.',
-      ]),
-    ),
-  ];
+  const subscription = `/subscriptions/${subscriptionFacts.subscriptionId}`;
+  const { image } = subscriptionFacts;
+  const context: RuleContext = {
+    inputs,
+    run,
+    signIns,
+    facts: subscriptionFacts,
+    plan,
+    known,
+    subscription,
+    group: `${subscription}/resourceGroups/${inputs.resourceGroup}`,
+    image: image && 'value' in image ? image.value.facts : undefined,
+  };
+  return [...before, ...rules.flatMap((rule) => rule(context))];
+}
+
+function checkInbound({ plan }: RuleContext): Finding[] {
+  const question = { id: 'inbound', asked: 'what `allow-inbound` opens' };
+  return plan.warnings.map((warning) =>
+    warnFinding(question, warning, workflowAuthor, ['Name the addresses that need it in `allow-inbound`.']),
+  );
 }

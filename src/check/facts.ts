@@ -1,7 +1,4 @@
-/**
- * From what Azure answered to findings: what is well, what stands in the way, what cannot be known, and for each what to
- * do. Pure: it asks nothing.
- */
+/** What `operation: check` knows when it starts to decide, and the findings that it decides on. */
 
 import type { Disk } from '@azure/arm-compute';
 import type { RequiredPermission } from '../access/required-permissions.ts';
@@ -16,39 +13,39 @@ import { explain } from '../error-catalog/explain.ts';
 import { grantCommand, roleDelay, roleGranter } from '../error-catalog/role-commands.ts';
 import { ActionError, type ErrorContext } from '../errors/action-error.ts';
 import { AzureError, type AzureErrorInfo, rootDetail } from '../errors/azure-error.ts';
+import type { ResolvedImage } from '../image/image.ts';
 import type { ImageInspection } from '../image/resolve-image.ts';
 import type { DeployInputs } from '../inputs/inputs.ts';
 import type { WorkflowRun } from '../runner/github-context.ts';
 import type { Sku } from '../vm/sizes.ts';
 import type { ProvisioningFailure } from '../vm/vm-status.ts';
 
-/** One question and its answer, as the output `findings` has it. */
+/** One question and its answer, as in the output `findings`. */
 export interface Finding {
   /** Stable from run to run: `image`, `rights/resource-group`, `size/Standard_D2s_v5`. */
   readonly id: string;
-  /** `fault` stands in the way of a deployment; `unknown` could not be asked, and stands in nobody's way. */
+  /** `fault`: Azure would refuse the deployment. `unknown`: the check was skipped. */
   readonly level: 'ok' | 'warning' | 'fault' | 'unknown';
   readonly asked: string;
   readonly answer: string;
-  /** Who must act; empty where nobody has to. */
+  /** Who must act; empty if nobody has to. */
   readonly who: string;
-  /** Sentences, and commands and URLs to copy as they stand. */
+  /** Sentences, and commands and URLs to copy. */
   readonly fix: readonly string[];
 }
 
-/** Something that the inputs name by ID. */
+/** A resource that an input names by ID. */
 export interface ReferencedResource {
   readonly kind: 'subnet' | 'network security group' | 'public IP' | 'network interface' | 'identity';
   readonly id: string;
-  /** Undefined: there is no such thing. */
-  readonly found: Result<
-    | {
-        readonly location?: string;
-        /** ID of what uses it already, where only one thing can. */
-        readonly usedBy?: string;
-      }
-    | undefined
-  >;
+  /** Undefined: it does not exist. */
+  readonly found: Result<ReferencedProperties | undefined>;
+}
+
+export interface ReferencedProperties {
+  readonly location?: string;
+  /** ID of the resource that uses it, if only one can. */
+  readonly usedBy?: string;
 }
 
 export interface Usage {
@@ -63,46 +60,51 @@ export interface Lock {
   readonly properties: { readonly level: string };
 }
 
+interface DeniedPrincipal {
+  readonly id: string;
+  readonly type?: string;
+}
+
 export interface DenyAssignment {
   readonly properties: {
     readonly denyAssignmentName?: string;
     readonly permissions?: readonly Permission[];
-    readonly principals?: readonly { readonly id: string; readonly type?: string }[];
-    readonly excludePrincipals?: readonly { readonly id: string; readonly type?: string }[];
+    readonly principals?: readonly DeniedPrincipal[];
+    readonly excludePrincipals?: readonly DeniedPrincipal[];
   };
 }
 
-/** What was asked in the deployment's subscription. A question that had no sense is left out. */
+/** Answers from the target subscription. Questions that do not apply to the inputs are left out. */
 export interface SubscriptionFacts {
   readonly subscriptionId: string;
-  /** Of the app's service principal in the tenant; undefined where the token does not say. */
+  /** Of the app's service principal in the tenant; undefined if the token does not contain it. */
   readonly objectId: string | undefined;
   readonly group: Result<ResourceGroup>;
   readonly existing: { readonly [Part in keyof ExistingResources]?: Result<ExistingResources[Part]> };
-  /** Of a machine that failed. */
-  readonly fate?: Result<ProvisioningFailure>;
+  /** Why the existing VM failed, if it did. */
+  readonly provisioningFailure?: Result<ProvisioningFailure>;
   readonly osDisk: Result<Disk | undefined>;
-  readonly given: readonly ReferencedResource[];
-  readonly rights: readonly {
-    readonly right: RequiredPermission;
-    readonly permissions: Result<readonly Permission[]>;
+  readonly referenced: readonly ReferencedResource[];
+  readonly permissions: readonly {
+    readonly required: RequiredPermission;
+    readonly held: Result<readonly Permission[]>;
   }[];
   readonly roles: readonly {
     readonly request: string;
     readonly scope: string;
-    /** Refused by what `create` would look at before its first write. */
-    readonly survey: Result<unknown>;
-    readonly permissions: Result<readonly Permission[]>;
+    /** An error if `create` would refuse the role assignment before its first write. */
+    readonly resolved: Result<unknown>;
+    readonly held: Result<readonly Permission[]>;
   }[];
   readonly providers: readonly { readonly namespace: string; readonly state: Result<string> }[];
   readonly locks: Result<readonly Lock[]>;
   readonly denyAssignments: Result<readonly DenyAssignment[]>;
-  /** The rest needs a region. */
+  /** Left out, as everything below, if the region is not known. */
   readonly skus?: Result<readonly Sku[]>;
   readonly computeUsages?: Result<readonly Usage[]>;
   readonly networkUsages?: Result<readonly Usage[]>;
   readonly dnsLabelFree?: Result<boolean>;
-  /** The image's Marketplace terms: accepted or not. */
+  /** Whether the image's Marketplace terms are accepted. */
   readonly terms?: Result<boolean>;
   readonly image?: Result<ImageInspection>;
 }
@@ -110,29 +112,41 @@ export interface SubscriptionFacts {
 export interface CheckFacts {
   readonly inputs: DeployInputs;
   readonly run: Pick<WorkflowRun, 'runId' | 'job'>;
-  readonly situation: ErrorContext;
+  readonly errorContext: ErrorContext;
   readonly signIns: readonly TenantSignIn[];
   readonly subscription?: Result<Subscription>;
   readonly subscriptionFacts?: SubscriptionFacts;
 }
 
-/** What the judgement of one part works with. */
-export interface RuleContext {
-  readonly facts: CheckFacts;
-  readonly subscriptionFacts: SubscriptionFacts;
+/** What the rules about the subscription work with. */
+export interface RuleContext extends Pick<CheckFacts, 'inputs' | 'run' | 'signIns'> {
+  readonly facts: SubscriptionFacts;
   readonly plan: Plan;
   readonly known: FilledErrorContext;
+  /** Scopes that permissions are granted on. */
+  readonly subscription: string;
+  readonly group: string;
+  /** Undefined if the image could not be read. */
+  readonly image: ResolvedImage | undefined;
 }
 
-// Findings
+export interface MissingPermission {
+  readonly action: string;
+  readonly scope: string;
+}
 
-export function okFinding(id: string, asked: string, answer: string): Finding {
+/** What a finding answers. */
+export interface Question {
+  readonly id: string;
+  readonly asked: string;
+}
+
+export function okFinding({ id, asked }: Question, answer: string): Finding {
   return { id, level: 'ok', asked, answer, who: '', fix: [] };
 }
 
 export function unknownFinding(
-  id: string,
-  asked: string,
+  { id, asked }: Question,
   answer: string,
   who = '',
   fix: readonly string[] = [],
@@ -141,8 +155,7 @@ export function unknownFinding(
 }
 
 export function warnFinding(
-  id: string,
-  asked: string,
+  { id, asked }: Question,
   answer: string,
   who: string,
   fix: readonly string[],
@@ -151,8 +164,7 @@ export function warnFinding(
 }
 
 export function faultFinding(
-  id: string,
-  asked: string,
+  { id, asked }: Question,
   answer: string,
   who: string,
   fix: readonly string[],
@@ -160,12 +172,27 @@ export function faultFinding(
   return { id, level: 'fault', asked, answer, who, fix };
 }
 
-/** The first of the causes that is an answer of Azure's. */
+/** Applies a rule to an answer. Without an answer the check is skipped, and the finding names the missing permission. */
+export function answered<T>(
+  question: Question & { readonly permission: MissingPermission },
+  result: Result<T>,
+  known: FilledErrorContext,
+  rule: (value: T) => Finding | readonly Finding[],
+): Finding[] {
+  if ('error' in result) return [unknownFromError(question, result.error, question.permission, known)];
+  return [rule(result.value)].flat();
+}
+
+/** The first Azure error in the chain of causes. */
 export function azureErrorIn(error: unknown): AzureErrorInfo | undefined {
   for (let link = error; link instanceof Error; link = link.cause) {
     if (link instanceof AzureError) return link.fault;
   }
   return undefined;
+}
+
+export function isForbidden(error: unknown): boolean {
+  return azureErrorIn(error)?.status === 403;
 }
 
 function explanationIn(error: unknown): ActionError['explanation'] {
@@ -175,74 +202,64 @@ function explanationIn(error: unknown): ActionError['explanation'] {
   return undefined;
 }
 
-/** A refusal that itself is the verdict: the deployment would meet it too. */
-export function faultFromError(
-  id: string,
-  asked: string,
-  refusal: unknown,
-  known: FilledErrorContext,
-): Finding {
-  const azure = azureErrorIn(refusal);
-  const explanation = explanationIn(refusal) ?? (azure && explain(azure, known));
-  const said = azure ? quoteAzure(azure) : refusal instanceof Error ? refusal.message : String(refusal);
+/** A fault for an error that `create` would run into as well. */
+export function faultFromError(question: Question, error: unknown, known: FilledErrorContext): Finding {
+  const azure = azureErrorIn(error);
+  const explanation = explanationIn(error) ?? (azure && explain(azure, known));
+  const message = errorMessage(error);
   const reference = azure?.correlationId ? [`Correlation ID: ${azure.correlationId}`] : [];
-  if (!explanation) return faultFinding(id, asked, said, workflowAuthor, reference);
-  const repeated = said === '' || explanation.cause.includes(said);
-  const answer = repeated ? explanation.cause : `${explanation.cause} (${said})`;
-  return faultFinding(id, asked, answer, explanation.who, explanation.fix);
+  if (!explanation) return faultFinding(question, message, workflowAuthor, reference);
+  const repeated = message === '' || explanation.cause.includes(message);
+  const answer = repeated ? explanation.cause : `${explanation.cause} (${message})`;
+  return faultFinding(question, answer, explanation.who, explanation.fix);
 }
 
-function quoteAzure(azure: AzureErrorInfo): string {
+function errorMessage(error: unknown): string {
+  const azure = azureErrorIn(error);
+  if (!azure) return error instanceof Error ? error.message : String(error);
   const { code, message } = rootDetail(azure);
   return `${code || `HTTP ${azure.status}`}: ${message.split(/\r?\n/)[0] ?? ''}`;
 }
 
-/** A question that was not answered: with the right that is missing, where that is the reason. */
+/** A skipped check of something that `create` does not read: with the missing permission, if that is the reason. */
 export function unknownFromError(
-  id: string,
-  asked: string,
-  refusal: unknown,
-  right: { readonly action: string; readonly scope: string },
+  question: Question,
+  error: unknown,
+  permission: MissingPermission,
   known: FilledErrorContext,
 ): Finding {
-  const azure = azureErrorIn(refusal);
-  if (azure?.status !== 403) {
-    const said = azure ? quoteAzure(azure) : refusal instanceof Error ? refusal.message : String(refusal);
-    return unknownFinding(id, asked, `Azure did not say: ${said}`);
-  }
+  const azure = azureErrorIn(error);
+  if (azure?.status !== 403) return unknownFinding(question, `Azure did not answer: ${errorMessage(error)}`);
   const denied = /perform action '([^']+)' over scope '([^']+)'/.exec(azure.message);
-  const action = denied?.[1] ?? right.action;
-  const scope = denied?.[2]?.startsWith('/') ? denied[2] : right.scope;
+  const action = denied?.[1] ?? permission.action;
+  const scope = denied?.[2]?.startsWith('/') ? denied[2] : permission.scope;
   return unknownFinding(
-    id,
-    asked,
-    `The app may not ask: it lacks ${action} on ${scope}. A deployment does without.`,
+    question,
+    `Skipped: the app lacks ${action} on ${scope}, which creating the VM does not need.`,
     roleGranter(action, scope, known),
-    ['To have this checked as well, grant the right:', grantCommand(action, right.scope, known)],
+    ['To include this check, assign the role:', grantCommand(action, permission.scope, known)],
   );
 }
 
-/** Like `unanswered`, for what `create` reads before its first write: there a missing right ends the deployment. */
-export function unreadable(
-  id: string,
-  asked: string,
-  refusal: unknown,
+/** For a read that `create` makes before its first write: without the permission the deployment fails. */
+export function requiredReadFinding(
+  question: Question,
+  error: unknown,
   resource: string,
-  { facts, subscriptionFacts, known }: RuleContext,
+  { inputs, facts, group, known }: RuleContext,
 ): Finding {
-  const group = `/subscriptions/${subscriptionFacts.subscriptionId}/resourceGroups/${facts.inputs.resourceGroup}`;
   const type = /\/providers\/([^/]+\/[^/]+)/i.exec(resource)?.[1] ?? 'Microsoft.Resources';
-  const right = { action: `${type}/read`, scope: resource };
-  if (azureErrorIn(refusal)?.status !== 403) return unknownFromError(id, asked, refusal, right, known);
-  // The same missing role; that finding has the fix.
-  if ('error' in subscriptionFacts.group && azureErrorIn(subscriptionFacts.group.error)?.status === 403) {
-    return unknownFinding(id, asked, `The app may not read resource group ${facts.inputs.resourceGroup}.`);
+  const permission = { action: `${type}/read`, scope: resource };
+  if (!isForbidden(error)) return unknownFromError(question, error, permission, known);
+  // The same role is missing; that finding has the command.
+  if ('error' in facts.group && isForbidden(facts.group.error)) {
+    return unknownFinding(question, `The app may not read resource group ${inputs.resourceGroup}.`);
   }
-  const answer = `The app may not read it: it lacks ${right.action} on ${resource}. A deployment reads it first, and fails without.`;
-  return faultFinding(id, asked, answer, roleGranter(right.action, resource, known), [
-    'Grant the right on the resource group:',
-    // On the group, because the resource may not exist yet.
-    grantCommand(right.action, group, known),
+  const answer = `The app lacks ${permission.action} on ${resource}. Creating the VM starts with this read, so it would fail.`;
+  return faultFinding(question, answer, roleGranter(permission.action, resource, known), [
+    'Assign the role on the resource group:',
+    // The resource may not exist yet, so the role cannot be assigned on it.
+    grantCommand(permission.action, group, known),
     roleDelay,
   ]);
 }

@@ -15,7 +15,7 @@ import type { ResolvedImage } from '../image/image.ts';
 import type { DeployInputs } from '../inputs/inputs.ts';
 import { allSettledOrThrow } from '../lib/abort.ts';
 import { assertNoDrift } from '../plan/drift.ts';
-import { assertRecreatable, compareVm, logAddedByOthers } from '../plan/vm-drift.ts';
+import { assertRecreatable, compareVm, addedIdentitiesNotice } from '../plan/vm-drift.ts';
 import type { Reporter } from '../summary/reporter.ts';
 import { isFailedState, readProvisioningFailure, waitForTerminalState } from '../vm/vm-status.ts';
 
@@ -66,7 +66,7 @@ export function adoptVm(
   report.log.notice(
     `Virtual machine ${plan.vm.name} of this deployment exists already and is as asked for: left as it is.`,
   );
-  if (comparison.addedIdentities.length > 0) report.log.notice(logAddedByOthers(comparison.addedIdentities));
+  if (comparison.addedIdentities.length > 0) report.log.notice(addedIdentitiesNotice(comparison.addedIdentities));
   if (comparison.keptVersion) {
     report.log.notice(
       `It was made from image version ${comparison.keptVersion}, and keeps it; the newest one is ${image.version}. To get that, delete the deployment first.`,

@@ -10,45 +10,42 @@ import type { ResolvedImage } from '../image/image.ts';
 import type { DeployInputs } from '../inputs/inputs.ts';
 import { createPlan } from '../plan/create-plan.ts';
 import type { WorkflowRun } from '../runner/github-context.ts';
+import type { LogWriter } from '../runner/log.ts';
 import type { Reporter } from '../summary/reporter.ts';
 
 /**
- * Asks everything that could refuse the deployment, without a single write, and tells all of it at once.
- * @throws Failure that lists the faults, if there are any; the signal's reason.
+ * Checks, without a single write, everything for which Azure could refuse the deployment, and reports all of it at once.
+ * @throws ActionError that lists the faults, if there are any; the signal's reason.
  */
-export async function checkDeployment(inputs: DeployInputs, context: CheckContext): Promise<void> {
-  const { report, signal } = context;
-  const session = await report.stage('Sign in', () =>
-    openCheckSession(inputs, { ...context, log: report.log }),
-  );
-  const facts = await report.stage('Ask Azure', () => collectFacts(session, inputs, context));
-  signal.throwIfAborted();
+export async function checkDeployment(
+  inputs: DeployInputs,
+  { report, ...context }: Omit<CheckContext, 'log'> & { readonly report: Reporter },
+): Promise<void> {
+  const options = { ...context, log: report.log };
+  const session = await report.stage('Sign in', () => openCheckSession(inputs, options));
+  const facts = await report.stage('Query Azure', () => collectFacts(session, inputs, options));
+  context.signal.throwIfAborted();
   const image = facts.subscriptionFacts?.image;
   if (image && 'value' in image) {
     report.addFacts({ image: image.value.facts });
-    // So that a later job can create from the very version that was checked, whatever is published in between.
+    // A later job can create the VM from the version that was checked, even if a newer one was published.
     report.output('image-version-id', image.value.facts.referenceId);
     report.output('image-version', image.value.facts.version);
   }
   const findings = evaluateChecks(facts, planForCheck(facts, context.run));
   report.outputFindings(findings);
-  logFindings(findings, report);
+  logFindings(findings, report.log);
   const faults = findings.filter(({ level }) => level === 'fault');
   if (faults.length > 0) throw checkFailedError(findings.length, faults);
 }
 
-/** The plan of the image as far as it could be read; where it could not, of one that stands in for it. */
+/** The plan for the image as far as it could be read, else for a placeholder. */
 function planForCheck({ inputs, subscriptionFacts }: CheckFacts, run: WorkflowRun): Plan | undefined {
   if (!subscriptionFacts) return undefined;
-  const image =
-    subscriptionFacts.image && 'value' in subscriptionFacts.image
-      ? subscriptionFacts.image.value.facts
-      : placeholderImage(inputs);
-  const location =
-    'value' in subscriptionFacts.group ? subscriptionFacts.group.value.location : (inputs.location ?? '');
-  return createPlan(inputs, image, {
-    subscriptionId: subscriptionFacts.subscriptionId,
-    location,
+  const { subscriptionId, image, group } = subscriptionFacts;
+  return createPlan(inputs, image && 'value' in image ? image.value.facts : placeholderImage(inputs), {
+    subscriptionId,
+    location: 'value' in group ? group.value.location : (inputs.location ?? ''),
     ownership: ownershipTags(run, inputs.vmName, inputs.cleanup),
     generated: {},
   });
@@ -73,33 +70,36 @@ function placeholderImage({
   };
 }
 
-/** Prints the findings, what stands in the way first. What is well takes a line; what has one remedy shares its lines. */
-function logFindings(findings: readonly Finding[], { log }: Reporter): void {
-  const titles = { fault: 'In the way', warning: 'Warnings', unknown: 'Not known', ok: 'Well' } as const;
+const levelTitles = { fault: 'Failed', warning: 'Warnings', unknown: 'Skipped', ok: 'Passed' } as const;
+
+function logFindings(findings: readonly Finding[], log: LogWriter): void {
   for (const level of ['fault', 'warning', 'unknown', 'ok'] as const) {
     const ofLevel = findings.filter((finding) => finding.level === level);
-    if (ofLevel.length > 0) log.info(`${titles[level]} (${ofLevel.length})`);
-    const byRemedy = Map.groupBy(ofLevel, ({ who, fix }) => JSON.stringify([who, fix]));
-    for (const alike of byRemedy.values()) {
-      for (const { id, asked, answer } of alike) {
-        if (level === 'warning') log.warning(`${id}: ${asked}. ${answer}`);
-        else log.info(level === 'ok' ? `  ${id}: ${answer}` : `  ${id}: ${asked}. ${answer}`);
-      }
-      const [{ who, fix } = { who: '', fix: [] }] = alike;
-      if (who) log.info(`    Who must act: ${who}`);
-      for (const step of fix) log.info(isCommandOrUrl(step) ? `      ${step}` : `    - ${step}`);
-    }
+    if (ofLevel.length > 0) log.info(`${levelTitles[level]} (${ofLevel.length})`);
+    const byFix = Map.groupBy(ofLevel, ({ who, fix }) => JSON.stringify([who, fix]));
+    for (const sameFix of byFix.values()) logSameFix(sameFix, log);
   }
 }
 
-function checkFailedError(asked: number, faults: readonly Finding[]): ActionError {
+/** Findings with the same fix share its lines. */
+function logSameFix(findings: readonly Finding[], log: LogWriter): void {
+  for (const { id, level, asked, answer } of findings) {
+    if (level === 'warning') log.warning(`${id}: ${asked}. ${answer}`);
+    else log.info(level === 'ok' ? `  ${id}: ${answer}` : `  ${id}: ${asked}. ${answer}`);
+  }
+  const [{ who, fix } = { who: '', fix: [] }] = findings;
+  if (who) log.info(`    Who must act: ${who}`);
+  for (const step of fix) log.info(isCommandOrUrl(step) ? `      ${step}` : `    - ${step}`);
+}
+
+function checkFailedError(count: number, faults: readonly Finding[]): ActionError {
   const lines = faults.map(({ id, answer }) => `- ${id}: ${answer}`);
   return new ActionError('checking the deployment', {
-    message: `${faults.length} of ${asked} findings stand in its way:\n${lines.join('\n')}`,
+    message: `${faults.length} of ${count} checks failed:\n${lines.join('\n')}`,
     explanation: {
-      cause: 'As things are, Azure would refuse the deployment. Nothing was created or changed.',
+      cause: 'Azure would refuse this deployment. Nothing was created or changed.',
       who: [...new Set(faults.map(({ who }) => who))].join('; '),
-      fix: ['The log above and the output `findings` say what to do about each, with commands and URLs.'],
+      fix: ['The log above and the output `findings` list the commands and URLs for each.'],
     },
   });
 }

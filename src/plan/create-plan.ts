@@ -7,18 +7,16 @@ import { openPortWarnings, planNetwork } from '../network/network-spec.ts';
 import { isTrustedLaunchOptional } from '../vm/sizes.ts';
 import { type DeploymentContext, identityId, placementsInOrder, vmBody } from '../vm/vm-spec.ts';
 
-/**
- * Makes the plan. Pure: the same inputs, image and surroundings give the same plan, and nothing is asked or sent.
- */
-export function createPlan(inputs: DeployInputs, image: ResolvedImage, around: DeploymentContext): Plan {
+/** Pure: the same arguments give the same plan, and nothing is read or sent. */
+export function createPlan(inputs: DeployInputs, image: ResolvedImage, context: DeploymentContext): Plan {
   const names = resourceNames(inputs.vmName);
-  const ids = resourceIds(around.subscriptionId, inputs.resourceGroup, names);
-  const common = { location: around.location, tags: { ...inputs.tags, ...around.ownership } };
+  const ids = resourceIds(context.subscriptionId, inputs.resourceGroup, names);
+  const common = { location: context.location, tags: { ...inputs.tags, ...context.ownership } };
   const network = planNetwork(inputs, names, ids, common);
   const warnings = openPortWarnings(inputs);
   return {
     deployment: inputs.vmName,
-    subscriptionId: around.subscriptionId,
+    subscriptionId: context.subscriptionId,
     resourceGroup: inputs.resourceGroup,
     ...common,
     ...network,
@@ -30,11 +28,11 @@ export function createPlan(inputs: DeployInputs, image: ResolvedImage, around: D
       imageReferenceId: image.referenceId,
       attempts: placementsInOrder(inputs, image),
       plainWillDo: isTrustedLaunchOptional(inputs, image),
-      body: (attempt) => vmBody(inputs, image, around, network, names, common, attempt),
+      body: (attempt) => vmBody(inputs, image, context, network, names, common, attempt),
     },
     identities: inputs.identity.named.map((name) => ({
       name,
-      id: identityId(around.subscriptionId, inputs.resourceGroup, name),
+      id: identityId(context.subscriptionId, inputs.resourceGroup, name),
     })),
     patches: patchesByResourceId(inputs, ids),
     notices: network.notices,

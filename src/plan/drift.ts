@@ -2,18 +2,17 @@ import { normaliseRegion } from '../azure/resource-id.ts';
 import type { Plan } from '../deployment/plan.ts';
 import { ActionError } from '../errors/action-error.ts';
 import { isPatched } from '../inputs/overrides.ts';
-import type { MergePatch } from '../lib/json.ts';
 
-/** One way in which a machine that exists is not what the inputs ask for. */
+/** One property in which an existing resource differs from the inputs. */
 export interface Difference {
   readonly property: string;
   readonly actual: string;
   readonly expected: string;
-  /** How to change what is there, where Azure does that in place. */
+  /** How to change the existing resource, if Azure can change it in place. */
   readonly fix?: readonly string[];
 }
 
-/** A resource never changes its region. Where either is not known, as the plan's in some a `check`, nothing is compared. */
+/** A resource never changes its region. If either region is unknown, as in some checks, nothing is compared. */
 export function compareRegion(
   property: string,
   { location = '' }: { readonly location?: string },
@@ -25,34 +24,29 @@ export function compareRegion(
     : [{ property, actual: region, expected: plan.location }];
 }
 
-/** Then nobody knows them before Azure has them: a list is replaced as a whole. */
+/** A merge patch replaces a list as a whole, so the resulting rules are not known before Azure has them. */
 export function rulesAreOverridden({ nsg, patches }: Plan): boolean {
-  return nsg !== undefined && overriddenProperty(patches.get(nsg.id.toLowerCase()), 'securityRules');
+  return nsg !== undefined && isPatched(patches.get(nsg.id.toLowerCase()), 'properties.securityRules');
 }
 
-/** Does a merge patch in the REST shape say something about `properties.<path>`? */
-export function overriddenProperty(patch: MergePatch | undefined, ...path: readonly string[]): boolean {
-  return isPatched(patch, ['properties', ...path].join('.'));
-}
-
-/** @throws Failure that lists every difference: what exists is never changed into something else. */
+/** @throws ActionError that lists every difference: existing resources are never changed. */
 export function assertNoDrift(plan: Plan, differences: readonly Difference[]): void {
   if (differences.length === 0) return;
   const lines = differences.map(
-    ({ property, actual, expected }) => `- ${property}: it has ${actual}; the inputs ask for ${expected}`,
+    ({ property, actual, expected }) => `- ${property}: ${actual}; the inputs request ${expected}`,
   );
   throw new ActionError(`comparing deployment ${plan.deployment} with the inputs`, {
-    message: `Deployment ${plan.deployment} exists already and is another one:\n${lines.join('\n')}`,
+    message: `Deployment ${plan.deployment} already exists and differs from the inputs:\n${lines.join('\n')}`,
     explanation: {
       cause:
-        'A rerun takes over only what is as asked for; nothing that exists is changed or replaced unasked.',
+        'A rerun adopts only a deployment that matches the inputs; nothing that exists is changed or replaced.',
       who: "the workflow's author",
       fix: driftFix(plan, differences),
     },
   });
 }
 
-/** What to do about differences: about the whole deployment, and about each that can be changed in place. */
+/** How to resolve differences: for the whole deployment, and for each property that can be changed in place. */
 export function driftFix(plan: Plan, differences: readonly Difference[]): readonly string[] {
   return [
     `To replace it, run this action with \`operation: delete\` and \`vm-name: ${plan.deployment}\` first.`,

@@ -8,22 +8,22 @@ import type {
 import { sameId } from '../azure/resource-id.ts';
 import { type ExistingResources, subnetName } from '../deployment/resources.ts';
 import type { Plan } from '../deployment/plan.ts';
+import { isPatched } from '../inputs/overrides.ts';
 import { quoteForShell } from '../lib/escape.ts';
 import { isGeneratedRule } from '../network/network-spec.ts';
 import { isFailedState } from '../vm/vm-status.ts';
-import { type Difference, compareRegion, overriddenProperty, rulesAreOverridden } from './drift.ts';
+import { type Difference, compareRegion, rulesAreOverridden } from './drift.ts';
 
-/** What a rerun makes of the network that is there. */
 interface NetworkComparison {
   readonly differences: readonly Difference[];
-  /** Names of rules in the security group that this action never made: they stay, and nobody is asked about them. */
+  /** Names of rules in the security group that this action did not create: they stay. */
   readonly otherRules: readonly string[];
 }
 
-/** Compares the parts of the network that are there with those that would be made: none of them is changed unasked. */
+/** Compares the existing network resources with the plan; none of them is ever changed. */
 export function compareNetwork(existing: ExistingResources, plan: Plan): NetworkComparison {
   const { nic, nsg, vnet, publicIp } = existing;
-  const parts = [
+  const resources = [
     ['network interface', nic],
     ['network security group', nsg],
     ['virtual network', vnet],
@@ -31,70 +31,75 @@ export function compareNetwork(existing: ExistingResources, plan: Plan): Network
   ] as const;
   return {
     differences: [
-      ...parts.flatMap(([property, part]) =>
-        part ? compareRegion(`region of the ${property}`, part, plan) : [],
+      ...resources.flatMap(([title, resource]) =>
+        resource ? compareRegion(`region of the ${title}`, resource, plan) : [],
       ),
       ...(nic ? compareInterface(nic, plan) : []),
-      ...(isUnchanged(vnet) ? compareAddresses(vnet, plan) : []),
-      ...(isUnchanged(publicIp) ? compareLabel(publicIp, plan) : []),
-      ...(isUnchanged(nsg) ? compareRules(nsg, plan) : []),
+      ...(isUsable(vnet) ? compareAddresses(vnet, plan) : []),
+      ...(isUsable(publicIp) ? compareLabel(publicIp, plan) : []),
+      ...(isUsable(nsg) ? compareRules(nsg, plan) : []),
     ],
-    otherRules: (isUnchanged(nsg) ? (nsg.securityRules ?? []) : [])
+    otherRules: (isUsable(nsg) ? (nsg.securityRules ?? []) : [])
       .filter((rule) => !isGeneratedRule(rule))
       .map(({ name = '' }) => name),
   };
 }
 
-/** What failed is made again as it should be; anything else stays as it is. */
-function isUnchanged<Part extends { readonly provisioningState?: string }>(
-  part: Part | undefined,
-): part is Part {
-  return part !== undefined && !isFailedState(part);
+/** A failed resource is created again from the plan, so it is not compared. */
+function isUsable<Resource extends { readonly provisioningState?: string }>(
+  resource: Resource | undefined,
+): resource is Resource {
+  return resource !== undefined && !isFailedState(resource);
+}
+
+function primaryConfiguration({ ipConfigurations = [] }: NetworkInterface) {
+  return ipConfigurations.find(({ primary }) => primary) ?? ipConfigurations[0] ?? {};
 }
 
 function compareInterface(nic: NetworkInterface, plan: Plan): Difference[] {
   if (plan.nic.origin === 'given') return [];
   const patch = plan.patches.get(plan.nic.id.toLowerCase());
-  const pairs: [what: string, has: string | undefined, wanted: string | undefined][] = [];
-  const of = (body: NetworkInterface) =>
-    body.ipConfigurations?.find(({ primary }) => primary) ?? body.ipConfigurations?.[0];
-  const [actual, expected] = [of(nic), of(plan.nic.body)];
-  if (!overriddenProperty(patch, 'ipConfigurations')) {
-    pairs.push(['subnet', actual?.subnet?.id, expected?.subnet?.id]);
-    pairs.push(['public IP', actual?.publicIPAddress?.id, expected?.publicIPAddress?.id]);
-    if (expected?.privateIPAllocationMethod === 'Static') {
-      pairs.push(['private address', actual?.privateIPAddress, expected.privateIPAddress]);
-    }
-  }
-  if (!overriddenProperty(patch, 'networkSecurityGroup')) {
-    pairs.push([
+  const [actual, expected] = [primaryConfiguration(nic), primaryConfiguration(plan.nic.body)];
+  const configuration = 'properties.ipConfigurations';
+  const comparisons = [
+    ['subnet', configuration, actual.subnet?.id, expected.subnet?.id],
+    ['public IP', configuration, actual.publicIPAddress?.id, expected.publicIPAddress?.id],
+    [
+      'private address',
+      configuration,
+      actual.privateIPAddress,
+      // A dynamic address is Azure's choice.
+      expected.privateIPAddress ?? actual.privateIPAddress,
+    ],
+    [
       'network security group',
+      'properties.networkSecurityGroup',
       nic.networkSecurityGroup?.id,
       plan.nic.body.networkSecurityGroup?.id,
-    ]);
-  }
-  return pairs
-    .filter(([, one, other]) => !sameId(one ?? '', other ?? ''))
-    .map(([property, one, other]) => ({ property, actual: one || 'none', expected: other || 'none' }));
+    ],
+  ] as const;
+  return comparisons
+    .filter(([, path, has, wanted]) => !sameId(has ?? '', wanted ?? '') && !isPatched(patch, path))
+    .map(([property, , has, wanted]) => ({ property, actual: has || 'none', expected: wanted || 'none' }));
 }
 
-/** The address space may have grown since, and other subnets may have come; what was asked for has to be there. */
+/** The address space may have grown and other subnets may have been added; only what the inputs request is compared. */
 function compareAddresses(vnet: VirtualNetwork, { vnet: planned, patches }: Plan): Difference[] {
   if (!planned) return [];
   const patch = patches.get(planned.id.toLowerCase());
-  const subnetOf = ({ subnets = [] }: VirtualNetwork): readonly string[] => {
+  const subnetPrefixes = ({ subnets = [] }: VirtualNetwork): readonly string[] => {
     const subnet = subnets.find(({ name }) => name?.toLowerCase() === subnetName);
-    return joinSorted(subnet?.addressPrefix, subnet?.addressPrefixes);
+    return oneOrMany(subnet?.addressPrefix, subnet?.addressPrefixes);
   };
-  const spaceOf = ({ addressSpace }: VirtualNetwork) => addressSpace?.addressPrefixes ?? [];
-  const pairs = [
-    ['address prefix', 'addressSpace', spaceOf(vnet), spaceOf(planned.body)],
-    ['subnet prefix', 'subnets', subnetOf(vnet), subnetOf(planned.body)],
+  const prefixes = ({ addressSpace }: VirtualNetwork) => addressSpace?.addressPrefixes ?? [];
+  const comparisons = [
+    ['address prefix', 'properties.addressSpace', prefixes(vnet), prefixes(planned.body)],
+    ['subnet prefix', 'properties.subnets', subnetPrefixes(vnet), subnetPrefixes(planned.body)],
   ] as const;
-  return pairs
+  return comparisons
     .filter(
-      ([, member, actual, expected]) =>
-        !overriddenProperty(patch, member) && !expected.every((one) => actual.includes(one)),
+      ([, path, actual, expected]) =>
+        !isPatched(patch, path) && !expected.every((prefix) => actual.includes(prefix)),
     )
     .map(([property, , actual, expected]) => ({
       property,
@@ -106,10 +111,10 @@ function compareAddresses(vnet: VirtualNetwork, { vnet: planned, patches }: Plan
 function compareLabel({ dnsSettings }: PublicIPAddress, plan: Plan): Difference[] {
   const { publicIp, patches } = plan;
   if (publicIp?.origin !== 'made') return [];
-  if (overriddenProperty(patches.get(publicIp.id.toLowerCase()), 'dnsSettings')) return [];
+  if (isPatched(patches.get(publicIp.id.toLowerCase()), 'properties.dnsSettings')) return [];
   const actual = dnsSettings?.domainNameLabel ?? '';
   const expected = publicIp.body.dnsSettings?.domainNameLabel;
-  // One that nobody asks for opens nothing, and somebody may have given it since.
+  // A label that the inputs do not name opens nothing, and somebody may have added it.
   if (!expected || actual.toLowerCase() === expected.toLowerCase()) return [];
   return [
     {
@@ -117,59 +122,59 @@ function compareLabel({ dnsSettings }: PublicIPAddress, plan: Plan): Difference[
       actual: actual || 'none',
       expected,
       fix: [
-        'To change the label of what is there, and then run the step again:',
-        `az network public-ip update ${ipConfigurationPath(plan)} -n ${quoteForShell(publicIp.name)} --dns-name ${expected}`,
+        'To change the existing label, and then run the step again:',
+        `az network public-ip update ${groupOptions(plan)} -n ${quoteForShell(publicIp.name)} --dns-name ${expected}`,
       ],
     },
   ];
 }
 
 /**
- * Every rule that is wanted has to be there, and none of ours that is not. Which number a rule has says nothing: all of
- * ours allow, so that their order makes no difference.
+ * All planned rules must exist, and no other generated ones. Priorities are not compared: generated rules only allow, so
+ * their order has no effect.
  */
 function compareRules({ securityRules: all = [] }: NetworkSecurityGroup, plan: Plan): Difference[] {
   const { nsg } = plan;
   if (nsg?.origin !== 'made' || rulesAreOverridden(plan)) return [];
   const planned = nsg.body.securityRules ?? [];
-  const own = all.filter(isGeneratedRule);
+  const generated = all.filter(isGeneratedRule);
   const isIn = (rules: readonly SecurityRule[]) => {
-    const told = new Set(rules.map((rule) => formatRule(rule).toLowerCase()));
-    return (rule: SecurityRule): boolean => told.has(formatRule(rule).toLowerCase());
+    const known = new Set(rules.map((rule) => formatRule(rule).toLowerCase()));
+    return (rule: SecurityRule): boolean => known.has(formatRule(rule).toLowerCase());
   };
-  if (planned.every(isIn(all)) && own.every(isIn(planned))) return [];
+  if (planned.every(isIn(all)) && generated.every(isIn(planned))) return [];
   const list = (rules: readonly SecurityRule[]): string => rules.map(formatRule).join(', ') || 'none';
   return [
     {
       property: 'inbound rules',
-      actual: list(own),
+      actual: list(generated),
       expected: list(planned),
-      fix: rulesFix(own, planned, nsg.name, plan),
+      fix: rulesFix(generated, planned, nsg.name, plan),
     },
   ];
 }
 
-/** Makes the rules exactly those of the plan, numbers included: two of one number are refused. */
+/** Makes the rules exactly those of the plan, priorities included: Azure refuses two rules of one priority. */
 function rulesFix(
-  own: readonly SecurityRule[],
+  existing: readonly SecurityRule[],
   planned: readonly SecurityRule[],
   group: string,
   plan: Plan,
 ): readonly string[] {
-  const whole = ({ name, priority, ...rule }: SecurityRule): string =>
+  const key = ({ name, priority, ...rule }: SecurityRule): string =>
     `${name} ${priority} ${formatRule(rule)}`.toLowerCase();
-  const without = (these: readonly SecurityRule[], from: readonly SecurityRule[]) => {
-    const there = new Set(these.map(whole));
-    return from.filter((rule) => !there.has(whole(rule)));
+  const notIn = (others: readonly SecurityRule[], rules: readonly SecurityRule[]) => {
+    const keys = new Set(others.map(key));
+    return rules.filter((rule) => !keys.has(key(rule)));
   };
-  const at = (verb: string, { name = '' }: SecurityRule): string =>
-    `az network nsg rule ${verb} ${ipConfigurationPath(plan)} --nsg-name ${quoteForShell(group)} -n ${quoteForShell(name)}`;
+  const command = (verb: string, { name = '' }: SecurityRule): string =>
+    `az network nsg rule ${verb} ${groupOptions(plan)} --nsg-name ${quoteForShell(group)} -n ${quoteForShell(name)}`;
   return [
-    'To change the rules of what is there, and then run the step again:',
-    ...without(planned, own).map((rule) => at('delete', rule)),
-    ...without(own, planned).map((rule) =>
+    'To change the existing rules, and then run the step again:',
+    ...notIn(planned, existing).map((rule) => command('delete', rule)),
+    ...notIn(existing, planned).map((rule) =>
       [
-        at('create', rule),
+        command('create', rule),
         `--priority ${rule.priority} --access Allow --protocol ${quoteForShell(rule.protocol ?? '*')}`,
         `--source-address-prefixes ${quoteForShell(rule.sourceAddressPrefix ?? '*')}`,
         `--destination-port-ranges ${quoteForShell(rule.destinationPortRange ?? '*')}`,
@@ -178,11 +183,11 @@ function rulesFix(
   ];
 }
 
-/** A rule in the words of `allow-inbound`; what none of ours has is said besides. */
+/** A rule in the syntax of `allow-inbound`, followed by what no generated rule has. */
 function formatRule(rule: SecurityRule): string {
   const { access = 'Allow', direction = 'Inbound', protocol = '*' } = rule;
-  const list = (one: string | undefined, many: readonly string[] | undefined, none: string): string =>
-    joinSorted(one, many).join(' and ') || none;
+  const list = (value: string | undefined, values: readonly string[] | undefined, empty: string): string =>
+    oneOrMany(value, values).join(' and ') || empty;
   const groups = 'an application security group';
   const ports = list(rule.destinationPortRange, rule.destinationPortRanges, '*');
   const source = list(rule.sourceAddressPrefix, rule.sourceAddressPrefixes, groups);
@@ -197,11 +202,11 @@ function formatRule(rule: SecurityRule): string {
   ].join(' ');
 }
 
-/** Network gives one value or a list of them, by the member that it is in. */
-function joinSorted(one: string | undefined, many: readonly string[] = []): readonly string[] {
-  return one ? [one, ...many] : many;
+/** Network returns a single value or a list, in different properties. */
+function oneOrMany(value: string | undefined, values: readonly string[] = []): readonly string[] {
+  return value ? [value, ...values] : values;
 }
 
-function ipConfigurationPath({ subscriptionId, resourceGroup }: Plan): string {
+function groupOptions({ subscriptionId, resourceGroup }: Plan): string {
   return `--subscription ${subscriptionId} -g ${quoteForShell(resourceGroup)}`;
 }

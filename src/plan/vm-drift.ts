@@ -5,25 +5,26 @@ import { ActionError } from '../errors/action-error.ts';
 import type { ResolvedImage } from '../image/image.ts';
 import type { DeployInputs } from '../inputs/inputs.ts';
 import { isPatched } from '../inputs/overrides.ts';
+import { omitUndefined } from '../lib/json.ts';
 import type { ProvisioningFailure } from '../vm/vm-status.ts';
-import { type Difference, compareRegion, overriddenProperty } from './drift.ts';
+import { type Difference, compareRegion } from './drift.ts';
 
-/** @throws Failure when the machine has run: it is neither taken over nor replaced. One that never ran is made anew. */
+/** @throws ActionError if the failed VM has run: its disk may hold data. A VM that never ran is recreated. */
 export function assertRecreatable(
   { provisioningState }: VirtualMachine,
   { fault, hasRun }: ProvisioningFailure,
   { resourceGroup, vmName }: Pick<DeployInputs, 'resourceGroup' | 'vmName'>,
 ): void {
   if (!hasRun) return;
-  throw new ActionError(`looking at virtual machine ${vmName}`, {
-    message: `Virtual machine ${vmName} of this deployment exists already, in state ${provisioningState}.`,
+  throw new ActionError(`reading virtual machine ${vmName}`, {
+    message: `Virtual machine ${vmName} of this deployment already exists, in state ${provisioningState}.`,
     cause: fault,
     explanation: {
       cause:
-        'An earlier create or a later change of it failed. It has run, so its disk may hold data: it is neither taken over nor replaced unasked.',
+        'Creating or changing it failed earlier. It has run, so its disk may hold data: it is neither adopted nor replaced.',
       who: "the workflow's author",
       fix: [
-        'If the machine itself is well, this puts it right; then run the step again:',
+        'If the VM itself works, reapply its settings, then run the step again:',
         `az vm reapply --resource-group ${resourceGroup} --name ${vmName}`,
         `To replace it, run this action with \`operation: delete\` and \`vm-name: ${vmName}\` first.`,
       ],
@@ -31,7 +32,7 @@ export function assertRecreatable(
   });
 }
 
-/** @throws Failure when this deployment's disk is there although its machine is not. */
+/** @throws ActionError if the deployment's OS disk exists without its VM. */
 export function assertNoOrphanedDisk(
   disk: Pick<Disk, 'name'> | undefined,
   id: string,
@@ -39,9 +40,9 @@ export function assertNoOrphanedDisk(
 ): void {
   if (!disk) return;
   throw new ActionError(`creating virtual machine ${vmName}`, {
-    message: `The disk ${disk.name} of this deployment is still there, without its machine.`,
+    message: `The disk ${disk.name} of this deployment still exists, without its VM.`,
     explanation: {
-      cause: `Somebody deleted the machine and kept its disk, or a deletion got no further: ${id}. What may hold data is neither overwritten nor deleted unasked.`,
+      cause: `Somebody deleted the VM and kept its disk, or a deletion was interrupted: ${id}. It may hold data, so it is neither overwritten nor deleted.`,
       who: "the workflow's author",
       fix: [
         `If nobody needs the disk, run this action with \`operation: delete\` and \`vm-name: ${vmName}\` first.`,
@@ -51,18 +52,29 @@ export function assertNoOrphanedDisk(
   });
 }
 
-/** What a rerun makes of the machine that is there. */
 interface VmComparison {
   readonly differences: readonly Difference[];
-  /** Identities that nobody asked for. Azure Policy adds some to every machine: they stay. */
+  /** Identities that the inputs do not name, such as those that Azure Policy adds: they stay. */
   readonly addedIdentities: readonly string[];
-  /** Set when the input names a definition and the machine was made from another of its versions. */
+  /** Set if `image-id` names a definition and the VM was created from another of its versions. */
   readonly keptVersion?: string;
 }
 
+/** One comparison: what a GET of the VM returns and what the inputs request. Undefined: not comparable. */
+interface Comparison {
+  readonly property: string;
+  /** Of the VM, in the REST shape; an override of it replaces what the inputs say. */
+  readonly path: string;
+  readonly actual: Setting;
+  readonly expected: Setting;
+  readonly isEqual?: boolean;
+}
+
+type Setting = string | number | undefined;
+
 /**
- * Compares an existing machine of this deployment with the plan. Equal means what can be read back: passwords, keys and
- * custom data cannot. What the author's overrides say replaces what the inputs say, as it did when the machine was made.
+ * Compares an existing VM of this deployment with the plan, as far as GET returns the properties: passwords, keys and
+ * custom data are never returned, and the size and type of the OS disk are missing while the VM is deallocated.
  */
 export function compareVm(
   vm: VirtualMachine,
@@ -70,141 +82,213 @@ export function compareVm(
   image: ResolvedImage,
   inputs: DeployInputs,
 ): VmComparison {
-  const differences: Difference[] = [];
-  const differ = (property: string, actual: string | undefined, expected: string | undefined): void => {
-    differences.push({ property, actual: actual || 'none', expected: expected || 'none' });
-  };
-  differences.push(...compareRegion('region', vm, plan));
   const patch = plan.patches.get(plan.vm.id.toLowerCase());
-  const storage = vm.storageProfile;
-  const reference = storage?.imageReference;
-  const hasImage =
-    reference?.id ?? reference?.sharedGalleryImageId ?? reference?.communityGalleryImageId ?? '';
-  let keptVersion: string | undefined;
-  if (
-    !sameId(hasImage, image.referenceId) &&
-    !overriddenProperty(patch, 'storageProfile', 'imageReference')
-  ) {
-    const definition = image.referenceId.replace(/\/versions\/[^/]+$/i, '').toLowerCase();
-    const ofDefinition = hasImage.toLowerCase().startsWith(`${definition}/versions/`);
-    if (ofDefinition && inputs.image.version === undefined)
-      keptVersion = hasImage.slice(definition.length + 10);
-    else differ('image', hasImage, image.referenceId);
-  }
-  const osType = storage?.osDisk?.osType;
-  if (osType && osType !== plan.vm.osType) differ('operating system', osType, plan.vm.osType);
+  const body = plan.vm.body(plan.vm.attempts[0] ?? { size: '' });
+  const keptVersion = inputs.image.version === undefined ? olderVersion(vm, image) : undefined;
+  const identities = identityIds(vm.identity);
+  const expectedIdentities = identityIds(body.identity);
+  const comparisons: readonly Comparison[] = [
+    ...(keptVersion === undefined ? [compareImage(vm, image)] : []),
+    ...comparePlacement(vm, plan),
+    compareNic(vm, plan),
+    {
+      property: 'identity',
+      path: 'identity',
+      actual: identities.join(', '),
+      expected: expectedIdentities.join(', '),
+      isEqual: expectedIdentities.every((id) => identities.includes(id)),
+    },
+    ...compareAccount(vm, body, inputs, plan),
+    ...compareSpot(vm, body),
+    ...compareDisk(vm, body),
+    compareSecurity(vm, body, plan, inputs.securityType ?? image.generation),
+  ];
+  const differences = comparisons.filter(
+    ({ path, actual, expected, isEqual = isSameSetting(actual, expected) }) =>
+      !isEqual && !isPatched(patch, path),
+  );
+  return {
+    differences: [
+      ...compareRegion('region', vm, plan),
+      ...differences.map(({ property, actual, expected }) => ({
+        property,
+        actual: `${actual ?? ''}` || 'none',
+        expected: `${expected ?? ''}` || 'none',
+      })),
+    ],
+    addedIdentities: isPatched(patch, 'identity')
+      ? []
+      : identities.filter((id) => !expectedIdentities.includes(id)),
+    ...omitUndefined({ keptVersion }),
+  };
+}
+
+/** A value that Azure does not return, or that the inputs leave to Azure, cannot differ. */
+function isSameSetting(actual: Setting, expected: Setting): boolean {
+  if (actual === undefined || expected === undefined) return true;
+  return `${actual}`.toLowerCase() === `${expected}`.toLowerCase();
+}
+
+function imageIdOf({ storageProfile }: VirtualMachine): string {
+  const { id, sharedGalleryImageId, communityGalleryImageId } = storageProfile?.imageReference ?? {};
+  return id ?? sharedGalleryImageId ?? communityGalleryImageId ?? '';
+}
+
+/** The VM's version, if it is another one of the same image definition. */
+function olderVersion(vm: VirtualMachine, { referenceId }: ResolvedImage): string | undefined {
+  const prefix = `${referenceId.replace(/\/versions\/[^/]+$/i, '')}/versions/`.toLowerCase();
+  const actual = imageIdOf(vm);
+  const isOther = actual.toLowerCase().startsWith(prefix) && !sameId(actual, referenceId);
+  return isOther ? actual.slice(prefix.length) : undefined;
+}
+
+function compareImage(vm: VirtualMachine, { referenceId }: ResolvedImage): Comparison {
+  const actual = imageIdOf(vm);
+  return {
+    property: 'image',
+    path: 'properties.storageProfile.imageReference',
+    actual,
+    expected: referenceId,
+    isEqual: sameId(actual, referenceId),
+  };
+}
+
+function comparePlacement(vm: VirtualMachine, plan: Plan): readonly Comparison[] {
   const size = vm.hardwareProfile?.vmSize;
   const sizes = [...new Set(plan.vm.attempts.map((attempt) => attempt.size))];
-  if (
-    !sizes.some((expected) => expected.toLowerCase() === size?.toLowerCase()) &&
-    !overriddenProperty(patch, 'hardwareProfile', 'vmSize')
-  ) {
-    differ('size', size, sizes.join(' or '));
-  }
-  const zones = plan.vm.attempts.flatMap(({ zone }) => zone ?? []);
-  if (zones.length > 0 && !zones.includes(vm.zones?.[0] ?? '') && !isPatched(patch, 'zones')) {
-    differ('zone', vm.zones?.[0], [...new Set(zones)].join(' or '));
-  }
-  const nics = vm.networkProfile?.networkInterfaces ?? [];
-  const nic = (nics.find(({ primary }) => primary) ?? nics[0])?.id ?? '';
-  if (!sameId(nic, plan.nic.id) && !overriddenProperty(patch, 'networkProfile', 'networkInterfaces')) {
-    differ('network interface', nic, plan.nic.id);
-  }
-  const planned = plan.vm.body(plan.vm.attempts[0] ?? { size: '' }).identity;
-  const [identities, expected] = [identityIds(vm.identity), identityIds(planned)];
-  let addedIdentities: readonly string[] = [];
-  if (!isPatched(patch, 'identity')) {
-    const isIn = (list: readonly string[]) => (one: string) => list.includes(one);
-    if (!expected.every(isIn(identities))) differ('identity', identities.join(', '), expected.join(', '));
-    addedIdentities = identities.filter((one) => !isIn(expected)(one));
-  }
-  differences.push(...compareSettings(vm, plan, image, inputs));
-  return { differences, addedIdentities, ...(keptVersion ? { keptVersion } : {}) };
-}
-
-/**
- * Compares account, price, OS disk, security type and licence, as far as GET returns them: the size and type of the OS
- * disk are missing while a VM is deallocated. A licence that the inputs do not name is ignored; Azure Policy may add one.
- */
-function compareSettings(
-  vm: VirtualMachine,
-  plan: Plan,
-  image: ResolvedImage,
-  inputs: DeployInputs,
-): Difference[] {
-  const patch = plan.patches.get(plan.vm.id.toLowerCase());
-  const expected = plan.vm.body(plan.vm.attempts[0] ?? { size: '' });
-  const [disk, wantedDisk] = [vm.storageProfile?.osDisk, expected.storageProfile?.osDisk];
-  const wantedPriority = expected.priority ?? 'Regular';
-  const spot = wantedPriority === 'Spot' && priorityOf(vm) === 'Spot' ? expected : undefined;
-  const securityType = vm.securityProfile?.securityType ?? 'Standard';
-  // The image definition names the type where the inputs do not, and it may be unreadable.
-  const anySecurity =
-    (inputs.securityType === undefined && image.generation === undefined) ||
-    (plan.vm.plainWillDo && securityType === 'Standard');
-  const pairs: [what: string, path: string[], has: Setting, wanted: Setting][] = [
-    [
-      'admin user',
-      ['osProfile', 'adminUsername'],
-      vm.osProfile?.adminUsername,
-      expected.osProfile?.adminUsername,
-    ],
-    ['host name', ['osProfile', 'computerName'], vm.osProfile?.computerName, inputs.computerName],
-    ['priority', ['priority'], priorityOf(vm), wantedPriority],
-    ['eviction policy', ['evictionPolicy'], vm.evictionPolicy, spot?.evictionPolicy],
-    [
-      'Spot price limit',
-      ['billingProfile', 'maxPrice'],
-      vm.billingProfile?.maxPrice,
-      spot?.billingProfile?.maxPrice,
-    ],
-    [
-      'OS disk size in GB',
-      ['storageProfile', 'osDisk', 'diskSizeGB'],
-      disk?.diskSizeGB,
-      wantedDisk?.diskSizeGB,
-    ],
-    [
-      'OS disk type',
-      ['storageProfile', 'osDisk', 'managedDisk', 'storageAccountType'],
-      disk?.managedDisk?.storageAccountType,
-      wantedDisk?.managedDisk?.storageAccountType,
-    ],
-    [
-      'security type',
-      ['securityProfile', 'securityType'],
-      securityType,
-      anySecurity ? undefined : (expected.securityProfile?.securityType ?? 'Standard'),
-    ],
-    ['licence', ['licenseType'], vm.licenseType ?? 'None', expected.licenseType],
+  const zone = vm.zones?.[0];
+  const zones = [...new Set(plan.vm.attempts.flatMap((attempt) => attempt.zone ?? []))];
+  return [
+    {
+      property: 'operating system',
+      path: 'properties.storageProfile.osDisk.osType',
+      actual: vm.storageProfile?.osDisk?.osType,
+      expected: plan.vm.osType,
+    },
+    {
+      property: 'size',
+      path: 'properties.hardwareProfile.vmSize',
+      actual: size,
+      expected: sizes.join(' or '),
+      isEqual: sizes.some((expected) => isSameSetting(size ?? '', expected)),
+    },
+    {
+      property: 'zone',
+      path: 'zones',
+      actual: zone,
+      expected: zones.join(' or '),
+      isEqual: zones.length === 0 || zones.includes(zone ?? ''),
+    },
   ];
-  const isSame = (property: string, actual: Setting, other: Setting): boolean =>
-    property === 'admin user' && plan.vm.osType === 'Linux'
-      ? actual === other
-      : `${actual}`.toLowerCase() === `${other}`.toLowerCase();
-  return pairs.flatMap(([property, path, actual, other]) =>
-    actual === undefined ||
-    other === undefined ||
-    isSame(property, actual, other) ||
-    overriddenProperty(patch, ...path)
-      ? []
-      : [{ property, actual: `${actual}`, expected: `${other}` }],
-  );
 }
 
-type Setting = string | number | undefined;
-
-/** `Low` is Azure's former name of `Spot`. */
-function priorityOf({ priority = 'Regular' }: VirtualMachine): string {
-  return priority === 'Low' ? 'Spot' : priority;
+function compareNic({ networkProfile }: VirtualMachine, plan: Plan): Comparison {
+  const nics = networkProfile?.networkInterfaces ?? [];
+  const actual = (nics.find(({ primary }) => primary) ?? nics[0])?.id ?? '';
+  return {
+    property: 'network interface',
+    path: 'properties.networkProfile.networkInterfaces',
+    actual,
+    expected: plan.nic.id,
+    isEqual: sameId(actual, plan.nic.id),
+  };
 }
 
-/** A sentence about identities that are there and were not asked for. */
-export function logAddedByOthers(identities: readonly string[]): string {
-  return `It has identities that the inputs do not ask for, and keeps them: ${identities.join(', ')}.`;
+function compareAccount(
+  vm: VirtualMachine,
+  body: VirtualMachine,
+  inputs: DeployInputs,
+  plan: Plan,
+): readonly Comparison[] {
+  const actual = vm.osProfile?.adminUsername;
+  const expected = body.osProfile?.adminUsername;
+  const isLinux = plan.vm.osType === 'Linux';
+  return [
+    {
+      property: 'admin user',
+      path: 'properties.osProfile.adminUsername',
+      actual,
+      expected,
+      isEqual: isSameSetting(actual, expected) && (!isLinux || !actual || !expected || actual === expected),
+    },
+    {
+      property: 'host name',
+      path: 'properties.osProfile.computerName',
+      actual: vm.osProfile?.computerName,
+      expected: inputs.computerName,
+    },
+    // Azure Policy may set a license that the inputs do not name.
+    {
+      property: 'license',
+      path: 'properties.licenseType',
+      actual: vm.licenseType ?? 'None',
+      expected: inputs.licenseType,
+    },
+  ];
 }
 
-/** `system`, and the IDs of user-assigned ones, in lower case. */
+function compareSpot(vm: VirtualMachine, body: VirtualMachine): readonly Comparison[] {
+  // `Low` is the former name of `Spot`.
+  const priority = (vm.priority === 'Low' ? 'Spot' : vm.priority) ?? 'Regular';
+  const expected = body.priority ?? 'Regular';
+  const spot = priority === 'Spot' && expected === 'Spot' ? body : undefined;
+  return [
+    { property: 'priority', path: 'properties.priority', actual: priority, expected },
+    {
+      property: 'eviction policy',
+      path: 'properties.evictionPolicy',
+      actual: vm.evictionPolicy,
+      expected: spot?.evictionPolicy,
+    },
+    {
+      property: 'Spot price limit',
+      path: 'properties.billingProfile.maxPrice',
+      actual: vm.billingProfile?.maxPrice,
+      expected: spot?.billingProfile?.maxPrice,
+    },
+  ];
+}
+
+function compareDisk(vm: VirtualMachine, body: VirtualMachine): readonly Comparison[] {
+  const [actual, expected] = [vm.storageProfile?.osDisk, body.storageProfile?.osDisk];
+  return [
+    {
+      property: 'OS disk size in GB',
+      path: 'properties.storageProfile.osDisk.diskSizeGB',
+      actual: actual?.diskSizeGB,
+      expected: expected?.diskSizeGB,
+    },
+    {
+      property: 'OS disk type',
+      path: 'properties.storageProfile.osDisk.managedDisk.storageAccountType',
+      actual: actual?.managedDisk?.storageAccountType,
+      expected: expected?.managedDisk?.storageAccountType,
+    },
+  ];
+}
+
+/** @param source of the expected type: the input, or a trait of the image definition if that could be read. */
+function compareSecurity(
+  vm: VirtualMachine,
+  body: VirtualMachine,
+  plan: Plan,
+  source: string | undefined,
+): Comparison {
+  const actual = vm.securityProfile?.securityType ?? 'Standard';
+  const isAccepted = source === undefined || (plan.vm.plainWillDo && actual === 'Standard');
+  return {
+    property: 'security type',
+    path: 'properties.securityProfile.securityType',
+    actual,
+    expected: isAccepted ? undefined : (body.securityProfile?.securityType ?? 'Standard'),
+  };
+}
+
+export function addedIdentitiesNotice(identities: readonly string[]): string {
+  return `It has identities that the inputs do not name, and keeps them: ${identities.join(', ')}.`;
+}
+
+/** `system`, and the lower-cased IDs of user-assigned identities. */
 function identityIds(identity: VirtualMachine['identity']): readonly string[] {
   const system = identity?.type?.toLowerCase().includes('systemassigned') ? ['system'] : [];
   const assigned = Object.keys(identity?.userAssignedIdentities ?? {}).map((id) => id.toLowerCase());

@@ -262,7 +262,7 @@ describe('settings of the VM', () => {
       image,
       [],
     ],
-    ['another licence', {}, { licenseType: 'RHEL_BYOS' }, image, ['licence: None -> RHEL_BYOS']],
+    ['another license', {}, { licenseType: 'RHEL_BYOS' }, image, ['license: None -> RHEL_BYOS']],
     ['a licence in another case', { licenseType: 'rhel_byos' }, { licenseType: 'RHEL_BYOS' }, image, []],
     ['a licence that somebody added', { licenseType: 'RHEL_BYOS' }, {}, image, []],
   ])('%s', (_, machine, wanted, from, expected) => {
@@ -428,9 +428,9 @@ describe('the network', () => {
     expect(driftFix(plan, compareNetwork(there, plan).differences)).toEqual([
       expect.stringContaining('operation: delete'),
       expect.stringContaining('another `vm-name`'),
-      expect.stringContaining('the label'),
+      expect.stringContaining('the existing label'),
       `az network public-ip update ${place} -n vm1-ip --dns-name store`,
-      expect.stringContaining('the rules'),
+      expect.stringContaining('the existing rules'),
       rule('delete', 'allow-22-tcp-1000'),
       rule('delete', 'allow-443-tcp-1010'),
       `${rule('create', 'allow-443-tcp-1000')} --priority 1000 ${create} Tcp --source-address-prefixes '*' --destination-port-ranges 443`,

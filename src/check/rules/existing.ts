@@ -1,28 +1,29 @@
 import type { VirtualMachine } from '@azure/arm-compute';
 import { hasSucceeded, provisioningStateOf } from '../../azure/provisioning-state.ts';
-import { normaliseRegion, sameId } from '../../azure/resource-id.ts';
 import { resourceIds, resourceNames } from '../../deployment/resources.ts';
 import { assertOwned, classifyOwnership } from '../../deployment/ownership.ts';
 import type { Plan } from '../../deployment/plan.ts';
 import { workflowAuthor } from '../../error-catalog/entry.ts';
 import { type Difference, driftFix } from '../../plan/drift.ts';
 import { compareNetwork } from '../../plan/network-drift.ts';
-import { assertNoOrphanedDisk, assertRecreatable, compareVm, logAddedByOthers } from '../../plan/vm-drift.ts';
+import {
+  addedIdentitiesNotice,
+  assertNoOrphanedDisk,
+  assertRecreatable,
+  compareVm,
+} from '../../plan/vm-drift.ts';
 import { isFailedState } from '../../vm/vm-status.ts';
 import {
   type Finding,
-  type ReferencedResource,
+  type Question,
   type RuleContext,
-  azureErrorIn,
   faultFinding,
   faultFromError,
   okFinding,
+  requiredReadFinding,
   unknownFromError,
-  unreadable,
 } from '../facts.ts';
 import { checkSizes } from './sizes.ts';
-
-// Names and given resources
 
 const partTitles = {
   vm: 'virtual machine',
@@ -33,43 +34,43 @@ const partTitles = {
   osDisk: 'disk',
 } as const;
 
+type Part = keyof typeof partTitles;
+
 export function checkNames(context: RuleContext): Finding[] {
-  const { facts, subscriptionFacts, known } = context;
-  const { inputs, run } = facts;
+  const { inputs, run, facts, group, known } = context;
   const names = resourceNames(inputs.vmName);
-  const ids = resourceIds(subscriptionFacts.subscriptionId, inputs.resourceGroup, names);
-  const looked = { ...subscriptionFacts.existing, osDisk: subscriptionFacts.osDisk };
-  const { vm } = subscriptionFacts.existing;
-  const isThere = vm && 'value' in vm ? vm.value !== undefined : undefined;
-  return Object.entries(looked).map(([key, found]) => {
-    const part = key as keyof typeof partTitles;
-    const what = `${partTitles[part]} ${names[part]}`;
-    const id = `name/${partTitles[part].replaceAll(' ', '-').toLowerCase()}`;
-    const asked = `whether the name of ${what} is free`;
+  const ids = resourceIds(facts.subscriptionId, inputs.resourceGroup, names);
+  const { vm } = facts.existing;
+  const vmExists = vm && 'value' in vm ? vm.value !== undefined : undefined;
+  return Object.entries({ ...facts.existing, osDisk: facts.osDisk }).map(([key, found]) => {
+    const part = key as Part;
+    const title = `${partTitles[part]} ${names[part]}`;
+    const question = {
+      id: `name/${partTitles[part].replaceAll(' ', '-').toLowerCase()}`,
+      asked: `whether the name of ${title} is free`,
+    };
     if ('error' in found) {
-      // `create` does without the disk: Azure itself refuses a name that is taken.
-      if (part !== 'osDisk') return unreadable(id, asked, found.error, ids[part], context);
-      const group = `/subscriptions/${subscriptionFacts.subscriptionId}/resourceGroups/${inputs.resourceGroup}`;
-      const right = { action: 'Microsoft.Compute/disks/read', scope: group };
-      return unknownFromError(id, asked, found.error, right, known);
+      if (part !== 'osDisk') return requiredReadFinding(question, found.error, ids[part], context);
+      // `create` does not need this read: Azure refuses a disk name that is taken.
+      const permission = { action: 'Microsoft.Compute/disks/read', scope: group };
+      return unknownFromError(question, found.error, permission, known);
     }
-    if (!found.value) return okFinding(id, asked, 'Free.');
-    // Nobody asks about the disk of a machine that is there: it goes with that.
-    if (part === 'osDisk' && isThere) return okFinding(id, asked, 'It is there, and so is its machine.');
+    if (!found.value) return okFinding(question, 'Free.');
+    if (part === 'osDisk' && vmExists) return okFinding(question, 'Exists, with its VM.');
     try {
-      assertOwned(what, { id: ids[part], tags: found.value.tags }, inputs.vmName, run);
-      if (part === 'osDisk' && isThere === false) assertNoOrphanedDisk(found.value, ids.osDisk, inputs);
-      return okFinding(id, asked, "It is there and is this deployment's.");
-    } catch (refusal) {
-      return faultFromError(id, asked, refusal, known);
+      assertOwned(title, { id: ids[part], tags: found.value.tags }, inputs.vmName, run);
+      if (part === 'osDisk' && vmExists === false) assertNoOrphanedDisk(found.value, ids.osDisk, inputs);
+      return okFinding(question, 'Exists and belongs to this deployment.');
+    } catch (error) {
+      return faultFromError(question, error, known);
     }
   });
 }
 
-/** Of the parts that are this deployment's: about those that are not, `create` says no more than that. */
-export function checkNetwork({ facts: { inputs, run }, subscriptionFacts, plan }: RuleContext): Finding[] {
-  const own = Object.entries(subscriptionFacts.existing).flatMap(([part, found]) =>
-    part !== 'machine' &&
+/** Compares network resources of this deployment with the inputs. Others are reported by `checkNames`. */
+export function checkNetwork({ inputs, run, facts, plan }: RuleContext): Finding[] {
+  const own = Object.entries(facts.existing).flatMap(([part, found]) =>
+    part !== 'vm' &&
     'value' in found &&
     found.value &&
     classifyOwnership(found.value.tags, inputs.vmName, run) === 'ours'
@@ -77,124 +78,65 @@ export function checkNetwork({ facts: { inputs, run }, subscriptionFacts, plan }
       : [],
   );
   if (own.length === 0) return [];
-  const asked = `whether the network of deployment ${plan.deployment}, as far as it exists, is as asked for`;
+  const question = {
+    id: 'rerun/network',
+    asked: `whether the existing network of deployment ${plan.deployment} matches the inputs`,
+  };
   const { differences } = compareNetwork(Object.fromEntries(own), plan);
-  return [checkDrift('rerun/network', asked, differences, plan, 'It is, and would be left as it is.')];
+  return [driftFinding(question, differences, plan, 'It does; it would not be changed.')];
 }
 
-/** @param same the answer where there are none. */
-function checkDrift(
-  id: string,
-  asked: string,
+function driftFinding(
+  question: Question,
   differences: readonly Difference[],
   plan: Plan,
-  same: string,
+  answerIfEqual: string,
 ): Finding {
-  if (differences.length === 0) return okFinding(id, asked, same);
-  const lines = differences.map(
-    ({ property, actual, expected }) => `${property}: it has ${actual}, the inputs ask for ${expected}`,
+  if (differences.length === 0) return okFinding(question, answerIfEqual);
+  const list = differences.map(
+    ({ property, actual, expected }) => `${property}: ${actual}, the inputs request ${expected}`,
   );
   return faultFinding(
-    id,
-    asked,
-    `It is another one. ${lines.join('; ')}.`,
+    question,
+    `It differs: ${list.join('; ')}.`,
     workflowAuthor,
     driftFix(plan, differences),
   );
 }
 
-const referencedActions: Readonly<Record<ReferencedResource['kind'], string>> = {
-  subnet: 'Microsoft.Network/virtualNetworks/read',
-  'network security group': 'Microsoft.Network/networkSecurityGroups/read',
-  'public IP': 'Microsoft.Network/publicIPAddresses/read',
-  'network interface': 'Microsoft.Network/networkInterfaces/read',
-  identity: 'Microsoft.ManagedIdentity/userAssignedIdentities/read',
-};
-
-export function checkReferenced({ subscriptionFacts, plan, known }: RuleContext): Finding[] {
-  return subscriptionFacts.given.map(({ kind, id: resource, found }) => {
-    const name = resource.split('/').at(-1) ?? '';
-    const id = `given/${kind.toLowerCase().replaceAll(' ', '-')}${kind === 'identity' ? `/${name}` : ''}`;
-    const asked = `${kind} ${resource}`;
-    if ('error' in found) {
-      const azure = azureErrorIn(found.error);
-      // `create` itself reads these two.
-      const mustRead = kind === 'network interface' || kind === 'public IP';
-      return azure?.status === 401 || (azure?.status === 403 && mustRead)
-        ? faultFromError(id, asked, found.error, known)
-        : unknownFromError(
-            id,
-            asked,
-            found.error,
-            { action: referencedActions[kind], scope: resource },
-            known,
-          );
-    }
-    if (!found.value) {
-      return faultFinding(id, asked, 'There is no such thing.', workflowAuthor, ['Correct the ID.']);
-    }
-    const { location, usedBy } = found.value;
-    if (kind !== 'identity' && location && normaliseRegion(location) !== plan.location) {
-      return faultFinding(
-        id,
-        asked,
-        `It is in ${normaliseRegion(location)}, and the machine goes to ${plan.location}: both must be in one region.`,
-        workflowAuthor,
-        [`Give \`location: ${normaliseRegion(location)}\`, or another ${kind} in ${plan.location}.`],
-      );
-    }
-    const users = [plan.vm.id, plan.nic.id];
-    if (
-      usedBy &&
-      !users.some((own) => sameId(own, usedBy) || usedBy.toLowerCase().startsWith(`${own.toLowerCase()}/`))
-    ) {
-      return faultFinding(id, asked, `It is in use by ${usedBy}.`, workflowAuthor, [
-        `Give another ${kind}, or free this one first; it can serve one machine only.`,
-      ]);
-    }
-    const where = location ? ` in ${normaliseRegion(location)}` : '; its region could not be read';
-    return okFinding(id, asked, `It is there${where}${usedBy ? ", used by this deployment's own" : ''}.`);
-  });
-}
-
 export function checkVm(context: RuleContext): Finding[] {
-  const { vm } = context.subscriptionFacts.existing;
+  const { inputs, run, facts } = context;
+  const { vm } = facts.existing;
   const existing = vm && 'value' in vm ? vm.value : undefined;
   if (!existing) return checkSizes(context);
-  const { inputs, run } = context.facts;
   return classifyOwnership(existing.tags, inputs.vmName, run) === 'ours' ? checkRerun(context, existing) : [];
 }
 
-/** What `create` makes of a machine that is there: it is left as it is, made anew, or stands in the way. */
+/** What `create` would do with an existing VM of this deployment: keep it, recreate it, or refuse. */
 function checkRerun(context: RuleContext, vm: VirtualMachine): Finding[] {
-  const {
-    facts: { inputs },
-    subscriptionFacts: { fate, image },
-    plan,
-    known,
-  } = context;
-  const id = 'rerun';
-  const asked = `whether virtual machine ${plan.vm.name}, which exists, is as asked for`;
+  const { inputs, facts, plan, known, image } = context;
+  const question = { id: 'rerun', asked: `whether the existing VM ${plan.vm.name} matches the inputs` };
   const state = provisioningStateOf(vm);
   if (state === 'Deleting') {
-    const answer = 'It is being deleted: the end of that would be waited for, and the machine made anew.';
-    return [okFinding(id, asked, answer), ...checkSizes(context)];
+    const answer = 'It is being deleted: `create` would wait for that and create it again.';
+    return [okFinding(question, answer), ...checkSizes(context)];
   }
-  if (isFailedState(vm) && fate) {
-    if ('error' in fate) return [unreadable(id, asked, fate.error, plan.vm.id, context)];
+  if (isFailedState(vm) && facts.provisioningFailure) {
+    const failure = facts.provisioningFailure;
+    if ('error' in failure) return [requiredReadFinding(question, failure.error, plan.vm.id, context)];
     try {
-      assertRecreatable(vm, fate.value, inputs);
-    } catch (refusal) {
-      return [faultFromError(id, asked, refusal, known)];
+      assertRecreatable(vm, failure.value, inputs);
+    } catch (error) {
+      return [faultFromError(question, error, known)];
     }
-    const answer = `An earlier run could not place it (${fate.value.fault.fault.code}): it would be removed and made anew.`;
-    return [okFinding(id, asked, answer), ...checkSizes(context)];
+    const answer = `An earlier run could not place it (${failure.value.fault.fault.code}): it would be deleted and created again.`;
+    return [okFinding(question, answer), ...checkSizes(context)];
   }
-  if (!image || !('value' in image) || image.value.unusable) return [];
-  const { differences, addedIdentities } = compareVm(vm, plan, image.value.facts, inputs);
-  const same = hasSucceeded(vm)
-    ? 'It is, and would be left as it is.'
-    : `It is. Its state is ${state}: the end of that would be waited for.`;
-  const besides = addedIdentities.length > 0 ? [logAddedByOthers(addedIdentities)] : [];
-  return [checkDrift(id, asked, differences, plan, [same, ...besides].join(' '))];
+  if (!image || (facts.image && 'value' in facts.image && facts.image.value.unusable)) return [];
+  const { differences, addedIdentities } = compareVm(vm, plan, image, inputs);
+  const equal = hasSucceeded(vm)
+    ? 'It does; it would not be changed.'
+    : `It does. It is ${state}: \`create\` would wait for that.`;
+  const notices = addedIdentities.length > 0 ? [addedIdentitiesNotice(addedIdentities)] : [];
+  return [driftFinding(question, differences, plan, [equal, ...notices].join(' '))];
 }

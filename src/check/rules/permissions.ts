@@ -1,56 +1,57 @@
-import { type Permission, actionMatches, evaluatePermissions } from '../../azure/permissions.ts';
+import { type Permission, evaluatePermissions } from '../../azure/permissions.ts';
 import { sameId } from '../../azure/resource-id.ts';
 import { workflowAuthor } from '../../error-catalog/entry.ts';
 import { grantCommand, roleDelay, roleGranter } from '../../error-catalog/role-commands.ts';
 import {
   type Finding,
+  type Question,
   type RuleContext,
+  answered,
   azureErrorIn,
-  faultFinding,
   faultFromError,
   okFinding,
   unknownFinding,
-  unknownFromError,
 } from '../facts.ts';
-import { isNamespaceMissing } from './locks.ts';
 
-// Rights
+const readPermissions = 'Microsoft.Authorization/permissions/read';
 
-const permissionsReadAction = 'Microsoft.Authorization/permissions/read';
+const levelByWeight = {
+  needed: 'fault',
+  'for clean-up': 'warning',
+  'for reruns': 'warning',
+  'for checking': 'unknown',
+} as const;
 
-export function checkPermissions({ subscriptionFacts, known }: RuleContext): Finding[] {
-  return subscriptionFacts.rights.map(({ right, permissions }) => {
-    const { id, scope, actions, why, weight } = right;
-    const asked = `rights on ${scope} for ${why}`;
-    if ('error' in permissions) {
-      const toAsk = { action: permissionsReadAction, scope };
-      return unknownFromError(id, asked, permissions.error, toAsk, known);
-    }
-    const denied = actions.filter((action) => evaluatePermissions(permissions.value, action) === 'denied');
-    const conditional = actions.filter(
-      (action) => evaluatePermissions(permissions.value, action) === 'conditional',
-    );
-    if (denied.length > 0) {
-      const grants = [...new Set(denied.map((action) => grantCommand(action, scope, known)))];
-      const without = { needed: 'fault', 'for clean-up': 'warning', 'for reruns': 'warning' } as const;
-      return {
-        id,
-        level: weight === 'for checking' ? 'unknown' : without[weight],
-        asked,
-        answer: `Missing: ${denied.join(', ')}.`,
-        who: roleGranter(denied[0] ?? '', scope, known),
-        fix: ['Grant the role, or a custom role with just these actions:', ...grants, roleDelay],
-      };
-    }
-    if (conditional.length > 0) return conditionCaveat(id, asked, conditional, permissions.value);
-    return okFinding(id, asked, `All are there: ${actions.join(', ')}.`);
+export function checkPermissions({ facts, known }: RuleContext): Finding[] {
+  return facts.permissions.flatMap(({ required, held }) => {
+    const { id, scope, actions, why, weight } = required;
+    const permission = { action: readPermissions, scope };
+    const question = { id, asked: `permissions on ${scope} for ${why}`, permission };
+    return answered(question, held, known, (permissions) => {
+      const decided = (decision: string) =>
+        actions.filter((action) => evaluatePermissions(permissions, action) === decision);
+      const denied = decided('denied');
+      if (denied.length > 0) {
+        const commands = new Set(denied.map((action) => grantCommand(action, scope, known)));
+        return {
+          id,
+          level: levelByWeight[weight],
+          asked: question.asked,
+          answer: `Missing: ${denied.join(', ')}.`,
+          who: roleGranter(denied[0] ?? '', scope, known),
+          fix: ['Assign the role, or a custom role with these actions:', ...commands, roleDelay],
+        };
+      }
+      const conditional = decided('conditional');
+      if (conditional.length > 0) return conditionFinding(question, conditional, permissions);
+      return okFinding(question, `The app has ${actions.join(', ')}.`);
+    });
   });
 }
 
-/** Conditions are a language of their own, which Azure alone evaluates at each request. */
-function conditionCaveat(
-  id: string,
-  asked: string,
+/** Only Azure evaluates the conditions of role assignments, at each request. */
+function conditionFinding(
+  question: Question,
   actions: readonly string[],
   permissions: readonly Permission[],
 ): Finding {
@@ -59,98 +60,31 @@ function conditionCaveat(
       actions.some((action) => evaluatePermissions([permission], action) === 'conditional'),
     )
     .map(({ condition }) => condition ?? '');
-  return unknownFinding(
-    id,
-    asked,
-    `Granted under a condition, which only Azure can evaluate: ${actions.join(', ')}.`,
-    workflowAuthor,
-    [`Read whether it allows what the inputs ask for: ${[...new Set(conditions)].join(' — ')}`],
-  );
+  const answer = `Granted under a condition, which only Azure can evaluate: ${actions.join(', ')}.`;
+  return unknownFinding(question, answer, workflowAuthor, [
+    `Check whether it allows what the inputs request: ${[...new Set(conditions)].join(' — ')}`,
+  ]);
 }
 
-const roleWrite = 'Microsoft.Authorization/roleAssignments/write';
+const assignRoles = 'Microsoft.Authorization/roleAssignments/write';
 
-export function checkRoleAssignments({ subscriptionFacts, facts, known }: RuleContext): Finding[] {
-  return subscriptionFacts.roles.flatMap(({ request, scope, survey, permissions }, index) => {
-    const id = `role-assignment/${index + 1}`;
-    const asked = `whether the app may grant ${request}`;
-    if ('error' in survey) {
-      const about = azureErrorIn(survey.error);
-      // A given identity that is not there is told once, where it is given.
-      const told =
-        about?.status === 404 && facts.inputs.identity.given.some((one) => sameId(one.id, about.url));
-      return told ? [] : [faultFromError(id, asked, survey.error, known)];
+export function checkRoleAssignments({ inputs, facts, known }: RuleContext): Finding[] {
+  return facts.roles.flatMap(({ request, scope, resolved, held }, index) => {
+    const question = {
+      id: `role-assignment/${index + 1}`,
+      asked: `whether the app may grant ${request}`,
+      permission: { action: readPermissions, scope },
+    };
+    if ('error' in resolved) {
+      const azure = azureErrorIn(resolved.error);
+      // A missing identity that was given by ID is reported once, where it is given.
+      const reported = azure?.status === 404 && inputs.identity.given.some(({ id }) => sameId(id, azure.url));
+      return reported ? [] : [faultFromError(question, resolved.error, known)];
     }
-    if ('error' in permissions) {
-      const toAsk = { action: permissionsReadAction, scope };
-      return [unknownFromError(id, asked, permissions.error, toAsk, known)];
-    }
-    const verdict = evaluatePermissions(permissions.value, roleWrite);
-    if (verdict === 'conditional') return [conditionCaveat(id, asked, [roleWrite], permissions.value)];
-    return [okFinding(id, asked, verdict === 'allowed' ? 'It may.' : 'It is granted already.')];
+    return answered(question, held, known, (permissions) => {
+      const decision = evaluatePermissions(permissions, assignRoles);
+      if (decision === 'conditional') return conditionFinding(question, [assignRoles], permissions);
+      return okFinding(question, decision === 'allowed' ? 'It may.' : 'The role is already assigned.');
+    });
   });
-}
-
-export function checkDenyAssignments({
-  facts: { inputs },
-  subscriptionFacts,
-  known,
-}: RuleContext): Finding[] {
-  if (isNamespaceMissing(subscriptionFacts.group)) return [];
-  const id = 'deny-assignments';
-  const scope = `/subscriptions/${subscriptionFacts.subscriptionId}/resourceGroups/${inputs.resourceGroup}`;
-  const asked = `deny assignments on resource group ${inputs.resourceGroup}`;
-  if ('error' in subscriptionFacts.denyAssignments) {
-    const right = { action: 'Microsoft.Authorization/denyAssignments/read', scope };
-    return [unknownFromError(id, asked, subscriptionFacts.denyAssignments.error, right, known)];
-  }
-  const needed = subscriptionFacts.rights
-    .filter(({ right }) => right.weight === 'needed' && right.scope.toLowerCase() === scope.toLowerCase())
-    .flatMap(({ right }) => right.actions);
-  const findings = subscriptionFacts.denyAssignments.value.flatMap(({ properties }): Finding[] => {
-    const { permissions = [], principals = [], excludePrincipals = [] } = properties;
-    const blocked = needed.filter((action) =>
-      permissions.some(
-        ({ actions = [], notActions = [] }) =>
-          actions.some((pattern) => actionMatches(pattern, action)) &&
-          !notActions.some((pattern) => actionMatches(pattern, action)),
-      ),
-    );
-    const ownId = subscriptionFacts.objectId?.toLowerCase();
-    const isUs = (one: { readonly id: string }) => one.id.toLowerCase() === ownId;
-    if (blocked.length === 0 || excludePrincipals.some(isUs)) return [];
-    const named = properties.denyAssignmentName ?? 'without a name';
-    const answer = `Deny assignment "${named}" blocks ${blocked.join(', ')}`;
-    const who = 'whoever made it: a managed application, a deployment stack or Azure itself';
-    const fix = [
-      'Deploy to another resource group, or have the app excluded from it:',
-      'https://learn.microsoft.com/azure/role-based-access-control/deny-assignments',
-    ];
-    const hitsUs = principals.some((one) => isUs(one) || isEverybody(one));
-    const others = hitsUs ? excludePrincipals : principals;
-    const viaGroups = others.some(({ type }) => type === 'Group');
-    // Any of them may be the app where its token does not say which one it is.
-    if (ownId === undefined && others.length > 0) {
-      const unnamed = `${answer}, for or except principals of which the app may be one; its token names none.`;
-      return [unknownFinding(id, asked, unnamed, who, fix)];
-    }
-    if (hitsUs && !viaGroups) return [faultFinding(id, asked, `${answer}.`, who, fix)];
-    return hitsUs || viaGroups
-      ? [
-          unknownFinding(
-            id,
-            asked,
-            `${answer}, for or except members of a group; whose members is not known.`,
-            who,
-            fix,
-          ),
-        ]
-      : [];
-  });
-  return findings.length > 0 ? findings : [okFinding(id, asked, 'None that concerns the app.')];
-}
-
-/** "All principals" is written as the empty GUID. */
-function isEverybody({ id }: { readonly id: string }): boolean {
-  return /^[0-]+$/.test(id);
 }

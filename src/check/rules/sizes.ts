@@ -14,196 +14,162 @@ import {
 import {
   type Finding,
   type RuleContext,
+  answered,
   okFinding,
   unknownFinding,
-  unknownFromError,
   warnFinding,
 } from '../facts.ts';
-import { checkQuota, quotaProblems } from './quota.ts';
-
-// Sizes and quotas
-
-/** What is wrong with one attempt at placing the machine. */
-export interface SizeProblem {
-  readonly id: string;
-  readonly asked: string;
-  readonly text: string;
-  /** `create` goes on to the next attempt after quota and capacity; anything else ends it. */
-  readonly ends: boolean;
-  readonly who: string;
-  readonly fix: readonly string[];
-}
+import { type PlacementProblem, checkQuota, quotaProblems } from './quota.ts';
 
 export function checkSizes(context: RuleContext): Finding[] {
-  const { facts, subscriptionFacts, plan, known } = context;
-  const imageRead = subscriptionFacts.image && 'value' in subscriptionFacts.image;
-  if (!imageRead && facts.inputs.sizes.length === 0) {
-    return [
-      unknownFinding(
-        'size',
-        'the size',
-        'Not asked: the default size depends on the image, which could not be read.',
-      ),
-    ];
+  const { inputs, image, plan } = context;
+  if (!image && inputs.sizes.length === 0) {
+    const question = { id: 'size', asked: 'the size' };
+    const answer = 'Skipped: the default size depends on the image, which could not be read.';
+    return [unknownFinding(question, answer)];
   }
-  const { attempts } = plan.vm;
-  const sizes = [...new Set(attempts.map(({ size }) => size))];
-  const problems = attempts.map((attempt) => sizeProblems(context, attempt));
-  const levels = severityByPlacement(problems);
-  const findings: Finding[] = [];
-  if (!subscriptionFacts.skus) {
-    findings.push(unknownFinding('size', 'the sizes', 'Not asked: the region is not known.'));
-  } else if ('error' in subscriptionFacts.skus) {
-    const right = {
-      action: 'Microsoft.Compute/skus/read',
-      scope: `/subscriptions/${subscriptionFacts.subscriptionId}`,
-    };
-    findings.push(
-      unknownFromError(
-        'size',
-        `whether ${sizes.join(', ')} can be had in ${plan.location}`,
-        subscriptionFacts.skus.error,
-        right,
-        known,
-      ),
-    );
-  }
-  const told = problems.flatMap((list, index) =>
-    list.map((problem) => ({ problem, level: levels[index] ?? 'fault' })),
-  );
-  for (const id of [...new Set(told.map(({ problem }) => problem.id))]) {
-    const same = told.filter(({ problem }) => problem.id === id);
-    const [first] = same;
-    if (!first) continue;
-    const level = same.some((one) => one.level === 'fault') ? 'fault' : 'warning';
-    const answer = [...new Set(same.map(({ problem }) => problem.text))].join(' ');
-    const { asked, who, fix } = first.problem;
-    findings.push({ id, level, asked, answer, who, fix });
-  }
-  const troubled = new Set(findings.map(({ id }) => id));
+  const sizes = [...new Set(plan.vm.attempts.map(({ size }) => size))];
+  const problems = placementFindings(context);
+  const reported = new Set(problems.map(({ id }) => id));
+  const skus = sizes.flatMap((size) => findSku(context, size) ?? []);
   return [
-    ...findings,
-    ...sizesThatFit(context, sizes).filter(({ id }) => !troubled.has(id)),
-    ...checkQuota(context, sizes).filter(({ id }) => !troubled.has(id)),
-    ...sizes.flatMap((size) => {
-      const end = retirementDate(size);
-      const asked = `the retirement of size ${size}`;
-      return end
-        ? [
-            warnFinding(
-              `retirement/${size}`,
-              asked,
-              `Azure retires ${size} on ${end}; capacity gets scarce before that.`,
-              workflowAuthor,
-              [
-                'Use a newer size, e.g. Standard_D2s_v5:',
-                'https://learn.microsoft.com/azure/virtual-machines/sizes/retirement/retired-sizes-list',
-              ],
-            ),
-          ]
-        : [];
-    }),
+    ...checkSkuList(context, sizes),
+    ...problems,
+    ...[...sizes.flatMap((size) => availableSize(context, size)), ...checkQuota(context, skus)].filter(
+      ({ id }) => !reported.has(id),
+    ),
+    ...sizes.flatMap(checkRetirement),
   ];
 }
 
-/**
- * `create` takes the first attempt that can be had. What is wrong with an attempt is a fault if it comes to that: if none
- * can be had, or if it ends the run before one is reached.
- */
-function severityByPlacement(problems: readonly (readonly SizeProblem[])[]): ('fault' | 'warning')[] {
-  const usable = problems.findIndex((list) => list.length === 0);
-  return problems.map((list, index) => {
-    if (usable < 0) return 'fault';
-    return index < usable && list.some(({ ends }) => ends) ? 'fault' : 'warning';
+function checkSkuList(
+  { facts, plan, known, subscription }: RuleContext,
+  sizes: readonly string[],
+): Finding[] {
+  if (!facts.skus)
+    return [unknownFinding({ id: 'size', asked: 'the sizes' }, 'Skipped: the region is not known.')];
+  const question = {
+    id: 'size',
+    asked: `whether ${sizes.join(', ')} ${sizes.length > 1 ? 'are' : 'is'} available in ${plan.location}`,
+    permission: { action: 'Microsoft.Compute/skus/read', scope: subscription },
+  };
+  return answered(question, facts.skus, known, () => []);
+}
+
+/** One finding per size or quota, although several placements may have the same problem. */
+function placementFindings(context: RuleContext): Finding[] {
+  const byPlacement = context.plan.vm.attempts.map((placement) => placementProblems(context, placement));
+  const levels = severityByPlacement(byPlacement);
+  const all = byPlacement.flatMap((list, index) =>
+    list.map((problem) => ({ ...problem, level: levels[index] ?? 'fault' })),
+  );
+  return [...Map.groupBy(all, ({ id }) => id)].flatMap(([id, [first, ...others]]) => {
+    if (!first) return [];
+    const same = [first, ...others];
+    const level = same.some((problem) => problem.level === 'fault') ? 'fault' : 'warning';
+    const answer = [...new Set(same.map(({ text }) => text))].join(' ');
+    return [{ id, level, asked: first.asked, answer, who: first.who, fix: first.fix }];
   });
 }
 
-export function findSku({ subscriptionFacts }: RuleContext, size: string): Sku | undefined {
-  if (!subscriptionFacts.skus || 'error' in subscriptionFacts.skus) return undefined;
-  return subscriptionFacts.skus.value.find(
+/**
+ * `create` uses the first placement that works, so a problem is a fault only if no placement works or the problem ends
+ * the run before one is reached.
+ */
+function severityByPlacement(problems: readonly (readonly PlacementProblem[])[]): ('fault' | 'warning')[] {
+  const usable = problems.findIndex((list) => list.length === 0);
+  return problems.map((list, index) => {
+    if (usable < 0) return 'fault';
+    return index < usable && list.some(({ fatal }) => fatal) ? 'fault' : 'warning';
+  });
+}
+
+function findSku({ facts }: RuleContext, size: string): Sku | undefined {
+  if (!facts.skus || 'error' in facts.skus) return undefined;
+  return facts.skus.value.find(
     ({ resourceType, name }) =>
       resourceType === 'virtualMachines' && name?.toLowerCase() === size.toLowerCase(),
   );
 }
 
-function sizeFix({ plan, known }: RuleContext, size: string): readonly string[] {
+function placementProblems(context: RuleContext, { size, zone }: Placement): PlacementProblem[] {
+  const { inputs, facts, plan, known, image } = context;
+  const zones = inputs.zones.length > 0 ? `, zone ${inputs.zones.join(', ')}` : '';
   const series = /^Standard_[A-Z]+\d+/i.exec(size)?.[0] ?? size;
+  const problem = (text: string, fatal: boolean): PlacementProblem => ({
+    id: `size/${size}`,
+    asked: `size ${size} in ${plan.location}${zones}`,
+    text,
+    fatal,
+    who: workflowAuthor,
+    fix: [
+      'Give another size in `vm-size`, or several: the first available one is used. To list what the region offers:',
+      `az vm list-skus --subscription ${known.subscriptionId} -l ${plan.location} --size ${quoteForShell(series)} --all -o table`,
+    ],
+  });
+  const sku = findSku(context, size);
+  if (facts.skus && 'value' in facts.skus && !sku)
+    return [problem(`There is no size ${size} in ${plan.location}.`, false)];
+  const compared = image && !overridesAffectSize(inputs) ? image : undefined;
+  const capabilities = sku ? capabilitiesFromSku(sku) : capabilitiesFromName(size);
   return [
-    'Give another size in `vm-size`, or several: the first that can be had is taken. What the region offers:',
-    `az vm list-skus --subscription ${known.subscriptionId} -l ${plan.location} --size ${quoteForShell(series)} --all -o table`,
+    ...(sku
+      ? availabilityProblems(sku, zone, plan.location).map((text) => problem(`${size} ${text}.`, false))
+      : []),
+    ...(sku ? quotaProblems(context, size, sku) : []),
+    ...(compared
+      ? incompatibilities(capabilities, compared, sizeRequirements(inputs, compared)).map((text) =>
+          problem(`${size} ${text}.`, true),
+        )
+      : []),
   ];
 }
 
-function sizeProblems(context: RuleContext, { size, zone }: Placement): SizeProblem[] {
-  const {
-    facts: { inputs },
-    subscriptionFacts,
-    plan,
-  } = context;
-  const id = `size/${size}`;
-  const asked = `size ${size} in ${plan.location}${inputs.zones.length > 0 ? `, zone ${inputs.zones.join(', ')}` : ''}`;
-  const problem = (text: string, ends: boolean): SizeProblem => ({
-    id,
-    asked,
-    text,
-    ends,
-    who: workflowAuthor,
-    fix: sizeFix(context, size),
+/** Why the region or zone does not offer the size to this subscription, as ends of sentences. */
+function availabilityProblems(sku: Sku, zone: string | undefined, location: string): string[] {
+  const zones = zonesOf(sku);
+  const offered = zones.length > 0 ? `zones ${zones.join(', ')} only` : 'no zone at all';
+  const restrictions = (sku.restrictions ?? []).flatMap(({ type, restrictionInfo, reasonCode }) => {
+    const isZonal = type === 'Zone';
+    if (isZonal && (!zone || !restrictionInfo?.zones?.includes(zone))) return [];
+    const place = isZonal ? `zone ${zone} of ${location}` : location;
+    return [`is not offered to this subscription in ${place} (${reasonCode ?? 'restricted'})`];
   });
-  const sku = findSku(context, size);
-  if (subscriptionFacts.skus && 'value' in subscriptionFacts.skus && !sku) {
-    return [problem(`There is no size ${size} in ${plan.location}.`, false)];
-  }
-  const found: SizeProblem[] = [];
-  if (sku) {
-    const zones = sku.locationInfo?.flatMap(({ zones = [] }) => zones) ?? [];
-    if (zone && !zones.includes(zone)) {
-      const which = zones.length > 0 ? `zones ${zones.toSorted().join(', ')} only` : 'no zone at all';
-      found.push(problem(`${size} is offered in ${which} of ${plan.location}, not in zone ${zone}.`, false));
-    }
-    for (const { type, restrictionInfo, reasonCode } of sku.restrictions ?? []) {
-      const zoned = type === 'Zone';
-      if (zoned && (!zone || !restrictionInfo?.zones?.includes(zone))) continue;
-      const where = zoned ? `zone ${zone} of ${plan.location}` : plan.location;
-      found.push(
-        problem(
-          `${size} is not offered to this subscription in ${where} (${reasonCode ?? 'restricted'}).`,
-          false,
-        ),
-      );
-    }
-    found.push(...quotaProblems(context, size, sku));
-  }
-  const image =
-    subscriptionFacts.image && 'value' in subscriptionFacts.image
-      ? subscriptionFacts.image.value.facts
-      : undefined;
-  if (image && !overridesAffectSize(inputs)) {
-    const abilities = sku ? capabilitiesFromSku(sku) : capabilitiesFromName(size);
-    found.push(
-      ...incompatibilities(abilities, image, sizeRequirements(inputs, image)).map((text) =>
-        problem(`${size} ${text}.`, true),
-      ),
-    );
-  }
-  return found;
+  return zone && !zones.includes(zone)
+    ? [`is offered in ${offered} of ${location}, not in zone ${zone}`, ...restrictions]
+    : restrictions;
 }
 
-function sizesThatFit(context: RuleContext, sizes: readonly string[]): Finding[] {
-  const { facts, subscriptionFacts, plan } = context;
-  const image =
-    subscriptionFacts.image && 'value' in subscriptionFacts.image
-      ? subscriptionFacts.image.value.facts
-      : undefined;
-  // Only what `misfits` has compared: it needs the image definition, and a VM that `overrides` do not change.
-  const isCompared = image?.generation !== undefined && !overridesAffectSize(facts.inputs);
-  const boots = isCompared ? ' The image boots on it.' : ' Not compared with the image.';
-  return sizes.flatMap((size) => {
-    const sku = findSku(context, size);
-    if (!sku) return [];
-    const zones = (sku.locationInfo?.flatMap(({ zones = [] }) => zones) ?? []).toSorted();
-    const where = zones.length > 0 ? `${plan.location}, zones ${zones.join(', ')}` : plan.location;
-    const answer = `Offered in ${where}: ${capability(sku, 'vCPUs') ?? '?'} vCPUs, ${capability(sku, 'MemoryGB') ?? '?'} GiB.${boots}`;
-    return [okFinding(`size/${size}`, `size ${size} in ${plan.location}`, answer)];
-  });
+function zonesOf({ locationInfo = [] }: Sku): readonly string[] {
+  return locationInfo.flatMap(({ zones = [] }) => zones).toSorted();
+}
+
+function availableSize(context: RuleContext, size: string): Finding[] {
+  const { inputs, plan, image } = context;
+  const sku = findSku(context, size);
+  if (!sku) return [];
+  // `incompatibilities` compares only with an image definition that was read, and only what `overrides` leaves alone.
+  const isCompared = image?.generation !== undefined && !overridesAffectSize(inputs);
+  const compatibility = isCompared ? 'The image boots on it.' : 'Not compared with the image.';
+  const zones = zonesOf(sku);
+  const place = zones.length > 0 ? `${plan.location}, zones ${zones.join(', ')}` : plan.location;
+  const capacity = `${capability(sku, 'vCPUs') ?? '?'} vCPUs, ${capability(sku, 'MemoryGB') ?? '?'} GiB`;
+  const question = { id: `size/${size}`, asked: `size ${size} in ${plan.location}` };
+  return [okFinding(question, `Offered in ${place}: ${capacity}. ${compatibility}`)];
+}
+
+function checkRetirement(size: string): Finding[] {
+  const date = retirementDate(size);
+  if (!date) return [];
+  return [
+    warnFinding(
+      { id: `retirement/${size}`, asked: `the retirement of size ${size}` },
+      `Azure retires ${size} on ${date}, and its capacity becomes scarce before then.`,
+      workflowAuthor,
+      [
+        'Use a newer size, e.g. Standard_D2s_v5:',
+        'https://learn.microsoft.com/azure/virtual-machines/sizes/retirement/retired-sizes-list',
+      ],
+    ),
+  ];
 }

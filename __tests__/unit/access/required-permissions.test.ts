@@ -1,0 +1,165 @@
+import { describe, expect, test } from '@jest/globals';
+import { customRole, features } from '../../../scripts/docs/custom-role.ts';
+import { requiredPermissions } from '../../../src/access/required-permissions.ts';
+import { type ResourceId, parseResourceId } from '../../../src/azure/resource-id.ts';
+import type { DeployInputs } from '../../../src/inputs/inputs.ts';
+import {
+  addressId,
+  identityId,
+  inputs,
+  nicId,
+  nsgId,
+  registryId,
+  subnetId,
+  subscription,
+} from '../../support/check-facts.ts';
+import { definitionId, group, type NewNic, newNetwork, subscriptionId } from '../../support/values.ts';
+
+const idOf = (text: string): ResourceId => parseResourceId(text) as ResourceId;
+
+describe('requiredPermissions', () => {
+  const ground = { subscriptionId, groupExists: true };
+  const needed = (change: Partial<DeployInputs>, where = ground) =>
+    Object.fromEntries(
+      requiredPermissions({ ...inputs, ...change }, where)
+        .filter(({ weight }) => weight !== 'for checking')
+        .map(({ id, scope, actions }) => [id, { scope, actions: actions.toSorted() }]),
+    );
+  const machine = [
+    'Microsoft.Compute/disks/write',
+    'Microsoft.Compute/virtualMachines/read',
+    'Microsoft.Compute/virtualMachines/write',
+    'Microsoft.Resources/subscriptions/resourceGroups/read',
+  ];
+  const actionsOn = (type: string, ...verbs: string[]) =>
+    verbs.map((verb) => `Microsoft.Network/${type}/${verb}`);
+  const nic = actionsOn('networkInterfaces', 'join/action', 'read', 'write');
+
+  test('of the least: everything new in the group', () => {
+    expect(needed({})).toEqual({
+      'rights/image': {
+        scope: definitionId,
+        actions: [
+          'Microsoft.Compute/galleries/images/read',
+          'Microsoft.Compute/galleries/images/versions/read',
+        ],
+      },
+      'rights/resource-group': {
+        scope: group,
+        actions: [
+          ...machine,
+          ...nic,
+          ...actionsOn('networkSecurityGroups', 'join/action', 'read', 'write'),
+          ...actionsOn('publicIPAddresses', 'join/action', 'read', 'write'),
+          ...actionsOn('virtualNetworks', 'read', 'subnets/join/action', 'write'),
+        ].toSorted(),
+      },
+      'rights/clean-up': {
+        scope: group,
+        actions: [
+          'Microsoft.Compute/disks/delete',
+          'Microsoft.Compute/disks/read',
+          'Microsoft.Compute/virtualMachines/delete',
+          'Microsoft.Network/networkInterfaces/delete',
+          'Microsoft.Network/networkSecurityGroups/delete',
+          'Microsoft.Network/publicIPAddresses/delete',
+          'Microsoft.Network/virtualNetworks/delete',
+        ],
+      },
+      'rights/rerun': { scope: group, actions: ['Microsoft.Resources/tags/write'] },
+    });
+  });
+
+  test('of what is given: a join, where it is', () => {
+    const network: NewNic = {
+      ...newNetwork,
+      subnet: { kind: 'given', id: idOf(subnetId) },
+      nsg: { kind: 'given', id: idOf(nsgId) },
+      publicIp: { kind: 'given', id: idOf(addressId) },
+    };
+    expect(needed({ network, cleanup: 'never' })).toMatchObject({
+      'rights/resource-group': { scope: group, actions: [...machine, ...nic].toSorted() },
+      'rights/subnet': { scope: subnetId, actions: actionsOn('virtualNetworks', 'subnets/join/action') },
+      'rights/network-security-group': {
+        scope: nsgId,
+        actions: actionsOn('networkSecurityGroups', 'join/action'),
+      },
+      'rights/public-ip': {
+        scope: addressId,
+        actions: actionsOn('publicIPAddresses', 'join/action', 'read'),
+      },
+    });
+  });
+
+  test('of a given interface: no network at all', () => {
+    expect(needed({ network: { kind: 'given-nic', nicId: idOf(nicId) }, cleanup: 'never' })).toMatchObject({
+      'rights/resource-group': { scope: group, actions: machine },
+      'rights/network-interface': {
+        scope: nicId,
+        actions: actionsOn('networkInterfaces', 'join/action', 'read'),
+      },
+    });
+  });
+
+  test('of identities, roles, agent and script', () => {
+    const rights = needed({
+      identity: { system: true, given: [idOf(identityId)], named: ['own'] },
+      roleAssignments: [{ role: { kind: 'name', name: 'AcrPull' }, scope: registryId }],
+      script: { text: 'true', timeoutMinutes: 30, parameters: {}, secrets: {} },
+    });
+    const identities = 'Microsoft.ManagedIdentity/userAssignedIdentities';
+    expect(rights['rights/identity/puller']).toEqual({
+      scope: identityId,
+      actions: [`${identities}/assign/action`, `${identities}/read`],
+    });
+    expect(rights['rights/role-assignment/1']).toEqual({
+      scope: registryId,
+      actions: ['Microsoft.Authorization/roleAssignments/write'],
+    });
+    expect(rights['rights/role-assignment/1/clean-up']?.scope).toBe(registryId);
+    expect(rights['rights/resource-group']?.actions).toEqual(
+      expect.arrayContaining([
+        `${identities}/write`,
+        `${identities}/assign/action`,
+        'Microsoft.Compute/virtualMachines/instanceView/read',
+        'Microsoft.Compute/virtualMachines/runCommands/write',
+      ]),
+    );
+    expect(rights['rights/clean-up']?.actions).toContain(`${identities}/delete`);
+  });
+
+  test('of a group that does not exist: all of it from the subscription', () => {
+    const rights = needed({}, { subscriptionId, groupExists: false });
+    expect(rights['rights/new-resource-group']).toEqual({
+      scope: subscription,
+      actions: [
+        'Microsoft.Resources/subscriptions/resourceGroups/read',
+        'Microsoft.Resources/subscriptions/resourceGroups/write',
+      ],
+    });
+    expect(rights['rights/resource-group']?.scope).toBe(subscription);
+  });
+
+  test('a shared image needs no right in the other tenant', () => {
+    const shared = {
+      kind: 'shared',
+      id: '/sharedGalleries/x/images/linux',
+      gallery: 'x',
+      definition: 'linux',
+    } as const;
+    expect(needed({ image: shared })).not.toHaveProperty('rights/image');
+  });
+
+  test('custom roles hold each action once, and with it what deletes again', () => {
+    const role = customRole(['machine', 'new interface', 'machine'], {
+      name: 'Deployer',
+      description: 'Makes machines.',
+      scopes: [group],
+    });
+    expect(role.AssignableScopes).toEqual([group]);
+    expect(role.Actions).toEqual([...new Set(role.Actions)].toSorted());
+    expect(role.Actions).toContain('Microsoft.Network/networkInterfaces/delete');
+    const all = customRole(features, { name: 'All', description: '', scopes: [] });
+    for (const action of all.Actions) expect(action).toMatch(/^Microsoft\.\w+(\/\w+)+$/);
+  });
+});
