@@ -8,7 +8,7 @@ import { checkPermissions, checkRoleAssignments } from './rules/permissions.ts';
 import { checkPublicIp, checkReferenced } from './rules/referenced.ts';
 import { checkProviders, checkResourceGroup, checkSignIn, checkSubscription } from './rules/sign-in.ts';
 
-const rules: readonly ((context: RuleContext) => readonly Finding[])[] = [
+const checkRules: readonly ((context: RuleContext) => readonly Finding[])[] = [
   checkResourceGroup,
   checkProviders,
   checkImage,
@@ -52,7 +52,7 @@ export function evaluateChecks(facts: CheckFacts, plan: Plan | undefined): Findi
     group: `${subscription}/resourceGroups/${inputs.resourceGroup}`,
     image: image && 'value' in image ? image.value.facts : undefined,
   };
-  return [...before, ...rules.flatMap((rule) => rule(context))];
+  return [...before, ...checkRules.flatMap((rule) => rule(context))];
 }
 
 function checkInbound({ plan }: RuleContext): Finding[] {

@@ -130,7 +130,7 @@ export interface RuleContext extends Pick<CheckFacts, 'inputs' | 'run' | 'signIn
   readonly image: ResolvedImage | undefined;
 }
 
-export interface MissingPermission {
+interface MissingPermission {
   readonly action: string;
   readonly scope: string;
 }

@@ -66,7 +66,8 @@ export function adoptVm(
   report.log.notice(
     `Virtual machine ${plan.vm.name} of this deployment exists already and is as asked for: left as it is.`,
   );
-  if (comparison.addedIdentities.length > 0) report.log.notice(addedIdentitiesNotice(comparison.addedIdentities));
+  if (comparison.addedIdentities.length > 0)
+    report.log.notice(addedIdentitiesNotice(comparison.addedIdentities));
   if (comparison.keptVersion) {
     report.log.notice(
       `It was made from image version ${comparison.keptVersion}, and keeps it; the newest one is ${image.version}. To get that, delete the deployment first.`,

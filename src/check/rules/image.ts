@@ -27,7 +27,7 @@ export function checkImage(context: RuleContext): Finding[] {
   if ('error' in facts.image) return [faultFromError(question, facts.image.error, known)];
   const image = facts.image.value;
   return [
-    checkVersion(context, image),
+    checkImageVersion(context, image),
     ...checkDefinitionRead(context, image),
     ...image.facts.warnings.map((warning) =>
       warnFinding(
@@ -43,7 +43,10 @@ export function checkImage(context: RuleContext): Finding[] {
   ];
 }
 
-function checkVersion({ inputs, known }: RuleContext, { facts: image, unusable }: ImageInspection): Finding {
+function checkImageVersion(
+  { inputs, known }: RuleContext,
+  { facts: image, unusable }: ImageInspection,
+): Finding {
   const question = { id: 'image', asked: `image ${inputs.image.id}` };
   if (unusable) {
     const finding = faultFromError(question, unusable.refusal, known);
