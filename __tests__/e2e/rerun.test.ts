@@ -103,11 +103,7 @@ describe('on a finished deployment', () => {
       { 'image-id': defaults.imageId('windows'), 'ssh-public-key': '' },
       'operating system: Linux',
     ],
-    [
-      'size',
-      { 'vm-size': 'Standard_D4s_v5' },
-      'size: Standard_D2s_v5; the inputs request Standard_D4s_v5',
-    ],
+    ['size', { 'vm-size': 'Standard_D4s_v5' }, 'size: Standard_D2s_v5; the inputs request Standard_D4s_v5'],
     [
       'region',
       { location: 'North Europe' },
