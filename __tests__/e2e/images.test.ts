@@ -281,7 +281,7 @@ describe('a right on the image version alone', () => {
     const error = errorOf(await create({ 'image-id': version }));
     expect(error).toContain('403 AuthorizationFailed');
     expect(error).toContain(
-      `az role assignment create --assignee ${defaults.clientId} --role "Compute Gallery Image Reader" --scope ${defaults.imageId('linux')}`,
+      `az role assignment create --assignee ${defaults.clientId} --role 'Compute Gallery Image Reader' --scope ${defaults.imageId('linux')}`,
     );
     expect(error).toContain('`os-type`');
     expect(puts()).toEqual([]);

@@ -1,5 +1,6 @@
+import type { Explanation } from '../errors/action-error.ts';
 import type { AzureErrorInfo } from '../errors/azure-error.ts';
-import { quoteForShell } from '../lib/escape.ts';
+import { shell } from '../lib/escape.ts';
 import {
   type Entry,
   type FilledErrorContext,
@@ -7,20 +8,22 @@ import {
   type Text,
   all,
   any,
+  areSameTenant,
   codeIs,
-  guidBeside,
-  messageMatches,
+  guidSuffix,
+  imageOwner,
+  isSameTenant,
   messageText,
+  messagesOf,
   nobodyNeedsToAct,
   not,
   resolve,
-  subscriptionOwner,
+  codeAndMessage,
   tenantName,
-  wordsOf,
   workflowAuthor,
 } from './entry.ts';
-import { explainLink } from './linked-access.ts';
 import {
+  assignCommand,
   assignedScope,
   grantCommand,
   groupScope,
@@ -30,19 +33,27 @@ import {
   roleGranter,
 } from './role-commands.ts';
 
+const commonErrors =
+  'https://learn.microsoft.com/azure/azure-resource-manager/troubleshooting/common-deployment-errors';
+
+const multiTenant =
+  'https://learn.microsoft.com/azure/azure-resource-manager/management/authenticate-multi-tenant';
+
+const rbacErrors = 'https://learn.microsoft.com/azure/role-based-access-control/troubleshooting';
+
 const deniedAction = (fault: AzureErrorInfo) => messageText(fault, /perform action '([^']+)'/, '<action>');
 
 const deniedScope = (fault: AzureErrorInfo) => messageText(fault, /over scope '([^']+)'/, '<scope>');
 
 function denied(action: RegExp): Match {
-  return (fault) => codeIs('AuthorizationFailed')(fault) && action.test(deniedAction(fault));
+  return (fault, known) => codeIs('AuthorizationFailed')(fault, known) && action.test(deniedAction(fault));
 }
 
 const galleryAction = /^Microsoft\.Compute\/galleries\//i;
 
 const definitionRead = /^Microsoft\.Compute\/galleries\/images\/read$/i;
 
-const imageActionInText = /action 'Microsoft\.Compute\/galleries\//i;
+const versionRead = 'Microsoft.Compute/galleries/images/versions/read';
 
 const roleAction = /^Microsoft\.Authorization\/roleAssignments\/(?:write|delete)$/i;
 
@@ -50,8 +61,12 @@ const groupRead = /^Microsoft\.Resources\/subscriptions\/resourceGroups\/read$/i
 
 const deniedWho: Text = (fault, known) => roleGranter(deniedAction(fault), deniedScope(fault), known);
 
+/** `galleries/g` rather than the whole ID, which would fill the title. */
+const shortScope = (scope: string) =>
+  /\/providers\/[^/]+\/(.+)$/i.exec(scope)?.[1] ?? /\/(resourceGroups\/[^/]+)$/i.exec(scope)?.[1] ?? scope;
+
 const deniedCause: Text = (fault, known) =>
-  `App ${known.clientId} has no role with ${deniedAction(fault)} on ${deniedScope(fault)}, or that does not exist.`;
+  `The app lacks ${deniedAction(fault)} on ${shortScope(deniedScope(fault))}. App ${known.clientId} has no role with this permission on ${deniedScope(fault)}, or that resource does not exist.`;
 
 const deniedGrant = (fault: AzureErrorInfo, known: FilledErrorContext) =>
   grantCommand(deniedAction(fault), deniedScope(fault), known);
@@ -62,114 +77,173 @@ const foreignSubscription = (fault: AzureErrorInfo) =>
 const currentTenant = (fault: AzureErrorInfo, known: FilledErrorContext) =>
   messageText(fault, /current tenant '([^']+)'/, known.tenantId);
 
-const ofForeignTenant = all(
-  codeIs('LinkedAuthorizationFailed'),
-  messageMatches(/not authorized to access linked subscription/i),
-);
+const foreignTenantText = /not authorized to access linked subscription/i;
+
+const ofForeignTenant = codeAndMessage('LinkedAuthorizationFailed', foreignTenantText);
+
+const ofForeignImage = all(ofForeignTenant, (fault) => galleryAction.test(deniedAction(fault)));
 
 /** "…however, it does not have permission to perform action(s) 'A' on the (number) linked scope(s) 'S,T' or …" */
 const linkedScopes =
   /not have permission to perform action(?:\(s\))? '([^']+)' on the (?:'\d+' )?linked scope\(s\) '([^']*)'/i;
 
 function linked(fault: AzureErrorInfo): { action: string; scopes: readonly string[] } {
-  const [, action = '<action>', scopes = '<linked-scope>'] = linkedScopes.exec(wordsOf(fault)) ?? [];
+  const [, action = '<action>', scopes = '<linked-scope>'] = linkedScopes.exec(messagesOf(fault)) ?? [];
   return { action, scopes: scopes.split(/,\s*/) };
 }
 
-/** Where the link that was refused is the one to the image. */
-const probeResult = (fault: AzureErrorInfo, known: FilledErrorContext) =>
-  galleryAction.test(linked(fault).action) ? explainLink(fault, known) : undefined;
+/** Set if the refused link is the one to the image. */
+const imageLink = (fault: AzureErrorInfo, known: FilledErrorContext) =>
+  galleryAction.test(linked(fault).action) ? explainImageLink(fault, known) : undefined;
 
-const policyNames = (fault: AzureErrorInfo): string[] => {
-  // In the message, in additionalInfo, or in both; inside JSON that may itself be text.
-  const patterns = [
-    /policyAssignmentDisplayName\\?"\s*:\s*\\?"([^"\\]+)/g,
-    /"policyAssignment":\{"name":"([^"]+)"/g,
-  ];
-  const sources = `${fault.body}\n${wordsOf(fault)}`;
-  return [
-    ...new Set(patterns.flatMap((pattern) => [...sources.matchAll(pattern)].map((found) => found[1] ?? ''))),
-  ];
+/** Whether the auxiliary token or the role is wrong, from the probe after the refusal; undefined if it found neither. */
+function explainImageLink(fault: AzureErrorInfo, known: FilledErrorContext): Explanation | undefined {
+  const { link } = known;
+  if (!link) return undefined;
+  const subscription = idSegment(known.imageId, 'subscriptions') ?? '<image-subscription-id>';
+  const { tokenTenant, owner, image } = link;
+  if (owner && !isSameTenant(owner, tokenTenant)) {
+    return {
+      cause: `\`image-tenant-id\` is the wrong tenant: the image belongs to tenant ${owner}. The auxiliary token is from tenant ${tokenTenant}, but the image's subscription ${subscription} belongs to tenant ${owner}.`,
+      who: workflowAuthor,
+      fix: [
+        `Set \`image-tenant-id\` to ${owner}. If the app has no service principal there, an administrator of that tenant creates it:`,
+        `${shell`az login --tenant ${owner} --allow-no-subscriptions`} && ${shell`az ad sp create --id ${known.clientId}`}`,
+        'Then grant the role on the image:',
+        grantCommand(versionRead, known.imageId, known),
+      ],
+    };
+  }
+  if (image === 'denied') {
+    return {
+      cause: `The app has no role on the image. The auxiliary token is from the right tenant ${tokenTenant}${owner ? `, which owns the image's subscription ${subscription}` : ''}, and reading the image with it is refused as well.`,
+      who: resolve(imageOwner, fault, known),
+      fix: [
+        'Grant the role on the image definition:',
+        grantCommand(versionRead, known.imageId, known),
+        roleDelay,
+      ],
+    };
+  }
+  if (image === 'absent') {
+    return {
+      cause: `The image version no longer exists. Reading it with the auxiliary token, from tenant ${tokenTenant}, returns 404.`,
+      who: workflowAuthor,
+      fix: ["Run the job again with a version that exists; the definition's ID selects the newest."],
+    };
+  }
+  if (image !== 'readable') return undefined;
+  const whose = owner ? `, which owns the image's subscription ${subscription}` : '';
+  return {
+    cause: `Azure refused the link to the image, although the app can read the image. The auxiliary token is from tenant ${tokenTenant}${whose}. Either the role is new, or a proxy removes the header x-ms-authorization-auxiliary.`,
+    who: `${workflowAuthor}, or the operator of the runner`,
+    fix: [
+      `${roleDelay} If it fails again, check proxies that intercept TLS (HTTPS_PROXY).`,
+      ...(owner ? [] : ownerLookup(subscription, known)),
+    ],
+  };
+}
+
+/**
+ * The VM's subscription, chosen because `subscription-id` was not given, is the image's although the tenants differ. A
+ * subscription belongs to one tenant, so `tenant-id` names the image's.
+ */
+export const areTenantsSwapped: Match = ({ url }, known) => {
+  const image = idSegment(known.imageId, 'subscriptions')?.toLowerCase();
+  return (
+    image !== undefined &&
+    image === known.subscriptionId.toLowerCase() &&
+    image === idSegment(url, 'subscriptions')?.toLowerCase() &&
+    !areSameTenant(known.tenantId, known.imageTenantId, known)
+  );
 };
 
-/** Which input may satisfy a policy, by its name. A guess, and told as one. */
-const policyHints: readonly (readonly [about: RegExp, hint: string])[] = [
-  [/public ip/i, '`public-ip: false`'],
-  [/location|region/i, 'another `location`'],
-  [/sku|size/i, 'another `vm-size`'],
-  [/\btags?\b/i, '`tags`'],
-  [/inbound|\b(?:mgmt)?ports?\b/i, 'a narrower `allow-inbound`'],
-];
-
 export const authorizationEntries: readonly Entry[] = [
+  {
+    id: 'tenants-swapped',
+    title: 'tenant-id and image-tenant-id are swapped',
+    says: 'AuthorizationFailed, or ResourceGroupNotFound, in the subscription of the image',
+    source: multiTenant,
+    match: all(codeIs('AuthorizationFailed', 'ResourceGroupNotFound'), areTenantsSwapped),
+    cause: (_, { subscriptionId, tenantId, imageTenantId }) =>
+      `\`tenant-id\` and \`image-tenant-id\` are swapped. The only subscription of tenant ${tenantId} (\`tenant-id\`) is ${subscriptionId}, the image's own, but \`image-tenant-id\` is ${imageTenantId}.`,
+    who: workflowAuthor,
+    fix: (_, { tenantId, imageTenantId }) => [
+      `Set \`tenant-id\` to the tenant where the VM is created (probably ${imageTenantId}), and \`image-tenant-id\` to the tenant of the gallery (${tenantId}).`,
+      'If both are right, `image-id` names a gallery of the wrong tenant. Set `subscription-id`, so that the action cannot choose the wrong subscription.',
+    ],
+  },
   {
     id: 'image-tenant-not-linked',
     title: 'No token of the tenant that owns the image',
     says: 'LinkedAuthorizationFailed: … galleries/images/versions/read … the current tenant … is not authorized to access linked subscription',
-    match: all(ofForeignTenant, messageMatches(imageActionInText)),
+    source: 'https://github.com/Azure/azure-cli/issues/30976',
+    match: ofForeignImage,
     cause: (fault, known) =>
-      explainLink(fault, known)?.cause ??
-      `The image is in subscription ${foreignSubscription(fault)}, which ${tenantName(currentTenant(fault, known), known)} does not own, and none of the auxiliary tokens is of the tenant that does. \`image-tenant-id\` is ${known.imageTenantId}${guidBeside(known.imageTenantId, known)}.`,
-    who: (fault, known) => explainLink(fault, known)?.who ?? workflowAuthor,
+      explainImageLink(fault, known)?.cause ??
+      `No token of the tenant that owns the image was accepted. The image is in subscription ${foreignSubscription(fault)}, which ${tenantName(currentTenant(fault, known), known)} does not own. \`image-tenant-id\` is ${known.imageTenantId}${guidSuffix(known.imageTenantId, known)}.`,
+    who: (fault, known) => explainImageLink(fault, known)?.who ?? workflowAuthor,
     fix: (fault, known) =>
-      explainLink(fault, known)?.fix ?? [
+      explainImageLink(fault, known)?.fix ?? [
         ...ownerLookup(foreignSubscription(fault), known),
-        'Give that tenant as `image-tenant-id`. If it is that already, the app lacks the role on the image; whoever owns the gallery grants it:',
-        grantCommand('Microsoft.Compute/galleries/images/versions/read', known.imageId, known),
-        '`operation: check` tries both tenants and the image, one by one.',
+        "Set `image-tenant-id` to that tenant. If it is already, the app lacks the role on the image, and the gallery's owner grants it:",
+        grantCommand(versionRead, known.imageId, known),
+        '`operation: check` tests both tenants and the image separately.',
       ],
   },
   {
-    // Identities: https://learn.microsoft.com/entra/identity/managed-identities-azure-resources/managed-identities-faq
     id: 'other-tenant-not-linked',
-    title: 'Something else belongs to another tenant',
+    title: 'Another resource belongs to another tenant',
     says: 'LinkedAuthorizationFailed: … the current tenant … is not authorized to access linked subscription',
-    match: all(ofForeignTenant, not(messageMatches(imageActionInText))),
+    source:
+      'https://learn.microsoft.com/entra/identity/managed-identities-azure-resources/managed-identities-faq',
+    match: all(ofForeignTenant, not(ofForeignImage)),
     cause: (fault, known) =>
-      `The request refers to something in subscription ${foreignSubscription(fault)} (for ${deniedAction(fault)}), which ${tenantName(currentTenant(fault, known), known)} does not own, and none of the auxiliary tokens is of the tenant that does.`,
+      `The VM refers to a resource of another tenant. It is in subscription ${foreignSubscription(fault)} (for ${deniedAction(fault)}), which ${tenantName(currentTenant(fault, known), known)} does not own, and no auxiliary token is from its tenant.`,
     who: workflowAuthor,
     fix: (fault, known) => [
-      ...(/ManagedIdentity/i.test(deniedAction(fault))
-        ? ['A VM can only have user-assigned identities of its own tenant: correct `identity`.']
-        : ['Correct the ID, or give the tenant that owns it in `auxiliary-tenant-ids`.']),
+      /ManagedIdentity/i.test(deniedAction(fault))
+        ? 'A VM can use only user-assigned identities of its own tenant: correct `identity`.'
+        : 'Correct the ID, or add the tenant that owns it to `auxiliary-tenant-ids`.',
       ...ownerLookup(foreignSubscription(fault), known),
     ],
   },
   {
     id: 'linked-scope-denied',
-    title: 'No right on something that the VM refers to',
+    title: 'No permission on a resource that the VM refers to',
     says: 'LinkedAuthorizationFailed: … does not have permission to perform action … on the linked scope(s)',
-    match: all(codeIs('LinkedAuthorizationFailed'), not(ofForeignTenant)),
+    source: 'https://github.com/Azure/aad-pod-identity/issues/613',
+    match: codeAndMessage('LinkedAuthorizationFailed', /on the (?:'\d+' )?linked scope/i),
     cause: (fault, known) => {
-      const looked = probeResult(fault, known);
-      if (looked) return looked.cause;
-      const { clientId } = known;
+      const probed = imageLink(fault, known);
+      if (probed) return probed.cause;
       const { action, scopes } = linked(fault);
-      const blocked = /deny assignment/i.test(wordsOf(fault)) ? ' A deny assignment blocks it.' : '';
-      return `App ${clientId} may make the resource but has no role with ${action} on ${scopes.join(' and ')}, which it refers to; or that does not exist.${blocked}`;
+      const blocked = /deny assignment/i.test(messagesOf(fault)) ? ' A deny assignment blocks it.' : '';
+      return `The app lacks ${action} on ${scopes.map(shortScope).join(' and ')}. App ${known.clientId} may create the resource but has no role with this permission on ${scopes.join(' and ')}, which it refers to; or that resource does not exist.${blocked}`;
     },
     who: (fault, known) => {
       const { action, scopes } = linked(fault);
-      return probeResult(fault, known)?.who ?? roleGranter(action, scopes[0] ?? '', known);
+      return imageLink(fault, known)?.who ?? roleGranter(action, scopes[0] ?? '', known);
     },
     fix: (fault, known) => {
-      const looked = probeResult(fault, known);
-      if (looked) return looked.fix;
       const { action, scopes } = linked(fault);
-      return [
-        'Check the ID, then grant the role:',
-        ...scopes.map((scope) => grantCommand(action, scope, known)),
-        roleDelay,
-      ];
+      return (
+        imageLink(fault, known)?.fix ?? [
+          'Check the ID, then grant the role:',
+          ...scopes.map((scope) => grantCommand(action, scope, known)),
+          roleDelay,
+        ]
+      );
     },
   },
   {
     id: 'image-denied',
     title: 'The app may not read the image',
     says: "AuthorizationFailed: … does not have authorization to perform action 'Microsoft.Compute/galleries/images/versions/read'",
-    match: denied(galleryAction),
+    source: 'https://learn.microsoft.com/azure/virtual-machines/share-using-app-registration',
+    match: all(not(areTenantsSwapped), denied(galleryAction)),
     cause: (fault, known) =>
-      `${resolve(deniedCause, fault, known)} Azure says the same of a gallery that is not there.`,
+      `The app may not read the image. App ${known.clientId} has no role with ${deniedAction(fault)} on ${deniedScope(fault)}. Azure returns the same error if the gallery does not exist.`,
     who: deniedWho,
     fix: (fault, known) => [
       `Check \`image-id\`, then grant the role in the image tenant (${known.imageTenantId}):`,
@@ -177,180 +251,137 @@ export const authorizationEntries: readonly Entry[] = [
       roleDelay,
       ...(definitionRead.test(deniedAction(fault))
         ? [
-            'Or, where the app is to have a right on the version alone, say what the definition would: `os-type`.',
+            'Or, if the app is to have access to the version only, set what the definition would say: `os-type`.',
           ]
         : []),
     ],
   },
   {
     id: 'role-grant-denied',
-    title: 'The app may not grant roles',
+    title: 'The app may not assign roles',
     says: "AuthorizationFailed: … does not have authorization to perform action 'Microsoft.Authorization/roleAssignments/write'",
-    match: denied(roleAction),
+    source: rbacErrors,
+    match: all(not(areTenantsSwapped), denied(roleAction)),
     cause: (fault, known) =>
-      `App ${known.clientId} may not grant or take away roles on ${assignedScope(deniedScope(fault))}, which \`role-assignments\` asks for.`,
+      `The app may not assign roles on ${shortScope(assignedScope(deniedScope(fault)))}. \`role-assignments\` needs this permission for app ${known.clientId} on ${assignedScope(deniedScope(fault))}.`,
     who: deniedWho,
     fix: (fault, known) => [
-      'Give it the right there, best with a condition that allows only the roles in question, or grant the roles yourself and leave `role-assignments` out:',
+      'Grant it there, preferably with a condition that allows only the roles in question. Or assign the roles yourself and remove `role-assignments`:',
       deniedGrant(fault, known),
       roleDelay,
     ],
   },
   {
     id: 'group-denied',
-    title: 'The resource group is missing, or may not be seen',
+    title: 'The resource group is missing, or the app may not read it',
     says: "AuthorizationFailed: … does not have authorization to perform action 'Microsoft.Resources/subscriptions/resourceGroups/read'",
-    match: denied(groupRead),
+    source: commonErrors,
+    match: all(not(areTenantsSwapped), denied(groupRead)),
     cause: (fault, known) =>
-      `Resource group ${idSegment(deniedScope(fault), 'resourceGroups') ?? known.resourceGroup} does not exist, or app ${known.clientId} has no role on it: Azure tells the two apart only to those who may read.`,
+      `Resource group ${deniedGroup(fault, known)} does not exist, or the app has no role on it. Azure returns the same error for both if the caller cannot read the group (app ${known.clientId}).`,
     who: deniedWho,
-    fix: (fault, known) => {
-      const group = idSegment(deniedScope(fault), 'resourceGroups') ?? known.resourceGroup;
-      const subscription = idSegment(deniedScope(fault), 'subscriptions') ?? known.subscriptionId;
-      return [
-        'Make the group if it is missing, and give the app its role on it:',
-        `az group create --subscription ${subscription} -n ${quoteForShell(group)} -l ${quoteForShell(known.location)}`,
-        `az role assignment create --assignee ${known.clientId} --role "Contributor" --scope ${quoteForShell(groupScope(deniedScope(fault)))}`,
-        roleDelay,
-      ];
-    },
+    fix: (fault, known) => [
+      'Create the resource group if needed, and assign the role:',
+      shell`az group create --subscription ${idSegment(deniedScope(fault), 'subscriptions') ?? known.subscriptionId} -n ${deniedGroup(fault, known)} -l ${known.location}`,
+      assignCommand('Contributor', groupScope(deniedScope(fault)), known.clientId),
+      roleDelay,
+    ],
   },
   {
     id: 'denied',
-    title: 'The app lacks a right',
+    title: 'The app lacks a permission',
     says: 'AuthorizationFailed: … does not have authorization to perform action … over scope … or the scope is invalid',
+    source: commonErrors,
     match: all(
       codeIs('AuthorizationFailed'),
-      not(any(denied(galleryAction), denied(roleAction), denied(groupRead))),
+      not(any(areTenantsSwapped, denied(galleryAction), denied(roleAction), denied(groupRead))),
     ),
     cause: deniedCause,
     who: deniedWho,
     fix: (fault, known) => [
-      'Grant the role (or a custom role with just this action):',
+      'Grant the role, or a custom role with just this action:',
       deniedGrant(fault, known),
       roleDelay,
     ],
   },
   {
-    id: 'policy',
-    title: 'An Azure Policy forbids it',
-    says: 'RequestDisallowedByPolicy: Resource … was disallowed by policy',
-    match: codeIs('RequestDisallowedByPolicy'),
-    cause: (fault) => {
-      const names = policyNames(fault).map((name) => `"${name}"`);
-      return `Policy ${names.join(', ') || '<policy>'} denies ${messageText(fault, /Resource '([^']+)' was disallowed/, fault.target ?? '<resource>')}.`;
-    },
-    who: (_, { tenantId }) =>
-      `${workflowAuthor}, or whoever assigned the policy, in the VM's tenant (${tenantId})`,
-    fix: (fault, known) => {
-      const id = messageText(fault, /"policyAssignment":\{[^}]*"id":"([^"]+)"/, '<policy-assignment-id>');
-      const names = policyNames(fault).join(' ');
-      const hints = policyHints.filter(([about]) => about.test(names)).map(([, hint]) => hint);
-      const [scope, name] = id.split('/providers/Microsoft.Authorization/policyAssignments/');
-      return [
-        `Change the input that the policy objects to${hints.length > 0 ? `; by its name, ${hints.join(' or ')}` : ''}. What it demands:`,
-        `az policy assignment show --name ${quoteForShell(name ?? '<policy-assignment>')} --scope ${quoteForShell(name ? (scope ?? '') : '<scope>')}`,
-        'Or have the resource group exempted:',
-        `az policy exemption create --name cross-tenant-vm --policy-assignment ${quoteForShell(id)} --exemption-category Waiver --scope /subscriptions/${known.subscriptionId}/resourceGroups/${quoteForShell(known.resourceGroup)}`,
-      ];
-    },
-  },
-  {
-    id: 'group-not-found',
-    title: 'There is no such resource group',
-    says: 'ResourceGroupNotFound: Resource group … could not be found',
-    match: codeIs('ResourceGroupNotFound'),
-    cause: (fault, known) =>
-      `Subscription ${known.subscriptionId} has no resource group ${messageText(fault, /Resource group '([^']+)'/i, known.resourceGroup)}.`,
-    who: workflowAuthor,
-    fix: (fault, known) => [
-      'Check `resource-group` and `subscription-id`. To have the group made by the action give `location`, which takes a right on the subscription; or make it once:',
-      `az group create --subscription ${known.subscriptionId} -n ${quoteForShell(messageText(fault, /Resource group '([^']+)'/i, known.resourceGroup))} -l ${quoteForShell(known.location)}`,
-    ],
-  },
-  {
-    // https://learn.microsoft.com/azure/azure-resource-manager/troubleshooting/error-not-found
-    id: 'subscription-not-found',
-    title: 'There is no such subscription',
-    says: 'SubscriptionNotFound: The subscription … could not be found',
-    match: codeIs('SubscriptionNotFound'),
-    cause: (fault, known) =>
-      `Subscription ${messageText(fault, /subscription '([^']+)'/i, known.subscriptionId)} does not exist in this cloud, or is not visible to app ${known.clientId}.`,
-    who: workflowAuthor,
-    fix: [
-      'Check `subscription-id`, `image-id` and `environment`; signed in as the app, this lists what it sees:',
-      'az account list --all --query "[].{name:name, id:id, tenant:tenantId, state:state}" -o table',
-    ],
-  },
-  {
-    // https://learn.microsoft.com/azure/cost-management-billing/manage/subscription-disabled
-    id: 'subscription-disabled',
-    title: 'The subscription is disabled',
-    says: 'ReadOnlyDisabledSubscription: The subscription … is disabled and therefore marked as read only',
-    match: codeIs('ReadOnlyDisabledSubscription'),
-    cause: (fault, known) =>
-      `Subscription ${messageText(fault, /subscription '([^']+)'/i, known.subscriptionId)} is disabled: a credit or payment has run out, or it was cancelled. Nothing can be made or changed in it.`,
-    who: subscriptionOwner,
-    fix: [
-      'Have it enabled again:',
-      'https://learn.microsoft.com/azure/cost-management-billing/manage/subscription-disabled',
-    ],
-  },
-  {
-    id: 'provider-not-registered',
-    title: 'The resource provider is not registered',
-    says: 'MissingSubscriptionRegistration: The subscription is not registered to use namespace',
-    match: codeIs('MissingSubscriptionRegistration'),
-    cause: (fault, known) =>
-      `Subscription ${known.subscriptionId} is not registered for ${messageText(fault, /namespace '([^']+)'/, '<namespace>')}.`,
-    who: subscriptionOwner,
-    fix: (fault, known) => [
-      'Register it once per subscription (it takes a minute or two):',
-      `az provider register --namespace ${messageText(fault, /namespace '([^']+)'/, '<namespace>')} --subscription ${known.subscriptionId} --wait`,
-    ],
-  },
-  {
     id: 'principal-not-found',
-    title: 'A new identity is not known everywhere yet',
+    title: 'A new identity has not replicated in Entra ID yet',
     says: 'PrincipalNotFound: Principal … does not exist in the directory',
+    source: `${rbacErrors}; azure-cli recording test_resource_policy_identity`,
     match: codeIs('PrincipalNotFound'),
     cause: (fault) =>
-      `Identity ${messageText(fault, /Principal (\S+) does not exist/, '<principal-id>')} has not reached all of directory ${messageText(fault, /in the directory ([\w-]+)/, '<tenant-id>')} yet; that took from 6 seconds to 4½ minutes in recorded cases.`,
+      `The new identity has not replicated in Entra ID yet. Principal ${messageText(fault, /Principal (\S+) does not exist/, '<principal-id>')} is not visible everywhere in directory ${messageText(fault, /in the directory ([\w-]+)/, '<tenant-id>')}; in recorded cases this took from 6 seconds to 4½ minutes.`,
     who: nobodyNeedsToAct,
-    fix: [
-      "The action sends the principal's type and tries for five minutes. If it gave up, run the job again.",
-    ],
+    fix: ['The action retries for five minutes. If it gave up, run the job again.'],
   },
   {
     id: 'role-exists',
-    title: 'The role is assigned already',
+    title: 'The role is already assigned',
     says: 'RoleAssignmentExists: The role assignment already exists',
+    source: 'azure-cli recording test_create_for_rbac_idempotent',
     match: codeIs('RoleAssignmentExists'),
-    cause: (fault) =>
-      `The identity has this role on this scope already, by another assignment${conflictingAssignment(fault)}.`,
-    who: 'nobody: it is what was wanted, and the action takes it as such',
+    cause: (fault) => {
+      const id = /conflicting role assignment is ([0-9a-f]{32})/i.exec(messagesOf(fault))?.[1];
+      return `The identity already has this role on this scope, through another assignment${id ? ` (${id})` : ''}.`;
+    },
+    who: 'nobody: the action accepts the existing assignment',
     fix: (fault) => [
-      'Nothing. To see who has which role there:',
-      `az role assignment list --scope ${quoteForShell(assignedScope(fault.url) || '<scope>')} -o table`,
+      'Nothing to do. To list the roles there:',
+      shell`az role assignment list --scope ${assignedScope(fault.url) || '<scope>'} -o table`,
     ],
   },
   {
-    // https://learn.microsoft.com/azure/role-based-access-control/troubleshooting
     id: 'role-of-another',
-    title: 'A stale role assignment is in the way',
+    title: 'A stale role assignment blocks the new one',
     says: 'RoleAssignmentUpdateNotPermitted: Tenant ID, application ID, principal ID, and scope are not allowed to be updated',
+    source: rbacErrors,
     match: codeIs('RoleAssignmentUpdateNotPermitted'),
     cause:
-      'A role assignment of the same name exists for another identity, most often one that was deleted and made again under its old name.',
+      'A stale role assignment has the same name. It belongs to another identity, usually one that was deleted and created again under its old name.',
     who: deniedWho,
     fix: (fault) => [
-      'Delete the stale assignment (its identity shows as "not found" in the portal) and run the job again:',
-      `az role assignment delete --ids ${quoteForShell(/roleAssignments\//i.test(fault.url) ? fault.url : '<role-assignment-id>')}`,
+      'Delete the stale assignment (the portal shows its identity as "not found"), and run the job again:',
+      shell`az role assignment delete --ids ${/roleAssignments\//i.test(fault.url) ? fault.url : '<role-assignment-id>'}`,
+    ],
+  },
+  {
+    id: 'role-not-found',
+    title: 'The role definition does not exist',
+    says: 'RoleDefinitionDoesNotExist: The specified role definition with ID … does not exist',
+    source: rbacErrors,
+    match: codeIs('RoleDefinitionDoesNotExist'),
+    cause: (fault) =>
+      `Role definition ${messageText(fault, /with ID '([^']+)'/, '<role-definition-id>')} does not exist in the tenant of the VM.`,
+    who: workflowAuthor,
+    fix: (fault) => [
+      'Correct the role in `role-assignments`. Custom roles exist in their own tenant only. To list the assignable roles:',
+      shell`az role definition list --scope ${assignedScope(fault.url) || '<scope>'} --query "[].{name:roleName, id:name}" -o table`,
+    ],
+  },
+  {
+    id: 'identity-not-found',
+    title: 'The user-assigned identity does not exist',
+    says: "FailedIdentityOperation: Identity operation for resource … failed … Resource '…/userAssignedIdentities/…' was not found",
+    source: 'https://github.com/Azure/azure-cli/issues/31837',
+    match: codeAndMessage('FailedIdentityOperation', /userAssignedIdentities\/[^']+' was not found/i),
+    cause: (fault) =>
+      `Identity ${messageText(fault, /userAssignedIdentities\/([^'/]+)' was not found/i, '<name>')} does not exist: ${missingIdentity(fault)}.`,
+    who: workflowAuthor,
+    fix: (fault) => [
+      'Correct `identity`. A plain name instead of an ID makes the action create the identity in the resource group. To check the ID:',
+      shell`az identity show --ids ${missingIdentity(fault)}`,
     ],
   },
 ];
 
-function conflictingAssignment(fault: AzureErrorInfo): string {
-  const id = /conflicting role assignment is ([0-9a-f]{32})/i.exec(wordsOf(fault))?.[1];
-  return id ? ` (${id})` : '';
+function deniedGroup(fault: AzureErrorInfo, known: FilledErrorContext): string {
+  return idSegment(deniedScope(fault), 'resourceGroups') ?? known.resourceGroup;
+}
+
+function missingIdentity(fault: AzureErrorInfo): string {
+  return (
+    /Resource '([^']+\/userAssignedIdentities\/[^']+)' was not found/i.exec(messagesOf(fault))?.[1] ??
+    '<identity-id>'
+  );
 }

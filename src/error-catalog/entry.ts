@@ -1,7 +1,7 @@
 import type { AzureErrorInfo } from '../errors/azure-error.ts';
 import type { ErrorContext } from '../errors/action-error.ts';
 
-/** A situation without gaps. */
+/** An error context in which every unknown value is a `<placeholder>`. */
 export type FilledErrorContext = Readonly<Required<Omit<ErrorContext, 'oidc' | 'link'>>> &
   Pick<ErrorContext, 'oidc' | 'link'>;
 
@@ -11,21 +11,24 @@ export type Lines =
   | readonly string[]
   | ((fault: AzureErrorInfo, known: FilledErrorContext) => readonly string[]);
 
-/** One thing that Azure can say. */
+/** One error of Azure: how to recognise it, and what it means for this action. */
 export interface Entry {
   readonly id: string;
+  /** Heading in docs/troubleshooting.md. */
   readonly title: string;
-  /** What people search for: Azure's own words, with `…` for what differs each time. */
+  /** Azure's text as users search for it, with `…` for what varies. */
   readonly says: string;
-  readonly match: (fault: AzureErrorInfo) => boolean;
+  /** Where the text or its meaning is documented, quoted or recorded. */
+  readonly source: string;
+  readonly match: Match;
+  /** The first sentence is the title of the annotation: short, and with the values of this run. */
   readonly cause: Text;
   readonly who: Text;
   readonly fix: Lines;
 }
 
-/** Fills the gaps of a situation with `<placeholders>`. */
-export function fillPlaceholders(situation: ErrorContext): FilledErrorContext {
-  const endpoint = (given: string | undefined, usual: string) => (given ?? usual).replace(/\/$/, '');
+export function fillPlaceholders(context: ErrorContext): FilledErrorContext {
+  const origin = (url: string | undefined, publicCloud: string) => (url ?? publicCloud).replace(/\/$/, '');
   return {
     clientId: '<client-id>',
     tenantId: '<tenant-id>',
@@ -38,10 +41,10 @@ export function fillPlaceholders(situation: ErrorContext): FilledErrorContext {
     vmSize: '<vm-size>',
     imageId: '<image-id>',
     tenantGuids: new Map(),
-    ...situation,
-    loginEndpoint: endpoint(situation.loginEndpoint, 'https://login.microsoftonline.com'),
-    portal: endpoint(situation.portal, 'https://portal.azure.com'),
-    resourceManager: endpoint(situation.resourceManager, 'https://management.azure.com'),
+    ...context,
+    loginEndpoint: origin(context.loginEndpoint, 'https://login.microsoftonline.com'),
+    portal: origin(context.portal, 'https://portal.azure.com'),
+    resourceManager: origin(context.resourceManager, 'https://management.azure.com'),
   };
 }
 
@@ -49,15 +52,24 @@ export function resolve(value: Text, fault: AzureErrorInfo, known: FilledErrorCo
   return typeof value === 'string' ? value : value(fault, known);
 }
 
-export type Match = (fault: AzureErrorInfo) => boolean;
+export type Match = (fault: AzureErrorInfo, known: FilledErrorContext) => boolean;
 
-/** The outer code or one of the details'. */
+function levelsOf(fault: AzureErrorInfo): AzureErrorInfo['details'] {
+  return [fault, ...fault.details];
+}
+
+/** The outer code or one of the details'. For codes with one meaning; others need `codeAndMessage`. */
 export function codeIs(...codes: readonly string[]): Match {
-  return (fault) => [fault, ...fault.details].some((level) => codes.includes(level.code));
+  return (fault) => levelsOf(fault).some(({ code }) => codes.includes(code));
+}
+
+/** A code and a message on the same level, outer or detail. */
+export function codeAndMessage(code: string, pattern: RegExp): Match {
+  return (fault) => levelsOf(fault).some((level) => level.code === code && pattern.test(level.message));
 }
 
 export function messageMatches(pattern: RegExp): Match {
-  return (fault) => pattern.test(wordsOf(fault));
+  return (fault) => pattern.test(messagesOf(fault));
 }
 
 export function statusIs(...statuses: readonly number[]): Match {
@@ -69,36 +81,52 @@ export function urlMatches(pattern: RegExp): Match {
 }
 
 export function all(...matches: readonly Match[]): Match {
-  return (fault) => matches.every((match) => match(fault));
+  return (fault, known) => matches.every((match) => match(fault, known));
 }
 
 export function any(...matches: readonly Match[]): Match {
-  return (fault) => matches.some((match) => match(fault));
+  return (fault, known) => matches.some((match) => match(fault, known));
 }
 
 export function not(match: Match): Match {
-  return (fault) => !match(fault);
+  return (fault, known) => !match(fault, known);
 }
 
 export const noCode: Match = (fault) => fault.code === '';
 
-export function wordsOf(fault: AzureErrorInfo): string {
-  return [fault, ...fault.details].map(({ message }) => message).join('\n');
+// Where it happened. An operation that ends Failed has the URL of its provider's `operations`.
+
+export const fromCompute = urlMatches(/\/Microsoft\.Compute\//i);
+
+/** Compute's BadRequest: only the message tells one from another. */
+export const badRequest = (pattern: RegExp): Match => all(fromCompute, codeAndMessage('BadRequest', pattern));
+
+/** A token request: `tenant` is set for Entra only. */
+export const fromEntra: Match = (fault) => fault.tenant !== undefined;
+
+export function messagesOf(fault: AzureErrorInfo): string {
+  return levelsOf(fault)
+    .map(({ message }) => message)
+    .join('\n');
 }
 
-/** What the message says at the first group of the pattern; `…` counts as nothing, see `Entry.says`. */
+/** The first group of the pattern in the messages; `…` counts as absent, see `Entry.says`. */
 export function messageText(fault: AzureErrorInfo, pattern: RegExp, placeholder: string): string {
-  const found = pattern.exec(wordsOf(fault))?.[1];
+  const found = pattern.exec(messagesOf(fault))?.[1];
   return found && found !== '…' ? found : placeholder;
 }
 
-// Who must act. The names of tenants and apps are filled in, so that the sentence can be sent on to them.
+/** Lists most codes of Compute with their messages. */
+export const vmErrors =
+  'https://learn.microsoft.com/troubleshoot/azure/virtual-machines/linux/error-messages';
+
+// Who must act. Tenants and apps are named, so that the sentence can be forwarded.
 
 export const workflowAuthor = "the workflow's author";
 
-export const nobodyNeedsToAct = 'nobody: it passes by itself, and the action tries again';
+export const nobodyNeedsToAct = 'nobody: the error is transient, and the action retries';
 
-export const runnerOwner = 'whoever runs the runner';
+export const runnerOwner = 'the operator of the runner';
 
 export const appOwner: Text = (_, { clientId }) =>
   `the owner of the app registration ${clientId}, in its home tenant`;
@@ -106,52 +134,58 @@ export const appOwner: Text = (_, { clientId }) =>
 export const subscriptionOwner: Text = (_, { subscriptionId, tenantId }) =>
   `the owner of subscription ${subscriptionId}, in the VM's tenant (${tenantId})`;
 
+export const authorOrSubscriptionOwner: Text = (fault, known) =>
+  `${workflowAuthor}, or ${resolve(subscriptionOwner, fault, known)}`;
+
 export const imageOwner: Text = (_, { imageTenantId }) =>
   `the owner of the gallery, in the image tenant (${imageTenantId})`;
+
+export const authorOrImageOwner: Text = (fault, known) =>
+  `${workflowAuthor}, or ${resolve(imageOwner, fault, known)}`;
 
 export const requestedTenantAdmin: Text = (fault, known) =>
   `an administrator of ${tenantName(requestedTenant(fault), known)}`;
 
-export function isSameTenant(one: string, other: string): boolean {
-  return one.toLowerCase() === other.toLowerCase();
+export function isSameTenant(tenant: string, other: string): boolean {
+  return tenant.toLowerCase() === other.toLowerCase();
 }
 
-/** The GUID of a tenant that is named by a domain, once that is known; else the name as it is. */
-function firstGuid(tenant: string, { tenantGuids }: FilledErrorContext): string {
+/** The GUID of a tenant that an input names by a domain, if a sign-in has revealed it; otherwise the name. */
+function guidOf(tenant: string, { tenantGuids }: FilledErrorContext): string {
   return tenantGuids.get(tenant.toLowerCase()) ?? tenant;
 }
 
-/** ` (GUID)` behind a tenant that is named by a domain, for comparing it with what Azure names. */
-export function guidBeside(tenant: string, known: FilledErrorContext): string {
-  const guid = firstGuid(tenant, known);
+/** ` (GUID)` after a tenant that an input names by a domain, because Azure names tenants by GUID. */
+export function guidSuffix(tenant: string, known: FilledErrorContext): string {
+  const guid = guidOf(tenant, known);
   return isSameTenant(guid, tenant) ? '' : ` (${guid})`;
 }
 
-/** Whether two names, of which either may be a domain, mean the same tenant, as far as is known. */
-function mentionsTenant(one: string, other: string, known: FilledErrorContext): boolean {
-  return isSameTenant(firstGuid(one, known), firstGuid(other, known));
+/** Whether two names, each a domain or a GUID, are known to mean the same tenant. */
+export function areSameTenant(tenant: string, other: string, known: FilledErrorContext): boolean {
+  return isSameTenant(guidOf(tenant, known), guidOf(other, known));
 }
 
 export function tenantName(id: string, known: FilledErrorContext): string {
-  const isImages = mentionsTenant(id, known.imageTenantId, known);
-  const isVms = mentionsTenant(id, known.tenantId, known);
-  if (isImages && isVms) return `tenant ${id}`;
-  if (isImages) return `the image tenant (${id})`;
-  if (isVms) return `the VM's tenant (${id})`;
+  const isImageTenant = areSameTenant(id, known.imageTenantId, known);
+  const isVmTenant = areSameTenant(id, known.tenantId, known);
+  if (isImageTenant && isVmTenant) return `tenant ${id}`;
+  if (isImageTenant) return `the image tenant (${id})`;
+  if (isVmTenant) return `the VM's tenant (${id})`;
   return isAuxiliary(id, known) ? `the auxiliary tenant ${id}` : `tenant ${id}`;
 }
 
 export function tenantInput(id: string, known: FilledErrorContext): string {
-  if (mentionsTenant(id, known.tenantId, known)) return '`tenant-id`';
-  if (mentionsTenant(id, known.imageTenantId, known)) return '`image-tenant-id`';
+  if (areSameTenant(id, known.tenantId, known)) return '`tenant-id`';
+  if (areSameTenant(id, known.imageTenantId, known)) return '`image-tenant-id`';
   return isAuxiliary(id, known) ? '`auxiliary-tenant-ids`' : '`tenant-id`';
 }
 
 function isAuxiliary(id: string, known: FilledErrorContext): boolean {
-  return known.auxiliaryTenantIds.some((tenant) => mentionsTenant(id, tenant, known));
+  return known.auxiliaryTenantIds.some((tenant) => areSameTenant(id, tenant, known));
 }
 
-/** The tenant that Entra was asked for a token of. */
+/** The tenant whose token was requested from Entra. */
 export function requestedTenant(fault: AzureErrorInfo): string {
   return fault.tenant ?? '<tenant-id>';
 }

@@ -1,9 +1,9 @@
 import { apiVersions } from '../azure/api-versions.ts';
 import type { AzureErrorInfo } from '../errors/azure-error.ts';
-import { quoteForShell } from '../lib/escape.ts';
-import { type FilledErrorContext, tenantName, wordsOf } from './entry.ts';
+import { shell } from '../lib/escape.ts';
+import { type FilledErrorContext, messageText, messagesOf, tenantName } from './entry.ts';
 
-/** A name out of a Resource Manager ID, tolerant of parts and placeholders, which messages are full of. */
+/** A name in a Resource Manager ID. Messages also quote incomplete IDs, which `parseResourceId` would refuse. */
 export function idSegment(id: string, type: string): string | undefined {
   return new RegExp(`/${type}/([^/'"\\s]+)`, 'i').exec(id)?.[1];
 }
@@ -13,18 +13,19 @@ const subscriptionScope = (scope: string) => /^\/subscriptions\/[^/]+/i.exec(sco
 export const groupScope = (scope: string) =>
   /^\/subscriptions\/[^/]+\/resourceGroups\/[^/]+/i.exec(scope)?.[0] ?? scope;
 
-/** New versions of an image come all the time: a role on the definition reaches them too. */
+/** A role on the definition covers versions that are published later. */
 export const definitionScope = (scope: string) => scope.replace(/\/versions\/.*$/i, '');
 
-/** A role assignment is written at the resource that it is for. */
+/** The scope that a role assignment or lock applies to. */
 export const assignedScope = (scope: string) =>
   scope.replace(/\/providers\/Microsoft\.Authorization\/.*$/i, '') || scope;
 
-const wholeScope = (scope: string) => scope;
+const sameScope = (scope: string) => scope;
 
 /**
- * The narrowest sensible built-in role per action (https://learn.microsoft.com/azure/role-based-access-control/built-in-roles).
- * Virtual Machine Contributor holds only read and join on networks, which makes it the smallest role for a given subnet.
+ * The built-in role with the fewest permissions for each action
+ * (https://learn.microsoft.com/azure/role-based-access-control/built-in-roles). For networks, Virtual Machine Contributor
+ * has only read and join, so it is the smallest role for an existing subnet.
  */
 const roles: readonly (readonly [action: RegExp, role: string, on: (scope: string) => string])[] = [
   [
@@ -36,7 +37,7 @@ const roles: readonly (readonly [action: RegExp, role: string, on: (scope: strin
   [
     /^Microsoft\.ManagedIdentity\/userAssignedIdentities\/assign\/action$/i,
     'Managed Identity Operator',
-    wholeScope,
+    sameScope,
   ],
   [/^Microsoft\.ManagedIdentity\/.*\/(?:write|delete)$/i, 'Managed Identity Contributor', groupScope],
   [/^Microsoft\.Resources\/subscriptions\/resourceGroups\/write$/i, 'Contributor', subscriptionScope],
@@ -45,74 +46,82 @@ const roles: readonly (readonly [action: RegExp, role: string, on: (scope: strin
   [
     /^Microsoft\.Network\/(?:virtualNetworks\/subnets|networkSecurityGroups|publicIPAddresses|networkInterfaces)\/join\/action$/i,
     'Virtual Machine Contributor',
-    wholeScope,
+    sameScope,
   ],
-  [/^Microsoft\.Network\/.*\/join\w*\/action$/i, 'Network Contributor', wholeScope],
-  [/\/read$/i, 'Reader', wholeScope],
+  [/^Microsoft\.Network\/.*\/join\w*\/action$/i, 'Network Contributor', sameScope],
+  [/\/read$/i, 'Reader', sameScope],
   [/^Microsoft\.Compute\/(?:virtualMachines|disks)\//i, 'Virtual Machine Contributor', groupScope],
   [/^Microsoft\.Network\//i, 'Network Contributor', groupScope],
 ];
 
-/** The command that gives the app the role that an action takes. */
+/** The command that gives the app a role with the action. */
 export function grantCommand(action: string, scope: string, { clientId }: FilledErrorContext): string {
   const [, role, on] = roles.find(([pattern]) => pattern.test(action)) ?? [/./, 'Contributor', groupScope];
-  const name = action === '<action>' ? '<role>' : role;
-  return `az role assignment create --assignee ${quoteForShell(clientId)} --role "${name}" --scope ${quoteForShell(on(scope))}`;
+  return assignCommand(action === '<action>' ? '<role>' : role, on(scope), clientId);
 }
 
-/** Who may grant a role for an action on a scope, and in which tenant, as far as the inputs tell. */
+export function assignCommand(role: string, scope: string, clientId: string): string {
+  return shell`az role assignment create --assignee ${clientId} --role ${role} --scope ${scope}`;
+}
+
+/** Who can grant a role with the action on the scope, and in which tenant. */
 export function roleGranter(action: string, scope: string, known: FilledErrorContext): string {
-  return `whoever may grant roles there (Owner, User Access Administrator or Role Based Access Control Administrator), in ${subscriptionTenant(action, scope, known)}`;
+  return `an Owner, User Access Administrator or Role Based Access Control Administrator of that scope, in ${subscriptionTenant(action, scope, known)}`;
 }
 
 function subscriptionTenant(action: string, scope: string, known: FilledErrorContext): string {
   const subscription = idSegment(scope, 'subscriptions')?.toLowerCase();
-  const ofVm = subscription === undefined || subscription === known.subscriptionId.toLowerCase();
-  const ofImage =
+  const isImages =
     subscription !== undefined && subscription === idSegment(known.imageId, 'subscriptions')?.toLowerCase();
-  if (ofImage || /\/galleries\//i.test(action)) return tenantName(known.imageTenantId, known);
-  return ofVm ? tenantName(known.tenantId, known) : `the tenant that owns subscription ${subscription}`;
+  if (isImages || /\/galleries\//i.test(action)) return tenantName(known.imageTenantId, known);
+  const isVms = subscription === undefined || subscription === known.subscriptionId.toLowerCase();
+  return isVms ? tenantName(known.tenantId, known) : `the tenant that owns subscription ${subscription}`;
 }
 
-export const roleDelay = 'A new role takes up to 10 minutes to work everywhere; then run the job again.';
+export const roleDelay =
+  'A new role assignment can take up to 10 minutes to take effect; then run the job again.';
 
-/** `az sig image-version …` options that name the image: out of the message, else the URL, else the input. */
+/** Options of `az sig …` that name the image: from the message, else from the request, else from `image-id`. */
 export function imageOptions(
   fault: AzureErrorInfo,
   { imageId }: FilledErrorContext,
   withVersion = false,
 ): string {
-  const words = wordsOf(fault);
-  const source = [words, fault.url, imageId].find((id) => /\/galleries\/[^/]/i.test(id)) ?? '';
+  const messages = messagesOf(fault);
+  const source = [messages, fault.url, imageId].find((id) => /\/galleries\/[^/]/i.test(id)) ?? '';
   const names = [source, imageId].map((id) => imageNames.exec(id)?.groups ?? {});
   const name = (part: string) => names.find((found) => found[part])?.[part];
-  const word = (value: string | undefined, placeholder: string) =>
-    value ? quoteForShell(value) : `<${placeholder}>`;
-  const group = /under resource group '([^']+)'/.exec(words)?.[1] ?? idSegment(source, 'resourceGroups');
+  const group = /under resource group '([^']+)'/.exec(messages)?.[1] ?? idSegment(source, 'resourceGroups');
   const subscription = idSegment(source, 'subscriptions') ?? idSegment(imageId, 'subscriptions');
-  return [
-    `--subscription ${word(subscription, 'image-subscription-id')}`,
-    `-g ${word(group ?? idSegment(imageId, 'resourceGroups'), 'gallery-resource-group')}`,
-    `-r ${word(name('gallery'), 'gallery')}`,
-    `-i ${word(name('definition'), 'image-definition')}`,
-    ...(withVersion ? [`-e ${word(name('version'), 'image-version')}`] : []),
-  ].join(' ');
+  const options = shell`--subscription ${subscription ?? '<image-subscription-id>'} -g ${group ?? idSegment(imageId, 'resourceGroups') ?? '<gallery-resource-group>'} -r ${name('gallery') ?? '<gallery>'} -i ${name('definition') ?? '<image-definition>'}`;
+  return withVersion ? `${options} ${shell`-e ${name('version') ?? '<image-version>'}`}` : options;
 }
 
-/** A gallery may well be called "images", so that the names are read in one go. */
+/** One pattern for all names, because a gallery may be called "images". */
 const imageNames =
   /\/galleries\/(?<gallery>[^/'"\s]+)(?:\/images\/(?<definition>[^/'"\s]+)(?:\/versions\/(?<version>[^/'"\s]+))?)?/i;
 
-export function vmOptions(
-  { subscriptionId, resourceGroup, vmName }: FilledErrorContext,
-  name = vmName,
-): string {
-  return `--subscription ${quoteForShell(subscriptionId)} -g ${quoteForShell(resourceGroup)} -n ${quoteForShell(name)}`;
+export function resourceGroupOptions({ subscriptionId, resourceGroup }: FilledErrorContext): string {
+  return shell`--subscription ${subscriptionId} -g ${resourceGroup}`;
 }
+
+export function vmOptions(known: FilledErrorContext, name = known.vmName): string {
+  return `${resourceGroupOptions(known)} ${shell`-n ${name}`}`;
+}
+
+/** The size that the message names. */
+export const sizeIn = (fault: AzureErrorInfo, known: FilledErrorContext) =>
+  messageText(fault, /(?:VM size|Virtual Machine size|of size) '?(Standard_\w+|[^'\s]+)/i, known.vmSize);
+
+export const showFeatures = (fault: AzureErrorInfo, known: FilledErrorContext) =>
+  `az sig image-definition show ${imageOptions(fault, known)} --query "{generation:hyperVGeneration, architecture:architecture, features:features}"`;
+
+export const sizeCapability = (fault: AzureErrorInfo, known: FilledErrorContext, filter: string) =>
+  shell`az vm list-skus -l ${known.location} --size ${sizeIn(fault, known)} --query ${`[].capabilities[?${filter}][]`}`;
 
 export function ownerLookup(subscription: string, { resourceManager }: FilledErrorContext): string[] {
   return [
-    "Find the tenant that owns the subscription. It takes no right at all: the refusal's WWW-Authenticate header names it.",
-    `curl -si "${resourceManager}/subscriptions/${subscription}?api-version=${apiVersions.subscriptions}" | grep -i authorization_uri`,
+    'Find the tenant that owns the subscription. This needs no permission: the WWW-Authenticate header of the 401 names it.',
+    `${shell`curl -si ${`${resourceManager}/subscriptions/${subscription}?api-version=${apiVersions.subscriptions}`}`} | grep -i authorization_uri`,
   ];
 }

@@ -6,101 +6,132 @@ import {
   any,
   codeIs,
   messageText,
+  messagesOf,
   nobodyNeedsToAct,
   not,
   statusIs,
-  wordsOf,
+  vmErrors,
+  workflowAuthor,
 } from './entry.ts';
 
-const retryAfterText = (fault: AzureErrorInfo) =>
-  fault.retryAfterSeconds === undefined ? 'the time that Azure names' : `${fault.retryAfterSeconds} s`;
+const limits =
+  'https://learn.microsoft.com/azure/azure-resource-manager/management/request-limits-and-throttling';
 
-const correlated = (fault: AzureErrorInfo) =>
+const retryAfterText = (fault: AzureErrorInfo) =>
+  fault.retryAfterSeconds === undefined ? 'the time that Azure requests' : `${fault.retryAfterSeconds} s`;
+
+const correlationId = (fault: AzureErrorInfo) =>
   fault.correlationId ?? messageText(fault, /correlation id '([^']+)'/i, '<correlation-id>');
 
 const retried: Lines = (fault) => [
-  `If the action gave up, run the job again. If it stays, look at Azure's status and give its support the correlation ID ${correlated(fault)}:`,
+  `If the action gave up, run the job again. If it keeps failing, check Azure's status, and give correlation ID ${correlationId(fault)} to Azure support:`,
   'https://azure.status.microsoft/status',
 ];
 
-const busyEntry = codeIs(
+const isBusy = codeIs(
   'RetryableError',
   'RetryableErrorDueToAnotherOperation',
   'AnotherOperationInProgress',
   'ReferencedResourceNotProvisioned',
 );
 
-const throttled429 = all(statusIs(429), not(busyEntry));
+const isInternal = any(
+  codeIs('InternalServerError', 'InternalExecutionError', 'NetworkingInternalOperationError'),
+  statusIs(500),
+);
 
-const computeLimit = codeIs('OperationNotAllowed', 'TooManyRequests');
+const isThrottled = all(statusIs(429), not(isBusy));
+
+const isComputeLimit = codeIs('OperationNotAllowed', 'TooManyRequests');
+
+const throttledFix: Lines = (fault) => [
+  `The action waits ${retryAfterText(fault)}. If that exceeds \`timeout-minutes\`, raise it, or run fewer jobs in parallel (\`max-parallel\`).`,
+];
 
 export const transientEntries: readonly Entry[] = [
   {
-    // Also ReferencedResourceNotProvisioned: Network's way to say that a neighbour is being updated.
     id: 'resource-busy',
-    title: 'Another operation holds the resource',
+    title: 'Another operation on the resource is in progress',
     says: 'RetryableError (429), AnotherOperationInProgress, ReferencedResourceNotProvisioned',
-    match: busyEntry,
+    source: `azure-cli recording test_network_vpn_connection_nat_rule; ${limits}`,
+    match: isBusy,
     cause: (fault) => {
-      const held = messageText(
+      const resource = messageText(
         fault,
         /is updating resource (\S+?)\.?\s/,
         messageText(fault, /operations\/([\w-]+)/, ''),
       );
-      return `Another operation is changing this resource or one that it depends on${held ? ` (${held})` : ''}. It is no throttling, though it may come with status 429.`;
+      return `Another operation on this resource, or on one that it depends on, is in progress. ${resource ? `It is ${resource}. ` : ''}This is not throttling, even with status 429.`;
     },
     who: nobodyNeedsToAct,
     fix: (fault) => [
-      `The action waits ${retryAfterText(fault)} and tries again. If it gave up, see who else works in the resource group: jobs that share a network are best kept apart with \`concurrency\`.`,
+      `The action waits ${retryAfterText(fault)} and retries. If it gave up, find out who else works in the resource group; jobs that share a network should not run at the same time (\`concurrency\`).`,
+    ],
+  },
+  {
+    id: 'preempted',
+    title: 'A newer operation replaced this one',
+    says: 'OperationPreempted: Operation execution has been preempted by a more recent operation',
+    source: vmErrors,
+    match: codeIs('OperationPreempted'),
+    cause: (_, { vmName }) =>
+      `A newer operation on VM ${vmName} replaced this one. Another job, policy or person changed or deleted the VM at the same time.`,
+    who: workflowAuthor,
+    fix: [
+      'Run the job again. If it happens often, keep jobs that use the same VM apart with `concurrency`. The activity log of the resource group shows the newer operation.',
     ],
   },
   {
     id: 'compute-limit',
-    title: "Compute's limit of requests is reached",
+    title: "Compute's request limit is reached",
     says: 'OperationNotAllowed (429): The server rejected the request because too many requests have been received for this subscription',
-    match: all(throttled429, computeLimit),
+    source:
+      'https://learn.microsoft.com/troubleshoot/azure/virtual-machines/troubleshooting-throttling-errors',
+    match: all(isThrottled, isComputeLimit),
     cause: (fault, { subscriptionId }) => {
       const allowed = messageText(fault, /"allowedRequestCount":(\d+)/, '');
       const measured = messageText(fault, /"measuredRequestCount":(\d+)/, '');
-      const figures = allowed && measured ? `: ${measured} requests where ${allowed} are allowed` : '';
+      const figures = allowed && measured ? `: ${measured} requests, ${allowed} allowed` : '';
       const bucket =
         fault.details.find((detail) => detail.target)?.target ??
         messageText(fault, /"operationGroup":"([^"]+)"/, '');
-      return `Everything that works in subscription ${subscriptionId} in this region has together used up a limit of Compute${bucket ? ` (${bucket}${figures})` : ''}.`;
+      return `Subscription ${subscriptionId} has reached a request limit of Compute in this region${bucket ? ` (${bucket}${figures})` : ''}. All clients of the subscription share it.`;
     },
     who: nobodyNeedsToAct,
-    fix: (fault) => [
-      `The action waits ${retryAfterText(fault)}, as told. If that is longer than \`timeout-minutes\`, raise it or run fewer jobs at a time (\`max-parallel\`).`,
-    ],
+    fix: throttledFix,
   },
   {
     id: 'throttled',
-    title: "Resource Manager's limit of requests is reached",
+    title: "Resource Manager's request limit is reached",
     says: '429 Too Many Requests',
-    match: all(throttled429, not(computeLimit)),
+    source: limits,
+    match: all(isThrottled, not(isComputeLimit)),
     cause: (_, { clientId, subscriptionId }) =>
-      `App ${clientId} has sent more requests in subscription ${subscriptionId} than Resource Manager allows (reads refill at 25 a second, writes and deletes at 10).`,
+      `App ${clientId} has reached Resource Manager's request limit in subscription ${subscriptionId}. The limit refills by 25 reads, 10 writes and 10 deletes a second.`,
     who: nobodyNeedsToAct,
-    fix: (fault) => [
-      `The action waits ${retryAfterText(fault)}, as told. If that is longer than \`timeout-minutes\`, raise it or run fewer jobs at a time (\`max-parallel\`).`,
-    ],
+    fix: throttledFix,
   },
   {
     id: 'gateway-fault',
-    title: 'A gateway on the way failed',
+    title: 'A gateway failed',
     says: 'BadGatewayConnection (502), 503, 504',
+    source: 'azure-cli recording test_disk_encryption_set_identity',
     match: any(codeIs('BadGatewayConnection'), statusIs(502, 503, 504)),
     cause: (fault) =>
-      `A connection on the way failed for a moment${/'(Microsoft\.\w+)'/.test(wordsOf(fault)) ? `, between Resource Manager and ${messageText(fault, /'(Microsoft\.\w+)'/, '')}` : ', at Azure or at a proxy'}.`,
+      /'(Microsoft\.\w+)'/.test(messagesOf(fault))
+        ? `The connection between Resource Manager and ${messageText(fault, /'(Microsoft\.\w+)'/, '')} failed temporarily.`
+        : 'A gateway at Azure, or a proxy, failed temporarily.',
     who: nobodyNeedsToAct,
     fix: retried,
   },
   {
     id: 'server-fault',
-    title: 'Azure failed',
-    says: 'InternalServerError (500): Encountered internal server error',
-    match: any(codeIs('InternalServerError'), statusIs(500)),
-    cause: (fault) => `Azure failed by itself; its support finds the case by ${correlated(fault)}.`,
+    title: 'Azure had an internal error',
+    says: 'InternalServerError (500): Encountered internal server error; InternalExecutionError; NetworkingInternalOperationError',
+    source: 'azure-cli recording test_network_lb_frontend_ip_zone',
+    match: isInternal,
+    cause: (fault) =>
+      `Azure had an internal error. Azure support can find the request by correlation ID ${correlationId(fault)}.`,
     who: nobodyNeedsToAct,
     fix: retried,
   },

@@ -1,232 +1,404 @@
 import type { AzureErrorInfo } from '../errors/azure-error.ts';
-import { quoteForShell } from '../lib/escape.ts';
+import { shell } from '../lib/escape.ts';
 import {
   type Entry,
+  type FilledErrorContext,
   type Lines,
   type Match,
   all,
   any,
+  authorOrImageOwner,
+  badRequest,
   codeIs,
+  fromCompute,
   imageOwner,
-  messageMatches,
   messageText,
+  codeAndMessage,
   statusIs,
-  wordsOf,
+  subscriptionOwner,
+  vmErrors,
   workflowAuthor,
 } from './entry.ts';
-import { definitionScope, imageOptions, vmOptions } from './role-commands.ts';
+import {
+  definitionScope,
+  resourceGroupOptions,
+  showFeatures,
+  sizeCapability,
+  sizeIn,
+  vmOptions,
+} from './role-commands.ts';
 
-const badRequest = (pattern: RegExp) => all(codeIs('BadRequest'), messageMatches(pattern));
+const invalidParameter = (pattern: RegExp): Match =>
+  all(fromCompute, codeAndMessage('InvalidParameter', pattern));
 
-const invalidParameter = (target: RegExp, pattern: RegExp): Match =>
-  all(codeIs('InvalidParameter'), (fault) => target.test(fault.target ?? '') || pattern.test(wordsOf(fault)));
+const clientError = (pattern: RegExp): Match => codeAndMessage('OSProvisioningClientError', pattern);
 
-const errorTarget = (fault: AzureErrorInfo, placeholder: string) => fault.target ?? placeholder;
+const vmIn = (fault: AzureErrorInfo, known: FilledErrorContext) =>
+  messageText(fault, /VM '([^']+)'/, known.vmName);
 
-/** The commands that a guest which never answered calls for. */
-const bootLog: Lines = (fault, known) => {
-  const name = messageText(fault, /VM '([^']+)'/, known.vmName);
-  return [
-    'The end of the boot log tells how far it came:',
-    `az vm boot-diagnostics get-boot-log ${vmOptions(known, name)}`,
-    'Generalize the image again and make a new version: `sudo waagent -deprovision+user -force`, or `sysprep /generalize /oobe /shutdown`. An image with its users and host name in it belongs in a Specialized definition.',
-    `The VM is there and costs money until it is deleted; with \`cleanup: never\` do so by hand:`,
-    `az vm delete ${vmOptions(known, name)} --yes`,
-  ];
-};
+const readBootLog = (fault: AzureErrorInfo, known: FilledErrorContext) =>
+  `az vm boot-diagnostics get-boot-log ${vmOptions(known, vmIn(fault, known))}`;
+
+const deleteVm = (fault: AzureErrorInfo, known: FilledErrorContext) => [
+  'The VM exists and incurs costs until it is deleted. With `cleanup: never`, delete it yourself:',
+  `az vm delete ${vmOptions(known, vmIn(fault, known))} --yes`,
+];
+
+const generalize =
+  'Generalize the image again, and create a new version: `sudo waagent -deprovision+user -force`, or `sysprep /generalize /oobe /shutdown`. An image that keeps its users and host name belongs in a Specialized definition.';
+
+const bootLogAndGeneralize: Lines = (fault, known) => [
+  'The end of the boot log shows how far the boot got:',
+  readBootLog(fault, known),
+  generalize,
+  ...deleteVm(fault, known),
+];
+
+/** `reason=…` of the report that cloud-init and azure-init send to Azure. */
+const reportedReason = (fault: AzureErrorInfo) => messageText(fault, /\breason=([^|]+)/, '<reason>');
 
 export const vmEntries: readonly Entry[] = [
   {
     id: 'os-provisioning-timed-out',
     title: 'The guest did not report in time',
     says: 'OSProvisioningTimedOut: OS Provisioning for VM … did not finish in the allotted time',
+    source: vmErrors,
     match: codeIs('OSProvisioningTimedOut'),
     cause: (fault, known) =>
-      `VM ${messageText(fault, /VM '([^']+)'/, known.vmName)} runs, but nothing in it reported to Azure in time (about 20 minutes on Linux, 40 on Windows): the image is not generalized, has no working agent (waagent, cloud-init), is marked with the wrong OS, or the guest cannot reach the host's address 168.63.129.16.`,
+      `The guest of VM ${vmIn(fault, known)} did not report to Azure in time (about 20 minutes on Linux, 40 on Windows). Either the image is not generalized, has no working agent (waagent, cloud-init) or is marked with the wrong OS; or Secure Boot refuses its unsigned boot loader or kernel (Trusted Launch); or the guest cannot reach 168.63.129.16.`,
     who: imageOwner,
-    fix: bootLog,
+    fix: (fault, known) => [
+      'The end of the boot log shows how far the boot got:',
+      readBootLog(fault, known),
+      'If it ends before the kernel starts, test without Secure Boot: `security-type: Standard`, or `overrides: {vm: {properties: {securityProfile: {uefiSettings: {secureBootEnabled: false}}}}}`.',
+      generalize,
+      ...deleteVm(fault, known),
+    ],
   },
   {
     id: 'os-provisioning-keeps-failing',
-    title: 'The image fails again and again',
+    title: 'VMs from this image fail repeatedly',
     says: 'OSProvisioningClientError: … This error occurred too many times consecutively from image',
-    match: codeIs('OSProvisioningClientError'),
+    source: vmErrors,
+    match: clientError(/too many times consecutively/i),
     cause: (_, { imageId }) =>
-      `VMs from this image (${imageId}) have failed to start so often in a row that Azure gives up sooner: the image is not generalized or its agent is broken.`,
+      `VMs from this image failed to start so often that Azure now gives up early. The image is not generalized, or its agent does not work: ${imageId}.`,
     who: imageOwner,
-    fix: bootLog,
+    fix: bootLogAndGeneralize,
   },
   {
-    // https://github.com/Azure/azure-powershell/issues/5741
+    id: 'windows-not-generalized',
+    title: 'The Windows image is not generalized',
+    says: 'OSProvisioningClientError: … This installation of Windows is undeployable. Make sure the image has been properly prepared (generalized)',
+    source: vmErrors,
+    match: clientError(/installation of Windows is undeployable/i),
+    cause: (fault, known) =>
+      `The Windows image is not generalized. Windows Setup in VM ${vmIn(fault, known)} reported the installation as undeployable: sysprep did not run, failed, or was followed by another boot (${known.imageId}).`,
+    who: imageOwner,
+    fix: (fault, known) => [
+      'Run `sysprep /generalize /oobe /shutdown` in the source VM, do not start it again, and create a new image version. `C:\\Windows\\System32\\Sysprep\\Panther\\setupact.log` shows why sysprep failed.',
+      'If the image is to keep its users and host name, put it in a Specialized definition.',
+      ...deleteVm(fault, known),
+    ],
+  },
+  {
+    id: 'agent-runs-unprepared',
+    title: 'The guest runs but was not prepared as an image',
+    says: 'OSProvisioningClientError: … the VM guest agent was detected running. This suggests the guest OS has not been properly prepared to be used as a VM image',
+    source: vmErrors,
+    match: clientError(/guest agent was detected running/i),
+    cause: (fault, known) =>
+      `The guest of VM ${vmIn(fault, known)} runs with a working agent, but was not provisioned. The image is not generalized: it started as the machine that it was captured from, and ignored user, password and host name.`,
+    who: imageOwner,
+    fix: (fault, known) => [
+      generalize,
+      'The agent works and the network is reachable: no other repair of the image is needed.',
+      ...deleteVm(fault, known),
+    ],
+  },
+  {
+    id: 'provisioning-agent-failed',
+    title: 'cloud-init or azure-init in the image reported a failure',
+    says: 'OSProvisioningClientError: … result=error|reason=…|agent=Cloud-Init/…',
+    source: 'https://github.com/Azure/azure-init/issues/58',
+    match: clientError(/result=error\|.*reason=/i),
+    cause: (fault, known) =>
+      `Provisioning failed in the guest: ${reportedReason(fault)}. ${messageText(fault, /\bagent=([^|]+)/, 'The provisioning agent')} in VM ${vmIn(fault, known)} reported it.${/dhcp/i.test(reportedReason(fault)) ? ' Without a DHCP lease the guest has no network: its network driver or DHCP client does not work on this VM size.' : ''}`,
+    who: imageOwner,
+    fix: (fault, known) => [
+      'The boot log has the messages of the agent:',
+      readBootLog(fault, known),
+      'What the reasons mean:',
+      'https://aka.ms/linuxprovisioningerror',
+      ...(/dhcp/i.test(reportedReason(fault))
+        ? [
+            'Update kernel, network drivers (hv_netvsc, mana, mlx5) and cloud-init in the image; test with `accelerated-networking: false` and another `vm-size`.',
+          ]
+        : []),
+      ...deleteVm(fault, known),
+    ],
+  },
+  {
+    id: 'os-provisioning-internal',
+    title: 'Azure failed to provision the OS',
+    says: 'OSProvisioningInternalError: OS Provisioning failed for VM … due to an internal error',
+    source: vmErrors,
+    match: codeIs('OSProvisioningInternalError'),
+    cause: (fault, known) =>
+      `Azure failed to provision VM ${vmIn(fault, known)} because of an internal error. It does not say that the image is at fault.`,
+    who: `${workflowAuthor}; if it keeps failing, Azure support`,
+    fix: (fault, known) => [
+      'Run the job again. If it fails again with this image only, the boot log may show why:',
+      readBootLog(fault, known),
+      `If other images fail as well, use another \`vm-size\` or \`zone\`, and give correlation ID ${fault.correlationId ?? '<correlation-id>'} to Azure support.`,
+      ...deleteVm(fault, known),
+    ],
+  },
+  {
+    id: 'start-timed-out',
+    title: 'The VM did not start in time',
+    says: 'VMStartTimedOut: VM … did not start in the allotted time. The VM may still start successfully. Please check the power state later',
+    source: vmErrors,
+    match: codeIs('VMStartTimedOut'),
+    cause: (fault, known) =>
+      `Azure did not start VM ${vmIn(fault, known)} in time. It was still starting on its host; the guest had not booted yet, so the image is not the likely reason.`,
+    who: workflowAuthor,
+    fix: (fault, known) => [
+      'Run the job again, with another `vm-size` or `zone` if it happens repeatedly. To see whether it started after all:',
+      `az vm get-instance-view ${vmOptions(known, vmIn(fault, known))} --query "instanceView.statuses[].displayStatus" -o tsv`,
+      ...deleteVm(fault, known),
+    ],
+  },
+  {
     id: 'agent-silent',
     title: 'The VM agent does not report',
     says: 'VMAgentStatusCommunicationError: VM … has not reported status for VM agent or extensions',
+    source: 'https://github.com/Azure/azure-powershell/issues/5741',
     match: codeIs('VMAgentStatusCommunicationError'),
     cause: (fault, known) =>
-      `The agent in VM ${messageText(fault, /VM '([^']+)'/, known.vmName)} is missing, stopped or cut off from Azure, and without it no script or extension can run.`,
+      `The agent in VM ${vmIn(fault, known)} does not report. It is missing, stopped or cannot reach Azure, and no script or extension can run without it.`,
     who: imageOwner,
     fix: (fault, known) => [
       'Install the agent in the image (waagent 2.4.0.2 or newer, or the Windows guest agent). The boot log shows whether it starts:',
-      `az vm boot-diagnostics get-boot-log ${vmOptions(known, messageText(fault, /VM '([^']+)'/, known.vmName))}`,
+      readBootLog(fault, known),
     ],
   },
   {
     id: 'extension-failed',
     title: 'A script or extension failed in the VM',
     says: 'VMExtensionProvisioningError: VM has reported a failure when processing extension',
+    source: 'azure-cli recording test_vm_disk_encryption',
     match: codeIs('VMExtensionProvisioningError'),
     cause: (fault) =>
-      `${messageText(fault, /extension '([^']+)'/, 'A script or extension')} failed inside the VM; Azure's message holds what it said last.`,
+      `${messageText(fault, /extension '([^']+)'/, 'A script or extension')} failed inside the VM. Azure's message has its last output.`,
     who: workflowAuthor,
     fix: (_, known) => [
-      'Read the message; more is in /var/log/azure (Linux) or C:\\WindowsAzure\\Logs (Windows). The state of all extensions:',
+      'The logs are in /var/log/azure (Linux) or C:\\WindowsAzure\\Logs (Windows). To show the state of all extensions:',
       `az vm get-instance-view ${vmOptions(known)} --query instanceView.extensions`,
     ],
   },
   {
-    // https://github.com/Azure/azure-cli/issues/32305
     id: 'script-running',
     title: 'Another script is still running in the VM',
     says: 'Conflict: Run command extension execution is in progress. Please wait for completion before invoking a run command',
-    match: messageMatches(/Run command extension execution is in progress/i),
+    source: 'https://github.com/Azure/azure-cli/issues/32305',
+    match: codeAndMessage('Conflict', /Run command extension execution is in progress/i),
     cause: (_, { vmName }) =>
-      `VM ${vmName} runs one script at a time, and an earlier one has not ended (it may take up to 90 minutes).`,
+      `Another script is still running in VM ${vmName}. It runs one at a time, for up to 90 minutes each.`,
     who: workflowAuthor,
     fix: (_, known) => [
-      'Wait for it, or delete the run command that hangs:',
-      `az vm run-command list --subscription ${known.subscriptionId} -g ${quoteForShell(known.resourceGroup)} --vm-name ${quoteForShell(known.vmName)} -o table`,
+      'Wait for it, or delete its run command:',
+      `az vm run-command list ${resourceGroupOptions(known)} ${shell`--vm-name ${known.vmName}`} -o table`,
     ],
   },
   {
     id: 'vm-differs',
-    title: 'A VM of that name exists, made otherwise',
+    title: 'A VM with this name exists with different settings',
     says: "PropertyChangeNotAllowed: Changing property 'imageReference' is not allowed",
+    source:
+      'https://learn.microsoft.com/troubleshoot/azure/azure-kubernetes/create-upgrade-delete/changing-property-imagereference-not-allowed',
     match: codeIs('PropertyChangeNotAllowed'),
     cause: (fault, { vmName }) =>
-      `VM ${vmName} exists and was made with another ${messageText(fault, /property '([^']+)'/, errorTarget(fault, 'imageReference'))}, which cannot be changed afterwards.`,
+      `VM ${vmName} exists with another ${messageText(fault, /property '([^']+)'/, fault.target ?? 'imageReference')}, which cannot be changed.`,
     who: workflowAuthor,
     fix: (_, known) => [
-      'Give another `vm-name`, or delete the old VM first (`operation: delete` if this action made it):',
+      'Use another `vm-name`, or delete the old VM first (with `operation: delete` if this action created it):',
       `az vm delete ${vmOptions(known)} --yes`,
     ],
   },
   {
-    // If-None-Match of the VM's first PUT; code as in https://github.com/kubernetes-sigs/cloud-provider-azure/issues/9728
+    id: 'zones-differ',
+    title: 'A VM with this name exists in another zone',
+    says: 'ResourceAvailabilityZonesCannotBeModified: The resource … has an existing availability zone constraint … and the request has availability zone constraint',
+    source:
+      'https://learn.microsoft.com/azure/azure-resource-manager/troubleshooting/common-deployment-errors',
+    match: codeIs('ResourceAvailabilityZonesCannotBeModified'),
+    cause: (fault, { vmName }) =>
+      `VM ${vmName} exists in zone ${messageText(fault, /existing availability zone constraint '([^']*)'/, '<zone>') || 'none'}, not ${messageText(fault, /request has availability zone constraint '([^']*)'/, '<zone>') || 'none'}. The zone of a VM cannot be changed.`,
+    who: workflowAuthor,
+    fix: ['Use another `vm-name`, or the `zone` of the existing VM.'],
+  },
+  {
+    // If-None-Match of the VM's first PUT.
     id: 'vm-made-meanwhile',
-    title: 'A VM of that name was made in the meantime',
+    title: 'A VM with this name appeared during the run',
     says: 'PreconditionFailed (412)',
+    source: 'https://github.com/kubernetes-sigs/cloud-provider-azure/issues/9728',
     match: any(codeIs('PreconditionFailed'), statusIs(412)),
     cause: (_, { vmName, resourceGroup }) =>
-      `Someone else made VM ${vmName} in ${resourceGroup} between the look and the request. Nothing that exists is overwritten.`,
+      `VM ${vmName} in ${resourceGroup} already exists. It was created after this run looked for it, so this run did not overwrite it.`,
     who: workflowAuthor,
     fix: [
-      'Give each job and matrix leg a `vm-name` of its own (the default does), or keep jobs apart with `concurrency`. Then run the job again.',
+      'Give each job and matrix leg its own `vm-name` (the default does), or keep jobs apart with `concurrency`. Then run the job again.',
     ],
   },
   {
-    id: 'security-type-of-managed-image',
-    title: 'The kind of image does not go with the security type',
-    says: 'BadRequest: Managed Images are not supported for virtual machines with security type TrustedLaunch',
-    match: badRequest(/Managed Images are not supported .* security type/i),
-    cause: (fault) =>
-      `A managed image cannot boot with security type ${messageText(fault, /security type (\w+)/, 'TrustedLaunch')}; only images in a gallery can.`,
-    who: workflowAuthor,
-    fix: [
-      'Set `security-type: Standard`, or use an image definition with the feature SecurityType=TrustedLaunch or TrustedLaunchSupported.',
-    ],
-  },
-  {
-    id: 'trusted-launch-image',
-    title: 'The image does not support Trusted Launch',
-    says: 'BadRequest: Use of TrustedLaunch setting is not supported for the provided image',
-    match: badRequest(/TrustedLaunch setting is not supported for the provided image/i),
-    cause: (_, { imageId }) =>
-      `The image definition (${definitionScope(imageId)}) does not declare the feature SecurityType=TrustedLaunch or TrustedLaunchSupported.`,
+    id: 'disk-name-taken',
+    title: 'A disk with this name exists',
+    says: 'ConflictingUserInput: Disk … already exists in resource group … Only CreateOption.Attach is supported',
+    source: vmErrors,
+    match: codeAndMessage('ConflictingUserInput', /Disk .* already exists/i),
+    cause: (fault, { resourceGroup }) =>
+      `Disk ${messageText(fault, /Disk (\S+) already/, '<disk>')} already exists in ${resourceGroup}. Azure creates the OS disk with the VM and does not overwrite an existing one.`,
     who: workflowAuthor,
     fix: (fault, known) => [
-      'Set `security-type: Standard`. Or have the owner of the gallery make a definition of generation V2 with that feature; what this one declares:',
-      `az sig image-definition show ${imageOptions(fault, known)} --query "{generation:hyperVGeneration, features:features}"`,
+      'Use another `vm-name`, or delete the disk if it is left from an earlier VM:',
+      `az disk show ${resourceGroupOptions(known)} ${shell`-n ${messageText(fault, /Disk (\S+) already/, '<disk>')}`} --query "{id:id, managedBy:managedBy, tags:tags}"`,
     ],
   },
   {
-    id: 'uefi-on-generation-1',
-    title: 'A Generation 1 image has no UEFI settings',
-    says: 'BadRequest: UEFI settings are not supported for VMs and VM Scale Sets using Generation 1 Image',
-    match: badRequest(/UEFI settings are not supported/i),
-    cause: (_, { imageId }) =>
-      `The image definition (${definitionScope(imageId)}) is of generation V1: no secure boot, no vTPM, no Trusted Launch.`,
+    id: 'disk-too-small',
+    title: 'The OS disk is smaller than the image',
+    says: 'OperationNotAllowed: The specified disk size … GB is smaller than the size of the corresponding disk in the VM image',
+    source: vmErrors,
+    match: all(fromCompute, codeAndMessage('OperationNotAllowed', /disk size .* is smaller than/i)),
+    cause: (fault) =>
+      `\`os-disk-size-gb\` (${messageText(fault, /disk size (\d+) GB/, '<size>')}) is smaller than the disk of the image (${messageText(fault, /VM image: (\d+) GB/, '<image-size>')} GB).`,
     who: workflowAuthor,
-    fix: [
-      'Set `security-type: Standard` and drop `securityProfile` from `overrides`, or use an image of generation V2.',
+    fix: ['Set `os-disk-size-gb` to at least the size of the image, or remove it.'],
+  },
+  {
+    id: 'too-many-data-disks',
+    title: 'The size does not support that many data disks',
+    says: 'OperationNotAllowed: The maximum number of data disks allowed to be attached to a VM of this size is',
+    source: vmErrors,
+    match: all(fromCompute, codeAndMessage('OperationNotAllowed', /maximum number of data disks/i)),
+    cause: (fault, { vmSize }) =>
+      `${vmSize} supports at most ${messageText(fault, /size is (\d+)/, '<maximum>')} data disks, and the VM would have more.`,
+    who: workflowAuthor,
+    fix: (fault, known) => [
+      'Use a larger `vm-size`, or fewer data disks. What the size supports:',
+      sizeCapability(fault, known, "name=='MaxDataDiskCount'"),
     ],
   },
   {
     id: 'size-and-security-type',
-    title: 'The size does not go with the security type',
+    title: 'The size does not support the security type',
     says: 'BadRequest: The VM size … is not supported for creation of VMs and Virtual Machine Scale Set with … security type',
+    source: 'https://github.com/GoogleCloudPlatform/PerfKitBenchmarker',
     match: badRequest(/VM size .* is not supported for creation .* security type/i),
-    cause: (fault, { vmSize }) =>
-      `Size ${messageText(fault, /VM size '([^']+)'/, vmSize)} cannot be had with security type ${messageText(fault, /with '([^']+)' security type/, '<NULL>').replace('<NULL>', 'Standard (none given)')}. Confidential sizes (DC, EC) take ConfidentialVM only, and no others do.`,
+    cause: (fault, known) =>
+      `${sizeIn(fault, known)} does not support security type ${messageText(fault, /with '([^']+)' security type/, '<NULL>').replace('<NULL>', 'Standard (none set)')}. Confidential sizes (DC, EC) require ConfidentialVM, and other sizes do not support it.`,
     who: workflowAuthor,
     fix: (fault, known) => [
-      'Give another `vm-size`, or the `security-type` that the size is made for:',
-      `az vm list-skus -l ${quoteForShell(known.location)} --size ${quoteForShell(messageText(fault, /VM size '([^']+)'/, known.vmSize))} --query "[].capabilities[?name=='ConfidentialComputingType' || name=='TrustedLaunchDisabled']"`,
+      'Use another `vm-size`, or the `security-type` that the size supports:',
+      sizeCapability(fault, known, "name=='ConfidentialComputingType' || name=='TrustedLaunchDisabled'"),
     ],
   },
   {
-    id: 'hypervisor-generation',
-    title: 'The size cannot boot the generation of the image',
-    says: 'BadRequest: The selected VM size … cannot boot Hypervisor Generation',
-    match: badRequest(/cannot boot Hypervisor Generation/i),
-    cause: (fault, { vmSize }) =>
-      `Size ${messageText(fault, /VM size '([^']+)'/, vmSize)} cannot boot images of generation ${messageText(fault, /Hypervisor Generation '([^']+)'/, '<1 or 2>')}. Old sizes (Dv2, Av2) boot generation 1 only, the newest (v6 on) generation 2 only.`,
+    id: 'disk-controller',
+    title: 'The size needs NVMe, which the image does not support',
+    says: 'InvalidParameter: The VM size … cannot boot with OS image or disk. Please check that disk controller types supported by the OS image',
+    source: 'https://github.com/kubernetes-sigs/image-builder/pull/1875',
+    match: invalidParameter(/cannot boot with OS image or disk.*disk controller types/i),
+    cause: (fault, known) =>
+      `${sizeIn(fault, known)} cannot boot the image: their disk controllers differ. Sizes since v6 have NVMe only, and the image definition (${definitionScope(known.imageId)}) does not have the feature DiskControllerTypes with NVMe.`,
+    who: authorOrImageOwner,
+    fix: (fault, known) => [
+      'Use a `vm-size` with SCSI, such as Standard_D2s_v5. Or, if the image has the NVMe driver, have its owner create a definition with the feature `DiskControllerTypes=SCSI,NVMe`; what this one has:',
+      showFeatures(fault, known),
+    ],
+  },
+  {
+    id: 'accelerated-networking',
+    title: 'The size does not support accelerated networking',
+    says: 'VMSizeIsNotPermittedToEnableAcceleratedNetworking: Virtual Machine size … is not in the allowed list of VM sizes for accelerated networking',
+    source: 'https://learn.microsoft.com/azure/virtual-network/accelerated-networking-overview',
+    match: codeIs('VMSizeIsNotPermittedToEnableAcceleratedNetworking'),
+    cause: (fault, known) =>
+      `${sizeIn(fault, known)} does not support accelerated networking, which is enabled on network interface ${messageText(fault, /networkInterfaces\/([^\s./]+)/i, '<nic>')}.`,
     who: workflowAuthor,
     fix: (fault, known) => [
-      'Give a `vm-size` that boots it, such as Standard_D2s_v5 (both generations). What a size can do:',
-      `az vm list-skus -l ${quoteForShell(known.location)} --size ${quoteForShell(messageText(fault, /VM size '([^']+)'/, known.vmSize))} --query "[].capabilities[?name=='HyperVGenerations'].value"`,
+      'Set `accelerated-networking: false` (with `nic-id`, disable it on that interface), or use a `vm-size` that supports it:',
+      sizeCapability(fault, known, "name=='AcceleratedNetworkingEnabled'"),
+    ],
+  },
+  {
+    id: 'ephemeral-disk',
+    title: 'The OS disk does not fit on the local disk',
+    says: 'NotSupported: OS disk of Ephemeral VM with size greater than … GB is not allowed for VM size … when the DiffDiskPlacement is',
+    source: 'https://learn.microsoft.com/azure/virtual-machines/ephemeral-os-disks',
+    match: all(
+      fromCompute,
+      codeAndMessage('NotSupported', /OS disk of Ephemeral VM with size greater than/i),
+    ),
+    cause: (fault, known) =>
+      `The ephemeral OS disk does not fit on the ${messageText(fault, /DiffDiskPlacement is (\w+)/, 'local disk')} of ${sizeIn(fault, known)}, which holds at most ${messageText(fault, /greater than (\d+)/, '<size>')} GB.`,
+    who: workflowAuthor,
+    fix: (fault, known) => [
+      'Use a larger `vm-size`, another `storageProfile.osDisk.diffDiskSettings.placement` in `overrides` (ResourceDisk, NvmeDisk), or remove `diffDiskSettings`. What the size has:',
+      sizeCapability(fault, known, "name=='CachedDiskBytes' || name=='MaxResourceVolumeMB'"),
+    ],
+  },
+  {
+    id: 'encryption-at-host',
+    title: 'Encryption at host is not enabled in the subscription',
+    says: "InvalidParameter: The property 'securityProfile.encryptionAtHost' is not valid because the 'Microsoft.Compute/EncryptionAtHost' feature is not enabled for this subscription",
+    source: 'https://learn.microsoft.com/azure/virtual-machines/linux/disks-enable-host-based-encryption-cli',
+    match: invalidParameter(/EncryptionAtHost' feature is not enabled/i),
+    cause: (_, { subscriptionId }) =>
+      `Encryption at host is not enabled in subscription ${subscriptionId}. Azure requires the feature EncryptionAtHost to be registered there once.`,
+    who: subscriptionOwner,
+    fix: (_, { subscriptionId }) => [
+      'Register the feature (it takes up to 15 minutes), then refresh the provider:',
+      shell`az feature register --namespace Microsoft.Compute --name EncryptionAtHost --subscription ${subscriptionId}`,
+      shell`az feature show --namespace Microsoft.Compute --name EncryptionAtHost --subscription ${subscriptionId} --query properties.state -o tsv`,
+      shell`az provider register --namespace Microsoft.Compute --subscription ${subscriptionId}`,
     ],
   },
   {
     id: 'admin-username',
     title: 'The user name is reserved',
     says: 'InvalidParameter: The Admin Username specified is not allowed',
-    match: invalidParameter(/adminUsername/i, /Admin Username specified is not allowed/i),
-    cause: 'Azure reserves names such as admin, administrator, root, user, test and guest.',
+    source: 'https://learn.microsoft.com/azure/lab-services/troubleshoot-setup',
+    match: invalidParameter(/Admin Username specified is not allowed/i),
+    cause:
+      '`admin-username` is a reserved name. Azure reserves admin, administrator, root, user, test, guest and others.',
     who: workflowAuthor,
-    fix: ['Give another `admin-username`, such as the default `azureuser`.'],
+    fix: ['Use another `admin-username`, such as the default `azureuser`.'],
   },
   {
     id: 'admin-password',
     title: 'The password is too weak',
     says: 'InvalidParameter: The supplied password must be between … characters long and must satisfy at least 3 of password complexity requirements',
-    match: invalidParameter(/adminPassword/i, /supplied password must/i),
+    source: 'https://learn.microsoft.com/azure/virtual-machines/windows/faq',
+    match: invalidParameter(/supplied password must/i),
     cause: (fault) =>
-      `\`admin-password\` must have ${messageText(fault, /between (\d+-\d+) characters/, '8-123')} characters (8-123 on Windows, 6-72 on Linux), three of upper case, lower case, digit and special, and no well-known password.`,
+      `\`admin-password\` is too weak. It needs ${messageText(fault, /between (\d+-\d+) characters/, '8-123')} characters (8-123 on Windows, 6-72 on Linux) and three of upper case, lower case, digit and special character, and must not be a common password.`,
     who: workflowAuthor,
     fix: [
-      'Store a stronger one, or leave it out: on Windows a random one is made, on Linux SSH keys are used.',
+      'Store a stronger one, or remove it: on Windows a random one is generated, on Linux SSH keys are used.',
     ],
   },
   {
     id: 'ssh-key',
     title: 'The SSH key is not a public key',
     says: 'InvalidParameter: The value of parameter linuxConfiguration.ssh.publicKeys.keyData is invalid',
-    match: invalidParameter(/publicKeys/i, /publicKeys\.keyData is invalid/i),
+    source: 'azure-libraries-for-java session record ARMTemplateWithDeploymentOperations',
+    match: invalidParameter(/publicKeys\.keyData is invalid/i),
     cause:
-      '`ssh-public-key` holds something else than public keys in OpenSSH form (RSA of 2048 bits or more, or Ed25519), one per line.',
+      '`ssh-public-key` is not a list of public keys. Each line must be one in OpenSSH format: RSA with at least 2048 bits, or Ed25519.',
     who: workflowAuthor,
-    fix: ['Give the content of the .pub file. To make a pair:', 'ssh-keygen -t rsa -b 4096 -f vm-key'],
-  },
-  {
-    id: 'id-malformed',
-    title: 'A resource ID is not a whole ID',
-    says: 'LinkedInvalidPropertyId: Property id … is invalid. Expect fully qualified resource Id',
-    match: codeIs('LinkedInvalidPropertyId'),
-    cause: (fault) =>
-      `"${messageText(fault, /Property id '([^']+)'/, '<value>')}"${/at path '([^']+)'/.test(wordsOf(fault)) ? ` (${messageText(fault, /at path '([^']+)'/, '')})` : ''} is not a whole resource ID.`,
-    who: workflowAuthor,
-    fix: [
-      'Give the ID from `/subscriptions/` on, as `az resource show … --query id` prints it. Inputs that take IDs: `image-id`, `subnet-id`, `nic-id`, `network-security-group-id`, `public-ip`, `identity`; and whatever `overrides` holds.',
-    ],
+    fix: ['Use the content of the .pub file. To create a key pair:', 'ssh-keygen -t rsa -b 4096 -f vm-key'],
   },
 ];

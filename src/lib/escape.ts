@@ -100,7 +100,18 @@ export function details(summary: Markdown, body: Markdown, open = false): Markdo
   return `<details${open ? ' open' : ''}><summary>${summary}</summary>\n\n${body}\n\n</details>`;
 }
 
-/** A value as one word of a shell command. Placeholders stay bare: they must be replaced anyway. */
+/**
+ * A value as one word of a POSIX shell command. Control and format characters become spaces: a command is one line, and what
+ * it shows is what runs. Placeholders are quoted too, because a bare `<name>` would be a redirection.
+ */
 export function quoteForShell(value: string): string {
-  return /^(?:[\w@%+=:,./-]|<[\w-]+>)+$/.test(value) ? value : `'${value.replaceAll("'", String.raw`'\''`)}'`;
+  const text = value.replaceAll(/[\p{Cc}\p{Cf}\u2028\u2029]+/gu, ' ');
+  if (/^[\w@%+=:,./-]+$/.test(text)) return text;
+  if (!text.includes("'")) return `'${text}'`;
+  return /["$`\\!]/.test(text) ? `'${text.replaceAll("'", String.raw`'\''`)}'` : `"${text}"`;
+}
+
+/** A shell command in which each interpolated value is one word. */
+export function shell(text: TemplateStringsArray, ...values: readonly string[]): string {
+  return text.reduce((command, part, index) => `${command}${quoteForShell(values[index - 1] ?? '')}${part}`);
 }

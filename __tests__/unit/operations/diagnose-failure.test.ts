@@ -29,7 +29,7 @@ function explained(message: string, link?: ImageAccessProbe) {
 describe.each(Object.entries(messages))('a refused link to an image %s', (_, message) => {
   test('is the token’s fault where another tenant owns the image’s subscription', () => {
     const told = explained(message, { tokenTenant: token, owner: other, image: 'denied' });
-    expect(told?.cause).toContain('The auxiliary token is at fault');
+    expect(told?.cause).toContain('`image-tenant-id` is the wrong tenant');
     expect(told?.cause).toContain(other);
     expect(told?.who).toBe("the workflow's author");
     expect(told?.fix.join('\n')).toContain(`Set \`image-tenant-id\` to ${other}`);
@@ -37,14 +37,14 @@ describe.each(Object.entries(messages))('a refused link to an image %s', (_, mes
 
   test.each([[{ owner: token }], [{}]])('is the role’s fault where the token cannot read it: %j', (owner) => {
     const told = explained(message, { tokenTenant: token, image: 'denied', ...owner });
-    expect(told?.cause).toContain('The role is at fault, not the auxiliary token');
+    expect(told?.cause).toContain('The app has no role on the image.');
     expect(told?.who).toContain('the owner of the gallery');
     expect(told?.fix.join('\n')).toContain('Compute Gallery Image Reader');
   });
 
   test('is nobody’s fault any more where the token reads it', () => {
     expect(explained(message, { tokenTenant: token, owner: token, image: 'readable' })?.cause).toContain(
-      'Neither the auxiliary token nor the role',
+      'although the app can read the image',
     );
     const unsure = explained(message, { tokenTenant: token, image: 'readable' });
     expect(unsure?.fix.join('\n')).toContain('authorization_uri');
@@ -52,7 +52,7 @@ describe.each(Object.entries(messages))('a refused link to an image %s', (_, mes
 
   test('may be a version that is gone', () => {
     expect(explained(message, { tokenTenant: token, owner: token, image: 'absent' })?.cause).toContain(
-      'is gone',
+      'no longer exists',
     );
   });
 

@@ -1,0 +1,159 @@
+import { expect, test } from '@jest/globals';
+import {
+  type Case,
+  armError,
+  context,
+  errorOf,
+  expectExplained,
+  explained,
+  named,
+  subscription,
+  vmTenant,
+} from '../../support/azure-errors.ts';
+
+const cases: readonly Case[] = [
+  [
+    armError(
+      'NoRegisteredProviderFound',
+      "No registered resource provider found for location 'mars' and API version '2026-04-01' for type 'virtualMachines'. The supported api-versions are '2025-04-01, 2026-04-01'. The supported locations are 'westeurope'.",
+    ),
+    'api-version-unknown',
+    'mars does not offer virtualMachines, or is not a region of this cloud',
+  ],
+  [
+    armError(
+      'NoRegisteredProviderFound',
+      "No registered resource provider found for location 'southwest' and API version '2026-04-01' for type 'virtualMachines'. The supported api-versions are '2099-01-01'. The supported locations are 'southwest'.",
+    ),
+    'api-version-unknown',
+    'southwest supports no API version of virtualMachines that the action can use',
+    'az provider show --namespace Microsoft.Compute',
+  ],
+  [
+    armError(
+      'SubscriptionNotFound',
+      "The subscription 'c23fa617-d0cf-4c92-a529-5e444a4cc1fa' could not be found.",
+      404,
+    ),
+    'subscription-not-found',
+    'c23fa617-d0cf-4c92-a529-5e444a4cc1fa',
+  ],
+  [
+    armError(
+      'ReadOnlyDisabledSubscription',
+      `The subscription '${subscription}' is disabled and therefore marked as read only.`,
+      409,
+    ),
+    'subscription-disabled',
+    subscription,
+    vmTenant,
+  ],
+  [
+    armError(
+      'ResourceGroupBeingDeleted',
+      "The resource group 'deploy-rg' is in deprovisioning state and cannot perform this operation.",
+      409,
+    ),
+    'group-being-deleted',
+    'Resource group deploy-rg is being deleted.',
+    `az group wait --deleted --subscription ${subscription} -n deploy-rg`,
+  ],
+  [
+    armError(
+      'InvalidResourceGroupLocation',
+      "Invalid resource group location 'eastus'. The Resource group already exists in location 'westus'.",
+      409,
+    ),
+    'group-elsewhere',
+    'already exists in westus, not in eastus',
+  ],
+  [
+    armError(
+      'InvalidResourceLocation',
+      "The resource 'vm-1-vnet' already exists in location 'eastus' in resource group 'deploy-rg'. A resource with the same name cannot be created in location 'westeurope'. Please select a new resource name.",
+      409,
+    ),
+    'resource-elsewhere',
+    'Resource vm-1-vnet already exists in eastus.',
+    'again in westeurope',
+  ],
+  [
+    armError(
+      'LocationNotAvailableForResourceType',
+      "The provided location 'WUS' is not available for resource type 'Microsoft.Compute/virtualMachines'. List of available regions for the resource type is 'eastus,westeurope'.",
+    ),
+    'region-not-offered',
+    'WUS does not offer Microsoft.Compute/virtualMachines',
+    'Azure offers: eastus, westeurope.',
+  ],
+  [
+    armError(
+      'LocationNotAvailableForResourceGroup',
+      "The provided location 'germanynorth' is not available for resource group. List of available regions is 'centralus,eastasia'.",
+    ),
+    'region-not-offered',
+    'germanynorth does not offer resource groups',
+    'centralus, eastasia',
+  ],
+  [
+    armError('OverconstrainedZonalAllocationRequest', 'Allocation failed.', 200),
+    'too-many-constraints',
+    'Standard_D2s_v5',
+  ],
+  [
+    armError(
+      'SkuNotAvailable',
+      `The requested size for resource '/subscriptions/s/x' is currently not available in location 'westeurope' zones '1' for subscription '${subscription}'. Please try another size or deploy to a different location or zones.`,
+      409,
+    ),
+    'size-not-available',
+    'Standard_D2s_v5 is not available in westeurope',
+    'not in the requested zone',
+  ],
+  [
+    armError(
+      'InvalidParameter',
+      'The value D2s_v5 provided for the VM size is not valid. The valid sizes in the current region are: Standard_D2s_v5. Find out more on the valid VM sizes in each region at https://aka.ms/azure-regions.',
+    ),
+    'size-unknown',
+    'D2s_v5 is not a VM size of westeurope',
+    'names begin with `Standard_`',
+  ],
+  [
+    armError(
+      'InvalidAvailabilityZone',
+      "The zone(s) '4' for resource 'Microsoft.Compute/virtualMachines/v' is not supported. The supported zones for location 'westeurope' are '1,2,3'",
+    ),
+    'zone-not-in-region',
+    'Zone 4 does not exist in westeurope. The region has 1,2,3.',
+  ],
+  [
+    armError(
+      'OperationNotAllowed',
+      "Unable to perform operation 'Create VM' since the provided max price '0.03207 USD' is lower than the current spot price '0.032077 USD' for Azure Spot VM size 'Standard_D4as_v6'. For more information, see http://aka.ms/AzureSpot/errormessages.",
+      409,
+    ),
+    'spot-price',
+    '`max-price` (0.03207 USD) is below the current Spot price (0.032077 USD) of Standard_D4as_v6',
+  ],
+];
+
+test.each(named(cases))('explain %s', (_, error, id, ...quoted) => expectExplained(error, id, quoted));
+
+test('name a policy from details that are JSON text', () => {
+  const info = { policyAssignmentDisplayName: 'Allowed locations' };
+  const inner = {
+    error: {
+      code: 'RequestDisallowedByPolicy',
+      message: "Resource 'x' was disallowed by policy.",
+      additionalInfo: [{ type: 'PolicyViolation', info }],
+    },
+  };
+  const details = [{ code: 'Forbidden', message: JSON.stringify(inner) }];
+  const { cause, fix } = explained(
+    errorOf({ error: { code: 'DeploymentFailed', message: 'x', details } }, 403),
+    context,
+  );
+  expect(cause).toBe('Policy "Allowed locations" denies x.');
+  expect(fix[0]).toContain('another `location`');
+});

@@ -1,0 +1,106 @@
+import { test } from '@jest/globals';
+import {
+  type Case,
+  armError,
+  errorOf,
+  expectExplained,
+  groupId,
+  named,
+  nicUrl,
+} from '../../support/azure-errors.ts';
+
+const nic = `${groupId}/providers/Microsoft.Network/networkInterfaces/n`;
+const vm = `${groupId}/providers/Microsoft.Compute/virtualMachines/v`;
+const subnet = `${groupId}/providers/Microsoft.Network/virtualNetworks/v/subnets/s`;
+const address = `${groupId}/providers/Microsoft.Network/publicIPAddresses/a`;
+const refused = (code: string, message: string) => armError(code, message, 400, nicUrl);
+
+const cases: readonly Case[] = [
+  [
+    refused(
+      'DnsRecordInUse',
+      'DNS record ship.westeurope.cloudapp.azure.com is already used by another public IP.',
+    ),
+    'dns-label-taken',
+    'DNS name ship.westeurope.cloudapp.azure.com is taken',
+  ],
+  [
+    refused(
+      'InvalidDomainNameLabel',
+      'The domain name label Ship_1 is invalid. It must conform to the following regular expression: ^[a-z][a-z0-9-]{1,61}[a-z0-9]$.',
+    ),
+    'dns-label-invalid',
+    '"Ship_1" is not a valid DNS label',
+  ],
+  [
+    refused(
+      'PrivateIPAddressInUse',
+      `IP configuration ${nic}/ipConfigurations/c is using the private IP address 10.0.0.4 which is already allocated to resource ${nic}-other/ipConfigurations/c.`,
+    ),
+    'private-ip-taken',
+    '`private-ip-address` 10.0.0.4 is taken by n-other.',
+    `az resource show --ids ${nic}-other --query`,
+  ],
+  [
+    refused(
+      'PrivateIPAddressNotInSubnet',
+      'Private static IP address 10.1.0.4 does not belong to the range of subnet prefix 10.0.0.0/24.',
+    ),
+    'private-ip-outside',
+    '`private-ip-address` 10.1.0.4 is outside the subnet 10.0.0.0/24.',
+  ],
+  [
+    refused(
+      'PrivateIPAddressInReservedRange',
+      'Private static IP address 10.0.0.1 falls within reserved IP range of subnet prefix 10.0.0.0/24.',
+    ),
+    'private-ip-outside',
+    '`private-ip-address` 10.0.0.1 is reserved.',
+  ],
+  [
+    refused(
+      'PublicIPAddressInUse',
+      `Resource ${nic} is referencing public IP address ${address} that is already allocated to resource ${nic}-other/ipConfigurations/c.`,
+    ),
+    'public-ip-taken',
+    'Public IP address a is in use by n-other.',
+  ],
+  [
+    refused(
+      'NetcfgSubnetRangeOutsideVnet',
+      "Subnet 'default' is not valid because its IP address range is outside the IP address range of virtual network 'v'.",
+    ),
+    'address-prefix',
+    'outside the IP address range of virtual network',
+  ],
+  [
+    refused(
+      'InvalidResourceReference',
+      `Resource ${subnet} referenced by resource ${nic} was not found. Please make sure that the referenced resource exists, and that both resources are in the same region.`,
+    ),
+    'reference-not-found',
+    `az resource show --ids ${subnet}`,
+    `${nic} refers to ${subnet}.`,
+  ],
+  [
+    refused(
+      'NicInUse',
+      `Network Interface ${nic} is used by existing resource ${vm}. In order to delete the network interface, it must be dissociated from the resource.`,
+    ),
+    'still-in-use',
+    `while ${vm} uses it`,
+  ],
+  [
+    { ...errorOf(null, 0), code: 'ENOTFOUND', message: 'login.example could not be reached' },
+    'unreachable',
+    'login.example could not be reached',
+    'https://management.azure.com',
+  ],
+  [
+    { ...errorOf(null, 0), code: 'SELF_SIGNED_CERT_IN_CHAIN', message: 'self-signed certificate' },
+    'certificate-not-trusted',
+    'NODE_EXTRA_CA_CERTS',
+  ],
+];
+
+test.each(named(cases))('explain %s', (_, error, id, ...quoted) => expectExplained(error, id, quoted));

@@ -1,0 +1,55 @@
+import { expect, test } from '@jest/globals';
+import {
+  type Case,
+  armError,
+  errorOf,
+  expectExplained,
+  explained,
+  named,
+  nicUrl,
+  operationUrl,
+  vmUrl,
+} from '../../support/azure-errors.ts';
+
+const cases: readonly Case[] = [
+  [
+    armError(
+      'ReferencedResourceNotProvisioned',
+      'Cannot proceed with operation because resource x used by resource y is not in Succeeded state.',
+      429,
+      nicUrl,
+    ),
+    'resource-busy',
+    'retries',
+  ],
+  [
+    armError(
+      'OperationPreempted',
+      'Operation execution has been preempted by a more recent operation.',
+      200,
+      operationUrl,
+    ),
+    'preempted',
+    'A newer operation on VM vm-1 replaced this one.',
+  ],
+  [
+    armError('InternalExecutionError', 'An internal execution error occurred.', 200, operationUrl),
+    'server-fault',
+  ],
+  [
+    armError(
+      'NetworkingInternalOperationError',
+      'An unexpected error occured while processing the network profile of the VM.',
+      200,
+      operationUrl,
+    ),
+    'server-fault',
+  ],
+  [errorOf(null, 503), 'gateway-fault', 'A gateway at Azure, or a proxy, failed temporarily.'],
+];
+
+test.each(named(cases))('explain %s', (_, error, id, ...quoted) => expectExplained(error, id, quoted));
+
+test('quote the waiting time of the header', () => {
+  expect(explained(errorOf(null, 429, vmUrl, { 'retry-after': '17' })).fix.join()).toContain('17 s');
+});
