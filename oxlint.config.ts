@@ -15,6 +15,20 @@ const pureData = ['simulator/world/built-in-roles.ts'];
 /** `sizes.ts` holds the dates on which Azure retires VM sizes. */
 const apiVersionFiles = ['src/azure/api-versions.ts', 'src/vm/sizes.ts'];
 
+/** Tests wait for events, never for a time, and assert the order of events, never a duration. */
+const noWaiting: Rules = {
+  'project/no-clock-in-assertion': 'error',
+  'eslint/no-restricted-globals': ['error', 'setTimeout', 'setInterval'],
+  'eslint/no-restricted-imports': ['error', { paths: ['node:timers/promises', 'timers/promises'] }],
+};
+
+/** Their clock is Jest's. */
+const fakeTimerTests = [
+  '__tests__/unit/auth/credential.test.ts',
+  '__tests__/unit/azure/poll-schedule.test.ts',
+  '__tests__/unit/azure/subscriptions.test.ts',
+];
+
 const limits = (lines: number): Rules => ({
   'eslint/max-lines': ['error', { max: lines, skipBlankLines: true, skipComments: true }],
   'eslint/max-lines-per-function': ['error', { max: 60, skipBlankLines: true, skipComments: true }],
@@ -158,7 +172,8 @@ const config: OxlintConfig = {
   },
   overrides: [
     { files: ['__tests__/**', 'simulator/**'], rules: { 'typescript/no-explicit-any': 'off' } },
-    { files: ['__tests__/**'], rules: { 'project/no-clock-in-assertion': 'error' } },
+    { files: ['__tests__/**'], rules: noWaiting },
+    { files: fakeTimerTests, rules: { 'project/no-clock-in-assertion': 'off' } },
     { files: sizeLimited, rules: limits(300) },
     { files: longFiles, rules: limits(400) },
     { files: pureData, rules: { 'eslint/max-lines': 'off' } },

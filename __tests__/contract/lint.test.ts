@@ -26,6 +26,41 @@ const globals = 'eslint(no-restricted-globals)';
 
 /** Every case is a file of one fixture project; `rule` is undefined where lint accepts the file. */
 const cases: readonly { name: string; file: string; source: string; rule?: string }[] = [
+  {
+    name: 'a test that sleeps',
+    file: '__tests__/e2e/a.test.ts',
+    source: 'setTimeout(() => undefined, 1);',
+    rule: globals,
+  },
+  {
+    name: 'a test that awaits a sleep',
+    file: '__tests__/e2e/b.test.ts',
+    source: value('node:timers/promises'),
+    rule: imports,
+  },
+  {
+    name: 'an assertion about the wall clock',
+    file: '__tests__/e2e/c.test.ts',
+    source: 'expect(1 + Date.now()).toBe(1);',
+    rule: 'project(no-clock-in-assertion)',
+  },
+  {
+    name: 'an assertion about the duration of a run',
+    file: '__tests__/e2e/d.test.ts',
+    source: 'expect([run.wallMs]).toEqual([1]);',
+    rule: 'project(no-clock-in-assertion)',
+  },
+  {
+    name: 'a test that measures time',
+    file: '__tests__/unit/lib/e.test.ts',
+    source: 'export const took = performance.now() - start;',
+    rule: 'project(no-clock-in-assertion)',
+  },
+  {
+    name: 'a lifetime that starts now',
+    file: '__tests__/unit/lib/f.test.ts',
+    source: 'export const expires = Date.now() + 1;',
+  },
   { name: 'an upward import', file: 'src/azure/up.ts', source: value('../check/facts.ts'), rule: imports },
   {
     name: 'an upward type import',
@@ -293,7 +328,7 @@ const cases: readonly { name: string; file: string; source: string; rule?: strin
   {
     name: 'an assertion about the clock',
     file: '__tests__/clock.test.ts',
-    source: assertion('expect(Date.now() - 1).toBe(0);'),
+    source: assertion('expect(Date.now()).toBe(0);'),
     rule: 'project(no-clock-in-assertion)',
   },
   {

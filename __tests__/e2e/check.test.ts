@@ -69,6 +69,7 @@ test('with rights to ask, all is well', async () => {
     'deny-assignments',
   ]);
   expect(run.exitCode).toBe(0);
+  expect(run.summary).toContain('## ✅ Preflight passed for <code>vm1</code>');
   expect(run.annotations).toEqual([]);
   expect(JSON.parse(run.outputs['result'] ?? '{}')).toEqual({
     findings,
@@ -80,7 +81,7 @@ test('with rights to ask, all is well', async () => {
   expect(writes()).toEqual([]);
 });
 
-test('with rights on the group alone, what may not be asked is unknown and fails nothing', async () => {
+test('names the checks that were skipped when the app has permissions on the group only', async () => {
   const { run, findings, of } = await check(() => undefined);
   expect(of('fault')).toEqual([]);
   expect(of('warning')).toEqual([]);
@@ -98,6 +99,38 @@ test('with rights on the group alone, what may not be asked is unknown and fails
     );
   }
   expect(run.exitCode).toBe(0);
+  expect(run.summary).toContain('## ⚠️ Preflight passed for <code>vm1</code>, 5 checks skipped');
+  expect(run.annotations.map(({ level }) => level)).toEqual(['warning']);
+  const [{ message } = { message: '' }] = run.annotations;
+  for (const { id } of unknown) expect(message).toContain(id);
+  for (const action of ['skus/read', 'Compute/locations/usages/read', 'Network/locations/usages/read'])
+    expect(message).toContain(action);
+  expect(message).toContain(`on ${subscription}`);
+  expect(writes()).toEqual([]);
+});
+
+test.each<[string, Readonly<Record<string, string>>]>([
+  ['with defaults', {}],
+  ['with other mistakes', { 'image-id': defaults.imageId('linux', '9.9.9'), location: 'westeurope' }],
+])('fails as create does when the app has no role in the subscription, %s', async (_, inputs) => {
+  const noRole = (world: World) => world.revoke(defaults.clientId, group);
+  const { run, findings, of } = await check(noRole, inputs);
+  expect(run.exitCode).toBe(1);
+  expect(run.summary).toContain('## ❌ Preflight failed for <code>vm1</code>');
+  expect(of('fault')).toContain('resource-group');
+  const fault = findings.find(({ id }) => id === 'resource-group');
+  expect(fault?.fix).toContain(
+    `az role assignment create --assignee ${defaults.clientId} --role "Contributor" --scope ${group}`,
+  );
+  expect(fault?.who).toContain(defaults.tenantId);
+  const otherCommands = findings.filter(({ id }) => id !== 'resource-group').flatMap(({ fix }) => fix);
+  expect(otherCommands.filter((step) => step.includes('role assignment create'))).toEqual([]);
+  const created = await runAction({
+    sim,
+    inputs: { ...defaultInputs(sim), 'vm-name': 'vm1', ...inputs },
+    phases: ['main'],
+  });
+  expect(created.exitCode).toBe(1);
   expect(writes()).toEqual([]);
 });
 

@@ -19,6 +19,14 @@ const main = { phases: ['main'] } as const;
 const listOf = (text: string | undefined): string[] => JSON.parse(text ?? '[]') as string[];
 const lower = (ids: readonly string[]): string[] => ids.map((id) => id.toLowerCase()).toSorted();
 
+/** Rewrites the tags of a deployment as if its time had run out. */
+function expire(sim: Simulator, name: string): void {
+  for (const { body } of sim.world.resources.all()) {
+    const tags = body['tags'] as Record<string, string> | undefined;
+    if (tags?.['cross-tenant-vm'] === name && tags['expires-on']) tags['expires-on'] = '2020-01-01T00:00:00Z';
+  }
+}
+
 describe('delete', () => {
   test('takes all of a deployment and never asks the image tenant', async () => {
     const sim = await startWorld({ world: (made) => addStrangers(made, 'vm1') });
@@ -88,8 +96,8 @@ describe('delete', () => {
     async (operation) => {
       const sim = await startWorld();
       const before = snapshot(sim);
-      expect((await act(sim, { 'expires-after': 'PT1S' }, main)).exitCode).toBe(0);
-      await new Promise((resolve) => setTimeout(resolve, 1100));
+      expect((await act(sim, { 'expires-after': 'PT1H' }, main)).exitCode).toBe(0);
+      expire(sim, 'vm1');
       // Nobody here waits that long: the run ends before its deletion does, or not at all.
       sim.world.latencies['vmDelete'] = 100_000;
       const run = await act(sim, { operation }, { signal: { name: 'SIGINT', whenLog: /::debug::DELETE/ } });
@@ -135,11 +143,9 @@ describe('sweep', () => {
     githubSettings(sim.world).runs.set(`contoso/deploy/${run}`, state);
   const ended = { status: 'completed', conclusion: 'cancelled' } as const;
   /** The list of resources by tag lags behind the truth by some seconds. */
-  const listed = async (): Promise<void> => {
-    await new Promise((resolve) => setTimeout(resolve, 200));
-  };
+  const listed = (sim: Simulator): void => sim.world.clock.advance(20);
   const sweep = async (sim: Simulator, inputs: Record<string, string> = {}) => {
-    await listed();
+    listed(sim);
     return act(
       sim,
       { operation: 'sweep', 'vm-name': '', 'image-id': '', 'image-tenant-id': '', ...inputs },
@@ -154,8 +160,9 @@ describe('sweep', () => {
     await Promise.all([
       lost(sim, 'forbidden', '13'),
       lost(sim, 'stays', '10', { cleanup: 'on-failure' }),
-      lost(sim, 'expired', '14', { cleanup: 'never', 'expires-after': 'PT1S' }),
+      lost(sim, 'expired', '14', { cleanup: 'never', 'expires-after': 'PT1H' }),
     ]);
+    expire(sim, 'expired');
     await lost(sim, 'later', '15', { cleanup: 'on-failure', 'expires-after': 'PT2H' });
     tell(sim, '10', ended);
     tell(sim, '11', { status: 'in_progress' });
@@ -199,7 +206,7 @@ describe('sweep', () => {
 
   test('a machine that a rerun has taken over is in use, whatever its first run came to', async () => {
     const sim = await startWorld();
-    await lost(sim, 'vm1', '30', { 'expires-after': 'PT1S' });
+    await lost(sim, 'vm1', '30', { 'expires-after': 'PT1H' });
     expect((await act(sim, { cleanup: 'always' }, { ...main, env: { GITHUB_RUN_ID: '31' } })).exitCode).toBe(
       0,
     );
@@ -214,7 +221,7 @@ describe('sweep', () => {
     const sim = await startWorld();
     await lost(sim, 'vm1', '40');
     tell(sim, '40', ended);
-    await listed();
+    listed(sim);
     const before = snapshot(sim);
     // Another attempt of the run begins while the sweep is deciding: between the first question and the deletion.
     sim.faults.add({

@@ -2,7 +2,7 @@
  * Random lives: faults, cancellations and earlier runs are drawn, and after each life it is checked that nothing foreign
  * changed, that nothing of ours is left unless a warning names it, that the exit code is right and no secret got out.
  *
- * LIFECYCLE_RUNS sets how many lives (default 30), LIFECYCLE_SEED draws the same ones again, LIFECYCLE_ONLY=<n>[,<n>]
+ * LIFECYCLE_RUNS sets how many lives (default 12), LIFECYCLE_SEED draws other ones (`npm run test:soak`: many), LIFECYCLE_ONLY=<n>[,<n>]
  * runs single ones of them and prints their logs.
  */
 import { cpus } from 'node:os';
@@ -25,8 +25,8 @@ import {
   warningsOf,
 } from '../support/lifecycle.ts';
 
-const runs = Number(process.env['LIFECYCLE_RUNS'] ?? 30);
-const seed = Number(process.env['LIFECYCLE_SEED'] ?? Date.now() % 2 ** 31);
+const runs = Number(process.env['LIFECYCLE_RUNS'] ?? 12);
+const seed = Number(process.env['LIFECYCLE_SEED'] ?? 1);
 const only = process.env['LIFECYCLE_ONLY']?.split(',').map(Number);
 const timeScale = 0.01;
 
@@ -52,8 +52,8 @@ const passing: readonly FaultEffect[] = [
   { status: 429, code: 'RetryableError', message: 'A retryable error occurred.' },
   { reset: true },
   { dropAfterCommit: true },
+  { delaySeconds: 0.05 },
   { delaySeconds: 0.3 },
-  { delaySeconds: 1.5 },
 ];
 const passingOperation: readonly FaultEffect[] = [
   { operationFails: { code: 'AnotherOperationInProgress', message: 'Another operation is in progress.' } },
@@ -124,7 +124,7 @@ const fault: fc.Arbitrary<DrawnFault> = fc.oneof(
         { status: 503 },
         { status: 429, headers: { 'retry-after': '1' } },
         { reset: true },
-        { delaySeconds: 2 },
+        { delaySeconds: 0.3 },
       ),
       harm: fc.constant('passing' as const),
     }),
@@ -159,7 +159,7 @@ const life = fc.record({
         'cancel',
       ),
       when: fc.oneof(
-        { weight: 1, arbitrary: fc.record({ afterMs: fc.integer({ min: 100, max: 4000 }) }) },
+        { weight: 1, arbitrary: fc.record({ afterMs: fc.integer({ min: 100, max: 1500 }) }) },
         {
           weight: 3,
           arbitrary: fc.record({
@@ -175,14 +175,11 @@ const life = fc.record({
   /** A name of the deployment that is taken by somebody else. */
   taken: onceIn(10, fc.constantFrom('nsg', 'vnet', 'publicIp', 'nic', 'osDisk')),
   /** When an earlier run of the same deployment lost its runner. */
-  earlierEndedAfterMs: onceIn(5, fc.integer({ min: 900, max: 5000 })),
+  earlierEndedAfterMs: onceIn(5, fc.integer({ min: 300, max: 1500 })),
 });
 type Life = ReturnType<(typeof life)['generate']>['value'];
 
-async function live(
-  drawn: Life,
-): Promise<{ violations: string[]; log: string; wallMs: number; fate: string }> {
-  const started = performance.now();
+async function live(drawn: Life): Promise<{ violations: string[]; log: string; fate: string }> {
   const sim = await startSimulator({ timeScale });
   const taken = drawn.taken as keyof ReturnType<typeof partsOf> | undefined;
   addStrangers(sim.world, 'vm1');
@@ -194,15 +191,14 @@ async function live(
     'vm-name': 'vm1',
     cleanup: drawn.cleanup,
     'public-ip': String(drawn.publicIp),
-    'timeout-minutes': '1',
+    'timeout-minutes': '360',
     ...(drawn.ownNetwork ? {} : { 'subnet-id': sharedSubnet }),
   };
   const violations: string[] = [];
   let run: Run | undefined;
   let log = '';
   const show = (title: string, phase: Phase | undefined): void => {
-    if (phase)
-      log += `--- ${title}: exit ${phase.exitCode} after ${Math.round(phase.wallMs)} ms\n${phase.stdout}`;
+    if (phase) log += `--- ${title}: exit ${phase.exitCode}\n${phase.stdout}`;
   };
   try {
     if (drawn.earlierEndedAfterMs !== undefined) {
@@ -295,7 +291,7 @@ async function live(
         ? 'succeeded'
         : 'failed'
     : 'broken';
-  return { violations, log, wallMs: performance.now() - started, fate };
+  return { violations, log, fate };
 }
 
 test(

@@ -1,8 +1,8 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, test } from '@jest/globals';
 import { defaults } from '../../simulator/index.ts';
 import {
   act,
+  arrivalOf,
   addStranger,
   addStrangers,
   disturbed,
@@ -169,11 +169,11 @@ test.concurrent.each(
     const fault = sim.faults.add({
       match: { method: 'PUT', path: new RegExp(`${id}(\\?|$)`) },
       effect: {
-        // Carried out, but not before the process is gone, and best when clean-up has looked for it already.
+        // Carried out when the process has ended and the post step has already looked for the resource once.
         onArrival: async () => {
           arrival.resolve();
           await end.promise;
-          await sleep(700);
+          await arrivalOf(sim, { method: 'GET', path: new RegExp(`${id}(\\?|$)`), nth: 2 });
         },
       },
     });

@@ -1,4 +1,3 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, test } from '@jest/globals';
 import { settings } from '../../simulator/providers/compute/settings.ts';
 import { defaults, principals, type Simulator } from '../../simulator/index.ts';
@@ -244,12 +243,13 @@ describe('on a half-finished deployment', () => {
       const before = snapshot(sim);
       // The first try is held until the runner is gone, and carried out after that.
       const arrival = Promise.withResolvers<void>();
+      const end = Promise.withResolvers<void>();
       const fault = sim.faults.add({
         match: { method: 'PUT', path: new RegExp(`/${type}/`) },
         effect: {
           onArrival: async () => {
             arrival.resolve();
-            await sleep(1200);
+            await end.promise;
           },
         },
       });
@@ -260,6 +260,7 @@ describe('on a half-finished deployment', () => {
       );
       expect(fault.applied).toBe(1);
       expect(lost.exitCode).toBeNull();
+      end.resolve();
       const run = await act(
         sim,
         { cleanup: 'always' },

@@ -210,13 +210,11 @@ test('a machine that stops is noticed, with the boot log, whose address is told 
     },
     { 'wait-for': 'agent', cleanup: 'never' },
   );
-  const stopped = setInterval(() => {
-    const machine = [...sim.world.resources.ofType('Microsoft.Compute/virtualMachines')][0];
-    if (machine?.body['properties'].provisioningState === 'Succeeded')
-      machine.internal['powerState'] = 'stopped';
-  }, 50);
-  const run = await runAction({ sim, inputs, phases: ['main'] });
-  clearInterval(stopped);
+  const stop = ({ text }: { readonly text: string }): void => {
+    const [machine] = sim.world.resources.ofType('Microsoft.Compute/virtualMachines');
+    if (machine && text.startsWith('VM agent of')) machine.internal['powerState'] = 'stopped';
+  };
+  const run = await runAction({ sim, inputs, phases: ['main'], onLine: stop });
   expect(run.exitCode).toBe(1);
   expect(errors(run)).toMatch(/does not run/);
   expect(run.stdout).toContain('boot | [ 9.9] Kernel panic - not syncing');

@@ -9,6 +9,7 @@ import {
   defaultInputs,
   type Run,
   runAction,
+  timeJump,
 } from '../support/harness.ts';
 
 const { clientId, tenantId, imageTenantId, otherTenantId, subscriptionId } = defaults;
@@ -160,10 +161,14 @@ describe('ways in', () => {
 
   test('OIDC: a run that outlives its tokens brings a new ID token each time', async () => {
     await start((world) => {
-      world.tokens.lifetimeSeconds = 2;
       world.latencies['vmPutLinux'] = 200;
     });
-    const run = await act(oidc);
+    const { env, name } = timeJump(3500);
+    const run = await act({
+      ...oidc,
+      env: { ...oidc.env, ...env },
+      signal: { name, whenLog: /Creating virtual machine/ },
+    });
     expect(run.exitCode).toBe(0);
     const tokens = sim.journal.filter(({ kind }) => kind === 'entra.token').length;
     expect(tokens).toBeGreaterThan(2);
@@ -606,11 +611,12 @@ describe('the first grant', () => {
 
 test('a rejection that nobody awaits is told, and ends the run in order', async () => {
   await start((world) => {
-    world.latencies['vmPutLinux'] = 3000;
+    world.latencies['vmPutLinux'] = 100_000;
   });
-  const bug = `setTimeout(() => void Promise.reject(new Error('a bug')), 4000)`;
+  const bug = `process.on('SIGUSR2', () => void Promise.reject(new Error('a bug')))`;
   const run = await act({
     env: { NODE_OPTIONS: `--import data:text/javascript,${encodeURIComponent(bug)}` },
+    signal: { name: 'SIGUSR2', whenLog: /Creating virtual machine/ },
   });
   expect(run.exitCode).toBe(1);
   expect(run.annotations.filter(({ level }) => level === 'error')[0]?.message).toContain('a bug');

@@ -181,13 +181,9 @@ describe('what others chose', () => {
 });
 
 describe('a closer look after a failure', () => {
-  /** Waits for a request, then changes the world before the next one. */
+  /** Changes the world when the first such PUT arrives. */
   const upon = (path: RegExp, change: () => void): void => {
-    const timer = setInterval(() => {
-      if (!sim.journal.some((one) => one.method === 'PUT' && path.test(one.path))) return;
-      clearInterval(timer);
-      change();
-    }, 2);
+    sim.faults.add({ match: { method: 'PUT', path }, effect: { onArrival: change } });
   };
 
   test('finds the role at fault behind a refused link', async () => {

@@ -16,6 +16,8 @@ export interface ActionOptions extends Omit<RunOptions, 'sim'> {
   readonly idToken?: boolean;
 }
 
+/** 1 in the real-time part of `npm run test:soak`. */
+const timeScale = Number(process.env['TIME_SCALE'] ?? 0.02);
 const compileCache = join(tmpdir(), 'cross-tenant-vm-compile-cache');
 
 const leftovers: (() => void)[] = [];
@@ -28,7 +30,7 @@ export async function runAction({ idToken, ...options }: ActionOptions): Promise
   const { sim, env } = options;
   const run = await runAsRunner({
     limitMs: 150_000,
-    timeScale: 0.02,
+    timeScale,
     ...options,
     env: {
       // Saves each process a tenth of its CPU time; what runs is the same.
@@ -39,6 +41,23 @@ export async function runAction({ idToken, ...options }: ActionOptions): Promise
   });
   leftovers.push(run.dispose);
   return run;
+}
+
+/** Environment and signal name by which a running action's time of day jumps ahead, so that its tokens are due for a refresh. */
+export function timeJump(seconds: number): {
+  readonly env: Record<string, string>;
+  readonly name: 'SIGUSR2';
+} {
+  const script = `const Real = Date; let jumped = 0;
+    globalThis.Date = class Date extends Real {
+      static now() { return Real.now() + jumped; }
+      constructor(...given) { super(...(given.length > 0 ? given : [Date.now()])); }
+    };
+    process.on('SIGUSR2', () => { jumped += ${seconds * 1000}; });`;
+  return {
+    env: { NODE_OPTIONS: `--import data:text/javascript,${encodeURIComponent(script)}` },
+    name: 'SIGUSR2',
+  };
 }
 
 /** The least that a Linux machine on the default world takes. */

@@ -16,10 +16,9 @@ afterAll(async () => {
   await Promise.all(open.splice(0).map((sim) => sim.close()));
 });
 
-/** A simulator of the test's own, at a hundred times the real speed; closed when the file ends, since
- * tests that mostly wait run side by side. */
+/** A simulator at five hundred times the real speed; closed when the file ends, because tests run side by side. */
 export async function startWorld(options: SimulatorOptions = {}): Promise<Simulator> {
-  const sim = await startSimulator({ timeScale: 0.01, ...options });
+  const sim = await startSimulator({ timeScale: 0.002, ...options });
   open.push(sim);
   return sim;
 }

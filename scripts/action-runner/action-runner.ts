@@ -41,6 +41,8 @@ export interface RunOptions extends JobOptions {
   readonly between?: (run: Run) => void | Promise<void>;
   /** Kills a phase after this time and rejects with its log. Default 5 minutes. */
   readonly limitMs?: number;
+  /** Ends the time of a phase when it resolves, before `limitMs`. */
+  readonly limit?: Promise<unknown>;
   /** Called for each line of the log, with masked values replaced. */
   readonly onLine?: (line: LogLine) => void;
 }
@@ -166,11 +168,11 @@ async function runPhase(
       signals.checkLog(log.raw);
     });
   const limitMs = options.limitMs ?? 300_000;
-  const exit = await waitForExit(child, limitMs);
+  const exit = await waitForExit(child, limitMs, options.limit);
   const wallMs = performance.now() - startedAt;
   signals.stop();
   if (exit.timedOut)
-    throw new Error(`The ${phase} phase did not end within ${limitMs} ms. Its log:\n${log.raw}`);
+    throw new Error(`The ${phase} phase did not end within its limit (${limitMs} ms). Its log:\n${log.raw}`);
 
   const stateText = commandFiles.read('GITHUB_STATE');
   const outputs = parseFileCommands(commandFiles.read('GITHUB_OUTPUT'));
@@ -208,12 +210,15 @@ function readLines(stream: Readable, onLines: (lines: readonly string[]) => void
 async function waitForExit(
   child: ChildProcess,
   limitMs: number,
+  limit?: Promise<unknown>,
 ): Promise<{ readonly code: number | null; readonly timedOut: boolean }> {
   let timedOut = false;
-  const timer = setTimeout(() => {
+  const stop = (): void => {
     timedOut = true;
     child.kill('SIGKILL');
-  }, limitMs);
+  };
+  const timer = setTimeout(stop, limitMs);
+  void limit?.then(stop);
   try {
     const [code] = (await once(child, 'close')) as [number | null];
     return { code, timedOut };

@@ -60,5 +60,4 @@ export const pending: NonNullable<OxlintConfig['overrides']> = [
     'src/azure/subscriptions.ts',
     'src/vm/admin-credentials.ts',
   ]),
-  exempt('project/no-clock-in-assertion', ['__tests__/unit/auth/credential.test.ts']),
 ];

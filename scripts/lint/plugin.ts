@@ -2,6 +2,8 @@ interface Node {
   readonly type?: string;
   readonly name?: string;
   readonly value?: unknown;
+  readonly operator?: string;
+  readonly left?: Node;
   readonly callee?: Node;
   readonly object?: Node;
   readonly property?: Node;
@@ -31,15 +33,24 @@ function isInAssertion(node: Node | null | undefined): boolean {
   return (node.type === 'CallExpression' && node.callee?.name === 'expect') || isInAssertion(node.parent);
 }
 
+/** What a run of the action measured of itself. */
+const durations = new Set(['wallMs', 'cpuMs', 'startedAt']);
+
+const isClockRead = (node: Node | undefined): boolean =>
+  ['Date', 'performance'].includes(node?.object?.name ?? '') && node?.property?.name === 'now';
+
 const noClockInAssertion = (context: Context) => {
+  const message = 'Assert the order of events, not the time that they take.';
   const check = (node: Node, readsClock: boolean) => {
-    if (readsClock && isInAssertion(node))
-      context.report({ node, message: 'Assert the order of events, not the time that they take.' });
+    if (readsClock && isInAssertion(node)) context.report({ node, message });
   };
   return {
     MemberExpression: (node: Node) =>
-      check(node, ['Date', 'performance'].includes(node.object?.name ?? '') && node.property?.name === 'now'),
+      check(node, isClockRead(node) || durations.has(node.property?.name ?? '')),
     NewExpression: (node: Node) => check(node, node.callee?.name === 'Date' && node.arguments?.length === 0),
+    BinaryExpression: (node: Node) => {
+      if (node.operator === '-' && isClockRead(node.left?.callee)) context.report({ node, message });
+    },
   };
 };
 

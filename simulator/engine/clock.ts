@@ -18,9 +18,13 @@ export class Clock {
   #settling = false;
   #skippedSeconds = 0;
 
-  constructor(timeScale: number) {
+  readonly #clientTimeScale: number;
+
+  /** `clientTimeScale`: the factor by which clients shorten the waits that Retry-After asks for. */
+  constructor(timeScale: number, clientTimeScale = 1) {
     if (!(timeScale > 0)) throw new Error(`timeScale must be positive, not ${timeScale}`);
     this.timeScale = timeScale;
+    this.#clientTimeScale = clientTimeScale;
   }
 
   /** Simulated seconds since the start. */
@@ -90,6 +94,6 @@ export class Clock {
 
   /** Simulated seconds as a Retry-After value: whole seconds of wall time. */
   retryAfter(seconds: number, atLeast = 0): string {
-    return String(Math.max(atLeast, Math.round(seconds * this.timeScale)));
+    return String(Math.max(atLeast, Math.round((seconds * this.timeScale) / this.#clientTimeScale)));
   }
 }

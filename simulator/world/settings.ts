@@ -3,6 +3,8 @@ import type { RetryAfterProfile } from '../engine/operations.ts';
 export interface WorldOptions {
   /** Wall-clock seconds per simulated second. Default 1. */
   readonly timeScale?: number;
+  /** Factor by which clients shorten the waits that Retry-After asks for. Default 1. */
+  readonly clientTimeScale?: number;
   /** Makes random values repeatable. */
   readonly seed?: number;
   /** `drawn`: random between p25 and p90; needs a seed. Default `median`. */

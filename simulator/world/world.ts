@@ -66,7 +66,7 @@ export class World {
 
   constructor(options: WorldOptions = {}) {
     this.options = options;
-    this.clock = new Clock(options.timeScale ?? 1);
+    this.clock = new Clock(options.timeScale ?? 1, options.clientTimeScale);
     this.resources = new ResourceStore(this.clock);
     this.budgets = new TokenBuckets(this.clock);
     this.operations = new Operations(this.clock, {

@@ -21,6 +21,7 @@ import {
   readSubscription,
 } from '../azure/subscriptions.ts';
 import type { ErrorContext } from '../errors/action-error.ts';
+import { findAzureError } from '../errors/azure-error.ts';
 import type { DeployInputs, Inputs } from '../inputs/inputs.ts';
 import { raceAbort } from '../lib/abort.ts';
 import type { MergePatch } from '../lib/json.ts';
@@ -69,7 +70,7 @@ export interface CheckSession {
   readonly signIns: readonly TenantSignIn[];
   /** Undefined where there is no token of the tenant. */
   readonly subscription?: Result<Subscription>;
-  /** Undefined where there is no token or no subscription. */
+  /** Undefined without a token or a subscription ID. */
   readonly session?: Session;
   /** Undefined where there is no token of the image tenant. */
   readonly imageCompute?: DeploySession['imageCompute'];
@@ -107,14 +108,21 @@ export async function openCheckSession(inputs: DeployInputs, options: SessionOpt
     own && 'value' in own
       ? await settle(() => readSubscription(ways.arm, inputs, own.value.tenantId))
       : undefined;
+  const isUnreadable =
+    subscription && 'error' in subscription && findAzureError(subscription.error)?.status === 403;
+  // An app that may not read the named subscription is asked for the resource group: only that decides a create.
+  const subscriptionId =
+    subscription && 'value' in subscription
+      ? subscription.value.subscriptionId
+      : isUnreadable && inputs.subscriptionId;
   const clients = await loading;
   const imageDoor = ways.doorOf(inputs.imageTenantId, clients);
   return {
     cloud: ways.cloud,
     signIns,
     ...(subscription ? { subscription } : {}),
-    ...(own && 'value' in own && subscription && 'value' in subscription
-      ? { session: ways.session(own.value.tenantId, subscription.value.subscriptionId, clients) }
+    ...(own && 'value' in own && subscriptionId
+      ? { session: ways.session(own.value.tenantId, subscriptionId, clients) }
       : {}),
     ...(image && 'value' in image ? { imageCompute: (id: string) => imageDoor.compute(id) } : {}),
   };

@@ -1,6 +1,13 @@
 import type { Plan } from '../deployment/plan.ts';
 import { fillPlaceholders, workflowAuthor } from '../error-catalog/entry.ts';
-import { type CheckFacts, type Finding, type RuleContext, unknownFinding, warnFinding } from './facts.ts';
+import {
+  type CheckFacts,
+  type Finding,
+  type RuleContext,
+  isForbidden,
+  unknownFinding,
+  warnFinding,
+} from './facts.ts';
 import { checkNames, checkNetwork, checkVm } from './rules/existing.ts';
 import { checkImage } from './rules/image.ts';
 import { checkDenyAssignments, checkLocks } from './rules/locks.ts';
@@ -52,7 +59,15 @@ export function evaluateChecks(facts: CheckFacts, plan: Plan | undefined): Findi
     group: `${subscription}/resourceGroups/${inputs.resourceGroup}`,
     image: image && 'value' in image ? image.value.facts : undefined,
   };
-  return [...before, ...checkRules.flatMap((rule) => rule(context))];
+  const findings = [...before, ...checkRules.flatMap((rule) => rule(context))];
+  return isForbidden('error' in context.facts.group && context.facts.group.error)
+    ? findings.map(withoutOptionalRoles)
+    : findings;
+}
+
+/** Without a role on the resource group, permissions that only extend the check are not worth asking for yet. */
+function withoutOptionalRoles(finding: Finding): Finding {
+  return finding.level === 'unknown' ? { ...finding, who: '', fix: [] } : finding;
 }
 
 function checkInbound({ plan }: RuleContext): Finding[] {

@@ -12,7 +12,7 @@ import { type FilledErrorContext, workflowAuthor } from '../error-catalog/entry.
 import { explain } from '../error-catalog/explain.ts';
 import { grantCommand, roleDelay, roleGranter } from '../error-catalog/role-commands.ts';
 import { ActionError, type ErrorContext } from '../errors/action-error.ts';
-import { AzureError, type AzureErrorInfo, rootDetail } from '../errors/azure-error.ts';
+import { errorChain, findAzureError, rootDetail } from '../errors/azure-error.ts';
 import type { ResolvedImage } from '../image/image.ts';
 import type { ImageInspection } from '../image/resolve-image.ts';
 import type { DeployInputs } from '../inputs/inputs.ts';
@@ -32,6 +32,8 @@ export interface Finding {
   readonly who: string;
   /** Sentences, and commands and URLs to copy. */
   readonly fix: readonly string[];
+  /** Why the check was skipped, if for lack of a permission. Not part of the output. */
+  readonly missing?: MissingPermission;
 }
 
 /** A resource that an input names by ID. */
@@ -183,28 +185,17 @@ export function answered<T>(
   return [rule(result.value)].flat();
 }
 
-/** The first Azure error in the chain of causes. */
-export function azureErrorIn(error: unknown): AzureErrorInfo | undefined {
-  for (let link = error; link instanceof Error; link = link.cause) {
-    if (link instanceof AzureError) return link.fault;
-  }
-  return undefined;
-}
-
 export function isForbidden(error: unknown): boolean {
-  return azureErrorIn(error)?.status === 403;
+  return findAzureError(error)?.status === 403;
 }
 
 function explanationIn(error: unknown): ActionError['explanation'] {
-  for (let link = error; link instanceof Error; link = link.cause) {
-    if (link instanceof ActionError && link.explanation) return link.explanation;
-  }
-  return undefined;
+  return errorChain(error).flatMap((link) => (link instanceof ActionError && link.explanation) || [])[0];
 }
 
 /** A fault for an error that `create` would run into as well. */
 export function faultFromError(question: Question, error: unknown, known: FilledErrorContext): Finding {
-  const azure = azureErrorIn(error);
+  const azure = findAzureError(error);
   const explanation = explanationIn(error) ?? (azure && explain(azure, known));
   const message = errorMessage(error);
   const reference = azure?.correlationId ? [`Correlation ID: ${azure.correlationId}`] : [];
@@ -215,7 +206,7 @@ export function faultFromError(question: Question, error: unknown, known: Filled
 }
 
 function errorMessage(error: unknown): string {
-  const azure = azureErrorIn(error);
+  const azure = findAzureError(error);
   if (!azure) return error instanceof Error ? error.message : String(error);
   const { code, message } = rootDetail(azure);
   return `${code || `HTTP ${azure.status}`}: ${message.split(/\r?\n/)[0] ?? ''}`;
@@ -228,17 +219,18 @@ export function unknownFromError(
   permission: MissingPermission,
   known: FilledErrorContext,
 ): Finding {
-  const azure = azureErrorIn(error);
+  const azure = findAzureError(error);
   if (azure?.status !== 403) return unknownFinding(question, `Azure did not answer: ${errorMessage(error)}`);
   const denied = /perform action '([^']+)' over scope '([^']+)'/.exec(azure.message);
   const action = denied?.[1] ?? permission.action;
   const scope = denied?.[2]?.startsWith('/') ? denied[2] : permission.scope;
-  return unknownFinding(
+  const finding = unknownFinding(
     question,
     `Skipped: the app lacks ${action} on ${scope}, which creating the VM does not need.`,
     roleGranter(action, scope, known),
     ['To include this check, assign the role:', grantCommand(action, permission.scope, known)],
   );
+  return { ...finding, missing: { action, scope } };
 }
 
 /** For a read that `create` makes before its first write: without the permission the deployment fails. */

@@ -33,8 +33,11 @@ export async function checkDeployment(
     report.output('image-version', image.value.facts.version);
   }
   const findings = evaluateChecks(facts, planForCheck(facts, context.run));
-  report.outputFindings(findings);
+  report.outputFindings(
+    findings.map(({ id, level, asked, answer, who, fix }) => ({ id, level, asked, answer, who, fix })),
+  );
   logFindings(findings, report.log);
+  warnAboutSkipped(findings, report.log);
   const faults = findings.filter(({ level }) => level === 'fault');
   if (faults.length > 0) throw checkFailedError(findings.length, faults);
 }
@@ -90,6 +93,29 @@ function logSameFix(findings: readonly Finding[], log: LogWriter): void {
   const [{ who, fix } = { who: '', fix: [] }] = findings;
   if (who) log.info(`    Who must act: ${who}`);
   for (const step of fix) log.info(isCommandOrUrl(step) ? `      ${step}` : `    - ${step}`);
+}
+
+/** A passed check says nothing about what it skipped: one annotation names it, and the permissions that would include it. */
+function warnAboutSkipped(findings: readonly Finding[], log: LogWriter): void {
+  const skipped = findings.filter(({ level }) => level === 'unknown');
+  if (skipped.length === 0) return;
+  const count = skipped.length === 1 ? '1 check was skipped' : `${skipped.length} checks were skipped`;
+  const actionsByScope = Map.groupBy(
+    skipped.flatMap(({ missing }) => missing ?? []),
+    ({ scope }) => scope,
+  );
+  const needs = [...actionsByScope].map(
+    ([scope, missing]) => `${[...new Set(missing.map(({ action }) => action))].join(', ')} on ${scope}`,
+  );
+  const sentences = [
+    `${count}: ${skipped.map(({ id }) => id).join(', ')}.`,
+    ...(needs.length > 0
+      ? [
+          `To include them, the app needs ${needs.join('; ')}: the role Reader, or the custom role docs/roles/check-beforehand.json.`,
+        ]
+      : []),
+  ];
+  log.warning(sentences.join(' '));
 }
 
 function checkFailedError(count: number, faults: readonly Finding[]): ActionError {

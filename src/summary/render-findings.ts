@@ -8,10 +8,10 @@ import { fixes } from './render-failure.ts';
 const marks = { fault: '❌', warning: '⚠️', unknown: '❔', ok: '✅' } as const;
 
 const nouns = {
-  fault: ['fault', 'faults'],
+  fault: ['failed', 'failed'],
   warning: ['warning', 'warnings'],
-  unknown: ['unknown', 'unknown'],
-  ok: ['in order', 'in order'],
+  unknown: ['skipped', 'skipped'],
+  ok: ['passed', 'passed'],
 } as const;
 
 const order = Object.keys(marks);
@@ -41,10 +41,10 @@ export function findingSections(findings: readonly Finding[]): Markdown[] {
     ...(told.length > 0 ? [limited(['', 'Asked', 'Answer'], told.map(row))] : []),
     ...(acts.length > 0 ? ['### What to do', ...acts.slice(0, maxRows).map(step)] : []),
     ...(asks.length > 0
-      ? [details('How to find out what is unknown', asks.slice(0, maxRows).map(step).join('\n\n'))]
+      ? [details('How to include the skipped checks', asks.slice(0, maxRows).map(step).join('\n\n'))]
       : []),
     ...(good.length > 0
-      ? [details(`${good.length} in order`, limited(['', 'Asked', 'Answer'], good.map(row)))]
+      ? [details(`${good.length} passed`, limited(['', 'Asked', 'Answer'], good.map(row)))]
       : []),
   ];
 }

@@ -60,11 +60,11 @@ function title(facts: SummaryFacts): Markdown {
   const name = wanted?.vmName ? markdownCode(wanted.vmName) : 'the virtual machine';
   const group = wanted ? markdownCode(wanted.resourceGroup) : 'the resource group';
   if (operation === 'check' && findings.length > 0) {
-    const faults = findings.filter(({ level }) => level === 'fault').length;
-    if (faults > 0) {
-      return `❌ ${faults === 1 ? 'One fault stands' : `${faults} faults stand`} in the way of ${name}`;
-    }
-    return `✅ Nothing stands in the way of ${name}`;
+    const count = (level: string) => findings.filter((finding) => finding.level === level).length;
+    const [failed, skipped] = [count('fault'), count('unknown')];
+    const skippedText = `${skipped} ${skipped === 1 ? 'check' : 'checks'} skipped`;
+    if (failed > 0) return `❌ Preflight failed for ${name}: ${failed} of ${findings.length} checks`;
+    return skipped > 0 ? `⚠️ Preflight passed for ${name}, ${skippedText}` : `✅ Preflight passed for ${name}`;
   }
   const [account] = accounts;
   if (account) {

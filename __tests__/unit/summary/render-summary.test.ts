@@ -311,8 +311,8 @@ test('the summary of a check counts, shows the worst first, and folds away what 
       finding('fault', 'the size', ['az vm list-skus -l westeurope']),
     ],
   });
-  expect(markdown).toContain('## ❌ One fault stands in the way of <code>vm1</code>');
-  expect(markdown).toContain('❌ 1 fault · ❔ 1 unknown · ✅ 1 in order');
+  expect(markdown).toContain('## ❌ Preflight failed for <code>vm1</code>: 1 of 3 checks');
+  expect(markdown).toContain('❌ 1 failed · ❔ 1 skipped · ✅ 1 passed');
   const [table = ''] = markdown.match(/\| {2}\| Asked[\s\S]*?\n\n/) ?? [];
   expect(
     table
@@ -320,7 +320,7 @@ test('the summary of a check counts, shows the worst first, and folds away what 
       .slice(2, 4)
       .map((row) => row.slice(2, 14)),
   ).toEqual([expect.stringMatching(/^❌ \| The size/), expect.stringMatching(/^❔ \| The quot/)]);
-  expect(markdown).toContain('<details><summary>1 in order</summary>');
+  expect(markdown).toContain('<details><summary>1 passed</summary>');
   expect(markdown.indexOf('list-skus')).toBeLessThan(markdown.indexOf('az role assignment create'));
   // The findings are the error; its words are not repeated.
   expect(markdown).not.toContain('Line two');

@@ -2,12 +2,12 @@ import { type Permission, evaluatePermissions } from '../../azure/permissions.ts
 import { sameId } from '../../azure/resource-id.ts';
 import { workflowAuthor } from '../../error-catalog/entry.ts';
 import { grantCommand, roleDelay, roleGranter } from '../../error-catalog/role-commands.ts';
+import { findAzureError } from '../../errors/azure-error.ts';
 import {
   type Finding,
   type Question,
   type RuleContext,
   answered,
-  azureErrorIn,
   faultFromError,
   okFinding,
   unknownFinding,
@@ -76,7 +76,7 @@ export function checkRoleAssignments({ inputs, facts, known }: RuleContext): Fin
       permission: { action: readPermissions, scope },
     };
     if ('error' in resolved) {
-      const azure = azureErrorIn(resolved.error);
+      const azure = findAzureError(resolved.error);
       // A missing identity that was given by ID is reported once, where it is given.
       const reported = azure?.status === 404 && inputs.identity.given.some(({ id }) => sameId(id, azure.url));
       return reported ? [] : [faultFromError(question, resolved.error, known)];

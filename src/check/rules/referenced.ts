@@ -1,5 +1,6 @@
 import { normaliseRegion, sameId } from '../../azure/resource-id.ts';
 import { workflowAuthor } from '../../error-catalog/entry.ts';
+import { findAzureError } from '../../errors/azure-error.ts';
 import {
   type Finding,
   type Question,
@@ -7,7 +8,6 @@ import {
   type ReferencedResource,
   type RuleContext,
   answered,
-  azureErrorIn,
   faultFinding,
   faultFromError,
   okFinding,
@@ -32,7 +32,7 @@ export function checkReferenced(context: RuleContext): Finding[] {
       permission: { action: readActions[kind], scope: id },
     };
     if ('error' in found) {
-      const status = azureErrorIn(found.error)?.status;
+      const status = findAzureError(found.error)?.status;
       const isReadByCreate = kind === 'network interface' || kind === 'public IP';
       if (status === 401 || (status === 403 && isReadByCreate))
         return [faultFromError(question, found.error, context.known)];
