@@ -254,7 +254,7 @@ test('an answer that is lost grants nothing twice', async () => {
     sim,
     inputs: { ...inputs, identity: 'puller', 'role-assignments': `AcrPull on ${registryId}` },
     onLine: ({ text }) => {
-      if (text.includes('trying again')) sim.faults.clear();
+      if (text.includes('retrying')) sim.faults.clear();
     },
   });
   expect(errors(run)).toBe('');

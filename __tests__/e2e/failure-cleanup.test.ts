@@ -195,7 +195,7 @@ describe('clean-up', () => {
       match: { path: /virtualMachines\/vm1/, times: Number.POSITIVE_INFINITY },
       effect: { status: 429, code: 'TooManyRequests', message: 'later', headers: { 'retry-after': '1200' } },
     });
-    const run = await act(sim, {}, { signal: { name: 'SIGINT', whenLog: /trying again in 1200/ } });
+    const run = await act(sim, {}, { signal: { name: 'SIGINT', whenLog: /retrying in 1200/ } });
     // That it has ended at all: nobody here waits for 1200 s.
     expect(run.exitCode).toBe(1);
   });

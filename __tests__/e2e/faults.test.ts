@@ -72,7 +72,7 @@ describe.each(passing)('%s', (_, effect) => {
     const applied = faults.filter((fault) => fault.applied > 0);
     // Azure refuses a request that is repeated while the first one, whose answer was lost, is still carried out.
     const refused = sim.journal.filter(({ faulted, status }) => !faulted && [409, 429].includes(status));
-    expect(log.match(/trying again in/g)).toHaveLength(applied.length + refused.length);
+    expect(log.match(/retrying in/g)).toHaveLength(applied.length + refused.length);
     expect(brokenRules(sim.journal, new Set(before.keys()), [run], run, [defaults.clientSecret])).toEqual([]);
   });
 });

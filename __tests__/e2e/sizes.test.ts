@@ -77,7 +77,7 @@ describe('refused on the PUT: the next one at once', () => {
     // Two reads in between, whether the refused one has left anything; no pause, which would be told.
     const [first, second] = vmPuts().map((put) => sim.journal.indexOf(put));
     expect(sim.journal.slice((first ?? 0) + 1, second).map(({ method }) => method)).toEqual(['GET', 'GET']);
-    expect(run.stdout).not.toMatch(/trying again|looking again/);
+    expect(run.stdout).not.toMatch(/retrying|looking again/);
     expect(run.outputs['vm-size']).toBe('Standard_D2as_v5');
     expect(messages(run, 'notice')).toContainEqual(
       expect.stringMatching(
@@ -210,7 +210,7 @@ describe('a machine that failed', () => {
       '*',
       '*',
     ]);
-    expect(run.stdout).toContain('answered 400 NicReservedForAnotherVm; trying again in');
+    expect(run.stdout).toContain('answered 400 NicReservedForAnotherVm; retrying in');
     expect(sim.world.resources.has(nic)).toBe(true);
     expect(writes().filter((one) => one.endsWith(' theirs'))).toEqual([]);
   });

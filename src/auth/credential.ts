@@ -1,102 +1,111 @@
 import type { AccessToken, GetTokenOptions, TokenCredential } from '@azure/core-auth';
-import type { HttpClient, PipelinePolicy } from '@azure/core-rest-pipeline';
-import type { Cloud } from '../azure/clouds.ts';
 import {
-  type HttpAttempt,
-  type RetryOptions,
-  type TokenRequestTrace,
-  signInRetryPolicy,
-  traces,
-} from '../azure/http.ts';
+  type PipelinePolicy,
+  type PipelineRequest,
+  type PipelineResponse,
+  type RestError,
+  isRestError,
+} from '@azure/core-rest-pipeline';
+import { AsyncLocalStorage } from 'node:async_hooks';
+import type { Cloud } from '../azure/clouds.ts';
+import { type HttpOptions, correlationPolicy, signInPolicies } from '../azure/http.ts';
+import { networkError } from '../azure/policies/azure-error.ts';
 import { ActionError } from '../errors/action-error.ts';
 import { AzureError, type AzureErrorInfo } from '../errors/azure-error.ts';
 import { parseErrorResponse } from '../errors/parse-error-response.ts';
 import type { ClientCredential } from '../inputs/inputs.ts';
+import { omitUndefined } from '../lib/json.ts';
 import { normalizePem } from '../lib/pem.ts';
 
-export interface TenantCredentialOptions {
+export interface TenantCredentialOptions extends HttpOptions {
   readonly credential: ClientCredential;
   readonly clientId: string;
   /** GUID or verified domain of the one tenant that tokens are for. */
   readonly tenantId: string;
   readonly cloud: Cloud;
-  /** A fresh ID token of this job; called once for each token that Entra is asked for. Needed for OIDC. */
+  /** Requests a new ID token of this job; called once per token request. Needed for OIDC. */
   readonly idToken?: (audience: string) => Promise<string>;
-  /** GUID that the requests carry, so that Entra's sign-in log can be searched for the run. */
-  readonly correlationId?: string;
-  readonly httpClient?: HttpClient;
-  readonly patience?: RetryOptions;
-  /** Gets a line for every try that failed and is made again. */
-  readonly debug?: (line: string) => void;
-  /** Gets a line where tries and pauses take more than a few seconds, and at least every 30 seconds from there on. */
-  readonly info?: (line: string) => void;
 }
 
+/** The last attempt of a token request. MSAL keeps neither the body nor the reason of a failure. */
+interface HttpAttempt {
+  readonly request: PipelineRequest;
+  readonly response?: PipelineResponse | undefined;
+  readonly error?: RestError;
+}
+
+interface TokenRequestTrace {
+  last?: HttpAttempt;
+  /** MSAL calls the assertion callback twice per token request; GitHub gets one request. */
+  idToken?: Promise<string>;
+}
+
+const traces = new AsyncLocalStorage<TokenRequestTrace>();
+
 /**
- * A token is replaced this long before its end: a little later than five minutes, since before that MSAL gives out its
- * own copy again instead of asking. Short-lived ones are replaced when a fifth of their life is left.
+ * Tokens are replaced this long before they expire: a little less than five minutes, because until then MSAL returns its
+ * cached token. Short-lived ones are replaced when a fifth of their lifetime is left.
  */
 const refreshMarginMs = 290_000;
 
 const refreshShare = 0.2;
 
-/** Wait after a failed refresh, as long as the old token still serves. */
-const refreshAgainMs = 30_000;
+/** Delay after a failed refresh while the old token is valid. */
+const failedRefreshDelayMs = 30_000;
 
 /** The SDK's pipelines keep a copy, and ask here again after `refreshAfterTimestamp`. */
 type CachedToken = AccessToken & { readonly refreshAfterTimestamp: number };
 
 const signInErrors = new WeakSet<object>();
 
-/** Whether a credential of `signIn` threw this, which then is told by every request that needs the token. */
+/** Whether a credential of `createTenantCredential` threw this: every request that needs the token then fails with it. */
 export function isSignInError(error: unknown): boolean {
   return typeof error === 'object' && error !== null && signInErrors.has(error);
 }
 
 /**
- * A credential for one tenant, whatever tenant or tokens a challenge names.
- *
- * Callers at the same time share one request; a token serves until shortly before its end; a failure is never kept.
- * Refusals and lost connections come as AzureError with `fault.tenant`, those of GitHub's provider as Failure.
+ * A credential bound to one tenant; it ignores tenant hints in authentication challenges. Concurrent callers share one
+ * token request; failures are not cached.
+ * @throws AzureError with `tenant` set for errors of Entra and the network; ActionError for those of GitHub's provider.
  */
 export function createTenantCredential(options: TenantCredentialOptions): TokenCredential {
-  const held = new Map<string, CachedToken>();
-  const pending = new Map<string, Promise<AccessToken>>();
+  const tokenCache = new Map<string, CachedToken>();
+  const inFlight = new Map<string, Promise<AccessToken>>();
   let credential: TokenCredential | undefined;
 
-  function keep(scope: string, token: AccessToken, refreshAfterTimestamp: number): CachedToken {
-    const kept = { ...token, refreshAfterTimestamp };
-    held.set(scope, kept);
-    return kept;
+  function cacheToken(scope: string, token: AccessToken, refreshAfterTimestamp: number): CachedToken {
+    const cached = { ...token, refreshAfterTimestamp };
+    tokenCache.set(scope, cached);
+    return cached;
   }
 
-  async function acquire(scope: string, claims: string | undefined): Promise<AccessToken> {
-    const acquisition: TokenRequestTrace = {};
+  async function requestToken(scope: string, claims: string | undefined): Promise<AccessToken> {
+    const trace: TokenRequestTrace = {};
     try {
-      const asked = (credential ??= await createSdkCredential(options));
-      const token = await traces.run(acquisition, () => asked.getToken(scope, claims ? { claims } : {}));
+      const sdkCredential = (credential ??= await createSdkCredential(options));
+      const token = await traces.run(trace, () => sdkCredential.getToken(scope, omitUndefined({ claims })));
       if (token === null) throw new Error('no token came back');
-      const left = token.expiresOnTimestamp - Date.now();
-      const margin = Math.min(refreshMarginMs, left * refreshShare);
-      return keep(scope, token, token.expiresOnTimestamp - margin);
+      const lifetime = token.expiresOnTimestamp - Date.now();
+      const margin = Math.min(refreshMarginMs, lifetime * refreshShare);
+      return cacheToken(scope, token, token.expiresOnTimestamp - margin);
     } catch (error) {
-      // MSAL answers from memory for a minute and more after a 429, a 5xx or a Retry-After, without asking Entra. Its
-      // public options do not turn that off; a new object knows nothing of it, at the price of one discovery request.
+      // After a 429, a 5xx or a Retry-After, MSAL repeats its error for a minute and more without asking Entra. No public
+      // option turns that off; a new object has no memory of it, at the price of one discovery request.
       credential = undefined;
-      await acquisition.idToken; // Where GitHub gave no ID token, that is the reason; MSAL would bury it.
-      throw toSignInError(error, acquisition.last, options);
+      await trace.idToken; // If GitHub gave no ID token, that is the reason; MSAL would hide it.
+      throw toSignInError(error, trace.last, options);
     }
   }
 
-  async function refreshed(scope: string, claims: string | undefined): Promise<AccessToken> {
+  async function refreshToken(scope: string, claims: string | undefined): Promise<AccessToken> {
     try {
-      return await acquire(scope, claims);
+      return await requestToken(scope, claims);
     } catch (error) {
-      // An outage of Entra in the last minutes of a token is no reason to fail yet.
-      const old = held.get(scope);
+      // An outage of Entra during a token's last minutes is no reason to fail yet.
+      const old = tokenCache.get(scope);
       if (claims !== undefined || !old || old.expiresOnTimestamp <= Date.now()) throw error;
-      options.debug?.(`sign-in to ${options.tenantId}: refresh failed, the present token still serves`);
-      return keep(scope, old, Math.min(Date.now() + refreshAgainMs, old.expiresOnTimestamp));
+      options.log?.debug(`sign-in to ${options.tenantId}: refresh failed; the current token is still valid`);
+      return cacheToken(scope, old, Math.min(Date.now() + failedRefreshDelayMs, old.expiresOnTimestamp));
     }
   }
 
@@ -105,25 +114,25 @@ export function createTenantCredential(options: TenantCredentialOptions): TokenC
       scopes: string | string[],
       { claims, abortSignal }: GetTokenOptions = {},
     ): Promise<AccessToken> {
-      // The other options are left out on purpose: `enableCae` would make a second client with its own token, `tenantId`
-      // comes from challenges, and this credential serves one tenant only.
+      // The other options are ignored on purpose: `enableCae` would create a second client with its own token, and
+      // `tenantId` comes from challenges.
       const scope = [scopes].flat().join(' ');
-      const present = held.get(scope);
-      if (claims === undefined && present && Date.now() < present.refreshAfterTimestamp) return present;
+      const cached = tokenCache.get(scope);
+      if (claims === undefined && cached && Date.now() < cached.refreshAfterTimestamp) return cached;
 
       const key = `${scope} ${claims ?? ''}`;
-      let shared = pending.get(key);
+      let shared = inFlight.get(key);
       if (shared === undefined) {
-        shared = refreshed(scope, claims).finally(() => pending.delete(key));
-        pending.set(key, shared);
+        shared = refreshToken(scope, claims).finally(() => inFlight.delete(key));
+        inFlight.set(key, shared);
       }
       try {
         return await untilAborted(shared, abortSignal);
       } catch (error) {
-        // The SDK refreshes in the background, under the signal of the request that happened to come by. Its abort must
-        // not fail the refresh: the SDK would repeat it every three seconds until the token's end, and await it nowhere.
-        const serving = held.get(scope);
-        if (claims === undefined && serving && serving.expiresOnTimestamp > Date.now()) return serving;
+        // The SDK refreshes in the background with the signal of an arbitrary request and awaits that nowhere. An abort
+        // must not fail the refresh: the SDK would retry it every three seconds until the token expires.
+        const current = tokenCache.get(scope);
+        if (claims === undefined && current && current.expiresOnTimestamp > Date.now()) return current;
         if (typeof error === 'object' && error !== null) signInErrors.add(error);
         throw error;
       }
@@ -131,10 +140,7 @@ export function createTenantCredential(options: TenantCredentialOptions): TokenC
   };
 }
 
-/**
- * Loads the SDK's credentials: with MSAL below them a third of what a start has to read. Invalid inputs, and most post
- * steps, never sign in.
- */
+/** Loads the SDK's credentials: with MSAL a third of the code. Runs with invalid inputs and most post steps never sign in. */
 export async function loadCredentialClasses() {
   const { ClientAssertionCredential, ClientCertificateCredential, ClientSecretCredential } = await import(
     '@azure/identity'
@@ -154,17 +160,16 @@ async function createSdkCredential({
     authorityHost: cloud.loginEndpoint,
     // Otherwise MSAL asks the public cloud whether it knows this one.
     disableInstanceDiscovery: true,
-    // The tries are counted, recorded and bounded here.
+    // A redirected token request would send the secret to wherever a captive portal points.
     retryOptions: { maxRetries: 0 },
-    // A redirected token request would carry the secret to wherever a captive portal points.
     redirectOptions: { maxRetries: 0 },
     additionalPolicies: [
       ...(options.correlationId === undefined
         ? []
-        : [perCall(signInCorrelationPolicy(options.correlationId))]),
-      perCall(signInRetryPolicy(options)),
-    ],
-    ...(options.httpClient === undefined ? {} : { httpClient: options.httpClient }),
+        : [correlationPolicy(options.correlationId), msalCorrelationPolicy(options.correlationId)]),
+      ...signInPolicies(options, [tokenRequestTracePolicy]),
+    ].map((policy) => ({ policy, position: 'perCall' as const })),
+    ...omitUndefined({ httpClient: options.httpClient }),
   };
   if (credential.kind === 'secret') {
     return new sdk.ClientSecretCredential(tenantId, clientId, credential.secret, settings);
@@ -181,69 +186,70 @@ async function createSdkCredential({
   const { idToken } = options;
   if (idToken === undefined) throw new Error('OIDC needs `idToken`');
   const assertion = (): Promise<string> => {
-    const acquisition = traces.getStore() ?? {};
-    acquisition.idToken ??= idToken(credential.audience ?? cloud.oidcAudience);
-    return acquisition.idToken;
+    const trace = traces.getStore() ?? {};
+    trace.idToken ??= idToken(credential.audience ?? cloud.oidcAudience);
+    return trace.idToken;
   };
   return new sdk.ClientAssertionCredential(tenantId, clientId, assertion, settings);
 }
 
-function perCall(policy: PipelinePolicy): { policy: PipelinePolicy; position: 'perCall' } {
-  return { policy, position: 'perCall' };
-}
+/** Records each attempt in the trace of its token request. */
+const tokenRequestTracePolicy: PipelinePolicy = {
+  name: 'tokenRequestTracePolicy',
+  async sendRequest(request, next) {
+    const trace = traces.getStore() ?? {};
+    try {
+      const response = await next(request);
+      trace.last = { request, response };
+      return response;
+    } catch (error) {
+      // The SDK parses a page without a content type as JSON, and fails: its response is in the error.
+      if (isRestError(error)) trace.last = { request, response: error.response, error };
+      throw error;
+    }
+  },
+};
 
-/** MSAL makes an ID of its own for each token request, in query and body, and @azure/identity takes none from outside. */
-function signInCorrelationPolicy(correlationId: string): PipelinePolicy {
-  const own = /\bclient-request-id=[0-9a-f-]{36}/gi;
+/** MSAL generates an ID per token request, in query and body, and @azure/identity has no option for it. */
+function msalCorrelationPolicy(correlationId: string): PipelinePolicy {
+  const generated = /\bclient-request-id=[0-9a-f-]{36}/gi;
   const ours = `client-request-id=${correlationId}`;
   return {
-    name: 'correlationPolicy',
+    name: 'msalCorrelationPolicy',
     sendRequest(request, next) {
-      request.headers.set('client-request-id', correlationId);
-      request.url = request.url.replace(own, ours);
-      if (typeof request.body === 'string') request.body = request.body.replace(own, ours);
+      request.url = request.url.replace(generated, ours);
+      if (typeof request.body === 'string') request.body = request.body.replace(generated, ours);
       return next(request);
     },
   };
 }
 
-/** The reason of a failed acquisition, read off the wire. No cause is attached: those of the SDK hold whole requests. */
+/** The reason of a failed token request, from the wire. It has no cause: the SDK's errors contain complete requests. */
 function toSignInError(
   error: unknown,
   last: HttpAttempt | undefined,
   { credential, tenantId, cloud }: TenantCredentialOptions,
 ): Error {
   if (error instanceof ActionError) return error;
-  const said = error instanceof Error ? error.message : String(error);
   if (last === undefined) {
-    return new ActionError(`signing in to tenant ${tenantId}`, { message: redactSecret(said, credential) });
+    const message = redactSecret(error instanceof Error ? error.message : String(error), credential);
+    return new ActionError(`signing in to tenant ${tenantId}`, { message });
   }
-  const { request, outcome } = last;
+  const { request, response } = last;
   const { host, pathname } = new URL(request.url);
-  if (outcome.kind === 'lost') {
-    return new AzureError({
-      status: 0,
-      code: outcome.code,
-      message: `${host} could not be reached: ${outcome.message}`,
-      details: [],
-      method: request.method,
-      url: pathname,
-      body: '',
-      tenant: tenantId,
-    });
+  if (response === undefined) {
+    return new AzureError({ ...networkError(request, last.error ?? new Error('')), tenant: tenantId });
   }
-  const { status, headers, bodyAsText } = outcome.response;
+  const { status, headers, bodyAsText } = response;
   if (status < 400) {
-    // The body stays out, and with it MSAL's message, which quotes it: it may hold a token.
+    // The body is not quoted, nor is MSAL's message, which quotes it: it may contain a token.
     return new ActionError(`signing in to tenant ${tenantId}`, {
-      message: `${host}${pathname} answered ${status} (${headers.get('content-type') ?? 'of no type'}), and not as a sign-in service does.`,
+      message: `${host}${pathname} answered ${status} (${headers.get('content-type') ?? 'of no type'}), which is not an answer of a sign-in service.`,
       explanation: {
         cause:
-          'Something on the way answers in its place (a proxy, a captive portal), or it is not Microsoft Entra ID.',
-        who: 'whoever maintains the runner',
-        fix: [
-          `From the runner, ${cloud.loginEndpoint} has to be reachable as it is, or through HTTPS_PROXY.`,
-        ],
+          'Something else answered instead (a proxy, a captive portal), or it is not Microsoft Entra ID.',
+        who: 'the administrator of the runner',
+        fix: [`Make ${cloud.loginEndpoint} reachable from the runner, directly or through HTTPS_PROXY.`],
       },
     });
   }
@@ -257,13 +263,13 @@ function toSignInError(
   return new AzureError({ ...fault, tenant: tenantId });
 }
 
-function redactSecret(text: string, proof: ClientCredential): string {
-  // A secret of a few letters is none of Entra's, and would tear holes into words.
-  const hide = proof.kind === 'secret' && proof.secret.length >= 16;
-  return hide ? text.replaceAll(proof.secret, '***') : text;
+function redactSecret(text: string, credential: ClientCredential): string {
+  // A secret of a few letters is not one of Entra's; replacing it would garble words.
+  const isLong = credential.kind === 'secret' && credential.secret.length >= 16;
+  return isLong ? text.replaceAll(credential.secret, '***') : text;
 }
 
-/** The promise's result, or an AbortError as soon as the signal fires. What is shared goes on for the other callers. */
+/** The promise's result, or an AbortError as soon as the signal aborts. The shared request continues for other callers. */
 function untilAborted<T>(shared: Promise<T>, signal: GetTokenOptions['abortSignal']): Promise<T> {
   if (signal === undefined) return shared;
   return new Promise<T>((resolve, reject) => {

@@ -1,24 +1,19 @@
 import {
-  type HttpClient,
   type PipelineResponse,
   createDefaultHttpClient,
   createHttpHeaders,
   createPipelineRequest,
 } from '@azure/core-rest-pipeline';
-import { type RetryOptions, createAnonymousPipeline } from '../azure/http.ts';
+import { type HttpOptions, createAnonymousPipeline } from '../azure/http.ts';
 import { ActionError } from '../errors/action-error.ts';
 
-interface GitHubIdTokenOptions {
-  /** What the token is for, `aud` in it. */
+interface GitHubIdTokenOptions extends HttpOptions {
+  /** The token's `aud`. */
   readonly audience: string;
-  /** Hides the token in the job's log; called before anything else is done with it. */
+  /** Masks the token in the job's log; called before anything else uses it. */
   readonly mask: (secret: string) => void;
-  /** The webhook payload of the run, for telling a fork from a missing permission. */
+  /** The webhook payload of the run, to tell a fork from a missing permission. */
   readonly event?: unknown;
-  readonly httpClient?: HttpClient;
-  readonly patience?: RetryOptions;
-  readonly debug?: (line: string) => void;
-  readonly info?: (line: string) => void;
 }
 
 /**

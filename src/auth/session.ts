@@ -183,7 +183,7 @@ async function connectTenants(inputs: Inputs, otherTenants: readonly string[], o
   const { log, signal, env } = options;
   const correlationId = randomUUID();
   log.info(`Correlation ID of all requests of this run: ${correlationId}`);
-  const http = { httpClient: sharedHttpClient(), debug: log.debug, info: log.info };
+  const http = { httpClient: sharedHttpClient(), log };
   const plain = createHttpGet({ ...http, correlationId });
   const cloud = await raceAbort(discoverCloud(inputs.environment, plain), signal);
   // Here and not at the first token: evaluating it holds up everything, and the clients' turn comes when that is sent.
@@ -214,13 +214,13 @@ async function connectTenants(inputs: Inputs, otherTenants: readonly string[], o
   const others = new Map(otherTenants.map((tenant) => [tenant.toLowerCase(), credentialFor(tenant)]));
   const credentialOf = (tenant: string): TokenCredential => others.get(tenant.toLowerCase()) ?? credential;
   const auxiliary = [...others.values()];
-  const gauge = createRateLimitTracker();
+  const rateLimits = createRateLimitTracker();
   const tenantGuids = new Map<string, string>();
   const common = {
     cloud,
     correlationId,
     log,
-    gauge,
+    rateLimits,
     ...(options.patches ? { patches: options.patches } : {}),
   };
   return {
@@ -262,7 +262,7 @@ async function connectTenants(inputs: Inputs, otherTenants: readonly string[], o
           arm: own.arm,
           waiting: {
             signal: until,
-            rateLimits: gauge.read,
+            rateLimits: rateLimits.read,
             onProgress: (what, seconds) => log.info(`Still waiting for ${what} (${Math.round(seconds)} s).`),
           },
           withSignal: under,

@@ -5,6 +5,7 @@ import {
   type HttpClient,
   type HttpMethods,
   type Pipeline,
+  type PipelinePolicy,
   auxiliaryAuthenticationHeaderPolicy,
   bearerTokenAuthenticationPolicy,
   createDefaultHttpClient,
@@ -13,15 +14,15 @@ import {
   createPipelineRequest,
 } from '@azure/core-rest-pipeline';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { MergePatch } from '../lib/json.ts';
+import { type MergePatch, mergePatch, omitUndefined } from '../lib/json.ts';
+import type { LogWriter } from '../runner/log.ts';
 import { type Cloud, resourceManagerScope } from './clouds.ts';
+import { correlationPolicy, requestLogPolicy } from './http.ts';
 import { apiVersionFallbackPolicy } from './policies/api-version-fallback.ts';
 import { azureErrorPolicy } from './policies/azure-error.ts';
-import { mergePatchPolicy } from './policies/merge-patch.ts';
-import { correlationPolicy, requestLogPolicy } from './policies/request-log.ts';
-import { azureRetryPolicy } from './policies/retry.ts';
-import type { PollOptions } from './polling.ts';
+import { attemptTimeoutPolicy, transientErrorRetryPolicy } from './policies/retry.ts';
 import type { RateLimitTracker } from './poll-schedule.ts';
+import type { PollOptions } from './polling.ts';
 
 /** One request to Resource Manager outside the SDK's operation groups. Gives the parsed body. */
 export type ArmRequest = <T = unknown>(
@@ -35,7 +36,7 @@ export type ArmRequest = <T = unknown>(
   },
 ) => Promise<T>;
 
-/** One way into Resource Manager: whose token it carries, and which auxiliary tokens ride along. */
+/** Clients that send one tenant's token, and the auxiliary tokens that they were created with. */
 export interface AzureClients {
   readonly arm: ArmRequest;
   compute(subscriptionId: string): ComputeManagementClient;
@@ -47,32 +48,35 @@ interface ClientOptions {
   readonly credential: TokenCredential;
   readonly auxiliary?: readonly TokenCredential[];
   readonly correlationId: string;
-  readonly log: { debug(line: string): void; info(line: string): void };
-  readonly gauge: RateLimitTracker;
-  /** Ends every request of this door that brings no signal of its own. */
+  readonly log: Pick<LogWriter, 'debug' | 'info'>;
+  readonly rateLimits: RateLimitTracker;
+  /** Cancels every request that has no signal. */
   readonly signal: AbortSignal;
   /** Merge patches by lower-cased resource ID, applied to the body of that resource's PUT. */
   readonly patches?: ReadonlyMap<string, MergePatch>;
 }
 
-/** What the rest of the action works with once it is signed in. */
+/** What the operations work with after sign-in. */
 export interface Session {
   readonly cloud: Cloud;
   readonly correlationId: string;
-  /** GUID of the tenant, also where the input named a domain. */
+  /** GUID of the tenant, also where the input is a domain. */
   readonly tenantId: string;
   readonly subscriptionId: string;
   readonly arm: ArmRequest;
   readonly compute: ComputeManagementClient;
-  /** Carries the auxiliary tokens: only for requests that link to the image. */
+  /** Sends the auxiliary tokens: only for requests that link to the image. */
   readonly crossTenantCompute: ComputeManagementClient;
   readonly network: NetworkManagementClient;
   readonly waiting: PollOptions;
-  /** The same session under another signal: clean-up goes on after the run's own one has aborted. */
+  /** The same session with another signal: cleanup continues after the run's own one has aborted. */
   withSignal(signal: AbortSignal): Session;
 }
 
 const userAgent = 'cross-tenant-vm';
+
+/** Resource Manager itself gives up after a minute; a response that takes longer does not come. */
+const attemptTimeoutSeconds = 90;
 
 /** The constructors of the SDK's clients. */
 export interface ManagementClients {
@@ -80,13 +84,12 @@ export interface ManagementClients {
   readonly Network: typeof NetworkManagementClient;
 }
 
-/** Enough for the first sign-in to be on its way, and less than any sign-in takes to be answered. */
+/** Enough for the first sign-in request to be sent, and less than any sign-in takes. */
 const untilSignInIsSentMs = 50;
 
 /**
- * Loads the SDK's clients. Each names every operation of its service, so they are two thirds of the bundle and of its
- * start; nothing needs them before the tokens are there. Evaluating them holds up everything else of this process, so it
- * begins when the sign-ins are on their way and is over when they are answered.
+ * Loads the SDK's clients, two thirds of the bundle. Evaluating them blocks the process, so it starts once the sign-in
+ * requests are on their way and ends before they are answered.
  */
 export async function loadManagementClients(): Promise<ManagementClients> {
   await sleep(untilSignInIsSentMs);
@@ -94,15 +97,12 @@ export async function loadManagementClients(): Promise<ManagementClients> {
   return { Compute: compute.ComputeManagementClient, Network: network.NetworkManagementClient };
 }
 
-/** Opens a way into Resource Manager for plain requests alone. */
+/** Sends requests to Resource Manager without loading the SDK's clients. */
 export function createArmRequest(options: ClientOptions): ArmRequest {
   return createArmRequestFrom(options, createPipeline(options));
 }
 
-/**
- * Opens a way into Resource Manager. Both SDK clients and plain requests of one door share its pipeline, and all doors
- * share one pool of connections.
- */
+/** Creates clients that share one pipeline; all clients of the process share one pool of connections. */
 export function createAzureClients(
   options: ClientOptions,
   { Compute, Network }: ManagementClients,
@@ -119,20 +119,20 @@ export function createAzureClients(
 function createArmRequestFrom({ cloud }: ClientOptions, pipeline: Pipeline): ArmRequest {
   return async (method, path, apiVersion, { query = {}, body, abortSignal } = {}) => {
     const url = new URL(path, cloud.resourceManager);
-    // A nextLink is whole already.
+    // A nextLink contains its api-version.
     if (!url.searchParams.has('api-version')) url.searchParams.set('api-version', apiVersion);
     for (const [name, value] of Object.entries(query)) url.searchParams.set(name, value);
+    const contentType = body === undefined ? undefined : 'application/json';
     const response = await pipeline.sendRequest(
       sharedHttpClient(),
       createPipelineRequest({
         url: url.href,
         method,
-        ...(abortSignal ? { abortSignal } : {}),
         headers: createHttpHeaders({
           accept: 'application/json',
-          ...(body === undefined ? {} : { 'content-type': 'application/json' }),
+          ...omitUndefined({ 'content-type': contentType }),
         }),
-        ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+        ...omitUndefined({ abortSignal, body: body === undefined ? undefined : JSON.stringify(body) }),
       }),
     );
     return response.bodyAsText ? JSON.parse(response.bodyAsText) : undefined;
@@ -166,23 +166,39 @@ export async function listAllPages<T>(
 
 function createPipeline({ cloud, credential, auxiliary = [], ...options }: ClientOptions): Pipeline {
   const scopes = [resourceManagerScope(cloud)];
-  const pipeline = createPipelineFromOptions({
-    userAgentOptions: { userAgentPrefix: userAgent },
-    retryOptions: { maxRetries: 0 },
-  });
+  const { signal, log, rateLimits } = options;
+  const pipeline = createPipelineFromOptions({ userAgentOptions: { userAgentPrefix: userAgent } });
   pipeline.removePolicy({ phase: 'Retry' });
-  // Outermost first: what leaves this pipeline is a success or an AzureError; below it each try gets fresh tokens.
-  pipeline.addPolicy(azureErrorPolicy(options.signal), { beforePolicies: ['decompressResponsePolicy'] });
+  // Outermost first: what leaves this pipeline is a success or an AzureError; each retry gets current tokens.
+  pipeline.addPolicy(azureErrorPolicy(signal), { beforePolicies: ['decompressResponsePolicy'] });
   pipeline.addPolicy(correlationPolicy(options.correlationId));
   if (options.patches) pipeline.addPolicy(mergePatchPolicy(options.patches));
-  pipeline.addPolicy(apiVersionFallbackPolicy(options.log.debug));
-  pipeline.addPolicy(azureRetryPolicy(options.signal, options.log.info), { phase: 'Retry' });
+  pipeline.addPolicy(apiVersionFallbackPolicy(log.debug));
+  pipeline.addPolicy(transientErrorRetryPolicy({ log: log.info, signal }), { phase: 'Retry' });
   pipeline.addPolicy(bearerTokenAuthenticationPolicy({ credential, scopes }), { afterPhase: 'Retry' });
   if (auxiliary.length > 0) {
     pipeline.addPolicy(auxiliaryAuthenticationHeaderPolicy({ credentials: [...auxiliary], scopes }), {
       afterPhase: 'Retry',
     });
   }
-  pipeline.addPolicy(requestLogPolicy(options.log.debug, options.gauge), { afterPhase: 'Sign' });
+  pipeline.addPolicy(requestLogPolicy(log.debug, rateLimits), { afterPhase: 'Sign' });
+  pipeline.addPolicy(attemptTimeoutPolicy(attemptTimeoutSeconds), { afterPhase: 'Sign' });
   return pipeline;
+}
+
+/**
+ * Merges the workflow's `overrides` into the serialized body: the SDK's serializers, which run before, drop every property
+ * that they do not know.
+ */
+function mergePatchPolicy(patches: ReadonlyMap<string, MergePatch>): PipelinePolicy {
+  return {
+    name: 'mergePatchPolicy',
+    sendRequest(request, next) {
+      if (request.method !== 'PUT' || typeof request.body !== 'string') return next(request);
+      // The SDK encodes names; the IDs of the plan are not encoded.
+      const patch = patches.get(decodeURIComponent(new URL(request.url).pathname).toLowerCase());
+      if (patch) request.body = JSON.stringify(mergePatch(JSON.parse(request.body), patch));
+      return next(request);
+    },
+  };
 }

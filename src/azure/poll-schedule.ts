@@ -144,7 +144,7 @@ export interface RemainingRequests {
 /** The latest word of the service on what is left of its budgets. */
 export interface RateLimitTracker {
   read(): RemainingRequests;
-  note(headers: { get(name: string): string | undefined }): void;
+  record(headers: { get(name: string): string | undefined }): void;
 }
 
 /** A gauge for one run. The per-VM budgets are those of the one VM that the run is about. */
@@ -152,7 +152,7 @@ export function createRateLimitTracker(): RateLimitTracker {
   let budget: RemainingRequests = {};
   return {
     read: () => budget,
-    note(headers) {
+    record(headers) {
       const compute = headers.get('x-ms-ratelimit-remaining-resource') ?? '';
       const left = (pattern: RegExp, text: string): number | undefined => {
         const found = pattern.exec(text)?.[1];

@@ -1,10 +1,10 @@
 import { isNotFound, undefinedIfNotFound } from '../azure/lookup.ts';
-import { isConcurrentOperation, retryDelaySeconds, retryMessage } from '../azure/policies/retry.ts';
+import { createRetries, isConcurrentOperation } from '../azure/policies/retry.ts';
 import { pollUntilDone } from '../azure/polling.ts';
 import { type ResourceId, sameId } from '../azure/resource-id.ts';
 import type { CleanupState } from '../deployment/cleanup-state.ts';
 import { AzureError, rootDetail } from '../errors/azure-error.ts';
-import { delay, delayWithProgress } from '../lib/abort.ts';
+import { delay } from '../lib/abort.ts';
 import { clockSeconds } from '../lib/clock.ts';
 import { detachUnowned, includeVmDisks } from './detach-unowned.ts';
 import {
@@ -127,22 +127,17 @@ function createRetry(
 ): (error: AzureError) => Promise<void> {
   const start = clockSeconds();
   const what = `${type.label} ${id.name}`;
-  let transientErrors = 0;
+  const waitBeforeRetry = createRetries(what, { signal: waiting.signal, log: log.info });
   let conflicts = 0;
   return async (error) => {
-    const delaySeconds = retryDelaySeconds(error.fault, transientErrors);
-    if (delaySeconds !== undefined) {
-      transientErrors++;
-      log.info(`${what}: ${retryMessage(error.fault, delaySeconds)}`);
-      return delayWithProgress(delaySeconds, waiting.signal, log.info);
-    }
+    if (await waitBeforeRetry(error.fault)) return;
     const limit = isUsedByOthers(error, id, targets) ? Math.min(maxWait, maxForeignUseSeconds) : maxWait;
     if (!isInUse(error) || clockSeconds() - start >= limit) throw error;
     const seconds = Math.min(15, 1.5 ** conflicts++);
     log.info(
       `${what} is still in use (${rootDetail(error.fault).code}); trying again in ${Math.round(seconds)} s.`,
     );
-    return delay(seconds, waiting.signal);
+    await delay(seconds, waiting.signal);
   };
 }
 

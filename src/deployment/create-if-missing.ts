@@ -1,8 +1,7 @@
-import { retryDelaySeconds, retryMessage } from '../azure/policies/retry.ts';
+import { createRetries } from '../azure/policies/retry.ts';
 import { type PollOptions, pollUntil } from '../azure/polling.ts';
 import { hasSucceeded, isTerminalState } from '../azure/provisioning-state.ts';
 import { AzureError } from '../errors/azure-error.ts';
-import { delayWithProgress } from '../lib/abort.ts';
 import type { WorkflowRun } from '../runner/github-context.ts';
 import type { CleanupState } from './cleanup-state.ts';
 import { type Tags, assertOwned } from './ownership.ts';
@@ -47,7 +46,8 @@ export async function createIfMissing<T extends ExistingResource>(
     return error;
   };
   let found = creation.existing;
-  for (let tries = 0; ; tries++) {
+  const waitBeforeRetry = createRetries(what, { signal: waiting.signal, log: log.info });
+  for (;;) {
     found = await waitUntilTerminal(context, creation, found);
     if (found && hasSucceeded(found)) return found;
     // A failed resource of an earlier run is replaced but stays that run's: only what was absent counts as created.
@@ -56,10 +56,7 @@ export async function createIfMissing<T extends ExistingResource>(
       return await put(() => cleanupState.markAccepted(id));
     } catch (error) {
       if (waiting.signal.aborted || !(error instanceof AzureError)) throw error;
-      const seconds = retryDelaySeconds(error.fault, tries);
-      if (seconds === undefined) throw await discardUnlessCreated(error);
-      log.info(`${what}: ${retryMessage(error.fault, seconds)}`);
-      await delayWithProgress(seconds, waiting.signal, log.info);
+      if (!(await waitBeforeRetry(error.fault))) throw await discardUnlessCreated(error);
       found = await reread();
     }
   }

@@ -37,11 +37,36 @@ export function startAnswerTimer(seconds: number, run: () => void): NodeJS.Timeo
   return setTimeout(run, seconds * 1000);
 }
 
+/** Milliseconds of real time, for libraries that set their own timers. */
+export function realMilliseconds(seconds: number): number {
+  return seconds * 1000 * timeScale;
+}
+
+const timeouts = new WeakMap<AbortSignal, number>();
+
+/** Aborts the controller after `seconds`, unless the process ends before. */
+export function abortAfter(
+  controller: AbortController,
+  seconds: number,
+  reason: () => unknown,
+): NodeJS.Timeout {
+  timeouts.set(controller.signal, clockSeconds() + seconds);
+  return startTimer(seconds, () => controller.abort(reason())).unref();
+}
+
+/** Seconds until `abortAfter` aborts this signal; Infinity when it has no timeout. */
+export function secondsUntilTimeout(signal: AbortSignal): number {
+  const timeout = timeouts.get(signal);
+  return timeout === undefined ? Infinity : timeout - clockSeconds();
+}
+
 /** `AbortSignal.timeout` on this clock. */
 export function timeoutSignal(seconds: number): AbortSignal {
   const controller = new AbortController();
-  startTimer(seconds, () =>
-    controller.abort(new DOMException('The operation was aborted due to timeout', 'TimeoutError')),
-  ).unref();
+  abortAfter(
+    controller,
+    seconds,
+    () => new DOMException('The operation was aborted due to timeout', 'TimeoutError'),
+  );
   return controller.signal;
 }

@@ -1,6 +1,6 @@
 import * as core from '@actions/core';
 import { ActionError } from '../errors/action-error.ts';
-import { startTimer } from '../lib/clock.ts';
+import { abortAfter } from '../lib/clock.ts';
 
 /**
  * A cancel comes as SIGINT, 7.5 s later as SIGTERM, 2.5 s later as the end
@@ -35,8 +35,10 @@ export function stopOnSignals(stop: AbortController): void {
 }
 
 export function stopAtTimeLimit(stop: AbortController, minutes: number): NodeJS.Timeout {
-  return startTimer(minutes * 60, () => {
-    stop.abort(
+  return abortAfter(
+    stop,
+    minutes * 60,
+    () =>
       new ActionError('waiting for Azure', {
         message: `The time limit of ${minutes} minutes was reached.`,
         explanation: {
@@ -46,6 +48,5 @@ export function stopAtTimeLimit(stop: AbortController, minutes: number): NodeJS.
           fix: ['Raise `timeout-minutes`, or look in the portal at what hangs.'],
         },
       }),
-    );
-  }).unref();
+  );
 }

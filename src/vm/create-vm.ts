@@ -1,6 +1,6 @@
 import type { VirtualMachine } from '@azure/arm-compute';
 import { undefinedIfNotFound } from '../azure/lookup.ts';
-import { isConcurrentOperation, retryDelaySeconds, retryMessage } from '../azure/policies/retry.ts';
+import { createRetries } from '../azure/policies/retry.ts';
 import { hasSucceeded } from '../azure/provisioning-state.ts';
 import { pollUntilDone, unexplainedFailure } from '../azure/polling.ts';
 import { resourceId, sameId } from '../azure/resource-id.ts';
@@ -10,7 +10,6 @@ import { assertOwned, hasDeploymentTag, hasRunTags, tagValue } from '../deployme
 import type { Placement, Plan } from '../deployment/plan.ts';
 import { ActionError } from '../errors/action-error.ts';
 import { AzureError, rootDetail } from '../errors/azure-error.ts';
-import { delayWithProgress } from '../lib/abort.ts';
 import { clockSeconds } from '../lib/clock.ts';
 import {
   type AcceptedVm,
@@ -95,6 +94,7 @@ async function putVm(
   log.info(`Creating ${what}: ${describeAttempt(attempt)}.`);
   const start = clockSeconds();
   let over = overOurFailedOne;
+  const waitBeforeRetry = createRetries(what, { signal: waiting.signal, log: log.info });
   for (let tries = 0; ; tries++) {
     // Azure makes the disk with the machine, and leaves it if it comes no further than that.
     for (const part of parts) cleanupState.addPending(part);
@@ -142,19 +142,15 @@ async function putVm(
       // Refusals that pass were waited out below; here they are the end of an operation, and its machine stands.
       const { fault } = failure;
       const ended = fault.status === 200;
-      const seconds = isNicReserved(failure)
+      const ownDelay = isNicReserved(failure)
         ? nicReservationDelay(clockSeconds() - start)
-        : ended && isConcurrentOperation(fault)
-          ? retryDelaySeconds(fault, tries)
-          : over && isNameConflict(failure) && tries < maxConflicts
-            ? conflictSeconds
-            : undefined;
-      if (seconds === undefined) {
+        : over && isNameConflict(failure) && tries < maxConflicts
+          ? conflictSeconds
+          : undefined;
+      if ((!ended && ownDelay === undefined) || !(await waitBeforeRetry(fault, ownDelay))) {
         if (fault.status >= 400) await discardMissing(context, plan, failure);
         throw failure;
       }
-      log.info(`${what}: ${retryMessage(fault, seconds)}`);
-      await delayWithProgress(seconds, waiting.signal, log.info);
       over ||= ended;
     }
   }

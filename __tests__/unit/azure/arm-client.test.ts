@@ -13,14 +13,14 @@ beforeAll(async () => {
 });
 afterAll(() => sim.close());
 
-test('a lost connection keeps nothing of the request: whatever prints the error whole, no token', async () => {
+test('hides the token in the error when the connection fails', async () => {
   const token = 'eyJhbGciOiJSUzI1NiJ9.eyJ0aWQiOiJ4In0.signature';
   const arm = createArmRequest({
     cloud: { ...knownClouds.azurecloud, resourceManager: sim.armEndpoint },
     credential: { getToken: async () => ({ token, expiresOnTimestamp: Date.now() + 3_600_000 }) },
     correlationId: '00000000-0000-4000-8000-000000000000',
     log: { debug: () => undefined, info: () => undefined },
-    gauge: createRateLimitTracker(),
+    rateLimits: createRateLimitTracker(),
     signal: new AbortController().signal,
   });
   // Nothing here trusts the simulator's certificate.
@@ -64,25 +64,25 @@ test.each<[string, string, string, string | undefined]>([
   expect(newestSupportedVersion(fault, asked)).toBe(older);
 });
 
-test('the gauge keeps the latest word on each budget, of whichever answer', () => {
-  const gauge = createRateLimitTracker();
+test('keeps the latest value of each rate limit when responses report different ones', () => {
+  const rateLimits = createRateLimitTracker();
   const answer = (resource: string, reads?: string) =>
-    gauge.note({
+    rateLimits.record({
       get: (name) =>
         ({
           'x-ms-ratelimit-remaining-resource': resource,
           'x-ms-ratelimit-remaining-subscription-reads': reads,
         })[name],
     });
-  expect(gauge.read()).toEqual({});
+  expect(rateLimits.read()).toEqual({});
   // Lines as recorded.
   answer(
     'Microsoft.Compute/GetOperationResource;44,Microsoft.Compute/GetOperationSubscriptionMaximum;14999',
     '249',
   );
   answer('Microsoft.Compute/LowCostGetSubscriptionMaximum;23988,Microsoft.Compute/LowCostGetResource;35', '');
-  expect(gauge.read()).toEqual({ polls: 44, vmReads: 35, reads: 249 });
+  expect(rateLimits.read()).toEqual({ polls: 44, vmReads: 35, reads: 249 });
   answer('Microsoft.Compute/PutVMSubscriptionMaximum;1499,Microsoft.Compute/PutVMResource;11', '248');
   answer('Microsoft.Compute/GetOperationResource;41,Microsoft.Compute/GetOperationSubscriptionMaximum;14980');
-  expect(gauge.read()).toEqual({ polls: 41, vmReads: 35, reads: 248 });
+  expect(rateLimits.read()).toEqual({ polls: 41, vmReads: 35, reads: 248 });
 });

@@ -6,16 +6,18 @@ import {
 } from '@azure/core-rest-pipeline';
 import { AzureError, type AzureErrorInfo } from '../../errors/azure-error.ts';
 import { parseErrorResponse } from '../../errors/parse-error-response.ts';
-import { ambiguousRequests } from './retry.ts';
+import { isJson, parseJson } from '../../lib/json.ts';
+
+/** Requests that were retried although an earlier attempt may have been carried out. */
+export const ambiguousRequests = new WeakSet<PipelineRequest>();
 
 /**
- * Turns every refusal into an AzureError that keeps the whole body. The SDK loses `details` and the raw body on
- * long-running calls, and the outer code of an operation that ended Failed. An abort comes out as the signal's reason:
- * the SDK's own AbortError does not say who stopped the run.
+ * Throws an `AzureError` for every failed response, before the SDK drops `details` and the raw body. On abort, rethrows the
+ * signal's reason, because the SDK's `AbortError` does not say who cancelled.
  */
 export function azureErrorPolicy(signal: AbortSignal): PipelinePolicy {
   return {
-    name: 'keptFaultPolicy',
+    name: 'azureErrorPolicy',
     async sendRequest(request, next) {
       request.abortSignal ??= signal;
       let response: PipelineResponse;
@@ -24,12 +26,12 @@ export function azureErrorPolicy(signal: AbortSignal): PipelinePolicy {
       } catch (error) {
         if (signal.aborted) throw signal.reason;
         if (!isRestError(error) || error.response) throw error;
-        // Without the cause: it holds the whole request, tokens included.
+        // Without the cause: it holds the complete request, tokens included.
         throw new AzureError(networkError(request, error));
       }
       if (response.status < 400 && !isFailedOperation(request, response)) return response;
-      const fault = errorFromResponse(request, response);
-      throw new AzureError(ambiguousRequests.has(request) ? { ...fault, previousAttemptLost: true } : fault);
+      const error = errorFromResponse(request, response);
+      throw new AzureError(ambiguousRequests.has(request) ? { ...error, previousAttemptLost: true } : error);
     },
   };
 }
@@ -57,13 +59,9 @@ export function networkError(request: PipelineRequest, error: Error & { code?: s
   };
 }
 
-/** An operation that failed is answered with 200 and its status in the body; no resource has one at that place. */
+/** A failed operation is reported with HTTP 200 and its `status` in the body, where no resource has a property. */
 function isFailedOperation(request: PipelineRequest, response: PipelineResponse): boolean {
   if (request.method !== 'GET') return false;
-  try {
-    const { status } = JSON.parse(response.bodyAsText || '{}') as { status?: unknown };
-    return typeof status === 'string' && /^(failed|cancell?ed)$/i.test(status);
-  } catch {
-    return false;
-  }
+  const body = parseJson(response.bodyAsText ?? '');
+  return isJson(body) && typeof body['status'] === 'string' && /^(failed|cancell?ed)$/i.test(body['status']);
 }

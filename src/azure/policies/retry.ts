@@ -3,15 +3,21 @@ import {
   type PipelineRequest,
   type PipelineResponse,
   RestError,
-  type SendRequest,
-  isRestError,
+  type RetryStrategy,
+  retryPolicy,
 } from '@azure/core-rest-pipeline';
 import type { AzureErrorInfo } from '../../errors/azure-error.ts';
-import { delayWithProgress } from '../../lib/abort.ts';
-import { startAnswerTimer, startTimer } from '../../lib/clock.ts';
-import { errorFromResponse, networkError } from './azure-error.ts';
+import { delayWithProgress, progressSeconds } from '../../lib/abort.ts';
+import {
+  clockSeconds,
+  realMilliseconds,
+  secondsUntilTimeout,
+  startAnswerTimer,
+  startTimer,
+} from '../../lib/clock.ts';
+import { ambiguousRequests, errorFromResponse, networkError } from './azure-error.ts';
 
-/** Transient errors of the network and of front ends, for Resource Manager and sign-in alike. */
+/** Transient errors of networks and gateways, for Resource Manager, Entra and GitHub alike. */
 export const transientStatuses: ReadonlySet<number> = new Set([408, 500, 502, 503, 504]);
 
 export const transientNetworkCodes: ReadonlySet<string> = new Set([
@@ -25,145 +31,243 @@ export const transientNetworkCodes: ReadonlySet<string> = new Set([
   'EHOSTUNREACH',
   'ENETUNREACH',
   'REQUEST_SEND_ERROR',
-  // The connection broke in the middle of the answer.
+  // The connection broke in the middle of the response.
   'PARSE_ERROR',
 ]);
 
-/** Refusals that only say "not now", whatever status they come with; operations end with them too. */
+/** Errors with any status that mean "not now"; operations end with them, too. */
 const concurrentOperationCodes =
   /"(RetryableError|RetryableErrorDueToAnotherOperation|AnotherOperationInProgress|ReferencedResourceNotProvisioned)"/;
 
-/** Token refused as too old: the next try brings a fresh one, unless the clocks disagree. */
+/** The token was refused as expired: the retry gets a new one, unless the clocks disagree. */
 const staleToken = /"ExpiredAuthenticationToken"/;
 
-const maxTransientRetries = 6;
+const maxTransientSeconds = 90;
 
-const maxConflictRetries = 40;
+const maxConflictSeconds = 20 * 60;
 
 const maxJitterSeconds = 8;
 
-/** Requests that were sent again although an earlier try may have been carried out. */
-export const ambiguousRequests = new WeakSet<PipelineRequest>();
+/** Whether another operation holds the resource: true for refused requests and for failed operations. */
+export function isConcurrentOperation(error: AzureErrorInfo): boolean {
+  return error.status !== 0 && concurrentOperationCodes.test(error.body);
+}
 
-/** Resource Manager itself gives up after a minute; an answer that takes longer does not come. */
-const trySeconds = 90;
-
-/**
- * A PUT that is on its way when the run is stopped may still be carried out. It is given this long to be answered, so
- * that clean-up knows what there is to delete; the runner kills the process 10 seconds after its first signal.
- */
-const putGraceSeconds = 4;
-
-/** Does Azure say that something else holds the resource just now? True for refusals and for ends of operations. */
-export function isConcurrentOperation(fault: AzureErrorInfo): boolean {
-  return fault.status !== 0 && concurrentOperationCodes.test(fault.body);
+export interface RetryState {
+  readonly retries: number;
+  /** Seconds since the first failure. */
+  readonly elapsed: number;
+  /** Seconds that throttling may still be waited out. */
+  readonly remaining?: number;
 }
 
 /**
- * Seconds after which a request that came to `fault` may be sent again; undefined when that would not help or was tried
- * often enough.
+ * Seconds until the next attempt; undefined when a retry would not help or comes too late.
  *
- * Passing faults: six times more in about 25 s. A group that a PUT does not find is one, for whoever writes into it has
- * seen or made it, and not every front end knows a new one at once. "Not now" (429, a busy resource): as long as the
- * service asks, up to 40 times; the step's own time limit bounds it. Who is throttled waits a little longer than that,
- * drawn at random, up to 1 s at first and to 8 s in the end: runs side by side are all told the same second, and would
- * meet there again.
+ * Transient errors are retried for 90 s. A resource group that a PUT does not find is one of them: the caller has read or
+ * created it, but not every front end knows a new group at once. Another operation on the resource is waited out for 20
+ * minutes, throttling as long as the time limit allows. After throttling, each run adds up to 8 s at random: parallel runs
+ * get the same Retry-After, and would collide again.
  */
-export function retryDelaySeconds(fault: AzureErrorInfo, triesSoFar: number): number | undefined {
-  const { status, code, method, retryAfterSeconds: asked } = fault;
-  const backoff = Math.min(10, 0.5 * 2 ** triesSoFar) * (0.8 + Math.random() * 0.4);
-  if (status === 0) {
-    return transientNetworkCodes.has(code) && triesSoFar < maxTransientRetries ? backoff : undefined;
+export function retryDelaySeconds(error: AzureErrorInfo, state: RetryState): number | undefined {
+  const { retries, elapsed, remaining = Infinity } = state;
+  const retryAfter = error.retryAfterSeconds;
+  // Half of it at random, so that the jobs of a matrix do not retry at the same moment.
+  const backoff = Math.min(10, 0.5 * 2 ** retries) * (0.5 + Math.random() / 2);
+  const within = (seconds: number, limit: number) => (elapsed + seconds <= limit ? seconds : undefined);
+  if (isConcurrentOperation(error)) {
+    return within(
+      retryAfter === undefined ? Math.max(1, backoff) : Math.max(0.5, retryAfter),
+      maxConflictSeconds,
+    );
   }
-  if (status === 429 || isConcurrentOperation(fault)) {
-    if (triesSoFar >= maxConflictRetries) return undefined;
-    if (asked === undefined) return Math.max(1, backoff);
-    const spread = isConcurrentOperation(fault)
-      ? 0
-      : Math.random() * Math.min(maxJitterSeconds, 2 ** triesSoFar);
-    return Math.max(0.5, asked) + spread;
+  if (error.status === 429) {
+    const jitter = Math.random() * Math.min(maxJitterSeconds, 2 ** retries);
+    const seconds =
+      retryAfter === undefined ? Math.max(1, backoff) : Math.max(0.5, backoff, retryAfter) + jitter;
+    return seconds <= remaining ? seconds : undefined;
   }
-  const passes =
-    transientStatuses.has(status) ||
-    (status === 401 && staleToken.test(fault.body)) ||
-    (status === 404 && code === 'ResourceGroupNotFound' && method === 'PUT');
-  // "At once" (0 seconds, or a date that has passed) would use up all tries in a moment.
-  return passes && triesSoFar < maxTransientRetries ? asked || backoff : undefined;
+  // A Retry-After of 0 or in the past would use up the time in a burst of requests.
+  return isTransient(error) ? within(Math.max(backoff, retryAfter ?? 0), maxTransientSeconds) : undefined;
 }
 
-/** The log's line for a request that is sent again. */
-export function retryMessage({ status, code }: AzureErrorInfo, seconds: number): string {
-  const why =
+function isTransient({ status, code, method, body }: AzureErrorInfo): boolean {
+  if (status === 0) return transientNetworkCodes.has(code);
+  return (
+    transientStatuses.has(status) ||
+    (status === 401 && staleToken.test(body)) ||
+    (status === 404 && code === 'ResourceGroupNotFound' && method === 'PUT')
+  );
+}
+
+function retryMessage({ status, code }: AzureErrorInfo, seconds: number): string {
+  const reason =
     status === 0
       ? `the connection failed (${code})`
       : status < 400
         ? `the operation ended as ${code}`
         : `answered ${status}${code ? ` ${code}` : ''}`;
-  return `Azure: ${why}; trying again in ${Math.max(0.1, Math.round(seconds * 10) / 10)} s.`;
+  return `${reason}; retrying in ${Math.max(0.1, Math.round(seconds * 10) / 10)} s.`;
+}
+
+/** Waits before the next attempt. Returns false without waiting when the error is not to be retried. */
+export type WaitBeforeRetry = (error: AzureErrorInfo, seconds?: number) => Promise<boolean>;
+
+/** Retries of a task of several requests, such as a PUT with its operation and the read before it. */
+export function createRetries(
+  what: string,
+  { signal, log }: { readonly signal: AbortSignal; readonly log: (line: string) => void },
+): WaitBeforeRetry {
+  let retries = 0;
+  let firstFailure: number | undefined;
+  return async (error, ownDelay) => {
+    firstFailure ??= clockSeconds();
+    const state = { retries, elapsed: clockSeconds() - firstFailure, remaining: secondsUntilTimeout(signal) };
+    const seconds = ownDelay ?? retryDelaySeconds(error, state);
+    if (seconds === undefined) return false;
+    retries++;
+    log(`${what}: ${retryMessage(error, seconds)}`);
+    await delayWithProgress(seconds, signal, log);
+    return true;
+  };
 }
 
 /**
- * Whether sending a request again is safe as it stands. Reads are; so is a machine's PUT, which says If-None-Match, and
- * PUTs of what bears a name of its own. A PUT to Microsoft.Network could by now hit something else of that name, a DELETE
- * something that is ours no longer: whoever sends those looks again first.
+ * A PUT that is in flight when the run is cancelled may still be carried out. It gets this long to be answered, so that
+ * cleanup knows what to delete; the runner kills the process 10 seconds after its first signal.
+ */
+const cancelledPutGraceSeconds = 4;
+
+/**
+ * Whether a request can be retried blindly. GETs can, and so can the VM PUT (it sends `If-None-Match: *`) and requests for
+ * resources whose names are unique to the run. Network PUTs and DELETEs cannot: the caller re-reads the resource first.
  */
 function isSafeToRetry({ method, url }: PipelineRequest): boolean {
   if (method === 'DELETE') return /\/runCommands\//i.test(url);
   return method !== 'PUT' || !/\/providers\/Microsoft\.Network\//i.test(url);
 }
 
-export function azureRetryPolicy(signal: AbortSignal, log: (line: string) => void): PipelinePolicy {
+export interface RetryPolicyOptions {
+  readonly log: (line: string) => void;
+  /** Bounds how long throttling is waited out: the time left until this signal's timeout. */
+  readonly signal?: AbortSignal;
+  /** Bounds it where there is no such signal. */
+  readonly maxThrottledSeconds?: number;
+}
+
+/** Retries transient errors: the library's `retryPolicy`, with one strategy per request that knows when it began to fail. */
+export function transientErrorRetryPolicy(options: RetryPolicyOptions): PipelinePolicy {
   return {
-    name: 'againPolicy',
+    name: 'transientErrorRetryPolicy',
     async sendRequest(request, next) {
-      for (let tries = 0; ; tries++) {
-        const { response, lost } = await sendAttempt(request, next);
-        const fault = response ? errorFromResponse(request, response) : networkError(request, lost);
-        const fine = response !== undefined && response.status < 400;
-        const again = fine || !isSafeToRetry(request) ? undefined : retryDelaySeconds(fault, tries);
-        if (again === undefined) {
-          if (response) return response;
-          throw lost;
-        }
-        if (!response || transientStatuses.has(response.status)) ambiguousRequests.add(request);
-        log(retryMessage(fault, again));
-        await delayWithProgress(again, signal, log);
+      const cancellation = forwardAbort(request);
+      const attempts = createStrategy(request, options, cancellation.isRequested);
+      try {
+        return await retryPolicy([attempts.strategy], { maxRetries: Infinity }).sendRequest(
+          request,
+          cancellation.track(next),
+        );
+      } finally {
+        attempts.stopHeartbeat();
+        cancellation.restore();
       }
     },
   };
 }
 
-type AttemptResult =
-  | { readonly response: PipelineResponse; readonly lost?: never }
-  | { readonly response?: never; readonly lost: RestError };
-
-async function sendAttempt(request: PipelineRequest, next: SendRequest): Promise<AttemptResult> {
-  const outer = request.abortSignal;
-  if (outer?.aborted) throw new DOMException('Stopped before it was sent.', 'AbortError');
-  const controller = new AbortController();
-  let late = false;
-  const limit = startAnswerTimer(trySeconds, () => {
-    late = true;
-    controller.abort();
-  });
-  let grace: NodeJS.Timeout | undefined;
-  const stop = (): void => {
-    if (request.method === 'PUT') grace = startTimer(putGraceSeconds, () => controller.abort());
-    else controller.abort();
+function createStrategy(
+  request: PipelineRequest,
+  { log, signal, maxThrottledSeconds = Infinity }: RetryPolicyOptions,
+  isCancelled: () => boolean,
+): { readonly strategy: RetryStrategy; readonly stopHeartbeat: () => void } {
+  const { host } = new URL(request.url);
+  let firstFailure: number | undefined;
+  let heartbeat: NodeJS.Timeout | undefined;
+  const beat = (): void => {
+    heartbeat = startTimer(progressSeconds, () => {
+      log(`Still retrying ${host} (${Math.round(clockSeconds() - (firstFailure ?? 0))} s).`);
+      beat();
+    });
   };
-  outer?.addEventListener('abort', stop, { once: true });
+  return {
+    stopHeartbeat: () => clearTimeout(heartbeat),
+    strategy: {
+      name: 'transientErrorRetryStrategy',
+      retry({ retryCount, response, responseError }) {
+        if (isCancelled() || !isSafeToRetry(request) || (response && response.status < 400))
+          return { skipStrategy: true };
+        const error = response
+          ? errorFromResponse(request, response)
+          : networkError(request, responseError ?? new RestError('no response'));
+        firstFailure ??= clockSeconds();
+        const elapsed = clockSeconds() - firstFailure;
+        const remaining = signal ? secondsUntilTimeout(signal) : maxThrottledSeconds - elapsed;
+        const seconds = retryDelaySeconds(error, { retries: retryCount, elapsed, remaining });
+        if (seconds === undefined) return { skipStrategy: true };
+        if (!response || transientStatuses.has(response.status)) ambiguousRequests.add(request);
+        log(`${host}: ${retryMessage(error, seconds)}`);
+        if (!heartbeat) beat();
+        return { retryAfterInMs: realMilliseconds(seconds) };
+      },
+    },
+  };
+}
+
+/** Replaces the request's signal by one that lets a PUT in flight finish: `retryPolicy` drops responses after an abort. */
+function forwardAbort(request: PipelineRequest) {
+  const outer = request.abortSignal;
+  const controller = new AbortController();
+  let inFlight = false;
+  let grace: NodeJS.Timeout | undefined;
+  const onAbort = (): void => {
+    if (inFlight && request.method === 'PUT') {
+      grace = startTimer(cancelledPutGraceSeconds, () => controller.abort());
+    } else controller.abort();
+  };
+  if (outer?.aborted) controller.abort();
+  outer?.addEventListener('abort', onAbort);
   request.abortSignal = controller.signal;
-  try {
-    return { response: await next(request) };
-  } catch (error) {
-    if (late) return { lost: new RestError(`no answer in ${trySeconds} s`, { code: 'ETIMEDOUT', request }) };
-    if (isRestError(error) && !error.response) return { lost: error };
-    throw error;
-  } finally {
-    clearTimeout(limit);
-    clearTimeout(grace);
-    outer?.removeEventListener('abort', stop);
-    if (outer) request.abortSignal = outer;
-    else delete request.abortSignal;
-  }
+  return {
+    isRequested: () => outer?.aborted === true,
+    track:
+      (next: (request: PipelineRequest) => Promise<PipelineResponse>) =>
+      async (sent: PipelineRequest): Promise<PipelineResponse> => {
+        if (controller.signal.aborted) throw new DOMException('Cancelled before it was sent.', 'AbortError');
+        inFlight = true;
+        try {
+          return await next(sent);
+        } finally {
+          inFlight = false;
+        }
+      },
+    restore(): void {
+      clearTimeout(grace);
+      outer?.removeEventListener('abort', onAbort);
+      if (outer) request.abortSignal = outer;
+      else delete request.abortSignal;
+    },
+  };
+}
+
+/** Fails an attempt whose response is not complete in time: the SDK's own timeout ends with the headers. */
+export function attemptTimeoutPolicy(seconds: number): PipelinePolicy {
+  return {
+    name: 'attemptTimeoutPolicy',
+    async sendRequest(request, next) {
+      const outer = request.abortSignal as AbortSignal | undefined;
+      const limit = new AbortController();
+      const timer = startAnswerTimer(seconds, () => limit.abort());
+      request.abortSignal = outer ? AbortSignal.any([outer, limit.signal]) : limit.signal;
+      try {
+        return await next(request);
+      } catch (error) {
+        if (!limit.signal.aborted || outer?.aborted) throw error;
+        throw new RestError(`no complete response within ${seconds} s`, { code: 'ETIMEDOUT', request });
+      } finally {
+        clearTimeout(timer);
+        if (outer) request.abortSignal = outer;
+        else delete request.abortSignal;
+      }
+    },
+  };
 }
