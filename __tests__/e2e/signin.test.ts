@@ -487,7 +487,7 @@ describe('tokens that say little', () => {
       });
     });
     const said = await refusal({ inputs: domains });
-    expect(said).toContain(`Failed while looking for the ID of tenant ${defaults.tenantDomain}.`);
+    expect(said).toContain(`Failed while resolving the ID of tenant ${defaults.tenantDomain}.`);
     expect(said).toContain(`Give the tenant's GUID instead of ${defaults.tenantDomain}.`);
     expect(said).toContain('(HTTP 404)');
   });
@@ -514,7 +514,7 @@ describe('guardrails', () => {
     await start((world) => world.tokens.claims.set(imageTenantId, { tid: otherTenantId }));
     const said = await refusal();
     expect(said).toContain(
-      `The token is of tenant ${otherTenantId} and app ${clientId}, not of tenant ${imageTenantId} and app ${clientId}.`,
+      `The token is for tenant ${otherTenantId} and app ${clientId}, not for tenant ${imageTenantId} and app ${clientId}.`,
     );
     expect(sim.journal.filter(({ path }) => path.includes('/galleries/'))).toEqual([]);
   });
@@ -522,7 +522,7 @@ describe('guardrails', () => {
   test('a token of another app is not used', async () => {
     const other = '99999999-9999-4999-8999-999999999999';
     await start((world) => world.tokens.claims.set(tenantId, { appid: other }));
-    expect(await refusal()).toContain(`The token is of tenant ${tenantId} and app ${other}, not`);
+    expect(await refusal()).toContain(`The token is for tenant ${tenantId} and app ${other}, not`);
     expect(kinds('arm')).toEqual(['metadata']);
   });
 
@@ -601,7 +601,7 @@ describe('the first grant', () => {
     const run = await act({
       inputs: { ...check, 'subscription-id': '', operation: 'create' },
       onLine: ({ text }) => {
-        if (text.includes('looking again in 1 s')) sim.world.grant(clientId, 'Contributor', group);
+        if (text.includes('checking again in 1 s')) sim.world.grant(clientId, 'Contributor', group);
       },
     });
     expect(run.exitCode).toBe(0);

@@ -11,7 +11,7 @@ import {
   type Session,
 } from '../azure/arm-client.ts';
 import { type Cloud, discoverCloud } from '../azure/clouds.ts';
-import { createHttpGet } from '../azure/http.ts';
+import { type HttpOptions, createHttpGet } from '../azure/http.ts';
 import { type Result, settle } from '../azure/lookup.ts';
 import { createRateLimitTracker } from '../azure/poll-schedule.ts';
 import {
@@ -24,7 +24,7 @@ import type { ErrorContext } from '../errors/action-error.ts';
 import { findAzureError } from '../errors/azure-error.ts';
 import type { DeployInputs, Inputs } from '../inputs/inputs.ts';
 import { raceAbort } from '../lib/abort.ts';
-import type { MergePatch } from '../lib/json.ts';
+import { type MergePatch, omitUndefined } from '../lib/json.ts';
 import type { LogWriter } from '../runner/log.ts';
 import { createTenantCredential, loadCredentialClasses } from './credential.ts';
 import { requestGitHubIdToken } from './github-oidc.ts';
@@ -37,25 +37,21 @@ export interface SessionOptions {
   /** The webhook payload of the workflow run. */
   readonly event?: unknown;
   readonly mask: (secret: string) => void;
-  /** Takes what becomes known on the way, for explaining a failure with real names instead of placeholders. */
-  readonly onContext: (known: Partial<ErrorContext>) => void;
-  /** Filled once the plan is made; read at each PUT. */
+  /** Receives facts as they become known, so that errors name real values instead of placeholders. */
+  readonly onContext: (context: Partial<ErrorContext>) => void;
+  /** Filled when the plan exists; read at each PUT. */
   readonly patches?: ReadonlyMap<string, MergePatch>;
 }
 
-/** A session of `create` and `check`, which read the image with its own tenant's token. */
+/** A session of `create` and `check`, which read the image with a token of its own tenant. */
 export interface DeploySession extends Session {
-  /** GUID of the image tenant, also where the input named a domain. */
+  /** GUID of the image tenant, also where the input is a domain. */
   readonly imageTenantId: string;
-  /**
-   * Rejects with a Failure where the named subscription is another tenant's. Asked beside everything else that is only
-   * read; nothing may be written before it is answered.
-   */
+  /** Rejects if the named subscription is another tenant's. Runs in parallel with reads; await it before any write. */
   readonly subscriptionVerified: Promise<void>;
   readonly imageCompute: (subscriptionId: string) => ComputeManagementClient;
 }
 
-/** What became of signing in to one tenant. */
 export interface TenantSignIn {
   /** As the input names it: GUID or domain. */
   readonly tenant: string;
@@ -63,201 +59,160 @@ export interface TenantSignIn {
   readonly result: Result<ServicePrincipal>;
 }
 
-/** A session of `check`: each tenant's refusal is an answer like any other, and the rest goes on without it. */
+/** A session of `check`: a tenant's refusal is a result like any other, and the rest continues without it. */
 export interface CheckSession {
   readonly cloud: Cloud;
-  /** The tenant first. */
+  /** The target tenant first. */
   readonly signIns: readonly TenantSignIn[];
-  /** Undefined where there is no token of the tenant. */
+  /** Undefined if there is no token of the tenant. */
   readonly subscription?: Result<Subscription>;
   /** Undefined without a token or a subscription ID. */
   readonly session?: Session;
-  /** Undefined where there is no token of the image tenant. */
+  /** Undefined if there is no token of the image tenant. */
   readonly imageCompute?: DeploySession['imageCompute'];
 }
 
-/** Signs in to the tenant alone: enough to read, to delete and to sweep. */
+/** Signs in to the target tenant alone: enough to read, to delete and to sweep. */
 export async function openSession(inputs: Inputs, options: SessionOptions): Promise<Session> {
   const { session, subscriptionVerified } = await signInToTarget(inputs, [], options);
   await subscriptionVerified;
   return session;
 }
 
-/** Tries every tenant by itself, side by side, and the subscription. It throws only where no cloud can be reached. */
+/** Signs in to every tenant in parallel and reads the subscription. Throws only if the cloud cannot be reached. */
 export async function openCheckSession(inputs: DeployInputs, options: SessionOptions): Promise<CheckSession> {
-  const others = auxiliaryTenants(inputs);
-  const ways = await connectTenants(inputs, others, options);
+  const tenants = await connectTenants(inputs, auxiliaryTenants(inputs), options);
   const loading = loadManagementClients();
   const signIns = await Promise.all(
-    [inputs.tenantId, ...others].map(
+    [inputs.tenantId, ...auxiliaryTenants(inputs)].map(
       async (tenant): Promise<TenantSignIn> => ({
         tenant,
-        role: sameTenant(tenant, inputs.tenantId)
-          ? 'tenant'
-          : sameTenant(tenant, inputs.imageTenantId)
-            ? 'image-tenant'
-            : 'auxiliary',
-        result: await settle(() => ways.prove(tenant)),
+        role: roleOf(tenant, inputs),
+        result: await settle(() => tenants.authenticate(tenant)),
       }),
     ),
   );
-  const provenAs = (tenant: string) => signIns.find((one) => sameTenant(one.tenant, tenant))?.result;
-  const own = provenAs(inputs.tenantId);
-  const image = provenAs(inputs.imageTenantId);
+  const resultOf = (tenant: string) => signIns.find((signIn) => sameTenant(signIn.tenant, tenant))?.result;
+  const target = resultOf(inputs.tenantId);
+  const image = resultOf(inputs.imageTenantId);
+  const tenantId = target && 'value' in target ? target.value.tenantId : undefined;
   const subscription =
-    own && 'value' in own
-      ? await settle(() => readSubscription(ways.arm, inputs, own.value.tenantId))
-      : undefined;
-  const isUnreadable =
-    subscription && 'error' in subscription && findAzureError(subscription.error)?.status === 403;
-  // An app that may not read the named subscription is asked for the resource group: only that decides a create.
-  const subscriptionId =
-    subscription && 'value' in subscription
-      ? subscription.value.subscriptionId
-      : isUnreadable && inputs.subscriptionId;
+    tenantId === undefined ? undefined : await settle(() => readSubscription(tenants.arm, inputs, tenantId));
+  const subscriptionId = subscription && usableSubscriptionId(subscription, inputs);
   const clients = await loading;
-  const imageDoor = ways.doorOf(inputs.imageTenantId, clients);
-  return {
-    cloud: ways.cloud,
-    signIns,
-    ...(subscription ? { subscription } : {}),
-    ...(own && 'value' in own && subscriptionId
-      ? { session: ways.session(own.value.tenantId, subscriptionId, clients) }
-      : {}),
-    ...(image && 'value' in image ? { imageCompute: (id: string) => imageDoor.compute(id) } : {}),
-  };
+  const session =
+    tenantId !== undefined && subscriptionId ? tenants.session(tenantId, subscriptionId, clients) : undefined;
+  const imageCompute =
+    image && 'value' in image ? tenants.clientsFor(inputs.imageTenantId, clients).compute : undefined;
+  return { cloud: tenants.cloud, signIns, ...omitUndefined({ subscription, session, imageCompute }) };
+}
+
+/** An app that may not read the named subscription may still use its resource group: only that decides a create. */
+function usableSubscriptionId(subscription: Result<Subscription>, inputs: DeployInputs): string | undefined {
+  if ('value' in subscription) return subscription.value.subscriptionId;
+  return findAzureError(subscription.error)?.status === 403 ? inputs.subscriptionId : undefined;
+}
+
+function roleOf(tenant: string, inputs: DeployInputs): TenantSignIn['role'] {
+  if (sameTenant(tenant, inputs.tenantId)) return 'tenant';
+  return sameTenant(tenant, inputs.imageTenantId) ? 'image-tenant' : 'auxiliary';
 }
 
 /**
- * Signs in to the tenant, the image tenant and the auxiliary tenants, side by side.
- * @throws AzureError in a Failure that names the tenant; Failure when a token is of another tenant or app than asked for.
+ * Signs in to the target tenant, the image tenant and the auxiliary tenants in parallel.
+ * @throws ActionError that names the tenant, also when a token is for another tenant or app.
  */
 export async function openDeploySession(
   inputs: DeployInputs,
   options: SessionOptions,
 ): Promise<DeploySession> {
-  const { session, subscriptionVerified, doorOf, tenantIdOf } = await signInToTarget(
+  const { session, subscriptionVerified, clientsFor, tenantIdOf } = await signInToTarget(
     inputs,
     auxiliaryTenants(inputs),
     options,
   );
-  const imageDoor = doorOf(inputs.imageTenantId);
   return {
     ...session,
     subscriptionVerified,
     imageTenantId: tenantIdOf(inputs.imageTenantId),
-    imageCompute: (subscriptionId) => imageDoor.compute(subscriptionId),
+    imageCompute: clientsFor(inputs.imageTenantId).compute,
   };
 }
 
 async function signInToTarget(inputs: Inputs, otherTenants: readonly string[], options: SessionOptions) {
-  const ways = await connectTenants(inputs, otherTenants, options);
+  const tenants = await connectTenants(inputs, otherTenants, options);
   const loading = loadManagementClients();
   const { subscriptionId: named } = inputs;
-  const proven = ways.prove(inputs.tenantId);
-  const subscriptionVerified = proven.then(
-    (own) => (named ? assertSubscriptionInTenant(ways.arm, named, own.tenantId) : undefined),
+  const target = tenants.authenticate(inputs.tenantId);
+  const subscriptionVerified = target.then(
+    ({ tenantId }) => (named ? assertSubscriptionInTenant(tenants.arm, named, tenantId) : undefined),
     () => undefined,
   );
-  // Told to whoever waits for it; that may be later.
+  // Callers await it later, and Node ends the process on an unhandled rejection.
   subscriptionVerified.catch(() => undefined);
   const [{ tenantId }, others] = await Promise.all([
-    proven,
-    Promise.all(otherTenants.map(async (tenant) => ({ tenant, identity: await ways.prove(tenant) }))),
+    target,
+    Promise.all(otherTenants.map(async (tenant) => ({ tenant, ...(await tenants.authenticate(tenant)) }))),
   ]);
   const { log, signal } = options;
   const subscriptionId =
-    named ?? (await findSubscription(ways.arm, tenantId, inputs, { signal, onWaiting: log.info }));
+    named ?? (await findSubscription(tenants.arm, tenantId, inputs, { signal, onWaiting: log.info }));
   const clients = await loading;
   return {
-    session: ways.session(tenantId, subscriptionId, clients),
+    session: tenants.session(tenantId, subscriptionId, clients),
     subscriptionVerified,
-    doorOf: (tenant: string) => ways.doorOf(tenant, clients),
+    clientsFor: (tenant: string) => tenants.clientsFor(tenant, clients),
     tenantIdOf: (tenant: string) =>
-      others.find((other) => sameTenant(other.tenant, tenant))?.identity.tenantId ?? tenantId,
+      others.find((other) => sameTenant(other.tenant, tenant))?.tenantId ?? tenantId,
   };
 }
 
-/** Credentials and doors for all tenants. Asks nothing but the cloud's endpoints; tokens are first asked for by `prove`. */
+/** Creates credentials and clients for all tenants. Requests nothing but the cloud's endpoints; `authenticate` gets tokens. */
 async function connectTenants(inputs: Inputs, otherTenants: readonly string[], options: SessionOptions) {
-  const { log, signal, env } = options;
+  const { log, signal } = options;
   const correlationId = randomUUID();
   log.info(`Correlation ID of all requests of this run: ${correlationId}`);
-  const http = { httpClient: sharedHttpClient(), log };
-  const plain = createHttpGet({ ...http, correlationId });
-  const cloud = await raceAbort(discoverCloud(inputs.environment, plain), signal);
-  // Here and not at the first token: evaluating it holds up everything, and the clients' turn comes when that is sent.
+  const http = { httpClient: sharedHttpClient(), log, correlationId };
+  const get = createHttpGet(http);
+  const cloud = await raceAbort(discoverCloud(inputs.environment, get), signal);
+  // Not at the first token: evaluating the classes blocks the process, and the clients are evaluated after that.
   await loadCredentialClasses();
   const { loginEndpoint, resourceManager, portal } = cloud;
-  options.onContext({ loginEndpoint, resourceManager, ...(portal ? { portal } : {}) });
-  const credentialFor = (tenantId: string): TokenCredential =>
-    createTenantCredential({
-      ...http,
-      credential: inputs.credential,
-      clientId: inputs.clientId,
-      tenantId,
-      cloud,
-      correlationId,
-      idToken: async (audience) => {
-        const token = await requestGitHubIdToken(env, {
-          ...http,
-          audience,
-          mask: options.mask,
-          ...(options.event === undefined ? {} : { event: options.event }),
-        });
-        const oidc = parseOidcClaims(token);
-        if (oidc) options.onContext({ oidc });
-        return token;
-      },
-    });
-  const credential = credentialFor(inputs.tenantId);
-  const others = new Map(otherTenants.map((tenant) => [tenant.toLowerCase(), credentialFor(tenant)]));
-  const credentialOf = (tenant: string): TokenCredential => others.get(tenant.toLowerCase()) ?? credential;
-  const auxiliary = [...others.values()];
+  options.onContext({ loginEndpoint, resourceManager, ...omitUndefined({ portal }) });
+  const credentials = createCredentials(inputs, otherTenants, cloud, { ...options, ...http });
   const rateLimits = createRateLimitTracker();
+  const common = { cloud, correlationId, log, rateLimits, ...omitUndefined({ patches: options.patches }) };
   const tenantGuids = new Map<string, string>();
-  const common = {
-    cloud,
-    correlationId,
-    log,
-    rateLimits,
-    ...(options.patches ? { patches: options.patches } : {}),
-  };
   return {
     cloud,
-    arm: createArmRequest({ ...common, credential, signal }),
-    async prove(tenant: string): Promise<ServicePrincipal> {
-      const identity = await verifyIdentity(inputs.clientId, tenant, {
-        cloud,
-        credential: credentialOf(tenant),
-        plain,
-        log,
-        signal,
-      });
+    arm: createArmRequest({ ...common, credential: credentials.target, signal }),
+    async authenticate(tenant: string): Promise<ServicePrincipal> {
+      const credential = credentials.of(tenant);
+      const identity = await verifyIdentity(inputs.clientId, tenant, { cloud, credential, get, log, signal });
       tenantGuids.set(tenant.toLowerCase(), identity.tenantId);
       options.onContext({ tenantGuids: new Map(tenantGuids) });
       const alias = sameTenant(identity.tenantId, tenant) ? '' : ` (${identity.tenantId})`;
       log.info(`Signed in to tenant ${tenant}${alias} as ${inputs.clientId}.`);
       return identity;
     },
-    doorOf: (tenant: string, clients: ManagementClients): AzureClients =>
-      createAzureClients({ ...common, credential: credentialOf(tenant), signal }, clients),
+    clientsFor: (tenant: string, clients: ManagementClients): AzureClients =>
+      createAzureClients({ ...common, credential: credentials.of(tenant), signal }, clients),
     session(tenantId: string, subscriptionId: string, clients: ManagementClients): Session {
       options.onContext({ subscriptionId });
-      // Doors of its own for each signal: clean-up must not depend on any call remembering to bring another one.
-      const under = (until: AbortSignal): Session => {
-        const own = createAzureClients({ ...common, credential, signal: until }, clients);
-        const linked =
-          auxiliary.length > 0
-            ? createAzureClients({ ...common, credential, auxiliary, signal: until }, clients)
-            : own;
+      // Each signal gets clients of its own, so that cleanup does not depend on every call passing its signal.
+      const withSignal = (until: AbortSignal): Session => {
+        const clientOptions = { ...common, credential: credentials.target, signal: until };
+        const own = createAzureClients(clientOptions, clients);
+        const { auxiliary } = credentials;
+        const crossTenant =
+          auxiliary.length > 0 ? createAzureClients({ ...clientOptions, auxiliary }, clients) : own;
         return {
           cloud,
           correlationId,
           tenantId,
           subscriptionId,
           compute: own.compute(subscriptionId),
-          crossTenantCompute: linked.compute(subscriptionId),
+          crossTenantCompute: crossTenant.compute(subscriptionId),
           network: own.network(subscriptionId),
           arm: own.arm,
           waiting: {
@@ -265,11 +220,34 @@ async function connectTenants(inputs: Inputs, otherTenants: readonly string[], o
             rateLimits: rateLimits.read,
             onProgress: (what, seconds) => log.info(`Still waiting for ${what} (${Math.round(seconds)} s).`),
           },
-          withSignal: under,
+          withSignal,
         };
       };
-      return under(signal);
+      return withSignal(signal);
     },
+  };
+}
+
+function createCredentials(
+  { credential, clientId, tenantId: target }: Inputs,
+  otherTenants: readonly string[],
+  cloud: Cloud,
+  { env, event, mask, onContext, ...http }: SessionOptions & HttpOptions,
+) {
+  const idToken = async (audience: string): Promise<string> => {
+    const token = await requestGitHubIdToken(env, { ...http, event, audience, mask });
+    const oidc = parseOidcClaims(token);
+    if (oidc) onContext({ oidc });
+    return token;
+  };
+  const create = (tenantId: string): TokenCredential =>
+    createTenantCredential({ ...http, credential, clientId, tenantId, cloud, idToken });
+  const own = create(target);
+  const others = new Map(otherTenants.map((tenant) => [tenant.toLowerCase(), create(tenant)]));
+  return {
+    target: own,
+    auxiliary: [...others.values()],
+    of: (tenant: string): TokenCredential => others.get(tenant.toLowerCase()) ?? own,
   };
 }
 

@@ -1,3 +1,10 @@
+/*
+ * Why not the service's Retry-After: Azure suggests 10, then 35 to 50 seconds between polls, which delays a run by up to half
+ * a minute per VM. Compute really allows 45 polls per VM, refilled by 15 a minute
+ * (https://learn.microsoft.com/azure/virtual-machines/compute-throttling-limits). These schedules spend that bucket where
+ * operations are known to end, and slow down to the refill rate before it is empty. Errors' Retry-After is always obeyed.
+ */
+
 export type OperationKind =
   | 'network'
   | 'vm-create-linux'
@@ -7,33 +14,27 @@ export type OperationKind =
   | 'guest'
   | 'directory';
 
-/** Seconds between looks: fixed, or growing with what has elapsed. */
+/** Seconds between polls: fixed, or growing with the elapsed time. */
 type Interval = number | ((elapsedSeconds: number) => number);
 
 /** `[until second, interval]`; the last row has no end. */
 type PollSchedule = readonly (readonly [until: number, interval: Interval])[];
 
-/** What a run takes besides its operations, as measured: start, sign-in, lookups (`npm run bench`). */
+/** Seconds that a run spends outside its operations: start, sign-in, lookups (`npm run bench`). */
 const overheadSeconds = 0.8;
 
 const shortestInterval = 0.4;
 
-/**
- * Looks so that whenever the operation ends, the run as a whole is late by at most `share` of the operation. Polls in
- * proportion to the logarithm of the time: cheaper than any fixed interval that is as good.
- */
+/** Delays the run by at most `share` of the operation's time, with fewer polls than a fixed interval. */
 const proportionalTo =
   (share: number) =>
   (elapsedSeconds: number): number =>
     Math.max(shortestInterval, share * elapsedSeconds - overheadSeconds);
 
 /*
- * Where ends lie, from recorded operations (seconds, least / p25 / median / p90): Linux VM 7 / 34 / 41 / 82, Windows VM
- * 54 / 69 / 74 / 201, change of a VM 0 / 4 / 5 / 10, VM deletion 0 / 1 / 30 / 46; network writes (median / p90) 1 / 2 to
- * 11. The sums stay within 45 polls + 15 a minute: at its lowest the bucket holds some 8 polls in a Linux create, 12 in a
- * Windows create, 17 in a deletion. Worst case, the end is noticed one interval late: 0.5 s network; of a VM 4.5 % of its
- * time (Linux, 27 to 92 s) or 3.6 % (Windows, 40 to 132 s), less the run's own overhead; 3 and 4 s before that, 4 s (the
- * refill rate) after.
+ * Recorded operations (seconds: least / p25 / median / p90): Linux VM 7 / 34 / 41 / 82, Windows VM 54 / 69 / 74 / 201, VM
+ * update 0 / 4 / 5 / 10, VM deletion 0 / 1 / 30 / 46; network writes (median / p90) 1 / 2 to 11. At its lowest, the bucket
+ * has 8 polls left in a Linux create, 12 in a Windows create, 17 in a deletion.
  */
 const pollSchedules: Readonly<Record<OperationKind, PollSchedule>> = {
   network: [
@@ -81,7 +82,7 @@ const pollSchedules: Readonly<Record<OperationKind, PollSchedule>> = {
 
 const refillInterval = 60 / 15;
 
-/** What Compute counts per VM: 45 polls, 15 a minute come back; 36 reads, 12 a minute. */
+/** Compute's buckets per VM: 45 polls, refilled by 15 a minute; 36 reads, refilled by 12 a minute. */
 const vmBuckets: Readonly<
   Partial<Record<OperationKind, { readonly budget: 'polls' | 'vmReads'; readonly refillSeconds: number }>>
 > = {
@@ -95,25 +96,25 @@ const vmBuckets: Readonly<
 const lowRemaining = 5;
 
 /**
- * Below this many reads left, side-by-side runs are draining the bucket that they share; 25 a second come back
- * (https://learn.microsoft.com/azure/azure-resource-manager/management/request-limits-and-throttling). Each then waits as
- * long as the way back to here takes, 6 s at most: 50 runs settle at a look every 2 s each and 100 reads left.
+ * With fewer subscription reads left, parallel runs are draining their shared bucket, refilled by 25 a second: each then
+ * waits as long as the refill to this level takes, at most 6 s.
+ * https://learn.microsoft.com/azure/azure-resource-manager/management/request-limits-and-throttling
  */
 const lowSubscriptionReads = 150;
 
 const readsPerSecond = 25;
 
-/** The interval of the row, cut short where it would reach far into a denser one. */
-function scheduledInterval(rhythm: PollSchedule, elapsedSeconds: number): number {
-  const row = rhythm.find(([until]) => elapsedSeconds < until);
+/** The interval of the row, shortened where it would reach far into a denser one. */
+function scheduledInterval(schedule: PollSchedule, elapsedSeconds: number): number {
+  const row = schedule.find(([until]) => elapsedSeconds < until);
   if (!row) return refillInterval;
   const [until, interval] = row;
   const seconds = typeof interval === 'number' ? interval : interval(elapsedSeconds);
   if (elapsedSeconds + seconds <= until) return seconds;
-  return Math.min(seconds, Math.max(until - elapsedSeconds, scheduledInterval(rhythm, until)));
+  return Math.min(seconds, Math.max(until - elapsedSeconds, scheduledInterval(schedule, until)));
 }
 
-/** Seconds to wait before the next look at an operation that has been running for `elapsedSeconds`. */
+/** Seconds until the next poll of an operation that has been running for `elapsedSeconds`. */
 export function nextPollDelay(
   kind: OperationKind,
   elapsedSeconds: number,
@@ -131,23 +132,22 @@ export function nextPollDelay(
   return interval;
 }
 
-/** What the service said of its budgets on the latest answers. */
+/** Remaining requests according to the latest responses. */
 export interface RemainingRequests {
   /** Polls left in this VM's bucket (`x-ms-ratelimit-remaining-resource`, GetOperation…). */
   readonly polls?: number;
-  /** Reads left in this VM's bucket (`x-ms-ratelimit-remaining-resource`, LowCostGet…): of itself, its view, its scripts. */
+  /** Reads left in this VM's bucket (`x-ms-ratelimit-remaining-resource`, LowCostGet…): of the VM, its instance view, its run commands. */
   readonly vmReads?: number;
   /** Reads left in Resource Manager's bucket of 250 (`x-ms-ratelimit-remaining-subscription-reads`). */
   readonly reads?: number;
 }
 
-/** The latest word of the service on what is left of its budgets. */
 export interface RateLimitTracker {
   read(): RemainingRequests;
   record(headers: { get(name: string): string | undefined }): void;
 }
 
-/** A gauge for one run. The per-VM budgets are those of the one VM that the run is about. */
+/** The per-VM limits are those of the one VM that the run deploys. */
 export function createRateLimitTracker(): RateLimitTracker {
   let budget: RemainingRequests = {};
   return {

@@ -1,19 +1,9 @@
-/**
- * When to look again at a running operation, and the one loop that waits.
- *
- * Azure suggests 10, then 35 to 50 seconds between polls (Retry-After); obeying that costs up to half a minute per VM.
- * Compute publishes what it really allows, per VM: a bucket of 45 polls, refilled by 15 a minute
- * (https://learn.microsoft.com/azure/virtual-machines/compute-throttling-limits). The rhythm below spends that bucket
- * where operations are known to end, and falls back to the refill rate before it runs dry. A Retry-After on a refusal
- * (429, 503) is another matter: the pipeline obeys it before this loop sees anything.
- */
-
 import { AzureError } from '../errors/azure-error.ts';
 import { delay, progressSeconds } from '../lib/abort.ts';
 import { clockSeconds } from '../lib/clock.ts';
 import { type OperationKind, nextPollDelay, type RemainingRequests } from './poll-schedule.ts';
 
-/** The part of an SDK poller that waiting needs. */
+/** The part of an SDK poller that polling needs. */
 interface Poller<T> {
   readonly isDone: boolean;
   readonly operationState: { readonly status: string } | undefined;
@@ -24,67 +14,68 @@ interface Poller<T> {
 
 export interface PollOptions {
   readonly signal: AbortSignal;
-  /** Latest budgets, read before each look. */
+  /** The latest rate limits, read before each poll. */
   readonly rateLimits: () => RemainingRequests;
   /** Called at least every 30 seconds while something is awaited. */
   readonly onProgress: (what: string, elapsedSeconds: number) => void;
+  /** Called once Azure has accepted the request of an operation, whether or not the operation succeeds. */
+  readonly onAccepted?: () => void;
 }
 
 /**
- * Looks again and again, in the rhythm of `kind`, until `look` gives something.
- * @throws whatever `look` throws; the signal's reason once it aborts.
+ * Polls on the schedule of `kind` until `poll` returns a value.
+ * @throws what `poll` throws; the signal's reason once it aborts.
  */
 export async function pollUntil<T>(
   what: string,
   kind: OperationKind,
-  waiting: PollOptions,
-  look: () => Promise<T | undefined>,
+  { signal, rateLimits, onProgress }: PollOptions,
+  poll: () => Promise<T | undefined>,
 ): Promise<T> {
   const start = clockSeconds();
-  let told = 0;
+  let reported = 0;
   for (;;) {
     const elapsed = clockSeconds() - start;
-    if (elapsed - told >= progressSeconds) {
-      told = elapsed;
-      waiting.onProgress(what, elapsed);
+    if (elapsed - reported >= progressSeconds) {
+      reported = elapsed;
+      onProgress(what, elapsed);
     }
-    const untilTold = Math.max(0.1, told + progressSeconds - elapsed);
-    await delay(Math.min(nextPollDelay(kind, elapsed, waiting.rateLimits()), untilTold), waiting.signal);
-    const seen = await look();
-    if (seen !== undefined) return seen;
+    const untilReport = Math.max(0.1, reported + progressSeconds - elapsed);
+    await delay(Math.min(nextPollDelay(kind, elapsed, rateLimits()), untilReport), signal);
+    const result = await poll();
+    if (result !== undefined) return result;
   }
 }
 
-/** Code of an operation whose end says that it went wrong, and not why. */
+/** Code of an operation that failed without a reason. */
 export const unexplainedFailure = 'ProvisioningFailed';
 
-/** Looks at a resource that its own operation has just made, before a 404 is believed. */
+/** A front end may not know a resource yet whose operation has just ended: this many 404s are ignored. */
 const maxNotFoundAfterCreate = 5;
 
 /**
- * Follows an SDK poller to its end at our own rhythm instead of the service's Retry-After.
- * @param onAnswer called once the request was taken, whether or not anything is waited for after that.
- * @returns what the operation made; for deletions undefined.
+ * Polls an SDK operation to its end on our own schedule instead of the service's Retry-After.
+ * @returns the created resource; undefined for deletions.
  * @throws AzureError when the request is refused or the operation fails; the signal's reason once it aborts.
  */
 export async function pollUntilDone<T>(
   what: string,
   kind: OperationKind,
-  waiting: PollOptions,
+  options: PollOptions,
   poller: Poller<T>,
-  onAnswer: () => void = () => undefined,
 ): Promise<T> {
-  let missed = 0;
+  const { signal } = options;
+  let notFound = 0;
   try {
     await poller.submitted();
-    onAnswer();
+    options.onAccepted?.();
     if (!poller.isDone) {
-      await pollUntil(what, kind, waiting, async () => {
+      await pollUntil(what, kind, options, async () => {
         try {
-          await poller.poll({ abortSignal: waiting.signal });
+          await poller.poll({ abortSignal: signal });
         } catch (error) {
-          // The operation has ended, but the front end that is asked for what it made does not know that yet.
-          if (kind === 'delete' || !isNotFoundError(error) || ++missed > maxNotFoundAfterCreate) throw error;
+          if (kind === 'delete' || !isNotFoundError(error) || ++notFound > maxNotFoundAfterCreate)
+            throw error;
         }
         return poller.isDone || undefined;
       });
@@ -93,7 +84,7 @@ export async function pollUntilDone<T>(
     return poller.result as T;
   } catch (error) {
     // The SDK turns every abort into its own AbortError and loses the reason.
-    throw waiting.signal.aborted ? waiting.signal.reason : error;
+    throw signal.aborted ? signal.reason : error;
   }
 }
 
@@ -102,8 +93,8 @@ function isNotFoundError(error: unknown): boolean {
 }
 
 /**
- * An operation may end well and leave a resource that is Failed, and a resource without an operation may say so at once:
- * the SDK then gives no result, and no error.
+ * An operation may succeed and leave a Failed resource, and a resource without an operation may be Failed at once: the SDK
+ * then returns neither a result nor an error.
  */
 function throwIfFailed(what: string, { operationState, result }: Poller<unknown>): void {
   const { provisioningState = '', id = what } = {
@@ -113,7 +104,7 @@ function throwIfFailed(what: string, { operationState, result }: Poller<unknown>
     /^(failed|canceled)$/i.test(state),
   );
   if (ended === undefined) return;
-  const message = `Azure took the request, and ${what} ended as ${ended.toLowerCase()}; no reason was given.`;
+  const message = `Azure accepted the request, but ${what} ended as ${ended.toLowerCase()} without a reason.`;
   throw new AzureError({
     status: 200,
     code: unexplainedFailure,

@@ -1,3 +1,5 @@
+import { omitUndefined } from '../lib/json.ts';
+
 /** A Resource Manager ID, parsed. `id` keeps the text as given (without a trailing slash). */
 export interface ResourceId {
   readonly id: string;
@@ -59,11 +61,11 @@ export function parseResourceId(text: string): ResourceId | undefined {
   const segments = segmentsOf(text);
   if (segments === undefined) return undefined;
   const [subscriptions, subscriptionId, groups, resourceGroup, providers, namespace, ...rest] = segments;
-  if (subscriptions?.toLowerCase() !== 'subscriptions' || subscriptionId === undefined) return undefined;
-  if (!isGuid(subscriptionId)) return undefined;
-  if (groups?.toLowerCase() !== 'resourcegroups' || resourceGroup === undefined) return undefined;
-  if (providers?.toLowerCase() !== 'providers' || namespace === undefined) return undefined;
-  if (rest.length === 0 || rest.length % 2 !== 0) return undefined;
+  const keywords = [subscriptions, groups, providers].join('/').toLowerCase();
+  if (keywords !== 'subscriptions/resourcegroups/providers') return undefined;
+  if (subscriptionId === undefined || resourceGroup === undefined || namespace === undefined)
+    return undefined;
+  if (!isGuid(subscriptionId) || rest.length === 0 || rest.length % 2 !== 0) return undefined;
   const types = rest.filter((_, index) => index % 2 === 0);
   const names = rest.filter((_, index) => index % 2 === 1);
   const name = names.at(-1);
@@ -149,29 +151,28 @@ export function parseImageReference(text: string): ImageReference | undefined {
 
 function parseGalleryImage(text: string): ImageReference | undefined {
   const parsed = parseResourceId(text);
-  if (parsed !== undefined) {
-    const kind = galleryTypes[parsed.type as keyof typeof galleryTypes];
-    const [gallery, definition, version] = parsed.names;
-    if (kind === undefined || gallery === undefined || definition === undefined) return undefined;
-    const { id, subscriptionId, resourceGroup } = parsed;
-    const image = { kind, id, subscriptionId, resourceGroup, gallery, definition };
-    return version === undefined ? image : { ...image, version };
-  }
+  if (parsed === undefined) return parseSharedImage(text);
+  const kind = galleryTypes[parsed.type as keyof typeof galleryTypes];
+  const [gallery, definition, version] = parsed.names;
+  if (kind === undefined || gallery === undefined || definition === undefined) return undefined;
+  const { id, subscriptionId, resourceGroup } = parsed;
+  return { kind, id, subscriptionId, resourceGroup, gallery, definition, ...omitUndefined({ version }) };
+}
+
+const sharedGalleryKinds: Readonly<Record<string, 'shared' | 'community'>> = {
+  sharedgalleries: 'shared',
+  communitygalleries: 'community',
+};
+
+/** `/sharedGalleries/<gallery>/images/<definition>`, with or without `/versions/<version>`. */
+function parseSharedImage(text: string): ImageReference | undefined {
   const segments = segmentsOf(text);
-  if (segments === undefined) return undefined;
-  const [galleries, gallery, images, definition, versions, version, ...rest] = segments;
-  if (images?.toLowerCase() !== 'images' || gallery === undefined || definition === undefined)
-    return undefined;
-  if (rest.length > 0 || (versions === undefined) !== (version === undefined)) return undefined;
-  if (versions !== undefined && versions.toLowerCase() !== 'versions') return undefined;
-  const kinds: Readonly<Record<string, 'shared' | 'community'>> = {
-    sharedgalleries: 'shared',
-    communitygalleries: 'community',
-  };
-  const kind = kinds[galleries?.toLowerCase() ?? ''];
-  if (kind === undefined) return undefined;
-  const image = { kind, id: `/${segments.join('/')}`, gallery, definition };
-  return version === undefined ? image : { ...image, version };
+  const [galleries = '', gallery, images, definition, versions = 'versions', version] = segments ?? [];
+  const kind = sharedGalleryKinds[galleries.toLowerCase()];
+  if (kind === undefined || gallery === undefined || definition === undefined) return undefined;
+  if (`${images}/${versions}`.toLowerCase() !== 'images/versions') return undefined;
+  if (segments?.length !== 4 && segments?.length !== 6) return undefined;
+  return { kind, id: `/${segments.join('/')}`, gallery, definition, ...omitUndefined({ version }) };
 }
 
 /** Why `parseImageReference` understood nothing, as the end of a sentence: people give what other tools call an image. */

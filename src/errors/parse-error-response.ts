@@ -1,5 +1,5 @@
 import { retryAfterSeconds, retrySecondsInText } from '../lib/duration.ts';
-import { type Json, isJson, parseJson } from '../lib/json.ts';
+import { type Json, isJson, omitUndefined, parseJson } from '../lib/json.ts';
 import type { AzureErrorInfo, ErrorDetail } from './azure-error.ts';
 import { redactSecrets } from './format-error.ts';
 
@@ -37,23 +37,24 @@ export function parseErrorResponse({
   const requestId = headers('x-ms-request-id') ?? entra?.requestId;
   const retryAfter =
     retryAfterSeconds(headers('retry-after'), headers('date')) ?? retrySecondsInText(bodyText);
-  const failureCause = headers('x-ms-failure-cause');
   // https://login.microsoftonline.com/<tenant>/oauth2/v2.0/token and …/<tenant>/v2.0/.well-known/openid-configuration
   const tenant = /^\/([^/]+)\/(?:oauth2|v2\.0)\//.exec(path)?.[1];
   return {
     status,
     code: found.code,
     message: redactSecrets(found.message),
-    ...(found.target ? { target: found.target } : {}),
     details: found.details.map((detail) => ({ ...detail, message: redactSecrets(detail.message) })),
     method,
     url: path,
-    ...(correlationId ? { correlationId } : {}),
-    ...(requestId ? { requestId } : {}),
-    ...(retryAfter === undefined ? {} : { retryAfterSeconds: retryAfter }),
-    ...(failureCause ? { failureCause } : {}),
     body: bodyText,
-    ...(tenant ? { tenant } : {}),
+    ...omitUndefined({
+      target: found.target || undefined,
+      correlationId: correlationId || undefined,
+      requestId: requestId || undefined,
+      retryAfterSeconds: retryAfter,
+      failureCause: headers('x-ms-failure-cause') || undefined,
+      tenant,
+    }),
   };
 }
 

@@ -17,7 +17,13 @@ function formatAddress(address: number): string {
 }
 
 // https://learn.microsoft.com/azure/virtual-network/virtual-networks-faq#what-address-ranges-can-i-use-in-my-virtual-networks
-const unusable = ['224.0.0.0/4', '255.255.255.255/32', '127.0.0.0/8', '169.254.0.0/16', '168.63.129.16/32'];
+const reservedPrefixes = [
+  '224.0.0.0/4',
+  '255.255.255.255/32',
+  '127.0.0.0/8',
+  '169.254.0.0/16',
+  '168.63.129.16/32',
+];
 
 function blockOf(address: number, length: number): AddressRange {
   const size = 2 ** (32 - length);
@@ -27,7 +33,7 @@ function blockOf(address: number, length: number): AddressRange {
 
 /**
  * Reads the prefix of a virtual network or subnet: IPv4, /2 to /29 (Azure's limits), the network's own address, and
- * none of the ranges that Azure keeps for itself.
+ * none of the ranges that Azure reserves.
  */
 export function parsePrefix(text: string): AddressRange | { readonly error: string } {
   const [, base = '', lengthText = ''] = /^([^/]+)\/(\d{1,2})$/.exec(text) ?? [];
@@ -41,23 +47,25 @@ export function parsePrefix(text: string): AddressRange | { readonly error: stri
   if (range.first !== address) {
     return { error: `does not start at its network's address: ${formatAddress(range.first)}/${length} does` };
   }
-  for (const taken of unusable) {
-    const [takenBase = '', takenLength = ''] = taken.split('/');
-    const block = blockOf(parseAddress(takenBase) ?? 0, Number(takenLength));
-    if (range.first <= block.last && block.first <= range.last) {
-      return { error: `overlaps ${taken}, which Azure does not allow in virtual networks` };
-    }
-  }
-  return range;
+  const overlapped = reservedPrefixes.find((prefix) => overlaps(range, prefix));
+  return overlapped === undefined
+    ? range
+    : { error: `overlaps ${overlapped}, which Azure does not allow in virtual networks` };
 }
 
-/** Whether the inner range lies wholly inside the outer one. */
+function overlaps({ first, last }: AddressRange, prefix: string): boolean {
+  const [base = '', length = ''] = prefix.split('/');
+  const block = blockOf(parseAddress(base) ?? 0, Number(length));
+  return first <= block.last && block.first <= last;
+}
+
+/** Whether the inner range lies inside the outer one. */
 export function contains(outer: AddressRange, inner: AddressRange): boolean {
   return outer.first <= inner.first && inner.last <= outer.last;
 }
 
 /**
- * Whether a machine can have the address. Azure keeps the first four and the last address of each subnet.
+ * Whether a NIC can have the address. Azure reserves the first four and the last address of each subnet.
  * https://learn.microsoft.com/azure/virtual-network/virtual-networks-faq#are-there-any-restrictions-on-using-ip-addresses-within-these-subnets
  */
 export function isAssignable(address: number, subnet: AddressRange): boolean {

@@ -16,11 +16,15 @@ export function validateSshPublicKey(line: string): string | undefined {
   if (fields === undefined) return `is damaged: what follows ${type} is not a whole key`;
   const [name, ...numbers] = fields;
   if (name?.toString('latin1') !== type) return `is damaged: it says ${type}, but holds another type of key`;
-  if (type === 'ssh-ed25519') {
-    return numbers.length === 1 && numbers[0]?.length === 32
-      ? undefined
-      : 'is damaged: Ed25519 keys have 32 bytes';
-  }
+  return type === 'ssh-rsa' ? validateRsaNumbers(numbers) : validateEd25519Numbers(numbers);
+}
+
+function validateEd25519Numbers(numbers: readonly Buffer[]): string | undefined {
+  const isValid = numbers.length === 1 && numbers[0]?.length === 32;
+  return isValid ? undefined : 'is damaged: Ed25519 keys have 32 bytes';
+}
+
+function validateRsaNumbers(numbers: readonly Buffer[]): string | undefined {
   const [, modulus] = numbers;
   if (numbers.length !== 2 || modulus === undefined)
     return 'is damaged: an RSA key has an exponent and a modulus';

@@ -131,9 +131,8 @@ function createNetworkResource<T extends { tags?: Record<string, string>; provis
         return pollUntilDone(
           what,
           'network',
-          waiting,
+          { ...waiting, onAccepted: answered },
           group.createOrUpdate(resourceGroup, name, body, options),
-          answered,
         );
       },
     },

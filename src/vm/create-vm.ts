@@ -121,7 +121,7 @@ async function putVm(
         return await readVm(session, plan);
       }
       const rhythm = osType === 'Windows' ? 'vm-create-windows' : 'vm-create-linux';
-      const vm = await pollUntilDone(what, rhythm, waiting, poller, answered);
+      const vm = await pollUntilDone(what, rhythm, { ...waiting, onAccepted: answered }, poller);
       trackDisks(cleanupState, plan, vm);
       return vm;
     } catch (error) {

@@ -56,7 +56,7 @@ describe('without a name', () => {
     const { outcome, seconds, lines } = await find([], [], [], [subscription()]);
     expect([outcome, seconds]).toEqual(['sub-1', 7]);
     expect(lines).toHaveLength(3);
-    expect(lines[0]).toMatch(/sees no subscription in tenant .*; looking again in 1 s\.$/);
+    expect(lines[0]).toMatch(/sees no subscription in tenant .*; checking again in 1 s\.$/);
   });
 
   test('none at all: given up after two minutes, with a look every 15 s at least', async () => {
@@ -139,7 +139,7 @@ describe('a named one', () => {
       await expect(
         assertSubscriptionInTenant(refusing(status, code), 'sub-1', tenantId),
       ).rejects.toMatchObject({
-        activity: 'looking at subscription sub-1',
+        activity: 'reading subscription sub-1',
         cause: { fault: { code } },
       });
     }
