@@ -460,7 +460,7 @@ describe('tokens that say little', () => {
     const run = await act();
     expectSignedIn(run, tenantId, imageTenantId);
     for (const tenant of [tenantId, imageTenantId]) {
-      expect(run.stdout).toContain(`The token of tenant ${tenant} cannot be read`);
+      expect(run.stdout).toContain(`The access token for tenant ${tenant} is opaque`);
     }
     expect(sim.journal.find(({ kind }) => kind === 'vm.put')?.status).toBe(201);
   });
@@ -488,7 +488,7 @@ describe('tokens that say little', () => {
     });
     const said = await refusal({ inputs: domains });
     expect(said).toContain(`Failed while resolving the ID of tenant ${defaults.tenantDomain}.`);
-    expect(said).toContain(`Give the tenant's GUID instead of ${defaults.tenantDomain}.`);
+    expect(said).toContain(`Use the tenant's GUID instead of ${defaults.tenantDomain}.`);
     expect(said).toContain('(HTTP 404)');
   });
 
