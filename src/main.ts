@@ -41,7 +41,8 @@ export async function main(): Promise<void> {
     report.addFacts({ operation: parseOperation(rawInput('operation')) });
     const inputs = readInputs(rawInput, createRunnerValues(report));
     situation = errorContextFrom(inputs);
-    report.addFacts({ operation: inputs.operation, wanted: inputs, uses: actionReference() });
+    report.addFacts({ operation: inputs.operation, requested: inputs, uses: actionReference() });
+    report.logRequest(inputs);
     warnBeforeCertificateExpiry(inputs, report);
     const timer = stopAtTimeLimit(stop, inputs.timeoutMinutes);
     const options = {
@@ -53,6 +54,7 @@ export async function main(): Promise<void> {
     };
     await runOperation(inputs, report, options, () => situation);
     clearTimeout(timer);
+    report.logResult();
   } catch (error) {
     failure = { error };
     reportFailure(error, situation, report);

@@ -54,7 +54,7 @@ export async function post(): Promise<void> {
     const session = await report.stage('Sign in', () =>
       openSession({ ...inputs, subscriptionId: entries.subscriptionId }, options),
     );
-    report.addFacts({ wanted: { ...inputs, vmName: entries.deployment }, uses: actionReference() });
+    report.addFacts({ requested: { ...inputs, vmName: entries.deployment }, uses: actionReference() });
     await report.stage('Clean up', () => runPostJobCleanup(session, entries, workflowRun(), report));
   } catch (error) {
     const going = entries ? resourcesToDelete(entries) : [];

@@ -98,7 +98,7 @@ describe('clean-up', () => {
     expect(left.toSorted()).toEqual([vm1.nic, vm1.nsg, vm1.osDisk, vm1.publicIp, vm1.vnet].toSorted());
     expect(sim.world.resources.get(vm1.osDisk)?.body['properties'].diskState).toBe('Unattached');
     for (const id of left) expect(warningsOf(run.post)).toContain(id);
-    expect(warningsOf(run.post)).toMatch(/Left alone, because their own tags do not name this deployment/);
+    expect(warningsOf(run.post)).toMatch(/Not deleted, because their tags do not belong to this deployment/);
   });
 
   test('a machine with data disks goes with all of them', async () => {

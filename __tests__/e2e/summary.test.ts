@@ -21,7 +21,7 @@ const tags = (markdown: string, name: string) =>
   [...marked.parse(markdown, { gfm: true, async: false }).matchAll(new RegExp(`<${name}\\b`, 'g'))].length;
 
 describe('the job summary', () => {
-  test('of a created machine links to the portal in the right tenants, and its end tells what was deleted', async () => {
+  test('links to the portal in both tenants; the one of the post step lists what was deleted', async () => {
     await start();
     const secret = 'correct horse battery staple 1A!';
     const run = await runAction({
@@ -35,7 +35,7 @@ describe('the job summary', () => {
     });
     expect(errors(run)).toEqual([]);
     const { summary } = run;
-    expect(summary).toContain('## ✅ Virtual machine <code>vm1</code> created');
+    expect(summary).toContain('## ✅ <code>vm1</code> created');
     expect(summary).toContain(
       `${portal}/#@${defaults.tenantId}/resource${group}/providers/Microsoft.Compute/virtualMachines/vm1`,
     );
@@ -43,15 +43,19 @@ describe('the job summary', () => {
       `${portal}/#@${defaults.imageTenantId}/resource${defaults.imageId('linux', '1.10.0')}`,
     );
     expect(summary).toContain(`ssh azureuser@${run.outputs['public-ip-address']}`);
-    expect(summary).toContain('- uses: contoso/cross-tenant-vm@v1');
-    expect(summary).toMatch(/```mermaid\nflowchart LR[\s\S]*```mermaid\n.*\ngantt[\s\S]*Virtual machine \(/);
+    expect(summary).toContain('Deleted when the job ends.');
+    expect(run.lines.at(-1)?.text).toMatch(/^Ready in [\d.]+ s: vm1 \(.*\) at .*\. Connect: ssh azureuser@/);
+    expect(run.lines.find(({ command }) => command === undefined)?.text).toMatch(/^Deploying vm1 to /);
+    expect(summary).toMatch(
+      /```mermaid\nflowchart LR[\s\S]*```mermaid\n.*\ngantt[\s\S]*(?:VM|Virtual machine) \(/,
+    );
     expect(tags(summary, 'table')).toBe(1);
-    expect(run.post?.summary).toMatch(/^## 🧹 Clean-up after the job\n/);
+    expect(run.post?.summary).toMatch(/^## ✅ <code>vm1<\/code> deleted after the job\n/);
     expect(run.post?.summary).toContain('<code>virtualMachines/vm1</code>');
     assertNoSecrets(run, [secret, defaults.clientSecret]);
   });
 
-  test('is left out when unwanted, also where inputs are wrong', async () => {
+  test('is not written with `summary: false`, also if inputs are invalid', async () => {
     await start();
     const unwanted = await runAction({ sim, inputs: inputs({ summary: 'false', cleanup: 'always' }) });
     expect(unwanted.exitCode).toBe(0);
@@ -64,20 +68,18 @@ describe('the job summary', () => {
     expect(wrong.summary).toBe('');
   });
 
-  test('of wrong inputs lists them', async () => {
+  test('lists invalid inputs', async () => {
     await start();
     const run = await runAction({
       sim,
       inputs: inputs({ 'timeout-minutes': 'soon', 'image-id': 'latest' }),
       phases: ['main'],
     });
-    expect(run.summary).toMatch(
-      /^## ❌ Create failed\n\n> There are 2 faults[\s\S]*timeout-minutes[\s\S]*image-id/,
-    );
+    expect(run.summary).toMatch(/^## ❌ Create failed\n\n[^>]*\n- timeout-minutes[\s\S]*\n- image-id/);
     expect(errors(run)).toHaveLength(1);
   });
 
-  test('of a failure explains it and tells what was deleted again', async () => {
+  test('of a failure starts with the cause and lists what was rolled back', async () => {
     await start();
     settings(sim.world).shortages.push({ code: 'SkuNotAvailable', at: 'put' });
     const run = await runAction({ sim, inputs: inputs() });
@@ -86,24 +88,24 @@ describe('the job summary', () => {
     expect(errors(run)[0]?.title).toBe('cross-tenant-vm: creating virtual machine vm1 failed');
     expect(run.summary).toContain('## ❌ Failed while creating virtual machine vm1');
     expect(run.summary).toMatch(/\*\*Cause:\*\* Standard&#95;D2s&#95;v5 is not offered/);
-    expect(run.summary).toMatch(/\*\*Deleted again:\*\* .*<code>networkInterfaces\/vm1-nic<\/code>/);
-    expect(run.summary).not.toMatch(/How to connect|To delete it/);
+    expect(run.summary).toMatch(
+      /Rolled back: \d resources?<[\s\S]*- <code>networkInterfaces\/vm1-nic<\/code>/,
+    );
+    expect(run.summary).not.toMatch(/### Connect|Delete it/);
     expect(run.post?.summary).toBe('');
   });
 
-  test('with `cleanup: never` tells what stays, and how to delete it', async () => {
+  test('with `cleanup: never` lists what is left, and how to delete it', async () => {
     await start();
     settings(sim.world).shortages.push({ code: 'SkuNotAvailable', at: 'put' });
     const run = await runAction({ sim, inputs: inputs({ cleanup: 'never' }) });
     expect(run.summary).toMatch(
-      /⚠️ Left[\s\S]*networkInterfaces\/vm1-nic[\s\S]*<code>cleanup&#58; never<\/code>/,
+      /⚠️ Not deleted[\s\S]*networkInterfaces\/vm1-nic[\s\S]*<code>cleanup&#58; never<\/code>/,
     );
-    expect(run.summary).toMatch(
-      /<details open><summary>To delete it[\s\S]*operation: delete\n {4}vm-name: vm1/,
-    );
+    expect(run.summary).toMatch(/<details open><summary>Delete it[\s\S]*operation: delete\n {4}vm-name: vm1/);
   });
 
-  test('of a check has its findings in one table', async () => {
+  test('of a check starts with what failed', async () => {
     await start();
     const run = await runAction({
       sim,
@@ -112,27 +114,26 @@ describe('the job summary', () => {
     });
     expect(errors(run)).toHaveLength(1);
     expect(run.summary).toMatch(
-      /^## ❌ .* in the way of <code>vm1<\/code>\n\n❌ \d+ faults? · ⚠️ \d+ warnings? · /,
+      /^## ❌ Preflight failed for <code>vm1<\/code>&#58; \d+ of \d+ checks\n\n❌ \d+ failed · ⚠️ \d+ warnings · /,
     );
     expect(run.summary).toContain('2028-05-01');
     expect(tags(run.summary, 'h2')).toBe(1);
-    const faults = JSON.parse(run.outputs['findings'] ?? '[]').filter(({ level }: any) => level === 'fault');
-    expect(run.summary.match(/^\| ❌ \|/gm)).toHaveLength(faults.length);
+    expect(run.summary.indexOf('### ❌')).toBeLessThan(run.summary.indexOf('<details>'));
   });
 
-  test('of a deletion tells what went, and says so when nothing was there', async () => {
+  test('of a deletion lists what was deleted, or says that nothing was found', async () => {
     await start();
     await runAction({ sim, inputs: inputs(), phases: ['main'] });
     const remove = inputs({ operation: 'delete' });
     const first = await runAction({ sim, inputs: remove, phases: ['main'] });
-    expect(first.summary).toMatch(/^## ✅ Deployment <code>vm1<\/code> deleted/);
+    expect(first.summary).toMatch(/^## ✅ <code>vm1<\/code> deleted/);
     expect(first.summary).toContain('<code>virtualNetworks/vm1-vnet</code>');
     const second = await runAction({ sim, inputs: remove, phases: ['main'] });
-    expect(second.summary).toMatch(/^## ⚠️ Nothing of deployment <code>vm1<\/code> was found/);
+    expect(second.summary).toMatch(/^## ⚠️ Nothing to delete&#58; <code>vm1<\/code> was not found/);
   });
 });
 
-describe('what others chose', () => {
+describe('untrusted text', () => {
   const hostile = '</td></table><script>x</script> | ``` @octocat\n::error::injected\n##[error]injected';
 
   const putSecurityGroup = (name: string, itsTags: Record<string, string>): void => {
@@ -146,7 +147,7 @@ describe('what others chose', () => {
     });
   };
 
-  test('in a tag or in a message of Azure changes neither the page nor speaks to the runner', async () => {
+  test('in a tag or in a message of Azure is inert in summary and log', async () => {
     await start();
     putSecurityGroup('vm1-nsg', { 'cross-tenant-vm': hostile });
     const refused = await runAction({ sim, inputs: inputs(), phases: ['main'] });
@@ -158,7 +159,7 @@ describe('what others chose', () => {
     for (const run of [refused, failed]) {
       expect(errors(run)).toHaveLength(1);
       expect(errors(run)[0]?.message).toContain('::error::injected');
-      // The runner looks for commands in lines that are not commands already.
+      // The runner parses only lines that are not commands already.
       const plain = run.lines.filter(({ command }) => command === undefined);
       expect(plain.filter(({ text }) => text.includes('##['))).toEqual([]);
       expect(run.summary).toContain('octocat');
@@ -168,7 +169,7 @@ describe('what others chose', () => {
     }
   });
 
-  test('as the name of a deployment does not speak to the runner when it is swept', async () => {
+  test('as the name of a deployment is inert when it is swept', async () => {
     await start();
     putSecurityGroup('other-nsg', {
       'cross-tenant-vm': '::error::injected',
@@ -180,7 +181,7 @@ describe('what others chose', () => {
   });
 });
 
-describe('a closer look after a failure', () => {
+describe('diagnosis after a failure', () => {
   /** Changes the world when the first such PUT arrives. */
   const upon = (path: RegExp, change: () => void): void => {
     sim.faults.add({ match: { method: 'PUT', path }, effect: { onArrival: change } });
@@ -264,7 +265,7 @@ describe('the log', () => {
     });
     expect(run.droppedOutputs).toEqual(expect.arrayContaining(['location', 'result']));
     expect(warnings(run).filter((text) => text.includes('masked'))).toEqual([
-      expect.stringContaining('output `location`'),
+      expect.stringContaining('`location` and `result`'),
     ]);
     const usual = await runAction({ sim, inputs: inputs({ 'vm-name': 'vm2' }), phases: ['main'] });
     expect(warnings(usual).filter((text) => text.includes('masked'))).toEqual([]);

@@ -24,6 +24,8 @@ export const outputNames = [
   'principal-id',
   'admin-username',
   'ssh-private-key-path',
+  'ssh-command',
+  'ssh-known-hosts',
   'script-exit-code',
   'script-stdout',
   'script-stderr',

@@ -1,54 +1,173 @@
-import { limited, maxRows } from './sections.ts';
+/** What failed, and what a check found: cause, who must act and commands first, everything else collapsed. */
+
 import type { Finding } from '../check/facts.ts';
-import { type Markdown, details, sentence } from '../lib/escape.ts';
-import { fixes } from './render-failure.ts';
+import type { ErrorReport } from '../errors/format-error.ts';
+import { isCommandOrUrl } from '../errors/format-error.ts';
+import { type Markdown, block, details, link, markdownText, quotation, sentence } from '../lib/escape.ts';
+import { limitedTable, maxRows } from './render-details.ts';
+import type { SummaryFacts } from './summary-facts.ts';
 
-// What a check found
+export function failureSections({ errors = [] }: SummaryFacts): Markdown[] {
+  return errors
+    .slice(0, 10)
+    .flatMap((error, index) => [
+      ...(index > 0
+        ? [
+            `### ❌ ${error.activity[0] ? `Failed while ${markdownText(error.activity[0])}` : 'Another error'}`,
+          ]
+        : []),
+      ...errorSections(error),
+    ]);
+}
 
-const marks = { fault: '❌', warning: '⚠️', unknown: '❔', ok: '✅' } as const;
-
-const nouns = {
-  fault: ['failed', 'failed'],
-  warning: ['warning', 'warnings'],
-  unknown: ['skipped', 'skipped'],
-  ok: ['passed', 'passed'],
-} as const;
-
-const order = Object.keys(marks);
-
-export function findingSections(findings: readonly Finding[]): Markdown[] {
-  const sorted = findings.toSorted((a, b) => order.indexOf(a.level) - order.indexOf(b.level));
-  const good = sorted.filter(({ level }) => level === 'ok');
-  const told = sorted.filter(({ level }) => level !== 'ok');
-  const counted = (Object.keys(marks) as Finding['level'][]).flatMap((level) => {
-    const count = findings.filter((finding) => finding.level === level).length;
-    return count > 0 ? [`${marks[level]} ${count} ${nouns[level][count === 1 ? 0 : 1]}`] : [];
-  });
-  const row = ({ level, asked, answer }: Finding) => [
-    marks[level],
-    sentence(capitalised(asked)),
-    sentence(answer),
+function errorSections({ words, explanation, trace }: ErrorReport): Markdown[] {
+  // Without an explanation, the message itself is the cause.
+  if (!explanation && trace.length === 0) return messageLines(words);
+  const answer = [
+    ...(words.length > 0 ? [quotation(words.join('\n'))] : []),
+    ...(trace.length > 0 ? [trace.map(markdownText).join('<br>')] : []),
   ];
-  const acts = told.filter(({ fix, level }) => fix.length > 0 && level !== 'unknown');
-  const asks = told.filter(({ fix, level }) => fix.length > 0 && level === 'unknown');
-  const step = ({ level, asked, who, fix }: Finding): Markdown =>
-    [
-      `${marks[level]} **${sentence(capitalised(asked))}**${who ? ` · ${sentence(who)}` : ''}`,
-      fixes(fix),
-    ].join('\n\n');
   return [
-    counted.join(' · '),
-    ...(told.length > 0 ? [limited(['', 'Asked', 'Answer'], told.map(row))] : []),
-    ...(acts.length > 0 ? ['### What to do', ...acts.slice(0, maxRows).map(step)] : []),
-    ...(asks.length > 0
-      ? [details('How to include the skipped checks', asks.slice(0, maxRows).map(step).join('\n\n'))]
+    ...(explanation
+      ? [
+          `**Cause:** ${sentence(explanation.cause)}`,
+          `**Who must act:** ${sentence(explanation.who)}`,
+          fixes(explanation.fix),
+        ].filter(Boolean)
       : []),
-    ...(good.length > 0
-      ? [details(`${good.length} passed`, limited(['', 'Asked', 'Answer'], good.map(row)))]
-      : []),
+    ...(answer.length > 0 ? [details("Azure's answer and IDs", answer.join('\n\n'), !explanation)] : []),
   ];
 }
 
-function capitalised(words: string): string {
-  return words.charAt(0).toUpperCase() + words.slice(1);
+/** Messages of the action itself: a line that starts with a dash is a list item. */
+function messageLines(words: readonly string[]): Markdown[] {
+  const lines = words
+    .join('\n')
+    .split('\n')
+    .filter((line) => line.trim() !== '')
+    .slice(0, maxRows);
+  const rendered = lines.map((line) => {
+    const item = /^- (.*)/.exec(line)?.[1];
+    return item === undefined ? `\n${sentence(line)}\n` : `- ${sentence(item)}`;
+  });
+  return [rendered.join('\n').trim()].filter(Boolean);
+}
+
+/** Sentences as a list; commands as blocks to copy, consecutive ones in one block. */
+function fixes(lines: readonly string[]): Markdown {
+  const parts: Markdown[] = [];
+  let commands: string[] = [];
+  const flush = (): void => {
+    if (commands.length > 0) parts.push(block(commands.map(wrapCommand).join('\n'), { language: 'sh' }));
+    commands = [];
+  };
+  for (const line of lines) {
+    if (isCommandOrUrl(line) && !line.startsWith('https://')) {
+      commands.push(line);
+      continue;
+    }
+    flush();
+    parts.push(`- ${line.startsWith('https://') ? link(markdownText(line), line) : sentence(line)}`);
+  }
+  flush();
+  return parts.join('\n');
+}
+
+/** GitHub does not wrap code: continues a long command on the next line, before an option. */
+function wrapCommand(command: string): string {
+  const width = 88;
+  if (command.length <= width || command.includes('\n')) return command;
+  const words = command.match(/(?:"(?:\\.|[^"\\])*"|'[^']*'|\\.|[^\s"'\\])+/g) ?? [];
+  if (words.join(' ') !== command) return command;
+  const lines: string[] = [];
+  let line = '';
+  for (const [index, word] of words.entries()) {
+    const value = (words[index + 1] ?? '-').startsWith('-') ? '' : ` ${words[index + 1]}`;
+    const isTooLong = `${line} ${word}${value}`.length > width;
+    if (line !== '' && isTooLong && /^--?[a-z]/i.test(word)) {
+      lines.push(line);
+      line = `  ${word}`;
+    } else line = line === '' ? word : `${line} ${word}`;
+  }
+  return [...lines, line].join(' \\\n');
+}
+
+// Findings
+
+const marks = { fault: '❌', warning: '⚠️', unknown: '⏭️', ok: '✅' } as const;
+const nouns = { fault: 'failed', warning: 'warnings', unknown: 'skipped', ok: 'passed' } as const;
+type Level = Finding['level'];
+
+export function findingSections(findings: readonly Finding[]): Markdown[] {
+  const ofLevel = (level: Level) => byLevel.get(level)?.slice(0, maxRows).map(shorten) ?? [];
+  const byLevel = Map.groupBy(findings, ({ level }) => level);
+  const counts = (Object.keys(marks) as Level[]).flatMap((level) => {
+    const { length } = byLevel.get(level) ?? [];
+    const noun = length === 1 ? nouns[level].replace(/s$/, '') : nouns[level];
+    return length > 0 ? [`${marks[level]} ${length} ${noun}`] : [];
+  });
+  const open = [...ofLevel('fault'), ...ofLevel('warning')];
+  return [
+    counts.join(' · '),
+    ...mergeEqual(open, ({ level, answer, who, fix }) => [level, answer, who, fix]).map(openFinding),
+    ...skippedSections(ofLevel('unknown')),
+    ...passedSection(ofLevel('ok')),
+  ];
+}
+
+/** Texts of Azure can have megabytes. */
+function shorten({ asked, answer, who, fix, ...finding }: Finding): Finding {
+  const short = (text: string) => text.slice(0, 4000);
+  return { ...finding, asked: short(asked), answer: short(answer), who: short(who), fix: fix.map(short) };
+}
+
+interface MergedFinding extends Finding {
+  /** What was checked, of all findings that have the rest in common. */
+  readonly subjects: readonly string[];
+}
+
+function mergeEqual(findings: readonly Finding[], keyOf: (finding: Finding) => unknown): MergedFinding[] {
+  const groups = Map.groupBy(findings, (finding) => JSON.stringify(keyOf(finding)));
+  return [...groups.values()].flatMap((group) => {
+    const [first] = group;
+    return first ? [{ ...first, subjects: group.map(({ asked }) => capitalize(asked)) }] : [];
+  });
+}
+
+function openFinding({ level, subjects, answer, who, fix }: MergedFinding): Markdown {
+  const heading = `### ${marks[level]} ${sentence(subjects.join(', '))}`;
+  const whoMustAct = who ? `**Who must act:** ${sentence(who)}` : '';
+  return [heading, sentence(answer), whoMustAct, fixes(fix)].filter(Boolean).join('\n\n');
+}
+
+/** Findings with the same remedy share it. */
+function skippedSections(skipped: readonly Finding[]): Markdown[] {
+  if (skipped.length === 0) return [];
+  const groups = mergeEqual(skipped, ({ who, fix }) => [who, fix]);
+  const bodies = groups.map(({ who, fix, subjects }) => {
+    const answers = skipped.filter((finding) => finding.who === who && String(finding.fix) === String(fix));
+    const rows = mergeEqual(answers, ({ answer }) => answer).map((row) => [
+      row.subjects.map(sentence).join('<br>'),
+      sentence(row.answer),
+    ]);
+    const toRun =
+      fix.length > 0
+        ? `To run ${subjects.length === 1 ? 'it' : 'them'}${who ? `, ${sentence(who)}` : ''}:`
+        : '';
+    return [limitedTable(['Skipped', 'Why'], rows), toRun, fixes(fix)].filter(Boolean).join('\n\n');
+  });
+  return [details(`${marks.unknown} ${skipped.length} skipped`, bodies.join('\n\n'))];
+}
+
+function passedSection(passed: readonly Finding[]): Markdown[] {
+  if (passed.length === 0) return [];
+  const rows = mergeEqual(passed, ({ answer }) => answer).map(({ subjects, answer }) => [
+    subjects.map(sentence).join('<br>'),
+    sentence(answer),
+  ]);
+  return [details(`${marks.ok} ${passed.length} passed`, limitedTable(['Passed', 'Result'], rows))];
+}
+
+function capitalize(text: string): string {
+  return text.charAt(0).toUpperCase() + text.slice(1);
 }

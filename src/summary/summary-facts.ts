@@ -8,7 +8,7 @@ import type { ClientCredential } from '../inputs/inputs.ts';
 import type { StageTiming } from '../runner/log.ts';
 import type { OutputName } from '../runner/outputs.ts';
 
-/** What the inputs say, as far as the summary tells it: no secret is among it. */
+/** The inputs that the summary shows. None of them is a secret. */
 export interface RequestedDeployment {
   readonly clientId: string;
   readonly credential: Pick<ClientCredential, 'kind'>;
@@ -16,26 +16,28 @@ export interface RequestedDeployment {
   readonly tenantId: string;
   readonly resourceGroup: string;
   readonly subscriptionId?: string;
+  readonly location?: string;
   readonly imageTenantId?: string;
   readonly image?: ImageReference;
   readonly vmName?: string;
   readonly cleanup?: 'never' | 'on-failure' | 'always';
+  readonly waitFor?: 'accepted' | 'provisioned' | 'agent';
   readonly adminPassword?: unknown;
   readonly sshPublicKeys?: readonly unknown[];
 }
 
-/** What comes to be known on the way. All of it may be missing: a run can fail before its first request. */
+/** Facts that are added as they become known. A run can fail before its first request, so each may be missing. */
 export interface CollectedFacts {
   readonly operation: 'create' | 'check' | 'delete' | 'sweep' | 'clean-up';
-  readonly wanted: RequestedDeployment;
+  readonly requested: RequestedDeployment;
   /** https origin; a private cloud may have none. */
   readonly portal: string;
   readonly subscriptionId: string;
   readonly plan: Plan;
   readonly image: ResolvedImage;
-  /** The machine was there already. */
+  /** The VM existed before the run. */
   readonly adopted: boolean;
-  /** Rules in the deployment's security group that are not ours. */
+  /** Rules in the deployment's NSG that this action did not create. */
   readonly otherRules: readonly string[];
   /** The end of the serial console's log. */
   readonly bootLog: string;
@@ -48,13 +50,21 @@ export interface SummaryFacts extends Partial<CollectedFacts> {
   readonly outputs: Readonly<Partial<Record<OutputName, string>>>;
   readonly stages: readonly StageTiming[];
   readonly findings?: readonly Finding[];
-  /** Of the failure, if there was one. */
-  readonly accounts?: readonly ErrorReport[];
+  readonly errors?: readonly ErrorReport[];
   readonly left: readonly Leftover[];
 }
 
-/** A resource that was to be deleted and was not. */
+/** A resource that was not deleted although it should have been. */
 export interface Leftover {
   readonly id: string;
   readonly why: string;
+}
+
+export function parseIds(list: string | undefined): readonly string[] {
+  return JSON.parse(list ?? '[]') as string[];
+}
+
+/** Whether the run ends with a VM that this summary describes. */
+export function hasVm({ operation, errors = [] }: SummaryFacts): boolean {
+  return operation === 'create' && errors.length === 0;
 }

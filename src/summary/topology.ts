@@ -7,8 +7,8 @@ import { rulesAreOverridden } from '../plan/drift.ts';
 import type { StageTiming } from '../runner/log.ts';
 
 /**
- * Text as a quoted label. Every sign that Mermaid or HTML could take for its own becomes one of Mermaid's entity codes,
- * `%` among them: `%%{…}%%` is a directive wherever it stands.
+ * Text as a quoted label. Every character with a meaning in Mermaid or HTML becomes one of Mermaid's entity codes, `%` too:
+ * `%%{…}%%` is a directive anywhere.
  */
 export function label(...lines: readonly string[]): string {
   return `"${lines
@@ -22,7 +22,7 @@ function escaped(line: string): string {
   return short
     .replaceAll(/\s+/g, ' ')
     .replaceAll(/\p{C}/gu, '')
-    .replaceAll(/[^\p{L}\p{N}\p{M} ,./…-]/gu, (sign) => `#${sign.codePointAt(0)};`);
+    .replaceAll(/[^\p{L}\p{N}\p{M} ,./…-]/gu, (character) => `#${character.codePointAt(0)};`);
 }
 
 interface Topology {
@@ -39,15 +39,15 @@ interface Topology {
 
 const nameIn = (id: string): string => id.split('/').at(-1) ?? id;
 
-/** The parts of a deployment, what connects them, and what they are given. */
+/** The resources of a deployment and how they are connected. */
 export function topology(facts: Topology): Markdown {
   const { plan, image, tenant, imageTenant } = facts;
   const { nic, nsg, publicIp, vm } = plan;
   const oneTenant = tenant.toLowerCase() === imageTenant.toLowerCase();
-  const given: string[] = [];
+  const existing: string[] = [];
   const node = (id: string, part: ResourcePlan<unknown> | undefined, ...lines: string[]): string[] => {
     if (!part) return [];
-    if (part.origin === 'given') given.push(id);
+    if (part.origin === 'given') existing.push(id);
     return [`${id}[${label(...lines)}]`];
   };
   const gallery = `image[(${label(
@@ -55,35 +55,35 @@ export function topology(facts: Topology): Markdown {
     image.definition,
     facts.imageVersion,
   )})]`;
-  const here = [
-    `vm[${label(`Virtual machine ${vm.name}`, `${vm.osType}, ${facts.size}`)}]`,
+  const resources = [
+    `vm[${label(`VM ${vm.name}`, `${vm.osType}, ${facts.size}`)}]`,
     ...node('nic', nic, `Network interface ${nameIn(nic.id)}`, facts.privateIpAddress ?? ''),
-    ...subnet(plan, given),
-    ...node('nsg', nsg, `Security group ${nameIn(nsg?.id ?? '')}`),
+    ...subnet(plan, existing),
+    ...node('nsg', nsg, `NSG ${nameIn(nsg?.id ?? '')}`),
     ...node('ip', publicIp, `Public IP ${nameIn(publicIp?.id ?? '')}`, facts.publicIpAddress ?? ''),
     ...plan.identities.map(({ name }, index) => `identity${index}[${label(`Identity ${name}`)}]`),
   ];
-  const way = publicIp ? 'ip' : 'nic';
+  const entry = publicIp ? 'ip' : 'nic';
   const edges = [
-    `vm -- ${label('made from')} --> image`,
+    `vm -- ${label('created from')} --> image`,
     ...(publicIp ? ['ip --- nic'] : []),
     'nic --- vm',
     ...(plan.subnetId ? ['subnet --- nic'] : []),
     ...(nsg ? ['nsg -.- nic'] : []),
     ...plan.identities.map((_, index) => `vm -.- identity${index}`),
     ...sources(plan).flatMap(({ source, ports }, index) => [
-      `source${index}([${label(source)}]) -- ${label(ports)} --> ${way}`,
+      `source${index}([${label(source)}]) -- ${label(ports)} --> ${entry}`,
     ]),
   ];
-  const where = `resource group ${plan.resourceGroup}, ${plan.location}`;
+  const target = `resource group ${plan.resourceGroup}, ${plan.location}`;
   return diagram([
     'flowchart LR',
     ...indented(
       oneTenant
-        ? [`subgraph tenant [${label(`Tenant; ${where}`)}]`, ...indented([...here, gallery]), 'end']
+        ? [`subgraph tenant [${label(`Tenant; ${target}`)}]`, ...indented([...resources, gallery]), 'end']
         : [
-            `subgraph tenant [${label(`Tenant of the machine; ${where}`)}]`,
-            ...indented(here),
+            `subgraph tenant [${label(`Target tenant; ${target}`)}]`,
+            ...indented(resources),
             'end',
             `subgraph imageTenant [${label('Image tenant')}]`,
             ...indented([gallery]),
@@ -91,21 +91,21 @@ export function topology(facts: Topology): Markdown {
           ],
     ),
     ...indented(edges),
-    ...(given.length > 0
-      ? indented(['classDef given stroke-dasharray: 5 5', `class ${given.join(',')} given`])
+    ...(existing.length > 0
+      ? indented(['classDef existing stroke-dasharray: 5 5', `class ${existing.join(',')} existing`])
       : []),
   ]);
 }
 
-function subnet({ subnetId, vnet }: Plan, given: string[]): string[] {
+function subnet({ subnetId, vnet }: Plan, existing: string[]): string[] {
   if (!subnetId) return [];
-  if (!vnet) given.push('subnet');
+  if (!vnet) existing.push('subnet');
   const network = nameIn(subnetId.replace(/\/subnets\/[^/]+$/i, ''));
-  const [made] = vnet?.body.subnets ?? [];
-  return [`subnet[${label(`Subnet ${nameIn(subnetId)} of ${network}`, made?.addressPrefix ?? '')}]`];
+  const [planned] = vnet?.body.subnets ?? [];
+  return [`subnet[${label(`Subnet ${nameIn(subnetId)} of ${network}`, planned?.addressPrefix ?? '')}]`];
 }
 
-/** Who may come in, and where: one entry for each source. */
+/** The open ports of each source. */
 function sources(plan: Plan): { source: string; ports: string }[] {
   const { nsg } = plan;
   const rules = nsg?.origin === 'made' && !rulesAreOverridden(plan) ? (nsg.body.securityRules ?? []) : [];
@@ -116,45 +116,45 @@ function sources(plan: Plan): { source: string; ports: string }[] {
     bySource.set(source, [...(bySource.get(source) ?? []), port]);
   }
   const all = [...bySource].map(([source, ports]) => ({ source, ports: ports.join(', ') }));
-  const most = 6;
-  return all.length > most
-    ? [...all.slice(0, most), { source: `and ${all.length - most} more`, ports: '…' }]
+  const limit = 6;
+  return all.length > limit
+    ? [...all.slice(0, limit), { source: `and ${all.length - limit} more`, ports: '…' }]
     : all;
 }
 
-/** When each stage began and ended. Times are told from an arbitrary day on: Mermaid knows no mere durations. */
+/** Start and end of each stage. The day is arbitrary: Mermaid has no durations without a date. */
 export function timeline(stages: readonly StageTiming[]): Markdown {
   const end = Math.max(0, ...stages.map(({ to }) => to));
   const at = (ms: number): string =>
     new Date(Date.UTC(2000, 0, 1) + Math.round(ms)).toISOString().slice(0, 23).replace('T', ' ');
   return diagram([
-    // No sections, so no room for their names.
-    '%%{init: {"gantt": {"leftPadding": 12}}}%%',
+    // No room for section names, as there are none; no grid lines across the labels.
+    '%%{init: {"gantt": {"leftPadding": 12}, "themeVariables": {"gridColor": "transparent"}}}%%',
     'gantt',
     ...indented([
       'dateFormat YYYY-MM-DD HH:mm:ss.SSS',
-      `axisFormat ${end < 3_600_000 ? '%M:%S' : '%H:%M'}`,
+      `axisFormat ${end < 60_000 ? '%-S s' : end < 3_600_000 ? '%-M:%S min' : '%-H:%M h'}`,
       `tickInterval ${tickOf(end / 1000)}`,
       ...stages.map(
         ({ title, from, to, failed }, index) =>
-          // Words alone: a colon, hash or semicolon in a task's name would end it. The zero-width space keeps its first
-          // word from being a keyword, such as `click`.
-          `\u200B${title.replaceAll(/[^\p{L}\p{N} -]/gu, ' ')} (${seconds(to - from)}) :${failed ? 'crit, ' : ''}s${index}, ${at(from)}, ${at(Math.max(to, from + 1))}`,
+          // A colon, hash or semicolon would end the task's name. The zero-width space keeps its first word from being a
+          // keyword, such as `click`.
+          `\u200B${title.replaceAll(/[^\p{L}\p{N} -]/gu, ' ')} (${formatDuration(to - from)}) :${failed ? 'crit, ' : ''}s${index}, ${at(from)}, ${at(Math.max(to, from + 1))}`,
       ),
     ]),
   ]);
 }
 
-/** About ten marks on the axis, at round times. */
+/** About ten ticks on the axis, at round times. */
 function tickOf(length: number): string {
   const round = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600];
-  const tick = round.find((each) => length / each <= 12) ?? 7200;
+  const tick = round.find((tickLength) => length / tickLength <= 12) ?? 7200;
   if (tick < 60) return `${tick}second`;
   return tick < 3600 ? `${tick / 60}minute` : `${tick / 3600}hour`;
 }
 
-/** A duration in words: `0.4 s`, `12 s`, `3 min 5 s`. */
-export function seconds(ms: number): string {
+/** `0.4 s`, `12 s`, `3 min 5 s`. */
+export function formatDuration(ms: number): string {
   const whole = Math.round(ms / 1000);
   if (ms < 10_000) return `${(ms / 1000).toFixed(1)} s`;
   return whole < 60 ? `${whole} s` : `${Math.floor(whole / 60)} min ${whole % 60} s`;

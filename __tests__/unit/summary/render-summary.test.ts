@@ -5,86 +5,14 @@ import type { ErrorReport } from '../../../src/errors/format-error.ts';
 import type { ResolvedImage } from '../../../src/image/image.ts';
 import type { DeployInputs } from '../../../src/inputs/inputs.ts';
 import type { Finding } from '../../../src/check/facts.ts';
-import { createPlan } from '../../../src/plan/create-plan.ts';
 import { escapeWorkflowCommands } from '../../../src/runner/log.ts';
-import { parseImageReference, parseResourceId, type ResourceId } from '../../../src/azure/resource-id.ts';
+import { parseResourceId, type ResourceId } from '../../../src/azure/resource-id.ts';
 import { renderSummary } from '../../../src/summary/render-summary.ts';
 import type { SummaryFacts } from '../../../src/summary/summary-facts.ts';
-import { label, seconds, timeline } from '../../../src/summary/topology.ts';
+import { formatDuration, label, timeline } from '../../../src/summary/topology.ts';
 import { block, markdownCode, link, sentence, markdownText } from '../../../src/lib/escape.ts';
-import {
-  definitionId,
-  deployInputs,
-  group,
-  linuxImage,
-  newNetwork,
-  subscriptionId,
-} from '../../support/values.ts';
-
-const network = `${group}/providers/Microsoft.Network`;
-
-function facts(changed: Partial<DeployInputs> = {}, more: Partial<SummaryFacts> = {}): SummaryFacts {
-  const image = parseImageReference(definitionId);
-  if (!image) throw new Error('not an image');
-  const wanted: DeployInputs = {
-    ...deployInputs,
-    clientId: '33333333-3333-4333-8333-333333333333',
-    credential: { kind: 'secret', secret: 'the-client-secret' },
-    tenantId: 'customer.example',
-    imageTenantId: 'images.example',
-    image,
-    adminPassword: 'the-password',
-    network: {
-      ...newNetwork,
-      nsg: {
-        kind: 'new',
-        inbound: [{ fromPort: 22, toPort: 22, protocol: 'Tcp', source: '203.0.113.0/24' }],
-      },
-    },
-    ...changed,
-  };
-  const linux: ResolvedImage = { ...linuxImage, generation: 'V2', securityType: 'TrustedLaunch' };
-  const imageFacts = more.image ?? linux;
-  return {
-    operation: 'create',
-    wanted,
-    portal: 'https://portal.azure.com',
-    subscriptionId,
-    image: imageFacts,
-    plan: createPlan(wanted, imageFacts, {
-      subscriptionId,
-      location: 'westeurope',
-      ownership: { 'cross-tenant-vm': 'vm1' },
-      generated: { password: 'the-generated-password' },
-    }),
-    adopted: false,
-    outputs: {
-      'vm-id': `${group}/providers/Microsoft.Compute/virtualMachines/vm1`,
-      'vm-size': 'Standard_D2s_v5',
-      'image-version': '1.2.3',
-      'image-version-id': `${definitionId}/versions/1.2.3`,
-      'nic-id': `${network}/networkInterfaces/vm1-nic`,
-      'nsg-id': `${network}/networkSecurityGroups/vm1-nsg`,
-      'vnet-id': `${network}/virtualNetworks/vm1-vnet`,
-      'public-ip-id': `${network}/publicIPAddresses/vm1-ip`,
-      'public-ip-address': '198.51.100.7',
-      'private-ip-address': '192.168.1.4',
-      'admin-username': 'azureuser',
-      created: JSON.stringify([
-        `${network}/networkSecurityGroups/vm1-nsg`,
-        `${network}/virtualNetworks/vm1-vnet`,
-        `${network}/publicIPAddresses/vm1-ip`,
-        `${network}/networkInterfaces/vm1-nic`,
-      ]),
-    },
-    stages: [
-      { title: 'Sign in', from: 0, to: 900, failed: false },
-      { title: 'Network', from: 900, to: 15_900, failed: false },
-    ],
-    left: [],
-    ...more,
-  };
-}
+import { network, summaryFacts } from '../../support/summary-facts.ts';
+import { definitionId, group, subscriptionId } from '../../support/values.ts';
 
 const closed: DeployInputs['network'] = {
   kind: 'new-nic',
@@ -109,50 +37,58 @@ const signs: Readonly<Record<string, string>> = { lt: '<', gt: '>', quot: '"', a
 
 const given = (id: string) => ({ kind: 'given' as const, id: parseResourceId(id) as ResourceId });
 
-describe('the summary of a created machine', () => {
-  test('tells what was made of what, where, and how to get in and rid of it', () => {
-    const markdown = renderSummary(facts());
-    expect(markdown).toContain('## ✅ Virtual machine <code>vm1</code> created');
+describe('the summary of a created VM', () => {
+  test('starts with status and connection, and shows no secret', () => {
+    const markdown = renderSummary(summaryFacts());
+    expect(shown(markdown).split('\n').slice(0, 3)).toEqual([
+      '✅ vm1 created',
+      'Ready in 16 s · Linux · Standard_D2s_v5 · westeurope · image 1.2.3 · 198.51.100.7 · portal',
+      'Connect',
+    ]);
     expect(markdown).toContain(
       `https://portal.azure.com/#@customer.example/resource${group}/providers/Microsoft.Compute/virtualMachines/vm1`,
     );
     expect(markdown).toContain(
       `https://portal.azure.com/#@images.example/resource${definitionId}/versions/1.2.3`,
     );
-    expect(markdown).toContain('the newest one that is usable there');
+    expect(markdown).toContain('(newest usable version)');
     expect(markdown).toContain('ssh azureuser@198.51.100.7');
     expect(markdown).toContain('operation: delete');
     expect(markdown).toContain('client-secret: ${{ secrets.CLIENT_SECRET }}');
     expect(markdown).toContain('22/tcp from 203.0.113.0/24');
     expect(markdown).not.toMatch(/the-client-secret|the-password|the-generated-password/);
-    // One table, and no more headings than needed.
     expect(skeleton(markdown).filter((tag) => tag === 'table')).toHaveLength(1);
   });
 
-  test('has no links where the cloud has no portal', () => {
-    const { portal: _, ...without } = facts();
+  test('has no links if the cloud has no portal', () => {
+    const { portal: _, ...without } = summaryFacts();
     expect(renderSummary(without)).not.toContain('](');
   });
 
   test.each([
-    ['a fixed version is not called the newest', { version: '1.2.3' }],
-    ['nor is a kept one', { adopted: true }],
+    ['does not call an exact version the newest', { version: '1.2.3' }],
+    ['does not call the version of an existing VM the newest', { adopted: true }],
   ])('%s', (_, how) => {
-    const base = facts();
-    const wanted = { ...base.wanted, image: { ...base.wanted?.image, version: '1.2.3' } } as DeployInputs;
-    const markdown = renderSummary('adopted' in how ? { ...base, adopted: true } : { ...base, wanted });
+    const base = summaryFacts();
+    const wanted = {
+      ...base.requested,
+      image: { ...base.requested?.image, version: '1.2.3' },
+    } as DeployInputs;
+    const markdown = renderSummary(
+      'adopted' in how ? { ...base, adopted: true } : { ...base, requested: wanted },
+    );
     expect(markdown).not.toContain('newest');
   });
 
-  test('how to connect follows what the machine is', () => {
-    const connect = (...args: Parameters<typeof facts>) =>
-      /### How to connect\n\n([\s\S]*?)\n\n<details>/.exec(renderSummary(facts(...args)))?.[1] ?? '';
-    const base = facts();
+  test('explains how to connect by system, key and address', () => {
+    const connect = (...args: Parameters<typeof summaryFacts>) =>
+      /### Connect\n\n([\s\S]*?)\n\n<details>/.exec(renderSummary(summaryFacts(...args)))?.[1] ?? '';
+    const base = summaryFacts();
     const windows = { ...base.image, osType: 'Windows' } as ResolvedImage;
     expect(connect({}, { image: windows })).toMatch(/mstsc \/v:198\.51\.100\.7[\s\S]*3389 is closed/);
-    const { adminPassword: _, ...withoutPassword } = base.wanted as DeployInputs;
-    expect(renderSummary({ ...facts({}, { image: windows }), wanted: withoutPassword })).toContain(
-      'Its password was generated',
+    const { adminPassword: _, ...withoutPassword } = base.requested as DeployInputs;
+    expect(renderSummary({ ...summaryFacts({}, { image: windows }), requested: withoutPassword })).toContain(
+      'The generated password is not exposed. To sign in, reset it:',
     );
     const keyPath = '/home/runner/work/_temp/my key/id_rsa';
     expect(connect({}, { outputs: { ...base.outputs, 'ssh-private-key-path': keyPath } })).toContain(
@@ -160,7 +96,7 @@ describe('the summary of a created machine', () => {
     );
     const { 'public-ip-address': __, ...inside } = base.outputs;
     expect(connect({}, { outputs: inside })).toMatch(
-      /no public IP[\s\S]*Bastion[\s\S]*az vm run-command invoke/,
+      /No public IP[\s\S]*Bastion[\s\S]*az vm run-command invoke/,
     );
     const specialized = { ...base.image, osState: 'Specialized' } as ResolvedImage;
     const { 'admin-username': ___, ...nameless } = base.outputs;
@@ -168,33 +104,33 @@ describe('the summary of a created machine', () => {
   });
 
   test.each<[string, Partial<DeployInputs>, Partial<SummaryFacts>, RegExp]>([
-    ['ours', {}, {}, /open: 22\/tcp from 203\.0\.113\.0\/24$/],
+    ['own', {}, {}, /open: 22\/tcp from 203\.0\.113\.0\/24$/],
     [
-      'those of others beside ours',
+      'others in addition',
       {},
       { otherRules: ['office', 'a|b'] },
-      /open: 22\/tcp from 203\.0\.113\.0\/24, but for what rules of others say: office, a\|b$/,
+      /open: 22\/tcp from 203\.0\.113\.0\/24, except for rules of others: office, a\|b$/,
     ],
     [
-      'those of others where we have none',
+      'only others',
       { network: closed },
       { otherRules: Array.from({ length: 12 }, (_, index) => `r${index}`) },
-      /nothing is open, but for what rules of others say: r0, .*, r9 and 2 more$/,
+      /nothing is open, except for rules of others: r0, .*, r9 and 2 more$/,
     ],
     ['none', { network: closed }, {}, /nothing is open$/],
-    ['by override', { network: closed, overrides: byOverride }, {}, /open: what overrides says$/],
-  ])('rules of the security group: %s', (_, changed, more, expected) => {
-    const markdown = renderSummary(facts(changed, more));
-    const row = shown(/^\| Security group \|(.*)\|$/m.exec(markdown)?.[1] ?? '').trim();
+    ['overridden', { network: closed, overrides: byOverride }, {}, /open: as overrides says$/],
+  ])('shows rules of the NSG: %s', (_, changed, more, expected) => {
+    const markdown = renderSummary(summaryFacts(changed, more));
+    const row = shown(/^\| NSG \|(.*)\|$/m.exec(markdown)?.[1] ?? '').trim();
     expect(row.replaceAll('\\|', '|')).toMatch(expected);
-    // Where rules of others or an override may open it, nothing is claimed.
+    // Rules of others or an override may open it.
     expect(markdown.includes('Port 22 is closed')).toBe(row.endsWith('nothing is open'));
   });
 
-  test('what was given is told from what was made', () => {
+  test('marks resources that the run did not create', () => {
     const nsgId = `/subscriptions/${subscriptionId}/resourceGroups/hub/providers/Microsoft.Network/networkSecurityGroups/hub-nsg`;
     const subnetId = `/subscriptions/${subscriptionId}/resourceGroups/hub/providers/Microsoft.Network/virtualNetworks/hub/subnets/vms`;
-    const base = facts({
+    const base = summaryFacts({
       network: {
         kind: 'new-nic',
         subnet: given(subnetId),
@@ -206,12 +142,12 @@ describe('the summary of a created machine', () => {
     const { 'public-ip-id': _, 'public-ip-address': __, ...outputs } = base.outputs;
     const vnet = subnetId.replace('/subnets/vms', '');
     const markdown = renderSummary({ ...base, outputs: { ...outputs, 'nsg-id': nsgId, 'vnet-id': vnet } });
-    expect(markdown).toMatch(/\| Security group \|.*hub-nsg.*· given \|/);
-    expect(markdown).toMatch(/\| Virtual network \|.*hub.*· given \|/);
-    expect(markdown).toContain('class subnet,nsg given');
-    expect(markdown).toContain('Dashed: given by ID');
-    const again = renderSummary(facts({}, { outputs: { ...facts().outputs, created: '[]' } }));
-    expect(again).toMatch(/\| Network interface \|.*· there already \|/);
+    expect(markdown).toMatch(/\| NSG \|.*hub-nsg.*· not part of this deployment \|/);
+    expect(markdown).toMatch(/\| Virtual network \|.*hub.*· not part of this deployment \|/);
+    expect(markdown).toContain('class subnet,nsg existing');
+    expect(markdown).toContain('Dashed: existing resources');
+    const again = renderSummary(summaryFacts({}, { outputs: { ...summaryFacts().outputs, created: '[]' } }));
+    expect(again).toMatch(/\| Network interface \|.*· existed before \|/);
   });
 
   test.each([
@@ -227,8 +163,8 @@ describe('the summary of a created machine', () => {
       'client-certificate:',
       'environment',
     ],
-  ] as const)('the step that deletes signs in as this one did: %j', (proof, environment, has, lacks) => {
-    const markdown = renderSummary(facts({ credential: proof, environment }));
+  ] as const)('shows a delete step with the same kind of sign-in: %j', (proof, environment, has, lacks) => {
+    const markdown = renderSummary(summaryFacts({ credential: proof, environment }));
     expect(markdown).toContain(has);
     expect(markdown).not.toContain(`${lacks}:`);
     expect(markdown).not.toContain('PEM');
@@ -251,12 +187,12 @@ const account: ErrorReport = {
 };
 
 describe('the summary of a failure', () => {
-  test('explains, quotes Azure, and tells what went and what stays', () => {
-    const base = facts();
+  test('starts with cause, who and command, and folds what Azure said', () => {
+    const base = summaryFacts();
     const nic = `${network}/networkInterfaces/vm1-nic`;
     const markdown = renderSummary({
       ...base,
-      accounts: [account],
+      errors: [account],
       outputs: { ...base.outputs, deleted: JSON.stringify([nic]) },
       left: [{ id: `${network}/publicIPAddresses/vm1-ip`, why: 'a lock' }],
     });
@@ -266,27 +202,29 @@ describe('the summary of a failure', () => {
     expect(markdown).toContain('(https://aka.ms/azureskunotavailable)');
     expect(shown(markdown)).toContain('Azure answered 409 SkuNotAvailable: not available.');
     expect(shown(markdown)).toContain('Correlation ID: abc');
-    expect(markdown).toContain('**Deleted again:** <code>networkInterfaces/vm1-nic</code>');
-    expect(markdown).toMatch(/⚠️ Left[\s\S]*publicIPAddresses\/vm1-ip[\s\S]*a lock/);
+    expect(markdown).toContain(
+      '<details open><summary>Rolled back: 1 resource</summary>\n\n- <code>networkInterfaces/vm1-nic</code>',
+    );
+    expect(markdown).toMatch(/⚠️ Not deleted[\s\S]*publicIPAddresses\/vm1-ip[\s\S]*a lock/);
     expect(markdown).toContain('operation: delete');
-    expect(markdown).not.toContain('### How to connect');
+    expect(markdown).not.toContain('### Connect');
   });
 
-  test('can come before anything is known', () => {
+  test('lists invalid inputs', () => {
     const markdown = renderSummary({
       operation: 'create',
       outputs: {},
       stages: [],
       left: [],
-      accounts: [{ activity: [], words: ['- client-id: is required'], trace: [] }],
+      errors: [{ activity: [], words: ['- client-id: is required'], trace: [] }],
     });
-    expect(markdown).toBe('## ❌ Create failed\n\n> - client-id&#58; is required\n');
+    expect(markdown).toBe('## ❌ Create failed\n\n- client-id&#58; is required\n');
   });
 
-  test('what a fallback deleted on the way is not told once another machine is there', () => {
-    const base = facts();
+  test('omits what a size fallback deleted once a VM exists', () => {
+    const base = summaryFacts();
     expect(renderSummary({ ...base, outputs: { ...base.outputs, deleted: '["/x"]' } })).not.toContain(
-      'Deleted',
+      'Deleted:',
     );
   });
 });
@@ -300,40 +238,63 @@ const finding = (level: Finding['level'], asked: string, fix: readonly string[] 
   fix,
 });
 
-test('the summary of a check counts, shows the worst first, and folds away what is in order', () => {
-  const markdown = renderSummary({
-    ...facts(),
-    operation: 'check',
-    accounts: [account],
-    findings: [
+describe('the summary of a check', () => {
+  const check = (findings: readonly Finding[]): string =>
+    renderSummary({ ...summaryFacts(), operation: 'check', errors: [account], findings });
+
+  test('starts with what failed, and folds skipped and passed checks', () => {
+    const markdown = check([
       finding('ok', 'the token'),
       finding('unknown', 'the quota', ['Grant Reader:', 'az role assignment create --role Reader']),
       finding('fault', 'the size', ['az vm list-skus -l westeurope']),
-    ],
+    ]);
+    expect(shown(markdown)).toMatch(
+      /^❌ Preflight failed for vm1: 1 of 3 checks\n❌ 1 failed · ⏭️ 1 skipped · ✅ 1 passed\n❌ The size\n/,
+    );
+    expect(markdown).toContain('<details><summary>⏭️ 1 skipped</summary>');
+    expect(markdown).toContain('<details><summary>✅ 1 passed</summary>');
+    expect(markdown.indexOf('list-skus')).toBeLessThan(markdown.indexOf('az role assignment create'));
+    // The findings are the error; its message is not repeated.
+    expect(markdown).not.toContain('Line two');
   });
-  expect(markdown).toContain('## ❌ Preflight failed for <code>vm1</code>: 1 of 3 checks');
-  expect(markdown).toContain('❌ 1 failed · ❔ 1 skipped · ✅ 1 passed');
-  const [table = ''] = markdown.match(/\| {2}\| Asked[\s\S]*?\n\n/) ?? [];
-  expect(
-    table
-      .split('\n')
-      .slice(2, 4)
-      .map((row) => row.slice(2, 14)),
-  ).toEqual([expect.stringMatching(/^❌ \| The size/), expect.stringMatching(/^❔ \| The quot/)]);
-  expect(markdown).toContain('<details><summary>1 passed</summary>');
-  expect(markdown.indexOf('list-skus')).toBeLessThan(markdown.indexOf('az role assignment create'));
-  // The findings are the error; its words are not repeated.
-  expect(markdown).not.toContain('Line two');
+
+  test('merges findings with the same answer and remedy', () => {
+    const fix = ['az role assignment create --role Reader'];
+    const same = (level: Finding['level'], asked: string) => ({
+      ...finding(level, asked, fix),
+      answer: 'equal',
+    });
+    const markdown = check([
+      same('unknown', 'the quota'),
+      same('unknown', 'the sizes'),
+      { ...finding('ok', 'the name vm1'), answer: 'Free.' },
+      { ...finding('ok', 'the name vm1-nic'), answer: 'Free.' },
+    ]);
+    expect(markdown).toContain('| The quota<br>The sizes | equal |');
+    expect(markdown).toContain('| The name vm1<br>The name vm1-nic | Free. |');
+    expect(markdown.match(/az role assignment create/g)).toHaveLength(1);
+  });
+
+  test.each([
+    ['✅ Preflight passed for vm1', [finding('ok', 'a'), finding('warning', 'b')]],
+    ['⚠️ Preflight passed for vm1, 2 checks skipped', [finding('unknown', 'a'), finding('unknown', 'b')]],
+    ['❌ Preflight failed for vm1: 2 of 2 checks', [finding('fault', 'a'), finding('fault', 'b')]],
+  ])('is headed %j', (heading, findings) => {
+    const markdown = renderSummary({ ...summaryFacts(), operation: 'check', findings });
+    expect(shown(markdown).split('\n')[0]).toBe(heading);
+  });
 });
 
 test.each([
-  ['delete', { deleted: '["/a"]' }, [], '✅ Deployment <code>vm1</code> deleted'],
-  ['delete', {}, [], '⚠️ Nothing of deployment <code>vm1</code> was found in <code>rg</code>'],
-  ['delete', {}, [{ id: '/b', why: 'locked' }], '⚠️ Deployment <code>vm1</code> deleted in part'],
-  ['sweep', { deleted: '["/a"]' }, [], '✅ Resource group <code>rg</code> swept'],
-  ['clean-up', { deleted: '["/a"]' }, [], '🧹 Clean-up after the job'],
-] as const)('the title of %s with %j', (operation, outputs, left, title) => {
-  expect(renderSummary({ ...facts(), operation, outputs, left }).split('\n')[0]).toBe(`## ${title}`);
+  ['delete', { deleted: '["/a"]' }, [], '✅ vm1 deleted'],
+  ['delete', {}, [], '⚠️ Nothing to delete: vm1 was not found in resource group rg'],
+  ['delete', { deleted: '["/a"]' }, [{ id: '/b', why: 'locked' }], '⚠️ vm1 only partly deleted'],
+  ['sweep', { deleted: '["/a"]' }, [], '✅ Expired deployments deleted from resource group rg'],
+  ['sweep', {}, [], '✅ No expired deployments in resource group rg'],
+  ['clean-up', { deleted: '["/a"]' }, [], '✅ vm1 deleted after the job'],
+] as const)('heads the summary of %s with %j', (operation, outputs, left, title) => {
+  const markdown = renderSummary({ ...summaryFacts(), operation, outputs, left });
+  expect(shown(markdown).split('\n')[0]).toBe(title);
 });
 
 const hostile = [
@@ -353,11 +314,11 @@ const hostile = [
   '--> x --- y ==> z; classDef a fill:#f00',
 ];
 
-describe('text that others chose', () => {
-  /** The same summary with `value` wherever others could have chosen the text. */
+describe('untrusted text', () => {
+  /** A summary with `value` in every place that others control. */
   const spoiled = (value: string): SummaryFacts => {
     const nsg = `${network}/networkSecurityGroups/${value}`;
-    const base = facts({
+    const base = summaryFacts({
       vmName: value,
       sizes: [value],
       network: {
@@ -384,7 +345,7 @@ describe('text that others chose', () => {
   };
   const spoiledFailure = (value: string): SummaryFacts => ({
     ...spoiled(value),
-    accounts: [
+    errors: [
       {
         activity: [value],
         words: [`said ${value}`],
@@ -398,11 +359,11 @@ describe('text that others chose', () => {
     operation: 'check',
     findings: [{ id: value, level: 'fault', asked: value, answer: value, who: value, fix: [`do ${value}`] }],
   });
-  /** Code spans and line breaks in sentences are the one thing that such text can bring about. */
+  /** Such text may only add code spans and line breaks. */
   const structure = (markdown: string): string[] =>
     skeleton(markdown).filter((tag) => !/^\/?(?:code|br)$/i.test(tag));
 
-  test.each(hostile)('changes nothing of the page: %j', (value) => {
+  test.each(hostile)('does not change the structure of the page: %j', (value) => {
     for (const make of [spoiled, spoiledFailure, spoiledCheck]) {
       const markdown = renderSummary(make(value));
       expect(structure(markdown)).toEqual(structure(renderSummary(make('harmless'))));
@@ -410,7 +371,7 @@ describe('text that others chose', () => {
     }
   });
 
-  test('keeps its diagrams whole, whatever it is', () => {
+  test('keeps diagrams valid', () => {
     fc.assert(
       fc.property(fc.oneof(fc.constantFrom(...hostile), fc.string({ unit: 'binary' })), (value) => {
         expect(label(value)).toMatch(/^"(?:[\p{L}\p{N}\p{M} ,./…-]|#\d+;)*"$/u);
@@ -422,7 +383,7 @@ describe('text that others chose', () => {
     );
   });
 
-  test('stays on its line and in its cell, whatever it is', () => {
+  test('stays on its line and in its cell', () => {
     fc.assert(
       fc.property(fc.string({ unit: 'grapheme' }), (value) => {
         for (const made of [markdownText(value), markdownCode(value), sentence(value)]) {
@@ -434,21 +395,21 @@ describe('text that others chose', () => {
     );
   });
 
-  test('is shown as it is', () => {
+  test('is shown unchanged', () => {
     for (const value of ['a|b', '<b>', '`x`', '**x**', 'a_b_c', '&amp;', '[x](y)', 'Standard_D2s_v5']) {
       expect(shown(markdownText(value)).trim()).toBe(value);
       expect(shown(markdownCode(value)).trim()).toBe(value);
     }
   });
 
-  test('makes no links but to https', () => {
+  test('links only to https', () => {
     expect(link('x', 'javascript:alert(1)')).toBe('x');
     expect(link('x', 'https://portal.azure.com/#@t/resource/a)(b "c')).toBe(
       '[x](https://portal.azure.com/#@t/resource/a%29%28b%20%22c)',
     );
   });
 
-  test('does not speak to the runner from a line of the log', () => {
+  test('is no command to the runner', () => {
     const lines = escapeWorkflowCommands(
       '::error::a\n  ::set-env name=x::y\r::debug::z\u0085::b\n##[error]c\na::b',
     );
@@ -461,12 +422,12 @@ describe('text that others chose', () => {
 });
 
 describe('size', () => {
-  test('gives up the least important sections first, and says so', () => {
-    const whole = renderSummary(facts());
-    const cut = renderSummary(facts(), 2500);
+  test('drops the least important sections first', () => {
+    const whole = renderSummary(summaryFacts());
+    const cut = renderSummary(summaryFacts(), 2500);
     expect(Buffer.byteLength(cut)).toBeLessThanOrEqual(2500);
     expect(cut.slice(0, 300)).toBe(whole.slice(0, 300));
-    expect(cut).toContain('_Cut here: GitHub shows no more than 1 MiB.');
+    expect(cut).toContain('_Truncated: GitHub shows no more than 1 MiB.');
     expect(skeleton(cut).filter((tag) => tag === 'details')).toHaveLength(
       skeleton(cut).filter((tag) => tag === '/details').length,
     );
@@ -474,7 +435,7 @@ describe('size', () => {
 
   test('stays under GitHub’s limit with endless lists and texts', () => {
     const long = '☃'.repeat(200_000);
-    const base = facts();
+    const base = summaryFacts();
     const markdown = renderSummary({
       ...base,
       operation: 'check',
@@ -487,7 +448,7 @@ describe('size', () => {
         ...finding('fault', `${n} ${long}`, [long, `az ${long}`]),
         answer: long,
       })),
-      accounts: [{ ...account, words: [long], trace: [long] }],
+      errors: [{ ...account, words: [long], trace: [long] }],
     });
     expect(Buffer.byteLength(markdown)).toBeLessThanOrEqual(1024 * 1024);
     expect(markdown).toContain('more');
@@ -499,6 +460,6 @@ test.each([
   [1234, '1.2 s'],
   [59_400, '59 s'],
   [185_000, '3 min 5 s'],
-])('%i ms are told as %s', (ms, said) => {
-  expect(seconds(ms)).toBe(said);
+])('formats %i ms as %s', (ms, said) => {
+  expect(formatDuration(ms)).toBe(said);
 });

@@ -1,0 +1,210 @@
+/** The collapsed part of the summary: IDs with links to the portal, what was deleted, what is left. */
+
+import { type ImageReference, sameId } from '../azure/resource-id.ts';
+import type { Plan } from '../deployment/plan.ts';
+import {
+  type Markdown,
+  block,
+  details,
+  link,
+  markdownCode,
+  markdownText,
+  sentence,
+  table,
+} from '../lib/escape.ts';
+import { rulesAreOverridden } from '../plan/drift.ts';
+import type { OutputName } from '../runner/outputs.ts';
+import { type RequestedDeployment, type SummaryFacts, hasVm, parseIds } from './summary-facts.ts';
+
+/** Rows of one list in the summary; the log has the rest. */
+export const maxRows = 200;
+
+export function limitedTable(heading: readonly string[], rows: readonly (readonly Markdown[])[]): Markdown {
+  const shown = table(heading, rows.slice(0, maxRows));
+  return rows.length > maxRows ? `${shown}\n\nAnd ${rows.length - maxRows} more.` : shown;
+}
+
+export function portalUrl(
+  id: string | undefined,
+  tenant: string,
+  { portal }: SummaryFacts,
+): string | undefined {
+  // The portal does not open IDs of shared and community galleries.
+  return portal && id && /^\/subscriptions\//i.test(id) ? `${portal}/#@${tenant}/resource${id}` : undefined;
+}
+
+/** Type and name of a resource in the deployment's own group; otherwise the whole ID. */
+function shortId(id: string, { requested, subscriptionId }: SummaryFacts): string {
+  const group = `/subscriptions/${subscriptionId ?? requested?.subscriptionId}/resourceGroups/${requested?.resourceGroup}/providers/`;
+  const inside = id.toLowerCase().startsWith(group.toLowerCase()) ? id.slice(group.length) : undefined;
+  return inside && inside.split('/').length === 3 ? inside.replace(/^[^/]+\//, '') : id;
+}
+
+/** One table with the VM, the image, the tenants and the network. */
+export function resourceTable(facts: SummaryFacts): Markdown {
+  const { requested, operation } = facts;
+  if (!requested || operation === 'clean-up') return '';
+  const [heading = [], ...rows] = [
+    ...vmRows(facts, requested),
+    ...tenantRows(facts, requested),
+    ...(hasVm(facts) ? networkRows(facts) : []),
+  ];
+  return details('Details', table(heading, rows));
+}
+
+function vmRows(facts: SummaryFacts, requested: RequestedDeployment): Markdown[][] {
+  const { outputs, plan, image } = facts;
+  if (!requested.image) return [];
+  const id = hasVm(facts) ? outputs['vm-id'] : undefined;
+  const name = link(markdownCode(requested.vmName ?? ''), portalUrl(id, requested.tenantId, facts));
+  const size = outputs['vm-size'] ?? sizeList(plan);
+  const values = [size, plan?.location].map((value) => (value ? markdownCode(value) : ''));
+  const system = image && [
+    image.osType,
+    image.osState.toLowerCase(),
+    image.architecture,
+    ...(image.generation ? [`generation ${image.generation.replace('V', '')}`] : []),
+    ...(image.securityType === 'Standard' ? [] : [image.securityType]),
+  ];
+  return [
+    ['VM', [name, ...values].filter(Boolean).join(' · ')],
+    ['Image', imageCell(facts, requested, requested.image)],
+    ...(system ? [['System', system.map(markdownText).join(', ')]] : []),
+  ];
+}
+
+function sizeList(plan: Plan | undefined): string | undefined {
+  const sizes = new Set(plan?.vm.attempts.map(({ size }) => size));
+  return sizes.size > 0 ? [...sizes].join(', ') : undefined;
+}
+
+function imageCell(facts: SummaryFacts, requested: RequestedDeployment, image: ImageReference): Markdown {
+  const version = facts.outputs['image-version'] ?? facts.image?.version ?? image.version;
+  const name = `${markdownCode(`${image.gallery}/${image.definition}`)}${version ? ` version ${markdownCode(version)}` : ''}`;
+  const id = facts.outputs['image-version-id'] ?? image.id;
+  const newest = image.version === undefined && version && !facts.adopted ? ' (newest usable version)' : '';
+  return `${link(name, portalUrl(id, requested.imageTenantId ?? '', facts))}${newest}`;
+}
+
+function tenantRows(facts: SummaryFacts, requested: RequestedDeployment): Markdown[][] {
+  const { imageTenantId, tenantId, resourceGroup } = requested;
+  const subscription = facts.subscriptionId ?? requested.subscriptionId;
+  const group = subscription && `/subscriptions/${subscription}/resourceGroups/${resourceGroup}`;
+  return [
+    ...(imageTenantId ? [['Image tenant', markdownCode(imageTenantId)]] : []),
+    ['Target tenant', markdownCode(tenantId)],
+    ...(subscription ? [['Subscription', markdownCode(subscription)]] : []),
+    ['Resource group', link(markdownCode(resourceGroup), portalUrl(group, tenantId, facts))],
+  ];
+}
+
+function networkRows(facts: SummaryFacts): Markdown[][] {
+  const { outputs, plan, requested } = facts;
+  if (!plan || !requested) return [];
+  const row = (what: string, id: string | undefined, values: readonly Markdown[] = []): Markdown[][] => {
+    if (!id) return [];
+    const name = link(markdownCode(id.split('/').at(-1) ?? id), portalUrl(id, requested.tenantId, facts));
+    return [[what, [name, ...values, originOf(id, facts, plan)].filter(Boolean).join(' · ')]];
+  };
+  const value = (name: OutputName): Markdown[] => (outputs[name] ? [markdownCode(outputs[name])] : []);
+  return [
+    ...row('Public IP', outputs['public-ip-id'], [...value('public-ip-address'), ...value('fqdn')]),
+    ...row('Network interface', outputs['nic-id'], value('private-ip-address')),
+    ...row('NSG', outputs['nsg-id'], [openPorts(facts, plan)].filter(Boolean)),
+    ...row('Virtual network', outputs['vnet-id']),
+    ...row('OS disk', outputs['os-disk-id']),
+    ...plan.identities.flatMap(({ id }) => row('Identity', id)),
+    ...(outputs['principal-id'] ? [['System-assigned identity', markdownCode(outputs['principal-id'])]] : []),
+    ...(outputs['script-exit-code']
+      ? [['Script', `exit code ${markdownCode(outputs['script-exit-code'])}`]]
+      : []),
+  ];
+}
+
+function originOf(id: string, { outputs, adopted }: SummaryFacts, plan: Plan): string {
+  const isDisk = /\/disks\//i.test(id);
+  if (isDisk ? !adopted : parseIds(outputs['created']).some((created) => sameId(created, id))) return '';
+  const planned = [plan.nic, plan.nsg, plan.publicIp].flatMap((part) =>
+    part?.origin === 'made' ? [part.id] : [],
+  );
+  const own = [
+    ...planned,
+    ...(plan.vnet ? [plan.vnet.id] : []),
+    ...plan.identities.map((identity) => identity.id),
+  ];
+  return isDisk || own.some((ownId) => sameId(ownId, id)) ? 'existed before' : 'not part of this deployment';
+}
+
+function openPorts({ otherRules = [] }: SummaryFacts, plan: Plan): Markdown {
+  if (plan.nsg?.origin !== 'made') return '';
+  if (rulesAreOverridden(plan)) return `open: as ${markdownCode('overrides')} says`;
+  const rules = (plan.nsg.body.securityRules ?? []).map(
+    ({ protocol = '*', destinationPortRange = '*', sourceAddressPrefix = '*' }) =>
+      markdownCode(
+        `${destinationPortRange}${protocol === '*' ? '' : `/${protocol.toLowerCase()}`} from ${sourceAddressPrefix}`,
+      ),
+  );
+  const own = rules.length === 0 ? 'nothing is open' : `open: ${limitedList(rules)}`;
+  const others = limitedList(otherRules.map(markdownCode));
+  return others ? `${own}, except for rules of others: ${others}` : own;
+}
+
+function limitedList(entries: readonly Markdown[], limit = 10): Markdown {
+  const shown = entries.slice(0, limit).join(', ');
+  return entries.length > limit ? `${shown} and ${entries.length - limit} more` : shown;
+}
+
+// Deleted and left resources
+
+export function removals(facts: SummaryFacts): Markdown {
+  // A VM that a size fallback deleted is of no interest once another one exists.
+  const deleted = hasVm(facts) ? [] : parseIds(facts.outputs.deleted);
+  const items = deleted.slice(0, maxRows).map((id) => `- ${markdownCode(shortId(id, facts))}`);
+  const more = deleted.length > maxRows ? [`- and ${deleted.length - maxRows} more, listed in the log`] : [];
+  const count = `${deleted.length} ${deleted.length === 1 ? 'resource' : 'resources'}`;
+  const rows = facts.left.map(({ id, why }) => [
+    link(markdownCode(shortId(id, facts)), portalUrl(id, facts.requested?.tenantId ?? '', facts)),
+    sentence(why),
+  ]);
+  const heading = facts.operation === 'create' ? `Rolled back: ${count}` : `Deleted: ${count}`;
+  return [
+    ...(rows.length > 0 ? [limitedTable(['⚠️ Not deleted', 'Why'], rows)] : []),
+    ...(items.length > 0 ? [details(heading, [...items, ...more].join('\n'), items.length <= 12)] : []),
+  ].join('\n\n');
+}
+
+/** The step that deletes the deployment, ready to be copied. */
+export function deleteStep(facts: SummaryFacts): Markdown {
+  const { operation, requested, left, uses } = facts;
+  const stays = hasVm(facts) && requested?.cleanup !== 'always';
+  if (!requested?.vmName || !(stays || (left.length > 0 && operation !== 'sweep'))) return '';
+  const subscription = facts.subscriptionId ?? requested.subscriptionId;
+  const { environment, credential } = requested;
+  const cloud = environment.kind === 'known' ? environment.name : environment.resourceManager;
+  const inputs = [
+    ['operation', 'delete'],
+    ['vm-name', requested.vmName],
+    ['resource-group', requested.resourceGroup],
+    ...(subscription ? [['subscription-id', subscription]] : []),
+    ['tenant-id', requested.tenantId],
+    ['client-id', requested.clientId],
+    ...(credential.kind === 'secret' ? [['client-secret', '${{ secrets.CLIENT_SECRET }}']] : []),
+    ...(credential.kind === 'certificate'
+      ? [['client-certificate', '${{ secrets.CLIENT_CERTIFICATE }}']]
+      : []),
+    ...(cloud === 'azurecloud' ? [] : [['environment', cloud]]),
+  ] as const;
+  const step = [
+    `- uses: ${yamlScalar(uses ?? 'OWNER/cross-tenant-vm@v1')}`,
+    '  with:',
+    ...inputs.map(([name = '', value = '']) => `    ${name}: ${yamlScalar(value)}`),
+  ].join('\n');
+  return details('Delete it', block(step, { language: 'yaml' }), left.length > 0);
+}
+
+function yamlScalar(value: string): string {
+  const isPlain = /^(?:[A-Za-z./][\w./@:-]*|[0-9a-f-]{36}|\$\{\{ secrets\.\w+ \}\})$/.test(value);
+  return isPlain && !/:$|: |^(?:true|false|null|yes|no|on|off|y|n)$/i.test(value)
+    ? value
+    : JSON.stringify(value);
+}

@@ -1,0 +1,266 @@
+/** What a reader looks for first: the result in one line, and how to connect. For the summary and for the log. */
+
+import type { Finding } from '../check/facts.ts';
+import type { Plan } from '../deployment/plan.ts';
+import {
+  type Markdown,
+  block,
+  link,
+  markdownCode,
+  markdownText,
+  quoteForShell,
+  sentence,
+} from '../lib/escape.ts';
+import { rulesAreOverridden } from '../plan/drift.ts';
+import { portalUrl } from './render-details.ts';
+import { type RequestedDeployment, type SummaryFacts, hasVm, parseIds } from './summary-facts.ts';
+import { formatDuration } from './topology.ts';
+
+type Operation = SummaryFacts['operation'];
+
+/** The log's first line: what is done where, as far as the inputs say it. */
+export function requestLine(operation: Operation, requested: RequestedDeployment): string {
+  const { tenantId, subscriptionId, resourceGroup, location, image, vmName = '' } = requested;
+  const target = [tenantId, subscriptionId, resourceGroup].filter(Boolean).join(' / ');
+  const version = image && (image.version ?? `${image.definition}, newest version`);
+  const place = [target, location, version && `image ${version}`].filter(Boolean).join(', ');
+  const start: Readonly<Record<Operation, string>> = {
+    create: `Deploying ${vmName} to`,
+    check: `Checking the deployment of ${vmName} to`,
+    delete: `Deleting ${vmName} from`,
+    sweep: 'Deleting expired deployments from',
+    'clean-up': 'Cleaning up in',
+  };
+  return `${start[operation]} ${place}`;
+}
+
+/** The log's last line. */
+export function resultLine(facts: SummaryFacts): string {
+  const { outputs, operation, requested } = facts;
+  const duration = elapsed(facts);
+  if (operation !== 'create') return `${resultText(facts).replaceAll('`', '')} (${duration})`;
+  const version = outputs['image-version'];
+  const about = [outputs['vm-size'], outputs['location'], version && `image ${version}`].filter(Boolean);
+  const address = addressOf(facts);
+  const command =
+    address && facts.plan?.vm.osType === 'Linux' ? `. Connect: ${sshCommandOf(facts, address)}` : '';
+  const vm = `${requested?.vmName} (${about.join(', ')})${address ? ` at ${address}` : ''}`;
+  return `${readiness(facts)} in ${duration}: ${vm}${command}`;
+}
+
+/** The summary's heading. */
+export function title(facts: SummaryFacts): Markdown {
+  const { errors = [], findings = [], left } = facts;
+  const failed = errors.length > 0 || findings.some(({ level }) => level === 'fault');
+  const incomplete = left.length > 0 || (facts.operation === 'check' && isIncomplete(findings));
+  const missing = facts.operation === 'delete' && parseIds(facts.outputs.deleted).length === 0;
+  const mark = failed ? '❌' : incomplete || missing ? '⚠️' : '✅';
+  return `${mark} ${sentence(resultText(facts))}`;
+}
+
+/** The result as a sentence with names in backticks. */
+function resultText(facts: SummaryFacts): string {
+  const { operation, errors = [], findings = [], requested } = facts;
+  const name = requested?.vmName ? `\`${requested.vmName}\`` : 'the VM';
+  if (operation === 'check' && findings.length > 0) return checkResult(name, findings);
+  const [error] = errors;
+  if (error)
+    return error.activity[0] ? `Failed while ${error.activity[0]}` : `${operationNames[operation]} failed`;
+  if (operation === 'create') {
+    return facts.adopted ? `${name} already exists and matches the inputs` : `${name} created`;
+  }
+  return operation === 'check' ? `${name} checked` : deletionResult(facts, name);
+}
+
+const operationNames: Readonly<Record<Operation, string>> = {
+  create: 'Create',
+  check: 'Check',
+  delete: 'Delete',
+  sweep: 'Sweep',
+  'clean-up': 'Cleanup',
+};
+
+function deletionResult({ outputs, left, operation, requested }: SummaryFacts, name: string): string {
+  const group = requested ? `resource group \`${requested.resourceGroup}\`` : 'the resource group';
+  const isEmpty = parseIds(outputs.deleted).length === 0;
+  if (operation === 'sweep') {
+    return isEmpty ? `No expired deployments in ${group}` : `Expired deployments deleted from ${group}`;
+  }
+  const after = operation === 'clean-up' ? ' after the job' : '';
+  if (left.length > 0) return `${name} only partly deleted${after}`;
+  return isEmpty && operation === 'delete'
+    ? `Nothing to delete: ${name} was not found in ${group}`
+    : `${name} deleted${after}`;
+}
+
+function isIncomplete(findings: readonly Finding[]): boolean {
+  return findings.some(({ level }) => level === 'unknown');
+}
+
+function checkResult(name: string, findings: readonly Finding[]): string {
+  const count = (wanted: Finding['level']) => findings.filter(({ level }) => level === wanted).length;
+  const [failed, skipped] = [count('fault'), count('unknown')];
+  if (failed > 0) return `Preflight failed for ${name}: ${failed} of ${findings.length} checks`;
+  const note = skipped > 0 ? `, ${skipped} ${skipped === 1 ? 'check' : 'checks'} skipped` : '';
+  return `Preflight passed for ${name}${note}`;
+}
+
+/** One line below the heading: state, system, size, place, address, and how long the VM lives. */
+export function statusLine(facts: SummaryFacts): Markdown {
+  const { outputs, plan, requested } = facts;
+  if (!hasVm(facts) || !plan || !requested) return '';
+  const version = outputs['image-version'];
+  const zone = outputs['zone'];
+  const parts = [
+    `**${readiness(facts)} in ${elapsed(facts)}**`,
+    plan.vm.osType,
+    ...[outputs['vm-size'], plan.location].map((value) => value && markdownText(value)),
+    zone && `zone ${markdownText(zone)}`,
+    version && `image ${markdownText(version)}`,
+    markdownText(addressOf(facts) ?? ''),
+    link('portal', portalUrl(outputs['vm-id'], requested.tenantId, facts)),
+  ].filter((part) => part !== '' && part !== 'portal' && part !== undefined);
+  return [parts.join(' · '), lifetime(requested, plan)].filter(Boolean).join('\n\n');
+}
+
+function readiness({ requested, adopted }: SummaryFacts): string {
+  if (requested?.waitFor === 'accepted' && !adopted) return 'Accepted';
+  return 'Ready';
+}
+
+function elapsed({ stages }: SummaryFacts): string {
+  return formatDuration(Math.max(0, ...stages.map(({ to }) => to)));
+}
+
+function lifetime({ cleanup }: RequestedDeployment, plan: Plan): Markdown {
+  if (cleanup === 'always') return 'Deleted when the job ends.';
+  const expiry = new Date(plan.tags['expires-on'] ?? '');
+  if (Number.isNaN(expiry.getTime())) return '';
+  const day = expiry.toLocaleDateString('en-GB', {
+    day: 'numeric',
+    month: 'short',
+    year: 'numeric',
+    timeZone: 'UTC',
+  });
+  const time = expiry.toISOString().slice(11, 16);
+  return `Expires ${day} ${time} UTC: the next run of ${markdownCode('operation: sweep')} deletes it.`;
+}
+
+// Connect
+
+export function connecting(facts: SummaryFacts): Markdown {
+  const { plan, image, requested } = facts;
+  if (!hasVm(facts) || !plan || !requested) return '';
+  const isWindows = plan.vm.osType === 'Windows';
+  const address = facts.outputs['fqdn'] ?? facts.outputs['public-ip-address'];
+  const lines = address
+    ? [
+        ...(isWindows ? remoteDesktop(facts, address) : ssh(facts, address)),
+        closedPort(facts, plan, isWindows ? 3389 : 22),
+      ]
+    : [
+        `No public IP. Connect to ${markdownCode(facts.outputs['private-ip-address'] ?? '')} from its network or a peered one, or use Azure Bastion. Without a connection:`,
+        shell(runCommand(plan, isWindows)),
+      ];
+  if (image?.osState === 'Specialized') {
+    lines.push('The image is specialized: sign in with an account of the image.');
+  }
+  return ['### Connect', ...lines.filter(Boolean)].join('\n\n');
+}
+
+function ssh(facts: SummaryFacts, address: string): Markdown[] {
+  const { outputs, plan, requested } = facts;
+  if (!outputs['ssh-private-key-path']) return [shell(sshCommandOf(facts, address))];
+  const command = [
+    'From a later step of this job (the generated key is deleted when the job ends):',
+    shell(outputs['ssh-command'] ?? sshCommandOf(facts, address)),
+  ];
+  if (!plan || requested?.cleanup === 'always') return command;
+  return [
+    ...command,
+    'To sign in after the job, set a key of your own:',
+    shell(resetCommand(plan, userOf(facts))),
+  ];
+}
+
+function remoteDesktop(facts: SummaryFacts, address: string): Markdown[] {
+  const { plan, requested, image } = facts;
+  const hasKnownPassword = requested?.adminPassword || image?.osState === 'Specialized' || facts.adopted;
+  return [
+    block(`mstsc /v:${address}`),
+    `User ${markdownCode(userOf(facts))}.`,
+    ...(plan && !hasKnownPassword
+      ? [
+          'The generated password is not exposed. To sign in, reset it:',
+          shell(resetCommand(plan, userOf(facts))),
+        ]
+      : []),
+  ];
+}
+
+/** Sets a key or password of the reader's. */
+function resetCommand(plan: Plan, user: string): string {
+  const secret =
+    plan.vm.osType === 'Windows' ? "--password '<new-password>'" : '--ssh-key-value ~/.ssh/id_ed25519.pub';
+  return `az vm user update ${target(plan)} \\\n  --username ${quoteForShell(user)} ${secret}`;
+}
+
+function runCommand(plan: Plan, isWindows: boolean): string {
+  return `az vm run-command invoke ${target(plan)} \\\n  --command-id ${isWindows ? 'RunPowerShellScript' : 'RunShellScript'} --scripts hostname`;
+}
+
+function target({ vm, subscriptionId, resourceGroup }: Plan): string {
+  return `--subscription ${subscriptionId} \\\n  -g ${quoteForShell(resourceGroup)} -n ${quoteForShell(vm.name)}`;
+}
+
+function userOf({ outputs, image }: SummaryFacts): string {
+  return outputs['admin-username'] ?? (image?.osState === 'Specialized' ? '<user>' : 'azureuser');
+}
+
+function addressOf({ outputs }: SummaryFacts): string | undefined {
+  return outputs['fqdn'] ?? outputs['public-ip-address'] ?? outputs['private-ip-address'];
+}
+
+function sshCommandOf(facts: SummaryFacts, address: string): string {
+  return sshCommand({ user: userOf(facts), address, keyPath: facts.outputs['ssh-private-key-path'] });
+}
+
+interface SshTarget {
+  readonly user: string;
+  readonly address: string;
+  /** Private key, if the action generated it. */
+  readonly keyPath?: string | undefined;
+  /** File with the host keys, if they are known. */
+  readonly knownHostsPath?: string | undefined;
+}
+
+function sshCommand({ user, address, keyPath, knownHostsPath }: SshTarget): string {
+  const hostKeys = knownHostsPath
+    ? [`-o StrictHostKeyChecking=yes -o UserKnownHostsFile=${quoteForShell(knownHostsPath)}`]
+    : keyPath
+      ? ['-o StrictHostKeyChecking=accept-new']
+      : [];
+  const key = keyPath ? [`-i ${quoteForShell(keyPath)}`] : [];
+  return ['ssh', ...key, ...hostKeys, `${quoteForShell(user)}@${quoteForShell(address)}`].join(' ');
+}
+
+/** A hint if the deployment's own NSG keeps the port closed. Silent if others may have opened it. */
+function closedPort({ otherRules = [] }: SummaryFacts, plan: Plan, port: number): Markdown {
+  const { nsg } = plan;
+  if (nsg?.origin !== 'made' || rulesAreOverridden(plan) || otherRules.length > 0) return '';
+  const covers = (range: string): boolean => {
+    const [from = '', to = from] = range.split('-');
+    return range === '*' || (Number(from) <= port && port <= Number(to));
+  };
+  const isOpen = (nsg.body.securityRules ?? []).some(
+    ({ protocol = '*', destinationPortRange = '' }) =>
+      /^(?:tcp|\*)$/i.test(protocol) && covers(destinationPortRange),
+  );
+  return isOpen
+    ? ''
+    : `Port ${port} is closed. To open it: ${markdownCode(`allow-inbound: ${port} from <your address>`)}.`;
+}
+
+function shell(command: string): Markdown {
+  return block(command, { language: 'sh' });
+}
