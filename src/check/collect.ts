@@ -10,7 +10,7 @@ import { readResourceGroup } from '../azure/subscriptions.ts';
 import { type ExistingResources, existingResourceQueries, resourceNames } from '../deployment/resources.ts';
 import type { ErrorContext } from '../errors/action-error.ts';
 import type { ResolvedImage } from '../image/image.ts';
-import { inspectImage } from '../image/resolve-image.ts';
+import { inspectImage } from '../image/image.ts';
 import type { DeployInputs } from '../inputs/inputs.ts';
 import { omitUndefined } from '../lib/json.ts';
 import type { WorkflowRun } from '../runner/github-context.ts';

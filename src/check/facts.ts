@@ -14,7 +14,7 @@ import { grantCommand, roleDelay, roleGranter } from '../error-catalog/role-comm
 import { ActionError, type ErrorContext } from '../errors/action-error.ts';
 import { errorChain, findAzureError, rootDetail } from '../errors/azure-error.ts';
 import type { ResolvedImage } from '../image/image.ts';
-import type { ImageInspection } from '../image/resolve-image.ts';
+import type { ImageInspection } from '../image/image.ts';
 import type { DeployInputs } from '../inputs/inputs.ts';
 import type { WorkflowRun } from '../runner/github-context.ts';
 import type { Sku } from '../vm/sizes.ts';

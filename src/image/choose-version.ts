@@ -1,55 +1,82 @@
-import type { ImageReference } from '../azure/resource-id.ts';
 import { ActionError } from '../errors/action-error.ts';
 import { delay } from '../lib/abort.ts';
 import { clockSeconds } from '../lib/clock.ts';
 import type { Gallery, GalleryClients, ImageRequest, ImageVersion } from './gallery.ts';
 
-type VersionCheck =
-  | { readonly usable: true }
-  | { readonly usable: false; readonly why: string; readonly passing: boolean };
-
-function checkVersion(version: ImageVersion, region: string): VersionCheck {
-  const state = version.provisioningState;
-  const here = version.replication?.get(region);
-  const refusal = (why: string, passing: boolean): VersionCheck => ({
-    usable: false,
-    passing,
-    why: `version ${version.name} ${why}`,
-  });
-  if (state === 'Deleting') return refusal('is being deleted', false);
-  if (state === 'Failed') return refusal(`is Failed${here?.details ? ` (${here.details})` : ''}`, false);
-  if (state === 'Creating') return refusal('is still being built', true);
-  if (!version.replication) {
-    // Nothing is said of it although it was asked for: then it goes by what the version is meant for, and where that is not
-    // said either, Compute has the word.
-    const { targets } = version;
-    if (!targets) return { usable: true };
-    if (!targets.includes(region))
-      return refusal(`is not replicated to ${region} (it is meant for: ${targets.join(', ')})`, false);
-    return state === undefined || state === 'Succeeded'
-      ? { usable: true }
-      : refusal(`is ${state}, and nothing is said of which regions have it already`, true);
-  }
-  // While a region is being added the version is Updating, and still usable where it is complete.
-  if (here?.state === 'Completed') return { usable: true };
-  if (!here) {
-    const there = [...version.replication]
-      .filter(([, { state }]) => state === 'Completed')
-      .map(([name]) => name);
-    return refusal(
-      `is not replicated to ${region} (it is in: ${there.join(', ') || 'no region yet'})`,
-      // A region that was just added may not be in the report yet.
-      state === 'Updating' && version.targets?.includes(region) === true,
-    );
-  }
-  const progress = here.progress === undefined ? '' : `, ${here.progress} %`;
-  return refusal(
-    `is ${here.state} in ${region}${progress}${here.details ? ` (${here.details})` : ''}`,
-    here.state !== 'Failed',
-  );
+export interface UnusableVersion {
+  /** Names the version and its state, without a final period. */
+  readonly reason: string;
+  /** It may become usable without a change: it is being built or replicated. */
+  readonly temporary: boolean;
 }
 
-/** Newest by number: 1.10.0 comes after 1.9.0, whenever either was published. */
+/** One look at the gallery: the version to use, or why none is usable. */
+interface VersionSearch {
+  readonly version?: ImageVersion;
+  readonly unusable: readonly UnusableVersion[];
+}
+
+/** Why a version cannot be deployed to `region`; undefined if it can. */
+function findObstacle(version: ImageVersion, region: string): UnusableVersion | undefined {
+  const unusable = (reason: string, temporary = false): UnusableVersion => ({
+    reason: `version ${version.name} ${reason}`,
+    temporary,
+  });
+  const details = version.replication?.get(region)?.details;
+  switch (version.provisioningState) {
+    case 'Deleting':
+      return unusable('is being deleted');
+    case 'Failed':
+      return unusable(`is Failed${details ? ` (${details})` : ''}`);
+    case 'Creating':
+      return unusable('is still being built', true);
+    default:
+      return version.replication
+        ? findReplicationObstacle(version, version.replication, region, unusable)
+        : findTargetObstacle(version, region, unusable);
+  }
+}
+
+type DescribeObstacle = (reason: string, temporary?: boolean) => UnusableVersion;
+
+function findReplicationObstacle(
+  { provisioningState, targets }: ImageVersion,
+  replication: NonNullable<ImageVersion['replication']>,
+  region: string,
+  unusable: DescribeObstacle,
+): UnusableVersion | undefined {
+  const here = replication.get(region);
+  if (!here) {
+    const completed = [...replication].flatMap(([name, { state }]) => (state === 'Completed' ? [name] : []));
+    // A region that was just added may not be in the report yet.
+    const isBeingAdded = provisioningState === 'Updating' && targets?.includes(region) === true;
+    return unusable(
+      `is not replicated to ${region} (it is in: ${completed.join(', ') || 'no region yet'})`,
+      isBeingAdded,
+    );
+  }
+  // While another region is being added, the version is Updating and still usable where it is complete.
+  if (here.state === 'Completed') return undefined;
+  const progress = here.progress === undefined ? '' : `, ${here.progress} %`;
+  const details = here.details ? ` (${here.details})` : '';
+  return unusable(`is ${here.state} in ${region}${progress}${details}`, here.state !== 'Failed');
+}
+
+/** Without a replication report, the target regions decide; without those, Compute does when the VM is created. */
+function findTargetObstacle(
+  { provisioningState, targets }: ImageVersion,
+  region: string,
+  unusable: DescribeObstacle,
+): UnusableVersion | undefined {
+  if (!targets) return undefined;
+  if (!targets.includes(region)) {
+    return unusable(`is not replicated to ${region} (its target regions: ${targets.join(', ')})`);
+  }
+  if (provisioningState === undefined || provisioningState === 'Succeeded') return undefined;
+  return unusable(`is ${provisioningState}, and Azure does not report which regions are complete`, true);
+}
+
+/** By number: 1.10.0 is newer than 1.9.0, regardless of when they were published. */
 function compareVersionsDescending(a: string, b: string): number {
   const [left, right] = [a, b].map((version) => version.split('.').map(Number));
   for (let part = 0; part < 3; part++) {
@@ -59,101 +86,83 @@ function compareVersionsDescending(a: string, b: string): number {
   return 0;
 }
 
-/** Replication takes minutes to hours: asked after an eighth of the time so far, nothing is found much too late. */
-function nextLookDelay(elapsedSeconds: number): number {
-  return Math.min(15, Math.max(1, elapsedSeconds / 8));
-}
-
-type UnusableVersion = Exclude<VersionCheck, { usable: true }>;
-
-/** One look for the version: the one that is named, or the newest that is usable in the region. */
+/** Searches once for the named version, or for the newest one that is usable in the region. */
 export async function findUsableVersion(
   gallery: Gallery,
   { image, imageWaitMinutes }: ImageRequest,
   regionPromise: Promise<string>,
-): Promise<{ readonly version?: ImageVersion; readonly refusals: readonly UnusableVersion[] }> {
-  // Reading needs no region; only judging does. So the first read does not wait for the resource group's.
-  if (image.version !== undefined) {
-    const version = await gallery.version(image.version);
-    const verdict = checkVersion(version, await regionPromise);
-    return verdict.usable ? { version, refusals: [] } : { refusals: [verdict] };
-  }
-  const names = (await gallery.versionNames())
-    .filter(({ excluded }) => !excluded)
-    .map(({ name }) => name)
-    .toSorted(compareVersionsDescending);
-  const refusals: UnusableVersion[] = [];
+): Promise<VersionSearch> {
+  const names =
+    image.version === undefined
+      ? (await gallery.versionNames())
+          .flatMap(({ name, excluded }) => (excluded ? [] : [name]))
+          .toSorted(compareVersionsDescending)
+      : [image.version];
+  const unusable: UnusableVersion[] = [];
   for (const name of names) {
+    // Only the decision needs the region, so the read does not wait for the resource group's.
     const version = await gallery.version(name);
-    const verdict = checkVersion(version, await regionPromise);
-    if (verdict.usable) return { version, refusals };
-    refusals.push(verdict);
-    // Asked to wait, "newest" means the one that is on its way, not an older one that happens to be there.
-    if (verdict.passing && imageWaitMinutes > 0) return { refusals };
+    const region = await regionPromise;
+    const obstacle = version
+      ? findObstacle(version, region)
+      : { reason: `the gallery has no version ${name} in ${region}`, temporary: false };
+    if (version && !obstacle) return { version, unusable };
+    if (obstacle) unusable.push(obstacle);
+    // With `image-wait-minutes`, "newest" includes a version that is still replicating.
+    if (obstacle?.temporary && imageWaitMinutes > 0) break;
   }
-  return { refusals };
+  return { unusable };
 }
 
-export function unusableReasons(refusals: readonly UnusableVersion[]): {
-  readonly why: string;
-  readonly passing: boolean;
-} {
-  return {
-    why:
-      refusals.map((refusal) => refusal.why).join('; ') ||
-      'no version counts as latest: all are excluded, or there is none',
-    passing: refusals.some(({ passing }) => passing),
-  };
-}
-
+/** @throws ActionError when no version is usable within `imageWaitMinutes`. */
 export async function waitForUsableVersion(
-  context: GalleryClients,
+  { onWaiting, signal }: Pick<GalleryClients, 'onWaiting' | 'signal'>,
   gallery: Gallery,
-  wanted: ImageRequest,
-  regionPromise: Promise<string>,
+  request: ImageRequest,
+  region: Promise<string>,
 ): Promise<ImageVersion> {
-  const { image, imageWaitMinutes } = wanted;
   const start = clockSeconds();
-  const deadline = start + imageWaitMinutes * 60;
-  let told = Number.NEGATIVE_INFINITY;
+  const deadline = start + request.imageWaitMinutes * 60;
+  let lastLogged = Number.NEGATIVE_INFINITY;
   for (;;) {
-    const { version, refusals } = await findUsableVersion(gallery, wanted, regionPromise);
+    const { version, unusable } = await findUsableVersion(gallery, request, region);
     if (version) return version;
-    const { why, passing } = unusableReasons(refusals);
-    if (!passing || clockSeconds() >= deadline)
-      throw noUsableVersionError(image, await regionPromise, why, passing, imageWaitMinutes);
-    if (clockSeconds() - told >= 30) {
-      told = clockSeconds();
-      const minutes = Math.floor((told - start) / 60);
-      context.onWaiting(`Waiting for the image, ${minutes} of ${imageWaitMinutes} minutes: ${why}.`);
+    if (!unusable.some(({ temporary }) => temporary) || clockSeconds() >= deadline) {
+      throw noUsableVersionError(request, await region, unusable, request.imageWaitMinutes);
+    }
+    if (clockSeconds() - lastLogged >= 30) {
+      lastLogged = clockSeconds();
+      const minutes = Math.floor((lastLogged - start) / 60);
+      const reasons = unusable.map(({ reason }) => reason).join('; ');
+      onWaiting(`Waiting for the image, ${minutes} of ${request.imageWaitMinutes} minutes: ${reasons}.`);
     }
     const now = clockSeconds();
-    const next = nextLookDelay(now - start);
-    const untilTold = Math.max(0.1, 30 - (now - told));
-    await delay(Math.max(0, Math.min(next, untilTold, deadline - now)), context.signal);
+    // Replication takes minutes to hours; waiting an eighth of the time so far bounds the delay.
+    const next = Math.min(15, Math.max(1, (now - start) / 8));
+    const untilNextLine = Math.max(0.1, 30 - (now - lastLogged));
+    await delay(Math.max(0, Math.min(next, untilNextLine, deadline - now)), signal);
   }
 }
 
+/** @param waitedMinutes how long this run waited before it gave up. */
 export function noUsableVersionError(
-  image: ImageReference,
+  { image }: Pick<ImageRequest, 'image'>,
   region: string,
-  why: string,
-  passing: boolean,
-  waited: number,
+  unusable: readonly UnusableVersion[],
+  waitedMinutes: number,
 ): ActionError {
+  const reasons = unusable.map(({ reason }) => reason).join('; ');
+  const waitFix =
+    waitedMinutes > 0
+      ? `This step waited ${waitedMinutes} minutes; raise \`image-wait-minutes\`.`
+      : 'Replication is in progress: set `image-wait-minutes` (for example 60) to wait for it.';
   return new ActionError(`choosing the image version from ${image.id}`, {
-    message: `No usable version in ${region}: ${why}.`,
+    message: `No usable version in ${region}: ${reasons || 'every version is excluded from latest, or there is none'}.`,
     explanation: {
-      cause: `A machine can only be made from a version that is complete in its own region, ${region}.`,
+      cause: `A VM can only be created from a version that is completely replicated to its region, ${region}.`,
       who: 'the owner of the gallery (image tenant)',
       fix: [
-        ...(passing
-          ? [
-              waited > 0
-                ? `It was waited for ${waited} minutes: raise \`image-wait-minutes\`.`
-                : 'Replication is under way: set `image-wait-minutes` (60, say) to wait for it.',
-            ]
-          : []),
+        ...(unusable.some(({ temporary }) => temporary) ? [waitFix] : []),
         'To replicate it:',
         [
           'az sig image-version update',

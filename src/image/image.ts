@@ -1,22 +1,33 @@
 import type { GalleryImageFeature, ImageReference as VmImageReference } from '@azure/arm-compute';
-import type { Definition, Gallery, ImageRequest, ImageVersion } from './gallery.ts';
+import { ActionError } from '../errors/action-error.ts';
+import { omitUndefined } from '../lib/json.ts';
+import { findUsableVersion, noUsableVersionError, waitForUsableVersion } from './choose-version.ts';
+import {
+  type Definition,
+  type Gallery,
+  type GalleryClients,
+  type ImageRequest,
+  type ImageVersion,
+  httpStatus,
+  openGallery,
+} from './gallery.ts';
 
 export type SecurityType = 'Standard' | 'TrustedLaunch' | 'ConfidentialVM';
 
-/** What the machine's shape depends on, read from the gallery before anything is created. */
+/** What the VM request depends on, read from the gallery before anything is created. */
 export interface ResolvedImage {
-  /** As the VM request wants it: `id`, `sharedGalleryImageId` or `communityGalleryImageId`. */
+  /** For the VM request: `id`, `sharedGalleryImageId` or `communityGalleryImageId`. */
   readonly reference: VmImageReference;
-  /** The one ID in `reference`: always of one version, never of a definition. */
+  /** The one ID in `reference`: always of a version, never of a definition. */
   readonly referenceId: string;
   /** `Major.Minor.Patch`. */
   readonly version: string;
   readonly osType: 'Linux' | 'Windows';
   readonly osState: 'Generalized' | 'Specialized';
   readonly architecture: 'x64' | 'Arm64';
-  /** Undefined where the definition could not be read. */
+  /** Undefined if the definition could not be read. */
   readonly generation?: 'V1' | 'V2';
-  /** What the machine gets unless the author asks for another. */
+  /** What the VM gets unless the inputs name another. */
   readonly securityType: SecurityType;
   /** The definition's SecurityType feature, as written there. */
   readonly securityFeature?: string;
@@ -28,58 +39,165 @@ export interface ResolvedImage {
   readonly warnings: readonly string[];
 }
 
-export function toResolvedImage(
-  wanted: ImageRequest,
+/** What one look at the image shows, without waiting. */
+export interface ImageInspection {
+  /** Of the version, or of the definition alone if no version is usable. */
+  readonly facts: ResolvedImage;
+  readonly unusable?: {
+    readonly refusal: unknown;
+    /** It may become usable without a change: it is being built or replicated. */
+    readonly temporary: boolean;
+  };
+  /** Why the definition could not be read, if `os-type` replaces it: its other properties are assumed. */
+  readonly unread?: unknown;
+}
+
+/**
+ * Reads the image, pins a definition to its newest usable version, and waits for replication if requested.
+ * @param region of the VM, normalised.
+ * @throws ActionError if no version is usable there; AzureError if the gallery cannot be read.
+ */
+export async function resolveImage(
+  clients: GalleryClients,
+  request: ImageRequest,
+  region: Promise<string>,
+): Promise<ResolvedImage> {
+  const { facts } = await readImage(clients, request, region, async (gallery) => ({
+    version: await waitForUsableVersion(clients, gallery, request, region),
+  }));
+  return facts;
+}
+
+/**
+ * Looks at the image once. If no version is usable, the result still has what the definition says.
+ * @throws AzureError if the definition cannot be read.
+ */
+export async function inspectImage(
+  clients: GalleryClients,
+  request: ImageRequest,
+  region: Promise<string>,
+): Promise<ImageInspection> {
+  return readImage(clients, request, region, async (gallery) => {
+    try {
+      const { version, unusable } = await findUsableVersion(gallery, request, region);
+      if (version) return { version };
+      const refusal = noUsableVersionError(request, await region, unusable, 0);
+      return { unusable: { refusal, temporary: unusable.some(({ temporary }) => temporary) } };
+    } catch (refusal) {
+      return { unusable: { refusal, temporary: false } };
+    }
+  });
+}
+
+type VersionChoice =
+  | { readonly version: ImageVersion; readonly unusable?: never }
+  | { readonly version?: never; readonly unusable: NonNullable<ImageInspection['unusable']> };
+
+async function readImage(
+  clients: GalleryClients,
+  request: ImageRequest,
+  region: Promise<string>,
+  chooseVersion: (gallery: Gallery) => Promise<VersionChoice>,
+): Promise<ImageInspection> {
+  const gallery = await openGallery(clients, request.image, region);
+  const [{ definition, ...unread }, { version, unusable }] = await Promise.all([
+    readDefinition(gallery, request),
+    chooseVersion(gallery),
+  ]);
+  const placeholder = { name: request.image.version ?? 'latest', luns: [] };
+  return {
+    facts: toResolvedImage(request, gallery, definition, version ?? placeholder),
+    ...omitUndefined({ unusable }),
+    ...unread,
+  };
+}
+
+/**
+ * The definition, or what `os-type` says if it cannot be read: permission on the version is enough to create a VM.
+ * @throws ActionError that names `os-type` if the definition cannot be read and the input is missing.
+ */
+async function readDefinition(
+  gallery: Gallery,
+  { osType, image }: ImageRequest,
+): Promise<{ readonly definition: Definition; readonly unread?: unknown }> {
+  try {
+    return { definition: await gallery.definition() };
+  } catch (error) {
+    const status = httpStatus(error);
+    const isOwn = image.kind === 'version' || image.kind === 'definition';
+    // Shared and community galleries answer 404 without permission; an own gallery only if there is no such definition.
+    const isUnreadable = status === 403 || (status === 404 && !isOwn);
+    if (!isUnreadable) throw error;
+    if (osType) return { definition: { osType, osState: 'Generalized' }, unread: error };
+    // The error catalogue explains this one, with the missing permission.
+    if (isOwn) throw error;
+    throw new ActionError(`reading image definition ${image.id}`, {
+      message: 'The image definition cannot be read, so it is unknown whether the image is Linux or Windows.',
+      cause: error,
+      explanation: {
+        cause: `${image.kind === 'shared' ? 'The direct-shared' : 'The community'} gallery does not let this app read its definitions.`,
+        who: "the workflow's author",
+        fix: ['Set `os-type: Linux` or `os-type: Windows`.'],
+      },
+    });
+  }
+}
+
+function toResolvedImage(
+  { image }: ImageRequest,
   gallery: Gallery,
   definition: Definition,
   version: ImageVersion,
 ): ResolvedImage {
-  const { whole, ...reference } = gallery.referenceTo(version.name);
-  const feature = featureValue(definition.features, 'SecurityType');
-  const controllers = featureValue(definition.features, 'DiskControllerTypes');
-  const { purchasePlan: plan } = definition;
-  const pinned = wanted.image.version === undefined;
-  const [endOfLife] = [version.endOfLife, definition.endOfLifeDate]
-    // What is missing may also come as null, which the SDK passes on.
-    .filter((date) => date instanceof Date)
-    .toSorted((one, other) => one.getTime() - other.getTime());
+  const { id, reference } = gallery.referenceTo(version.name);
+  const securityFeature = featureValue(definition.features, 'SecurityType');
+  const { hyperVGeneration, purchasePlan: plan } = definition;
   return {
     reference,
-    referenceId: whole,
+    referenceId: id,
     version: version.name,
     osType: definition.osType === 'Windows' ? 'Windows' : 'Linux',
     osState: definition.osState === 'Specialized' ? 'Specialized' : 'Generalized',
     architecture: definition.architecture === 'Arm64' ? 'Arm64' : 'x64',
-    ...(definition.hyperVGeneration
-      ? { generation: definition.hyperVGeneration === 'V1' ? 'V1' : 'V2' }
-      : {}),
-    securityType: definitionSecurityType(feature),
-    ...(feature ? { securityFeature: feature } : {}),
-    ...(controllers ? { diskControllers: controllers } : {}),
-    ...(plan?.name && plan.publisher && plan.product
-      ? { plan: { name: plan.name, publisher: plan.publisher, product: plan.product } }
-      : {}),
+    securityType: definitionSecurityType(securityFeature),
+    ...omitUndefined({
+      generation: hyperVGeneration ? (hyperVGeneration === 'V1' ? 'V1' : 'V2') : undefined,
+      securityFeature,
+      diskControllers: featureValue(definition.features, 'DiskControllerTypes'),
+      plan:
+        plan?.name && plan.publisher && plan.product
+          ? { name: plan.name, publisher: plan.publisher, product: plan.product }
+          : undefined,
+    } as const),
     dataDiskLuns: version.luns,
-    notices: pinned ? [`The newest usable version of ${wanted.image.definition} is ${version.name}.`] : [],
-    warnings:
-      endOfLife && endOfLife.getTime() < Date.now()
-        ? [
-            `The image reached its end of life on ${endOfLife.toISOString().slice(0, 10)}; its owner may remove it.`,
-          ]
+    notices:
+      image.version === undefined
+        ? [`The newest usable version of ${image.definition} is ${version.name}.`]
         : [],
+    warnings: endOfLifeWarnings(version, definition),
   };
+}
+
+function endOfLifeWarnings({ endOfLife }: ImageVersion, { endOfLifeDate }: Definition): readonly string[] {
+  const [end] = [endOfLife, endOfLifeDate]
+    // Azure sends null for a missing date, which the SDK passes on.
+    .filter((date) => date instanceof Date)
+    .toSorted((a, b) => a.getTime() - b.getTime());
+  return end && end.getTime() < Date.now()
+    ? [`The image reached its end of life on ${end.toISOString().slice(0, 10)}; its owner may delete it.`]
+    : [];
 }
 
 function featureValue(
   features: readonly GalleryImageFeature[] | undefined,
   name: string,
 ): string | undefined {
-  return features?.find((feature) => feature.name?.toLowerCase() === name.toLowerCase())?.value;
+  return features?.find((feature) => feature.name?.toLowerCase() === name.toLowerCase())?.value || undefined;
 }
 
 /**
- * The API makes plain machines unless told otherwise, so Trusted Launch is asked for wherever the definition allows it,
- * as the portal and the command line do (https://learn.microsoft.com/azure/virtual-machines/trusted-launch).
+ * The API creates standard VMs by default, so Trusted Launch is requested if the definition allows it, as the portal and
+ * the Azure CLI do (https://learn.microsoft.com/azure/virtual-machines/trusted-launch).
  */
 function definitionSecurityType(feature: string | undefined): SecurityType {
   switch (feature?.toLowerCase()) {

@@ -15,7 +15,7 @@ import type { Plan } from '../deployment/plan.ts';
 import { ActionError, withActivity } from '../errors/action-error.ts';
 import { AzureError } from '../errors/azure-error.ts';
 import type { ResolvedImage } from '../image/image.ts';
-import { resolveImage } from '../image/resolve-image.ts';
+import { resolveImage } from '../image/image.ts';
 import type { DeployInputs } from '../inputs/inputs.ts';
 import { assertNoOrphanedDisk } from '../plan/vm-drift.ts';
 import type { WorkflowRun } from '../runner/github-context.ts';

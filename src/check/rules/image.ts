@@ -1,6 +1,6 @@
 import { workflowAuthor } from '../../error-catalog/entry.ts';
 import type { ResolvedImage } from '../../image/image.ts';
-import type { ImageInspection } from '../../image/resolve-image.ts';
+import type { ImageInspection } from '../../image/image.ts';
 import { validateAdminAccount } from '../../inputs/admin-account.ts';
 import { quoteForShell } from '../../lib/escape.ts';
 import { overridesAffectSize, securityTypeIncompatibility } from '../../vm/sizes.ts';
@@ -50,7 +50,7 @@ function checkImageVersion(
   const question = { id: 'image', asked: `image ${inputs.image.id}` };
   if (unusable) {
     const finding = faultFromError(question, unusable.refusal, known);
-    return unusable.passing && inputs.imageWaitMinutes > 0 ? { ...finding, level: 'warning' } : finding;
+    return unusable.temporary && inputs.imageWaitMinutes > 0 ? { ...finding, level: 'warning' } : finding;
   }
   const generation = image.generation ? `, generation ${image.generation.replace('V', '')}` : '';
   return okFinding(

@@ -13,14 +13,14 @@ describe('the image', () => {
     ],
     [
       'a version that is on its way',
-      { facts: { image: ok({ facts: image, unusable: { refusal: later, passing: true } }) } },
+      { facts: { image: ok({ facts: image, unusable: { refusal: later, temporary: true } }) } },
       [['image', 'fault', /later/]],
     ],
     [
       'a version that is on its way and waited for',
       {
         inputs: { imageWaitMinutes: 60 },
-        facts: { image: ok({ facts: image, unusable: { refusal: later, passing: true } }) },
+        facts: { image: ok({ facts: image, unusable: { refusal: later, temporary: true } }) },
       },
       [['image', 'warning', /later/]],
     ],

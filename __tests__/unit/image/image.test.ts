@@ -4,18 +4,18 @@ import { describe, expect, test } from '@jest/globals';
 import { AzureError } from '../../../src/errors/azure-error.ts';
 import { parseErrorResponse } from '../../../src/errors/parse-error-response.ts';
 import type { GalleryClients } from '../../../src/image/gallery.ts';
-import { inspectImage, resolveImage } from '../../../src/image/resolve-image.ts';
+import { inspectImage, resolveImage } from '../../../src/image/image.ts';
 import type { ImageReference } from '../../../src/azure/resource-id.ts';
 
 const definitionId =
   '/subscriptions/1a2f6c2e-5d0e-4c1b-9a53-6f0f0c9f1e01/resourceGroups/gallery-rg/providers/Microsoft.Compute/galleries/images/images/linux';
 const region = Promise.resolve('westeurope');
 
-/** What Azure answers to a GET whose path ends so: a body, or the status of a refusal. */
-type GalleryResponses = Readonly<Record<string, object | 403 | 404>>;
+/** Responses by the end of the request path: a body, or the status of an error. */
+type Responses = Readonly<Record<string, object | 403 | 404>>;
 
-/** The SDK's own client over an answering machine: what is missing in an answer goes through its deserializers. */
-function galleryWith(responses: GalleryResponses): GalleryClients {
+/** The SDK's own client over fixed responses, so that missing and null values pass through its deserializers. */
+function galleryClients(responses: Responses): GalleryClients {
   const httpClient: HttpClient = {
     async sendRequest(request) {
       const { pathname } = new URL(request.url);
@@ -82,67 +82,62 @@ const targets = (...names: string[]) => ({
   publishingProfile: { targetRegions: names.map((name) => ({ name })) },
 });
 
-describe('a version that says nothing of its replication', () => {
+describe('a version without a replication report', () => {
   const look = async (properties: object) => {
     const { unusable } = await inspectImage(
-      galleryWith({ '/images/linux': definition, '/versions/1.0.0': of(properties) }),
+      galleryClients({ '/images/linux': definition, '/versions/1.0.0': of(properties) }),
       wanted,
       region,
     );
-    return unusable && [String(unusable.refusal), unusable.passing];
+    return unusable && [String(unusable.refusal), unusable.temporary];
   };
   const succeeded = { provisioningState: 'Succeeded' };
 
   test.each<[string, object]>([
-    ['no status', { ...succeeded, ...targets('West Europe', 'North Europe') }],
+    ['no report', { ...succeeded, ...targets('West Europe', 'North Europe') }],
     ['null', { ...succeeded, ...targets('West Europe'), replicationStatus: null }],
     [
       'no summary',
       { ...succeeded, ...targets('westeurope'), replicationStatus: { aggregatedState: 'Unknown' } },
     ],
     ['a summary of null', { ...succeeded, ...targets('westeurope'), replicationStatus: { summary: null } }],
-    ['no state either', targets('West Europe')],
-    ['no regions either', succeeded],
-    ['regions of null', { ...succeeded, publishingProfile: { targetRegions: null } }],
-    ['no region, being updated', { provisioningState: 'Updating' }],
-    ['nothing at all', {}],
-  ])('%s: it can be used', async (_what, properties) => {
+    ['no provisioning state', targets('West Europe')],
+    ['no target regions', succeeded],
+    ['target regions of null', { ...succeeded, publishingProfile: { targetRegions: null } }],
+    ['no target regions, Updating', { provisioningState: 'Updating' }],
+    ['no properties', {}],
+  ])('is usable: %s', async (_what, properties) => {
     expect(await look(properties)).toBeUndefined();
   });
 
   test.each<[string, object, RegExp, boolean]>([
     [
-      'not meant for the region',
+      'the region is no target',
       { ...succeeded, ...targets('North Europe', 'UK South') },
-      /1\.0\.0 is not replicated to westeurope \(it is meant for: northeurope, uksouth\)/,
+      /1\.0\.0 is not replicated to westeurope \(its target regions: northeurope, uksouth\)/,
       false,
     ],
     [
-      'being updated',
+      'Updating',
       { provisioningState: 'Updating', ...targets('West Europe') },
-      /1\.0\.0 is Updating, and nothing is said of which regions have it already/,
+      /1\.0\.0 is Updating, and Azure does not report which regions are complete/,
       true,
     ],
-    ['being built', { provisioningState: 'Creating' }, /is still being built/, true],
-    ['failed', { provisioningState: 'Failed', ...targets('West Europe') }, /is Failed/, false],
+    ['Creating', { provisioningState: 'Creating' }, /is still being built/, true],
+    ['Failed', { provisioningState: 'Failed', ...targets('West Europe') }, /is Failed/, false],
+    ['Deleting', { provisioningState: 'Deleting', ...targets('West Europe') }, /is being deleted/, false],
     [
-      'being deleted',
-      { provisioningState: 'Deleting', ...targets('West Europe') },
-      /is being deleted/,
-      false,
-    ],
-    [
-      'a status without any region is a status',
+      'an empty report',
       { ...succeeded, ...targets('West Europe'), replicationStatus: { summary: [] } },
       /is not replicated to westeurope \(it is in: no region yet\)/,
       false,
     ],
-  ])('%s: it cannot', async (_what, properties, why, passing) => {
-    expect(await look(properties)).toEqual([expect.stringMatching(why), passing]);
+  ])('is unusable: %s', async (_what, properties, reason, temporary) => {
+    expect(await look(properties)).toEqual([expect.stringMatching(reason), temporary]);
   });
 });
 
-describe('a definition that may not be read', () => {
+describe('a definition that cannot be read', () => {
   const pinned = { '/versions': { value: [of({})] }, '/versions/1.0.0': of({}) };
   const byDefinition: ImageReference = { kind: 'definition', id: definitionId, ...own };
 
@@ -150,28 +145,32 @@ describe('a definition that may not be read', () => {
     ['of a version', version, 403],
     ['of a definition', byDefinition, 403],
     ['of a community gallery', community, 403],
-    ['of a community gallery, which says that it is not there', community, 404],
-  ])('%s: os-type stands in for it, and the rest is not known', async (_what, image, refused) => {
+    ['of a community gallery that answers 404', community, 404],
+  ])('uses os-type and leaves the rest unknown: %s', async (_what, image, refused) => {
     const answers = { ...pinned, '/images/linux': refused };
-    const look = await inspectImage(galleryWith(answers), { ...wanted, image, osType: 'Windows' }, region);
+    const look = await inspectImage(galleryClients(answers), { ...wanted, image, osType: 'Windows' }, region);
     expect(look.facts).toMatchObject({ version: '1.0.0', osType: 'Windows', osState: 'Generalized' });
     expect(look.facts).not.toHaveProperty('generation');
     expect(look.unread).toMatchObject({ fault: { status: refused } });
-    const facts = await resolveImage(galleryWith(answers), { ...wanted, image, osType: 'Windows' }, region);
+    const facts = await resolveImage(
+      galleryClients(answers),
+      { ...wanted, image, osType: 'Windows' },
+      region,
+    );
     expect(facts).toEqual(look.facts);
   });
 
   test.each<[string, 403 | 404, 'Linux' | undefined]>([
-    ['without os-type', 403, undefined],
-    ['that is not there', 404, 'Linux'],
-  ])("%s: Azure's refusal is told", async (_what, refused, osType) => {
+    ['os-type is missing', 403, undefined],
+    ['there is no such definition', 404, 'Linux'],
+  ])('rethrows the error of Azure when %s', async (_what, refused, osType) => {
     const asked = { ...wanted, ...(osType ? { osType } : {}) };
-    const reading = resolveImage(galleryWith({ ...pinned, '/images/linux': refused }), asked, region);
+    const reading = resolveImage(galleryClients({ ...pinned, '/images/linux': refused }), asked, region);
     await expect(reading).rejects.toMatchObject({ fault: { status: refused } });
   });
 });
 
-describe('answers that leave out or null what is optional', () => {
+describe('responses without optional values, or with null', () => {
   const shared: ImageReference = {
     ...community,
     kind: 'shared',
@@ -210,23 +209,23 @@ describe('answers that leave out or null what is optional', () => {
   const nullStorage = { osDiskImage: null, dataDiskImages: null };
 
   test.each<[string, ImageReference, object, object]>([
-    ['of a gallery: nothing', version, nothing, of({})],
-    ['of a gallery: no properties', version, { name: 'linux' }, { name: '1.0.0' }],
+    ['gallery: nothing', version, nothing, of({})],
+    ['gallery: no properties', version, { name: 'linux' }, { name: '1.0.0' }],
     [
-      'of a gallery: nulls',
+      'gallery: nulls',
       version,
       nulls,
       of({ publishingProfile: nullProfile, storageProfile: nullStorage, replicationStatus: null }),
     ],
-    ['of a gallery: a profile of null', version, nothing, of({ publishingProfile: null })],
+    ['gallery: a publishing profile of null', version, nothing, of({ publishingProfile: null })],
     [
-      'of a gallery: a region without a name',
+      'gallery: a region without a name',
       version,
       nothing,
       of({ publishingProfile: { targetRegions: [{ excludeFromLatest: true }, { name: 'West Europe' }] } }),
     ],
     [
-      'of a gallery: a feature without a name, a plan without a product',
+      'gallery: a feature without a name, a plan without a product',
       version,
       { properties: { identifier: {}, features: [{}], purchasePlan: { name: 'a', publisher: 'b' } } },
       of({}),
@@ -241,9 +240,9 @@ describe('answers that leave out or null what is optional', () => {
     ['community: no properties', community, {}, {}],
     ['shared: nothing', shared, nothing, { properties: { storageProfile: {} } }],
     ['shared: nulls', shared, nulls, { properties: { storageProfile: null, excludeFromLatest: null } }],
-  ])('%s', async (_what, image, theDefinition, theVersion) => {
+  ])('resolves to defaults: %s', async (_what, image, theDefinition, theVersion) => {
     const facts = await resolveImage(
-      galleryWith({ '/images/linux': theDefinition, '/versions/1.0.0': { name: '1.0.0', ...theVersion } }),
+      galleryClients({ '/images/linux': theDefinition, '/versions/1.0.0': { name: '1.0.0', ...theVersion } }),
       { ...wanted, image },
       region,
     );
@@ -253,9 +252,9 @@ describe('answers that leave out or null what is optional', () => {
     }
   });
 
-  test('one end of life of two', async () => {
+  test('warns about the end of life when only one of two dates is set', async () => {
     const { warnings } = await resolveImage(
-      galleryWith({
+      galleryClients({
         '/images/linux': { properties: { identifier: {}, endOfLifeDate: null } },
         '/versions/1.0.0': of({ publishingProfile: { endOfLifeDate: '2020-01-31T00:00:00Z' } }),
       }),
@@ -265,9 +264,9 @@ describe('answers that leave out or null what is optional', () => {
     expect(warnings).toEqual([expect.stringContaining('2020-01-31')]);
   });
 
-  test('replication without progress, details or region', async () => {
+  test('describes a replication that has no progress, details or region', async () => {
     const { unusable } = await inspectImage(
-      galleryWith({
+      galleryClients({
         '/images/linux': nothing,
         '/versions/1.0.0': of({
           replicationStatus: {
@@ -284,7 +283,7 @@ describe('answers that leave out or null what is optional', () => {
     expect(String(unusable?.refusal)).toMatch(/1\.0\.0 is Unknown in westeurope\.$/);
   });
 
-  test('versions in a list that say nothing', async () => {
+  test('resolves a definition when listed versions have no properties', async () => {
     const image: ImageReference = { kind: 'definition', id: definitionId, ...own };
     const value = [
       {},
@@ -292,7 +291,7 @@ describe('answers that leave out or null what is optional', () => {
       { name: '0.9.0', properties: { storageProfile: {}, publishingProfile: null } },
     ];
     const facts = await resolveImage(
-      galleryWith({ '/images/linux': nothing, '/versions': { value }, '/versions/1.0.0': of({}) }),
+      galleryClients({ '/images/linux': nothing, '/versions': { value }, '/versions/1.0.0': of({}) }),
       { ...wanted, image },
       region,
     );
