@@ -413,7 +413,7 @@ describe('what fails beside the machine', () => {
     });
     const run = await act(sim, { 'run-script': 'true' });
     expect([run.exitCode, run.post?.exitCode]).toEqual([0, 0]);
-    expect(warningsOf(run)).toContain("The script's run command could not be removed yet (Conflict");
+    expect(warningsOf(run)).toContain('The run command of the script could not be deleted (Conflict');
     expect(cleanupStateOf(run)?.created.some((id) => id.includes('/runCommands/'))).toBe(true);
     const ids = [...sim.world.resources.all()].map(({ id }) => id);
     expect(ids.filter((id) => id.includes('/runCommands/'))).toEqual([]);
@@ -444,8 +444,8 @@ test.concurrent('a job that has the same name in the same run does not take over
   ]);
   const [late, early] = runs.toSorted((one, other) => (other.exitCode ?? 9) - (one.exitCode ?? 9));
   expect([late?.exitCode, early?.exitCode]).toEqual([1, 0]);
-  expect(errorOf(late!)).toContain('Another job of this run has made virtual machine vm1');
-  expect(errorOf(late!)).toContain('Give each call a `vm-name` of its own');
+  expect(errorOf(late!)).toContain('Another job of this run created virtual machine vm1');
+  expect(errorOf(late!)).toContain('Give each call its own `vm-name`');
   expect(cleanupStateOf(late!)?.created).toEqual([]);
   const before = snapshot(sim);
   const post = await act(sim, { cleanup: 'always' }, { phases: ['post'], state: late!.state });

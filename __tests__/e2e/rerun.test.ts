@@ -91,7 +91,7 @@ describe('on a finished deployment', () => {
     const run = await act(sim);
     expect(run.exitCode).toBe(0);
     expect(run.outputs['ssh-private-key-path']).toBeUndefined();
-    expect(warningsOf(run)).toContain('key that an earlier run generated is gone');
+    expect(warningsOf(run)).toContain('key that an earlier run generated was deleted');
   });
 
   test.concurrent.each<[string, Record<string, string>, string]>([

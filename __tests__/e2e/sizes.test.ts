@@ -81,7 +81,7 @@ describe('refused on the PUT: the next one at once', () => {
     expect(run.outputs['vm-size']).toBe('Standard_D2as_v5');
     expect(messages(run, 'notice')).toContainEqual(
       expect.stringMatching(
-        new RegExp(`^Standard_D2s_v5 cannot be had: ${code}: .* Trying Standard_D2as_v5\\.$`),
+        new RegExp(`^Standard_D2s_v5 is not available: ${code}: .* Trying Standard_D2as_v5\\.$`),
       ),
     );
     expect(sim.journal.filter(({ kind }) => kind === 'skus.list')).toEqual([]);
@@ -231,7 +231,7 @@ describe('a machine that failed', () => {
       'Standard_D2as_v5 in 2',
     ]);
     expect(run.outputs).toMatchObject({ 'vm-size': 'Standard_D2as_v5', zone: '2' });
-    expect(messages(run, 'notice').filter((line) => line.includes('cannot be had'))).toHaveLength(3);
+    expect(messages(run, 'notice').filter((line) => line.includes('is not available'))).toHaveLength(3);
   });
 });
 
@@ -252,11 +252,11 @@ describe('when all are refused', () => {
     expect(run.exitCode).toBe(1);
     expect(messages(run, 'error')).toHaveLength(1);
     const [error = ''] = messages(run, 'error');
-    expect(error).toContain('None of the sizes and zones can be had in westeurope:');
+    expect(error).toContain('No size and zone is available in westeurope:');
     expect(error).toContain('- Standard_D2s_v5: SkuNotAvailable: The requested VM size');
     expect(error).toContain('- Standard_D2as_v5: AllocationFailed: Allocation failed.');
     expect(error).toContain('- Standard_D4s_v5: OverconstrainedAllocationRequest: Allocation failed.');
-    const offered = /Offered in westeurope instead .*: (.*)\./.exec(error)?.[1]?.split('; ') ?? [];
+    const offered = /Sizes offered in westeurope .*: (.*)\./.exec(error)?.[1]?.split('; ') ?? [];
     expect(offered.length).toBeGreaterThan(2);
     // The image is generation 2 for x64: nothing of Arm, no confidential size, nothing that was tried.
     expect(offered[0]).toMatch(/^Standard_D2\w*_v\d \(2 vCPUs, 8 GiB, zones 1, 2, 3\)$/);
@@ -288,7 +288,7 @@ describe('when all are refused', () => {
     const [error = ''] = messages(run, 'error');
     expect(error).toContain('OperationNotAllowed');
     expect(error).toContain('4 of 4 are in use');
-    expect(error).toMatch(/Offered in westeurope instead .*Standard_D4as_v5 \(4 vCPUs, 16 GiB/);
+    expect(error).toMatch(/Sizes offered in westeurope .*Standard_D4as_v5 \(4 vCPUs, 16 GiB/);
     // The whole family has run out.
     expect(error).not.toMatch(/instead.*Standard_D[28]s_v5/);
   });

@@ -1,4 +1,4 @@
-import type { NetworkInterface, PublicIPAddress } from '@azure/arm-network';
+import type { PublicIPAddress } from '@azure/arm-network';
 import type { OperationState, PollerLike } from '@azure/core-lro';
 import { undefinedIfNotFound } from '../azure/lookup.ts';
 import { pollUntilDone } from '../azure/polling.ts';
@@ -10,9 +10,11 @@ import type { ExistingResources } from '../deployment/resources.ts';
 import type { Plan, PlannedResource } from '../deployment/plan.ts';
 import { AzureError } from '../errors/azure-error.ts';
 import { allSettledOrThrow } from '../lib/abort.ts';
+import { omitUndefined } from '../lib/json.ts';
 import type { WorkflowRun } from '../runner/github-context.ts';
+import type { LogWriter } from '../runner/log.ts';
 
-/** The network as it stands: what the outputs tell. */
+/** What the outputs say about the network. */
 interface Network {
   readonly nicId: string;
   readonly nsgId?: string;
@@ -24,82 +26,74 @@ interface Network {
   readonly fqdn?: string;
 }
 
-/** Called as soon as a part is known, so that a later step can act on a run that was cancelled. */
-type OnNetworkResource = (part: Partial<Network>) => void;
-
 interface NetworkContext {
   readonly session: Session;
   readonly cleanupState: CleanupState;
   readonly run: WorkflowRun;
-  readonly log: { info(line: string): void };
+  readonly log: Pick<LogWriter, 'info'>;
 }
 
 /**
- * Carries out the network part: NSG, virtual network and public IP side by side, the interface as soon as they are there.
- * @throws AzureError; Failure when a name is taken by something foreign.
+ * Creates NSG, virtual network and public IP in parallel, then the network interface.
+ * @param onResource receives each part as soon as it is known, so that later steps can act on a cancelled run.
+ * @throws AzureError; ActionError if a resource of that name does not belong to the deployment.
  */
 export async function createNetwork(
   context: NetworkContext,
   plan: Plan,
   existing: ExistingResources,
-  onPart: OnNetworkResource,
-): Promise<Network> {
+  onResource: (part: Partial<Network>) => void,
+): Promise<void> {
+  const { session } = context;
   if (plan.nic.origin === 'given') {
-    const built = await readExistingNic(context.session, plan.nic.id);
-    onPart(built);
-    return built;
+    onResource(await readExistingNic(session, plan.nic.id));
+    return;
   }
-  const ids = {
-    nicId: plan.nic.id,
-    ...(plan.nsg ? { nsgId: plan.nsg.id } : {}),
-    ...(plan.subnetId
-      ? { subnetId: plan.subnetId, vnetId: plan.subnetId.replace(/\/subnets\/[^/]+$/i, '') }
-      : {}),
-    ...(plan.publicIp ? { publicIpId: plan.publicIp.id } : {}),
-  };
-  onPart(ids);
-  const { network } = context.session;
-  const { resourceGroup, nsg, vnet, publicIp } = plan;
-  const [, , ip] = await allSettledOrThrow([
-    nsg?.origin === 'made' &&
-      createNetworkResource(
-        context,
-        resourceGroup,
-        'network security group',
-        network.networkSecurityGroups,
-        nsg,
-        existing.nsg,
-      ),
-    vnet &&
-      createNetworkResource(
-        context,
-        resourceGroup,
-        'virtual network',
-        network.virtualNetworks,
-        vnet,
-        existing.vnet,
-      ),
+  const { network } = session;
+  const { nic, nsg, vnet, publicIp } = plan;
+  onResource({
+    nicId: nic.id,
+    ...subnetIds(plan.subnetId),
+    ...omitUndefined({ nsgId: nsg?.id, publicIpId: publicIp?.id }),
+  });
+  const [ip] = await allSettledOrThrow([
     publicIp?.origin === 'made'
-      ? createNetworkResource(
-          context,
-          resourceGroup,
-          'public IP',
-          network.publicIPAddresses,
-          publicIp,
-          existing.publicIp,
-        )
-      : publicIp && getPublicIp(context.session, publicIp.id),
+      ? createNetworkResource(context, plan, {
+          kind: 'public IP',
+          operations: network.publicIPAddresses,
+          planned: publicIp,
+          existing: existing.publicIp,
+        })
+      : publicIp && findPublicIp(session, publicIp.id),
+    nsg?.origin === 'made' &&
+      createNetworkResource(context, plan, {
+        kind: 'network security group',
+        operations: network.networkSecurityGroups,
+        planned: nsg,
+        existing: existing.nsg,
+      }),
+    vnet &&
+      createNetworkResource(context, plan, {
+        kind: 'virtual network',
+        operations: network.virtualNetworks,
+        planned: vnet,
+        existing: existing.vnet,
+      }),
   ]);
-  onPart(publicAddress(ip));
-  const nic = await createNic(context, resourceGroup, plan.nic);
-  const privateIpAddress = nic.ipConfigurations?.[0]?.privateIPAddress;
-  const built = { ...ids, ...publicAddress(ip), ...(privateIpAddress ? { privateIpAddress } : {}) };
-  onPart(built);
-  return built;
+  onResource(publicAddress(ip));
+  // Its parents took seconds, and Network has no If-None-Match: look again.
+  const options = { abortSignal: session.waiting.signal };
+  const { ipConfigurations } = await createNetworkResource(context, plan, {
+    kind: 'network interface',
+    operations: network.networkInterfaces,
+    planned: nic,
+    existing: await undefinedIfNotFound(network.networkInterfaces.get(plan.resourceGroup, nic.name, options)),
+  });
+  onResource(omitUndefined({ privateIpAddress: ipConfigurations?.[0]?.privateIPAddress }));
 }
 
 /** What the SDK's operation groups of Microsoft.Network have in common. */
-interface NetworkOperationGroup<T> {
+interface NetworkOperations<T> {
   get(resourceGroup: string, name: string, options?: { abortSignal?: AbortSignal }): Promise<T>;
   createOrUpdate(
     resourceGroup: string,
@@ -109,13 +103,18 @@ interface NetworkOperationGroup<T> {
   ): PollerLike<OperationState<T>, T>;
 }
 
+interface NetworkResource<T> {
+  /** For the log: `virtual network`. */
+  readonly kind: string;
+  readonly operations: NetworkOperations<T>;
+  readonly planned: PlannedResource<T>;
+  readonly existing: T | undefined;
+}
+
 function createNetworkResource<T extends { tags?: Record<string, string>; provisioningState?: string }>(
   { session: { waiting }, cleanupState, run, log }: NetworkContext,
-  resourceGroup: string,
-  kind: string,
-  group: NetworkOperationGroup<T>,
-  { id, name, body }: PlannedResource<T>,
-  existing: T | undefined,
+  { resourceGroup }: Plan,
+  { kind, operations, planned: { id, name, body }, existing }: NetworkResource<T>,
 ): Promise<T> {
   const what = `${kind} ${name}`;
   const options = { abortSignal: waiting.signal };
@@ -125,36 +124,19 @@ function createNetworkResource<T extends { tags?: Record<string, string>; provis
       what,
       id,
       existing,
-      reread: () => undefinedIfNotFound(group.get(resourceGroup, name, options)),
-      put: (answered) => {
+      reread: () => undefinedIfNotFound(operations.get(resourceGroup, name, options)),
+      put: (onAccepted) => {
         log.info(`Creating ${what}.`);
-        return pollUntilDone(
-          what,
-          'network',
-          { ...waiting, onAccepted: answered },
-          group.createOrUpdate(resourceGroup, name, body, options),
-        );
+        const poller = operations.createOrUpdate(resourceGroup, name, body, options);
+        return pollUntilDone(what, 'network', { ...waiting, onAccepted }, poller);
       },
     },
   );
 }
 
-async function createNic(
-  context: NetworkContext,
-  resourceGroup: string,
-  planned: PlannedResource<NetworkInterface>,
-): Promise<NetworkInterface> {
-  const group = context.session.network.networkInterfaces;
-  // Its parents took seconds: look again, Network has no If-None-Match.
-  const existing = await undefinedIfNotFound(
-    group.get(resourceGroup, planned.name, { abortSignal: context.session.waiting.signal }),
-  );
-  return createNetworkResource(context, resourceGroup, 'network interface', group, planned, existing);
-}
-
-/** Undefined where it may not be read: whoever may join it need not, and the address only goes into the outputs. */
-async function getPublicIp({ network }: Session, id: string): Promise<PublicIPAddress | undefined> {
-  const { resourceGroup, name } = networkSummary(id);
+/** Undefined without read permission: attaching it does not need that, and the address is only for the outputs. */
+async function findPublicIp({ network }: Session, id: string): Promise<PublicIPAddress | undefined> {
+  const { resourceGroup, name } = parseNetworkId(id);
   try {
     return await network.publicIPAddresses.get(resourceGroup, name);
   } catch (error) {
@@ -164,28 +146,31 @@ async function getPublicIp({ network }: Session, id: string): Promise<PublicIPAd
 }
 
 async function readExistingNic(session: Session, id: string): Promise<Network> {
-  const { resourceGroup, name } = networkSummary(id);
+  const { resourceGroup, name } = parseNetworkId(id);
   const nic = await session.network.networkInterfaces.get(resourceGroup, name);
   const configuration = nic.ipConfigurations?.find(({ primary }) => primary) ?? nic.ipConfigurations?.[0];
-  const subnetId = configuration?.subnet?.id;
   const publicIpId = configuration?.publicIPAddress?.id;
   return {
     nicId: id,
-    ...(nic.networkSecurityGroup?.id ? { nsgId: nic.networkSecurityGroup.id } : {}),
-    ...(subnetId ? { subnetId, vnetId: subnetId.replace(/\/subnets\/[^/]+$/i, '') } : {}),
-    ...(publicIpId ? { publicIpId, ...publicAddress(await getPublicIp(session, publicIpId)) } : {}),
-    ...(configuration?.privateIPAddress ? { privateIpAddress: configuration.privateIPAddress } : {}),
+    ...subnetIds(configuration?.subnet?.id),
+    ...(publicIpId ? publicAddress(await findPublicIp(session, publicIpId)) : {}),
+    ...omitUndefined({
+      nsgId: nic.networkSecurityGroup?.id,
+      publicIpId,
+      privateIpAddress: configuration?.privateIPAddress,
+    }),
   };
+}
+
+function subnetIds(subnetId: string | undefined): Pick<Network, 'subnetId' | 'vnetId'> {
+  return subnetId ? { subnetId, vnetId: subnetId.replace(/\/subnets\/[^/]+$/i, '') } : {};
 }
 
 function publicAddress(publicIp: PublicIPAddress | undefined): Pick<Network, 'publicIpAddress' | 'fqdn'> {
-  return {
-    ...(publicIp?.ipAddress ? { publicIpAddress: publicIp.ipAddress } : {}),
-    ...(publicIp?.dnsSettings?.fqdn ? { fqdn: publicIp.dnsSettings.fqdn } : {}),
-  };
+  return omitUndefined({ publicIpAddress: publicIp?.ipAddress, fqdn: publicIp?.dnsSettings?.fqdn });
 }
 
-function networkSummary(id: string): ResourceId {
+function parseNetworkId(id: string): ResourceId {
   const parsed = parseResourceId(id);
   if (!parsed) throw new Error(`not a resource ID: ${id}`);
   return parsed;

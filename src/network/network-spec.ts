@@ -1,8 +1,14 @@
-import type { NetworkSecurityGroup, PublicIPAddress, VirtualNetwork } from '@azure/arm-network';
+import type {
+  NetworkInterface,
+  NetworkSecurityGroup,
+  PublicIPAddress,
+  VirtualNetwork,
+} from '@azure/arm-network';
 import { type ResourceIds, type ResourceNames, subnetName } from '../deployment/resources.ts';
-import type { Common, PlannedNetwork, PlannedResource, ResourcePlan } from '../deployment/plan.ts';
-import type { DeployInputs, InboundRule } from '../inputs/inputs.ts';
+import type { Common, PlannedNetwork, ResourcePlan } from '../deployment/plan.ts';
+import type { DeployInputs, InboundRule, NetworkChoice } from '../inputs/inputs.ts';
 import { isPatched } from '../inputs/overrides.ts';
+import { omitUndefined } from '../lib/json.ts';
 
 export function planNetwork(
   { network, overrides }: DeployInputs,
@@ -11,99 +17,118 @@ export function planNetwork(
   common: Common,
 ): PlannedNetwork {
   if (network.kind === 'given-nic') return { nic: { origin: 'given', id: network.nicId.id }, notices: [] };
-  const notices: string[] = [];
-  const publicIp = network.publicIp;
-  let vnet: PlannedResource<VirtualNetwork> | undefined;
-  let subnetId: string;
-  if (network.subnet.kind === 'given') {
-    subnetId = network.subnet.id.id;
-  } else {
-    subnetId = `${ids.vnet}/subnets/${subnetName}`;
-    // From Network's api-version 2025-07-01 on, a subnet that says nothing has no way out; older ones had one. So it is said.
-    const defaultOutboundAccess = publicIp.kind === 'none';
-    const saidByOverrides = isPatched(overrides.vnet, 'properties.subnets');
-    if (defaultOutboundAccess && !saidByOverrides) {
-      notices.push(
-        'The machine gets no public IP, so the new subnet keeps default outbound access on: without it nothing could ' +
-          'be downloaded from inside. To use a NAT gateway or firewall instead, switch it off with `overrides`.',
-      );
-    }
-    vnet = {
-      id: ids.vnet,
-      name: names.vnet,
-      body: {
-        ...common,
-        addressSpace: { addressPrefixes: [network.subnet.addressPrefix] },
-        subnets: [{ name: subnetName, addressPrefix: network.subnet.subnetPrefix, defaultOutboundAccess }],
-      },
-    };
-  }
-  const nsg: ResourcePlan<NetworkSecurityGroup> =
-    network.nsg.kind === 'given'
-      ? { origin: 'given', id: network.nsg.id.id }
-      : {
-          origin: 'made',
-          id: ids.nsg,
-          name: names.nsg,
-          body: { ...common, securityRules: network.nsg.inbound.map(securityRule) },
-        };
-  const ip: ResourcePlan<PublicIPAddress> | undefined =
-    publicIp.kind === 'none'
-      ? undefined
-      : publicIp.kind === 'given'
-        ? { origin: 'given', id: publicIp.id.id }
-        : {
-            origin: 'made',
-            id: ids.publicIp,
-            name: names.publicIp,
-            body: {
-              ...common,
-              // Basic is retired since 2025-09-30. No zones: zone-redundant, so it fits a machine in any zone.
-              sku: { name: 'Standard' },
-              publicIPAllocationMethod: 'Static',
-              publicIPAddressVersion: 'IPv4',
-              idleTimeoutInMinutes: 4,
-              ...(publicIp.dnsLabel ? { dnsSettings: { domainNameLabel: publicIp.dnsLabel } } : {}),
-            },
-          };
+  const { subnet } = network;
+  const nsg = planNsg(network, names, ids, common);
+  const publicIp = planPublicIp(network, names, ids, common);
+  const vnet =
+    subnet.kind === 'new'
+      ? { id: ids.vnet, name: names.vnet, body: vnetBody(network, subnet, common) }
+      : undefined;
+  const subnetId = subnet.kind === 'new' ? `${ids.vnet}/subnets/${subnetName}` : subnet.id.id;
+  const isOutboundDefault =
+    vnet && network.publicIp.kind === 'none' && !isPatched(overrides.vnet, 'properties.subnets');
   return {
     nsg,
-    ...(vnet ? { vnet } : {}),
     subnetId,
-    ...(ip ? { publicIp: ip } : {}),
     nic: {
       origin: 'made',
       id: ids.nic,
       name: names.nic,
-      body: {
-        ...common,
-        networkSecurityGroup: { id: nsg.id },
-        enableAcceleratedNetworking: network.acceleratedNetworking,
-        ipConfigurations: [
-          {
-            name: 'ipconfig1',
-            primary: true,
-            privateIPAddressVersion: 'IPv4',
-            ...(network.privateIpAddress
-              ? { privateIPAllocationMethod: 'Static', privateIPAddress: network.privateIpAddress }
-              : { privateIPAllocationMethod: 'Dynamic' }),
-            subnet: { id: subnetId },
-            // An address that was given by ID outlives the machine; ours goes along with the interface.
-            ...(ip
-              ? { publicIPAddress: { id: ip.id, deleteOption: ip.origin === 'made' ? 'Delete' : 'Detach' } }
-              : {}),
-          },
-        ],
-      },
+      body: { ...common, ...nicProperties(network, nsg.id, subnetId, publicIp) },
     },
-    notices,
+    notices: isOutboundDefault
+      ? [
+          'The VM has no public IP, so the new subnet keeps default outbound access: without it, the guest could not ' +
+            'download anything. To use a NAT gateway or firewall instead, turn it off with `overrides`.',
+        ]
+      : [],
+    ...omitUndefined({ vnet, publicIp }),
   };
 }
 
-/**
- * Azure takes priorities 100 to 4096, and 1000 rules; from 1000 on in steps of ten there is room for others before and
- * between.
- */
+type NewNic = Extract<NetworkChoice, { kind: 'new-nic' }>;
+
+function planNsg(
+  { nsg }: NewNic,
+  names: ResourceNames,
+  ids: ResourceIds,
+  common: Common,
+): ResourcePlan<NetworkSecurityGroup> {
+  if (nsg.kind === 'given') return { origin: 'given', id: nsg.id.id };
+  const body = { ...common, securityRules: nsg.inbound.map(securityRule) };
+  return { origin: 'made', id: ids.nsg, name: names.nsg, body };
+}
+
+function vnetBody(
+  { publicIp }: NewNic,
+  { addressPrefix, subnetPrefix }: Extract<NewNic['subnet'], { kind: 'new' }>,
+  common: Common,
+): VirtualNetwork {
+  // Set explicitly: the default changed to "off" with api-version 2025-07-01 of Microsoft.Network.
+  const defaultOutboundAccess = publicIp.kind === 'none';
+  return {
+    ...common,
+    addressSpace: { addressPrefixes: [addressPrefix] },
+    subnets: [{ name: subnetName, addressPrefix: subnetPrefix, defaultOutboundAccess }],
+  };
+}
+
+function planPublicIp(
+  { publicIp }: NewNic,
+  names: ResourceNames,
+  ids: ResourceIds,
+  common: Common,
+): ResourcePlan<PublicIPAddress> | undefined {
+  if (publicIp.kind === 'none') return undefined;
+  if (publicIp.kind === 'given') return { origin: 'given', id: publicIp.id.id };
+  const { dnsLabel } = publicIp;
+  return {
+    origin: 'made',
+    id: ids.publicIp,
+    name: names.publicIp,
+    body: {
+      ...common,
+      // Basic was retired on 2025-09-30. Without zones it is zone-redundant and fits a VM in any zone.
+      sku: { name: 'Standard' },
+      publicIPAllocationMethod: 'Static',
+      publicIPAddressVersion: 'IPv4',
+      idleTimeoutInMinutes: 4,
+      ...omitUndefined({ dnsSettings: dnsLabel ? { domainNameLabel: dnsLabel } : undefined }),
+    },
+  };
+}
+
+function nicProperties(
+  { acceleratedNetworking, privateIpAddress }: NewNic,
+  nsgId: string,
+  subnetId: string,
+  publicIp: ResourcePlan<PublicIPAddress> | undefined,
+): NetworkInterface {
+  const address = privateIpAddress
+    ? { privateIPAllocationMethod: 'Static', privateIPAddress: privateIpAddress }
+    : { privateIPAllocationMethod: 'Dynamic' };
+  // An address given by ID outlives the VM; ours is deleted with the network interface.
+  const publicIPAddress = publicIp && {
+    id: publicIp.id,
+    deleteOption: publicIp.origin === 'made' ? 'Delete' : 'Detach',
+  };
+  return {
+    networkSecurityGroup: { id: nsgId },
+    enableAcceleratedNetworking: acceleratedNetworking,
+    ipConfigurations: [
+      {
+        name: 'ipconfig1',
+        primary: true,
+        privateIPAddressVersion: 'IPv4',
+        ...address,
+        subnet: { id: subnetId },
+        ...omitUndefined({ publicIPAddress }),
+      },
+    ],
+  };
+}
+
+/** Azure allows priorities 100 to 4096. Starting at 1000 in steps of ten leaves room for rules of others. */
 function securityRule(rule: InboundRule, index: number, { length }: readonly InboundRule[]) {
   const ports = rule.fromPort === rule.toPort ? `${rule.fromPort}` : `${rule.fromPort}-${rule.toPort}`;
   const anyPort = rule.fromPort === 0 && rule.toPort === 65535;
@@ -121,7 +146,7 @@ function securityRule(rule: InboundRule, index: number, { length }: readonly Inb
   };
 }
 
-/** Whether `securityRule` could have given that name. Rules of others in our group are theirs. */
+/** Whether a rule has a name that `securityRule` generates. Rules with other names were added by others. */
 export function isGeneratedRule({ name }: { readonly name?: string }): boolean {
   return /^allow-(any|\d+(-\d+)?)-(any|tcp|udp)-[1-4]\d{3}$/i.test(name ?? '');
 }
@@ -142,7 +167,7 @@ export function openPortWarnings({ network }: DeployInputs): string[] {
         .filter(([port]) => rule.fromPort <= port && port <= rule.toPort)
         .map(
           ([port, name]) =>
-            `\`allow-inbound\` opens port ${port} (${name}) to the whole internet. Name the addresses that need it instead, e.g. \`${port} from 203.0.113.0/24\`.`,
+            `\`allow-inbound\` opens port ${port} (${name}) to the whole internet. Allow only the addresses that need it, e.g. \`${port} from 203.0.113.0/24\`.`,
         ),
     );
 }

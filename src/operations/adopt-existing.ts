@@ -1,13 +1,11 @@
-/** What an earlier run of this deployment left: the machine as it stands, taking it over, and the tags that say so. */
-
 import type { VirtualMachine } from '@azure/arm-compute';
 import { apiVersions } from '../azure/api-versions.ts';
+import type { Session } from '../azure/arm-client.ts';
 import { undefinedIfNotFound } from '../azure/lookup.ts';
 import { hasSucceeded } from '../azure/provisioning-state.ts';
-import type { Session } from '../azure/arm-client.ts';
 import { readTags } from '../cleanup/resource-types.ts';
 import type { ExistingResources } from '../deployment/resources.ts';
-import { deploymentTag, hasDeploymentTag, tagValue } from '../deployment/ownership.ts';
+import { type Tags, deploymentTag, hasDeploymentTag, tagValue } from '../deployment/ownership.ts';
 import type { Plan } from '../deployment/plan.ts';
 import { withActivity } from '../errors/action-error.ts';
 import { AzureError } from '../errors/azure-error.ts';
@@ -19,19 +17,18 @@ import { assertRecreatable, compareVm, addedIdentitiesNotice } from '../plan/vm-
 import type { Reporter } from '../summary/reporter.ts';
 import { isFailedState, readProvisioningFailure, waitForTerminalState } from '../vm/vm-status.ts';
 
-/** The machine of this deployment, at rest. */
-type ExistingVm =
-  | { readonly kind: 'none' }
-  /** Somebody was deleting it. */
-  | { readonly kind: 'gone' }
-  /** Taken over as it is. */
-  | { readonly kind: 'whole'; readonly vm: VirtualMachine }
-  /** Azure never placed it, so there is nothing in it that could be lost: made anew. */
-  | { readonly kind: 'unplaced'; readonly vm: VirtualMachine; readonly why: AzureError };
+/** The VM of this deployment, in a terminal state. */
+export type ExistingVm =
+  | { readonly kind: 'absent' }
+  /** Another run was deleting it. */
+  | { readonly kind: 'deleted' }
+  | { readonly kind: 'adoptable'; readonly vm: VirtualMachine }
+  /** Azure never started it, so it holds no data and is created again. */
+  | { readonly kind: 'never-started'; readonly vm: VirtualMachine; readonly reason: AzureError };
 
 /**
- * What stands under the machine's name. One that another run is still making or deleting is waited for.
- * @throws Failure when it failed after it had run: its disk may hold data.
+ * Classifies the VM that was found, after waiting for another run's operation on it.
+ * @throws ActionError if it failed after it had run: its disk may hold data.
  */
 export async function findExistingVm(
   session: Session,
@@ -39,103 +36,118 @@ export async function findExistingVm(
   vm: VirtualMachine | undefined,
   report: Reporter,
 ): Promise<ExistingVm> {
-  if (!vm) return { kind: 'none' };
-  if (hasSucceeded(vm)) return { kind: 'whole', vm };
-  const { resourceGroup, vmName } = inputs;
-  const place = { resourceGroup, vm: { name: vmName } };
-  const settled = isFailedState(vm)
+  if (!vm) return { kind: 'absent' };
+  if (hasSucceeded(vm)) return { kind: 'adoptable', vm };
+  const location = { resourceGroup: inputs.resourceGroup, vm: { name: inputs.vmName } };
+  const final = isFailedState(vm)
     ? vm
-    : await report.stage('What an earlier run began', () => waitForTerminalState(session, place));
-  if (!settled) return { kind: 'gone' };
-  if (hasSucceeded(settled)) return { kind: 'whole', vm: settled };
-  const fate = await readProvisioningFailure(session, place);
-  assertRecreatable(settled, fate, inputs);
-  return { kind: 'unplaced', vm: settled, why: fate.fault };
+    : await report.stage('Wait for another run', () => waitForTerminalState(session, location));
+  if (!final) return { kind: 'deleted' };
+  if (hasSucceeded(final)) return { kind: 'adoptable', vm: final };
+  const failure = await readProvisioningFailure(session, location);
+  assertRecreatable(final, failure, inputs);
+  return { kind: 'never-started', vm: final, reason: failure.fault };
 }
 
-/** @throws Failure where it is not what the inputs ask for: nothing that exists is changed. */
-export function adoptVm(
-  inputs: DeployInputs,
-  plan: Plan,
-  image: ResolvedImage,
-  vm: VirtualMachine,
-  report: Reporter,
-): void {
-  const comparison = compareVm(vm, plan, image, inputs);
-  assertNoDrift(plan, comparison.differences);
-  report.log.notice(
-    `Virtual machine ${plan.vm.name} of this deployment exists already and is as asked for: left as it is.`,
-  );
-  if (comparison.addedIdentities.length > 0)
-    report.log.notice(addedIdentitiesNotice(comparison.addedIdentities));
-  if (comparison.keptVersion) {
-    report.log.notice(
-      `It was made from image version ${comparison.keptVersion}, and keeps it; the newest one is ${image.version}. To get that, delete the deployment first.`,
+interface AdoptContext {
+  readonly inputs: DeployInputs;
+  readonly plan: Plan;
+  readonly image: ResolvedImage;
+  readonly report: Reporter;
+}
+
+/** @throws ActionError if the VM differs from the inputs: nothing that exists is changed. */
+export function adoptVm({ inputs, plan, image, report: { log } }: AdoptContext, vm: VirtualMachine): void {
+  const { differences, addedIdentities, keptVersion } = compareVm(vm, plan, image, inputs);
+  assertNoDrift(plan, differences);
+  log.notice(`Virtual machine ${plan.vm.name} of this deployment exists and matches the inputs: it is kept.`);
+  if (addedIdentities.length > 0) log.notice(addedIdentitiesNotice(addedIdentities));
+  if (keptVersion) {
+    log.notice(
+      `It was created from image version ${keptVersion} and keeps it; the newest one is ${image.version}. To deploy that, delete the deployment first.`,
     );
   }
 }
 
-/** api-versions for changing a resource itself, where the app may not write tags alone. */
-const tagApis = [
+/** API versions for changing a resource itself, for apps that may not write tags alone. */
+const resourceApiVersions = [
   [/\/Microsoft\.Compute\/virtualMachines\//i, apiVersions.virtualMachines],
   [/\/Microsoft\.Compute\/disks\//i, apiVersions.disks],
   [/\/Microsoft\.Network\//i, apiVersions.network],
   [/\/Microsoft\.ManagedIdentity\//i, apiVersions.identities],
 ] as const;
 
+interface TagContext {
+  readonly session: Session;
+  readonly ownership: Readonly<Record<string, string>>;
+  readonly report: Reporter;
+}
+
 /**
- * What an earlier run made gets this run's tags: the only write of a rerun. The author's own tags stay as they are.
- * Writing tags is a right of its own; where only the resource may be written, that will do too
- * (https://learn.microsoft.com/azure/azure-resource-manager/management/tag-resources).
- * @returns false when some of it was gone by now.
+ * Gives existing resources this run's ownership tags: the only write of a rerun.
+ * @returns false if some of them no longer exist.
  */
 export async function updateTags(
-  session: Session,
-  ownership: Readonly<Record<string, string>>,
+  { session, ownership, report }: TagContext,
   existing: ExistingResources,
   identities: readonly string[],
-  report: Reporter,
 ): Promise<boolean> {
-  const parts: { id?: string }[] = Object.values(existing);
+  const ids = [...existingIds(existing), ...identities];
+  if (ids.length === 0) return true;
+  const updated = await report.stage('Tags', () =>
+    withActivity('updating the tags of the deployment', () =>
+      allSettledOrThrow(
+        ids.map((id) => undefinedIfNotFound(updateTagsOf(session, id, ownership).then(() => true))),
+      ),
+    ),
+  );
+  return !updated.includes(undefined);
+}
+
+/** IDs of the resources and of the disks that were created with the VM. */
+function existingIds(existing: ExistingResources): readonly string[] {
+  const resources: { id?: string }[] = Object.values(existing);
   const { osDisk, dataDisks = [] } = existing.vm?.storageProfile ?? {};
   const disks = [osDisk, ...dataDisks.filter(({ createOption }) => createOption !== 'Attach')];
-  const ids = [
-    ...parts.map(({ id }) => id),
-    ...disks.map((disk) => disk?.managedDisk?.id),
-    ...identities,
-  ].filter((id) => id !== undefined);
-  if (ids.length === 0) return true;
-  const write = (id: string, operation: 'Merge' | 'Delete', tags: Readonly<Record<string, string>>) =>
+  return [...resources.map(({ id }) => id), ...disks.map((disk) => disk?.managedDisk?.id)].filter(
+    (id) => id !== undefined,
+  );
+}
+
+/**
+ * Tags are a resource type with its own permission; write permission on the resource itself is enough too
+ * (https://learn.microsoft.com/azure/azure-resource-manager/management/tag-resources).
+ */
+async function updateTagsOf(
+  session: Session,
+  id: string,
+  ownership: Readonly<Record<string, string>>,
+): Promise<void> {
+  const before = await findTags(session, id);
+  // A resource that lost its tag since it was found belongs to someone else.
+  if (!hasDeploymentTag(before, ownership[deploymentTag] ?? '')) return;
+  const write = (operation: 'Merge' | 'Delete', tags: Readonly<Record<string, string>>) =>
     session.arm('PATCH', `${id}/providers/Microsoft.Resources/tags/default`, apiVersions.tags, {
       body: { operation, properties: { tags } },
     });
-  const renew = async (id: string): Promise<void> => {
-    const before = await readableTags(session, id);
-    // What lost our tag in the last second is somebody else's.
-    if (!hasDeploymentTag(before, ownership[deploymentTag] ?? '')) return;
-    const oldExpiry = ownership['expires-on'] ? undefined : tagValue(before, 'expires-on');
-    try {
-      await write(id, 'Merge', ownership);
-      // Otherwise the machine would end by a term that nobody asked for this time.
-      if (oldExpiry !== undefined) await write(id, 'Delete', { 'expires-on': oldExpiry });
-    } catch (error) {
-      const api = tagApis.find(([type]) => type.test(id))?.[1];
-      if (!(error instanceof AzureError) || error.fault.status !== 403 || !api) throw error;
-      const replaced = new Set([...Object.keys(ownership), 'expires-on']);
-      const kept = Object.entries(before ?? {}).filter(([name]) => !replaced.has(name.toLowerCase()));
-      await session.arm('PATCH', id, api, { body: { tags: { ...Object.fromEntries(kept), ...ownership } } });
-    }
-  };
-  const isThere = await report.stage('Tags', () =>
-    withActivity("renewing the deployment's tags", () =>
-      allSettledOrThrow(ids.map((id) => undefinedIfNotFound(renew(id).then(() => true)))),
-    ),
-  );
-  return !isThere.includes(undefined);
+  // An expiry that this run does not request must not delete the deployment.
+  const oldExpiry = ownership['expires-on'] ? undefined : tagValue(before, 'expires-on');
+  try {
+    await write('Merge', ownership);
+    if (oldExpiry !== undefined) await write('Delete', { 'expires-on': oldExpiry });
+  } catch (error) {
+    const apiVersion = resourceApiVersions.find(([type]) => type.test(id))?.[1];
+    if (!(error instanceof AzureError) || error.fault.status !== 403 || !apiVersion) throw error;
+    const replaced = new Set([...Object.keys(ownership), 'expires-on']);
+    const others = Object.entries(before ?? {}).filter(([name]) => !replaced.has(name.toLowerCase()));
+    await session.arm('PATCH', id, apiVersion, {
+      body: { tags: { ...Object.fromEntries(others), ...ownership } },
+    });
+  }
 }
 
-/** Undefined also where they may not be read: a role that makes machines need not read disks, and that tag stays as it is. */
-async function readableTags(session: Session, id: string): ReturnType<typeof readTags> {
+/** Undefined without permission: creating a VM does not need to read disks, and their tags stay as they are. */
+async function findTags(session: Session, id: string): Promise<Tags> {
   try {
     return await readTags(session, id);
   } catch (error) {

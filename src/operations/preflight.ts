@@ -1,8 +1,8 @@
 import type { Disk } from '@azure/arm-compute';
 import { type AccessPlan, resolveAccess } from '../access/resolve-access.ts';
 import type { DeploySession } from '../auth/session.ts';
-import { undefinedIfNotFound } from '../azure/lookup.ts';
 import type { Session } from '../azure/arm-client.ts';
+import { undefinedIfNotFound } from '../azure/lookup.ts';
 import { readResourceGroup } from '../azure/subscriptions.ts';
 import {
   type ExistingResources,
@@ -10,16 +10,20 @@ import {
   resourceIds,
   resourceNames,
 } from '../deployment/resources.ts';
-import { assertOwned } from '../deployment/ownership.ts';
+import { assertOwned, ownershipTags } from '../deployment/ownership.ts';
 import type { Plan } from '../deployment/plan.ts';
-import { ActionError, withActivity } from '../errors/action-error.ts';
+import { ActionError, type ErrorContext, withActivity } from '../errors/action-error.ts';
 import { AzureError } from '../errors/azure-error.ts';
-import type { ResolvedImage } from '../image/image.ts';
-import { resolveImage } from '../image/image.ts';
+import { type ResolvedImage, resolveImage } from '../image/image.ts';
 import type { DeployInputs } from '../inputs/inputs.ts';
+import type { SshKeyPair } from '../lib/ssh-key.ts';
+import { createPlan } from '../plan/create-plan.ts';
+import { assertNoDrift } from '../plan/drift.ts';
+import { compareNetwork } from '../plan/network-drift.ts';
 import { assertNoOrphanedDisk } from '../plan/vm-drift.ts';
 import type { WorkflowRun } from '../runner/github-context.ts';
 import type { Reporter } from '../summary/reporter.ts';
+import { resolveAdminCredentials } from '../vm/admin-credentials.ts';
 import {
   capabilitiesFromName,
   incompatibilities,
@@ -27,19 +31,77 @@ import {
   securityTypeIncompatibility,
   sizeRequirements,
 } from '../vm/sizes.ts';
+import { type ExistingVm, adoptVm, findExistingVm } from './adopt-existing.ts';
 
 interface Prerequisites {
   readonly location: string;
   readonly groupExists: boolean;
   readonly image: ResolvedImage;
   readonly access: AccessPlan;
-  existing: ExistingResources;
-  /** A disk of the derived name; a machine's own while that is there. */
-  osDisk: Disk | undefined;
+  readonly existing: ExistingResources;
+  /** A disk with the derived name; belongs to the VM if that exists. */
+  readonly osDisk: Disk | undefined;
 }
 
-/** All that has to be known before the plan, asked side by side. */
-export async function gatherPrerequisites(
+/** Everything that is decided before the first write. */
+export interface Preparation extends Omit<Prerequisites, 'location' | 'osDisk'> {
+  readonly existingVm: ExistingVm;
+  readonly credentials: Awaited<ReturnType<typeof resolveAdminCredentials>>;
+  readonly ownership: Readonly<Record<string, string>>;
+  readonly plan: Plan;
+}
+
+interface PreflightContext {
+  readonly report: Reporter;
+  readonly run: WorkflowRun;
+  readonly mask: (secret: string) => void;
+  readonly onContext: (context: Partial<ErrorContext>) => void;
+  readonly keyPair: Promise<SshKeyPair> | undefined;
+}
+
+/**
+ * Reads what exists and what the image needs, and plans the deployment. Sends no write.
+ * @throws ActionError if Azure is certain to refuse the deployment, or if what exists differs from the inputs.
+ */
+export async function prepareDeployment(
+  session: DeploySession,
+  inputs: DeployInputs,
+  context: PreflightContext,
+): Promise<Preparation> {
+  const { report, run } = context;
+  const first = await report.stage('Preflight', () => gatherPrerequisites(session, inputs, report));
+  context.onContext({ location: first.location, imageId: first.image.referenceId });
+  assertNamesFree(session, inputs, first, run);
+  const existingVm = await findExistingVm(session, inputs, first.existing.vm, report);
+  const found = await updateFindings(session, inputs, first, existingVm);
+  // Again: waiting may have changed what exists.
+  if (found !== first) assertNamesFree(session, inputs, found, run);
+  const { image, location } = found;
+  const adopted = existingVm.kind === 'adoptable' ? existingVm.vm : undefined;
+  const credentials = await resolveAdminCredentials(inputs, image, adopted, context.keyPair);
+  if (credentials.password) context.mask(credentials.password);
+  const ownership = ownershipTags(run, inputs.vmName, inputs.cleanup, expiryDate(inputs));
+  const plan = createPlan(inputs, image, {
+    subscriptionId: session.subscriptionId,
+    location,
+    ownership,
+    generated: credentials,
+  });
+  report.addFacts({ plan, image, adopted: adopted !== undefined });
+  for (const { notices, warnings } of [credentials, image, plan]) {
+    for (const line of notices) report.log.notice(line);
+    for (const line of warnings) report.log.warning(line);
+  }
+  const { differences, otherRules } = compareNetwork(found.existing, plan);
+  assertNoDrift(plan, differences);
+  report.addFacts({ otherRules });
+  if (adopted) adoptVm({ inputs, plan, image, report }, adopted);
+  else assertBootable(inputs, plan, image, report);
+  return { ...found, existingVm, credentials, ownership, plan };
+}
+
+/** Reads in parallel what the plan depends on. */
+async function gatherPrerequisites(
   session: DeploySession,
   inputs: DeployInputs,
   report: Reporter,
@@ -48,49 +110,62 @@ export async function gatherPrerequisites(
     readResourceGroup(session, inputs),
   );
   const region = group.then(({ location }) => location);
-  // Told by `group`: who reads the image may not have come to ask for the region yet.
+  // `group` reports the failure; nothing may be awaiting `region` yet.
   region.catch(() => undefined);
-  const existing = withActivity('looking for what exists already', () =>
+  const existing = withActivity('looking for existing resources', () =>
     findExistingResources(session, inputs, resourceNames(inputs.vmName)),
   );
-  const asked = Promise.all([
-    group,
-    withActivity(`reading image ${inputs.image.id}`, () =>
-      resolveImage(
-        {
-          imageCompute: session.imageCompute,
-          compute: session.compute,
-          signal: session.waiting.signal,
-          onWaiting: report.log.info,
-        },
-        inputs,
-        region,
-      ),
+  const image = withActivity(`reading image ${inputs.image.id}`, () =>
+    resolveImage(
+      {
+        imageCompute: session.imageCompute,
+        compute: session.compute,
+        signal: session.waiting.signal,
+        onWaiting: report.log.info,
+      },
+      inputs,
+      region,
     ),
+  );
+  const reads = Promise.all([
+    group,
+    image,
     resolveAccess(session, inputs, existing),
     findOsDisk(session, inputs),
     existing,
     session.subscriptionVerified,
   ]);
-  const [{ location, exists }, image, access, osDisk, found] = await asked.catch(async (error: unknown) => {
-    // A subscription of another tenant is the reason for whatever else was refused.
-    await session.subscriptionVerified;
-    throw error;
-  });
-  report.log.info(
-    `Image version ${image.version}: ${image.osType}, ${image.osState}, ${image.architecture}${image.generation ? `, generation ${image.generation}` : ''}. Region: ${location}.`,
+  const [{ location, exists }, resolved, access, osDisk, found] = await reads.catch(
+    async (error: unknown) => {
+      // A subscription of another tenant explains every other refusal.
+      await session.subscriptionVerified;
+      throw error;
+    },
   );
-  return { location, groupExists: exists, image, access, existing: found, osDisk };
+  const { version, osType, osState, architecture, generation } = resolved;
+  report.log.info(
+    `Image version ${version}: ${osType}, ${osState}, ${architecture}${generation ? `, generation ${generation}` : ''}. Region: ${location}.`,
+  );
+  return { location, groupExists: exists, image: resolved, access, existing: found, osDisk };
 }
 
-/** What was under way when it was looked for has gone, and what went along with it. */
-export async function refreshExisting(
+/** What exists after another run's operation on the VM was waited for. */
+async function updateFindings(
   session: Session,
   inputs: DeployInputs,
   found: Prerequisites,
-): Promise<void> {
-  found.existing = await findExistingResources(session, inputs, resourceNames(inputs.vmName));
-  found.osDisk = await findOsDisk(session, inputs);
+  existingVm: ExistingVm,
+): Promise<Prerequisites> {
+  switch (existingVm.kind) {
+    case 'absent':
+      return found;
+    case 'deleted': {
+      const existing = await findExistingResources(session, inputs, resourceNames(inputs.vmName));
+      return { ...found, existing, osDisk: await findOsDisk(session, inputs) };
+    }
+    default:
+      return { ...found, existing: { ...found.existing, vm: existingVm.vm } };
+  }
 }
 
 async function findOsDisk({ compute }: Session, inputs: DeployInputs): Promise<Disk | undefined> {
@@ -98,7 +173,7 @@ async function findOsDisk({ compute }: Session, inputs: DeployInputs): Promise<D
   try {
     return await undefinedIfNotFound(compute.disks.get(inputs.resourceGroup, osDisk));
   } catch (error) {
-    // A role that may make machines need not read disks; Azure itself refuses a name that is taken.
+    // Creating a VM does not need permission to read disks; Azure itself refuses a name that is taken.
     if (error instanceof AzureError && error.fault.status === 403) return undefined;
     throw error;
   }
@@ -108,17 +183,16 @@ export function expiryDate({ expiresAfterSeconds }: DeployInputs): Date | undefi
   return expiresAfterSeconds === undefined ? undefined : new Date(Date.now() + expiresAfterSeconds * 1000);
 }
 
-/** Before the first write: is any name taken by something that is not this deployment's? */
-export function assertNamesFree(
+/** @throws ActionError if a derived name is taken by a resource that does not belong to this deployment. */
+function assertNamesFree(
   session: Session,
   inputs: DeployInputs,
-  found: Prerequisites,
+  { existing, ...found }: Prerequisites,
   run: WorkflowRun,
 ): void {
   const ids = resourceIds(session.subscriptionId, inputs.resourceGroup, resourceNames(inputs.vmName));
-  const { existing } = found;
   const osDisk = existing.vm ? undefined : found.osDisk;
-  const looked = [
+  const resources = [
     ['virtual machine', ids.vm, existing.vm],
     ['network interface', ids.nic, existing.nic],
     ['network security group', ids.nsg, existing.nsg],
@@ -126,41 +200,35 @@ export function assertNamesFree(
     ['public IP', ids.publicIp, existing.publicIp],
     ['disk', ids.osDisk, osDisk],
   ] as const;
-  for (const [what, id, resource] of looked) {
-    if (resource)
-      assertOwned(`${what} ${resource.name ?? ''}`, { id, tags: resource.tags }, inputs.vmName, run);
+  for (const [kind, id, resource] of resources) {
+    if (!resource) continue;
+    assertOwned(`${kind} ${resource.name ?? ''}`, { id, tags: resource.tags }, inputs.vmName, run);
   }
   assertNoOrphanedDisk(osDisk, ids.osDisk, inputs);
 }
 
 /**
- * Before the first write: what Azure is certain to refuse, by what is known without another request. The first size is
- * tried first, and a refusal for such a reason ends the run; a later one may never be come to.
+ * Refuses what Azure is certain to refuse, as far as that is known without another request. Only the first size fails the
+ * run: a later one may never be tried.
  */
-export function assertBootable(
-  inputs: DeployInputs,
-  plan: Plan,
-  image: ResolvedImage,
-  report: Reporter,
-): void {
+function assertBootable(inputs: DeployInputs, plan: Plan, image: ResolvedImage, { log }: Reporter): void {
   if (overridesAffectSize(inputs)) return;
-  const demands = sizeRequirements(inputs, image);
-  const security = securityTypeIncompatibility(image, demands.securityType);
-  const [first, ...later] = [...new Set(plan.vm.attempts.map(({ size }) => size))].map((size) =>
-    incompatibilities(capabilitiesFromName(size), image, demands).map((why) => `Size ${size} ${why}.`),
+  const requirements = sizeRequirements(inputs, image);
+  const security = securityTypeIncompatibility(image, requirements.securityType);
+  const [first = [], ...later] = [...new Set(plan.vm.attempts.map(({ size }) => size))].map((size) =>
+    incompatibilities(capabilitiesFromName(size), image, requirements).map((why) => `Size ${size} ${why}.`),
   );
-  for (const line of later.flat()) report.log.warning(line);
-  const faults = [...(security ? [security] : []), ...(first ?? [])];
-  if (faults.length === 0) return;
+  for (const line of later.flat()) log.warning(line);
+  if (!security && first.length === 0) return;
   throw new ActionError('checking the image against the inputs', {
-    message: faults.join('\n'),
+    message: [...(security ? [security] : []), ...first].join('\n'),
     explanation: {
-      cause: 'Azure would refuse this machine, after its network had been made. Nothing was created.',
+      cause: 'Azure would refuse this VM after its network had been created. Nothing was created.',
       who: "the workflow's author",
       fix: [
-        ...(first && first.length > 0 ? ['Give a size in `vm-size` that the image boots on.'] : []),
-        ...(security ? ['Leave `security-type` out, or use an image that allows it.'] : []),
-        '`operation: check` asks Azure for everything else that could be refused.',
+        ...(first.length > 0 ? ['Set `vm-size` to a size that the image boots on.'] : []),
+        ...(security ? ['Remove `security-type`, or use an image that allows it.'] : []),
+        '`operation: check` finds everything else that Azure could refuse.',
       ],
     },
   });

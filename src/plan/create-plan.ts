@@ -13,6 +13,7 @@ export function createPlan(inputs: DeployInputs, image: ResolvedImage, context: 
   const ids = resourceIds(context.subscriptionId, inputs.resourceGroup, names);
   const common = { location: context.location, tags: { ...inputs.tags, ...context.ownership } };
   const network = planNetwork(inputs, names, ids, common);
+  const vmSpec = { inputs, image, context, network, names, common };
   const warnings = openPortWarnings(inputs);
   return {
     deployment: inputs.vmName,
@@ -28,7 +29,7 @@ export function createPlan(inputs: DeployInputs, image: ResolvedImage, context: 
       imageReferenceId: image.referenceId,
       attempts: placementsInOrder(inputs, image),
       plainWillDo: isTrustedLaunchOptional(inputs, image),
-      body: (attempt) => vmBody(inputs, image, context, network, names, common, attempt),
+      body: (attempt) => vmBody(vmSpec, attempt),
     },
     identities: inputs.identity.named.map((name) => ({
       name,

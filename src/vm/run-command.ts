@@ -1,10 +1,9 @@
 /**
- * What happens inside the machine: the VM agent reports ready, a script runs through managed Run Command
+ * Scripts in the guest, through managed Run Command
  * (https://learn.microsoft.com/azure/virtual-machines/linux/run-command-managed).
  *
- * On Linux the agent saves the script as a file and executes it through bash: a `#!` line is heeded, without one bash
- * runs it; parameters and secrets are environment variables. On Windows PowerShell runs it, and both are its named
- * parameters (`param(...)`).
+ * On Linux the agent saves the script as a file and executes it with bash unless a `#!` line says otherwise; parameters
+ * and secrets are environment variables. On Windows it runs in PowerShell, and both are named parameters (`param(...)`).
  */
 
 import type { VirtualMachineRunCommand, VirtualMachineRunCommandInstanceView } from '@azure/arm-compute';
@@ -18,166 +17,180 @@ import { ActionError } from '../errors/action-error.ts';
 import { AzureError, isClientError } from '../errors/azure-error.ts';
 import type { GuestScript } from '../inputs/inputs.ts';
 import { clockSeconds } from '../lib/clock.ts';
+import { omitUndefined } from '../lib/json.ts';
 import type { WorkflowRun } from '../runner/github-context.ts';
+import type { LogWriter } from '../runner/log.ts';
 import { createOutputStream, createRedactor, lastLines } from './script-output.ts';
 
-export interface GuestContext {
+interface ScriptContext {
   readonly session: Session;
   readonly cleanupState: CleanupState;
   readonly run: WorkflowRun;
-  readonly log: { info(line: string): void; warning(line: string): void };
+  readonly log: Pick<LogWriter, 'info' | 'warning'>;
 }
 
-export type RunCommandScope = Pick<Plan, 'resourceGroup' | 'vm'>;
-
-// The script
-
-/** What became of a script. */
 interface ScriptResult {
-  /** Absent where Azure tells none: the script did not get as far, or was ended. */
+  /** Undefined if the script did not start or was ended. */
   readonly exitCode?: number;
-  /** The last 4,096 bytes of each stream; that is all that Azure keeps. */
+  /** The last 4,096 bytes of each stream; Azure keeps no more. */
   readonly stdout: string;
   readonly stderr: string;
 }
 
-/** Where a script stands. */
-type ScriptStatus =
-  | { readonly done: false; readonly state: string }
-  | {
-      readonly done: true;
-      readonly outcome: 'succeeded' | 'failed' | 'timed out' | 'cancelled';
-      readonly exitCode?: number;
-      readonly message: string;
-    };
+interface ScriptEnd {
+  readonly done: true;
+  readonly outcome: 'succeeded' | 'failed' | 'timed out' | 'cancelled';
+  readonly exitCode?: number;
+  readonly message: string;
+}
 
-type ScriptEnd = Extract<ScriptStatus, { done: true }>;
+type ScriptStatus = { readonly done: false; readonly state: string } | ScriptEnd;
 
-/**
- * The verdict of a run command's instance view: execution state and exit code. The provisioning state would only tell
- * whether the agent took the command.
- */
+/** Reads the execution state. The provisioning state only says whether the agent accepted the command. */
 export function parseScriptStatus(view: VirtualMachineRunCommandInstanceView | undefined): ScriptStatus {
   const state = view?.executionState ?? 'Unknown';
-  const message = view?.executionMessage?.trim() ?? '';
-  const told = message === '' ? '' : ` The agent says: ${message}`;
+  const agentMessage = view?.executionMessage?.trim() ?? '';
+  const suffix = agentMessage === '' ? '' : ` The agent says: ${agentMessage}`;
   switch (state) {
     case 'Succeeded':
-    case 'Failed': {
-      const exitCode = view?.exitCode ?? (state === 'Succeeded' ? 0 : undefined);
-      if (state === 'Succeeded' && exitCode === 0)
-        return { done: true, outcome: 'succeeded', exitCode, message: 'The script ended with exit code 0.' };
-      // An agent that could not even start the script reports Failed with the default of 0.
-      if (exitCode === undefined || exitCode === 0)
-        return { done: true, outcome: 'failed', message: `The script failed without an exit code.${told}` };
+      return parseExitCode(view?.exitCode ?? 0, true, suffix);
+    case 'Failed':
+      // An agent that could not start the script reports Failed with the default of 0.
+      return parseExitCode(view?.exitCode || undefined, false, suffix);
+    case 'TimedOut':
       return {
         done: true,
-        outcome: 'failed',
-        exitCode,
-        message: `The script ended with exit code ${exitCode}.${told}`,
+        outcome: 'timed out',
+        message: `The script was ended at its time limit.${suffix}`,
       };
-    }
-    case 'TimedOut':
-      return { done: true, outcome: 'timed out', message: `The script was ended at its time limit.${told}` };
     case 'Canceled':
-      return { done: true, outcome: 'cancelled', message: `The script was cancelled from outside.${told}` };
+      return { done: true, outcome: 'cancelled', message: `The script was cancelled from outside.${suffix}` };
     default:
       return { done: false, state };
   }
 }
 
-/** Azure ends the script at its limit; if even that is not heard of, the wait ends some minutes later. */
+function parseExitCode(exitCode: number | undefined, hasSucceeded: boolean, suffix: string): ScriptEnd {
+  if (exitCode === undefined) {
+    return { done: true, outcome: 'failed', message: `The script failed without an exit code.${suffix}` };
+  }
+  return hasSucceeded && exitCode === 0
+    ? { done: true, outcome: 'succeeded', exitCode, message: 'The script ended with exit code 0.' }
+    : {
+        done: true,
+        outcome: 'failed',
+        exitCode,
+        message: `The script ended with exit code ${exitCode}.${suffix}`,
+      };
+}
+
+/** Azure ends the script at its limit; if the end is never reported, the wait ends this much later. */
 const graceMinutes = 10;
 
+interface RunCommand {
+  readonly id: string;
+  readonly name: string;
+  readonly vm: string;
+  readonly resourceGroup: string;
+}
+
 /**
- * Runs the script, shows what it prints as it goes, and removes the command again: it holds the script's text, readable
- * to whoever may read the machine. The text itself is never logged.
- * @throws Failure when the script fails in any way; the command is then left to the ledger.
+ * Runs the script, logs its output as it appears, and deletes the run command, which holds the script's text, readable
+ * with the VM. The text itself is never logged.
+ * @throws ActionError if the script fails in any way; the run command is then left to the cleanup.
  */
 export async function runScript(
-  context: GuestContext,
+  context: ScriptContext,
   plan: Plan,
   script: GuestScript,
   onResult: (result: ScriptResult) => void,
 ): Promise<void> {
-  const { session, cleanupState, log } = context;
-  const { waiting } = session;
-  const commands = session.compute.virtualMachineRunCommands;
-  const vm = plan.vm.name;
-  const name = commandName(context.run);
-  const id = resourceId(
-    plan.subscriptionId,
-    plan.resourceGroup,
-    'Microsoft.Compute/virtualMachines/runCommands',
-    vm,
-    name,
-  );
-  const options = { abortSignal: waiting.signal };
-  const doing = `running the script on ${vm}`;
-  const blot = createRedactor(Object.values(script.secrets));
-
+  const { cleanupState, log, run } = context;
+  const { name: vm } = plan.vm;
+  // Unique per attempt: an earlier attempt's run command may still exist or be in deletion.
+  const name = ['cross-tenant-vm', run.runId, run.runAttempt].filter(Boolean).join('-');
+  const type = 'Microsoft.Compute/virtualMachines/runCommands';
+  const id = resourceId(plan.subscriptionId, plan.resourceGroup, type, vm, name);
+  const command = { id, name, vm, resourceGroup: plan.resourceGroup };
   log.info(`Running the script on ${vm}, for at most ${script.timeoutMinutes} minutes.`);
   cleanupState.addPending(id);
+  const { end, stdout, stderr } = await executeRunCommand(
+    context,
+    command,
+    script,
+    commandBody(plan, script),
+  );
+  onResult({ ...omitUndefined({ exitCode: end.exitCode }), stdout, stderr });
+  log.info(end.message);
+  if (end.outcome !== 'succeeded') throw scriptFailedError(vm, end, stderr, script.timeoutMinutes);
+  await deleteRunCommand(context, command);
+}
+
+async function executeRunCommand(
+  { session, cleanupState, log }: ScriptContext,
+  { id, name, vm, resourceGroup }: RunCommand,
+  script: GuestScript,
+  body: VirtualMachineRunCommand,
+): Promise<{ readonly end: ScriptEnd; readonly stdout: string; readonly stderr: string }> {
+  const { waiting, compute } = session;
+  const commands = compute.virtualMachineRunCommands;
+  const options = { abortSignal: waiting.signal };
+  const redact = createRedactor(Object.values(script.secrets));
+  const stdout = createOutputStream('stdout', log, redact);
+  const stderr = createOutputStream('stderr', log, redact);
   const start = clockSeconds();
-  const poller = commands.createOrUpdate(plan.resourceGroup, vm, name, commandBody(plan, script), options);
-  const streams = [createOutputStream('stdout', log, blot), createOutputStream('stderr', log, blot)] as const;
+  const poller = commands.createOrUpdate(resourceGroup, vm, name, body, options);
   let state = '';
-  const look = async (): Promise<ScriptEnd | undefined> => {
-    const { instanceView } = await commands.getByVirtualMachine(plan.resourceGroup, vm, name, {
+  const readEnd = async (): Promise<ScriptEnd | undefined> => {
+    const { instanceView } = await commands.getByVirtualMachine(resourceGroup, vm, name, {
       expand: 'instanceView',
       ...options,
     });
-    streams[0].update(instanceView?.output ?? '');
-    streams[1].update(instanceView?.error ?? '');
-    const verdict = parseScriptStatus(instanceView);
-    if (verdict.done) return verdict;
-    if (verdict.state !== state) log.info(`Script: ${verdict.state}.`);
-    state = verdict.state;
-    // The operation ends when the script has started. It tells if the agent never takes the command.
+    stdout.update(instanceView?.output ?? '');
+    stderr.update(instanceView?.error ?? '');
+    const status = parseScriptStatus(instanceView);
+    if (status.done) return status;
+    if (status.state !== state) log.info(`Script: ${status.state}.`);
+    state = status.state;
+    // The operation ends when the script has started, and fails if the agent does not accept the command.
     if (!poller.isDone) await poller.poll(options);
     if ((clockSeconds() - start) / 60 <= script.timeoutMinutes + graceMinutes) return undefined;
-    return {
-      done: true,
-      outcome: 'timed out',
-      message: 'The script is past its time limit, and its end was not heard of.',
-    };
+    const message = 'The script is past its time limit, and Azure did not report its end.';
+    return { done: true, outcome: 'timed out', message };
   };
-  let ending: ScriptEnd;
   try {
     await submitRunCommand(poller, cleanupState, id);
-    ending = await pollUntil('the script', 'guest', waiting, look);
+    const end = await pollUntil('the script', 'guest', waiting, readEnd);
+    return { end, stdout: stdout.text(), stderr: stderr.text() };
   } catch (error) {
     if (waiting.signal.aborted) throw waiting.signal.reason;
-    throw error instanceof AzureError ? new ActionError(doing, { cause: error }) : error;
+    throw error instanceof AzureError ? new ActionError(runningScript(vm), { cause: error }) : error;
   } finally {
-    for (const stream of streams) stream.flush();
+    stdout.flush();
+    stderr.flush();
   }
-  const [stdout, stderr] = [streams[0].text(), streams[1].text()];
-  const { exitCode } = ending;
-  onResult({ ...(exitCode === undefined ? {} : { exitCode }), stdout, stderr });
-  log.info(ending.message);
-  if (ending.outcome !== 'succeeded') throw scriptFailedError(doing, ending, stderr, script.timeoutMinutes);
-  await deleteRunCommand(context, plan, name, id);
 }
 
-/** The script has had its say: a run command that cannot be removed now fails nothing, and stays for the post step. */
+function runningScript(vm: string): string {
+  return `running the script on ${vm}`;
+}
+
+/** The script has succeeded by now: a run command that cannot be deleted draws a warning and stays for the post step. */
 async function deleteRunCommand(
-  { session, cleanupState, log }: GuestContext,
-  { resourceGroup, vm }: Plan,
-  name: string,
-  id: string,
+  { session, cleanupState, log }: ScriptContext,
+  { id, name, vm, resourceGroup }: RunCommand,
 ): Promise<void> {
   const { waiting, compute } = session;
   try {
-    const removing = compute.virtualMachineRunCommands.delete(resourceGroup, vm.name, name, {
+    const poller = compute.virtualMachineRunCommands.delete(resourceGroup, vm, name, {
       abortSignal: waiting.signal,
     });
-    await pollUntilDone('the removal of the run command', 'delete', waiting, removing);
+    await pollUntilDone('the deletion of the run command', 'delete', waiting, poller);
   } catch (error) {
     if (waiting.signal.aborted || !(error instanceof AzureError)) throw error;
     if (!isNotFound(error)) {
       log.warning(
-        `The script's run command could not be removed yet (${error.message}); the end of the job tries again: ${id}`,
+        `The run command of the script could not be deleted (${error.message}); the post step tries again: ${id}`,
       );
       return;
     }
@@ -199,11 +212,6 @@ async function submitRunCommand(
   }
 }
 
-/** A name of its own for each run: an earlier run's command may still be there or going. */
-function commandName({ runId, runAttempt }: WorkflowRun): string {
-  return ['cross-tenant-vm', runId, runAttempt].filter(Boolean).join('-');
-}
-
 function commandBody(plan: Plan, script: GuestScript): VirtualMachineRunCommand {
   const pairs = (map: Readonly<Record<string, string>>) =>
     Object.entries(map).map(([name, value]) => ({ name, value }));
@@ -214,7 +222,7 @@ function commandBody(plan: Plan, script: GuestScript): VirtualMachineRunCommand 
     parameters: pairs(script.parameters),
     protectedParameters: pairs(script.secrets),
     asyncExecution: true,
-    // An integer in the API. Decimal fractions are not exact: 4.15 minutes come out a trace above 249 seconds.
+    // Azure takes whole seconds. Decimal fractions are not exact: 4.15 minutes are a little more than 249 seconds.
     timeoutInSeconds: Math.max(1, Math.ceil(script.timeoutMinutes * 60 - 1e-6)),
     treatFailureAsDeploymentFailure: false,
   };
@@ -222,30 +230,28 @@ function commandBody(plan: Plan, script: GuestScript): VirtualMachineRunCommand 
 
 /** On Linux a carriage return would be part of the command, and of the interpreter's name in a `#!` line. */
 export function normalizeScript(text: string, osType: 'Linux' | 'Windows'): string {
-  const plain = text.replace(/^\uFEFF/, '');
-  return osType === 'Linux' ? plain.replaceAll(/\r\n?/g, '\n') : plain;
+  const withoutBom = text.replace(/^\uFEFF/, '');
+  return osType === 'Linux' ? withoutBom.replaceAll(/\r\n?/g, '\n') : withoutBom;
 }
 
 function scriptFailedError(
-  doing: string,
+  vm: string,
   { outcome, message }: ScriptEnd,
   stderr: string,
   timeoutMinutes: number,
 ): ActionError {
   const timedOut = outcome === 'timed out';
-  return new ActionError(doing, {
+  return new ActionError(runningScript(vm), {
     message:
-      stderr.trim() === '' ? message : `${message} The last it wrote to stderr:\n${lastLines(stderr, 10)}`,
+      stderr.trim() === '' ? message : `${message} Its last lines on stderr:\n${lastLines(stderr, 10)}`,
     explanation: {
       cause: timedOut
-        ? `It ran longer than \`run-script-timeout-minutes\` (${timeoutMinutes}) allows.`
-        : "The verdict is the script's own; what it printed is above and in the outputs `script-stdout` and `script-stderr`.",
+        ? `The script ran longer than \`run-script-timeout-minutes\` (${timeoutMinutes}) allows.`
+        : 'The script itself reported the failure; its output is above and in the outputs `script-stdout` and `script-stderr`.',
       who: "the script's author",
       fix: timedOut
-        ? ['Raise `run-script-timeout-minutes` (at most 90), or find out from the output where it hangs.']
-        : [
-            'Mend the script or what it found wrong. To look inside the machine, keep it with `cleanup: never`.',
-          ],
+        ? ['Raise `run-script-timeout-minutes` (at most 90), or see in the output where the script hangs.']
+        : ['Fix the script or the problem that it found. To inspect the VM, keep it with `cleanup: never`.'],
     },
   });
 }

@@ -1,12 +1,12 @@
-import type { GuestContext } from './run-command.ts';
+import type { LogWriter } from '../runner/log.ts';
 
 export function lastLines(text: string, count: number): string {
   return text.trimEnd().split('\n').slice(-count).join('\n');
 }
 
 /**
- * Text from the guest as lines for the log. Each gets a prefix, and the old command marker is torn apart, so that no line
- * can be a workflow command to the runner (`::set-env`, `##[command]`); control characters, such as colours, go.
+ * Text from the guest as lines for the log. A prefix and a space in the old command marker keep the runner from reading a
+ * line as a workflow command (`::set-env`, `##[command]`); control characters, such as colours, are removed.
  */
 export function guestOutputLines(label: string, text: string): string[] {
   return text.split(/\r?\n/).map((line) => {
@@ -19,8 +19,8 @@ export function guestOutputLines(label: string, text: string): string[] {
 }
 
 /**
- * What has come to a stream since the last look. Azure shows only its last 4,096 bytes, so the window may have moved on:
- * then the overlap of both is looked for. `gap`: something went by unseen.
+ * What a stream has gained since the last read. Azure returns only its last 4,096 bytes, so the overlap of both reads is
+ * searched for. `gap`: output in between was lost.
  */
 export function appendedText(before: string, now: string): { readonly text: string; readonly gap: boolean } {
   if (now.startsWith(before)) return { text: now.slice(before.length), gap: false };
@@ -32,35 +32,37 @@ export function appendedText(before: string, now: string): { readonly text: stri
   return { text: whole, gap: true };
 }
 
-/** Shorter ones, such as a line's end, come about by chance. */
+/** Shorter overlaps, such as the end of a line, occur by chance. */
 const minOverlap = 8;
 
-/** Ends at which a text was cut: a secret may be cut there too. */
+/** Ends at which a text was cut, perhaps inside a secret. */
 interface Cut {
   readonly front?: boolean;
   readonly back?: boolean;
 }
 
-/** The fewest characters of a secret that are redacted: fewer would redact ordinary text. */
-const shortestSecret = 4;
+/** Shorter parts of a secret occur in ordinary text. */
+const minSecretLength = 4;
 
 /**
- * Redacts secrets, and at a cut end of the text also the part of a secret that is left there.
- * @param secrets values as they were handed to the script
+ * Redacts secrets, and at a cut end of the text also the remaining part of a secret.
+ * @param secrets values as they were passed to the script
  */
 export function createRedactor(secrets: readonly string[]): (text: string, cut?: Cut) => string {
   const parts = [...new Set(secrets.flatMap((secret) => [secret, ...secret.split(/\r?\n/)]))]
     .map((part) => part.trim())
-    .filter((part) => part.length >= shortestSecret)
+    .filter((part) => part.length >= minSecretLength)
     .toSorted((a, b) => b.length - a.length);
   return (text, { front = false, back = false } = {}) => {
     let rest = text;
     let [before, after] = ['', ''];
-    // Before the search for whole secrets: replacing a short one would hide the rest of a longer one that contains it.
-    const fromFront = front ? longest(parts, (part, length) => startOf(rest, part.slice(-length))) : 0;
+    // Before whole secrets are replaced: replacing a short one would hide the rest of a longer one that contains it.
+    const fromFront = front
+      ? longestMatch(parts, (part, length) => prefixLength(rest, part.slice(-length)))
+      : 0;
     if (fromFront > 0) [before, rest] = ['***', rest.slice(fromFront)];
     const fromBack = back
-      ? longest(parts, (part, length) => (rest.endsWith(part.slice(0, length)) ? length : 0))
+      ? longestMatch(parts, (part, length) => (rest.endsWith(part.slice(0, length)) ? length : 0))
       : 0;
     if (fromBack > 0) [rest, after] = [rest.slice(0, -fromBack), '***'];
     for (const part of parts) rest = rest.replaceAll(part, '***');
@@ -68,46 +70,46 @@ export function createRedactor(secrets: readonly string[]): (text: string, cut?:
   };
 }
 
-/** The most characters that `match` finds for any part of any length; 0: none. */
-function longest(parts: readonly string[], match: (part: string, length: number) => number): number {
-  let most = 0;
+/** The largest number that `match` returns for any part and length; 0: no match. */
+function longestMatch(parts: readonly string[], match: (part: string, length: number) => number): number {
+  let longest = 0;
   for (const part of parts) {
-    for (let length = part.length; length >= shortestSecret; length--) {
-      most = Math.max(most, match(part, length));
+    for (let length = part.length; length >= minSecretLength; length--) {
+      longest = Math.max(longest, match(part, length));
     }
   }
-  return most;
+  return longest;
 }
 
-/** Length of the beginning that is `start`, including a character that Azure's window cut in two; 0: it begins otherwise. */
-function startOf(text: string, start: string): number {
+/** Length of the prefix `start`, including a character that Azure cut in two; 0 if `text` begins otherwise. */
+function prefixLength(text: string, start: string): number {
   const broken = /^\uFFFD*/.exec(text)?.[0].length ?? 0;
   return text.startsWith(start, broken) ? broken + start.length : 0;
 }
 
-/** What Azure keeps of a stream. */
+/** How much of a stream Azure keeps. */
 const tailBytes = 4096;
 
 interface OutputStream {
-  /** Takes the tail as Azure shows it; prints the whole lines that are new. */
+  /** Takes the tail as Azure returns it; prints the new complete lines. */
   update(tail: string): void;
-  /** Prints what is left of an unfinished line. */
+  /** Prints the unfinished line. */
   flush(): void;
-  /** The last tail, without secrets. */
+  /** The last tail, redacted. */
   text(): string;
 }
 
 export function createOutputStream(
   label: string,
-  log: GuestContext['log'],
-  blot: ReturnType<typeof createRedactor>,
+  log: Pick<LogWriter, 'info'>,
+  redact: ReturnType<typeof createRedactor>,
 ): OutputStream {
   let seen = '';
   let unfinished = '';
-  // Whether `unfinished` begins where Azure's window does, perhaps inside a secret.
+  // Whether `unfinished` begins where Azure cut the output, perhaps inside a secret.
   let isCut = false;
   const print = (text: string, cut: Cut): void => {
-    for (const line of guestOutputLines(label, blot(text, cut))) log.info(line);
+    for (const line of guestOutputLines(label, redact(text, cut))) log.info(line);
   };
   return {
     update(tail) {
@@ -127,15 +129,15 @@ export function createOutputStream(
       isCut = false;
     },
     flush() {
-      // The wait may have been given up while the script was writing.
+      // The wait may have ended while the script was writing.
       if (unfinished !== '') print(unfinished, { front: isCut, back: true });
       unfinished = '';
     },
-    text: () => blot(seen, { front: isFull(seen) }),
+    text: () => redact(seen, { front: isFull(seen) }),
   };
 }
 
-/** Whether Azure may have dropped text before this one. */
+/** Whether Azure may have dropped text before this tail. */
 function isFull(tail: string): boolean {
   return Buffer.byteLength(tail) >= tailBytes;
 }

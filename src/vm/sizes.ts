@@ -1,37 +1,32 @@
-/** What a size of virtual machine can and cannot do, by its name or by Azure's list, and whether an image boots on it. */
-
 import type { ResourceSku } from '@azure/arm-compute';
 import type { ResolvedImage, SecurityType } from '../image/image.ts';
 import type { DeployInputs } from '../inputs/inputs.ts';
 import { isPatched } from '../inputs/overrides.ts';
 
-/** Undefined: not known. */
+/** Undefined: unknown. */
 interface SizeCapabilities {
   readonly architecture?: 'x64' | 'Arm64';
   readonly generations?: readonly string[];
   readonly diskControllers?: readonly string[];
   readonly trustedLaunch?: boolean;
-  /** Such a size boots confidential machines and nothing else. */
+  /** The size boots confidential VMs only. */
   readonly confidential?: boolean;
   readonly acceleratedNetworking?: boolean;
   readonly premiumDisks?: boolean;
   readonly spot?: boolean;
 }
 
-/** What the inputs ask of a size. */
+/** What the inputs and the image require of a size. */
 interface SizeRequirements {
   readonly securityType: SecurityType;
-  /** Trusted Launch is to be had where the size has it; a plain machine will do. */
+  /** Trusted Launch is used if the size has it; otherwise a standard VM is created. */
   readonly trustedLaunchOptional?: boolean;
   readonly acceleratedNetworking: boolean;
   readonly premiumDisks: boolean;
   readonly spot: boolean;
 }
 
-/**
- * Whether Trusted Launch is only what is preferred: the definition allows it without asking for it, and so does the
- * author. Then a size that lacks it is no reason to fail.
- */
+/** Trusted Launch is optional if the image supports but does not require it and the inputs do not request it. */
 export function isTrustedLaunchOptional(
   { securityType, overrides }: DeployInputs,
   image: ResolvedImage,
@@ -44,7 +39,6 @@ export function isTrustedLaunchOptional(
   );
 }
 
-/** What the inputs, together with the image, ask of a size. */
 export function sizeRequirements(inputs: DeployInputs, image: ResolvedImage): SizeRequirements {
   const { securityType, network, osDiskType = '', spot } = inputs;
   return {
@@ -56,24 +50,24 @@ export function sizeRequirements(inputs: DeployInputs, image: ResolvedImage): Si
   };
 }
 
-/** Whether `overrides` changes what the judgements here go by; then only Azure knows what comes of it. */
+/** Whether `overrides` changes properties that these rules depend on; then only Azure can decide. */
 export function overridesAffectSize({ overrides }: Pick<DeployInputs, 'overrides'>): boolean {
   return ['hardwareProfile', 'securityProfile', 'storageProfile', 'priority'].some((key) =>
     isPatched(overrides.vm, `properties.${key}`),
   );
 }
 
-/** The fields of Azure's list of sizes that are looked at; the list itself has many more. */
+/** The part of Azure's SKU list that is used. */
 export type Sku = Pick<
   ResourceSku,
   'resourceType' | 'name' | 'family' | 'locationInfo' | 'capabilities' | 'restrictions'
 >;
 
 export function capability(sku: Sku, name: string): string | undefined {
-  return sku.capabilities?.find((one) => one.name?.toLowerCase() === name.toLowerCase())?.value;
+  return sku.capabilities?.find((entry) => entry.name?.toLowerCase() === name.toLowerCase())?.value;
 }
 
-/** What Azure's list says: complete, and true for this subscription and region. */
+/** From Azure's SKU list: complete, and correct for this subscription and region. */
 export function capabilitiesFromSku(sku: Sku): SizeCapabilities {
   const flag = (name: string): boolean => capability(sku, name)?.toLowerCase() === 'true';
   const list = (name: string): readonly string[] | undefined => capability(sku, name)?.split(/\s*,\s*/);
@@ -81,7 +75,7 @@ export function capabilitiesFromSku(sku: Sku): SizeCapabilities {
   return {
     architecture: capability(sku, 'CpuArchitectureType') === 'Arm64' ? 'Arm64' : 'x64',
     ...(generations ? { generations } : {}),
-    // Sizes that say nothing here are those of before NVMe.
+    // Sizes without this capability are older than NVMe.
     diskControllers: list('DiskControllerTypes') ?? ['SCSI'],
     trustedLaunch: !flag('TrustedLaunchDisabled'),
     confidential: capability(sku, 'ConfidentialComputingType') !== undefined,
@@ -92,78 +86,95 @@ export function capabilitiesFromSku(sku: Sku): SizeCapabilities {
 }
 
 /**
- * What the name alone says for certain, for where the list may not be read. Names are
+ * What is certain from the name alone, for when the SKU list cannot be read. Names consist of
  * family, vCPUs, features, accelerator, version: https://learn.microsoft.com/azure/virtual-machines/vm-naming-conventions
  */
 export function capabilitiesFromName(size: string): SizeCapabilities {
   const [, family = '', features = '', version = '1'] =
     /^Standard_([A-Z]+)\d+(?:-\d+)?([a-z]*)(?:_(?!v\d+$)[A-Z]\w*?)?(?:_v(\d+))?$/i.exec(size) ?? [];
-  const kind = family.toUpperCase();
-  if (kind === '') return {};
-  const number = Number(version);
-  // "p": a processor by Arm, all of which boot Generation 2 only.
+  const series = family.toUpperCase();
+  if (series === '') return {};
+  // "p": an Arm processor; all of those boot Generation 2 only.
   if (/p/i.test(features)) return { architecture: 'Arm64', generations: ['V2'] };
-  // No Arm processor is sold in these families without the "p".
-  const general = /^(?:A|B|D|DS|E|F|FX|G|GS|L|M)$/.test(kind);
+  // In these families, every Arm size has the "p".
+  const general = /^(?:A|B|D|DS|E|F|FX|G|GS|L|M)$/.test(series);
   const x64: SizeCapabilities = general ? { architecture: 'x64' } : {};
   // https://learn.microsoft.com/azure/virtual-machines/generation-2
-  if (kind === 'A' || (kind === 'D' && number <= 2 && !/s/i.test(features))) {
+  if (series === 'A' || (series === 'D' && Number(version) <= 2 && !/s/i.test(features))) {
     return { ...x64, generations: ['V1'], diskControllers: ['SCSI'], premiumDisks: false };
   }
-  if (/^[DEF]$/.test(kind) && number >= 6) {
+  if (/^[DEF]$/.test(series) && Number(version) >= 6) {
     return { ...x64, generations: ['V2'], diskControllers: ['NVMe'] };
   }
   return general ? { ...x64, confidential: false } : {};
 }
 
-/** Why the image, as the inputs want it, does not boot on a size, as ends of sentences; empty: nothing is known against it. */
+/** Why the image does not boot on a size, as predicates for "Size X …"; empty if nothing is known against it. */
 export function incompatibilities(
-  abilities: SizeCapabilities,
+  capabilities: SizeCapabilities,
   image: ResolvedImage,
-  demands: SizeRequirements,
+  requirements: SizeRequirements,
 ): string[] {
-  const { architecture, generations, diskControllers, trustedLaunch, confidential } = abilities;
-  const faults: string[] = [];
-  // Only a definition that was read says what the image is.
-  if (image.generation !== undefined) {
-    if (architecture && architecture !== image.architecture) {
-      faults.push(`has ${architecture} processors, and the image is for ${image.architecture}`);
-    }
-    if (generations && !generations.includes(image.generation)) {
-      const boots = generations.map((generation) => generation.replace('V', '')).join(' and ');
-      faults.push(
-        `boots generation ${boots}, and the image is generation ${image.generation.replace('V', '')}`,
-      );
-    }
-    const supported = (image.diskControllers ?? 'SCSI').split(/\s*,\s*/).map((one) => one.toLowerCase());
-    if (diskControllers && !diskControllers.some((one) => supported.includes(one.toLowerCase()))) {
-      faults.push(
-        `has ${diskControllers.join(' and ')} disks only, and the image definition does not say that it boots from them (feature DiskControllerTypes)`,
-      );
-    }
+  return [
+    ...imageIncompatibilities(capabilities, image),
+    ...securityIncompatibilities(capabilities, requirements),
+    ...(requirements.acceleratedNetworking && capabilities.acceleratedNetworking === false
+      ? ['has no accelerated networking, which `accelerated-networking` requests']
+      : []),
+    ...(requirements.premiumDisks && capabilities.premiumDisks === false
+      ? ['does not support premium disks, which `os-disk-type` requests']
+      : []),
+    ...(requirements.spot && capabilities.spot === false
+      ? ['is not available as Spot, which `spot` requests']
+      : []),
+  ];
+}
+
+function imageIncompatibilities(
+  { architecture, generations, diskControllers }: SizeCapabilities,
+  image: ResolvedImage,
+): string[] {
+  // Without the definition, the image's properties are unknown.
+  if (image.generation === undefined) return [];
+  const found: string[] = [];
+  if (architecture && architecture !== image.architecture) {
+    found.push(`has ${architecture} processors, and the image is for ${image.architecture}`);
   }
-  const mustBeTrusted = demands.securityType === 'TrustedLaunch' && !demands.trustedLaunchOptional;
-  if (mustBeTrusted && trustedLaunch === false && confidential !== true) {
-    faults.push('has no Trusted Launch, which the machine is to have');
+  if (generations && !generations.includes(image.generation)) {
+    const supported = generations.map((generation) => generation.replace('V', '')).join(' and ');
+    found.push(
+      `boots generation ${supported}, and the image is generation ${image.generation.replace('V', '')}`,
+    );
   }
-  if (demands.securityType === 'ConfidentialVM' && confidential === false) {
-    faults.push('is no size for confidential machines, which this is to be');
+  const bootable = (image.diskControllers ?? 'SCSI').toLowerCase().split(/\s*,\s*/);
+  if (diskControllers && !diskControllers.some((controller) => bootable.includes(controller.toLowerCase()))) {
+    found.push(
+      `has ${diskControllers.join(' and ')} disks only, which the image definition does not list (feature DiskControllerTypes)`,
+    );
   }
-  if (demands.securityType !== 'ConfidentialVM' && confidential === true) {
-    faults.push('boots confidential machines only, which this is not to be');
+  return found;
+}
+
+function securityIncompatibilities(
+  { trustedLaunch, confidential }: SizeCapabilities,
+  { securityType, trustedLaunchOptional }: SizeRequirements,
+): string[] {
+  const found: string[] = [];
+  const needsTrustedLaunch = securityType === 'TrustedLaunch' && !trustedLaunchOptional;
+  if (needsTrustedLaunch && trustedLaunch === false && confidential !== true) {
+    found.push('has no Trusted Launch, which the VM requires');
   }
-  if (demands.acceleratedNetworking && abilities.acceleratedNetworking === false) {
-    faults.push('has no accelerated networking, which `accelerated-networking` asks for');
+  if (securityType === 'ConfidentialVM' && confidential === false) {
+    found.push('does not support confidential VMs, which the VM is to be');
   }
-  if (demands.premiumDisks && abilities.premiumDisks === false) {
-    faults.push('takes no premium disks, which `os-disk-type` asks for');
+  if (securityType !== 'ConfidentialVM' && confidential === true) {
+    found.push('boots confidential VMs only, which the VM is not');
   }
-  if (demands.spot && abilities.spot === false) faults.push('is not sold as Spot, which `spot` asks for');
-  return faults;
+  return found;
 }
 
 /**
- * Why the image cannot become a machine of that security type, whatever the size; undefined: nothing is known against it.
+ * Why no size can boot the image with that security type; undefined if nothing is known against it.
  * https://learn.microsoft.com/azure/virtual-machines/trusted-launch
  */
 export function securityTypeIncompatibility(
@@ -174,18 +185,17 @@ export function securityTypeIncompatibility(
   const feature = image.securityFeature?.toLowerCase() ?? 'none';
   if (securityType === 'Standard') {
     return feature === 'trustedlaunch' || feature === 'confidentialvm'
-      ? `The image definition says SecurityType = ${image.securityFeature}: it makes no plain machines.`
+      ? `The image definition says SecurityType = ${image.securityFeature}: it does not allow standard VMs.`
       : undefined;
   }
   if (image.generation === 'V1')
     return `The image is generation 1, which has no UEFI and cannot become ${securityType}.`;
-  const wanted = securityType === 'TrustedLaunch' ? 'trustedlaunch' : 'confidentialvm';
-  return feature.includes(wanted)
+  return feature.includes(securityType.toLowerCase())
     ? undefined
     : `The image definition does not allow ${securityType} (its feature SecurityType is ${image.securityFeature ?? 'not set'}).`;
 }
 
-/** Old series and the end of each. https://learn.microsoft.com/azure/virtual-machines/sizes/retirement/retired-sizes-list */
+/** Retirement dates of series. https://learn.microsoft.com/azure/virtual-machines/sizes/retirement/retired-sizes-list */
 const retirements: readonly (readonly [series: RegExp, end: string])[] = [
   [/^Standard_DS?\d+(?:-\d+)?(?:_v2)?$/i, '2028-05-01'],
   [/^Standard_L\d+s$/i, '2028-05-01'],
@@ -196,7 +206,100 @@ const retirements: readonly (readonly [series: RegExp, end: string])[] = [
   [/^Standard_B\d+[a-z]*$/i, '2028-11-15'],
 ];
 
-/** The day on which Azure retires a size, as `YYYY-MM-DD`, if that is announced. */
+/** When Azure retires a size, as `YYYY-MM-DD`, if that was announced. */
 export function retirementDate(size: string): string | undefined {
   return retirements.find(([series]) => series.test(size))?.[1];
+}
+
+/** A placement that Azure refused. */
+export interface RefusedSize {
+  readonly size: string;
+  readonly zone?: string;
+  readonly code: string;
+  readonly message: string;
+}
+
+const maxSuggestions = 5;
+
+/**
+ * Sizes that the subscription can use in the region and that no refusal rules out, those most similar to the first
+ * refused one first: `Standard_D2as_v5 (2 vCPUs, 8 GiB, zones 1, 2, 3)`. No list says whether there is capacity.
+ * @param fits whether the image boots on a size with these inputs.
+ */
+export function suggestSizes(
+  skus: readonly Sku[],
+  fits: (sku: Sku) => boolean,
+  refused: readonly RefusedSize[],
+): readonly string[] {
+  const vms = skus.filter(({ resourceType }) => resourceType === 'virtualMachines');
+  const first = vms.find(({ name = '' }) => isSameName(name, refused[0]?.size ?? ''));
+  const isZonal = refused.some(({ zone }) => zone !== undefined);
+  const quotaExceptions = refused.map(exceededQuota);
+  return vms
+    .filter(
+      (sku) =>
+        fits(sku) &&
+        retirementDate(sku.name ?? '') === undefined &&
+        !quotaExceptions.some((exceeds) => exceeds(sku)),
+    )
+    .flatMap((sku) => {
+      const zones = remainingZones(sku, refused);
+      return zones === undefined || (isZonal && zones.length === 0) ? [] : [{ sku, zones }];
+    })
+    .toSorted(
+      (a, b) =>
+        sizeDistance(a.sku, first) - sizeDistance(b.sku, first) ||
+        (a.sku.name ?? '').localeCompare(b.sku.name ?? ''),
+    )
+    .slice(0, maxSuggestions)
+    .map(({ sku, zones }) => {
+      const where = zones.length > 0 ? `, zone${zones.length > 1 ? 's' : ''} ${zones.join(', ')}` : '';
+      return `${sku.name} (${capability(sku, 'vCPUs') ?? '?'} vCPUs, ${capability(sku, 'MemoryGB') ?? '?'} GiB${where})`;
+    });
+}
+
+/** Zones in which the size was not refused; undefined if the size is not available at all. */
+function remainingZones({ name = '', locationInfo, restrictions }: Sku, refused: readonly RefusedSize[]) {
+  if (restrictions?.some(({ type }) => type === 'Location')) return undefined;
+  const refusals = refused.filter(({ size }) => isSameName(size, name));
+  if (refusals.some(({ zone }) => zone === undefined)) return undefined;
+  const unavailable = [
+    ...refusals.map(({ zone }) => zone),
+    ...(restrictions ?? []).flatMap(({ restrictionInfo }) => restrictionInfo?.zones ?? []),
+  ];
+  const offered = locationInfo?.flatMap(({ zones = [] }) => zones) ?? [];
+  return offered.filter((zone) => !unavailable.includes(zone)).toSorted();
+}
+
+/** Which sizes a quota refusal rules out: those of the family, or all, that need more cores than remain. */
+function exceededQuota({ code, message }: RefusedSize): (sku: Sku) => boolean {
+  const [, quota = '', limit, usage] =
+    /exceeding approved (.+?) quota.*Current Limit: (\d+), Current Usage: (\d+)/s.exec(message) ?? [];
+  if (!/OperationNotAllowed|QuotaExceeded/.test(code) || limit === undefined) return () => false;
+  const family = /^(\S+Family)\b/i.exec(quota)?.[1];
+  const remaining = Number(limit) - Number(usage);
+  return (sku) =>
+    (family === undefined || isSameName(sku.family ?? '', family)) &&
+    !(Number(capability(sku, 'vCPUs')) <= remaining);
+}
+
+/** Difference of two sizes in doublings of cores and memory; another family adds half a doubling. */
+function sizeDistance(sku: Sku, requested: Sku | undefined): number {
+  const doublings = (name: string, fallback: number): number =>
+    Math.abs(
+      Math.log2(
+        Number(capability(sku, name) ?? fallback) /
+          Number((requested && capability(requested, name)) ?? fallback),
+      ),
+    );
+  const letter = (name = ''): string => /_([A-Z]+)/i.exec(name)?.[1] ?? '';
+  return (
+    2 * doublings('vCPUs', 2) +
+    doublings('MemoryGB', 8) +
+    (letter(sku.name) === letter(requested?.name ?? 'Standard_D') ? 0 : 0.5)
+  );
+}
+
+function isSameName(a: string, b: string): boolean {
+  return a.toLowerCase() === b.toLowerCase();
 }

@@ -1,47 +1,66 @@
-import type { VirtualMachine } from '@azure/arm-compute';
+import type { VirtualMachine, VirtualMachineInstanceView } from '@azure/arm-compute';
+import { sharedHttpClient } from '../azure/arm-client.ts';
+import { createHttpGet } from '../azure/http.ts';
 import { undefinedIfNotFound } from '../azure/lookup.ts';
 import { hasSucceeded, isTerminalState } from '../azure/provisioning-state.ts';
 import { pollUntil } from '../azure/polling.ts';
 import type { Session } from '../azure/arm-client.ts';
 import type { Plan } from '../deployment/plan.ts';
+import { ActionError } from '../errors/action-error.ts';
 import { AzureError } from '../errors/azure-error.ts';
+import { clockSeconds } from '../lib/clock.ts';
+import type { LogWriter } from '../runner/log.ts';
+import { guestOutputLines, lastLines } from './script-output.ts';
+
+interface VmLocation {
+  readonly resourceGroup: string;
+  readonly vm: { readonly name: string };
+}
+
+export function readVm({ compute }: Session, { resourceGroup, vm }: VmLocation): Promise<VirtualMachine> {
+  return compute.virtualMachines.get(resourceGroup, vm.name);
+}
+
+/** Whether an operation on a VM or network resource has ended without success. */
+export function isFailedState(resource: { readonly provisioningState?: string }): boolean {
+  return isTerminalState(resource) && !hasSucceeded(resource);
+}
 
 /**
- * Waits for a create whose operation URL was never seen or is lost, and for deletions by others. Reads count against 12 a
- * minute, so it looks seldom.
- * @returns the machine at rest; undefined when it is gone.
+ * Waits for operations that this process does not follow: a create whose response was lost, or another run's.
+ * @returns the VM in a terminal state; undefined if it was deleted.
  */
 export async function waitForTerminalState(
   session: Session,
-  plan: { readonly resourceGroup: string; readonly vm: { readonly name: string } },
+  location: VmLocation,
 ): Promise<VirtualMachine | undefined> {
-  const what = `virtual machine ${plan.vm.name}`;
-  const settled = await pollUntil(what, 'guest', session.waiting, async () => {
-    const vm = await undefinedIfNotFound(readVm(session, plan));
+  const what = `virtual machine ${location.vm.name}`;
+  const found = await pollUntil(what, 'guest', session.waiting, async () => {
+    const vm = await undefinedIfNotFound(readVm(session, location));
     return vm && !isTerminalState(vm) ? undefined : { vm };
   });
-  return settled.vm;
+  return found.vm;
 }
 
-/** Why a machine that is there is not whole, in Azure's words; and whether its guest has ever run. */
+export interface ProvisioningFailure {
+  readonly fault: AzureError;
+  /** Whether the guest has ever run: then the disk may hold data. */
+  readonly hasRun: boolean;
+}
+
+/** Reads why a VM is in a failed state from its instance view. */
 export async function readProvisioningFailure(
   session: Session,
-  { resourceGroup, vm }: { readonly resourceGroup: string; readonly vm: { readonly name: string } },
-): Promise<{ readonly fault: AzureError; readonly hasRun: boolean }> {
-  const {
-    id = '',
-    instanceView,
-    provisioningState = 'Failed',
-  } = await session.compute.virtualMachines.get(resourceGroup, vm.name, {
-    expand: 'instanceView',
-  });
+  { resourceGroup, vm }: VmLocation,
+): Promise<ProvisioningFailure> {
+  const found = await session.compute.virtualMachines.get(resourceGroup, vm.name, { expand: 'instanceView' });
+  const { id = '', instanceView, provisioningState = 'Failed' } = found;
   const statuses = instanceView?.statuses ?? [];
   // ProvisioningState/failed/AllocationFailed
   const failed = statuses.find(({ code }) => /^ProvisioningState\/failed/i.test(code ?? ''));
   const code = failed?.code?.split('/')[2] ?? 'ProvisioningFailed';
-  const message =
-    failed?.message ??
-    `The virtual machine ended as ${(failed?.displayStatus ?? provisioningState).toLowerCase()}.`;
+  const state = (failed?.displayStatus ?? provisioningState).toLowerCase();
+  const message = failed?.message ?? `The virtual machine ended in state ${state}.`;
   const fault = new AzureError({
     status: 200,
     code,
@@ -52,10 +71,10 @@ export async function readProvisioningFailure(
     correlationId: session.correlationId,
     body: JSON.stringify({ error: { code, message } }),
   });
-  return { fault, hasRun: statuses.some(({ code }) => /^PowerState\//i.test(code ?? '')) };
+  return { fault, hasRun: statuses.some((status) => /^PowerState\//i.test(status.code ?? '')) };
 }
 
-/** The machine's own word on why it failed; where it may not be read, what is known already. */
+/** The reason in the VM's instance view, or `known` if it cannot be read. */
 export async function failureReason(session: Session, plan: Plan, known: AzureError): Promise<AzureError> {
   try {
     return (await readProvisioningFailure(session, plan)).fault;
@@ -65,22 +84,115 @@ export async function failureReason(session: Session, plan: Plan, known: AzureEr
   }
 }
 
-export function readVm(
-  { compute }: Session,
-  { resourceGroup, vm }: { readonly resourceGroup: string; readonly vm: { readonly name: string } },
-): Promise<VirtualMachine> {
-  return compute.virtualMachines.get(resourceGroup, vm.name);
+interface AgentState {
+  readonly ready: boolean;
+  /** Azure's words, for the log. */
+  readonly message: string;
+  /** Set if the VM does not run, so that no agent will report: `VM deallocated`. */
+  readonly stopped?: string;
 }
 
-/** What became of a machine that is not whole. */
-export interface ProvisioningFailure {
-  /** Why, in Azure's words. */
-  readonly fault: AzureError;
-  /** Whether its guest has ever run: then its disk may hold data. */
-  readonly hasRun: boolean;
+/** Until the agent first reports, the instance view has a "Not Ready" status with a code of another form. */
+export function parseAgentState({ vmAgent, statuses = [] }: VirtualMachineInstanceView): AgentState {
+  const reported = vmAgent?.statuses ?? [];
+  const ready = reported.some(
+    ({ code, displayStatus }) =>
+      /^ProvisioningState\/succeeded$/i.test(code ?? '') && /^ready$/i.test(displayStatus ?? 'Ready'),
+  );
+  const last = reported.at(-1);
+  const power = statuses.find(({ code }) => /^PowerState\/(?:stopped|deallocat)/i.test(code ?? ''));
+  return {
+    ready,
+    message: last ? [last.displayStatus, last.message].filter(Boolean).join(': ') : 'has not reported yet',
+    ...(power ? { stopped: power.displayStatus ?? power.code ?? 'stopped' } : {}),
+  };
 }
 
-/** Whether a machine or a part of the network has come to rest without becoming whole. */
-export function isFailedState(resource: { readonly provisioningState?: string }): boolean {
-  return isTerminalState(resource) && !hasSucceeded(resource);
+interface GuestContext {
+  readonly session: Session;
+  readonly log: Pick<LogWriter, 'info'>;
+  /** Receives the end of the boot log for the summary. */
+  readonly onBootLog?: ((lines: string) => void) | undefined;
+}
+
+type GuestLocation = Pick<Plan, 'resourceGroup'> & { readonly vm: Pick<Plan['vm'], 'name' | 'osType'> };
+
+const maxBootMinutes = 15;
+
+/**
+ * Waits until the VM agent reports ready.
+ * @throws ActionError after `limitMinutes`, or at once if the VM has stopped; the end of the boot log is logged before.
+ */
+export async function waitForAgent(
+  context: GuestContext,
+  location: GuestLocation,
+  limitMinutes = maxBootMinutes,
+): Promise<void> {
+  const { session, log } = context;
+  const { name } = location.vm;
+  const start = clockSeconds();
+  let lastMessage = '';
+  await pollUntil(`the VM agent of ${name}`, 'guest', session.waiting, async () => {
+    const view = await session.compute.virtualMachines.instanceView(location.resourceGroup, name, {
+      abortSignal: session.waiting.signal,
+    });
+    const state = parseAgentState(view);
+    if (state.message !== lastMessage) log.info(`VM agent of ${name}: ${state.message}`);
+    lastMessage = state.message;
+    if (state.ready) return true;
+    const isLate = (clockSeconds() - start) / 60 > limitMinutes;
+    if (!state.stopped && !isLate) return undefined;
+    await logBootDiagnostics(context, location);
+    throw agentNotReadyError(location, state, limitMinutes);
+  });
+}
+
+function agentNotReadyError(
+  { vm: { name, osType } }: GuestLocation,
+  { stopped, message }: AgentState,
+  limitMinutes: number,
+): ActionError {
+  const guide = `https://learn.microsoft.com/troubleshoot/azure/virtual-machines/${osType === 'Linux' ? 'linux/linux' : 'windows/windows'}-azure-guest-agent`;
+  return new ActionError(`waiting for the VM agent of ${name}`, {
+    message: stopped
+      ? `The VM is not running: ${stopped}.`
+      : `The VM agent did not report ready within ${limitMinutes} minutes. Its last status: ${message}`,
+    explanation: {
+      cause: stopped
+        ? 'The VM was shut down, evicted or deallocated during the wait, by the guest or by someone else.'
+        : 'The image has no VM agent, the guest does not boot, or it cannot reach 168.63.129.16, through which the agent reports.',
+      who: 'the maintainer of the image',
+      fix: [
+        'Read the boot log above, if there is one.',
+        guide,
+        'To inspect the VM, keep it with `cleanup: never`.',
+      ],
+    },
+  });
+}
+
+const bootLogLines = 40;
+
+/** Logs the end of the serial console log, if there is one. Never throws. */
+export async function logBootDiagnostics(
+  { session, log, onBootLog }: GuestContext,
+  { resourceGroup, vm }: VmLocation,
+): Promise<void> {
+  try {
+    const { serialConsoleLogBlobUri } = await session.compute.virtualMachines.retrieveBootDiagnosticsData(
+      resourceGroup,
+      vm.name,
+      { sasUriExpirationTimeInMinutes: 5, abortSignal: session.waiting.signal },
+    );
+    if (!serialConsoleLogBlobUri) return;
+    // The URL grants access to the log: it must not appear in a log or an error.
+    const { status, body } = await createHttpGet({ httpClient: sharedHttpClient() })(serialConsoleLogBlobUri);
+    if (status !== 200 || body === '') return;
+    const end = lastLines(body, bootLogLines);
+    log.info(`The end of the boot log (serial console) of ${vm.name}:`);
+    for (const line of guestOutputLines('boot', end)) log.info(line);
+    onBootLog?.(end);
+  } catch {
+    log.info('The boot log could not be read.');
+  }
 }

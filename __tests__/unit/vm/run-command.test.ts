@@ -5,7 +5,7 @@ import { describe, expect, test } from '@jest/globals';
 import * as fc from 'fast-check';
 import type { Session } from '../../../src/azure/arm-client.ts';
 import { ActionError } from '../../../src/errors/action-error.ts';
-import { parseAgentState, waitForAgent } from '../../../src/vm/agent.ts';
+import { parseAgentState, waitForAgent } from '../../../src/vm/vm-status.ts';
 import { normalizeScript, parseScriptStatus } from '../../../src/vm/run-command.ts';
 import { createRedactor, appendedText, guestOutputLines } from '../../../src/vm/script-output.ts';
 
@@ -91,7 +91,7 @@ describe('waiting for an agent that never comes', () => {
       'a machine that stopped, at once',
       { statuses: [{ code: 'PowerState/deallocated', displayStatus: 'VM deallocated' }] },
       15,
-      /does not run: VM deallocated/,
+      /not running: VM deallocated/,
     ],
   ])(
     '%s',

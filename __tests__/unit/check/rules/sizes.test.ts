@@ -31,7 +31,7 @@ describe('sizes', () => {
     [
       'confidential',
       { inputs: { sizes: ['Standard_DC2as_v5'] } },
-      [['size/Standard_DC2as_v5', 'fault', /confidential machines only/]],
+      [['size/Standard_DC2as_v5', 'fault', /confidential VMs only/]],
     ],
     [
       'no Trusted Launch',
@@ -47,9 +47,9 @@ describe('sizes', () => {
       [['retirement/Standard_A2_v2', 'warning']],
     ],
     [
-      'not sold as Spot',
+      'not available as Spot',
       { inputs: { sizes: ['Standard_B2s_v2'], spot: { maxPrice: -1, evictionPolicy: 'Delete' } } },
-      [['size/Standard_B2s_v2', 'fault', /not sold as Spot/]],
+      [['size/Standard_B2s_v2', 'fault', /not available as Spot/]],
     ],
     [
       'neither premium disks nor accelerated networking',
