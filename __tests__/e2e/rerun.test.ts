@@ -82,7 +82,7 @@ describe('on a finished deployment', () => {
     const run = await act(sim);
     expect(run.exitCode).toBe(0);
     expect(run.outputs['image-version']).toBe('1.0.0');
-    expect(run.stdout).toMatch(/made from image version 1\.0\.0, and keeps it; the newest one is 1\.10\.0/);
+    expect(run.stdout).toMatch(/created from image version 1\.0\.0 and keeps it; the newest one is 1\.10\.0/);
   });
 
   test('the key that an earlier run generated is gone: empty output and a warning', async () => {

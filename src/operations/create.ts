@@ -221,8 +221,7 @@ async function runInGuest(deployment: Deployment): Promise<void> {
 }
 
 /** What is known before the first write. */
-function outputPlan({ credentials, image, inputs, plan, report, session }: Deployment): void {
-  report.output('admin-username', credentials.adminUsername);
+function outputPlan({ image, inputs, plan, report, session }: Deployment): void {
   report.output('subscription-id', session.subscriptionId);
   report.output('resource-group', plan.resourceGroup);
   report.output('location', plan.location);

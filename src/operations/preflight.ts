@@ -80,6 +80,7 @@ export async function prepareDeployment(
   const adopted = existingVm.kind === 'adoptable' ? existingVm.vm : undefined;
   const credentials = await resolveAdminCredentials(inputs, image, adopted, context.keyPair);
   if (credentials.password) context.mask(credentials.password);
+  report.output('admin-username', credentials.adminUsername);
   const ownership = ownershipTags(run, inputs.vmName, inputs.cleanup, expiryDate(inputs));
   const plan = createPlan(inputs, image, {
     subscriptionId: session.subscriptionId,
