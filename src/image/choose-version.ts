@@ -3,7 +3,7 @@ import { delay } from '../lib/abort.ts';
 import { clockSeconds } from '../lib/clock.ts';
 import type { Gallery, GalleryClients, ImageRequest, ImageVersion } from './gallery.ts';
 
-export interface UnusableVersion {
+interface UnusableVersion {
   /** Names the version and its state, without a final period. */
   readonly reason: string;
   /** It may become usable without a change: it is being built or replicated. */

@@ -46,10 +46,10 @@ export function planNetwork(
   };
 }
 
-type NewNic = Extract<NetworkChoice, { kind: 'new-nic' }>;
+type NewNicChoice = Extract<NetworkChoice, { kind: 'new-nic' }>;
 
 function planNsg(
-  { nsg }: NewNic,
+  { nsg }: NewNicChoice,
   names: ResourceNames,
   ids: ResourceIds,
   common: Common,
@@ -60,8 +60,8 @@ function planNsg(
 }
 
 function vnetBody(
-  { publicIp }: NewNic,
-  { addressPrefix, subnetPrefix }: Extract<NewNic['subnet'], { kind: 'new' }>,
+  { publicIp }: NewNicChoice,
+  { addressPrefix, subnetPrefix }: Extract<NewNicChoice['subnet'], { kind: 'new' }>,
   common: Common,
 ): VirtualNetwork {
   // Set explicitly: the default changed to "off" with api-version 2025-07-01 of Microsoft.Network.
@@ -74,7 +74,7 @@ function vnetBody(
 }
 
 function planPublicIp(
-  { publicIp }: NewNic,
+  { publicIp }: NewNicChoice,
   names: ResourceNames,
   ids: ResourceIds,
   common: Common,
@@ -99,7 +99,7 @@ function planPublicIp(
 }
 
 function nicProperties(
-  { acceleratedNetworking, privateIpAddress }: NewNic,
+  { acceleratedNetworking, privateIpAddress }: NewNicChoice,
   nsgId: string,
   subnetId: string,
   publicIp: ResourcePlan<PublicIPAddress> | undefined,

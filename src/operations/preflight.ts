@@ -180,7 +180,7 @@ async function findOsDisk({ compute }: Session, inputs: DeployInputs): Promise<D
   }
 }
 
-export function expiryDate({ expiresAfterSeconds }: DeployInputs): Date | undefined {
+function expiryDate({ expiresAfterSeconds }: DeployInputs): Date | undefined {
   return expiresAfterSeconds === undefined ? undefined : new Date(Date.now() + expiresAfterSeconds * 1000);
 }
 
