@@ -98,11 +98,7 @@ describe('waiting for an agent that never comes', () => {
     async (_, view, limit, message) => {
       const lines: string[] = [];
       const log = { info: (line: string) => lines.push(line), warning: (line: string) => lines.push(line) };
-      const waited = waitForAgent(
-        { session: sessionThatSees(view), log },
-        where as unknown as Parameters<typeof waitForAgent>[1],
-        limit,
-      );
+      const waited = waitForAgent({ session: sessionThatSees(view), log }, where, limit);
       const failure = await waited.then(
         () => undefined,
         (error: unknown) => error,
