@@ -161,7 +161,14 @@ export async function readResourceGroup(
 ): Promise<ResourceGroup> {
   const path = `/subscriptions/${subscriptionId}/resourceGroups/${resourceGroup}`;
   // A 403 means that the group is missing or that the app has no role on it: the error catalogue explains both.
-  const group = await undefinedIfNotFound(arm<{ location: string }>('GET', path, apiVersions.resourceGroups));
+  const group = await undefinedIfNotFound(
+    arm<{ location: string; properties?: { provisioningState?: string } }>(
+      'GET',
+      path,
+      apiVersions.resourceGroups,
+    ),
+  );
+  if (group?.properties?.provisioningState === 'Deleting') throw groupBeingDeleted(resourceGroup);
   if (group) return { location: location ?? normaliseRegion(group.location), exists: true };
   if (location) return { location, exists: false };
   throw new ActionError(`reading resource group ${resourceGroup}`, {
@@ -173,6 +180,18 @@ export async function readResourceGroup(
         'Set `location` and allow the app to create groups in the subscription; or create the group first:',
         `az group create --name ${resourceGroup} --location <region> --subscription ${subscriptionId}`,
       ],
+    },
+  });
+}
+
+/** Azure refuses every write in such a group (409 ResourceGroupBeingDeleted). */
+function groupBeingDeleted(resourceGroup: string): ActionError {
+  return new ActionError(`reading resource group ${resourceGroup}`, {
+    message: `Resource group "${resourceGroup}" is being deleted.`,
+    explanation: {
+      cause: 'Azure creates nothing in a resource group that is being deleted.',
+      who: "the workflow's author",
+      fix: ['Wait until the group is deleted, or use another `resource-group`.'],
     },
   });
 }

@@ -5,7 +5,6 @@ import { apiVersions } from '../azure/api-versions.ts';
 import { type Session, listAllPages } from '../azure/arm-client.ts';
 import { type Result, settle, undefinedIfNotFound } from '../azure/lookup.ts';
 import type { Permission } from '../azure/permissions.ts';
-import type { ResourceId } from '../azure/resource-id.ts';
 import { readResourceGroup } from '../azure/subscriptions.ts';
 import { type ExistingResources, existingResourceQueries, resourceNames } from '../deployment/resources.ts';
 import type { ErrorContext } from '../errors/action-error.ts';
@@ -16,7 +15,8 @@ import { omitUndefined } from '../lib/json.ts';
 import type { WorkflowRun } from '../runner/github-context.ts';
 import type { LogWriter } from '../runner/log.ts';
 import { isFailedState, readProvisioningFailure } from '../vm/vm-status.ts';
-import type { CheckFacts, DenyAssignment, Lock, ReferencedResource, SubscriptionFacts } from './facts.ts';
+import { collectReferenced, readAddressAvailability } from './collect-referenced.ts';
+import type { CheckFacts, DenyAssignment, Lock, SubscriptionFacts } from './facts.ts';
 
 export interface CheckContext extends Omit<SessionOptions, 'patches'> {
   readonly run: WorkflowRun;
@@ -93,8 +93,9 @@ async function collectSubscriptionFacts(
     osDisk: settle(() =>
       undefinedIfNotFound(compute.disks.get(inputs.resourceGroup, resourceNames(inputs.vmName).osDisk)),
     ),
-    referenced: Promise.all(referencedIds(inputs).map((reference) => readReferenced(session, reference))),
+    referenced: collectReferenced(session, inputs),
     permissions: group.then((answer) => collectPermissions(inputs, subscriptionId, answer, permissionsAt)),
+    privateAddressFree: readAddressAvailability(session, inputs),
     roles: collectRoles(session, inputs, vm, permissionsAt),
     ...collectRestrictions(session, inputs),
     ...collectRegionalFacts(session, inputs, inRegion),
@@ -243,62 +244,4 @@ async function areTermsAccepted(
     apiVersions.marketplaceTerms,
   );
   return properties?.accepted === true;
-}
-
-type ReferencedId = Pick<ReferencedResource, 'kind'> & { readonly id: ResourceId };
-
-function referencedIds({ network, identity }: DeployInputs): ReferencedId[] {
-  const identities = identity.given.map((id): ReferencedId => ({ kind: 'identity', id }));
-  if (network.kind === 'given-nic') return [{ kind: 'network interface', id: network.nicId }, ...identities];
-  const { subnet, nsg, publicIp } = network;
-  return [
-    ...(subnet.kind === 'given' ? [{ kind: 'subnet', id: subnet.id } as const] : []),
-    ...(nsg.kind === 'given' ? [{ kind: 'network security group', id: nsg.id } as const] : []),
-    ...(publicIp.kind === 'given' ? [{ kind: 'public IP', id: publicIp.id } as const] : []),
-    ...identities,
-  ];
-}
-
-async function readReferenced(session: Session, { kind, id }: ReferencedId): Promise<ReferencedResource> {
-  const found = await settle(() =>
-    kind === 'subnet'
-      ? readReferencedSubnet(session, id)
-      : undefinedIfNotFound(readReferencedResource(session, kind, id.id)),
-  );
-  return { kind, id: id.id, found };
-}
-
-interface ReferencedBody {
-  readonly location?: string;
-  readonly properties?: {
-    readonly virtualMachine?: { readonly id: string };
-    readonly ipConfiguration?: { readonly id: string };
-    readonly subnets?: readonly { readonly name: string }[];
-  };
-}
-
-async function readReferencedResource({ arm }: Session, kind: ReferencedResource['kind'], id: string) {
-  const api = apiVersions[kind === 'identity' ? 'identities' : 'network'];
-  const { location, properties } = await arm<ReferencedBody>('GET', id, api);
-  return omitUndefined({
-    location,
-    usedBy: properties?.virtualMachine?.id ?? properties?.ipConfiguration?.id,
-  });
-}
-
-/** Only the virtual network has a region. An app that may join the subnet may not be able to read the network. */
-async function readReferencedSubnet({ arm }: Session, { id, name }: ResourceId) {
-  const vnetId = id.replace(/\/subnets\/[^/]+$/i, '');
-  const vnet = await settle(() =>
-    undefinedIfNotFound(arm<ReferencedBody>('GET', vnetId, apiVersions.network)),
-  );
-  if ('value' in vnet) {
-    const exists = vnet.value?.properties?.subnets?.some(
-      (subnet) => subnet.name.toLowerCase() === name.toLowerCase(),
-    );
-    return exists && vnet.value?.location ? { location: vnet.value.location } : undefined;
-  }
-  const subnet = await settle(() => undefinedIfNotFound(arm('GET', id, apiVersions.network)));
-  if ('error' in subnet) throw vnet.error;
-  return subnet.value === undefined ? undefined : {};
 }

@@ -10,9 +10,13 @@ import {
 } from './facts.ts';
 import { checkNames, checkNetwork, checkVm } from './rules/existing.ts';
 import { checkImage } from './rules/image.ts';
-import { checkDenyAssignments, checkLocks } from './rules/locks.ts';
-import { checkPermissions, checkRoleAssignments } from './rules/permissions.ts';
-import { checkPublicIp, checkReferenced } from './rules/referenced.ts';
+import {
+  checkDenyAssignments,
+  checkLocks,
+  checkPermissions,
+  checkRoleAssignments,
+} from './rules/permissions.ts';
+import { checkPrivateAddress, checkPublicIp, checkReferenced } from './rules/referenced.ts';
 import { checkProviders, checkResourceGroup, checkSignIn, checkSubscription } from './rules/sign-in.ts';
 
 const checkRules: readonly ((context: RuleContext) => readonly Finding[])[] = [
@@ -23,6 +27,7 @@ const checkRules: readonly ((context: RuleContext) => readonly Finding[])[] = [
   checkRoleAssignments,
   checkNames,
   checkReferenced,
+  checkPrivateAddress,
   checkNetwork,
   checkVm,
   checkPublicIp,

@@ -48,6 +48,11 @@ export interface ReferencedProperties {
   readonly location?: string;
   /** ID of the resource that uses it, if only one can. */
   readonly usedBy?: string;
+  /** Zones of a zonal public IP. */
+  readonly zones?: readonly string[];
+  /** Of a subnet. */
+  readonly prefixes?: readonly string[];
+  readonly usedAddresses?: number;
 }
 
 export interface Usage {
@@ -106,6 +111,8 @@ export interface SubscriptionFacts {
   readonly computeUsages?: Result<readonly Usage[]>;
   readonly networkUsages?: Result<readonly Usage[]>;
   readonly dnsLabelFree?: Result<boolean>;
+  /** Of `private-ip-address` in an existing virtual network. */
+  readonly privateAddressFree?: Result<boolean>;
   /** Whether the image's Marketplace terms are accepted. */
   readonly terms?: Result<boolean>;
   readonly image?: Result<ImageInspection>;

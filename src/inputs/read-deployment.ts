@@ -17,7 +17,7 @@ import type { CommonInputs, DeployInputs, IdentityChoice, InputName, RoleRequest
 import { reservedTags } from './overrides.ts';
 import { readNetwork } from './read-network.ts';
 import { encoded, readCustomData, readOverrides, readScript } from './read-script.ts';
-import { resolveVmName, validateVmName } from './vm-name.ts';
+import { resolveVmName, validateVmName, validateVmSize } from './vm-name.ts';
 
 const roleDefinitionPattern = /^(?:\/.+)?\/providers\/Microsoft\.Authorization\/roleDefinitions\/([^/]+)$/i;
 
@@ -82,7 +82,7 @@ export function readDeployment(
     tags: readTags(reader, ownTags),
     imageWaitMinutes: reader.minutes('image-wait-minutes', maxJobMinutes, { allowZero: true }),
     vmName: readVmName(reader, runner.env),
-    sizes: readEach(reader, 'vm-size', /^[a-z0-9_-]{1,64}$/i, 'the name of a size (Standard_D2s_v5)'),
+    sizes: readSizes(reader),
     zones: readEach(reader, 'zone', /^[1-3]$/, 'a zone: 1, 2 or 3'),
     ...account,
     ...omitUndefined({ location: readLocation(reader), expiresAfterSeconds, osType, script }),
@@ -113,7 +113,7 @@ function readVmOptions(reader: Reader, runner: RunnerValues) {
     customData: readCustomData(reader, runner),
     userData: encoded(reader, 'user-data', Buffer.from(reader.raw('user-data') ?? ''), 65_536),
     securityType: reader.oneOf('security-type', ['Standard', 'TrustedLaunch', 'ConfidentialVM']),
-    licenseType: reader.text('license-type'),
+    licenseType: reader.oneOf('license-type', licenseTypes),
   });
 }
 
@@ -207,6 +207,37 @@ function readImageInput(reader: Reader): ImageReference | undefined {
   const image = parseImageReference(text);
   if (image === undefined) reader.addIssue('image-id', `${quoteValue(text)} ${describeInvalidImageId(text)}`);
   return image;
+}
+
+/** https://learn.microsoft.com/cli/azure/vm#az-vm-create (`--license-type`) */
+const licenseTypes = [
+  'None',
+  'RHEL_BASE',
+  'RHEL_BASESAPAPPS',
+  'RHEL_BASESAPHA',
+  'RHEL_BYOS',
+  'RHEL_ELS_6',
+  'RHEL_EUS',
+  'RHEL_SAPAPPS',
+  'RHEL_SAPHA',
+  'SLES',
+  'SLES_BYOS',
+  'SLES_HPC',
+  'SLES_SAP',
+  'SLES_STANDARD',
+  'UBUNTU',
+  'UBUNTU_PRO',
+  'Windows_Client',
+  'Windows_Server',
+] as const;
+
+function readSizes(reader: Reader): readonly string[] {
+  const sizes = reader.list('vm-size');
+  for (const size of sizes) {
+    const issue = validateVmSize(size);
+    if (issue) reader.addIssue('vm-size', `${quoteValue(size)} ${issue}.`);
+  }
+  return sizes;
 }
 
 function readEach(reader: Reader, name: InputName, pattern: RegExp, rule: string): readonly string[] {

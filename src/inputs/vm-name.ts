@@ -24,6 +24,21 @@ export function toValidVmName(name: string): string {
   return kept === '' ? hash : `${kept}-${hash}`;
 }
 
+/**
+ * Checks the name of a VM size, in any case.
+ * https://learn.microsoft.com/azure/virtual-machines/vm-naming-conventions
+ */
+export function validateVmSize(name: string): string | undefined {
+  if (sizePattern.test(name)) return undefined;
+  const [, base = '', version] = /^(?:standard[^a-z0-9]*)?(.*?)(?:[^a-z0-9]*v(\d+))?$/i.exec(name) ?? [];
+  const parts = base.split(/[^a-z0-9]+/i).filter((part) => part !== '');
+  const suggestion = ['Standard', ...parts, ...(version ? [`v${version}`] : [])].join('_');
+  const hint = sizePattern.test(suggestion) ? `: did you mean ${suggestion}?` : ', such as Standard_D2s_v5';
+  return `is not the name of a VM size${hint}`;
+}
+
+const sizePattern = /^(?:Standard|Basic)_[A-Z]{1,4}\d+(?:-\d+)?[a-z]*(?:_[a-z0-9]+)*$/i;
+
 /** Stricter than Azure's rule for VMs, so that the names of network interface, disk and network can be derived from it. */
 export function validateVmName(name: string): string | undefined {
   if (/^[a-z0-9]([a-z0-9-]{0,62}[a-z0-9])?$/i.test(name)) return undefined;

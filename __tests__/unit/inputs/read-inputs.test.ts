@@ -547,7 +547,20 @@ describe('invalid inputs', () => {
     [{ 'vm-name': 'my_vm' }, /^vm-name: "my_vm" is not a name of 1 to 64 letters, digits and hyphens/],
     [{ 'vm-name': 'v'.repeat(65) }, /^vm-name: /],
     [{ 'vm-name': 'vm-' }, /^vm-name: .* at both ends/],
-    [{ 'vm-size': 'Standard D2s' }, /^vm-size: "Standard D2s" is not the name of a size/],
+    [
+      { 'vm-size': 'D2s_v5' },
+      /^vm-size: "D2s_v5" is not the name of a VM size: did you mean Standard_D2s_v5\?/,
+    ],
+    [{ 'vm-size': 'Standard D2sv5' }, /did you mean Standard_D2s_v5\?/],
+    [
+      { 'vm-size': 'standard-e4-2ads-v6' },
+      /did you mean Standard_e4_2ads_v6\?|did you mean Standard_e4-2ads_v6\?/,
+    ],
+    [{ 'vm-size': 'huge' }, /^vm-size: "huge" is not the name of a VM size, such as Standard_D2s_v5/],
+    [
+      { 'license-type': 'WindowsServer' },
+      /^license-type: "WindowsServer" is none of: None, .*Windows_Server/,
+    ],
     [{ zone: 'westeurope-1' }, /^zone: .* is not a zone: 1, 2 or 3/],
     [{ 'max-price': '-1.1' }, /^max-price: cannot be used here/],
     [{ tags: '# none yet\n- a' }, /^tags: is not a YAML or JSON object/],

@@ -1,4 +1,5 @@
 /** Microsoft.Network: security groups, virtual networks, subnets, public IP addresses, network interfaces, usages. */
+import { addressAvailabilityRoute } from './address-availability.ts';
 import type { Provider, ProviderType, Route } from '../../http/provider.ts';
 import { regionName } from '../regions.ts';
 import { type NetworkResourceType, resourceRoutes } from './lifecycle.ts';
@@ -85,5 +86,5 @@ const providerTypes: ProviderType[] = [
 export const networkProvider: Provider = {
   namespace: 'Microsoft.Network',
   types: providerTypes,
-  routes: [...kinds.flatMap(resourceRoutes), ...subnetRoutes, ...locationRoutes],
+  routes: [...kinds.flatMap(resourceRoutes), ...subnetRoutes, addressAvailabilityRoute, ...locationRoutes],
 };

@@ -1,3 +1,6 @@
+import { classifyOwnership } from '../../deployment/ownership.ts';
+import type { Plan } from '../../deployment/plan.ts';
+import { isAssignable, parseAddress, parsePrefix } from '../../lib/cidr.ts';
 import { normaliseRegion, sameId } from '../../azure/resource-id.ts';
 import { workflowAuthor } from '../../error-catalog/entry.ts';
 import { findAzureError } from '../../errors/azure-error.ts';
@@ -12,7 +15,7 @@ import {
   faultFromError,
   okFinding,
 } from '../facts.ts';
-import { findUsage, quotaFix } from './quota.ts';
+import { findUsage, quotaFix } from './sizes.ts';
 
 const readActions: Readonly<Record<ReferencedResource['kind'], string>> = {
   subnet: 'Microsoft.Network/virtualNetworks/read',
@@ -44,12 +47,13 @@ export function checkReferenced(context: RuleContext): Finding[] {
 }
 
 function checkReferencedResource(
-  { plan }: RuleContext,
+  context: RuleContext,
   question: Question,
   kind: ReferencedResource['kind'],
   resource: ReferencedProperties | undefined,
 ): Finding {
   if (!resource) return faultFinding(question, 'It does not exist.', workflowAuthor, ['Correct the ID.']);
+  const { plan } = context;
   const { usedBy } = resource;
   const location = resource.location && normaliseRegion(resource.location);
   if (kind !== 'identity' && location && location !== plan.location) {
@@ -58,6 +62,8 @@ function checkReferencedResource(
       `Give \`location: ${location}\`, or another ${kind} in ${plan.location}.`,
     ]);
   }
+  const conflict = zoneConflict(plan, resource) ?? (kind === 'subnet' && subnetConflict(context, resource));
+  if (conflict) return faultFinding(question, conflict.answer, workflowAuthor, conflict.fix);
   const isOurs = [plan.vm.id, plan.nic.id].some(
     (own) => usedBy && (sameId(own, usedBy) || usedBy.toLowerCase().startsWith(`${own.toLowerCase()}/`)),
   );
@@ -68,6 +74,75 @@ function checkReferencedResource(
   }
   const region = location ? ` in ${location}` : '; its region could not be read';
   return okFinding(question, `Exists${region}${usedBy ? ', used by this deployment' : ''}.`);
+}
+
+interface Conflict {
+  readonly answer: string;
+  readonly fix: readonly string[];
+}
+
+/** A zonal public IP serves only VMs in its zone; a zone-redundant one has several zones. */
+function zoneConflict({ vm }: Plan, { zones = [] }: ReferencedProperties): Conflict | undefined {
+  const requested = vm.attempts.flatMap(({ zone }) => zone ?? []);
+  if (zones.length === 0 || requested.length === 0) return undefined;
+  if (requested.some((zone) => zones.includes(zone))) return undefined;
+  return {
+    answer: `It is in zone ${zones.join(', ')}, and the VM will be in zone ${requested.join(' or ')}.`,
+    fix: [`Give \`zone: ${zones.join(', ')}\`, or another public IP.`],
+  };
+}
+
+function subnetConflict(context: RuleContext, resource: ReferencedProperties): Conflict | undefined {
+  const { prefixes = [], usedAddresses = 0 } = resource;
+  const ranges = prefixes.flatMap((prefix) => {
+    const range = parsePrefix(prefix);
+    return 'error' in range ? [] : [range];
+  });
+  if (ranges.length === 0 || hasOwnNic(context)) return undefined;
+  const { network } = context.inputs;
+  const address = network.kind === 'new-nic' ? network.privateIpAddress : undefined;
+  if (address && !ranges.some((range) => isAssignable(parseAddress(address) ?? 0, range))) {
+    return {
+      answer: `${address} is not an address that a VM can have in ${prefixes.join(', ')}: Azure reserves the first four and the last.`,
+      fix: ['Give another `private-ip-address`, or leave it out.'],
+    };
+  }
+  // Azure keeps five addresses of each prefix.
+  const usable = ranges.reduce((sum, { first, last }) => sum + last - first + 1 - 5, 0);
+  if (usedAddresses < usable) return undefined;
+  return {
+    answer: `All ${usable} addresses of ${prefixes.join(', ')} are in use.`,
+    fix: ['Give another subnet, or free an address in this one.'],
+  };
+}
+
+/** The network interface of this deployment exists and keeps its address. */
+function hasOwnNic({ facts, inputs, run }: RuleContext): boolean {
+  const { nic } = facts.existing;
+  const tags = nic && 'value' in nic ? nic.value?.tags : undefined;
+  return classifyOwnership(tags, inputs.vmName, run) === 'ours';
+}
+
+export function checkPrivateAddress(context: RuleContext): Finding[] {
+  const { inputs, facts, known } = context;
+  const { network } = inputs;
+  if (!facts.privateAddressFree || network.kind !== 'new-nic' || network.subnet.kind !== 'given') return [];
+  if (hasOwnNic(context)) return [];
+  const question = {
+    id: 'private-ip-address',
+    asked: `whether ${network.privateIpAddress} is free in subnet ${network.subnet.id.name}`,
+    permission: {
+      action: 'Microsoft.Network/virtualNetworks/checkIpAddressAvailability/read',
+      scope: network.subnet.id.id.replace(/\/subnets\/[^/]+$/i, ''),
+    },
+  };
+  return answered(question, facts.privateAddressFree, known, (isFree) =>
+    isFree
+      ? okFinding(question, 'Free.')
+      : faultFinding(question, 'It is in use or reserved.', workflowAuthor, [
+          'Give another `private-ip-address`, or leave it out.',
+        ]),
+  );
 }
 
 /** Quota and DNS label of a public IP that will be created. */
