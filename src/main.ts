@@ -1,9 +1,11 @@
 import * as core from '@actions/core';
 import { tmpdir } from 'node:os';
 import { type SessionOptions, openSession } from './auth/session.ts';
+import { createCleanupState, signInStateOf } from './deployment/cleanup-state.ts';
+import { runIdentityOf } from './deployment/ownership.ts';
 import { ActionError, type ErrorContext } from './errors/action-error.ts';
 import { formatError, toErrorReports } from './errors/format-error.ts';
-import type { Inputs } from './inputs/inputs.ts';
+import type { DeleteInputs, Inputs } from './inputs/inputs.ts';
 import { readInputs } from './inputs/read-inputs.ts';
 import { timeoutSignal } from './lib/clock.ts';
 import { certificateExpiry, certificateExpiryNotice } from './lib/pem.ts';
@@ -12,7 +14,7 @@ import { create } from './operations/create.ts';
 import { runDelete } from './operations/delete.ts';
 import { createRunStatusReader, sweep } from './operations/sweep.ts';
 import { actionReference, workflowRun } from './runner/github-context.ts';
-import { cleanupStateKey, env, phaseKey } from './runner/outputs.ts';
+import { cleanupStateKey, env } from './runner/outputs.ts';
 import { stopAtTimeLimit, stopOnSignals } from './runner/signals.ts';
 import {
   createRunnerValues,
@@ -27,7 +29,6 @@ import {
 import { type Reporter, createReporter } from './summary/reporter.ts';
 
 export async function main(): Promise<void> {
-  core.saveState(phaseKey, 'main');
   const report = createReporter(env['GITHUB_STEP_SUMMARY']);
   const stop = new AbortController();
   stopOnSignals(stop);
@@ -84,10 +85,8 @@ async function runOperation(
         saveCleanupState: (entries) => core.saveState(cleanupStateKey, entries),
         cleanupSignal: () => timeoutSignal(15 * 60),
       });
-    case 'delete': {
-      const session = await report.stage('Sign in', () => openSession(inputs, options));
-      return report.stage('Delete', () => runDelete(session, inputs, report));
-    }
+    case 'delete':
+      return deleteOrContinueInPost(inputs, report, options);
     case 'sweep': {
       const session = await report.stage('Sign in', () => openSession(inputs, options));
       const { githubToken } = inputs;
@@ -125,6 +124,34 @@ function reportFailure(error: unknown, situation: ErrorContext, report: Reporter
     error instanceof ActionError ? `cross-tenant-vm: ${error.activity} failed` : 'cross-tenant-vm failed';
   core.error(lines, { title });
   process.exitCode = core.ExitCode.Failure;
+}
+
+/** Saves what the post step needs to finish a deletion that was cancelled or killed; any other end is final. */
+async function deleteOrContinueInPost(
+  inputs: DeleteInputs,
+  report: Reporter,
+  options: SessionOptions,
+): Promise<void> {
+  const run = workflowRun();
+  const { vmName, resourceGroup, subscriptionId } = inputs;
+  const state = createCleanupState(
+    {
+      operation: 'delete',
+      deployment: vmName,
+      cleanup: 'on-failure',
+      signIn: signInStateOf(inputs),
+      run: runIdentityOf(run),
+      ...(subscriptionId && { subscriptionId }),
+      resourceGroup,
+    },
+    (entries) => core.saveState(cleanupStateKey, entries),
+  );
+  try {
+    const session = await report.stage('Sign in', () => openSession(inputs, options));
+    await report.stage('Delete', () => runDelete(session, inputs, run, report));
+  } finally {
+    if (!options.signal.aborted) state.markCompleted();
+  }
 }
 
 /** What the summary calls a run whose inputs turn out to be wrong. */

@@ -1,14 +1,18 @@
 import * as core from '@actions/core';
-import { rm } from 'node:fs/promises';
-import { dirname } from 'node:path';
+import { lstat, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { basename, dirname, resolve } from 'node:path';
 import { openSession } from './auth/session.ts';
-import type { CleanupStateData } from './deployment/cleanup-state.ts';
-import type { ErrorContext } from './errors/action-error.ts';
+import { type CleanupStateData, parseCleanupState } from './deployment/cleanup-state.ts';
+import { ActionError, type ErrorContext } from './errors/action-error.ts';
 import { formatError } from './errors/format-error.ts';
-import { readInputs } from './inputs/read-inputs.ts';
+import type { ClientCredential, DeleteInputs } from './inputs/inputs.ts';
+import { maskSecrets } from './inputs/mask-secrets.ts';
 import { timeoutSignal } from './lib/clock.ts';
+import { needsCleanup, resourcesToDelete, runPostJobCleanup } from './operations/post-job-cleanup.ts';
+import { actionReference } from './runner/github-context.ts';
+import { cleanupStateKey, env } from './runner/outputs.ts';
 import {
-  createRunnerValues,
   errorContextFrom,
   explainError,
   logStrayRejection,
@@ -16,70 +20,167 @@ import {
   sessionOptions,
   wantsSummary,
 } from './step.ts';
-import { needsCleanup, resourcesToDelete, runPostJobCleanup } from './operations/post-job-cleanup.ts';
-import { actionReference, workflowRun } from './runner/github-context.ts';
-import { cleanupStateKey, env } from './runner/outputs.ts';
 import { type Reporter, createReporter } from './summary/reporter.ts';
 
-/** Undoes what the main step left to undo. It warns and never fails a job: the job's verdict is the main step's. */
+/** Cleans up after the main step. Only warns and never fails: the result of the job is decided by the main step. */
 export async function post(): Promise<void> {
   const report = createReporter(env['GITHUB_STEP_SUMMARY']);
   logStrayRejection(report, (bug) => report.log.warning(formatError(bug).join('\n')));
-  const entries = JSON.parse(core.getState(cleanupStateKey) || 'null') as CleanupStateData | null;
-  let situation: ErrorContext = {};
+  const text = core.getState(cleanupStateKey);
+  if (text === '') {
+    report.log.info('Nothing to clean up.');
+    return;
+  }
+  const parsed = parseCleanupState(text);
+  if ('damaged' in parsed) {
+    await removePrivateKey(parsed.privateKeyPath, report);
+    report.log.warning(damagedStateWarning(text, parsed.damaged));
+    return;
+  }
+  const { state } = parsed;
+  if (await removePrivateKey(state.privateKeyPath, report)) warnAboutRemovedKey(state, report);
+  if (needsCleanup(state)) await cleanUp(state, report);
+  else logNothingToDo(state, report);
+}
+
+async function cleanUp(state: CleanupStateData, report: Reporter): Promise<void> {
+  report.addFacts({ operation: 'clean-up' });
+  let context: ErrorContext = {};
   try {
-    await removePrivateKey(entries, report);
-    if (!entries || !needsCleanup(entries)) {
-      const stays = entries && !entries.completed ? entries.created : [];
-      report.log.info(
-        stays.length > 0
-          ? `\`cleanup: never\`: left as they are:\n${stays.join('\n')}`
-          : 'Nothing to clean up.',
-      );
-      return;
-    }
-    report.addFacts({ operation: 'clean-up' });
-    // Only what signing in needs is read again: a file or context of the other inputs may be gone by now.
-    const inputs = readInputs(
-      (name) => (name === 'operation' ? 'delete' : rawInput(name)),
-      createRunnerValues(report),
-    );
-    situation = errorContextFrom(inputs);
+    maskSecrets(rawInput, report.mask);
+    const inputs = inputsFrom(state);
+    context = errorContextFrom(inputs);
     const options = {
       ...sessionOptions(report, timeoutSignal(20 * 60)),
       onContext: (known: Partial<ErrorContext>) => {
-        situation = { ...situation, ...known };
+        context = { ...context, ...known };
       },
     };
-    const session = await report.stage('Sign in', () =>
-      openSession({ ...inputs, subscriptionId: entries.subscriptionId }, options),
-    );
-    report.addFacts({ requested: { ...inputs, vmName: entries.deployment }, uses: actionReference() });
-    await report.stage('Clean up', () => runPostJobCleanup(session, entries, workflowRun(), report));
+    const session = await report.stage('Sign in', () => openSession(inputs, options));
+    report.addFacts({ requested: inputs, uses: actionReference() });
+    await report.stage('Clean up', () => runPostJobCleanup(session, state, report));
   } catch (error) {
-    const going = entries ? resourcesToDelete(entries) : [];
-    report.addLeftovers(going.map((id) => ({ id, why: 'clean-up failed' })));
-    const left = going.length > 0 ? `\nLeft behind, as far as is known:\n${going.join('\n')}` : '';
+    const left = resourcesToDelete(state);
+    const isDeploymentKept = state.operation === 'create' && state.cleanup !== 'always' && state.completed;
+    report.addLeftovers(left.map((id) => ({ id, why: 'clean-up failed' })));
     report.log.warning(
-      `Clean-up after the job failed.\n${formatError(error, explainError(situation)).join('\n')}${left}`,
+      [
+        'Cleanup after the job failed.',
+        ...formatError(error, explainError(context)),
+        ...(left.length > 0 ? ['Resources that may be left:', ...left] : []),
+        ...(isDeploymentKept ? [] : ['This step deletes what is left:', deleteStep(state)]),
+      ].join('\n'),
     );
   }
   if (wantsSummary()) report.writeSummary();
 }
 
-async function removePrivateKey(entries: CleanupStateData | null, report: Reporter): Promise<void> {
-  const { privateKeyPath, completed, cleanup } = { ...entries };
-  if (!privateKeyPath) return;
+/** Everything but the secret comes from the state, because the runner may give other inputs to the post step. */
+function inputsFrom(state: CleanupStateData): DeleteInputs {
+  const { signIn, subscriptionId, resourceGroup, deployment } = state;
+  const { clientId, tenantId, environment } = signIn;
+  return {
+    operation: 'delete',
+    clientId,
+    tenantId,
+    environment,
+    credential: credentialFor(signIn),
+    ...(subscriptionId && { subscriptionId }),
+    resourceGroup,
+    vmName: deployment,
+    timeoutMinutes: 20,
+    summary: wantsSummary(),
+  };
+}
+
+function credentialFor({ credential, audience }: CleanupStateData['signIn']): ClientCredential {
+  if (credential === 'oidc') return { kind: 'oidc', ...(audience && { audience }) };
+  const input = credential === 'secret' ? 'client-secret' : 'client-certificate';
+  const value = rawInput(input);
+  if (value.trim() === '') {
+    throw new ActionError('signing in', {
+      message: `The main step signed in with \`${input}\`, which the runner did not pass to the post step.`,
+      explanation: {
+        cause:
+          'In nested composite actions, a post step can get the inputs of another step: https://github.com/actions/runner/issues/3514',
+        who: "the workflow's author",
+        fix: ['Sign in with the OIDC token of the job, or run the step below in a job with `if: always()`.'],
+      },
+    });
+  }
+  return credential === 'secret'
+    ? { kind: 'secret', secret: value.trim() }
+    : { kind: 'certificate', pem: value };
+}
+
+/** A step for the workflow that deletes the deployment. */
+function deleteStep({ signIn, subscriptionId, resourceGroup, deployment }: CleanupStateData): string {
+  const { clientId, tenantId, environment, credential, audience } = signIn;
+  const cloud = environment.kind === 'known' ? environment.name : environment.resourceManager;
+  const secrets = {
+    oidc: audience ? `audience: ${audience}` : '',
+    secret: 'client-secret: ${{ secrets.AZURE_CLIENT_SECRET }}',
+    certificate: 'client-certificate: ${{ secrets.AZURE_CLIENT_CERTIFICATE }}',
+  };
+  const lines = [
+    'operation: delete',
+    `client-id: ${clientId}`,
+    secrets[credential],
+    `tenant-id: ${tenantId}`,
+    cloud === 'azurecloud' ? '' : `environment: ${cloud}`,
+    subscriptionId ? `subscription-id: ${subscriptionId}` : '',
+    `resource-group: ${resourceGroup}`,
+    `vm-name: ${deployment}`,
+  ].filter((line) => line !== '');
+  return [`- uses: ${actionReference()}`, '  with:', ...lines.map((line) => `    ${line}`)].join('\n');
+}
+
+function logNothingToDo(
+  { operation, cleanup, completed, created }: CleanupStateData,
+  report: Reporter,
+): void {
+  const isKept = operation === 'create' && cleanup === 'never' && !completed && created.length > 0;
+  report.log.info(
+    isKept
+      ? `Keeping ${created.length} resources (\`cleanup: never\`):\n${created.join('\n')}`
+      : 'Nothing to clean up.',
+  );
+}
+
+function damagedStateWarning(text: string, damaged: readonly string[]): string {
+  const ids = [...new Set(text.match(/\/subscriptions\/[^"\\\s]+/g) ?? [])];
+  return [
+    `Cleanup after the job was skipped: the state that the main step saved is damaged (${damaged.join(', ')}).`,
+    'Something in the job has changed it. Nothing was deleted.',
+    ...(ids.length > 0 ? ['Resource IDs in the state, which may be left:', ...ids] : []),
+    'Run `operation: delete` with the `vm-name` of this step to delete its resources.',
+  ].join('\n');
+}
+
+/** Removes the folder of the generated key. Any step could have changed the path, so it must be one that `create` makes. */
+async function removePrivateKey(path: string | undefined, report: Reporter): Promise<boolean> {
+  if (path === undefined) return false;
+  const folder = dirname(path);
+  const isOurs =
+    resolve(folder) === folder &&
+    dirname(folder) === resolve(env['RUNNER_TEMP'] || tmpdir()) &&
+    /^cross-tenant-vm-[A-Za-z0-9]{6}$/.test(basename(folder));
   try {
-    await rm(dirname(privateKeyPath), { recursive: true, force: true });
+    if (!isOurs) throw new Error(`${JSON.stringify(path)} is not a path that this action creates.`);
+    // rm follows no symbolic link below the folder; the folder itself must not be one.
+    if ((await lstat(folder)).isDirectory()) await rm(folder, { recursive: true });
+    return true;
   } catch (error) {
-    // The machine that it opens must go all the same.
+    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return false;
+    // The VM that the key opens must be deleted all the same.
     report.log.warning(`The generated private key could not be removed: ${formatError(error).join(' ')}`);
-    return;
+    return false;
   }
-  if (completed && cleanup !== 'always') {
-    report.log.warning(
-      'The generated private key was removed with the job, but the machine stays: nobody can sign in with that key any more. Give `ssh-public-key` to keep access.',
-    );
-  }
+}
+
+function warnAboutRemovedKey({ completed, cleanup }: CleanupStateData, report: Reporter): void {
+  if (!completed || cleanup === 'always') return;
+  report.log.warning(
+    'The generated private key was removed with the job, but the VM remains: nobody can sign in with that key any more. Set `ssh-public-key` to keep access.',
+  );
 }

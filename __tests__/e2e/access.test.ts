@@ -171,7 +171,7 @@ test('one that the app could not see is met as RoleAssignmentExists, which is fi
   expect(errors(run)).toBe('');
   expect(run.exitCode).toBe(0);
   expect(sent('assignment.put').map(({ status }) => status)).toEqual([409]);
-  expect(run.state['ledger']).not.toContain('roleAssignments');
+  expect(run.state['cleanup']).not.toContain('roleAssignments');
 });
 
 test('a registry in another subscription of the tenant: granted there, and found again', async () => {

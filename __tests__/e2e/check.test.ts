@@ -76,7 +76,7 @@ test('with rights to ask, all is well', async () => {
     'image-version': '1.10.0',
     'image-version-id': defaults.imageId('linux', '1.10.0'),
   });
-  expect(run.state).not.toHaveProperty('ledger');
+  expect(run.state).not.toHaveProperty('cleanup');
   expect(run.post?.exitCode).toBe(0);
   expect(writes()).toEqual([]);
 });

@@ -200,8 +200,9 @@ describe('clean-up', () => {
     expect(run.exitCode).toBe(1);
   });
 
-  test('a later run has taken over: only what this run created goes with `cleanup: always`', async () => {
+  test('keeps a deployment that a later run has adopted', async () => {
     const sim = await startWorld();
+    let adopted: ReadonlyMap<string, string> = new Map();
     const run = await act(
       sim,
       { cleanup: 'always' },
@@ -214,11 +215,13 @@ describe('clean-up', () => {
             { phases: ['main'], env: { GITHUB_RUN_ID: '2' } },
           );
           expect(later.exitCode).toBe(0);
+          adopted = snapshot(sim);
         },
       },
     );
     expect(run.post?.exitCode).toBe(0);
-    expect(sim.world.resources.has(vm1.machine)).toBe(false);
+    expect(snapshot(sim)).toEqual(adopted);
+    expect(warningsOf(run.post)).toContain(vm1.machine);
     // The other way round: what it only took over stays with the run whose tags are on it.
     const other = await startWorld();
     expect((await act(other, {}, { phases: ['main'], env: { GITHUB_RUN_ID: '1' } })).exitCode).toBe(0);

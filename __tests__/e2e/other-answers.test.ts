@@ -294,7 +294,7 @@ describe('clean-up', () => {
     );
     expect([run.exitCode, run.post?.exitCode]).toEqual([0, 0]);
     const said = warningsOf(run.post);
-    expect(said).toMatch(/Left behind, as far as is known:\n\S+\/runCommands\/\S+$/m);
+    expect(said).toMatch(/Resources that may be left:\n\S+\/runCommands\/\S+$/m);
     expect(said).not.toContain(vm1.vnet);
   });
 });
@@ -426,7 +426,7 @@ describe('what fails beside the machine', () => {
     const run = await act(sim, { cleanup: 'always' }, main);
     const state = {
       ...run.state,
-      ledger: JSON.stringify({ ...cleanupStateOf(run), privateKeyPath: 'no\u0000path/id_rsa' }),
+      cleanup: JSON.stringify({ ...cleanupStateOf(run), privateKeyPath: 'no\u0000path/id_rsa' }),
     };
     const post = await act(sim, { cleanup: 'always' }, { phases: ['post'], state });
     expect(post.exitCode).toBe(0);

@@ -52,7 +52,7 @@ test('a script that exits 3 fails the step, tells its streams, and the machine g
 test('leaves nothing to the post step when the VM of a failed script was deleted', async () => {
   const inputs = await start(failing, { 'run-script': 'exit 3' });
   const run = await runAction({ sim, inputs });
-  expect(JSON.parse(run.state['ledger'] ?? '{}')).toMatchObject({ created: [] });
+  expect(JSON.parse(run.state['cleanup'] ?? '{}')).toMatchObject({ created: [] });
   expect(run.post?.stdout).toContain('Nothing to clean up.');
   expect(run.post?.summary).toBe('');
 });
@@ -121,7 +121,7 @@ test('script, parameters and secrets reach the guest; secrets and script reach n
   expect(run.stdout).not.toContain('very private');
   expect(commands()).toEqual([]);
   expect(run.outputs['created']).not.toContain('runCommands');
-  expect(run.state['ledger']).not.toContain('runCommands');
+  expect(run.state['cleanup']).not.toContain('runCommands');
 });
 
 test('redacts the rest of a secret when the 4 KB that Azure keeps begin inside it', async () => {

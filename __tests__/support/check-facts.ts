@@ -126,7 +126,7 @@ export function findingsFor(change: Change): Finding[] {
   });
   const facts: CheckFacts = {
     inputs: theInputs,
-    run: { runId: '1', job: 'deploy' },
+    run: { serverUrl: 'https://github.com', repository: 'contoso/deploy', runId: '1', job: 'deploy' },
     errorContext: {
       clientId: 'app',
       tenantId: 'deploy-tenant',
@@ -200,7 +200,11 @@ export const lock = (level: string, ...scopes: readonly string[]) => ({
     })),
   ),
 });
-export const own = { 'cross-tenant-vm': 'vm1' };
+export const own = {
+  'cross-tenant-vm': 'vm1',
+  'github-server-url': 'https://github.com',
+  'github-repository': 'contoso/deploy',
+};
 export const vmOf = (size: string, provisioningState = 'Succeeded', tags: object = own): VirtualMachine => ({
   location: 'westeurope',
   provisioningState,

@@ -153,7 +153,7 @@ export interface SavedCleanupState {
 }
 
 export function cleanupStateOf(phase: Phase): SavedCleanupState | undefined {
-  const text = phase.state['ledger'];
+  const text = phase.state['cleanup'];
   return text === undefined ? undefined : (JSON.parse(text) as SavedCleanupState);
 }
 

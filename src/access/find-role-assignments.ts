@@ -1,7 +1,6 @@
 import { apiVersions } from '../azure/api-versions.ts';
 import { type ArmRequest, listAllPages } from '../azure/arm-client.ts';
 import { undefinedIfForbidden } from '../azure/lookup.ts';
-import { sameId } from '../azure/resource-id.ts';
 import type { Session } from '../azure/arm-client.ts';
 import { hasDeploymentTag, tagsFromDescription } from '../deployment/ownership.ts';
 
@@ -13,20 +12,19 @@ export interface RoleAssignment {
 interface AssignmentQuery {
   readonly session: Session;
   readonly log: { warning(line: string): void };
-  readonly resourceGroup: string;
-  readonly principals: readonly string[];
 }
 
 /**
- * Finds a deployment's role assignments by principal and description: they have no tags and are in no list of resources.
- * Searches every subscription of the tenant that the app can see, because a registry is often in another one.
+ * Finds a deployment's role assignments by their description: they have no tags and are in no list of resources. Also
+ * finds those of existing identities, and those whose VM was never created. Searches every subscription of the tenant
+ * that the app can see, because a registry is often in another one.
  */
 export async function findRoleAssignments(
   query: AssignmentQuery,
+  resourceGroup: string,
   deployment: string,
 ): Promise<readonly string[]> {
-  const { session, principals } = query;
-  if (principals.length === 0) return [];
+  const { session } = query;
   const listed = await undefinedIfForbidden(
     listAllPages<{ subscriptionId: string; tenantId?: string }>(
       session.arm,
@@ -34,13 +32,15 @@ export async function findRoleAssignments(
       apiVersions.subscriptions,
     ),
   );
-  const subscriptions = new Set([
-    session.subscriptionId.toLowerCase(),
-    ...(listed ?? [])
-      .filter(({ tenantId }) => !tenantId || tenantId.toLowerCase() === session.tenantId)
-      .map(({ subscriptionId }) => subscriptionId.toLowerCase()),
+  const own = session.subscriptionId.toLowerCase();
+  const others = (listed ?? [])
+    .filter(({ tenantId }) => !tenantId || tenantId.toLowerCase() === session.tenantId)
+    .map(({ subscriptionId }) => subscriptionId.toLowerCase())
+    .filter((id) => id !== own);
+  const found = await Promise.all([
+    listInSubscription(query, own, [`/subscriptions/${own}/resourceGroups/${resourceGroup}`]),
+    ...others.map((id) => listInSubscription(query, id, [])),
   ]);
-  const found = await Promise.all([...subscriptions].map((id) => listInSubscription(query, id)));
   const described = found
     .flat()
     .filter(({ properties }) => hasDeploymentTag(tagsFromDescription(properties.description), deployment));
@@ -58,17 +58,16 @@ const maxScopes = 50;
 async function listInSubscription(
   query: AssignmentQuery,
   subscriptionId: string,
+  knownScopes: readonly string[],
 ): Promise<readonly RoleAssignment[]> {
-  const { session, log, resourceGroup } = query;
+  const { session, log } = query;
   const subscription = `/subscriptions/${subscriptionId}`;
   const complete = await listAtScope(query, subscription);
   if (complete) return complete;
   const [groups = [], resources = []] = await Promise.all(
     ['resourceGroups', 'resources'].map((list) => listIds(session.arm, `${subscription}/${list}`)),
   );
-  const isOwnSubscription = subscriptionId === session.subscriptionId.toLowerCase();
-  const ownGroup = isOwnSubscription ? [`${subscription}/resourceGroups/${resourceGroup}`] : [];
-  const groupLists = await listAtScopes(query, [...ownGroup, ...groups], maxScopes);
+  const groupLists = await listAtScopes(query, [...knownScopes, ...groups], maxScopes);
   const outside = resources.filter(
     (id) => !groupLists.listed.some((scope) => id.toLowerCase().startsWith(`${scope}/`)),
   );
@@ -102,20 +101,9 @@ async function listAtScopes(query: AssignmentQuery, scopes: readonly string[], l
 
 /** Undefined where the app cannot list them. */
 async function listAtScope(
-  { session, principals }: AssignmentQuery,
+  { session }: AssignmentQuery,
   scope: string,
 ): Promise<RoleAssignment[] | undefined> {
   const path = `${scope}/providers/Microsoft.Authorization/roleAssignments`;
-  const listOf = async (principalId: string): Promise<RoleAssignment[] | undefined> => {
-    const $filter = `principalId eq '${principalId}'`;
-    const listed = await undefinedIfForbidden(
-      listAllPages<RoleAssignment>(session.arm, path, apiVersions.roleAssignments, { $filter }),
-    );
-    return listed?.filter(({ properties }) => sameId(properties.principalId ?? principalId, principalId));
-  };
-  const [first = '', ...others] = principals;
-  const lists = [await listOf(first)];
-  // A refusal applies to all principals.
-  if (lists[0]) lists.push(...(await Promise.all(others.map(listOf))));
-  return lists.every((list) => list !== undefined) ? lists.flat() : undefined;
+  return undefinedIfForbidden(listAllPages<RoleAssignment>(session.arm, path, apiVersions.roleAssignments));
 }

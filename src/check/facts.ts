@@ -6,6 +6,7 @@ import type { TenantSignIn } from '../auth/session.ts';
 import type { Result } from '../azure/lookup.ts';
 import type { Permission } from '../azure/permissions.ts';
 import type { ResourceGroup, Subscription } from '../azure/subscriptions.ts';
+import type { AdoptingRun } from '../deployment/ownership.ts';
 import type { ExistingResources } from '../deployment/resources.ts';
 import type { Plan } from '../deployment/plan.ts';
 import { type FilledErrorContext, workflowAuthor } from '../error-catalog/entry.ts';
@@ -16,7 +17,6 @@ import { errorChain, findAzureError, rootDetail } from '../errors/azure-error.ts
 import type { ResolvedImage } from '../image/image.ts';
 import type { ImageInspection } from '../image/image.ts';
 import type { DeployInputs } from '../inputs/inputs.ts';
-import type { WorkflowRun } from '../runner/github-context.ts';
 import type { Sku } from '../vm/sizes.ts';
 import type { ProvisioningFailure } from '../vm/vm-status.ts';
 
@@ -120,7 +120,7 @@ export interface SubscriptionFacts {
 
 export interface CheckFacts {
   readonly inputs: DeployInputs;
-  readonly run: Pick<WorkflowRun, 'runId' | 'job'>;
+  readonly run: AdoptingRun;
   readonly errorContext: ErrorContext;
   readonly signIns: readonly TenantSignIn[];
   readonly subscription?: Result<Subscription>;

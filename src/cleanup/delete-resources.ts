@@ -3,19 +3,23 @@ import { createRetries, isConcurrentOperation } from '../azure/policies/retry.ts
 import { pollUntilDone } from '../azure/polling.ts';
 import { type ResourceId, sameId } from '../azure/resource-id.ts';
 import type { CleanupState } from '../deployment/cleanup-state.ts';
+import { ActionError } from '../errors/action-error.ts';
 import { AzureError, rootDetail } from '../errors/azure-error.ts';
 import { delay } from '../lib/abort.ts';
 import { clockSeconds } from '../lib/clock.ts';
-import { detachUnowned, includeVmDisks } from './detach-unowned.ts';
+import { quoteForShell } from '../lib/escape.ts';
+import { type VmParts, detachUnowned, includeVmDisks } from './detach-unowned.ts';
 import {
   type DeletionContext,
   type DeletionResult,
   type ResourceType,
+  assignmentType,
+  diskType,
+  isDeletable,
   isRunCommand,
   parseDeletableId,
   resourceTypes,
   vmOfRunCommand,
-  vmType,
 } from './resource-types.ts';
 
 interface Target {
@@ -23,9 +27,22 @@ interface Target {
   readonly type: ResourceType;
 }
 
+/** What the deletions of one call have to know of each other. IDs are in lower case. */
+interface Progress {
+  readonly targets: readonly Target[];
+  /** Resources that Azure has deleted with their VM. */
+  readonly deletedWithVm: Set<string>;
+  /** Disks of a VM that was found: Azure is not late with these. */
+  readonly knownDisks: Set<string>;
+  /** Principals of the role assignments that were read. */
+  readonly principals: Map<string, string>;
+  /** Role assignments that could not be deleted, by principal; '' where that is not known. */
+  readonly remainingAssignments: Map<string, string>;
+}
+
 /**
- * Deletes resources in dependency order, independent ones in parallel. Reads the tags of each right before its deletion,
- * and never deletes a type that is not in `resourceTypes`. Failures are part of the result, not thrown.
+ * Deletes resources in dependency order, independent ones in parallel. Reads each one right before its deletion, and
+ * never deletes a type that is not in `resourceTypes`. Failures are part of the result, not thrown.
  */
 export async function deleteResources(
   context: DeletionContext,
@@ -37,30 +54,29 @@ export async function deleteResources(
     notOwned: [] as string[],
     failed: [] as { id: string; error: unknown }[],
   };
-  const order = Object.keys(resourceTypes);
-  const targets = ids
-    .flatMap((id): Target[] => {
-      const parsed = parseDeletableId(id);
-      const type = parsed && resourceTypes[parsed.type];
-      // Azure deletes run commands with their VM.
-      const goesWithVm = isRunCommand(id) && ids.some((other) => sameId(other, vmOfRunCommand(id)));
-      return type && !goesWithVm ? [{ id: parsed, type }] : [];
-    })
-    .toSorted((a, b) => order.indexOf(a.id.type) - order.indexOf(b.id.type));
+  const progress: Progress = {
+    targets: findTargets(ids),
+    deletedWithVm: new Set(),
+    knownDisks: new Set(),
+    principals: new Map(),
+    remainingAssignments: new Map(),
+  };
   const deletions = new Map<string, Promise<boolean>[]>();
-  for (const target of targets) {
+  for (const target of progress.targets) {
     const { id, type } = target;
     const dependents = Promise.all(type.after.flatMap((other) => deletions.get(other) ?? []));
     const deletion = (async () => {
       try {
         // Waiting for a resource is pointless while one that uses it is kept.
         const maxWait = (await dependents).includes(false) ? 0 : maxInUseSeconds;
-        const outcome = await deleteResource(context, target, targets, maxWait);
+        const outcome = await deleteResource(context, target, progress, maxWait);
         result[outcome].push(id.id);
         return outcome !== 'notOwned';
       } catch (error) {
         result.failed.push({ id: id.id, error });
-        return false;
+        if (id.type !== assignmentType) return false;
+        progress.remainingAssignments.set(progress.principals.get(id.id.toLowerCase()) ?? '', id.id);
+        return true;
       }
     })();
     deletions.set(id.type, [...(deletions.get(id.type) ?? []), deletion]);
@@ -69,40 +85,50 @@ export async function deleteResources(
   return result;
 }
 
-/** When to read again a resource whose PUT may still succeed. */
-const recheckDelays = [2, 3, 5, 10];
+function findTargets(ids: readonly string[]): Target[] {
+  const order = Object.keys(resourceTypes);
+  return ids
+    .flatMap((id): Target[] => {
+      const parsed = parseDeletableId(id);
+      const type = parsed && resourceTypes[parsed.type];
+      // Azure deletes run commands with their VM.
+      const goesWithVm = isRunCommand(id) && ids.some((other) => sameId(other, vmOfRunCommand(id)));
+      return type && !goesWithVm ? [{ id: parsed, type }] : [];
+    })
+    .toSorted((a, b) => order.indexOf(a.id.type) - order.indexOf(b.id.type));
+}
 
 async function deleteResource(
   context: DeletionContext,
   target: Target,
-  targets: readonly Target[],
+  progress: Progress,
   maxWait: number,
 ): Promise<'deleted' | 'notFound' | 'notOwned'> {
-  const { session, log, isOwned, pending = [] } = context;
+  const { session } = context;
   const { id, type } = target;
-  const what = `${type.label} ${id.name}`;
-  const rechecks = pending.some((other) => sameId(other, id.id)) ? [...recheckDelays] : [];
-  const retry = createRetry(context, target, targets, maxWait);
+  const recheck = createRecheck(context, target, progress);
+  const retry = createRetry(context, target, progress.targets, maxWait);
+  let vmParts: VmParts | undefined;
   let sent = false;
   for (;;) {
-    const found = await undefinedIfNotFound(type.readTags(session, id).then((tags) => ({ tags })));
+    const found = await undefinedIfNotFound(type.read(session, id));
     if (!found) {
-      if (sent) return 'deleted';
-      const seconds = rechecks.shift();
-      if (seconds === undefined) return 'notFound';
-      log.info(`${what} not found, but its creation was in progress; checking again in ${seconds} s.`);
-      await delay(seconds, session.waiting.signal);
-      continue;
+      if (sent || progress.deletedWithVm.has(id.id.toLowerCase())) return 'deleted';
+      if (await recheck()) continue;
+      return 'notFound';
     }
-    if (!(await isOwned(found.tags, id.id))) return 'notOwned';
+    if (!(await isDeletable(context, id.id, found.tags))) return 'notOwned';
+    assertNoAssignmentRemains(target, found.principalId, progress);
     try {
-      if (id.type === vmType) await detachUnowned(context, id);
-      log.info(`Deleting ${what}.`);
+      if (found.vm && !vmParts) {
+        // Reading its parts takes several requests: the VM itself is read again, right before its DELETE.
+        vmParts = await detachUnowned(context, found.vm);
+        vmParts.disks.forEach((disk) => progress.knownDisks.add(disk.toLowerCase()));
+        continue;
+      }
       sent = true;
-      const operation = type.delete(session, id);
-      await ('submitted' in operation
-        ? pollUntilDone(what, 'delete', session.waiting, operation)
-        : operation);
+      await sendDelete(context, target);
+      vmParts?.deletedWithVm.forEach((part) => progress.deletedWithVm.add(part.toLowerCase()));
       return 'deleted';
     } catch (error) {
       if (session.waiting.signal.aborted || !(error instanceof AzureError)) throw error;
@@ -110,6 +136,75 @@ async function deleteResource(
       await retry(error);
     }
   }
+}
+
+async function sendDelete({ session, log }: DeletionContext, { id, type }: Target): Promise<void> {
+  const what = `${type.label} ${id.name}`;
+  log.info(`Deleting ${what}.`);
+  const operation = type.delete(session, id);
+  await ('submitted' in operation ? pollUntilDone(what, 'delete', session.waiting, operation) : operation);
+}
+
+/**
+ * A role assignment outlives its principal, and then nothing leads to it any more. While one cannot be deleted, its
+ * identity is kept: for a system-assigned one, that is the VM.
+ */
+function assertNoAssignmentRemains(
+  { id, type }: Target,
+  principalId: string | undefined,
+  { principals, remainingAssignments }: Progress,
+): void {
+  if (principalId === undefined) return;
+  if (id.type === assignmentType) {
+    principals.set(id.id.toLowerCase(), principalId.toLowerCase());
+    return;
+  }
+  const assignment = remainingAssignments.get(principalId.toLowerCase()) ?? remainingAssignments.get('');
+  if (assignment === undefined) return;
+  throw new ActionError(`deleting ${type.label} ${id.name}`, {
+    message: `It is kept because role assignment ${assignment} of its identity could not be deleted.`,
+    explanation: {
+      cause:
+        'A role assignment outlives the identity that holds it, and could not be found by the identity afterwards.',
+      who: 'an Owner or User Access Administrator of the scope of the role assignment',
+      fix: [
+        'Delete the role assignment, then the deployment with `operation: delete`:',
+        `az role assignment delete --ids ${quoteForShell(assignment)}`,
+      ],
+    },
+  });
+}
+
+/** Pauses between the reads of a resource that Azure may be late to show: 30 s in all. */
+const recheckDelays = [1, 2, 3, 4, 5, 7, 8];
+
+/**
+ * Waits before a missing resource is read again; false if it is to be believed missing.
+ * @throws ActionError from the returned function if it stays missing although Azure accepted its creation.
+ */
+function createRecheck(
+  { session, log, created = [], pending = [] }: DeletionContext,
+  { id, type }: Target,
+  { knownDisks }: Progress,
+): () => Promise<boolean> {
+  const delays = [...recheckDelays];
+  const isSame = (other: string): boolean => sameId(other, id.id);
+  const what = `${type.label} ${id.name}`;
+  return async () => {
+    // A VM that was found names the disks that exist.
+    const isLate = created.some(isSame) && !(id.type === diskType && knownDisks.size > 0);
+    const seconds = delays.shift();
+    if (!isLate) return false;
+    if (seconds !== undefined) {
+      log.info(`${what} not found, but its creation was requested; checking again in ${seconds} s.`);
+      await delay(seconds, session.waiting.signal);
+      return true;
+    }
+    if (pending.some(isSame)) return false;
+    throw new ActionError(`deleting ${what}`, {
+      message: `It was not found for 30 s although Azure had accepted its creation, and may be left behind.`,
+    });
+  };
 }
 
 /** Covers the 180 s for which Azure reserves a NIC for a VM that failed (NicReservedForAnotherVm). */
@@ -169,17 +264,24 @@ function isSameOrChild(lowerCasedId: string, id: string): boolean {
   return lowerCasedId === parent || lowerCasedId.startsWith(`${parent}/`);
 }
 
-/** Deletes resources that this run created and removes them from the state. */
+/**
+ * Deletes resources that this run created and removes them from the state.
+ * @param isFinal false if the post step will check again for resources that are not found now
+ */
 export async function rollback(
-  context: DeletionContext,
+  context: Omit<DeletionContext, 'claim' | 'created' | 'pending'>,
   cleanupState: CleanupState,
   ids: readonly string[],
+  isFinal: boolean,
 ): Promise<DeletionResult> {
-  const result = await deleteResources(context, (await includeVmDisks(context.session, ids)).toReversed());
-  // A pending resource may still appear after the run was cancelled: the post step checks again.
-  const notFound = result.notFound.filter(
-    (id) => context.pending || !cleanupState.entries.pending.some((other) => sameId(other, id)),
+  const { claim, entries } = cleanupState;
+  const { created, pending } = entries;
+  const result = await deleteResources(
+    { ...context, claim, ...(isFinal && { created, pending }) },
+    (await includeVmDisks(context.session, ids)).toReversed(),
   );
+  const isRecorded = (id: string): boolean => created.some((other) => sameId(other, id));
+  const notFound = result.notFound.filter((id) => isFinal || !isRecorded(id));
   const gone = [...result.deleted, ...notFound];
   // Azure deletes run commands with their VM; one left in the state would make the post step sign in for nothing.
   const commands = ids.filter((id) => isRunCommand(id) && gone.some((vm) => sameId(vm, vmOfRunCommand(id))));

@@ -1,19 +1,34 @@
+import type { VirtualMachine } from '@azure/arm-compute';
 import type { OperationState, PollerLike } from '@azure/core-lro';
 import type { RoleAssignment } from '../access/find-role-assignments.ts';
 import { apiVersions, identityType } from '../azure/api-versions.ts';
-import { type ResourceId, parseResourceId } from '../azure/resource-id.ts';
 import type { Session } from '../azure/arm-client.ts';
-import { type Tags, tagsFromDescription } from '../deployment/ownership.ts';
+import { type ResourceId, parseResourceId } from '../azure/resource-id.ts';
+import { type DeletionClaim, type Tags, mayDelete, tagsFromDescription } from '../deployment/ownership.ts';
 
 export interface ResourceType {
   readonly label: string;
   /** Types that must be deleted before this one. */
   readonly after: readonly string[];
-  readonly readTags: (session: Session, id: ResourceId) => Promise<Tags>;
+  readonly read: (session: Session, id: ResourceId) => Promise<ResourceFacts>;
   readonly delete: (session: Session, id: ResourceId) => DeleteOperation;
 }
 
+/** What is read of a resource right before its deletion. */
+interface ResourceFacts {
+  /** Of a role assignment: the tags in its description. */
+  readonly tags: Tags;
+  /** Of an identity or VM: its own principal. Of a role assignment: the principal that it is assigned to. */
+  readonly principalId?: string | undefined;
+  readonly vm?: VirtualMachine;
+}
+
 type DeleteOperation = PollerLike<OperationState<void>, void> | Promise<void>;
+
+interface IdentityBody {
+  readonly tags?: Tags;
+  readonly properties?: { readonly principalId?: string };
+}
 
 /** What the SDK's operation groups have in common. */
 interface OperationGroup {
@@ -29,13 +44,17 @@ const sdkType = (
 ): ResourceType => ({
   label,
   after,
-  readTags: async (session, { resourceGroup, name }) => (await group(session).get(resourceGroup, name)).tags,
+  read: async (session, { resourceGroup, name }) => {
+    const { tags } = await group(session).get(resourceGroup, name);
+    return { tags };
+  },
   delete: (session, { resourceGroup, name }) =>
     group(session).delete(resourceGroup, name, { ...options, abortSignal: session.waiting.signal }),
 });
 
 export const vmType = 'microsoft.compute/virtualmachines';
-const assignmentType = 'microsoft.authorization/roleassignments';
+export const diskType = 'microsoft.compute/disks';
+export const assignmentType = 'microsoft.authorization/roleassignments';
 const commandType = `${vmType}/runcommands`;
 const nicType = 'microsoft.network/networkinterfaces';
 
@@ -47,25 +66,32 @@ export const resourceTypes: Readonly<Record<string, ResourceType>> = {
   [assignmentType]: {
     label: 'role assignment',
     after: [],
-    readTags: async ({ arm }, { id }) =>
-      tagsFromDescription(
-        (await arm<RoleAssignment>('GET', id, apiVersions.roleAssignments)).properties.description,
-      ),
+    read: async ({ arm }, { id }) => {
+      const { properties } = await arm<RoleAssignment>('GET', id, apiVersions.roleAssignments);
+      return { tags: tagsFromDescription(properties.description), principalId: properties.principalId };
+    },
     delete: ({ arm }, { id }) => arm('DELETE', id, apiVersions.roleAssignments),
   },
   [commandType]: {
     label: 'run command',
     after: [],
-    readTags: async ({ compute }, { resourceGroup, names: [vm = ''], name }) =>
-      (await compute.virtualMachineRunCommands.getByVirtualMachine(resourceGroup, vm, name)).tags,
+    read: async ({ compute }, { resourceGroup, names: [vm = ''], name }) => ({
+      tags: (await compute.virtualMachineRunCommands.getByVirtualMachine(resourceGroup, vm, name)).tags,
+    }),
     delete: ({ compute, waiting }, { resourceGroup, names: [vm = ''], name }) =>
       compute.virtualMachineRunCommands.delete(resourceGroup, vm, name, { abortSignal: waiting.signal }),
   },
-  // Forced: the disks are deleted as well, so a clean shutdown would only cost time.
-  [vmType]: sdkType('virtual machine', [assignmentType], ({ compute }) => compute.virtualMachines, {
-    forceDeletion: true,
-  }),
-  'microsoft.compute/disks': sdkType('disk', [vmType], ({ compute }) => compute.disks),
+  [vmType]: {
+    // Forced: the disks are deleted as well, so a clean shutdown would only cost time.
+    ...sdkType('virtual machine', [assignmentType], ({ compute }) => compute.virtualMachines, {
+      forceDeletion: true,
+    }),
+    read: async ({ compute }, { resourceGroup, name }) => {
+      const vm = await compute.virtualMachines.get(resourceGroup, name);
+      return { tags: vm.tags, principalId: vm.identity?.principalId, vm };
+    },
+  },
+  [diskType]: sdkType('disk', [vmType], ({ compute }) => compute.disks),
   [nicType]: sdkType('network interface', [vmType], ({ network }) => network.networkInterfaces),
   'microsoft.network/publicipaddresses': sdkType(
     'public IP',
@@ -85,7 +111,10 @@ export const resourceTypes: Readonly<Record<string, ResourceType>> = {
   [identityType.toLowerCase()]: {
     label: 'user-assigned identity',
     after: [assignmentType, vmType],
-    readTags: async ({ arm }, { id }) => (await arm<{ tags?: Tags }>('GET', id, apiVersions.identities)).tags,
+    read: async ({ arm }, { id }) => {
+      const { tags, properties } = await arm<IdentityBody>('GET', id, apiVersions.identities);
+      return { tags, principalId: properties?.principalId };
+    },
     delete: ({ arm }, { id }) => arm('DELETE', id, apiVersions.identities),
   },
 };
@@ -114,16 +143,28 @@ export function vmOfRunCommand(commandId: string): string {
  */
 export async function readTags(session: Session, id: string): Promise<Tags> {
   const target = parseDeletableId(id);
-  return target && resourceTypes[target.type]?.readTags(session, target);
+  return target && (await resourceTypes[target.type]?.read(session, target))?.tags;
 }
 
 export interface DeletionContext {
   readonly session: Session;
   readonly log: { info(line: string): void; warning(line: string): void };
-  /** Decides on each resource right before its deletion. */
-  readonly isOwned: (tags: Tags, id: string) => boolean | Promise<boolean>;
-  /** IDs without a response to their PUT: they may still appear. */
+  readonly claim: DeletionClaim;
+  /** For role assignments, if it differs: descriptions still name the run that created an adopted deployment. */
+  readonly assignmentClaim?: DeletionClaim;
+  /** A further condition on the tags, evaluated right before each deletion. Role assignments follow their principal. */
+  readonly confirm?: (tags: Tags) => Promise<boolean>;
+  /** IDs whose PUT was sent: a 404 can mean that Azure is late, and is checked again. */
+  readonly created?: readonly string[];
+  /** Those of them without a response: they may never appear. */
   readonly pending?: readonly string[];
+}
+
+/** Asks the owner of the question, `mayDelete`, and the caller's further condition. */
+export async function isDeletable(context: DeletionContext, id: string, tags: Tags): Promise<boolean> {
+  const { claim, assignmentClaim = claim, confirm } = context;
+  if (parseDeletableId(id)?.type === assignmentType) return mayDelete(assignmentClaim, id, tags);
+  return mayDelete(claim, id, tags) && (confirm === undefined || (await confirm(tags)));
 }
 
 export interface DeletionResult {

@@ -1,29 +1,49 @@
-import { sameId } from '../azure/resource-id.ts';
-import type { CleanupPolicy } from '../inputs/inputs.ts';
+import type { Environment } from '../azure/clouds.ts';
+import { isGuid, sameId } from '../azure/resource-id.ts';
+import type { CleanupPolicy, ClientCredential, CommonInputs } from '../inputs/inputs.ts';
+import { validateVmName } from '../inputs/vm-name.ts';
+import { isJson, omitUndefined, parseJson } from '../lib/json.ts';
+import type { DeletionClaim, RunIdentity } from './ownership.ts';
+
+/** How the main step signed in. The runner may give other inputs to the post step (actions/runner#2030, #3514). */
+export interface SignInState {
+  readonly clientId: string;
+  readonly tenantId: string;
+  readonly environment: Environment;
+  readonly credential: ClientCredential['kind'];
+  readonly audience?: string;
+}
 
 /** What the post step needs to clean up. Contains IDs only: any step of the job can read it. */
 export interface CleanupStateData {
+  readonly operation: 'create' | 'delete';
   readonly deployment: string;
   readonly cleanup: CleanupPolicy;
-  /** GUID; the post step signs in to this tenant only. */
-  readonly tenantId: string;
-  readonly subscriptionId: string;
+  readonly signIn: SignInState;
+  readonly run: RunIdentity;
+  readonly subscriptionId?: string;
   readonly resourceGroup: string;
   /** IDs in the order of their PUTs. Saved before each PUT, in case its response is lost. */
   readonly created: readonly string[];
   /** Those without a response to their PUT yet: they may appear after cleanup has looked for them. */
   readonly pending: readonly string[];
-  /** True once `create` has succeeded: then only `cleanup: always` deletes the resources. */
+  /** Resources that turned out to exist when their PUT was sent. */
+  readonly notCreated: readonly string[];
+  /** True once the operation has ended: then only `cleanup: always` deletes what `create` has created. */
   readonly completed: boolean;
   readonly privateKeyPath?: string;
 }
 
 export interface CleanupState {
   readonly entries: CleanupStateData;
+  /** What this run may delete. */
+  readonly claim: DeletionClaim;
   /** Records a resource before its PUT. */
   addPending(id: string): void;
   /** Records that Azure has accepted the PUT. */
   markAccepted(id: string): void;
+  /** Records that the PUT hit an existing resource, which is not this run's to delete. */
+  markExisting(id: string): void;
   markDeleted(id: string): void;
   /** Forgets a resource whose PUT was rejected and created nothing. */
   discard(id: string): void;
@@ -33,15 +53,17 @@ export interface CleanupState {
   markCompleted(): void;
 }
 
+type RunFields = 'created' | 'pending' | 'notCreated' | 'completed';
+
 /**
  * Starts the state of a run.
  * @param save called at once and after every change; `everCreated` includes resources that were deleted since.
  */
 export function createCleanupState(
-  start: Omit<CleanupStateData, 'created' | 'pending' | 'completed'>,
+  start: Omit<CleanupStateData, RunFields>,
   save: (entries: CleanupStateData, everCreated: readonly string[]) => void,
 ): CleanupState {
-  let entries: CleanupStateData = { ...start, created: [], pending: [], completed: false };
+  let entries: CleanupStateData = { ...start, created: [], pending: [], notCreated: [], completed: false };
   let everCreated: readonly string[] = [];
   let disowned = false;
   const change = (next: Partial<CleanupStateData>): void => {
@@ -51,12 +73,15 @@ export function createCleanupState(
   const without = (ids: readonly string[], id: string) => ids.filter((known) => !sameId(known, id));
   const withId = (ids: readonly string[], id: string) =>
     ids.some((known) => sameId(known, id)) ? ids : [...ids, id];
-  const markDeleted = (id: string): void =>
-    change({ created: without(entries.created, id), pending: without(entries.pending, id) });
+  const remove = (id: string, more: Partial<CleanupStateData> = {}): void =>
+    change({ created: without(entries.created, id), pending: without(entries.pending, id), ...more });
   change({});
   return {
     get entries() {
       return entries;
+    },
+    get claim() {
+      return claimOf(entries);
     },
     addPending(id) {
       if (disowned) return;
@@ -67,10 +92,14 @@ export function createCleanupState(
       change({ created, pending });
     },
     markAccepted: (id) => change({ pending: without(entries.pending, id) }),
-    markDeleted,
+    markExisting(id) {
+      everCreated = without(everCreated, id);
+      remove(id, { notCreated: withId(entries.notCreated, id) });
+    },
+    markDeleted: (id) => remove(id),
     discard(id) {
       everCreated = without(everCreated, id);
-      markDeleted(id);
+      remove(id);
     },
     disown() {
       disowned = true;
@@ -80,4 +109,89 @@ export function createCleanupState(
     keepPrivateKey: (privateKeyPath) => change({ privateKeyPath }),
     markCompleted: () => change({ completed: true }),
   };
+}
+
+/** What the run that saved this state may delete: `delete` goes by the repository, `create` by the step. */
+export function claimOf({ operation, deployment, run, notCreated }: CleanupStateData): DeletionClaim {
+  const { serverUrl, repository } = run;
+  return { deployment, owner: operation === 'delete' ? { serverUrl, repository } : run, notCreated };
+}
+
+export function signInStateOf({
+  clientId,
+  tenantId,
+  environment,
+  credential,
+}: Pick<CommonInputs, 'clientId' | 'tenantId' | 'environment' | 'credential'>): SignInState {
+  const audience = credential.kind === 'oidc' ? credential.audience : undefined;
+  return {
+    clientId,
+    tenantId,
+    environment,
+    credential: credential.kind,
+    ...omitUndefined({ audience }),
+  };
+}
+
+type Check = (value: unknown) => boolean;
+
+const isText: Check = (value) => typeof value === 'string';
+const isIdList: Check = (value) =>
+  Array.isArray(value) && value.every((id) => typeof id === 'string' && id.startsWith('/'));
+const isGuidText: Check = (value) => typeof value === 'string' && isGuid(value);
+const isOneOf =
+  (...legal: readonly unknown[]): Check =>
+  (value) =>
+    legal.includes(value);
+const isOptional =
+  (check: Check): Check =>
+  (value) =>
+    value === undefined || check(value);
+const hasFields =
+  (fields: Readonly<Record<string, Check>>): Check =>
+  (value) =>
+    isJson(value) && Object.entries(fields).every(([name, check]) => check(value[name]));
+
+const checks: Readonly<Record<keyof CleanupStateData, Check>> = {
+  operation: isOneOf('create', 'delete'),
+  deployment: (value) => typeof value === 'string' && validateVmName(value) === undefined,
+  cleanup: isOneOf('never', 'on-failure', 'always'),
+  signIn: hasFields({
+    clientId: isGuidText,
+    tenantId: (value) => typeof value === 'string' && /^[a-z0-9.-]+$/i.test(value),
+    environment: (value) =>
+      hasFields({ kind: isOneOf('known'), name: isText })(value) ||
+      hasFields({ kind: isOneOf('discovered'), resourceManager: isText })(value),
+    credential: isOneOf('oidc', 'secret', 'certificate'),
+    audience: isOptional(isText),
+  }),
+  run: hasFields({
+    serverUrl: isText,
+    repository: isText,
+    runId: isText,
+    runAttempt: isText,
+    job: isText,
+    action: isText,
+  }),
+  subscriptionId: isOptional(isGuidText),
+  resourceGroup: (value) => typeof value === 'string' && /^[\p{L}\p{N}_().-]{1,90}$/u.test(value),
+  created: isIdList,
+  pending: isIdList,
+  notCreated: isIdList,
+  completed: isOneOf(true, false),
+  privateKeyPath: isOptional(isText),
+};
+
+/** Fields of a saved state that are missing or invalid; any step of the job could have changed it. */
+export type ParsedCleanupState =
+  | { readonly state: CleanupStateData }
+  | { readonly damaged: readonly string[]; readonly privateKeyPath?: string };
+
+export function parseCleanupState(text: string): ParsedCleanupState {
+  const parsed = parseJson(text);
+  if (!isJson(parsed)) return { damaged: ['everything'] };
+  const damaged = Object.entries(checks).flatMap(([name, check]) => (check(parsed[name]) ? [] : [name]));
+  if (damaged.length === 0) return { state: parsed as unknown as CleanupStateData };
+  const { privateKeyPath } = parsed;
+  return { damaged, ...(typeof privateKeyPath === 'string' && { privateKeyPath }) };
 }

@@ -1,5 +1,6 @@
 /** Who owns a resource: the tags that say so, and the rules that read them. */
 
+import { sameId } from '../azure/resource-id.ts';
 import { ActionError } from '../errors/action-error.ts';
 import type { CleanupPolicy } from '../inputs/inputs.ts';
 import type { WorkflowRun } from '../runner/github-context.ts';
@@ -7,7 +8,27 @@ import type { WorkflowRun } from '../runner/github-context.ts';
 /** Name of the tag that holds the deployment's name. */
 export const deploymentTag = 'cross-tenant-vm';
 
+const identityTags = {
+  serverUrl: 'github-server-url',
+  repository: 'github-repository',
+  runId: 'github-run-id',
+  runAttempt: 'github-run-attempt',
+  job: 'github-job',
+  action: 'github-action',
+} as const;
+
+/** Tags that every resource of a deployment has in common, whichever run created it. */
+export const ownerTags = [deploymentTag, identityTags.serverUrl, identityTags.repository] as const;
+
+/** Names one step of one attempt of a workflow run. */
+export type RunIdentity = Pick<WorkflowRun, keyof typeof identityTags>;
+
+export type RepositoryIdentity = Pick<WorkflowRun, 'serverUrl' | 'repository'>;
+
 export type Tags = Readonly<Record<string, string>> | undefined;
+
+/** Azure's limit, which a workflow's name can exceed. */
+const maxTagValue = 256;
 
 /** The tags of every resource that this action creates. `sweep` and `delete` find a deployment by them alone. */
 export function ownershipTags(
@@ -19,18 +40,15 @@ export function ownershipTags(
   const tags = {
     [deploymentTag]: deployment,
     cleanup,
-    'github-server-url': run.serverUrl,
-    'github-repository': run.repository,
-    'github-run-id': run.runId,
-    'github-run-attempt': run.runAttempt,
-    'github-job': run.job,
+    ...Object.fromEntries(
+      Object.entries(identityTags).map(([field, tag]) => [tag, run[field as keyof RunIdentity]]),
+    ),
     'github-workflow': run.workflow,
     'github-sha': run.sha,
     'github-actor': run.actor,
     ...(expiresOn && { 'expires-on': `${expiresOn.toISOString().slice(0, 19)}Z` }),
   };
-  // Azure rejects values of more than 256 characters; a workflow's name can be that long.
-  return Object.fromEntries(Object.entries(tags).map(([name, value]) => [name, value.slice(0, 256)]));
+  return Object.fromEntries(Object.entries(tags).map(([name, value]) => [name, value.slice(0, maxTagValue)]));
 }
 
 /** The tag's value. Azure compares tag names regardless of case and may return them in another case. */
@@ -38,14 +56,7 @@ export function tagValue(tags: Tags, name: string): string | undefined {
   return Object.entries(tags ?? {}).find(([key]) => key.toLowerCase() === name)?.[1];
 }
 
-const describedTags = [
-  deploymentTag,
-  'github-server-url',
-  'github-repository',
-  'github-run-id',
-  'github-run-attempt',
-  'github-job',
-];
+const describedTags = [deploymentTag, 'cleanup', ...Object.values(identityTags), 'expires-on'];
 
 /** Ownership tags as text, for resources that have a description but no tags: role assignments. */
 export function tagsToDescription(tags: Readonly<Record<string, string>>): string {
@@ -75,28 +86,53 @@ export function hasDeploymentTag(tags: Tags, deployment: string): boolean {
   return tagValue(tags, deploymentTag)?.toLowerCase() === deployment.toLowerCase();
 }
 
-/** Whether the tags name this job of this run, in any attempt. */
-export function hasRunTags(
+/** Picks the fields that identify the step. */
+export function runIdentityOf(run: WorkflowRun): RunIdentity {
+  const { serverUrl, repository, runId, runAttempt, job, action } = run;
+  return { serverUrl, repository, runId, runAttempt, job, action };
+}
+
+/** Whether the tags name this owner: one step of one attempt, or with fewer fields, all runs that agree in them. */
+export function hasIdentityTags(tags: Tags, identity: Partial<RunIdentity>): boolean {
+  return Object.entries(identityTags).every(([field, tag]) => {
+    const expected = identity[field as keyof RunIdentity];
+    return expected === undefined || tagValue(tags, tag) === expected.slice(0, maxTagValue);
+  });
+}
+
+/** What a run may delete. The candidates are its recorded resources or the deployment's derived names. */
+export interface DeletionClaim {
+  readonly deployment: string;
+  /** Rollback and post step: the step that created the resources. `delete` and `sweep`: the repository. */
+  readonly owner: RunIdentity | RepositoryIdentity;
+  /** Resources that existed when the run tried to create them: their tags may name the run, but they are not its own. */
+  readonly notCreated?: readonly string[];
+}
+
+/** Whether a resource may be deleted. Rollback, cleanup of a failed VM, post step, `delete` and `sweep` all ask this. */
+export function mayDelete(
+  { deployment, owner, notCreated = [] }: DeletionClaim,
+  id: string,
   tags: Tags,
-  run: Pick<WorkflowRun, 'serverUrl' | 'repository' | 'runId' | 'job'>,
 ): boolean {
   return (
-    tagValue(tags, 'github-run-id') === run.runId &&
-    tagValue(tags, 'github-job') === run.job &&
-    tagValue(tags, 'github-repository') === run.repository &&
-    tagValue(tags, 'github-server-url') === run.serverUrl
+    hasDeploymentTag(tags, deployment) &&
+    hasIdentityTags(tags, owner) &&
+    !notCreated.some((other) => sameId(other, id))
   );
 }
 
+/** The fields that decide whether a run can adopt what exists. */
+export type AdoptingRun = RepositoryIdentity & Pick<RunIdentity, 'runId' | 'job'>;
+
+type Ownership = 'ours' | 'foreign' | 'other-repository' | 'other-job';
+
 /** `other-job`: same deployment name, but another job of this run. Adopting it would let each job delete the other's VM. */
-export function classifyOwnership(
-  tags: Tags,
-  deployment: string,
-  run: Pick<WorkflowRun, 'runId' | 'job'>,
-): 'ours' | 'foreign' | 'other-job' {
+export function classifyOwnership(tags: Tags, deployment: string, run: AdoptingRun): Ownership {
   if (!hasDeploymentTag(tags, deployment)) return 'foreign';
-  const sameRun = tagValue(tags, 'github-run-id') === run.runId;
-  return sameRun && tagValue(tags, 'github-job') !== run.job ? 'other-job' : 'ours';
+  const { serverUrl, repository, runId, job } = run;
+  if (!hasIdentityTags(tags, { serverUrl, repository })) return 'other-repository';
+  return hasIdentityTags(tags, { runId }) && !hasIdentityTags(tags, { job }) ? 'other-job' : 'ours';
 }
 
 /** @throws ActionError unless the resource belongs to this deployment and was not created by another job of this run. */
@@ -104,26 +140,26 @@ export function assertOwned(
   what: string,
   resource: { readonly id: string; readonly tags?: Tags },
   deployment: string,
-  run: Pick<WorkflowRun, 'runId' | 'job'>,
+  run: AdoptingRun,
 ): void {
   const { id, tags } = resource;
   const owner = classifyOwnership(tags, deployment, run);
   if (owner === 'ours') return;
   const other = tagValue(tags, deploymentTag);
-  const reason =
-    owner === 'other-job'
-      ? `was created by job "${tagValue(tags, 'github-job')}" of this workflow run`
-      : other === undefined
-        ? 'was not created by this action'
-        : `belongs to deployment "${other}"`;
+  const repository = [tagValue(tags, identityTags.serverUrl), tagValue(tags, identityTags.repository)];
+  const reasons = {
+    'other-job': `was created by job "${tagValue(tags, identityTags.job)}" of this workflow run`,
+    'other-repository': `belongs to another repository (${repository.filter(Boolean).join('/') || 'unknown'})`,
+    foreign: other === undefined ? 'was not created by this action' : `belongs to deployment "${other}"`,
+  };
   throw new ActionError(`creating ${what}`, {
-    message: `${what} already exists and ${reason}. Existing resources are never overwritten.`,
+    message: `${what} already exists and ${reasons[owner]}. Existing resources are never overwritten.`,
     explanation: {
       cause: `Deployment name "${deployment}" results in a resource name that is already in use: ${id}`,
       who: "the workflow's author",
       fix: [
         'Set a different `vm-name`: all other resource names derive from it.',
-        owner === 'foreign'
+        owner !== 'other-job'
           ? 'To use the existing resource instead, pass its ID as `subnet-id`, `network-security-group-id`, `public-ip` or `nic-id`.'
           : 'Each job and matrix leg of a run needs its own name; the default of `vm-name` provides one.',
       ],

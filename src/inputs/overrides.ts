@@ -11,6 +11,7 @@ export const reservedTags: readonly string[] = [
   'github-run-id',
   'github-run-attempt',
   'github-job',
+  'github-action',
   'github-workflow',
   'github-sha',
   'github-actor',

@@ -5,7 +5,7 @@ import { undefinedIfNotFound } from '../azure/lookup.ts';
 import { hasSucceeded } from '../azure/provisioning-state.ts';
 import { readTags } from '../cleanup/resource-types.ts';
 import type { ExistingResources } from '../deployment/resources.ts';
-import { type Tags, deploymentTag, hasDeploymentTag, tagValue } from '../deployment/ownership.ts';
+import { type Tags, ownerTags, tagValue } from '../deployment/ownership.ts';
 import type { Plan } from '../deployment/plan.ts';
 import { withActivity } from '../errors/action-error.ts';
 import { AzureError } from '../errors/azure-error.ts';
@@ -125,7 +125,10 @@ async function updateTagsOf(
 ): Promise<void> {
   const before = await findTags(session, id);
   // A resource that lost its tag since it was found belongs to someone else.
-  if (!hasDeploymentTag(before, ownership[deploymentTag] ?? '')) return;
+  const isOurs = ownerTags.every(
+    (name) => tagValue(before, name)?.toLowerCase() === ownership[name]?.toLowerCase(),
+  );
+  if (!isOurs) return;
   const write = (operation: 'Merge' | 'Delete', tags: Readonly<Record<string, string>>) =>
     session.arm('PATCH', `${id}/providers/Microsoft.Resources/tags/default`, apiVersions.tags, {
       body: { operation, properties: { tags } },

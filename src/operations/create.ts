@@ -8,9 +8,14 @@ import { resourceId } from '../azure/resource-id.ts';
 import { rollback } from '../cleanup/delete-resources.ts';
 import { includeVmDisks } from '../cleanup/detach-unowned.ts';
 import { isRunCommand } from '../cleanup/resource-types.ts';
-import { type CleanupState, type CleanupStateData, createCleanupState } from '../deployment/cleanup-state.ts';
+import {
+  type CleanupState,
+  type CleanupStateData,
+  createCleanupState,
+  signInStateOf,
+} from '../deployment/cleanup-state.ts';
 import { type ExistingResources, findExistingResources, resourceNames } from '../deployment/resources.ts';
-import { type Tags, hasDeploymentTag } from '../deployment/ownership.ts';
+import { runIdentityOf } from '../deployment/ownership.ts';
 import type { Plan } from '../deployment/plan.ts';
 import { withActivity } from '../errors/action-error.ts';
 import type { DeployInputs } from '../inputs/inputs.ts';
@@ -87,9 +92,11 @@ function startDeployment(
   const { plan } = preparation;
   const cleanupState = createCleanupState(
     {
+      operation: 'create',
       deployment: plan.deployment,
       cleanup: inputs.cleanup,
-      tenantId: session.tenantId,
+      signIn: { ...signInStateOf(inputs), tenantId: session.tenantId },
+      run: runIdentityOf(run),
       subscriptionId: session.subscriptionId,
       resourceGroup: plan.resourceGroup,
     },
@@ -263,12 +270,8 @@ async function deleteFailedVm(deployment: Deployment, reason: string): Promise<v
   const diskId = resourceId(plan.subscriptionId, plan.resourceGroup, 'Microsoft.Compute/disks', osDiskName);
   const assignments = await access.cancelVmGrants();
   log.info(`Deleting the failed VM ${name}: ${reason}.`);
-  const cleanup = { session, log, isOwned: isOwnedBy(plan.deployment) };
-  reportDeletion(await rollback(cleanup, cleanupState, [id, diskId, ...assignments]), report);
-}
-
-function isOwnedBy(deployment: string): (tags: Tags) => boolean {
-  return (tags) => hasDeploymentTag(tags, deployment);
+  const ids = [id, diskId, ...assignments];
+  reportDeletion(await rollback({ session, log }, cleanupState, ids, true), report);
 }
 
 /** Diagnoses the failure, stops what runs in the background, and rolls back. @returns the error to report. */
@@ -285,7 +288,7 @@ async function cleanUpAfterFailure(deployment: Deployment, error: unknown): Prom
 
 /** Deletes what this run created, except with `cleanup: never`; its run commands are always deleted. */
 async function rollbackCreate({ inputs, session, cleanupState, context, report }: Deployment): Promise<void> {
-  const { created, deployment } = cleanupState.entries;
+  const { created } = cleanupState.entries;
   const toDelete = inputs.cleanup === 'never' ? created.filter(isRunCommand) : created;
   const toKeep = created.filter((id) => !toDelete.includes(id));
   const cleanupSession: Session = session.withSignal(context.cleanupSignal());
@@ -296,9 +299,9 @@ async function rollbackCreate({ inputs, session, cleanupState, context, report }
   }
   if (toDelete.length === 0) return;
   await report.stage('Clean up', async () => {
-    const cleanup = { session: cleanupSession, log: report.log, isOwned: isOwnedBy(deployment) };
+    const cleanup = { session: cleanupSession, log: report.log };
     // A stopped run has no time to look for late resources; the post step does.
-    const pending = context.signal.aborted ? {} : { pending: cleanupState.entries.pending };
-    reportDeletion(await rollback({ ...cleanup, ...pending }, cleanupState, toDelete), report);
+    const isFinal = !context.signal.aborted;
+    reportDeletion(await rollback(cleanup, cleanupState, toDelete, isFinal), report);
   });
 }

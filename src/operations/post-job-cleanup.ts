@@ -1,13 +1,11 @@
-import { sameId } from '../azure/resource-id.ts';
 import type { Session } from '../azure/arm-client.ts';
 import { deleteDeployment } from '../cleanup/delete-deployment.ts';
 import { deleteResources } from '../cleanup/delete-resources.ts';
 import { includeVmDisks } from '../cleanup/detach-unowned.ts';
-import { type DeletionContext, isRunCommand } from '../cleanup/resource-types.ts';
-import type { CleanupStateData } from '../deployment/cleanup-state.ts';
-import { hasDeploymentTag, hasRunTags } from '../deployment/ownership.ts';
-import type { WorkflowRun } from '../runner/github-context.ts';
+import { isRunCommand } from '../cleanup/resource-types.ts';
+import { type CleanupStateData, claimOf } from '../deployment/cleanup-state.ts';
 import { type Reporter, reportDeletion } from '../summary/reporter.ts';
+import { runDelete } from './delete.ts';
 
 /** What the post step deletes of what the main step recorded: everything, or only what the run itself needed. */
 export function resourcesToDelete({ completed, cleanup, created }: CleanupStateData): readonly string[] {
@@ -16,33 +14,30 @@ export function resourcesToDelete({ completed, cleanup, created }: CleanupStateD
 }
 
 /** Whether the post step has anything to do; with `cleanup: always` it looks for the deployment in any case. */
-export function needsCleanup(entries: CleanupStateData): boolean {
-  return entries.cleanup === 'always' || resourcesToDelete(entries).length > 0;
+export function needsCleanup(state: CleanupStateData): boolean {
+  if (state.operation === 'delete') return !state.completed;
+  return state.cleanup === 'always' || resourcesToDelete(state).length > 0;
 }
 
 /**
- * The post step's cleanup. With `cleanup: always` it deletes those resources of the deployment whose tags name this run
- * (a later run may have adopted it); otherwise only what this run created.
+ * The post step's cleanup. Finishes a `delete` that was cancelled. After a `create` with `cleanup: always` it deletes the
+ * resources of the deployment whose tags name this run (a later run may have adopted it), otherwise what this run created.
  */
 export async function runPostJobCleanup(
   session: Session,
-  entries: CleanupStateData,
-  run: WorkflowRun,
+  state: CleanupStateData,
   report: Reporter,
 ): Promise<void> {
-  const { deployment, cleanup, resourceGroup, pending } = entries;
-  const created = resourcesToDelete(entries);
-  const context: DeletionContext = {
-    session,
-    log: report.log,
-    isOwned: (tags, id) =>
-      hasDeploymentTag(tags, deployment) &&
-      (created.some((known) => sameId(known, id)) || hasRunTags(tags, run)),
-    pending,
-  };
+  const { operation, deployment, cleanup, resourceGroup, pending, run } = state;
+  if (operation === 'delete') {
+    await runDelete(session, { resourceGroup, vmName: deployment }, run, report);
+    return;
+  }
+  const created = resourcesToDelete(state);
+  const context = { session, log: report.log, claim: claimOf(state), created, pending };
   reportDeletion(
     cleanup === 'always'
-      ? await deleteDeployment(context, resourceGroup, deployment, created)
+      ? await deleteDeployment(context, resourceGroup)
       : await deleteResources(context, (await includeVmDisks(session, created)).toReversed()),
     report,
   );

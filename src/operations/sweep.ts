@@ -5,7 +5,7 @@ import { sameId } from '../azure/resource-id.ts';
 import { deleteDeployment } from '../cleanup/delete-deployment.ts';
 import { type DeletionResult, readTags } from '../cleanup/resource-types.ts';
 import { resourceIds, resourceNames } from '../deployment/resources.ts';
-import { type Tags, deploymentTag, hasDeploymentTag, tagValue } from '../deployment/ownership.ts';
+import { type Tags, deploymentTag, tagValue } from '../deployment/ownership.ts';
 import { ActionError } from '../errors/action-error.ts';
 import { formatError } from '../errors/format-error.ts';
 import type { SweepInputs } from '../inputs/inputs.ts';
@@ -113,10 +113,11 @@ async function sweepOne(
   report.log.info(`${deployment}: ${decision.isExpired ? 'deleting' : 'keeping'}, ${decision.reason}.`);
   if (!decision.isExpired) return nothing;
   // Decided again right before each deletion: a run may have adopted the deployment since.
-  const isOwned = async (tags: Tags): Promise<boolean> =>
-    hasDeploymentTag(tags, deployment) && (await decide(context, tags)).isExpired;
+  const confirm = async (tags: Tags): Promise<boolean> => (await decide(context, tags)).isExpired;
+  const { serverUrl, repository } = context.run;
+  const claim = { deployment, owner: { serverUrl, repository } };
   try {
-    return await deleteDeployment({ session, log: report.log, isOwned }, resourceGroup, deployment);
+    return await deleteDeployment({ session, log: report.log, claim, confirm }, resourceGroup);
   } catch (error) {
     // Goes on with the other deployments.
     if (session.waiting.signal.aborted) throw error;

@@ -1,6 +1,5 @@
-import * as core from '@actions/core';
 import { readFileSync } from 'node:fs';
-import { env, phaseKey } from './outputs.ts';
+import { env } from './outputs.ts';
 
 /** The workflow run that this step belongs to, as GitHub's environment names it. */
 export interface WorkflowRun {
@@ -9,6 +8,8 @@ export interface WorkflowRun {
   readonly runId: string;
   readonly runAttempt: string;
   readonly job: string;
+  /** ID of the step, or the name that the runner gives to it. */
+  readonly action: string;
   readonly workflow: string;
   readonly sha: string;
   readonly actor: string;
@@ -39,10 +40,12 @@ export function workflowRun(): WorkflowRun {
     runId: of('RUN_ID'),
     runAttempt: of('RUN_ATTEMPT'),
     job: of('JOB'),
+    action: of('ACTION'),
     workflow: of('WORKFLOW'),
     sha: of('SHA'),
     actor: of('ACTOR'),
   };
 }
 
-export const isPost = Reflect.get(globalThis, postMark) === true || core.getState(phaseKey) !== '';
+/** Saved state cannot tell: it leaks into nested actions, and a main step that was killed early has saved none. */
+export const isPost = Reflect.get(globalThis, postMark) === true;

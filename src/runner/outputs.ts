@@ -43,7 +43,4 @@ export const writeOutput = (name: OutputName, value: string): void => core.setOu
 
 export const { env } = process;
 
-/** State of the main step; where the bundle itself is the post step's entry, it knows itself by finding it. */
-export const phaseKey = 'phase';
-
-export const cleanupStateKey = 'ledger';
+export const cleanupStateKey = 'cleanup';

@@ -5,7 +5,7 @@ import { pollUntilDone, unexplainedFailure } from '../azure/polling.ts';
 import { hasSucceeded } from '../azure/provisioning-state.ts';
 import { resourceId, sameId } from '../azure/resource-id.ts';
 import type { CleanupState } from '../deployment/cleanup-state.ts';
-import { assertOwned, hasDeploymentTag, hasRunTags, tagValue } from '../deployment/ownership.ts';
+import { assertOwned, hasDeploymentTag, mayDelete } from '../deployment/ownership.ts';
 import type { Placement, Plan } from '../deployment/plan.ts';
 import { ActionError } from '../errors/action-error.ts';
 import { AzureError, rootDetail } from '../errors/azure-error.ts';
@@ -288,10 +288,7 @@ async function assertCreatedByThisAttempt(
 ): Promise<void> {
   const vm = await undefinedIfNotFound(readVm(session, plan));
   const tags = vm?.tags;
-  const hasOurTags =
-    hasDeploymentTag(tags, plan.deployment) &&
-    hasRunTags(tags, run) &&
-    tagValue(tags, 'github-run-attempt') === run.runAttempt;
+  const hasOurTags = mayDelete(cleanupState.claim, plan.vm.id, tags);
   if (hasOurTags && error.fault.previousAttemptLost) return;
   if (hasOurTags) {
     // Includes the network: either job may have created it.

@@ -17,13 +17,8 @@ test('every subscription is searched that is not known to be of another tenant',
     return { value: path === '/subscriptions' ? listed : [] } as T;
   };
   const session = { arm, tenantId, subscriptionId: 'own' } as Session;
-  const search = {
-    session,
-    log: { warning: () => undefined },
-    resourceGroup: 'deploy-rg',
-    principals: ['principal'],
-  };
-  expect(await findRoleAssignments(search, 'vm1')).toEqual([]);
+  const query = { session, log: { warning: () => undefined } };
+  expect(await findRoleAssignments(query, 'deploy-rg', 'vm1')).toEqual([]);
   expect(asked.filter((path) => path.endsWith('/roleAssignments'))).toEqual([
     '/subscriptions/own/providers/Microsoft.Authorization/roleAssignments',
     '/subscriptions/silent/providers/Microsoft.Authorization/roleAssignments',
@@ -39,10 +34,7 @@ describe('a role assignment list that Azure refuses', () => {
       subscriptionId: 'own',
     } as unknown as Session;
     const log = { warning: () => undefined };
-    return findRoleAssignments(
-      { session, log, resourceGroup: 'deploy-rg', principals: ['principal'] },
-      'vm1',
-    );
+    return findRoleAssignments({ session, log }, 'deploy-rg', 'vm1');
   };
 
   test.each([

@@ -1,7 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
-import * as fc from 'fast-check';
 import { assignmentName, uuid5 } from '../../../src/access/role-definitions.ts';
-import { tagsToDescription, tagsFromDescription } from '../../../src/deployment/ownership.ts';
 
 const registry =
   '/subscriptions/2b3f7d3f-6e1f-4d2c-8b64-7a1a1d0a2f02/resourceGroups/rg/providers/Microsoft.ContainerRegistry/registries/r';
@@ -39,40 +37,5 @@ describe('names of role assignments', () => {
       assignmentName({ scope: registry, roleDefinitionId: definition }, other),
     ];
     expect(new Set(names).size).toBe(names.length);
-  });
-});
-
-describe('the mark in a description', () => {
-  const tags = {
-    'cross-tenant-vm': 'vm-1',
-    cleanup: 'always',
-    'github-server-url': 'https://github.com',
-    'github-repository': 'owner/repo',
-    'github-run-id': '42',
-    'github-run-attempt': '1',
-    'github-job': 'deploy',
-    team: 'blue',
-  };
-
-  test('tells deployment and run, in words that people can read', () => {
-    expect(tagsToDescription(tags)).toBe(
-      'cross-tenant-vm=vm-1; github-server-url=https://github.com; github-repository=owner/repo; github-run-id=42; github-run-attempt=1; github-job=deploy',
-    );
-  });
-
-  test.each([[null], [undefined], [''], ['granted by hand'], ['see cross-tenant-vm=vm-1']])(
-    '%p is none of ours',
-    (description) => {
-      expect(tagsFromDescription(description)).toBeUndefined();
-    },
-  );
-
-  test('is read back as it was written, whatever the names are', () => {
-    fc.assert(
-      fc.property(fc.string(), fc.string(), (deployment, job) => {
-        const written = { 'cross-tenant-vm': deployment, 'github-job': job };
-        expect(tagsFromDescription(tagsToDescription(written))).toEqual(written);
-      }),
-    );
   });
 });

@@ -1,137 +1,118 @@
 import { describe, expect, test } from '@jest/globals';
-import { type CleanupStateData, createCleanupState } from '../../../src/deployment/cleanup-state.ts';
-import { createIfMissing } from '../../../src/deployment/create-if-missing.ts';
-import { classifyOwnership, ownershipTags } from '../../../src/deployment/ownership.ts';
-import type { WorkflowRun } from '../../../src/runner/github-context.ts';
-import { decideExpiry, type WorkflowRunStatus } from '../../../src/operations/sweep.ts';
+import * as fc from 'fast-check';
+import {
+  type CleanupStateData,
+  createCleanupState,
+  parseCleanupState,
+} from '../../../src/deployment/cleanup-state.ts';
 
-const run: WorkflowRun = {
-  serverUrl: 'https://github.com',
-  repository: 'owner/repo',
-  runId: '42',
-  runAttempt: '1',
-  job: 'deploy',
-  workflow: 'Release',
-  sha: 'abc',
-  actor: 'someone',
-};
+const start = {
+  operation: 'create',
+  deployment: 'vm1',
+  cleanup: 'always',
+  signIn: {
+    clientId: '8d1f3c5e-3b1a-4b5e-9a53-5c1c3c8a1d01',
+    tenantId: '22222222-bbbb-4c3d-9d63-1e8e2f6a2b02',
+    environment: { kind: 'known', name: 'azurecloud' },
+    credential: 'oidc',
+  },
+  run: {
+    serverUrl: 'https://github.com',
+    repository: 'owner/repo',
+    runId: '42',
+    runAttempt: '1',
+    job: 'deploy',
+    action: 'vm',
+  },
+  subscriptionId: '2b3f7d3f-6e1f-4d2c-8b64-7a1a1d0a2f02',
+  resourceGroup: 'rg',
+} as const;
 
-const openState = (save: (entries: CleanupStateData, made: readonly string[]) => void) =>
-  createCleanupState(
-    { deployment: 'vm1', cleanup: 'always', tenantId: 't', subscriptionId: 's', resourceGroup: 'rg' },
-    save,
-  );
+const openState = (save: (entries: CleanupStateData, everCreated: readonly string[]) => void) =>
+  createCleanupState(start, save);
 
-describe('ownership', () => {
-  const tags = ownershipTags(run, 'vm1', 'always', new Date('2026-11-22T10:00:00.123Z'));
+describe('createCleanupState', () => {
+  test('saves every change at once', () => {
+    const saved: CleanupStateData[] = [];
+    const state = openState((entries) => saved.push(entries));
+    state.addPending('/a');
+    state.addPending('/A');
+    state.addPending('/b');
+    state.markDeleted('/a');
+    state.markCompleted();
+    expect(saved.map(({ created, completed }) => [created, completed])).toEqual([
+      [[], false],
+      [['/a'], false],
+      [['/a', '/b'], false],
+      [['/b'], false],
+      [['/b'], true],
+    ]);
+  });
 
-  test('tags say whose, by which run, and until when', () => {
-    expect(tags).toEqual({
-      'cross-tenant-vm': 'vm1',
-      cleanup: 'always',
-      'github-server-url': 'https://github.com',
-      'github-repository': 'owner/repo',
-      'github-run-id': '42',
-      'github-run-attempt': '1',
-      'github-job': 'deploy',
-      'github-workflow': 'Release',
-      'github-sha': 'abc',
-      'github-actor': 'someone',
-      'expires-on': '2026-11-22T10:00:00Z',
+  test('excludes a resource that existed when its PUT was sent from what may be deleted', () => {
+    let everCreated: readonly string[] = [];
+    const state = openState((_, all) => {
+      everCreated = all;
     });
-    expect(
-      ownershipTags({ ...run, workflow: 'w'.repeat(300) }, 'vm1', 'never')['github-workflow'],
-    ).toHaveLength(256);
+    state.addPending('/a');
+    state.markExisting('/a');
+    expect([state.entries.created, everCreated, state.claim.notCreated]).toEqual([[], [], ['/a']]);
   });
 
-  test.each([
-    ['same run', tags, run, 'ours'],
-    ['a later run', tags, { runId: '43', job: 'other' }, 'ours'],
-    ['another job of the same run', tags, { runId: '42', job: 'other' }, 'other-job'],
-    ['names in another case', { 'Cross-Tenant-VM': 'vm1' }, run, 'ours'],
-    ['another deployment', { ...tags, 'cross-tenant-vm': 'vm2' }, run, 'foreign'],
-    ['no tags', undefined, run, 'foreign'],
-  ] as const)('%s', (_, given, by, expected) => {
-    expect(classifyOwnership(given, 'vm1', by)).toBe(expected);
+  test('records nothing that is still in progress after it was disowned', () => {
+    let last: CleanupStateData | undefined;
+    let everCreated: readonly string[] = [];
+    const state = openState((entries, all) => {
+      last = entries;
+      everCreated = all;
+    });
+    state.addPending('/a');
+    state.disown();
+    state.addPending('/b');
+    expect(last).toMatchObject({ created: [], pending: [], cleanup: 'never', completed: false });
+    expect([everCreated, state.entries.created]).toEqual([[], []]);
   });
 });
 
-test('saves the state on every change, before the next step', () => {
-  const saved: CleanupStateData[] = [];
-  const state = openState((entries) => saved.push(entries));
-  state.addPending('/a');
-  state.addPending('/A');
-  state.addPending('/b');
-  state.markDeleted('/a');
-  state.markCompleted();
-  expect(saved.map(({ created, completed }) => [created, completed])).toEqual([
-    [[], false],
-    [['/a'], false],
-    [['/a', '/b'], false],
-    [['/b'], false],
-    [['/b'], true],
-  ]);
-});
-
-test('what is disowned is not recorded again by work that is still on its way, whatever the policy was', () => {
-  let last: CleanupStateData | undefined;
-  let made: readonly string[] = [];
-  const state = openState((entries, all) => {
-    last = entries;
-    made = all;
-  });
-  state.addPending('/a');
-  state.disown();
-  state.addPending('/b');
-  expect(last).toMatchObject({ created: [], pending: [], cleanup: 'never', completed: false });
-  expect([made, state.entries.created]).toEqual([[], []]);
-});
-
-test.each([
-  ['no provisioningState', {}],
-  ['provisioningState Succeeded', { provisioningState: 'Succeeded' }],
-])('an existing resource with %s is used as it is', async (_, provisioning) => {
-  const state = openState(() => undefined);
-  const existing = { tags: { 'cross-tenant-vm': 'vm1' }, ...provisioning };
-  const waiting = {
-    signal: new AbortController().signal,
-    rateLimits: () => ({}),
-    onProgress: () => undefined,
+describe('parseCleanupState', () => {
+  const saved: CleanupStateData = {
+    ...start,
+    created: ['/a'],
+    pending: [],
+    notCreated: [],
+    completed: false,
+    privateKeyPath: '/tmp/cross-tenant-vm-abcdef/id_rsa',
   };
-  const unexpected = (request: string) => (): never => {
-    throw new Error(`unexpected ${request}`);
-  };
-  const found = await createIfMissing(
-    { cleanupState: state, run, waiting, log: { info: () => undefined } },
-    { what: 'a network', id: '/a', existing, reread: unexpected('GET'), put: unexpected('PUT') },
-  );
-  expect(found).toBe(existing);
-  expect(state.entries.created).toEqual([]);
-});
 
-describe('sweep decides', () => {
-  const now = new Date('2026-11-22T12:00:00Z');
-  const base = ownershipTags(run, 'vm1', 'always');
-  const expired = { ...base, 'expires-on': '2026-11-22T11:59:59Z' };
-  const alive = { ...base, 'expires-on': '2026-11-22T12:00:01Z' };
-  test.each<[string, Record<string, string>, WorkflowRunStatus | undefined, boolean]>([
-    ['expired', expired, undefined, true],
-    ['expired while its run goes on', expired, 'running', true],
-    ['not expired, run ended', alive, 'ended', true],
-    ['not expired, run going', alive, 'running', false],
-    ['not expired, run not seen', alive, 'unknown', false],
-    ['no expiry, no token', base, undefined, false],
-    ['run ended, but it was to stay', { ...alive, cleanup: 'on-failure' }, 'ended', false],
-    ['run ended, of another repository', { ...base, 'github-repository': 'owner/other' }, 'ended', false],
-    [
-      'run ended, on another server',
-      { ...base, 'github-server-url': 'https://ghes.example' },
-      'ended',
-      false,
-    ],
-    ['an expiry that is no date', { ...base, 'expires-on': 'soon' }, 'ended', false],
-    ['no tags at all', {}, 'ended', false],
-  ])('%s', (_, tags, state, over) => {
-    expect(decideExpiry(tags, now, run, state).isExpired).toBe(over);
+  test('reads back what was saved', () => {
+    expect(parseCleanupState(JSON.stringify(saved))).toEqual({ state: saved });
+  });
+
+  test.each<[string, object]>([
+    ['operation', { operation: 'sweep' }],
+    ['deployment', { deployment: '../vm1' }],
+    ['cleanup', { cleanup: 'sometimes' }],
+    ['signIn', { signIn: { ...start.signIn, clientId: 'me' } }],
+    ['signIn', { signIn: { ...start.signIn, environment: { kind: 'discovered' } } }],
+    ['signIn', { signIn: null }],
+    ['run', { run: { ...start.run, action: undefined } }],
+    ['subscriptionId', { subscriptionId: 'x/../y' }],
+    ['resourceGroup', { resourceGroup: 'a/b' }],
+    ['created', { created: ['/a', 7] }],
+    ['created', { created: '/a' }],
+    ['pending', { pending: ['a'] }],
+    ['notCreated', { notCreated: undefined }],
+    ['completed', { completed: 'yes' }],
+    ['privateKeyPath', { privateKeyPath: ['/tmp'] }],
+  ])('names %s when it is not valid', (name, changed) => {
+    expect(parseCleanupState(JSON.stringify({ ...saved, ...changed }))).toMatchObject({ damaged: [name] });
+  });
+
+  test('accepts any text without throwing', () => {
+    fc.assert(
+      fc.property(fc.oneof(fc.string(), fc.json()), (text) => {
+        expect(parseCleanupState(text)).toHaveProperty('damaged');
+      }),
+    );
   });
 });

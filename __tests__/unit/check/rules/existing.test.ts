@@ -22,8 +22,13 @@ describe('names and existing resources', () => {
           existing: {
             nsg: ok({ name: 'vm1-nsg', tags: { 'cross-tenant-vm': 'vm2' } }),
             vnet: ok({ name: 'vm1-vnet' }),
-            publicIp: ok({ tags: { 'cross-tenant-vm': 'vm1', 'github-run-id': '1', 'github-job': 'other' } }),
-            nic: ok({ ...ownNic(), tags: { 'Cross-Tenant-VM': 'vm1' } }),
+            publicIp: ok({ tags: { ...own, 'github-run-id': '1', 'github-job': 'other' } }),
+            nic: ok({
+              ...ownNic(),
+              tags: Object.fromEntries(
+                Object.entries(own).map(([name, value]) => [name.toUpperCase(), value]),
+              ),
+            }),
           },
           osDisk: denied,
         },

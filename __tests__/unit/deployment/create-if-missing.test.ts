@@ -1,0 +1,53 @@
+import { expect, test } from '@jest/globals';
+import { createCleanupState } from '../../../src/deployment/cleanup-state.ts';
+import { createIfMissing } from '../../../src/deployment/create-if-missing.ts';
+import { ownershipTags, runIdentityOf } from '../../../src/deployment/ownership.ts';
+
+const run = {
+  serverUrl: 'https://github.com',
+  repository: 'owner/repo',
+  runId: '42',
+  runAttempt: '1',
+  job: 'deploy',
+  action: 'vm',
+  workflow: 'Release',
+  sha: 'abc',
+  actor: 'someone',
+};
+
+test.each([
+  ['no provisioningState', {}],
+  ['provisioningState Succeeded', { provisioningState: 'Succeeded' }],
+])('uses an existing resource as it is when it has %s', async (_, provisioning) => {
+  const state = createCleanupState(
+    {
+      operation: 'create',
+      deployment: 'vm1',
+      cleanup: 'always',
+      signIn: {
+        clientId: '',
+        tenantId: '',
+        environment: { kind: 'known', name: 'azurecloud' },
+        credential: 'oidc',
+      },
+      run: runIdentityOf(run),
+      resourceGroup: 'rg',
+    },
+    () => undefined,
+  );
+  const existing = { tags: ownershipTags(run, 'vm1', 'always'), ...provisioning };
+  const waiting = {
+    signal: new AbortController().signal,
+    rateLimits: () => ({}),
+    onProgress: () => undefined,
+  };
+  const unexpected = (request: string) => (): never => {
+    throw new Error(`unexpected ${request}`);
+  };
+  const found = await createIfMissing(
+    { cleanupState: state, run, waiting, log: { info: () => undefined } },
+    { what: 'a network', id: '/a', existing, reread: unexpected('GET'), put: unexpected('PUT') },
+  );
+  expect(found).toBe(existing);
+  expect(state.entries.created).toEqual([]);
+});
