@@ -6,7 +6,7 @@ import { isJson, omitUndefined, parseJson } from '../lib/json.ts';
 import type { DeletionClaim, RunIdentity } from './ownership.ts';
 
 /** How the main step signed in. The runner may give other inputs to the post step (actions/runner#2030, #3514). */
-export interface SignInState {
+interface SignInState {
   readonly clientId: string;
   readonly tenantId: string;
   readonly environment: Environment;
@@ -183,7 +183,7 @@ const checks: Readonly<Record<keyof CleanupStateData, Check>> = {
 };
 
 /** Fields of a saved state that are missing or invalid; any step of the job could have changed it. */
-export type ParsedCleanupState =
+type ParsedCleanupState =
   | { readonly state: CleanupStateData }
   | { readonly damaged: readonly string[]; readonly privateKeyPath?: string };
 

@@ -93,7 +93,7 @@ export function runIdentityOf(run: WorkflowRun): RunIdentity {
 }
 
 /** Whether the tags name this owner: one step of one attempt, or with fewer fields, all runs that agree in them. */
-export function hasIdentityTags(tags: Tags, identity: Partial<RunIdentity>): boolean {
+function hasIdentityTags(tags: Tags, identity: Partial<RunIdentity>): boolean {
   return Object.entries(identityTags).every(([field, tag]) => {
     const expected = identity[field as keyof RunIdentity];
     return expected === undefined || tagValue(tags, tag) === expected.slice(0, maxTagValue);
