@@ -179,7 +179,7 @@ describe('an operation that ends without a reason', () => {
   });
 
   test.concurrent('in the machine: its own status tells why', async () => {
-    const sim = await startWorld();
+    const sim = await startWorld({ timeScale: 0.0001 });
     settings(sim.world).shortages.push({ code: 'AllocationFailed', at: 'operation' });
     sim.faults.add({
       match: { path: /Microsoft\.Compute\/locations/, phase: 'poll', times: every },
@@ -194,7 +194,7 @@ describe('an operation that ends without a reason', () => {
 
 describe('a machine that failed', () => {
   test.concurrent('whose own word may not be read: what is known is told', async () => {
-    const sim = await startWorld();
+    const sim = await startWorld({ timeScale: 0.0001 });
     settings(sim.world).shortages.push({ code: 'AllocationFailed', at: 'operation' });
     sim.faults.add({
       match: { path: /Microsoft\.Compute\/locations/, phase: 'poll', times: every },
