@@ -112,7 +112,7 @@ test('a signal strikes when the log says so', async () => {
   expect(run.exitCode).toBe(3);
 });
 
-test('a phase that hangs is killed, and its log is told', async () => {
+test('a phase that hangs is killed and its log is reported', async () => {
   const isStuck = Promise.withResolvers<void>();
   await expect(
     runScript(`console.log('stuck'); setInterval(() => {}, 1000);`, {
@@ -122,7 +122,7 @@ test('a phase that hangs is killed, and its log is told', async () => {
   ).rejects.toThrow(/did not end within its limit[\s\S]*stuck/);
 });
 
-test('memory, time and files of a run are told', async () => {
+test('reports memory, time and files of a run', async () => {
   const run = await runScript(
     `import { writeFileSync } from 'node:fs';
      writeFileSync(env.RUNNER_TEMP + '/left', 'behind');`,

@@ -20,7 +20,7 @@ const action = parse(read('action.yml')) as {
 
 describe('action.yml', () => {
   // https://docs.github.com/actions/reference/workflows-and-actions/metadata-syntax
-  test('has the shape that GitHub documents, and nothing besides', () => {
+  test('has only the keys that GitHub documents', () => {
     expect(Object.keys(action)).toEqual([
       'name',
       'description',
@@ -114,7 +114,7 @@ describe('dist', () => {
   });
 });
 
-/** Begins with a capital (or a value as it is written), and leaves the last full stop to whoever shows it. */
+/** Starts with a capital or a literal value and has no full stop at the end. */
 function expectSentence(text: unknown): void {
   expect(text).toEqual(expect.stringMatching(/^\S[\s\S]{8,}[^\s.,;:]$/));
 }

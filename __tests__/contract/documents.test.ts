@@ -1,4 +1,4 @@
-// Whatever a document tells somebody to open, type or copy: it is there, and it can be read.
+// Links, workflows, commands and code blocks in all documents are valid.
 import { spawnSync } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import { dirname, join, normalize, resolve } from 'node:path';

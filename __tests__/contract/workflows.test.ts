@@ -16,7 +16,7 @@ import {
 const workflows = workflowsIn('.github/workflows');
 const cases = workflows.map((file): [string, WorkflowFile] => [file.path, file]);
 
-/** Parts of an event that whoever opens an issue, a pull request or a branch can write. */
+/** Parts of an event that anyone who opens an issue, pull request or branch controls. */
 const written =
   /github\.(head_ref|event\.[\w.]*(title|body|message|name|email|label|ref|page_name|head_branch|default_branch)\b)/;
 
@@ -198,7 +198,7 @@ describe('the required checks', () => {
   });
 });
 
-test('the live ring is swept by a run of its own, when what it made has expired', () => {
+test('a separate workflow sweeps the live deployments after they expire', () => {
   const { workflow } = workflowAt('.github/workflows/live.yml');
   const { schedule } = workflow.on as { readonly schedule: readonly { readonly cron: string }[] };
   const hours = schedule.map(({ cron }) => Number(cron.split(' ')[1]));

@@ -19,7 +19,7 @@ interface Setting {
   readonly mayGrant?: boolean;
 }
 
-/** A registry in a group of its own; the app's other rights end at the machine's group. */
+/** A registry in a separate group; the app's other permissions are limited to the VM's group. */
 function addRegistryTo(world: World, { subscription, abac, mayGrant = true }: Setting = {}): void {
   const where = {
     subscription: subscription ?? defaults.subscriptionId,

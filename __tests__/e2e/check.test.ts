@@ -325,7 +325,7 @@ test('what create has made is found to be its own', async () => {
   expect(sim.journal.slice(from).filter(({ method }) => method === 'PUT')).toEqual([]);
 });
 
-describe('what an earlier run left stands in the way of check as it does of create', () => {
+describe('check and create agree on leftovers of an earlier run', () => {
   const osDiskStays = '{"vm": {"properties": {"storageProfile": {"osDisk": {"deleteOption": "Detach"}}}}}';
   const machineId = `${group}/providers/Microsoft.Compute/virtualMachines/vm1`;
 

@@ -59,13 +59,13 @@ async function act({ inputs, env, ...more }: Omit<ActionOptions, 'sim'>): Promis
 
 /** Takes a dozen seconds of waiting, beside the other tests. */
 let unanswered: Promise<Run>;
-let besides: Simulator;
+let unreachable: Simulator;
 beforeAll(async () => {
-  besides = await startSimulator();
-  const inputs = { ...defaultInputs(besides), environment: 'https://localhost:1' };
-  unanswered = runAction({ sim: besides, phases: ['main'], inputs });
+  unreachable = await startSimulator();
+  const inputs = { ...defaultInputs(unreachable), environment: 'https://localhost:1' };
+  unanswered = runAction({ sim: unreachable, phases: ['main'], inputs });
 });
-afterAll(() => besides.close());
+afterAll(() => unreachable.close());
 
 const errorsOf = (run: Run) =>
   run.annotations.filter(({ level }) => level === 'error').map(({ message }) => message);

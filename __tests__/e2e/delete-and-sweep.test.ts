@@ -39,7 +39,7 @@ describe('delete', () => {
     const run = await act(sim, { operation: 'delete', 'image-id': '', 'image-tenant-id': '' });
     expect([run.exitCode, run.post?.exitCode]).toEqual([0, 0]);
     expectAllGone(sim, before);
-    // What goes along with the machine is not deleted by us; everything else that was created is in the list.
+    // Resources deleted by a delete option of the VM are not in the list of requests.
     expect(lower(listOf(run.outputs['deleted']))).toEqual(
       expect.arrayContaining(lower([vm1.machine, vm1.nsg, vm1.vnet])),
     );
@@ -204,7 +204,7 @@ describe('sweep', () => {
     expect(there).toEqual(['other-repository', 'other-server']);
   }, 120_000);
 
-  test('a machine that a rerun has taken over is in use, whatever its first run came to', async () => {
+  test('keeps a VM that a rerun adopted after its first run failed', async () => {
     const sim = await startWorld();
     await lost(sim, 'vm1', '30', { 'expires-after': 'PT1H' });
     expect((await act(sim, { cleanup: 'always' }, { ...main, env: { GITHUB_RUN_ID: '31' } })).exitCode).toBe(

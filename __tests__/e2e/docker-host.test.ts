@@ -55,7 +55,7 @@ function stepOf(job: string): Record<string, string> {
 }
 
 /**
- * The registry in a group of its own, where the app may grant roles and nothing else; and a guest that does what the
+ * The registry is in a separate group, where the app may only assign roles; and a guest that does what the
  * script says: it may pull if the identity that the machine has may, at that very moment.
  */
 function withRegistry(world: World): void {

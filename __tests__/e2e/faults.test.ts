@@ -137,7 +137,7 @@ describe('a lost answer to the PUT of the machine', () => {
     expect(cleanupStateOf(run)?.pending).toEqual([]);
   });
 
-  test('Azure’s reason is told although its operation was never seen, and the next size is tried', async () => {
+  test('reports Azure’s reason and tries the next size when the operation was never polled', async () => {
     const sim = await startWorld();
     sim.faults.add({ match: { method: 'PUT', path: every(vm1.machine) }, effect: { dropAfterCommit: true } });
     settings(sim.world).shortages.push({

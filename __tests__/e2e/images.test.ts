@@ -45,7 +45,7 @@ const vmBody = (): any =>
   puts().find(({ path }) => path.toLowerCase().endsWith('/virtualmachines/vm1'))?.requestBody;
 const texts = (run: Run, level: string): string[] =>
   run.annotations.filter((one) => one.level === level).map(({ message }) => message);
-/** A definition of its own with these versions. */
+/** A separate definition with these versions. */
 const define =
   (
     name: string,
@@ -122,7 +122,7 @@ describe('replication', () => {
     expect(puts()).toEqual([]);
   });
 
-  test('by region, whatever the target regions say: those with the image are listed', async () => {
+  test('lists the regions that have the image, by replication state', async () => {
     await start(
       define('elsewhere', {
         '1.0.0': { regions: ['North Europe', 'uksouth', { region: 'East US', state: 'Replicating' }] },

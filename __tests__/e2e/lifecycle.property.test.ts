@@ -239,11 +239,11 @@ async function live(drawn: Life): Promise<{ violations: string[]; log: string; f
     );
     for (const id of disturbed(sim, strangers)) violations.push(`a stranger was changed: ${id}`);
 
-    const ledger = cleanupStateOf(run);
+    const state = cleanupStateOf(run);
     // Of a run that was killed in the middle, the state must know what there is; Azure names data disks itself.
     if (run.exitCode === null) {
       for (const id of atEnd) {
-        const known = ledger?.created.some((one) => one.toLowerCase() === id.toLowerCase());
+        const known = state?.created.some((one) => one.toLowerCase() === id.toLowerCase());
         if (!known && !/\/disks\/vm1_lun_/.test(id))
           violations.push(`not recorded before it was created: ${id}`);
       }

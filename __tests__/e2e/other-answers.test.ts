@@ -48,7 +48,7 @@ const versionsOf = (sim: Simulator, path: RegExp): string[] => [
 ];
 
 describe('where the newest api-version is not known', () => {
-  test.concurrent('the newest stable one that is known is asked in, and each type is told only once', async () => {
+  test.concurrent('uses the newest stable supported version and logs it once per type', async () => {
     const sim = await startWorld();
     knowOnly(sim, /\/virtualMachines\//, '2020-06-01, 2024-07-01, 2024-11-01-preview');
     knowOnly(sim, /\/networkInterfaces\//, '2023-09-01');
@@ -64,7 +64,7 @@ describe('where the newest api-version is not known', () => {
     expect(refused.map(({ path }) => path)).toHaveLength(3);
   });
 
-  test.concurrent('and the old one heeds no If-None-Match: what came meanwhile is not written over', async () => {
+  test.concurrent('does not overwrite a VM that appeared before a PUT whose API version ignores If-None-Match', async () => {
     const sim = await startWorld();
     knowOnly(sim, /\/virtualMachines\//, '2020-06-01');
     sim.faults.add({
@@ -103,7 +103,7 @@ describe('where the newest api-version is not known', () => {
     expect(sim.journal.some(({ kind }) => kind === 'vm.put')).toBe(false);
   });
 
-  test.concurrent('and none of the known ones will do, the refusal is told', async () => {
+  test.concurrent('reports the error when no supported version is accepted', async () => {
     const sim = await startWorld();
     knowOnly(sim, /\/virtualMachines\//, '2099-01-01-preview');
     const run = await act(sim, {}, main);
@@ -193,7 +193,7 @@ describe('an operation that ends without a reason', () => {
 });
 
 describe('a machine that failed', () => {
-  test.concurrent('whose own word may not be read: what is known is told', async () => {
+  test.concurrent('reports the operation error when the VM cannot be read', async () => {
     const sim = await startWorld({ timeScale: 0.0001 });
     settings(sim.world).shortages.push({ code: 'AllocationFailed', at: 'operation' });
     sim.faults.add({
@@ -467,7 +467,7 @@ test.concurrent('size and GUID are put out as soon as the machine is taken, for 
   expect(run.outputs['vm-instance-id']).toMatch(/^[0-9a-f-]{36}$/);
 });
 
-test.concurrent('a role is granted by its name, whatever a list that is not filtered begins with', async () => {
+test.concurrent('assigns the role with the requested name when the server ignores the filter', async () => {
   const registry = `/subscriptions/${defaults.subscriptionId}/resourceGroups/${defaults.resourceGroup}`;
   const sim = await startWorld({
     world: (world) => world.grant(principals.deploy, 'Role Based Access Control Administrator', registry),

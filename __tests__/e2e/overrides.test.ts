@@ -106,7 +106,7 @@ test('an override in another case replaces the property; a rerun finds no drift'
   expect(again.outputs['created']).toBe('[]');
 });
 
-test('what neither the SDK nor Azure knows is sent as it is, and Azure’s refusal is told', async () => {
+test('sends unknown properties unchanged and reports Azure’s error', async () => {
   sim = await startSimulator({ timeScale: 0.01 });
   const run = await create({
     overrides: '{"nsg": {"properties": {"notYetInvented": {"deep": [1, {"null": false}]}}}}',

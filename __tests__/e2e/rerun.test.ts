@@ -76,7 +76,7 @@ describe('on a finished deployment', () => {
     expect(principals.deploy).toBeDefined();
   });
 
-  test('a newer version of the definition is told of; the machine keeps its own', async () => {
+  test('reports a newer image version and keeps the VM’s version', async () => {
     const sim = await startWorld();
     expect((await act(sim, { 'image-id': defaults.imageId('linux', '1.0.0') })).exitCode).toBe(0);
     const run = await act(sim);
@@ -155,7 +155,7 @@ describe('on a finished deployment', () => {
     expect(run.outputs['admin-username']).toBe('alice');
   });
 
-  test('an identity that Azure Policy has added since is told of, stays, and is granted nothing', async () => {
+  test('keeps an identity that Azure Policy added and assigns no roles to it', async () => {
     const sim = await startWorld({
       world: (world) => world.grant(principals.deploy, 'Role Based Access Control Administrator', group),
     });

@@ -110,7 +110,7 @@ test('script, parameters and secrets reach the guest; secrets and script reach n
   expect(run.outputs['vm-id']).not.toBe('forged');
   const log = run.lines.filter(({ command }) => command === undefined).map(({ text }) => text);
   expect(log).toContain('Script: Running.');
-  // What came while it ran is told once, and only in whole lines.
+  // Output is logged once, and only in complete lines.
   expect(log.filter((line) => line.startsWith('stdout | '))).toEqual([
     'stdout | signing in with ***',
     'stdout | ::set-output name=vm-id::forged',
@@ -202,7 +202,7 @@ test('`wait-for: agent` ends when the agent is ready, within the budget of reads
   expect(sim.journal.filter(({ status }) => status === 429)).toEqual([]);
 });
 
-test('a machine that stops is noticed, with the boot log, whose address is told nobody', async () => {
+test('fails with the boot log when the VM stops, without the URL of the log', async () => {
   const inputs = await start(
     (world) => {
       settings(world).agentDelay = Infinity;

@@ -147,7 +147,7 @@ describe('ways in', () => {
     expect(run.masks.filter((mask) => mask.startsWith('eyJ'))).toHaveLength(2);
   });
 
-  test('OIDC: an immutable subject, an audience of its own', async () => {
+  test('OIDC: accepts an immutable subject and a custom audience', async () => {
     await start((world) => {
       const settings = githubSettings(world);
       settings.immutableSubject = true;
@@ -453,7 +453,7 @@ describe('GitHub gives no ID token', () => {
 describe('tokens that say little', () => {
   const domains = { 'tenant-id': defaults.tenantDomain, 'image-tenant-id': defaults.imageTenantDomain };
 
-  test('one that cannot be read serves the tenant that was named by its GUID, and this is told', async () => {
+  test('uses an opaque token for the tenant that was given as a GUID and logs it', async () => {
     await start((world) => {
       world.tokens.opaque = true;
     });
@@ -496,7 +496,7 @@ describe('tokens that say little', () => {
     ['the tenant', tenantId, "the VM's tenant"],
     ['the image tenant', imageTenantId, 'the image tenant'],
   ])(
-    'one without a service principal, of %s: Resource Manager refuses it, and who consents is told',
+    'names who must consent when Resource Manager rejects a token of %s without a service principal',
     async (_what, tenant, name) => {
       await start((world) => world.tokens.claims.set(tenant, { oid: undefined }));
       const said = await refusal();
@@ -609,7 +609,7 @@ describe('the first grant', () => {
   });
 });
 
-test('a rejection that nobody awaits is told, and ends the run in order', async () => {
+test('an unhandled rejection is reported and ends the run with cleanup', async () => {
   await start((world) => {
     world.latencies['vmPutLinux'] = 100_000;
   });

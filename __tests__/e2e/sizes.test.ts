@@ -106,7 +106,7 @@ describe('refused on the PUT: the next one at once', () => {
     expect(run.outputs).toMatchObject({ 'vm-size': 'Standard_D1_v2', zone: '1' });
   });
 
-  test('Spot has a quota of its own', async () => {
+  test('Spot has a separate quota', async () => {
     await start((world) => {
       settings(world).quota['lowPriorityCores'] = { limit: 3 };
     });

@@ -31,7 +31,7 @@ function refill(refusal: Reply): number {
 const left = (reply: Reply | undefined): string | undefined =>
   reply?.headers['x-ms-ratelimit-remaining-resource'];
 
-test('a machine takes 12 PUTs, 12 deletions, 12 updates, 36 looks and 45 polls, each with a bucket of its own', async () => {
+test('a VM has separate buckets for 12 PUTs, 12 deletes, 12 updates, 36 reads and 45 polls', async () => {
   const nic = client.addNic('nic');
   const body = client.vmBody(nic);
   const id = client.vmId('spent');

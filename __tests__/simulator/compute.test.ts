@@ -58,7 +58,7 @@ afterAll(async () => {
   await client.sim.close();
 });
 
-// Each PUT under a name of its own: twelve PUTs of one machine empty its budget.
+// A new name for each PUT: twelve PUTs of one VM empty its bucket.
 let refusals = 0;
 
 async function refusal(change: (body: Json) => void): Promise<[number, string, string]> {
@@ -250,7 +250,7 @@ describe('a virtual machine from the gallery of another tenant', () => {
     await client.finish(tagged);
   });
 
-  test('spends the budgets of its own', async () => {
+  test('spends separate buckets', async () => {
     const id = client.vmId('busy');
     await client.finish(await client.send('PUT', id, client.vmBody(client.addNic('busy-nic'))));
     client.world.budgets.drain('Microsoft.Compute/LowCostGetResource', id, 1000);

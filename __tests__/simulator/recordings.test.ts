@@ -65,7 +65,7 @@ function expectHeaders(reply: Reply, recorded: Recorded): void {
   }
 }
 
-/** An empty 204 has no type, whatever the recorder noted. */
+/** An empty 204 has no content type, even if the recording has one. */
 function expectHeadersBesidesType(reply: Reply, recorded: Recorded): void {
   const { 'Content-Type': _type, ...headers } = recorded.headers;
   expectHeaders(reply, { ...recorded, headers });

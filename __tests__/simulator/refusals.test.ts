@@ -34,7 +34,7 @@ interface Refusal {
   readonly message: string;
 }
 
-// A name of its own for each machine: twelve PUTs of one empty its budget.
+// A new name for each VM: twelve PUTs of one VM empty its bucket.
 let machines = 0;
 
 async function putMachine(change: (body: Json) => void, nic?: string): Promise<Reply> {

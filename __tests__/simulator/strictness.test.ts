@@ -80,7 +80,7 @@ describe('regions, zones and members', () => {
     );
   });
 
-  test('a group has no properties of its own', async () => {
+  test('rejects properties on a resource group', async () => {
     expect(await outcome('PUT', `${group}/odd`, { location, properties: { foo: 1 } })).toEqual([
       400,
       'InvalidRequestContent',

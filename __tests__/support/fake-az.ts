@@ -2,7 +2,7 @@
  * Stands for the Azure CLI in the tests of scripts/setup.sh: answers from a state, through the very `--query` and `--output`
  * that were given. It knows the commands that the script uses and refuses all others.
  *
- * The `az` on the script's PATH only hands its arguments over a socket: a Node of its own for each call would take a minute.
+ * The `az` on the script's PATH only hands its arguments over a socket: one Node process per call would take a minute.
  */
 import { readFileSync } from 'node:fs';
 import jmespath from 'jmespath';

@@ -163,7 +163,7 @@ export function writesOf(journal: readonly Exchange[]): Exchange[] {
 }
 
 /**
- * What must hold whatever happens, of one run and its simulator: no deletion without a look at the same resource right
+ * What must hold after every run: no deletion without a look at the same resource right
  * before, none of a group, no write to what was there before unless it is the deployment's own, no secret anywhere.
  */
 export function brokenRules(

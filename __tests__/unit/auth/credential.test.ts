@@ -122,7 +122,7 @@ async function failureOf(promise: Promise<unknown>): Promise<Error> {
     () => new Error('it did not fail'),
     (thrown: unknown) => thrown,
   );
-  // Whatever prints it with all its causes and properties: no secret.
+  // No secret is printed, with all causes and properties.
   expect(inspect(error, { depth: Infinity, showHidden: true })).not.toContain(secret);
   expect(inspect(error, { depth: Infinity, showHidden: true })).not.toContain(encodeURIComponent(secret));
   return error as Error;
@@ -234,7 +234,7 @@ describe('one token for all', () => {
     expect((await faultOf(credential.getToken(scope))).code).toBe('AADSTS700016');
   });
 
-  test('whoever gives up while the present token still serves gets that one', async () => {
+  test('returns the cached token when the caller aborts a refresh', async () => {
     const { client } = wire(token(3), 'hangs');
     const credential = withSecret(client);
     const first = await credential.getToken(scope);
@@ -253,7 +253,7 @@ describe('one token for all', () => {
     expect(isSignInError(undefined)).toBe(false);
   });
 
-  test('whoever gives up does so at once and alone', async () => {
+  test('an aborted caller stops at once without affecting the others', async () => {
     let release = (): void => undefined;
     const held = new Promise<void>((resolve) => {
       release = resolve;
@@ -359,7 +359,7 @@ describe('failures', () => {
     ['a redirect', { status: 307, headers: { location: 'https://portal.example/' } }],
     ['a page', { status: 200, body: '<html>welcome</html>', headers: { 'content-type': 'text/html' } }],
     ['an answer without token', { status: 200, body: '{}' }],
-  ])('%s in place of Entra is told as such, and not followed', async (_what, step) => {
+  ])('%s instead of Entra is reported and not followed', async (_what, step) => {
     const { client, requests } = wire(step);
     const failure = await failureOf(withSecret(client).getToken(scope));
     expect(failure).toBeInstanceOf(ActionError);
@@ -369,7 +369,7 @@ describe('failures', () => {
     expect(requests).toHaveLength(1);
   });
 
-  test('an impossible tenant is told without a request', async () => {
+  test('an impossible tenant is rejected without a request', async () => {
     const { client, requests } = wire(token());
     const failure = await failureOf(withSecret(client, { tenantId: 'not a tenant' }).getToken(scope));
     expect(failure).toBeInstanceOf(ActionError);
@@ -433,7 +433,7 @@ describe('other proofs', () => {
     ]);
   });
 
-  test('OIDC: why GitHub gave no ID token is the reason that is told', async () => {
+  test('OIDC: the error says why GitHub issued no ID token', async () => {
     const { client, requests } = wire(token());
     const reason = new ActionError('asking for an ID token', { message: 'no permission' });
     const credential = withSecret(client, {
@@ -826,7 +826,7 @@ describe('over TLS', () => {
     expect(parseTokenClaims(text).tenantId).toBe(defaults.tenantId);
   });
 
-  test('OIDC: each tenant with an ID token of its own', async () => {
+  test('OIDC: requests a separate ID token for each tenant', async () => {
     const mark = sim.journal.length;
     const both = [defaults.tenantId, defaults.imageTenantId].map((tenant) =>
       createTenantCredential({ ...options, tenantId: tenant, credential: { kind: 'oidc' }, idToken }),
@@ -912,7 +912,7 @@ describe('over TLS', () => {
     );
   });
 
-  test('a certificate that nobody vouches for is told as such', async () => {
+  test('an untrusted TLS certificate is reported as untrusted', async () => {
     const untrusting = createDefaultHttpClient();
     const fault = await faultOf(ask(createTenantCredential({ ...options, httpClient: untrusting })));
     expect(fault).toMatchObject({

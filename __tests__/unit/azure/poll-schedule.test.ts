@@ -140,7 +140,7 @@ describe('progress', () => {
   });
 
   test.each(['network', 'vm-create-linux', 'guest'] as const)(
-    'waiting for %s is told of every 30 seconds, and the last look ends it',
+    'polling %s logs progress every 30 seconds and ends with the last poll',
     async (kind) => {
       const told: number[] = [];
       const start = performance.now();
@@ -160,7 +160,7 @@ describe('progress', () => {
     },
   );
 
-  test('a long pause that Azure asked for is told of every 30 seconds', async () => {
+  test('a long Retry-After is logged every 30 seconds', async () => {
     const lines: string[] = [];
     const paused = delayWithProgress(100, new AbortController().signal, (line) => lines.push(line));
     await jest.runAllTimersAsync();

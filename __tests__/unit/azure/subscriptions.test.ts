@@ -130,7 +130,7 @@ describe('a named one', () => {
     );
   });
 
-  test('whoever may not look at it is taken at their word; every other refusal counts', async () => {
+  test('accepts a subscription that cannot be read (403) and throws every other error', async () => {
     await assertSubscriptionInTenant(refusing(403, 'AuthorizationFailed'), 'sub-1', tenantId);
     for (const [status, code] of [
       [401, 'InvalidAuthenticationTokenTenant'],

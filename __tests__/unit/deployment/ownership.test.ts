@@ -72,7 +72,7 @@ describe('mayDelete', () => {
     expect([mayDelete(stepClaim, id, undefined), mayDelete(repositoryClaim, id, {})]).toEqual([false, false]);
   });
 
-  test('refuses a resource that existed before its PUT, whatever the case of its ID', () => {
+  test('refuses a resource that existed before its PUT, regardless of the case of its ID', () => {
     expect(mayDelete({ ...stepClaim, notCreated: [id.toUpperCase()] }, id, tags)).toBe(false);
   });
 

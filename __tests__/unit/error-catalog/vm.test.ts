@@ -23,7 +23,7 @@ const cases: readonly Case[] = [
   ],
   [
     armError('PreconditionFailed', 'The condition is not met.', 412),
-    'vm-made-meanwhile',
+    'vm-created-by-another-run',
     'VM vm-1 in deploy-rg',
   ],
   [

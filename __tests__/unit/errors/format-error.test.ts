@@ -243,7 +243,7 @@ group('Failure', () => {
 });
 
 group('during', () => {
-  test("tells Azure's refusals as having happened meanwhile, and lets everything else pass", async () => {
+  test("adds the activity to Azure's errors and passes other errors through", async () => {
     const refusal = new AzureError(fault({ error: { code: 'A', message: 'b' } }));
     await expect(withActivity('asking', () => Promise.reject(refusal))).rejects.toMatchObject({
       activity: 'asking',
@@ -325,7 +325,7 @@ group('describe', () => {
     expect(formatError(new ActionError('creating x'))).toEqual(['Failed while creating x.']);
   });
 
-  test('Entra speaks for a tenant; a failed operation has no status worth telling; no answer is told as such', () => {
+  test('names the tenant for Entra, omits the status of a failed operation and reports a missing answer', () => {
     const entra = fault(
       { error: 'invalid_client', error_description: 'AADSTS7000215: Wrong.' },
       { status: 401, url: '/t1/oauth2/v2.0/token' },
@@ -394,6 +394,6 @@ test.each([
   ['https://x is a page', false],
   ['Give another `vm-name`.', false],
   ['', false],
-])('whether %j is to be copied as it stands', (line, verbatim) => {
+])('recognizes %j as a command or URL to copy', (line, verbatim) => {
   expect(isCommandOrUrl(line)).toBe(verbatim);
 });

@@ -125,7 +125,7 @@ describe('identities', () => {
     ['one by policy', { type: 'SystemAssigned' }, {}, undefined, ['system']],
     ['those that are wanted', assigned('B', 'a'), { named: ['a', 'b'] }, undefined, []],
     [
-      'one by policy besides',
+      'one more added by policy',
       { ...assigned('a', 'policy'), type: 'SystemAssigned, UserAssigned' },
       { named: ['a'] },
       undefined,

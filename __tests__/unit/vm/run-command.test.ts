@@ -178,7 +178,7 @@ describe('what is new in a stream', () => {
     expect(appendedText(before, now)).toEqual({ text, gap });
   });
 
-  test('whatever is written between two looks, the looks together tell all of it while the window overlaps', () => {
+  test('prints the complete output while consecutive windows overlap', () => {
     const window = 64;
     fc.assert(
       fc.property(fc.array(fc.integer({ min: 1, max: 40 }), { maxLength: 20 }), (sizes) => {

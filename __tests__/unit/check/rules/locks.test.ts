@@ -120,7 +120,7 @@ describe('locks and deny assignments', () => {
       [['deny-assignments', 'unknown']],
     ],
     [
-      'everyone denied, whoever the app is',
+      'everyone denied, including the app',
       { facts: { ...denial({ principals: [everyone] }), objectId: undefined } },
       [['deny-assignments', 'fault']],
     ],

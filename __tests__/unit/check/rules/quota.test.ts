@@ -18,7 +18,7 @@ describe('core quota', () => {
       [['quota/family of Standard_D2s_v5', 'warning']],
     ],
     [
-      'Spot has a quota of its own',
+      'Spot has a separate quota',
       {
         inputs: { spot: { maxPrice: -1, evictionPolicy: 'Delete' } },
         facts: { computeUsages: ok([usage('cores', 0), usage('lowPriorityCores', 3, 2)]) },
