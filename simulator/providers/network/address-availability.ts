@@ -10,6 +10,7 @@ export const addressAvailabilityRoute: Route = {
   method: 'GET',
   path: `${networkPath}/virtualNetworks/:virtualNetwork/CheckIPAddressAvailability`,
   kind: 'vnet.checkAddress',
+  query: ['ipaddress'],
   action: 'Microsoft.Network/virtualNetworks/checkIpAddressAvailability/read',
   handle: (call) => {
     const id = call.resourceId.replace(/\/CheckIPAddressAvailability$/i, '');

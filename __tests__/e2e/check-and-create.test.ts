@@ -1,0 +1,336 @@
+import { describe, expect, test } from '@jest/globals';
+import { defaults, type Simulator, startSimulator, type World } from '../../simulator/index.ts';
+import { addVersion } from '../../simulator/providers/compute/galleries.ts';
+import { settings } from '../../simulator/providers/compute/settings.ts';
+import { networkSettings } from '../../simulator/providers/network/usages.ts';
+import { addRegistry } from '../../simulator/providers/registry.ts';
+import type { Finding } from '../../src/check/facts.ts';
+import { defaultInputs, runAction } from '../support/harness.ts';
+
+const subscription = `/subscriptions/${defaults.subscriptionId}`;
+const group = `${subscription}/resourceGroups/${defaults.resourceGroup}`;
+const networkGroup = `${subscription}/resourceGroups/network-rg`;
+const subnetId = `${networkGroup}/providers/Microsoft.Network/virtualNetworks/hub/subnets/apps`;
+const registryId = `${networkGroup}/providers/Microsoft.ContainerRegistry/registries/pictures`;
+
+interface Scenario {
+  readonly name: string;
+  /** The refusal in Azure's words, as in docs/check.md; none if create succeeds. */
+  readonly refusal?: string;
+  readonly world?: (world: World) => void;
+  readonly inputs?: Readonly<Record<string, string>>;
+  /** Inputs of a run before, which leaves a deployment. */
+  readonly earlier?: Readonly<Record<string, string>>;
+  /** The finding that predicts the refusal; `skipped` if the app may not read what decides. */
+  readonly finding?: string;
+  /** Without permission to read the subscription. */
+  readonly groupOnly?: true;
+}
+
+function addExisting(world: World, id: string, properties: object): void {
+  const [, type = '', name = ''] = /\/providers\/([^/]+\/[^/]+)\/([^/]+)$/.exec(id) ?? [];
+  world.resources.put({ id, type, body: { id, name, type, location: defaults.location, properties } });
+}
+
+function denyPublicIps(world: World): void {
+  world.revoke(defaults.clientId, group);
+  const { actions, notActions } = world.role('Contributor') ?? { actions: [], notActions: [] };
+  world.addRole({
+    id: '11111111-2222-4333-8444-555555555555',
+    name: 'No addresses',
+    custom: true,
+    actions,
+    notActions: [...notActions, 'Microsoft.Network/publicIPAddresses/write'],
+  });
+  world.grant(defaults.clientId, 'No addresses', group);
+}
+
+function addHub(world: World, role?: string): void {
+  world.addGroup(defaults.subscriptionId, 'network-rg', defaults.location);
+  const id = `${networkGroup}/providers/Microsoft.Network/virtualNetworks/hub`;
+  const properties = { provisioningState: 'Succeeded', addressPrefix: '10.1.0.0/29' };
+  addExisting(world, id, {
+    provisioningState: 'Succeeded',
+    addressSpace: { addressPrefixes: ['10.1.0.0/16'] },
+    subnets: [{ name: 'apps', id: `${id}/subnets/apps`, properties }],
+  });
+  if (role) world.grant(defaults.clientId, role, networkGroup);
+}
+
+const useNic = (world: World, name: string, address: string): void => {
+  addExisting(world, `${networkGroup}/providers/Microsoft.Network/networkInterfaces/${name}`, {
+    provisioningState: 'Succeeded',
+    ipConfigurations: [
+      {
+        name: 'primary',
+        id: `${networkGroup}/providers/Microsoft.Network/networkInterfaces/${name}/ipConfigurations/primary`,
+        properties: {
+          provisioningState: 'Succeeded',
+          privateIPAddress: address,
+          privateIPAllocationMethod: 'Dynamic',
+          subnet: { id: subnetId },
+          primary: true,
+        },
+      },
+    ],
+  });
+};
+
+const fullCoreQuota = (world: World): void => {
+  settings(world).quota['cores'] = { limit: 10, used: 10 };
+};
+
+const scenarios: readonly Scenario[] = [
+  { name: 'everything in order' },
+  { name: 'permissions on the group only', groupOnly: true },
+  {
+    name: 'an auxiliary tenant without consent',
+    refusal: 'AADSTS700016',
+    inputs: { 'auxiliary-tenant-ids': defaults.otherTenantId },
+    finding: `sign-in/auxiliary/${defaults.otherTenantId}`,
+  },
+  {
+    name: 'an image tenant without consent',
+    refusal: 'AADSTS700016',
+    world: (world) => world.uninstallApp(defaults.clientId, defaults.imageTenantId),
+    finding: 'sign-in/image-tenant',
+  },
+  {
+    name: 'no role at all',
+    refusal: 'AuthorizationFailed',
+    world: (world) => {
+      world.revoke(defaults.clientId, group);
+      world.revoke(defaults.clientId, subscription);
+    },
+    finding: 'resource-group',
+  },
+  {
+    name: 'a missing permission on the group',
+    refusal: 'AuthorizationFailed',
+    world: denyPublicIps,
+    finding: 'rights/resource-group',
+  },
+  {
+    name: 'an unregistered resource provider',
+    refusal: 'MissingSubscriptionRegistration',
+    world: (world) =>
+      world.subscriptions.get(defaults.subscriptionId)?.providers.delete('microsoft.managedidentity'),
+    inputs: { identity: 'puller' },
+    finding: 'provider/Microsoft.ManagedIdentity',
+  },
+  {
+    name: 'an image version that does not exist',
+    refusal: 'NotFound',
+    inputs: { 'image-id': defaults.imageId('linux', '9.9.9') },
+    finding: 'image',
+  },
+  {
+    name: 'an image version that is not replicated',
+    refusal: 'GalleryImageNotFound',
+    world: (world) => addVersion(world, defaults.imageId('linux'), '3.0.0', { regions: ['North Europe'] }),
+    inputs: { 'image-id': defaults.imageId('linux', '3.0.0') },
+    finding: 'image',
+  },
+  {
+    name: 'Marketplace terms that are not accepted',
+    refusal: 'MarketplacePurchaseEligibilityFailed',
+    inputs: { 'image-id': defaults.imageId('linux-plan') },
+    finding: 'terms',
+  },
+  {
+    name: 'a subnet that the app may not join',
+    refusal: 'LinkedAuthorizationFailed',
+    world: (world) => addHub(world),
+    inputs: { 'subnet-id': subnetId },
+    finding: 'rights/subnet',
+  },
+  {
+    name: 'a subnet that does not exist',
+    refusal: 'InvalidResourceReference',
+    world: (world) => addHub(world, 'Network Contributor'),
+    inputs: { 'subnet-id': subnetId.replace('apps', 'none') },
+    finding: 'given/subnet',
+  },
+  {
+    name: 'a private address that is in use',
+    refusal: 'PrivateIPAddressInUse',
+    world: (world) => {
+      addHub(world, 'Network Contributor');
+      useNic(world, 'other', '10.1.0.5');
+    },
+    inputs: { 'subnet-id': subnetId, 'private-ip-address': '10.1.0.5' },
+    finding: 'private-ip-address',
+  },
+  {
+    name: 'a private address outside the subnet',
+    refusal: 'PrivateIPAddressNotInSubnet',
+    world: (world) => addHub(world, 'Network Contributor'),
+    inputs: { 'subnet-id': subnetId, 'private-ip-address': '10.2.0.5' },
+    finding: 'given/subnet',
+  },
+  {
+    name: 'a private address that Azure reserves',
+    refusal: 'PrivateIPAddressInReservedRange',
+    world: (world) => addHub(world, 'Network Contributor'),
+    inputs: { 'subnet-id': subnetId, 'private-ip-address': '10.1.0.2' },
+    finding: 'given/subnet',
+  },
+  {
+    name: 'a subnet without a free address',
+    refusal: 'SubnetIsFull',
+    world: (world) => {
+      addHub(world, 'Network Contributor');
+      for (const last of [4, 5, 6]) useNic(world, `other${last}`, `10.1.0.${last}`);
+    },
+    inputs: { 'subnet-id': subnetId },
+    finding: 'given/subnet',
+  },
+  {
+    name: 'a role that the app may not grant',
+    refusal: 'AuthorizationFailed',
+    world: (world) => {
+      addHub(world, 'Reader');
+      addRegistry(world, { subscription: defaults.subscriptionId, group: 'network-rg', name: 'pictures' });
+    },
+    inputs: { identity: 'system', 'role-assignments': `AcrPull on ${registryId}` },
+    finding: 'role-assignment/1',
+  },
+  {
+    name: 'a name that another resource has',
+    refusal: 'none: the action refuses it',
+    world: (world) =>
+      addExisting(world, `${group}/providers/Microsoft.Network/networkSecurityGroups/vm1-nsg`, {
+        securityRules: [],
+      }),
+    finding: 'name/network-security-group',
+  },
+  {
+    name: 'a size that is restricted',
+    refusal: 'SkuNotAvailable',
+    world: (world) =>
+      settings(world).restrictions.push({
+        location: 'westeurope',
+        size: 'Standard_D2as_v5',
+        reasonCode: 'NotAvailableForSubscription',
+      }),
+    inputs: { 'vm-size': 'Standard_D2as_v5' },
+    finding: 'size/Standard_D2as_v5',
+  },
+  {
+    name: 'a size of another architecture',
+    refusal: 'BadRequest',
+    inputs: { 'vm-size': 'Standard_D2ps_v5' },
+    finding: 'size/Standard_D2ps_v5',
+  },
+  {
+    name: 'a size that does not exist',
+    refusal: 'InvalidParameter',
+    inputs: { 'vm-size': 'Standard_Z9_v9' },
+    finding: 'size/Standard_Z9_v9',
+  },
+  {
+    name: 'a security type that the image does not allow',
+    refusal: 'BadRequest',
+    inputs: { 'security-type': 'ConfidentialVM' },
+    finding: 'security-type',
+  },
+  { name: 'a full core quota', refusal: 'QuotaExceeded', world: fullCoreQuota, finding: 'quota/cores' },
+  {
+    name: 'a full core quota that the app may not read',
+    refusal: 'QuotaExceeded',
+    world: fullCoreQuota,
+    groupOnly: true,
+    finding: 'skipped',
+  },
+  {
+    name: 'a full public IP quota',
+    refusal: 'PublicIPCountLimitReached',
+    world: (world) => {
+      networkSettings(world).limits['PublicIPAddresses'] = 0;
+    },
+    finding: 'quota/public-ip',
+  },
+  {
+    name: 'a DNS label that is taken',
+    refusal: 'DnsRecordInUse',
+    world: (world) => {
+      addHub(world);
+      addExisting(world, `${networkGroup}/providers/Microsoft.Network/publicIPAddresses/other`, {
+        provisioningState: 'Succeeded',
+        publicIPAddressVersion: 'IPv4',
+        dnsSettings: { domainNameLabel: 'shop', fqdn: 'shop.westeurope.cloudapp.azure.com' },
+      });
+    },
+    inputs: { 'dns-label': 'shop' },
+    finding: 'name/dns-label',
+  },
+  {
+    name: 'a ReadOnly lock',
+    refusal: 'ScopeLocked',
+    world: (world) => world.addLock(group, 'ReadOnly', 'frozen'),
+    finding: 'locks',
+  },
+  {
+    name: 'a resource group that is being deleted',
+    refusal: 'ResourceGroupBeingDeleted',
+    world: (world) => {
+      const found = [...world.groups.values()].find(({ name }) => name === defaults.resourceGroup);
+      if (found) found.provisioningState = 'Deleting';
+    },
+    finding: 'resource-group',
+  },
+  {
+    name: 'an existing VM that differs',
+    refusal: 'none: the action refuses it',
+    earlier: {},
+    inputs: { 'vm-size': 'Standard_D4s_v5' },
+    finding: 'rerun',
+  },
+  { name: 'an existing VM that matches', earlier: {} },
+];
+
+async function runScenario({ world, inputs, earlier, groupOnly }: Scenario) {
+  const sim: Simulator = await startSimulator({
+    timeScale: 0.02,
+    world: (created) => {
+      if (!groupOnly) created.grant(defaults.clientId, 'Reader', subscription);
+      world?.(created);
+    },
+  });
+  try {
+    const common = { ...defaultInputs(sim), 'vm-name': 'vm1', 'ssh-public-key': key };
+    if (earlier) await runAction({ sim, inputs: { ...common, ...earlier }, phases: ['main'] });
+    const check = await runAction({
+      sim,
+      inputs: { ...common, ...inputs, operation: 'check' },
+      phases: ['main'],
+    });
+    const create = await runAction({ sim, inputs: { ...common, ...inputs }, phases: ['main'] });
+    const findings = JSON.parse(check.outputs['findings'] ?? '[]') as readonly Finding[];
+    return { check, create, findings };
+  } finally {
+    await sim.close();
+  }
+}
+
+const key =
+  'ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJdD0NLGbY4HbU8Z1ahbDX4n8Y0WqYnVtfL9XWq8m2cB someone@example.org';
+
+describe('check and create agree', () => {
+  test.each(scenarios.map((scenario) => [scenario.name, scenario] as const))('on %s', async (_, scenario) => {
+    const { check, create, findings } = await runScenario(scenario);
+    const faults = findings.filter(({ level }) => level === 'fault').map(({ id }) => id);
+    const isSkipped = findings.some(({ level }) => level === 'unknown');
+    if (scenario.finding === undefined || scenario.finding === 'skipped') expect(faults).toEqual([]);
+    else expect(faults).toContain(scenario.finding);
+    expect(create.exitCode).toBe(scenario.refusal === undefined ? 0 : 1);
+    if (!isSkipped || check.exitCode === 1) expect(check.exitCode).toBe(create.exitCode);
+    else expect(check.summary).toContain('skipped');
+  });
+
+  test('on a size name without its prefix, before any request', async () => {
+    const { check, create } = await runScenario({ name: '', inputs: { 'vm-size': 'D2s_v5' } });
+    expect([check.exitCode, create.exitCode]).toEqual([1, 1]);
+    for (const { stdout } of [check, create]) expect(stdout).toContain('did you mean Standard_D2s_v5?');
+  });
+});
