@@ -1,5 +1,11 @@
 import type { RunnerValues } from '../../src/inputs/input-reader.ts';
-import { type DeployInputs, inputDefaults, type InputName, type Inputs, InvalidInputs } from '../../src/inputs/inputs.ts';
+import {
+  type DeployInputs,
+  inputDefaults,
+  type InputName,
+  type Inputs,
+  InvalidInputs,
+} from '../../src/inputs/inputs.ts';
 import { readInputs } from '../../src/inputs/read-inputs.ts';
 
 export type Given = Partial<Record<InputName, string>>;

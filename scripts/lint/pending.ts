@@ -43,5 +43,4 @@ export const pending: NonNullable<OxlintConfig['overrides']> = [
     'src/vm/vm-spec.ts',
   ]),
   exempt('no-restricted-imports', ['src/vm/admin-credentials.ts']),
-  exempt('project/no-clock-in-assertion', ['__tests__/unit/auth/credential.test.ts']),
 ];

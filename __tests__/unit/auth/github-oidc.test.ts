@@ -1,0 +1,140 @@
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { afterAll, afterEach, beforeAll, describe, expect, jest, test } from '@jest/globals';
+import { ActionError } from '../../../src/errors/action-error.ts';
+import { requestGitHubIdToken } from '../../../src/auth/github-oidc.ts';
+import { createHttpGet } from '../../../src/azure/http.ts';
+import { setTimeScale } from '../../../src/lib/clock.ts';
+import {
+  secret,
+  timeScale,
+  attemptTimeoutSeconds,
+  type Step,
+  wire,
+  failureOf,
+} from '../../support/sign-in.ts';
+
+beforeAll(() => setTimeScale(timeScale));
+
+afterAll(() => setTimeScale(undefined));
+
+afterEach(() => {
+  jest.useRealTimers();
+});
+
+describe('ID tokens from GitHub', () => {
+  const env = {
+    GITHUB_ACTIONS: 'true',
+    GITHUB_EVENT_NAME: 'push',
+    ACTIONS_ID_TOKEN_REQUEST_URL: 'https://run.actions.example/idtoken?api-version=2.0',
+    ACTIONS_ID_TOKEN_REQUEST_TOKEN: secret,
+  };
+  const audience = 'api://AzureADTokenExchange';
+  const options = { audience, mask: () => undefined, attemptTimeoutSeconds };
+
+  test('the token is hidden before it is handed out', async () => {
+    const { client, requests } = wire(
+      { lost: 'ECONNRESET' },
+      { status: 502 },
+      { status: 200, body: '{"count":1,"value":"a.b.c"}' },
+    );
+    const masked: string[] = [];
+    const value = await requestGitHubIdToken(env, {
+      ...options,
+      httpClient: client,
+      mask: (text) => masked.push(text),
+    });
+    expect(value).toBe('a.b.c');
+    expect(masked).toEqual(['a.b.c']);
+    expect(requests).toHaveLength(3);
+    expect(requests[2]?.url.href).toBe(
+      'https://run.actions.example/idtoken?api-version=2.0&audience=api%3A%2F%2FAzureADTokenExchange',
+    );
+  });
+
+  test('of a local runner or a mock, by http', async () => {
+    const provider = createServer((request, response) => {
+      response.setHeader('content-type', 'application/json');
+      response.end(JSON.stringify({ value: `${request.headers.authorization} ${request.url}` }));
+    });
+    await new Promise<void>((resolve) => {
+      provider.listen(0, '127.0.0.1', resolve);
+    });
+    const { port } = provider.address() as AddressInfo;
+    const here = { ...env, ACTIONS_ID_TOKEN_REQUEST_URL: `http://127.0.0.1:${port}/idtoken` };
+    try {
+      expect(await requestGitHubIdToken(here, options)).toBe(
+        `Bearer ${secret} /idtoken?audience=api%3A%2F%2FAzureADTokenExchange`,
+      );
+      // That one request only: nothing else is ever sent in the clear.
+      await expect(createHttpGet({ attemptTimeoutSeconds })(`http://127.0.0.1:${port}/`)).rejects.toThrow(
+        'allowInsecureConnection',
+      );
+    } finally {
+      provider.close();
+      provider.closeAllConnections();
+    }
+  });
+
+  test.each<[string, Step, RegExp]>([
+    ['refused', { status: 401, body: '{"message":"expired"}' }, /answered 401: \{"message":"expired"\}/],
+    ['down', { status: 503 }, /answered 503: \(nothing\)/],
+    ['empty', { status: 200, body: '{"value":""}' }, /answered 200 without a token/],
+    ['a page', { status: 200, body: '<html>' }, /answered 200 without a token/],
+    ['lost', { lost: 'ENOTFOUND' }, /run\.actions\.example could not be reached: connect ENOTFOUND/],
+    ['redirected', { status: 302, headers: { location: 'https://elsewhere.example/' } }, /answered 302/],
+  ])('%s', async (_what, step, message) => {
+    const { client } = wire(step);
+    const failure = await failureOf(requestGitHubIdToken(env, { ...options, httpClient: client }));
+    expect(failure).toBeInstanceOf(ActionError);
+    expect(failure.message).toMatch(message);
+  });
+
+  const pull = (head: string | undefined): object => ({
+    pull_request: {
+      head: { repo: head ? { full_name: head } : null },
+      base: { repo: { full_name: 'octo/repo' } },
+    },
+  });
+  test.each<[string, Record<string, string>, unknown, RegExp, RegExp]>([
+    ['no permission', {}, {}, /`permissions: id-token: write` is missing/, /reusable workflow/],
+    [
+      'own pull request',
+      { GITHUB_EVENT_NAME: 'pull_request' },
+      pull('octo/repo'),
+      /`permissions: id-token: write` is missing/,
+      /id-token: write/,
+    ],
+    [
+      'fork',
+      { GITHUB_EVENT_NAME: 'pull_request' },
+      pull('someone/repo'),
+      /pull request from a fork/,
+      /head\.repo\.full_name/,
+    ],
+    ['deleted fork', { GITHUB_EVENT_NAME: 'pull_request' }, pull(undefined), /from a fork/, /on push/],
+    [
+      'pull_request_target',
+      { GITHUB_EVENT_NAME: 'pull_request_target' },
+      pull('someone/repo'),
+      /is missing/,
+      /id-token: write/,
+    ],
+    [
+      'Dependabot',
+      { GITHUB_EVENT_NAME: 'pull_request', GITHUB_ACTOR: 'dependabot[bot]' },
+      pull('octo/repo'),
+      /Dependabot/,
+      /id-token: write/,
+    ],
+    ['elsewhere', { GITHUB_ACTIONS: '' }, undefined, /only to jobs of GitHub Actions/, /client-secret/],
+  ])('%s says what to do', async (_what, where, event, cause, fix) => {
+    const { ACTIONS_ID_TOKEN_REQUEST_URL: _url, ...without } = env;
+    const failure = (await failureOf(
+      requestGitHubIdToken({ ...without, ...where }, { ...options, event }),
+    )) as ActionError;
+    expect(failure).toBeInstanceOf(ActionError);
+    expect(failure.explanation?.cause).toMatch(cause);
+    expect(failure.explanation?.fix.join('\n')).toMatch(fix);
+  });
+});
