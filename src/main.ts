@@ -3,8 +3,8 @@ import { tmpdir } from 'node:os';
 import { type SessionOptions, openSession } from './auth/session.ts';
 import { createCleanupState, signInStateOf } from './deployment/cleanup-state.ts';
 import { runIdentityOf } from './deployment/ownership.ts';
-import { ActionError, type ErrorContext } from './errors/action-error.ts';
-import { formatError, toErrorReports } from './errors/format-error.ts';
+import type { ErrorContext } from './errors/action-error.ts';
+import { errorTitle, formatError, toErrorReports } from './errors/format-error.ts';
 import type { DeleteInputs, Inputs } from './inputs/inputs.ts';
 import { readInputs } from './inputs/read-inputs.ts';
 import { timeoutSignal } from './lib/clock.ts';
@@ -14,6 +14,7 @@ import { create } from './operations/create.ts';
 import { runDelete } from './operations/delete.ts';
 import { createRunStatusReader, sweep } from './operations/sweep.ts';
 import { actionReference, workflowRun } from './runner/github-context.ts';
+import { limitAnnotation } from './runner/log.ts';
 import { cleanupStateKey, env } from './runner/outputs.ts';
 import { stopAtTimeLimit, stopOnSignals } from './runner/signals.ts';
 import {
@@ -114,15 +115,16 @@ function warnBeforeCertificateExpiry({ credential }: Inputs, { log }: Reporter):
 }
 
 function reportFailure(error: unknown, situation: ErrorContext, report: Reporter): void {
-  const lines = formatError(error, explainError(situation)).join('\n');
-  // One annotation tells of a run; whatever else comes of the same failure is for the log.
+  const explain = explainError(situation);
+  const lines = formatError(error, explain).join('\n');
+  // One annotation per run; further errors of the same failure go to the log.
   if (process.exitCode === core.ExitCode.Failure) {
     report.log.info(lines);
     return;
   }
-  const title =
-    error instanceof ActionError ? `cross-tenant-vm: ${error.activity} failed` : 'cross-tenant-vm failed';
-  core.error(lines, { title });
+  const shown = limitAnnotation(lines);
+  if (shown !== lines) report.log.info(lines);
+  core.error(shown, { title: errorTitle(error, explain) });
   process.exitCode = core.ExitCode.Failure;
 }
 

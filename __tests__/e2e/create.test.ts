@@ -501,7 +501,8 @@ describe('a failure', () => {
     expect(run.exitCode).toBe(1);
     expect(errors(run)).toHaveLength(1);
     const [{ message, title } = { message: '', title: '' }] = errors(run);
-    expect(title).toBe('cross-tenant-vm: creating virtual machine vm1 failed');
+    expect(title).toMatch(/^Standard_DC2as_v5 does not support security type /);
+    expect(message.split('\n')[0]).toMatch(/^Cause: Standard_DC2as_v5 does not support security type /);
     expect(message).toContain('BadRequest');
     expect(message).toMatch(/Correlation ID: [0-9a-f-]{36}/);
     expect(message).toMatch(/Who must act: /);

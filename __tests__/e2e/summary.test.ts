@@ -75,7 +75,7 @@ describe('the job summary', () => {
       inputs: inputs({ 'timeout-minutes': 'soon', 'image-id': 'latest' }),
       phases: ['main'],
     });
-    expect(run.summary).toMatch(/^## ❌ Create failed\n\n[^>]*\n- timeout-minutes[\s\S]*\n- image-id/);
+    expect(run.summary).toMatch(/^## ❌ 2 invalid inputs\n\n[^>]*\n- timeout-minutes[\s\S]*\n- image-id/);
     expect(errors(run)).toHaveLength(1);
   });
 
@@ -85,9 +85,9 @@ describe('the job summary', () => {
     const run = await runAction({ sim, inputs: inputs() });
     expect(run.exitCode).toBe(1);
     expect(errors(run)).toHaveLength(1);
-    expect(errors(run)[0]?.title).toBe('cross-tenant-vm: creating virtual machine vm1 failed');
-    expect(run.summary).toContain('## ❌ Failed while creating virtual machine vm1');
-    expect(run.summary).toMatch(/\*\*Cause:\*\* Standard&#95;D2s&#95;v5 is not offered/);
+    expect(errors(run)[0]?.title).toBe('Standard_D2s_v5 is not available in westeurope');
+    expect(run.summary).toContain('## ❌ Standard&#95;D2s&#95;v5 is not available in westeurope');
+    expect(run.summary).toMatch(/\*\*Cause:\*\* Standard&#95;D2s&#95;v5 is not available in westeurope/);
     expect(run.summary).toMatch(
       /Rolled back: \d resources?<[\s\S]*- <code>networkInterfaces\/vm1-nic<\/code>/,
     );

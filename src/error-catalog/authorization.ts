@@ -1,6 +1,6 @@
 import type { Explanation } from '../errors/action-error.ts';
 import type { AzureErrorInfo } from '../errors/azure-error.ts';
-import { shell } from '../lib/escape.ts';
+import { shellCommand } from '../lib/escape.ts';
 import {
   type Entry,
   type FilledErrorContext,
@@ -108,7 +108,7 @@ function explainImageLink(fault: AzureErrorInfo, known: FilledErrorContext): Exp
       who: workflowAuthor,
       fix: [
         `Set \`image-tenant-id\` to ${owner}. If the app has no service principal there, an administrator of that tenant creates it:`,
-        `${shell`az login --tenant ${owner} --allow-no-subscriptions`} && ${shell`az ad sp create --id ${known.clientId}`}`,
+        `${shellCommand`az login --tenant ${owner} --allow-no-subscriptions`} && ${shellCommand`az ad sp create --id ${known.clientId}`}`,
         'Then grant the role on the image:',
         grantCommand(versionRead, known.imageId, known),
       ],
@@ -282,7 +282,7 @@ export const authorizationEntries: readonly Entry[] = [
     who: deniedWho,
     fix: (fault, known) => [
       'Create the resource group if needed, and assign the role:',
-      shell`az group create --subscription ${idSegment(deniedScope(fault), 'subscriptions') ?? known.subscriptionId} -n ${deniedGroup(fault, known)} -l ${known.location}`,
+      shellCommand`az group create --subscription ${idSegment(deniedScope(fault), 'subscriptions') ?? known.subscriptionId} -n ${deniedGroup(fault, known)} -l ${known.location}`,
       assignCommand('Contributor', groupScope(deniedScope(fault)), known.clientId),
       roleDelay,
     ],
@@ -328,7 +328,7 @@ export const authorizationEntries: readonly Entry[] = [
     who: 'nobody: the action accepts the existing assignment',
     fix: (fault) => [
       'Nothing to do. To list the roles there:',
-      shell`az role assignment list --scope ${assignedScope(fault.url) || '<scope>'} -o table`,
+      shellCommand`az role assignment list --scope ${assignedScope(fault.url) || '<scope>'} -o table`,
     ],
   },
   {
@@ -342,7 +342,7 @@ export const authorizationEntries: readonly Entry[] = [
     who: deniedWho,
     fix: (fault) => [
       'Delete the stale assignment (the portal shows its identity as "not found"), and run the job again:',
-      shell`az role assignment delete --ids ${/roleAssignments\//i.test(fault.url) ? fault.url : '<role-assignment-id>'}`,
+      shellCommand`az role assignment delete --ids ${/roleAssignments\//i.test(fault.url) ? fault.url : '<role-assignment-id>'}`,
     ],
   },
   {
@@ -356,7 +356,7 @@ export const authorizationEntries: readonly Entry[] = [
     who: workflowAuthor,
     fix: (fault) => [
       'Correct the role in `role-assignments`. Custom roles exist in their own tenant only. To list the assignable roles:',
-      shell`az role definition list --scope ${assignedScope(fault.url) || '<scope>'} --query "[].{name:roleName, id:name}" -o table`,
+      shellCommand`az role definition list --scope ${assignedScope(fault.url) || '<scope>'} --query "[].{name:roleName, id:name}" -o table`,
     ],
   },
   {
@@ -370,7 +370,7 @@ export const authorizationEntries: readonly Entry[] = [
     who: workflowAuthor,
     fix: (fault) => [
       'Correct `identity`. A plain name instead of an ID makes the action create the identity in the resource group. To check the ID:',
-      shell`az identity show --ids ${missingIdentity(fault)}`,
+      shellCommand`az identity show --ids ${missingIdentity(fault)}`,
     ],
   },
 ];

@@ -1,5 +1,5 @@
 import type { AzureErrorInfo } from '../errors/azure-error.ts';
-import { shell } from '../lib/escape.ts';
+import { shellCommand } from '../lib/escape.ts';
 import { areTenantsSwapped } from './authorization.ts';
 import {
   type Entry,
@@ -38,7 +38,7 @@ const namespaceInMessage = (fault: AzureErrorInfo) =>
 
 const tryElsewhere = (_: AzureErrorInfo, known: FilledErrorContext): string[] => [
   'List several sizes in `vm-size` (and zones in `zone`): the action uses the first one that is available. To list the sizes of the region:',
-  shell`az vm list-skus -l ${known.location} --size Standard_D2 -o table`,
+  shellCommand`az vm list-skus -l ${known.location} --size Standard_D2 -o table`,
   'Or use another `location` that has a replica of the image, or try again later.',
 ];
 
@@ -50,7 +50,7 @@ const usageText = (fault: AzureErrorInfo) =>
 
 const raiseQuota = (fault: AzureErrorInfo, known: FilledErrorContext): string[] => [
   'To show the usage:',
-  shell`az vm list-usage --subscription ${known.subscriptionId} -l ${locationInMessage(fault, known)} -o table`,
+  shellCommand`az vm list-usage --subscription ${known.subscriptionId} -l ${locationInMessage(fault, known)} -o table`,
   `Or request a limit of ${figure(fault, 'New Limit Required', '<new-limit>')} in the portal:`,
   `${known.portal}/#view/Microsoft_Azure_Capacity/QuotaMenuBlade/~/myQuotas`,
 ];
@@ -97,9 +97,9 @@ export const subscriptionEntries: readonly Entry[] = [
       const group = `/subscriptions/${known.subscriptionId}/resourceGroups/${known.resourceGroup}`;
       return [
         `Change the input that violates the policy${hints.length > 0 ? `; judging by its name, ${hints.join(' or ')}` : ''}. To show what it requires:`,
-        shell`az policy assignment show --name ${name ?? '<policy-assignment>'} --scope ${name ? (scope ?? '') : '<scope>'}`,
+        shellCommand`az policy assignment show --name ${name ?? '<policy-assignment>'} --scope ${name ? (scope ?? '') : '<scope>'}`,
         'Or exempt the resource group:',
-        shell`az policy exemption create --name cross-tenant-vm --policy-assignment ${id} --exemption-category Waiver --scope ${group}`,
+        shellCommand`az policy exemption create --name cross-tenant-vm --policy-assignment ${id} --exemption-category Waiver --scope ${group}`,
       ];
     },
   },
@@ -129,7 +129,7 @@ export const subscriptionEntries: readonly Entry[] = [
     who: workflowAuthor,
     fix: (fault, known) => [
       'Check `resource-group` and `subscription-id`. With `location`, the action creates the group, which needs a permission on the subscription. Or create it once:',
-      shell`az group create --subscription ${known.subscriptionId} -n ${groupInMessage(fault, known)} -l ${known.location}`,
+      shellCommand`az group create --subscription ${known.subscriptionId} -n ${groupInMessage(fault, known)} -l ${known.location}`,
     ],
   },
   {
@@ -143,7 +143,7 @@ export const subscriptionEntries: readonly Entry[] = [
     who: workflowAuthor,
     fix: (fault, known) => [
       'Use another `resource-group`, or wait for the deletion and run the job again:',
-      shell`az group wait --deleted --subscription ${known.subscriptionId} -n ${groupInMessage(fault, known)}`,
+      shellCommand`az group wait --deleted --subscription ${known.subscriptionId} -n ${groupInMessage(fault, known)}`,
     ],
   },
   {
@@ -207,7 +207,7 @@ export const subscriptionEntries: readonly Entry[] = [
     who: subscriptionOwner,
     fix: (fault, known) => [
       'Register it, once per subscription (it takes a minute or two):',
-      shell`az provider register --namespace ${namespaceInMessage(fault)} --subscription ${known.subscriptionId} --wait`,
+      shellCommand`az provider register --namespace ${namespaceInMessage(fault)} --subscription ${known.subscriptionId} --wait`,
     ],
   },
   {
@@ -240,7 +240,7 @@ export const subscriptionEntries: readonly Entry[] = [
     who: workflowAuthor,
     fix: (fault, { subscriptionId }) => [
       'Use another `location` that offers the type. In a cloud other than the public one, check `environment`:',
-      shell`az provider show --namespace ${namespaceOf(fault)} --subscription ${subscriptionId} --query "resourceTypes[].{type:resourceType, locations:join(', ', locations), versions:join(', ', apiVersions)}" -o table`,
+      shellCommand`az provider show --namespace ${namespaceOf(fault)} --subscription ${subscriptionId} --query "resourceTypes[].{type:resourceType, locations:join(', ', locations), versions:join(', ', apiVersions)}" -o table`,
     ],
   },
 ];
@@ -296,7 +296,7 @@ export const capacityEntries: readonly Entry[] = [
     who: workflowAuthor,
     fix: (fault, known) => [
       'List several sizes in `vm-size`: the action uses the first one that is available. Sizes without restrictions in this list are offered (it does not show capacity):',
-      shell`az vm list-skus -l ${locationInMessage(fault, known)} --size ${sizesInMessage(fault, known).split(/,\s*/)[0] ?? ''} --all -o table`,
+      shellCommand`az vm list-skus -l ${locationInMessage(fault, known)} --size ${sizesInMessage(fault, known).split(/,\s*/)[0] ?? ''} --all -o table`,
       'Or use another `zone` or `location`.',
     ],
   },
@@ -311,7 +311,7 @@ export const capacityEntries: readonly Entry[] = [
     who: workflowAuthor,
     fix: (_, known) => [
       'Correct `vm-size`; names begin with `Standard_` (`Standard_D2s_v5`). To list the sizes of the region:',
-      shell`az vm list-sizes -l ${known.location} --query "[].name" -o tsv`,
+      shellCommand`az vm list-sizes -l ${known.location} --query "[].name" -o tsv`,
     ],
   },
   {

@@ -1,6 +1,6 @@
 import type { AzureErrorInfo } from '../errors/azure-error.ts';
 import type { OidcClaims } from '../errors/action-error.ts';
-import { shell } from '../lib/escape.ts';
+import { shellCommand } from '../lib/escape.ts';
 import {
   type Entry,
   type FilledErrorContext,
@@ -45,7 +45,7 @@ function credentialCommand({ issuer, audience }: OidcClaims, subject: string, cl
     .replaceAll(/^-|-$/g, '')
     .slice(0, 100);
   const parameters = JSON.stringify({ name: `github-${name}`, issuer, subject, audiences: [audience] });
-  return shell`az ad app federated-credential create --id ${clientId} --parameters ${parameters}`;
+  return shellCommand`az ad app federated-credential create --id ${clientId} --parameters ${parameters}`;
 }
 
 /** Commands for the subject of the token, and for the other form that GitHub may send. */
@@ -66,7 +66,10 @@ function federatedCredentialFix(fault: AzureErrorInfo, known: FilledErrorContext
         ]
       : []),
     ...(other?.includes('<owner-id>')
-      ? ['To get the two IDs in it:', shell`gh api ${`repos/${owner}/${repository}`} --jq '.owner.id, .id'`]
+      ? [
+          'To get the two IDs in it:',
+          shellCommand`gh api ${`repos/${owner}/${repository}`} --jq '.owner.id, .id'`,
+        ]
       : []),
     'One credential serves every tenant that has the app. It takes a few minutes to take effect; an app can have at most 20.',
   ];
@@ -106,7 +109,7 @@ export const federatedCredentialEntries: readonly Entry[] = [
     who: appOwner,
     fix: (fault, known) => [
       'List the credentials of the app:',
-      shell`az ad app federated-credential list --id ${known.clientId} -o table`,
+      shellCommand`az ad app federated-credential list --id ${known.clientId} -o table`,
       ...federatedCredentialFix(fault, known),
     ],
   },

@@ -1,5 +1,5 @@
 import type { AzureErrorInfo } from '../errors/azure-error.ts';
-import { shell } from '../lib/escape.ts';
+import { shellCommand } from '../lib/escape.ts';
 import {
   type Entry,
   type FilledErrorContext,
@@ -72,7 +72,7 @@ export const imageEntries: readonly Entry[] = [
     who: imageOwner,
     fix: (fault, known) => [
       'Replicate it, in the image tenant:',
-      `az sig image-version update ${imageOptions(fault, known, true)} --add publishingProfile.targetRegions ${shell`${`name=${regionOf(fault, known)}`}`}`,
+      `az sig image-version update ${imageOptions(fault, known, true)} --add publishingProfile.targetRegions ${shellCommand`${`name=${regionOf(fault, known)}`}`}`,
       'Or use a `location` that has a replica:',
       `az sig image-version show ${imageOptions(fault, known, true)} --expand ReplicationStatus --query replicationStatus.summary -o table`,
       'If replication is in progress, set `image-wait-minutes` to wait for it.',
@@ -246,7 +246,7 @@ export const imageEntries: readonly Entry[] = [
       `the owner of subscription ${planSubscription(fault, known)}, in the VM's tenant (${known.tenantId})`,
     fix: (fault, known) => [
       'Read and accept them, once per subscription:',
-      shell`az vm image terms accept --publisher ${messageText(fault, /publisher\s*=\s*'([^']+)'/, '<publisher>')} --offer ${messageText(fault, /offer\s*=\s*'([^']+)'/, '<offer>')} --plan ${messageText(fault, /sku\s*=\s*'([^']+)'/, '<plan>')} --subscription ${planSubscription(fault, known)}`,
+      shellCommand`az vm image terms accept --publisher ${messageText(fault, /publisher\s*=\s*'([^']+)'/, '<publisher>')} --offer ${messageText(fault, /offer\s*=\s*'([^']+)'/, '<offer>')} --plan ${messageText(fault, /sku\s*=\s*'([^']+)'/, '<plan>')} --subscription ${planSubscription(fault, known)}`,
     ],
   },
   {

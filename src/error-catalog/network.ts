@@ -1,5 +1,5 @@
 import type { AzureErrorInfo } from '../errors/azure-error.ts';
-import { shell } from '../lib/escape.ts';
+import { shellCommand } from '../lib/escape.ts';
 import {
   type Entry,
   all,
@@ -30,7 +30,7 @@ const holder = (fault: AzureErrorInfo) =>
 
 const resourceOf = (id: string) => id.replace(/\/ipConfigurations\/.*$/i, '');
 
-const showResource = (id: string) => shell`az resource show --ids ${id} --query "{id:id, tags:tags}"`;
+const showResource = (id: string) => shellCommand`az resource show --ids ${id} --query "{id:id, tags:tags}"`;
 
 const privateAddress = (fault: AzureErrorInfo) =>
   messageText(fault, /(?:private|static) IP address ([\d.]+)/i, '<address>');
@@ -72,7 +72,7 @@ export const networkEntries: readonly Entry[] = [
     who: "the owner of the virtual network, or the workflow's author",
     fix: (fault, known) => [
       'Use another `subnet-id`, delete network interfaces that are no longer needed, or enlarge the subnet. To list what uses it:',
-      shell`az network nic list --subscription ${known.subscriptionId} --query ${`[?ipConfigurations[?ends_with(subnet.id, '/${lastName(messageText(fault, /Subnet (\S+) with/, 'subnet'))}')]].id`} -o tsv`,
+      shellCommand`az network nic list --subscription ${known.subscriptionId} --query ${`[?ipConfigurations[?ends_with(subnet.id, '/${lastName(messageText(fault, /Subnet (\S+) with/, 'subnet'))}')]].id`} -o tsv`,
     ],
   },
   {
@@ -149,7 +149,7 @@ export const networkEntries: readonly Entry[] = [
     who: workflowAuthor,
     fix: (fault) => [
       'Correct `subnet-id`, `nic-id`, `network-security-group-id` or `public-ip`; all must be in the region of the VM:',
-      shell`az resource show --ids ${messageText(fault, /Resource (\S+) referenced/, '<resource-id>')} --query "{id:id, location:location}"`,
+      shellCommand`az resource show --ids ${messageText(fault, /Resource (\S+) referenced/, '<resource-id>')} --query "{id:id, location:location}"`,
     ],
   },
   {
@@ -193,8 +193,8 @@ export const networkEntries: readonly Entry[] = [
     who: authorOrSubscriptionOwner,
     fix: (_, known) => [
       'Set `public-ip: false`, use an existing address, or delete unused ones:',
-      shell`az network list-usages --subscription ${known.subscriptionId} -l ${known.location} -o table`,
-      shell`az network public-ip list --subscription ${known.subscriptionId} --query "[?ipConfiguration==null].id" -o tsv`,
+      shellCommand`az network list-usages --subscription ${known.subscriptionId} -l ${known.location} -o table`,
+      shellCommand`az network public-ip list --subscription ${known.subscriptionId} --query "[?ipConfiguration==null].id" -o tsv`,
     ],
   },
   {
@@ -290,8 +290,8 @@ export const cleanupEntries: readonly Entry[] = [
       const group = idSegment(scope, 'resourceGroups') ?? known.resourceGroup;
       return [
         'Find the lock, and delete it if appropriate. Then run the action with `operation: delete`, or run the job again:',
-        shell`az lock list --subscription ${subscription} -g ${group} --query "[].{level:level, id:id}" -o table`,
-        shell`az lock delete --ids ${'<lock-id>'}`,
+        shellCommand`az lock list --subscription ${subscription} -g ${group} --query "[].{level:level, id:id}" -o table`,
+        shellCommand`az lock delete --ids ${'<lock-id>'}`,
       ];
     },
   },

@@ -1,6 +1,6 @@
 import { apiVersions } from '../azure/api-versions.ts';
 import type { AzureErrorInfo } from '../errors/azure-error.ts';
-import { shell } from '../lib/escape.ts';
+import { shellCommand } from '../lib/escape.ts';
 import { type FilledErrorContext, messageText, messagesOf, tenantName } from './entry.ts';
 
 /** A name in a Resource Manager ID. Messages also quote incomplete IDs, which `parseResourceId` would refuse. */
@@ -61,7 +61,7 @@ export function grantCommand(action: string, scope: string, { clientId }: Filled
 }
 
 export function assignCommand(role: string, scope: string, clientId: string): string {
-  return shell`az role assignment create --assignee ${clientId} --role ${role} --scope ${scope}`;
+  return shellCommand`az role assignment create --assignee ${clientId} --role ${role} --scope ${scope}`;
 }
 
 /** Who can grant a role with the action on the scope, and in which tenant. */
@@ -93,8 +93,8 @@ export function imageOptions(
   const name = (part: string) => names.find((found) => found[part])?.[part];
   const group = /under resource group '([^']+)'/.exec(messages)?.[1] ?? idSegment(source, 'resourceGroups');
   const subscription = idSegment(source, 'subscriptions') ?? idSegment(imageId, 'subscriptions');
-  const options = shell`--subscription ${subscription ?? '<image-subscription-id>'} -g ${group ?? idSegment(imageId, 'resourceGroups') ?? '<gallery-resource-group>'} -r ${name('gallery') ?? '<gallery>'} -i ${name('definition') ?? '<image-definition>'}`;
-  return withVersion ? `${options} ${shell`-e ${name('version') ?? '<image-version>'}`}` : options;
+  const options = shellCommand`--subscription ${subscription ?? '<image-subscription-id>'} -g ${group ?? idSegment(imageId, 'resourceGroups') ?? '<gallery-resource-group>'} -r ${name('gallery') ?? '<gallery>'} -i ${name('definition') ?? '<image-definition>'}`;
+  return withVersion ? `${options} ${shellCommand`-e ${name('version') ?? '<image-version>'}`}` : options;
 }
 
 /** One pattern for all names, because a gallery may be called "images". */
@@ -102,11 +102,11 @@ const imageNames =
   /\/galleries\/(?<gallery>[^/'"\s]+)(?:\/images\/(?<definition>[^/'"\s]+)(?:\/versions\/(?<version>[^/'"\s]+))?)?/i;
 
 export function resourceGroupOptions({ subscriptionId, resourceGroup }: FilledErrorContext): string {
-  return shell`--subscription ${subscriptionId} -g ${resourceGroup}`;
+  return shellCommand`--subscription ${subscriptionId} -g ${resourceGroup}`;
 }
 
 export function vmOptions(known: FilledErrorContext, name = known.vmName): string {
-  return `${resourceGroupOptions(known)} ${shell`-n ${name}`}`;
+  return `${resourceGroupOptions(known)} ${shellCommand`-n ${name}`}`;
 }
 
 /** The size that the message names. */
@@ -117,11 +117,11 @@ export const showFeatures = (fault: AzureErrorInfo, known: FilledErrorContext) =
   `az sig image-definition show ${imageOptions(fault, known)} --query "{generation:hyperVGeneration, architecture:architecture, features:features}"`;
 
 export const sizeCapability = (fault: AzureErrorInfo, known: FilledErrorContext, filter: string) =>
-  shell`az vm list-skus -l ${known.location} --size ${sizeIn(fault, known)} --query ${`[].capabilities[?${filter}][]`}`;
+  shellCommand`az vm list-skus -l ${known.location} --size ${sizeIn(fault, known)} --query ${`[].capabilities[?${filter}][]`}`;
 
 export function ownerLookup(subscription: string, { resourceManager }: FilledErrorContext): string[] {
   return [
     'Find the tenant that owns the subscription. This needs no permission: the WWW-Authenticate header of the 401 names it.',
-    `${shell`curl -si ${`${resourceManager}/subscriptions/${subscription}?api-version=${apiVersions.subscriptions}`}`} | grep -i authorization_uri`,
+    `${shellCommand`curl -si ${`${resourceManager}/subscriptions/${subscription}?api-version=${apiVersions.subscriptions}`}`} | grep -i authorization_uri`,
   ];
 }

@@ -1,5 +1,5 @@
 import type { AzureErrorInfo } from '../errors/azure-error.ts';
-import { shell } from '../lib/escape.ts';
+import { shellCommand } from '../lib/escape.ts';
 import {
   type Entry,
   type FilledErrorContext,
@@ -38,19 +38,19 @@ function consent(tenant: string, clientId: string, known: FilledErrorContext): s
     `${known.loginEndpoint}/${path}/oauth2/authorize?client_id=${id}&response_type=code&redirect_uri=https%3A%2F%2Fwww.microsoft.com%2F`,
     'Or on the command line:',
     loginCommand(tenant),
-    shell`az ad sp create --id ${clientId}`,
+    shellCommand`az ad sp create --id ${clientId}`,
   ];
 }
 
 function loginCommand(tenant: string): string {
-  return shell`az login --tenant ${tenant} --allow-no-subscriptions`;
+  return shellCommand`az login --tenant ${tenant} --allow-no-subscriptions`;
 }
 
 const ownTenantCommand = 'az account show --query tenantId -o tsv';
 
 const newSecret = (clientId: string) => [
   'Create a new secret, and store its value (not its ID) in the secret that `client-secret` reads:',
-  shell`az ad app credential reset --id ${clientId} --append --years 1`,
+  shellCommand`az ad app credential reset --id ${clientId} --append --years 1`,
   'Or remove `client-secret` and use GitHub OIDC (`permissions: id-token: write`), which has no secret that expires.',
 ];
 
@@ -151,7 +151,7 @@ export const signInEntries: readonly Entry[] = [
     fix: (fault, known) => [
       ...consent(requestedTenant(fault), notFoundClient(fault, known), known),
       'If Entra refuses that as well, the app is single-tenant. Its owner changes this in its home tenant:',
-      shell`az ad app update --id ${notFoundClient(fault, known)} --sign-in-audience AzureADMultipleOrgs`,
+      shellCommand`az ad app update --id ${notFoundClient(fault, known)} --sign-in-audience AzureADMultipleOrgs`,
       `Also compare \`client-id\` and ${tenantInput(requestedTenant(fault), known)} with the portal.`,
     ],
   },
@@ -182,7 +182,7 @@ export const signInEntries: readonly Entry[] = [
     fix: (fault, known) => [
       'Find out why it was disabled. To enable it again:',
       loginCommand(requestedTenant(fault)),
-      shell`az ad sp update --id ${clientIn(/Application '([^']+)'/)(fault, known)} --set accountEnabled=true`,
+      shellCommand`az ad sp update --id ${clientIn(/Application '([^']+)'/)(fault, known)} --set accountEnabled=true`,
     ],
   },
   {
@@ -282,8 +282,8 @@ export const signInEntries: readonly Entry[] = [
     who: appOwner,
     fix: (_, { clientId }) => [
       'Compare the thumbprints, then register the certificate:',
-      shell`az ad app credential list --id ${clientId} --cert`,
-      shell`az ad app credential reset --id ${clientId} --cert @cert.pem --append`,
+      shellCommand`az ad app credential list --id ${clientId} --cert`,
+      shellCommand`az ad app credential reset --id ${clientId} --cert @cert.pem --append`,
     ],
   },
   {
@@ -296,7 +296,7 @@ export const signInEntries: readonly Entry[] = [
     who: workflowAuthor,
     fix: (_, { clientId }) => [
       'Use the credential of an app registration: OIDC, `client-secret` or `client-certificate`. To show the app:',
-      shell`az ad app show --id ${clientId} --query "{name:displayName, audience:signInAudience}"`,
+      shellCommand`az ad app show --id ${clientId} --query "{name:displayName, audience:signInAudience}"`,
     ],
   },
   {
@@ -314,7 +314,7 @@ export const signInEntries: readonly Entry[] = [
       areInputsSwapped(fault, known)
         ? `Swap them: \`tenant-id\` is the tenant of the VM (${known.imageTenantId}), \`image-tenant-id\` that of the gallery (${known.tenantId}).`
         : `Set ${wrongTenantInput(fault, known)} to ${owningTenant(fault)}, or use a subscription of the intended tenant. To see which tenant owns it:`,
-      shell`az account list --all --query ${`[?id=='${idSegment(fault.url, 'subscriptions') ?? known.subscriptionId}'].tenantId`} -o tsv`,
+      shellCommand`az account list --all --query ${`[?id=='${idSegment(fault.url, 'subscriptions') ?? known.subscriptionId}'].tenantId`} -o tsv`,
       'If the subscription was just transferred to another tenant, wait up to an hour.',
     ],
   },
@@ -370,7 +370,7 @@ export const signInEntries: readonly Entry[] = [
       'Run the action with `operation: check`: it tests the token of each tenant separately.',
       'Check that the app is in that tenant:',
       loginCommand(refusedTenant(fault, known) ?? known.imageTenantId),
-      shell`az ad sp show --id ${known.clientId}`,
+      shellCommand`az ad sp show --id ${known.clientId}`,
     ],
   },
 ];

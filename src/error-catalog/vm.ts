@@ -1,5 +1,5 @@
 import type { AzureErrorInfo } from '../errors/azure-error.ts';
-import { shell } from '../lib/escape.ts';
+import { shellCommand } from '../lib/escape.ts';
 import {
   type Entry,
   type FilledErrorContext,
@@ -208,7 +208,7 @@ export const vmEntries: readonly Entry[] = [
     who: workflowAuthor,
     fix: (_, known) => [
       'Wait for it, or delete its run command:',
-      `az vm run-command list ${resourceGroupOptions(known)} ${shell`--vm-name ${known.vmName}`} -o table`,
+      `az vm run-command list ${resourceGroupOptions(known)} ${shellCommand`--vm-name ${known.vmName}`} -o table`,
     ],
   },
   {
@@ -263,7 +263,7 @@ export const vmEntries: readonly Entry[] = [
     who: workflowAuthor,
     fix: (fault, known) => [
       'Use another `vm-name`, or delete the disk if it is left from an earlier VM:',
-      `az disk show ${resourceGroupOptions(known)} ${shell`-n ${messageText(fault, /Disk (\S+) already/, '<disk>')}`} --query "{id:id, managedBy:managedBy, tags:tags}"`,
+      `az disk show ${resourceGroupOptions(known)} ${shellCommand`-n ${messageText(fault, /Disk (\S+) already/, '<disk>')}`} --query "{id:id, managedBy:managedBy, tags:tags}"`,
     ],
   },
   {
@@ -361,9 +361,9 @@ export const vmEntries: readonly Entry[] = [
     who: subscriptionOwner,
     fix: (_, { subscriptionId }) => [
       'Register the feature (it takes up to 15 minutes), then refresh the provider:',
-      shell`az feature register --namespace Microsoft.Compute --name EncryptionAtHost --subscription ${subscriptionId}`,
-      shell`az feature show --namespace Microsoft.Compute --name EncryptionAtHost --subscription ${subscriptionId} --query properties.state -o tsv`,
-      shell`az provider register --namespace Microsoft.Compute --subscription ${subscriptionId}`,
+      shellCommand`az feature register --namespace Microsoft.Compute --name EncryptionAtHost --subscription ${subscriptionId}`,
+      shellCommand`az feature show --namespace Microsoft.Compute --name EncryptionAtHost --subscription ${subscriptionId} --query properties.state -o tsv`,
+      shellCommand`az provider register --namespace Microsoft.Compute --subscription ${subscriptionId}`,
     ],
   },
   {

@@ -1,21 +1,25 @@
 import { ActionError, type Explanation } from './action-error.ts';
+import { omitUndefined } from '../lib/json.ts';
 import { AzureError, type AzureErrorInfo, errorChain, rootDetail } from './azure-error.ts';
 
-/** What there is to tell of a failure, part by part. */
+/** A failure in the parts that the annotation, the log and the summary show. */
 export interface ErrorReport {
-  /** From the outermost work to the innermost. */
+  /** The cause in one short sentence, without Markdown. */
+  readonly title: string;
+  /** From the outermost activity to the innermost. */
   readonly activity: readonly string[];
-  /** What whoever failed said, and what Azure said. */
-  readonly words: readonly string[];
+  /** The message of the error that has the explanation; of all errors if none has. */
+  readonly message: readonly string[];
+  /** Messages of the other errors of the action. */
+  readonly notes: readonly string[];
   readonly explanation?: Explanation;
-  /** The request, and the IDs that Azure's support asks for. */
+  /** Azure's code and message. */
+  readonly azure: readonly string[];
+  /** The request, and the IDs that Azure support asks for. */
   readonly trace: readonly string[];
 }
 
-/**
- * What there is to tell of an error; of an AggregateError of each one. Bodies never appear in it. `explain` is asked where
- * no Failure explains itself.
- */
+/** The parts of an error; of each error in an AggregateError. `explain` is for errors that bring no explanation. */
 export function toErrorReports(
   error: unknown,
   explain: (fault: AzureErrorInfo) => Explanation | undefined = () => undefined,
@@ -23,48 +27,103 @@ export function toErrorReports(
   if (error instanceof AggregateError && error.errors.length > 0) {
     return error.errors.flatMap((each: unknown) => toErrorReports(each, explain));
   }
-  const chain = errorChain(error);
-  const refusal = chain.findIndex((link) => link instanceof AzureError);
-  const fault = (chain[refusal] as AzureError | undefined)?.fault;
-  const failures = chain.filter((link) => link instanceof ActionError);
-  const explanation =
-    failures.find((failure) => failure.explanation)?.explanation ?? (fault && explain(fault));
-  const doing = failures.map((failure) => failure.activity);
-  // A Failure without words of its own repeats its cause's; everything is said once.
-  const words = new Set((refusal < 0 ? chain : chain.slice(0, refusal)).map(plainMessage));
-  for (const said of [plainMessage(chain[refusal]), explanation?.cause ?? '', `${doing[0]} failed`])
-    words.delete(said);
-  return [
-    {
-      activity: doing,
-      words: [
-        ...words,
-        ...(fault ? azureMessageLines(fault) : []).filter((line) => !isAlreadyQuoted(line, words)),
-      ],
-      ...(explanation ? { explanation } : {}),
-      trace: fault ? requestLines(fault) : [],
-    },
-  ];
+  return [reportOf(error, explain)];
 }
 
+function reportOf(error: unknown, explain: (fault: AzureErrorInfo) => Explanation | undefined): ErrorReport {
+  const chain = errorChain(error);
+  const azureError = chain.find((link) => link instanceof AzureError);
+  const fault = azureError?.fault;
+  const actionErrors = chain.filter((link) => link instanceof ActionError);
+  const explained = actionErrors.find((link) => link.explanation);
+  const explanation = explained?.explanation ?? (fault && explain(fault));
+  const activity = actionErrors.map((link) => link.activity);
+  const words = ownWords(chain, azureError, [explanation?.cause ?? '', `${activity[0]} failed`]);
+  const headline = explained && plainMessage(explained);
+  const message = explanation ? words.filter((text) => text === headline) : words;
+  return {
+    title: titleFrom(message[0] ?? explanation?.cause ?? azureMessage(fault) ?? `${activity[0]} failed`),
+    activity,
+    message,
+    notes: words.filter((text) => !message.includes(text)),
+    ...omitUndefined({ explanation }),
+    ...azureLines(fault, words),
+  };
+}
+
+function azureLines(
+  fault: AzureErrorInfo | undefined,
+  words: readonly string[],
+): Pick<ErrorReport, 'azure' | 'trace'> {
+  if (!fault) return { azure: [], trace: [] };
+  const azure = azureMessageLines(fault).filter((line) => !isAlreadyQuoted(line, words));
+  return { azure, trace: requestLines(fault) };
+}
+
+/** The messages of the errors above Azure's. An ActionError without a message has that of its cause. */
+function ownWords(
+  chain: readonly unknown[],
+  azureError: AzureError | undefined,
+  repeated: readonly string[],
+): string[] {
+  const own = azureError ? chain.slice(0, chain.indexOf(azureError)) : chain;
+  const shown = azureError ? [...repeated, plainMessage(azureError)] : repeated;
+  return [...new Set(own.map(plainMessage))].filter((text) => !shown.includes(text));
+}
+
+const maxTitleLength = 120;
+
+/** The first sentence, with the last names of resource IDs instead of whole IDs. */
+function titleFrom(text: string): string {
+  const names = text.replaceAll(/\/\w+\/[^\s'"]*\/([^\s/'".,;:]+(?:\.\d+)*)/g, '$1');
+  const [sentence = ''] = names.split(/[.:]?\s*[\r\n]|\.(?=\s|$)/);
+  const plain = sentence
+    .replaceAll(/[`\s]+/g, (run) => (run.includes('`') ? run.replaceAll('`', '') : ' '))
+    .trim();
+  const title = plain.charAt(0).toUpperCase() + plain.slice(1);
+  if (title.length <= maxTitleLength) return title;
+  const cut = title.slice(0, maxTitleLength);
+  return `${cut.slice(0, Math.max(cut.lastIndexOf(' '), maxTitleLength / 2))}…`;
+}
+
+const maxLeadLength = 800;
+
 /**
- * The lines of the one error annotation: what was being done, what Azure said, the cause, who must act, what to do, and
- * the IDs that Azure's support asks for.
+ * The lines of an error, the most important first, because annotations are cut: message, cause, who must act, commands;
+ * then what failed, Azure's message, request and IDs.
  */
 export function formatError(
   error: unknown,
   explain?: (fault: AzureErrorInfo) => Explanation | undefined,
 ): string[] {
-  return toErrorReports(error, explain).flatMap(({ activity, words, explanation, trace }, index) => [
-    ...(index > 0 ? [''] : []),
-    ...(activity.length > 0 ? [`Failed while ${activity.join(', ')}.`] : []),
-    ...words,
-    ...(explanation ? formatExplanation(explanation) : []),
-    ...trace,
-  ]);
+  return toErrorReports(error, explain).flatMap((report, index) => {
+    const { activity, message, notes, explanation, azure, trace } = report;
+    const lines = message.flatMap((text) => text.split('\n'));
+    // A message that lists many attempts would push the commands out of the annotation.
+    const lead = explanation && message.join().length > maxLeadLength ? 1 : lines.length;
+    return [
+      ...(index > 0 ? [''] : []),
+      ...lines.slice(0, lead),
+      ...(explanation ? formatExplanation(explanation) : []),
+      ...lines.slice(lead),
+      ...notes,
+      ...(activity.length > 0 ? [`Failed while ${activity.join(', ')}.`] : []),
+      ...azure,
+      ...trace,
+    ];
+  });
 }
 
-/** The explanation as lines. Each sentence of a fix has a dash, each command or URL a line of its own below it. */
+/** The title of the annotation for an error. */
+export function errorTitle(
+  error: unknown,
+  explain?: (fault: AzureErrorInfo) => Explanation | undefined,
+): string {
+  const [first, ...others] = toErrorReports(error, explain);
+  return `${first?.title ?? 'Failed'}${others.length > 0 ? ` (and ${others.length} more)` : ''}`;
+}
+
+/** Sentences of a fix get a dash; commands and URLs are indented below them. */
 function formatExplanation({ cause, who, fix }: Explanation): string[] {
   return [
     `Cause: ${cause}`,
@@ -74,12 +133,12 @@ function formatExplanation({ cause, who, fix }: Explanation): string[] {
   ];
 }
 
-/** Whether a line of a fix is a command or a URL, to be copied as it stands, rather than a sentence. */
+/** Whether a line of a fix is a command or a URL to copy, not a sentence. */
 export function isCommandOrUrl(line: string): boolean {
   return /^(?:az|gh|curl|ssh-keygen) [^ ]|^https:\/\/\S+$/.test(line);
 }
 
-/** Messages quote poll URLs, whose signatures would let anyone read the operation, and could quote what was sent. */
+/** Messages can quote tokens, credentials, and poll URLs, whose signature grants access to the operation. */
 export function redactSecrets(text: string): string {
   return text
     .replaceAll(/\beyJ[\w-]{8,}\.[\w-]+(?:\.[\w-]*)?/g, '<token>')
@@ -91,6 +150,12 @@ function plainMessage(error: unknown): string {
   return redactSecrets(error instanceof Error ? error.message || error.name : String(error));
 }
 
+function azureMessage(fault: AzureErrorInfo | undefined): string | undefined {
+  if (!fault) return undefined;
+  const { code, message } = rootDetail(fault);
+  return code ? `${code}: ${message}` : message;
+}
+
 function azureMessageLines(fault: AzureErrorInfo): string[] {
   const { code, message } = rootDetail(fault);
   const differs = message !== fault.message || code !== fault.code;
@@ -100,17 +165,17 @@ function azureMessageLines(fault: AzureErrorInfo): string[] {
   ].map((line) => line.replaceAll('\r\n', '\n').trim());
 }
 
-/** Whether a Failure has quoted what Azure said, as one that lists several refusals does. */
-function isAlreadyQuoted(saying: string, words: ReadonlySet<string>): boolean {
-  const said = saying.split('\n')[0]?.replace(/^[^:]*: /, '') ?? '';
-  return said.length > 20 && [...words].some((word) => word.includes(said));
+/** Whether an ActionError, such as one that lists several attempts, already quotes Azure's message. */
+function isAlreadyQuoted(line: string, words: readonly string[]): boolean {
+  const message = line.split('\n')[0]?.replace(/^[^:]*: /, '') ?? '';
+  return message.length > 20 && words.some((text) => text.includes(message));
 }
 
 function messagePrefix({ status, code, message, tenant }: AzureErrorInfo): string {
   if (status === 0) return `No answer, ${code}: `;
   if (status < 400) return `The operation failed, ${code}: `;
   const speaker = tenant ? `Entra ID (tenant ${tenant})` : 'Azure';
-  // What has no envelope has a message that begins with the status.
+  // Without an error object in the body, the message begins with the status.
   if (message.startsWith(`HTTP ${status}`)) return `${speaker} answered `;
   return `${speaker} answered ${[status, code].filter(Boolean).join(' ')}: `;
 }

@@ -112,6 +112,6 @@ export function quoteForShell(value: string): string {
 }
 
 /** A shell command in which each interpolated value is one word. */
-export function shell(text: TemplateStringsArray, ...values: readonly string[]): string {
+export function shellCommand(text: TemplateStringsArray, ...values: readonly string[]): string {
   return text.reduce((command, part, index) => `${command}${quoteForShell(values[index - 1] ?? '')}${part}`);
 }

@@ -24,15 +24,37 @@ export function escapeWorkflowCommands(text: string): string {
   return text.replaceAll(/(^|[\r\n])([\s\u0085]*):(?=:)/g, '$1$2:\u200B').replaceAll('##[', '##\u200B[');
 }
 
+/** GitHub stores 4 KB of an annotation, and cuts anywhere. */
+const maxAnnotationBytes = 4000;
+
+/** The whole lines of a message that fit in an annotation. */
+export function limitAnnotation(text: string): string {
+  if (Buffer.byteLength(text) <= maxAnnotationBytes) return text;
+  const note = '… (continued in the log)';
+  let cut = Buffer.from(text)
+    .subarray(0, maxAnnotationBytes - Buffer.byteLength(`\n${note}`))
+    .toString()
+    .replace(/\uFFFD+$/, '');
+  const end = cut.lastIndexOf('\n');
+  if (end > maxAnnotationBytes / 2) cut = cut.slice(0, end);
+  return `${cut}\n${note}`;
+}
+
 /** A log that speaks to the runner; `onWarning` sees every warning too. */
 export function createLog(onWarning: (line: string) => void): LogWriter {
+  const info = (line: string) => core.info(escapeWorkflowCommands(line));
+  const annotate = (line: string, write: (text: string) => void) => {
+    const shown = limitAnnotation(line);
+    if (shown !== line) info(line);
+    write(shown);
+  };
   return {
     debug: (line) => core.debug(line),
-    info: (line) => core.info(escapeWorkflowCommands(line)),
-    notice: (line) => core.notice(line),
+    info,
+    notice: (line) => annotate(line, core.notice),
     warning: (line) => {
       onWarning(line);
-      core.warning(line);
+      annotate(line, core.warning);
     },
   };
 }

@@ -11,23 +11,20 @@ export function failureSections({ errors = [] }: SummaryFacts): Markdown[] {
   return errors
     .slice(0, 10)
     .flatMap((error, index) => [
-      ...(index > 0
-        ? [
-            `### ❌ ${error.activity[0] ? `Failed while ${markdownText(error.activity[0])}` : 'Another error'}`,
-          ]
-        : []),
+      ...(index > 0 ? [`### ❌ ${markdownText(error.title)}`] : []),
       ...errorSections(error),
     ]);
 }
 
-function errorSections({ words, explanation, trace }: ErrorReport): Markdown[] {
-  // Without an explanation, the message itself is the cause.
-  if (!explanation && trace.length === 0) return messageLines(words);
+function errorSections(report: ErrorReport): Markdown[] {
+  const { activity, message, notes, explanation, azure, trace } = report;
+  const doing = activity.length > 0 ? [`Failed while ${activity.join(', ')}.`] : [];
   const answer = [
-    ...(words.length > 0 ? [quotation(words.join('\n'))] : []),
+    ...quoteLines([...notes, ...doing, ...azure]),
     ...(trace.length > 0 ? [trace.map(markdownText).join('<br>')] : []),
   ];
   return [
+    ...(explanation || trace.length > 0 ? quoteLines(message) : messageLines(message)),
     ...(explanation
       ? [
           `**Cause:** ${sentence(explanation.cause)}`,
@@ -37,6 +34,10 @@ function errorSections({ words, explanation, trace }: ErrorReport): Markdown[] {
       : []),
     ...(answer.length > 0 ? [details("Azure's answer and IDs", answer.join('\n\n'), !explanation)] : []),
   ];
+}
+
+function quoteLines(lines: readonly string[]): Markdown[] {
+  return lines.length > 0 ? [quotation(lines.join('\n'))] : [];
 }
 
 /** Messages of the action itself: a line that starts with a dash is a list item. */

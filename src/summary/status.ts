@@ -64,21 +64,12 @@ function resultText(facts: SummaryFacts): string {
   const name = requested?.vmName ? `\`${requested.vmName}\`` : 'the VM';
   if (operation === 'check' && findings.length > 0) return checkResult(name, findings);
   const [error] = errors;
-  if (error)
-    return error.activity[0] ? `Failed while ${error.activity[0]}` : `${operationNames[operation]} failed`;
+  if (error) return error.title;
   if (operation === 'create') {
     return facts.adopted ? `${name} already exists and matches the inputs` : `${name} created`;
   }
   return operation === 'check' ? `${name} checked` : deletionResult(facts, name);
 }
-
-const operationNames: Readonly<Record<Operation, string>> = {
-  create: 'Create',
-  check: 'Check',
-  delete: 'Delete',
-  sweep: 'Sweep',
-  'clean-up': 'Cleanup',
-};
 
 function deletionResult({ outputs, left, operation, requested }: SummaryFacts, name: string): string {
   const group = requested ? `resource group \`${requested.resourceGroup}\`` : 'the resource group';

@@ -1,7 +1,7 @@
 import { describe as group, expect, test } from '@jest/globals';
 import { withActivity, ActionError } from '../../../src/errors/action-error.ts';
 import { type AzureErrorInfo, AzureError, rootDetail } from '../../../src/errors/azure-error.ts';
-import { formatError, isCommandOrUrl } from '../../../src/errors/format-error.ts';
+import { errorTitle, formatError, isCommandOrUrl } from '../../../src/errors/format-error.ts';
 import { type ErrorResponse, parseErrorResponse } from '../../../src/errors/parse-error-response.ts';
 import { retryAfterSeconds } from '../../../src/lib/duration.ts';
 
@@ -16,7 +16,7 @@ function fault(body: unknown, answer: Partial<ErrorResponse> & { with?: Record<s
   });
 }
 
-group('readFault', () => {
+group('parseErrorResponse', () => {
   test('the usual shape: code, message, target, details, innererror', () => {
     const read = fault({
       error: {
@@ -223,7 +223,7 @@ group('retryAfterSeconds', () => {
   });
 });
 
-group('Failure', () => {
+group('ActionError', () => {
   const explanation = { cause: 'the cause', who: 'you', fix: [] };
 
   test.each([
@@ -242,7 +242,7 @@ group('Failure', () => {
   });
 });
 
-group('during', () => {
+group('withActivity', () => {
   test("adds the activity to Azure's errors and passes other errors through", async () => {
     const refusal = new AzureError(fault({ error: { code: 'A', message: 'b' } }));
     await expect(withActivity('asking', () => Promise.reject(refusal))).rejects.toMatchObject({
@@ -255,77 +255,97 @@ group('during', () => {
   });
 });
 
-group('describe', () => {
-  const azure = new AzureError(
-    fault(
-      {
-        error: {
-          code: 'InvalidTemplateDeployment',
-          message: 'See inner errors.',
-          details: [{ code: 'QuotaExceeded', message: 'No cores\r\nleft.' }],
-        },
+const azure = new AzureError(
+  fault(
+    {
+      error: {
+        code: 'InvalidTemplateDeployment',
+        message: 'See inner errors.',
+        details: [{ code: 'QuotaExceeded', message: 'No cores\r\nleft.' }],
       },
-      { with: { 'x-ms-correlation-request-id': 'corr', 'x-ms-request-id': 'req' } },
-    ),
-  );
+    },
+    { with: { 'x-ms-correlation-request-id': 'corr', 'x-ms-request-id': 'req' } },
+  ),
+);
 
-  test('what was being done, what Azure said, the cause, who, what to do, the IDs', () => {
+group('formatError', () => {
+  test('puts cause, who and commands before activity, message, request and IDs', () => {
     const error = new ActionError('creating virtual machine vm1', {
       cause: azure,
       explanation: {
         cause: 'No cores are left.',
         who: 'the owner',
-        fix: ['Ask for more:', 'az vm list-usage', 'https://portal.azure.com'],
+        fix: ['Request more:', 'az vm list-usage', 'https://portal.azure.com'],
       },
     });
     expect(formatError(error)).toEqual([
-      'Failed while creating virtual machine vm1.',
-      'Azure answered 400 InvalidTemplateDeployment: See inner errors.',
-      'In detail, QuotaExceeded: No cores\nleft.',
       'Cause: No cores are left.',
       'Who must act: the owner',
       'What to do:',
-      '  - Ask for more:',
+      '  - Request more:',
       '    az vm list-usage',
       '    https://portal.azure.com',
+      'Failed while creating virtual machine vm1.',
+      'Azure answered 400 InvalidTemplateDeployment: See inner errors.',
+      'In detail, QuotaExceeded: No cores\nleft.',
       'Request: PUT /subscriptions/s/resourceGroups/g',
       'Correlation ID: corr',
       'Request ID: req',
     ]);
   });
 
-  test('a failure inside a failure: both doings, the first explanation, nothing twice', () => {
+  test('lists nested activities once, outermost first', () => {
     const error = new ActionError('creating the deployment', {
       cause: new ActionError('signing in', { cause: azure }),
     });
-    expect(formatError(error).slice(0, 3)).toEqual([
+    expect(formatError(error).slice(0, 2)).toEqual([
       'Failed while creating the deployment, signing in.',
       'Azure answered 400 InvalidTemplateDeployment: See inner errors.',
-      'In detail, QuotaExceeded: No cores\nleft.',
     ]);
   });
 
-  test('own words come before those of Azure', () => {
-    expect(
-      formatError(new ActionError('deleting', { message: 'Something is left.', cause: azure })).slice(0, 2),
-    ).toEqual(['Failed while deleting.', 'Something is left.']);
+  test('starts with the message of the action when there is no explanation', () => {
+    const error = new ActionError('deleting', { message: 'One resource is left.', cause: azure });
+    expect(formatError(error).slice(0, 2)).toEqual(['One resource is left.', 'Failed while deleting.']);
   });
 
-  test('without Azure: the words once, the explanation', () => {
-    const explanation = { cause: 'It is taken.', who: 'you', fix: ['Give another.'] };
-    expect(formatError(new ActionError('creating x', { message: 'x exists.', explanation }))).toEqual([
-      'Failed while creating x.',
+  test('shows the message of the error that is explained before the cause, and other messages after it', () => {
+    const explanation = { cause: 'It is taken.', who: 'you', fix: ['Use another.'] };
+    const inner = new ActionError('creating x', { message: 'x exists.', explanation });
+    expect(formatError(new ActionError('deploying', { message: 'Note.', cause: inner }))).toEqual([
       'x exists.',
       'Cause: It is taken.',
       'Who must act: you',
       'What to do:',
-      '  - Give another.',
+      '  - Use another.',
+      'Note.',
+      'Failed while deploying, creating x.',
     ]);
-    expect(formatError(new ActionError('creating x', { explanation }))).not.toContain('It is taken.');
-    expect(formatError(new ActionError('creating x'))).toEqual(['Failed while creating x.']);
   });
 
-  test('names the tenant for Entra, omits the status of a failed operation and reports a missing answer', () => {
+  test('moves all but the first line of a long message behind the commands', () => {
+    const explanation = { cause: 'No capacity.', who: 'you', fix: ['az vm list-skus'] };
+    const attempts = Array.from({ length: 20 }, (_, n) => `- size ${n}: ${'x'.repeat(60)}`);
+    const message = ['None is available:', ...attempts].join('\n');
+    const lines = formatError(new ActionError('creating x', { message, explanation }));
+    expect(lines[0]).toBe('None is available:');
+    expect(lines.indexOf('    az vm list-skus')).toBeLessThan(lines.indexOf(attempts[0] ?? ''));
+  });
+
+  test('says nothing twice', () => {
+    const explanation = { cause: 'It is taken.', who: 'you', fix: [] };
+    expect(formatError(new ActionError('creating x', { explanation }))).toEqual([
+      'Cause: It is taken.',
+      'Who must act: you',
+      'Failed while creating x.',
+    ]);
+    expect(formatError(new ActionError('creating x'))).toEqual(['Failed while creating x.']);
+    const message = 'Standard_D2s_v5 was refused: See inner errors. No more sizes.';
+    const quoted = formatError(new ActionError('creating x', { message, cause: azure }));
+    expect(quoted.join('\n').match(/See inner errors/g)).toHaveLength(2);
+  });
+
+  test('names Entra and the tenant, the failed operation, or the missing answer', () => {
     const entra = fault(
       { error: 'invalid_client', error_description: 'AADSTS7000215: Wrong.' },
       { status: 401, url: '/t1/oauth2/v2.0/token' },
@@ -345,38 +365,34 @@ group('describe', () => {
     );
   });
 
-  test('plain errors with their causes, several at once, and anything else', () => {
+  test('formats plain errors with their causes, several errors, and other values', () => {
     expect(formatError(new Error('outer', { cause: new Error('inner') }))).toEqual(['outer', 'inner']);
     expect(formatError(new AggregateError([new Error('a'), new Error('b')], 'both'))).toEqual(['a', '', 'b']);
     expect(formatError('text')).toEqual(['text']);
+    expect(formatError(new TypeError())).toEqual(['TypeError']);
     const loop = new Error('loop');
     loop.cause = loop;
     expect(formatError(loop)).toEqual(['loop']);
   });
 
-  test('an explanation is asked for where no failure brings one', () => {
-    const asked: string[] = [];
+  test('asks for an explanation only when no error brings one', () => {
+    const requested: string[] = [];
     const explain = ({ code }: AzureErrorInfo) => {
-      asked.push(code);
+      requested.push(code);
       return { cause: 'from the catalogue', who: 'you', fix: [] };
     };
     const own = { cause: 'its own', who: 'you', fix: [] };
-    expect(formatError(new ActionError('creating x', { cause: azure }), explain)).toContain(
-      'Cause: from the catalogue',
-    );
-    expect(formatError(new AggregateError([azure]), explain)).toContain('Cause: from the catalogue');
-    expect(formatError(new ActionError('creating x', { cause: azure, explanation: own }), explain)).toContain(
+    const explainedBy = (error: unknown) => formatError(error, explain)[0];
+    expect(explainedBy(new ActionError('creating x', { cause: azure }))).toBe('Cause: from the catalogue');
+    expect(explainedBy(new AggregateError([azure]))).toBe('Cause: from the catalogue');
+    expect(explainedBy(new ActionError('creating x', { cause: azure, explanation: own }))).toBe(
       'Cause: its own',
     );
     expect(formatError(new Error('no fault'), explain)).toEqual(['no fault']);
-    expect(asked).toEqual(['InvalidTemplateDeployment', 'InvalidTemplateDeployment']);
+    expect(requested).toEqual(['InvalidTemplateDeployment', 'InvalidTemplateDeployment']);
   });
 
-  test('an error without words has a name at least', () => {
-    expect(formatError(new TypeError())).toEqual(['TypeError']);
-  });
-
-  test('a body never appears', () => {
+  test('never shows a body or a credential', () => {
     const error = new AzureError(
       fault('<title>Proxy</title> password=hush eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJyIn0.x', { status: 502 }),
     );
@@ -387,6 +403,54 @@ group('describe', () => {
   });
 });
 
+group('errorTitle', () => {
+  const version =
+    '/subscriptions/s/resourceGroups/g/providers/Microsoft.Compute/galleries/a/images/linux/versions/1.11.0';
+  const titled = (cause: string, message?: string) =>
+    errorTitle(
+      new ActionError(`choosing the image version from ${version}`, {
+        ...(message ? { message } : {}),
+        explanation: { cause, who: 'you', fix: [] },
+      }),
+    );
+
+  test.each([
+    [
+      'Image linux 1.11.0 is not replicated to westeurope. Replicate it.',
+      'Image linux 1.11.0 is not replicated to westeurope',
+    ],
+    [`Version ${version} does not exist.`, 'Version 1.11.0 does not exist'],
+    [
+      '`image-tenant-id` is the wrong tenant: the image belongs to t.',
+      'Image-tenant-id is the wrong tenant: the image belongs to t',
+    ],
+    ['two lines\nof text', 'Two lines'],
+    [`${'long '.repeat(60)}end`, `${'Long '.repeat(24).replaceAll(' L', ' l').trim()}…`],
+  ])('is the first sentence of the cause %j', (cause, title) => {
+    expect(titled(cause)).toBe(title);
+  });
+
+  test('is the message of the explained error when it has one', () => {
+    expect(titled('There is no role.', 'App a sees no subscription in tenant t.')).toBe(
+      'App a sees no subscription in tenant t',
+    );
+  });
+
+  test("is Azure's innermost code and message when nothing explains it", () => {
+    expect(errorTitle(new ActionError('creating vm1', { cause: azure }))).toBe('QuotaExceeded: No cores');
+  });
+
+  test('is the activity when nothing else is known', () => {
+    expect(errorTitle(new ActionError('creating vm1'))).toBe('Creating vm1 failed');
+  });
+
+  test('counts further errors', () => {
+    expect(errorTitle(new AggregateError([new Error('a'), new Error('b'), new Error('c')]))).toBe(
+      'A (and 2 more)',
+    );
+  });
+});
+
 test.each([
   ['az group list', true],
   ['https://portal.azure.com/#x', true],
@@ -394,6 +458,6 @@ test.each([
   ['https://x is a page', false],
   ['Give another `vm-name`.', false],
   ['', false],
-])('recognizes %j as a command or URL to copy', (line, verbatim) => {
+])('tell whether %j is a command or a URL', (line, verbatim) => {
   expect(isCommandOrUrl(line)).toBe(verbatim);
 });

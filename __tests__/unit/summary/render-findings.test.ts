@@ -9,7 +9,7 @@ function shownCommand(command: string): string {
     outputs: {},
     stages: [],
     left: [],
-    errors: [{ activity: [], words: [], explanation, trace: [] }],
+    errors: [{ title: 'x', activity: [], message: [], notes: [], azure: [], explanation, trace: [] }],
   });
   return /```sh\n([\s\S]*?)\n```/.exec(markdown)?.[1] ?? '';
 }

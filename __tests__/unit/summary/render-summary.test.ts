@@ -172,8 +172,11 @@ describe('the summary of a created VM', () => {
 });
 
 const account: ErrorReport = {
+  title: 'No such size in westeurope',
   activity: ['creating virtual machine vm1'],
-  words: ['Azure answered 409 SkuNotAvailable: not available.', 'Line two'],
+  message: [],
+  notes: ['Line two'],
+  azure: ['Azure answered 409 SkuNotAvailable: not available.'],
   explanation: {
     cause: 'No such size in `westeurope`.',
     who: "the workflow's author",
@@ -196,7 +199,8 @@ describe('the summary of a failure', () => {
       outputs: { ...base.outputs, deleted: JSON.stringify([nic]) },
       left: [{ id: `${network}/publicIPAddresses/vm1-ip`, why: 'a lock' }],
     });
-    expect(markdown).toContain('## ❌ Failed while creating virtual machine vm1');
+    expect(markdown).toContain('## ❌ No such size in westeurope\n');
+    expect(shown(markdown)).toContain('Failed while creating virtual machine vm1.');
     expect(shown(markdown)).toContain('Cause: No such size in westeurope.');
     expect(markdown).toContain('```sh\naz vm list-skus -l westeurope\n```');
     expect(markdown).toContain('(https://aka.ms/azureskunotavailable)');
@@ -216,9 +220,18 @@ describe('the summary of a failure', () => {
       outputs: {},
       stages: [],
       left: [],
-      errors: [{ activity: [], words: ['- client-id: is required'], trace: [] }],
+      errors: [
+        {
+          title: 'Invalid input',
+          activity: [],
+          message: ['- client-id: is required'],
+          notes: [],
+          azure: [],
+          trace: [],
+        },
+      ],
     });
-    expect(markdown).toBe('## ❌ Create failed\n\n- client-id&#58; is required\n');
+    expect(markdown).toBe('## ❌ Invalid input\n\n- client-id&#58; is required\n');
   });
 
   test('omits what a size fallback deleted once a VM exists', () => {
@@ -347,8 +360,11 @@ describe('untrusted text', () => {
     ...spoiled(value),
     errors: [
       {
+        title: value,
         activity: [value],
-        words: [`said ${value}`],
+        message: [`said ${value}`],
+        notes: [value],
+        azure: [value],
         explanation: { cause: `cause ${value}`, who: value, fix: [`fix ${value}`] },
         trace: [value],
       },
@@ -448,7 +464,7 @@ describe('size', () => {
         ...finding('fault', `${n} ${long}`, [long, `az ${long}`]),
         answer: long,
       })),
-      errors: [{ ...account, words: [long], trace: [long] }],
+      errors: [{ ...account, title: long, message: [long], notes: [long], trace: [long] }],
     });
     expect(Buffer.byteLength(markdown)).toBeLessThanOrEqual(1024 * 1024);
     expect(markdown).toContain('more');
