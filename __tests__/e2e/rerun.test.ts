@@ -76,6 +76,51 @@ describe('on a finished deployment', () => {
     expect(principals.deploy).toBeDefined();
   });
 
+  test('writes nothing when the tags are right already', async () => {
+    const sim = await startWorld();
+    const inputs = { 'ssh-public-key': key };
+    expect((await act(sim, inputs)).exitCode).toBe(0);
+    const before = snapshot(sim);
+    const written = writesOf(sim.journal).length;
+    expect((await act(sim, inputs)).exitCode).toBe(0);
+    expect(writesOf(sim.journal).slice(written)).toEqual([]);
+    expect(snapshot(sim)).toEqual(before);
+  });
+
+  test('updates the tags after other operations on the resource have ended', async () => {
+    const sim = await startWorld();
+    expect((await act(sim, {}, { env: { GITHUB_RUN_ID: '1' } })).exitCode).toBe(0);
+    const fault = sim.faults.add({
+      match: { method: 'PATCH', path: /vm1-vnet.*\/tags\/default/, times: 2 },
+      effect: { status: 409, code: 'Conflict', message: 'Another operation changes the resource.' },
+    });
+    const run = await act(sim, {}, { env: { GITHUB_RUN_ID: '2' } });
+    expect([errorOf(run), run.exitCode]).toEqual(['', 0]);
+    expect(fault.applied).toBe(2);
+    expect(tagOf(sim, vm1.vnet, 'github-run-id')).toBe('2');
+    expect(run.annotations.filter(({ message }) => message.includes('tags'))).toEqual([]);
+  });
+
+  test('warns what sweep goes by, and sets all outputs, when a lock prevents the update of tags', async () => {
+    const sim = await startWorld();
+    const inputs = { 'ssh-public-key': key };
+    const first = await act(sim, { ...inputs, 'expires-after': 'PT2H' }, { env: { GITHUB_RUN_ID: '1' } });
+    sim.world.addLock(group, 'ReadOnly', 'frozen');
+    const check = await act(sim, { ...inputs, operation: 'check' });
+    expect(check.exitCode).toBe(0);
+    const run = await act(sim, inputs, { env: { GITHUB_RUN_ID: '2' } });
+    expect([errorOf(run), run.exitCode]).toEqual(['', 0]);
+    expect(warningsOf(run)).toMatch(
+      /vm1-nsg keeps github-run-id=1, cleanup=on-failure, expires-on=.*ScopeLocked/,
+    );
+    const unchanged = Object.keys(first.outputs).filter(
+      (name) => !['created', 'result', 'outcome'].includes(name),
+    );
+    expect(unchanged.map((name) => [name, run.outputs[name]])).toEqual(
+      unchanged.map((name) => [name, first.outputs[name]]),
+    );
+  });
+
   test('reports a newer image version and keeps the VM’s version', async () => {
     const sim = await startWorld();
     expect((await act(sim, { 'image-id': defaults.imageId('linux', '1.0.0') })).exitCode).toBe(0);
@@ -121,6 +166,11 @@ describe('on a finished deployment', () => {
       'subnet prefix: 192.168.1.0/24; the inputs request 192.168.2.0/24',
     ],
     ['admin user', { 'admin-username': 'bob' }, 'admin user: azureuser; the inputs request bob'],
+    [
+      'accelerated networking',
+      { 'accelerated-networking': 'true' },
+      'accelerated networking: false; the inputs request true',
+    ],
     ['priority', { spot: 'true' }, 'priority: Regular; the inputs request Spot'],
     ['disk size', { 'os-disk-size-gb': '200' }, 'OS disk size in GB: 30; the inputs request 200'],
     [

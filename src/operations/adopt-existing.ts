@@ -1,17 +1,17 @@
 import type { VirtualMachine } from '@azure/arm-compute';
 import { apiVersions } from '../azure/api-versions.ts';
 import type { Session } from '../azure/arm-client.ts';
-import { undefinedIfNotFound } from '../azure/lookup.ts';
+import { isNotFound } from '../azure/lookup.ts';
 import { hasSucceeded } from '../azure/provisioning-state.ts';
 import { readTags } from '../cleanup/resource-types.ts';
 import type { ExistingResources } from '../deployment/resources.ts';
 import { type Tags, ownerTags, tagValue } from '../deployment/ownership.ts';
 import type { Plan } from '../deployment/plan.ts';
 import { withActivity } from '../errors/action-error.ts';
-import { AzureError } from '../errors/azure-error.ts';
+import { AzureError, isClientError } from '../errors/azure-error.ts';
 import type { ResolvedImage } from '../image/image.ts';
 import type { DeployInputs } from '../inputs/inputs.ts';
-import { allSettledOrThrow } from '../lib/abort.ts';
+import { allSettledOrThrow, delay } from '../lib/abort.ts';
 import { assertNoDrift } from '../plan/drift.ts';
 import { assertRecreatable, compareVm, addedIdentitiesNotice } from '../plan/vm-drift.ts';
 import type { Reporter } from '../summary/reporter.ts';
@@ -94,14 +94,64 @@ export async function updateTags(
 ): Promise<boolean> {
   const ids = [...existingIds(existing), ...identities];
   if (ids.length === 0) return true;
-  const updated = await report.stage('Tags', () =>
+  const results = await report.stage('Tags', () =>
     withActivity('updating the tags of the deployment', () =>
-      allSettledOrThrow(
-        ids.map((id) => undefinedIfNotFound(updateTagsOf(session, id, ownership).then(() => true))),
-      ),
+      allSettledOrThrow(ids.map((id) => updateOrKeepTags(session, id, ownership))),
     ),
   );
-  return !updated.includes(undefined);
+  const kept = results.filter((result) => typeof result === 'object');
+  if (kept.length > 0) warnAboutKeptTags(kept, report);
+  return !results.includes('not found');
+}
+
+/** Tags that Azure refused to change, for instance because of a lock or a policy. */
+interface KeptTags {
+  readonly id: string;
+  readonly tags: Tags;
+  readonly reason: AzureError;
+}
+
+/** Of locks, policies, missing permissions and resources that reject the tags. */
+const refusedStatuses: ReadonlySet<number> = new Set([400, 403, 409]);
+
+/** Seconds between attempts while another operation changes the resource. */
+const conflictDelays = [1, 2, 4, 8, 15];
+
+/** A refused update does not fail the run: the deployment exists and matches the inputs. */
+async function updateOrKeepTags(
+  session: Session,
+  id: string,
+  ownership: Readonly<Record<string, string>>,
+): Promise<'updated' | 'not found' | KeptTags> {
+  for (const seconds of [...conflictDelays, undefined]) {
+    let tags: Tags;
+    try {
+      tags = await findTags(session, id);
+      await updateTagsOf(session, id, tags, ownership);
+      return 'updated';
+    } catch (error) {
+      if (isNotFound(error)) return 'not found';
+      if (!isClientError(error) || !refusedStatuses.has(error.fault.status)) throw error;
+      const isConflict = error.fault.status === 409 && error.fault.code !== 'ScopeLocked';
+      if (!isConflict || seconds === undefined) return { id, tags, reason: error };
+      await delay(seconds, session.waiting.signal);
+    }
+  }
+  return 'updated';
+}
+
+/** `sweep` decides by the tags, so it goes by those of the earlier run. */
+function warnAboutKeptTags(kept: readonly KeptTags[], { log }: Reporter): void {
+  const lines = kept.map(({ id, tags, reason }) => {
+    const existing = ['github-run-id', 'cleanup', 'expires-on'].flatMap((name) => {
+      const value = tagValue(tags, name);
+      return value === undefined ? [] : [`${name}=${value}`];
+    });
+    return `- ${id} keeps ${existing.join(', ')} (${reason.message})`;
+  });
+  log.warning(
+    `Azure refused to update the tags of ${kept.length} resources. \`sweep\` goes by the existing ones:\n${lines.join('\n')}`,
+  );
 }
 
 /** IDs of the resources and of the disks that were created with the VM. */
@@ -121,9 +171,9 @@ function existingIds(existing: ExistingResources): readonly string[] {
 async function updateTagsOf(
   session: Session,
   id: string,
+  before: Tags,
   ownership: Readonly<Record<string, string>>,
 ): Promise<void> {
-  const before = await findTags(session, id);
   // A resource that lost its tag since it was found belongs to someone else.
   const isOurs = ownerTags.every(
     (name) => tagValue(before, name)?.toLowerCase() === ownership[name]?.toLowerCase(),
@@ -135,8 +185,9 @@ async function updateTagsOf(
     });
   // An expiry that this run does not request must not delete the deployment.
   const oldExpiry = ownership['expires-on'] ? undefined : tagValue(before, 'expires-on');
+  const isCurrent = Object.entries(ownership).every(([name, value]) => tagValue(before, name) === value);
   try {
-    await write('Merge', ownership);
+    if (!isCurrent) await write('Merge', ownership);
     if (oldExpiry !== undefined) await write('Delete', { 'expires-on': oldExpiry });
   } catch (error) {
     const apiVersion = resourceApiVersions.find(([type]) => type.test(id))?.[1];

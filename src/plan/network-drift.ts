@@ -77,6 +77,12 @@ function compareInterface(nic: NetworkInterface, plan: Plan): Difference[] {
       nic.networkSecurityGroup?.id,
       plan.nic.body.networkSecurityGroup?.id,
     ],
+    [
+      'accelerated networking',
+      'properties.enableAcceleratedNetworking',
+      `${nic.enableAcceleratedNetworking === true}`,
+      `${plan.nic.body.enableAcceleratedNetworking === true}`,
+    ],
   ] as const;
   return comparisons
     .filter(([, path, has, wanted]) => !sameId(has ?? '', wanted ?? '') && !isPatched(patch, path))

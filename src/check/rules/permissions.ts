@@ -122,12 +122,20 @@ export function checkLocks(context: RuleContext): Finding[] {
   });
 }
 
-function checkLock({ inputs, group }: RuleContext, question: Question, lock: Lock): Finding {
+function checkLock({ inputs, facts, group }: RuleContext, question: Question, lock: Lock): Finding {
   const scope = assignedScope(lock.id);
   const coversGroup = isWithinScope(group, scope);
   const title = `Lock "${lock.name}"${coversGroup ? '' : ` on ${scope}`}`;
   const who = 'an Owner or User Access Administrator there';
   const fix = ['Delete the lock:', `az lock delete --ids ${quoteForShell(lock.id)}`];
+  if (lock.properties.level === 'ReadOnly' && isDeployed(facts)) {
+    return warnFinding(
+      question,
+      `${title} is ReadOnly: the tags of the deployment cannot be updated.`,
+      who,
+      fix,
+    );
+  }
   if (lock.properties.level === 'ReadOnly') {
     const effect = coversGroup ? 'nothing can be created' : 'it can neither be changed nor joined';
     return faultFinding(question, `${title} is ReadOnly: ${effect}.`, who, fix);
@@ -136,6 +144,11 @@ function checkLock({ inputs, group }: RuleContext, question: Question, lock: Loc
     return okFinding(question, `${title} only prevents deletion; \`cleanup\` is \`never\`.`);
   const affected = coversGroup ? 'nothing' : 'not everything';
   return warnFinding(question, `${title} prevents deletion, so ${affected} can be cleaned up.`, who, fix);
+}
+
+/** Whether everything exists, so that `create` would only update tags. */
+function isDeployed({ existing }: RuleContext['facts']): boolean {
+  return Object.values(existing).every((found) => 'value' in found && found.value !== undefined);
 }
 
 /** IDs of the resources of the deployment, existing or planned. */
