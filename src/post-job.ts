@@ -20,7 +20,9 @@ import {
   sessionOptions,
   wantsSummary,
 } from './step.ts';
+import { deleteStepYaml } from './summary/render-details.ts';
 import { type Reporter, createReporter } from './summary/reporter.ts';
+import { resetCommand } from './summary/status.ts';
 
 /** Cleans up after the main step. Only warns and never fails: the result of the job is decided by the main step. */
 export async function post(): Promise<void> {
@@ -68,7 +70,7 @@ async function cleanUp(state: CleanupStateData, report: Reporter): Promise<void>
         'Cleanup after the job failed.',
         ...formatError(error, explainError(context)),
         ...(left.length > 0 ? ['Resources that may be left:', ...left] : []),
-        ...(isDeploymentKept ? [] : ['This step deletes what is left:', deleteStep(state)]),
+        ...(isDeploymentKept ? [] : ['This step deletes what is left:', deleteStepOf(state)]),
       ].join('\n'),
     );
   }
@@ -114,25 +116,9 @@ function credentialFor({ credential, audience }: CleanupStateData['signIn']): Cl
 }
 
 /** A step for the workflow that deletes the deployment. */
-function deleteStep({ signIn, subscriptionId, resourceGroup, deployment }: CleanupStateData): string {
-  const { clientId, tenantId, environment, credential, audience } = signIn;
-  const cloud = environment.kind === 'known' ? environment.name : environment.resourceManager;
-  const secrets = {
-    oidc: audience ? `audience: ${audience}` : '',
-    secret: 'client-secret: ${{ secrets.AZURE_CLIENT_SECRET }}',
-    certificate: 'client-certificate: ${{ secrets.AZURE_CLIENT_CERTIFICATE }}',
-  };
-  const lines = [
-    'operation: delete',
-    `client-id: ${clientId}`,
-    secrets[credential],
-    `tenant-id: ${tenantId}`,
-    cloud === 'azurecloud' ? '' : `environment: ${cloud}`,
-    subscriptionId ? `subscription-id: ${subscriptionId}` : '',
-    `resource-group: ${resourceGroup}`,
-    `vm-name: ${deployment}`,
-  ].filter((line) => line !== '');
-  return [`- uses: ${actionReference()}`, '  with:', ...lines.map((line) => `    ${line}`)].join('\n');
+function deleteStepOf({ signIn, deployment, ...target }: CleanupStateData): string {
+  const credential = { ...signIn, kind: signIn.credential };
+  return deleteStepYaml({ ...signIn, ...target, vmName: deployment, credential }, actionReference());
 }
 
 function logNothingToDo(
@@ -178,9 +164,12 @@ async function removePrivateKey(path: string | undefined, report: Reporter): Pro
   }
 }
 
-function warnAboutRemovedKey({ completed, cleanup }: CleanupStateData, report: Reporter): void {
+function warnAboutRemovedKey(state: CleanupStateData, report: Reporter): void {
+  const { completed, cleanup, deployment: vmName, resourceGroup, subscriptionId = '' } = state;
   if (!completed || cleanup === 'always') return;
+  const user = rawInput('admin-username').trim() || 'azureuser';
+  const command = resetCommand({ subscriptionId, resourceGroup, vmName, osType: 'Linux', user });
   report.log.warning(
-    'The generated private key was removed with the job, but the VM remains: nobody can sign in with that key any more. Set `ssh-public-key` to keep access.',
+    `The generated SSH key was deleted with the job; the VM ${vmName} stays. To set a key of your own:\n${command}`,
   );
 }

@@ -147,7 +147,7 @@ describe('a Linux machine with defaults', () => {
     }
   });
 
-  test('gets a key pair that ssh takes; the post step removes it and says that the machine stays', async () => {
+  test('generates a key pair, warns that it does not outlive the job, and deletes it at the end', async () => {
     await start();
     let mode = 0;
     let derived = '';
@@ -170,9 +170,18 @@ describe('a Linux machine with defaults', () => {
     expect(run.post?.annotations).toEqual([
       expect.objectContaining({
         level: 'warning',
-        message: expect.stringContaining('private key was removed'),
+        message: expect.stringMatching(
+          /generated SSH key was deleted with the job[\s\S]*\naz vm user update .* -n vm1 --username azureuser --ssh-key-value /,
+        ),
       }),
     ]);
+    expect(run.annotations.filter(({ level }) => level === 'warning')).toEqual([
+      expect.objectContaining({
+        message: expect.stringMatching(/`ssh-public-key`[\s\S]*`cleanup: always`[\s\S]*\naz vm user update /),
+      }),
+    ]);
+    const warnedAt = run.lines.findIndex(({ text }) => text.includes('generated SSH key is deleted'));
+    expect(warnedAt).toBeLessThan(run.lines.findIndex(({ text }) => text === 'Network'));
     assertNoSecrets(run, [defaults.clientSecret]);
   });
 
@@ -266,7 +275,7 @@ describe('Windows', () => {
     assertNoSecrets(run, [password, defaults.clientSecret]);
   });
 
-  test('without a password gets a random one that is masked and never put out', async () => {
+  test('gets a random password that is masked and not in an output, with the command to reset it', async () => {
     await start();
     const run = await runAction({
       sim,
@@ -278,6 +287,9 @@ describe('Windows', () => {
     expect(generated).toHaveLength(1);
     assertNoSecrets(run, [...generated, defaults.clientSecret]);
     expect(run.outputs).not.toHaveProperty('ssh-private-key-path');
+    expect(run.annotations.map(({ message }) => message).join('\n')).toMatch(
+      /`admin-password`[\s\S]*az vm user update .* -n win1 --username azureuser --password/,
+    );
   });
 });
 

@@ -148,7 +148,7 @@ describe('clean-up', () => {
     expect(run.exitCode).toBe(0);
     expect(run.outputs['ssh-private-key-path']).toContain(run.temp);
     expect(Object.keys(run.files()).filter((path) => path.includes('cross-tenant-vm-'))).toEqual([]);
-    expect(warningsOf(run.post)).toContain('private key was removed with the job');
+    expect(warningsOf(run.post)).toContain('SSH key was deleted with the job');
     expect(run.stateText).not.toContain(defaults.clientSecret);
     expect(run.stateText).not.toMatch(/PRIVATE KEY|eyJ/);
     expect(cleanupStateOf(run)).toMatchObject({ completed: true, pending: [] });

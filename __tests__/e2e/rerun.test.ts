@@ -240,7 +240,7 @@ describe('on a finished deployment', () => {
     const before = withoutTags(snapshot(sim));
     const same = await act(sim, inputs);
     expect([errorOf(same), same.exitCode]).toEqual(['', 0]);
-    expect(same.summary).toMatch(/Security group.*22\/tcp from.*rules of others.*office/);
+    expect(same.summary).toMatch(/NSG.*22\/tcp from.*rules of others.*office/);
     const closed = await act(sim, { ...inputs, 'allow-inbound': '' });
     expect(closed.exitCode).toBe(1);
     expect(errorOf(closed)).toContain('inbound rules: 22/tcp from *; the inputs request none');

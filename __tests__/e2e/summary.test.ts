@@ -284,3 +284,53 @@ describe('the log', () => {
     expect(warnings(run).filter((text) => text.includes('2028'))).toHaveLength(1);
   });
 });
+
+describe('the SSH outputs', () => {
+  const wire = (...fields: Buffer[]): string =>
+    Buffer.concat(
+      fields.flatMap((field) => {
+        const length = Buffer.alloc(4);
+        length.writeUInt32BE(field.length);
+        return [length, field];
+      }),
+    ).toString('base64');
+  const hostKey = wire(Buffer.from('ssh-ed25519'), Buffer.alloc(32, 7));
+
+  test('verify the host key if the boot log contains it', async () => {
+    await start();
+    settings(sim.world).serialLog = [
+      '-----BEGIN SSH HOST KEY KEYS-----\r\nssh-ed25519 AAAAold root@vm1\r\n-----END SSH HOST KEY KEYS-----',
+      `-----BEGIN SSH HOST KEY KEYS-----\r\nssh-ed25519 ${hostKey} root@vm1\r\n-----END SSH HOST KEY KEYS-----`,
+    ].join('\r\n');
+    const run = await runAction({ sim, inputs: inputs(), phases: ['main'] });
+    const address = run.outputs['public-ip-address'];
+    expect(run.outputs['ssh-known-hosts']).toBe(`${address} ssh-ed25519 ${hostKey}`);
+    expect(run.outputs['ssh-command']).toMatch(
+      new RegExp(
+        `^ssh -i \\S+/id_rsa -o StrictHostKeyChecking=yes -o UserKnownHostsFile=\\S+/known_hosts azureuser@${address}$`,
+      ),
+    );
+    const [, file = ''] = /UserKnownHostsFile=(\S+)/.exec(run.outputs['ssh-command'] ?? '') ?? [];
+    expect(run.files()[file.replace(`${run.temp}/`, '')]?.trim()).toBe(run.outputs['ssh-known-hosts']);
+  });
+
+  test('accept a new host key if the boot log may not be read', async () => {
+    await start();
+    sim.faults.add({
+      match: { method: 'POST', path: /retrieveBootDiagnosticsData/ },
+      effect: { status: 403, code: 'AuthorizationFailed', message: 'no' },
+    });
+    const run = await runAction({ sim, inputs: inputs(), phases: ['main'] });
+    expect(run.exitCode).toBe(0);
+    expect(run.outputs['ssh-known-hosts']).toBeUndefined();
+    expect(run.outputs['ssh-command']).toContain(' -o StrictHostKeyChecking=accept-new azureuser@');
+  });
+
+  test('are empty for Windows', async () => {
+    await start();
+    const windows = inputs({ 'image-id': defaults.imageId('windows') });
+    const run = await runAction({ sim, inputs: windows, phases: ['main'] });
+    expect(run.outputs['ssh-command']).toBeUndefined();
+    expect(run.lines.at(-1)?.text).toMatch(/^Ready in /);
+  });
+});

@@ -159,7 +159,11 @@ export function cleanupStateOf(phase: Phase): SavedCleanupState | undefined {
 
 /** Writes to Resource Manager, without the polls that follow them. */
 export function writesOf(journal: readonly Exchange[]): Exchange[] {
-  return journal.filter(({ host, method }) => host === 'arm' && !['GET', 'HEAD'].includes(method));
+  return journal.filter(
+    ({ host, method, kind }) =>
+      // Reading the boot log is a POST.
+      host === 'arm' && !['GET', 'HEAD'].includes(method) && kind !== 'vm.bootDiagnostics',
+  );
 }
 
 /**

@@ -115,3 +115,22 @@ export function quoteForShell(value: string): string {
 export function shellCommand(text: TemplateStringsArray, ...values: readonly string[]): string {
   return text.reduce((command, part, index) => `${command}${quoteForShell(values[index - 1] ?? '')}${part}`);
 }
+
+/** GitHub does not wrap code: continues a long command on the next line, before an option. */
+export function wrapCommand(command: string): string {
+  const width = 88;
+  if (command.length <= width || command.includes('\n')) return command;
+  const words = command.match(/(?:"(?:\\.|[^"\\])*"|'[^']*'|\\.|[^\s"'\\])+/g) ?? [];
+  if (words.join(' ') !== command) return command;
+  const lines: string[] = [];
+  let line = '';
+  for (const [index, word] of words.entries()) {
+    const value = (words[index + 1] ?? '-').startsWith('-') ? '' : ` ${words[index + 1]}`;
+    const isTooLong = `${line} ${word}${value}`.length > width;
+    if (line !== '' && isTooLong && /^--?[a-z]/i.test(word)) {
+      lines.push(line);
+      line = `  ${word}`;
+    } else line = line === '' ? word : `${line} ${word}`;
+  }
+  return [...lines, line].join(' \\\n');
+}

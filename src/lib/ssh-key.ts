@@ -87,3 +87,21 @@ function sshString(bytes: Buffer): Buffer {
 function unsignedInteger(bytes: Buffer): Buffer {
   return (bytes[0] ?? 0) & 0x80 ? Buffer.concat([Buffer.from([0]), bytes]) : bytes;
 }
+
+/**
+ * Lines for `known_hosts` from a boot log, in which cloud-init lists the host's public keys: those of the last boot.
+ * https://cloudinit.readthedocs.io/en/latest/reference/modules.html#keys-to-console
+ * @param hosts names and addresses, separated by commas.
+ */
+export function knownHosts(bootLog: string, hosts: string): string {
+  const blocks = [
+    ...bootLog.matchAll(/-----BEGIN SSH HOST KEY KEYS-----(.*?)-----END SSH HOST KEY KEYS-----/gs),
+  ];
+  const keys = (blocks.at(-1)?.[1] ?? '').matchAll(
+    /\b(ssh-ed25519|ssh-rsa|ecdsa-sha2-nistp(?:256|384|521)) ([A-Za-z0-9+/]+={0,2})(?=\s)/g,
+  );
+  return [...keys]
+    .filter(([, type, key = '']) => sshWireFields(key)?.[0]?.toString('latin1') === type)
+    .map(([, type, key]) => `${hosts} ${type} ${key}\n`)
+    .join('');
+}

@@ -33,6 +33,7 @@ import { waitForAgent } from '../vm/vm-status.ts';
 import { updateTags } from './adopt-existing.ts';
 import { diagnoseFailure } from './diagnose-failure.ts';
 import { type Preparation, prepareDeployment } from './preflight.ts';
+import { outputSshConnection } from './ssh-connection.ts';
 
 interface CreateContext extends Omit<SessionOptions, 'log' | 'patches'> {
   readonly report: Reporter;
@@ -133,6 +134,7 @@ async function createDeployment(deployment: Deployment): Promise<void> {
   if (inputs.identity.system) access.grantToVm(vm.identity?.principalId);
   if (inputs.roleAssignments.length > 0) await report.stage('Role assignments', access.waitUntilGranted);
   await runInGuest(deployment);
+  await outputSshConnection(deployment);
 }
 
 async function storePrivateKey({ credentials, context, cleanupState, report }: Deployment): Promise<void> {

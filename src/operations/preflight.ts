@@ -32,6 +32,7 @@ import {
   sizeRequirements,
 } from '../vm/sizes.ts';
 import { type ExistingVm, adoptVm, findExistingVm } from './adopt-existing.ts';
+import { lostCredentialWarnings } from './ssh-connection.ts';
 
 interface Prerequisites {
   readonly location: string;
@@ -89,7 +90,8 @@ export async function prepareDeployment(
     generated: credentials,
   });
   report.addFacts({ plan, image, adopted: adopted !== undefined });
-  for (const { notices, warnings } of [credentials, image, plan]) {
+  const lostCredentials = { notices: [], warnings: lostCredentialWarnings(inputs, credentials, plan) };
+  for (const { notices, warnings } of [credentials, lostCredentials, image, plan]) {
     for (const line of notices) report.log.notice(line);
     for (const line of warnings) report.log.warning(line);
   }

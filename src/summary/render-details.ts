@@ -12,6 +12,8 @@ import {
   sentence,
   table,
 } from '../lib/escape.ts';
+import type { ClientCredential } from '../inputs/inputs.ts';
+import { omitUndefined } from '../lib/json.ts';
 import { rulesAreOverridden } from '../plan/drift.ts';
 import type { OutputName } from '../runner/outputs.ts';
 import { type RequestedDeployment, type SummaryFacts, hasVm, parseIds } from './summary-facts.ts';
@@ -178,28 +180,32 @@ export function deleteStep(facts: SummaryFacts): Markdown {
   const { operation, requested, left, uses } = facts;
   const stays = hasVm(facts) && requested?.cleanup !== 'always';
   if (!requested?.vmName || !(stays || (left.length > 0 && operation !== 'sweep'))) return '';
-  const subscription = facts.subscriptionId ?? requested.subscriptionId;
-  const { environment, credential } = requested;
+  const subscriptionId = facts.subscriptionId ?? requested.subscriptionId;
+  const step = deleteStepYaml({ ...requested, ...omitUndefined({ subscriptionId }) }, uses);
+  return details('Delete it', block(step, { language: 'yaml' }), left.length > 0);
+}
+
+type DeleteTarget = Omit<RequestedDeployment, 'credential'> & {
+  readonly credential: { readonly kind: ClientCredential['kind']; readonly audience?: string };
+};
+
+export function deleteStepYaml(target: DeleteTarget, uses = 'OWNER/cross-tenant-vm@v1'): string {
+  const { environment, credential, subscriptionId } = target;
   const cloud = environment.kind === 'known' ? environment.name : environment.resourceManager;
   const inputs = [
     ['operation', 'delete'],
-    ['vm-name', requested.vmName],
-    ['resource-group', requested.resourceGroup],
-    ...(subscription ? [['subscription-id', subscription]] : []),
-    ['tenant-id', requested.tenantId],
-    ['client-id', requested.clientId],
-    ...(credential.kind === 'secret' ? [['client-secret', '${{ secrets.CLIENT_SECRET }}']] : []),
-    ...(credential.kind === 'certificate'
-      ? [['client-certificate', '${{ secrets.CLIENT_CERTIFICATE }}']]
-      : []),
-    ...(cloud === 'azurecloud' ? [] : [['environment', cloud]]),
+    ['vm-name', target.vmName],
+    ['resource-group', target.resourceGroup],
+    ['subscription-id', subscriptionId],
+    ['tenant-id', target.tenantId],
+    ['client-id', target.clientId],
+    ['client-secret', credential.kind === 'secret' && '${{ secrets.CLIENT_SECRET }}'],
+    ['client-certificate', credential.kind === 'certificate' && '${{ secrets.CLIENT_CERTIFICATE }}'],
+    ['audience', credential.audience],
+    ['environment', cloud !== 'azurecloud' && cloud],
   ] as const;
-  const step = [
-    `- uses: ${yamlScalar(uses ?? 'OWNER/cross-tenant-vm@v1')}`,
-    '  with:',
-    ...inputs.map(([name = '', value = '']) => `    ${name}: ${yamlScalar(value)}`),
-  ].join('\n');
-  return details('Delete it', block(step, { language: 'yaml' }), left.length > 0);
+  const lines = inputs.flatMap(([name, value]) => (value ? [`    ${name}: ${yamlScalar(value)}`] : []));
+  return [`- uses: ${yamlScalar(uses)}`, '  with:', ...lines].join('\n');
 }
 
 function yamlScalar(value: string): string {

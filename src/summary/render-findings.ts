@@ -3,7 +3,16 @@
 import type { Finding } from '../check/facts.ts';
 import type { ErrorReport } from '../errors/format-error.ts';
 import { isCommandOrUrl } from '../errors/format-error.ts';
-import { type Markdown, block, details, link, markdownText, quotation, sentence } from '../lib/escape.ts';
+import {
+  type Markdown,
+  block,
+  details,
+  link,
+  markdownText,
+  quotation,
+  sentence,
+  wrapCommand,
+} from '../lib/escape.ts';
 import { limitedTable, maxRows } from './render-details.ts';
 import type { SummaryFacts } from './summary-facts.ts';
 
@@ -72,25 +81,6 @@ function fixes(lines: readonly string[]): Markdown {
   }
   flush();
   return parts.join('\n');
-}
-
-/** GitHub does not wrap code: continues a long command on the next line, before an option. */
-function wrapCommand(command: string): string {
-  const width = 88;
-  if (command.length <= width || command.includes('\n')) return command;
-  const words = command.match(/(?:"(?:\\.|[^"\\])*"|'[^']*'|\\.|[^\s"'\\])+/g) ?? [];
-  if (words.join(' ') !== command) return command;
-  const lines: string[] = [];
-  let line = '';
-  for (const [index, word] of words.entries()) {
-    const value = (words[index + 1] ?? '-').startsWith('-') ? '' : ` ${words[index + 1]}`;
-    const isTooLong = `${line} ${word}${value}`.length > width;
-    if (line !== '' && isTooLong && /^--?[a-z]/i.test(word)) {
-      lines.push(line);
-      line = `  ${word}`;
-    } else line = line === '' ? word : `${line} ${word}`;
-  }
-  return [...lines, line].join(' \\\n');
 }
 
 // Findings

@@ -10,6 +10,7 @@ import {
   markdownText,
   quoteForShell,
   sentence,
+  wrapCommand,
 } from '../lib/escape.ts';
 import { rulesAreOverridden } from '../plan/drift.ts';
 import { portalUrl } from './render-details.ts';
@@ -151,7 +152,7 @@ export function connecting(facts: SummaryFacts): Markdown {
       ]
     : [
         `No public IP. Connect to ${markdownCode(facts.outputs['private-ip-address'] ?? '')} from its network or a peered one, or use Azure Bastion. Without a connection:`,
-        shell(runCommand(plan, isWindows)),
+        shellBlock(runCommand(plan)),
       ];
   if (image?.osState === 'Specialized') {
     lines.push('The image is specialized: sign in with an account of the image.');
@@ -161,16 +162,16 @@ export function connecting(facts: SummaryFacts): Markdown {
 
 function ssh(facts: SummaryFacts, address: string): Markdown[] {
   const { outputs, plan, requested } = facts;
-  if (!outputs['ssh-private-key-path']) return [shell(sshCommandOf(facts, address))];
+  if (!outputs['ssh-private-key-path']) return [shellBlock(sshCommandOf(facts, address))];
   const command = [
     'From a later step of this job (the generated key is deleted when the job ends):',
-    shell(outputs['ssh-command'] ?? sshCommandOf(facts, address)),
+    shellBlock(sshCommandOf(facts, address)),
   ];
   if (!plan || requested?.cleanup === 'always') return command;
   return [
     ...command,
     'To sign in after the job, set a key of your own:',
-    shell(resetCommand(plan, userOf(facts))),
+    shellBlock(resetCommand(vmUser(facts, plan))),
   ];
 }
 
@@ -183,25 +184,38 @@ function remoteDesktop(facts: SummaryFacts, address: string): Markdown[] {
     ...(plan && !hasKnownPassword
       ? [
           'The generated password is not exposed. To sign in, reset it:',
-          shell(resetCommand(plan, userOf(facts))),
+          shellBlock(resetCommand(vmUser(facts, plan))),
         ]
       : []),
   ];
 }
 
-/** Sets a key or password of the reader's. */
-function resetCommand(plan: Plan, user: string): string {
+interface VmUser {
+  readonly subscriptionId: string;
+  readonly resourceGroup: string;
+  readonly vmName: string;
+  readonly osType: 'Linux' | 'Windows';
+  readonly user: string;
+}
+
+/** The command that replaces a key or password that nobody has. */
+export function resetCommand({ osType, user, ...vm }: VmUser): string {
   const secret =
-    plan.vm.osType === 'Windows' ? "--password '<new-password>'" : '--ssh-key-value ~/.ssh/id_ed25519.pub';
-  return `az vm user update ${target(plan)} \\\n  --username ${quoteForShell(user)} ${secret}`;
+    osType === 'Windows' ? "--password '<new-password>'" : '--ssh-key-value ~/.ssh/id_ed25519.pub';
+  return `az vm user update ${vmOptions(vm)} --username ${quoteForShell(user)} ${secret}`;
 }
 
-function runCommand(plan: Plan, isWindows: boolean): string {
-  return `az vm run-command invoke ${target(plan)} \\\n  --command-id ${isWindows ? 'RunPowerShellScript' : 'RunShellScript'} --scripts hostname`;
+function vmUser(facts: SummaryFacts, { subscriptionId, resourceGroup, vm }: Plan): VmUser {
+  return { subscriptionId, resourceGroup, vmName: vm.name, osType: vm.osType, user: userOf(facts) };
 }
 
-function target({ vm, subscriptionId, resourceGroup }: Plan): string {
-  return `--subscription ${subscriptionId} \\\n  -g ${quoteForShell(resourceGroup)} -n ${quoteForShell(vm.name)}`;
+function runCommand({ subscriptionId, resourceGroup, vm }: Plan): string {
+  const commandId = vm.osType === 'Windows' ? 'RunPowerShellScript' : 'RunShellScript';
+  return `az vm run-command invoke ${vmOptions({ subscriptionId, resourceGroup, vmName: vm.name })} --command-id ${commandId} --scripts hostname`;
+}
+
+function vmOptions(vm: Pick<VmUser, 'subscriptionId' | 'resourceGroup' | 'vmName'>): string {
+  return `--subscription ${vm.subscriptionId} -g ${quoteForShell(vm.resourceGroup)} -n ${quoteForShell(vm.vmName)}`;
 }
 
 function userOf({ outputs, image }: SummaryFacts): string {
@@ -212,8 +226,12 @@ function addressOf({ outputs }: SummaryFacts): string | undefined {
   return outputs['fqdn'] ?? outputs['public-ip-address'] ?? outputs['private-ip-address'];
 }
 
+/** With the runner's files only if they are needed: a reader has a key of their own otherwise. */
 function sshCommandOf(facts: SummaryFacts, address: string): string {
-  return sshCommand({ user: userOf(facts), address, keyPath: facts.outputs['ssh-private-key-path'] });
+  const user = userOf(facts);
+  const keyPath = facts.outputs['ssh-private-key-path'];
+  if (!keyPath) return `ssh ${quoteForShell(user)}@${quoteForShell(address)}`;
+  return facts.outputs['ssh-command'] ?? sshCommand({ user, address, keyPath });
 }
 
 interface SshTarget {
@@ -225,14 +243,12 @@ interface SshTarget {
   readonly knownHostsPath?: string | undefined;
 }
 
-function sshCommand({ user, address, keyPath, knownHostsPath }: SshTarget): string {
+export function sshCommand({ user, address, keyPath, knownHostsPath }: SshTarget): string {
   const hostKeys = knownHostsPath
-    ? [`-o StrictHostKeyChecking=yes -o UserKnownHostsFile=${quoteForShell(knownHostsPath)}`]
-    : keyPath
-      ? ['-o StrictHostKeyChecking=accept-new']
-      : [];
+    ? `-o StrictHostKeyChecking=yes -o UserKnownHostsFile=${quoteForShell(knownHostsPath)}`
+    : '-o StrictHostKeyChecking=accept-new';
   const key = keyPath ? [`-i ${quoteForShell(keyPath)}`] : [];
-  return ['ssh', ...key, ...hostKeys, `${quoteForShell(user)}@${quoteForShell(address)}`].join(' ');
+  return ['ssh', ...key, hostKeys, `${quoteForShell(user)}@${quoteForShell(address)}`].join(' ');
 }
 
 /** A hint if the deployment's own NSG keeps the port closed. Silent if others may have opened it. */
@@ -252,6 +268,6 @@ function closedPort({ otherRules = [] }: SummaryFacts, plan: Plan, port: number)
     : `Port ${port} is closed. To open it: ${markdownCode(`allow-inbound: ${port} from <your address>`)}.`;
 }
 
-function shell(command: string): Markdown {
-  return block(command, { language: 'sh' });
+function shellBlock(command: string): Markdown {
+  return block(wrapCommand(command), { language: 'sh' });
 }

@@ -179,15 +179,8 @@ export async function logBootDiagnostics(
   { resourceGroup, vm }: VmLocation,
 ): Promise<void> {
   try {
-    const { serialConsoleLogBlobUri } = await session.compute.virtualMachines.retrieveBootDiagnosticsData(
-      resourceGroup,
-      vm.name,
-      { sasUriExpirationTimeInMinutes: 5, abortSignal: session.waiting.signal },
-    );
-    if (!serialConsoleLogBlobUri) return;
-    // The URL grants access to the log: it must not appear in a log or an error.
-    const { status, body } = await createHttpGet({ httpClient: sharedHttpClient() })(serialConsoleLogBlobUri);
-    if (status !== 200 || body === '') return;
+    const body = await readSerialLog(session, { resourceGroup, vm });
+    if (body === '') return;
     const end = lastLines(body, bootLogLines);
     log.info(`The end of the boot log (serial console) of ${vm.name}:`);
     for (const line of guestOutputLines('boot', end)) log.info(line);
@@ -195,4 +188,17 @@ export async function logBootDiagnostics(
   } catch {
     log.info('The boot log could not be read.');
   }
+}
+
+/** The serial console log; empty if there is none. */
+export async function readSerialLog(session: Session, { resourceGroup, vm }: VmLocation): Promise<string> {
+  const { serialConsoleLogBlobUri } = await session.compute.virtualMachines.retrieveBootDiagnosticsData(
+    resourceGroup,
+    vm.name,
+    { sasUriExpirationTimeInMinutes: 5, abortSignal: session.waiting.signal },
+  );
+  if (!serialConsoleLogBlobUri) return '';
+  // The URL grants access to the log: it must not appear in a log or an error.
+  const { status, body } = await createHttpGet({ httpClient: sharedHttpClient() })(serialConsoleLogBlobUri);
+  return status === 200 ? body : '';
 }
