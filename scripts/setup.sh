@@ -26,6 +26,9 @@ Usage:
                              read with the GitHub CLI (gh) if it is installed
     --certificate FILE       register this public certificate (PEM)
     --secret                 create a client secret and print it, unless this script created one before
+    --page                   print the page for the other administrator, with the IDs filled in, to standard output;
+                             the messages go to standard error. Values that are known already can be added:
+                             --target-tenant ID, --subscription ID, --resource-group NAME, --location REGION
 
   setup.sh target-tenant --client-id ID --subscription ID --resource-group NAME [options]
     --location REGION        region of the resource group if it must be created
@@ -46,7 +49,29 @@ fail() {
   exit 1
 }
 
-say() { printf '%s\n' "$*"; }
+say() { printf '%s\n' "$*" >&"$messages"; }
+
+# Says what is done, or with --dry-run what would be done.
+announce() { # verb, object
+  if [ "$dry_run" = true ]; then
+    say "Would $1 $2"
+    return
+  fi
+  case "$1" in
+    create) say "Creating $2" ;;
+    update) say "Updating $2" ;;
+    *) say "$(printf '%s' "${1:0:1}" | tr '[:lower:]' '[:upper:]')${1:1}ing $2" ;;
+  esac
+}
+
+# Values reach OData and JMESPath filters, JSON and other people's shells: no value may contain a character that has a
+# meaning in any of them.
+require() { # what it is, value, pattern
+  [[ $2 =~ ^($3)$ && $2 != *..* ]] || fail "$1 is not valid: $(printf '%q' "$2")"
+}
+guid='[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}'
+words='[A-Za-z0-9][A-Za-z0-9 ._()/-]*'
+segment='[A-Za-z0-9_(][A-Za-z0-9._()-]*'
 
 # Runs a command, or prints it with --dry-run.
 change() {
@@ -79,7 +104,7 @@ ensure_service_principal() { # client-id → object ID on stdout
   local object
   object="$(az ad sp list --filter "appId eq '$1'" --query '[0].id' --output tsv)"
   if [ -z "$object" ]; then
-    say "Creating a service principal for the app in this tenant." >&2
+    announce create "a service principal for the app in this tenant." >&2
     object="$(change az ad sp create --id "$1" --query id --output tsv)"
     [ "$dry_run" = false ] || object='<object-id-of-the-new-service-principal>'
   fi
@@ -96,7 +121,7 @@ ensure_redirect() { # client-id
     [ "$uri" != "$consent_redirect" ] || return 0
     [ -z "$uri" ] || existing+=("$uri")
   done <<< "$uris"
-  say "Adding redirect URI $consent_redirect to the app registration, for consent in the browser."
+  announce add "redirect URI $consent_redirect to the app registration, for consent in the browser."
   # The option replaces the list.
   change az ad app update --id "$1" --web-redirect-uris ${existing[@]+"${existing[@]}"} "$consent_redirect" --output none
 }
@@ -119,7 +144,7 @@ ensure_role() { # object ID, role, scope, condition
     say "The app already has the role \"$2\" on $3."
     return
   fi
-  say "Assigning the role \"$2\" on $3."
+  announce assign "the role \"$2\" on $3."
   if [ -n "${4:-}" ]; then
     change_with_retry az role assignment create --assignee-object-id "$1" --assignee-principal-type ServicePrincipal \
       --role "$2" --scope "$3" --subscription "$(subscription_of "$3")" --condition "$4" --condition-version 2.0 --output none
@@ -150,6 +175,7 @@ ensure_role_definition() { # file, subscription, tenant
   [ -r "$1" ] || fail "file not found: $1"
   name="$(sed -nE 's/^ *"Name": *"(.*)",?$/\1/p' "$1")"
   [ -n "$name" ] || fail "$1 is not a role definition: it has no \"Name\""
+  require "the \"Name\" in $1" "$name" "$words"
   existing="$(actions_of "$name" "$2")"
   if [ -z "$existing" ]; then
     # Role names are unique in a tenant, but a subscription lists only roles that can be assigned there.
@@ -169,10 +195,10 @@ ensure_role_definition() { # file, subscription, tenant
   definition="$(sed "s|\"/subscriptions/<subscription-id>\"|$scopes|; s/<subscription-id>/$2/g" "$1")"
   wanted="$(printf '%s\n' "$definition" | sed -nE 's/^ *"(Microsoft\.[^"]*)",?$/\1/p' | sort)"
   if [ -z "$existing" ]; then
-    say "Creating the custom role \"$name\"." >&2
+    announce create "the custom role \"$name\"." >&2
     change az role definition create --role-definition "$definition" --subscription "$2" --output none
   elif [ "$home" != "$2" ] || [ "$existing" != "$wanted" ]; then
-    say "Updating the custom role \"$name\"." >&2
+    announce update "the custom role \"$name\"." >&2
     change az role definition update --role-definition "$definition" --subscription "$home" --output none
   fi
   printf '%s' "$name"
@@ -186,7 +212,7 @@ ensure_federated_credential() { # client-id, name, subject
     say "Federated credential \"$found\" for subject $3 exists."
     return
   fi
-  say "Creating a federated credential for subject $3."
+  announce create "a federated credential for subject $3."
   change az ad app federated-credential create --id "$1" --output none --parameters \
     "{\"name\":\"$2\",\"issuer\":\"https://token.actions.githubusercontent.com\",\"subject\":\"$3\",\"audiences\":[\"$audience\"]}"
 }
@@ -202,12 +228,15 @@ token_audience() {
 
 image_tenant() {
   local galleries=() app_name=cross-tenant-vm client_id='' repository='' kind='' value='' owner_id='' repository_id=''
-  local certificate='' secret=false gallery object thumbprint known audience tenant name ids
+  local certificate='' secret=false page=false gallery object thumbprint known audience tenant name ids
+  local target='' subscription='' group='' location=''
   while [ $# -gt 0 ]; do
     case "$1" in
       --secret) secret=true ;;
+      --page) page=true messages=2 ;;
       --dry-run) dry_run=true ;;
-      --gallery | --app-name | --client-id | --repository | --environment | --branch | --owner-id | --repository-id | --certificate)
+      --gallery | --app-name | --client-id | --repository | --environment | --branch | --owner-id | --repository-id | \
+        --certificate | --target-tenant | --subscription | --resource-group | --location)
         [ $# -ge 2 ] || fail "$1 needs a value"
         case "$1" in
           --gallery) galleries+=("$2") ;;
@@ -219,6 +248,10 @@ image_tenant() {
           --owner-id) owner_id="$2" ;;
           --repository-id) repository_id="$2" ;;
           --certificate) certificate="$2" ;;
+          --target-tenant) target="$2" ;;
+          --subscription) subscription="$2" ;;
+          --resource-group) group="$2" ;;
+          --location) location="$2" ;;
         esac
         shift
         ;;
@@ -228,13 +261,22 @@ image_tenant() {
   done
   [ ${#galleries[@]} -gt 0 ] || fail '--gallery ID is required: a gallery or image definition'
   for gallery in "${galleries[@]}"; do
-    [[ $gallery =~ ^/subscriptions/[0-9a-fA-F-]{36}/resourceGroups/[^/]+/providers/Microsoft\.Compute/galleries/[^/]+(/images/[^/]+)?$ ]] ||
-      fail "not the ID of a gallery or image definition: $gallery"
+    require '--gallery (the ID of a gallery or image definition)' "$gallery" \
+      "/subscriptions/$guid/resourceGroups/$segment/providers/Microsoft\.Compute/galleries/$segment(/images/$segment)?"
   done
-  [ -z "$repository" ] || [[ $repository =~ ^[A-Za-z0-9-]+/[A-Za-z0-9._-]+$ ]] || fail "not OWNER/REPO: $repository"
+  require '--app-name' "$app_name" "$words"
+  [ -z "$client_id" ] || require '--client-id' "$client_id" "$guid"
+  [ -z "$repository" ] || require '--repository (OWNER/REPO)' "$repository" '[A-Za-z0-9-]+/[A-Za-z0-9._-]+'
   [ -z "$repository" ] || [ -n "$kind" ] || fail '--repository needs --environment NAME or --branch NAME'
   [ -n "$repository" ] || [ -z "$kind" ] || fail "--$kind needs --repository OWNER/REPO"
-  [[ $value != *[\'\"\\]* ]] || fail "unsupported characters in name: $value"
+  [ -z "$kind" ] || require "--$kind" "$value" "$words"
+  [ -z "$owner_id" ] || require '--owner-id' "$owner_id" '[0-9]+'
+  [ -z "$repository_id" ] || require '--repository-id' "$repository_id" '[0-9]+'
+  [ -z "$target" ] || require '--target-tenant' "$target" "$guid|[A-Za-z0-9.-]+"
+  [ -z "$subscription" ] || require '--subscription' "$subscription" "$guid"
+  [ -z "$group" ] || require '--resource-group' "$group" "$segment"
+  [ -z "$location" ] || require '--location' "$location" '[A-Za-z0-9]+'
+  [ "$page$secret" != truetrue ] || fail 'use --page and --secret in separate runs: a page that is passed on must not contain the secret'
   [ -z "$certificate" ] || [ -r "$certificate" ] || fail "file not found: $certificate"
   [ -z "$certificate" ] || ! grep -q 'PRIVATE KEY' "$certificate" ||
     fail "$certificate contains a private key: pass a file with the certificate only"
@@ -249,13 +291,13 @@ image_tenant() {
     client_id="$ids"
   fi
   if [ -z "$client_id" ]; then
-    say "Creating the app registration \"$app_name\"."
+    announce create "the app registration \"$app_name\"."
     client_id="$(change az ad app create --display-name "$app_name" --sign-in-audience AzureADMultipleOrgs \
       --web-redirect-uris "$consent_redirect" --query appId --output tsv)"
     [ "$dry_run" = false ] || client_id='<client-id-of-the-new-app>'
   else
     if [ "$(az ad app show --id "$client_id" --query signInAudience --output tsv)" != AzureADMultipleOrgs ]; then
-      say "Allowing accounts of other tenants in the app registration."
+      announce allow "accounts of other tenants in the app registration."
       change az ad app update --id "$client_id" --sign-in-audience AzureADMultipleOrgs --output none
     fi
     ensure_redirect "$client_id"
@@ -293,7 +335,7 @@ image_tenant() {
     if [ -n "$known" ]; then
       say "The certificate is already registered."
     else
-      say "Registering the certificate."
+      announce register "the certificate."
       change az ad app credential reset --id "$client_id" --cert "@$certificate" --append --output none
     fi
   fi
@@ -311,12 +353,29 @@ image_tenant() {
   fi
 
   say ''
-  say 'For the workflow (variables of the repository or environment, not secrets):'
-  say "  client-id: $client_id"
-  say "  image-tenant-id: $tenant"
+  say 'Variables for the workflow; none of them is a secret:'
+  name="${repository:+ --repo $repository}"
+  [ "$kind" != environment ] || name="$name --env '$value'"
+  say "  gh variable set CLIENT_ID$name --body $client_id"
+  say "  gh variable set IMAGE_TENANT_ID$name --body $tenant"
+  gallery="${galleries[0]}"
+  [[ $gallery == */images/* ]] || gallery="$gallery/images/<image-definition>"
+  say "  gh variable set IMAGE_ID$name --body '$gallery'"
   say ''
-  say "For the administrator of the other tenant, with docs/for-the-other-tenant.md and this script:"
-  say "  setup.sh target-tenant --client-id $client_id --subscription <subscription-id> --resource-group <group>"
+  say 'The administrator of the other tenant gets this script, docs/roles/deploy.json and the page that --page prints, and runs:'
+  say "  bash setup.sh target-tenant --client-id $client_id \\"
+  say "    --subscription ${subscription:-<subscription-id>} --resource-group ${group:-<group>} \\"
+  say "    --location ${location:-<region>} --register --role-definition deploy.json"
+  [ "$page" = false ] || print_page
+}
+
+# The page for the other administrator, with the values that are known.
+print_page() {
+  local file="${BASH_SOURCE[0]%/*}/../docs/for-the-other-tenant.md"
+  [ -r "$file" ] || fail "file not found: $file"
+  sed -e "s|<client-id>|$client_id|g" -e "s|<image-tenant-id>|$tenant|g" \
+    -e "s|<tenant-id>|${target:-<tenant-id>}|g" -e "s|<subscription-id>|${subscription:-<subscription-id>}|g" \
+    -e "s|deployments|${group:-deployments}|g" -e "s|westeurope|${location:-westeurope}|g" "$file"
 }
 
 target_tenant() {
@@ -349,10 +408,17 @@ target_tenant() {
     esac
     shift
   done
-  local guid='^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$'
-  [[ $client_id =~ $guid ]] || fail '--client-id ID is required: the client ID of the app'
-  [[ $subscription =~ $guid ]] || fail '--subscription ID is required'
+  [ -n "$client_id" ] || fail '--client-id ID is required: the client ID of the app'
+  [ -n "$subscription" ] || fail '--subscription ID is required'
   [ -n "$group" ] || fail '--resource-group NAME is required'
+  require '--client-id' "$client_id" "$guid"
+  require '--subscription' "$subscription" "$guid"
+  require '--resource-group' "$group" "$segment"
+  [ -z "$location" ] || require '--location' "$location" '[A-Za-z0-9]+'
+  for name in ${roles[@]+"${roles[@]}"}; do require '--role' "$name" "$words"; done
+  for scope in ${scopes[@]+"${scopes[@]}"}; do
+    require '--on (a resource ID)' "$scope" "/subscriptions/$guid(/$segment)+"
+  done
   [ ${#roles[@]} -gt 0 ] || [ ${#definitions[@]} -gt 0 ] || [ ${#scopes[@]} -gt 0 ] || roles=(Contributor)
 
   tenant="$(az account show --subscription "$subscription" --query tenantId --output tsv)"
@@ -364,7 +430,7 @@ target_tenant() {
 
   if [ "$(az group exists --name "$group" --subscription "$subscription")" != true ]; then
     [ -n "$location" ] || fail "resource group \"$group\" not found: create it, or pass --location REGION"
-    say "Creating the resource group \"$group\"."
+    announce create "the resource group \"$group\"."
     change az group create --name "$group" --location "$location" --subscription "$subscription" --output none
   fi
   scope="/subscriptions/$subscription/resourceGroups/$group"
@@ -387,13 +453,16 @@ target_tenant() {
   done
 
   say ''
-  say 'Send these values back, for the workflow:'
+  say 'Send these values back; none of them is a secret:'
   say "  tenant-id: $tenant"
   say "  subscription-id: $subscription"
   say "  resource-group: $group"
+  say 'The partner sets them as variables (with --env NAME, if the workflow uses an environment):'
+  say "  gh variable set TENANT_ID --body $tenant"
+  say "  gh variable set SUBSCRIPTION_ID --body $subscription"
 }
 
-dry_run=false
+dry_run=false messages=1
 command="${1:-}"
 [ $# -eq 0 ] || shift
 for option in "$@"; do

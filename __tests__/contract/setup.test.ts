@@ -152,8 +152,10 @@ describe('image-tenant', () => {
       { principal, role: 'Compute Gallery Image Reader', scope: gallery },
     ]);
     expect(stdout).toContain('made-by-azure');
-    expect(stdout).toContain(`client-id: ${clientId}`);
-    expect(stdout).toContain(`image-tenant-id: ${imageTenant}`);
+    expect(stdout).toContain(clientId);
+    expect(stdout).toContain(
+      `gh variable set IMAGE_TENANT_ID --repo contoso/deploy --env 'customer' --body ${imageTenant}`,
+    );
   });
 
   test('changes nothing when run again, and creates no second secret', async () => {
@@ -166,12 +168,54 @@ describe('image-tenant', () => {
   });
 
   test('--dry-run changes nothing and prints each command', async () => {
-    const { status, stderr, changes, state } = await setup([...args, '--dry-run'], nothing);
+    const { status, stdout, stderr, changes, state } = await setup([...args, '--dry-run'], nothing);
     expect(status).toBe(0);
     expect(changes).toEqual([]);
     expect(state).toEqual(nothing);
     expect(stderr).toContain('+ az ad app create --display-name cross-tenant-vm');
     expect(stderr.match(/^\+ az /gm)).toHaveLength(6);
+    expect(stdout).toContain('Would create the app registration "cross-tenant-vm".');
+    expect(stdout + stderr).not.toMatch(/^(?:Creat|Assign|Add|Allow|Register|Updat)ing /m);
+  });
+
+  test('prints the variables of the workflow and the complete command for the other side', async () => {
+    const { stdout } = await setup(args, nothing);
+    expect(stdout).toContain(
+      `gh variable set CLIENT_ID --repo contoso/deploy --env 'customer' --body ${clientId}\n`,
+    );
+    expect(stdout).toContain(`--body '${gallery}/images/<image-definition>'\n`);
+    expect(stdout).toContain(`bash setup.sh target-tenant --client-id ${clientId} \\\n`);
+    expect(stdout).toMatch(/--location <region> --register --role-definition deploy\.json\n$/);
+  });
+
+  test('--page prints only the page for the other side, with real IDs', async () => {
+    const known = [
+      '--target-tenant',
+      targetTenant,
+      '--subscription',
+      subscription,
+      '--resource-group',
+      'vms-rg',
+    ];
+    const withoutSecret = args.filter((arg) => arg !== '--secret');
+    const { status, stdout, stderr } = await setup(
+      [...withoutSecret, '--page', ...known, '--location', 'northeurope'],
+      nothing,
+    );
+    expect(status).toBe(0);
+    expect(stdout).toMatch(/^# For the administrator of the target tenant\n/);
+    for (const value of [
+      clientId,
+      imageTenant,
+      targetTenant,
+      subscription,
+      'resourceGroups/vms-rg',
+      'northeurope',
+    ]) {
+      expect(stdout).toContain(value);
+    }
+    expect(stdout).not.toMatch(/<(?:client-id|image-tenant-id|tenant-id|subscription-id)>/);
+    expect(stderr).toContain('gh variable set CLIENT_ID');
   });
 
   test('makes an existing app multi-tenant, and rejects two apps of the same name', async () => {
@@ -237,11 +281,15 @@ describe('image-tenant', () => {
 
   test.each([
     [[], '--gallery'],
-    [['--gallery', '/subscriptions/x'], 'not the ID of a gallery'],
+    [['--gallery', '/subscriptions/x'], 'the ID of a gallery or image definition'],
     [['--gallery', gallery, '--repository', 'contoso/deploy'], '--environment NAME or --branch NAME'],
     [['--gallery', gallery, '--environment', 'x'], '--repository OWNER/REPO'],
-    [['--gallery', gallery, '--repository', 'a b', '--environment', 'x'], 'not OWNER/REPO'],
-    [['--gallery', gallery, '--repository', 'a/b', '--environment', 'x"y'], 'unsupported characters'],
+    [
+      ['--gallery', gallery, '--repository', 'a b', '--environment', 'x'],
+      '--repository (OWNER/REPO) is not valid',
+    ],
+    [['--gallery', gallery, '--repository', 'a/b', '--environment', 'x"y'], '--environment is not valid'],
+    [['--gallery', gallery, '--page', '--secret'], 'separate runs'],
     [['--gallery'], 'needs a value'],
     [['--galery', gallery], 'unknown option --galery'],
   ])('rejects %j', async (wrong, message) => {
@@ -412,6 +460,54 @@ describe('target-tenant', () => {
     expect(stderr).toContain(`az account set --subscription ${subscription}`);
     expect(changes).toEqual([]);
   });
+});
+
+describe('text that would be code in a filter, in JSON or in a shell', () => {
+  const image = (option: string) => ['image-tenant', '--gallery', gallery, option];
+  const target = ['target-tenant', '--client-id', clientId, '--subscription', subscription];
+  const repository = ['image-tenant', '--gallery', gallery, '--repository', 'contoso/deploy'];
+  const options: readonly (readonly string[])[] = [
+    ['image-tenant', '--gallery'],
+    image('--app-name'),
+    image('--client-id'),
+    [...image('--environment').slice(0, 3), '--environment', 'x', '--repository'],
+    [...repository, '--environment'],
+    [...repository, '--branch'],
+    [...repository, '--branch', 'main', '--owner-id'],
+    [...repository, '--branch', 'main', '--repository-id'],
+    ['target-tenant', '--subscription', subscription, '--resource-group', 'rg', '--client-id'],
+    ['target-tenant', '--client-id', clientId, '--resource-group', 'rg', '--subscription'],
+    [...target, '--resource-group'],
+    [...target, '--resource-group', 'rg', '--location'],
+    [...target, '--resource-group', 'rg', '--role'],
+  ];
+  const texts = [
+    "x' or '1'=='1",
+    'x; rm -rf y',
+    'x$(touch y)',
+    'x\ny',
+    '../x',
+    'a..b',
+    'x"}',
+    '`x`',
+    'x|y',
+    'x&y',
+  ];
+
+  test.each(options.map((option) => [option.at(-1) ?? '', option] as const))(
+    'is rejected in %s, also in a dry run',
+    async (_, option) => {
+      for (const value of texts) {
+        const { status, stderr, changes } = await setup(
+          [...option, value, '--dry-run'],
+          option[0] === 'image-tenant' ? nothing : other,
+        );
+        expect([value, status, stderr.split('\n').length]).toEqual([value, 1, 2]);
+        expect(stderr).toMatch(/^setup\.sh: .* is not valid: /);
+        expect(changes).toEqual([]);
+      }
+    },
+  );
 });
 
 test('prints the usage when called without a command', async () => {
