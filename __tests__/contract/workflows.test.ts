@@ -84,6 +84,12 @@ describe.each(cases)('%s', (path, { text, workflow }) => {
   });
 });
 
+test('actionlint and zizmor, where installed, find nothing in workflows, examples and docs', () => {
+  const script = resolve(import.meta.dirname, '../../scripts/lint/workflows.ts');
+  const { status, stdout, stderr } = spawnSync(process.execPath, [script], { encoding: 'utf8' });
+  expect({ status, stdout, stderr }).toMatchObject({ status: 0 });
+});
+
 test('one version of an action is in use, wherever it is used', () => {
   const versions = new Map<string, Set<string>>();
   for (const used of workflows.flatMap(({ workflow }) => usesOf(workflow))) {
@@ -95,11 +101,11 @@ test('one version of an action is in use, wherever it is used', () => {
 });
 
 // Releases are made on Linux; Windows runs no stand-in that is a script.
-(process.platform === 'win32' ? describe.skip : describe)('the major tag', () => {
+(process.platform === 'win32' ? describe.skip : describe)('the major and the minor tag', () => {
   const publish = workflowAt('.github/workflows/release.yml').workflow.jobs['publish'];
-  const script = publish?.steps?.find(({ name }) => name === 'Move the major tag')?.run ?? '';
+  const script = publish?.steps?.find(({ name }) => name === 'Move the major and the minor tag')?.run ?? '';
 
-  /** What the step changes, with a GitHub CLI that knows these releases and a tag v1. */
+  /** What the step changes, with a GitHub CLI that knows these releases, and the tags v1 and v1.x. */
   function moved(tag: string, releases: readonly string[], drafts: readonly string[] = []): string[] {
     const folder = mkdtempSync(join(tmpdir(), 'gh-'));
     try {
@@ -126,21 +132,24 @@ esac
       rmSync(folder, { recursive: true, force: true });
     }
   }
-  const toThis = ['api --method PATCH repos/o/r/git/refs/tags/v1 -f sha=abc -F force=true --silent'];
+  const moveOf = (tag: string) =>
+    `api --method PATCH repos/o/r/git/refs/tags/${tag} -f sha=abc -F force=true --silent`;
 
-  test('moves to the newest release by number, also before it is listed', () => {
-    expect(moved('v1.10.0', ['v1.10.0', 'v1.9.0', 'v1.2.3'])).toEqual(toThis);
-    expect(moved('v1.10.0', ['v1.9.0'])).toEqual(toThis);
-    expect(moved('v1.0.0', [])).toEqual(toThis);
+  test('move to the newest release by number, also before it is listed', () => {
+    const both = [moveOf('v1'), moveOf('v1.10')];
+    expect(moved('v1.10.0', ['v1.10.0', 'v1.9.0', 'v1.2.3'])).toEqual(both);
+    expect(moved('v1.10.0', ['v1.9.0'])).toEqual(both);
+    expect(moved('v1.0.0', [])).toEqual([moveOf('v1'), moveOf('v1.0')]);
   });
 
-  test('is no matter of other majors, drafts, and tags of another form', () => {
-    expect(moved('v1.1.0', ['v2.0.0', 'v10.0.0', 'v1.2.0-rc.1', 'v1.1.0'], ['v1.2.0'])).toEqual(toThis);
+  test('ignore other majors, drafts, and tags of another form', () => {
+    const releases = ['v2.0.0', 'v10.0.0', 'v1.2.0-rc.1', 'v1.1.0', 'v1x1.9'];
+    expect(moved('v1.1.0', releases, ['v1.2.0'])).toEqual([moveOf('v1'), moveOf('v1.1')]);
   });
 
-  test('never moves back: not by an old release that is run again, nor by a backport', () => {
-    expect(moved('v1.0.0', ['v1.1.0', 'v1.0.0'])).toEqual([]);
-    expect(moved('v1.9.1', ['v1.10.0', 'v1.9.1'])).toEqual([]);
+  test('stay when an old release is run again; a fix of an older line moves only its minor tag', () => {
+    expect(moved('v1.0.0', ['v1.1.0', 'v1.0.1', 'v1.0.0'])).toEqual([]);
+    expect(moved('v1.9.1', ['v1.10.0', 'v1.9.0'])).toEqual([moveOf('v1.9')]);
   });
 });
 
