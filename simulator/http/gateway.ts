@@ -106,7 +106,7 @@ async function handlePoll(gateway: Gateway, request: FastifyRequest, reply: Fast
   await tokens.auxiliary(request, scope.caller);
   const id = params(request)['operation'] ?? '';
   chargeBudgets(world, reply, world.operations.find(id)?.budgets ?? []);
-  await sendAnswer(reply, world.operations.poll(id, request.raw.url ?? '', origins.arm()));
+  await sendAnswer(reply, world.operations.poll(id, request.raw.url ?? '', originOf(request)));
 }
 
 async function handleRequest(
@@ -137,8 +137,11 @@ async function handleRequest(
   await sendAnswer(reply, await route.handle(call));
 }
 
+/** Links lead to the host of the request: behind a proxy that is the public name of Resource Manager. */
+const originOf = (request: FastifyRequest) => `https://${request.host}`;
+
 function createCall(
-  { world, origins }: Gateway,
+  { world }: Gateway,
   route: Route,
   request: FastifyRequest,
   parsed: RequestScope & {
@@ -166,12 +169,12 @@ function createCall(
     tenant,
     caller,
     auxiliary,
-    origin: origins.arm(),
+    origin: originOf(request),
     accept: (operation) =>
       world.operations.start(
         {
           method: route.method,
-          origin: origins.arm(),
+          origin: originOf(request),
           apiVersion,
           subscription: subscription?.id ?? '',
           caller,
