@@ -94,12 +94,12 @@ describe('where the newest api-version is not known', () => {
     knowOnly(sim, /\/virtualMachines\//, '2020-06-01');
     // The first look in the old version is the survey's.
     sim.faults.add({
-      match: { method: 'GET', path: /virtualMachines\/vm1\?.*2020-06-01/, nth: 2 },
+      match: { method: 'GET', path: /virtualMachines\/vm1\?.*2020-06-01/, nth: 2, times: every },
       effect: { status: 404, body: '<html><title>Not here</title></html>' },
     });
     const run = await act(sim, {}, main);
     expect(run.exitCode).toBe(1);
-    expect(errorOf(run)).toContain('404 with a page titled "Not here"');
+    expect(errorOf(run)).toContain('404 with an HTML page titled "Not here"');
     expect(sim.journal.some(({ kind }) => kind === 'vm.put')).toBe(false);
   });
 
@@ -412,6 +412,7 @@ describe('what fails beside the machine', () => {
       effect: { status: 409, code: 'Conflict', message: 'Run command is busy.' },
     });
     const run = await act(sim, { 'run-script': 'true' });
+    expect(errorOf(run)).toBe('');
     expect([run.exitCode, run.post?.exitCode]).toEqual([0, 0]);
     expect(warningsOf(run)).toContain('The run command of the script could not be deleted (Conflict');
     expect(cleanupStateOf(run)?.created.some((id) => id.includes('/runCommands/'))).toBe(true);

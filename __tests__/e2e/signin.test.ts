@@ -143,8 +143,8 @@ describe('ways in', () => {
     expectSignedIn(run, tenantId, imageTenantId);
     const asked = sim.journal.filter(({ kind }) => kind === 'github.idToken');
     expect(asked.map(({ query }) => query['audience'])).toEqual([audience, audience]);
-    // The tokens are hidden before anything else is done with them.
-    expect(run.masks.filter((mask) => mask.startsWith('eyJ'))).toHaveLength(2);
+    // Two ID tokens and two access tokens.
+    expect(run.masks.filter((mask) => mask.startsWith('eyJ'))).toHaveLength(4);
   });
 
   test('OIDC: accepts an immutable subject and a custom audience', async () => {

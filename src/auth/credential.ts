@@ -7,9 +7,10 @@ import {
   isRestError,
 } from '@azure/core-rest-pipeline';
 import { AsyncLocalStorage } from 'node:async_hooks';
-import type { Cloud } from '../azure/clouds.ts';
+import { type Cloud, signInOrigins } from '../azure/clouds.ts';
 import { type HttpOptions, correlationPolicy, signInPolicies } from '../azure/http.ts';
 import { networkError } from '../azure/policies/azure-error.ts';
+import { allowedHostsPolicy, invalidResponseMessage } from '../azure/policies/check-response.ts';
 import { ActionError } from '../errors/action-error.ts';
 import { AzureError, type AzureErrorInfo } from '../errors/azure-error.ts';
 import { parseErrorResponse } from '../errors/parse-error-response.ts';
@@ -25,6 +26,8 @@ export interface TenantCredentialOptions extends HttpOptions {
   readonly cloud: Cloud;
   /** Requests a new ID token of this job; called once per token request. Needed for OIDC. */
   readonly idToken?: (audience: string) => Promise<string>;
+  /** Masks each access token in the job's log. */
+  readonly mask?: (secret: string) => void;
 }
 
 /** The last attempt of a token request. MSAL keeps neither the body nor the reason of a failure. */
@@ -36,6 +39,8 @@ interface HttpAttempt {
 
 interface TokenRequestTrace {
   last?: HttpAttempt;
+  /** Why an attempt was not sent. MSAL wraps errors of the network client. */
+  refusal?: ActionError;
   /** MSAL calls the assertion callback twice per token request; GitHub gets one request. */
   idToken?: Promise<string>;
 }
@@ -85,6 +90,7 @@ export function createTenantCredential(options: TenantCredentialOptions): TokenC
       const sdkCredential = (credential ??= await createSdkCredential(options));
       const token = await traces.run(trace, () => sdkCredential.getToken(scope, omitUndefined({ claims })));
       if (token === null) throw new Error('no token came back');
+      options.mask?.(token.token);
       const lifetime = token.expiresOnTimestamp - Date.now();
       const margin = Math.min(refreshMarginMs, lifetime * refreshShare);
       return cacheToken(scope, token, token.expiresOnTimestamp - margin);
@@ -93,7 +99,7 @@ export function createTenantCredential(options: TenantCredentialOptions): TokenC
       // option turns that off; a new object has no memory of it, at the price of one discovery request.
       credential = undefined;
       await trace.idToken; // If GitHub gave no ID token, that is the reason; MSAL would hide it.
-      throw toSignInError(error, trace.last, options);
+      throw trace.refusal ?? toSignInError(error, trace.last, options);
     }
   }
 
@@ -167,7 +173,10 @@ async function createSdkCredential({
       ...(options.correlationId === undefined
         ? []
         : [correlationPolicy(options.correlationId), msalCorrelationPolicy(options.correlationId)]),
-      ...signInPolicies(options, [tokenRequestTracePolicy]),
+      ...signInPolicies(options, [
+        tokenRequestTracePolicy,
+        allowedHostsPolicy(signInOrigins(cloud), 'sign-in requests'),
+      ]),
     ].map((policy) => ({ policy, position: 'perCall' as const })),
     ...omitUndefined({ httpClient: options.httpClient }),
   };
@@ -205,6 +214,7 @@ const tokenRequestTracePolicy: PipelinePolicy = {
     } catch (error) {
       // The SDK parses a page without a content type as JSON, and fails: its response is in the error.
       if (isRestError(error)) trace.last = { request, response: error.response, error };
+      else if (error instanceof ActionError) trace.refusal = error;
       throw error;
     }
   },
@@ -241,10 +251,13 @@ function toSignInError(
     return new AzureError({ ...networkError(request, last.error ?? new Error('')), tenant: tenantId });
   }
   const { status, headers, bodyAsText } = response;
-  if (status < 400) {
+  const unexpected = invalidResponseMessage(bodyAsText ?? '');
+  if (status < 400 || unexpected !== undefined) {
     // The body is not quoted, nor is MSAL's message, which quotes it: it may contain a token.
     return new ActionError(`signing in to tenant ${tenantId}`, {
-      message: `${host}${pathname} answered ${status} (${headers.get('content-type') ?? 'of no type'}), which is not an answer of a sign-in service.`,
+      message:
+        unexpected ??
+        `${host}${pathname} answered ${status} (${headers.get('content-type') ?? 'of no type'}), which is not an answer of a sign-in service.`,
       explanation: {
         cause:
           'Something else answered instead (a proxy, a captive portal), or it is not Microsoft Entra ID.',

@@ -5,7 +5,10 @@ import {
   createPipelineRequest,
 } from '@azure/core-rest-pipeline';
 import { type HttpOptions, createAnonymousPipeline } from '../azure/http.ts';
+import { invalidResponseMessage } from '../azure/policies/check-response.ts';
 import { ActionError } from '../errors/action-error.ts';
+import { describeResponse } from '../errors/parse-error-response.ts';
+import { asObject, asString, parseJson } from '../lib/json.ts';
 
 interface GitHubIdTokenOptions extends HttpOptions {
   /** The token's `aud`. */
@@ -44,12 +47,11 @@ export async function requestGitHubIdToken(
     });
   const value = readIdToken(response);
   if (value === undefined) {
-    const body = (response.bodyAsText ?? '').slice(0, 500);
-    // A 2xx body is not quoted: it may hold a token under another name.
+    // A 2xx body is not quoted: it may contain a token under another name.
     throw oidcProviderError(
       response.status < 300
         ? `${url.host} answered ${response.status} without a token.`
-        : `${url.host} answered ${response.status}: ${body || '(nothing)'}`,
+        : providerMessage(url, response),
     );
   }
   mask(value);
@@ -57,13 +59,21 @@ export async function requestGitHubIdToken(
 }
 
 function readIdToken({ status, bodyAsText }: PipelineResponse): string | undefined {
-  if (status !== 200) return undefined;
-  try {
-    const { value } = JSON.parse(bodyAsText ?? '') as { value?: unknown };
-    return typeof value === 'string' && value !== '' ? value : undefined;
-  } catch {
-    return undefined;
-  }
+  return status === 200 ? asString(asObject(parseJson(bodyAsText ?? ''))['value']) : undefined;
+}
+
+function providerMessage(
+  { host, href }: URL,
+  { status, headers, bodyAsText = '' }: PipelineResponse,
+): string {
+  const bodyText = bodyAsText ?? '';
+  const unexpected = invalidResponseMessage(bodyText);
+  if (unexpected !== undefined) return unexpected;
+  const message = asString(asObject(parseJson(bodyText))['message']);
+  const location = headers.get('location');
+  return message === undefined
+    ? `${describeResponse({ url: href, status, location, bodyText })}.`
+    : `${host} answered ${status}: ${message.slice(0, 500)}`;
 }
 
 function oidcProviderError(message: string): ActionError {

@@ -1,5 +1,5 @@
 import type { TokenCredential } from '@azure/core-auth';
-import { type Cloud, resourceManagerScope } from '../azure/clouds.ts';
+import { type Cloud, resourceManagerScope, signInOrigins } from '../azure/clouds.ts';
 import type { createHttpGet } from '../azure/http.ts';
 import { ActionError, withActivity, type OidcClaims } from '../errors/action-error.ts';
 import { raceAbort } from '../lib/abort.ts';
@@ -116,7 +116,7 @@ function isDomain(tenant: string): boolean {
 async function resolveTenantId(domain: string, cloud: Cloud, get: VerifyOptions['get']): Promise<string> {
   const url = `${cloud.loginEndpoint}/${domain}/v2.0/.well-known/openid-configuration`;
   const result = await get(url).then(
-    ({ status, body }) => ({ reason: `HTTP ${status}`, guid: tenantFromIssuer(body) }),
+    ({ status, body }) => ({ reason: `HTTP ${status}`, guid: tenantFromIssuer(body, cloud) }),
     (error: unknown) => ({ reason: error instanceof Error ? error.message : String(error), guid: undefined }),
   );
   if (result.guid) return result.guid;
@@ -134,7 +134,8 @@ async function resolveTenantId(domain: string, cloud: Cloud, get: VerifyOptions[
 }
 
 /** The tenant in the issuer of an OpenID configuration: `https://login.microsoftonline.com/<tenant>/v2.0`. */
-function tenantFromIssuer(configuration: string): string | undefined {
+function tenantFromIssuer(configuration: string, cloud: Cloud): string | undefined {
   const issuer = String(asObject(parseJson(configuration))['issuer']);
+  if (!URL.canParse(issuer) || !signInOrigins(cloud).includes(new URL(issuer).origin)) return undefined;
   return /\/([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})(?:\/|$)/i.exec(issuer)?.[1];
 }

@@ -241,7 +241,7 @@ function createCredentials(
     return token;
   };
   const create = (tenantId: string): TokenCredential =>
-    createTenantCredential({ ...http, credential, clientId, tenantId, cloud, idToken });
+    createTenantCredential({ ...http, credential, clientId, tenantId, cloud, idToken, mask });
   const own = create(target);
   const others = new Map(otherTenants.map((tenant) => [tenant.toLowerCase(), create(tenant)]));
   return {

@@ -14,12 +14,14 @@ import {
   createPipelineRequest,
 } from '@azure/core-rest-pipeline';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type MergePatch, mergePatch, omitUndefined } from '../lib/json.ts';
+import { ActionError } from '../errors/action-error.ts';
+import { type MergePatch, mergePatch, omitUndefined, parseJson } from '../lib/json.ts';
 import type { LogWriter } from '../runner/log.ts';
 import { type Cloud, resourceManagerScope } from './clouds.ts';
 import { correlationPolicy, requestLogPolicy } from './http.ts';
 import { apiVersionFallbackPolicy } from './policies/api-version-fallback.ts';
 import { azureErrorPolicy } from './policies/azure-error.ts';
+import { allowedHostsPolicy, checkArmResponsePolicy } from './policies/check-response.ts';
 import { attemptTimeoutPolicy, transientErrorRetryPolicy } from './policies/retry.ts';
 import type { RateLimitTracker } from './poll-schedule.ts';
 import type { PollOptions } from './polling.ts';
@@ -135,7 +137,7 @@ function createArmRequestFrom({ cloud }: ClientOptions, pipeline: Pipeline): Arm
         ...omitUndefined({ abortSignal, body: body === undefined ? undefined : JSON.stringify(body) }),
       }),
     );
-    return response.bodyAsText ? JSON.parse(response.bodyAsText) : undefined;
+    return parseJson(response.bodyAsText ?? '') as never;
   };
 }
 
@@ -155,22 +157,28 @@ export async function listAllPages<T>(
   query: Readonly<Record<string, string>> = {},
 ): Promise<T[]> {
   const items: T[] = [];
-  let page = await arm<{ value: T[]; nextLink?: string }>('GET', path, apiVersion, { query });
-  items.push(...page.value);
-  while (page.nextLink) {
-    page = await arm('GET', page.nextLink, apiVersion);
+  let page = await arm<{ value?: T[]; nextLink?: string }>('GET', path, apiVersion, { query });
+  for (;;) {
+    if (!Array.isArray(page.value)) {
+      throw new ActionError(`reading ${path}`, { message: 'Resource Manager did not return a list.' });
+    }
     items.push(...page.value);
+    if (!page.nextLink) return items;
+    page = await arm('GET', page.nextLink, apiVersion);
   }
-  return items;
 }
 
 function createPipeline({ cloud, credential, auxiliary = [], ...options }: ClientOptions): Pipeline {
   const scopes = [resourceManagerScope(cloud)];
   const { signal, log, rateLimits } = options;
-  const pipeline = createPipelineFromOptions({ userAgentOptions: { userAgentPrefix: userAgent } });
+  const pipeline = createPipelineFromOptions({
+    userAgentOptions: { userAgentPrefix: userAgent },
+    redirectOptions: { maxRetries: 0 },
+  });
   pipeline.removePolicy({ phase: 'Retry' });
   // Outermost first: what leaves this pipeline is a success or an AzureError; each retry gets current tokens.
   pipeline.addPolicy(azureErrorPolicy(signal), { beforePolicies: ['decompressResponsePolicy'] });
+  pipeline.addPolicy(allowedHostsPolicy([new URL(cloud.resourceManager).origin], 'access tokens'));
   pipeline.addPolicy(correlationPolicy(options.correlationId));
   if (options.patches) pipeline.addPolicy(mergePatchPolicy(options.patches));
   pipeline.addPolicy(apiVersionFallbackPolicy(log.debug));
@@ -181,6 +189,7 @@ function createPipeline({ cloud, credential, auxiliary = [], ...options }: Clien
       afterPhase: 'Retry',
     });
   }
+  pipeline.addPolicy(checkArmResponsePolicy(), { afterPhase: 'Retry' });
   pipeline.addPolicy(requestLogPolicy(log.debug, rateLimits), { afterPhase: 'Sign' });
   pipeline.addPolicy(attemptTimeoutPolicy(attemptTimeoutSeconds), { afterPhase: 'Sign' });
   return pipeline;

@@ -1,4 +1,5 @@
 import { cloudMetadataVersions } from './api-versions.ts';
+import { invalidResponseMessage } from './policies/check-response.ts';
 import { ActionError } from '../errors/action-error.ts';
 import { asObject, asString } from '../lib/json.ts';
 
@@ -59,6 +60,19 @@ const otherLoginHosts: Readonly<Record<string, keyof typeof knownClouds>> = {
   'login.partner.microsoftonline.cn': 'azurechinacloud',
 };
 
+/** The hosts that may answer for a cloud's sign-in endpoint: MSAL uses the second name of some. */
+export function signInOrigins({ loginEndpoint }: Cloud): readonly string[] {
+  const cloudOf = (host: string) =>
+    otherLoginHosts[host] ??
+    Object.entries(knownClouds).find(([, known]) => new URL(known.loginEndpoint).host === host)?.[0];
+  const name = cloudOf(new URL(loginEndpoint).host);
+  const others = Object.keys(otherLoginHosts).filter((host) => name !== undefined && cloudOf(host) === name);
+  const known = Object.entries(knownClouds).flatMap(([key, cloud]) =>
+    key === name ? cloud.loginEndpoint : [],
+  );
+  return [...new Set([new URL(loginEndpoint).origin, ...known, ...others.map((host) => `https://${host}`)])];
+}
+
 /** One cloud as a metadata document describes it, before anything is believed. */
 interface CloudMetadata {
   readonly name: string | undefined;
@@ -95,17 +109,18 @@ export async function discoverCloud(
   const base = `${asked.origin}${asked.pathname.replace(/\/+$/, '')}`;
 
   let url = '';
-  let status = 0;
+  let reason = '';
   for (const version of cloudMetadataVersions) {
     url = `${base}/metadata/endpoints?api-version=${version}`;
     const answer = await http(url).catch((cause: unknown) => {
       throw metadataError(url, `no answer: ${cause instanceof Error ? cause.message : String(cause)}`);
     });
-    status = answer.status;
-    if (status === 200) return readCloudMetadata(url, answer.body, asked.origin);
+    const { status, body } = answer;
+    if (status === 200) return readCloudMetadata(url, body, asked.origin);
+    reason = invalidResponseMessage(body)?.replace(/\.$/, '') ?? `the answer was HTTP ${status}`;
     if (status !== 400 && status !== 404) break;
   }
-  throw metadataError(url, `the answer was HTTP ${status}`);
+  throw metadataError(url, reason);
 }
 
 function readCloudMetadata(url: string, body: string, origin: string): Cloud {

@@ -9,6 +9,7 @@ import {
   isRestError,
 } from '@azure/core-rest-pipeline';
 import type { LogWriter } from '../runner/log.ts';
+import { checkResponsePolicy } from './policies/check-response.ts';
 import { attemptTimeoutPolicy, transientErrorRetryPolicy } from './policies/retry.ts';
 import type { RateLimitTracker } from './poll-schedule.ts';
 
@@ -37,6 +38,7 @@ export function signInPolicies(
   return [
     transientErrorRetryPolicy({ log: (line) => log?.info(line), maxThrottledSeconds }),
     ...perAttempt,
+    checkResponsePolicy(),
     requestLogPolicy((line) => log?.debug(line)),
     attemptTimeoutPolicy(attemptTimeoutSeconds),
   ];

@@ -171,12 +171,12 @@ function isAlreadyQuoted(line: string, words: readonly string[]): boolean {
   return message.length > 20 && words.some((text) => text.includes(message));
 }
 
-function messagePrefix({ status, code, message, tenant }: AzureErrorInfo): string {
+function messagePrefix({ status, code, tenant }: AzureErrorInfo): string {
   if (status === 0) return `No answer, ${code}: `;
   if (status < 400) return `The operation failed, ${code}: `;
   const speaker = tenant ? `Entra ID (tenant ${tenant})` : 'Azure';
-  // Without an error object in the body, the message begins with the status.
-  if (message.startsWith(`HTTP ${status}`)) return `${speaker} answered `;
+  // The message of a response that is not the expected JSON says who answered.
+  if (code === '' || code === 'InvalidResponse') return tenant ? `${speaker}: ` : '';
   return `${speaker} answered ${[status, code].filter(Boolean).join(' ')}: `;
 }
 

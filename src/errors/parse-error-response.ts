@@ -18,20 +18,14 @@ export interface ErrorResponse {
  * JSON text again (deployments, Marketplace), `{error, error_description}` (Entra), and pages or nothing at all from
  * proxies and gateways. Never throws.
  */
-export function parseErrorResponse({
-  method,
-  url,
-  status,
-  headers,
-  bodyText,
-}: ErrorResponse): AzureErrorInfo {
+export function parseErrorResponse(response: ErrorResponse): AzureErrorInfo {
+  const { method, url, status, headers, bodyText } = response;
   const path = requestPath(url);
   const body = parseJson(bodyText);
   const entra = parseEntraError(body);
   const error = parseArmError(body);
   const found =
-    entra ??
-    (error ? parseErrorObject(error) : { ...parseNonJsonError(status, body, bodyText), details: [] });
+    entra ?? (error ? parseErrorObject(error) : { ...parseNonJsonError(response, body), details: [] });
   const correlationId =
     headers('x-ms-correlation-request-id') ?? entra?.correlationId ?? headers('client-request-id');
   const requestId = headers('x-ms-request-id') ?? entra?.requestId;
@@ -117,19 +111,59 @@ function parseEntraError(
 }
 
 function parseNonJsonError(
-  status: number,
+  { url, status, bodyText, headers }: ErrorResponse,
   body: unknown,
-  text: string,
 ): { code: string; message: string; target?: string } {
-  const ended = isJson(body) ? stringAt(body, 'status') : '';
-  if (ended) return { code: ended, message: `The operation ended as ${ended} and gave no reason.` };
-  // A page comes from a proxy or a gateway on the way: its title is all that can help.
-  const title = /<title>([^<]{1,120})/i.exec(text)?.[1]?.trim();
-  if (title) return { code: '', message: `HTTP ${status} with a page titled "${title}"` };
-  return {
-    code: '',
-    message: `HTTP ${status} ${text.trim() ? 'with a body that is no error' : 'without a body'}`,
-  };
+  const state = isJson(body) ? stringAt(body, 'status') : '';
+  if (state) return { code: state, message: `The operation ended as ${state} and gave no reason.` };
+  return { code: '', message: describeResponse({ url, status, location: headers('location'), bodyText }) };
+}
+
+export function isHtml(text: string): boolean {
+  return /^\s*<(?:!doctype|html|head|body|title|script)\b/i.test(text.slice(0, 1000));
+}
+
+/** Says in one line who answered what, without quoting more of the body than a page's title or its first line. */
+export function describeResponse({
+  url,
+  status,
+  location,
+  bodyText,
+}: Pick<ErrorResponse, 'url' | 'status' | 'bodyText'> & { readonly location?: string | undefined }): string {
+  const from = URL.canParse(url) ? new URL(url).host : 'The service';
+  const answered = `${from} answered ${status}`;
+  if (status >= 300 && status < 400 && location) {
+    const to = URL.canParse(location, url) ? new URL(location, url).host : 'an invalid URL';
+    return `${answered} with a redirect to ${to}, which is not followed`;
+  }
+  return `${answered} with ${describeBody(bodyText)}`;
+}
+
+const maxQuotedLength = 120;
+
+function describeBody(text: string): string {
+  if (text.trim() === '') return 'an empty body';
+  const body = parseJson(text);
+  if (Array.isArray(body)) return 'a JSON list';
+  if (isJson(body))
+    return Object.keys(body).length === 0 ? 'an empty JSON object' : 'JSON that is not expected here';
+  if (body !== undefined) return 'a JSON value that is not an object';
+  const head = text.slice(0, 10_000);
+  if (isHtml(head)) {
+    const title = firstLine(/<title>([^<]*)/i.exec(head)?.[1] ?? '');
+    return title ? `an HTML page titled "${title}"` : 'an HTML page';
+  }
+  if (/^\s*[{[]/.test(head)) return 'truncated or invalid JSON';
+  return 'a body that is not JSON';
+}
+
+/** The first line without control characters, at most 120 characters. */
+function firstLine(text: string): string {
+  const line = text.trim().split(/[\r\n]/)[0] ?? '';
+  return line
+    .replaceAll(/[^\p{L}\p{N}\p{P}\p{S} ]/gu, '')
+    .slice(0, maxQuotedLength)
+    .trim();
 }
 
 function requestPath(url: string): string {

@@ -227,9 +227,8 @@ describe('failures', () => {
 
   test.each<[string, Step]>([
     ['a redirect', { status: 307, headers: { location: 'https://portal.example/' } }],
-    ['a page', { status: 200, body: '<html>welcome</html>', headers: { 'content-type': 'text/html' } }],
     ['an answer without token', { status: 200, body: '{}' }],
-  ])('%s instead of Entra is reported and not followed', async (_what, step) => {
+  ])('reports %s that is not an answer of Entra without a retry', async (_what, step) => {
     const { client, requests } = wire(step);
     const failure = await failureOf(withSecret(client).getToken(scope));
     expect(failure).toBeInstanceOf(ActionError);
@@ -237,6 +236,36 @@ describe('failures', () => {
       /^login\.microsoftonline\.com\/\S+ answered \d+ \(.+\), which is not an answer of a sign-in service/,
     );
     expect(requests).toHaveLength(1);
+  });
+
+  test('reports a page instead of an answer of Entra after retries', async () => {
+    const { client, requests } = wire({
+      status: 200,
+      body: '<html>welcome</html>',
+      headers: { 'content-type': 'text/html' },
+    });
+    const failure = await failureOf(withSecret(client).getToken(scope));
+    expect(failure).toBeInstanceOf(ActionError);
+    expect(failure.message).toBe('login.microsoftonline.com answered 200 with an HTML page.');
+    expect(requests.length).toBeGreaterThan(2);
+  });
+
+  test('refuses a token endpoint on another host than the sign-in service', async () => {
+    const { client, requests } = wire({
+      status: 200,
+      body: JSON.stringify({
+        issuer: 'https://login.example/t/v2.0',
+        authorization_endpoint: 'https://login.example/authorize',
+        token_endpoint: 'https://evil.example/token',
+        jwks_uri: 'https://login.example/keys',
+      }),
+    });
+    const cloud = { ...knownClouds.azurecloud, loginEndpoint: 'https://login.example' };
+    const failure = await failureOf(withSecret(client, { cloud }).getToken(scope));
+    expect(failure.message).toMatch(
+      /leads to evil\.example, but sign-in requests are sent to https:\/\/login\.example only/,
+    );
+    expect(requests.map(({ url }) => url.host)).toEqual(['login.example']);
   });
 
   test('an impossible tenant is rejected without a request', async () => {

@@ -77,10 +77,10 @@ describe('ID tokens from GitHub', () => {
   });
 
   test.each<[string, Step, RegExp]>([
-    ['refused', { status: 401, body: '{"message":"expired"}' }, /answered 401: \{"message":"expired"\}/],
-    ['down', { status: 503 }, /answered 503: \(nothing\)/],
+    ['refused', { status: 401, body: '{"message":"expired"}' }, /answered 401: expired/],
+    ['down', { status: 503 }, /answered 503 with an empty body/],
     ['empty', { status: 200, body: '{"value":""}' }, /answered 200 without a token/],
-    ['a page', { status: 200, body: '<html>' }, /answered 200 without a token/],
+    ['a page', { status: 200, body: '<html>' }, /answered 200 with an HTML page/],
     ['lost', { lost: 'ENOTFOUND' }, /run\.actions\.example could not be reached: connect ENOTFOUND/],
     ['redirected', { status: 302, headers: { location: 'https://elsewhere.example/' } }, /answered 302/],
   ])('%s', async (_what, step, message) => {

@@ -91,7 +91,7 @@ describe('retries', () => {
     ['503 with a Retry-After in the past', { status: 503, headers: { 'retry-after': past } }],
     ['503 without Retry-After', { status: 503 }],
   ])('back off exponentially after %s', async (_what, step) => {
-    const { sent } = await timesOf(step, step, step, step, step, step, { status: 200 });
+    const { sent } = await timesOf(step, step, step, step, step, step, { status: 200, body: '{}' });
     const pauses = sent.slice(1).map((ms, index) => ms - (sent[index] ?? 0));
     expect(pauses).toHaveLength(6);
     for (const [index, ms] of pauses.entries()) {

@@ -140,16 +140,26 @@ group('parseErrorResponse', () => {
   });
 
   test.each([
-    ['an empty 429', '', 429, 'HTTP 429 without a body'],
+    ['an empty 429', '', 429, 'management.azure.com answered 429 with an empty body'],
     [
       'a page of a proxy',
       '<html><head><title> 502 Bad Gateway </title></head><body>x</body></html>',
       502,
-      'HTTP 502 with a page titled "502 Bad Gateway"',
+      'management.azure.com answered 502 with an HTML page titled "502 Bad Gateway"',
     ],
-    ['plain text', 'upstream connect error token=abc', 503, 'HTTP 503 with a body that is no error'],
-    ['JSON that is no error', '[1,2]', 500, 'HTTP 500 with a body that is no error'],
-    ['half a JSON', '{"error":{"code":', 500, 'HTTP 500 with a body that is no error'],
+    [
+      'plain text',
+      'upstream connect error token=abc',
+      503,
+      'management.azure.com answered 503 with a body that is not JSON',
+    ],
+    ['JSON that is no error', '[1,2]', 500, 'management.azure.com answered 500 with a JSON list'],
+    [
+      'half a JSON',
+      '{"error":{"code":',
+      500,
+      'management.azure.com answered 500 with truncated or invalid JSON',
+    ],
   ])('%s', (_, bodyText, status, message) => {
     expect(fault(bodyText, { status })).toMatchObject({
       status,
@@ -361,7 +371,7 @@ group('formatError', () => {
     const silent = { ...fault(''), status: 0, code: 'ENOTFOUND', message: 'x could not be reached' };
     expect(formatError(new AzureError(silent))[0]).toBe('No answer, ENOTFOUND: x could not be reached');
     expect(formatError(new AzureError(fault('', { status: 429 })))[0]).toBe(
-      'Azure answered HTTP 429 without a body',
+      'management.azure.com answered 429 with an empty body',
     );
   });
 

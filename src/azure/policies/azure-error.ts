@@ -29,7 +29,7 @@ export function azureErrorPolicy(signal: AbortSignal): PipelinePolicy {
         // Without the cause: it holds the complete request, tokens included.
         throw new AzureError(networkError(request, error));
       }
-      if (response.status < 400 && !isFailedOperation(request, response)) return response;
+      if (response.status < 300 && !isFailedOperation(request, response)) return response;
       const error = errorFromResponse(request, response);
       throw new AzureError(ambiguousRequests.has(request) ? { ...error, previousAttemptLost: true } : error);
     },

@@ -7,6 +7,7 @@ import {
   retryPolicy,
 } from '@azure/core-rest-pipeline';
 import type { AzureErrorInfo } from '../../errors/azure-error.ts';
+import { isHtml } from '../../errors/parse-error-response.ts';
 import { delayWithProgress, progressSeconds } from '../../lib/abort.ts';
 import {
   clockSeconds,
@@ -95,6 +96,8 @@ function isTransient({ status, code, method, body }: AzureErrorInfo): boolean {
   if (status === 0) return transientNetworkCodes.has(code);
   return (
     transientStatuses.has(status) ||
+    // A page of a proxy or gateway; 407 asks for a password.
+    (status !== 407 && isHtml(body)) ||
     (status === 401 && staleToken.test(body)) ||
     (status === 404 && code === 'ResourceGroupNotFound' && method === 'PUT')
   );

@@ -1,0 +1,158 @@
+import {
+  type PipelinePolicy,
+  type PipelineRequest,
+  type PipelineResponse,
+  createHttpHeaders,
+} from '@azure/core-rest-pipeline';
+import { ActionError } from '../../errors/action-error.ts';
+import { describeResponse } from '../../errors/parse-error-response.ts';
+import { asObject, asString, isJson, parseJson } from '../../lib/json.ts';
+
+/** Code of a response that is not the expected JSON. It is retried like a 502, the status of an invalid upstream response. */
+const invalidResponse = 'InvalidResponse';
+
+/**
+ * Replaces responses that are not the JSON they should be by a 502 that describes them in one line: the SDK would throw a
+ * parser's error, quote the body, or take an empty object for a success.
+ */
+export function checkResponsePolicy(): PipelinePolicy {
+  const isExpected = (body: unknown) => isJson(body) || Array.isArray(body);
+  return responsePolicy('checkResponsePolicy', (request, response, body) => {
+    if (response.status >= 300) return response;
+    return isExpected(body) ? withJson(response, body) : invalid(request, response);
+  });
+}
+
+/** The description in a response that `checkResponsePolicy` replaced. */
+export function invalidResponseMessage(bodyText: string | undefined): string | undefined {
+  const body = parseJson(bodyText ?? '');
+  const error = asObject(isJson(body) ? body['error'] : undefined);
+  return error['code'] === invalidResponse ? asString(error['message']) : undefined;
+}
+
+/**
+ * The same for Resource Manager: a PUT returns a resource with its ID, an operation has a status. Only what names its state
+ * counts as success.
+ * https://learn.microsoft.com/azure/azure-resource-manager/management/async-operations
+ */
+export function checkArmResponsePolicy(): PipelinePolicy {
+  const operations = new Map<string, 'status' | 'result'>();
+  const kindOf = ({ method, url }: PipelineRequest) =>
+    method === 'GET' ? operations.get(new URL(url).pathname) : undefined;
+  return responsePolicy('checkArmResponsePolicy', (request, response, body) => {
+    const operation = kindOf(request);
+    if (operation !== undefined && response.status >= 400) return failedOperation(request, response, body);
+    if (response.status >= 300) return response;
+    for (const [header, kind] of operationHeaders) {
+      const url = response.headers.get(header);
+      if (url && request.method !== 'GET' && URL.canParse(url)) operations.set(new URL(url).pathname, kind);
+    }
+    const isExpected = isArmBody(request, response, body, operation);
+    return isExpected ? withJson(response, body) : invalid(request, response);
+  });
+}
+
+const operationHeaders = [
+  ['azure-asyncoperation', 'status'],
+  ['location', 'result'],
+] as const;
+
+function isArmBody(
+  { method }: PipelineRequest,
+  { status, bodyAsText }: PipelineResponse,
+  body: unknown,
+  operation: 'status' | 'result' | undefined,
+): boolean {
+  const isEmpty = (bodyAsText ?? '').trim() === '';
+  if (operation === 'status')
+    return isJson(body) && typeof body['status'] === 'string' && body['status'] !== '';
+  if (isEmpty) return operation === 'result' || method === 'DELETE' || method === 'HEAD' || status > 201;
+  if (operation === 'result' || method === 'DELETE' || status > 201) return body !== undefined;
+  if (!isJson(body)) return false;
+  return Object.keys(body).length > 0 && (method !== 'PUT' || typeof body['id'] === 'string');
+}
+
+/** Statuses of a poll that concern the poll itself, not the operation. */
+const pollErrors: ReadonlySet<number> = new Set([401, 403, 408, 429]);
+
+/**
+ * An operation may end with HTTP 4xx and a body instead of 200 and `status: Failed`, and a front end may not know a new
+ * operation yet (404).
+ */
+function failedOperation(
+  request: PipelineRequest,
+  response: PipelineResponse,
+  body: unknown,
+): PipelineResponse {
+  const { status } = response;
+  if (status === 404 && operationStatus(body) === undefined) return invalid(request, response);
+  const error = isJson(body) ? body['error'] : undefined;
+  const hasEnded = operationStatus(body) !== undefined || (status < 500 && !pollErrors.has(status));
+  if (!hasEnded || !isJson(error)) return response;
+  return { ...response, status: 200, bodyAsText: JSON.stringify({ status: 'Failed', error }) };
+}
+
+function operationStatus(body: unknown): string | undefined {
+  const status = isJson(body) ? body['status'] : undefined;
+  return typeof status === 'string' && status !== '' ? status : undefined;
+}
+
+function responsePolicy(
+  name: string,
+  check: (request: PipelineRequest, response: PipelineResponse, body: unknown) => PipelineResponse,
+): PipelinePolicy {
+  return {
+    name,
+    async sendRequest(request, next) {
+      const response = await next(request);
+      return check(request, response, parseJson(response.bodyAsText ?? ''));
+    },
+  };
+}
+
+/** JSON with a byte order mark or another content type would reach the SDK's callers as text. */
+function withJson(response: PipelineResponse, body: unknown): PipelineResponse {
+  if (body === undefined) return response;
+  response.bodyAsText = (response.bodyAsText ?? '').replace(/^\uFEFF/, '');
+  response.headers.set('content-type', 'application/json');
+  return response;
+}
+
+function invalid(request: PipelineRequest, response: PipelineResponse): PipelineResponse {
+  if (response.status >= 400 && response.status !== 404) return response;
+  const message = `${describeResponse({
+    url: request.url,
+    status: response.status,
+    location: response.headers.get('location'),
+    bodyText: response.bodyAsText ?? '',
+  })}.`;
+  const headers = createHttpHeaders(response.headers.toJSON());
+  headers.set('content-type', 'application/json');
+  const bodyAsText = JSON.stringify({ error: { code: invalidResponse, message } });
+  return { ...response, headers, status: 502, bodyAsText };
+}
+
+/**
+ * Refuses requests to other hosts, before a token is attached: links in responses (`nextLink`, `Azure-AsyncOperation`,
+ * `Location`) and IDs that start with `//` must not carry tokens elsewhere.
+ */
+export function allowedHostsPolicy(origins: readonly string[], what: string): PipelinePolicy {
+  return {
+    name: 'allowedHostsPolicy',
+    sendRequest(request, next) {
+      const { origin, host, pathname } = new URL(request.url);
+      if (origins.includes(origin)) return next(request);
+      throw new ActionError(`sending ${request.method} ${pathname}`, {
+        message: `A response or an ID leads to ${host}, but ${what} are sent to ${origins.join(' or ')} only.`,
+        explanation: {
+          cause:
+            'An ID in the inputs starts with `//`, or a proxy between the runner and Azure changed a response.',
+          who: "the workflow's author, or the administrator of the runner's network",
+          fix: [
+            'Check the IDs in the inputs and the proxy settings of the runner. Nothing was sent to that host.',
+          ],
+        },
+      });
+    },
+  };
+}
