@@ -229,6 +229,12 @@ const scenarios: readonly Scenario[] = [
     finding: 'size/Standard_Z9_v9',
   },
   {
+    name: 'an OS disk that is smaller than that of the image',
+    refusal: 'OperationNotAllowed',
+    inputs: { 'os-disk-size-gb': '20' },
+    finding: 'input/os-disk-size-gb',
+  },
+  {
     name: 'a security type that the image does not allow',
     refusal: 'BadRequest',
     inputs: { 'security-type': 'ConfidentialVM' },

@@ -26,6 +26,7 @@ export interface ImageVersion {
   readonly name: string;
   readonly provisioningState?: string;
   readonly luns: readonly number[];
+  readonly osDiskSizeGb?: number;
   readonly endOfLife?: Date;
   /** Normalised; includes regions that replication has not reached yet. Undefined if the version names none. */
   readonly targets?: readonly string[];
@@ -101,7 +102,8 @@ function openSharedGallery({ compute }: GalleryClients, image: SharedImage, regi
       try {
         const { storageProfile, endOfLifeDate } = await versions.get(...at, name);
         const luns = (storageProfile?.dataDiskImages ?? []).map(({ lun }) => lun);
-        return { name, luns, ...omitUndefined({ endOfLife: endOfLifeDate }) };
+        const osDiskSizeGb = storageProfile?.osDiskImage?.diskSizeGB;
+        return { name, luns, ...omitUndefined({ osDiskSizeGb, endOfLife: endOfLifeDate }) };
       } catch (error) {
         // Reading needs a permission on the whole subscription; creating the VM does not. The image's data disks are
         // unknown then, so they get no delete option and outlive the VM.
@@ -161,6 +163,7 @@ function parseImageVersion(version: GalleryImageVersion): ImageVersion {
     luns: (version.storageProfile?.dataDiskImages ?? []).map(({ lun }) => lun),
     ...omitUndefined({
       provisioningState: version.provisioningState || undefined,
+      osDiskSizeGb: version.storageProfile?.osDiskImage?.sizeInGB,
       endOfLife: profile?.endOfLifeDate,
       targets: targets.length > 0 ? targets : undefined,
       replication: report ? parseReplication(report) : undefined,

@@ -35,6 +35,8 @@ export interface ResolvedImage {
   readonly diskControllers?: string;
   readonly plan?: { readonly name: string; readonly publisher: string; readonly product: string };
   readonly dataDiskLuns: readonly number[];
+  /** Of the version; a VM's OS disk cannot be smaller. */
+  readonly osDiskSizeGb?: number;
   readonly notices: readonly string[];
   readonly warnings: readonly string[];
 }
@@ -170,6 +172,7 @@ function toResolvedImage(
           : undefined,
     } as const),
     dataDiskLuns: version.luns,
+    ...omitUndefined({ osDiskSizeGb: version.osDiskSizeGb }),
     notices:
       image.version === undefined
         ? [`The newest usable version of ${image.definition} is ${version.name}.`]

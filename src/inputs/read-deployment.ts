@@ -292,8 +292,14 @@ function readIdentityInput(reader: Reader): IdentityChoice {
   let system = false;
   for (const entry of reader.list('identity')) {
     const id = parseResourceId(entry);
-    if (entry.toLowerCase() === 'system') system = true;
-    else if (id?.type === type.toLowerCase()) given.push(id);
+    if (/^(?:system|systemassigned|\[system\])$/i.test(entry)) system = true;
+    else if (/^(?:userassigned|none|systemassigned,\s*userassigned)$/i.test(entry)) {
+      const meaning = 'is a type in ARM templates, not an identity';
+      reader.addIssue(
+        'identity',
+        `${quoteValue(entry)} ${meaning}. List system, resource IDs of user-assigned identities, or their names; leave the input out for none.`,
+      );
+    } else if (id?.type === type.toLowerCase()) given.push(id);
     else if (/^[a-z0-9][a-z0-9_-]{2,127}$/i.test(entry)) named.push(entry);
     else {
       const rule = `system, nor the ID of a resource of type ${type}, nor a name of 3 to 128 letters, digits, _ and - that starts with a letter or digit`;

@@ -136,6 +136,8 @@ describe('invalid inputs', () => {
     [{ 'user-data': 'x'.repeat(65_537) }, /^user-data: has 65537 bytes/],
     [{ 'security-type': 'secure' }, /^security-type: .* is none of: Standard, TrustedLaunch, ConfidentialVM/],
     [{ identity: 'id' }, /^identity: "id" is neither system/],
+    [{ identity: 'UserAssigned' }, /^identity: "UserAssigned" is a type in ARM templates/],
+    [{ identity: 'none' }, /^identity: "none" is a type in ARM templates/],
     [
       { identity: nicId },
       /^identity: .* nor the ID of a resource of type Microsoft\.ManagedIdentity\/userAssignedIdentities/,

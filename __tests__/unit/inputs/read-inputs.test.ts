@@ -301,6 +301,11 @@ describe('good values', () => {
         },
       },
     ],
+    ...['SystemAssigned', '[system]', 'System'].map((identity): [string, Given, object] => [
+      `the system-assigned identity as ${identity}`,
+      { identity },
+      { identity: { system: true, given: [], named: [] } },
+    ]),
     [
       'roles by name, GUID and ID',
       {

@@ -38,6 +38,7 @@ export function checkImage(context: RuleContext): Finding[] {
       ),
     ),
     ...checkAccount(context, image.facts),
+    ...checkOsDiskSize(context, image.facts),
     ...checkSecurityType(context, image.facts),
     ...checkTerms(context, image.facts),
   ];
@@ -85,6 +86,20 @@ function checkAccount({ inputs }: RuleContext, image: ResolvedImage): Finding[] 
       [`Correct \`${input}\`.`],
     ),
   );
+}
+
+function checkOsDiskSize(
+  { inputs: { osDiskSizeGb } }: RuleContext,
+  { osDiskSizeGb: minimum = 0 }: ResolvedImage,
+): Finding[] {
+  if (osDiskSizeGb === undefined || osDiskSizeGb >= minimum) return [];
+  const question = { id: 'input/os-disk-size-gb', asked: 'the size of the OS disk' };
+  const answer = `${osDiskSizeGb} GB is smaller than the OS disk of the image, ${minimum} GB.`;
+  return [
+    faultFinding(question, answer, workflowAuthor, [
+      `Give \`os-disk-size-gb: ${minimum}\` or more, or leave it out.`,
+    ]),
+  ];
 }
 
 function checkSecurityType({ inputs }: RuleContext, image: ResolvedImage): Finding[] {

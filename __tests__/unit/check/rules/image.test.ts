@@ -35,6 +35,16 @@ describe('the image', () => {
       [['input/admin-username', 'fault']],
     ],
     [
+      'an OS disk that is smaller than that of the image',
+      { image: { osDiskSizeGb: 64 }, inputs: { osDiskSizeGb: 32 } },
+      [['input/os-disk-size-gb', 'fault', /32 GB is smaller than the OS disk of the image, 64 GB/]],
+    ],
+    [
+      'an OS disk as large as that of the image',
+      { image: { osDiskSizeGb: 64 }, inputs: { osDiskSizeGb: 64 } },
+      [],
+    ],
+    [
       'the wrong security type',
       { inputs: { securityType: 'ConfidentialVM' } },
       [
