@@ -12,6 +12,7 @@ import { certificateExpiry, certificateExpiryNotice } from './lib/pem.ts';
 import { checkDeployment } from './operations/check.ts';
 import { create } from './operations/create.ts';
 import { runDelete } from './operations/delete.ts';
+import { listDeployments } from './operations/list.ts';
 import { createRunStatusReader, sweep } from './operations/sweep.ts';
 import { actionReference, workflowRun } from './runner/github-context.ts';
 import { limitAnnotation } from './runner/log.ts';
@@ -54,7 +55,7 @@ export async function main(): Promise<void> {
         reportContext(known, report);
       },
     };
-    await runOperation(inputs, report, options, () => situation);
+    report.output('outcome', await runOperation(inputs, report, options, () => situation));
     clearTimeout(timer);
     report.logResult();
   } catch (error) {
@@ -75,7 +76,7 @@ async function runOperation(
   report: Reporter,
   options: SessionOptions,
   situation: () => ErrorContext,
-): Promise<void> {
+): Promise<string> {
   switch (inputs.operation) {
     case 'create':
       return create(inputs, {
@@ -87,11 +88,12 @@ async function runOperation(
         cleanupSignal: () => timeoutSignal(15 * 60),
       });
     case 'delete':
-      return deleteOrContinueInPost(inputs, report, options);
+      await deleteOrContinueInPost(inputs, report, options);
+      return 'deleted';
     case 'sweep': {
       const session = await report.stage('Sign in', () => openSession(inputs, options));
       const { githubToken } = inputs;
-      return report.stage('Sweep', () =>
+      await report.stage('Sweep', () =>
         sweep(inputs, {
           session,
           report,
@@ -101,9 +103,16 @@ async function runOperation(
             : {}),
         }),
       );
+      return 'swept';
     }
-    case 'check':
-      return checkDeployment(inputs, { ...options, report, run: workflowRun(), errorContext: situation });
+    case 'list': {
+      const session = await report.stage('Sign in', () => openSession(inputs, options));
+      await report.stage('List', () => listDeployments(session, inputs, report));
+      return 'listed';
+    }
+    default:
+      await checkDeployment(inputs, { ...options, report, run: workflowRun(), errorContext: situation });
+      return 'checked';
   }
 }
 
@@ -158,6 +167,6 @@ async function deleteOrContinueInPost(
 
 /** What the summary calls a run whose inputs turn out to be wrong. */
 function parseOperation(given: string): Inputs['operation'] {
-  const operations = ['create', 'check', 'delete', 'sweep'] as const;
+  const operations = ['create', 'check', 'delete', 'sweep', 'list'] as const;
   return operations.find((one) => one === given.trim().toLowerCase()) ?? 'create';
 }

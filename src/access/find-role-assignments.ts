@@ -23,6 +23,7 @@ export async function findRoleAssignments(
   query: AssignmentQuery,
   resourceGroup: string,
   deployment: string,
+  principalId?: string,
 ): Promise<readonly string[]> {
   const { session } = query;
   const listed = await undefinedIfForbidden(
@@ -43,7 +44,8 @@ export async function findRoleAssignments(
   ]);
   const described = found
     .flat()
-    .filter(({ properties }) => hasDeploymentTag(tagsFromDescription(properties.description), deployment));
+    .filter(({ properties }) => hasDeploymentTag(tagsFromDescription(properties.description), deployment))
+    .filter(({ properties }) => principalId === undefined || properties.principalId === principalId);
   // An assignment on a management group is in the list of each subscription below it.
   return [...new Map(described.map(({ id }) => [id.toLowerCase(), id])).values()];
 }

@@ -45,6 +45,30 @@ export async function deleteDeployment(
   return deleteResources({ ...context, assignmentClaim }, [...unique.values()]);
 }
 
+/**
+ * Deletes the VM of a deployment, the disks that were created with it, and the role assignments of its system-assigned
+ * identity. Network interface, addresses and other identities are kept.
+ */
+export async function deleteVmOfDeployment(
+  context: DeletionContext,
+  resourceGroup: string,
+): Promise<DeletionResult> {
+  const { session, claim } = context;
+  const { deployment } = claim;
+  const ids = resourceIds(session.subscriptionId, resourceGroup, resourceNames(deployment));
+  const vm = await undefinedIfNotFound(session.compute.virtualMachines.get(resourceGroup, deployment));
+  const principal = vm?.identity?.principalId;
+  const assignments = principal
+    ? await findRoleAssignments(context, resourceGroup, deployment, principal)
+    : [];
+  const disks = attachedDisks(vm).flatMap(({ id, createdWithVm }) => (createdWithVm ? [id] : []));
+  const all = [...assignments, ids.vm, ids.osDisk, ...disks];
+  const unique = new Map(all.map((id) => [id.toLowerCase(), id]));
+  // What may not be deleted is detached before, or Azure would delete it with the VM.
+  const notCreated = [...(claim.notCreated ?? []), ids.nic, ids.publicIp];
+  return deleteResources({ ...context, claim: { ...claim, notCreated } }, [...unique.values()]);
+}
+
 /** IDs of identities that this deployment created. The workflow's author chose their names: only tags identify them. */
 async function findIdentities(context: DeletionContext, resourceGroup: string): Promise<readonly string[]> {
   const { session, claim } = context;

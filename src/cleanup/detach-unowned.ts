@@ -31,7 +31,9 @@ export async function detachUnowned(context: DeletionContext, vm: VirtualMachine
   const unowned = new Set(parts.flatMap((part) => (part.isUnowned ? [part.id] : [])));
   if (unowned.size > 0) {
     const { resourceGroup = '', name = '' } = { ...parseResourceId(vm.id ?? '') };
-    context.log.info(`Detaching resources of others from ${name}: ${[...unowned].join(', ')}`);
+    context.log.info(
+      `Setting the delete option Detach on resources that outlive ${name}: ${[...unowned].join(', ')}`,
+    );
     const update = compute.virtualMachines.update(resourceGroup, name, detachingBody(vm, unowned));
     await pollUntilDone(`virtual machine ${name}`, 'vm-update', waiting, update);
   }

@@ -25,6 +25,7 @@ export type ResourcePlan<Body> =
 export interface Placement {
   readonly size: string;
   readonly zone?: string;
+  readonly spot?: true;
   /** Retry without Trusted Launch, which the image supports but the size does not. */
   readonly withoutTrustedLaunch?: true;
 }

@@ -78,10 +78,18 @@ export interface GuestScript {
 
 export type OverrideTarget = 'vm' | 'nic' | 'vnet' | 'nsg' | 'public-ip';
 
+export interface SpotChoice {
+  readonly maxPrice: number;
+  readonly evictionPolicy: 'Delete' | 'Deallocate';
+  /** A regular VM is created if no size and zone is available as Spot. */
+  readonly isOptional?: true;
+}
+
 /** Inputs of `create` and `check`: the same deployment, carried out or only asked about. */
 export interface DeployInputs extends CommonInputs {
   readonly operation: 'create' | 'check';
   readonly cleanup: CleanupPolicy;
+  readonly ifExists: 'keep' | 'replace' | 'fail';
   readonly waitFor: 'accepted' | 'provisioned' | 'agent';
   readonly imageTenantId: string;
   readonly auxiliaryTenantIds: readonly string[];
@@ -94,7 +102,7 @@ export interface DeployInputs extends CommonInputs {
   /** Empty: the default size for the image's architecture. */
   readonly sizes: readonly string[];
   readonly zones: readonly string[];
-  readonly spot?: { readonly maxPrice: number; readonly evictionPolicy: 'Delete' | 'Deallocate' };
+  readonly spot?: SpotChoice;
   readonly adminUsername: string;
   readonly adminPassword?: string;
   readonly sshPublicKeys: readonly string[];
@@ -102,6 +110,8 @@ export interface DeployInputs extends CommonInputs {
   readonly osType?: 'Linux' | 'Windows';
   readonly osDiskSizeGb?: number;
   readonly osDiskType?: string;
+  readonly dataDiskSizesGb: readonly number[];
+  readonly encryptionAtHost: boolean;
   /** Base64, as Azure takes it; at most 65,535 bytes before encoding. */
   readonly customData?: string;
   /** Base64 as well; at most 64 KiB before encoding. */
@@ -125,7 +135,13 @@ export interface SweepInputs extends CommonInputs {
   readonly githubToken?: string;
 }
 
-export type Inputs = DeployInputs | DeleteInputs | SweepInputs;
+export interface ListInputs extends CommonInputs {
+  readonly operation: 'list';
+  /** Lists only VMs created from this definition or version. */
+  readonly image?: ImageReference;
+}
+
+export type Inputs = DeployInputs | DeleteInputs | SweepInputs | ListInputs;
 
 /**
  * Every input with its default. action.yml is the place where these are decided, and a test holds this table equal to it.
@@ -141,6 +157,7 @@ export const inputDefaults = {
   'image-tenant-id': '',
   operation: 'create',
   cleanup: 'on-failure',
+  'if-exists': 'keep',
   'timeout-minutes': '60',
   'wait-for': 'provisioned',
   'subscription-id': '',
@@ -159,6 +176,8 @@ export const inputDefaults = {
   'ssh-public-key': '',
   'os-disk-size-gb': '',
   'os-disk-type': '',
+  'data-disk-sizes-gb': '',
+  'encryption-at-host': 'false',
   'custom-data': '',
   'custom-data-file': '',
   'security-type': '',
@@ -171,6 +190,7 @@ export const inputDefaults = {
   'dns-label': '',
   'allow-inbound': '',
   'run-script': '',
+  'run-script-file': '',
   'run-script-timeout-minutes': '30',
   'run-script-parameters': '',
   'run-script-secrets': '',

@@ -65,7 +65,7 @@ export function readDeployment(
     }),
   };
   reader.issues.push(...validateAdminAccount(account, osType));
-  const script = readScript(reader);
+  const script = readScript(reader, runner);
   if (script !== undefined && waitFor === 'accepted') {
     reader.addIssue(
       'wait-for',
@@ -76,6 +76,7 @@ export function readDeployment(
     ...common,
     operation,
     cleanup: reader.oneOf('cleanup', ['never', 'on-failure', 'always']) ?? 'on-failure',
+    ifExists: reader.oneOf('if-exists', ['keep', 'replace', 'fail']) ?? 'keep',
     waitFor,
     imageTenantId,
     auxiliaryTenantIds: readAuxiliaryTenants(reader, [common.tenantId, imageTenantId]),
@@ -83,7 +84,9 @@ export function readDeployment(
     imageWaitMinutes: reader.minutes('image-wait-minutes', maxJobMinutes, { allowZero: true }),
     vmName: readVmName(reader, runner.env),
     sizes: readSizes(reader),
-    zones: readEach(reader, 'zone', /^[1-3]$/, 'a zone: 1, 2 or 3'),
+    zones: readZones(reader),
+    dataDiskSizesGb: readDataDiskSizes(reader),
+    encryptionAtHost: reader.boolean('encryption-at-host'),
     ...account,
     ...omitUndefined({ location: readLocation(reader), expiresAfterSeconds, osType, script }),
     ...readVmOptions(reader, runner),
@@ -201,8 +204,10 @@ function readAuxiliaryTenants(reader: Reader, others: readonly string[]): readon
   return tenants;
 }
 
-function readImageInput(reader: Reader): ImageReference | undefined {
-  const text = reader.required('image-id');
+export function readImageInput(
+  reader: Reader,
+  text = reader.required('image-id'),
+): ImageReference | undefined {
   if (text === '') return undefined;
   const image = parseImageReference(text);
   if (image === undefined) reader.addIssue('image-id', `${quoteValue(text)} ${describeInvalidImageId(text)}`);
@@ -248,9 +253,33 @@ function readEach(reader: Reader, name: InputName, pattern: RegExp, rule: string
   return entries;
 }
 
+/** Azure numbers the zones of every region with zones alike; a zone that does not offer the size is refused and skipped. */
+const allZones = ['1', '2', '3'];
+
+function readZones(reader: Reader): readonly string[] {
+  if (reader.text('zone')?.toLowerCase() === 'any') return allZones;
+  return readEach(reader, 'zone', /^[1-3]$/, 'a zone: 1, 2 or 3, or any alone');
+}
+
+const maxDiskSizeGb = 32_767;
+
+function readDataDiskSizes(reader: Reader): readonly number[] {
+  const rule = `a whole number from 1 to ${maxDiskSizeGb}`;
+  const sizes = readEach(reader, 'data-disk-sizes-gb', /^[1-9][0-9]{0,4}$/, rule).map(Number);
+  const tooLarge = sizes.find((size) => size > maxDiskSizeGb);
+  if (tooLarge) reader.addIssue('data-disk-sizes-gb', `${tooLarge} is not ${rule}.`);
+  // No Azure size takes more data disks.
+  if (sizes.length > 64) reader.addIssue('data-disk-sizes-gb', `has ${sizes.length} entries; a VM takes 64.`);
+  return sizes;
+}
+
 function readSpot(reader: Reader): DeployInputs['spot'] {
-  if (!reader.boolean('spot')) {
-    reader.rejectIfGiven(['max-price', 'eviction-policy'], 'it is for Azure Spot, and spot is not true');
+  const spot = reader.oneOf('spot', ['false', 'true', 'prefer']);
+  if (spot !== 'true' && spot !== 'prefer') {
+    reader.rejectIfGiven(
+      ['max-price', 'eviction-policy'],
+      'it is for Azure Spot, and spot is neither true nor prefer',
+    );
     return undefined;
   }
   const price = {
@@ -260,6 +289,7 @@ function readSpot(reader: Reader): DeployInputs['spot'] {
   return {
     maxPrice: reader.number('max-price', price) ?? -1,
     evictionPolicy: reader.oneOf('eviction-policy', ['Delete', 'Deallocate']) ?? 'Delete',
+    ...(spot === 'prefer' ? { isOptional: true as const } : {}),
   };
 }
 

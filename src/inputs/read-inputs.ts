@@ -14,7 +14,7 @@ import {
   inputNames,
 } from './inputs.ts';
 import { explainEmptyInput, maskSecrets } from './mask-secrets.ts';
-import { maxJobMinutes, readDeployment, readVmName } from './read-deployment.ts';
+import { maxJobMinutes, readDeployment, readImageInput, readVmName } from './read-deployment.ts';
 
 /**
  * Reads the inputs of the chosen operation and ignores those of other operations, because steps often share one block of
@@ -26,12 +26,15 @@ import { maxJobMinutes, readDeployment, readVmName } from './read-deployment.ts'
 export function readInputs(get: (name: string) => string, runner: RunnerValues): Inputs {
   const reader: Reader = new InputReader(get, inputDefaults);
   maskSecrets(get, runner.mask);
-  const operation = reader.oneOf('operation', ['create', 'check', 'delete', 'sweep']) ?? 'create';
+  const operation = reader.oneOf('operation', ['create', 'check', 'delete', 'sweep', 'list']) ?? 'create';
   const operationIsLegal = reader.issues.length === 0;
   const common = readCommon(reader, runner);
   let inputs: Inputs | undefined;
   if (operation === 'delete') {
     inputs = { operation, ...common, vmName: readVmName(reader, runner.env) };
+  } else if (operation === 'list') {
+    const image = readImageInput(reader, reader.text('image-id') ?? '');
+    inputs = { operation, ...common, ...omitUndefined({ image }) };
   } else if (operation === 'sweep') {
     inputs = { operation, ...common, ...omitUndefined({ githubToken: reader.text('github-token') }) };
   } else if (operationIsLegal) {

@@ -11,32 +11,54 @@ export function encoded(reader: Reader, name: InputName, bytes: Buffer, limit: n
 }
 
 export function readCustomData(reader: Reader, runner: RunnerValues): string | undefined {
-  const text = reader.raw('custom-data');
-  const file = reader.text('custom-data-file');
+  const { name, bytes } = readTextOrFile(reader, runner, 'custom-data', 'custom-data-file');
+  return bytes && encoded(reader, name, bytes, 65_535);
+}
+
+/** The bytes of one of two inputs: a text, or the path of a file in the workspace. */
+function readTextOrFile(
+  reader: Reader,
+  runner: RunnerValues,
+  textInput: InputName,
+  fileInput: InputName,
+): { readonly name: InputName; readonly bytes?: Buffer | undefined } {
+  const text = reader.raw(textInput);
+  const file = reader.text(fileInput);
   if (text !== undefined && file !== undefined) {
-    reader.addIssue('custom-data-file', 'excludes custom-data: give one of the two.');
+    reader.addIssue(fileInput, `excludes ${textInput}: give one of the two.`);
   }
-  if (file === undefined) return encoded(reader, 'custom-data', Buffer.from(text ?? ''), 65_535);
+  if (file === undefined) {
+    return { name: textInput, bytes: text === undefined ? undefined : Buffer.from(text) };
+  }
+  return { name: fileInput, bytes: readWorkspaceFile(reader, runner, fileInput, file) };
+}
+
+function readWorkspaceFile(
+  reader: Reader,
+  runner: RunnerValues,
+  name: InputName,
+  file: string,
+): Buffer | undefined {
   const workspace = runner.realPath(runner.env['GITHUB_WORKSPACE'] ?? '.');
   const path = workspace && runner.realPath(resolve(workspace, file));
   if (workspace === undefined || path === undefined) {
-    reader.addIssue(
-      'custom-data-file',
-      `${quoteValue(file)} does not exist in the workspace: is the repository checked out?`,
-    );
+    const hint = 'does not exist in the workspace: is the repository checked out?';
+    reader.addIssue(name, `${quoteValue(file)} ${hint}`);
     return undefined;
   }
   if (!path.startsWith(workspace.endsWith(sep) ? workspace : workspace + sep)) {
-    reader.addIssue('custom-data-file', `${quoteValue(file)} lies outside the workspace.`);
+    reader.addIssue(name, `${quoteValue(file)} lies outside the workspace.`);
     return undefined;
   }
   const bytes = runner.readFile(path);
-  if (bytes === undefined) reader.addIssue('custom-data-file', `${quoteValue(file)} cannot be read.`);
-  return bytes && encoded(reader, 'custom-data-file', bytes, 65_535);
+  if (bytes === undefined) reader.addIssue(name, `${quoteValue(file)} cannot be read.`);
+  return bytes;
 }
 
-export function readScript(reader: Reader): GuestScript | undefined {
-  const text = reader.raw('run-script');
+export function readScript(reader: Reader, runner: RunnerValues): GuestScript | undefined {
+  const { name: input, bytes } = readTextOrFile(reader, runner, 'run-script', 'run-script-file');
+  const text = bytes?.toString();
+  if (text?.trim() === '') reader.addIssue(input, 'is an empty file.');
   const parameters = reader.textMap('run-script-parameters');
   const secrets = reader.textMap('run-script-secrets');
   const maps = [
@@ -45,7 +67,9 @@ export function readScript(reader: Reader): GuestScript | undefined {
   ] as const;
   if (text === undefined) {
     const filled = maps.filter(([, keys]) => keys.length > 0).map(([name]) => name);
-    reader.rejectIfGiven(filled, 'there is no run-script that could take it');
+    if (!reader.isGiven('run-script-file')) {
+      reader.rejectIfGiven(filled, 'there is no run-script that could take it');
+    }
     return undefined;
   }
   for (const [name, keys] of maps) {

@@ -7,12 +7,12 @@ import { readTags } from '../cleanup/resource-types.ts';
 import type { ExistingResources } from '../deployment/resources.ts';
 import { type Tags, ownerTags, tagValue } from '../deployment/ownership.ts';
 import type { Plan } from '../deployment/plan.ts';
-import { withActivity } from '../errors/action-error.ts';
+import { ActionError, withActivity } from '../errors/action-error.ts';
 import { AzureError, isClientError } from '../errors/azure-error.ts';
 import type { ResolvedImage } from '../image/image.ts';
 import type { DeployInputs } from '../inputs/inputs.ts';
 import { allSettledOrThrow, delay } from '../lib/abort.ts';
-import { assertNoDrift } from '../plan/drift.ts';
+import { type Difference, assertNoDrift } from '../plan/drift.ts';
 import { assertRecreatable, compareVm, addedIdentitiesNotice } from '../plan/vm-drift.ts';
 import type { Reporter } from '../summary/reporter.ts';
 import { isFailedState, readProvisioningFailure, waitForTerminalState } from '../vm/vm-status.ts';
@@ -23,6 +23,8 @@ export type ExistingVm =
   /** Another run was deleting it. */
   | { readonly kind: 'deleted' }
   | { readonly kind: 'adoptable'; readonly vm: VirtualMachine }
+  /** It failed after it had run. Only `if-exists: replace` goes on with it. */
+  | { readonly kind: 'failed'; readonly vm: VirtualMachine }
   /** Azure never started it, so it holds no data and is created again. */
   | { readonly kind: 'never-started'; readonly vm: VirtualMachine; readonly reason: AzureError };
 
@@ -45,6 +47,7 @@ export async function findExistingVm(
   if (!final) return { kind: 'deleted' };
   if (hasSucceeded(final)) return { kind: 'adoptable', vm: final };
   const failure = await readProvisioningFailure(session, location);
+  if (failure.hasRun && inputs.ifExists === 'replace') return { kind: 'failed', vm: final };
   assertRecreatable(final, failure, inputs);
   return { kind: 'never-started', vm: final, reason: failure.fault };
 }
@@ -53,20 +56,53 @@ interface AdoptContext {
   readonly inputs: DeployInputs;
   readonly plan: Plan;
   readonly image: ResolvedImage;
-  readonly report: Reporter;
+  readonly log: Reporter['log'];
 }
 
-/** @throws ActionError if the VM differs from the inputs: nothing that exists is changed. */
-export function adoptVm({ inputs, plan, image, report: { log } }: AdoptContext, vm: VirtualMachine): void {
-  const { differences, addedIdentities, keptVersion } = compareVm(vm, plan, image, inputs);
+/**
+ * Compares the VM with the inputs.
+ * @returns why it has to be replaced, with `if-exists: replace`; undefined if it is kept.
+ * @throws ActionError if it differs and may not be replaced.
+ */
+export function findReplacementReasons(
+  { inputs, plan, image, log }: AdoptContext,
+  existing: Extract<ExistingVm, { kind: 'adoptable' | 'failed' }>,
+): readonly Difference[] | undefined {
+  const { differences, addedIdentities, keptVersion } = compareVm(existing.vm, plan, image, inputs);
+  if (inputs.ifExists === 'replace') {
+    const reasons = [
+      ...differences,
+      ...(keptVersion ? [{ property: 'image version', actual: keptVersion, expected: image.version }] : []),
+      ...(existing.kind === 'failed' ? [{ property: 'state', actual: 'Failed', expected: 'Succeeded' }] : []),
+    ];
+    if (reasons.length > 0) return reasons;
+  }
   assertNoDrift(plan, differences);
   log.notice(`Virtual machine ${plan.vm.name} of this deployment exists and matches the inputs: it is kept.`);
   if (addedIdentities.length > 0) log.notice(addedIdentitiesNotice(addedIdentities));
   if (keptVersion) {
-    log.notice(
-      `It was created from image version ${keptVersion} and keeps it; the newest one is ${image.version}. To deploy that, delete the deployment first.`,
+    log.warning(
+      `The VM was created from image version ${keptVersion} and keeps it; the newest one is ${image.version}. To deploy that, set \`if-exists: replace\`.`,
     );
   }
+  return undefined;
+}
+
+/** @throws ActionError if any resource of the deployment exists. */
+export function assertDeploymentAbsent(existing: ExistingResources, { vmName }: DeployInputs): void {
+  const ids = existingIds(existing);
+  if (ids.length === 0) return;
+  throw new ActionError(`creating deployment ${vmName}`, {
+    message: `Deployment ${vmName} already exists:\n${ids.join('\n')}`,
+    explanation: {
+      cause: '`if-exists: fail` refuses to use or replace an existing deployment. Nothing was changed.',
+      who: "the workflow's author",
+      fix: [
+        'To use it if it matches the inputs, set `if-exists: keep`; to replace a VM that differs, `if-exists: replace`.',
+        `To delete it first, run this action with \`operation: delete\` and \`vm-name: ${vmName}\`.`,
+      ],
+    },
+  });
 }
 
 /** API versions for changing a resource itself, for apps that may not write tags alone. */

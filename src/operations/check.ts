@@ -33,7 +33,8 @@ export async function checkDeployment(
     report.output('image-version', image.value.facts.version);
   }
   const findings = evaluateChecks(facts, planForCheck(facts, context.run));
-  report.outputFindings(
+  report.outputJson(
+    'findings',
     findings.map(({ id, level, asked, answer, who, fix }) => ({ id, level, asked, answer, who, fix })),
   );
   logFindings(findings, report.log);

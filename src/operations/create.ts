@@ -6,6 +6,7 @@ import type { Session } from '../azure/arm-client.ts';
 import { provisioningStateOf } from '../azure/provisioning-state.ts';
 import { resourceId } from '../azure/resource-id.ts';
 import { rollback } from '../cleanup/delete-resources.ts';
+import { deleteVmOfDeployment } from '../cleanup/delete-deployment.ts';
 import { includeVmDisks } from '../cleanup/detach-unowned.ts';
 import { isRunCommand } from '../cleanup/resource-types.ts';
 import {
@@ -17,7 +18,7 @@ import {
 import { type ExistingResources, findExistingResources, resourceNames } from '../deployment/resources.ts';
 import { runIdentityOf } from '../deployment/ownership.ts';
 import type { Plan } from '../deployment/plan.ts';
-import { withActivity } from '../errors/action-error.ts';
+import { ActionError, withActivity } from '../errors/action-error.ts';
 import type { DeployInputs } from '../inputs/inputs.ts';
 import { allSettledOrThrow } from '../lib/abort.ts';
 import type { MergePatch } from '../lib/json.ts';
@@ -31,7 +32,7 @@ import { runScript } from '../vm/run-command.ts';
 import { capabilitiesFromSku, incompatibilities, retirementDate, sizeRequirements } from '../vm/sizes.ts';
 import { waitForAgent } from '../vm/vm-status.ts';
 import { updateTags } from './adopt-existing.ts';
-import { diagnoseFailure } from './diagnose-failure.ts';
+import { diagnoseFailure, warnIfVmIsMissing } from './diagnose-failure.ts';
 import { type Preparation, prepareDeployment } from './preflight.ts';
 import { outputSshConnection } from './ssh-connection.ts';
 
@@ -50,7 +51,7 @@ interface CreateContext extends Omit<SessionOptions, 'log' | 'patches'> {
  * Every ID is an output as soon as it is known. After a failure, what this run created is deleted, as `cleanup` says.
  * @throws ActionError, AzureError, or the signal's reason.
  */
-export async function create(inputs: DeployInputs, context: CreateContext): Promise<void> {
+export async function create(inputs: DeployInputs, context: CreateContext): Promise<Outcome> {
   const { report } = context;
   // Generated in its own thread, so it is ready before the image is known to be Linux.
   const keyPair = mayNeedSshKey(inputs)
@@ -66,6 +67,8 @@ export async function create(inputs: DeployInputs, context: CreateContext): Prom
   try {
     await createDeployment(deployment);
     deployment.cleanupState.markCompleted();
+    if (preparation.replacement) return 'replaced';
+    return preparation.existingVm.kind === 'adoptable' ? 'kept' : 'created';
   } catch (error) {
     throw await cleanUpAfterFailure(deployment, error);
   }
@@ -82,6 +85,8 @@ interface Deployment extends Omit<Preparation, 'access'> {
   readonly cleanupState: CleanupState;
   readonly access: ReturnType<typeof createAccessTasks>;
 }
+
+type Outcome = 'created' | 'kept' | 'replaced';
 
 function startDeployment(
   session: DeploySession,
@@ -112,7 +117,7 @@ function startDeployment(
 }
 
 async function createDeployment(deployment: Deployment): Promise<void> {
-  const { inputs, plan, report, access, existingVm } = deployment;
+  const { inputs, plan, report, access, existingVm, replacement } = deployment;
   await storePrivateKey(deployment);
   outputPlan(deployment);
   if (!deployment.groupExists) {
@@ -124,7 +129,7 @@ async function createDeployment(deployment: Deployment): Promise<void> {
     allSettledOrThrow([createOrKeepNetwork(deployment, existing), access.createIdentities()]),
   );
   const vm =
-    existingVm.kind === 'adoptable'
+    existingVm.kind === 'adoptable' && !replacement
       ? existingVm.vm
       : await report.stage('Virtual machine', () =>
           withActivity(`creating virtual machine ${plan.vm.name}`, () => createPlannedVm(deployment)),
@@ -168,8 +173,31 @@ async function takeOverExisting(deployment: Deployment): Promise<ExistingResourc
     );
     return readExisting(deployment);
   }
+  if (deployment.replacement || (deployment.osDisk && !existing.vm)) {
+    await report.stage('Delete old VM', () => deleteOldVm(deployment));
+    return readExisting(deployment);
+  }
   // Another run was deleting some of it.
   return isComplete ? existing : readExisting(deployment);
+}
+
+/** With `if-exists: replace`. The network interface must be detached first, or Azure would delete it with the VM. */
+async function deleteOldVm({ session, plan, report, log, run, replacement = [] }: Deployment): Promise<void> {
+  const { name } = plan.vm;
+  for (const { property, actual, expected } of replacement) {
+    log.info(`Replacing ${name}: ${property} ${actual} → ${expected}`);
+  }
+  const { serverUrl, repository } = run;
+  const claim = { deployment: plan.deployment, owner: { serverUrl, repository } };
+  const result = await deleteVmOfDeployment({ session, log, claim }, plan.resourceGroup);
+  reportDeletion(result, report);
+  const [id] = result.notOwned;
+  if (id)
+    throw new ActionError(`replacing virtual machine ${name}`, {
+      message: `${id} no longer belongs to the deployment.`,
+    });
+  const [failed] = result.failed;
+  if (failed) throw new ActionError(`replacing virtual machine ${name}`, { cause: failed.error });
 }
 
 function readExisting({ session, inputs }: Deployment): Promise<ExistingResources> {
@@ -199,12 +227,13 @@ function createPlannedVm(deployment: Deployment): Promise<VirtualMachine> {
     ...deployment,
     until: inputs.waitFor === 'accepted' ? 'accepted' : 'provisioned',
     restoreNetwork: async () => createOrKeepNetwork(deployment, await readExisting(deployment)),
-    deleteVm: () => deleteFailedVm(deployment, 'a VM cannot change its zone'),
+    deleteVm: () => deleteFailedVm(deployment, 'a VM cannot change its zone or priority'),
     fits: (sku) => incompatibilities(capabilitiesFromSku(sku), image, requirements).length === 0,
     onAttempt: ({ size }) => context.onContext({ vmSize: size }),
-    onAccepted: ({ size, zone }, { instanceId, principalId }) => {
+    onAccepted: ({ size, zone, spot }, { instanceId, principalId }) => {
       report.output('vm-size', size);
       report.output('zone', zone);
+      report.output('spot', `${spot === true}`);
       report.output('vm-instance-id', instanceId);
       report.output('principal-id', principalId);
       if (inputs.identity.system) access.grantToVm(principalId);
@@ -248,6 +277,7 @@ function outputVm(vm: VirtualMachine, plan: Plan, report: Reporter): void {
   report.output('vm-instance-id', vm.vmId);
   report.output('vm-size', vm.hardwareProfile?.vmSize);
   report.output('zone', vm.zones?.[0]);
+  report.output('spot', `${isSpot(vm)}`);
   report.output('os-disk-id', osDisk?.managedDisk?.id);
   report.output('principal-id', vm.identity?.principalId);
   if (versionId && /\/versions\//i.test(versionId)) {
@@ -256,6 +286,11 @@ function outputVm(vm: VirtualMachine, plan: Plan, report: Reporter): void {
   }
   report.log.info(`Virtual machine ${plan.vm.name}: ${provisioningStateOf(vm)}.`);
   warnBeforeRetirement(vm.hardwareProfile?.vmSize ?? '', report);
+}
+
+/** `Low` is the former name of `Spot`. */
+function isSpot({ priority }: VirtualMachine): boolean {
+  return priority === 'Spot' || priority === 'Low';
 }
 
 function warnBeforeRetirement(size: string, { log }: Reporter): void {
@@ -285,6 +320,10 @@ async function cleanUpAfterFailure(deployment: Deployment, error: unknown): Prom
   if (!signal.aborted) await diagnoseFailure(error, { ...deployment, onContext });
   await access.stop();
   await rollbackCreate(deployment);
+  if (deployment.replacement) {
+    const cleanupSession = deployment.session.withSignal(context.cleanupSignal());
+    await warnIfVmIsMissing(cleanupSession, deployment.plan, deployment.log);
+  }
   return reason;
 }
 

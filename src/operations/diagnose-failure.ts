@@ -1,4 +1,6 @@
 import type { DeploySession } from '../auth/session.ts';
+import type { Session } from '../azure/arm-client.ts';
+import { undefinedIfNotFound } from '../azure/lookup.ts';
 import { subscriptionOwnerOf } from '../azure/subscriptions.ts';
 import type { Plan } from '../deployment/plan.ts';
 import type { ErrorContext, ImageAccessProbe } from '../errors/action-error.ts';
@@ -6,8 +8,9 @@ import { AzureError, findAzureError } from '../errors/azure-error.ts';
 import type { DeployInputs } from '../inputs/inputs.ts';
 import { raceAbort } from '../lib/abort.ts';
 import { omitUndefined } from '../lib/json.ts';
+import type { LogWriter } from '../runner/log.ts';
 import type { Reporter } from '../summary/reporter.ts';
-import { logBootDiagnostics } from '../vm/vm-status.ts';
+import { logBootDiagnostics, readVm } from '../vm/vm-status.ts';
 
 interface DiagnosticsContext {
   readonly session: DeploySession;
@@ -77,5 +80,21 @@ async function undefinedOnFailure<T>(work: Promise<T>, timeout: AbortSignal): Pr
     );
   } catch {
     return undefined;
+  }
+}
+
+/** After a replacement that got no further than the deletion of the old VM. */
+export async function warnIfVmIsMissing(
+  session: Session,
+  plan: Plan,
+  log: Pick<LogWriter, 'warning'>,
+): Promise<void> {
+  try {
+    if (await undefinedIfNotFound(readVm(session, plan))) return;
+    log.warning(
+      `Deployment ${plan.deployment} has no VM now: the old one was deleted, and the new one was not created. Its network, addresses and identities are unchanged. Run the step again to create the VM.`,
+    );
+  } catch {
+    log.warning(`It is unknown whether deployment ${plan.deployment} has a VM. Run the step again.`);
   }
 }

@@ -1,4 +1,4 @@
-import type { Disk } from '@azure/arm-compute';
+import type { Disk, VirtualMachine } from '@azure/arm-compute';
 import { type AccessPlan, resolveAccess } from '../access/resolve-access.ts';
 import type { DeploySession } from '../auth/session.ts';
 import type { Session } from '../azure/arm-client.ts';
@@ -16,9 +16,10 @@ import { ActionError, type ErrorContext, withActivity } from '../errors/action-e
 import { AzureError } from '../errors/azure-error.ts';
 import { type ResolvedImage, resolveImage } from '../image/image.ts';
 import type { DeployInputs } from '../inputs/inputs.ts';
+import { omitUndefined } from '../lib/json.ts';
 import type { SshKeyPair } from '../lib/ssh-key.ts';
 import { createPlan } from '../plan/create-plan.ts';
-import { assertNoDrift } from '../plan/drift.ts';
+import { type Difference, assertNoDrift } from '../plan/drift.ts';
 import { compareNetwork } from '../plan/network-drift.ts';
 import { assertNoOrphanedDisk } from '../plan/vm-drift.ts';
 import type { WorkflowRun } from '../runner/github-context.ts';
@@ -31,7 +32,12 @@ import {
   securityTypeIncompatibility,
   sizeRequirements,
 } from '../vm/sizes.ts';
-import { type ExistingVm, adoptVm, findExistingVm } from './adopt-existing.ts';
+import {
+  type ExistingVm,
+  assertDeploymentAbsent,
+  findExistingVm,
+  findReplacementReasons,
+} from './adopt-existing.ts';
 import { lostCredentialWarnings } from './ssh-connection.ts';
 
 interface Prerequisites {
@@ -45,8 +51,10 @@ interface Prerequisites {
 }
 
 /** Everything that is decided before the first write. */
-export interface Preparation extends Omit<Prerequisites, 'location' | 'osDisk'> {
+export interface Preparation extends Omit<Prerequisites, 'location'> {
   readonly existingVm: ExistingVm;
+  /** How the existing VM differs from the inputs, if it is to be replaced. */
+  readonly replacement: readonly Difference[] | undefined;
   readonly credentials: Awaited<ReturnType<typeof resolveAdminCredentials>>;
   readonly ownership: Readonly<Record<string, string>>;
   readonly plan: Plan;
@@ -73,34 +81,47 @@ export async function prepareDeployment(
   const first = await report.stage('Preflight', () => gatherPrerequisites(session, inputs, report));
   context.onContext({ location: first.location, imageId: first.image.referenceId });
   assertNamesFree(session, inputs, first, run);
+  if (inputs.ifExists === 'fail') assertDeploymentAbsent(first.existing, inputs);
   const existingVm = await findExistingVm(session, inputs, first.existing.vm, report);
   const found = await updateFindings(session, inputs, first, existingVm);
   // Again: waiting may have changed what exists.
   if (found !== first) assertNamesFree(session, inputs, found, run);
-  const { image, location } = found;
-  const adopted = existingVm.kind === 'adoptable' ? existingVm.vm : undefined;
-  const credentials = await resolveAdminCredentials(inputs, image, adopted, context.keyPair);
-  if (credentials.password) context.mask(credentials.password);
-  report.output('admin-username', credentials.adminUsername);
   const ownership = ownershipTags(run, inputs.vmName, inputs.cleanup, expiryDate(inputs));
-  const plan = createPlan(inputs, image, {
-    subscriptionId: session.subscriptionId,
-    location,
-    ownership,
-    generated: credentials,
+  const planFor = async (adopted: VirtualMachine | undefined) => {
+    const credentials = await resolveAdminCredentials(inputs, found.image, adopted, context.keyPair);
+    const { subscriptionId } = session;
+    const { image, location } = found;
+    const plan = createPlan(inputs, image, { subscriptionId, location, ownership, generated: credentials });
+    return { credentials, plan };
+  };
+  const isExisting = existingVm.kind === 'adoptable' || existingVm.kind === 'failed';
+  let planned = await planFor(isExisting ? existingVm.vm : undefined);
+  report.output('admin-username', planned.credentials.adminUsername);
+  const { differences, otherRules } = compareNetwork(found.existing, planned.plan);
+  assertNoDrift(planned.plan, differences);
+  const adoption = { inputs, plan: planned.plan, image: found.image, log: report.log };
+  const replacement = isExisting ? findReplacementReasons(adoption, existingVm) : undefined;
+  if (replacement) planned = await planFor(undefined);
+  const adopted = isExisting && !replacement;
+  report.addFacts({
+    plan: planned.plan,
+    image: found.image,
+    adopted,
+    otherRules,
+    ...omitUndefined({ replacement }),
   });
-  report.addFacts({ plan, image, adopted: adopted !== undefined });
-  const lostCredentials = { notices: [], warnings: lostCredentialWarnings(inputs, credentials, plan) };
-  for (const { notices, warnings } of [credentials, lostCredentials, image, plan]) {
+  report.output('admin-username', planned.credentials.adminUsername);
+  if (planned.credentials.password) context.mask(planned.credentials.password);
+  const lostCredentials = {
+    notices: [],
+    warnings: lostCredentialWarnings(inputs, planned.credentials, planned.plan),
+  };
+  for (const { notices, warnings } of [planned.credentials, lostCredentials, found.image, planned.plan]) {
     for (const line of notices) report.log.notice(line);
     for (const line of warnings) report.log.warning(line);
   }
-  const { differences, otherRules } = compareNetwork(found.existing, plan);
-  assertNoDrift(plan, differences);
-  report.addFacts({ otherRules });
-  if (adopted) adoptVm({ inputs, plan, image, report }, adopted);
-  else assertBootable(inputs, plan, image, report);
-  return { ...found, existingVm, credentials, ownership, plan };
+  if (!adopted) assertBootable(inputs, planned.plan, found.image, report);
+  return { ...found, ...planned, existingVm, replacement, ownership };
 }
 
 /** Reads in parallel what the plan depends on. */
@@ -207,7 +228,8 @@ function assertNamesFree(
     if (!resource) continue;
     assertOwned(`${kind} ${resource.name ?? ''}`, { id, tags: resource.tags }, inputs.vmName, run);
   }
-  assertNoOrphanedDisk(osDisk, ids.osDisk, inputs);
+  // With `replace`, a disk that an interrupted run left is deleted with the VM that it belonged to.
+  if (inputs.ifExists !== 'replace') assertNoOrphanedDisk(osDisk, ids.osDisk, inputs);
 }
 
 /**

@@ -99,7 +99,7 @@ export function compareVm(
       isEqual: expectedIdentities.every((id) => identities.includes(id)),
     },
     ...compareAccount(vm, body, inputs, plan),
-    ...compareSpot(vm, body),
+    ...compareSpot(vm, body, inputs.spot?.isOptional),
     ...compareDisk(vm, body),
     compareSecurity(vm, body, plan, inputs.securityType ?? image.generation),
   ];
@@ -227,10 +227,14 @@ function compareAccount(
   ];
 }
 
-function compareSpot(vm: VirtualMachine, body: VirtualMachine): readonly Comparison[] {
+function compareSpot(
+  vm: VirtualMachine,
+  body: VirtualMachine,
+  isSpotOptional = false,
+): readonly Comparison[] {
   // `Low` is the former name of `Spot`.
   const priority = (vm.priority === 'Low' ? 'Spot' : vm.priority) ?? 'Regular';
-  const expected = body.priority ?? 'Regular';
+  const expected = isSpotOptional ? priority : (body.priority ?? 'Regular');
   const spot = priority === 'Spot' && expected === 'Spot' ? body : undefined;
   return [
     { property: 'priority', path: 'properties.priority', actual: priority, expected },

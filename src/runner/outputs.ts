@@ -10,6 +10,7 @@ export const outputNames = [
   'resource-group',
   'location',
   'zone',
+  'spot',
   'image-version-id',
   'image-version',
   'nic-id',
@@ -29,15 +30,17 @@ export const outputNames = [
   'script-exit-code',
   'script-stdout',
   'script-stderr',
+  'outcome',
   'created',
   'deleted',
   'findings',
+  'deployments',
   'result',
 ] as const;
 
 export type OutputName = (typeof outputNames)[number];
 
-export type PlainOutput = Exclude<OutputName, 'created' | 'deleted' | 'findings' | 'result'>;
+export type PlainOutput = Exclude<OutputName, 'created' | 'deleted' | 'findings' | 'deployments' | 'result'>;
 
 export const writeOutput = (name: OutputName, value: string): void => core.setOutput(name, value);
 

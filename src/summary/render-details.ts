@@ -16,7 +16,13 @@ import type { ClientCredential } from '../inputs/inputs.ts';
 import { omitUndefined } from '../lib/json.ts';
 import { rulesAreOverridden } from '../plan/drift.ts';
 import type { OutputName } from '../runner/outputs.ts';
-import { type RequestedDeployment, type SummaryFacts, hasVm, parseIds } from './summary-facts.ts';
+import {
+  type RequestedDeployment,
+  type SummaryFacts,
+  hasVm,
+  parseDeployments,
+  parseIds,
+} from './summary-facts.ts';
 
 /** Rows of one list in the summary; the log has the rest. */
 export const maxRows = 200;
@@ -42,10 +48,43 @@ function shortId(id: string, { requested, subscriptionId }: SummaryFacts): strin
   return inside && inside.split('/').length === 3 ? inside.replace(/^[^/]+\//, '') : id;
 }
 
+/** What `if-exists: replace` changed. */
+export function replacementTable({ replacement = [], errors = [] }: SummaryFacts): Markdown {
+  if (replacement.length === 0 || errors.length > 0) return '';
+  return table(
+    ['Replaced', 'Old', 'New'],
+    replacement.map(({ property, actual, expected }) => [
+      markdownText(property),
+      markdownText(actual),
+      markdownText(expected),
+    ]),
+  );
+}
+
+/** The result of `operation: list`. */
+export function deploymentTable(facts: SummaryFacts): Markdown {
+  const { requested } = facts;
+  const deployments = parseDeployments(facts);
+  if (!requested || deployments.length === 0) return '';
+  return limitedTable(
+    ['VM', 'State', 'Image', 'Size', 'Address', 'Created', 'Expires', 'Run'],
+    deployments.map((deployment) => [
+      link(markdownCode(deployment['vm-name']), portalUrl(deployment['vm-id'], requested.tenantId, facts)),
+      markdownText(deployment.state),
+      markdownText(deployment['image-version-id']?.split('/').at(-1) ?? ''),
+      markdownText(deployment['vm-size'] ?? ''),
+      markdownText(deployment['public-ip-address'] ?? deployment['private-ip-address'] ?? ''),
+      markdownText(deployment['created-on']?.slice(0, 16).replace('T', ' ') ?? ''),
+      markdownText(deployment['expires-on']?.slice(0, 16).replace('T', ' ') ?? ''),
+      link(markdownText(deployment['run-url']?.split('/').at(-1) ?? ''), deployment['run-url']),
+    ]),
+  );
+}
+
 /** One table with the VM, the image, the tenants and the network. */
 export function resourceTable(facts: SummaryFacts): Markdown {
   const { requested, operation } = facts;
-  if (!requested || operation === 'clean-up') return '';
+  if (!requested || operation === 'clean-up' || operation === 'list') return '';
   const [heading = [], ...rows] = [
     ...vmRows(facts, requested),
     ...tenantRows(facts, requested),

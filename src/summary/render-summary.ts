@@ -1,7 +1,7 @@
 /** The job summary of one step: a pure function from facts to Markdown. */
 
 import { type Markdown, block, details } from '../lib/escape.ts';
-import { deleteStep, removals, resourceTable } from './render-details.ts';
+import { deleteStep, deploymentTable, removals, replacementTable, resourceTable } from './render-details.ts';
 import { failureSections, findingSections } from './render-findings.ts';
 import { connecting, statusLine, title } from './status.ts';
 import { type SummaryFacts, hasVm } from './summary-facts.ts';
@@ -18,6 +18,8 @@ export function renderSummary(facts: SummaryFacts, limit = maxBytes): Markdown {
     statusLine(facts),
     ...(findings ? findingSections(findings) : failureSections(facts)),
     connecting(facts),
+    replacementTable(facts),
+    deploymentTable(facts),
     removals(facts),
     resourceTable(facts),
     deleteStep(facts),

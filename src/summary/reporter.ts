@@ -21,7 +21,7 @@ export interface Reporter {
   outputCreated(ids: readonly string[]): void;
   /** Appends to the IDs of the output `deleted`. */
   addDeleted(ids: readonly string[]): void;
-  outputFindings(findings: readonly object[]): void;
+  outputJson(name: 'findings' | 'deployments', entries: readonly object[]): void;
   /** Has the runner hide a text in all logs. */
   mask(secret: string): void;
   addFacts(facts: Partial<CollectedFacts>): void;
@@ -74,7 +74,7 @@ export function createReporter(summaryFile: string | undefined): Reporter {
       deletedIds.push(...ids);
       set('deleted', JSON.stringify(deletedIds));
     },
-    outputFindings: (findings) => set('findings', JSON.stringify(findings)),
+    outputJson: (name, entries) => set(name, JSON.stringify(entries)),
     mask(secret) {
       masks.add(secret);
       maskInLogs(secret);
@@ -116,7 +116,7 @@ function createStageRunner(stages: StageTiming[], log: LogWriter): Reporter['sta
 }
 
 function formatResult(outputs: Reporter['outputs']): string {
-  const lists = new Set<string>(['created', 'deleted', 'findings']);
+  const lists = new Set<string>(['created', 'deleted', 'findings', 'deployments']);
   const parsed = Object.entries(outputs).map(([name, value]) => [
     name,
     lists.has(name) ? JSON.parse(value ?? '[]') : value,

@@ -14,7 +14,13 @@ import {
 } from '../lib/escape.ts';
 import { rulesAreOverridden } from '../plan/drift.ts';
 import { portalUrl } from './render-details.ts';
-import { type RequestedDeployment, type SummaryFacts, hasVm, parseIds } from './summary-facts.ts';
+import {
+  type RequestedDeployment,
+  type SummaryFacts,
+  hasVm,
+  parseDeployments,
+  parseIds,
+} from './summary-facts.ts';
 import { formatDuration } from './topology.ts';
 
 type Operation = SummaryFacts['operation'];
@@ -30,6 +36,7 @@ export function requestLine(operation: Operation, requested: RequestedDeployment
     check: `Checking the deployment of ${vmName} to`,
     delete: `Deleting ${vmName} from`,
     sweep: 'Deleting expired deployments from',
+    list: 'Listing the deployments in',
     'clean-up': 'Cleaning up in',
   };
   return `${start[operation]} ${place}`;
@@ -67,9 +74,20 @@ function resultText(facts: SummaryFacts): string {
   const [error] = errors;
   if (error) return error.title;
   if (operation === 'create') {
+    if (facts.replacement) return `${name} replaced`;
     return facts.adopted ? `${name} already exists and matches the inputs` : `${name} created`;
   }
+  if (operation === 'list') return listResult(facts);
   return operation === 'check' ? `${name} checked` : deletionResult(facts, name);
+}
+
+function listResult(facts: SummaryFacts): string {
+  const { length } = parseDeployments(facts);
+  const { image, resourceGroup } = facts.requested ?? {};
+  const filter = image
+    ? ` created from image ${image.definition}${image.version ? ` ${image.version}` : ''}`
+    : '';
+  return `${length || 'No'} ${length === 1 ? 'deployment' : 'deployments'}${filter} in resource group \`${resourceGroup}\``;
 }
 
 function deletionResult({ outputs, left, operation, requested }: SummaryFacts, name: string): string {

@@ -5,6 +5,7 @@ import type { Plan } from '../deployment/plan.ts';
 import type { ErrorReport } from '../errors/format-error.ts';
 import type { ResolvedImage } from '../image/image.ts';
 import type { ClientCredential } from '../inputs/inputs.ts';
+import type { Difference } from '../plan/drift.ts';
 import type { StageTiming } from '../runner/log.ts';
 import type { OutputName } from '../runner/outputs.ts';
 
@@ -28,7 +29,7 @@ export interface RequestedDeployment {
 
 /** Facts that are added as they become known. A run can fail before its first request, so each may be missing. */
 export interface CollectedFacts {
-  readonly operation: 'create' | 'check' | 'delete' | 'sweep' | 'clean-up';
+  readonly operation: 'create' | 'check' | 'delete' | 'sweep' | 'list' | 'clean-up';
   readonly requested: RequestedDeployment;
   /** https origin; a private cloud may have none. */
   readonly portal: string;
@@ -37,6 +38,8 @@ export interface CollectedFacts {
   readonly image: ResolvedImage;
   /** The VM existed before the run. */
   readonly adopted: boolean;
+  /** How the VM that was replaced differed from the inputs. */
+  readonly replacement: readonly Difference[];
   /** Rules in the deployment's NSG that this action did not create. */
   readonly otherRules: readonly string[];
   /** The end of the serial console's log. */
@@ -54,6 +57,21 @@ export interface SummaryFacts extends Partial<CollectedFacts> {
   readonly left: readonly Leftover[];
 }
 
+/** An entry of the output `deployments`. */
+export interface ListedDeployment {
+  readonly 'vm-name': string;
+  readonly 'vm-id': string;
+  readonly state: string;
+  readonly 'image-version-id'?: string;
+  readonly 'vm-size'?: string;
+  readonly location?: string;
+  readonly 'public-ip-address'?: string;
+  readonly 'private-ip-address'?: string;
+  readonly 'created-on'?: string;
+  readonly 'expires-on'?: string;
+  readonly 'run-url'?: string;
+}
+
 /** A resource that was not deleted although it should have been. */
 export interface Leftover {
   readonly id: string;
@@ -62,6 +80,10 @@ export interface Leftover {
 
 export function parseIds(list: string | undefined): readonly string[] {
   return JSON.parse(list ?? '[]') as string[];
+}
+
+export function parseDeployments({ outputs }: Pick<SummaryFacts, 'outputs'>): readonly ListedDeployment[] {
+  return JSON.parse(outputs.deployments ?? '[]') as ListedDeployment[];
 }
 
 /** Whether the run ends with a VM that this summary describes. */

@@ -29,10 +29,10 @@ import { failureReason, readVm, waitForTerminalState } from './vm-status.ts';
 export async function createVm(creation: VmCreation): Promise<VirtualMachine> {
   const { plan, log } = creation;
   const failed: FailedPlacement[] = [];
-  let failedVm: { readonly zone: string | undefined } | undefined;
+  let failedVm: Placement | undefined;
   for (const [index, placement] of plan.vm.attempts.entries()) {
-    // A VM cannot change its zone.
-    if (failedVm && failedVm.zone !== placement.zone) {
+    // A VM cannot change its zone or priority.
+    if (failedVm && (failedVm.zone !== placement.zone || failedVm.spot !== placement.spot)) {
       await creation.deleteVm();
       await creation.restoreNetwork();
       failedVm = undefined;
@@ -43,7 +43,7 @@ export async function createVm(creation: VmCreation): Promise<VirtualMachine> {
       if (!isPlacementError(error)) throw error;
       failed.push({ placement, error });
       // A refused PUT creates nothing. A failed operation (status 200 of a poll) leaves a VM.
-      if (error.fault.status === 200) failedVm = { zone: placement.zone };
+      if (error.fault.status === 200) failedVm = placement;
       const next = plan.vm.attempts[index + 1];
       const suffix = next ? ` Trying ${describePlacement(next)}.` : '';
       log.notice(`${describePlacement(placement)} is not available: ${describeCause(error)}${suffix}`);

@@ -66,8 +66,8 @@ export function describeCause({ fault }: AzureError): string {
   return `${code}: ${message.split('\n')[0]}`;
 }
 
-export function describePlacement({ size, zone }: Placement): string {
-  return zone ? `${size} in zone ${zone}` : size;
+export function describePlacement({ size, zone, spot }: Placement): string {
+  return `${size}${spot ? ' (Spot)' : ''}${zone ? ` in zone ${zone}` : ''}`;
 }
 
 /** Read only after a refusal: the list has megabytes and needs a permission that the deployment does not. */

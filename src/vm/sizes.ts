@@ -46,7 +46,7 @@ export function sizeRequirements(inputs: DeployInputs, image: ResolvedImage): Si
     trustedLaunchOptional: isTrustedLaunchOptional(inputs, image),
     acceleratedNetworking: network.kind === 'new-nic' && network.acceleratedNetworking,
     premiumDisks: osDiskType.startsWith('Premium'),
-    spot: spot !== undefined,
+    spot: spot !== undefined && !spot.isOptional,
   };
 }
 

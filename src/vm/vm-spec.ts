@@ -21,15 +21,18 @@ export function identityId(subscriptionId: string, resourceGroup: string, name: 
   return resourceId(subscriptionId, resourceGroup, 'Microsoft.ManagedIdentity/userAssignedIdentities', name);
 }
 
-/** Sizes in the order of the input, each in every zone in the order of the input. */
+/** Sizes in the order of the input, each in every zone in the order of the input; with `spot: prefer`, all as Spot first. */
 export function placementsInOrder(inputs: DeployInputs, image: ResolvedImage): readonly Placement[] {
   const sizes =
     inputs.sizes.length > 0
       ? inputs.sizes
       : [image.architecture === 'Arm64' ? 'Standard_D2ps_v5' : 'Standard_D2s_v5'];
-  return sizes.flatMap((size) =>
+  const regular = sizes.flatMap((size): Placement[] =>
     inputs.zones.length > 0 ? inputs.zones.map((zone) => ({ size, zone })) : [{ size }],
   );
+  if (!inputs.spot) return regular;
+  const spot = regular.map((placement): Placement => ({ ...placement, spot: true }));
+  return inputs.spot.isOptional ? [...spot, ...regular] : spot;
 }
 
 /** Everything that the VM request depends on, except its placement. */
@@ -44,7 +47,7 @@ interface VmSpec {
 
 export function vmBody(spec: VmSpec, placement: Placement): VirtualMachine {
   const { inputs, image, context, network, common } = spec;
-  const { spot } = inputs;
+  const spot = placement.spot && inputs.spot;
   return {
     ...common,
     hardwareProfile: { vmSize: placement.size },
@@ -66,7 +69,7 @@ export function vmBody(spec: VmSpec, placement: Placement): VirtualMachine {
       plan: image.plan,
       identity: identityBody(inputs, context),
       osProfile: image.osState === 'Generalized' ? osProfile(inputs, image, context) : undefined,
-      securityProfile: placement.withoutTrustedLaunch ? undefined : securityBody(inputs, image),
+      securityProfile: securityBody(inputs, image, placement),
       priority: spot && 'Spot',
       evictionPolicy: spot?.evictionPolicy,
       billingProfile: spot && { maxPrice: spot.maxPrice },
@@ -86,11 +89,21 @@ function storageProfile({ inputs, image, names }: VmSpec): StorageProfile {
         : undefined,
   });
   // Azure creates the image's data disks in any case; only those named here get a delete option.
-  const dataDisks = image.dataDiskLuns.map((lun) => ({
+  const imageDisks = image.dataDiskLuns.map((lun) => ({
     lun,
     createOption: 'FromImage',
     deleteOption: 'Delete',
   }));
+  const freeLuns = Array.from({ length: 64 + imageDisks.length }, (_, lun) => lun).filter(
+    (lun) => !image.dataDiskLuns.includes(lun),
+  );
+  const emptyDisks = inputs.dataDiskSizesGb.map((diskSizeGB, index) => ({
+    lun: freeLuns[index] ?? index,
+    createOption: 'Empty',
+    deleteOption: 'Delete',
+    diskSizeGB,
+  }));
+  const dataDisks = [...imageDisks, ...emptyDisks];
   return {
     imageReference: image.reference,
     osDisk: {
@@ -160,11 +173,19 @@ function identityBody(inputs: DeployInputs, context: DeploymentContext): Virtual
  * `Standard` is not sent: it is the default of this API version, and Azure refuses it where Trusted Launch is the default
  * of the subscription.
  */
-function securityBody(inputs: DeployInputs, image: ResolvedImage): VirtualMachine['securityProfile'] {
-  const securityType = plannedSecurityType(inputs, image);
-  return securityType === 'Standard'
-    ? undefined
-    : { securityType, uefiSettings: { secureBootEnabled: true, vTpmEnabled: true } };
+function securityBody(
+  inputs: DeployInputs,
+  image: ResolvedImage,
+  { withoutTrustedLaunch }: Placement,
+): VirtualMachine['securityProfile'] {
+  const securityType = withoutTrustedLaunch ? 'Standard' : plannedSecurityType(inputs, image);
+  const profile = {
+    ...(inputs.encryptionAtHost ? { encryptionAtHost: true } : {}),
+    ...(securityType === 'Standard'
+      ? {}
+      : { securityType, uefiSettings: { secureBootEnabled: true, vTpmEnabled: true } }),
+  };
+  return Object.keys(profile).length > 0 ? profile : undefined;
 }
 
 function plannedSecurityType(inputs: DeployInputs, image: ResolvedImage): SecurityType {

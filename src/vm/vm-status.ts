@@ -8,6 +8,7 @@ import type { Session } from '../azure/arm-client.ts';
 import type { Plan } from '../deployment/plan.ts';
 import { ActionError } from '../errors/action-error.ts';
 import { AzureError } from '../errors/azure-error.ts';
+import { raceAbort } from '../lib/abort.ts';
 import { clockSeconds } from '../lib/clock.ts';
 import type { LogWriter } from '../runner/log.ts';
 import { guestOutputLines, lastLines } from './script-output.ts';
@@ -173,6 +174,8 @@ function agentNotReadyError(
 
 const bootLogLines = 40;
 
+const maxBootLogSeconds = 10;
+
 /** Logs the end of the serial console log, if there is one. Never throws. */
 export async function logBootDiagnostics(
   { session, log, onBootLog }: GuestContext,
@@ -199,6 +202,10 @@ export async function readSerialLog(session: Session, { resourceGroup, vm }: VmL
   );
   if (!serialConsoleLogBlobUri) return '';
   // The URL grants access to the log: it must not appear in a log or an error.
-  const { status, body } = await createHttpGet({ httpClient: sharedHttpClient() })(serialConsoleLogBlobUri);
+  // Bounded: neither a failure nor the end of a create may wait for the retries of an unreachable host.
+  const { status, body } = await raceAbort(
+    createHttpGet({ httpClient: sharedHttpClient() })(serialConsoleLogBlobUri),
+    AbortSignal.timeout(maxBootLogSeconds * 1000),
+  );
   return status === 200 ? body : '';
 }

@@ -1,0 +1,141 @@
+import type { NetworkInterface, PublicIPAddress } from '@azure/arm-network';
+import type { VirtualMachine } from '@azure/arm-compute';
+import { apiVersions } from '../azure/api-versions.ts';
+import { type Session, listAllPages } from '../azure/arm-client.ts';
+import { provisioningStateOf } from '../azure/provisioning-state.ts';
+import { type ImageReference, sameId } from '../azure/resource-id.ts';
+import { type Tags, deploymentTag, tagValue } from '../deployment/ownership.ts';
+import { resourceIds, resourceNames } from '../deployment/resources.ts';
+import { withActivity } from '../errors/action-error.ts';
+import type { ListInputs } from '../inputs/inputs.ts';
+import { omitUndefined } from '../lib/json.ts';
+import type { Reporter } from '../summary/reporter.ts';
+import type { ListedDeployment } from '../summary/summary-facts.ts';
+
+interface TaggedResource {
+  readonly id: string;
+  readonly tags?: Tags;
+}
+
+/** `operation: list`. Sends no write; Reader on the resource group is enough. */
+export async function listDeployments(session: Session, inputs: ListInputs, report: Reporter): Promise<void> {
+  const found = await withActivity(`listing the deployments in ${inputs.resourceGroup}`, () =>
+    findListedDeployments(session, inputs),
+  );
+  report.outputJson('deployments', found);
+  for (const deployment of found) report.log.info(describeDeployment(deployment));
+  if (found.length === 0) report.log.info(`No deployment found in resource group ${inputs.resourceGroup}.`);
+}
+
+async function findListedDeployments(
+  session: Session,
+  { resourceGroup, image }: ListInputs,
+): Promise<readonly ListedDeployment[]> {
+  const { subscriptionId, compute, network } = session;
+  // Unfiltered: filtered by tag, the list lags behind and omits the tags.
+  const path = `/subscriptions/${subscriptionId}/resourceGroups/${resourceGroup}/resources`;
+  const [resources, vms, nics, addresses] = await Promise.all([
+    listAllPages<TaggedResource>(session.arm, path, apiVersions.resources),
+    collect(compute.virtualMachines.list(resourceGroup)),
+    collect(network.networkInterfaces.list(resourceGroup)),
+    collect(network.publicIPAddresses.list(resourceGroup)),
+  ]);
+  const names = new Map<string, string>();
+  for (const { id, tags } of resources) {
+    const name = tagValue(tags, deploymentTag);
+    if (name && isDerivedResource(subscriptionId, resourceGroup, name, id))
+      names.set(name.toLowerCase(), name);
+  }
+  return [...names.values()]
+    .toSorted((a, b) => a.localeCompare(b))
+    .flatMap((name) => {
+      const ids = resourceIds(subscriptionId, resourceGroup, resourceNames(name));
+      const vm = vms.find(({ id = '' }) => sameId(id, ids.vm));
+      if (image && !isCreatedFrom(vm, image)) return [];
+      const tags = vm?.tags ?? resources.find(({ tags }) => tagValue(tags, deploymentTag) === name)?.tags;
+      return [describeListed({ name, id: ids.vm, vm, tags }, nics, addresses)];
+    });
+}
+
+async function collect<T>(pages: AsyncIterable<T>): Promise<T[]> {
+  const items: T[] = [];
+  for await (const item of pages) items.push(item);
+  return items;
+}
+
+/** Copied tags on resources with other names do not make a deployment. */
+function isDerivedResource(subscriptionId: string, group: string, name: string, id: string): boolean {
+  const ids = resourceIds(subscriptionId, group, resourceNames(name));
+  return Object.values(ids).some((derived) => sameId(derived, id));
+}
+
+function isCreatedFrom(vm: VirtualMachine | undefined, image: ImageReference): boolean {
+  const id = imageIdOf(vm).toLowerCase();
+  const requested = image.id.toLowerCase();
+  return image.version === undefined ? id.startsWith(`${requested}/versions/`) : id === requested;
+}
+
+function imageIdOf(vm: VirtualMachine | undefined): string {
+  const { id, sharedGalleryImageId, communityGalleryImageId } = vm?.storageProfile?.imageReference ?? {};
+  return id ?? sharedGalleryImageId ?? communityGalleryImageId ?? '';
+}
+
+interface FoundDeployment {
+  readonly name: string;
+  readonly id: string;
+  readonly vm: VirtualMachine | undefined;
+  readonly tags: Tags;
+}
+
+function describeListed(
+  { name, id, vm, tags }: FoundDeployment,
+  nics: readonly NetworkInterface[],
+  addresses: readonly PublicIPAddress[],
+): ListedDeployment {
+  return {
+    'vm-name': name,
+    'vm-id': id,
+    // The network of a deployment may exist without its VM.
+    state: vm ? provisioningStateOf(vm) : 'Absent',
+    ...omitUndefined({
+      'image-version-id': imageIdOf(vm) || undefined,
+      'vm-size': vm?.hardwareProfile?.vmSize,
+      location: vm?.location,
+      ...findAddresses(vm, nics, addresses),
+      'created-on': vm?.timeCreated?.toISOString(),
+      'expires-on': tagValue(tags, 'expires-on'),
+      'run-url': runUrl(tags),
+    }),
+  };
+}
+
+function findAddresses(
+  vm: VirtualMachine | undefined,
+  nics: readonly NetworkInterface[],
+  addresses: readonly PublicIPAddress[],
+) {
+  const references = vm?.networkProfile?.networkInterfaces ?? [];
+  const nicId = (references.find(({ primary }) => primary) ?? references[0])?.id ?? '';
+  const configuration = nics.find(({ id = '' }) => sameId(id, nicId))?.ipConfigurations?.[0];
+  const publicIpId = configuration?.publicIPAddress?.id ?? '';
+  return {
+    'public-ip-address': addresses.find(({ id = '' }) => sameId(id, publicIpId))?.ipAddress,
+    'private-ip-address': configuration?.privateIPAddress,
+  };
+}
+
+function runUrl(tags: Tags): string | undefined {
+  const [server, repository, run] = ['github-server-url', 'github-repository', 'github-run-id'].map((name) =>
+    tagValue(tags, name),
+  );
+  return server && repository && run ? `${server}/${repository}/actions/runs/${run}` : undefined;
+}
+
+function describeDeployment(deployment: ListedDeployment): string {
+  const { state, location } = deployment;
+  const version = deployment['image-version-id']?.split('/').at(-1);
+  const facts = [state, deployment['vm-size'], location, version && `image ${version}`];
+  const expiry = deployment['expires-on'] && `expires ${deployment['expires-on']}`;
+  const details = [...facts, deployment['public-ip-address'], expiry].filter(Boolean).join(', ');
+  return `${deployment['vm-name']}: ${details}`;
+}
