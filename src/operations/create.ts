@@ -191,13 +191,11 @@ async function deleteOldVm({ session, plan, report, log, run, replacement = [] }
   const claim = { deployment: plan.deployment, owner: { serverUrl, repository } };
   const result = await deleteVmOfDeployment({ session, log, claim }, plan.resourceGroup);
   reportDeletion(result, report);
-  const [id] = result.notOwned;
-  if (id)
-    throw new ActionError(`replacing virtual machine ${name}`, {
-      message: `${id} no longer belongs to the deployment.`,
-    });
+  const activity = `replacing virtual machine ${name}`;
+  const [kept] = result.notOwned;
+  if (kept) throw new ActionError(activity, { message: `${kept} no longer belongs to the deployment.` });
   const [failed] = result.failed;
-  if (failed) throw new ActionError(`replacing virtual machine ${name}`, { cause: failed.error });
+  if (failed) throw new ActionError(activity, { cause: failed.error });
 }
 
 function readExisting({ session, inputs }: Deployment): Promise<ExistingResources> {
