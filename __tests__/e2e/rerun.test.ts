@@ -52,8 +52,9 @@ describe('on a finished deployment', () => {
       // Nobody asked for an end this time.
       expect(tagOf(sim, id, 'expires-on')).toBeUndefined();
     }
-    const { created, result: _result, ...outputs } = second.outputs;
-    const { created: made, result: _first, ...firstOutputs } = first.outputs;
+    const { created, result: _result, outcome, ...outputs } = second.outputs;
+    const { created: made, result: _first, outcome: firstOutcome, ...firstOutputs } = first.outputs;
+    expect([firstOutcome, outcome]).toEqual(['created', 'kept']);
     expect(outputs).toEqual(firstOutputs);
     expect([created, JSON.parse(made ?? '').length]).toEqual(['[]', 6]);
     expect(cleanupStateOf(second)).toMatchObject({ created: [], completed: true });

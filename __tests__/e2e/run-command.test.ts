@@ -220,3 +220,19 @@ test('fails with the boot log when the VM stops, without the URL of the log', as
   expect(run.stdout).toContain('boot | [ 9.9] Kernel panic - not syncing');
   expect(run.stdout).not.toContain('sig=');
 });
+
+test('runs the script from run-script-file', async () => {
+  const seen: ScriptCall[] = [];
+  const inputs = await start(
+    (world) => {
+      settings(world).runScript = (call) => {
+        seen.push(call);
+        return {};
+      };
+    },
+    { 'run-script-file': 'scripts/test.sh' },
+  );
+  const run = await runAction({ sim, inputs, workspace: { 'scripts/test.sh': 'echo from a file\n' } });
+  expect(errors(run)).toBe('');
+  expect(seen.map(({ script }) => script)).toEqual(['echo from a file\n']);
+});

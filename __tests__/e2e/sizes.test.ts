@@ -293,3 +293,82 @@ describe('when all are refused', () => {
     expect(error).not.toMatch(/instead.*Standard_D[28]s_v5/);
   });
 });
+
+describe('spot: prefer', () => {
+  const bothSizes = { 'vm-size': 'Standard_D2s_v5, Standard_D2as_v5', spot: 'prefer' };
+  const priorities = (): string[] =>
+    vmPuts().map(({ requestBody: body }: any) => body.properties.priority ?? 'Regular');
+
+  test('creates a Spot VM where one is available', async () => {
+    await start();
+    const run = await create(bothSizes);
+    wentWell(run);
+    expect(run.outputs).toMatchObject({ spot: 'true', 'vm-size': 'Standard_D2s_v5' });
+    expect(priorities()).toEqual(['Spot']);
+  });
+
+  test('tries every size as Spot before a regular VM', async () => {
+    await start((world) => {
+      settings(world).quota['lowPriorityCores'] = { limit: 1 };
+    });
+    const run = await create(bothSizes);
+    wentWell(run);
+    expect(placed()).toEqual(['Standard_D2s_v5', 'Standard_D2as_v5', 'Standard_D2s_v5']);
+    expect(priorities()).toEqual(['Spot', 'Spot', 'Regular']);
+    expect(run.outputs).toMatchObject({ spot: 'false', 'vm-size': 'Standard_D2s_v5' });
+    expect(messages(run, 'notice')).toContainEqual(
+      expect.stringMatching(/^Standard_D2as_v5 \(Spot\) is not available: .* Trying Standard_D2s_v5\.$/),
+    );
+  });
+
+  test('deletes a Spot VM that failed after its acceptance before it creates a regular one', async () => {
+    await start(short({ code: 'AllocationFailed', at: 'operation', times: 1 }));
+    const run = await create({ spot: 'prefer' });
+    wentWell(run);
+    expect(priorities()).toEqual(['Spot', 'Regular']);
+    expect(writes()).toContain('DELETE vm1');
+    expect(run.outputs['spot']).toBe('false');
+  });
+});
+
+test('zone: any tries every zone', async () => {
+  await start(
+    short(
+      { code: 'ZonalAllocationFailed', zone: '1', at: 'put' },
+      { code: 'ZonalAllocationFailed', zone: '2', at: 'put' },
+    ),
+  );
+  const run = await create({ zone: 'any' });
+  wentWell(run);
+  expect(run.outputs['zone']).toBe('3');
+  expect(placed()).toEqual(['1', '2', '3'].map((zone) => `Standard_D2s_v5 in ${zone}`));
+});
+
+test.each([
+  [
+    'VMSizeIsNotPermittedToEnableAcceleratedNetworking',
+    'Virtual Machine size Standard_B1s is not in the allowed list of VM sizes for accelerated networking.',
+  ],
+  [
+    'OperationNotAllowed',
+    "Unable to perform operation 'Create VM' since the provided max price '0.01 USD' is lower than the current spot price '0.02 USD' for Azure Spot VM size 'Standard_D2s_v5'.",
+  ],
+  [
+    'ComputeResourceZoneConstraintDoesNotMatchPublicIPAddressZoneConstraint',
+    'Compute resource vm1 has a zone constraint 1 but the PublicIPAddress ip has a different zone constraint 2.',
+  ],
+  [
+    'InvalidParameter',
+    "The VM size 'Standard_D2s_v6' cannot boot with OS image or disk. Please check that disk controller types supported by the OS image or disk is one of the supported disk controller types.",
+  ],
+])('takes the next size after %s', async (code, message) => {
+  await start();
+  sim.faults.add({
+    match: { method: 'PUT', path: /virtualMachines\/vm1\?/ },
+    effect: { status: 400, code, message },
+  });
+  const run = await create({ 'vm-size': 'Standard_D2s_v5, Standard_D2as_v5' });
+  wentWell(run);
+  expect(run.outputs['vm-size']).toBe('Standard_D2as_v5');
+  expect(messages(run, 'notice').join('\n')).toContain(`${code}: ${message}`);
+});

@@ -125,3 +125,15 @@ test('keys: a private one, a damaged one and one of another type are refused bef
   assertNoSecrets(secret, ['BEGIN OPENSSH PRIVATE KEY']);
   expect(sim.journal).toEqual([]);
 });
+
+test('sends empty data disks and encryption at host', async () => {
+  sim = await startSimulator({ timeScale: 0.005 });
+  const run = await create({ 'data-disk-sizes-gb': '128, 512', 'encryption-at-host': 'true' });
+  expect(errors(run)).toEqual([]);
+  const { storageProfile, securityProfile } = vmBody().properties;
+  expect(securityProfile).toMatchObject({ encryptionAtHost: true });
+  expect(storageProfile.dataDisks).toEqual([
+    { lun: 0, createOption: 'Empty', deleteOption: 'Delete', diskSizeGB: 128 },
+    { lun: 1, createOption: 'Empty', deleteOption: 'Delete', diskSizeGB: 512 },
+  ]);
+});

@@ -17,7 +17,7 @@ import type { CommonInputs, DeployInputs, IdentityChoice, RoleRequest } from './
 import { reservedTags } from './overrides.ts';
 import { readNetwork } from './read-network.ts';
 import { readOverrides, readScript } from './read-script.ts';
-import { readVm } from './read-vm.ts';
+import { readVmInputs } from './read-vm.ts';
 import { resolveVmName, validateVmName } from './vm-name.ts';
 
 const roleDefinitionPattern = /^(?:\/.+)?\/providers\/Microsoft\.Authorization\/roleDefinitions\/([^/]+)$/i;
@@ -86,7 +86,7 @@ export function readDeployment(
     vmName: readVmName(reader, runner.env),
     ...account,
     ...omitUndefined({ location: readLocation(reader), expiresAfterSeconds, osType, script }),
-    ...readVm(reader, runner),
+    ...readVmInputs(reader, runner),
     identity,
     roleAssignments: readRoleAssignments(reader),
     overrides: readOverrides(reader, network),

@@ -4,7 +4,7 @@ import type { DeployInputs, InputName } from './inputs.ts';
 import { encoded, readCustomData } from './read-script.ts';
 import { validateVmSize } from './vm-name.ts';
 
-export function readVm(reader: Reader, runner: RunnerValues) {
+export function readVmInputs(reader: Reader, runner: RunnerValues) {
   return {
     sizes: readSizes(reader),
     zones: readZones(reader),

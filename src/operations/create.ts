@@ -30,6 +30,7 @@ import { mayNeedSshKey, writePrivateKey } from '../vm/admin-credentials.ts';
 import { createVm } from '../vm/create-vm.ts';
 import { runScript } from '../vm/run-command.ts';
 import { capabilitiesFromSku, incompatibilities, retirementDate, sizeRequirements } from '../vm/sizes.ts';
+import { imageIdOf } from '../vm/vm-spec.ts';
 import { waitForAgent } from '../vm/vm-status.ts';
 import { updateTags } from './adopt-existing.ts';
 import { diagnoseFailure, warnIfVmIsMissing } from './diagnose-failure.ts';
@@ -268,17 +269,15 @@ function outputPlan({ image, inputs, plan, report, session }: Deployment): void 
 }
 
 function outputVm(vm: VirtualMachine, plan: Plan, report: Reporter): void {
-  const { osDisk, imageReference } = vm.storageProfile ?? {};
-  const { id, sharedGalleryImageId, communityGalleryImageId } = imageReference ?? {};
-  const versionId = id ?? sharedGalleryImageId ?? communityGalleryImageId;
+  const versionId = imageIdOf(vm);
   report.output('admin-username', vm.osProfile?.adminUsername);
   report.output('vm-instance-id', vm.vmId);
   report.output('vm-size', vm.hardwareProfile?.vmSize);
   report.output('zone', vm.zones?.[0]);
   report.output('spot', `${isSpot(vm)}`);
-  report.output('os-disk-id', osDisk?.managedDisk?.id);
+  report.output('os-disk-id', vm.storageProfile?.osDisk?.managedDisk?.id);
   report.output('principal-id', vm.identity?.principalId);
-  if (versionId && /\/versions\//i.test(versionId)) {
+  if (/\/versions\//i.test(versionId)) {
     report.output('image-version-id', versionId);
     report.output('image-version', versionId.split('/').at(-1));
   }

@@ -11,6 +11,7 @@ import type { ListInputs } from '../inputs/inputs.ts';
 import { omitUndefined } from '../lib/json.ts';
 import type { Reporter } from '../summary/reporter.ts';
 import type { ListedDeployment } from '../summary/summary-facts.ts';
+import { imageIdOf } from '../vm/vm-spec.ts';
 
 interface TaggedResource {
   readonly id: string;
@@ -73,11 +74,6 @@ function isCreatedFrom(vm: VirtualMachine | undefined, image: ImageReference): b
   const id = imageIdOf(vm).toLowerCase();
   const requested = image.id.toLowerCase();
   return image.version === undefined ? id.startsWith(`${requested}/versions/`) : id === requested;
-}
-
-function imageIdOf(vm: VirtualMachine | undefined): string {
-  const { id, sharedGalleryImageId, communityGalleryImageId } = vm?.storageProfile?.imageReference ?? {};
-  return id ?? sharedGalleryImageId ?? communityGalleryImageId ?? '';
 }
 
 interface FoundDeployment {

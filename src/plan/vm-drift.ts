@@ -6,6 +6,7 @@ import type { ResolvedImage } from '../image/image.ts';
 import type { DeployInputs } from '../inputs/inputs.ts';
 import { isPatched } from '../inputs/overrides.ts';
 import { omitUndefined } from '../lib/json.ts';
+import { imageIdOf } from '../vm/vm-spec.ts';
 import type { ProvisioningFailure } from '../vm/vm-status.ts';
 import { type Difference, compareRegion } from './drift.ts';
 
@@ -127,11 +128,6 @@ export function compareVm(
 function isSameSetting(actual: Setting, expected: Setting): boolean {
   if (actual === undefined || expected === undefined) return true;
   return `${actual}`.toLowerCase() === `${expected}`.toLowerCase();
-}
-
-function imageIdOf({ storageProfile }: VirtualMachine): string {
-  const { id, sharedGalleryImageId, communityGalleryImageId } = storageProfile?.imageReference ?? {};
-  return id ?? sharedGalleryImageId ?? communityGalleryImageId ?? '';
 }
 
 /** The VM's version, if it is another one of the same image definition. */

@@ -35,7 +35,7 @@ export interface AcceptedVm {
   readonly principalId?: string;
 }
 
-/** Codes that concern one size in one zone. Quota and unknown sizes have ambiguous codes; see isPlacementError. */
+/** Codes that concern one size in one zone. Quota, prices and unknown sizes have ambiguous codes; see isPlacementError. */
 const placementCodes = new Set([
   'SkuNotAvailable',
   'AllocationFailed',
@@ -44,6 +44,8 @@ const placementCodes = new Set([
   'OverconstrainedZonalAllocationRequest',
   'QuotaExceeded',
   'InvalidAvailabilityZone',
+  'VMSizeIsNotPermittedToEnableAcceleratedNetworking',
+  'ComputeResourceZoneConstraintDoesNotMatchPublicIPAddressZoneConstraint',
 ]);
 
 /** Whether another size or zone may succeed. */
@@ -52,8 +54,12 @@ export function isPlacementError(error: unknown): error is AzureError {
   const { code, target = '', message } = error.fault;
   const codes = [code, rootDetail(error.fault).code];
   if (codes.some((known) => placementCodes.has(known))) return true;
-  if (codes.includes('InvalidParameter') && target.toLowerCase() === 'vmsize') return true;
-  return codes.includes('OperationNotAllowed') && /exceeding (approved|quota)|quota/i.test(message);
+  if (codes.includes('InvalidParameter')) {
+    return (
+      target.toLowerCase() === 'vmsize' || /disk controller types supported by the OS image/i.test(message)
+    );
+  }
+  return codes.includes('OperationNotAllowed') && /quota|lower than the current spot price/i.test(message);
 }
 
 export interface FailedPlacement {

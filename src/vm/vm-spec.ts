@@ -191,3 +191,9 @@ function securityBody(
 function plannedSecurityType(inputs: DeployInputs, image: ResolvedImage): SecurityType {
   return inputs.securityType ?? image.securityType;
 }
+
+/** ID of the image version that a VM was created from; empty if it was created from a disk. */
+export function imageIdOf(vm: VirtualMachine | undefined): string {
+  const { id, sharedGalleryImageId, communityGalleryImageId } = vm?.storageProfile?.imageReference ?? {};
+  return id ?? sharedGalleryImageId ?? communityGalleryImageId ?? '';
+}

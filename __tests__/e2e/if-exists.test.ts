@@ -1,0 +1,150 @@
+import { describe, expect, test } from '@jest/globals';
+import { defaults, principals, type Simulator } from '../../simulator/index.ts';
+import {
+  act as actWithPost,
+  arrivalOf,
+  errorOf,
+  group,
+  partsOf,
+  snapshot,
+  startWorld,
+  warningsOf,
+  writesOf,
+} from '../support/lifecycle.ts';
+
+const vm1 = partsOf('vm1');
+const act: typeof actWithPost = (sim, inputs, options) =>
+  actWithPost(sim, inputs, { phases: ['main'], ...options });
+const oldVersion = { 'image-id': defaults.imageId('linux', '1.9.0') };
+const replace = { 'if-exists': 'replace' };
+const vmOf = (sim: Simulator): any => sim.world.resources.get(vm1.machine)?.body;
+const network = (sim: Simulator) =>
+  new Map(
+    [vm1.nic, vm1.nsg, vm1.vnet, vm1.publicIp].map((id) => {
+      const body = sim.world.resources.get(id)?.body as any;
+      return [id, body && [body.properties.ipAddress, body.properties.resourceGuid]];
+    }),
+  );
+
+describe('if-exists: replace', () => {
+  test('replaces VM and disk of an older image version and keeps network and addresses', async () => {
+    const sim = await startWorld();
+    const first = await act(sim, oldVersion);
+    expect(first.exitCode).toBe(0);
+    const before = network(sim);
+    const second = await act(sim, replace);
+    expect([errorOf(second), second.exitCode]).toEqual(['', 0]);
+    expect(second.outputs).toMatchObject({
+      outcome: 'replaced',
+      'image-version': '1.10.0',
+      'public-ip-address': first.outputs['public-ip-address'],
+      'private-ip-address': first.outputs['private-ip-address'],
+      'nic-id': vm1.nic,
+    });
+    expect(second.outputs['vm-instance-id']).not.toBe(first.outputs['vm-instance-id']);
+    expect(network(sim)).toEqual(before);
+    expect(vmOf(sim).properties.networkProfile.networkInterfaces[0].properties.deleteOption).toBe('Delete');
+    expect(JSON.parse(second.outputs['deleted'] ?? '')).toEqual([vm1.machine, vm1.osDisk]);
+    expect(second.summary).toContain('| image version | 1.9.0 | 1.10.0 |');
+  });
+
+  test('replaces a VM of another size and admin user', async () => {
+    const sim = await startWorld();
+    expect((await act(sim)).exitCode).toBe(0);
+    const run = await act(sim, { ...replace, 'vm-size': 'Standard_D4s_v5', 'admin-username': 'alice' });
+    expect([errorOf(run), run.outputs['outcome']]).toEqual(['', 'replaced']);
+    expect(vmOf(sim).properties).toMatchObject({
+      hardwareProfile: { vmSize: 'Standard_D4s_v5' },
+      osProfile: { adminUsername: 'alice' },
+    });
+    expect(run.outputs['ssh-private-key-path']).toMatch(/id_rsa$/);
+  });
+
+  test('keeps a VM that matches the inputs', async () => {
+    const sim = await startWorld();
+    const first = await act(sim, replace);
+    const second = await act(sim, replace);
+    expect([first.outputs['outcome'], second.outputs['outcome']]).toEqual(['created', 'kept']);
+    expect(second.outputs['vm-instance-id']).toBe(first.outputs['vm-instance-id']);
+  });
+
+  test('assigns the roles to the new system-assigned identity and deletes those of the old one', async () => {
+    const sim = await startWorld({
+      world: (world) => void world.grant(principals.deploy, 'Role Based Access Control Administrator', group),
+    });
+    const inputs = { identity: 'system', 'role-assignments': `Reader on ${group}` };
+    const assigned = (principalId: string | undefined) =>
+      sim.world.roleAssignments.filter((assignment) => assignment.principalId === principalId);
+    const first = await act(sim, { ...inputs, ...oldVersion });
+    expect(assigned(first.outputs['principal-id'])).toHaveLength(1);
+    const second = await act(sim, { ...inputs, ...replace });
+    expect([errorOf(second), second.outputs['outcome']]).toEqual(['', 'replaced']);
+    expect(assigned(first.outputs['principal-id'])).toEqual([]);
+    expect(assigned(second.outputs['principal-id'])).toHaveLength(1);
+  });
+
+  test('keeps the network when the new VM is refused, and says that a rerun creates the VM', async () => {
+    const sim = await startWorld();
+    expect((await act(sim, oldVersion)).exitCode).toBe(0);
+    const before = network(sim);
+    sim.faults.add({
+      match: { method: 'PUT', path: /virtualMachines\/vm1\?/ },
+      effect: { status: 400, code: 'BadRequest', message: 'No.' },
+    });
+    const failed = await act(sim, replace, { phases: ['main', 'post'] });
+    expect(failed.exitCode).toBe(1);
+    expect(failed.outputs['outcome']).toBeUndefined();
+    expect(warningsOf(failed)).toContain('Deployment vm1 has no VM now');
+    expect(network(sim)).toEqual(before);
+    const again = await act(sim, replace);
+    expect([errorOf(again), again.outputs['outcome']]).toEqual(['', 'created']);
+    expect(network(sim)).toEqual(before);
+  });
+
+  test.each(['PATCH', 'DELETE', 'PUT'])(
+    'a rerun completes a replacement that was killed at the %s of the VM',
+    async (method) => {
+      const sim = await startWorld();
+      expect((await act(sim, oldVersion)).exitCode).toBe(0);
+      const before = network(sim);
+      const killed = await act(sim, replace, {
+        signal: { when: arrivalOf(sim, { method, path: /virtualMachines\/vm1\?/ }), name: 'SIGKILL' },
+      });
+      expect(killed.exitCode).not.toBe(0);
+      const again = await act(sim, replace);
+      expect([errorOf(again), again.exitCode]).toEqual(['', 0]);
+      expect(again.outputs['image-version']).toBe('1.10.0');
+      expect(network(sim)).toEqual(before);
+      const vms = [...sim.world.resources.all()].filter(({ type }) => /virtualMachines$/i.test(type));
+      expect(vms).toHaveLength(1);
+    },
+  );
+});
+
+describe('if-exists: keep', () => {
+  test('warns when the definition has a newer version than the VM', async () => {
+    const sim = await startWorld();
+    expect((await act(sim, oldVersion)).exitCode).toBe(0);
+    const run = await act(sim);
+    expect([errorOf(run), run.outputs['outcome']]).toEqual(['', 'kept']);
+    expect(warningsOf(run)).toMatch(
+      /created from image version 1\.9\.0 and keeps it; the newest one is 1\.10\.0/,
+    );
+  });
+});
+
+describe('if-exists: fail', () => {
+  test('fails without a write when the deployment exists', async () => {
+    const sim = await startWorld();
+    const first = await act(sim, { 'if-exists': 'fail' });
+    expect(first.outputs['outcome']).toBe('created');
+    const before = snapshot(sim);
+    const written = writesOf(sim.journal).length;
+    const run = await act(sim, { 'if-exists': 'fail' });
+    expect(run.exitCode).toBe(1);
+    expect(errorOf(run)).toContain('Deployment vm1 already exists');
+    expect(errorOf(run)).toContain('if-exists: keep');
+    expect(writesOf(sim.journal)).toHaveLength(written);
+    expect(snapshot(sim)).toEqual(before);
+  });
+});

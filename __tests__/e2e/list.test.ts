@@ -1,0 +1,50 @@
+import { expect, test } from '@jest/globals';
+import { defaults } from '../../simulator/index.ts';
+import { act as actWithPost, errorOf, partsOf, startWorld, writesOf } from '../support/lifecycle.ts';
+
+const act: typeof actWithPost = (sim, inputs, options) =>
+  actWithPost(sim, inputs, { phases: ['main'], ...options });
+
+test('lists every deployment with image, size, addresses, expiry and run, and writes nothing', async () => {
+  const sim = await startWorld();
+  const first = await act(sim, { 'image-id': defaults.imageId('linux', '1.9.0'), 'expires-after': '2h' });
+  const second = await act(sim, { 'vm-name': 'vm2', 'public-ip': 'false' });
+  expect([first.exitCode, second.exitCode]).toEqual([0, 0]);
+  const written = writesOf(sim.journal).length;
+  const run = await act(sim, { operation: 'list', 'image-id': '', 'image-tenant-id': '' });
+  expect([errorOf(run), run.outputs['outcome']]).toEqual(['', 'listed']);
+  expect(writesOf(sim.journal)).toHaveLength(written);
+  const deployments = JSON.parse(run.outputs['deployments'] ?? '[]');
+  expect(deployments).toEqual([
+    {
+      'vm-name': 'vm1',
+      'vm-id': partsOf('vm1').machine,
+      state: 'Succeeded',
+      'image-version-id': defaults.imageId('linux', '1.9.0'),
+      'vm-size': 'Standard_D2s_v5',
+      location: 'westeurope',
+      'public-ip-address': first.outputs['public-ip-address'],
+      'private-ip-address': first.outputs['private-ip-address'],
+      'created-on': expect.stringMatching(/^\d{4}-\d\d-\d\dT/),
+      'expires-on': expect.stringMatching(/^\d{4}-\d\d-\d\dT/),
+      'run-url': expect.stringMatching(/^https:\/\/github\.com\/contoso\/deploy\/actions\/runs\/\d+$/),
+    },
+    expect.objectContaining({ 'vm-name': 'vm2', 'image-version-id': defaults.imageId('linux', '1.10.0') }),
+  ]);
+  expect(run.summary).toContain('2 deployments in resource group');
+  expect(run.summary).toContain('| 1.9.0 |');
+});
+
+test.each([
+  ['version', defaults.imageId('linux', '1.9.0'), ['vm1']],
+  ['definition', defaults.imageId('linux'), ['vm1', 'vm2']],
+  ['version without deployments', defaults.imageId('linux', '1.0.0'), []],
+])('lists only deployments from the given %s', async (_what, imageId, expected) => {
+  const sim = await startWorld();
+  await act(sim, { 'image-id': defaults.imageId('linux', '1.9.0'), 'wait-for': 'accepted' });
+  await act(sim, { 'vm-name': 'vm2', 'wait-for': 'accepted' });
+  const run = await act(sim, { operation: 'list', 'image-id': imageId });
+  expect(JSON.parse(run.outputs['deployments'] ?? '').map((entry: any) => entry['vm-name'])).toEqual(
+    expected,
+  );
+});
