@@ -227,7 +227,7 @@ test('runs the script from run-script-file', async () => {
     (world) => {
       settings(world).runScript = (call) => {
         seen.push(call);
-        return {};
+        return { exitCode: 0 };
       };
     },
     { 'run-script-file': 'scripts/test.sh' },
