@@ -63,7 +63,7 @@ test('with `cleanup: never` the machine stays, but not the command, which holds 
   expect(run.exitCode).toBe(1);
   expect(left()).toContain('vm1');
   expect(commands()).toEqual([]);
-  expect(run.post?.stdout).toContain('`cleanup: never`: left as they are');
+  expect(run.post?.stdout).toContain('(`cleanup: never`)');
 });
 
 test('script, parameters and secrets reach the guest; secrets and script reach nothing else', async () => {

@@ -78,7 +78,7 @@ export interface GuestScript {
 
 export type OverrideTarget = 'vm' | 'nic' | 'vnet' | 'nsg' | 'public-ip';
 
-export interface SpotChoice {
+interface SpotChoice {
   readonly maxPrice: number;
   readonly evictionPolicy: 'Delete' | 'Deallocate';
   /** A regular VM is created if no size and zone is available as Spot. */
