@@ -242,11 +242,11 @@ function createPlannedVm(deployment: Deployment): Promise<VirtualMachine> {
 
 /** Waits for the agent and runs the script, as the inputs say. */
 async function runInGuest(deployment: Deployment): Promise<void> {
-  const { inputs, plan, report, session, log } = deployment;
-  const { script } = inputs;
-  if (!script && inputs.waitFor !== 'agent') return;
-  const onBootLog = (bootLog: string): void => report.addFacts({ bootLog });
-  await report.stage('VM agent', () => waitForAgent({ session, log, onBootLog }, plan));
+  const { plan, report, session, log } = deployment;
+  const { script, waitFor } = deployment.inputs;
+  if (!script && waitFor !== 'agent') return;
+  const guest = { session, log, onBootLog: (bootLog: string) => report.addFacts({ bootLog }) };
+  await report.stage('VM agent', () => waitForAgent(guest, plan));
   if (!script) return;
   await report.stage('Script', () =>
     runScript(deployment, plan, script, ({ exitCode, stdout, stderr }) => {
@@ -317,10 +317,8 @@ async function cleanUpAfterFailure(deployment: Deployment, error: unknown): Prom
   if (!signal.aborted) await diagnoseFailure(error, { ...deployment, onContext });
   await access.stop();
   await rollbackCreate(deployment);
-  if (deployment.replacement) {
-    const cleanupSession = deployment.session.withSignal(context.cleanupSignal());
-    await warnIfVmIsMissing(cleanupSession, deployment.plan, deployment.log);
-  }
+  const cleanupSession = deployment.session.withSignal(context.cleanupSignal());
+  if (deployment.replacement) await warnIfVmIsMissing(cleanupSession, deployment.plan, deployment.log);
   return reason;
 }
 
