@@ -205,3 +205,71 @@ describe('budgets', () => {
     expect((await act(sim, {}, main)).exitCode).toBe(0);
   });
 });
+
+describe('a transient error of the VM', () => {
+  const machine = every(vm1.machine);
+
+  test.concurrent.each([
+    'NetworkingInternalOperationError',
+    'InternalExecutionError',
+    'OperationPreempted',
+    'InternalServerError',
+  ])('%s as the end of its operation is retried', async (code) => {
+    const sim = await startWorld();
+    sim.faults.add({
+      match: { method: 'PUT', path: machine },
+      effect: { operationFails: { code, message: 'Please try again later.' } },
+    });
+    const run = await act(sim, {}, main);
+    expect(errorOf(run)).toBe('');
+    expect(run.stdout).toContain(`the operation ended as ${code}; retrying in`);
+    expect(sim.world.resources.get(vm1.machine)?.body).toMatchObject({
+      properties: { provisioningState: 'Succeeded' },
+    });
+  });
+
+  test.concurrent.each<[string, FaultEffect]>([
+    ['an outage of the operation status', { status: 503 }],
+    ['an empty object', { status: 200, body: {} }],
+    ['an HTML page', { status: 200, body: '<html><title>Busy</title></html>' }],
+    ['nothing', { status: 200 }],
+  ])('keeps a VM that succeeds while its polls are answered with %s', async (_, effect) => {
+    const sim = await startWorld();
+    const fault = sim.faults.add({
+      match: { path: /Microsoft.Compute\/locations\/.*operations/, phase: 'poll', times: Infinity },
+      effect,
+    });
+    const run = await act(sim, {}, main);
+    expect(errorOf(run)).toBe('');
+    expect(fault.applied).toBeGreaterThan(1);
+    expect(sim.world.resources.get(vm1.machine)?.body).toMatchObject({
+      properties: { provisioningState: 'Succeeded' },
+    });
+  });
+
+  test.concurrent('GalleryImageNotFound is retried when the region reads Completed', async () => {
+    const sim = await startWorld();
+    sim.faults.add({
+      match: { method: 'PUT', path: machine, times: 2 },
+      effect: { status: 404, code: 'GalleryImageNotFound', message: 'The gallery image is not available.' },
+    });
+    const run = await act(sim, {}, main);
+    expect(errorOf(run)).toBe('');
+    expect(run.stdout).toContain('answered 404 GalleryImageNotFound; retrying in');
+  });
+
+  test.concurrent('a busy run command is retried', async () => {
+    const sim = await startWorld();
+    sim.faults.add({
+      match: { method: 'PUT', path: /\/runCommands\// },
+      effect: {
+        status: 409,
+        code: 'Conflict',
+        message: 'Run command extension execution is in progress. Please wait for completion.',
+      },
+    });
+    const run = await act(sim, { 'run-script': 'true' });
+    expect(errorOf(run)).toBe('');
+    expect(run.stdout).toContain('answered 409 Conflict; retrying in');
+  });
+});

@@ -275,7 +275,7 @@ describe('clean-up', () => {
     const sim = await startWorld();
     sim.faults.add({
       match: { method: 'DELETE', path: /\/runCommands\// },
-      effect: { status: 409, code: 'Conflict', message: 'Run command is busy.' },
+      effect: { status: 409, code: 'ScopeLocked', message: 'The scope is locked.' },
     });
     const run = await act(
       sim,
@@ -409,12 +409,12 @@ describe('what fails beside the machine', () => {
     const sim = await startWorld();
     sim.faults.add({
       match: { method: 'DELETE', path: /\/runCommands\// },
-      effect: { status: 409, code: 'Conflict', message: 'Run command is busy.' },
+      effect: { status: 409, code: 'ScopeLocked', message: 'The scope is locked.' },
     });
     const run = await act(sim, { 'run-script': 'true' });
     expect(errorOf(run)).toBe('');
     expect([run.exitCode, run.post?.exitCode]).toEqual([0, 0]);
-    expect(warningsOf(run)).toContain('The run command of the script could not be deleted (Conflict');
+    expect(warningsOf(run)).toContain('The run command of the script could not be deleted (ScopeLocked');
     expect(cleanupStateOf(run)?.created.some((id) => id.includes('/runCommands/'))).toBe(true);
     const ids = [...sim.world.resources.all()].map(({ id }) => id);
     expect(ids.filter((id) => id.includes('/runCommands/'))).toEqual([]);

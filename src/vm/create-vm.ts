@@ -1,6 +1,6 @@
 import type { VirtualMachine } from '@azure/arm-compute';
-import { undefinedIfNotFound } from '../azure/lookup.ts';
-import { createRetries } from '../azure/policies/retry.ts';
+import { settle, undefinedIfNotFound } from '../azure/lookup.ts';
+import { createRetries, isTransientError } from '../azure/policies/retry.ts';
 import { pollUntilDone, unexplainedFailure } from '../azure/polling.ts';
 import { hasSucceeded } from '../azure/provisioning-state.ts';
 import { resourceId, sameId } from '../azure/resource-id.ts';
@@ -8,7 +8,7 @@ import type { CleanupState } from '../deployment/cleanup-state.ts';
 import { assertOwned, hasDeploymentTag, mayDelete } from '../deployment/ownership.ts';
 import type { Placement, Plan } from '../deployment/plan.ts';
 import { ActionError } from '../errors/action-error.ts';
-import { AzureError, rootDetail } from '../errors/azure-error.ts';
+import { AzureError, isClientError, rootDetail } from '../errors/azure-error.ts';
 import { clockSeconds } from '../lib/clock.ts';
 import { omitUndefined } from '../lib/json.ts';
 import {
@@ -127,6 +127,8 @@ async function attemptPut(
       await assertCreatedByThisAttempt(creation, error);
       return resumeLostCreate(creation, error);
     }
+    if (isTransientError(error.fault) && !isClientError(error))
+      return resumeTransientFailure(creation, error);
     const isExplained = error.fault.code !== unexplainedFailure;
     return { error: isExplained ? error : await failureReason(session, plan, error) };
   }
@@ -178,6 +180,15 @@ async function resumeLostCreate(
     return { vm };
   }
   return { error: vm ? await failureReason(session, plan, error) : error };
+}
+
+/** A transient error says nothing of the VM: Azure may have created it all the same, and then it stays. */
+async function resumeTransientFailure(creation: VmCreation, error: AzureError): Promise<PutResult> {
+  const found = await settle(() => undefinedIfNotFound(readVm(creation.session, creation.plan)));
+  if (!('value' in found) || found.value === undefined) return { error };
+  if (!hasFailedAfterAcceptance(error)) await assertCreatedByThisAttempt(creation, error);
+  const result = await resumeLostCreate(creation, error);
+  return 'vm' in result || !hasFailedAfterAcceptance(error) ? result : { error };
 }
 
 type NextStep =

@@ -40,14 +40,108 @@ export const transientNetworkCodes: ReadonlySet<string> = new Set([
 const concurrentOperationCodes =
   /"(RetryableError|RetryableErrorDueToAnotherOperation|AnotherOperationInProgress|ReferencedResourceNotProvisioned)"/;
 
-/** The token was refused as expired: the retry gets a new one, unless the clocks disagree. */
-const staleToken = /"ExpiredAuthenticationToken"/;
-
-const maxTransientSeconds = 90;
-
-const maxConflictSeconds = 20 * 60;
-
 const maxJitterSeconds = 8;
+
+/** A class of errors that pass without anybody's action. */
+interface TransientError {
+  readonly id: string;
+  readonly matches: (error: AzureErrorInfo) => boolean;
+  /** Seconds after the first failure at which retries end. */
+  readonly maxSeconds: number;
+  /** Seconds before a retry when Azure names no time. */
+  readonly minDelay?: number;
+  readonly source: string;
+}
+
+/** The one table of what is retried, for requests and for operations that end Failed (status 200). The first match counts. */
+export const transientErrors: readonly TransientError[] = [
+  {
+    id: 'network',
+    matches: ({ status, code }) => status === 0 && transientNetworkCodes.has(code),
+    maxSeconds: 90,
+    source: 'https://nodejs.org/api/errors.html#common-system-errors',
+  },
+  {
+    id: 'concurrent-operation',
+    matches: isConcurrentOperation,
+    maxSeconds: 20 * 60,
+    minDelay: 1,
+    source: 'Recorded: retryable-error-429-network.json; public Terraform logs of AnotherOperationInProgress',
+  },
+  {
+    // Bounded by the time limit of the step, see `retryDelaySeconds`.
+    id: 'throttling',
+    matches: ({ status }) => status === 429,
+    maxSeconds: Infinity,
+    minDelay: 1,
+    source:
+      'https://learn.microsoft.com/azure/azure-resource-manager/management/request-limits-and-throttling',
+  },
+  {
+    // One script at a time per VM; updates of a VM wait for it, too. A PUT of a VM has its own handling of conflicts.
+    id: 'vm-busy',
+    matches: ({ status, code, method, url, message }) =>
+      status === 409 &&
+      (/Run command extension execution is in progress/i.test(message) ||
+        (code === 'Conflict' && (/\/runCommands\//i.test(url) || (method === 'PATCH' && isVmUrl(url))))),
+    maxSeconds: 15 * 60,
+    minDelay: 5,
+    source: 'https://learn.microsoft.com/azure/virtual-machines/linux/run-command#restrictions',
+  },
+  {
+    id: 'failed-by-azure',
+    matches: ({ status, code }) =>
+      status === 200 &&
+      /^(NetworkingInternalOperationError|InternalExecutionError|OperationPreempted|InternalServerError)$/.test(
+        code,
+      ),
+    maxSeconds: 15 * 60,
+    minDelay: 5,
+    source: 'https://learn.microsoft.com/troubleshoot/azure/virtual-machines/windows/error-messages',
+  },
+  {
+    // The version was chosen because it is replicated to the region; the region's Compute may learn of it later.
+    id: 'image-not-known-yet',
+    matches: ({ status, code, method }) =>
+      status === 404 && code === 'GalleryImageNotFound' && method === 'PUT',
+    maxSeconds: 180,
+    minDelay: 10,
+    source: 'https://learn.microsoft.com/azure/virtual-machines/troubleshooting-shared-images',
+  },
+  {
+    // The caller has read or created the group; not every front end knows a new one at once.
+    id: 'new-resource-group',
+    matches: ({ status, code, method }) =>
+      status === 404 && code === 'ResourceGroupNotFound' && method === 'PUT',
+    maxSeconds: 90,
+    source: 'https://learn.microsoft.com/azure/azure-resource-manager/troubleshooting/error-not-found',
+  },
+  {
+    // The retry gets a new token, unless the clocks disagree.
+    id: 'expired-token',
+    matches: ({ status, body }) => status === 401 && /"ExpiredAuthenticationToken"/.test(body),
+    maxSeconds: 90,
+    source: 'https://learn.microsoft.com/azure/azure-resource-manager/management/authenticate-multi-tenant',
+  },
+  {
+    // Also pages of proxies and gateways; a 407 asks for a password.
+    id: 'gateway',
+    matches: ({ status, body }) =>
+      transientStatuses.has(status) || (status >= 400 && status !== 407 && isHtml(body)),
+    maxSeconds: 90,
+    source:
+      'Recorded: retry-502-bad-gateway.json; https://learn.microsoft.com/azure/architecture/best-practices/retry-service-specific',
+  },
+];
+
+function isVmUrl(url: string): boolean {
+  return /\/virtualMachines\/[^/]+$/i.test(url);
+}
+
+/** Whether the error passes without anybody's action. */
+export function isTransientError(error: AzureErrorInfo): boolean {
+  return transientErrors.some(({ matches }) => matches(error));
+}
 
 /** Whether another operation holds the resource: true for refused requests and for failed operations. */
 export function isConcurrentOperation(error: AzureErrorInfo): boolean {
@@ -63,44 +157,24 @@ export interface RetryState {
 }
 
 /**
- * Seconds until the next attempt; undefined when a retry would not help or comes too late.
- *
- * Transient errors are retried for 90 s. A resource group that a PUT does not find is one of them: the caller has read or
- * created it, but not every front end knows a new group at once. Another operation on the resource is waited out for 20
- * minutes, throttling as long as the time limit allows. After throttling, each run adds up to 8 s at random: parallel runs
- * get the same Retry-After, and would collide again.
+ * Seconds until the next attempt; undefined when a retry would not help or comes too late. Throttling is waited out as long
+ * as the time limit allows; each run then adds up to 8 s at random, because parallel runs get the same Retry-After and
+ * would collide again.
  */
-export function retryDelaySeconds(error: AzureErrorInfo, state: RetryState): number | undefined {
-  const { retries, elapsed, remaining = Infinity } = state;
-  const retryAfter = error.retryAfterSeconds;
+export function retryDelaySeconds(
+  error: AzureErrorInfo,
+  { retries, elapsed, remaining = Infinity }: RetryState,
+): number | undefined {
+  const transient = transientErrors.find(({ matches }) => matches(error));
+  if (transient === undefined) return undefined;
+  const { retryAfterSeconds: retryAfter = 0 } = error;
   // Half of it at random, so that the jobs of a matrix do not retry at the same moment.
   const backoff = Math.min(10, 0.5 * 2 ** retries) * (0.5 + Math.random() / 2);
-  const within = (seconds: number, limit: number) => (elapsed + seconds <= limit ? seconds : undefined);
-  if (isConcurrentOperation(error)) {
-    return within(
-      retryAfter === undefined ? Math.max(1, backoff) : Math.max(0.5, retryAfter),
-      maxConflictSeconds,
-    );
-  }
-  if (error.status === 429) {
-    const jitter = Math.random() * Math.min(maxJitterSeconds, 2 ** retries);
-    const seconds =
-      retryAfter === undefined ? Math.max(1, backoff) : Math.max(0.5, backoff, retryAfter) + jitter;
-    return seconds <= remaining ? seconds : undefined;
-  }
   // A Retry-After of 0 or in the past would use up the time in a burst of requests.
-  return isTransient(error) ? within(Math.max(backoff, retryAfter ?? 0), maxTransientSeconds) : undefined;
-}
-
-function isTransient({ status, code, method, body }: AzureErrorInfo): boolean {
-  if (status === 0) return transientNetworkCodes.has(code);
-  return (
-    transientStatuses.has(status) ||
-    // A page of a proxy or gateway; 407 asks for a password.
-    (status !== 407 && isHtml(body)) ||
-    (status === 401 && staleToken.test(body)) ||
-    (status === 404 && code === 'ResourceGroupNotFound' && method === 'PUT')
-  );
+  const delay = retryAfter > 0 ? Math.max(0.5, retryAfter) : Math.max(transient.minDelay ?? 0, backoff);
+  const isThrottled = transient.id === 'throttling' && retryAfter > 0;
+  const seconds = delay + (isThrottled ? Math.random() * Math.min(maxJitterSeconds, 2 ** retries) : 0);
+  return elapsed + seconds <= transient.maxSeconds && seconds <= remaining ? seconds : undefined;
 }
 
 function retryMessage({ status, code }: AzureErrorInfo, seconds: number): string {

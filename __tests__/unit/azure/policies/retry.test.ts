@@ -1,5 +1,9 @@
 import { describe, expect, test } from '@jest/globals';
-import { isConcurrentOperation, retryDelaySeconds } from '../../../../src/azure/policies/retry.ts';
+import {
+  isConcurrentOperation,
+  retryDelaySeconds,
+  transientErrors,
+} from '../../../../src/azure/policies/retry.ts';
 import type { AzureErrorInfo } from '../../../../src/errors/azure-error.ts';
 
 const errorWith = (parts: Partial<AzureErrorInfo>): AzureErrorInfo => ({
@@ -15,6 +19,39 @@ const errorWith = (parts: Partial<AzureErrorInfo>): AzureErrorInfo => ({
 const bodyOf = (code: string): string => JSON.stringify({ error: { code, message: 'not now' } });
 
 describe('retryDelaySeconds', () => {
+  test.each(transientErrors.map(({ id, source }) => [id, source]))('names a source for %s', (_, source) => {
+    expect(source).toMatch(/^https:\/\/|^Recorded: /);
+  });
+
+  test.each([
+    'NetworkingInternalOperationError',
+    'InternalExecutionError',
+    'OperationPreempted',
+    'InternalServerError',
+  ])('retries an operation that ended with %s for 15 minutes', (code) => {
+    const failed = errorWith({ status: 200, code, body: bodyOf(code) });
+    expect(retryDelaySeconds(failed, { retries: 0, elapsed: 0 })).toBeGreaterThanOrEqual(5);
+    expect(retryDelaySeconds(failed, { retries: 50, elapsed: 900 })).toBeUndefined();
+    expect(retryDelaySeconds({ ...failed, status: 400 }, { retries: 0, elapsed: 0 })).toBeUndefined();
+  });
+
+  test.each([
+    ['DELETE', '/virtualMachines/vm1/runCommands/r', 'Conflict', 'The request failed due to conflict', true],
+    ['PATCH', '/virtualMachines/vm1', 'Conflict', 'The request failed due to conflict', true],
+    ['PUT', '/virtualMachines/vm1', 'Conflict', 'Run command extension execution is in progress.', true],
+    ['PUT', '/virtualMachines/vm1', 'Conflict', 'The request failed due to conflict', false],
+    ['DELETE', '/virtualMachines/vm1/runCommands/r', 'ScopeLocked', 'The scope is locked.', false],
+  ])('decides on 409 for %s %s with %s: %s', (method, url, code, message, isRetried) => {
+    const error = errorWith({ status: 409, method, url, code, message, body: bodyOf(code) });
+    expect(retryDelaySeconds(error, { retries: 0, elapsed: 0 }) !== undefined).toBe(isRetried);
+  });
+
+  test('retries an image version that Compute does not know in the region yet', () => {
+    const error = errorWith({ status: 404, code: 'GalleryImageNotFound', method: 'PUT' });
+    expect(retryDelaySeconds(error, { retries: 0, elapsed: 0 })).toBeGreaterThanOrEqual(10);
+    expect(retryDelaySeconds(error, { retries: 20, elapsed: 179 })).toBeUndefined();
+  });
+
   test.each([
     ['a reset connection', { status: 0, code: 'ECONNRESET' }],
     ['a broken pipe', { status: 0, code: 'EPIPE' }],
