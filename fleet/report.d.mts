@@ -3,6 +3,8 @@ export interface Result {
   readonly wave: string;
   readonly outcome: string;
   readonly attempt: number;
+  /** ID of the job, for a link. */
+  readonly job?: string;
   readonly result: Readonly<Record<string, unknown>> | null;
 }
 export interface Row {
@@ -10,6 +12,7 @@ export interface Row {
   readonly wave: string;
   readonly outcome: string;
   readonly attempt?: number;
+  readonly job?: string;
   readonly result?: Readonly<Record<string, unknown>> | null;
 }
 export function collectResults(

@@ -21,31 +21,80 @@ export function collectResults(targets, results) {
       .filter((result) => result.name === name)
       .toSorted((a, b) => b.attempt - a.attempt)[0];
     const outcome = !latest || latest.outcome === 'skipped' ? 'not run' : latest.outcome;
-    return { name, wave, outcome, ...(latest ? { attempt: latest.attempt, result: latest.result } : {}) };
+    const { attempt, result, job } = latest ?? {};
+    return { name, wave, outcome, ...(latest ? { attempt, result, ...(job ? { job } : {}) } : {}) };
   });
+}
+
+const order = ['failure', 'cancelled', 'not run', 'success'];
+
+/** Text of Azure or of the tenant list in one cell of a table. */
+function cell(text) {
+  return String(text ?? '')
+    .slice(0, 500)
+    .replaceAll(/\s+/g, ' ')
+    .replaceAll('&', '&amp;')
+    .replaceAll('<', '&lt;')
+    .replaceAll(/[\\`*_[\]|@#]/g, '\\$&');
+}
+
+function table(heading, rows) {
+  return [
+    `| ${heading.join(' | ')} |`,
+    `|${heading.map(() => '---|').join('')}`,
+    ...rows.map((cells) => `| ${cells.join(' | ')} |`),
+  ];
+}
+
+function tenantLink({ name, job }, url) {
+  return job ? `[${cell(name)}](${url}/job/${job})` : cell(name);
+}
+
+/** Failures first: tenant with a link to its job, cause, and who must act. */
+function failureTable(rows, url) {
+  const failed = rows.filter(({ outcome }) => outcome !== 'success');
+  if (failed.length === 0) return [];
+  const cells = failed.map((row) => [
+    `${symbols[row.outcome] ?? ''} ${row.outcome}`,
+    tenantLink(row, url),
+    row.wave,
+    cell(row.result?.error?.title),
+    cell(row.result?.error?.who),
+  ]);
+  return ['', ...table(['outcome', 'tenant', 'wave', 'cause', 'who must act'], cells)];
+}
+
+/** What `operation: check` found, except for what passed; the same finding of several tenants is one row. */
+function findingTable(rows, url) {
+  const tenantsByFinding = new Map();
+  for (const row of rows) {
+    for (const { id, level, answer } of row.result?.findings ?? []) {
+      if (level === 'ok') continue;
+      const key = JSON.stringify([level, id, answer]);
+      tenantsByFinding.set(key, [...(tenantsByFinding.get(key) ?? []), row]);
+    }
+  }
+  const levels = { fault: '❌ failed', warning: '⚠️ warning', unknown: '⏭️ skipped' };
+  const findings = [...tenantsByFinding].map(([key, tenants]) => ({ key: JSON.parse(key), tenants }));
+  if (findings.length === 0) return [];
+  const cells = Object.keys(levels).flatMap((level) =>
+    findings
+      .filter(({ key }) => key[0] === level)
+      .map(({ key: [, id, answer], tenants }) => [
+        levels[level],
+        cell(id),
+        cell(answer),
+        tenants.map((row) => tenantLink(row, url)).join(', '),
+      ]),
+  );
+  return ['', '### Findings', '', ...table(['level', 'check', 'answer', 'tenants'], cells.slice(0, 500))];
 }
 
 export function formatSummary(rows, { title, url }) {
   const countOf = (outcome) => rows.filter((row) => row.outcome === outcome).length;
-  const cell = (text) =>
-    String(text ?? '')
-      .replaceAll('|', '\\|')
-      .replaceAll('<', '&lt;');
-  const counts = Object.keys(symbols)
+  const counts = order
     .filter((outcome) => countOf(outcome) > 0)
     .map((outcome) => `${countOf(outcome)} ${outcome}`);
-  const lines = rows.map(({ name, wave, outcome, attempt, result }) =>
-    [
-      `${symbols[outcome] ?? ''} ${outcome}`,
-      cell(name),
-      wave,
-      cell(result?.['vm-name']),
-      cell(result?.['image-version']),
-      cell(result?.location),
-      cell(result?.['public-ip-address'] ?? result?.['private-ip-address']),
-      attempt ?? '',
-    ].join(' | '),
-  );
   const retry =
     countOf('success') < rows.length || rows.length === 0
       ? [
@@ -53,15 +102,31 @@ export function formatSummary(rows, { title, url }) {
           `**Re-run failed jobs** on [the run](${url}) retries these tenants only; existing VMs are not changed.`,
         ]
       : [];
+  const cells = rows
+    .toSorted((a, b) => order.indexOf(a.outcome) - order.indexOf(b.outcome))
+    .map((row) => [
+      `${symbols[row.outcome] ?? ''} ${row.outcome}`,
+      tenantLink(row, url),
+      row.wave,
+      cell(row.result?.['vm-name']),
+      cell(row.result?.['image-version']),
+      cell(row.result?.location),
+      cell(row.result?.['public-ip-address'] ?? row.result?.['private-ip-address']),
+      row.attempt ?? '',
+    ]);
   return [
     `### ${title}`,
     '',
     `${rows.length} tenants: ${counts.join(', ')}.`,
     ...retry,
+    ...failureTable(rows, url),
+    ...findingTable(rows, url),
     '',
-    '| outcome | tenant | wave | VM | image version | region | address | attempt |',
-    '|---|---|---|---|---|---|---|---|',
-    ...lines.map((line) => `| ${line} |`),
+    `<details><summary>All ${rows.length} tenants</summary>`,
+    '',
+    ...table(['outcome', 'tenant', 'wave', 'VM', 'image version', 'region', 'address', 'attempt'], cells),
+    '',
+    '</details>',
     '',
   ].join('\n');
 }

@@ -64,10 +64,9 @@ export async function main(): Promise<void> {
     // What was asked beside what failed must not keep the step waiting, an image above all.
     stop.abort(error);
   } finally {
-    report.writeResult();
-    if (wantsSummary()) {
-      report.writeSummary(failure ? toErrorReports(failure.error, explainError(situation)) : []);
-    }
+    const errors = failure ? toErrorReports(failure.error, explainError(situation)) : [];
+    report.writeResult(errors);
+    if (wantsSummary()) report.writeSummary(errors);
   }
 }
 

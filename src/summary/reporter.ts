@@ -30,8 +30,8 @@ export interface Reporter {
   logRequest(requested: RequestedDeployment): void;
   /** Logs the last line of a successful run. */
   logResult(): void;
-  /** Sets `result` to all outputs so far. */
-  writeResult(): void;
+  /** Sets `result` to all outputs so far and, after a failure, what failed and who must act. */
+  writeResult(errors?: readonly ErrorReport[]): void;
   /** Writes the job summary. Called once, at the end. */
   writeSummary(errors?: readonly ErrorReport[]): void;
 }
@@ -87,8 +87,8 @@ export function createReporter(summaryFile: string | undefined): Reporter {
       if (known.operation) log.info(requestLine(known.operation, requested));
     },
     logResult: () => log.info(resultLine(summaryFacts())),
-    writeResult() {
-      set('result', formatResult(outputs));
+    writeResult(errors = []) {
+      set('result', formatResult(outputs, errors));
       warnAboutMaskedOutputs(outputs, masks, log);
     },
     writeSummary(errors) {
@@ -115,13 +115,14 @@ function createStageRunner(stages: StageTiming[], log: LogWriter): Reporter['sta
   };
 }
 
-function formatResult(outputs: Reporter['outputs']): string {
+function formatResult(outputs: Reporter['outputs'], [error]: readonly ErrorReport[]): string {
   const lists = new Set<string>(['created', 'deleted', 'findings', 'deployments']);
   const parsed = Object.entries(outputs).map(([name, value]) => [
     name,
     lists.has(name) ? JSON.parse(value ?? '[]') : value,
   ]);
-  return JSON.stringify(Object.fromEntries(parsed));
+  const failure = error && { title: error.title, who: error.explanation?.who ?? '' };
+  return JSON.stringify({ ...Object.fromEntries(parsed), ...(failure && { error: failure }) });
 }
 
 function appendSummary(file: string, text: string, log: LogWriter): void {
