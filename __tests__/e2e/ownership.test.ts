@@ -156,6 +156,69 @@ describe('clean-up', () => {
   });
 });
 
+describe('a VM of the same name that another run created', () => {
+  const main = { phases: ['main'] } as const;
+
+  test.concurrent('is kept by the post step of the run whose own VM is gone', async () => {
+    const sim = await startWorld();
+    let other: ReadonlyMap<string, string> = new Map();
+    const run = await act(
+      sim,
+      { cleanup: 'always' },
+      {
+        env: { GITHUB_RUN_ID: '1' },
+        between: async () => {
+          expect((await act(sim, { operation: 'delete' }, main)).exitCode).toBe(0);
+          const later = await act(sim, {}, { ...main, env: { GITHUB_RUN_ID: '2' } });
+          expect(later.exitCode).toBe(0);
+          other = snapshot(sim);
+        },
+      },
+    );
+    expect(run.post?.exitCode).toBe(0);
+    expect(snapshot(sim)).toEqual(other);
+    expect(warningsOf(run.post)).toContain(vm1.machine);
+  });
+
+  test.concurrent('is kept by the post step of an earlier step of the same job', async () => {
+    const sim = await startWorld();
+    let adopted: ReadonlyMap<string, string> = new Map();
+    const run = await act(
+      sim,
+      { cleanup: 'always' },
+      {
+        env: { GITHUB_ACTION: '__self' },
+        between: async () => {
+          const later = await act(sim, {}, { ...main, env: { GITHUB_ACTION: '__self_2' } });
+          expect(later.exitCode).toBe(0);
+          adopted = snapshot(sim);
+        },
+      },
+    );
+    expect(run.post?.exitCode).toBe(0);
+    expect(snapshot(sim)).toEqual(adopted);
+  });
+
+  test.concurrent.each([
+    ['repository', { GITHUB_REPOSITORY: 'fabrikam/other' }],
+    ['server', { GITHUB_SERVER_URL: 'https://github.example' }],
+  ])('of another %s is neither adopted, deleted nor swept', async (_, env) => {
+    const sim = await startWorld();
+    const created = await act(sim, { 'expires-after': '1s' }, { ...main, env });
+    expect(created.exitCode).toBe(0);
+    const machine = sim.world.resources.get(vm1.machine)?.body;
+    if (machine) machine['tags'] = { ...machine['tags'], 'expires-on': '2020-01-01T00:00:00Z' };
+    const before = snapshot(sim);
+    const adopting = await act(sim, { cleanup: 'always' });
+    expect(adopting.exitCode).toBe(1);
+    expect(errorOf(adopting)).toContain('belongs to another repository');
+    expect(adopting.outputs['vm-id'] ?? '').toBe('');
+    expect(await act(sim, { operation: 'delete' }, main)).toMatchObject({ exitCode: 0 });
+    expect(await act(sim, { operation: 'sweep' }, main)).toMatchObject({ exitCode: 0 });
+    expect(snapshot(sim)).toEqual(before);
+  });
+});
+
 const parts = Object.entries(vm1).filter(([part]) => part !== 'osDisk');
 test.concurrent.each(
   (['SIGKILL', 'SIGINT'] as const).flatMap((name) => parts.map(([part, id]) => [part, name, id] as const)),
