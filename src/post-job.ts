@@ -35,12 +35,12 @@ export async function post(): Promise<void> {
   }
   const parsed = parseCleanupState(text);
   if ('damaged' in parsed) {
-    await removePrivateKey(parsed.privateKeyPath, report);
+    await removePrivateKey(parsed.privateKeyPath, report.log.info);
     report.log.warning(damagedStateWarning(text, parsed.damaged));
     return;
   }
   const { state } = parsed;
-  if (await removePrivateKey(state.privateKeyPath, report)) warnAboutRemovedKey(state, report);
+  if (await removePrivateKey(state.privateKeyPath, report.log.warning)) warnAboutRemovedKey(state, report);
   if (needsCleanup(state)) await cleanUp(state, report);
   else logNothingToDo(state, report);
 }
@@ -144,7 +144,7 @@ function damagedStateWarning(text: string, damaged: readonly string[]): string {
 }
 
 /** Removes the folder of the generated key. Any step could have changed the path, so it must be one that `create` makes. */
-async function removePrivateKey(path: string | undefined, report: Reporter): Promise<boolean> {
+async function removePrivateKey(path: string | undefined, warn: (line: string) => void): Promise<boolean> {
   if (path === undefined) return false;
   const folder = dirname(path);
   const isOurs =
@@ -159,7 +159,7 @@ async function removePrivateKey(path: string | undefined, report: Reporter): Pro
   } catch (error) {
     if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return false;
     // The VM that the key opens must be deleted all the same.
-    report.log.warning(`The generated private key could not be removed: ${formatError(error).join(' ')}`);
+    warn(`The generated private key could not be removed: ${formatError(error).join(' ')}`);
     return false;
   }
 }

@@ -2,6 +2,7 @@ import { apiVersions } from '../azure/api-versions.ts';
 import type { Session } from '../azure/arm-client.ts';
 import { pollUntil } from '../azure/polling.ts';
 import type { CleanupState } from '../deployment/cleanup-state.ts';
+import { appearedError } from '../deployment/create-if-missing.ts';
 import { classifyOwnership, tagsToDescription } from '../deployment/ownership.ts';
 import type { Plan } from '../deployment/plan.ts';
 import { ActionError, withActivity } from '../errors/action-error.ts';
@@ -124,14 +125,20 @@ async function createIdentity(
   }
   log.info(`Creating identity ${name}.`);
   cleanupState.addPending(id);
+  let existed = false;
   try {
     const created = await withActivity(`creating identity ${name}`, () =>
       session.arm<ManagedIdentity>('PUT', id, apiVersions.identities, {
         body: { location: plan.location, tags: plan.tags },
+        onStatus: (status, isRepeated) => (existed = status === 200 && !isRepeated),
       }),
     );
-    cleanupState.markAccepted(id);
-    return created;
+    if (!existed) {
+      cleanupState.markAccepted(id);
+      return created;
+    }
+    cleanupState.markExisting(id);
+    throw appearedError(`identity ${name}`, id);
   } catch (error) {
     if (error instanceof ActionError && isClientError(error.cause)) cleanupState.discard(id);
     throw error;
@@ -163,10 +170,14 @@ async function assignRole(
   // With principalType, Azure does not look up the principal in Entra ID, where a new identity is still missing.
   const properties = { roleDefinitionId, principalId, principalType: 'ServicePrincipal', description };
   let rejected = false;
+  let existed = false;
   const put = async (): Promise<void> => {
     rejected = false;
     try {
-      await session.arm('PUT', id, apiVersions.roleAssignments, { body: { properties } });
+      await session.arm('PUT', id, apiVersions.roleAssignments, {
+        body: { properties },
+        onStatus: (status, isRepeated) => (existed = status === 200 && !isRepeated),
+      });
     } catch (error) {
       rejected = isClientError(error);
       throw error;
@@ -177,7 +188,8 @@ async function assignRole(
   recorded.push(id);
   try {
     await retryUntilReplicated(context, what, put);
-    cleanupState.markAccepted(id);
+    if (existed) cleanupState.markExisting(id);
+    else cleanupState.markAccepted(id);
     log.info(`Role ${role} on ${scope} is assigned to ${what}.`);
   } catch (error) {
     // Also after the wait for Entra ID was aborted: the last PUT was rejected, so there is nothing to clean up.

@@ -20,7 +20,7 @@ import type { LogWriter } from '../runner/log.ts';
 import { type Cloud, resourceManagerScope } from './clouds.ts';
 import { correlationPolicy, requestLogPolicy } from './http.ts';
 import { apiVersionFallbackPolicy } from './policies/api-version-fallback.ts';
-import { azureErrorPolicy } from './policies/azure-error.ts';
+import { ambiguousRequests, azureErrorPolicy } from './policies/azure-error.ts';
 import { allowedHostsPolicy, checkArmResponsePolicy } from './policies/check-response.ts';
 import { attemptTimeoutPolicy, transientErrorRetryPolicy } from './policies/retry.ts';
 import type { RateLimitTracker } from './poll-schedule.ts';
@@ -35,6 +35,8 @@ export type ArmRequest = <T = unknown>(
     readonly query?: Readonly<Record<string, string>>;
     readonly body?: unknown;
     readonly abortSignal?: AbortSignal;
+    /** `isRepeated`: an earlier attempt was lost, and may have been carried out. */
+    readonly onStatus?: (status: number, isRepeated: boolean) => void;
   },
 ) => Promise<T>;
 
@@ -119,24 +121,23 @@ export function createAzureClients(
 }
 
 function createArmRequestFrom({ cloud }: ClientOptions, pipeline: Pipeline): ArmRequest {
-  return async (method, path, apiVersion, { query = {}, body, abortSignal } = {}) => {
+  return async (method, path, apiVersion, { query = {}, body, abortSignal, onStatus } = {}) => {
     const url = new URL(path, cloud.resourceManager);
     // A nextLink contains its api-version.
     if (!url.searchParams.has('api-version')) url.searchParams.set('api-version', apiVersion);
     for (const [name, value] of Object.entries(query)) url.searchParams.set(name, value);
     const contentType = body === undefined ? undefined : 'application/json';
-    const response = await pipeline.sendRequest(
-      sharedHttpClient(),
-      createPipelineRequest({
-        url: url.href,
-        method,
-        headers: createHttpHeaders({
-          accept: 'application/json',
-          ...omitUndefined({ 'content-type': contentType }),
-        }),
-        ...omitUndefined({ abortSignal, body: body === undefined ? undefined : JSON.stringify(body) }),
+    const request = createPipelineRequest({
+      url: url.href,
+      method,
+      headers: createHttpHeaders({
+        accept: 'application/json',
+        ...omitUndefined({ 'content-type': contentType }),
       }),
-    );
+      ...omitUndefined({ abortSignal, body: body === undefined ? undefined : JSON.stringify(body) }),
+    });
+    const response = await pipeline.sendRequest(sharedHttpClient(), request);
+    onStatus?.(response.status, ambiguousRequests.has(request));
     return parseJson(response.bodyAsText ?? '') as never;
   };
 }

@@ -50,8 +50,8 @@ export async function pollUntil<T>(
 /** Code of an operation that failed without a reason. */
 export const unexplainedFailure = 'ProvisioningFailed';
 
-/** A front end may not know a resource yet whose operation has just ended: this many 404s are ignored. */
-const maxNotFoundAfterCreate = 5;
+/** For this long, a front end may not know a resource whose creation Azure has accepted: a 404 is polled again. */
+const maxNotFoundSeconds = 30;
 
 /**
  * Polls an SDK operation to its end on our own schedule instead of the service's Retry-After.
@@ -65,7 +65,7 @@ export async function pollUntilDone<T>(
   poller: Poller<T>,
 ): Promise<T> {
   const { signal } = options;
-  let notFound = 0;
+  let firstNotFound: number | undefined;
   try {
     await poller.submitted();
     options.onAccepted?.();
@@ -74,8 +74,9 @@ export async function pollUntilDone<T>(
         try {
           await poller.poll({ abortSignal: signal });
         } catch (error) {
-          if (kind === 'delete' || !isNotFoundError(error) || ++notFound > maxNotFoundAfterCreate)
-            throw error;
+          firstNotFound ??= clockSeconds();
+          const isLate = isNotFoundError(error) && clockSeconds() - firstNotFound < maxNotFoundSeconds;
+          if (kind === 'delete' || !isLate) throw error;
         }
         return poller.isDone || undefined;
       });

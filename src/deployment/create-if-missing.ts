@@ -1,6 +1,7 @@
 import { createRetries } from '../azure/policies/retry.ts';
 import { type PollOptions, pollUntil } from '../azure/polling.ts';
 import { hasSucceeded, isTerminalState } from '../azure/provisioning-state.ts';
+import { ActionError } from '../errors/action-error.ts';
 import { AzureError } from '../errors/azure-error.ts';
 import type { WorkflowRun } from '../runner/github-context.ts';
 import type { CleanupState } from './cleanup-state.ts';
@@ -17,8 +18,8 @@ interface ResourceCreation<T extends ExistingResource> {
   readonly id: string;
   /** The resource, if it existed right before. */
   readonly existing: T | undefined;
-  /** Sends the PUT and waits until the operation ends; calls `onAccepted` as soon as Azure has accepted it. */
-  readonly put: (onAccepted: () => void) => Promise<T>;
+  /** Sends the PUT and waits until the operation ends; calls `onAccepted` with the status of Azure's answer. */
+  readonly put: (onAccepted: (status: number) => void) => Promise<T>;
   readonly reread: () => Promise<T | undefined>;
 }
 
@@ -33,7 +34,8 @@ interface CreationContext {
  * Creates a resource unless it exists. An existing one must carry our tags; while it is being created by an interrupted
  * run it is waited for, and if it has failed it is created again. After a transient error the resource is read again
  * before the next PUT, because the previous one may have succeeded.
- * @throws ActionError if the name is taken by a resource that is not ours.
+ * @throws ActionError if the name is taken by a resource that is not ours, also if it appeared since it was looked up:
+ * Azure then answers 200 instead of 201.
  */
 export async function createIfMissing<T extends ExistingResource>(
   context: CreationContext,
@@ -46,20 +48,47 @@ export async function createIfMissing<T extends ExistingResource>(
     return error;
   };
   let found = creation.existing;
+  // After a lost answer, a 200 can also mean that the lost PUT was carried out.
+  let isRepeated = false;
   const waitBeforeRetry = createRetries(what, { signal: waiting.signal, log: log.info });
   for (;;) {
     found = await waitUntilTerminal(context, creation, found);
     if (found && hasSucceeded(found)) return found;
     // A failed resource of an earlier run is replaced but stays that run's: only what was absent counts as created.
     if (!found) cleanupState.addPending(id);
+    const isNew = !found && !isRepeated;
+    let existed = false;
     try {
-      return await put(() => cleanupState.markAccepted(id));
+      const created = await put((status) => {
+        existed = isNew && status === 200;
+        if (existed) cleanupState.markExisting(id);
+        else cleanupState.markAccepted(id);
+      });
+      if (existed) throw appearedError(what, id);
+      return created;
     } catch (error) {
-      if (waiting.signal.aborted || !(error instanceof AzureError)) throw error;
+      if (existed || waiting.signal.aborted || !(error instanceof AzureError)) throw error;
+      isRepeated ||= isAmbiguous(error);
       if (!(await waitBeforeRetry(error.fault))) throw await discardUnlessCreated(error);
       found = await reread();
     }
   }
+}
+
+/** Whether the PUT may have been carried out although it failed. */
+function isAmbiguous({ fault }: AzureError): boolean {
+  return fault.status === 0 || fault.status >= 500;
+}
+
+export function appearedError(what: string, id: string): ActionError {
+  return new ActionError(`creating ${what}`, {
+    message: `${what} was created by someone else after this step had looked for it.`,
+    explanation: {
+      cause: `Azure answered 200 instead of 201, so the request changed an existing resource: ${id}. This step does not delete it.`,
+      who: "the workflow's author",
+      fix: ['Set a different `vm-name`, or find out what else creates resources with this name.'],
+    },
+  });
 }
 
 async function waitUntilTerminal<T extends ExistingResource>(

@@ -99,8 +99,13 @@ interface NetworkOperations<T> {
     resourceGroup: string,
     name: string,
     body: T,
-    options?: { abortSignal?: AbortSignal },
+    options?: { abortSignal?: AbortSignal; onResponse?: (response: HttpAnswer) => void },
   ): PollerLike<OperationState<T>, T>;
+}
+
+interface HttpAnswer {
+  readonly status: number;
+  readonly request: { readonly method: string };
 }
 
 interface NetworkResource<T> {
@@ -127,8 +132,12 @@ function createNetworkResource<T extends { tags?: Record<string, string>; provis
       reread: () => undefinedIfNotFound(operations.get(resourceGroup, name, options)),
       put: (onAccepted) => {
         log.info(`Creating ${what}.`);
-        const poller = operations.createOrUpdate(resourceGroup, name, body, options);
-        return pollUntilDone(what, 'network', { ...waiting, onAccepted }, poller);
+        let status = 0;
+        const onResponse = (response: HttpAnswer): void => {
+          if (response.request.method === 'PUT') status = response.status;
+        };
+        const poller = operations.createOrUpdate(resourceGroup, name, body, { ...options, onResponse });
+        return pollUntilDone(what, 'network', { ...waiting, onAccepted: () => onAccepted(status) }, poller);
       },
     },
   );

@@ -42,8 +42,8 @@ export async function createVm(creation: VmCreation): Promise<VirtualMachine> {
     } catch (error) {
       if (!isPlacementError(error)) throw error;
       failed.push({ placement, error });
-      // A refused PUT creates nothing. A failed operation (status 200 of a poll) leaves a VM.
-      if (error.fault.status === 200) failedVm = placement;
+      // A refused PUT creates nothing. A failed operation leaves a VM.
+      if (hasFailedAfterAcceptance(error)) failedVm = placement;
       const next = plan.vm.attempts[index + 1];
       const suffix = next ? ` Trying ${describePlacement(next)}.` : '';
       log.notice(`${describePlacement(placement)} is not available: ${describeCause(error)}${suffix}`);
@@ -100,7 +100,7 @@ async function putVm(
     const { error } = result;
     const next = classifyError(error, attempt);
     if (next.action === 'give-up' || !(await waitBeforeRetry(error.fault, next.seconds))) {
-      if (error.fault.status >= 400) await discardMissing(creation, error);
+      if (!hasFailedAfterAcceptance(error)) await discardMissing(creation, error);
       throw error;
     }
     attempt = {
@@ -123,7 +123,7 @@ async function attemptPut(
   } catch (error) {
     if (signal.aborted) throw signal.reason;
     if (!(error instanceof AzureError)) throw error;
-    if (isNameConflict(error) && !replacesFailed) {
+    if (isNameConflict(error) && !replacesFailed && !hasFailedAfterAcceptance(error)) {
       await assertCreatedByThisAttempt(creation, error);
       return resumeLostCreate(creation, error);
     }
@@ -134,7 +134,29 @@ async function attemptPut(
   }
 }
 
+/** Errors of operations whose PUT Azure had accepted. */
+const operationErrors = new WeakSet<AzureError>();
+
+/** Marks the error of an accepted PUT: polls report a failed operation as 200, or with the status of the error. */
 async function sendVm(
+  creation: VmCreation,
+  placement: Placement,
+  replacesFailed: boolean,
+): Promise<VirtualMachine> {
+  let isAccepted = false;
+  const onAccepted: VmCreation['onAccepted'] = (...details) => {
+    isAccepted = true;
+    creation.onAccepted(...details);
+  };
+  try {
+    return await sendAndFollowVm({ ...creation, onAccepted }, placement, replacesFailed);
+  } catch (error) {
+    if (isAccepted && error instanceof AzureError) operationErrors.add(error);
+    throw error;
+  }
+}
+
+async function sendAndFollowVm(
   { plan, session, cleanupState, until, onAccepted }: VmCreation,
   placement: Placement,
   replacesFailed: boolean,
@@ -212,9 +234,9 @@ const conflictSeconds = 5;
 
 const maxConflicts = 6;
 
-/** Polls answer 200 for an operation that failed; a refused request has its own status. */
-function hasFailedAfterAcceptance({ fault }: AzureError): boolean {
-  return fault.status === 200;
+/** Whether the VM exists: decided by the answer to its PUT, or by a VM that was read as failed (status 200). */
+function hasFailedAfterAcceptance(error: AzureError): boolean {
+  return operationErrors.has(error) || error.fault.status === 200;
 }
 
 /** Azure reserves a network interface for a failed VM, ours or another, for 180 seconds. */
