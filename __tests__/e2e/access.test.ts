@@ -311,6 +311,51 @@ test('the roles of an adopted machine go too, though another run granted them', 
   expect([...sim.world.resources.under(`/subscriptions/${defaults.subscriptionId}`)]).toHaveLength(1);
 });
 
+test('an identity is kept while a role assignment of it cannot be deleted', async () => {
+  const inputs = await start((world) => addRegistryTo(world));
+  const access = { identity: 'system\npuller', 'role-assignments': `AcrPull on ${registryId}` };
+  const run = await runAction({
+    sim,
+    inputs: { ...inputs, ...access, cleanup: 'always' },
+    between: () => {
+      sim.faults.add({
+        match: { method: 'DELETE', path: /roleAssignments/, times: Number.POSITIVE_INFINITY },
+        effect: { status: 403, code: 'AuthorizationFailed', message: 'no permission' },
+      });
+    },
+  });
+  expect([run.exitCode, run.post?.exitCode]).toEqual([0, 0]);
+  const warnings = run.post?.annotations.map(({ message }) => message).join('\n') ?? '';
+  expect(granted()).toHaveLength(2);
+  expect(sim.world.resources.has(identityAt('puller'))).toBe(true);
+  for (const { id } of granted()) expect(warnings).toContain(`az role assignment delete --ids ${id}`);
+  expect(warnings).toContain(identityAt('puller'));
+  expect([...sim.world.resources.all()].some(({ id }) => id.endsWith('/virtualMachines/host'))).toBe(true);
+});
+
+test('a role of an existing identity is removed by `delete` after the run was killed before its VM', async () => {
+  let given = '';
+  const inputs = await start((world) => {
+    addRegistryTo(world);
+    given = addIdentity(world, 'theirs');
+  });
+  const run = await runAction({
+    sim,
+    inputs: { ...inputs, identity: identityAt('theirs'), 'role-assignments': `AcrPull on ${registryId}` },
+    phases: ['main'],
+    signal: { name: 'SIGKILL', whenLog: /Role AcrPull on .* is assigned/ },
+  });
+  expect(run.exitCode).toBeNull();
+  sim.world.resources.remove(
+    `/subscriptions/${defaults.subscriptionId}/resourceGroups/${defaults.resourceGroup}/providers/Microsoft.Compute/virtualMachines/host`,
+  );
+  expect(granted().filter(({ principalId }) => principalId === given)).toHaveLength(1);
+  const deletion = await runAction({ sim, inputs: { ...inputs, operation: 'delete' }, phases: ['main'] });
+  expect(deletion.exitCode).toBe(0);
+  expect(granted()).toEqual([]);
+  expect(sim.world.resources.has(identityAt('theirs'))).toBe(true);
+});
+
 describe('refused before anything is created', () => {
   const system = { identity: 'system', 'role-assignments': `AcrPull on ${registryId}` };
 

@@ -198,7 +198,7 @@ describe('proxies', () => {
     if (proxy) proxy.authenticate = ({ headers }) => headers['proxy-authorization'] === expected;
     const through = (password: string) =>
       act({
-        inputs: { operation: 'delete' },
+        inputs: { operation: 'delete', 'vm-name': 'vm1' },
         env: { HTTPS_PROXY: url.replace('//', `//runner:${password}@`) },
       });
     const run = await through('proxy-password-1');
@@ -219,7 +219,7 @@ describe('proxies', () => {
     await start();
     const { url, tunnels } = await startProxy({});
     const run = await act({
-      inputs: { operation: 'delete' },
+      inputs: { operation: 'delete', 'vm-name': 'vm1' },
       env: { HTTPS_PROXY: url, NO_PROXY: '.example,localhost' },
     });
     expect(errorsOf(run)).toEqual([]);

@@ -72,7 +72,7 @@ export function runnerWith(given: Partial<RunnerValues> = {}): RunnerValues {
 
 /** Reads as the action does: what is not given has its default, unless it is given as an empty string. */
 export function read(given: Given, runner: Partial<RunnerValues> = {}): Inputs {
-  const raw: Record<string, string> = { ...inputDefaults, 'vm-name': 'vm-77-build-0', ...given };
+  const raw: Record<string, string> = { ...inputDefaults, 'vm-name': 'vm-77-build-0*', ...given };
   return readInputs((name) => raw[name] ?? '', runnerWith(runner));
 }
 

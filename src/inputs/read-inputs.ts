@@ -14,7 +14,7 @@ import {
   inputNames,
 } from './inputs.ts';
 import { explainEmptyInput, maskSecrets } from './mask-secrets.ts';
-import { maxJobMinutes, readDeployment, readImageInput, readVmName } from './read-deployment.ts';
+import { maxJobMinutes, readDeployment, readGivenVmName, readImageInput } from './read-deployment.ts';
 
 /**
  * Reads the inputs of the chosen operation and ignores those of other operations, because steps often share one block of
@@ -31,7 +31,7 @@ export function readInputs(get: (name: string) => string, runner: RunnerValues):
   const common = readCommon(reader, runner);
   let inputs: Inputs | undefined;
   if (operation === 'delete') {
-    inputs = { operation, ...common, vmName: readVmName(reader, runner.env) };
+    inputs = { operation, ...common, vmName: readGivenVmName(reader) };
   } else if (operation === 'list') {
     const image = readImageInput(reader, reader.text('image-id') ?? '');
     inputs = { operation, ...common, ...omitUndefined({ image }) };

@@ -1,18 +1,30 @@
 import { createHash } from 'node:crypto';
 
+/** Ends the default in action.yml. No VM name can contain it, so a default is never taken for a given name. */
+const defaultMarker = '*';
+
+/** The name that the workflow gives; undefined if the input is blank or has its default. */
+export function givenVmName(text: string | undefined): string | undefined {
+  return text?.endsWith(defaultMarker) ? undefined : text;
+}
+
 /**
- * The name of the VM. The default contains the job name, whose characters and length a VM name may not have, so it is
- * adjusted. A name chosen in the workflow is never changed.
+ * The name of the VM. A given name is never changed. The default gets a hash of the step, because GitHub's expressions
+ * do not know it, and is adjusted to Azure's rules: job names may be longer and have other characters.
  */
 export function resolveVmName(
-  given: string | undefined,
+  text: string | undefined,
   env: Readonly<Record<string, string | undefined>>,
 ): string {
-  const prefix = `vm-${env['GITHUB_RUN_ID'] ?? ''}-${env['GITHUB_JOB'] ?? ''}-`;
+  const given = givenVmName(text);
+  if (given !== undefined) return given;
   // An empty value replaces the default; only the runner knows the matrix leg, so 0 is assumed.
-  const name = given ?? `${prefix}0`;
-  const isDefault = name.startsWith(prefix) && /^\d*$/.test(name.slice(prefix.length));
-  return isDefault ? toValidVmName(name) : name;
+  const base = text?.slice(0, -1) ?? `vm-${env['GITHUB_RUN_ID'] ?? ''}-${env['GITHUB_JOB'] ?? ''}-0`;
+  const step = createHash('sha256')
+    .update(env['GITHUB_ACTION'] ?? '')
+    .digest('hex')
+    .slice(0, 6);
+  return toValidVmName(`${base}-${step}`);
 }
 
 /** Adjusts a name to Azure's rules. A changed name gets a hash, so that different names stay different. */

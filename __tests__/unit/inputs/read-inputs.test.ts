@@ -111,7 +111,7 @@ describe('operations', () => {
       tags: {},
       image: expect.objectContaining({ kind: 'version', version: '1.0.0', gallery: 'images' }),
       imageWaitMinutes: 0,
-      vmName: 'vm-77-build-0',
+      vmName: 'vm-77-build-0-e3b0c4',
       sizes: [],
       zones: [],
       adminUsername: 'azureuser',

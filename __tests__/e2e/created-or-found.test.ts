@@ -1,0 +1,124 @@
+/** Which resources a run has created: decided by the answers to its PUTs, also when Azure is late or somebody is faster. */
+import { describe, expect, test } from '@jest/globals';
+import type { Exchange } from '../../simulator/engine/journal.ts';
+import {
+  act,
+  addStranger,
+  addStrangers,
+  cleanupStateOf,
+  errorOf,
+  expectAllGone,
+  partsOf,
+  since,
+  snapshot,
+  startWorld,
+  warningsOf,
+} from '../support/lifecycle.ts';
+
+const vm1 = partsOf('vm1');
+const main = { phases: ['main'] } as const;
+const notFound = { status: 404, code: 'ResourceNotFound', message: 'The Resource was not found.' } as const;
+
+describe('a network resource that appears between its lookup and its PUT', () => {
+  test.concurrent.each([
+    ['vnet', vm1.vnet],
+    ['nsg', vm1.nsg],
+    ['publicIp', vm1.publicIp],
+  ])('is not deleted, and fails the step: %s', async (_, id) => {
+    const sim = await startWorld({ world: (world) => addStrangers(world, 'vm1') });
+    const before = snapshot(sim);
+    sim.faults.add({
+      match: { method: 'PUT', path: new RegExp(`${id}(\\?|$)`) },
+      effect: { onArrival: () => addStranger(sim.world, id) },
+    });
+    const run = await act(sim, { cleanup: 'always' });
+    expect([run.exitCode, run.post?.exitCode]).toEqual([1, 0]);
+    expect(errorOf(run)).toContain('was created by someone else');
+    expect(errorOf(run)).toContain(id);
+    expect(since(sim, before)).toEqual([id]);
+    expect(run.outputs['created']).not.toContain(id);
+    expect(JSON.stringify(cleanupStateOf(run)?.created)).not.toContain(id);
+  });
+});
+
+test.concurrent('the next size replaces our failed VM when its operation ended with HTTP 409', async () => {
+  const sim = await startWorld();
+  const before = snapshot(sim);
+  sim.world.latencies['vmPutLinux'] = 0.1;
+  // With Location only, the poll has the status of the error.
+  sim.faults.add({
+    match: { phase: 'poll', path: /Microsoft\.Compute\/locations/ },
+    effect: { status: 409, code: 'AllocationFailed', message: 'Allocation failed.' },
+  });
+  const run = await act(sim, { 'vm-size': 'Standard_D2s_v5\nStandard_D4s_v5', cleanup: 'always' });
+  expect([run.exitCode, run.post?.exitCode]).toEqual([0, 0]);
+  expect(run.outputs['vm-size']).toBe('Standard_D4s_v5');
+  expectAllGone(sim, before);
+});
+
+describe('a resource that Azure accepted but does not show yet', () => {
+  const get = (path: RegExp, nth: number, times: number) => ({
+    match: { method: 'GET', path, nth, times } as const,
+    effect: notFound,
+  });
+
+  test.concurrent('is waited for by create', async () => {
+    const sim = await startWorld();
+    const lookups = { vnet: 1, publicIp: 1 };
+    sim.faults.add(get(/virtualNetworks\/vm1-vnet/, lookups.vnet + 1, 7));
+    sim.faults.add(get(/publicIPAddresses\/vm1-ip/, lookups.publicIp + 1, 7));
+    const run = await act(sim, {}, main);
+    expect([run.exitCode, errorOf(run)]).toEqual([0, '']);
+  });
+
+  test.concurrent('is found again and deleted by the post step', async () => {
+    const sim = await startWorld();
+    const before = snapshot(sim);
+    const run = await act(
+      sim,
+      { cleanup: 'always' },
+      {
+        between: () => {
+          sim.faults.add(get(/virtualMachines\/vm1\?/, 1, 3));
+          sim.faults.add(get(/networkSecurityGroups\/vm1-nsg/, 1, 3));
+        },
+      },
+    );
+    expect(run.post?.exitCode).toBe(0);
+    expectAllGone(sim, before);
+  });
+
+  test.concurrent('is reported as possibly left behind when it stays missing', async () => {
+    const sim = await startWorld();
+    const run = await act(
+      sim,
+      { cleanup: 'always' },
+      {
+        between: () => {
+          sim.faults.add(get(/networkSecurityGroups\/vm1-nsg/, 1, Number.POSITIVE_INFINITY));
+        },
+      },
+    );
+    expect(run.post?.exitCode).toBe(0);
+    expect(warningsOf(run.post)).toContain(vm1.nsg);
+    expect(warningsOf(run.post)).toContain('may be left behind');
+  });
+});
+
+test.concurrent('the last request before the DELETE of a VM reads it', async () => {
+  const sim = await startWorld();
+  const run = await act(sim, { cleanup: 'always' });
+  expect(run.post?.exitCode).toBe(0);
+  const isVm = ({ path }: Exchange): boolean => /\/virtualMachines\/vm1$/i.test(path);
+  const deletion = sim.journal.findIndex((exchange) => exchange.method === 'DELETE' && isVm(exchange));
+  const previous = sim.journal.slice(0, deletion).findLast(({ host }) => host === 'arm');
+  expect([previous?.method, previous && isVm(previous)]).toEqual(['GET', true]);
+});
+
+test.concurrent('`deleted` lists what Azure deleted with the VM', async () => {
+  const sim = await startWorld();
+  const created = await act(sim, {}, main);
+  const run = await act(sim, { operation: 'delete' }, main);
+  const lower = (text = '[]') => (JSON.parse(text) as string[]).map((id) => id.toLowerCase()).toSorted();
+  expect(lower(run.outputs['deleted'])).toEqual(lower(created.outputs['created']));
+});
