@@ -7,7 +7,6 @@ import type { ErrorContext } from './errors/action-error.ts';
 import { errorTitle, formatError, toErrorReports } from './errors/format-error.ts';
 import type { DeleteInputs, Inputs } from './inputs/inputs.ts';
 import { readInputs } from './inputs/read-inputs.ts';
-import { timeoutSignal } from './lib/clock.ts';
 import { certificateExpiry, certificateExpiryNotice } from './lib/pem.ts';
 import { checkDeployment } from './operations/check.ts';
 import { create } from './operations/create.ts';
@@ -17,7 +16,7 @@ import { createRunStatusReader, sweep } from './operations/sweep.ts';
 import { actionReference, workflowRun } from './runner/github-context.ts';
 import { limitAnnotation } from './runner/log.ts';
 import { cleanupStateKey, env } from './runner/outputs.ts';
-import { stopAtTimeLimit, stopOnSignals } from './runner/signals.ts';
+import { cleanupSignal, stopAtTimeLimit, stopOnSignals } from './runner/signals.ts';
 import {
   createRunnerValues,
   errorContextFrom,
@@ -84,7 +83,7 @@ async function runOperation(
         run: workflowRun(),
         temporaryFolder: env['RUNNER_TEMP'] || tmpdir(),
         saveCleanupState: (entries) => core.saveState(cleanupStateKey, entries),
-        cleanupSignal: () => timeoutSignal(15 * 60),
+        cleanupSignal,
       });
     case 'delete':
       await deleteOrContinueInPost(inputs, report, options);

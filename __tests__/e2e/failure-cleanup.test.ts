@@ -6,6 +6,7 @@ import {
   addStrangers,
   arrivalOf,
   errorOf,
+  group,
   expectAllGone,
   cleanupStateOf,
   partsOf,
@@ -47,6 +48,9 @@ describe.each(stages)('a failure at the %s', (_, type) => {
     expect(cleanupStateOf(run)).toMatchObject({ created: [], completed: false });
     // What was refused was never created.
     expect(run.outputs['created']).not.toContain(`/${type}/`);
+    // No output names what does not exist.
+    expect(Object.values(run.outputs).filter((value) => value.startsWith(group))).toEqual([]);
+    expect(run.outputs['public-ip-address'] ?? '').toBe('');
     expect(run.post?.stdout).toContain('Nothing to clean up');
   });
 
@@ -164,6 +168,20 @@ describe('clean-up', () => {
     const run = await act(sim, { 'timeout-minutes': '4' });
     expect([run.exitCode, run.post?.exitCode]).toEqual([1, 0]);
     expect(errorOf(run)).toContain('The time limit of 4 minutes was reached');
+    expectAllGone(sim, before);
+  });
+
+  test('a cancelled create ends by itself before the runner kills it, while a deletion takes long', async () => {
+    const sim = await startWorld();
+    const before = snapshot(sim);
+    sim.world.latencies['vmDelete'] = 2600;
+    const arrival = arrivalOf(sim, { method: 'PUT', path: /virtualMachines/ });
+    const run = await act(sim, {}, { signal: { name: 'cancel', when: arrival } });
+    expect([run.exitCode, run.post?.exitCode]).toEqual([1, 0]);
+    expect(errorOf(run)).toContain('The workflow run was cancelled');
+    expect(run.outputs['result']).toContain(vm1.machine);
+    expect(run.summary).not.toBe('');
+    expect(warningsOf(run)).toContain('the post step of this job continues the cleanup');
     expectAllGone(sim, before);
   });
 

@@ -18,7 +18,7 @@ import { reservedTags } from './overrides.ts';
 import { readNetwork } from './read-network.ts';
 import { readOverrides, readScript } from './read-script.ts';
 import { readVmInputs } from './read-vm.ts';
-import { givenVmName, resolveVmName, validateVmName } from './vm-name.ts';
+import { resolveVmName, validateVmName } from './vm-name.ts';
 
 const roleDefinitionPattern = /^(?:\/.+)?\/providers\/Microsoft\.Authorization\/roleDefinitions\/([^/]+)$/i;
 
@@ -100,20 +100,6 @@ function readVmName(reader: Reader, env: RunnerValues['env']): string {
   const issue = validateVmName(name);
   if (issue !== undefined) reader.addIssue('vm-name', `${quoteValue(name)} ${issue}.`);
   return name;
-}
-
-/** For `delete`: a default would name a VM that this step has not created. */
-export function readGivenVmName(reader: Reader): string {
-  const name = givenVmName(reader.text('vm-name'));
-  const issue = name === undefined ? undefined : validateVmName(name);
-  if (issue !== undefined) reader.addIssue('vm-name', `${quoteValue(name ?? '')} ${issue}.`);
-  if (name === undefined) {
-    reader.addIssue(
-      'vm-name',
-      'is required to delete: pass the name of the deployment, e.g. ${{ steps.<id>.outputs.vm-name }} of the step that created it.',
-    );
-  }
-  return name ?? '';
 }
 
 function readTags(reader: Reader, ownTags: number): Readonly<Record<string, string>> {

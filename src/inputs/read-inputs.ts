@@ -14,7 +14,8 @@ import {
   inputNames,
 } from './inputs.ts';
 import { explainEmptyInput, maskSecrets } from './mask-secrets.ts';
-import { maxJobMinutes, readDeployment, readGivenVmName, readImageInput } from './read-deployment.ts';
+import { maxJobMinutes, readDeployment, readImageInput } from './read-deployment.ts';
+import { givenVmName, validateVmName } from './vm-name.ts';
 
 /**
  * Reads the inputs of the chosen operation and ignores those of other operations, because steps often share one block of
@@ -119,4 +120,18 @@ function readEnvironment(reader: Reader): Environment {
     reader.addIssue('environment', `${quoteValue(text)} is none of: ${legal}.`);
   }
   return { kind: 'discovered', resourceManager: url?.origin ?? '' };
+}
+
+/** For `delete`: a default would name a VM that this step has not created. */
+function readGivenVmName(reader: Reader): string {
+  const name = givenVmName(reader.text('vm-name'));
+  const issue = name === undefined ? undefined : validateVmName(name);
+  if (issue !== undefined) reader.addIssue('vm-name', `${quoteValue(name ?? '')} ${issue}.`);
+  if (name === undefined) {
+    reader.addIssue(
+      'vm-name',
+      'is required to delete: pass the name of the deployment, e.g. ${{ steps.<id>.outputs.vm-name }} of the step that created it.',
+    );
+  }
+  return name ?? '';
 }

@@ -4,7 +4,7 @@ import { type DeploySession, type SessionOptions, openDeploySession } from '../a
 import { apiVersions } from '../azure/api-versions.ts';
 import type { Session } from '../azure/arm-client.ts';
 import { provisioningStateOf } from '../azure/provisioning-state.ts';
-import { resourceId } from '../azure/resource-id.ts';
+import { resourceId, sameId } from '../azure/resource-id.ts';
 import { rollback } from '../cleanup/delete-resources.ts';
 import { deleteVmOfDeployment } from '../cleanup/delete-deployment.ts';
 import { includeVmDisks } from '../cleanup/detach-unowned.ts';
@@ -15,7 +15,12 @@ import {
   createCleanupState,
   signInStateOf,
 } from '../deployment/cleanup-state.ts';
-import { type ExistingResources, findExistingResources, resourceNames } from '../deployment/resources.ts';
+import {
+  type ExistingResources,
+  findExistingResources,
+  resourceIds,
+  resourceNames,
+} from '../deployment/resources.ts';
 import { runIdentityOf } from '../deployment/ownership.ts';
 import type { Plan } from '../deployment/plan.ts';
 import { ActionError, withActivity } from '../errors/action-error.ts';
@@ -319,7 +324,16 @@ async function cleanUpAfterFailure(deployment: Deployment, error: unknown): Prom
   await rollbackCreate(deployment);
   const cleanupSession = deployment.session.withSignal(context.cleanupSignal());
   if (deployment.replacement) await warnIfVmIsMissing(cleanupSession, deployment.plan, deployment.log);
+  clearOutputs(deployment);
   return reason;
+}
+
+/** Outputs name only what exists: not what this run has deleted again or never came to create. */
+function clearOutputs({ plan, existing, cleanupState, report }: Deployment): void {
+  const { subscriptionId, resourceGroup, deployment } = plan;
+  const kept = [...Object.values(existing).map(({ id }) => id), ...cleanupState.entries.created];
+  const planned = Object.values(resourceIds(subscriptionId, resourceGroup, resourceNames(deployment)));
+  report.clearOutputs(planned.filter((id) => !kept.some((other) => sameId(other ?? '', id))));
 }
 
 /** Deletes what this run created, except with `cleanup: never`; its run commands are always deleted. */

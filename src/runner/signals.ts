@@ -1,6 +1,6 @@
 import * as core from '@actions/core';
 import { ActionError } from '../errors/action-error.ts';
-import { abortAfter } from '../lib/clock.ts';
+import { abortAfter, timeoutSignal } from '../lib/clock.ts';
 
 /**
  * A cancel comes as SIGINT, 7.5 s later as SIGTERM, 2.5 s later as the end
@@ -11,6 +11,9 @@ import { abortAfter } from '../lib/clock.ts';
 export function stopOnSignals(stop: AbortController): void {
   const onSignal = (signal: NodeJS.Signals): void => {
     if (stop.signal.aborted) return;
+    const deadline = new AbortController();
+    abortAfter(deadline, maxCancelSeconds, cancelDeadlineError);
+    cancelDeadline = deadline.signal;
     core.info(`Received ${signal}: stopping.`);
     stop.abort(
       new ActionError('waiting for Azure', {
@@ -49,4 +52,20 @@ export function stopAtTimeLimit(stop: AbortController, minutes: number): NodeJS.
         },
       }),
   );
+}
+
+/** Seconds from SIGINT until the step must end by itself: with its error, outputs and summary, before SIGTERM. */
+const maxCancelSeconds = 6;
+
+let cancelDeadline: AbortSignal | undefined;
+
+/** The signal of a cleanup after a failure. After a cancellation there is little time, and the post step does the rest. */
+export function cleanupSignal(): AbortSignal {
+  return cancelDeadline ?? timeoutSignal(15 * 60);
+}
+
+function cancelDeadlineError(): ActionError {
+  return new ActionError('cleaning up', {
+    message: 'A cancelled step has only a few seconds; the post step of this job continues the cleanup.',
+  });
 }

@@ -1,5 +1,6 @@
 import { appendFileSync } from 'node:fs';
 import type { DeletionResult } from '../cleanup/resource-types.ts';
+import { sameId } from '../azure/resource-id.ts';
 import { type ErrorReport, formatError } from '../errors/format-error.ts';
 import { type LogWriter, type StageTiming, createLog, logGroup, maskInLogs } from '../runner/log.ts';
 import { type OutputName, type PlainOutput, outputNames, writeOutput } from '../runner/outputs.ts';
@@ -21,6 +22,8 @@ export interface Reporter {
   outputCreated(ids: readonly string[]): void;
   /** Appends to the IDs of the output `deleted`. */
   addDeleted(ids: readonly string[]): void;
+  /** Empties the outputs of these resources. */
+  clearOutputs(ids: readonly string[]): void;
   outputJson(name: 'findings' | 'deployments', entries: readonly object[]): void;
   /** Has the runner hide a text in all logs. */
   mask(secret: string): void;
@@ -36,6 +39,32 @@ export interface Reporter {
   writeSummary(errors?: readonly ErrorReport[]): void;
 }
 
+/** Outputs that describe a resource, by the output of its ID. */
+const outputsByResource: Partial<Record<PlainOutput, readonly PlainOutput[]>> = {
+  'vm-id': [
+    'vm-instance-id',
+    'vm-size',
+    'zone',
+    'os-disk-id',
+    'principal-id',
+    'ssh-command',
+    'ssh-known-hosts',
+  ],
+  'nic-id': ['private-ip-address'],
+  'vnet-id': ['subnet-id'],
+  'nsg-id': [],
+  'public-ip-id': ['public-ip-address', 'fqdn'],
+};
+
+function outputsOf(ids: readonly string[], outputs: Readonly<Partial<Record<OutputName, string>>>) {
+  return Object.entries(outputsByResource).flatMap(([name, details]) => {
+    const value = outputs[name as PlainOutput] ?? '';
+    return ids.some((id) => sameId(id, value))
+      ? [name as PlainOutput, ...details].filter((output) => outputs[output] !== undefined)
+      : [];
+  });
+}
+
 /** @param summaryFile GITHUB_STEP_SUMMARY; undefined on GitHub Enterprise Server before 3.6. */
 export function createReporter(summaryFile: string | undefined): Reporter {
   const stages: StageTiming[] = [];
@@ -44,7 +73,7 @@ export function createReporter(summaryFile: string | undefined): Reporter {
   const masks = new Set<string>();
   const left: Leftover[] = [];
   const deletedIds: string[] = [];
-  let known: Partial<CollectedFacts> = {};
+  const known: Partial<CollectedFacts> = {};
   const set = (name: OutputName, value: string): void => {
     if (outputs[name] === value) return;
     outputs[name] = value;
@@ -75,13 +104,12 @@ export function createReporter(summaryFile: string | undefined): Reporter {
       set('deleted', JSON.stringify(deletedIds));
     },
     outputJson: (name, entries) => set(name, JSON.stringify(entries)),
+    clearOutputs: (ids) => outputsOf(ids, outputs).forEach((name) => set(name, '')),
     mask(secret) {
       masks.add(secret);
       maskInLogs(secret);
     },
-    addFacts(facts) {
-      known = { ...known, ...facts };
-    },
+    addFacts: (facts) => void Object.assign(known, facts),
     addLeftovers: (more) => void left.push(...more),
     logRequest(requested) {
       if (known.operation) log.info(requestLine(known.operation, requested));
