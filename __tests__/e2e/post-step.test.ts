@@ -1,4 +1,4 @@
-/** The post step: it acts as the main step did, whatever inputs, state and environment the runner passes to it. */
+/** The post step: it acts as the main step did, with any inputs, state and environment. */
 import { existsSync, mkdirSync, mkdtempSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from '@jest/globals';
@@ -96,7 +96,7 @@ describe('the post step', () => {
     expect(writesOf(sim.journal).some(({ method }) => method === 'DELETE')).toBe(false);
   });
 
-  test.concurrent('removes only folders that create makes, whatever path the state holds', async () => {
+  test.concurrent('removes only folders that create makes when the state holds another path', async () => {
     const sim = await startWorld();
     const run = await act(sim, { cleanup: 'never' }, main);
     const temp = join(mkdtempSync(join(run.temp, 'outer-')), 'temp');
