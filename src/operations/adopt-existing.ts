@@ -191,7 +191,7 @@ function warnAboutKeptTags(kept: readonly KeptTags[], { log }: Reporter): void {
 }
 
 /** IDs of the resources and of the disks that were created with the VM. */
-function existingIds(existing: ExistingResources): readonly string[] {
+export function existingIds(existing: ExistingResources): readonly string[] {
   const resources: { id?: string }[] = Object.values(existing);
   const { osDisk, dataDisks = [] } = existing.vm?.storageProfile ?? {};
   const disks = [osDisk, ...dataDisks.filter(({ createOption }) => createOption !== 'Attach')];

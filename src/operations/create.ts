@@ -4,7 +4,7 @@ import { type DeploySession, type SessionOptions, openDeploySession } from '../a
 import { apiVersions } from '../azure/api-versions.ts';
 import type { Session } from '../azure/arm-client.ts';
 import { provisioningStateOf } from '../azure/provisioning-state.ts';
-import { resourceId, sameId } from '../azure/resource-id.ts';
+import { resourceId } from '../azure/resource-id.ts';
 import { rollback } from '../cleanup/delete-resources.ts';
 import { deleteVmOfDeployment } from '../cleanup/delete-deployment.ts';
 import { includeVmDisks } from '../cleanup/detach-unowned.ts';
@@ -15,12 +15,7 @@ import {
   createCleanupState,
   signInStateOf,
 } from '../deployment/cleanup-state.ts';
-import {
-  type ExistingResources,
-  findExistingResources,
-  resourceIds,
-  resourceNames,
-} from '../deployment/resources.ts';
+import { type ExistingResources, findExistingResources, resourceNames } from '../deployment/resources.ts';
 import { runIdentityOf } from '../deployment/ownership.ts';
 import type { Plan } from '../deployment/plan.ts';
 import { ActionError, withActivity } from '../errors/action-error.ts';
@@ -37,7 +32,7 @@ import { runScript } from '../vm/run-command.ts';
 import { capabilitiesFromSku, incompatibilities, retirementDate, sizeRequirements } from '../vm/sizes.ts';
 import { imageIdOf } from '../vm/vm-spec.ts';
 import { waitForAgent } from '../vm/vm-status.ts';
-import { updateTags } from './adopt-existing.ts';
+import { existingIds, updateTags } from './adopt-existing.ts';
 import { diagnoseFailure, warnIfVmIsMissing } from './diagnose-failure.ts';
 import { type Preparation, prepareDeployment } from './preflight.ts';
 import { outputSshConnection } from './ssh-connection.ts';
@@ -309,8 +304,7 @@ async function deleteFailedVm(deployment: Deployment, reason: string): Promise<v
   const diskId = resourceId(plan.subscriptionId, plan.resourceGroup, 'Microsoft.Compute/disks', osDiskName);
   const assignments = await access.cancelVmGrants();
   log.info(`Deleting the failed VM ${name}: ${reason}.`);
-  const ids = [id, diskId, ...assignments];
-  reportDeletion(await rollback({ session, log }, cleanupState, ids, true), report);
+  reportDeletion(await rollback({ session, log }, cleanupState, [id, diskId, ...assignments], true), report);
 }
 
 /** Diagnoses the failure, stops what runs in the background, and rolls back. @returns the error to report. */
@@ -324,16 +318,10 @@ async function cleanUpAfterFailure(deployment: Deployment, error: unknown): Prom
   await rollbackCreate(deployment);
   const cleanupSession = deployment.session.withSignal(context.cleanupSignal());
   if (deployment.replacement) await warnIfVmIsMissing(cleanupSession, deployment.plan, deployment.log);
-  clearOutputs(deployment);
+  const { existing, cleanupState, report } = deployment;
+  // Outputs name only what exists: not what this run has deleted again or never came to create.
+  report.clearOutputsExcept([...cleanupState.entries.created, ...existingIds(existing)]);
   return reason;
-}
-
-/** Outputs name only what exists: not what this run has deleted again or never came to create. */
-function clearOutputs({ plan, existing, cleanupState, report }: Deployment): void {
-  const { subscriptionId, resourceGroup, deployment } = plan;
-  const kept = [...Object.values(existing).map(({ id }) => id), ...cleanupState.entries.created];
-  const planned = Object.values(resourceIds(subscriptionId, resourceGroup, resourceNames(deployment)));
-  report.clearOutputs(planned.filter((id) => !kept.some((other) => sameId(other ?? '', id))));
 }
 
 /** Deletes what this run created, except with `cleanup: never`; its run commands are always deleted. */

@@ -22,8 +22,8 @@ export interface Reporter {
   outputCreated(ids: readonly string[]): void;
   /** Appends to the IDs of the output `deleted`. */
   addDeleted(ids: readonly string[]): void;
-  /** Empties the outputs of these resources. */
-  clearOutputs(ids: readonly string[]): void;
+  /** Empties the outputs of all other resources than these. */
+  clearOutputsExcept(ids: readonly string[]): void;
   outputJson(name: 'findings' | 'deployments', entries: readonly object[]): void;
   /** Has the runner hide a text in all logs. */
   mask(secret: string): void;
@@ -56,10 +56,10 @@ const outputsByResource: Partial<Record<PlainOutput, readonly PlainOutput[]>> = 
   'public-ip-id': ['public-ip-address', 'fqdn'],
 };
 
-function outputsOf(ids: readonly string[], outputs: Readonly<Partial<Record<OutputName, string>>>) {
+function outputsOfOthers(ids: readonly string[], outputs: Readonly<Partial<Record<OutputName, string>>>) {
   return Object.entries(outputsByResource).flatMap(([name, details]) => {
     const value = outputs[name as PlainOutput] ?? '';
-    return ids.some((id) => sameId(id, value))
+    return value !== '' && !ids.some((id) => sameId(id, value))
       ? [name as PlainOutput, ...details].filter((output) => outputs[output] !== undefined)
       : [];
   });
@@ -104,7 +104,7 @@ export function createReporter(summaryFile: string | undefined): Reporter {
       set('deleted', JSON.stringify(deletedIds));
     },
     outputJson: (name, entries) => set(name, JSON.stringify(entries)),
-    clearOutputs: (ids) => outputsOf(ids, outputs).forEach((name) => set(name, '')),
+    clearOutputsExcept: (ids) => outputsOfOthers(ids, outputs).forEach((name) => set(name, '')),
     mask(secret) {
       masks.add(secret);
       maskInLogs(secret);
