@@ -240,7 +240,7 @@ export const vmEntries: readonly Entry[] = [
   },
   {
     // If-None-Match of the VM's first PUT.
-    id: 'vm-made-meanwhile',
+    id: 'vm-created-by-another-run',
     title: 'A VM with this name appeared during the run',
     says: 'PreconditionFailed (412)',
     source: 'https://github.com/kubernetes-sigs/cloud-provider-azure/issues/9728',

@@ -1,7 +1,8 @@
 import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import type { VirtualMachineInstanceView } from '@azure/arm-compute';
-import { describe, expect, test } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { setTimeScale } from '../../../src/lib/clock.ts';
 import * as fc from 'fast-check';
 import type { Session } from '../../../src/azure/arm-client.ts';
 import { ActionError } from '../../../src/errors/action-error.ts';
@@ -69,6 +70,9 @@ describe('the agent', () => {
 });
 
 describe('waiting for an agent that never comes', () => {
+  // The download of the boot log is retried; the blob does not exist.
+  beforeAll(() => setTimeScale('0.01'));
+  afterAll(() => setTimeScale(undefined));
   const where = { resourceGroup: 'rg', vm: { name: 'vm1', osType: 'Linux' as const } };
   const signedUrl = 'https://localhost:1/blobs/serial.log?sig=secret-signature';
 
