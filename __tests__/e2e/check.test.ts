@@ -120,7 +120,7 @@ test.each<[string, Readonly<Record<string, string>>]>([
   expect(of('fault')).toContain('resource-group');
   const fault = findings.find(({ id }) => id === 'resource-group');
   expect(fault?.fix).toContain(
-    `az role assignment create --assignee ${defaults.clientId} --role "Contributor" --scope ${group}`,
+    `az role assignment create --assignee ${defaults.clientId} --role Contributor --scope ${group}`,
   );
   expect(fault?.who).toContain(defaults.tenantId);
   const otherCommands = findings.filter(({ id }) => id !== 'resource-group').flatMap(({ fix }) => fix);

@@ -470,7 +470,7 @@ describe('the resource group', () => {
 
   test.each([
     ['with rights on the subscription it is missing', true, 'does not exist in subscription'],
-    ['with rights on a group only it may be either', false, 'does not exist, or app'],
+    ['with rights on a group only it may be either', false, 'does not exist, or the app'],
   ])('%s', async (_, wide, text) => {
     await start((world) => {
       if (wide) world.grant(defaults.clientId, 'Contributor', `/subscriptions/${defaults.subscriptionId}`);

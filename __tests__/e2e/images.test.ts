@@ -298,7 +298,7 @@ describe('a right on the image version alone', () => {
     expect(unread?.level).toBe('unknown');
     expect(unread?.asked).toContain('whether it is specialized');
     expect(unread?.answer).toContain(
-      `it lacks Microsoft.Compute/galleries/images/read on ${defaults.imageId('linux')}.`,
+      `the app lacks Microsoft.Compute/galleries/images/read on ${defaults.imageId('linux')}`,
     );
     expect(unread?.fix.join('\n')).toContain(`--scope ${defaults.imageId('linux')}`);
   });
