@@ -50,6 +50,11 @@ test.each<[what: string, body: unknown, expected: unknown]>([
     ['20.61.1.9', '10.0.0.4', '20.61.1.9'],
     ['203.0.113.1', '10.0.0.4', '203.0.113.1'],
   ],
+  [
+    'the link to a boot log',
+    'https://md-abc1.z12.blob.storage.azure.net/bootdiagnostics-buildvm-2b3f7d3f-6e1f-4d2c-8b64-7a1a1d0a2f02/x.log',
+    'https://storage1.z12.blob.storage.azure.net/bootdiagnostics-vm-00000000-0000-0000-0000-000000000001/x.log',
+  ],
   ['an e-mail address', 'jo@contoso.com', 'user1@example.com'],
   ['a public key', 'ssh-rsa ' + 'A'.repeat(60) + ' jo@host', 'ssh-rsa REDACTED'],
   [

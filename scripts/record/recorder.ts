@@ -72,11 +72,14 @@ async function createExchange(
   publicHosts: Readonly<Record<string, string>>,
 ): Promise<RecordedExchange> {
   const url = new URL(request.url);
-  const host = publicHosts[url.origin] ?? url.host;
-  const path = `${url.pathname}${url.search}`;
+  // The host and the path of the ID-token endpoint identify the account and the job.
+  const isIdToken = /\/idtoken(\/|$)/i.test(url.pathname);
+  const host = isIdToken ? 'pipelines.actions.githubusercontent.com' : (publicHosts[url.origin] ?? url.host);
+  const path = `${isIdToken ? '/idtoken' : url.pathname}${url.search}`;
   const requestHeaders = pickHeaders(request.rawHeaders, keptRequestHeaders);
   for (const name of Object.keys(requestHeaders))
     if (!/^if-/i.test(name)) requestHeaders[name] = 'Bearer REDACTED';
+  const responseText = (await response.body.getText()) ?? '';
   const requestText = (await request.body.getText()) ?? '';
   const rename = (text: string) =>
     Object.entries(publicHosts).reduce(
@@ -95,10 +98,13 @@ async function createExchange(
       : { requestBody: parseBody(rename(requestText), request.headers['content-type']) }),
     status: response.statusCode,
     headers: Object.fromEntries(Object.entries(headers).map(([name, value]) => [name, rename(value)])),
-    body: parseBody(rename((await response.body.getText()) ?? ''), response.headers['content-type']),
+    // The boot log of a VM.
+    body: isBlob(url) ? 'REDACTED' : parseBody(rename(responseText), response.headers['content-type']),
     date: [response.headers['date'] ?? null].flat()[0] ?? null,
   };
 }
+
+const isBlob = ({ hostname, pathname }: URL) => /\.blob\./.test(hostname) || pathname.startsWith('/blobs/');
 
 function pickHeaders(raw: readonly [string, string][], kept: RegExp): Record<string, string> {
   return Object.fromEntries(raw.filter(([name]) => kept.test(name)));

@@ -15,6 +15,9 @@ const ipv4 = /(?<![\d.])\d{1,3}(?:\.\d{1,3}){3}(?![\d.])/g;
 const sshKey = /\b(ssh-\w+|ecdsa-[\w-]+) [A-Za-z0-9+/=]{40,}(?: [^\s"]+)?/g;
 /** Signatures of poll URLs and of storage links. */
 const signature = /([?&](?:c|s|h|sig|skoid|sktid)=)[^&\s"]+/gi;
+/** Storage accounts, and the containers that Azure names after a VM. */
+const storageAccount = /(?<![\w.-])[\w-]+(?=\.(?:z\d+\.)?blob\.)/gi;
+const bootDiagnostics = /\bbootdiagnostics-\w+-/gi;
 const privateAddress = /^(0|10|127|169\.254|172\.(1[6-9]|2\d|3[01])|192\.168|168\.63)\./;
 
 const secretMember =
@@ -142,6 +145,8 @@ export class Sanitizer {
       .replace(jwt, redacted)
       .replace(sshKey, `$1 ${redacted}`)
       .replace(signature, `$1${redacted}`)
+      .replace(storageAccount, 'storage1')
+      .replace(bootDiagnostics, 'bootdiagnostics-vm-')
       .replace(this.#namePattern(), (name) => this.#names.get(name.toLowerCase()) ?? name)
       .replace(email, (address) => this.#number(this.#addresses, address, (n) => `user${n}@example.com`))
       .replace(guid, (id) => (keptGuids.has(id.toLowerCase()) ? id : this.#guid(id)))
