@@ -241,6 +241,14 @@ describe('a private certificate authority that is not trusted', () => {
     expect(sim.journal).toEqual([]);
   });
 
+  test('warns when the verification of certificates is turned off', async () => {
+    await start();
+    const run = await act({ inputs: {}, env: { ...unknown, NODE_TLS_REJECT_UNAUTHORIZED: '0' } });
+    expect(errorsOf(run)).toEqual([]);
+    const warnings = run.annotations.filter(({ level }) => level === 'warning');
+    expect(warnings.map(({ message }) => message).join('\n')).toContain('NODE_TLS_REJECT_UNAUTHORIZED=0');
+  });
+
   test('that of a proxy which opens TLS', async () => {
     await start();
     const { url } = await startProxy({ 'login.microsoftonline.com:443': targetOf(sim.loginEndpoint) });

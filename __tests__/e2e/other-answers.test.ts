@@ -50,12 +50,12 @@ const versionsOf = (sim: Simulator, path: RegExp): string[] => [
 describe('where the newest api-version is not known', () => {
   test.concurrent('uses the newest stable supported version and logs it once per type', async () => {
     const sim = await startWorld();
-    knowOnly(sim, /\/virtualMachines\//, '2020-06-01, 2024-07-01, 2024-11-01-preview');
-    knowOnly(sim, /\/networkInterfaces\//, '2023-09-01');
+    knowOnly(sim, /\/virtualMachines\//, '2023-06-01, 2024-07-01, 2024-11-01-preview');
+    knowOnly(sim, /\/networkInterfaces\//, '2024-05-01');
     const run = await act(sim, { identity: 'system' });
     expect(errorOf(run)).toBe('');
     expect(versionsOf(sim, /\/virtualMachines\/vm1$/)).toEqual(['2024-07-01']);
-    expect(versionsOf(sim, /\/networkInterfaces\/vm1-nic$/)).toEqual(['2023-09-01']);
+    expect(versionsOf(sim, /\/networkInterfaces\/vm1-nic$/)).toEqual(['2024-05-01']);
     const put = sim.journal.find(({ kind, status }) => kind === 'vm.put' && status === 201);
     expect(put?.requestHeaders['if-none-match']).toBe('*');
     expect(put?.auxiliary).toHaveLength(1);
@@ -66,7 +66,7 @@ describe('where the newest api-version is not known', () => {
 
   test.concurrent('does not overwrite a VM that appeared before a PUT whose API version ignores If-None-Match', async () => {
     const sim = await startWorld();
-    knowOnly(sim, /\/virtualMachines\//, '2020-06-01');
+    knowOnly(sim, /\/virtualMachines\//, '2023-09-01');
     sim.faults.add({
       match: { method: 'PUT', path: /networkInterfaces\/vm1-nic\?/ },
       effect: { delaySeconds: 2 },
@@ -91,10 +91,10 @@ describe('where the newest api-version is not known', () => {
 
   test.concurrent('and a page comes in place of that look: nothing is written', async () => {
     const sim = await startWorld();
-    knowOnly(sim, /\/virtualMachines\//, '2020-06-01');
+    knowOnly(sim, /\/virtualMachines\//, '2023-09-01');
     // The first look in the old version is the survey's.
     sim.faults.add({
-      match: { method: 'GET', path: /virtualMachines\/vm1\?.*2020-06-01/, nth: 2, times: every },
+      match: { method: 'GET', path: /virtualMachines\/vm1\?.*2023-09-01/, nth: 2, times: every },
       effect: { status: 404, body: '<html><title>Not here</title></html>' },
     });
     const run = await act(sim, {}, main);
@@ -103,9 +103,12 @@ describe('where the newest api-version is not known', () => {
     expect(sim.journal.some(({ kind }) => kind === 'vm.put')).toBe(false);
   });
 
-  test.concurrent('reports the error when no supported version is accepted', async () => {
+  test.concurrent.each([
+    ['a preview', '2099-01-01-preview'],
+    ['older than the request bodies', '2022-11-01'],
+  ])('reports the error when the only supported version is %s', async (_, version) => {
     const sim = await startWorld();
-    knowOnly(sim, /\/virtualMachines\//, '2099-01-01-preview');
+    knowOnly(sim, /\/virtualMachines\//, version);
     const run = await act(sim, {}, main);
     expect(errorOf(run)).toContain('NoRegisteredProviderFound');
     expect(errorOf(run)).toContain('Who must act:');

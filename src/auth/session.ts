@@ -234,6 +234,11 @@ function createCredentials(
   cloud: Cloud,
   { env, event, mask, onContext, ...http }: SessionOptions & HttpOptions,
 ) {
+  if (env['NODE_TLS_REJECT_UNAUTHORIZED'] === '0') {
+    http.log.warning(
+      'NODE_TLS_REJECT_UNAUTHORIZED=0 turns off the verification of certificates: anyone on the network path can read the secrets that are sent. Unset it, and set NODE_EXTRA_CA_CERTS to the certificate of a private authority.',
+    );
+  }
   const idToken = async (audience: string): Promise<string> => {
     const token = await requestGitHubIdToken(env, { ...http, event, audience, mask });
     const oidc = parseOidcClaims(token);

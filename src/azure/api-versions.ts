@@ -25,6 +25,12 @@ export const apiVersions = {
 /** Newest first. Azure answers all of them, Azure Stack Hub only the oldest; it answers 400 or 404 to the others. */
 export const cloudMetadataVersions = ['2022-09-01', '2019-05-01', '2015-01-01'] as const;
 
+/** Requests are valid in these versions and later; older ones lack properties that they send. */
+export const oldestValidVersions: Readonly<Record<string, string>> = {
+  'microsoft.compute': '2023-03-01',
+  'microsoft.network': '2023-11-01',
+};
+
 /** Compute documents `If-None-Match` for VMs from this version on. */
 export const ifNoneMatchSince = '2024-03-01';
 

@@ -126,6 +126,8 @@ function createArmRequestFrom({ cloud }: ClientOptions, pipeline: Pipeline): Arm
     // A nextLink contains its api-version.
     if (!url.searchParams.has('api-version')) url.searchParams.set('api-version', apiVersion);
     for (const [name, value] of Object.entries(query)) url.searchParams.set(name, value);
+    // OData filters: not every proxy and provider reads a plus sign as a space.
+    url.search = url.search.replaceAll('+', '%20');
     const contentType = body === undefined ? undefined : 'application/json';
     const request = createPipelineRequest({
       url: url.href,

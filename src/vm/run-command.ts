@@ -213,18 +213,21 @@ async function submitRunCommand(
 }
 
 function commandBody(plan: Plan, script: GuestScript): VirtualMachineRunCommand {
-  const pairs = (map: Readonly<Record<string, string>>) =>
-    Object.entries(map).map(([name, value]) => ({ name, value }));
+  const pairs = (map: Readonly<Record<string, string>>) => {
+    const list = Object.entries(map).map(([name, value]) => ({ name, value }));
+    return list.length > 0 ? list : undefined;
+  };
   return {
     location: plan.location,
     tags: { ...plan.tags },
     source: { script: normalizeScript(script.text, plan.vm.osType) },
-    parameters: pairs(script.parameters),
-    protectedParameters: pairs(script.secrets),
+    ...omitUndefined({
+      parameters: pairs(script.parameters),
+      protectedParameters: pairs(script.secrets),
+    }),
     asyncExecution: true,
     // Azure takes whole seconds. Decimal fractions are not exact: 4.15 minutes are a little more than 249 seconds.
     timeoutInSeconds: Math.max(1, Math.ceil(script.timeoutMinutes * 60 - 1e-6)),
-    treatFailureAsDeploymentFailure: false,
   };
 }
 

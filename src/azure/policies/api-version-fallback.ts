@@ -6,21 +6,21 @@ import {
   createHttpHeaders,
   createPipelineRequest,
 } from '@azure/core-rest-pipeline';
-import { ifNoneMatchSince } from '../api-versions.ts';
+import { ifNoneMatchSince, oldestValidVersions } from '../api-versions.ts';
 import { AzureError, type AzureErrorInfo } from '../../errors/azure-error.ts';
 import { isNotFound } from '../lookup.ts';
 import { errorFromResponse } from './azure-error.ts';
 
 /**
- * Asks in an older api-version where Resource Manager does not know the SDK's: regions and types get a new one weeks apart
- * (https://github.com/Azure/azure-sdk-for-go/issues/27470), other clouds are months behind, Azure Stack Hub years. The
- * refusal lists what is known; the newest one that is no preview and not newer than ours is taken, and kept for the type.
- * It comes from the gateway, before any provider has seen the request, so every method may be sent again.
+ * Retries in an older API version where Resource Manager does not know the SDK's: regions get a new version weeks apart
+ * (https://github.com/Azure/azure-sdk-for-go/issues/27470), other clouds are months behind. The error lists the supported
+ * versions; the newest stable one is used for the type from then on, unless our request bodies are invalid in it. The error
+ * comes from the gateway, before any provider has received the request, so every method can be retried.
  */
 export function apiVersionFallbackPolicy(debug: (line: string) => void): PipelinePolicy {
   const known = new Map<string, string>();
   return {
-    name: 'knownVersionPolicy',
+    name: 'apiVersionFallbackPolicy',
     async sendRequest(request, next) {
       const asked = requestApiVersion(request.url);
       if (asked === undefined) return next(request);
@@ -29,18 +29,18 @@ export function apiVersionFallbackPolicy(debug: (line: string) => void): Pipelin
       if (instead !== undefined) return sendWithApiVersion(request, instead, next);
       const response = await next(request);
       if (response.status !== 400 && response.status !== 404) return response;
-      const older = newestSupportedVersion(errorFromResponse(request, response), asked);
+      const type = requestResourceType(request.url);
+      const oldest = oldestValidVersions[type.split('/')[0] ?? ''];
+      const older = newestSupportedVersion(errorFromResponse(request, response), asked, oldest);
       if (older === undefined) return response;
       known.set(key, older);
-      debug(
-        `${requestResourceType(request.url)}: api-version ${asked} is not known here; going on with ${older}`,
-      );
+      debug(`${type}: API version ${asked} is not supported here; using ${older}`);
       return sendWithApiVersion(request, older, next);
     },
   };
 }
 
-/** In a version that may not heed If-None-Match, a look right before has to do: what is there is never written over. */
+/** Versions that may ignore If-None-Match get a read right before the PUT: existing resources are never overwritten. */
 async function sendWithApiVersion(
   request: PipelineRequest,
   version: string,
@@ -77,16 +77,20 @@ function requestResourceType(url: string): string {
   return [namespace, ...rest.filter((_, index) => index % 2 === 0)].join('/');
 }
 
-/** The version to ask in instead, where a refusal lists those that are known. */
-export function newestSupportedVersion({ code, message }: AzureErrorInfo, asked: string): string | undefined {
+/** The newest version between `oldest` and `asked` that an error lists as supported. */
+export function newestSupportedVersion(
+  { code, message }: AzureErrorInfo,
+  asked: string,
+  oldest = '',
+): string | undefined {
   if (!/^(NoRegisteredProviderFound|InvalidResourceType|InvalidApiVersionParameter)$/.test(code))
     return undefined;
   const listed = /supported (?:api-)?versions are '([^']*)'/i.exec(message)?.[1] ?? '';
   const versions = listed.split(',').map((version) => version.trim());
-  // Then it is the region that the type is not offered in.
+  // The version is supported; the type is not offered in the region.
   if (versions.includes(asked)) return undefined;
   return versions
-    .filter((version) => /^\d{4}-\d{2}-\d{2}$/.test(version) && version < asked)
+    .filter((version) => /^\d{4}-\d{2}-\d{2}$/.test(version) && version < asked && version >= oldest)
     .toSorted()
     .at(-1);
 }

@@ -12,6 +12,7 @@ import {
   isForbidden,
   okFinding,
   unknownFromError,
+  unknownFinding,
   warnFinding,
 } from '../facts.ts';
 
@@ -97,6 +98,9 @@ export function checkProviders({ facts, known, subscription }: RuleContext): Fin
     const owner = `the owner of subscription ${known.subscriptionId}`;
     return answered(question, state, known, (value) => {
       if (value === 'Registered') return okFinding(question, 'Registered.');
+      if (value === 'Unknown') {
+        return unknownFinding(question, 'Azure did not say whether it is registered.');
+      }
       if (value === 'Registering') {
         return warnFinding(question, 'Being registered, which takes a minute or two.', owner, [
           'Wait until it is registered:',

@@ -59,6 +59,7 @@ describe('tenants, subscription, resource group and providers', () => {
             { namespace: 'A', state: ok('NotRegistered') },
             { namespace: 'B', state: ok('Registering') },
             { namespace: 'C', state: denied },
+            { namespace: 'D', state: ok('Unknown') },
           ],
         },
       },
@@ -66,6 +67,7 @@ describe('tenants, subscription, resource group and providers', () => {
         ['provider/A', 'fault', /NotRegistered/],
         ['provider/B', 'warning'],
         ['provider/C', 'unknown', /lacks Microsoft.Resources\/subscriptions\/providers\/read/],
+        ['provider/D', 'unknown', /did not say/],
       ],
     ],
   ])('reports findings for %s', (_, change, expected) => {
