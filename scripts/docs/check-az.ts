@@ -1,51 +1,35 @@
 /**
- * Parses every `az` command of the documents, the error catalogue and scripts/setup.sh with the real Azure CLI. The CLI is
- * signed out, so nothing is executed: a valid command ends in "Please run 'az login'", an invalid one in a parser error
- * (exit code 2).
+ * Runs every `az` command of the action, documents, examples and scripts through Azure CLI's parser and validators, and
+ * compares docs/az-vm-create.yml with the arguments of `az vm create`. Nothing is sent: see check-az.py.
  *
  *     npm run check-az
  */
-import { execFile, execFileSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { execFileSync, spawnSync } from 'node:child_process';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { homedir, tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
-import { documentedErrors } from './documented-errors.ts';
-import { fillPlaceholders, shellLines } from './documents.ts';
+import { azCommands } from './az-commands.ts';
+import { readArguments } from './az-vm-create.ts';
+import { fillPlaceholders } from './documents.ts';
 
+const azureCli = '2.91.0';
 const root = resolve(import.meta.dirname, '../..');
-const config = mkdtempSync(join(tmpdir(), 'az-'));
-const env = {
-  PATH: process.env['PATH'] ?? '',
-  HOME: config,
-  AZURE_CONFIG_DIR: config,
-  AZURE_CORE_COLLECT_TELEMETRY: 'false',
-  AZURE_CORE_NO_COLOR: 'true',
-};
 
-// The CLI reads certificate files before it checks the sign-in.
-execFileSync(
-  'openssl',
-  'req -x509 -newkey rsa:2048 -nodes -days 1 -subj /CN=x -keyout key.pem -out cert.pem'.split(' '),
-  { cwd: config, stdio: 'ignore' },
-);
-
-/** Returns the distinct commands as argument lists. */
-function readCommands(): string[][] {
-  const documented = [
-    ...shellLines.map(({ line }) => line),
-    ...documentedErrors().flatMap(({ entries }) => entries.flatMap(({ fix }) => fix)),
-  ].filter((line) => line.startsWith('az '));
-  const found = [...documented.map((line) => splitWords(fillPlaceholders(line))), ...setupScriptCommands()];
-  return [...new Map(found.map((command) => [command.join('\0'), command])).values()];
+/** A virtual environment outside the repository, created on first use. AZURE_CLI_VENV overrides its place. */
+function azureCliFolder(): string {
+  const folder =
+    process.env['AZURE_CLI_VENV'] ?? join(homedir(), '.cache/cross-tenant-vm', `azure-cli-${azureCli}`);
+  if (!existsSync(join(folder, 'bin/az'))) {
+    console.log(`Installing azure-cli ${azureCli} in ${folder}`);
+    execFileSync('python3', ['-m', 'venv', folder], { stdio: 'inherit' });
+    execFileSync(join(folder, 'bin/pip'), ['install', '--quiet', `azure-cli==${azureCli}`], {
+      stdio: 'inherit',
+    });
+  }
+  return join(folder, 'bin');
 }
 
-/** Lets Bash split the line; drops pipes, redirections and `&&`. */
-function splitWords(line: string): string[] {
-  const script = `az() { printf '%s\\0' "$@"; exit; }; ${line.replace(/ (\||<|&&) .*$/, '')}`;
-  return execFileSync('bash', ['-c', script], { encoding: 'utf8' }).split('\0').slice(0, -1);
-}
-
-/** Returns the calls in scripts/setup.sh with `x` in place of variables. */
+/** The calls in scripts/setup.sh with a word in place of variables; the fake `az` of its tests runs them all. */
 function setupScriptCommands(): string[][] {
   const source = readFileSync(join(root, 'scripts/setup.sh'), 'utf8')
     .replaceAll(/\\\n\s*/g, '')
@@ -57,40 +41,87 @@ function setupScriptCommands(): string[][] {
     return tokens
       .slice(0, end < 0 ? undefined : end)
       .filter((token) => token !== '"')
-      .map((token) => token.replaceAll(/^["']|["']$/g, '').replaceAll(/\$\{?\w+\}?/g, 'x'))
-      .map((token) => (token === '@x' ? '@cert.pem' : token));
+      .map((token) => token.replaceAll(/^["']|["']$/g, '').replaceAll(/\$\{?\w+\}?/g, 'x'));
   });
 }
 
-/** Returns the problem with a command, if any. */
-async function findProblem(command: readonly string[]): Promise<string | undefined> {
-  // `az login` would use the network; its help lists the options.
-  const signsIn = command[0] === 'login' || command[0] === 'logout';
-  const args = signsIn ? [command[0] ?? '', '--help'] : command;
-  return await new Promise((done) => {
-    execFile('az', [...args], { env, cwd: config, encoding: 'utf8' }, (error, stdout, stderr) => {
-      if (signsIn) {
-        const unknown = command.filter((word) => word.startsWith('--') && !stdout.includes(` ${word}`));
-        done(unknown.length > 0 ? `unknown: ${unknown.join(', ')}` : undefined);
-      } else {
-        const parsed =
-          error?.code !== 2 && !/misspelled|unrecognized|not in the '.*' command group/.test(stderr);
-        done(parsed ? undefined : (stderr.split('\n')[0] ?? 'rejected'));
-      }
-    });
-  });
-}
+const bin = azureCliFolder();
+const folder = mkdtempSync(join(tmpdir(), 'az-'));
+const env = {
+  PATH: process.env['PATH'] ?? '',
+  HOME: folder,
+  AZURE_CONFIG_DIR: folder,
+  AZURE_CORE_COLLECT_TELEMETRY: 'false',
+  AZURE_CORE_NO_COLOR: 'true',
+  // `az acr login` looks for Docker first.
+  DOCKER_COMMAND: 'true',
+};
+const run = (tool: string, args: readonly string[], input = '') =>
+  spawnSync(join(bin, tool), [...args], { env, cwd: folder, encoding: 'utf8', input, maxBuffer: 1e8 });
 
-const version = execFileSync('az', ['version', '--output', 'json'], { env, encoding: 'utf8' });
-console.log(`azure-cli ${(JSON.parse(version) as Record<string, string>)['azure-cli']}`);
-const commands = readCommands();
+// Files that commands read before their first request.
+execFileSync(
+  'openssl',
+  'req -x509 -newkey rsa:2048 -nodes -days 1 -subj /CN=x -keyout key.pem -out cert.pem'.split(' '),
+  { cwd: folder, stdio: 'ignore' },
+);
+const role = readFileSync(join(root, 'docs/roles/deploy.json'), 'utf8');
+writeFileSync(join(folder, 'role.json'), fillPlaceholders(role));
+const withFiles = (word: string) => (word === '@x' ? '@cert.pem' : word.replace(/^@.*\.json$/, '@role.json'));
+
+const version = JSON.parse(run('az', ['version', '--output', 'json']).stdout) as Record<string, string>;
+if (version['azure-cli'] !== azureCli) throw new Error(`azure-cli ${version['azure-cli']}, not ${azureCli}`);
+const commands = [
+  ...azCommands(),
+  ...setupScriptCommands().map((words) => ({
+    source: 'scripts/setup.sh',
+    isPartial: true,
+    arguments: words,
+  })),
+].map((command) => ({ ...command, arguments: command.arguments.map(withFiles) }));
+const checker = run(
+  'python',
+  [join(import.meta.dirname, 'check-az.py')],
+  JSON.stringify(commands.map((command) => command.arguments)),
+);
+const problems = JSON.parse(checker.stdout) as (string | null)[];
+
 let invalid = 0;
-for (const command of commands) {
-  const problem = await findProblem(command);
-  if (problem === undefined) continue;
+const report = (text: string) => {
   invalid += 1;
-  console.error(`az ${command.join(' ')}\n    ${problem}`);
+  console.error(text);
+};
+// What the missing parts of a command would provide: options, a subcommand, JSON.
+const incomplete = /required|is missing|cli_ref|parse string as JSON/;
+for (const [index, { source, isPartial, arguments: words }] of commands.entries()) {
+  const problem = problems[index];
+  if (problem && !(isPartial && incomplete.test(problem)))
+    report(`${source}: az ${words.join(' ')}\n    ${problem}`);
 }
-console.log(`${commands.length} commands, ${invalid} invalid`);
+
+const options = [
+  ...run('az', ['vm', 'create', '--help']).stdout.matchAll(/^ {4}(--[^:]*?) *(?:\[.*)?:/gm),
+].map(([, names = '']) => names.match(/--[\w-]+/g) ?? []);
+const globalOptions = [
+  '--debug',
+  '--help',
+  '--only-show-errors',
+  '--output',
+  '--query',
+  '--subscription',
+  '--verbose',
+];
+const documented = new Set(readArguments().rows.map(({ argument }) => argument));
+for (const names of options) {
+  if (!names.some((name) => documented.has(name) || globalOptions.includes(name)))
+    report(`docs/az-vm-create.yml lacks ${names.join(' ')}`);
+}
+for (const name of documented) {
+  if (!options.flat().includes(name)) report(`docs/az-vm-create.yml has ${name}, which az lacks`);
+}
+
+console.log(
+  `azure-cli ${azureCli}: ${commands.length} commands, ${options.length} options, ${invalid} problems`,
+);
 process.exitCode = invalid > 0 ? 1 : 0;
-rmSync(config, { recursive: true, force: true });
+rmSync(folder, { recursive: true, force: true });

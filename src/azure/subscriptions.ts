@@ -2,6 +2,7 @@ import { apiVersions } from './api-versions.ts';
 import { ActionError, withActivity } from '../errors/action-error.ts';
 import { AzureError } from '../errors/azure-error.ts';
 import { delay } from '../lib/abort.ts';
+import { shellCommand } from '../lib/escape.ts';
 import { type ArmRequest, listAllPages, sharedHttpClient, type Session } from './arm-client.ts';
 import { createHttpGet } from './http.ts';
 import { undefinedIfNotFound } from './lookup.ts';
@@ -41,7 +42,9 @@ export async function findSubscription(
     if (visible.length > 0 || seconds === undefined)
       return requireSingleSubscription(visible, tenantId, about).subscriptionId;
     onWaiting(
-      `App ${about.clientId} sees no subscription in tenant ${tenantId}. A new role assignment takes up to two minutes to become effective; checking again in ${seconds} s.`,
+      reads === 0
+        ? `App ${about.clientId} sees no subscription in tenant ${tenantId}. A new role assignment takes up to two minutes to become effective; checking again in ${seconds} s.`
+        : `Still no subscription; checking again in ${seconds} s.`,
     );
     await delay(seconds, signal);
   }
@@ -126,8 +129,10 @@ function requireSingleSubscription(
         cause: 'It has no role there, or the role was assigned minutes ago and is not effective yet.',
         who: `an administrator of tenant ${tenantId}`,
         fix: [
-          'Assign the role on the resource group; if that was just done, run the job again:',
-          `az role assignment create --assignee ${clientId} --role Contributor --scope /subscriptions/<subscription-id>/resourceGroups/${resourceGroup}`,
+          'Assign the role on the resource group; if that was just done, run the job again. Signed in to the subscription of the group:',
+          shellCommand`az login --tenant ${tenantId}`,
+          shellCommand`az role assignment create --assignee ${clientId} --role Contributor --scope "$(az group show --name ${resourceGroup} --query id --output tsv)"`,
+          'Set `subscription-id`: then the job fails at once instead of waiting for a subscription to appear.',
         ],
       },
     });

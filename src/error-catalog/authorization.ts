@@ -381,7 +381,7 @@ function deniedGroup(fault: AzureErrorInfo, known: FilledErrorContext): string {
 
 function missingIdentity(fault: AzureErrorInfo): string {
   return (
-    /Resource '([^']+\/userAssignedIdentities\/[^']+)' was not found/i.exec(messagesOf(fault))?.[1] ??
+    /Resource '([^'…]+\/userAssignedIdentities\/[^'…]+)' was not found/i.exec(messagesOf(fault))?.[1] ??
     '<identity-id>'
   );
 }

@@ -4,6 +4,7 @@ import type { Placement, Plan } from '../deployment/plan.ts';
 import { ActionError } from '../errors/action-error.ts';
 import { AzureError, rootDetail } from '../errors/azure-error.ts';
 import { omitUndefined } from '../lib/json.ts';
+import { shellCommand } from '../lib/escape.ts';
 import type { WorkflowRun } from '../runner/github-context.ts';
 import type { LogWriter } from '../runner/log.ts';
 import { type RefusedSize, type Sku, suggestSizes } from './sizes.ts';
@@ -123,7 +124,7 @@ export async function noPlacementError(
       who: "the workflow's author",
       fix: [
         'Add other sizes to `vm-size`, other zones, or use another `location`. All sizes of the region:',
-        `az vm list-skus --subscription ${plan.subscriptionId} --location ${plan.location} --resource-type virtualMachines --query "[?length(restrictions)==\`0\`].name" -o tsv`,
+        shellCommand`az vm list-skus --subscription ${plan.subscriptionId} --location ${plan.location} --resource-type virtualMachines --query ${'[?length(restrictions)==`0`].name'} -o tsv`,
       ],
     },
   });

@@ -52,11 +52,15 @@ describe('without a name', () => {
     expect((await find([foreign, silent])).outcome).toBe('sub-1');
   });
 
-  test('one that comes into sight after a grant is waited for, and every look told', async () => {
+  test('waits for a subscription after a grant, and explains the wait once', async () => {
     const { outcome, seconds, lines } = await find([], [], [], [subscription()]);
     expect([outcome, seconds]).toEqual(['sub-1', 7]);
     expect(lines).toHaveLength(3);
     expect(lines[0]).toMatch(/sees no subscription in tenant .*; checking again in 1 s\.$/);
+    expect(lines.slice(1)).toEqual([
+      'Still no subscription; checking again in 2 s.',
+      'Still no subscription; checking again in 4 s.',
+    ]);
   });
 
   test('none at all: given up after two minutes, with a look every 15 s at least', async () => {
@@ -65,7 +69,7 @@ describe('without a name', () => {
     expect(looks).toBe(12);
     expect(outcome).toBeInstanceOf(ActionError);
     expect((outcome as ActionError).explanation?.fix.join('\n')).toContain(
-      `az role assignment create --assignee ${about.clientId} --role Contributor --scope /subscriptions/<subscription-id>/resourceGroups/deploy-rg`,
+      `az role assignment create --assignee ${about.clientId} --role Contributor --scope "$(az group show --name deploy-rg --query id --output tsv)"`,
     );
   });
 

@@ -71,6 +71,7 @@ const vmSchema = schema('VirtualMachine', {
     hardwareProfile: schema('HardwareProfile', {
       vmSize: 'any',
       vmSizeProperties: schema('VMSizeProperties', { vCPUsAvailable: 'integer', vCPUsPerCore: 'integer' }),
+      processorMode: 'string',
     }),
     storageProfile: schema('StorageProfile', {
       imageReference: schema('ImageReference', {
@@ -110,6 +111,8 @@ const vmSchema = schema('VirtualMachine', {
           writeAcceleratorEnabled: 'boolean',
           sourceResource: reference,
           toBeDetached: 'boolean',
+          diskIOPSReadWrite: 'integer',
+          diskMBpsReadWrite: 'integer',
         }),
       ],
       diskControllerType: oneOf('SCSI', 'NVMe'),

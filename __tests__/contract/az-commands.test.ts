@@ -1,0 +1,34 @@
+// Every az command that is printed or documented, read by Bash; `npm run check-az` has Azure CLI read them as well.
+import { expect, test } from '@jest/globals';
+import { azScripts, commandsOf } from '../../scripts/docs/az-commands.ts';
+
+const scripts = azScripts();
+
+test('the sources of az commands are found', () => {
+  const sources = new Set(scripts.map(({ source }) => source.split('/')[0]));
+  expect([...sources]).toEqual(expect.arrayContaining(['docs', 'examples', 'src']));
+  expect(scripts.length).toBeGreaterThan(150);
+});
+
+test('Bash runs az in each script', () => {
+  const silent = scripts.filter(({ text }) => !commandsOf(text).some(([tool]) => tool === 'az'));
+  expect(silent).toEqual([]);
+});
+
+test('Bash runs nothing but az in the commands that the action prints', () => {
+  const others = scripts
+    .filter(({ source }) => source.startsWith('src/'))
+    .flatMap(({ source, text }) =>
+      commandsOf(text)
+        .map(([tool]) => tool)
+        .filter((tool) => tool !== 'az')
+        .map((tool) => ({ source, text, tool })),
+    );
+  expect(others).toEqual([]);
+});
+
+test('a query in backticks is a command of Bash', () => {
+  expect(
+    commandsOf('az vm list-skus --query "[?length(restrictions)==`0`].name"').map(([tool]) => tool),
+  ).toEqual(['0', 'az']);
+});
