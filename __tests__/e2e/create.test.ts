@@ -305,7 +305,7 @@ describe('images shape the machine', () => {
         ]),
     ],
     ['linux-trusted', (vm: any) => expect(vm.securityProfile.securityType).toBe('TrustedLaunch')],
-    ['linux-arm64', (vm: any) => expect(vm.hardwareProfile.vmSize).toBe('Standard_D2ps_v5')],
+    ['linux-arm64', (vm: any) => expect(vm.hardwareProfile.vmSize).toBe('Standard_D2ps_v6')],
   ])('%s', async (definition, check) => {
     await start();
     const run = await runAction({

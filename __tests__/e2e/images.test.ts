@@ -6,6 +6,7 @@ import {
   type DefinitionOptions,
   replicate,
 } from '../../simulator/providers/compute/galleries.ts';
+import { settings } from '../../simulator/providers/compute/settings.ts';
 import { acceptTerms } from '../../simulator/providers/marketplace.ts';
 import { defaults, type Simulator, startSimulator, type World } from '../../simulator/index.ts';
 import type { RunOptions } from '../../scripts/action-runner/action-runner.ts';
@@ -323,6 +324,20 @@ describe('a purchase plan', () => {
   });
 });
 
+test.each([
+  ['Standard', { 'security-type': 'Standard' }, 'Standard'],
+  ['TrustedLaunch', {}, 'TrustedLaunch'],
+] as const)(
+  'creates a %s VM when Trusted Launch is the default of the subscription',
+  async (_, inputs, type) => {
+    await start();
+    settings(sim.world).trustedLaunchByDefault.add(defaults.subscriptionId);
+    wentWell(await create({ 'image-id': defaults.imageId('linux'), ...inputs }));
+    const vm = sim.world.resources.get(`${compute}/virtualMachines/vm1`);
+    expect(vm?.body['properties'].securityProfile.securityType).toBe(type);
+  },
+);
+
 describe('generation, security type, processor and disk controller', () => {
   const trusted = {
     securityType: 'TrustedLaunch',
@@ -333,9 +348,9 @@ describe('generation, security type, processor and disk controller', () => {
     ['TrustedLaunch', { 'image-id': 'linux-trusted' }, trusted],
     ['TrustedLaunchSupported', { 'image-id': 'linux' }, trusted],
     [
-      'TrustedLaunchSupported, but plain is wanted',
+      'TrustedLaunchSupported, but Standard is requested',
       { 'image-id': 'linux', 'security-type': 'Standard' },
-      undefined,
+      { securityType: 'Standard' },
     ],
     ['Gen1', { 'image-id': 'linux-gen1' }, undefined],
     ['Gen2 without the feature, on Arm', { 'image-id': 'linux-arm64' }, undefined],
@@ -352,7 +367,6 @@ describe('generation, security type, processor and disk controller', () => {
     expect(properties.securityProfile).toEqual(security);
     // Compute picks the controller that image and size have in common.
     expect(properties.storageProfile).not.toHaveProperty('diskControllerType');
-    expect(JSON.stringify(properties)).not.toContain('"Standard"');
     if (security && 'securityType' in security && security.securityType === 'ConfidentialVM') {
       expect(properties.storageProfile.osDisk.managedDisk.securityProfile).toEqual({
         securityEncryptionType: 'VMGuestStateOnly',
@@ -371,16 +385,17 @@ describe('generation, security type, processor and disk controller', () => {
         },
       ),
     );
-    const run = await create({ 'image-id': defaults.imageId('arm-supported') });
+    const image = { 'image-id': defaults.imageId('arm-supported'), 'vm-size': 'Standard_D2ps_v5' };
+    const run = await create(image);
     wentWell(run);
     const bodies = puts().filter(({ path }) => path.endsWith('/virtualMachines/vm1'));
     expect(bodies.map(({ requestBody }) => (requestBody as any).properties.securityProfile)).toEqual([
       trusted,
-      undefined,
+      { securityType: 'Standard' },
     ]);
     expect(texts(run, 'notice')).toContainEqual(expect.stringContaining('Trusted Launch'));
     const forced = await create({
-      'image-id': defaults.imageId('arm-supported'),
+      ...image,
       'vm-name': 'vm2',
       'security-type': 'TrustedLaunch',
     });

@@ -122,6 +122,37 @@ describe('on a finished deployment', () => {
     );
   });
 
+  test('sets the outputs of a kept deployment before it updates the tags', async () => {
+    const sim = await startWorld();
+    const inputs = { 'ssh-public-key': key };
+    const first = await act(sim, inputs, { env: { GITHUB_RUN_ID: '1' } });
+    sim.faults.add({
+      match: { method: 'PATCH', path: /vm1-nic.*\/tags\/default/, times: Number.POSITIVE_INFINITY },
+      effect: { status: 412, code: 'PreconditionFailed', message: 'unexpected' },
+    });
+    const run = await act(sim, inputs, { env: { GITHUB_RUN_ID: '2' } });
+    expect(run.exitCode).toBe(1);
+    for (const name of ['vm-instance-id', 'public-ip-address', 'private-ip-address', 'nic-id', 'os-disk-id'])
+      expect([name, run.outputs[name]]).toEqual([name, first.outputs[name]]);
+  });
+
+  test('warns of settings that a policy changed while the VM was created', async () => {
+    const sim = await startWorld();
+    sim.faults.add({
+      match: { method: 'GET', path: new RegExp(`${vm1.machine}\\?`), nth: 2 },
+      effect: {
+        onArrival: () => {
+          const body = sim.world.resources.get(vm1.machine)?.body;
+          if (body) body['properties'].licenseType = 'RHEL_BYOS';
+        },
+      },
+    });
+    const run = await act(sim, { 'ssh-public-key': key, 'license-type': 'None' });
+    expect([errorOf(run), run.exitCode]).toEqual(['', 0]);
+    expect(warningsOf(run)).toContain('license: RHEL_BYOS; the inputs request None');
+    expect(run.summary).toContain('other settings than requested');
+  });
+
   test('reports a newer image version and keeps the VM’s version', async () => {
     const sim = await startWorld();
     expect((await act(sim, { 'image-id': defaults.imageId('linux', '1.0.0') })).exitCode).toBe(0);

@@ -490,7 +490,6 @@ describe('refusals of a virtual machine', () => {
       /TrustedLaunch-FAQ/,
     ],
     ['confidential size', size('Standard_DC2as_v5'), 400, 'BadRequest', /'<NULL>' security type/],
-    ['explicit Standard', security('Standard'), 400, 'BadRequest', /UseStandardSecurityType/],
     [
       'specialized with account',
       image('linux-specialized'),

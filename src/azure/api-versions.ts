@@ -31,6 +31,9 @@ export const oldestValidVersions: Readonly<Record<string, string>> = {
   'microsoft.network': '2023-11-01',
 };
 
+/** Older versions refuse `securityType: Standard` unless a feature is registered (azure-rest-api-specs#39957). */
+export const standardSecurityTypeSince = '2025-11-01';
+
 /** Compute documents `If-None-Match` for VMs from this version on. */
 export const ifNoneMatchSince = '2024-03-01';
 

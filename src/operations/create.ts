@@ -3,7 +3,6 @@ import { createAccessTasks } from '../access/role-assignments.ts';
 import { type DeploySession, type SessionOptions, openDeploySession } from '../auth/session.ts';
 import { apiVersions } from '../azure/api-versions.ts';
 import type { Session } from '../azure/arm-client.ts';
-import { provisioningStateOf } from '../azure/provisioning-state.ts';
 import { resourceId } from '../azure/resource-id.ts';
 import { rollback } from '../cleanup/delete-resources.ts';
 import { deleteVmOfDeployment } from '../cleanup/delete-deployment.ts';
@@ -17,7 +16,6 @@ import {
 } from '../deployment/cleanup-state.ts';
 import { type ExistingResources, findExistingResources, resourceNames } from '../deployment/resources.ts';
 import { runIdentityOf } from '../deployment/ownership.ts';
-import type { Plan } from '../deployment/plan.ts';
 import { ActionError, withActivity } from '../errors/action-error.ts';
 import type { DeployInputs } from '../inputs/inputs.ts';
 import { allSettledOrThrow } from '../lib/abort.ts';
@@ -29,11 +27,11 @@ import { type Reporter, reportDeletion } from '../summary/reporter.ts';
 import { mayNeedSshKey, writePrivateKey } from '../vm/admin-credentials.ts';
 import { createVm } from '../vm/create-vm.ts';
 import { runScript } from '../vm/run-command.ts';
-import { capabilitiesFromSku, incompatibilities, retirementDate, sizeRequirements } from '../vm/sizes.ts';
-import { imageIdOf } from '../vm/vm-spec.ts';
+import { capabilitiesFromSku, incompatibilities, sizeRequirements } from '../vm/sizes.ts';
 import { waitForAgent } from '../vm/vm-status.ts';
 import { existingIds, updateTags } from './adopt-existing.ts';
 import { diagnoseFailure, warnIfVmIsMissing } from './diagnose-failure.ts';
+import { outputExisting, outputVm, warnAboutChanges } from './report-vm.ts';
 import { type Preparation, prepareDeployment } from './preflight.ts';
 import { outputSshConnection } from './ssh-connection.ts';
 
@@ -121,6 +119,11 @@ async function createDeployment(deployment: Deployment): Promise<void> {
   const { inputs, plan, report, access, existingVm, replacement } = deployment;
   await storePrivateKey(deployment);
   outputPlan(deployment);
+  const kept = existingVm.kind === 'adoptable' && !replacement ? existingVm.vm : undefined;
+  if (kept) {
+    outputExisting(deployment.existing, report);
+    outputVm(kept, plan, report);
+  }
   if (!deployment.groupExists) {
     await report.stage('Resource group', () => createResourceGroup(deployment));
   }
@@ -130,12 +133,14 @@ async function createDeployment(deployment: Deployment): Promise<void> {
     allSettledOrThrow([createOrKeepNetwork(deployment, existing), access.createIdentities()]),
   );
   const vm =
-    existingVm.kind === 'adoptable' && !replacement
-      ? existingVm.vm
-      : await report.stage('Virtual machine', () =>
-          withActivity(`creating virtual machine ${plan.vm.name}`, () => createPlannedVm(deployment)),
-        );
-  outputVm(vm, plan, report);
+    kept ??
+    (await report.stage('Virtual machine', () =>
+      withActivity(`creating virtual machine ${plan.vm.name}`, () => createPlannedVm(deployment)),
+    ));
+  if (!kept) {
+    outputVm(vm, plan, report);
+    warnAboutChanges(deployment, vm);
+  }
   // Azure Policy may have added a system-assigned identity that the inputs do not request: it gets no roles.
   if (inputs.identity.system) access.grantToVm(vm.identity?.principalId);
   if (inputs.roleAssignments.length > 0) await report.stage('Role assignments', access.waitUntilGranted);
@@ -266,36 +271,6 @@ function outputPlan({ image, inputs, plan, report, session }: Deployment): void 
   report.output('vm-id', plan.vm.id);
   report.output('image-version-id', image.referenceId);
   report.output('image-version', image.version);
-}
-
-function outputVm(vm: VirtualMachine, plan: Plan, report: Reporter): void {
-  const versionId = imageIdOf(vm);
-  report.output('admin-username', vm.osProfile?.adminUsername);
-  report.output('vm-instance-id', vm.vmId);
-  report.output('vm-size', vm.hardwareProfile?.vmSize);
-  report.output('zone', vm.zones?.[0]);
-  report.output('spot', `${isSpot(vm)}`);
-  report.output('os-disk-id', vm.storageProfile?.osDisk?.managedDisk?.id);
-  report.output('principal-id', vm.identity?.principalId);
-  if (/\/versions\//i.test(versionId)) {
-    report.output('image-version-id', versionId);
-    report.output('image-version', versionId.split('/').at(-1));
-  }
-  report.log.info(`Virtual machine ${plan.vm.name}: ${provisioningStateOf(vm)}.`);
-  warnBeforeRetirement(vm.hardwareProfile?.vmSize ?? '', report);
-}
-
-/** `Low` is the former name of `Spot`. */
-function isSpot({ priority }: VirtualMachine): boolean {
-  return priority === 'Spot' || priority === 'Low';
-}
-
-function warnBeforeRetirement(size: string, { log }: Reporter): void {
-  const date = retirementDate(size);
-  if (!date) return;
-  log.warning(
-    `Azure retires ${size} on ${date}, and its capacity becomes scarce before that. Use a newer one as \`vm-size\`: https://learn.microsoft.com/azure/virtual-machines/sizes/retirement/retired-sizes-list`,
-  );
 }
 
 async function deleteFailedVm(deployment: Deployment, reason: string): Promise<void> {

@@ -102,6 +102,14 @@ export function compareVm(
     ...compareAccount(vm, body, inputs, plan),
     ...compareSpot(vm, body, inputs.spot?.isOptional),
     ...compareDisk(vm, body),
+    ...compareDataDisks(vm, body),
+    {
+      property: 'encryption at host',
+      path: 'properties.securityProfile.encryptionAtHost',
+      actual: `${vm.securityProfile?.encryptionAtHost === true}`,
+      // Azure Policy may enable it.
+      expected: inputs.encryptionAtHost ? 'true' : undefined,
+    },
     compareSecurity(vm, body, plan, inputs.securityType ?? image.generation),
   ];
   const differences = comparisons.filter(
@@ -265,6 +273,22 @@ function compareDisk(vm: VirtualMachine, body: VirtualMachine): readonly Compari
       expected: expected?.managedDisk?.storageAccountType,
     },
   ];
+}
+
+/** Empty data disks that the inputs request; those of the image belong to its version. */
+function compareDataDisks(vm: VirtualMachine, body: VirtualMachine): readonly Comparison[] {
+  const existing = vm.storageProfile?.dataDisks ?? [];
+  return (body.storageProfile?.dataDisks ?? [])
+    .filter(({ createOption }) => createOption === 'Empty')
+    .map(({ lun, diskSizeGB }) => {
+      const disk = existing.find((candidate) => candidate.lun === lun);
+      return {
+        property: `size in GB of data disk ${lun}`,
+        path: 'properties.storageProfile.dataDisks',
+        actual: disk ? disk.diskSizeGB : 'none',
+        expected: diskSizeGB,
+      };
+    });
 }
 
 /** @param source of the expected type: the input, or a trait of the image definition if that could be read. */

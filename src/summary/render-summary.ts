@@ -1,6 +1,6 @@
 /** The job summary of one step: a pure function from facts to Markdown. */
 
-import { type Markdown, block, details } from '../lib/escape.ts';
+import { type Markdown, block, details, markdownText } from '../lib/escape.ts';
 import { deleteStep, deploymentTable, removals, replacementTable, resourceTable } from './render-details.ts';
 import { failureSections, findingSections } from './render-findings.ts';
 import { connecting, statusLine, title } from './status.ts';
@@ -19,6 +19,7 @@ export function renderSummary(facts: SummaryFacts, limit = maxBytes): Markdown {
     ...(findings ? findingSections(findings) : failureSections(facts)),
     connecting(facts),
     replacementTable(facts),
+    changedSettingsList(facts),
     deploymentTable(facts),
     removals(facts),
     resourceTable(facts),
@@ -30,6 +31,14 @@ export function renderSummary(facts: SummaryFacts, limit = maxBytes): Markdown {
     bootLog ? details('End of the boot log', block(bootLog, { keep: 'tail', longest: 20_000 })) : '',
   ].filter((section) => section !== '');
   return fitInto(sections, limit);
+}
+
+function changedSettingsList({ changedSettings = [] }: SummaryFacts): Markdown {
+  if (changedSettings.length === 0) return '';
+  return [
+    '⚠️ **Azure or a policy created the VM with other settings than requested**',
+    changedSettings.map((line) => `- ${markdownText(line)}`).join('\n'),
+  ].join('\n\n');
 }
 
 function fitInto(sections: readonly Markdown[], limit: number): Markdown {

@@ -42,6 +42,8 @@ export interface CollectedFacts {
   readonly replacement: readonly Difference[];
   /** Rules in the deployment's NSG that this action did not create. */
   readonly otherRules: readonly string[];
+  /** Settings of the new VM that differ from the inputs. */
+  readonly changedSettings: readonly string[];
   /** The end of the serial console's log. */
   readonly bootLog: string;
   /** The action as `uses` names it. */

@@ -26,7 +26,10 @@ export function placementsInOrder(inputs: DeployInputs, image: ResolvedImage): r
   const sizes =
     inputs.sizes.length > 0
       ? inputs.sizes
-      : [image.architecture === 'Arm64' ? 'Standard_D2ps_v5' : 'Standard_D2s_v5'];
+      : // Only v6 can do Trusted Launch on Arm64, and not every region has it.
+        image.architecture === 'Arm64'
+        ? ['Standard_D2ps_v6', 'Standard_D2ps_v5']
+        : ['Standard_D2s_v5'];
   const regular = sizes.flatMap((size): Placement[] =>
     inputs.zones.length > 0 ? inputs.zones.map((zone) => ({ size, zone })) : [{ size }],
   );
@@ -169,20 +172,19 @@ function identityBody(inputs: DeployInputs, context: DeploymentContext): Virtual
   };
 }
 
-/**
- * `Standard` is not sent: it is the default of this API version, and Azure refuses it where Trusted Launch is the default
- * of the subscription.
- */
+/** Without a type, Azure creates a Trusted Launch VM where that is the default of the subscription (azure-cli#30728). */
 function securityBody(
   inputs: DeployInputs,
   image: ResolvedImage,
   { withoutTrustedLaunch }: Placement,
 ): VirtualMachine['securityProfile'] {
   const securityType = withoutTrustedLaunch ? 'Standard' : plannedSecurityType(inputs, image);
+  const isStandardRequested = inputs.securityType === 'Standard' || withoutTrustedLaunch;
+  const standard = isStandardRequested ? { securityType } : {};
   const profile = {
     ...(inputs.encryptionAtHost ? { encryptionAtHost: true } : {}),
     ...(securityType === 'Standard'
-      ? {}
+      ? standard
       : { securityType, uefiSettings: { secureBootEnabled: true, vTpmEnabled: true } }),
   };
   return Object.keys(profile).length > 0 ? profile : undefined;

@@ -74,6 +74,10 @@ const machineOf = (change: Partial<VirtualMachine> = {}): VirtualMachine => ({
   ...change,
 });
 
+const dataDisks = (...disks: NonNullable<NonNullable<VirtualMachine['storageProfile']>['dataDisks']>) => ({
+  storageProfile: { imageReference: { id: versionId }, dataDisks: disks },
+});
+
 describe('the region', () => {
   const elsewhere = { actual: 'northeurope', expected: 'westeurope' };
 
@@ -263,6 +267,35 @@ describe('settings of the VM', () => {
       [],
     ],
     ['another license', {}, { licenseType: 'RHEL_BYOS' }, image, ['license: None -> RHEL_BYOS']],
+    ['no encryption at host', {}, { encryptionAtHost: true }, image, ['encryption at host: false -> true']],
+    [
+      'encryption at host that a policy enabled',
+      { securityProfile: { encryptionAtHost: true } },
+      {},
+      image,
+      [],
+    ],
+    [
+      'a data disk of another size',
+      dataDisks({ lun: 0, createOption: 'Empty', diskSizeGB: 64 }),
+      { dataDiskSizesGb: [128] },
+      image,
+      ['size in GB of data disk 0: 64 -> 128'],
+    ],
+    [
+      'a missing data disk',
+      {},
+      { dataDiskSizesGb: [128] },
+      image,
+      ['size in GB of data disk 0: none -> 128'],
+    ],
+    [
+      'a data disk that somebody added',
+      dataDisks({ lun: 5, createOption: 'Attach', diskSizeGB: 64 }),
+      {},
+      image,
+      [],
+    ],
     ['a licence in another case', { licenseType: 'rhel_byos' }, { licenseType: 'RHEL_BYOS' }, image, []],
     ['a licence that somebody added', { licenseType: 'RHEL_BYOS' }, {}, image, []],
   ])('%s', (_, machine, wanted, from, expected) => {

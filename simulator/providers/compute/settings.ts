@@ -50,6 +50,8 @@ export interface ComputeSettings {
   quota: Record<string, { readonly limit?: number; readonly used?: number }>;
   /** Subscriptions (lower case) with the feature Microsoft.Compute/UseStandardSecurityType. */
   standardSecurityType: Set<string>;
+  /** Subscriptions (lower case) in which a VM without a security type gets Trusted Launch (azure-cli#30728). */
+  trustedLaunchByDefault: Set<string>;
   /** Subscriptions (lower case) with the feature Microsoft.Compute/EncryptionAtHost. */
   encryptionAtHost: Set<string>;
   /** Provisioning failures after allocation, which leave a failed VM. The first match by name applies. */
@@ -75,6 +77,7 @@ export function settings(world: World): ComputeSettings {
     shortages: [],
     quota: {},
     standardSecurityType: new Set<string>(),
+    trustedLaunchByDefault: new Set<string>(),
     encryptionAtHost: new Set<string>(),
     provisioning: [],
     // Recorded: ready 7 to 26 s after the creation (vm-expand-instance-view-2024.json, vm-instance-view.json).

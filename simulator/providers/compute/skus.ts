@@ -45,6 +45,7 @@ function family(value: string, name: string): Pick<Size, 'family' | 'familyName'
 const dsv5 = family('standardDSv5Family', 'Standard DSv5 Family vCPUs');
 const dasv5 = family('standardDASv5Family', 'Standard DASv5 Family vCPUs');
 const dpsv5 = family('standardDPSv5Family', 'Standard DPSv5 Family vCPUs');
+const dpsv6 = family('StandardDpsv6Family', 'Standard Dpsv6 Family vCPUs');
 const dsv6 = family('StandardDsv6Family', 'Standard Dsv6 Family vCPUs');
 const bsv2 = family('standardBsv2Family', 'Standard Bsv2 Family vCPUs');
 const bs = family('standardBSFamily', 'Standard BS Family vCPUs');
@@ -68,6 +69,8 @@ const rows: readonly Row[] = [
   },
   { name: 'Standard_D2ps_v5', ...dpsv5, ...arm, vCPUs: 2, memoryGB: 8 },
   { name: 'Standard_D4ps_v5', ...dpsv5, ...arm, vCPUs: 4, memoryGB: 16, maxDataDisks: 8 },
+  // https://learn.microsoft.com/azure/virtual-machines/trusted-launch: Dpsv6 supports Trusted Launch, Dpsv5 does not.
+  { name: 'Standard_D2ps_v6', ...dpsv6, ...arm, trustedLaunch: true, vCPUs: 2, memoryGB: 8 },
   { name: 'Standard_D2s_v6', ...dsv6, ...v6, vCPUs: 2, memoryGB: 8 },
   { name: 'Standard_D4s_v6', ...dsv6, ...v6, vCPUs: 4, memoryGB: 16, maxDataDisks: 12 },
   { name: 'Standard_D2s_v4', ...dsv4, vCPUs: 2, memoryGB: 8 },

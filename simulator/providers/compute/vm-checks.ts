@@ -116,9 +116,11 @@ export function checkVmRequest(call: Call, existing: Resource | undefined): VmRe
     checkOsProfile(properties, image);
     checkUserData(properties);
   }
-  const { standardSecurityType, encryptionAtHost } = settings(call.world);
+  const { standardSecurityType, encryptionAtHost, trustedLaunchByDefault } = settings(call.world);
+  if (!existing && trustedLaunchByDefault.has(call.subscription.id)) applyTrustedLaunch(properties, image);
   checkImageCompatibility(properties, image, size, {
-    standardSecurityType: standardSecurityType.has(call.subscription.id),
+    // An ordinary value since 2025-11-01 (azure-rest-api-specs#39957).
+    standardSecurityType: call.apiVersion >= '2025-11-01' || standardSecurityType.has(call.subscription.id),
     encryptionAtHost: encryptionAtHost.has(call.subscription.id),
   });
   checkDiskTypes(storage, size);
@@ -148,6 +150,16 @@ function checkOsDiskSource(storage: Json): Json {
     throw notModelled(`osDisk.createOption '${createOption}'`);
   }
   return reference;
+}
+
+function applyTrustedLaunch(properties: Json, image: VmImage): void {
+  const supported = /^trustedlaunch/i.test(image.features['SecurityType'] ?? '');
+  if (!supported || properties['securityProfile']?.securityType !== undefined) return;
+  properties['securityProfile'] = {
+    ...properties['securityProfile'],
+    securityType: 'TrustedLaunch',
+    uefiSettings: { secureBootEnabled: true, vTpmEnabled: true },
+  };
 }
 
 function checkOsDisk(storage: Json, image: VmImage): void {

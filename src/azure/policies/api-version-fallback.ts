@@ -6,7 +6,7 @@ import {
   createHttpHeaders,
   createPipelineRequest,
 } from '@azure/core-rest-pipeline';
-import { ifNoneMatchSince, oldestValidVersions } from '../api-versions.ts';
+import { ifNoneMatchSince, oldestValidVersions, standardSecurityTypeSince } from '../api-versions.ts';
 import { AzureError, type AzureErrorInfo } from '../../errors/azure-error.ts';
 import { isNotFound } from '../lookup.ts';
 import { errorFromResponse } from './azure-error.ts';
@@ -47,6 +47,8 @@ async function sendWithApiVersion(
   next: SendRequest,
 ): Promise<PipelineResponse> {
   request.url = withApiVersion(request.url, version);
+  if (version < standardSecurityTypeSince && typeof request.body === 'string')
+    request.body = request.body.replace(/"securityType":"Standard",?/, '');
   if (version >= ifNoneMatchSince || !request.headers.has('if-none-match')) return next(request);
   const { url, abortSignal } = request;
   const headers = createHttpHeaders(request.headers.toJSON());
