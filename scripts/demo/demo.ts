@@ -2,7 +2,7 @@
  * Runs the bundled action against the simulator, without an Azure account: streams the log, then prints the outputs, the
  * existing resources and the paths of the files.
  *
- *     npm run demo -- [--windows | --specialized] [--fail [CODE]] [--cleanup never|on-failure|always]
+ *     npm run demo -- [--windows | --specialized] [--check | --delete] [--summary] [--fail [CODE]] [--cleanup never|on-failure|always]
  *                     [--real-time] [--keep]
  */
 import { readFileSync } from 'node:fs';
@@ -21,6 +21,9 @@ interface RecordedError {
 
 const usage = `npm run demo -- [options]
   --windows, --specialized   use a Windows or a specialized image (default: generalized Linux)
+  --check                    run the preflight checks only
+  --delete                   create a deployment, then show how it is deleted
+  --summary                  print the job summary too
   --fail [CODE]              make Azure return an error (default: SkuNotAvailable); --fail list prints all codes
   --cleanup POLICY           never, on-failure (default), always
   --real-time                use recorded durations (about a minute) instead of a tenth of them
@@ -38,6 +41,9 @@ const { values: options } = parseArgs({
     specialized: { type: 'boolean', default: false },
     fail: { type: 'string' },
     cleanup: { type: 'string', default: 'on-failure' },
+    check: { type: 'boolean', default: false },
+    delete: { type: 'boolean', default: false },
+    summary: { type: 'boolean', default: false },
     'real-time': { type: 'boolean', default: false },
     keep: { type: 'boolean', default: false },
     help: { type: 'boolean', default: false },
@@ -50,20 +56,10 @@ else process.exitCode = await demo();
 
 async function demo(): Promise<number> {
   const sim = await startSimulator({ timeScale: options['real-time'] ? 1 : 0.1 });
-  const image = `${options.windows ? 'windows' : 'linux'}${options.specialized ? '-specialized' : ''}`;
-  const inputs: Record<string, string> = {
-    environment: sim.armEndpoint,
-    'client-id': defaults.clientId,
-    'client-secret': defaults.clientSecret,
-    'tenant-id': defaults.tenantId,
-    'image-tenant-id': defaults.imageTenantId,
-    'resource-group': defaults.resourceGroup,
-    'image-id': defaults.imageId(image),
-    'allow-inbound': `${options.windows ? 3389 : 22} from 203.0.113.0/24`,
-    cleanup: options.cleanup,
-  };
+  const inputs = createInputs(sim);
   if (options.fail !== undefined) injectError(options.fail, sim, inputs);
 
+  await chooseOperation(sim, inputs);
   title('Inputs');
   for (const [name, value] of Object.entries(inputs)) {
     console.log(`  ${name}: ${name === 'client-secret' ? '***' : value}`);
@@ -75,17 +71,46 @@ async function demo(): Promise<number> {
     onLine: printLine,
     between: () => title('Log of the post step'),
   });
-  printResult(run, sim);
-  if (options.keep) {
-    console.log(`\nThe simulator is running; press Ctrl-C to stop it. Resource Manager: ${sim.armEndpoint}`);
-    console.log(`To use other Node clients, set NODE_EXTRA_CA_CERTS=${sim.certificateFile}`);
-    await new Promise<void>((resolve) => {
-      process.once('SIGINT', () => resolve());
-    });
+  if (options.summary) {
+    title('Job summary');
+    console.log(indented(`${run.summary}${run.post?.summary ?? ''}`));
   }
+  printResult(run, sim);
+  if (options.keep) await waitForInterrupt(sim);
   await sim.close();
   const asExpected = options.fail === undefined ? run.exitCode === 0 : run.exitCode !== 0;
   return asExpected ? 0 : 1;
+}
+
+function createInputs(sim: Simulator): Record<string, string> {
+  const image = `${options.windows ? 'windows' : 'linux'}${options.specialized ? '-specialized' : ''}`;
+  return {
+    environment: sim.armEndpoint,
+    'client-id': defaults.clientId,
+    'client-secret': defaults.clientSecret,
+    'tenant-id': defaults.tenantId,
+    'image-tenant-id': defaults.imageTenantId,
+    'resource-group': defaults.resourceGroup,
+    'image-id': defaults.imageId(image),
+    'allow-inbound': `${options.windows ? 3389 : 22} from 203.0.113.0/24`,
+    cleanup: options.cleanup,
+  };
+}
+
+async function chooseOperation(sim: Simulator, inputs: Record<string, string>): Promise<void> {
+  if (options.delete) {
+    inputs['vm-name'] = 'vm1';
+    await runAsRunner({ sim, inputs, phases: ['main'] });
+  }
+  if (options.check || options.delete) inputs['operation'] = options.check ? 'check' : 'delete';
+}
+
+async function waitForInterrupt(sim: Simulator): Promise<void> {
+  console.log(`\nThe simulator is running; press Ctrl-C to stop it. Resource Manager: ${sim.armEndpoint}`);
+  console.log(`To use other Node clients, set NODE_EXTRA_CA_CERTS=${sim.certificateFile}`);
+  await new Promise<void>((resolve) => {
+    process.once('SIGINT', () => resolve());
+  });
 }
 
 function printResult(run: Run, sim: Simulator): void {

@@ -11,7 +11,7 @@ import { settings } from '../../simulator/providers/compute/settings.ts';
 import { runAsRunner } from '../action-runner/action-runner.ts';
 
 const usage = `node scripts/demo/render-summary.ts [options] SUMMARY.md|SCENE PICTURE.png
-  SCENE             success, windows, private, failure, check or delete: a run against the simulator
+  SCENE             success, kept, windows, private, failure, check, check-passed, delete, sweep or clean-up: a run against the simulator
   --dark            use GitHub's dark theme
   --markdown FILE   also write the Markdown
 CHROMIUM is the path of the browser (Debian: apt-get install chromium).`;
@@ -43,8 +43,18 @@ const scenes: Readonly<Record<string, Scene>> = {
     inputs['identity'] = 'system';
     settings(sim.world).quota['cores'] = { limit: 10, used: 10 };
   },
+  'check-passed': (_, inputs) => {
+    inputs['operation'] = 'check';
+  },
   delete: (_, inputs) => {
     inputs['operation'] = 'delete';
+  },
+  kept: () => undefined,
+  sweep: (_, inputs) => {
+    inputs['operation'] = 'sweep';
+  },
+  'clean-up': (_, inputs) => {
+    inputs['cleanup'] = 'always';
   },
 };
 
@@ -81,11 +91,12 @@ async function summaryOf(name: string): Promise<string> {
       'image-id': defaults.imageId('linux'),
       'vm-name': 'vm1',
     };
-    if (name === 'delete') await runAsRunner({ sim, inputs, phases: ['main'] });
+    if (name === 'sweep') inputs['expires-after'] = '1s';
+    if (['delete', 'kept', 'sweep'].includes(name)) await runAsRunner({ sim, inputs, phases: ['main'] });
     prepare(sim, inputs);
     const run = await runAsRunner({ sim, inputs });
     run.dispose();
-    return run.summary || (run.post?.summary ?? '');
+    return (name === 'clean-up' ? '' : run.summary) || (run.post?.summary ?? '');
   } finally {
     await sim.close();
   }

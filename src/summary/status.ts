@@ -75,7 +75,8 @@ function resultText(facts: SummaryFacts): string {
   if (error) return error.title;
   if (operation === 'create') {
     if (facts.replacement) return `${name} replaced`;
-    return facts.adopted ? `${name} already exists and matches the inputs` : `${name} created`;
+    if (facts.adopted) return `${name} already exists and matches the inputs`;
+    return `${name} ${facts.outputs.outcome === 'replaced' ? 'replaced' : 'created'}`;
   }
   if (operation === 'list') return listResult(facts);
   return operation === 'check' ? `${name} checked` : deletionResult(facts, name);
