@@ -513,7 +513,13 @@ test.concurrent("a machine's bucket of polls that is nearly empty is not emptied
   // At the same speed as the action, because buckets are refilled by the simulator's time.
   const sim = await startWorld({ timeScale: 0.02 });
   Object.assign(sim.world.latencies, { nsgPut: 0, vnetPut: 0, publicIpPut: 0, nicPut: 0, vmPutLinux: 9 });
-  sim.world.budgets.drain('Microsoft.Compute/GetOperationResource', vm1.machine, -2);
+  // When the VM is requested: until then, the bucket would be refilled.
+  sim.faults.add({
+    match: { method: 'PUT', path: /\/virtualMachines\/vm1\?/ },
+    effect: {
+      onArrival: () => sim.world.budgets.drain('Microsoft.Compute/GetOperationResource', vm1.machine, -2),
+    },
+  });
   const run = await act(sim, {}, main);
   expect(errorOf(run)).toBe('');
   const polls = sim.journal.filter(({ path, isPoll }) => isPoll && path.includes('Microsoft.Compute'));
