@@ -45,8 +45,11 @@ export async function createVm(creation: VmCreation): Promise<VirtualMachine> {
       // A refused PUT creates nothing. A failed operation leaves a VM.
       if (hasFailedAfterAcceptance(error)) failedVm = placement;
       const next = plan.vm.attempts[index + 1];
-      const suffix = next ? ` Trying ${describePlacement(next)}.` : '';
-      log.notice(`${describePlacement(placement)} is not available: ${describeCause(error)}${suffix}`);
+      // The error has the message of the last one.
+      if (next)
+        log.notice(
+          `${describePlacement(placement)} is not available: ${describeCause(error)} Trying ${describePlacement(next)}.`,
+        );
     }
   }
   throw await noPlacementError(creation, failed);
