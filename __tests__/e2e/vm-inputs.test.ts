@@ -1,5 +1,6 @@
 /** What the author gives the machine along: data, names, tags, disks, a Spot price, and keys. */
 import { afterEach, expect, test } from '@jest/globals';
+import { settings } from '../../simulator/providers/compute/settings.ts';
 import { defaults, type Simulator, startSimulator } from '../../simulator/index.ts';
 import { assertNoSecrets, defaultInputs, type Run, runAction } from '../support/harness.ts';
 
@@ -127,7 +128,10 @@ test('keys: a private one, a damaged one and one of another type are refused bef
 });
 
 test('sends empty data disks and encryption at host', async () => {
-  sim = await startSimulator({ timeScale: 0.005 });
+  sim = await startSimulator({
+    timeScale: 0.005,
+    world: (world) => void settings(world).encryptionAtHost.add(defaults.subscriptionId),
+  });
   const run = await create({ 'data-disk-sizes-gb': '128, 512', 'encryption-at-host': 'true' });
   expect(errors(run)).toEqual([]);
   const { storageProfile, securityProfile } = vmBody().properties;

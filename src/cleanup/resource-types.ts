@@ -57,6 +57,7 @@ export const diskType = 'microsoft.compute/disks';
 export const assignmentType = 'microsoft.authorization/roleassignments';
 const commandType = `${vmType}/runcommands`;
 const nicType = 'microsoft.network/networkinterfaces';
+const vnetType = 'microsoft.network/virtualnetworks';
 
 /**
  * The only types that are ever deleted. Azure refuses to delete what a VM or NIC still uses. Role assignments are deleted
@@ -98,15 +99,11 @@ export const resourceTypes: Readonly<Record<string, ResourceType>> = {
     [vmType, nicType],
     ({ network }) => network.publicIPAddresses,
   ),
+  [vnetType]: sdkType('virtual network', [vmType, nicType], ({ network }) => network.virtualNetworks),
   'microsoft.network/networksecuritygroups': sdkType(
     'network security group',
-    [vmType, nicType],
+    [vmType, nicType, vnetType],
     ({ network }) => network.networkSecurityGroups,
-  ),
-  'microsoft.network/virtualnetworks': sdkType(
-    'virtual network',
-    [vmType, nicType],
-    ({ network }) => network.virtualNetworks,
   ),
   [identityType.toLowerCase()]: {
     label: 'user-assigned identity',

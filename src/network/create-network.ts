@@ -34,7 +34,7 @@ interface NetworkContext {
 }
 
 /**
- * Creates NSG, virtual network and public IP in parallel, then the network interface.
+ * Creates the NSG and then the virtual network that refers to it, the public IP in parallel; then the network interface.
  * @param onResource receives each part as soon as it is known, so that later steps can act on a cancelled run.
  * @throws AzureError; ActionError if a resource of that name does not belong to the deployment.
  */
@@ -50,7 +50,7 @@ export async function createNetwork(
     return;
   }
   const { network } = session;
-  const { nic, nsg, vnet, publicIp } = plan;
+  const { nic, nsg, publicIp } = plan;
   onResource({
     nicId: nic.id,
     ...subnetIds(plan.subnetId),
@@ -65,20 +65,7 @@ export async function createNetwork(
           existing: existing.publicIp,
         })
       : publicIp && findPublicIp(session, publicIp.id),
-    nsg?.origin === 'made' &&
-      createNetworkResource(context, plan, {
-        kind: 'network security group',
-        operations: network.networkSecurityGroups,
-        planned: nsg,
-        existing: existing.nsg,
-      }),
-    vnet &&
-      createNetworkResource(context, plan, {
-        kind: 'virtual network',
-        operations: network.virtualNetworks,
-        planned: vnet,
-        existing: existing.vnet,
-      }),
+    createNsgAndVnet(context, plan, existing),
   ]);
   onResource(publicAddress(ip));
   // Its parents took seconds, and Network has no If-None-Match: look again.
@@ -90,6 +77,32 @@ export async function createNetwork(
     existing: await undefinedIfNotFound(network.networkInterfaces.get(plan.resourceGroup, nic.name, options)),
   });
   onResource(omitUndefined({ privateIpAddress: ipConfigurations?.[0]?.privateIPAddress }));
+}
+
+/** In this order: policies such as "Deny-Subnet-Without-Nsg" refuse a subnet that gets its NSG in a later request. */
+async function createNsgAndVnet(
+  context: NetworkContext,
+  plan: Plan,
+  existing: ExistingResources,
+): Promise<void> {
+  const { network } = context.session;
+  const { nsg, vnet } = plan;
+  if (nsg?.origin === 'made') {
+    await createNetworkResource(context, plan, {
+      kind: 'network security group',
+      operations: network.networkSecurityGroups,
+      planned: nsg,
+      existing: existing.nsg,
+    });
+  }
+  if (vnet) {
+    await createNetworkResource(context, plan, {
+      kind: 'virtual network',
+      operations: network.virtualNetworks,
+      planned: vnet,
+      existing: existing.vnet,
+    });
+  }
 }
 
 /** What the SDK's operation groups of Microsoft.Network have in common. */

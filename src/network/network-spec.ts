@@ -22,7 +22,7 @@ export function planNetwork(
   const publicIp = planPublicIp(network, names, ids, common);
   const vnet =
     subnet.kind === 'new'
-      ? { id: ids.vnet, name: names.vnet, body: vnetBody(network, subnet, common) }
+      ? { id: ids.vnet, name: names.vnet, body: vnetBody(network, subnet, nsg.id, common) }
       : undefined;
   const subnetId = subnet.kind === 'new' ? `${ids.vnet}/subnets/${subnetName}` : subnet.id.id;
   const isOutboundDefault =
@@ -62,6 +62,7 @@ function planNsg(
 function vnetBody(
   { publicIp }: NewNicChoice,
   { addressPrefix, subnetPrefix }: Extract<NewNicChoice['subnet'], { kind: 'new' }>,
+  nsgId: string,
   common: Common,
 ): VirtualNetwork {
   // Set explicitly: the default changed to "off" with api-version 2025-07-01 of Microsoft.Network.
@@ -69,7 +70,15 @@ function vnetBody(
   return {
     ...common,
     addressSpace: { addressPrefixes: [addressPrefix] },
-    subnets: [{ name: subnetName, addressPrefix: subnetPrefix, defaultOutboundAccess }],
+    // On the subnet and on the NIC: policies may require either.
+    subnets: [
+      {
+        name: subnetName,
+        addressPrefix: subnetPrefix,
+        networkSecurityGroup: { id: nsgId },
+        defaultOutboundAccess,
+      },
+    ],
   };
 }
 

@@ -86,7 +86,14 @@ describe('network', () => {
       location: 'westeurope',
       tags,
       addressSpace: { addressPrefixes: ['192.168.0.0/16'] },
-      subnets: [{ name: 'default', addressPrefix: '192.168.1.0/24', defaultOutboundAccess: false }],
+      subnets: [
+        {
+          name: 'default',
+          addressPrefix: '192.168.1.0/24',
+          networkSecurityGroup: { id: nsg?.id },
+          defaultOutboundAccess: false,
+        },
+      ],
     });
     expect(subnetId).toBe(`${vnet?.id}/subnets/default`);
     expect(publicIp).toMatchObject({
