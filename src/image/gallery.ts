@@ -28,6 +28,8 @@ export interface ImageVersion {
   readonly luns: readonly number[];
   readonly osDiskSizeGb?: number;
   readonly endOfLife?: Date;
+  /** Set if the version is soft-deleted: until then, it can still be deployed by its exact ID. */
+  readonly softDeletedUntil?: string;
   /** Normalised; includes regions that replication has not reached yet. Undefined if the version names none. */
   readonly targets?: readonly string[];
   /** By normalised region; undefined without a report, as always in shared and community galleries. */
@@ -73,12 +75,19 @@ function openOwnGallery({ imageCompute }: GalleryClients, image: OwnImage, regio
   const definitionId = image.kind === 'version' ? image.id.replace(/\/versions\/[^/]+$/i, '') : image.id;
   return {
     definition: () => compute.galleryImages.get(...at),
-    version: async (name) =>
-      parseImageVersion(await compute.galleryImageVersions.get(...at, name, { expand: 'ReplicationStatus' })),
+    version: async (name) => {
+      const { onResponse, stateOf } = captureStates();
+      const options = { expand: 'ReplicationStatus', onResponse } as const;
+      const version = await compute.galleryImageVersions.get(...at, name, options);
+      return { ...parseImageVersion(version), ...stateOf(name) };
+    },
     versionNames: async () => {
       const names = [];
-      for await (const version of compute.galleryImageVersions.listByGalleryImage(...at)) {
-        names.push({ name: version.name ?? '', excluded: isExcludedFromLatest(version, await region) });
+      const { onResponse, stateOf } = captureStates();
+      for await (const version of compute.galleryImageVersions.listByGalleryImage(...at, { onResponse })) {
+        const { name = '' } = version;
+        const excluded = isExcludedFromLatest(version, await region) || stateOf(name) !== undefined;
+        names.push({ name, excluded });
       }
       return names;
     },
@@ -100,10 +109,11 @@ function openSharedGallery({ compute }: GalleryClients, image: SharedImage, regi
     definition: () => definitions.get(...at),
     version: async (name) => {
       try {
-        const { storageProfile, endOfLifeDate } = await versions.get(...at, name);
+        const { onResponse, stateOf } = captureStates();
+        const { storageProfile, endOfLifeDate } = await versions.get(...at, name, { onResponse });
         const luns = (storageProfile?.dataDiskImages ?? []).map(({ lun }) => lun);
         const osDiskSizeGb = storageProfile?.osDiskImage?.diskSizeGB;
-        return { name, luns, ...omitUndefined({ osDiskSizeGb, endOfLife: endOfLifeDate }) };
+        return { name, luns, ...omitUndefined({ osDiskSizeGb, endOfLife: endOfLifeDate }), ...stateOf(name) };
       } catch (error) {
         // Reading needs a permission on the whole subscription; creating the VM does not. The image's data disks are
         // unknown then, so they get no delete option and outlive the VM.
@@ -115,8 +125,9 @@ function openSharedGallery({ compute }: GalleryClients, image: SharedImage, regi
     versionNames: async () => {
       const names: { name: string; excluded: boolean }[] = [];
       try {
-        for await (const version of versions.list(...at)) {
-          names.push({ name: version.name ?? '', excluded: version.excludeFromLatest === true });
+        const { onResponse, stateOf } = captureStates();
+        for await (const { name = '', excludeFromLatest } of versions.list(...at, { onResponse })) {
+          names.push({ name, excluded: excludeFromLatest === true || stateOf(name) !== undefined });
         }
       } catch (error) {
         throw httpStatus(error) === 403 ? cannotListError(image, error) : error;
@@ -131,6 +142,26 @@ function openSharedGallery({ compute }: GalleryClients, image: SharedImage, regi
         reference: image.kind === 'shared' ? { sharedGalleryImageId: id } : { communityGalleryImageId: id },
       };
     },
+  };
+}
+
+interface RawVersion {
+  readonly name?: string;
+  readonly properties?: { readonly imageState?: string; readonly consumptionEndTime?: string } | null;
+}
+
+/** Reads `imageState` from the response as sent: the SDK's models lack it and its deserializers drop it. */
+function captureStates() {
+  const states = new Map<string, { readonly softDeletedUntil: string }>();
+  return {
+    onResponse: ({ parsedBody }: { readonly parsedBody?: unknown }): void => {
+      const body = parsedBody as (RawVersion & { readonly value?: readonly RawVersion[] }) | undefined;
+      for (const { name = '', properties } of body?.value ?? (body ? [body] : [])) {
+        if (properties?.imageState?.toLowerCase() !== 'softdeleted') continue;
+        states.set(name, { softDeletedUntil: properties.consumptionEndTime ?? '' });
+      }
+    },
+    stateOf: (name: string) => states.get(name),
   };
 }
 

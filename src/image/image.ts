@@ -177,8 +177,17 @@ function toResolvedImage(
       image.version === undefined
         ? [`The newest usable version of ${image.definition} is ${version.name}.`]
         : [],
-    warnings: endOfLifeWarnings(version, definition),
+    warnings: [...softDeletionWarnings(version, id), ...endOfLifeWarnings(version, definition)],
   };
+}
+
+function softDeletionWarnings({ name, softDeletedUntil }: ImageVersion, id: string): readonly string[] {
+  if (softDeletedUntil === undefined) return [];
+  const until =
+    softDeletedUntil === '' ? 'until its retention ends' : `until ${softDeletedUntil.slice(0, 10)}`;
+  return [
+    `Image version ${name} is soft-deleted and can only be deployed ${until}. The owner of the gallery can restore it: az resource update --ids ${id} --set properties.restore=true`,
+  ];
 }
 
 function endOfLifeWarnings({ endOfLife }: ImageVersion, { endOfLifeDate }: Definition): readonly string[] {

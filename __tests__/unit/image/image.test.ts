@@ -298,3 +298,28 @@ describe('responses without optional values, or with null', () => {
     expect(facts.version).toBe('1.0.0');
   });
 });
+
+describe('a soft-deleted version', () => {
+  const softDeleted = { imageState: 'SoftDeleted', consumptionEndTime: '2027-01-31T00:00:00Z' };
+  const versionOf = (name: string, properties: object = {}) => ({ ...of(properties), name });
+  const responses = {
+    '/images/linux': definition,
+    '/versions': { value: [versionOf('2.0.0', softDeleted), versionOf('1.0.0')] },
+    '/versions/1.0.0': versionOf('1.0.0'),
+    '/versions/2.0.0': versionOf('2.0.0', softDeleted),
+  };
+
+  test('is skipped when the newest version is resolved', async () => {
+    const image: ImageReference = { kind: 'definition', id: definitionId, ...own };
+    const facts = await resolveImage(galleryClients(responses), { ...wanted, image }, region);
+    expect(facts).toMatchObject({ version: '1.0.0', warnings: [] });
+  });
+
+  test('draws a warning with its end and the restore command when it is named', async () => {
+    const image = { ...version, id: `${definitionId}/versions/2.0.0`, version: '2.0.0' };
+    const { warnings } = await resolveImage(galleryClients(responses), { ...wanted, image }, region);
+    expect(warnings).toEqual([
+      expect.stringMatching(/soft-deleted .* until 2027-01-31\..*properties\.restore=true/),
+    ]);
+  });
+});
