@@ -100,12 +100,15 @@ interface HttpResponse {
 }
 
 /** Sends GETs without credentials, through the proxy and with the retries of sign-in. Redirects are not followed. */
-export function createHttpGet(options: HttpOptions = {}): (url: string) => Promise<HttpResponse> {
+export function createHttpGet(
+  options: HttpOptions = {},
+): (url: string, abortSignal?: AbortSignal) => Promise<HttpResponse> {
   const pipeline = createAnonymousPipeline(options);
   const { httpClient = createDefaultHttpClient() } = options;
-  return async (url) => {
+  return async (url, abortSignal) => {
     const headers = createHttpHeaders({ accept: 'application/json' });
-    const response = await pipeline.sendRequest(httpClient, createPipelineRequest({ url, headers }));
+    const request = createPipelineRequest({ url, headers, ...(abortSignal && { abortSignal }) });
+    const response = await pipeline.sendRequest(httpClient, request);
     return {
       status: response.status,
       body: response.bodyAsText ?? '',

@@ -8,7 +8,6 @@ import type { Session } from '../azure/arm-client.ts';
 import type { Plan } from '../deployment/plan.ts';
 import { ActionError } from '../errors/action-error.ts';
 import { AzureError } from '../errors/azure-error.ts';
-import { raceAbort } from '../lib/abort.ts';
 import { clockSeconds } from '../lib/clock.ts';
 import type { LogWriter } from '../runner/log.ts';
 import { guestOutputLines, lastLines } from './script-output.ts';
@@ -203,9 +202,9 @@ export async function readSerialLog(session: Session, { resourceGroup, vm }: VmL
   if (!serialConsoleLogBlobUri) return '';
   // The URL grants access to the log: it must not appear in a log or an error.
   // Bounded: neither a failure nor the end of a create may wait for the retries of an unreachable host.
-  const { status, body } = await raceAbort(
-    createHttpGet({ httpClient: sharedHttpClient() })(serialConsoleLogBlobUri),
-    AbortSignal.timeout(maxBootLogSeconds * 1000),
-  );
+  const timeout = AbortSignal.timeout(maxBootLogSeconds * 1000);
+  const signal = AbortSignal.any([session.waiting.signal, timeout]);
+  const get = createHttpGet({ httpClient: sharedHttpClient() });
+  const { status, body } = await get(serialConsoleLogBlobUri, signal);
   return status === 200 ? body : '';
 }
