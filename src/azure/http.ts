@@ -19,6 +19,8 @@ export interface HttpOptions {
   readonly correlationId?: string;
   readonly log?: Pick<LogWriter, 'debug' | 'info'>;
   readonly attemptTimeoutSeconds?: number;
+  /** The response is text, such as a boot log; otherwise anything but JSON is retried as a transient error. */
+  readonly acceptsText?: true;
 }
 
 /** Sign-in services answer within a second; an ID token from GitHub lives for five minutes. */
@@ -38,7 +40,7 @@ export function signInPolicies(
   return [
     transientErrorRetryPolicy({ log: (line) => log?.info(line), maxThrottledSeconds }),
     ...perAttempt,
-    checkResponsePolicy(),
+    ...(options.acceptsText ? [] : [checkResponsePolicy()]),
     requestLogPolicy((line) => log?.debug(line)),
     attemptTimeoutPolicy(attemptTimeoutSeconds),
   ];

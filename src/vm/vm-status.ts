@@ -204,7 +204,7 @@ export async function readSerialLog(session: Session, { resourceGroup, vm }: VmL
   // Bounded: neither a failure nor the end of a create may wait for the retries of an unreachable host.
   const timeout = AbortSignal.timeout(maxBootLogSeconds * 1000);
   const signal = AbortSignal.any([session.waiting.signal, timeout]);
-  const get = createHttpGet({ httpClient: sharedHttpClient() });
+  const get = createHttpGet({ httpClient: sharedHttpClient(), acceptsText: true });
   const { status, body } = await get(serialConsoleLogBlobUri, signal);
   return status === 200 ? body : '';
 }
