@@ -169,6 +169,10 @@ describe('sweep', () => {
     tell(sim, '13', { refuse: 403 });
     const run = await sweep(sim);
     expect([run.exitCode, errorOf(run)]).toEqual([0, '']);
+    expect(run.annotations.filter(({ level }) => level === 'warning')).toHaveLength(1);
+    expect(warningsOf(run)).toContain('permissions: actions: read');
+    for (const name of ['unknown', 'forbidden']) expect(warningsOf(run)).toContain(partsOf(name).machine);
+    expect(warningsOf(run)).not.toContain(partsOf('goes-on').machine);
     expect(disturbed(sim, before)).toEqual([]);
     const names = ['gone', 'goes-on', 'unknown', 'forbidden', 'stays', 'expired', 'later'];
     const there = names.filter((name) =>
@@ -218,24 +222,24 @@ describe('sweep', () => {
     expect(disturbed(sim, before)).toEqual([]);
   });
 
-  test('run and tag are read again right before each deletion', async () => {
+  test('asks GitHub once per run and keeps what another attempt adopts right before its deletion', async () => {
     const sim = await startWorld();
     await lost(sim, 'vm1', '40');
     tell(sim, '40', ended);
     listed(sim);
-    const before = snapshot(sim);
-    // Another attempt of the run begins while the sweep is deciding: between the first question and the deletion.
-    sim.faults.add({
-      match: { host: 'github', path: /runs\/40/, nth: 7, times: Number.POSITIVE_INFINITY },
-      effect: { status: 404 },
-    });
+    const adopt = (): void => {
+      for (const id of Object.values(vm1)) {
+        const body = sim.world.resources.get(id)?.body;
+        if (body) body['tags'] = { ...body['tags'], 'github-run-id': '41' };
+      }
+    };
+    tell(sim, '41', { status: 'in_progress' });
+    // The answer about the old run is already on its way when the tags change.
+    sim.faults.add({ match: { host: 'github', path: /runs\/40/ }, effect: { onArrival: adopt } });
     const swept = await sweep(sim);
     expect(swept.exitCode).toBe(0);
-    expect(
-      sim.journal.filter(({ kind, status }) => kind === 'github.run' && status === 200).length,
-    ).toBeGreaterThan(0);
-    expect(sim.world.resources.has(vm1.machine)).toBe(true);
-    expect(disturbed(sim, before)).toEqual([]);
+    expect(sim.journal.filter(({ kind }) => kind === 'github.run')).toHaveLength(2);
+    for (const id of Object.values(vm1)) expect([id, sim.world.resources.has(id)]).toEqual([id, true]);
   });
 
   test('copied tags decide nothing over the deployment that they name', async () => {

@@ -160,13 +160,16 @@ export async function listAllPages<T>(
   query: Readonly<Record<string, string>> = {},
 ): Promise<T[]> {
   const items: T[] = [];
+  const links = new Set<string>();
   let page = await arm<{ value?: T[]; nextLink?: string }>('GET', path, apiVersion, { query });
   for (;;) {
     if (!Array.isArray(page.value)) {
       throw new ActionError(`reading ${path}`, { message: 'Resource Manager did not return a list.' });
     }
     items.push(...page.value);
-    if (!page.nextLink) return items;
+    // A link that was followed before would never end.
+    if (!page.nextLink || links.has(page.nextLink)) return items;
+    links.add(page.nextLink);
     page = await arm('GET', page.nextLink, apiVersion);
   }
 }

@@ -44,6 +44,21 @@ export async function allSettledOrThrow<T extends readonly unknown[]>(
   return Promise.all(work);
 }
 
+/** Like `Promise.all` over the results of `work`, with at most `limit` of them in progress. */
+export async function mapLimited<T, R>(
+  items: readonly T[],
+  limit: number,
+  work: (item: T) => Promise<R>,
+): Promise<R[]> {
+  const results: R[] = [];
+  const entries = items.entries();
+  const worker = async (): Promise<void> => {
+    for (const [index, item] of entries) results[index] = await work(item);
+  };
+  await Promise.all(Array.from({ length: Math.min(limit, items.length) }, worker));
+  return results;
+}
+
 /** Looking for the cloud's endpoints takes no signal of its own, and is patient with passing faults. */
 export async function raceAbort<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
   signal.throwIfAborted();

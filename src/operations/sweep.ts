@@ -9,6 +9,7 @@ import { type Tags, deploymentTag, tagValue } from '../deployment/ownership.ts';
 import { ActionError } from '../errors/action-error.ts';
 import { formatError } from '../errors/format-error.ts';
 import type { SweepInputs } from '../inputs/inputs.ts';
+import { mapLimited } from '../lib/abort.ts';
 import type { WorkflowRun } from '../runner/github-context.ts';
 import { type Reporter, reportDeletion } from '../summary/reporter.ts';
 
@@ -16,6 +17,8 @@ import { type Reporter, reportDeletion } from '../summary/reporter.ts';
 interface ExpiryDecision {
   readonly isExpired: boolean;
   readonly reason: string;
+  /** Kept only because the status of its run is not known. */
+  readonly isUndecided?: boolean;
 }
 
 /** `unknown`: GitHub does not show the run to this token. */
@@ -45,9 +48,8 @@ export function decideExpiry(
   }
   const run = `run ${tagValue(tags, 'github-run-id')}`;
   if (status === 'ended') return { isExpired: true, reason: `${run} has ended without deleting it` };
-  return keep(
-    status === 'running' ? `${run} is in progress` : `${until}, and the status of ${run} is not known`,
-  );
+  if (status === 'running') return keep(`${run} is in progress`);
+  return { ...keep(`${until}, and the status of ${run} is not known`), isUndecided: true };
 }
 
 function isFromRepository(
@@ -73,42 +75,69 @@ interface DeploymentResource {
   readonly tags: Tags;
 }
 
-/** Deployments that are deleted at the same time. Resource Manager allows 200 deletions, then 10 a second. */
-const maxConcurrentDeployments = 10;
+/** A deployment has up to eight resources that are read or deleted at the same time. */
+const maxConcurrentDeployments = 2;
+
+const maxConcurrentReads = 16;
 
 /** Deletes every deployment of this action in the resource group that has expired or lost its runner. */
 export async function sweep({ resourceGroup }: SweepInputs, context: SweepContext): Promise<void> {
   const { session, report } = context;
-  const results: DeletionResult[] = [];
   const deployments = [...(await findDeployments(session, resourceGroup))];
-  for (let start = 0; start < deployments.length; start += maxConcurrentDeployments) {
-    const batch = deployments.slice(start, start + maxConcurrentDeployments);
-    results.push(
-      ...(await Promise.all(
-        batch.map(([deployment, resources]) => sweepOne(context, resourceGroup, deployment, resources)),
-      )),
-    );
-  }
+  const undecided: string[] = [];
+  const results = await mapLimited(deployments, maxConcurrentDeployments, async ([deployment, resources]) => {
+    const decision = await decideDeployment(context, resources);
+    if (decision?.isUndecided) undecided.push(deployment);
+    return sweepOne(context, resourceGroup, deployment, decision);
+  });
   const deleted = results.flatMap((result) => result.deleted);
   const failed = results.flatMap((result) => result.failed);
   const notOwned = results.flatMap((result) => result.notOwned);
   reportDeletion({ deleted, notFound: [], notOwned, failed }, report);
   if (deleted.length === 0) report.log.info('No deployment had to be deleted.');
+  reportUndecided(context, resourceGroup, undecided);
   const [first] = failed;
   if (first) throw new ActionError('sweeping', { cause: first.error });
+}
+
+/** One resource that is kept keeps all: a run that adopts the deployment updates the tags one by one. */
+async function decideDeployment(
+  context: SweepContext,
+  resources: readonly DeploymentResource[],
+): Promise<ExpiryDecision | undefined> {
+  const decisions = await Promise.all(resources.map(({ tags }) => decide(context, tags)));
+  return decisions.find(({ isExpired }) => !isExpired) ?? decisions[0];
+}
+
+/** One warning for all deployments that are kept because GitHub did not tell whether their run has ended. */
+function reportUndecided(
+  { session, report, runState }: SweepContext,
+  resourceGroup: string,
+  undecided: readonly string[],
+): void {
+  if (undecided.length === 0) return;
+  const why = 'whether its workflow run has ended is not known';
+  const ids = undecided.map(
+    (name) => resourceIds(session.subscriptionId, resourceGroup, resourceNames(name)).vm,
+  );
+  report.addLeftovers(ids.map((id) => ({ id, why })));
+  report.log.warning(
+    [
+      `Kept ${undecided.length} deployments, because ${runState ? 'GitHub did not show' : 'there is no `github-token` to read'} whether their workflow runs have ended:`,
+      ...ids,
+      'Grant the job `permissions: actions: read`, or set `expires-after` when creating.',
+    ].join('\n'),
+  );
 }
 
 async function sweepOne(
   context: SweepContext,
   resourceGroup: string,
   deployment: string,
-  resources: readonly DeploymentResource[],
+  decision: ExpiryDecision | undefined,
 ): Promise<DeletionResult> {
   const { session, report } = context;
   const nothing: DeletionResult = { deleted: [], notFound: [], notOwned: [], failed: [] };
-  const decisions = await Promise.all(resources.map(({ tags }) => decide(context, tags)));
-  // One resource that is kept keeps all: a run that adopts the deployment updates the tags one by one.
-  const decision = decisions.find(({ isExpired }) => !isExpired) ?? decisions[0];
   if (!decision) return nothing;
   report.log.info(`${deployment}: ${decision.isExpired ? 'deleting' : 'keeping'}, ${decision.reason}.`);
   if (!decision.isExpired) return nothing;
@@ -151,9 +180,10 @@ async function findDeployments(
     apiVersions.resources,
     { $filter: `tagName eq '${deploymentTag}'` },
   );
-  const found = await Promise.all(
-    listed.map(async ({ id }) => ({ id, tags: await undefinedIfNotFound(readTags(session, id)) })),
-  );
+  const found = await mapLimited(listed, maxConcurrentReads, async ({ id }) => ({
+    id,
+    tags: await undefinedIfNotFound(readTags(session, id)),
+  }));
   const deployments = new Map<string, { name: string; resources: DeploymentResource[] }>();
   for (const resource of found) {
     const name = tagValue(resource.tags, deploymentTag);
@@ -169,7 +199,7 @@ async function findDeployments(
 }
 
 /**
- * Reads run states with the job's token. @actions/github costs 75 ms of start time, so it is loaded only here.
+ * Reads run states with the job's token, each run once: a later attempt that adopts a deployment changes its tags. @actions/github costs 75 ms of start time, so it is loaded only here.
  * @returns a reader that never throws: a run that the token may not read is `unknown`.
  */
 export function createRunStatusReader(
@@ -179,7 +209,7 @@ export function createRunStatusReader(
 ): (runId: string) => Promise<WorkflowRunStatus> {
   const octokit = import('@actions/github').then(({ getOctokit }) => getOctokit(token));
   const [owner = '', repo = ''] = repository.split('/');
-  return async (runId) => {
+  const read = async (runId: string): Promise<WorkflowRunStatus> => {
     try {
       const { data } = await (await octokit).rest.actions.getWorkflowRun({
         owner,
@@ -191,5 +221,11 @@ export function createRunStatusReader(
       report.log.info(`Status of run ${runId} not available: ${formatError(error).join(' ')}`);
       return 'unknown';
     }
+  };
+  const statuses = new Map<string, Promise<WorkflowRunStatus>>();
+  return (runId) => {
+    const status = statuses.get(runId) ?? read(runId);
+    statuses.set(runId, status);
+    return status;
   };
 }

@@ -1,6 +1,6 @@
 import { inspect } from 'node:util';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
-import { createArmRequest } from '../../../src/azure/arm-client.ts';
+import { type ArmRequest, createArmRequest, listAllPages } from '../../../src/azure/arm-client.ts';
 import { newestSupportedVersion } from '../../../src/azure/policies/api-version-fallback.ts';
 import { createRateLimitTracker } from '../../../src/azure/poll-schedule.ts';
 import { knownClouds } from '../../../src/azure/clouds.ts';
@@ -85,4 +85,14 @@ test('keeps the latest value of each rate limit when responses report different 
   answer('Microsoft.Compute/PutVMSubscriptionMaximum;1499,Microsoft.Compute/PutVMResource;11', '248');
   answer('Microsoft.Compute/GetOperationResource;41,Microsoft.Compute/GetOperationSubscriptionMaximum;14980');
   expect(rateLimits.read()).toEqual({ polls: 41, vmReads: 35, reads: 248 });
+});
+
+test('ends a list whose next link points to itself', async () => {
+  const requested: string[] = [];
+  const arm: ArmRequest = async <T>(_method: string, path: string) => {
+    requested.push(path);
+    return { value: [path], nextLink: '/next' } as T;
+  };
+  expect(await listAllPages(arm, '/first', '2021-04-01')).toEqual(['/first', '/next']);
+  expect(requested).toEqual(['/first', '/next']);
 });
