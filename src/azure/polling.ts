@@ -53,6 +53,8 @@ export const unexplainedFailure = 'ProvisioningFailed';
 /** For this long, a front end may not know a resource whose creation Azure has accepted: a 404 is polled again. */
 const maxNotFoundSeconds = 30;
 
+const minNotFoundPolls = 8;
+
 /**
  * Polls an SDK operation to its end on our own schedule instead of the service's Retry-After.
  * @returns the created resource; undefined for deletions.
@@ -65,6 +67,7 @@ export async function pollUntilDone<T>(
   poller: Poller<T>,
 ): Promise<T> {
   const { signal } = options;
+  let notFound = 0;
   let firstNotFound: number | undefined;
   try {
     await poller.submitted();
@@ -75,7 +78,9 @@ export async function pollUntilDone<T>(
           await poller.poll({ abortSignal: signal });
         } catch (error) {
           firstNotFound ??= clockSeconds();
-          const isLate = isNotFoundError(error) && clockSeconds() - firstNotFound < maxNotFoundSeconds;
+          const isRecent =
+            clockSeconds() - firstNotFound < maxNotFoundSeconds || ++notFound < minNotFoundPolls;
+          const isLate = isNotFoundError(error) && isRecent;
           if (kind === 'delete' || !isLate) throw error;
         }
         return poller.isDone || undefined;
