@@ -74,6 +74,7 @@ test('with rights to ask, all is well', async () => {
   expect(JSON.parse(run.outputs['result'] ?? '{}')).toEqual({
     findings,
     'image-version': '1.10.0',
+    outcome: 'checked',
     'image-version-id': defaults.imageId('linux', '1.10.0'),
   });
   expect(run.state).not.toHaveProperty('cleanup');
