@@ -33,7 +33,6 @@ function errorSections(report: ErrorReport): Markdown[] {
     ...(trace.length > 0 ? [trace.map(markdownText).join('<br>')] : []),
   ];
   return [
-    ...(explanation || trace.length > 0 ? quoteLines(message) : messageLines(message)),
     ...(explanation
       ? [
           `**Cause:** ${sentence(explanation.cause)}`,
@@ -41,6 +40,7 @@ function errorSections(report: ErrorReport): Markdown[] {
           fixes(explanation.fix),
         ].filter(Boolean)
       : []),
+    ...(explanation || trace.length > 0 ? quoteLines(message) : messageLines(message)),
     ...(answer.length > 0 ? [details("Azure's answer and IDs", answer.join('\n\n'), !explanation)] : []),
   ];
 }
