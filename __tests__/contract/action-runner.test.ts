@@ -37,7 +37,7 @@ test('inputs arrive upper-cased with their hyphens, defaults filled in, expressi
     'INPUT_CLIENT-ID': ' as is ',
     'INPUT_CLIENT-SECRET': '',
     INPUT_OPERATION: 'create',
-    'INPUT_VM-NAME': 'vm-7-build-3',
+    'INPUT_VM-NAME': 'vm-7-build-3*',
     'INPUT_GITHUB-TOKEN': 'ghs_simulated',
   });
 });

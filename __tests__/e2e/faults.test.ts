@@ -72,7 +72,9 @@ describe.each(passing)('%s', (_, effect) => {
     const applied = faults.filter((fault) => fault.applied > 0);
     // Azure refuses a request that is repeated while the first one, whose answer was lost, is still carried out.
     const refused = sim.journal.filter(({ faulted, status }) => !faulted && [409, 429].includes(status));
-    expect(log.match(/retrying in/g)).toHaveLength(applied.length + refused.length);
+    // A poll that ends with 409 is settled by reading the VM, without a retry.
+    const settled = 'status' in effect && effect.status === 409 ? 1 : 0;
+    expect(log.match(/retrying in/g)).toHaveLength(applied.length + refused.length - settled);
     expect(brokenRules(sim.journal, new Set(before.keys()), [run], run, [defaults.clientSecret])).toEqual([]);
   });
 });

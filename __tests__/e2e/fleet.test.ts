@@ -357,7 +357,7 @@ describe('a fleet deployment', () => {
         properties: Record<string, unknown>;
       };
     expect(bodyOf('vm.put').properties).toMatchObject({ priority: 'Spot' });
-    expect(bodyOf('vm.put').properties).not.toHaveProperty('securityProfile');
+    expect(bodyOf('vm.put').properties).toMatchObject({ securityProfile: { securityType: 'Standard' } });
     expect(bodyOf('runCommand.put').properties).toMatchObject({
       timeoutInSeconds: 1200,
       protectedParameters: [{ name: 'TOKEN', value: 'enrolment-token-1' }],

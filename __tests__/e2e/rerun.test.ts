@@ -358,7 +358,7 @@ describe('on a half-finished deployment', () => {
     const sim = await startWorld();
     sim.faults.add({
       match: { method: 'PUT', path: /virtualNetworks/ },
-      effect: { operationFails: { code: 'InternalServerError', message: 'oops' } },
+      effect: { operationFails: { code: 'OperationNotAllowed', message: 'oops' } },
     });
     expect((await act(sim, { cleanup: 'never' })).exitCode).toBe(1);
     const run = await act(sim);

@@ -101,7 +101,7 @@ test('script, parameters and secrets reach the guest; secrets and script reach n
   const [put] = sent('runCommand.put');
   expect(put?.requestBody).toMatchObject({
     tags: { 'cross-tenant-vm': 'vm1' },
-    properties: { asyncExecution: true, timeoutInSeconds: 1800, treatFailureAsDeploymentFailure: false },
+    properties: { asyncExecution: true, timeoutInSeconds: 1800 },
   });
 
   expect(run.outputs['script-stdout']).toBe(

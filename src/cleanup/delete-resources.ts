@@ -230,7 +230,7 @@ function createRetry(
     if (!isInUse(error) || clockSeconds() - start >= limit) throw error;
     const seconds = Math.min(15, 1.5 ** conflicts++);
     log.info(
-      `${what} is still in use (${rootDetail(error.fault).code}); trying again in ${Math.round(seconds)} s.`,
+      `${what} is still in use (${rootDetail(error.fault).code}); retrying in ${Math.round(seconds)} s.`,
     );
     await delay(seconds, waiting.signal);
   };

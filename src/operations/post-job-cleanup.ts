@@ -20,6 +20,14 @@ export function needsCleanup(state: CleanupStateData): boolean {
 }
 
 /**
+ * Whether the create failed because another job created a resource of the same name at the same moment. Calls of a reusable
+ * workflow share all tags, so the deployment may be the other job's: only what this run created is deleted.
+ */
+function hasNameClash({ completed, notCreated }: CleanupStateData): boolean {
+  return !completed && notCreated.some((id) => !/\/roleAssignments\//i.test(id));
+}
+
+/**
  * The post step's cleanup. Finishes a `delete` that was cancelled. After a `create` with `cleanup: always` it deletes the
  * resources of the deployment whose tags name this run (a later run may have adopted it), otherwise what this run created.
  */
@@ -36,7 +44,7 @@ export async function runPostJobCleanup(
   const created = resourcesToDelete(state);
   const context = { session, log: report.log, claim: claimOf(state), created, pending };
   reportDeletion(
-    cleanup === 'always'
+    cleanup === 'always' && !hasNameClash(state)
       ? await deleteDeployment(context, resourceGroup)
       : await deleteResources(context, (await includeVmDisks(session, created)).toReversed()),
     report,

@@ -19,7 +19,7 @@ import {
 import { ambiguousRequests, errorFromResponse, networkError } from './azure-error.ts';
 
 /** Transient errors of networks and gateways, for Resource Manager, Entra and GitHub alike. */
-export const transientStatuses: ReadonlySet<number> = new Set([408, 500, 502, 503, 504]);
+const transientStatuses: ReadonlySet<number> = new Set([408, 500, 502, 503, 504]);
 
 export const transientNetworkCodes: ReadonlySet<string> = new Set([
   'ECONNRESET',
@@ -148,7 +148,7 @@ export function isConcurrentOperation(error: AzureErrorInfo): boolean {
   return error.status !== 0 && concurrentOperationCodes.test(error.body);
 }
 
-export interface RetryState {
+interface RetryState {
   readonly retries: number;
   /** Seconds since the first failure. */
   readonly elapsed: number;
@@ -188,7 +188,7 @@ function retryMessage({ status, code }: AzureErrorInfo, seconds: number): string
 }
 
 /** Waits before the next attempt. Returns false without waiting when the error is not to be retried. */
-export type WaitBeforeRetry = (error: AzureErrorInfo, seconds?: number) => Promise<boolean>;
+type WaitBeforeRetry = (error: AzureErrorInfo, seconds?: number) => Promise<boolean>;
 
 /** Retries of a task of several requests, such as a PUT with its operation and the read before it. */
 export function createRetries(
@@ -224,7 +224,7 @@ function isSafeToRetry({ method, url }: PipelineRequest): boolean {
   return method !== 'PUT' || !/\/providers\/Microsoft\.Network\//i.test(url);
 }
 
-export interface RetryPolicyOptions {
+interface RetryPolicyOptions {
   readonly log: (line: string) => void;
   /** Bounds how long throttling is waited out: the time left until this signal's timeout. */
   readonly signal?: AbortSignal;
