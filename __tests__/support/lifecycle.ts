@@ -225,3 +225,11 @@ export function expectAllGone(sim: Simulator, before: ReadonlyMap<string, string
     disturbed: [],
   });
 }
+
+/** Moves the expiry in the tags of every resource into the past. */
+export function expireDeployments(sim: Simulator): void {
+  for (const { body } of sim.world.resources.all()) {
+    const tags = body['tags'] as Record<string, string> | undefined;
+    if (tags?.['expires-on']) tags['expires-on'] = '2026-01-01T00:00:00Z';
+  }
+}
