@@ -1,5 +1,4 @@
 import type { OxlintConfig } from 'oxlint';
-import { pending } from './scripts/lint/pending.ts';
 import { layers, packageOwners, processProperties, pureFiles } from './scripts/lint/layers.ts';
 
 type Override = NonNullable<OxlintConfig['overrides']>[number];
@@ -180,7 +179,6 @@ const config: OxlintConfig = {
     { files: ['src/**'], rules: { 'project/no-api-version': 'error' } },
     { files: apiVersionFiles, rules: { 'project/no-api-version': 'off' } },
     ...boundaryOverrides,
-    ...pending,
   ],
 };
 

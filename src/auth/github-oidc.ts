@@ -103,7 +103,7 @@ function missingIdTokenPermission(
       message,
       explanation: {
         cause: 'ID tokens are given only to jobs of GitHub Actions, and this is none.',
-        who: 'whoever runs it',
+        who: 'the operator of the runner',
         fix: ['Give `client-secret` or `client-certificate`.'],
       },
     });
@@ -113,7 +113,7 @@ function missingIdTokenPermission(
       message,
       explanation: {
         cause:
-          'The run was triggered by a pull request from a fork: it gets no ID token and no secrets, whatever `permissions` says.',
+          'The run was triggered by a pull request from a fork: it gets no ID token and no secrets, even with `permissions`.',
         who: "the workflow's author",
         fix: [
           'Skip the job for forks: if: github.event.pull_request.head.repo.full_name == github.repository',

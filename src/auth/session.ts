@@ -43,7 +43,7 @@ export interface SessionOptions {
   readonly patches?: ReadonlyMap<string, MergePatch>;
 }
 
-/** A session of `create` and `check`, which read the image with a token of its own tenant. */
+/** A session of `create` and `check`, which read the image with a token of the image tenant. */
 export interface DeploySession extends Session {
   /** GUID of the image tenant, also where the input is a domain. */
   readonly imageTenantId: string;
@@ -199,7 +199,7 @@ async function connectTenants(inputs: Inputs, otherTenants: readonly string[], o
       createAzureClients({ ...common, credential: credentials.of(tenant), signal }, clients),
     session(tenantId: string, subscriptionId: string, clients: ManagementClients): Session {
       options.onContext({ subscriptionId });
-      // Each signal gets clients of its own, so that cleanup does not depend on every call passing its signal.
+      // Each signal gets separate clients, so that cleanup does not depend on every call passing its signal.
       const withSignal = (until: AbortSignal): Session => {
         const clientOptions = { ...common, credential: credentials.target, signal: until };
         const own = createAzureClients(clientOptions, clients);

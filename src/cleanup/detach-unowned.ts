@@ -16,8 +16,8 @@ export interface VmParts {
 }
 
 /**
- * Prepares the deletion of a VM. Azure also deletes the resources whose `deleteOption` is `Delete`, whatever their tags:
- * sets `Detach` on those that are not ours.
+ * Prepares the deletion of a VM. Azure also deletes the resources whose `deleteOption` is `Delete`, regardless of
+ * their tags: sets `Detach` on those that are not ours.
  */
 export async function detachUnowned(context: DeletionContext, vm: VirtualMachine): Promise<VmParts> {
   const { compute, waiting } = context.session;

@@ -124,7 +124,7 @@ export function parseDeletableId(id: string): ResourceId | undefined {
     : parseResourceId(id);
 }
 
-/** Run commands are needed only while the run lasts, so they are deleted whatever the `cleanup` input says. */
+/** Run commands are needed only while the run lasts, so they are deleted with every value of `cleanup`. */
 export function isRunCommand(id: string): boolean {
   return parseDeletableId(id)?.type === commandType;
 }

@@ -203,7 +203,7 @@ export const authorizationEntries: readonly Entry[] = [
     who: workflowAuthor,
     fix: (fault, known) => [
       /ManagedIdentity/i.test(deniedAction(fault))
-        ? 'A VM can use only user-assigned identities of its own tenant: correct `identity`.'
+        ? 'A VM can use only user-assigned identities of the tenant that the VM is in: correct `identity`.'
         : 'Correct the ID, or add the tenant that owns it to `auxiliary-tenant-ids`.',
       ...ownerLookup(foreignSubscription(fault), known),
     ],

@@ -25,7 +25,7 @@ export class ActionError extends Error {
   }
 }
 
-/** Runs `work`; what Azure refuses in it is told as having happened while `doing`. Other errors pass as they are. */
+/** Runs `work` and adds the activity to Azure's errors. Other errors pass through. */
 export async function withActivity<T>(doing: string, work: () => Promise<T>): Promise<T> {
   try {
     return await work();
@@ -54,7 +54,7 @@ export interface ImageAccessProbe {
   readonly image?: 'readable' | 'denied' | 'absent';
 }
 
-/** What is known when something fails. Whatever is missing appears in explanations as `<client-id>` and the like. */
+/** What is known when something fails. A missing value appears in explanations as a placeholder such as `<client-id>`. */
 export interface ErrorContext {
   readonly clientId?: string;
   readonly tenantId?: string;

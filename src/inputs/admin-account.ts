@@ -60,8 +60,8 @@ const rules: Readonly<Record<'Linux' | 'Windows' | 'either', Rules>> = {
 type AdminInputs = Pick<DeployInputs, 'adminUsername' | 'adminPassword' | 'sshPublicKeys' | 'computerName'>;
 
 /**
- * What Azure would refuse of the administrator's account and the host name. Asked twice: without an operating system when
- * the inputs are read, and with it once the image has named it.
+ * Azure's rules for the administrator account and the host name. Checked twice: without the operating system when the
+ * inputs are read, and with it once the image is known.
  */
 export function validateAdminAccount(
   inputs: AdminInputs,

@@ -59,7 +59,7 @@ export async function mapLimited<T, R>(
   return results;
 }
 
-/** Looking for the cloud's endpoints takes no signal of its own, and is patient with passing faults. */
+/** For work that takes no signal, such as the discovery of endpoints with its retries. */
 export async function raceAbort<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
   signal.throwIfAborted();
   let onAbort: (() => void) | undefined;

@@ -1,6 +1,6 @@
 /**
- * GitHub-flavoured Markdown from text that others chose: names, tags, messages of Azure, output of scripts. Whatever is in
- * it, it stays text: no tag, no link, no mention, no end of a table or of a block.
+ * GitHub-flavoured Markdown from text that others chose: names, tags, messages of Azure, output of scripts. It stays
+ * text: no tag, link, mention, or end of a table or block.
  */
 
 /** A piece of Markdown that is safe to put beside others. */

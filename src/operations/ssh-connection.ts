@@ -38,7 +38,7 @@ export async function outputSshConnection(connection: ConnectionContext): Promis
     await writeFile(knownHostsPath, hostKeys);
     report.output('ssh-known-hosts', hostKeys.trim());
   }
-  // A specialized image has accounts of its own, which are not known here.
+  // The accounts of a specialized image are part of the image and not known here.
   if (user) report.output('ssh-command', sshCommand({ user, address, keyPath, knownHostsPath }));
 }
 

@@ -5,8 +5,7 @@ import { abortAfter, timeoutSignal } from '../lib/clock.ts';
 /**
  * A cancel comes as SIGINT, 7.5 s later as SIGTERM, 2.5 s later as the end
  * (https://docs.github.com/actions/reference/workflows-and-actions/workflow-cancellation). The first one stops all
- * waiting; what has to be deleted is told to Azure right away, and the post step sees to the rest. Windows runners send
- * Ctrl-C and Ctrl-Break.
+ * waiting and sends the deletions; the post step does the rest. Windows runners send Ctrl-C and Ctrl-Break.
  */
 export function stopOnSignals(stop: AbortController): void {
   const onSignal = (signal: NodeJS.Signals): void => {

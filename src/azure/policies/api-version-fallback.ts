@@ -72,7 +72,7 @@ function withApiVersion(url: string, version: string): string {
   return url.replace(apiVersionParameter, `$1${version}`);
 }
 
-/** `microsoft.compute/virtualmachines` of a path, whatever its names; the last provider's, as Resource Manager has it. */
+/** `microsoft.compute/virtualmachines` of a path, without the names; the last provider's, as Resource Manager has it. */
 function requestResourceType(url: string): string {
   const [namespace = '', ...rest] =
     new URL(url).pathname.toLowerCase().split('/providers/').at(-1)?.split('/') ?? [];
