@@ -114,9 +114,7 @@ function boundaries(root: Root, files: string, isPure: boolean): Override {
     rules: {
       'eslint/no-restricted-imports': ['error', { patterns }],
       'eslint/no-restricted-properties': properties.length > 0 ? ['error', ...properties] : 'off',
-      'eslint/no-restricted-globals': isPure
-        ? ['error', 'fetch', 'performance', 'setTimeout', 'setInterval']
-        : 'off',
+      'eslint/no-restricted-globals': isPure ? ['error', 'fetch', 'performance', 'setTimeout', 'setInterval'] : 'off',
     },
   };
 }
@@ -124,10 +122,9 @@ function boundaries(root: Root, files: string, isPure: boolean): Override {
 /** From general to specific: the last override that matches a file wins. */
 const boundaryOverrides = [
   ...(['src', 'simulator'] as const).flatMap((root) =>
-    [
-      `${root}/**`,
-      ...layers[root].flat().map((entry) => `${root}/${entry}${isFile(entry) ? '' : '/**'}`),
-    ].map((files) => boundaries(root, files, false)),
+    [`${root}/**`, ...layers[root].flat().map((entry) => `${root}/${entry}${isFile(entry) ? '' : '/**'}`)].map(
+      (files) => boundaries(root, files, false),
+    ),
   ),
   ...pureFiles.map((files) => boundaries('src', files, true)),
   ...packageOwners
@@ -155,10 +152,7 @@ const config: OxlintConfig = {
     'typescript/no-floating-promises': 'error',
     'typescript/no-misused-promises': 'error',
     'typescript/only-throw-error': 'error',
-    'typescript/prefer-promise-reject-errors': [
-      'error',
-      { allowThrowingUnknown: true, allowThrowingAny: true },
-    ],
+    'typescript/prefer-promise-reject-errors': ['error', { allowThrowingUnknown: true, allowThrowingAny: true }],
     'typescript/switch-exhaustiveness-check': ['error', { considerDefaultExhaustiveForUnions: true }],
     'typescript/no-unsafe-type-assertion': 'off',
     'jest/no-standalone-expect': 'off',

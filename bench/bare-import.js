@@ -2,11 +2,7 @@
 import { ComputeManagementClient } from '@azure/arm-compute';
 import { NetworkManagementClient } from '@azure/arm-network';
 import { createDefaultHttpClient } from '@azure/core-rest-pipeline';
-import {
-  ClientAssertionCredential,
-  ClientCertificateCredential,
-  ClientSecretCredential,
-} from '@azure/identity';
+import { ClientAssertionCredential, ClientCertificateCredential, ClientSecretCredential } from '@azure/identity';
 import * as core from '@actions/core';
 
 // Exported, so that no bundler removes one.

@@ -282,8 +282,7 @@ const creates = options.quick ? [] : await measureCreates();
 console.log(table(creates));
 // One after the other, so that no measurement includes the load of another.
 const concurrent: object[] = [];
-for (const count of options.quick ? [1, 5] : [1, 5, 20, 50])
-  concurrent.push(await measureConcurrentRuns(count));
+for (const count of options.quick ? [1, 5] : [1, 5, 20, 50]) concurrent.push(await measureConcurrentRuns(count));
 console.log(table(concurrent));
 rmSync(keyFolder, { recursive: true });
 

@@ -49,9 +49,7 @@ const compute = new ComputeManagementClient(credential, job.subscriptionId, {
 const location = 'westeurope';
 const group = job.resourceGroup;
 const [nsg, vnet, publicIp] = await Promise.all([
-  network.networkSecurityGroups
-    .createOrUpdate(group, 'plain-nsg', { location, securityRules: [] })
-    .pollUntilDone(),
+  network.networkSecurityGroups.createOrUpdate(group, 'plain-nsg', { location, securityRules: [] }).pollUntilDone(),
   network.virtualNetworks
     .createOrUpdate(group, 'plain-vnet', {
       location,

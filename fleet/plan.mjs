@@ -35,8 +35,7 @@ export function validateTenants(document) {
     const path = `/tenants/${index} (${tenant.name})`;
     const merged = { 'vm-name': tenant.name, ...document.defaults, ...tenant };
     assertUnique('name', tenant.name, path);
-    if (merged['resource-group'] === undefined)
-      issues.push(`${path}: must have a resource-group, here or in defaults`);
+    if (merged['resource-group'] === undefined) issues.push(`${path}: must have a resource-group, here or in defaults`);
     const vm = ['tenant-id', 'subscription-id', 'resource-group', 'vm-name'].map((name) => merged[name]);
     assertUnique('VM', vm.join('/'), path);
   }
@@ -63,8 +62,7 @@ export function planWaves(document, { only = '', shard = '1/1', environment = ''
   const unknown = names.filter((name) => !document.tenants.some((tenant) => tenant.name === name));
   if (unknown.length > 0) throw new Error(`Unknown tenant: ${unknown.join(', ')}`);
   const [, index, count] = (/^(\d+)\/(\d+)$/.exec(shard) ?? []).map(Number);
-  if (!(index >= 1 && index <= count))
-    throw new Error(`Invalid shard (expected a value such as 2/4): ${shard}`);
+  if (!(index >= 1 && index <= count)) throw new Error(`Invalid shard (expected a value such as 2/4): ${shard}`);
   const selected = document.tenants
     .filter(({ name }) => names.length === 0 || names.includes(name))
     .filter((_, position) => position % count === index - 1);
@@ -88,9 +86,7 @@ export function inputsForTenant(document, name, fleet) {
   const merged = { 'vm-name': `${fleet}-${name}`, ...document.defaults, ...tenant };
   if (document.defaults?.tags && tenant.tags) merged.tags = { ...document.defaults.tags, ...tenant.tags };
   const text = (value) => (typeof value === 'object' ? JSON.stringify(value) : String(value));
-  return Object.fromEntries(
-    inputNames.map((input) => [input, merged[input] === undefined ? '' : text(merged[input])]),
-  );
+  return Object.fromEntries(inputNames.map((input) => [input, merged[input] === undefined ? '' : text(merged[input])]));
 }
 
 function writeOutputs(values) {
@@ -112,9 +108,7 @@ function run([command, file, name]) {
   const plan = Object.entries(planWaves(document, { only, shard, environment }));
   writeOutputs(Object.fromEntries(plan.map(([wave, targets]) => [wave, JSON.stringify(targets)])));
   writeOutputs({
-    targets: JSON.stringify(
-      plan.flatMap(([wave, targets]) => targets.map((target) => ({ ...target, wave }))),
-    ),
+    targets: JSON.stringify(plan.flatMap(([wave, targets]) => targets.map((target) => ({ ...target, wave })))),
   });
   for (const [wave, targets] of plan) {
     console.log(`${wave}: ${targets.map((target) => target.name).join(', ') || 'no tenants'}`);

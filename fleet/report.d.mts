@@ -19,7 +19,4 @@ export function collectResults(
   targets: readonly { readonly name: string; readonly wave: string }[],
   results: readonly Result[],
 ): Row[];
-export function formatSummary(
-  rows: readonly Row[],
-  run: { readonly title: string; readonly url: string },
-): string;
+export function formatSummary(rows: readonly Row[], run: { readonly title: string; readonly url: string }): string;

@@ -17,9 +17,7 @@ const symbols = { success: '✅', failure: '❌', cancelled: '🚫', 'not run': 
  */
 export function collectResults(targets, results) {
   return targets.map(({ name, wave }) => {
-    const latest = results
-      .filter((result) => result.name === name)
-      .toSorted((a, b) => b.attempt - a.attempt)[0];
+    const latest = results.filter((result) => result.name === name).toSorted((a, b) => b.attempt - a.attempt)[0];
     const outcome = !latest || latest.outcome === 'skipped' ? 'not run' : latest.outcome;
     const { attempt, result, job } = latest ?? {};
     return { name, wave, outcome, ...(latest ? { attempt, result, ...(job ? { job } : {}) } : {}) };
@@ -92,15 +90,10 @@ function findingTable(rows, url) {
 
 export function formatSummary(rows, { title, url }) {
   const countOf = (outcome) => rows.filter((row) => row.outcome === outcome).length;
-  const counts = order
-    .filter((outcome) => countOf(outcome) > 0)
-    .map((outcome) => `${countOf(outcome)} ${outcome}`);
+  const counts = order.filter((outcome) => countOf(outcome) > 0).map((outcome) => `${countOf(outcome)} ${outcome}`);
   const retry =
     countOf('success') < rows.length || rows.length === 0
-      ? [
-          '',
-          `**Re-run failed jobs** on [the run](${url}) retries these tenants only; existing VMs are not changed.`,
-        ]
+      ? ['', `**Re-run failed jobs** on [the run](${url}) retries these tenants only; existing VMs are not changed.`]
       : [];
   const cells = rows
     .toSorted((a, b) => order.indexOf(a.outcome) - order.indexOf(b.outcome))

@@ -117,8 +117,7 @@ if (options.help) {
   process.stdout.write(`${startMessage(simulator)}\n`);
   const stop = async (): Promise<void> => {
     if (options.journal) {
-      for (const exchange of simulator.journal)
-        process.stdout.write(`${JSON.stringify(redactSecrets(exchange))}\n`);
+      for (const exchange of simulator.journal) process.stdout.write(`${JSON.stringify(redactSecrets(exchange))}\n`);
     }
     await simulator.close();
   };

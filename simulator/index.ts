@@ -59,10 +59,7 @@ export async function startSimulator(options: SimulatorOptions = {}): Promise<Si
     host: 'entra',
     port: options.ports?.login ?? 0,
     errorBody: (code, message) =>
-      new EntraError(400, 'invalid_request', Number(code.replace(/\D/g, '')), message).body(
-        world.uuid(),
-        world.uuid(),
-      ),
+      new EntraError(400, 'invalid_request', Number(code.replace(/\D/g, '')), message).body(world.uuid(), world.uuid()),
     headers: (request) => entraHeaders(world, request),
     routes: (app) => {
       registerEntraRoutes(app, world);

@@ -96,9 +96,7 @@ async function runOperation(
           session,
           report,
           run: workflowRun(),
-          ...(githubToken
-            ? { runState: createRunStatusReader(githubToken, workflowRun().repository, report) }
-            : {}),
+          ...(githubToken ? { runState: createRunStatusReader(githubToken, workflowRun().repository, report) } : {}),
         }),
       );
       return 'swept';
@@ -136,11 +134,7 @@ function reportFailure(error: unknown, situation: ErrorContext, report: Reporter
 }
 
 /** Saves what the post step needs to finish a deletion that was cancelled or killed; any other end is final. */
-async function deleteOrContinueInPost(
-  inputs: DeleteInputs,
-  report: Reporter,
-  options: SessionOptions,
-): Promise<void> {
+async function deleteOrContinueInPost(inputs: DeleteInputs, report: Reporter, options: SessionOptions): Promise<void> {
   const run = workflowRun();
   const { vmName, resourceGroup, subscriptionId } = inputs;
   const state = createCleanupState(

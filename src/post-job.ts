@@ -12,14 +12,7 @@ import { timeoutSignal } from './lib/clock.ts';
 import { needsCleanup, resourcesToDelete, runPostJobCleanup } from './operations/post-job-cleanup.ts';
 import { actionReference } from './runner/github-context.ts';
 import { cleanupStateKey, env } from './runner/outputs.ts';
-import {
-  errorContextFrom,
-  explainError,
-  logStrayRejection,
-  rawInput,
-  sessionOptions,
-  wantsSummary,
-} from './step.ts';
+import { errorContextFrom, explainError, logStrayRejection, rawInput, sessionOptions, wantsSummary } from './step.ts';
 import { deleteStepYaml } from './summary/render-details.ts';
 import { type Reporter, createReporter } from './summary/reporter.ts';
 import { resetCommand } from './summary/status.ts';
@@ -110,9 +103,7 @@ function credentialFor({ credential, audience }: CleanupStateData['signIn']): Cl
       },
     });
   }
-  return credential === 'secret'
-    ? { kind: 'secret', secret: value.trim() }
-    : { kind: 'certificate', pem: value };
+  return credential === 'secret' ? { kind: 'secret', secret: value.trim() } : { kind: 'certificate', pem: value };
 }
 
 /** A step for the workflow that deletes the deployment. */
@@ -121,10 +112,7 @@ function deleteStepOf({ signIn, deployment, ...target }: CleanupStateData): stri
   return deleteStepYaml({ ...signIn, ...target, vmName: deployment, credential }, actionReference());
 }
 
-function logNothingToDo(
-  { operation, cleanup, completed, created }: CleanupStateData,
-  report: Reporter,
-): void {
+function logNothingToDo({ operation, cleanup, completed, created }: CleanupStateData, report: Reporter): void {
   const isKept = operation === 'create' && cleanup === 'never' && !completed && created.length > 0;
   report.log.info(
     isKept

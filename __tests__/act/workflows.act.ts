@@ -54,9 +54,7 @@ function run(
 
 const vms = () => sim.world.resources.ofType('Microsoft.Compute/virtualMachines');
 const vmWrites = (method: 'PUT' | 'DELETE') =>
-  sim.journal.filter(
-    (exchange) => exchange.method === method && /\/virtualMachines\/[^/]+$/.test(exchange.path),
-  );
+  sim.journal.filter((exchange) => exchange.method === method && /\/virtualMachines\/[^/]+$/.test(exchange.path));
 
 test('the workflow of the README creates a VM, reaches its SSH step with the outputs and deletes the VM', async () => {
   await startAzure();

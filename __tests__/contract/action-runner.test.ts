@@ -43,9 +43,7 @@ test('inputs arrive upper-cased with their hyphens, defaults filled in, expressi
 });
 
 test('an input that action.yml lacks is refused', async () => {
-  await expect(runScript('', { inputs: { clientid: 'x' } })).rejects.toThrow(
-    'action.yml has no input clientid',
-  );
+  await expect(runScript('', { inputs: { clientid: 'x' } })).rejects.toThrow('action.yml has no input clientid');
 });
 
 test('nothing of our own environment reaches the action', async () => {

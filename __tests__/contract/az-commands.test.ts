@@ -28,7 +28,8 @@ test('Bash runs nothing but az in the commands that the action prints', () => {
 });
 
 test('a query in backticks is a command of Bash', () => {
-  expect(
-    commandsOf('az vm list-skus --query "[?length(restrictions)==`0`].name"').map(([tool]) => tool),
-  ).toEqual(['0', 'az']);
+  expect(commandsOf('az vm list-skus --query "[?length(restrictions)==`0`].name"').map(([tool]) => tool)).toEqual([
+    '0',
+    'az',
+  ]);
 });

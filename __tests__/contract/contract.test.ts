@@ -21,15 +21,7 @@ const action = parse(read('action.yml')) as {
 describe('action.yml', () => {
   // https://docs.github.com/actions/reference/workflows-and-actions/metadata-syntax
   test('has only the keys that GitHub documents', () => {
-    expect(Object.keys(action)).toEqual([
-      'name',
-      'description',
-      'author',
-      'branding',
-      'runs',
-      'inputs',
-      'outputs',
-    ]);
+    expect(Object.keys(action)).toEqual(['name', 'description', 'author', 'branding', 'runs', 'inputs', 'outputs']);
     expect(action.branding).toEqual({ icon: expect.stringMatching(/^[a-z-]+$/), color: expect.any(String) });
     expect(['white', 'black', 'yellow', 'blue', 'green', 'orange', 'red', 'purple', 'gray-dark']).toContain(
       action.branding['color'],
@@ -45,9 +37,7 @@ describe('action.yml', () => {
 
   test.each(Object.entries(action.inputs))('input %s is complete', (name, input) => {
     expect(name).toMatch(/^[a-z][a-z0-9]*(-[a-z0-9]+)*$/);
-    expect(Object.keys(input).filter((key) => !['description', 'required', 'default'].includes(key))).toEqual(
-      [],
-    );
+    expect(Object.keys(input).filter((key) => !['description', 'required', 'default'].includes(key))).toEqual([]);
     expectSentence(input['description']);
     expect(typeof input['required']).toBe('boolean');
     // Anything but a string is one only after the runner's own conversion; an empty one is the same as none.
@@ -70,12 +60,9 @@ describe('action.yml', () => {
   });
 });
 
-test.each(Object.entries(generatedDocuments()))(
-  '%s is what it is made from (npm run readme)',
-  (path, content) => {
-    expect(read(path)).toBe(content);
-  },
-);
+test.each(Object.entries(generatedDocuments()))('%s is what it is made from (npm run readme)', (path, content) => {
+  expect(read(path)).toBe(content);
+});
 
 describe('dist', () => {
   test('holds the bundle, its chunks, its licences, and nothing else', () => {

@@ -58,8 +58,7 @@ describe.each(cases)('%s', (path, { links, anchors, blocks, text }) => {
 function inputsIn(value: unknown): string[][] {
   if (typeof value !== 'object' || value === null) return [];
   const { uses, with: inputs } = value as { uses?: unknown; with?: object };
-  const own =
-    typeof uses === 'string' && uses.endsWith('/cross-tenant-vm@v1') ? [Object.keys(inputs ?? {})] : [];
+  const own = typeof uses === 'string' && uses.endsWith('/cross-tenant-vm@v1') ? [Object.keys(inputs ?? {})] : [];
   return [...own, ...Object.values(value).flatMap(inputsIn)];
 }
 
@@ -67,21 +66,15 @@ test('commands of npm are scripts of package.json', () => {
   const { scripts } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as {
     scripts: Record<string, string>;
   };
-  const named = documents.flatMap(({ text }) =>
-    [...text.matchAll(/npm run ([\w-]+)/g)].map(([, name]) => name),
-  );
+  const named = documents.flatMap(({ text }) => [...text.matchAll(/npm run ([\w-]+)/g)].map(([, name]) => name));
   expect(named.filter((name) => name !== undefined && !(name in scripts))).toEqual([]);
   expect(shellLines.map(({ line }) => line)).toContain('npm ci');
 });
 
 test('the set-up leaves the first workflow everything that it reads, in an environment that was made', () => {
   const setup = byPath.get('docs/setup.md');
-  const lines = (setup?.blocks ?? []).flatMap(({ language, code }) =>
-    language === 'sh' ? code.split('\n') : [],
-  );
-  const [workflow = ''] = (setup?.blocks ?? []).flatMap(({ language, code }) =>
-    language === 'yaml' ? [code] : [],
-  );
+  const lines = (setup?.blocks ?? []).flatMap(({ language, code }) => (language === 'sh' ? code.split('\n') : []));
+  const [workflow = ''] = (setup?.blocks ?? []).flatMap(({ language, code }) => (language === 'yaml' ? [code] : []));
   const read = [...workflow.matchAll(/vars\.(\w+)/g)].map(([, name = '']) => name);
   const set = lines.flatMap((line) => /gh variable set (\w+) --env customer /.exec(line)?.[1] ?? []);
   expect(read.toSorted()).toEqual(set.toSorted());

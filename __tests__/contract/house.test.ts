@@ -5,8 +5,7 @@ import { expect, test } from '@jest/globals';
 import { layers } from '../../scripts/lint/layers.ts';
 
 const root = resolve(import.meta.dirname, '../..');
-const filesOf = (...patterns: string[]) =>
-  globSync(patterns, { cwd: root }).map((path) => path.replaceAll('\\', '/'));
+const filesOf = (...patterns: string[]) => globSync(patterns, { cwd: root }).map((path) => path.replaceAll('\\', '/'));
 const read = (path: string) => readFileSync(join(root, path), 'utf8');
 const withoutComments = (source: string) => source.replace(/\/\*[\s\S]*?\*\/|^\s*\/\/.*$/gm, '');
 

@@ -9,8 +9,7 @@ const root = resolve(import.meta.dirname, '../..');
 const statements = (count: number) => Array.from({ length: count }, (_, n) => `export const v${n} = ${n};`);
 const functionOf = (body: string) => `export function f(a: number): number {\n${body}\nreturn a;\n}`;
 const branches = (count: number) => functionOf('if (a > 1) a -= 1;\n'.repeat(count));
-const nested = (depth: number) =>
-  functionOf(`${'if (a > 1) {\n'.repeat(depth)}a -= 1;\n${'}\n'.repeat(depth)}`);
+const nested = (depth: number) => functionOf(`${'if (a > 1) {\n'.repeat(depth)}a -= 1;\n${'}\n'.repeat(depth)}`);
 const longFunction = (lines: number) => functionOf('a += 1;\n'.repeat(lines));
 const parameters = (count: number) =>
   `export const f = (${Array.from({ length: count }, (_, n) => `a${n}: number`).join(', ')}) => [${Array.from({ length: count }, (_, n) => `a${n}`).join(', ')}];`;

@@ -45,11 +45,7 @@ test.each<[what: string, body: unknown, expected: unknown]>([
     { blob: 'https://a.example/b?sv=1&sig=abc%3D&se=2' },
     { blob: 'https://a.example/b?sv=1&sig=REDACTED&se=2' },
   ],
-  [
-    'public and private addresses',
-    ['20.61.1.9', '10.0.0.4', '20.61.1.9'],
-    ['203.0.113.1', '10.0.0.4', '203.0.113.1'],
-  ],
+  ['public and private addresses', ['20.61.1.9', '10.0.0.4', '20.61.1.9'], ['203.0.113.1', '10.0.0.4', '203.0.113.1']],
   [
     'the link to a boot log',
     'https://md-abc1.z12.blob.storage.azure.net/bootdiagnostics-buildvm-2b3f7d3f-6e1f-4d2c-8b64-7a1a1d0a2f02/x.log',
@@ -67,11 +63,7 @@ test.each<[what: string, body: unknown, expected: unknown]>([
     ['2B3F7D3F-6E1F-4D2C-8B64-7A1A1D0A2F02', '2b3f7d3f-6e1f-4d2c-8b64-7a1a1d0a2f02'],
     ['00000000-0000-0000-0000-000000000001', '00000000-0000-0000-0000-000000000001'],
   ],
-  [
-    'the ID of a built-in role',
-    'b24988ac-6180-42a0-ab88-20f7382dd24c',
-    'b24988ac-6180-42a0-ab88-20f7382dd24c',
-  ],
+  ['the ID of a built-in role', 'b24988ac-6180-42a0-ab88-20f7382dd24c', 'b24988ac-6180-42a0-ab88-20f7382dd24c'],
   [
     'a display name',
     { displayName: 'Sales tenant', message: 'In Sales tenant.' },

@@ -138,19 +138,16 @@ describe('image-tenant', () => {
     expect(app?.signInAudience).toBe('AzureADMultipleOrgs');
     expect(app?.web.redirectUris).toEqual([afterConsent]);
     expect(app?.federated).toEqual(
-      [
-        'repo:contoso/deploy:environment:customer',
-        'repo:contoso@123456/deploy@456789:environment:customer',
-      ].map((subject) => ({
-        name: expect.any(String),
-        issuer: 'https://token.actions.githubusercontent.com',
-        subject,
-        audiences: ['api://AzureADTokenExchange'],
-      })),
+      ['repo:contoso/deploy:environment:customer', 'repo:contoso@123456/deploy@456789:environment:customer'].map(
+        (subject) => ({
+          name: expect.any(String),
+          issuer: 'https://token.actions.githubusercontent.com',
+          subject,
+          audiences: ['api://AzureADTokenExchange'],
+        }),
+      ),
     );
-    expect(state.roleAssignments).toEqual([
-      { principal, role: 'Compute Gallery Image Reader', scope: gallery },
-    ]);
+    expect(state.roleAssignments).toEqual([{ principal, role: 'Compute Gallery Image Reader', scope: gallery }]);
     expect(stdout).toContain('made-by-azure');
     expect(stdout).toContain(clientId);
     expect(stdout).toContain(
@@ -180,23 +177,14 @@ describe('image-tenant', () => {
 
   test('prints the variables of the workflow and the complete command for the other side', async () => {
     const { stdout } = await setup(args, nothing);
-    expect(stdout).toContain(
-      `gh variable set CLIENT_ID --repo contoso/deploy --env 'customer' --body ${clientId}\n`,
-    );
+    expect(stdout).toContain(`gh variable set CLIENT_ID --repo contoso/deploy --env 'customer' --body ${clientId}\n`);
     expect(stdout).toContain(`--body '${gallery}/images/<image-definition>'\n`);
     expect(stdout).toContain(`bash setup.sh target-tenant --client-id ${clientId} \\\n`);
     expect(stdout).toMatch(/--location <region> --register --role-definition deploy\.json\n$/);
   });
 
   test('--page prints only the page for the other side, with real IDs', async () => {
-    const known = [
-      '--target-tenant',
-      targetTenant,
-      '--subscription',
-      subscription,
-      '--resource-group',
-      'vms-rg',
-    ];
+    const known = ['--target-tenant', targetTenant, '--subscription', subscription, '--resource-group', 'vms-rg'];
     const withoutSecret = args.filter((arg) => arg !== '--secret');
     const { status, stdout, stderr } = await setup(
       [...withoutSecret, '--page', ...known, '--location', 'northeurope'],
@@ -204,14 +192,7 @@ describe('image-tenant', () => {
     );
     expect(status).toBe(0);
     expect(stdout).toMatch(/^# For the administrator of the target tenant\n/);
-    for (const value of [
-      clientId,
-      imageTenant,
-      targetTenant,
-      subscription,
-      'resourceGroups/vms-rg',
-      'northeurope',
-    ]) {
+    for (const value of [clientId, imageTenant, targetTenant, subscription, 'resourceGroups/vms-rg', 'northeurope']) {
       expect(stdout).toContain(value);
     }
     expect(stdout).not.toMatch(/<(?:client-id|image-tenant-id|tenant-id|subscription-id)>/);
@@ -284,10 +265,7 @@ describe('image-tenant', () => {
     [['--gallery', '/subscriptions/x'], 'the ID of a gallery or image definition'],
     [['--gallery', gallery, '--repository', 'contoso/deploy'], '--environment NAME or --branch NAME'],
     [['--gallery', gallery, '--environment', 'x'], '--repository OWNER/REPO'],
-    [
-      ['--gallery', gallery, '--repository', 'a b', '--environment', 'x'],
-      '--repository (OWNER/REPO) is not valid',
-    ],
+    [['--gallery', gallery, '--repository', 'a b', '--environment', 'x'], '--repository (OWNER/REPO) is not valid'],
     [['--gallery', gallery, '--repository', 'a/b', '--environment', 'x"y'], '--environment is not valid'],
     [['--gallery', gallery, '--page', '--secret'], 'separate runs'],
     [['--gallery'], 'needs a value'],
@@ -415,9 +393,7 @@ describe('target-tenant', () => {
       assignable(subscription, otherSubscription),
     ]);
     expect(more.state.roleAssignments).toHaveLength(2);
-    expect((await setup([...inGroup, ...grant(registryElsewhere), ...grant(`${group}/x`)])).changes).toEqual(
-      [],
-    );
+    expect((await setup([...inGroup, ...grant(registryElsewhere), ...grant(`${group}/x`)])).changes).toEqual([]);
 
     const outdated = {
       ...more.state,
@@ -481,18 +457,7 @@ describe('text that would be code in a filter, in JSON or in a shell', () => {
     [...target, '--resource-group', 'rg', '--location'],
     [...target, '--resource-group', 'rg', '--role'],
   ];
-  const texts = [
-    "x' or '1'=='1",
-    'x; rm -rf y',
-    'x$(touch y)',
-    'x\ny',
-    '../x',
-    'a..b',
-    'x"}',
-    '`x`',
-    'x|y',
-    'x&y',
-  ];
+  const texts = ["x' or '1'=='1", 'x; rm -rf y', 'x$(touch y)', 'x\ny', '../x', 'a..b', 'x"}', '`x`', 'x|y', 'x&y'];
 
   test.each(options.map((option) => [option.at(-1) ?? '', option] as const))(
     'is rejected in %s, also in a dry run',

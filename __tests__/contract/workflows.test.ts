@@ -4,14 +4,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { describe, expect, test } from '@jest/globals';
-import {
-  type Job,
-  lint,
-  usesOf,
-  type WorkflowFile,
-  workflowAt,
-  workflowsIn,
-} from '../support/workflow-files.ts';
+import { type Job, lint, usesOf, type WorkflowFile, workflowAt, workflowsIn } from '../support/workflow-files.ts';
 
 const workflows = workflowsIn('.github/workflows');
 const cases = workflows.map((file): [string, WorkflowFile] => [file.path, file]);
@@ -132,8 +125,7 @@ esac
       rmSync(folder, { recursive: true, force: true });
     }
   }
-  const moveOf = (tag: string) =>
-    `api --method PATCH repos/o/r/git/refs/tags/${tag} -f sha=abc -F force=true --silent`;
+  const moveOf = (tag: string) => `api --method PATCH repos/o/r/git/refs/tags/${tag} -f sha=abc -F force=true --silent`;
 
   test('move to the newest release by number, also before it is listed', () => {
     const both = [moveOf('v1'), moveOf('v1.10')];

@@ -60,9 +60,7 @@ const writes = () =>
   sim.journal.filter(({ host, method }) => host === 'arm' && (method === 'PUT' || method === 'DELETE'));
 /** Role assignments of identities, without the app's own. */
 const granted = () =>
-  sim.world.roleAssignments.filter(
-    ({ principalId }) => !Object.values<string>(principals).includes(principalId),
-  );
+  sim.world.roleAssignments.filter(({ principalId }) => !Object.values<string>(principals).includes(principalId));
 const errors = (run: Awaited<ReturnType<typeof runAction>>) =>
   run.annotations
     .filter(({ level }) => level === 'error')
@@ -238,9 +236,9 @@ test('a create that fails leaves neither identity nor role', async () => {
   });
   expect(run.exitCode).toBe(1);
   expect(granted()).toEqual([]);
-  expect(
-    [...sim.world.resources.under(`/subscriptions/${defaults.subscriptionId}`)].map(({ id }) => id),
-  ).toEqual([registryId]);
+  expect([...sim.world.resources.under(`/subscriptions/${defaults.subscriptionId}`)].map(({ id }) => id)).toEqual([
+    registryId,
+  ]);
 });
 
 test('an answer that is lost grants nothing twice', async () => {

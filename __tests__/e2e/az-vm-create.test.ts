@@ -34,11 +34,7 @@ function inputsOf(together: readonly Argument[], base: Readonly<Record<string, u
   const merged = together.reduce<unknown>((all, row) => mergePatch(all, filled(row.with ?? {})), base);
   const inputs = Object.entries(merged as Record<string, unknown>).map(([name, value]) => [
     name,
-    name === 'image-id'
-      ? defaults.imageId(String(value))
-      : typeof value === 'string'
-        ? value
-        : JSON.stringify(value),
+    name === 'image-id' ? defaults.imageId(String(value)) : typeof value === 'string' ? value : JSON.stringify(value),
   ]);
   return Object.fromEntries(inputs) as Record<string, string>;
 }
@@ -142,9 +138,7 @@ describe.each(Object.entries(runs))('%s', (name, base) => {
   test.each(mine.map((row) => [row.argument, row] as const))('%s', (_, row) => {
     const puts = sim.journal.filter(({ method, host }) => method === 'PUT' && host === 'arm');
     const bodies = (target: string): unknown[] =>
-      puts
-        .filter(({ path }) => (targets[target] ?? /^never$/).test(path))
-        .map(({ requestBody }) => requestBody);
+      puts.filter(({ path }) => (targets[target] ?? /^never$/).test(path)).map(({ requestBody }) => requestBody);
     for (const [target, expected] of Object.entries(row.sends ?? {})) {
       expect(bodies(target)[0]).toMatchObject(filled(expected));
     }
@@ -184,9 +178,7 @@ test('every row is there once, says how, and can be tested', () => {
   expect(new Set(names).size).toBe(names.length);
   for (const row of rows) {
     expect(Object.keys(runs)).toContain(row.run ?? 'linux');
-    expect([row.argument, row.sends ?? row.lacks ?? row.never ?? row.puts ?? row.refused]).not.toContain(
-      undefined,
-    );
+    expect([row.argument, row.sends ?? row.lacks ?? row.never ?? row.puts ?? row.refused]).not.toContain(undefined);
     if (row.here !== 'overrides') expect([row.argument, row.how]).not.toContain(undefined);
     const given = Object.keys(row.with ?? {});
     if (row.here === 'overrides') expect([row.argument, ...given]).toContain('overrides');

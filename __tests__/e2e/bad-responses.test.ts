@@ -13,8 +13,7 @@ import { act, errorOf, disturbed, since, snapshot, startWorld } from '../support
 
 const json = { 'content-type': 'application/json; charset=utf-8' };
 const html = { 'content-type': 'text/html' };
-const page =
-  '<!DOCTYPE html><html><head><title>Sign in to the network</title></head><body>hello</body></html>';
+const page = '<!DOCTYPE html><html><head><title>Sign in to the network</title></head><body>hello</body></html>';
 
 const bodies: readonly [string, Partial<Extract<FaultEffect, { status: number }>>][] = [
   ['an empty body', {}],
@@ -146,10 +145,7 @@ async function expectReadableEnd(
   );
   expect([what, lines.filter((line) => unreadable.test(line))]).toEqual([what, []]);
   expect([what, run.exitCode]).toEqual([what, run.exitCode === 0 ? 0 : 1]);
-  expect([what, run.annotations.filter(({ level }) => level === 'error').length]).toEqual([
-    what,
-    run.exitCode,
-  ]);
+  expect([what, run.annotations.filter(({ level }) => level === 'error').length]).toEqual([what, run.exitCode]);
   if (!before) return;
   // While role assignments cannot be listed, what holds them stays, and the post step names it.
   const warnings = (run.post?.annotations ?? []).map(({ message }) => message).join('\n');

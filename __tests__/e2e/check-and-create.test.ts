@@ -115,8 +115,7 @@ const scenarios: readonly Scenario[] = [
   {
     name: 'an unregistered resource provider',
     refusal: 'MissingSubscriptionRegistration',
-    world: (world) =>
-      world.subscriptions.get(defaults.subscriptionId)?.providers.delete('microsoft.managedidentity'),
+    world: (world) => world.subscriptions.get(defaults.subscriptionId)?.providers.delete('microsoft.managedidentity'),
     inputs: { identity: 'puller' },
     finding: 'provider/Microsoft.ManagedIdentity',
   },
@@ -351,8 +350,7 @@ async function runScenario({ world, fault, inputs, earlier, groupOnly }: Scenari
   }
 }
 
-const key =
-  'ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJdD0NLGbY4HbU8Z1ahbDX4n8Y0WqYnVtfL9XWq8m2cB someone@example.org';
+const key = 'ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJdD0NLGbY4HbU8Z1ahbDX4n8Y0WqYnVtfL9XWq8m2cB someone@example.org';
 
 /** Rows of docs/check.md: Azure's code and whether a finding predicts it. */
 const documented = readFileSync('docs/check.md', 'utf8')

@@ -24,8 +24,7 @@ async function check(
     inputs: { ...defaultInputs(sim), 'vm-name': 'vm1', operation: 'check', ...inputs },
   });
   const findings = JSON.parse(run.outputs['findings'] ?? 'null') as readonly Finding[];
-  const of = (level: Finding['level']) =>
-    findings.filter((finding) => finding.level === level).map(({ id }) => id);
+  const of = (level: Finding['level']) => findings.filter((finding) => finding.level === level).map(({ id }) => id);
   return { run, findings, of };
 }
 
@@ -209,9 +208,7 @@ test('twelve faults at once are twelve findings and nothing else', async () => {
   expect(found['rights/resource-group']?.answer).toBe(
     'Missing: Microsoft.Network/publicIPAddresses/write, Microsoft.Network/publicIPAddresses/join/action.',
   );
-  expect(found['rights/subnet']?.answer).toBe(
-    'Missing: Microsoft.Network/virtualNetworks/subnets/join/action.',
-  );
+  expect(found['rights/subnet']?.answer).toBe('Missing: Microsoft.Network/virtualNetworks/subnets/join/action.');
   const commands: Readonly<Record<string, string>> = {
     [`sign-in/auxiliary/${defaults.otherTenantId}`]: `${sim.loginEndpoint}/${defaults.otherTenantId}/adminconsent?client_id=${defaults.clientId}`,
     'provider/Microsoft.ManagedIdentity': `az provider register --namespace Microsoft.ManagedIdentity --subscription ${defaults.subscriptionId} --wait`,
@@ -299,9 +296,7 @@ describe('a group that is to be made', () => {
       inputs,
     );
     expect(findings.filter(({ level }) => level !== 'ok')).toEqual([]);
-    expect(findings.find(({ id }) => id === 'resource-group')?.answer).toContain(
-      'will be created in westeurope',
-    );
+    expect(findings.find(({ id }) => id === 'resource-group')?.answer).toContain('will be created in westeurope');
     expect(run.exitCode).toBe(0);
     expect(writes()).toEqual([]);
   });
@@ -361,14 +356,7 @@ describe('check and create agree on leftovers of an earlier run', () => {
       () => undefined,
       {},
     ],
-    [
-      'an interface with a public IP',
-      'rerun/network',
-      () => undefined,
-      {},
-      () => undefined,
-      { 'public-ip': 'false' },
-    ],
+    ['an interface with a public IP', 'rerun/network', () => undefined, {}, () => undefined, { 'public-ip': 'false' }],
   ])('%s', async (_, id, world, before, between, inputs) => {
     const prepare = (made: World): void => {
       mayReadAll(made);
@@ -381,9 +369,7 @@ describe('check and create agree on leftovers of an earlier run', () => {
     const from = writes().length;
     const checked = await runAction({ sim, inputs: { ...common, ...inputs, operation: 'check' } });
     const findings = JSON.parse(checked.outputs['findings'] ?? '[]') as readonly Finding[];
-    expect(findings.filter(({ level }) => level !== 'ok').map((one) => [one.id, one.level])).toEqual([
-      [id, 'fault'],
-    ]);
+    expect(findings.filter(({ level }) => level !== 'ok').map((one) => [one.id, one.level])).toEqual([[id, 'fault']]);
     const created = await runAction({ sim, inputs: { ...common, ...inputs }, phases: ['main'] });
     expect([checked.exitCode, created.exitCode]).toEqual([1, 1]);
     expect(writes().slice(from)).toEqual([]);
@@ -399,8 +385,7 @@ test('create refuses before its first write what is certain not to boot', async 
   expect(writes()).toEqual([]);
 });
 
-const sshKey =
-  'ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJdD0NLGbY4HbU8Z1ahbDX4n8Y0WqYnVtfL9XWq8m2cB someone@example.org';
+const sshKey = 'ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJdD0NLGbY4HbU8Z1ahbDX4n8Y0WqYnVtfL9XWq8m2cB someone@example.org';
 
 function addNetwork(world: World, inGroup: string): void {
   const id = `${inGroup}/providers/Microsoft.Network/virtualNetworks/hub`;

@@ -6,13 +6,7 @@ import { createProxy, type ProxyServer } from 'proxy';
 import { githubSettings, idTokenEnvironment } from '../../simulator/github/github.ts';
 import { defaults, type Simulator, startSimulator } from '../../simulator/index.ts';
 import type { World } from '../../simulator/world/world.ts';
-import {
-  type ActionOptions,
-  assertNoSecrets,
-  defaultInputs,
-  type Run,
-  runAction,
-} from '../support/harness.ts';
+import { type ActionOptions, assertNoSecrets, defaultInputs, type Run, runAction } from '../support/harness.ts';
 
 let sim: Simulator;
 let proxy: ProxyServer | undefined;
@@ -30,9 +24,7 @@ const start = async (world?: (world: World) => void): Promise<void> => {
 const targetOf = (endpoint: string): string => new URL(endpoint).host;
 
 /** Starts the proxy. `routes` are names that it leads elsewhere, as a private resolver would; others are refused. */
-async function startProxy(
-  routes: Readonly<Record<string, string>>,
-): Promise<{ url: string; tunnels: string[] }> {
+async function startProxy(routes: Readonly<Record<string, string>>): Promise<{ url: string; tunnels: string[] }> {
   const tunnels: string[] = [];
   const server = createServer();
   proxy = createProxy(server);
@@ -67,8 +59,7 @@ beforeAll(async () => {
 });
 afterAll(() => unreachable.close());
 
-const errorsOf = (run: Run) =>
-  run.annotations.filter(({ level }) => level === 'error').map(({ message }) => message);
+const errorsOf = (run: Run) => run.annotations.filter(({ level }) => level === 'error').map(({ message }) => message);
 const providerHost = 'pipelines.actions.githubusercontent.com';
 /** As GitHub gives them, with a host name that is not a loopback one. */
 const idTokenEnv = (): Record<string, string> => idTokenEnvironment(sim.world, `https://${providerHost}`);
@@ -82,18 +73,12 @@ describe('clouds by name', () => {
       'login.microsoftonline.us',
       'api://AzureADTokenExchangeUSGov',
     ],
-    [
-      'AzureChinaCloud',
-      'management.chinacloudapi.cn',
-      'login.chinacloudapi.cn',
-      'api://AzureADTokenExchangeChina',
-    ],
+    ['AzureChinaCloud', 'management.chinacloudapi.cn', 'login.chinacloudapi.cn', 'api://AzureADTokenExchangeChina'],
   ])('%s: its hosts and audiences, and no others', async (environment, arm, login, audience) => {
     await start((world) => {
       world.tokens.audiences.push(`https://${arm}`);
       const app = world.apps.get(defaults.clientId);
-      if (app)
-        app.federatedCredentials = app.federatedCredentials.map((one) => ({ ...one, audiences: [audience] }));
+      if (app) app.federatedCredentials = app.federatedCredentials.map((one) => ({ ...one, audiences: [audience] }));
     });
     const { url, tunnels } = await startProxy({
       [`${arm}:443`]: targetOf(sim.armEndpoint),
@@ -113,17 +98,14 @@ describe('clouds by name', () => {
 });
 
 describe('a cloud by its URL', () => {
-  test.each(['2015-01-01', '2019-05-01', '2022-09-01'] as const)(
-    'whose metadata document is of %s',
-    async (shape) => {
-      await start((world) => {
-        world.metadataShape = shape;
-      });
-      const run = await act({ inputs: { operation: 'check' } });
-      expect(errorsOf(run)).toEqual([]);
-      expect(run.exitCode).toBe(0);
-    },
-  );
+  test.each(['2015-01-01', '2019-05-01', '2022-09-01'] as const)('whose metadata document is of %s', async (shape) => {
+    await start((world) => {
+      world.metadataShape = shape;
+    });
+    const run = await act({ inputs: { operation: 'check' } });
+    expect(errorsOf(run)).toEqual([]);
+    expect(run.exitCode).toBe(0);
+  });
 
   test('that is no Resource Manager: one error, and nothing else is sent', async () => {
     await start();
@@ -184,9 +166,7 @@ describe('proxies', () => {
       env: { HTTPS_PROXY: url, GITHUB_API_URL: 'https://api.github.com' },
     });
     expect(errorsOf(run)).toEqual([]);
-    expect(JSON.parse(run.outputs['deleted'] ?? '[]')).toContainEqual(
-      expect.stringMatching(/virtualMachines\/vm1$/),
-    );
+    expect(JSON.parse(run.outputs['deleted'] ?? '[]')).toContainEqual(expect.stringMatching(/virtualMachines\/vm1$/));
     expect(tunnels).toContain('api.github.com:443');
   });
 

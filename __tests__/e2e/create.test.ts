@@ -115,9 +115,7 @@ describe('a Linux machine with defaults', () => {
     expect(bodyOf(`${network}/networkSecurityGroups/vm1-nsg`).properties.securityRules).toEqual([]);
     expect(bodyOf(`${network}/virtualNetworks/vm1-vnet`).properties).toMatchObject({
       addressSpace: { addressPrefixes: ['192.168.0.0/16'] },
-      subnets: [
-        { name: 'default', properties: { addressPrefix: '192.168.1.0/24', defaultOutboundAccess: false } },
-      ],
+      subnets: [{ name: 'default', properties: { addressPrefix: '192.168.1.0/24', defaultOutboundAccess: false } }],
     });
     expect(bodyOf(`${network}/publicIPAddresses/vm1-ip`)).toMatchObject({
       sku: { name: 'Standard' },
@@ -202,9 +200,7 @@ describe('a Linux machine with defaults', () => {
     });
     expect(errors(run)).toEqual([]);
     expect(sim.journal.flatMap(({ auxiliary }) => auxiliary)).toEqual([]);
-    expect(
-      sim.journal.filter(({ kind, method }) => kind.startsWith('entra') && method === 'POST'),
-    ).toHaveLength(1);
+    expect(sim.journal.filter(({ kind, method }) => kind.startsWith('entra') && method === 'POST')).toHaveLength(1);
   });
 });
 
@@ -373,9 +369,9 @@ describe('networking that is given', () => {
       sim,
       inputs: { ...defaultInputs(sim), 'vm-name': 'vm2', 'public-ip': 'false' },
     });
-    expect(
-      bodyOf(`${network}/virtualNetworks/vm2-vnet`).properties.subnets[0].properties.defaultOutboundAccess,
-    ).toBe(true);
+    expect(bodyOf(`${network}/virtualNetworks/vm2-vnet`).properties.subnets[0].properties.defaultOutboundAccess).toBe(
+      true,
+    );
     expect(hidden.annotations).toContainEqual(
       expect.objectContaining({
         level: 'notice',
@@ -405,9 +401,7 @@ describe('networking that is given', () => {
       change(body.properties);
       sim.world.resources.put({
         id: to,
-        type: from.includes('publicIP')
-          ? 'Microsoft.Network/publicIPAddresses'
-          : 'Microsoft.Network/networkInterfaces',
+        type: from.includes('publicIP') ? 'Microsoft.Network/publicIPAddresses' : 'Microsoft.Network/networkInterfaces',
         body,
       });
     };
@@ -424,8 +418,7 @@ describe('networking that is given', () => {
     expect(errors(withIp)).toEqual([]);
     expect(withIp.outputs['public-ip-id']).toBe(ip);
     expect(
-      bodyOf(`${network}/networkInterfaces/vm1-nic`).properties.ipConfigurations[0].properties
-        .publicIPAddress,
+      bodyOf(`${network}/networkInterfaces/vm1-nic`).properties.ipConfigurations[0].properties.publicIPAddress,
     ).toMatchObject({ id: ip, properties: { deleteOption: 'Detach' } });
     const before = puts().length;
     const withNic = await runAction({
@@ -449,9 +442,7 @@ describe('networking that is given', () => {
 
 describe('the resource group', () => {
   test('is created where `location` says, and is not tagged', async () => {
-    await start((world) =>
-      world.grant(defaults.clientId, 'Contributor', `/subscriptions/${defaults.subscriptionId}`),
-    );
+    await start((world) => world.grant(defaults.clientId, 'Contributor', `/subscriptions/${defaults.subscriptionId}`));
     const run = await runAction({
       sim,
       inputs: {
@@ -492,9 +483,9 @@ describe('the subscription', () => {
   test('is the only enabled one; of several, the error lists them', async () => {
     await start();
     const { 'subscription-id': _, ...inputs } = defaultInputs(sim);
-    expect(
-      (await runAction({ sim, inputs: { ...inputs, 'vm-name': 'vm1' } })).outputs['subscription-id'],
-    ).toBe(defaults.subscriptionId);
+    expect((await runAction({ sim, inputs: { ...inputs, 'vm-name': 'vm1' } })).outputs['subscription-id']).toBe(
+      defaults.subscriptionId,
+    );
     const second = 'dddddddd-dddd-4ddd-8ddd-dddddddddddd';
     sim.world.addSubscription({ id: second, tenant: defaults.tenantId, displayName: 'Second' });
     sim.world.grant(defaults.clientId, 'Reader', `/subscriptions/${second}`);
@@ -545,14 +536,7 @@ describe('a failure', () => {
     });
     expect(run.exitCode).toBe(1);
     const [{ message } = { message: '' }] = errors(run);
-    for (const name of [
-      'client-secret',
-      'image-id',
-      'vm-name',
-      'admin-username',
-      'allow-inbound',
-      'subnet-prefix',
-    ]) {
+    for (const name of ['client-secret', 'image-id', 'vm-name', 'admin-username', 'allow-inbound', 'subnet-prefix']) {
       expect(message).toContain(`- ${name}`);
     }
     expect(message).toMatch(/fork/);
@@ -563,10 +547,7 @@ describe('a failure', () => {
 function testKey(): string {
   testKeyLine ??= execFileSync(
     'sh',
-    [
-      '-c',
-      'd=$(mktemp -d) && ssh-keygen -q -t ed25519 -N "" -C test -f "$d/k" && cat "$d/k.pub" && rm -r "$d"',
-    ],
+    ['-c', 'd=$(mktemp -d) && ssh-keygen -q -t ed25519 -N "" -C test -f "$d/k" && cat "$d/k.pub" && rm -r "$d"'],
     { encoding: 'utf8' },
   ).trim();
   return testKeyLine;

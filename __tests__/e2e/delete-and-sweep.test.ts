@@ -46,8 +46,7 @@ describe('delete', () => {
     const asked = sim.journal.slice(since);
     expect(
       asked.some(
-        ({ caller, path }) =>
-          caller?.tenant === defaults.imageTenantId || path.includes(defaults.imageTenantId),
+        ({ caller, path }) => caller?.tenant === defaults.imageTenantId || path.includes(defaults.imageTenantId),
       ),
     ).toBe(false);
     expect(asked.some(({ auxiliary }) => auxiliary.length > 0)).toBe(false);
@@ -64,8 +63,7 @@ describe('delete', () => {
 
   test('a resource group that is not there has nothing in it', async () => {
     const sim = await startWorld({
-      world: (made) =>
-        made.grant(principals.deploy, 'Contributor', `/subscriptions/${defaults.subscriptionId}`),
+      world: (made) => made.grant(principals.deploy, 'Contributor', `/subscriptions/${defaults.subscriptionId}`),
     });
     const run = await act(sim, { operation: 'delete', 'resource-group': 'no-such-group' });
     expect(run.exitCode).toBe(0);
@@ -126,12 +124,7 @@ describe('delete', () => {
 
 describe('sweep', () => {
   /** A deployment whose runner was lost: the post step never ran. */
-  async function lost(
-    sim: Simulator,
-    name: string,
-    runId: string,
-    inputs: Record<string, string> = {},
-  ): Promise<void> {
+  async function lost(sim: Simulator, name: string, runId: string, inputs: Record<string, string> = {}): Promise<void> {
     const run = await act(
       sim,
       { 'vm-name': name, cleanup: 'always', ...inputs },
@@ -146,11 +139,7 @@ describe('sweep', () => {
   const listed = (sim: Simulator): void => sim.world.clock.advance(20);
   const sweep = async (sim: Simulator, inputs: Record<string, string> = {}) => {
     listed(sim);
-    return act(
-      sim,
-      { operation: 'sweep', 'vm-name': '', 'image-id': '', 'image-tenant-id': '', ...inputs },
-      main,
-    );
+    return act(sim, { operation: 'sweep', 'vm-name': '', 'image-id': '', 'image-tenant-id': '', ...inputs }, main);
   };
 
   test('takes what expired and what a lost run was to delete; keeps what goes on or cannot be decided', async () => {
@@ -175,13 +164,10 @@ describe('sweep', () => {
     expect(warningsOf(run)).not.toContain(partsOf('goes-on').machine);
     expect(disturbed(sim, before)).toEqual([]);
     const names = ['gone', 'goes-on', 'unknown', 'forbidden', 'stays', 'expired', 'later'];
-    const there = names.filter((name) =>
-      Object.values(partsOf(name)).some((id) => sim.world.resources.has(id)),
-    );
+    const there = names.filter((name) => Object.values(partsOf(name)).some((id) => sim.world.resources.has(id)));
     expect(there).toEqual(['goes-on', 'unknown', 'forbidden', 'stays', 'later']);
     for (const name of there) {
-      for (const id of Object.values(partsOf(name)))
-        expect([id, sim.world.resources.has(id)]).toEqual([id, true]);
+      for (const id of Object.values(partsOf(name))) expect([id, sim.world.resources.has(id)]).toEqual([id, true]);
     }
     const deleted = listOf(run.outputs['deleted']);
     expect(deleted).toEqual(expect.arrayContaining([partsOf('gone').machine, partsOf('expired').machine]));
@@ -212,9 +198,7 @@ describe('sweep', () => {
   test('keeps a VM that a rerun adopted after its first run failed', async () => {
     const sim = await startWorld();
     await lost(sim, 'vm1', '30', { 'expires-after': 'PT1H' });
-    expect((await act(sim, { cleanup: 'always' }, { ...main, env: { GITHUB_RUN_ID: '31' } })).exitCode).toBe(
-      0,
-    );
+    expect((await act(sim, { cleanup: 'always' }, { ...main, env: { GITHUB_RUN_ID: '31' } })).exitCode).toBe(0);
     tell(sim, '30', ended);
     tell(sim, '31', { status: 'in_progress' });
     const before = snapshot(sim);

@@ -67,9 +67,7 @@ function withRegistry(world: World): void {
       principalId?: string;
       userAssignedIdentities?: Record<string, { principalId: string }>;
     };
-    const assigned = Object.values(identity.userAssignedIdentities ?? {}).map(
-      ({ principalId }) => principalId,
-    );
+    const assigned = Object.values(identity.userAssignedIdentities ?? {}).map(({ principalId }) => principalId);
     const signsIn = script.includes('az login --identity');
     const who = identity.principalId ?? (assigned.length === 1 ? assigned[0] : undefined);
     const may = world.roleAssignments.some(
@@ -104,9 +102,7 @@ test.each(['system-identity', 'named-identity'])('%s: create, rerun, delete', as
   expect(run.annotations.filter(({ level }) => level === 'error')).toEqual([]);
   expect(run.exitCode).toBe(0);
   expect(run.outputs['script-exit-code']).toBe('0');
-  expect(run.outputs['script-stdout']).toContain(
-    'Downloaded newer image for acrimages.azurecr.io/team/app:1.2.3',
-  );
+  expect(run.outputs['script-stdout']).toContain('Downloaded newer image for acrimages.azurecr.io/team/app:1.2.3');
   expect(run.stdout).toContain('stdout | Login Succeeded');
   const [vm] = sent('vm.put');
   const body = vm?.requestBody as { properties: { osProfile: { customData: string } } };
@@ -129,16 +125,12 @@ test.each(['system-identity', 'named-identity'])('%s: create, rerun, delete', as
   expect(rerun.exitCode).toBe(0);
   expect(rerun.outputs['created']).toBe('[]');
   expect(rerun.outputs['principal-id']).toBe(run.outputs['principal-id']);
-  expect({ assignments: sent('assignment.put').length, identities: sent('identity.put').length }).toEqual(
-    before,
-  );
+  expect({ assignments: sent('assignment.put').length, identities: sent('identity.put').length }).toEqual(before);
   expect(assignments()).toHaveLength(1);
 
   const removal = await runAction({ sim, inputs: { ...inputs, operation: 'delete' } });
   expect(removal.exitCode).toBe(0);
   expect(assignments()).toEqual([]);
-  const left = [...sim.world.resources.under(`/subscriptions/${defaults.subscriptionId}`)].map(
-    ({ id }) => id,
-  );
+  const left = [...sim.world.resources.under(`/subscriptions/${defaults.subscriptionId}`)].map(({ id }) => id);
   expect(left).toEqual([registryId]);
 });

@@ -65,9 +65,7 @@ const cases: readonly Case[] = files.flatMap(({ path, workflow }) =>
 /** The legs of a matrix with one list. */
 function legs(matrix: unknown): readonly Record<string, string>[] {
   const [[name, list] = []] = Object.entries((matrix ?? {}) as Record<string, string[]>);
-  return name === undefined || list === undefined
-    ? [{}]
-    : list.map((value) => ({ [`matrix.${name}`]: value }));
+  return name === undefined || list === undefined ? [{}] : list.map((value) => ({ [`matrix.${name}`]: value }));
 }
 
 function filledIn({ step, matrix }: Case): Record<string, string> {
@@ -204,9 +202,7 @@ test('a release is checked with all that it is created with', () => {
 });
 
 test('an action has the same version in all examples', () => {
-  const used = new Set(
-    files.flatMap(({ workflow }) => usesOf(workflow)).filter((one) => one.startsWith('actions/')),
-  );
+  const used = new Set(files.flatMap(({ workflow }) => usesOf(workflow)).filter((one) => one.startsWith('actions/')));
   const names = [...used].map((one) => one.replace(/@.*/, ''));
   expect(names).toHaveLength(new Set(names).size);
 });

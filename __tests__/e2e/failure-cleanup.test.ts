@@ -174,9 +174,7 @@ describe('clean-up', () => {
     );
     // Killed, or ended by its own limit right before.
     expect([null, 1]).toContain(run.exitCode);
-    expect(
-      sim.journal.some(({ method, path }) => method === 'DELETE' && path.includes('virtualMachines')),
-    ).toBe(true);
+    expect(sim.journal.some(({ method, path }) => method === 'DELETE' && path.includes('virtualMachines'))).toBe(true);
     expect(run.post?.exitCode).toBe(0);
     expectAllGone(sim, before);
   });
@@ -201,11 +199,7 @@ describe('clean-up', () => {
       {
         env: { GITHUB_RUN_ID: '1' },
         between: async () => {
-          const later = await act(
-            sim,
-            { cleanup: 'on-failure' },
-            { phases: ['main'], env: { GITHUB_RUN_ID: '2' } },
-          );
+          const later = await act(sim, { cleanup: 'on-failure' }, { phases: ['main'], env: { GITHUB_RUN_ID: '2' } });
           expect(later.exitCode).toBe(0);
           adopted = snapshot(sim);
         },

@@ -20,10 +20,7 @@ const main = { phases: ['main'] } as const;
 const every = (id: string): RegExp => new RegExp(`${id}(\\?|$)`);
 
 const passing: readonly [string, FaultEffect][] = [
-  [
-    '429 with Retry-After',
-    { status: 429, code: 'TooManyRequests', message: 'slow', headers: { 'retry-after': '1' } },
-  ],
+  ['429 with Retry-After', { status: 429, code: 'TooManyRequests', message: 'slow', headers: { 'retry-after': '1' } }],
   ['429 without Retry-After', { status: 429, code: 'TooManyRequests', message: 'slow' }],
   ['500', { status: 500, code: 'InternalServerError', message: 'oops' }],
   ['502', { status: 502, code: 'BadGatewayConnection', message: 'oops' }],
@@ -32,10 +29,7 @@ const passing: readonly [string, FaultEffect][] = [
   ['a reset', { reset: true }],
   ['RetryableError', { status: 429, code: 'RetryableError', message: 'A retryable error occurred.' }],
   ['AnotherOperationInProgress', { status: 409, code: 'AnotherOperationInProgress', message: 'in progress' }],
-  [
-    'ReferencedResourceNotProvisioned',
-    { status: 409, code: 'ReferencedResourceNotProvisioned', message: 'not yet' },
-  ],
+  ['ReferencedResourceNotProvisioned', { status: 409, code: 'ReferencedResourceNotProvisioned', message: 'not yet' }],
   ['an answer lost after the request was carried out', { dropAfterCommit: true }],
 ];
 
@@ -114,12 +108,7 @@ describe('the end of an operation', () => {
     });
     const run = await act(sim);
     expect(run.exitCode).toBe(1);
-    for (const part of [
-      'VMOperationFailed',
-      'The outer words.',
-      'DiskEncryptionFailed',
-      'The inner words.',
-    ]) {
+    for (const part of ['VMOperationFailed', 'The outer words.', 'DiskEncryptionFailed', 'The inner words.']) {
       expect(errorOf(run)).toContain(part);
     }
     const correlation = /Correlation ID of all requests of this run: (\S+)/.exec(run.stdout)?.[1];
@@ -195,9 +184,9 @@ describe('budgets', () => {
     const run = await act(sim, {}, { ...main, env, signal });
     expect(errorOf(run)).toBe('');
     expect(run.exitCode).toBe(0);
-    expect(
-      sim.journal.filter(({ kind, status }) => kind === 'entra.token' && status === 200).length,
-    ).toBeGreaterThan(4);
+    expect(sim.journal.filter(({ kind, status }) => kind === 'entra.token' && status === 200).length).toBeGreaterThan(
+      4,
+    );
     expect(sim.journal.filter(({ host, status }) => host === 'arm' && status === 401)).toEqual([]);
   });
 

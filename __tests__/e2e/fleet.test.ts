@@ -55,32 +55,16 @@ describe('tenants.json', () => {
     ['no issue in the example', example, undefined],
     ['a document that is not an object', [], 'the document: must be object'],
     ['missing tenants', {}, "the document: must have required property 'tenants'"],
-    [
-      'a size without its prefix',
-      first((tenant) => Object.assign(tenant, { 'vm-size': 'D2s_v5' })),
-      'D2s_v5',
-    ],
-    [
-      'a word as public-ip',
-      first((tenant) => Object.assign(tenant, { 'public-ip': 'no' })),
-      '"no" must match',
-    ],
+    ['a size without its prefix', first((tenant) => Object.assign(tenant, { 'vm-size': 'D2s_v5' })), 'D2s_v5'],
+    ['a word as public-ip', first((tenant) => Object.assign(tenant, { 'public-ip': 'no' })), '"no" must match'],
     ['an empty list', { tenants: [] }, '/tenants: must NOT have fewer than 1 items'],
     [
       'an unknown top-level property',
       valid((it) => Object.assign(it, { tenant: [] })),
       'the document: unknown property tenant',
     ],
-    [
-      'a name with capitals',
-      first((it) => (it['name'] = 'Own')),
-      '/tenants/0/name: "Own" must match pattern',
-    ],
-    [
-      'an unknown wave',
-      first((it) => (it['wave'] = 'later')),
-      '/tenants/0/wave: must be one of canary, early, rest',
-    ],
+    ['a name with capitals', first((it) => (it['name'] = 'Own')), '/tenants/0/name: "Own" must match pattern'],
+    ['an unknown wave', first((it) => (it['wave'] = 'later')), '/tenants/0/wave: must be one of canary, early, rest'],
     [
       'a missing tenant ID',
       first((it) => delete it['tenant-id']),
@@ -99,9 +83,7 @@ describe('tenants.json', () => {
   });
 
   test('reports duplicate names, duplicate VMs and a missing resource group', () => {
-    expect(validateTenants(valid((it) => it.tenants.push({ ...it.tenants[0] }))).join('\n')).toContain(
-      'same name as',
-    );
+    expect(validateTenants(valid((it) => it.tenants.push({ ...it.tenants[0] }))).join('\n')).toContain('same name as');
     const twice = { name: 'again', 'vm-name': 'one' };
     const same = valid((it) =>
       it.tenants.push({ ...it.tenants[0], 'vm-name': 'one', name: 'b' }, { ...it.tenants[0], ...twice }),
@@ -115,23 +97,19 @@ describe('tenants.json', () => {
   test('has only inputs of the action, and the workflow passes all of them', () => {
     // In tenants.json, `environment` is GitHub's; the action's input is named `cloud`.
     const inputOf = (name: string) => (name === 'cloud' ? 'environment' : name);
-    expect(fleetInputs.filter((name) => !(inputNames as readonly string[]).includes(inputOf(name)))).toEqual(
-      [],
-    );
+    expect(fleetInputs.filter((name) => !(inputNames as readonly string[]).includes(inputOf(name)))).toEqual([]);
     const step = waveJob.steps?.find(({ id }) => id === 'vm');
     for (const name of fleetInputs) {
       expect(String(step?.with?.[inputOf(name)])).toContain(`steps.target.outputs.${name}`);
     }
-    expect(
-      Object.keys(step?.with ?? {}).filter((name) => !(inputNames as readonly string[]).includes(name)),
-    ).toEqual([]);
+    expect(Object.keys(step?.with ?? {}).filter((name) => !(inputNames as readonly string[]).includes(name))).toEqual(
+      [],
+    );
     const { properties } = JSON.parse(read('fleet/tenants.schema.json')) as {
       properties: { defaults: { properties: object } };
     };
     const own = ['tenant-id', 'subscription-id', 'vm-name'];
-    expect(Object.keys(properties.defaults.properties)).toEqual(
-      fleetInputs.filter((name) => !own.includes(name)),
-    );
+    expect(Object.keys(properties.defaults.properties)).toEqual(fleetInputs.filter((name) => !own.includes(name)));
   });
 
   test('docs/fleet.md lists the inputs that a fleet cannot set', () => {
@@ -153,9 +131,7 @@ describe('tenants.json', () => {
     expect(Object.keys((fleet.on as Call).workflow_call.secrets)).toEqual(names);
     for (const name of ['canary', 'early', 'rest']) {
       const { secrets } = fleet.jobs[name] as { readonly secrets?: object };
-      expect(secrets).toEqual(
-        Object.fromEntries(names.map((secret) => [secret, `\${{ secrets.${secret} }}`])),
-      );
+      expect(secrets).toEqual(Object.fromEntries(names.map((secret) => [secret, `\${{ secrets.${secret} }}`])));
     }
     for (const secret of names) expect(read('docs/fleet.md')).toContain(`\`${secret}\``);
   });
@@ -165,9 +141,7 @@ test('the example and the documentation pass only known inputs, and all required
   const on = fleet.on as { workflow_call: { inputs: Record<string, { required?: boolean }> } };
   const known = on.workflow_call.inputs;
   const required = Object.keys(known).filter((name) => known[name]?.required === true);
-  const blocks = documents.flatMap((document) =>
-    document.blocks.filter(({ language }) => language === 'yaml'),
-  );
+  const blocks = documents.flatMap((document) => document.blocks.filter(({ language }) => language === 'yaml'));
   const calls = [read('examples/fleet.yml'), ...blocks.map(({ code }) => code)]
     .flatMap((text) => Object.values((parse(text) as Partial<Workflow>).jobs ?? {}))
     .filter(({ uses }) => uses === 'OWNER/cross-tenant-vm/.github/workflows/fleet.yml@v1');
@@ -212,8 +186,7 @@ describe('waves', () => {
     );
     expect(new Set(shards).size).toBe(1000);
     expect(shards).toHaveLength(1000);
-    for (const shard of ['0/4', '5/4', 'x', '1'])
-      expect(() => planWaves(many(3), { shard })).toThrow('Invalid shard');
+    for (const shard of ['0/4', '5/4', 'x', '1']) expect(() => planWaves(many(3), { shard })).toThrow('Invalid shard');
   });
 
   test('start after the previous waves succeeded or were skipped', () => {
@@ -224,9 +197,9 @@ describe('waves', () => {
       expect(String(fleet.jobs[wave]?.if)).toContain("inputs.gate-environment == ''");
     }
     expect(String(fleet.jobs['rest']?.if)).toContain("needs.early.result == 'success'");
-    expect(
-      Object.values(fleet.jobs).filter(({ uses }) => uses === './.github/workflows/fleet-wave.yml'),
-    ).toHaveLength(3);
+    expect(Object.values(fleet.jobs).filter(({ uses }) => uses === './.github/workflows/fleet-wave.yml')).toHaveLength(
+      3,
+    );
   });
 });
 
@@ -234,10 +207,7 @@ describe('a fleet deployment', () => {
   /** Parses a step's outputs in GitHub's multi-line format. */
   function outputsOf(text: string): Record<string, string> {
     return Object.fromEntries(
-      [...text.matchAll(/^([\w-]+)<<(end-\S+)\n([\s\S]*?)\n\2$/gm)].map(([, name = '', , value = '']) => [
-        name,
-        value,
-      ]),
+      [...text.matchAll(/^([\w-]+)<<(end-\S+)\n([\s\S]*?)\n\2$/gm)].map(([, name = '', , value = '']) => [name, value]),
     );
   }
 
@@ -305,10 +275,7 @@ describe('a fleet deployment', () => {
       const given = Object.entries(step?.with ?? {}).map(([input, text]) => {
         const expression = /^\$\{\{ (.*) \}\}$/.exec(String(text))?.[1];
         if (expression === undefined) return [input, String(text)];
-        return [
-          input,
-          values[expression] ?? target[expression.replace('steps.target.outputs.', '')] ?? 'none',
-        ];
+        return [input, values[expression] ?? target[expression.replace('steps.target.outputs.', '')] ?? 'none'];
       });
       const run = await runAction({
         sim: started,
@@ -370,9 +337,7 @@ describe('a fleet deployment', () => {
     const failed = report();
     expect(failed.status).toBe(1);
     expect(failed.text).toContain('1 failure, 2 success.');
-    expect(failed.text).toMatch(
-      /\| ❌ failure \| (?:\[customer-b\]\(.*\)|customer-b) \| rest \| \S.* \| \S.* \|/,
-    );
+    expect(failed.text).toMatch(/\| ❌ failure \| (?:\[customer-b\]\(.*\)|customer-b) \| rest \| \S.* \| \S.* \|/);
     expect(failed.text).toContain('Re-run failed jobs');
     expect(failed.text).toMatch(
       /\| ✅ success \| .*customer-a.* \| rest \| app-1-customer-a \| 1\.10\.0 \| westeurope \|/,
@@ -450,9 +415,7 @@ describe('a fleet deployment', () => {
     );
     const lines = text.split('\n').filter((line) => line.startsWith('|'));
     const link = (name: string) => `[${name}](https://github.example/run/job/77)`;
-    expect(lines[2]).toBe(
-      `| ❌ failure | ${link('bad')} | rest | Quota \\| exceeded | the subscription owner |`,
-    );
+    expect(lines[2]).toBe(`| ❌ failure | ${link('bad')} | rest | Quota \\| exceeded | the subscription owner |`);
     expect(text).toContain(`| ❌ failed | quota/cores | 10 of 10 used. | ${link('bad')}, ${link('worse')} |`);
     expect(text.indexOf('bad')).toBeLessThan(text.indexOf('good'));
   });

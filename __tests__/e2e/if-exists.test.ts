@@ -13,8 +13,7 @@ import {
 } from '../support/lifecycle.ts';
 
 const vm1 = partsOf('vm1');
-const act: typeof actWithPost = (sim, inputs, options) =>
-  actWithPost(sim, inputs, { phases: ['main'], ...options });
+const act: typeof actWithPost = (sim, inputs, options) => actWithPost(sim, inputs, { phases: ['main'], ...options });
 const oldVersion = { 'image-id': defaults.imageId('linux', '1.9.0') };
 const replace = { 'if-exists': 'replace' };
 const vmOf = (sim: Simulator): any => sim.world.resources.get(vm1.machine)?.body;
@@ -127,9 +126,7 @@ describe('if-exists: keep', () => {
     expect((await act(sim, oldVersion)).exitCode).toBe(0);
     const run = await act(sim);
     expect([errorOf(run), run.outputs['outcome']]).toEqual(['', 'kept']);
-    expect(warningsOf(run)).toMatch(
-      /created from image version 1\.9\.0 and keeps it; the newest one is 1\.10\.0/,
-    );
+    expect(warningsOf(run)).toMatch(/created from image version 1\.9\.0 and keeps it; the newest one is 1\.10\.0/);
   });
 });
 

@@ -42,8 +42,7 @@ const wentWell = (run: Run): void => {
   expect(run.exitCode).toBe(0);
 };
 const puts = () => sim.journal.filter(({ method, host }) => method === 'PUT' && host === 'arm');
-const vmBody = (): any =>
-  puts().find(({ path }) => path.toLowerCase().endsWith('/virtualmachines/vm1'))?.requestBody;
+const vmBody = (): any => puts().find(({ path }) => path.toLowerCase().endsWith('/virtualmachines/vm1'))?.requestBody;
 const texts = (run: Run, level: string): string[] =>
   run.annotations.filter((one) => one.level === level).map(({ message }) => message);
 /** A separate definition with these versions. */
@@ -90,9 +89,7 @@ describe('replication', () => {
 
   test('that is under way is an error by default, which names the input that waits', async () => {
     await start(replicating);
-    const error = errorOf(
-      await create({ 'image-id': defaults.imageId('slow', '1.0.0'), location: 'West Europe' }),
-    );
+    const error = errorOf(await create({ 'image-id': defaults.imageId('slow', '1.0.0'), location: 'West Europe' }));
     expect(error).toMatch(/version 1\.0\.0 is Replicating in westeurope, \d+ %/);
     expect(error).toContain('image-wait-minutes');
     expect(puts()).toEqual([]);
@@ -247,11 +244,7 @@ describe('galleries that are shared otherwise', () => {
     await start((world) => {
       readers(world);
       world.addGroup(defaults.subscriptionId, 'us-rg', 'eastus');
-      world.grant(
-        defaults.clientId,
-        'Contributor',
-        `/subscriptions/${defaults.subscriptionId}/resourceGroups/us-rg`,
-      );
+      world.grant(defaults.clientId, 'Contributor', `/subscriptions/${defaults.subscriptionId}/resourceGroups/us-rg`);
     });
     const run = await create({
       'image-id': `/sharedGalleries/${sharedName}/images/linux`,
@@ -292,8 +285,9 @@ describe('a right on the image version alone', () => {
     await start(onVersion);
     const run = await create({ 'image-id': version, 'os-type': 'Linux', operation: 'check' });
     wentWell(run);
-    const findings: { id: string; level: string; asked: string; answer: string; fix: string[] }[] =
-      JSON.parse(run.outputs['findings'] ?? '[]');
+    const findings: { id: string; level: string; asked: string; answer: string; fix: string[] }[] = JSON.parse(
+      run.outputs['findings'] ?? '[]',
+    );
     expect(findings.find(({ id }) => id === 'image')?.level).toBe('ok');
     const unread = findings.find(({ id }) => id === 'image/definition');
     expect(unread?.level).toBe('unknown');
@@ -327,16 +321,13 @@ describe('a purchase plan', () => {
 test.each([
   ['Standard', { 'security-type': 'Standard' }, 'Standard'],
   ['TrustedLaunch', {}, 'TrustedLaunch'],
-] as const)(
-  'creates a %s VM when Trusted Launch is the default of the subscription',
-  async (_, inputs, type) => {
-    await start();
-    settings(sim.world).trustedLaunchByDefault.add(defaults.subscriptionId);
-    wentWell(await create({ 'image-id': defaults.imageId('linux'), ...inputs }));
-    const vm = sim.world.resources.get(`${compute}/virtualMachines/vm1`);
-    expect(vm?.body['properties'].securityProfile.securityType).toBe(type);
-  },
-);
+] as const)('creates a %s VM when Trusted Launch is the default of the subscription', async (_, inputs, type) => {
+  await start();
+  settings(sim.world).trustedLaunchByDefault.add(defaults.subscriptionId);
+  wentWell(await create({ 'image-id': defaults.imageId('linux'), ...inputs }));
+  const vm = sim.world.resources.get(`${compute}/virtualMachines/vm1`);
+  expect(vm?.body['properties'].securityProfile.securityType).toBe(type);
+});
 
 describe('generation, security type, processor and disk controller', () => {
   const trusted = {

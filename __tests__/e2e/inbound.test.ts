@@ -81,9 +81,7 @@ test('the way out is said either way, and overrides changes it', async () => {
   };
   expect(await outbound('open', {})).toEqual([false, false]);
   expect(await outbound('hidden', { 'public-ip': 'false' })).toEqual([true, true]);
-  const subnets = [
-    { name: 'default', properties: { addressPrefix: '192.168.1.0/24', defaultOutboundAccess: false } },
-  ];
+  const subnets = [{ name: 'default', properties: { addressPrefix: '192.168.1.0/24', defaultOutboundAccess: false } }];
   expect(
     await outbound('sealed', {
       'public-ip': 'false',

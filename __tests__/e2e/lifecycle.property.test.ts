@@ -152,12 +152,7 @@ const life = fc.record({
   stop: onceIn(
     2,
     fc.record({
-      name: fc.constantFrom<'SIGINT' | 'SIGTERM' | 'SIGKILL' | 'cancel'>(
-        'SIGINT',
-        'SIGTERM',
-        'SIGKILL',
-        'cancel',
-      ),
+      name: fc.constantFrom<'SIGINT' | 'SIGTERM' | 'SIGKILL' | 'cancel'>('SIGINT', 'SIGTERM', 'SIGKILL', 'cancel'),
       when: fc.oneof(
         { weight: 1, arbitrary: fc.record({ afterMs: fc.integer({ min: 100, max: 1500 }) }) },
         {
@@ -233,9 +228,7 @@ async function live(drawn: Life): Promise<{ violations: string[]; log: string; f
     show('post', run.post);
     const phases = [run, ...(run.post ? [run.post] : [])];
     violations.push(
-      ...brokenRules(sim.journal.slice(earlierCount), new Set(strangers.keys()), phases, run, [
-        defaults.clientSecret,
-      ]),
+      ...brokenRules(sim.journal.slice(earlierCount), new Set(strangers.keys()), phases, run, [defaults.clientSecret]),
     );
     for (const id of disturbed(sim, strangers)) violations.push(`a stranger was changed: ${id}`);
 
@@ -244,8 +237,7 @@ async function live(drawn: Life): Promise<{ violations: string[]; log: string; f
     if (run.exitCode === null) {
       for (const id of atEnd) {
         const known = state?.created.some((one) => one.toLowerCase() === id.toLowerCase());
-        if (!known && !/\/disks\/vm1_lun_/.test(id))
-          violations.push(`not recorded before it was created: ${id}`);
+        if (!known && !/\/disks\/vm1_lun_/.test(id)) violations.push(`not recorded before it was created: ${id}`);
       }
     }
     const warnings = warningsOf(run, run.post).toLowerCase();
@@ -255,8 +247,7 @@ async function live(drawn: Life): Promise<{ violations: string[]; log: string; f
       for (const id of left) if (!warnings.includes(id.toLowerCase())) violations.push(`left behind: ${id}`);
     }
     if (!ended && drawn.cleanup === 'never' && run.exitCode === 1) {
-      for (const id of left)
-        if (!warnings.includes(id.toLowerCase())) violations.push(`left and not listed: ${id}`);
+      for (const id of left) if (!warnings.includes(id.toLowerCase())) violations.push(`left and not listed: ${id}`);
     }
     if (ended && drawn.cleanup !== 'always') {
       for (const id of atEnd) if (!left.includes(id)) violations.push(`deleted after success: ${id}`);
@@ -266,8 +257,7 @@ async function live(drawn: Life): Promise<{ violations: string[]; log: string; f
     if (ended && machineThen !== 'Succeeded') violations.push(`exit 0, but the machine is ${machineThen}`);
     if (ended && !run.outputs['vm-id']) violations.push('exit 0 without vm-id');
     const struckFatal = set.some(({ harm, fault: { applied } }) => applied > 0 && harm === 'fatal');
-    const mustSucceed =
-      !struckFatal && !drawn.stop && !drawn.taken && drawn.earlierEndedAfterMs === undefined;
+    const mustSucceed = !struckFatal && !drawn.stop && !drawn.taken && drawn.earlierEndedAfterMs === undefined;
     if (mustSucceed && !ended) violations.push(`failed without a reason: ${errorOf(run)}`);
     // A signal that comes before there is anybody to take it ends the process as it ends any other.
     const hasBegun = run.stdout.includes('Correlation ID');
@@ -284,13 +274,7 @@ async function live(drawn: Life): Promise<{ violations: string[]; log: string; f
     run?.dispose();
     await sim.close();
   }
-  const fate = run
-    ? run.exitCode === null
-      ? 'killed'
-      : run.exitCode === 0
-        ? 'succeeded'
-        : 'failed'
-    : 'broken';
+  const fate = run ? (run.exitCode === null ? 'killed' : run.exitCode === 0 ? 'succeeded' : 'failed') : 'broken';
   return { violations, log, fate };
 }
 

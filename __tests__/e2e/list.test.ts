@@ -2,8 +2,7 @@ import { expect, test } from '@jest/globals';
 import { defaults } from '../../simulator/index.ts';
 import { act as actWithPost, errorOf, partsOf, startWorld, writesOf } from '../support/lifecycle.ts';
 
-const act: typeof actWithPost = (sim, inputs, options) =>
-  actWithPost(sim, inputs, { phases: ['main'], ...options });
+const act: typeof actWithPost = (sim, inputs, options) => actWithPost(sim, inputs, { phases: ['main'], ...options });
 
 test('lists every deployment with image, size, addresses, expiry and run, and writes nothing', async () => {
   const sim = await startWorld();
@@ -44,7 +43,5 @@ test.each([
   await act(sim, { 'image-id': defaults.imageId('linux', '1.9.0'), 'wait-for': 'accepted' });
   await act(sim, { 'vm-name': 'vm2', 'wait-for': 'accepted' });
   const run = await act(sim, { operation: 'list', 'image-id': imageId });
-  expect(JSON.parse(run.outputs['deployments'] ?? '').map((entry: any) => entry['vm-name'])).toEqual(
-    expected,
-  );
+  expect(JSON.parse(run.outputs['deployments'] ?? '').map((entry: any) => entry['vm-name'])).toEqual(expected);
 });

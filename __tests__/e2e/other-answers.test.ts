@@ -120,10 +120,7 @@ describe('where the newest api-version is not known', () => {
 describe('a 404 that does not say that the thing itself is gone', () => {
   test.concurrent.each([
     ['a page', { status: 404, body: '<html><title>Not here</title></html>' }],
-    [
-      'an unknown type',
-      { status: 404, code: 'InvalidResourceType', message: 'The resource type could not be found.' },
-    ],
+    ['an unknown type', { status: 404, code: 'InvalidResourceType', message: 'The resource type could not be found.' }],
   ])('%s: neither taken for gone by `delete`, nor for a free name by `create`', async (_, effect) => {
     const sim = await startWorld();
     expect((await act(sim, {}, main)).exitCode).toBe(0);
@@ -135,9 +132,7 @@ describe('a 404 that does not say that the thing itself is gone', () => {
       expect(errorOf(run)).toContain('404');
     }
     expect(
-      [...before.keys()]
-        .filter((id) => id.includes('/virtualmachines/vm1'))
-        .every((id) => snapshot(sim).has(id)),
+      [...before.keys()].filter((id) => id.includes('/virtualmachines/vm1')).every((id) => snapshot(sim).has(id)),
     ).toBe(true);
   });
 });
@@ -177,9 +172,7 @@ describe('an operation that ends without a reason', () => {
     const run = await act(sim, {}, main);
     expect(run.exitCode).toBe(1);
     expect(errorOf(run)).toMatch(/network security group vm1-nsg ended as failed/);
-    expect(sim.journal.some(({ method, path }) => method === 'PUT' && path.includes('virtualMachines'))).toBe(
-      false,
-    );
+    expect(sim.journal.some(({ method, path }) => method === 'PUT' && path.includes('virtualMachines'))).toBe(false);
   });
 
   test.concurrent('in the machine: its own status tells why', async () => {
@@ -307,8 +300,7 @@ describe('clean-up', () => {
 describe('front ends that lag behind', () => {
   test.concurrent('do not know a new group yet: its first resources are asked for again', async () => {
     const sim = await startWorld({
-      world: (world) =>
-        world.grant(principals.deploy, 'Contributor', `/subscriptions/${defaults.subscriptionId}`),
+      world: (world) => world.grant(principals.deploy, 'Contributor', `/subscriptions/${defaults.subscriptionId}`),
     });
     sim.faults.add({
       match: { method: 'PUT', path: /resourceGroups\/new-rg\/providers/, times: 4 },
@@ -339,11 +331,7 @@ test.concurrent('overrides reach the body also where a name is written otherwise
   const sim = await startWorld({
     world: (world) => {
       world.addGroup(defaults.subscriptionId, name, defaults.location);
-      world.grant(
-        principals.deploy,
-        'Contributor',
-        `/subscriptions/${defaults.subscriptionId}/resourceGroups/${name}`,
-      );
+      world.grant(principals.deploy, 'Contributor', `/subscriptions/${defaults.subscriptionId}/resourceGroups/${name}`);
     },
   });
   const overrides = JSON.stringify({ vm: { tags: { tier: 'gold' } }, nsg: { tags: { tier: 'gold' } } });
@@ -444,16 +432,11 @@ describe('what fails beside the machine', () => {
 test.concurrent('a job that has the same name in the same run does not take over the machine of its twin', async () => {
   const sim = await startWorld();
   sim.faults.add({ match: { method: 'PUT', path: /virtualMachines\/vm1\?/ }, effect: { delaySeconds: 3 } });
-  const runs = await Promise.all([
-    act(sim, { cleanup: 'always' }, main),
-    act(sim, { cleanup: 'always' }, main),
-  ]);
+  const runs = await Promise.all([act(sim, { cleanup: 'always' }, main), act(sim, { cleanup: 'always' }, main)]);
   const [late, early] = runs.toSorted((one, other) => (other.exitCode ?? 9) - (one.exitCode ?? 9));
   expect([late?.exitCode, early?.exitCode]).toEqual([1, 0]);
   // Whichever resource both request first shows the clash.
-  expect(errorOf(late!)).toMatch(
-    /Another job of this run created|was created by someone else after this step/,
-  );
+  expect(errorOf(late!)).toMatch(/Another job of this run created|was created by someone else after this step/);
   expect(errorOf(late!)).toContain('`vm-name`');
   expect(cleanupStateOf(late!)?.created).toEqual([]);
   const before = snapshot(sim);

@@ -97,9 +97,7 @@ test('an override in another case replaces the property; a rerun finds no drift'
   const { properties, Properties } = bodyOf('virtualMachines/vm1');
   expect(Properties).toBeUndefined();
   expect(properties.hardwareProfile).toEqual({ vmSize: 'Standard_D4s_v5' });
-  expect(Object.keys(properties).filter((key) => /hardware|diagnostics/i.test(key))).toEqual([
-    'hardwareProfile',
-  ]);
+  expect(Object.keys(properties).filter((key) => /hardware|diagnostics/i.test(key))).toEqual(['hardwareProfile']);
   expect(run.outputs['vm-size']).toBe('Standard_D4s_v5');
   const again = await create(inputs);
   expect(errors(again)).toEqual([]);

@@ -91,9 +91,7 @@ describe('clean-up', () => {
       },
     );
     expect([run.exitCode, run.post?.exitCode]).toEqual([0, 0]);
-    const left = [...sim.world.resources.under(`/subscriptions/${defaults.subscriptionId}`)].map(
-      ({ id }) => id,
-    );
+    const left = [...sim.world.resources.under(`/subscriptions/${defaults.subscriptionId}`)].map(({ id }) => id);
     // The interface holds its address, its security group and its network.
     expect(left.toSorted()).toEqual([vm1.nic, vm1.nsg, vm1.osDisk, vm1.publicIp, vm1.vnet].toSorted());
     expect(sim.world.resources.get(vm1.osDisk)?.body['properties'].diskState).toBe('Unattached');
@@ -222,43 +220,40 @@ describe('a VM of the same name that another run created', () => {
 const parts = Object.entries(vm1).filter(([part]) => part !== 'osDisk');
 test.concurrent.each(
   (['SIGKILL', 'SIGINT'] as const).flatMap((name) => parts.map(([part, id]) => [part, name, id] as const)),
-)(
-  'before the PUT of the %s its ID is in the state, as %s shows while the PUT is under way',
-  async (part, name, id) => {
-    const sim = await startWorld();
-    const before = snapshot(sim);
-    const arrival = Promise.withResolvers<void>();
-    const end = Promise.withResolvers<void>();
-    const fault = sim.faults.add({
-      match: { method: 'PUT', path: new RegExp(`${id}(\\?|$)`) },
-      effect: {
-        // Carried out when the process has ended and the post step has already looked for the resource once.
-        onArrival: async () => {
-          arrival.resolve();
-          await end.promise;
-          await arrivalOf(sim, { method: 'GET', path: new RegExp(`${id}(\\?|$)`), nth: 2 });
-        },
+)('before the PUT of the %s its ID is in the state, as %s shows while the PUT is under way', async (part, name, id) => {
+  const sim = await startWorld();
+  const before = snapshot(sim);
+  const arrival = Promise.withResolvers<void>();
+  const end = Promise.withResolvers<void>();
+  const fault = sim.faults.add({
+    match: { method: 'PUT', path: new RegExp(`${id}(\\?|$)`) },
+    effect: {
+      // Carried out when the process has ended and the post step has already looked for the resource once.
+      onArrival: async () => {
+        arrival.resolve();
+        await end.promise;
+        await arrivalOf(sim, { method: 'GET', path: new RegExp(`${id}(\\?|$)`), nth: 2 });
       },
-    });
-    const recorded: (readonly string[] | undefined)[] = [];
-    const run = await act(
-      sim,
-      {},
-      {
-        signal: { name, when: arrival.promise },
-        between: (main) => {
-          recorded.push(cleanupStateOf(main)?.pending);
-          end.resolve();
-        },
+    },
+  });
+  const recorded: (readonly string[] | undefined)[] = [];
+  const run = await act(
+    sim,
+    {},
+    {
+      signal: { name, when: arrival.promise },
+      between: (main) => {
+        recorded.push(cleanupStateOf(main)?.pending);
+        end.resolve();
       },
-    );
-    expect(fault.applied).toBe(1);
-    const [put] = sim.journal.filter(({ method, faulted }) => method === 'PUT' && faulted);
-    // After SIGINT the step itself has deleted what interface and machine stand on, so Azure refuses those.
-    expect([201, ...(name === 'SIGINT' ? [400] : [])]).toContain(put?.status);
-    expect([run.exitCode, run.post?.exitCode]).toEqual([name === 'SIGKILL' ? null : 1, 0]);
-    // Azure makes the disk with the machine.
-    expect(recorded[0]).toEqual(expect.arrayContaining(part === 'machine' ? [id, vm1.osDisk] : [id]));
-    expectAllGone(sim, before);
-  },
-);
+    },
+  );
+  expect(fault.applied).toBe(1);
+  const [put] = sim.journal.filter(({ method, faulted }) => method === 'PUT' && faulted);
+  // After SIGINT the step itself has deleted what interface and machine stand on, so Azure refuses those.
+  expect([201, ...(name === 'SIGINT' ? [400] : [])]).toContain(put?.status);
+  expect([run.exitCode, run.post?.exitCode]).toEqual([name === 'SIGKILL' ? null : 1, 0]);
+  // Azure makes the disk with the machine.
+  expect(recorded[0]).toEqual(expect.arrayContaining(part === 'machine' ? [id, vm1.osDisk] : [id]));
+  expectAllGone(sim, before);
+});

@@ -5,8 +5,7 @@ import type { RecordedExchange, Recording } from '../../scripts/record/recording
 import { recordSimulator } from '../../scripts/record/scenario.ts';
 import { defaults } from '../../simulator/index.ts';
 
-const isVmPut = ({ method, path }: RecordedExchange) =>
-  method === 'PUT' && /\/virtualMachines\/[^/?]+\?/.test(path);
+const isVmPut = ({ method, path }: RecordedExchange) => method === 'PUT' && /\/virtualMachines\/[^/?]+\?/.test(path);
 
 /** The recording with the first exchange that matches changed. */
 function changed(

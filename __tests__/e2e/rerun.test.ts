@@ -17,8 +17,7 @@ import {
 
 const vm1 = partsOf('vm1');
 /** Without its post step, unless that is asked for. */
-const act: typeof actWhole = (sim, inputs, options) =>
-  actWhole(sim, inputs, { phases: ['main'], ...options });
+const act: typeof actWhole = (sim, inputs, options) => actWhole(sim, inputs, { phases: ['main'], ...options });
 /** Of no pair that anybody kept. */
 const key =
   'ssh-rsa AAAAB3NzaC1yc2EAAAADAQABAAABAQC76SDTZAmcNLI1iPjRFvSQB8hyEzkc0KkMBAPVw8/yzjvLsm8Dm02zgqQtGtMnHMd7VcInykMypCp9f19SnAQ/TYe6oI03+p58Dk1lIzqYPScWwTBLgo2QK2u1s67IIW/zPqRRpA19AeRBKNnHfyIYesf2E733U8iw9+LJXVTRY0noBpyswVjd+LgmqtYez2YQTV26OQ4k8dSLSa2UECbSBe08ZG+GPHMzf4Ev+rkIVwD+rWS6WF+DNHuzEOnumi6IsCxtt5F6rYLws1c6xqIAWW4zQjfZNzDL3MTknj4P9MG37IEeeOWAnYi3ggdzVu47nGRV8xoFaNj2lTH92Tu/ nobody@example';
@@ -111,12 +110,8 @@ describe('on a finished deployment', () => {
     expect(check.exitCode).toBe(0);
     const run = await act(sim, inputs, { env: { GITHUB_RUN_ID: '2' } });
     expect([errorOf(run), run.exitCode]).toEqual(['', 0]);
-    expect(warningsOf(run)).toMatch(
-      /vm1-nsg keeps github-run-id=1, cleanup=on-failure, expires-on=.*ScopeLocked/,
-    );
-    const unchanged = Object.keys(first.outputs).filter(
-      (name) => !['created', 'result', 'outcome'].includes(name),
-    );
+    expect(warningsOf(run)).toMatch(/vm1-nsg keeps github-run-id=1, cleanup=on-failure, expires-on=.*ScopeLocked/);
+    const unchanged = Object.keys(first.outputs).filter((name) => !['created', 'result', 'outcome'].includes(name));
     expect(unchanged.map((name) => [name, run.outputs[name]])).toEqual(
       unchanged.map((name) => [name, first.outputs[name]]),
     );
@@ -174,11 +169,7 @@ describe('on a finished deployment', () => {
   test.concurrent.each<[string, Record<string, string>, string]>([
     ['image', { 'image-id': defaults.imageId('linux-data-disks') }, 'image: /'],
     ['version', { 'image-id': defaults.imageId('linux', '1.0.0') }, 'image: /'],
-    [
-      'operating system',
-      { 'image-id': defaults.imageId('windows'), 'ssh-public-key': '' },
-      'operating system: Linux',
-    ],
+    ['operating system', { 'image-id': defaults.imageId('windows'), 'ssh-public-key': '' }, 'operating system: Linux'],
     ['size', { 'vm-size': 'Standard_D4s_v5' }, 'size: Standard_D2s_v5; the inputs request Standard_D4s_v5'],
     [
       'region',
@@ -205,22 +196,14 @@ describe('on a finished deployment', () => {
     ],
     ['priority', { spot: 'true' }, 'priority: Regular; the inputs request Spot'],
     ['disk size', { 'os-disk-size-gb': '200' }, 'OS disk size in GB: 30; the inputs request 200'],
-    [
-      'security type',
-      { 'security-type': 'Standard' },
-      'security type: TrustedLaunch; the inputs request Standard',
-    ],
+    ['security type', { 'security-type': 'Standard' }, 'security type: TrustedLaunch; the inputs request Standard'],
     ['public IP', { 'public-ip': 'false' }, 'public IP: /'],
     ['identity', { identity: 'system' }, 'identity: none; the inputs request system'],
   ])('another %s ends in an error that says what differs and what to do', async (_, inputs, says) => {
     const sim = await startWorld();
     expect((await act(sim, { 'ssh-public-key': key })).exitCode).toBe(0);
     const before = snapshot(sim);
-    const run = await act(
-      sim,
-      { 'ssh-public-key': key, cleanup: 'always', ...inputs },
-      { phases: ['main', 'post'] },
-    );
+    const run = await act(sim, { 'ssh-public-key': key, cleanup: 'always', ...inputs }, { phases: ['main', 'post'] });
     expect(run.exitCode).toBe(1);
     expect(errorOf(run)).toContain(says);
     expect(errorOf(run)).toContain('operation: delete');
@@ -343,11 +326,7 @@ describe('on a half-finished deployment', () => {
       expect(fault.applied).toBe(1);
       expect(lost.exitCode).toBeNull();
       end.resolve();
-      const run = await act(
-        sim,
-        { cleanup: 'always' },
-        { env: { GITHUB_RUN_ID: '2' }, phases: ['main', 'post'] },
-      );
+      const run = await act(sim, { cleanup: 'always' }, { env: { GITHUB_RUN_ID: '2' }, phases: ['main', 'post'] });
       expect(errorOf(run)).toBe('');
       expect([run.exitCode, run.post?.exitCode]).toEqual([0, 0]);
       expectAllGone(sim, before);

@@ -22,9 +22,7 @@ const errors = (run: Awaited<ReturnType<typeof runAction>>) =>
     .map(({ message }) => message)
     .join('\n');
 const left = () =>
-  [...sim.world.resources.under(`/subscriptions/${defaults.subscriptionId}`)].map(({ id }) =>
-    id.split('/').at(-1),
-  );
+  [...sim.world.resources.under(`/subscriptions/${defaults.subscriptionId}`)].map(({ id }) => id.split('/').at(-1));
 const commands = () => [...sim.world.resources.ofType('Microsoft.Compute/virtualMachines/runCommands')];
 
 const failing = (world: World): void => {

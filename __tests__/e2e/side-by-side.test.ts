@@ -2,15 +2,7 @@
 import { expect, test } from '@jest/globals';
 import { defaults, principals, type Simulator } from '../../simulator/index.ts';
 import type { Run } from '../support/harness.ts';
-import {
-  act,
-  addStrangers,
-  disturbed,
-  errorOf,
-  sharedSubnet,
-  snapshot,
-  startWorld,
-} from '../support/lifecycle.ts';
+import { act, addStrangers, disturbed, errorOf, sharedSubnet, snapshot, startWorld } from '../support/lifecycle.ts';
 
 /** `npm run test:soak` sets 20. */
 const crowd = Number(process.env['CROWD'] ?? 6);

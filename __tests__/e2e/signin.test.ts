@@ -66,9 +66,7 @@ function expectSignedIn(run: Run, ...tenants: string[]): void {
   expect(run.annotations.filter(({ level }) => level === 'error')).toEqual([]);
   expect(run.exitCode).toBe(0);
   for (const tenant of tenants) expect(run.stdout).toContain(`Signed in to tenant ${tenant}`);
-  const callers = sim.journal
-    .filter(({ kind }) => kind === 'entra.token')
-    .map(({ caller }) => caller?.tenant);
+  const callers = sim.journal.filter(({ kind }) => kind === 'entra.token').map(({ caller }) => caller?.tenant);
   expect(new Set(callers)).toEqual(new Set(tenants));
   expect(callers).toHaveLength(tenants.length);
 }
@@ -93,9 +91,7 @@ describe('ways in', () => {
       inputs: { ...check, 'tenant-id': defaults.tenantDomain, 'image-tenant-id': defaults.imageTenantDomain },
     });
     expect(run.exitCode).toBe(0);
-    expect(run.stdout).toContain(
-      `Signed in to tenant ${defaults.tenantDomain} (${tenantId}) as ${clientId}.`,
-    );
+    expect(run.stdout).toContain(`Signed in to tenant ${defaults.tenantDomain} (${tenantId}) as ${clientId}.`);
   });
 
   test('certificate, with two further tenants: three auxiliary tokens on the wire', async () => {
@@ -114,11 +110,7 @@ describe('ways in', () => {
     expect(run.annotations.filter(({ message }) => message.includes('certificate'))).toEqual([]);
     const put = sim.journal.find(({ kind }) => kind === 'vm.put');
     expect(put?.status).toBe(201);
-    expect(put?.auxiliary.map(({ tenant }) => tenant)).toEqual([
-      imageTenantId,
-      otherTenantId,
-      fourthTenantId,
-    ]);
+    expect(put?.auxiliary.map(({ tenant }) => tenant)).toEqual([imageTenantId, otherTenantId, fourthTenantId]);
     const others = sim.journal.filter(({ provider }) => provider !== 'Microsoft.Compute');
     expect(others.flatMap(({ auxiliary }) => auxiliary)).toEqual([]);
   });
@@ -131,9 +123,7 @@ describe('ways in', () => {
     const run = await act({ inputs: { ...inputs, ...check }, secrets });
     expectSignedIn(run, tenantId, imageTenantId);
     expect(run.annotations.map(({ level, message }) => `${level}: ${message}`)).toContainEqual(
-      expect.stringMatching(
-        /^warning: The client certificate is valid until .* \(12 days\)\. Register a new one/,
-      ),
+      expect.stringMatching(/^warning: The client certificate is valid until .* \(12 days\)\. Register a new one/),
     );
   });
 
@@ -182,18 +172,14 @@ test('all requests, those to Entra too, carry the correlation ID that the log na
   const id = /Correlation ID of all requests of this run: ([0-9a-f-]{36})/.exec(run.stdout)?.[1];
   const toEntra = sim.journal.filter(({ host }) => host === 'entra');
   expect(toEntra.map(({ kind }) => kind)).toEqual(expect.arrayContaining(['entra.discovery', 'entra.token']));
-  expect(toEntra.map(({ requestHeaders }) => requestHeaders['client-request-id'])).toEqual(
-    toEntra.map(() => id),
-  );
+  expect(toEntra.map(({ requestHeaders }) => requestHeaders['client-request-id'])).toEqual(toEntra.map(() => id));
   const toManager = sim.journal.filter(({ host }) => host === 'arm');
   expect(toManager.map(({ kind }) => kind)).toContain('metadata');
-  expect(
-    new Set(toManager.map(({ requestHeaders }) => requestHeaders['x-ms-correlation-request-id'])),
-  ).toEqual(new Set([id]));
+  expect(new Set(toManager.map(({ requestHeaders }) => requestHeaders['x-ms-correlation-request-id']))).toEqual(
+    new Set([id]),
+  );
   const { host } = new URL(sim.loginEndpoint);
-  const lines = run.stdout
-    .split('\n')
-    .filter((line) => line.includes(` ${host}/`) || line.includes(`POST ${host}`));
+  const lines = run.stdout.split('\n').filter((line) => line.includes(` ${host}/`) || line.includes(`POST ${host}`));
   expect(lines.length).toBeGreaterThanOrEqual(toEntra.length);
   for (const line of lines) expect(line).toMatch(new RegExp(` correlation ${id}$`));
 });
@@ -273,8 +259,7 @@ describe('what Entra refuses', () => {
           effect: {
             status: 400,
             code: 'AADSTS900023',
-            message:
-              "Specified tenant identifier 'x' is neither a valid DNS name, nor a valid external domain.",
+            message: "Specified tenant identifier 'x' is neither a valid DNS name, nor a valid external domain.",
           },
         });
       },
@@ -471,9 +456,7 @@ describe('tokens that say little', () => {
     });
     const run = await act({ inputs: domains });
     expect(run.exitCode).toBe(0);
-    expect(run.stdout).toContain(
-      `Signed in to tenant ${defaults.tenantDomain} (${tenantId}) as ${clientId}.`,
-    );
+    expect(run.stdout).toContain(`Signed in to tenant ${defaults.tenantDomain} (${tenantId}) as ${clientId}.`);
     expect(run.stdout).toContain(`(${imageTenantId}) as ${clientId}.`);
   });
 

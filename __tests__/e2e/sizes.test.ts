@@ -31,10 +31,7 @@ const reader = (world: World): void => {
 /** Writes and deletions of the machine and its parts, by method and last name. */
 const writes = (): string[] =>
   sim.journal
-    .filter(
-      ({ method, host, path }) =>
-        host === 'arm' && /PUT|DELETE/.test(method) && !/roleAssignments/.test(path),
-    )
+    .filter(({ method, host, path }) => host === 'arm' && /PUT|DELETE/.test(method) && !/roleAssignments/.test(path))
     .map(({ method, path }) => `${method} ${path.split('/').at(-1)}`);
 const vmPuts = () => sim.journal.filter(({ method, path }) => method === 'PUT' && path === vm);
 const placed = (): string[] =>
@@ -80,9 +77,7 @@ describe('refused on the PUT: the next one at once', () => {
     expect(run.stdout).not.toMatch(/retrying|looking again/);
     expect(run.outputs['vm-size']).toBe('Standard_D2as_v5');
     expect(messages(run, 'notice')).toContainEqual(
-      expect.stringMatching(
-        new RegExp(`^Standard_D2s_v5 is not available: ${code}: .* Trying Standard_D2as_v5\\.$`),
-      ),
+      expect.stringMatching(new RegExp(`^Standard_D2s_v5 is not available: ${code}: .* Trying Standard_D2as_v5\\.$`)),
     );
     expect(sim.journal.filter(({ kind }) => kind === 'skus.list')).toEqual([]);
   });
@@ -204,12 +199,7 @@ describe('a machine that failed', () => {
     const run = await create({ 'nic-id': nic, zone: '1, 2' });
     wentWell(run);
     expect(vmPuts().map(({ status }) => status)).toEqual([201, 400, 400, 201]);
-    expect(vmPuts().map(({ requestHeaders }) => requestHeaders['if-none-match'])).toEqual([
-      '*',
-      '*',
-      '*',
-      '*',
-    ]);
+    expect(vmPuts().map(({ requestHeaders }) => requestHeaders['if-none-match'])).toEqual(['*', '*', '*', '*']);
     expect(run.stdout).toContain('answered 400 NicReservedForAnotherVm; retrying in');
     expect(sim.world.resources.has(nic)).toBe(true);
     expect(writes().filter((one) => one.endsWith(' theirs'))).toEqual([]);
@@ -273,9 +263,7 @@ describe('when all are refused', () => {
     const run = await create({ 'vm-size': sizes });
     const [error = ''] = messages(run, 'error');
     expect(error).toContain('- Standard_D4s_v5: OverconstrainedAllocationRequest');
-    expect(error).toContain(
-      `the app lacks Microsoft.Compute/skus/read on subscription ${defaults.subscriptionId}`,
-    );
+    expect(error).toContain(`the app lacks Microsoft.Compute/skus/read on subscription ${defaults.subscriptionId}`);
     expect(error).toContain('az vm list-skus');
   });
 

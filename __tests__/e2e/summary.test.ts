@@ -39,16 +39,12 @@ describe('the job summary', () => {
     expect(summary).toContain(
       `${portal}/#@${defaults.tenantId}/resource${group}/providers/Microsoft.Compute/virtualMachines/vm1`,
     );
-    expect(summary).toContain(
-      `${portal}/#@${defaults.imageTenantId}/resource${defaults.imageId('linux', '1.10.0')}`,
-    );
+    expect(summary).toContain(`${portal}/#@${defaults.imageTenantId}/resource${defaults.imageId('linux', '1.10.0')}`);
     expect(summary).toContain(`ssh azureuser@${run.outputs['public-ip-address']}`);
     expect(summary).toContain('Deleted when the job ends.');
     expect(run.lines.at(-1)?.text).toMatch(/^Ready in [\d.]+ s: vm1 \(.*\) at .*\. Connect: ssh azureuser@/);
     expect(run.lines.find(({ command }) => command === undefined)?.text).toMatch(/^Deploying vm1 to /);
-    expect(summary).toMatch(
-      /```mermaid\nflowchart LR[\s\S]*```mermaid\n.*\ngantt[\s\S]*(?:VM|Virtual machine) \(/,
-    );
+    expect(summary).toMatch(/```mermaid\nflowchart LR[\s\S]*```mermaid\n.*\ngantt[\s\S]*(?:VM|Virtual machine) \(/);
     expect(tags(summary, 'table')).toBe(1);
     expect(run.post?.summary).toMatch(/^## ✅ <code>vm1<\/code> deleted after the job\n/);
     expect(run.post?.summary).toContain('<code>virtualMachines/vm1</code>');
@@ -88,9 +84,7 @@ describe('the job summary', () => {
     expect(errors(run)[0]?.title).toBe('Standard_D2s_v5 is not available in westeurope');
     expect(run.summary).toContain('## ❌ Standard&#95;D2s&#95;v5 is not available in westeurope');
     expect(run.summary).toMatch(/\*\*Cause:\*\* Standard&#95;D2s&#95;v5 is not available in westeurope/);
-    expect(run.summary).toMatch(
-      /Rolled back: \d resources?<[\s\S]*- <code>networkInterfaces\/vm1-nic<\/code>/,
-    );
+    expect(run.summary).toMatch(/Rolled back: \d resources?<[\s\S]*- <code>networkInterfaces\/vm1-nic<\/code>/);
     expect(run.summary).not.toMatch(/### Connect|Delete it/);
     expect(run.post?.summary).toBe('');
   });
@@ -227,9 +221,7 @@ describe('diagnosis after a failure', () => {
     expect(errors(run)).toHaveLength(1);
     expect(errors(run)[0]?.message).toContain('OSProvisioningTimedOut');
     expect(run.stdout).toContain('boot | Kernel panic - not syncing: VFS');
-    expect(run.summary).toMatch(
-      /End of the boot log<\/summary>\n\n```text\nKernel panic[\s\S]*<\/details>\n```/,
-    );
+    expect(run.summary).toMatch(/End of the boot log<\/summary>\n\n```text\nKernel panic[\s\S]*<\/details>\n```/);
     expect(`${run.stdout}${run.summary}`).not.toMatch(/[?&]sig=|\/blobs\//);
   });
 });

@@ -8,8 +8,7 @@ let sim: Simulator;
 afterEach(() => sim?.close());
 
 const vmBody = (name = 'vm1'): any =>
-  sim.journal.find(({ method, path }) => method === 'PUT' && path.endsWith(`/virtualMachines/${name}`))
-    ?.requestBody;
+  sim.journal.find(({ method, path }) => method === 'PUT' && path.endsWith(`/virtualMachines/${name}`))?.requestBody;
 const create = async (
   inputs: Record<string, string>,
   workspace: Record<string, string | Uint8Array> = {},
@@ -29,10 +28,7 @@ test('custom data and user data arrive byte for byte, up to their limits', async
   sim = await startSimulator({ timeScale: 0.005 });
   const bytes = Uint8Array.from({ length: 65_535 }, (_, index) => index % 256);
   const userData = ` leading and trailing space\n${'x'.repeat(65_536 - 29)}\n`;
-  const run = await create(
-    { 'custom-data-file': 'cloud/init.gz', 'user-data': userData },
-    { 'cloud/init.gz': bytes },
-  );
+  const run = await create({ 'custom-data-file': 'cloud/init.gz', 'user-data': userData }, { 'cloud/init.gz': bytes });
   expect(errors(run)).toEqual([]);
   expect(Buffer.compare(Buffer.from(vmBody().properties.osProfile.customData, 'base64'), bytes)).toBe(0);
   expect(Buffer.from(vmBody().properties.userData, 'base64').toString()).toBe(userData);
@@ -110,9 +106,7 @@ test('a disk smaller than the image’s is refused in Azure’s words', async ()
   sim = await startSimulator({ timeScale: 0.005 });
   const run = await create({ 'image-id': defaults.imageId('windows'), 'os-disk-size-gb': '64' });
   expect(errors(run)[0]).toContain('OperationNotAllowed');
-  expect(errors(run)[0]).toContain(
-    '64 GB is smaller than the size of the corresponding disk in the VM image: 127 GB',
-  );
+  expect(errors(run)[0]).toContain('64 GB is smaller than the size of the corresponding disk in the VM image: 127 GB');
 });
 
 test('keys: a private one, a damaged one and one of another type are refused before anything is sent', async () => {

@@ -28,17 +28,14 @@ function refill(refusal: Reply): number {
   return Number((Number(refusal.headers['retry-after']) / timeScale).toPrecision(2));
 }
 
-const left = (reply: Reply | undefined): string | undefined =>
-  reply?.headers['x-ms-ratelimit-remaining-resource'];
+const left = (reply: Reply | undefined): string | undefined => reply?.headers['x-ms-ratelimit-remaining-resource'];
 
 test('a VM has separate buckets for 12 PUTs, 12 deletes, 12 updates, 36 reads and 45 polls', async () => {
   const nic = client.addNic('nic');
   const body = client.vmBody(nic);
   const id = client.vmId('spent');
   const created = await client.send('PUT', id, body);
-  expect(left(created)).toBe(
-    'Microsoft.Compute/PutVMSubscriptionMaximum;1499,Microsoft.Compute/PutVMResource;11',
-  );
+  expect(left(created)).toBe('Microsoft.Compute/PutVMSubscriptionMaximum;1499,Microsoft.Compute/PutVMResource;11');
   const poll = String(created.headers['azure-asyncoperation']);
 
   const spent = {
@@ -76,8 +73,7 @@ test('a VM has separate buckets for 12 PUTs, 12 deletes, 12 updates, 36 reads an
     },
     polls: {
       times: 45,
-      first:
-        'Microsoft.Compute/GetOperationResource;44,Microsoft.Compute/GetOperationSubscriptionMaximum;14999',
+      first: 'Microsoft.Compute/GetOperationResource;44,Microsoft.Compute/GetOperationSubscriptionMaximum;14999',
       refill: 4,
       end: 'Microsoft.Compute/GetOperationResource;0',
     },
@@ -89,9 +85,7 @@ test('a VM has separate buckets for 12 PUTs, 12 deletes, 12 updates, 36 reads an
     },
   });
   // Another machine has its own.
-  expect((await client.send('PUT', client.vmId('other'), client.vmBody(client.addNic('other')))).status).toBe(
-    201,
-  );
+  expect((await client.send('PUT', client.vmId('other'), client.vmBody(client.addNic('other')))).status).toBe(201);
 });
 
 test.each([

@@ -44,9 +44,7 @@ function expectLike(reply: Reply, recorded: Recorded, missing: readonly string[]
     if (!optional.includes(name)) expect(ours).toContain(name);
   }
   const known = new Set(shape(reply.body));
-  const wanted = shape(recorded.body ?? {}).filter(
-    (one) => !missing.some((prefix) => one.startsWith(prefix)),
-  );
+  const wanted = shape(recorded.body ?? {}).filter((one) => !missing.some((prefix) => one.startsWith(prefix)));
   expect(wanted.filter((one) => !known.has(one))).toEqual([]);
 }
 
@@ -198,9 +196,7 @@ describe('a virtual machine from the gallery of another tenant', () => {
     await client.finish(created);
     const got = await client.send('GET', id);
     const disks: Json[] = got.body['properties'].storageProfile.dataDisks;
-    expect(
-      disks.map((one) => [one['lun'], one['createOption'], one['deleteOption'], one['diskSizeGB']]),
-    ).toEqual([
+    expect(disks.map((one) => [one['lun'], one['createOption'], one['deleteOption'], one['diskSizeGB']])).toEqual([
       [0, 'FromImage', 'Detach', 40],
       [2, 'FromImage', 'Detach', 70],
     ]);
@@ -282,27 +278,16 @@ describe('a virtual machine from the gallery of another tenant', () => {
 describe('what the body of a machine may hold', () => {
   const put = async (edit: (body: Json) => void, headers = {}): Promise<[number, string]> => {
     const name = `model-${refusals++}`;
-    const reply = await client.send(
-      'PUT',
-      client.vmId(name),
-      client.vmBody(client.addNic(`${name}-nic`), edit),
-      {
-        headers,
-      },
-    );
+    const reply = await client.send('PUT', client.vmId(name), client.vmBody(client.addNic(`${name}-nic`), edit), {
+      headers,
+    });
     return [reply.status, reply.body['error']?.code];
   };
 
   test.each<[string, (properties: Json) => void]>([
     ['a NIC with an unknown member', (all) => (all['networkProfile'].networkInterfaces[0].foo = 1)],
-    [
-      'a slip in a NIC',
-      (all) => (all['networkProfile'].networkInterfaces[0].properties.delteOption = 'Delete'),
-    ],
-    [
-      'an unknown delete option',
-      (all) => (all['networkProfile'].networkInterfaces[0].properties.deleteOption = 'Foo'),
-    ],
+    ['a slip in a NIC', (all) => (all['networkProfile'].networkInterfaces[0].properties.delteOption = 'Delete')],
+    ['an unknown delete option', (all) => (all['networkProfile'].networkInterfaces[0].properties.deleteOption = 'Foo')],
     [
       'a value in another case, which handlers would pass over',
       (all) => (all['networkProfile'].networkInterfaces[0].properties.deleteOption = 'delete'),
@@ -318,10 +303,7 @@ describe('what the body of a machine may hold', () => {
     ['ssh', (all) => (all['osProfile'].linuxConfiguration = { ssh: { foo: 1 } })],
     ['patch settings', (all) => (all['osProfile'].linuxConfiguration = { patchSettings: { foo: 1 } })],
     ['caching', (all) => (all['storageProfile'].osDisk.caching = 'Foo')],
-    [
-      'storage account type',
-      (all) => (all['storageProfile'].osDisk.managedDisk = { storageAccountType: 'Foo_LRS' }),
-    ],
+    ['storage account type', (all) => (all['storageProfile'].osDisk.managedDisk = { storageAccountType: 'Foo_LRS' })],
     ['a size that is no number', (all) => (all['storageProfile'].osDisk.diskSizeGB = 'abc')],
     ['a disk name', (all) => (all['storageProfile'].osDisk.name = 'a b/c!')],
   ])('%s: 501', async (_, edit) => {
@@ -450,22 +432,10 @@ describe('refusals of a virtual machine', () => {
 
   test.each<[string, (body: Json) => void, number, string, RegExp]>([
     ['no such size', size('Standard_Z9'), 400, 'InvalidParameter', /VM size is not valid/],
-    [
-      'not in the region',
-      image('linux', '1.11.0'),
-      404,
-      'GalleryImageNotFound',
-      /not available in westeurope region/,
-    ],
+    ['not in the region', image('linux', '1.11.0'), 404, 'GalleryImageNotFound', /not available in westeurope region/],
     ['no such version', image('linux', '9.9.9'), 404, 'GalleryImageNotFound', /not available in/],
     ['no latest', image('linux-replication-failed'), 404, 'NotFound', /There is no latest image version/],
-    [
-      'Gen1 image, Gen2 size',
-      both(image('linux-gen1'), size('Standard_D2s_v6')),
-      400,
-      'BadRequest',
-      /Generation '1'/,
-    ],
+    ['Gen1 image, Gen2 size', both(image('linux-gen1'), size('Standard_D2s_v6')), 400, 'BadRequest', /Generation '1'/],
     ['Gen2 image, Gen1 size', size('Standard_D2_v2'), 400, 'BadRequest', /Generation '2'/],
     ['Arm64 image', image('linux-arm64', '1.0.0'), 400, 'BadRequest', /CPU Architecture of 'x64'/],
     [
@@ -490,27 +460,9 @@ describe('refusals of a virtual machine', () => {
       /TrustedLaunch-FAQ/,
     ],
     ['confidential size', size('Standard_DC2as_v5'), 400, 'BadRequest', /'<NULL>' security type/],
-    [
-      'specialized with account',
-      image('linux-specialized'),
-      400,
-      'InvalidParameter',
-      /'osProfile' is not allowed/,
-    ],
-    [
-      'no account',
-      (body) => delete body['properties'].osProfile,
-      400,
-      'InvalidParameter',
-      /'osProfile' is missing/,
-    ],
-    [
-      'reserved name',
-      profile({ adminUsername: 'admin' }),
-      400,
-      'InvalidParameter',
-      /Admin Username specified/,
-    ],
+    ['specialized with account', image('linux-specialized'), 400, 'InvalidParameter', /'osProfile' is not allowed/],
+    ['no account', (body) => delete body['properties'].osProfile, 400, 'InvalidParameter', /'osProfile' is missing/],
+    ['reserved name', profile({ adminUsername: 'admin' }), 400, 'InvalidParameter', /Admin Username specified/],
     ['weak password', profile({ adminPassword: 'abc' }), 400, 'InvalidParameter', /between 6-72 characters/],
     ['custom data', profile({ customData: '#cloud-config' }), 400, 'InvalidParameter', /Base64 encoding/],
     [
@@ -755,9 +707,7 @@ test('every recorded duration is one that something takes', () => {
   const sources = readdirSync(folder, { recursive: true, encoding: 'utf8' })
     .filter((name) => name.endsWith('.ts') && name !== 'latencies.ts')
     .map((name) => readFileSync(new URL(name.replaceAll('\\', '/'), folder), 'utf8'));
-  const unused = Object.keys(recordedLatencies).filter(
-    (name) => !sources.some((text) => text.includes(`'${name}'`)),
-  );
+  const unused = Object.keys(recordedLatencies).filter((name) => !sources.some((text) => text.includes(`'${name}'`)));
   expect(unused).toEqual([]);
 });
 

@@ -5,13 +5,7 @@ import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { decodeJwt, SignJWT } from 'jose';
 import { githubIssuer } from '../../simulator/entra/entra.ts';
 import { githubSettings, subjectOf } from '../../simulator/github/github.ts';
-import {
-  defaults,
-  makeClientCertificate,
-  principals,
-  type Simulator,
-  startSimulator,
-} from '../../simulator/index.ts';
+import { defaults, makeClientCertificate, principals, type Simulator, startSimulator } from '../../simulator/index.ts';
 import { signToken } from '../../simulator/http/keys.ts';
 import { type Body, type Client, connect, type Reply } from '../support/simulator-client.ts';
 
@@ -38,8 +32,7 @@ function expectRefusal(reply: Reply, code: string): void {
     expect(reply.body.error).toBe(entry.body.error);
     expect(Object.keys(reply.body).toSorted()).toEqual(Object.keys(entry.body).toSorted());
     const words = (text: string): string => text.split(/['\r(]| [0-9a-f]{8}-/)[0]?.slice(0, 60) ?? '';
-    if (code !== 'AADSTS90002')
-      expect(words(reply.body.error_description)).toBe(words(entry.body.error_description));
+    if (code !== 'AADSTS90002') expect(words(reply.body.error_description)).toBe(words(entry.body.error_description));
   }
   expect(reply.body.error_codes).toEqual([Number(code.slice(6))]);
   expect(reply.body.error_description).toMatch(
@@ -97,10 +90,7 @@ describe('secrets and tenants', () => {
     const lonely = '5d5d5d5d-0000-4000-8000-000000000001';
     simulator.world.addApp({ clientId: lonely, homeTenant: defaults.tenantId, secrets: [{ value: 's' }] });
     simulator.world.uninstallApp(lonely, defaults.tenantId);
-    expectRefusal(
-      await client.token(defaults.tenantId, { client_id: lonely, client_secret: 's' }),
-      'AADSTS7000229',
-    );
+    expectRefusal(await client.token(defaults.tenantId, { client_id: lonely, client_secret: 's' }), 'AADSTS7000229');
   });
 
   test('discovery: endpoints of the tenant; an unknown one is invalid_tenant', async () => {
@@ -108,9 +98,7 @@ describe('secrets and tenants', () => {
       'GET',
       `${simulator.loginEndpoint}/${defaults.tenantDomain}/v2.0/.well-known/openid-configuration`,
     );
-    expect(found.body.token_endpoint).toBe(
-      `${simulator.loginEndpoint}/${defaults.tenantId}/oauth2/v2.0/token`,
-    );
+    expect(found.body.token_endpoint).toBe(`${simulator.loginEndpoint}/${defaults.tenantId}/oauth2/v2.0/token`);
     const missing = await client.send(
       'GET',
       `${simulator.loginEndpoint}/99999999-9999-4999-8999-999999999999/v2.0/.well-known/openid-configuration`,
@@ -192,9 +180,7 @@ describe('certificates', () => {
     claims: { aud?: string; exp?: number } = {},
     hash: 'sha1' | 'sha256' = 'sha256',
   ): Promise<string> {
-    const thumbprint = createHash(hash)
-      .update(new X509Certificate(with_.certificate).raw)
-      .digest('base64url');
+    const thumbprint = createHash(hash).update(new X509Certificate(with_.certificate).raw).digest('base64url');
     return new SignJWT({})
       .setProtectedHeader({
         alg: hash === 'sha256' ? 'PS256' : 'RS256',
@@ -239,16 +225,10 @@ describe('certificates', () => {
 
 test.each([
   ['2015-01-01', (body: Body) => body.authentication.loginEndpoint],
-  [
-    '2019-05-01',
-    (body: Body) => body.find((one: Body) => one.name === 'Simulator').authentication.loginEndpoint,
-  ],
+  ['2019-05-01', (body: Body) => body.find((one: Body) => one.name === 'Simulator').authentication.loginEndpoint],
   ['2022-09-01', (body: Body) => body.authentication.loginEndpoint],
 ])('metadata in the shape of %s', async (version, login) => {
-  const reply = await client.send(
-    'GET',
-    `${simulator.armEndpoint}/metadata/endpoints?api-version=${version}`,
-  );
+  const reply = await client.send('GET', `${simulator.armEndpoint}/metadata/endpoints?api-version=${version}`);
   expect(reply.status).toBe(200);
   expect(String(login(reply.body)).replace(/\/$/, '')).toBe(simulator.loginEndpoint);
 });

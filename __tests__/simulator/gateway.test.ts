@@ -101,22 +101,14 @@ describe('who', () => {
   });
 
   test('notActions take away: Contributor may not write role assignments', async () => {
+    expect(simulator.world.allowed(principals.deploy, 'Microsoft.Compute/virtualMachines/write', client.group)).toBe(
+      true,
+    );
     expect(
-      simulator.world.allowed(principals.deploy, 'Microsoft.Compute/virtualMachines/write', client.group),
-    ).toBe(true);
-    expect(
-      simulator.world.allowed(
-        principals.deploy,
-        'Microsoft.Authorization/roleAssignments/write',
-        client.group,
-      ),
+      simulator.world.allowed(principals.deploy, 'Microsoft.Authorization/roleAssignments/write', client.group),
     ).toBe(false);
     expect(
-      simulator.world.allowed(
-        principals.deploy,
-        'Microsoft.Authorization/roleAssignments/read',
-        client.group,
-      ),
+      simulator.world.allowed(principals.deploy, 'Microsoft.Authorization/roleAssignments/read', client.group),
     ).toBe(true);
   });
 });
@@ -129,10 +121,7 @@ describe('what', () => {
       400,
       'InvalidApiVersionParameter',
     );
-    const unknown = await client.arm(
-      'GET',
-      `${client.group}/providers/Microsoft.Unheard/of?api-version=2020-01-01`,
-    );
+    const unknown = await client.arm('GET', `${client.group}/providers/Microsoft.Unheard/of?api-version=2020-01-01`);
     expect(unknown.status).toBe(501);
     expect(unknown.body.error.code).toBe('SimulatorUnknown');
     expectError(await client.arm('PUT', path, 'not json'), 400, 'InvalidRequestContent');
@@ -225,10 +214,7 @@ describe('query options', () => {
     ['GET', `${subscription}/resources?$filter=tagName eq 'x'&api-version=2022-09-01`, 200],
     ['GET', `$/${compute}/vm?%24Expand=instanceView&API-Version=2026-04-01`, 404],
   ])('%s %s is known', async (method, path, status) => {
-    const reply = await client.arm(
-      method,
-      encodeURI(path.replace(/^\$/, client.group)).replaceAll('%25', '%'),
-    );
+    const reply = await client.arm(method, encodeURI(path.replace(/^\$/, client.group)).replaceAll('%25', '%'));
     expect(reply.status).toBe(status);
   });
 });
@@ -242,12 +228,8 @@ describe('auxiliary tokens', () => {
   test('valid ones are taken and noted; three at most', async () => {
     const token: string = (await client.token(defaults.imageTenantId)).body.access_token;
     expect((await auxiliary(`Bearer ${token}`)).status).toBe(200);
-    expect(simulator.journal.at(-1)?.auxiliary).toEqual([
-      { tenant: defaults.imageTenantId, app: defaults.clientId },
-    ]);
-    expect((await auxiliary([token, token, token].map((one) => `Bearer ${one}`).join(', '))).status).toBe(
-      200,
-    );
+    expect(simulator.journal.at(-1)?.auxiliary).toEqual([{ tenant: defaults.imageTenantId, app: defaults.clientId }]);
+    expect((await auxiliary([token, token, token].map((one) => `Bearer ${one}`).join(', '))).status).toBe(200);
     expectError(
       await auxiliary([token, token, token, token].map((one) => `Bearer ${one}`).join(', ')),
       401,
@@ -266,11 +248,7 @@ describe('auxiliary tokens', () => {
       'InvalidAuthenticationToken',
       new RegExp(`${defaults.clientId}.*${defaults.imageTenantId}.*expired`),
     );
-    expectError(
-      await auxiliary(`Bearer ${await forge({ appid: 'another' })}`),
-      401,
-      'InvalidAuthenticationToken',
-    );
+    expectError(await auxiliary(`Bearer ${await forge({ appid: 'another' })}`), 401, 'InvalidAuthenticationToken');
   });
 
   test('linked resources: each text of LinkedAuthorizationFailed', async () => {
@@ -316,9 +294,7 @@ describe('long-running operations', () => {
     const url = reply.headers['azure-asyncoperation'] ?? '';
     expect(url.length).toBeGreaterThan(2000);
     expect((await client.arm('GET', url.replace(/&c=[^&]*/, ''))).status).toBe(501);
-    expect(
-      (await client.arm('GET', url.replace('api-version=2026-01-01', 'api-version=2025-01-01'))).status,
-    ).toBe(501);
+    expect((await client.arm('GET', url.replace('api-version=2026-01-01', 'api-version=2025-01-01'))).status).toBe(501);
     expect((await client.settle(reply)).body).toEqual({ status: 'Succeeded' });
     expect(JSON.stringify(simulator.journal)).not.toContain(new URL(url).searchParams.get('s'));
   });
@@ -329,9 +305,7 @@ describe('long-running operations', () => {
       const there = await connect(real);
       const reply = await there.arm('PUT', path, body);
       expect(reply.headers['retry-after']).toBe('3');
-      expect(
-        (await there.arm('GET', reply.headers['azure-asyncoperation'] ?? '')).headers['retry-after'],
-      ).toBe('10');
+      expect((await there.arm('GET', reply.headers['azure-asyncoperation'] ?? '')).headers['retry-after']).toBe('10');
     } finally {
       await real.close();
     }

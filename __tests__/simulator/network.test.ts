@@ -82,17 +82,11 @@ describe('security rules', () => {
   test('service tags and lists are taken', async () => {
     const securityRules = [
       rule({ sourceAddressPrefix: 'AzureCloud.WestEurope' }),
-      rule(
-        { priority: 110, destinationPortRange: undefined, destinationPortRanges: ['80', '8000-8100'] },
-        'web',
-      ),
+      rule({ priority: 110, destinationPortRange: undefined, destinationPortRanges: ['80', '8000-8100'] }, 'web'),
     ];
     const reply = await put('networkSecurityGroups/rules', { securityRules });
     expect(reply.status).toBe(201);
-    expect(reply.body.properties.securityRules[1].properties.destinationPortRanges).toEqual([
-      '80',
-      '8000-8100',
-    ]);
+    expect(reply.body.properties.securityRules[1].properties.destinationPortRanges).toEqual(['80', '8000-8100']);
   });
 });
 
@@ -112,9 +106,7 @@ describe('virtual networks', () => {
     const subnetOf = (reply: Reply): Body => reply.body.properties.subnets[0].properties;
     const space = network('10.9.0.0/16', ['a', '10.9.0.0/24']);
     expect(subnetOf(await put('virtualNetworks/new', space)).defaultOutboundAccess).toBe(false);
-    expect(
-      subnetOf(await put('virtualNetworks/old', space, {}, '2025-05-01')).defaultOutboundAccess,
-    ).toBeUndefined();
+    expect(subnetOf(await put('virtualNetworks/old', space, {}, '2025-05-01')).defaultOutboundAccess).toBeUndefined();
     const open = structuredClone(space);
     open.subnets[0].properties.defaultOutboundAccess = true;
     expect(subnetOf(await put('virtualNetworks/open', open)).defaultOutboundAccess).toBe(true);
@@ -188,10 +180,7 @@ describe('network interfaces', () => {
     ['PrivateIPAddressNotInSubnet', '10.0.2.9'],
     ['PrivateIPAddressInReservedRange', '10.0.1.3'],
   ])('%s', async (code, privateIPAddress) => {
-    const reply = await put(
-      'networkInterfaces/wrong',
-      nic({ privateIPAllocationMethod: 'Static', privateIPAddress }),
-    );
+    const reply = await put('networkInterfaces/wrong', nic({ privateIPAllocationMethod: 'Static', privateIPAddress }));
     expect([reply.status, reply.body.error.code]).toEqual([400, code]);
   });
 
@@ -211,9 +200,7 @@ describe('network interfaces', () => {
   });
 
   test('one of a failed machine is reserved for 180 seconds; a used one stays', async () => {
-    const held = simulator.world.resources.get(
-      `${client.group}/providers/Microsoft.Network/networkInterfaces/third`,
-    );
+    const held = simulator.world.resources.get(`${client.group}/providers/Microsoft.Network/networkInterfaces/third`);
     if (!held) throw new Error('no interface');
     held.internal['reservation'] = { vm: '/vm', until: simulator.world.clock.now() + 180 };
     const reply = await client.arm('DELETE', url('networkInterfaces/third'));
@@ -246,7 +233,5 @@ test('tags at a scope, and the list of resources by tag: without tags, and late'
     },
   ]);
   const many = Object.fromEntries(Array.from({ length: 51 }, (_, index) => [`t${index}`, 'v']));
-  expect((await client.arm('PATCH', tags, { operation: 'Replace', properties: { tags: many } })).status).toBe(
-    400,
-  );
+  expect((await client.arm('PATCH', tags, { operation: 'Replace', properties: { tags: many } })).status).toBe(400);
 });

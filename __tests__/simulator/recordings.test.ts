@@ -88,11 +88,7 @@ describe.each([
   test('the same statuses, headers and shapes', async () => {
     const exchanges = recording(name);
     const target = exchanges.find((one) => one.method === 'PUT')?.path ?? '';
-    makeGroup(
-      target,
-      location,
-      exchanges.find((one) => /^[^?]*resourcegroups\/[^/?]+\?/i.test(one.path))?.body.tags,
-    );
+    makeGroup(target, location, exchanges.find((one) => /^[^?]*resourcegroups\/[^/?]+\?/i.test(one.path))?.body.tags);
     let started: Reply | undefined;
     for (const recorded of exchanges) {
       const isPoll = /\/operations\//.test(recorded.path);
@@ -245,9 +241,7 @@ test('vm-linux-put-full-lifecycle: group 201, 404 of the network, group deletion
 });
 
 test('missing-subscription-registration: 409 with details', async () => {
-  const recorded = recording('missing-subscription-registration-409').find(
-    (one) => one.status === 409,
-  ) as Recorded;
+  const recorded = recording('missing-subscription-registration-409').find((one) => one.status === 409) as Recorded;
   const subscription = simulator.world.subscriptions.get(defaults.subscriptionId);
   subscription?.providers.set('microsoft.network', 'NotRegistered');
   const path = `${client.group}/providers/Microsoft.Network/networkSecurityGroups/a?api-version=2026-01-01`;

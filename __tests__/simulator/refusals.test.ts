@@ -76,8 +76,7 @@ const ends = async (code: Parameters<typeof short>[0]): Promise<Refusal> => {
   short(code, 'operation');
   return ending(await putMachine(() => undefined));
 };
-const network = (type: string, name: string): string =>
-  `${client.group}/providers/Microsoft.Network/${type}/${name}`;
+const network = (type: string, name: string): string => `${client.group}/providers/Microsoft.Network/${type}/${name}`;
 const putNetwork = (type: string, name: string, body: Json): Promise<Reply> =>
   client.send(
     'PUT',
@@ -97,8 +96,7 @@ const provoked: Readonly<Record<string, () => Promise<Refusal>>> = {
   'InvalidParameter (osProfile not allowed)': () => refused(image('linux-specialized')),
   'InvalidParameter (osProfile missing)': () => refused(properties((all) => delete all['osProfile'])),
   VMMarketplaceInvalidInput: () => refused(image('linux-plan')),
-  ResourcePurchaseValidationFailed: () =>
-    refused(image('linux-plan'), (body) => Object.assign(body, { plan })),
+  ResourcePurchaseValidationFailed: () => refused(image('linux-plan'), (body) => Object.assign(body, { plan })),
   OSProvisioningTimedOut: () => boots('OSProvisioningTimedOut', ''),
   AllocationFailed: () => ends('AllocationFailed'),
   ZonalAllocationFailed: () => ends('ZonalAllocationFailed'),
@@ -117,9 +115,7 @@ const provoked: Readonly<Record<string, () => Promise<Refusal>>> = {
     const name = `vm-${machines++}`;
     const nic = client.addNic(`${name}-nic`);
     await client.finish(await client.send('PUT', client.vmId(name), client.vmBody(nic)));
-    return refusalIn(
-      await client.send('PUT', client.vmId(name), client.vmBody(nic, image('linux', '1.9.0'))),
-    );
+    return refusalIn(await client.send('PUT', client.vmId(name), client.vmBody(nic, image('linux', '1.9.0'))));
   },
   'BadRequest (TrustedLaunch, image)': () =>
     refused(
@@ -162,9 +158,7 @@ const provoked: Readonly<Record<string, () => Promise<Refusal>>> = {
     return refusalIn(reply);
   },
   IPv4BasicSkuPublicIpCountLimitReached: async () =>
-    refusalIn(
-      await putNetwork('publicIPAddresses', 'basic', { properties: { publicIPAllocationMethod: 'Static' } }),
-    ),
+    refusalIn(await putNetwork('publicIPAddresses', 'basic', { properties: { publicIPAllocationMethod: 'Static' } })),
   NicReservedForAnotherVm: async () => {
     const nic = client.addNic('reserved');
     short('AllocationFailed', 'operation');

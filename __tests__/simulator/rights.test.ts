@@ -65,8 +65,7 @@ test('Managed Identity Operator may assign, though its pattern has one slash mor
     displayName: 'operator',
   });
   world.grant(oid, 'Managed Identity Operator', group);
-  const may = (verb: string) =>
-    world.allowed(oid, `Microsoft.ManagedIdentity/userAssignedIdentities/${verb}`, id);
+  const may = (verb: string) => world.allowed(oid, `Microsoft.ManagedIdentity/userAssignedIdentities/${verb}`, id);
   expect(['assign/action', 'read', 'write', 'delete'].filter(may)).toEqual(['assign/action', 'read']);
 });
 
@@ -99,9 +98,7 @@ describe('a role assignment', () => {
       description: 'ours',
     };
     const early = await client.send('PUT', name(1), { properties });
-    const [refused] = recorded('role-assignment-principalnotfound-then-created').filter(
-      (one) => one.status === 400,
-    );
+    const [refused] = recorded('role-assignment-principalnotfound-then-created').filter((one) => one.status === 400);
     expect(early.status).toBe(400);
     expect(early.body['error'].code).toBe(refused?.body['error'].code);
     const bare = (text: string): string => text.replaceAll(/[0-9a-f]{32}|[0-9a-f-]{36}/g, '<id>');
@@ -133,9 +130,7 @@ describe('a role assignment', () => {
       'GET',
       `${client.group}/providers/Microsoft.Authorization/roleAssignments?$filter=atScope()`,
     );
-    expect(atScope.body['value'].some((one: Json) => one['properties'].principalId === principalId)).toBe(
-      false,
-    );
+    expect(atScope.body['value'].some((one: Json) => one['properties'].principalId === principalId)).toBe(false);
     expect((await client.send('DELETE', name(1))).status).toBe(200);
     expect((await client.send('DELETE', name(1))).status).toBe(204);
     expect((await client.send('GET', name(1))).body['error'].code).toBe('RoleAssignmentNotFound');
@@ -155,26 +150,14 @@ describe('a role assignment', () => {
 
 test('permissions, locks and deny assignments are read', async () => {
   const at = (what: string): string => `${client.group}/providers/Microsoft.Authorization/${what}`;
-  const granted = client.world.grant(
-    defaults.clientId,
-    'Role Based Access Control Administrator',
-    client.group,
-  );
+  const granted = client.world.grant(defaults.clientId, 'Role Based Access Control Administrator', client.group);
   addCondition(client.world, granted, "(@Resource[...] StringEquals 'x')");
   const permissions = await client.send('GET', at('permissions'));
-  expect(permissions.body['value'].map((one: Json) => one['condition'] !== undefined)).toEqual([
-    false,
-    false,
-    true,
-  ]);
+  expect(permissions.body['value'].map((one: Json) => one['condition'] !== undefined)).toEqual([false, false, true]);
   authorizationState(client.world).denyAssignments.push({
     properties: { scope: client.group, denyAssignmentName: 'no' },
   });
-  client.world.addLock(
-    `${client.group}/providers/Microsoft.Network/virtualNetworks/v`,
-    'CanNotDelete',
-    'kept',
-  );
+  client.world.addLock(`${client.group}/providers/Microsoft.Network/virtualNetworks/v`, 'CanNotDelete', 'kept');
   expect((await client.send('GET', at('locks'))).body['value'][0]).toMatchObject({
     name: 'kept',
     properties: { level: 'CanNotDelete' },
@@ -219,10 +202,7 @@ describe('what the simulator cannot judge is no answer', () => {
 
   test.each<[string, Json]>([
     ['somebody else', { principals: [{ id: principals.image, type: 'ServicePrincipal' }] }],
-    [
-      'others than this principal',
-      { excludePrincipals: [{ id: principals.deploy, type: 'ServicePrincipal' }] },
-    ],
+    ['others than this principal', { excludePrincipals: [{ id: principals.deploy, type: 'ServicePrincipal' }] }],
     ['another action', { permissions: [{ actions: ['*/delete'], notActions: [] }] }],
     ['all but this action', { permissions: [{ actions: ['*'], notActions: ['Microsoft.Network/*'] }] }],
     ['another scope', { scope: `/subscriptions/${defaults.subscriptionId}/resourceGroups/other` }],
@@ -252,8 +232,7 @@ describe('what the simulator cannot judge is no answer', () => {
 
 test('a registry says which kind of rights it knows', async () => {
   const mode = async (id: string): Promise<unknown> =>
-    (await client.send('GET', id, undefined, { apiVersion: '2025-04-01' })).body['properties']
-      .roleAssignmentMode;
+    (await client.send('GET', id, undefined, { apiVersion: '2025-04-01' })).body['properties'].roleAssignmentMode;
   const abac = addRegistry(
     client.world,
     { subscription: defaults.subscriptionId, group: defaults.resourceGroup, name: 'abac' },

@@ -75,9 +75,10 @@ describe('regions, zones and members', () => {
     expect(
       await outcome('PUT', `$/${addresses}`, address({ deleteOption: 'Delete' }, { zones: ['1', '2', '3'] })),
     ).toEqual([201, undefined]);
-    expect(await outcome('PUT', `${group}/somewhere`, { location: 'West Europe', tags: { a: 'b' } })).toEqual(
-      [201, undefined],
-    );
+    expect(await outcome('PUT', `${group}/somewhere`, { location: 'West Europe', tags: { a: 'b' } })).toEqual([
+      201,
+      undefined,
+    ]);
   });
 
   test('rejects properties on a resource group', async () => {
@@ -122,9 +123,7 @@ describe('a machine', () => {
   });
 
   test('runs scripts whose members are known', async () => {
-    await client.finish(
-      await client.send('PUT', client.vmId('runs'), client.vmBody(client.addNic('runs-nic'))),
-    );
+    await client.finish(await client.send('PUT', client.vmId('runs'), client.vmBody(client.addNic('runs-nic'))));
     expect(await outcome('PUT', command('runs'), script({ foo: 1 }))).toEqual(unknown);
     expect(await outcome('PUT', command('runs'), script({}, { bar: 1 }))).toEqual(unknown);
     expect(await outcome('PUT', command('runs'), script({ tags: { a: 'b' } }))).toEqual([201, undefined]);

@@ -76,14 +76,7 @@ export async function runWorkflow(options: ActOptions): Promise<ActRun> {
   try {
     const repository = createRepository(folder, options.files);
     const args = [
-      ...[
-        'workflow_dispatch',
-        '--json',
-        '--workflows',
-        options.workflow,
-        '--platform',
-        'ubuntu-latest=-self-hosted',
-      ],
+      ...['workflow_dispatch', '--json', '--workflows', options.workflow, '--platform', 'ubuntu-latest=-self-hosted'],
       ...['--use-new-action-cache', '--no-cache-server', '--action-cache-path', join(folder, 'cache')],
       ...createLocalRepositories(folder).flatMap((entry) => ['--local-repository', entry]),
       ...pairs('--env', { ...environment(options.sim, folder), HTTPS_PROXY: proxy.url }),
@@ -98,8 +91,7 @@ export async function runWorkflow(options: ActOptions): Promise<ActRun> {
       cwd: folder,
       encoding: 'utf8',
     }).stdout.split('\n'))
-      if (path !== '')
-        artifacts.set(path.slice('artifacts/'.length), readFileSync(join(folder, path), 'utf8'));
+      if (path !== '') artifacts.set(path.slice('artifacts/'.length), readFileSync(join(folder, path), 'utf8'));
     return {
       exitCode,
       log: entries.map(({ msg }) => msg).join('\n'),
@@ -107,8 +99,7 @@ export async function runWorkflow(options: ActOptions): Promise<ActRun> {
       calls: { ssh: callsOf('ssh'), curl: callsOf('curl') },
       artifact: (name) => artifacts.get(name) ?? '',
       resultOf: (step, stage = 'Main') =>
-        entries.findLast((entry) => entry.step === step && entry.stage === stage && entry.stepResult)
-          ?.stepResult,
+        entries.findLast((entry) => entry.step === step && entry.stage === stage && entry.stepResult)?.stepResult,
     };
   } finally {
     await proxy.close();
@@ -132,8 +123,7 @@ function createRepository(folder: string, files: Readonly<Record<string, string>
   mkdirSync(join(folder, 'bin'));
   mkdirSync(join(folder, 'calls'));
   mkdirSync(join(folder, 'artifacts'));
-  for (const name of ['ssh', 'curl'])
-    writeFileSync(join(folder, 'bin', name), command(name), { mode: 0o755 });
+  for (const name of ['ssh', 'curl']) writeFileSync(join(folder, 'bin', name), command(name), { mode: 0o755 });
   symlinkSync(process.execPath, join(folder, 'bin/node'));
   return repository;
 }
@@ -155,9 +145,7 @@ function createLocalRepositories(folder: string): string[] {
     return target;
   };
   const used = new Set(
-    [...workflowsIn('.github/workflows'), ...workflowsIn('examples')].flatMap(({ workflow }) =>
-      usesOf(workflow),
-    ),
+    [...workflowsIn('.github/workflows'), ...workflowsIn('examples')].flatMap(({ workflow }) => usesOf(workflow)),
   );
   return [...used]
     .flatMap((uses) => {

@@ -10,15 +10,7 @@ import { AzureError, type AzureErrorInfo } from '../../src/errors/azure-error.ts
 import type { ResolvedImage } from '../../src/image/image.ts';
 import type { DeployInputs } from '../../src/inputs/inputs.ts';
 import { createPlan } from '../../src/plan/create-plan.ts';
-import {
-  deployInputs,
-  group,
-  linuxImage,
-  type NewNic,
-  newNetwork,
-  subscriptionId,
-  versionId,
-} from './values.ts';
+import { deployInputs, group, linuxImage, type NewNic, newNetwork, subscriptionId, versionId } from './values.ts';
 
 export const subscription = `/subscriptions/${subscriptionId}`;
 export const hub = `${subscription}/resourceGroups/hub`;
@@ -40,11 +32,7 @@ export const nicId = `${group}/providers/${network}/networkInterfaces/ready`;
 export const identityId = `${hub}/providers/Microsoft.ManagedIdentity/userAssignedIdentities/puller`;
 export const registryId = `${hub}/providers/Microsoft.ContainerRegistry/registries/pictures`;
 
-function sku(
-  name: string,
-  capabilities: Readonly<Record<string, string>> = {},
-  more: object = {},
-): ResourceSku {
+function sku(name: string, capabilities: Readonly<Record<string, string>> = {}, more: object = {}): ResourceSku {
   const all = {
     vCPUs: '2',
     MemoryGB: '8',
@@ -179,10 +167,7 @@ export const referenced = (
 ) => ({
   referenced: [{ kind, id, found }],
 });
-export const role = (
-  resolved: SubscriptionFacts['roles'][number]['resolved'],
-  permissions: readonly Permission[],
-) => ({
+export const role = (resolved: SubscriptionFacts['roles'][number]['resolved'], permissions: readonly Permission[]) => ({
   roles: [{ request: 'AcrPull on x', scope: registryId, resolved, held: ok(permissions) }],
 });
 export const everyone = { id: '00000000-0000-0000-0000-000000000000', type: 'SystemDefined' };

@@ -50,8 +50,7 @@ export async function createComputeTestClient(
 ): Promise<ComputeTestClient> {
   const sim = await startSimulator({ timeScale, world });
   const client = await connect(sim);
-  const token = async (tenant: string): Promise<string> =>
-    String((await client.token(tenant)).body.access_token);
+  const token = async (tenant: string): Promise<string> => String((await client.token(tenant)).body.access_token);
   const tokens = { image: await token(defaults.imageTenantId), deploy: await token(defaults.tenantId) };
   const { group } = client;
 
@@ -61,8 +60,7 @@ export async function createComputeTestClient(
     group,
     send: async (method, path, body, how = {}) => {
       const as =
-        how.as ??
-        (path.includes(defaults.imageSubscriptionId) && !path.includes('/locations/') ? 'image' : 'deploy');
+        how.as ?? (path.includes(defaults.imageSubscriptionId) && !path.includes('/locations/') ? 'image' : 'deploy');
       const url = path.startsWith('https:')
         ? path
         : `${sim.armEndpoint}${encodeURI(path)}${path.includes('?') ? '&' : '?'}api-version=${how.apiVersion ?? newestApiVersions.find(([type]) => type.test(path))?.[1]}`;

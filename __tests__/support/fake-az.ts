@@ -156,10 +156,7 @@ function answer(
       const known = state.roleDefinitions.find(({ Name }) => Name === given.Name);
       if (words.endsWith('create') && known) throw new Error('RoleDefinitionWithSameNameExists');
       // It is looked for in the scopes that it is to have, and cannot be taken away where it may be assigned.
-      if (
-        words.endsWith('update') &&
-        !known?.AssignableScopes.every((each) => given.AssignableScopes.includes(each))
-      ) {
+      if (words.endsWith('update') && !known?.AssignableScopes.every((each) => given.AssignableScopes.includes(each))) {
         throw new Error('No definition was found, or RoleDefinitionHasAssignments');
       }
       state.roleDefinitions = [...state.roleDefinitions.filter(({ Name }) => Name !== given.Name), given];

@@ -107,9 +107,7 @@ export function assertNoSecrets(run: Run, secrets: readonly string[]): void {
     places.push([`outputs of ${name}`, Object.values(phase.outputs).join('\n')]);
   }
   const found = places.flatMap(([place, text]) => [
-    ...secrets
-      .filter((secret) => variants(secret).some((variant) => text.includes(variant)))
-      .map(() => place),
+    ...secrets.filter((secret) => variants(secret).some((variant) => text.includes(variant))).map(() => place),
     ...(token.test(text) ? [`${place}: a token`] : []),
   ]);
   expect(found).toEqual([]);

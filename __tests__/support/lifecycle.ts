@@ -2,13 +2,7 @@
 import { afterAll, expect } from '@jest/globals';
 import type { FaultMatch } from '../../simulator/engine/faults.ts';
 import type { Exchange } from '../../simulator/engine/journal.ts';
-import {
-  defaults,
-  type Simulator,
-  type SimulatorOptions,
-  startSimulator,
-  type World,
-} from '../../simulator/index.ts';
+import { defaults, type Simulator, type SimulatorOptions, startSimulator, type World } from '../../simulator/index.ts';
 import { type ActionOptions, defaultInputs, type Phase, type Run, runAction } from './harness.ts';
 
 const open: Simulator[] = [];
@@ -28,8 +22,7 @@ export const act = (
   sim: Simulator,
   inputs: Readonly<Record<string, string>> = {},
   options: Partial<Omit<ActionOptions, 'inputs' | 'sim'>> = {},
-): Promise<Run> =>
-  runAction({ sim, inputs: { ...defaultInputs(sim), 'vm-name': 'vm1', ...inputs }, ...options });
+): Promise<Run> => runAction({ sim, inputs: { ...defaultInputs(sim), 'vm-name': 'vm1', ...inputs }, ...options });
 
 /** Settles when the first request that matches has arrived, before it is handled. */
 export function arrivalOf(sim: Simulator, match: FaultMatch): Promise<void> {
@@ -114,9 +107,7 @@ export function addStrangers(world: World, deployment: string): void {
 
 /** Everything that there is, by lower-cased ID. */
 export function snapshot(sim: Simulator): ReadonlyMap<string, string> {
-  return new Map(
-    [...sim.world.resources.all()].map(({ id, body }) => [id.toLowerCase(), JSON.stringify(body)]),
-  );
+  return new Map([...sim.world.resources.all()].map(({ id, body }) => [id.toLowerCase(), JSON.stringify(body)]));
 }
 
 /** IDs of what came into being since `before` was taken and is still there; nested resources aside. */

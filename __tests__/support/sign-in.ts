@@ -1,12 +1,7 @@
 import { inspect } from 'node:util';
 import { expect, jest } from '@jest/globals';
 import type { AccessToken, TokenCredential } from '@azure/core-auth';
-import {
-  createHttpHeaders,
-  type HttpClient,
-  type PipelineRequest,
-  RestError,
-} from '@azure/core-rest-pipeline';
+import { createHttpHeaders, type HttpClient, type PipelineRequest, RestError } from '@azure/core-rest-pipeline';
 import { knownClouds } from '../../src/azure/clouds.ts';
 import { AzureError } from '../../src/errors/azure-error.ts';
 import { type TenantCredentialOptions, createTenantCredential } from '../../src/auth/credential.ts';
@@ -143,10 +138,7 @@ export function setTime(now: number): void {
 }
 
 /** Goes to the time at which the token is due for a refresh, or has ended. MSAL rounds to seconds, so no fixed time would do. */
-export function until(
-  held: AccessToken | null,
-  moment: 'refreshAfterTimestamp' | 'expiresOnTimestamp',
-): void {
+export function until(held: AccessToken | null, moment: 'refreshAfterTimestamp' | 'expiresOnTimestamp'): void {
   setTime((held?.[moment] ?? 0) + 20);
 }
 

@@ -12,11 +12,7 @@ export interface Reply {
 }
 
 export interface Client {
-  send(
-    method: string,
-    url: string,
-    options?: { headers?: Record<string, string>; body?: unknown },
-  ): Promise<Reply>;
+  send(method: string, url: string, options?: { headers?: Record<string, string>; body?: unknown }): Promise<Reply>;
   token(tenant: string, form?: Record<string, string>): Promise<Reply>;
   /** A call of Resource Manager with the deploying principal's token. */
   arm(method: string, path: string, body?: unknown, headers?: Record<string, string>): Promise<Reply>;
@@ -32,9 +28,7 @@ export async function connect(simulator: Simulator): Promise<Client> {
   const send: Client['send'] = (method, url, options = {}) =>
     new Promise((resolve, reject) => {
       const body =
-        options.body === undefined || typeof options.body === 'string'
-          ? options.body
-          : JSON.stringify(options.body);
+        options.body === undefined || typeof options.body === 'string' ? options.body : JSON.stringify(options.body);
       const headers = {
         ...(body === undefined ? {} : { 'content-type': 'application/json' }),
         ...options.headers,

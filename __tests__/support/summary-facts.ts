@@ -8,10 +8,7 @@ import { definitionId, deployInputs, group, linuxImage, newNetwork, subscription
 
 export const network = `${group}/providers/Microsoft.Network`;
 
-export function summaryFacts(
-  changed: Partial<DeployInputs> = {},
-  more: Partial<SummaryFacts> = {},
-): SummaryFacts {
+export function summaryFacts(changed: Partial<DeployInputs> = {}, more: Partial<SummaryFacts> = {}): SummaryFacts {
   const image = parseImageReference(definitionId);
   if (!image) throw new Error('not an image');
   const requested: DeployInputs = {

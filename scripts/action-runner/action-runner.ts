@@ -5,15 +5,7 @@
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import {
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  writeFileSync,
-} from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, extname, join, resolve } from 'node:path';
 import type { Readable } from 'node:stream';
@@ -111,9 +103,7 @@ async function runJob(entry: string, folder: string, options: RunOptions): Promi
   for (const phase of options.phases ?? ['main', 'post']) {
     const first = results[0];
     if (first) await options.between?.({ ...first, ...job });
-    const stateVariables = Object.fromEntries(
-      Object.entries(state).map(([name, value]) => [`STATE_${name}`, value]),
-    );
+    const stateVariables = Object.fromEntries(Object.entries(state).map(([name, value]) => [`STATE_${name}`, value]));
     const result = await runPhase(phase, options, folders, {
       entry: phase === 'post' ? postEntryOf(entry) : entry,
       env: { ...env, ...jobEnv, ...inputs, ...stateVariables },

@@ -76,16 +76,11 @@ export function runnerEnvironment(
     CROSS_TENANT_VM_TIME_SCALE: timeScale === 1 ? undefined : String(timeScale),
     ...overrides,
   };
-  return Object.fromEntries(
-    Object.entries(env).filter((pair): pair is [string, string] => pair[1] !== undefined),
-  );
+  return Object.fromEntries(Object.entries(env).filter((pair): pair is [string, string] => pair[1] !== undefined));
 }
 
 /** Returns INPUT_* for every input of action.yml. As in the runner, hyphens stay in the names. */
-export function inputVariables(
-  options: JobOptions,
-  env: Readonly<Record<string, string>>,
-): Record<string, string> {
+export function inputVariables(options: JobOptions, env: Readonly<Record<string, string>>): Record<string, string> {
   const { inputs } = parse(readFileSync(actionFile, 'utf8')) as ActionDefinition;
   // The runner only warns about an unknown input; in a test it is a mistake.
   const unknown = Object.keys(options.inputs).filter((name) => !Object.hasOwn(inputs, name));

@@ -25,14 +25,10 @@ const unused = { package: 'open', asset: 'xdg-open' };
 export async function build(folder: string): Promise<void> {
   const compiled = join(root, 'build');
   rmSync(compiled, { recursive: true, force: true });
-  execFileSync(
-    process.execPath,
-    [join(root, 'node_modules/typescript/bin/tsc'), '-p', 'tsconfig.build.json'],
-    {
-      cwd: root,
-      stdio: 'inherit',
-    },
-  );
+  execFileSync(process.execPath, [join(root, 'node_modules/typescript/bin/tsc'), '-p', 'tsconfig.build.json'], {
+    cwd: root,
+    stdio: 'inherit',
+  });
 
   const bundle = await ncc(join(compiled, 'index.js'), { cache: false, quiet: true });
   const modules = bundledModules(bundle.stats);

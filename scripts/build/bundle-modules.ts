@@ -44,9 +44,7 @@ function* flatten(
   for (const { nameForCondition, chunks: ownChunks = [], modules: inner } of modules) {
     const chunks = ownChunks.length > 0 ? ownChunks : outerChunks;
     // The nearest package.json may belong to a folder inside the package: some have a name and a version.
-    const packageFolder = /^.*[\\/]node_modules[\\/](@[^\\/]+[\\/])?[^\\/]+/.exec(
-      nameForCondition ?? '',
-    )?.[0];
+    const packageFolder = /^.*[\\/]node_modules[\\/](@[^\\/]+[\\/])?[^\\/]+/.exec(nameForCondition ?? '')?.[0];
     if (packageFolder !== undefined) yield { packageFolder, chunks };
     if (inner) yield* flatten(inner, chunks);
   }

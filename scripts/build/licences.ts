@@ -20,10 +20,7 @@ export function licenceNotices(modules: readonly BundledModule[]): string {
   for (const folder of folders) {
     const manifest = readManifest(folder);
     const title = `${manifest.name} ${manifest.version}`;
-    notices.set(
-      title,
-      `${title} (${manifest.license ?? 'no licence stated'})\n\n${licenceText(folder, manifest)}\n`,
-    );
+    notices.set(title, `${title} (${manifest.license ?? 'no licence stated'})\n\n${licenceText(folder, manifest)}\n`);
   }
   if (notices.size === 0) throw new Error('The bundler listed no modules, so the notices would be empty.');
   const rule = `${'-'.repeat(80)}\n`;
@@ -38,15 +35,11 @@ function readManifest(folder: string): Manifest {
 function licenceText(folder: string, manifest: Manifest): string {
   const files = readdirSync(folder)
     .filter(
-      (name) =>
-        /^(licen[cs]e|copying|notice|thirdpartynotices)([-.].*)?$/i.test(name) &&
-        !/\.(js|ts|json)$/.test(name),
+      (name) => /^(licen[cs]e|copying|notice|thirdpartynotices)([-.].*)?$/i.test(name) && !/\.(js|ts|json)$/.test(name),
     )
     .toSorted();
   if (files.length > 0) {
-    return files
-      .map((name) => readFileSync(join(folder, name), 'utf8').replace(/\r\n/g, '\n').trim())
-      .join('\n\n');
+    return files.map((name) => readFileSync(join(folder, name), 'utf8').replace(/\r\n/g, '\n').trim()).join('\n\n');
   }
   throw new Error(`${manifest.name} has no licence text`);
 }

@@ -120,9 +120,7 @@ function printResult(run: Run, sim: Simulator): void {
   }
   title('Existing resources');
   const groupId = `/subscriptions/${defaults.subscriptionId}/resourceGroups/${defaults.resourceGroup}`;
-  const ids = [...sim.world.resources.under(groupId)].map(({ id }) =>
-    id.slice(groupId.length + '/providers/'.length),
-  );
+  const ids = [...sim.world.resources.under(groupId)].map(({ id }) => id.slice(groupId.length + '/providers/'.length));
   console.log(ids.length > 0 ? ids.map((id) => `  ${id}`).join('\n') : '  none');
 
   title('Files');
@@ -132,8 +130,7 @@ function printResult(run: Run, sim: Simulator): void {
     ['summary', 'step_summary'],
   ] as const) {
     const names = Object.keys(run.files()).filter((name) => name.includes(`/${prefix}_`));
-    for (const name of names.filter((file) => run.files()[file] !== ''))
-      console.log(`  ${kind}: ${run.temp}/${name}`);
+    for (const name of names.filter((file) => run.files()[file] !== '')) console.log(`  ${kind}: ${run.temp}/${name}`);
   }
   const seconds = (run.wallMs / 1000).toFixed(1);
   const requests = sim.journal.length;
@@ -186,9 +183,7 @@ function createErrors(): readonly RecordedError[] {
   return (JSON.parse(readFileSync(file, 'utf8')) as RecordedError[]).filter(
     ({ body, when }) =>
       body &&
-      /^(POST .*\/token$|PUT$|PUT (virtualMachines|publicIPAddresses|that)|any management|poll of the VM)/.test(
-        when,
-      ),
+      /^(POST .*\/token$|PUT$|PUT (virtualMachines|publicIPAddresses|that)|any management|poll of the VM)/.test(when),
   );
 }
 

@@ -156,10 +156,7 @@ function findBrowser(): string {
 /** Returns a page with GitHub's style sheet and Mermaid, but without GitHub's other extensions, such as alerts. */
 function htmlPage(markdown: string): string {
   const asset = (name: string): string =>
-    readFileSync(createRequire(import.meta.url).resolve(name), 'utf8').replaceAll(
-      '</script',
-      String.raw`<\/script`,
-    );
+    readFileSync(createRequire(import.meta.url).resolve(name), 'utf8').replaceAll('</script', String.raw`<\/script`);
   const theme = values.dark ? 'dark' : 'light';
   return `<!doctype html><meta charset="utf-8"><title></title>
 <style>${asset(`github-markdown-css/github-markdown-${theme}.css`)}

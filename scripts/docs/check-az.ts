@@ -17,8 +17,7 @@ const root = resolve(import.meta.dirname, '../..');
 
 /** A virtual environment outside the repository, created on first use. AZURE_CLI_VENV overrides its place. */
 function azureCliFolder(): string {
-  const folder =
-    process.env['AZURE_CLI_VENV'] ?? join(homedir(), '.cache/cross-tenant-vm', `azure-cli-${azureCli}`);
+  const folder = process.env['AZURE_CLI_VENV'] ?? join(homedir(), '.cache/cross-tenant-vm', `azure-cli-${azureCli}`);
   if (!existsSync(join(folder, 'bin/az'))) {
     console.log(`Installing azure-cli ${azureCli} in ${folder}`);
     execFileSync('python3', ['-m', 'venv', folder], { stdio: 'inherit' });
@@ -95,22 +94,13 @@ const report = (text: string) => {
 const incomplete = /required|is missing|cli_ref|parse string as JSON/;
 for (const [index, { source, isPartial, arguments: words }] of commands.entries()) {
   const problem = problems[index];
-  if (problem && !(isPartial && incomplete.test(problem)))
-    report(`${source}: az ${words.join(' ')}\n    ${problem}`);
+  if (problem && !(isPartial && incomplete.test(problem))) report(`${source}: az ${words.join(' ')}\n    ${problem}`);
 }
 
-const options = [
-  ...run('az', ['vm', 'create', '--help']).stdout.matchAll(/^ {4}(--[^:]*?) *(?:\[.*)?:/gm),
-].map(([, names = '']) => names.match(/--[\w-]+/g) ?? []);
-const globalOptions = [
-  '--debug',
-  '--help',
-  '--only-show-errors',
-  '--output',
-  '--query',
-  '--subscription',
-  '--verbose',
-];
+const options = [...run('az', ['vm', 'create', '--help']).stdout.matchAll(/^ {4}(--[^:]*?) *(?:\[.*)?:/gm)].map(
+  ([, names = '']) => names.match(/--[\w-]+/g) ?? [],
+);
+const globalOptions = ['--debug', '--help', '--only-show-errors', '--output', '--query', '--subscription', '--verbose'];
 const documented = new Set(readArguments().rows.map(({ argument }) => argument));
 for (const names of options) {
   if (!names.some((name) => documented.has(name) || globalOptions.includes(name)))
@@ -120,8 +110,6 @@ for (const name of documented) {
   if (!options.flat().includes(name)) report(`docs/az-vm-create.yml has ${name}, which az lacks`);
 }
 
-console.log(
-  `azure-cli ${azureCli}: ${commands.length} commands, ${options.length} options, ${invalid} problems`,
-);
+console.log(`azure-cli ${azureCli}: ${commands.length} commands, ${options.length} options, ${invalid} problems`);
 process.exitCode = invalid > 0 ? 1 : 0;
 rmSync(folder, { recursive: true, force: true });

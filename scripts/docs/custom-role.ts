@@ -18,11 +18,7 @@ export function customRole(
   { name, description, scopes }: { name: string; description: string; scopes: readonly string[] },
 ): CustomRole {
   const rows = roleFeatures.map((feature): PermissionRow => permissionTable[feature]);
-  const actions = rows.flatMap(({ actions, cleanup = [], optional = [] }) => [
-    ...actions,
-    ...cleanup,
-    ...optional,
-  ]);
+  const actions = rows.flatMap(({ actions, cleanup = [], optional = [] }) => [...actions, ...cleanup, ...optional]);
   return {
     Name: name,
     IsCustom: true,

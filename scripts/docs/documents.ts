@@ -26,9 +26,7 @@ function markdownFiles(folder: string): string[] {
 export const documents: readonly Document[] = markdownFiles('').map((path) => {
   const text = readFileSync(join(root, path), 'utf8');
   const fence = /^( *)```(\w*)[^\n]*\n([\s\S]*?)^\1```/gm;
-  const prose = text
-    .replaceAll(fence, '')
-    .replaceAll(/`[^`\n]*`/g, (code) => code.replaceAll(/[[\]()]/g, ' '));
+  const prose = text.replaceAll(fence, '').replaceAll(/`[^`\n]*`/g, (code) => code.replaceAll(/[[\]()]/g, ' '));
   const anchors = new Set<string>();
   for (const [, heading = ''] of text.replaceAll(fence, '').matchAll(/^#{1,6} (.+?)\s*$/gm)) {
     const plain = slug(heading.replaceAll(/\[([^\]]*)\]\([^)]*\)/g, '$1'));

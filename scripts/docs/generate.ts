@@ -41,8 +41,7 @@ const cell = (text: string): string =>
 type Examples = Readonly<Record<string, { readonly values: string; readonly example: string }>>;
 
 /** Reads docs/inputs.yml: the allowed values and an example of each input. */
-export const inputExamples = (): Examples =>
-  parse(readFileSync(join(root, 'docs/inputs.yml'), 'utf8')) as Examples;
+export const inputExamples = (): Examples => parse(readFileSync(join(root, 'docs/inputs.yml'), 'utf8')) as Examples;
 
 function inputTables({ inputs }: Metadata, action: string): string {
   const sections = inputSections(action);
@@ -53,13 +52,7 @@ function inputTables({ inputs }: Metadata, action: string): string {
     const section = sections.get(name) ?? '';
     if (section !== current) {
       current = section;
-      lines.push(
-        '',
-        `## ${section}`,
-        '',
-        '| input | values | default | meaning | example |',
-        '|---|---|---|---|---|',
-      );
+      lines.push('', `## ${section}`, '', '| input | values | default | meaning | example |', '|---|---|---|---|---|');
     }
     const shown = required ? '**required**' : value ? `\`${value}\`` : '';
     const { values, example } = examples[name] ?? { values: '', example: '' };
@@ -69,9 +62,7 @@ function inputTables({ inputs }: Metadata, action: string): string {
 }
 
 function outputTable({ outputs }: Metadata): string {
-  const rows = Object.entries(outputs).map(
-    ([name, { description }]) => `| \`${name}\` | ${cell(description)} |`,
-  );
+  const rows = Object.entries(outputs).map(([name, { description }]) => `| \`${name}\` | ${cell(description)} |`);
   return ['| output | meaning |', '|---|---|', ...rows].join('\n');
 }
 
@@ -102,10 +93,7 @@ export function generatedDocuments(): Readonly<Record<string, string>> {
     'docs/troubleshooting.md': troubleshootingPage(),
     'docs/setup.md': replaceParts(read('docs/setup.md'), { roles: rolesTable() }),
     ...Object.fromEntries(
-      roles.map((role) => [
-        `docs/roles/${role.file}`,
-        `${JSON.stringify(roleDefinition(role), undefined, 2)}\n`,
-      ]),
+      roles.map((role) => [`docs/roles/${role.file}`, `${JSON.stringify(roleDefinition(role), undefined, 2)}\n`]),
     ),
   };
 }

@@ -66,8 +66,6 @@ export function slug(heading: string): string {
 function escapeMarkdown(text: string): string {
   return text
     .split(/(`[^`]+`)/)
-    .map((part) =>
-      part.startsWith('`') ? part : part.replaceAll('<', '&lt;').replaceAll('*', String.raw`\*`),
-    )
+    .map((part) => (part.startsWith('`') ? part : part.replaceAll('<', '&lt;').replaceAll('*', String.raw`\*`)))
     .join('');
 }

@@ -13,9 +13,7 @@ export default class SlowestReporter {
       this.#tests.push({ file: file.path, fullName, seconds: (duration ?? 0) / 1000 });
     }
     const failed = this.#failed > 0 ? `, ${this.#failed} failed` : '';
-    process.stderr.write(
-      `[${this.#files}/${numTotalTestSuites} files, ${this.#tests.length} tests${failed}]\n`,
-    );
+    process.stderr.write(`[${this.#files}/${numTotalTestSuites} files, ${this.#tests.length} tests${failed}]\n`);
   }
 
   onRunComplete() {

@@ -45,8 +45,7 @@ const noClockInAssertion = (context: Context) => {
     if (readsClock && isInAssertion(node)) context.report({ node, message });
   };
   return {
-    MemberExpression: (node: Node) =>
-      check(node, isClockRead(node) || durations.has(node.property?.name ?? '')),
+    MemberExpression: (node: Node) => check(node, isClockRead(node) || durations.has(node.property?.name ?? '')),
     NewExpression: (node: Node) => check(node, node.callee?.name === 'Date' && node.arguments?.length === 0),
     BinaryExpression: (node: Node) => {
       if (node.operator === '-' && isClockRead(node.left?.callee)) context.report({ node, message });

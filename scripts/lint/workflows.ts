@@ -43,10 +43,7 @@ function lintWorkflows(): boolean {
   const folder = join(temporary, 'blocks');
   mkdirSync(folder);
   try {
-    const files = [
-      ...globSync(['.github/workflows/*.yml', 'examples/*.yml'], { cwd: root }),
-      ...extractBlocks(folder),
-    ];
+    const files = [...globSync(['.github/workflows/*.yml', 'examples/*.yml'], { cwd: root }), ...extractBlocks(folder)];
     // Without a token, zizmor skips the audits that ask GitHub.
     const online = process.env['GH_TOKEN'] === undefined ? ['--offline'] : [];
     const results = [

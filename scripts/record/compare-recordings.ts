@@ -44,9 +44,7 @@ function requestKey({ method, host = resourceManagerHost, path }: RecordedExchan
     kind += `/${isTenantPath || (isArm && isName && !isNamespace) ? '*' : segment.toLowerCase()}`;
     isName = !isName;
   });
-  const names = [...new URLSearchParams(query).keys()].filter(
-    (name) => !/^(api-version|t|c|s|h|p)$/.test(name),
-  );
+  const names = [...new URLSearchParams(query).keys()].filter((name) => !/^(api-version|t|c|s|h|p)$/.test(name));
   return `${method} ${isArm ? '' : host}${kind}${names.length === 0 ? '' : `?${names.toSorted().join('&')}`}`;
 }
 
@@ -57,10 +55,7 @@ interface Answers {
   readonly body: Shape;
 }
 
-function compareAnswers(
-  recorded: readonly RecordedExchange[],
-  simulated: readonly RecordedExchange[],
-): Comparison {
+function compareAnswers(recorded: readonly RecordedExchange[], simulated: readonly RecordedExchange[]): Comparison {
   const actual = Map.groupBy(simulated, answerKey);
   const differences: string[] = [];
   const unmatched: string[] = [];
@@ -93,10 +88,7 @@ function answerKey({ status, body }: RecordedExchange): string {
 }
 
 /** A state between the first and the last is seen or not, depending on when the requests arrive. */
-function dependsOnTime(
-  { method, status }: RecordedExchange,
-  simulated: readonly RecordedExchange[],
-): boolean {
+function dependsOnTime({ method, status }: RecordedExchange, simulated: readonly RecordedExchange[]): boolean {
   return method === 'GET' && (status === 202 || simulated.some((candidate) => candidate.status === status));
 }
 
@@ -110,9 +102,7 @@ function diffAnswers(expected: Answers, actual: Answers): string[] {
 
 function describeAnswers(exchanges: readonly RecordedExchange[]): Answers {
   return {
-    headers: new Set(
-      exchanges.flatMap(({ headers }) => Object.keys(headers).map((name) => name.toLowerCase())),
-    ),
+    headers: new Set(exchanges.flatMap(({ headers }) => Object.keys(headers).map((name) => name.toLowerCase()))),
     codes: new Set(exchanges.map(({ body }) => errorCode(body)).filter((code) => code !== undefined)),
     body: exchanges.map(({ body }) => shapeOf(body)).reduce(mergeShapes),
   };
@@ -135,8 +125,7 @@ function errorCode(body: unknown): string | undefined {
 /** Types of members, recursively. A list has one member `[]` with the members of all its elements. */
 function shapeOf(value: unknown): Shape {
   if (value === null) return 'null';
-  if (Array.isArray(value))
-    return value.length === 0 ? 'empty list' : { '[]': value.map(shapeOf).reduce(mergeShapes) };
+  if (Array.isArray(value)) return value.length === 0 ? 'empty list' : { '[]': value.map(shapeOf).reduce(mergeShapes) };
   if (typeof value !== 'object') return typeof value;
   const members: Record<string, Shape> = {};
   for (const [name, inner] of Object.entries(value)) {
@@ -161,8 +150,7 @@ function compareShapes(recorded: Shape, simulated: Shape, path: string): string[
     const isListEmpty = [recorded, simulated].includes('empty list');
     const isList = [recorded, simulated].some((shape) => typeof shape === 'object' && '[]' in shape);
     if (recorded === simulated || (isListEmpty && isList)) return [];
-    const describe = (shape: Shape) =>
-      typeof shape === 'string' ? shape : '[]' in shape ? 'list' : 'object';
+    const describe = (shape: Shape) => (typeof shape === 'string' ? shape : '[]' in shape ? 'list' : 'object');
     return [`${path}: ${describe(recorded)}, simulator ${describe(simulated)}`];
   }
   return [...new Set([...Object.keys(recorded), ...Object.keys(simulated)])].flatMap((name) => {

@@ -75,6 +75,5 @@ function printLine({ command, text, properties }: LogLine): void {
   else if (['error', 'warning', 'notice'].includes(command))
     console.log(`${command}: ${properties['title'] ?? ''} ${text}`);
   // In a job the masks must reach the runner that prints this log.
-  else if (command === 'add-mask' && process.env['GITHUB_ACTIONS'] === 'true')
-    console.log(`::add-mask::${text}`);
+  else if (command === 'add-mask' && process.env['GITHUB_ACTIONS'] === 'true') console.log(`::add-mask::${text}`);
 }

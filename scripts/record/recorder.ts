@@ -77,8 +77,7 @@ async function createExchange(
   const host = isIdToken ? 'pipelines.actions.githubusercontent.com' : (publicHosts[url.origin] ?? url.host);
   const path = `${isIdToken ? '/idtoken' : url.pathname}${url.search}`;
   const requestHeaders = pickHeaders(request.rawHeaders, keptRequestHeaders);
-  for (const name of Object.keys(requestHeaders))
-    if (!/^if-/i.test(name)) requestHeaders[name] = 'Bearer REDACTED';
+  for (const name of Object.keys(requestHeaders)) if (!/^if-/i.test(name)) requestHeaders[name] = 'Bearer REDACTED';
   const responseText = (await response.body.getText()) ?? '';
   const requestText = (await request.body.getText()) ?? '';
   const rename = (text: string) =>
@@ -93,9 +92,7 @@ async function createExchange(
     path,
     apiVersion: url.searchParams.get('api-version'),
     ...(Object.keys(requestHeaders).length === 0 ? {} : { requestHeaders }),
-    ...(requestText === ''
-      ? {}
-      : { requestBody: parseBody(rename(requestText), request.headers['content-type']) }),
+    ...(requestText === '' ? {} : { requestBody: parseBody(rename(requestText), request.headers['content-type']) }),
     status: response.statusCode,
     headers: Object.fromEntries(Object.entries(headers).map(([name, value]) => [name, rename(value)])),
     // The boot log of a VM.
@@ -114,9 +111,7 @@ function parseBody(text: string, contentType = ''): unknown {
   if (text === '') return null;
   if (contentType.includes('x-www-form-urlencoded')) return Object.fromEntries(new URLSearchParams(text));
   try {
-    return JSON.parse(text, (_name, value: unknown) =>
-      Array.isArray(value) ? value.slice(0, maxListLength) : value,
-    );
+    return JSON.parse(text, (_name, value: unknown) => (Array.isArray(value) ? value.slice(0, maxListLength) : value));
   } catch {
     return text;
   }

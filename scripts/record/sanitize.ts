@@ -27,15 +27,7 @@ const namedMember =
   /^(displayName|tenantDisplayName|defaultDomain|computerName|adminUsername|domainNameLabel|createdBy|lastModifiedBy|fqdn)$/;
 
 /** Types whose instances Azure or the product names; these names show what was requested. */
-const publicTypes = new Set([
-  'locations',
-  'versions',
-  'roledefinitions',
-  'tags',
-  'skus',
-  'publishers',
-  'instanceview',
-]);
+const publicTypes = new Set(['locations', 'versions', 'roledefinitions', 'tags', 'skus', 'publishers', 'instanceview']);
 /** Tags of the action itself; see `src/deployment/ownership.ts`. */
 const ownTag = /^(cross-tenant-vm|github-[\w-]+|expires-on)$/;
 /** Shorter words occur in versions and texts, and identify nobody. */
@@ -104,8 +96,7 @@ export class Sanitizer {
   #learnTags(tags: Record<string, unknown>): void {
     for (const [name, value] of Object.entries(tags)) {
       if (!ownTag.test(name)) this.#hide('tag', name);
-      if (typeof value === 'string' && !/^(true|false|\d{4}-\d\d-\d\dT.*)?$/.test(value))
-        this.#hide('tagValue', value);
+      if (typeof value === 'string' && !/^(true|false|\d{4}-\d\d-\d\dT.*)?$/.test(value)) this.#hide('tagValue', value);
     }
   }
 
@@ -171,9 +162,7 @@ export class Sanitizer {
   #namePattern(): RegExp {
     const names = [...this.#names.keys()].toSorted((a, b) => b.length - a.length).map(escapeForRegex);
     this.#pattern ??=
-      names.length === 0
-        ? /(?!)/g
-        : new RegExp(`(?<![A-Za-z0-9])(?:${names.join('|')})(?![A-Za-z0-9])`, 'gi');
+      names.length === 0 ? /(?!)/g : new RegExp(`(?<![A-Za-z0-9])(?:${names.join('|')})(?![A-Za-z0-9])`, 'gi');
     return this.#pattern;
   }
 }

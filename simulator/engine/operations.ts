@@ -4,14 +4,7 @@
  */
 import { createHmac, randomBytes } from 'node:crypto';
 import { ArmError, notModelled } from '../model/arm-error.ts';
-import type {
-  Answer,
-  Budget,
-  Caller,
-  OperationFailure,
-  OperationFamily,
-  OperationStart,
-} from '../model/contract.ts';
+import type { Answer, Budget, Caller, OperationFailure, OperationFamily, OperationStart } from '../model/contract.ts';
 import type { Clock } from './clock.ts';
 
 /** The part of an operation that tests read. */
@@ -52,10 +45,7 @@ export interface OperationRequest {
  * Retry-After of the first answer, then of each poll, in simulated seconds. Recorded: Compute 10, then 35 (VM PUT),
  * 30 (VM DELETE) or 50; Network 3, then 10; groups 15. `short` is for tests that count polls.
  */
-const retryAfterProfiles: Record<
-  RetryAfterProfile,
-  (family: OperationFamily, method: string) => readonly number[]
-> = {
+const retryAfterProfiles: Record<RetryAfterProfile, (family: OperationFamily, method: string) => readonly number[]> = {
   short: () => [1],
   recorded: (family, method) => recordedRetryAfter(family, method, 35),
   recorded50: (family, method) => recordedRetryAfter(family, method, 50),
@@ -116,8 +106,7 @@ export class Operations {
     return [...this.#running.values()].find(
       (operation) =>
         operation.status === 'InProgress' &&
-        (operation.resourceId.toLowerCase() === key ||
-          operation.resourceId.toLowerCase().startsWith(`${key}/`)),
+        (operation.resourceId.toLowerCase() === key || operation.resourceId.toLowerCase().startsWith(`${key}/`)),
     );
   }
 
@@ -188,17 +177,13 @@ export class Operations {
     running.polls += 1;
     const query = pathAndQuery.split('?')[1] ?? '';
     const isResult =
-      running.family === 'group' ||
-      /\/operationresults\//i.test(pathAndQuery) ||
-      /(^|&)monitor=true(&|$)/.test(query);
+      running.family === 'group' || /\/operationresults\//i.test(pathAndQuery) || /(^|&)monitor=true(&|$)/.test(query);
     return isResult ? this.#resultAnswer(running, origin) : this.#statusAnswer(running);
   }
 
   #statusAnswer(running: RunningOperation): Answer {
     const compute = running.family !== 'network';
-    const body: Record<string, unknown> = compute
-      ? { startTime: this.#clock.timestamp(running.startedAt) }
-      : {};
+    const body: Record<string, unknown> = compute ? { startTime: this.#clock.timestamp(running.startedAt) } : {};
     if (compute && running.status !== 'InProgress') body['endTime'] = this.#clock.timestamp(running.endsAt);
     body['status'] = running.status;
     if (running.error) body['error'] = compute ? running.error : { details: [], ...running.error };

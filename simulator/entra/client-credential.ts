@@ -5,8 +5,7 @@ import type { App, Tenant } from '../model/entities.ts';
 import type { World } from '../world/world.ts';
 import { EntraError } from './entra-error.ts';
 
-const federationDocs =
-  'https://docs.microsoft.com/en-us/azure/active-directory/develop/workload-identity-federation';
+const federationDocs = 'https://docs.microsoft.com/en-us/azure/active-directory/develop/workload-identity-federation';
 const certificateDocs =
   'https://docs.microsoft.com/azure/active-directory/develop/active-directory-certificate-credentials';
 
@@ -134,12 +133,7 @@ async function verifyCertificateAssertion(
   checkValidity(claims);
 }
 
-async function verifyFederatedAssertion(
-  world: World,
-  app: App,
-  assertion: string,
-  claims: JWTPayload,
-): Promise<void> {
+async function verifyFederatedAssertion(world: World, app: App, assertion: string, claims: JWTPayload): Promise<void> {
   const issuer = claims.iss ?? '';
   const subject = claims.sub ?? '';
   const presented = Array.isArray(claims.aud) ? claims.aud : [claims.aud ?? ''];
@@ -179,12 +173,7 @@ async function verifyFederatedAssertion(
   }
 }
 
-function hasMatchingCredential(
-  app: App,
-  issuer: string,
-  subject: string,
-  presented: readonly string[],
-): boolean {
+function hasMatchingCredential(app: App, issuer: string, subject: string, presented: readonly string[]): boolean {
   return app.federatedCredentials.some(
     (credential) =>
       credential.issuer === issuer &&

@@ -83,10 +83,7 @@ function checkValue(value: unknown, schema: Schema, path: string, options: Check
     throw notModelled(`property '${path}' of the request body`);
   }
   const typeError = (expected: string): ArmError =>
-    options.error(
-      path,
-      `Error converting value ${JSON.stringify(value)} to type '${expected}'. Path '${path}'.`,
-    );
+    options.error(path, `Error converting value ${JSON.stringify(value)} to type '${expected}'. Path '${path}'.`);
   if (typeof schema === 'string') {
     const { type, accepts } = scalars[schema];
     if (!accepts(value)) throw typeError(type);

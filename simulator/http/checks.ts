@@ -22,9 +22,7 @@ export function resourceTypeOf(provider: Provider, route: Route): ProviderType {
     .filter((segment) => segment !== '' && !segment.startsWith(':'));
   // Paths of Resource Manager's own types have no namespace: /subscriptions, …/resourceGroups/:resourceGroup.
   const named = ({ name }: ProviderType): boolean =>
-    at < 0
-      ? literals.includes(name.toLowerCase())
-      : `${literals.join('/')}/`.startsWith(`${name.toLowerCase()}/`);
+    at < 0 ? literals.includes(name.toLowerCase()) : `${literals.join('/')}/`.startsWith(`${name.toLowerCase()}/`);
   const depth = ({ name }: ProviderType): number =>
     at < 0 ? literals.lastIndexOf(name.toLowerCase()) : name.split('/').length;
   const [found] = provider.types.filter(named).toSorted((a, b) => depth(b) - depth(a));
@@ -33,8 +31,7 @@ export function resourceTypeOf(provider: Provider, route: Route): ProviderType {
 }
 
 export function checkApiVersion(version: string, provider: Provider, type: ProviderType): void {
-  if (type.apiVersions.some((supportedVersion) => supportedVersion.toLowerCase() === version.toLowerCase()))
-    return;
+  if (type.apiVersions.some((supportedVersion) => supportedVersion.toLowerCase() === version.toLowerCase())) return;
   // Azure's error for an unsupported version was not recorded.
   if (/^\d{4}-\d{2}-\d{2}(-[a-z]+)?$/i.test(version)) {
     throw notModelled(`api-version ${version} of ${provider.namespace}/${type.name}`);
@@ -50,9 +47,7 @@ export function checkApiVersion(version: string, provider: Provider, type: Provi
 
 /** An option that no handler reads may matter to Azure or be ignored; that was not recorded. */
 export function checkQueryOptions(route: Route, call: Call): void {
-  const other = Object.keys(call.query).find(
-    (name) => name !== 'api-version' && !route.query?.includes(name),
-  );
+  const other = Object.keys(call.query).find((name) => name !== 'api-version' && !route.query?.includes(name));
   if (other !== undefined) throw notModelled(`query option ${other}=${call.query[other]} of ${route.kind}`);
 }
 

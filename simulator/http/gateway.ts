@@ -186,12 +186,7 @@ function createCall(
 }
 
 /** Permissions, subscription state, registration, resource group, linked resources and locks. */
-function checkAccess(
-  provider: Provider,
-  route: Route,
-  call: Call,
-  subscription: Subscription | undefined,
-): void {
+function checkAccess(provider: Provider, route: Route, call: Call, subscription: Subscription | undefined): void {
   const { world, caller } = call;
   const scope = route.scope?.(call) ?? call.resourceId;
   const action = typeof route.action === 'function' ? route.action(call) : route.action;

@@ -115,9 +115,7 @@ function startExchange(world: World, host: Exchange['host'], request: FastifyReq
     query,
     apiVersion: query['api-version'],
     provider:
-      host === 'arm'
-        ? (/\/providers\/([^/]+)(?!.*\/providers\/)/i.exec(decoded)?.[1] ?? 'Microsoft.Resources')
-        : host,
+      host === 'arm' ? (/\/providers\/([^/]+)(?!.*\/providers\/)/i.exec(decoded)?.[1] ?? 'Microsoft.Resources') : host,
     caller: undefined,
     auxiliary: [],
     requestHeaders: flatten(request.headers, ['authorization', 'x-ms-authorization-auxiliary', 'cookie']),
@@ -166,8 +164,7 @@ async function applyFaults(
       state.operationFailure = effect.operationFails;
     } else {
       const body =
-        effect.body ??
-        (effect.code === undefined ? undefined : options.errorBody(effect.code, effect.message ?? ''));
+        effect.body ?? (effect.code === undefined ? undefined : options.errorBody(effect.code, effect.message ?? ''));
       exchange.kind = 'fault';
       reply.code(effect.status).headers({ ...effect.headers });
       if (body === undefined) await reply.send();
@@ -215,12 +212,7 @@ function errorCodeOf(payload: unknown): string | undefined {
     const body = JSON.parse(payload);
     const description =
       typeof body.error_description === 'string' ? /^AADSTS\d+/.exec(body.error_description)?.[0] : undefined;
-    return (
-      description ??
-      body.error?.code ??
-      body.code ??
-      (typeof body.error === 'string' ? body.error : undefined)
-    );
+    return description ?? body.error?.code ?? body.code ?? (typeof body.error === 'string' ? body.error : undefined);
   } catch {
     return undefined;
   }

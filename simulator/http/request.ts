@@ -25,8 +25,7 @@ export function resolveScope(
   login: string,
 ): RequestScope {
   const subscriptionId = params(request)['subscriptionId'];
-  const subscription =
-    subscriptionId === undefined ? undefined : world.subscriptions.get(subscriptionId.toLowerCase());
+  const subscription = subscriptionId === undefined ? undefined : world.subscriptions.get(subscriptionId.toLowerCase());
   if (!caller) {
     // Azure names the owning tenant in the header even to unauthenticated clients.
     const authority = `${login}/${subscription?.tenant ?? 'common'}`;
@@ -54,14 +53,9 @@ export function resolveScope(
 }
 
 function subscriptionNotFoundError(subscriptionId: string): ArmError {
-  return new ArmError(
-    404,
-    'SubscriptionNotFound',
-    `The subscription '${subscriptionId}' could not be found.`,
-    {
-      gateway: true,
-    },
-  );
+  return new ArmError(404, 'SubscriptionNotFound', `The subscription '${subscriptionId}' could not be found.`, {
+    gateway: true,
+  });
 }
 
 export function requireApiVersion(request: FastifyRequest): string {
@@ -93,14 +87,9 @@ export function parseBody(request: FastifyRequest): Json {
     );
   }
   if (typeof body !== 'object' || body === null || Array.isArray(body)) {
-    throw new ArmError(
-      400,
-      'InvalidRequestContent',
-      'The request content was invalid: an object is expected.',
-      {
-        gateway: true,
-      },
-    );
+    throw new ArmError(400, 'InvalidRequestContent', 'The request content was invalid: an object is expected.', {
+      gateway: true,
+    });
   }
   return body;
 }

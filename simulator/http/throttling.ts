@@ -49,8 +49,7 @@ export function chargeArmBuckets(
     );
   }
   if ('remaining' in own) reply.header(`x-ms-ratelimit-remaining-${level}-${kind}`, String(own.remaining));
-  if ('remaining' in all)
-    reply.header(`x-ms-ratelimit-remaining-${level}-global-${kind}`, String(all.remaining));
+  if ('remaining' in all) reply.header(`x-ms-ratelimit-remaining-${level}-global-${kind}`, String(all.remaining));
 }
 
 function requestKind(method: string): keyof typeof armBuckets {

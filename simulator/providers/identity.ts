@@ -54,8 +54,7 @@ export const identityProvider: Provider = {
         const inner = Object.keys(body['properties'] ?? {}).find(
           (name) => !['tenantId', 'principalId', 'clientId'].includes(name),
         );
-        if (inner !== undefined)
-          throw notModelled(`property 'properties.${inner}' of a user-assigned identity`);
+        if (inner !== undefined) throw notModelled(`property 'properties.${inner}' of a user-assigned identity`);
         if (typeof body['location'] !== 'string') {
           throw refuse(400, 'LocationRequired', 'The location property is required for this definition.');
         }

@@ -62,14 +62,7 @@ export const registryProvider: Provider = {
   types: [
     {
       name: 'registries',
-      apiVersions: [
-        '2025-11-01',
-        '2025-04-01',
-        '2024-11-01-preview',
-        '2023-07-01',
-        '2023-01-01-preview',
-        '2022-12-01',
-      ],
+      apiVersions: ['2025-11-01', '2025-04-01', '2024-11-01-preview', '2023-07-01', '2023-01-01-preview', '2022-12-01'],
       capabilities: 'SupportsTags, SupportsLocation',
     },
   ],

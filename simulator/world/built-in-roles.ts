@@ -121,10 +121,7 @@ export const builtInRoles: readonly RoleDefinition[] = [
   {
     id: '8311e382-0749-4cb8-b61a-304f252e45ec',
     name: 'AcrPush',
-    actions: [
-      'Microsoft.ContainerRegistry/registries/pull/read',
-      'Microsoft.ContainerRegistry/registries/push/write',
-    ],
+    actions: ['Microsoft.ContainerRegistry/registries/pull/read', 'Microsoft.ContainerRegistry/registries/push/write'],
     notActions: [],
   },
   {

@@ -121,10 +121,7 @@ export class World {
   /** Finds a tenant by GUID or domain, ignoring case. */
   tenant(idOrDomain: string): Tenant | undefined {
     const key = idOrDomain.toLowerCase();
-    return (
-      this.tenants.get(key) ??
-      [...this.tenants.values()].find((tenant) => tenant.domain.toLowerCase() === key)
-    );
+    return this.tenants.get(key) ?? [...this.tenants.values()].find((tenant) => tenant.domain.toLowerCase() === key);
   }
 
   addTenant(tenant: { id: string; domain: string; displayName?: string }): Tenant {
@@ -152,8 +149,7 @@ export class World {
       ...app,
       clientId: app.clientId.toLowerCase(),
     };
-    if (created.federatedCredentials.length > 20)
-      throw new Error('an app has at most 20 federated credentials');
+    if (created.federatedCredentials.length > 20) throw new Error('an app has at most 20 federated credentials');
     this.apps.set(created.clientId, created);
     this.installApp(created.clientId, created.homeTenant);
     return created;
@@ -192,9 +188,7 @@ export class World {
   servicePrincipal(clientId: string, tenantId: string): Principal | undefined {
     const app = clientId.toLowerCase();
     const tenant = tenantId.toLowerCase();
-    return [...this.principals.values()].find(
-      (principal) => principal.app === app && principal.tenant === tenant,
-    );
+    return [...this.principals.values()].find((principal) => principal.app === app && principal.tenant === tenant);
   }
 
   addSubscription(subscription: {
@@ -224,12 +218,7 @@ export class World {
     return created;
   }
 
-  addGroup(
-    subscriptionId: string,
-    name: string,
-    location: string,
-    tags?: Record<string, string>,
-  ): ResourceGroup {
+  addGroup(subscriptionId: string, name: string, location: string, tags?: Record<string, string>): ResourceGroup {
     const group: ResourceGroup = {
       id: `/subscriptions/${subscriptionId}/resourceGroups/${name}`,
       subscription: subscriptionId.toLowerCase(),

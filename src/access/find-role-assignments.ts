@@ -102,10 +102,7 @@ async function listAtScopes(query: AssignmentQuery, scopes: readonly string[], l
 }
 
 /** Undefined where the app cannot list them. */
-async function listAtScope(
-  { session }: AssignmentQuery,
-  scope: string,
-): Promise<RoleAssignment[] | undefined> {
+async function listAtScope({ session }: AssignmentQuery, scope: string): Promise<RoleAssignment[] | undefined> {
   const path = `${scope}/providers/Microsoft.Authorization/roleAssignments`;
   return undefinedIfForbidden(listAllPages<RoleAssignment>(session.arm, path, apiVersions.roleAssignments));
 }

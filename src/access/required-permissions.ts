@@ -261,10 +261,7 @@ function neededFor(feature: Feature): NeededFor {
   return feature.startsWith('check the') ? 'for checking' : 'needed';
 }
 
-function featuresInUse(
-  inputs: DeployInputs,
-  { subscriptionId, groupExists }: PermissionContext,
-): FeatureUse[] {
+function featuresInUse(inputs: DeployInputs, { subscriptionId, groupExists }: PermissionContext): FeatureUse[] {
   const subscription = `/subscriptions/${subscriptionId}`;
   const group = groupExists ? `${subscription}/resourceGroups/${inputs.resourceGroup}` : subscription;
   const inGroup = (feature: Feature): FeatureUse => ({ feature, scope: group, id: 'rights/resource-group' });

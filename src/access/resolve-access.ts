@@ -73,14 +73,11 @@ export async function resolveAccess(
     ...(system ? [system] : []),
   ];
   const held = new Set(
-    (
-      await Promise.all(known.map((principalId) => findExistingAssignments(session, principalId, grants)))
-    ).flat(),
+    (await Promise.all(known.map((principalId) => findExistingAssignments(session, principalId, grants)))).flat(),
   );
   const hasUnknownPrincipal = (identity.system && !system) || identity.named.length > resolved.named.size;
   const missing = grants.filter(
-    (grant) =>
-      hasUnknownPrincipal || known.some((principalId) => !held.has(assignmentName(grant, principalId))),
+    (grant) => hasUnknownPrincipal || known.some((principalId) => !held.has(assignmentName(grant, principalId))),
   );
   await Promise.all(missing.map((grant) => assertCanAssign(session, grant, inputs.clientId)));
   return { ...resolved, held };
@@ -111,9 +108,7 @@ async function findExistingAssignments(
         const path = `${scope}/providers/Microsoft.Authorization/roleAssignments`;
         const $filter = `principalId eq '${principalId}'`;
         // The list includes inherited assignments and those of scopes below.
-        return (
-          await listAllPages<ExistingAssignment>(arm, path, apiVersions.roleAssignments, { $filter })
-        ).filter(
+        return (await listAllPages<ExistingAssignment>(arm, path, apiVersions.roleAssignments, { $filter })).filter(
           ({ properties }) => sameId(properties.scope, scope) && sameId(properties.principalId, principalId),
         );
       } catch (error) {

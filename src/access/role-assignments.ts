@@ -10,12 +10,7 @@ import { AzureError, isClientError } from '../errors/azure-error.ts';
 import { allSettledOrThrow } from '../lib/abort.ts';
 import { clockSeconds } from '../lib/clock.ts';
 import type { WorkflowRun } from '../runner/github-context.ts';
-import {
-  type AccessPlan,
-  type ManagedIdentity,
-  type Principal,
-  cannotAssignError,
-} from './resolve-access.ts';
+import { type AccessPlan, type ManagedIdentity, type Principal, cannotAssignError } from './resolve-access.ts';
 import { type RoleGrant, assignmentName } from './role-definitions.ts';
 
 interface AccessContext {
@@ -200,8 +195,7 @@ async function assignRole(
       log.info(`Role ${role} on ${scope} is already assigned to ${what}.`);
       return;
     }
-    if (error.fault.code === 'AuthorizationFailed')
-      throw cannotAssignError(grant, clientId, principal, error);
+    if (error.fault.code === 'AuthorizationFailed') throw cannotAssignError(grant, clientId, principal, error);
     throw new ActionError(`granting ${role} on ${scope} to ${what}`, { cause: error });
   }
 }

@@ -33,9 +33,7 @@ export async function resolveRoleGrant(session: Session, { role, scope }: RoleRe
     return grant;
   } catch (error) {
     const tenant = scopeTenantError(error);
-    throw tenant === undefined
-      ? error
-      : scopeInOtherTenantError(session, { role: name, scope }, tenant, error);
+    throw tenant === undefined ? error : scopeInOtherTenantError(session, { role: name, scope }, tenant, error);
   }
 }
 
@@ -62,8 +60,7 @@ async function findRole({ arm }: Session, name: string, scope: string): Promise<
     throw new ActionError(activity, {
       cause: error,
       explanation: {
-        cause:
-          'The app has no permission to look up roles by name at that scope, or the scope does not exist.',
+        cause: 'The app has no permission to look up roles by name at that scope, or the scope does not exist.',
         who: "the workflow's author",
         fix: [
           "Use the role's GUID instead of its name in `role-assignments`, which needs no lookup:",
@@ -91,10 +88,7 @@ const rolesIgnoredByAbac = [
   ['AcrPush', '8311e382-0749-4cb8-b61a-304f252e45ec', 'Container Registry Repository Writer'],
 ] as const;
 
-async function assertRoleEffective(
-  { arm }: Session,
-  { role, roleDefinitionId, scope }: RoleGrant,
-): Promise<void> {
+async function assertRoleEffective({ arm }: Session, { role, roleDefinitionId, scope }: RoleGrant): Promise<void> {
   const [registry, name = ''] =
     /^\/subscriptions\/[^/]+\/resourceGroups\/[^/]+\/providers\/Microsoft\.ContainerRegistry\/registries\/([^/]+)/i.exec(
       scope,
@@ -124,8 +118,7 @@ async function registryMode(arm: Session['arm'], registry: string): Promise<stri
     );
     return properties?.roleAssignmentMode;
   } catch (error) {
-    if (error instanceof AzureError && error.fault.status !== 401 && error.fault.status !== 404)
-      return undefined;
+    if (error instanceof AzureError && error.fault.status !== 401 && error.fault.status !== 404) return undefined;
     throw isNotFound(error) ? new ActionError(`reading registry ${registry}`, { cause: error }) : error;
   }
 }
@@ -200,10 +193,7 @@ function scopeInOtherTenantError(
  * Name of a role assignment: a UUID version 5 (RFC 9562, 5.5) of scope, role and principal, so that a rerun finds its own.
  * Azure rejects a name in use by another principal (RoleAssignmentUpdateNotPermitted).
  */
-export function assignmentName(
-  grant: Pick<RoleGrant, 'scope' | 'roleDefinitionId'>,
-  principalId: string,
-): string {
+export function assignmentName(grant: Pick<RoleGrant, 'scope' | 'roleDefinitionId'>, principalId: string): string {
   const role = grant.roleDefinitionId.split('/').at(-1) ?? '';
   return uuid5(urlNamespace, [grant.scope, role, principalId].join('\n').toLowerCase());
 }

@@ -116,10 +116,7 @@ export function createTenantCredential(options: TenantCredentialOptions): TokenC
   }
 
   return {
-    async getToken(
-      scopes: string | string[],
-      { claims, abortSignal }: GetTokenOptions = {},
-    ): Promise<AccessToken> {
+    async getToken(scopes: string | string[], { claims, abortSignal }: GetTokenOptions = {}): Promise<AccessToken> {
       // The other options are ignored on purpose: `enableCae` would create a second client with its own token, and
       // `tenantId` comes from challenges.
       const scope = [scopes].flat().join(' ');
@@ -259,8 +256,7 @@ function toSignInError(
         unexpected ??
         `${host}${pathname} answered ${status} (${headers.get('content-type') ?? 'of no type'}), which is not an answer of a sign-in service.`,
       explanation: {
-        cause:
-          'Something else answered instead (a proxy, a captive portal), or it is not Microsoft Entra ID.',
+        cause: 'Something else answered instead (a proxy, a captive portal), or it is not Microsoft Entra ID.',
         who: 'the administrator of the runner',
         fix: [`Make ${cloud.loginEndpoint} reachable from the runner, directly or through HTTPS_PROXY.`],
       },

@@ -62,10 +62,7 @@ function readIdToken({ status, bodyAsText }: PipelineResponse): string | undefin
   return status === 200 ? asString(asObject(parseJson(bodyAsText ?? ''))['value']) : undefined;
 }
 
-function providerMessage(
-  { host, href }: URL,
-  { status, headers, bodyAsText = '' }: PipelineResponse,
-): string {
+function providerMessage({ host, href }: URL, { status, headers, bodyAsText = '' }: PipelineResponse): string {
   const bodyText = bodyAsText ?? '';
   const unexpected = invalidResponseMessage(bodyText);
   if (unexpected !== undefined) return unexpected;
@@ -91,10 +88,7 @@ function oidcProviderError(message: string): ActionError {
 }
 
 /** The runner names no provider: the job was not given the permission, or could not be. */
-function missingIdTokenPermission(
-  env: Readonly<Record<string, string | undefined>>,
-  event: unknown,
-): ActionError {
+function missingIdTokenPermission(env: Readonly<Record<string, string | undefined>>, event: unknown): ActionError {
   const doing = "asking GitHub's OIDC provider for an ID token";
   const message = 'This job has no permission to ask for an ID token.';
   const alternative = 'Or give `client-secret` or `client-certificate`: neither needs an ID token.';

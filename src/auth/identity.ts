@@ -89,8 +89,7 @@ export async function verifyIdentity(
     throw new ActionError(activity, {
       message: `The token is for ${whose}, not for tenant ${tenant} and app ${clientId}.`,
       explanation: {
-        cause:
-          'The sign-in endpoint issued a token for another tenant or app. Nothing was sent with that token.',
+        cause: 'The sign-in endpoint issued a token for another tenant or app. Nothing was sent with that token.',
         who: "the workflow's author",
         fix: ['Check `tenant-id`, `image-tenant-id`, `client-id` and `environment`.'],
       },
@@ -99,8 +98,7 @@ export async function verifyIdentity(
   if (tenantId === undefined) {
     log.info(`The access token for tenant ${tenant} is opaque; Resource Manager will validate it.`);
   }
-  const guid =
-    tenantId ?? (isDomain(tenant) ? await raceAbort(resolveTenantId(tenant, cloud, get), signal) : tenant);
+  const guid = tenantId ?? (isDomain(tenant) ? await raceAbort(resolveTenantId(tenant, cloud, get), signal) : tenant);
   return { tenantId: guid.toLowerCase(), ...(objectId ? { objectId } : {}) };
 }
 

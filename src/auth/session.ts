@@ -122,10 +122,7 @@ function roleOf(tenant: string, inputs: DeployInputs): TenantSignIn['role'] {
  * Signs in to the target tenant, the image tenant and the auxiliary tenants in parallel.
  * @throws ActionError that names the tenant, also when a token is for another tenant or app.
  */
-export async function openDeploySession(
-  inputs: DeployInputs,
-  options: SessionOptions,
-): Promise<DeploySession> {
+export async function openDeploySession(inputs: DeployInputs, options: SessionOptions): Promise<DeploySession> {
   const { session, subscriptionVerified, clientsFor, tenantIdOf } = await signInToTarget(
     inputs,
     auxiliaryTenants(inputs),
@@ -162,8 +159,7 @@ async function signInToTarget(inputs: Inputs, otherTenants: readonly string[], o
     session: tenants.session(tenantId, subscriptionId, clients),
     subscriptionVerified,
     clientsFor: (tenant: string) => tenants.clientsFor(tenant, clients),
-    tenantIdOf: (tenant: string) =>
-      others.find((other) => sameTenant(other.tenant, tenant))?.tenantId ?? tenantId,
+    tenantIdOf: (tenant: string) => others.find((other) => sameTenant(other.tenant, tenant))?.tenantId ?? tenantId,
   };
 }
 
@@ -204,8 +200,7 @@ async function connectTenants(inputs: Inputs, otherTenants: readonly string[], o
         const clientOptions = { ...common, credential: credentials.target, signal: until };
         const own = createAzureClients(clientOptions, clients);
         const { auxiliary } = credentials;
-        const crossTenant =
-          auxiliary.length > 0 ? createAzureClients({ ...clientOptions, auxiliary }, clients) : own;
+        const crossTenant = auxiliary.length > 0 ? createAzureClients({ ...clientOptions, auxiliary }, clients) : own;
         return {
           cloud,
           correlationId,
@@ -257,7 +252,5 @@ function createCredentials(
 }
 
 function auxiliaryTenants(inputs: DeployInputs): readonly string[] {
-  return [inputs.imageTenantId, ...inputs.auxiliaryTenantIds].filter(
-    (tenant) => !sameTenant(tenant, inputs.tenantId),
-  );
+  return [inputs.imageTenantId, ...inputs.auxiliaryTenantIds].filter((tenant) => !sameTenant(tenant, inputs.tenantId));
 }

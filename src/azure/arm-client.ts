@@ -107,10 +107,7 @@ export function createArmRequest(options: ClientOptions): ArmRequest {
 }
 
 /** Creates clients that share one pipeline; all clients of the process share one pool of connections. */
-export function createAzureClients(
-  options: ClientOptions,
-  { Compute, Network }: ManagementClients,
-): AzureClients {
+export function createAzureClients(options: ClientOptions, { Compute, Network }: ManagementClients): AzureClients {
   const pipeline = createPipeline(options);
   const client = { endpoint: options.cloud.resourceManager, pipeline, httpClient: sharedHttpClient() };
   return {

@@ -67,9 +67,7 @@ export function signInOrigins({ loginEndpoint }: Cloud): readonly string[] {
     Object.entries(knownClouds).find(([, known]) => new URL(known.loginEndpoint).host === host)?.[0];
   const name = cloudOf(new URL(loginEndpoint).host);
   const others = Object.keys(otherLoginHosts).filter((host) => name !== undefined && cloudOf(host) === name);
-  const known = Object.entries(knownClouds).flatMap(([key, cloud]) =>
-    key === name ? cloud.loginEndpoint : [],
-  );
+  const known = Object.entries(knownClouds).flatMap(([key, cloud]) => (key === name ? cloud.loginEndpoint : []));
   return [...new Set([new URL(loginEndpoint).origin, ...known, ...others.map((host) => `https://${host}`)])];
 }
 
@@ -173,9 +171,7 @@ function parseCloudMetadataList(url: string, body: string, origin: string): Clou
   // the document's object in brackets, and may name another endpoint than the private or regional one that was asked.
   const all = document.map(parseCloudMetadata);
   const match =
-    all.length === 1
-      ? all[0]
-      : all.find(({ resourceManager }) => httpsUrl(resourceManager ?? '')?.origin === origin);
+    all.length === 1 ? all[0] : all.find(({ resourceManager }) => httpsUrl(resourceManager ?? '')?.origin === origin);
   if (match !== undefined) return match;
   const listed = all.flatMap(({ resourceManager }) => resourceManager ?? []);
   throw metadataError(url, `${origin} is not among the clouds listed there (${listed.join(', ') || 'none'})`);

@@ -59,10 +59,7 @@ export function correlationPolicy(correlationId: string): PipelinePolicy {
 }
 
 /** One debug line per attempt: never a body, never the query, whose signatures let anyone read the operation. */
-export function requestLogPolicy(
-  debug: (line: string) => void,
-  rateLimits?: RateLimitTracker,
-): PipelinePolicy {
+export function requestLogPolicy(debug: (line: string) => void, rateLimits?: RateLimitTracker): PipelinePolicy {
   return {
     name: 'requestLogPolicy',
     async sendRequest(request, next) {

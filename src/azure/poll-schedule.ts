@@ -115,11 +115,7 @@ function scheduledInterval(schedule: PollSchedule, elapsedSeconds: number): numb
 }
 
 /** Seconds until the next poll of an operation that has been running for `elapsedSeconds`. */
-export function nextPollDelay(
-  kind: OperationKind,
-  elapsedSeconds: number,
-  budget: RemainingRequests,
-): number {
+export function nextPollDelay(kind: OperationKind, elapsedSeconds: number, budget: RemainingRequests): number {
   let interval = scheduledInterval(pollSchedules[kind], elapsedSeconds);
   const bucket = vmBuckets[kind];
   const left = bucket && budget[bucket.budget];

@@ -78,8 +78,7 @@ export async function pollUntilDone<T>(
           await poller.poll({ abortSignal: signal });
         } catch (error) {
           firstNotFound ??= clockSeconds();
-          const isRecent =
-            clockSeconds() - firstNotFound < maxNotFoundSeconds || ++notFound < minNotFoundPolls;
+          const isRecent = clockSeconds() - firstNotFound < maxNotFoundSeconds || ++notFound < minNotFoundPolls;
           const isLate = isNotFoundError(error) && isRecent;
           if (kind === 'delete' || !isLate) throw error;
         }
@@ -106,9 +105,7 @@ function throwIfFailed(what: string, { operationState, result }: Poller<unknown>
   const { provisioningState = '', id = what } = {
     ...(result as { provisioningState?: string; id?: string } | undefined),
   };
-  const ended = [operationState?.status ?? '', provisioningState].find((state) =>
-    /^(failed|canceled)$/i.test(state),
-  );
+  const ended = [operationState?.status ?? '', provisioningState].find((state) => /^(failed|canceled)$/i.test(state));
   if (ended === undefined) return;
   const message = `Azure accepted the request, but ${what} ended as ${ended.toLowerCase()} without a reason.`;
   throw new AzureError({

@@ -63,8 +63,7 @@ export function parseResourceId(text: string): ResourceId | undefined {
   const [subscriptions, subscriptionId, groups, resourceGroup, providers, namespace, ...rest] = segments;
   const keywords = [subscriptions, groups, providers].join('/').toLowerCase();
   if (keywords !== 'subscriptions/resourcegroups/providers') return undefined;
-  if (subscriptionId === undefined || resourceGroup === undefined || namespace === undefined)
-    return undefined;
+  if (subscriptionId === undefined || resourceGroup === undefined || namespace === undefined) return undefined;
   if (!isGuid(subscriptionId) || rest.length === 0 || rest.length % 2 !== 0) return undefined;
   const types = rest.filter((_, index) => index % 2 === 0);
   const names = rest.filter((_, index) => index % 2 === 1);
@@ -177,8 +176,7 @@ function parseSharedImage(text: string): ImageReference | undefined {
 
 /** Why `parseImageReference` understood nothing, as the end of a sentence: people give what other tools call an image. */
 export function describeInvalidImageId(text: string): string {
-  const shape =
-    '/subscriptions/…/resourceGroups/…/providers/Microsoft.Compute/galleries/…/images/…/versions/1.2.3';
+  const shape = '/subscriptions/…/resourceGroups/…/providers/Microsoft.Compute/galleries/…/images/…/versions/1.2.3';
   if (/^[^/:\s]+(:[^/:\s]+){3}$/.test(text)) {
     return (
       'is a Marketplace image (publisher:offer:sku:version): this action starts VMs from images in a Compute Gallery, ' +

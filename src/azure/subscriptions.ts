@@ -55,11 +55,7 @@ export async function findSubscription(
  * unless the subscription is delegated to this tenant (Azure Lighthouse). An app with a role on the resource group alone
  * cannot read the subscription: then the input is trusted.
  */
-export async function assertSubscriptionInTenant(
-  arm: ArmRequest,
-  named: string,
-  tenantId: string,
-): Promise<void> {
+export async function assertSubscriptionInTenant(arm: ArmRequest, named: string, tenantId: string): Promise<void> {
   try {
     await withActivity(`reading subscription ${named}`, () => readNamedSubscription(arm, named, tenantId));
   } catch (error) {
@@ -79,11 +75,7 @@ export async function readSubscription(
     : requireSingleSubscription(await listSubscriptions(arm, tenantId), tenantId, about);
 }
 
-async function readNamedSubscription(
-  arm: ArmRequest,
-  named: string,
-  tenantId: string,
-): Promise<Subscription> {
+async function readNamedSubscription(arm: ArmRequest, named: string, tenantId: string): Promise<Subscription> {
   const found = await arm<Subscription>('GET', `/subscriptions/${named}`, apiVersions.subscriptions);
   if (!belongsToOtherTenant(found, tenantId)) return found;
   throw new ActionError(`reading subscription ${named}`, {
@@ -105,10 +97,7 @@ async function listSubscriptions(arm: ArmRequest, tenantId: string): Promise<rea
 }
 
 /** False where the tenant is not stated: Resource Manager then refuses tokens of the wrong tenant itself. */
-function belongsToOtherTenant(
-  { tenantId: owner }: Pick<Subscription, 'tenantId'>,
-  tenantId: string,
-): boolean {
+function belongsToOtherTenant({ tenantId: owner }: Pick<Subscription, 'tenantId'>, tenantId: string): boolean {
   return owner ? owner.toLowerCase() !== tenantId : false;
 }
 
@@ -167,11 +156,7 @@ export async function readResourceGroup(
   const path = `/subscriptions/${subscriptionId}/resourceGroups/${resourceGroup}`;
   // A 403 means that the group is missing or that the app has no role on it: the error catalogue explains both.
   const group = await undefinedIfNotFound(
-    arm<{ location: string; properties?: { provisioningState?: string } }>(
-      'GET',
-      path,
-      apiVersions.resourceGroups,
-    ),
+    arm<{ location: string; properties?: { provisioningState?: string } }>('GET', path, apiVersions.resourceGroups),
   );
   if (group?.properties?.provisioningState === 'Deleting') throw groupBeingDeleted(resourceGroup);
   if (group) return { location: location ?? normaliseRegion(group.location), exists: true };

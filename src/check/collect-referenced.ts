@@ -72,13 +72,9 @@ async function readReferencedSubnet(
   { arm }: Session,
   { id, name }: ResourceId,
 ): Promise<ReferencedProperties | undefined> {
-  const vnet = await settle(() =>
-    undefinedIfNotFound(arm<ReferencedBody>('GET', vnetIdOf(id), apiVersions.network)),
-  );
+  const vnet = await settle(() => undefinedIfNotFound(arm<ReferencedBody>('GET', vnetIdOf(id), apiVersions.network)));
   if ('value' in vnet) {
-    const found = vnet.value?.properties?.subnets?.find(
-      (subnet) => subnet.name.toLowerCase() === name.toLowerCase(),
-    );
+    const found = vnet.value?.properties?.subnets?.find((subnet) => subnet.name.toLowerCase() === name.toLowerCase());
     return found && omitUndefined({ location: vnet.value?.location, ...addressesOf(found) });
   }
   const subnet = await settle(() => undefinedIfNotFound(arm<SubnetBody>('GET', id, apiVersions.network)));
@@ -101,8 +97,7 @@ export function readAddressAvailability(
   { arm }: Session,
   { network }: DeployInputs,
 ): Promise<Result<boolean>> | undefined {
-  if (network.kind !== 'new-nic' || network.subnet.kind !== 'given' || !network.privateIpAddress)
-    return undefined;
+  if (network.kind !== 'new-nic' || network.subnet.kind !== 'given' || !network.privateIpAddress) return undefined;
   const path = `${vnetIdOf(network.subnet.id.id)}/CheckIPAddressAvailability`;
   const query = { ipAddress: network.privateIpAddress };
   return settle(async () => {

@@ -33,11 +33,7 @@ export async function collectFacts(
   const target = signIns.find(({ role }) => role === 'tenant')?.result;
   const subscriptionFacts =
     session && target && 'value' in target
-      ? await collectSubscriptionFacts(
-          { session, imageCompute, objectId: target.value.objectId },
-          inputs,
-          context.log,
-        )
+      ? await collectSubscriptionFacts({ session, imageCompute, objectId: target.value.objectId }, inputs, context.log)
       : undefined;
   if (subscriptionFacts && 'value' in subscriptionFacts.group)
     context.onContext({ location: subscriptionFacts.group.value.location });
@@ -117,10 +113,7 @@ async function awaitProperties<T extends object>(
   return omitUndefined(Object.fromEntries(await Promise.all(entries))) as T;
 }
 
-async function collectExisting(
-  session: Session,
-  inputs: DeployInputs,
-): Promise<SubscriptionFacts['existing']> {
+async function collectExisting(session: Session, inputs: DeployInputs): Promise<SubscriptionFacts['existing']> {
   const queries = existingResourceQueries(session, inputs, resourceNames(inputs.vmName));
   const found = Object.entries(queries).map(
     async ([part, query]) => [part, await settle<ExistingResources[keyof ExistingResources]>(query)] as const,
@@ -133,8 +126,7 @@ function createPermissionReader({ arm }: Session): PermissionsAt {
   return (scope) => {
     const key = scope.toLowerCase();
     const path = `${scope}/providers/Microsoft.Authorization/permissions`;
-    const answer =
-      answers.get(key) ?? settle(() => listAllPages<Permission>(arm, path, apiVersions.permissions));
+    const answer = answers.get(key) ?? settle(() => listAllPages<Permission>(arm, path, apiVersions.permissions));
     answers.set(key, answer);
     return answer;
   };
@@ -197,17 +189,10 @@ function collectRestrictions(session: Session, inputs: DeployInputs) {
   };
 }
 
-function collectRegionalFacts(
-  { compute, network }: Session,
-  { network: choice }: DeployInputs,
-  inRegion: InRegion,
-) {
-  const dnsLabel =
-    choice.kind === 'new-nic' && choice.publicIp.kind === 'new' ? choice.publicIp.dnsLabel : undefined;
+function collectRegionalFacts({ compute, network }: Session, { network: choice }: DeployInputs, inRegion: InRegion) {
+  const dnsLabel = choice.kind === 'new-nic' && choice.publicIp.kind === 'new' ? choice.publicIp.dnsLabel : undefined;
   return {
-    skus: inRegion((region) =>
-      collectPages(compute.resourceSkus.list({ filter: `location eq '${region}'` })),
-    ),
+    skus: inRegion((region) => collectPages(compute.resourceSkus.list({ filter: `location eq '${region}'` }))),
     computeUsages: inRegion((region) => collectPages(compute.usage.list(region))),
     networkUsages: inRegion((region) => collectPages(network.usages.list(region))),
     dnsLabelFree:
@@ -238,10 +223,6 @@ async function areTermsAccepted(
 ): Promise<boolean> {
   const plan = ['publishers', publisher, 'offers', product, 'plans', name].map(encodeURIComponent).join('/');
   const path = `/subscriptions/${subscriptionId}/providers/Microsoft.MarketplaceOrdering/offerTypes/virtualmachine/${plan}/agreements/current`;
-  const { properties } = await arm<{ properties?: { accepted?: boolean } }>(
-    'GET',
-    path,
-    apiVersions.marketplaceTerms,
-  );
+  const { properties } = await arm<{ properties?: { accepted?: boolean } }>('GET', path, apiVersions.marketplaceTerms);
   return properties?.accepted === true;
 }

@@ -1,21 +1,9 @@
 import type { Plan } from '../deployment/plan.ts';
 import { fillPlaceholders, workflowAuthor } from '../error-catalog/entry.ts';
-import {
-  type CheckFacts,
-  type Finding,
-  type RuleContext,
-  isForbidden,
-  unknownFinding,
-  warnFinding,
-} from './facts.ts';
+import { type CheckFacts, type Finding, type RuleContext, isForbidden, unknownFinding, warnFinding } from './facts.ts';
 import { checkNames, checkNetwork, checkVm } from './rules/existing.ts';
 import { checkImage } from './rules/image.ts';
-import {
-  checkDenyAssignments,
-  checkLocks,
-  checkPermissions,
-  checkRoleAssignments,
-} from './rules/permissions.ts';
+import { checkDenyAssignments, checkLocks, checkPermissions, checkRoleAssignments } from './rules/permissions.ts';
 import { checkPrivateAddress, checkPublicIp, checkReferenced } from './rules/referenced.ts';
 import { checkProviders, checkResourceGroup, checkSignIn, checkSubscription } from './rules/sign-in.ts';
 
@@ -46,10 +34,7 @@ export function evaluateChecks(facts: CheckFacts, plan: Plan | undefined): Findi
   const before = [...signIns.map((signIn) => checkSignIn(signIn, known)), ...checkSubscription(facts, known)];
   if (!subscriptionFacts || !plan) {
     const question = { id: 'deployment', asked: 'everything in the subscription' };
-    return [
-      ...before,
-      unknownFinding(question, 'Skipped: it needs a token of the tenant and a subscription.'),
-    ];
+    return [...before, unknownFinding(question, 'Skipped: it needs a token of the tenant and a subscription.')];
   }
   const subscription = `/subscriptions/${subscriptionFacts.subscriptionId}`;
   const { image } = subscriptionFacts;

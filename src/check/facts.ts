@@ -163,21 +163,11 @@ export function unknownFinding(
   return { id, level: 'unknown', asked, answer, who, fix };
 }
 
-export function warnFinding(
-  { id, asked }: Question,
-  answer: string,
-  who: string,
-  fix: readonly string[],
-): Finding {
+export function warnFinding({ id, asked }: Question, answer: string, who: string, fix: readonly string[]): Finding {
   return { id, level: 'warning', asked, answer, who, fix };
 }
 
-export function faultFinding(
-  { id, asked }: Question,
-  answer: string,
-  who: string,
-  fix: readonly string[],
-): Finding {
+export function faultFinding({ id, asked }: Question, answer: string, who: string, fix: readonly string[]): Finding {
   return { id, level: 'fault', asked, answer, who, fix };
 }
 

@@ -12,10 +12,7 @@ import { type DeletionContext, type DeletionResult, isDeletable } from './resour
  * Deletes a whole deployment: the resources with derived names, the disks of its VM, its identities and role
  * assignments, and what the run has recorded, each only if its own tags agree. Copied tags on other resources are ignored.
  */
-export async function deleteDeployment(
-  context: DeletionContext,
-  resourceGroup: string,
-): Promise<DeletionResult> {
+export async function deleteDeployment(context: DeletionContext, resourceGroup: string): Promise<DeletionResult> {
   const { session, claim, created = [] } = context;
   const { deployment, owner } = claim;
   const ids = resourceIds(session.subscriptionId, resourceGroup, resourceNames(deployment));
@@ -49,18 +46,13 @@ export async function deleteDeployment(
  * Deletes the VM of a deployment, the disks that were created with it, and the role assignments of its system-assigned
  * identity. Network interface, addresses and other identities are kept.
  */
-export async function deleteVmOfDeployment(
-  context: DeletionContext,
-  resourceGroup: string,
-): Promise<DeletionResult> {
+export async function deleteVmOfDeployment(context: DeletionContext, resourceGroup: string): Promise<DeletionResult> {
   const { session, claim } = context;
   const { deployment } = claim;
   const ids = resourceIds(session.subscriptionId, resourceGroup, resourceNames(deployment));
   const vm = await undefinedIfNotFound(session.compute.virtualMachines.get(resourceGroup, deployment));
   const principal = vm?.identity?.principalId;
-  const assignments = principal
-    ? await findRoleAssignments(context, resourceGroup, deployment, principal)
-    : [];
+  const assignments = principal ? await findRoleAssignments(context, resourceGroup, deployment, principal) : [];
   const disks = attachedDisks(vm).flatMap(({ id, createdWithVm }) => (createdWithVm ? [id] : []));
   const all = [...assignments, ids.vm, ids.osDisk, ...disks];
   const unique = new Map(all.map((id) => [id.toLowerCase(), id]));

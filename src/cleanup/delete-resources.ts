@@ -44,10 +44,7 @@ interface Progress {
  * Deletes resources in dependency order, independent ones in parallel. Reads each one right before its deletion, and
  * never deletes a type that is not in `resourceTypes`. Failures are part of the result, not thrown.
  */
-export async function deleteResources(
-  context: DeletionContext,
-  ids: readonly string[],
-): Promise<DeletionResult> {
+export async function deleteResources(context: DeletionContext, ids: readonly string[]): Promise<DeletionResult> {
   const result = {
     deleted: [] as string[],
     notFound: [] as string[],
@@ -229,15 +226,12 @@ function createRetry(
     const limit = isUsedByOthers(error, id, targets) ? Math.min(maxWait, maxForeignUseSeconds) : maxWait;
     if (!isInUse(error) || clockSeconds() - start >= limit) throw error;
     const seconds = Math.min(15, 1.5 ** conflicts++);
-    log.info(
-      `${what} is still in use (${rootDetail(error.fault).code}); retrying in ${Math.round(seconds)} s.`,
-    );
+    log.info(`${what} is still in use (${rootDetail(error.fault).code}); retrying in ${Math.round(seconds)} s.`);
     await delay(seconds, waiting.signal);
   };
 }
 
-const inUseCodes =
-  /InUse|CannotBeDeleted|Reserved|Attached|is attached to|Conflict|AnotherOperation|Preempted/i;
+const inUseCodes = /InUse|CannotBeDeleted|Reserved|Attached|is attached to|Conflict|AnotherOperation|Preempted/i;
 
 function isInUse({ fault }: AzureError): boolean {
   const { code, message } = rootDetail(fault);
@@ -251,12 +245,8 @@ function isInUse({ fault }: AzureError): boolean {
 function isUsedByOthers({ fault }: AzureError, { id }: ResourceId, targets: readonly Target[]): boolean {
   const users = (fault.body.match(/\/subscriptions\/[^\s"',\\]+/gi) ?? [])
     .map((user) => user.toLowerCase().replace(/[.;]$/, ''))
-    .filter(
-      (user) => !isSameOrChild(user, id) && user.includes('/providers/') && !user.includes('/locations/'),
-    );
-  return (
-    users.length > 0 && !users.some((user) => targets.some((target) => isSameOrChild(user, target.id.id)))
-  );
+    .filter((user) => !isSameOrChild(user, id) && user.includes('/providers/') && !user.includes('/locations/'));
+  return users.length > 0 && !users.some((user) => targets.some((target) => isSameOrChild(user, target.id.id)));
 }
 
 function isSameOrChild(lowerCasedId: string, id: string): boolean {

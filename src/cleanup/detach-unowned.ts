@@ -31,9 +31,7 @@ export async function detachUnowned(context: DeletionContext, vm: VirtualMachine
   const unowned = new Set(parts.flatMap((part) => (part.isUnowned ? [part.id] : [])));
   if (unowned.size > 0) {
     const { resourceGroup = '', name = '' } = { ...parseResourceId(vm.id ?? '') };
-    context.log.info(
-      `Setting the delete option Detach on resources that outlive ${name}: ${[...unowned].join(', ')}`,
-    );
+    context.log.info(`Setting the delete option Detach on resources that outlive ${name}: ${[...unowned].join(', ')}`);
     const update = compute.virtualMachines.update(resourceGroup, name, detachingBody(vm, unowned));
     await pollUntilDone(`virtual machine ${name}`, 'vm-update', waiting, update);
   }
@@ -43,8 +41,7 @@ export async function detachUnowned(context: DeletionContext, vm: VirtualMachine
   };
 }
 
-const isDeletedWithVm = ({ deleteOption }: { deleteOption?: string | undefined }): boolean =>
-  deleteOption === 'Delete';
+const isDeletedWithVm = ({ deleteOption }: { deleteOption?: string | undefined }): boolean => deleteOption === 'Delete';
 
 function detachingBody(vm: VirtualMachine, unowned: ReadonlySet<string>) {
   const detachIfUnowned = <T extends { deleteOption?: string }>(reference: T, id = ''): T =>
@@ -53,9 +50,7 @@ function detachingBody(vm: VirtualMachine, unowned: ReadonlySet<string>) {
   const osDiskId = osDisk?.managedDisk?.id ?? '';
   return {
     networkProfile: {
-      networkInterfaces: (vm.networkProfile?.networkInterfaces ?? []).map((nic) =>
-        detachIfUnowned(nic, nic.id),
-      ),
+      networkInterfaces: (vm.networkProfile?.networkInterfaces ?? []).map((nic) => detachIfUnowned(nic, nic.id)),
     },
     storageProfile: omitUndefined({
       osDisk: osDisk && unowned.has(osDiskId) ? detachIfUnowned(osDisk, osDiskId) : undefined,
@@ -71,11 +66,7 @@ interface CheckedPart {
   readonly children: readonly string[];
 }
 
-async function checkPart(
-  context: DeletionContext,
-  id: string,
-  children: readonly string[],
-): Promise<CheckedPart> {
+async function checkPart(context: DeletionContext, id: string, children: readonly string[]): Promise<CheckedPart> {
   const checks = await Promise.all([id, ...children].map((part) => isUnowned(context, part)));
   return { id, isUnowned: checks.includes(true), children };
 }
@@ -83,8 +74,7 @@ async function checkPart(
 async function checkNic(context: DeletionContext, id: string): Promise<CheckedPart> {
   const nic = parseResourceId(id);
   const found =
-    nic &&
-    (await undefinedIfNotFound(context.session.network.networkInterfaces.get(nic.resourceGroup, nic.name)));
+    nic && (await undefinedIfNotFound(context.session.network.networkInterfaces.get(nic.resourceGroup, nic.name)));
   const addresses = (found?.ipConfigurations ?? []).flatMap(({ publicIPAddress }) =>
     publicIPAddress?.id && isDeletedWithVm(publicIPAddress) ? [publicIPAddress.id] : [],
   );
@@ -124,9 +114,7 @@ export async function includeVmDisks(session: Session, ids: readonly string[]): 
       if (target?.type !== vmType) return [];
       try {
         const { resourceGroup, name } = target;
-        return attachedDisks(
-          await undefinedIfNotFound(session.compute.virtualMachines.get(resourceGroup, name)),
-        );
+        return attachedDisks(await undefinedIfNotFound(session.compute.virtualMachines.get(resourceGroup, name)));
       } catch {
         // Deleting the VM will fail for the same reason and report it.
         return [];

@@ -71,8 +71,7 @@ export function createCleanupState(
     save(entries, everCreated);
   };
   const without = (ids: readonly string[], id: string) => ids.filter((known) => !sameId(known, id));
-  const withId = (ids: readonly string[], id: string) =>
-    ids.some((known) => sameId(known, id)) ? ids : [...ids, id];
+  const withId = (ids: readonly string[], id: string) => (ids.some((known) => sameId(known, id)) ? ids : [...ids, id]);
   const remove = (id: string, more: Partial<CleanupStateData> = {}): void =>
     change({ created: without(entries.created, id), pending: without(entries.pending, id), ...more });
   change({});

@@ -96,8 +96,7 @@ async function waitUntilTerminal<T extends ExistingResource>(
   { what, id, reread }: ResourceCreation<T>,
   found: T | undefined,
 ): Promise<T | undefined> {
-  const assertOurs = ({ tags }: T): void =>
-    assertOwned(what, { id, tags }, cleanupState.entries.deployment, run);
+  const assertOurs = ({ tags }: T): void => assertOwned(what, { id, tags }, cleanupState.entries.deployment, run);
   if (!found) return undefined;
   assertOurs(found);
   if (isTerminalState(found)) return found;

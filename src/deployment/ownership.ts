@@ -40,9 +40,7 @@ export function ownershipTags(
   const tags = {
     [deploymentTag]: deployment,
     cleanup,
-    ...Object.fromEntries(
-      Object.entries(identityTags).map(([field, tag]) => [tag, run[field as keyof RunIdentity]]),
-    ),
+    ...Object.fromEntries(Object.entries(identityTags).map(([field, tag]) => [tag, run[field as keyof RunIdentity]])),
     'github-workflow': run.workflow,
     'github-sha': run.sha,
     'github-actor': run.actor,
@@ -110,15 +108,9 @@ export interface DeletionClaim {
 }
 
 /** Whether a resource may be deleted. Rollback, cleanup of a failed VM, post step, `delete` and `sweep` all ask this. */
-export function mayDelete(
-  { deployment, owner, notCreated = [] }: DeletionClaim,
-  id: string,
-  tags: Tags,
-): boolean {
+export function mayDelete({ deployment, owner, notCreated = [] }: DeletionClaim, id: string, tags: Tags): boolean {
   return (
-    hasDeploymentTag(tags, deployment) &&
-    hasIdentityTags(tags, owner) &&
-    !notCreated.some((other) => sameId(other, id))
+    hasDeploymentTag(tags, deployment) && hasIdentityTags(tags, owner) && !notCreated.some((other) => sameId(other, id))
   );
 }
 

@@ -1,12 +1,7 @@
 /** What `create` will send. Types only: `plan/` computes it, `check` evaluates it, the summary draws it. */
 
 import type { VirtualMachine } from '@azure/arm-compute';
-import type {
-  NetworkInterface,
-  NetworkSecurityGroup,
-  PublicIPAddress,
-  VirtualNetwork,
-} from '@azure/arm-network';
+import type { NetworkInterface, NetworkSecurityGroup, PublicIPAddress, VirtualNetwork } from '@azure/arm-network';
 import type { MergePatch } from '../lib/json.ts';
 
 /** A resource to create, with the body of its PUT in the shape of the SDK's models. */

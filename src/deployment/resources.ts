@@ -1,12 +1,7 @@
 /** The resources of a deployment: their names, their IDs, and which of them exist. */
 
 import type { VirtualMachine } from '@azure/arm-compute';
-import type {
-  NetworkInterface,
-  NetworkSecurityGroup,
-  PublicIPAddress,
-  VirtualNetwork,
-} from '@azure/arm-network';
+import type { NetworkInterface, NetworkSecurityGroup, PublicIPAddress, VirtualNetwork } from '@azure/arm-network';
 import { createHash } from 'node:crypto';
 import { undefinedIfNotFound } from '../azure/lookup.ts';
 import { resourceId } from '../azure/resource-id.ts';
@@ -88,12 +83,8 @@ export function existingResourceQueries(
     needed ? () => undefinedIfNotFound(get()) : undefined;
   return omitUndefined({
     vm: queryIf(true, () => compute.virtualMachines.get(resourceGroup, names.vm)),
-    nsg: queryIf(newNic?.nsg.kind === 'new', () =>
-      network.networkSecurityGroups.get(resourceGroup, names.nsg),
-    ),
-    vnet: queryIf(newNic?.subnet.kind === 'new', () =>
-      network.virtualNetworks.get(resourceGroup, names.vnet),
-    ),
+    nsg: queryIf(newNic?.nsg.kind === 'new', () => network.networkSecurityGroups.get(resourceGroup, names.nsg)),
+    vnet: queryIf(newNic?.subnet.kind === 'new', () => network.virtualNetworks.get(resourceGroup, names.vnet)),
     publicIp: queryIf(newNic?.publicIp.kind === 'new', () =>
       network.publicIPAddresses.get(resourceGroup, names.publicIp),
     ),
@@ -106,9 +97,7 @@ export async function findExistingResources(
   ...target: Parameters<typeof existingResourceQueries>
 ): Promise<ExistingResources> {
   const found = await Promise.all(
-    Object.entries(existingResourceQueries(...target)).map(
-      async ([part, query]) => [part, await query()] as const,
-    ),
+    Object.entries(existingResourceQueries(...target)).map(async ([part, query]) => [part, await query()] as const),
   );
   return Object.fromEntries(found.filter(([, resource]) => resource !== undefined));
 }

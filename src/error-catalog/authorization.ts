@@ -36,8 +36,7 @@ import {
 const commonErrors =
   'https://learn.microsoft.com/azure/azure-resource-manager/troubleshooting/common-deployment-errors';
 
-const multiTenant =
-  'https://learn.microsoft.com/azure/azure-resource-manager/management/authenticate-multi-tenant';
+const multiTenant = 'https://learn.microsoft.com/azure/azure-resource-manager/management/authenticate-multi-tenant';
 
 const rbacErrors = 'https://learn.microsoft.com/azure/role-based-access-control/troubleshooting';
 
@@ -118,11 +117,7 @@ function explainImageLink(fault: AzureErrorInfo, known: FilledErrorContext): Exp
     return {
       cause: `The app has no role on the image. The auxiliary token is from the right tenant ${tokenTenant}${owner ? `, which owns the image's subscription ${subscription}` : ''}, and reading the image with it is refused as well.`,
       who: resolve(imageOwner, fault, known),
-      fix: [
-        'Grant the role on the image definition:',
-        grantCommand(versionRead, known.imageId, known),
-        roleDelay,
-      ],
+      fix: ['Grant the role on the image definition:', grantCommand(versionRead, known.imageId, known), roleDelay],
     };
   }
   if (image === 'absent') {
@@ -195,8 +190,7 @@ export const authorizationEntries: readonly Entry[] = [
     id: 'other-tenant-not-linked',
     title: 'Another resource belongs to another tenant',
     says: 'LinkedAuthorizationFailed: … the current tenant … is not authorized to access linked subscription',
-    source:
-      'https://learn.microsoft.com/entra/identity/managed-identities-azure-resources/managed-identities-faq',
+    source: 'https://learn.microsoft.com/entra/identity/managed-identities-azure-resources/managed-identities-faq',
     match: all(ofForeignTenant, not(ofForeignImage)),
     cause: (fault, known) =>
       `The VM refers to a resource of another tenant. It is in subscription ${foreignSubscription(fault)} (for ${deniedAction(fault)}), which ${tenantName(currentTenant(fault, known), known)} does not own, and no auxiliary token is from its tenant.`,
@@ -250,9 +244,7 @@ export const authorizationEntries: readonly Entry[] = [
       deniedGrant(fault, known),
       roleDelay,
       ...(definitionRead.test(deniedAction(fault))
-        ? [
-            'Or, if the app is to have access to the version only, set what the definition would say: `os-type`.',
-          ]
+        ? ['Or, if the app is to have access to the version only, set what the definition would say: `os-type`.']
         : []),
     ],
   },
@@ -381,7 +373,6 @@ function deniedGroup(fault: AzureErrorInfo, known: FilledErrorContext): string {
 
 function missingIdentity(fault: AzureErrorInfo): string {
   return (
-    /Resource '([^'…]+\/userAssignedIdentities\/[^'…]+)' was not found/i.exec(messagesOf(fault))?.[1] ??
-    '<identity-id>'
+    /Resource '([^'…]+\/userAssignedIdentities\/[^'…]+)' was not found/i.exec(messagesOf(fault))?.[1] ?? '<identity-id>'
   );
 }

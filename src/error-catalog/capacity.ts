@@ -18,8 +18,7 @@ import {
 
 const troubleshooting = 'https://learn.microsoft.com/azure/azure-resource-manager/troubleshooting';
 
-const allocationFailures =
-  'https://learn.microsoft.com/troubleshoot/azure/virtual-machines/windows/allocation-failure';
+const allocationFailures = 'https://learn.microsoft.com/troubleshoot/azure/virtual-machines/windows/allocation-failure';
 
 const sizesInMessage = (fault: AzureErrorInfo, { vmSize }: FilledErrorContext) =>
   messageText(fault, /Restrictions?: ([\w, ]+?)'/i, messageText(fault, /VM size '([^']+)'/, vmSize));
@@ -33,8 +32,7 @@ const groupInMessage = (fault: AzureErrorInfo, { resourceGroup }: FilledErrorCon
 const subscriptionInMessage = (fault: AzureErrorInfo, { subscriptionId }: FilledErrorContext) =>
   messageText(fault, /subscription '([^']+)'/i, subscriptionId);
 
-const namespaceInMessage = (fault: AzureErrorInfo) =>
-  messageText(fault, /namespace '([^']+)'/, '<namespace>');
+const namespaceInMessage = (fault: AzureErrorInfo) => messageText(fault, /namespace '([^']+)'/, '<namespace>');
 
 const tryElsewhere = (_: AzureErrorInfo, known: FilledErrorContext): string[] => [
   'List several sizes in `vm-size` (and zones in `zone`): the action uses the first one that is available. To list the sizes of the region:',
@@ -57,14 +55,9 @@ const raiseQuota = (fault: AzureErrorInfo, known: FilledErrorContext): string[] 
 
 const policyNames = (fault: AzureErrorInfo): string[] => {
   // In the message, in additionalInfo or in both, and within JSON that may be a string itself.
-  const patterns = [
-    /policyAssignmentDisplayName\\?"\s*:\s*\\?"([^"\\]+)/g,
-    /"policyAssignment":\{"name":"([^"]+)"/g,
-  ];
+  const patterns = [/policyAssignmentDisplayName\\?"\s*:\s*\\?"([^"\\]+)/g, /"policyAssignment":\{"name":"([^"]+)"/g];
   const texts = `${fault.body}\n${messagesOf(fault)}`;
-  return [
-    ...new Set(patterns.flatMap((pattern) => [...texts.matchAll(pattern)].map(([, name = '']) => name))),
-  ];
+  return [...new Set(patterns.flatMap((pattern) => [...texts.matchAll(pattern)].map(([, name = '']) => name)))];
 };
 
 /** The input that may satisfy a policy, guessed from the policy's name. */
@@ -87,8 +80,7 @@ export const subscriptionEntries: readonly Entry[] = [
       const names = policyNames(fault).map((name) => `"${name}"`);
       return `Policy ${names.join(', ') || '<policy>'} denies ${messageText(fault, /Resource '([^']+)' was disallowed/, fault.target ?? '<resource>')}.`;
     },
-    who: (_, { tenantId }) =>
-      `${workflowAuthor}, or the owner of the policy in the VM's tenant (${tenantId})`,
+    who: (_, { tenantId }) => `${workflowAuthor}, or the owner of the policy in the VM's tenant (${tenantId})`,
     fix: (fault, known) => {
       const id = messageText(fault, /"policyAssignment":\{[^}]*"id":"([^"]+)"/, '<policy-assignment-id>');
       const names = policyNames(fault).join(' ');
@@ -191,10 +183,7 @@ export const subscriptionEntries: readonly Entry[] = [
     cause: (fault, known) =>
       `Subscription ${subscriptionInMessage(fault, known)} is disabled. A credit has run out, a payment is overdue, or it was canceled. Nothing in it can be created or changed.`,
     who: subscriptionOwner,
-    fix: [
-      'Reactivate it:',
-      'https://learn.microsoft.com/azure/cost-management-billing/manage/subscription-disabled',
-    ],
+    fix: ['Reactivate it:', 'https://learn.microsoft.com/azure/cost-management-billing/manage/subscription-disabled'],
   },
   {
     id: 'provider-not-registered',

@@ -7,9 +7,7 @@ export type FilledErrorContext = Readonly<Required<Omit<ErrorContext, 'oidc' | '
 
 export type Text = string | ((fault: AzureErrorInfo, known: FilledErrorContext) => string);
 
-export type Lines =
-  | readonly string[]
-  | ((fault: AzureErrorInfo, known: FilledErrorContext) => readonly string[]);
+export type Lines = readonly string[] | ((fault: AzureErrorInfo, known: FilledErrorContext) => readonly string[]);
 
 /** One error of Azure: how to recognise it, and what it means for this action. */
 export interface Entry {
@@ -117,8 +115,7 @@ export function messageText(fault: AzureErrorInfo, pattern: RegExp, placeholder:
 }
 
 /** Lists most codes of Compute with their messages. */
-export const vmErrors =
-  'https://learn.microsoft.com/troubleshoot/azure/virtual-machines/linux/error-messages';
+export const vmErrors = 'https://learn.microsoft.com/troubleshoot/azure/virtual-machines/linux/error-messages';
 
 // Who must act. Tenants and apps are named, so that the sentence can be forwarded.
 
@@ -128,8 +125,7 @@ export const nobodyNeedsToAct = 'nobody: the error is transient, and the action 
 
 export const runnerOwner = 'the operator of the runner';
 
-export const appOwner: Text = (_, { clientId }) =>
-  `the owner of the app registration ${clientId}, in its home tenant`;
+export const appOwner: Text = (_, { clientId }) => `the owner of the app registration ${clientId}, in its home tenant`;
 
 export const subscriptionOwner: Text = (_, { subscriptionId, tenantId }) =>
   `the owner of subscription ${subscriptionId}, in the VM's tenant (${tenantId})`;
@@ -140,8 +136,7 @@ export const authorOrSubscriptionOwner: Text = (fault, known) =>
 export const imageOwner: Text = (_, { imageTenantId }) =>
   `the owner of the gallery, in the image tenant (${imageTenantId})`;
 
-export const authorOrImageOwner: Text = (fault, known) =>
-  `${workflowAuthor}, or ${resolve(imageOwner, fault, known)}`;
+export const authorOrImageOwner: Text = (fault, known) => `${workflowAuthor}, or ${resolve(imageOwner, fault, known)}`;
 
 export const requestedTenantAdmin: Text = (fault, known) =>
   `an administrator of ${tenantName(requestedTenant(fault), known)}`;

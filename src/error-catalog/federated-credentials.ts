@@ -1,14 +1,7 @@
 import type { AzureErrorInfo } from '../errors/azure-error.ts';
 import type { OidcClaims } from '../errors/action-error.ts';
 import { shellCommand } from '../lib/escape.ts';
-import {
-  type Entry,
-  type FilledErrorContext,
-  appOwner,
-  codeIs,
-  messageText,
-  workflowAuthor,
-} from './entry.ts';
+import { type Entry, type FilledErrorContext, appOwner, codeIs, messageText, workflowAuthor } from './entry.ts';
 
 /** https://learn.microsoft.com/entra/workload-id/workload-identities-github-immutable-subjects */
 const immutableSubject = /^repo:([^/:@]+)@(\d+)\/([^/:@]+)@(\d+):(.+)$/;
@@ -66,10 +59,7 @@ function federatedCredentialFix(fault: AzureErrorInfo, known: FilledErrorContext
         ]
       : []),
     ...(other?.includes('<owner-id>')
-      ? [
-          'To get the two IDs in it:',
-          shellCommand`gh api ${`repos/${owner}/${repository}`} --jq '.owner.id, .id'`,
-        ]
+      ? ['To get the two IDs in it:', shellCommand`gh api ${`repos/${owner}/${repository}`} --jq '.owner.id, .id'`]
       : []),
     'One credential serves every tenant that has the app. It takes a few minutes to take effect; an app can have at most 20.',
   ];
@@ -147,8 +137,7 @@ export const federatedCredentialEntries: readonly Entry[] = [
     says: 'AADSTS70025: The client … has no configured federated identity credentials',
     source: 'https://github.com/microsoft/AL-Go/issues/1147',
     match: codeIs('AADSTS70025'),
-    cause: (_, { clientId }) =>
-      `App ${clientId} has no federated credential. GitHub's tokens cannot sign it in.`,
+    cause: (_, { clientId }) => `App ${clientId} has no federated credential. GitHub's tokens cannot sign it in.`,
     who: appOwner,
     fix: (fault, known) => [
       ...federatedCredentialFix(fault, known),

@@ -20,14 +20,7 @@ import {
   vmErrors,
   workflowAuthor,
 } from './entry.ts';
-import {
-  definitionScope,
-  idSegment,
-  imageOptions,
-  showFeatures,
-  sizeCapability,
-  sizeIn,
-} from './role-commands.ts';
+import { definitionScope, idSegment, imageOptions, showFeatures, sizeCapability, sizeIn } from './role-commands.ts';
 
 const galleryErrors = 'https://learn.microsoft.com/azure/virtual-machines/troubleshooting-shared-images';
 

@@ -35,8 +35,7 @@ const showResource = (id: string) => shellCommand`az resource show --ids ${id} -
 const privateAddress = (fault: AzureErrorInfo) =>
   messageText(fault, /(?:private|static) IP address ([\d.]+)/i, '<address>');
 
-const lockedScope = (fault: AzureErrorInfo) =>
-  messageText(fault, /scope\(s\) are locked: '([^']+)'/, '<scope>');
+const lockedScope = (fault: AzureErrorInfo) => messageText(fault, /scope\(s\) are locked: '([^']+)'/, '<scope>');
 
 export const networkEntries: readonly Entry[] = [
   {
@@ -185,8 +184,7 @@ export const networkEntries: readonly Entry[] = [
     id: 'public-ip-quota',
     title: 'The public IP address quota is used up',
     says: 'PublicIPCountLimitReached: Cannot create more than … public IP addresses for this subscription in this region',
-    source:
-      'https://learn.microsoft.com/azure/azure-resource-manager/management/azure-subscription-service-limits',
+    source: 'https://learn.microsoft.com/azure/azure-resource-manager/management/azure-subscription-service-limits',
     match: codeIs('PublicIPCountLimitReached'),
     cause: (fault, { subscriptionId, location }) =>
       `The public IP address quota in ${location} is used up: all ${messageText(fault, /more than (\d+)/, '<limit>')} of subscription ${subscriptionId} exist.`,

@@ -28,17 +28,9 @@ const sameScope = (scope: string) => scope;
  * has only read and join, so it is the smallest role for an existing subnet.
  */
 const roles: readonly (readonly [action: RegExp, role: string, on: (scope: string) => string])[] = [
-  [
-    /^Microsoft\.Compute\/galleries\/images\/(?:versions\/)?read$/i,
-    'Compute Gallery Image Reader',
-    definitionScope,
-  ],
+  [/^Microsoft\.Compute\/galleries\/images\/(?:versions\/)?read$/i, 'Compute Gallery Image Reader', definitionScope],
   [/^Microsoft\.Authorization\/roleAssignments\//i, 'Role Based Access Control Administrator', assignedScope],
-  [
-    /^Microsoft\.ManagedIdentity\/userAssignedIdentities\/assign\/action$/i,
-    'Managed Identity Operator',
-    sameScope,
-  ],
+  [/^Microsoft\.ManagedIdentity\/userAssignedIdentities\/assign\/action$/i, 'Managed Identity Operator', sameScope],
   [/^Microsoft\.ManagedIdentity\/.*\/(?:write|delete)$/i, 'Managed Identity Contributor', groupScope],
   [/^Microsoft\.Resources\/subscriptions\/resourceGroups\/write$/i, 'Contributor', subscriptionScope],
   [/\/register\/action$/i, 'Contributor', subscriptionScope],
@@ -78,15 +70,10 @@ function subscriptionTenant(action: string, scope: string, known: FilledErrorCon
   return isVms ? tenantName(known.tenantId, known) : `the tenant that owns subscription ${subscription}`;
 }
 
-export const roleDelay =
-  'A new role assignment can take up to 10 minutes to take effect; then run the job again.';
+export const roleDelay = 'A new role assignment can take up to 10 minutes to take effect; then run the job again.';
 
 /** Options of `az sig …` that name the image: from the message, else from the request, else from `image-id`. */
-export function imageOptions(
-  fault: AzureErrorInfo,
-  { imageId }: FilledErrorContext,
-  withVersion = false,
-): string {
+export function imageOptions(fault: AzureErrorInfo, { imageId }: FilledErrorContext, withVersion = false): string {
   const messages = messagesOf(fault);
   const source = [messages, fault.url, imageId].find((id) => /\/galleries\/[^/]/i.test(id)) ?? '';
   const names = [source, imageId].map((id) => imageNames.exec(id)?.groups ?? {});

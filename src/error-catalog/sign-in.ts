@@ -78,9 +78,7 @@ function refusedTenant(fault: AzureErrorInfo, known: FilledErrorContext): string
   const messages = messagesOf(fault).toLowerCase();
   const { imageTenantId, auxiliaryTenantIds, tenantId, tenantGuids } = known;
   const isNamed = (tenant: string): boolean =>
-    [tenant, tenantGuids.get(tenant.toLowerCase()) ?? tenant].some((name) =>
-      messages.includes(name.toLowerCase()),
-    );
+    [tenant, tenantGuids.get(tenant.toLowerCase()) ?? tenant].some((name) => messages.includes(name.toLowerCase()));
   return (
     [imageTenantId, ...auxiliaryTenantIds, tenantId].find(isNamed) ??
     // A tenant that an input names by its domain is unknown before its sign-in.
@@ -104,10 +102,7 @@ const tokenTenant = (fault: AzureErrorInfo, known: FilledErrorContext): string =
 /** `tenant-id` where the input for images has the right value, and the other way round. */
 function areInputsSwapped(fault: AzureErrorInfo, known: FilledErrorContext): boolean {
   const other = isImageRequest(fault, known) ? known.tenantId : known.imageTenantId;
-  return (
-    areSameTenant(owningTenant(fault), other, known) &&
-    !areSameTenant(known.tenantId, known.imageTenantId, known)
-  );
+  return areSameTenant(owningTenant(fault), other, known) && !areSameTenant(known.tenantId, known.imageTenantId, known);
 }
 
 /** The input with the wrong tenant: the request decides, because both inputs may have the same value. */
@@ -134,8 +129,7 @@ export const signInEntries: readonly Entry[] = [
     says: 'AADSTS7000222: The provided client secret keys for app … are expired',
     source: errorCodes,
     match: codeIs('AADSTS7000222'),
-    cause: (fault, known) =>
-      `The client secret of app ${clientIn(/app '([^']+)'/)(fault, known)} has expired.`,
+    cause: (fault, known) => `The client secret of app ${clientIn(/app '([^']+)'/)(fault, known)} has expired.`,
     who: appOwner,
     fix: (_, { clientId }) => newSecret(clientId),
   },
@@ -172,10 +166,7 @@ export const signInEntries: readonly Entry[] = [
     says: 'AADSTS7000112: Application … is disabled',
     source:
       'https://learn.microsoft.com/troubleshoot/entra/entra-id/app-integration/error-code-aadsts7000112-application-is-disabled',
-    match: all(
-      fromEntra,
-      any(codeIs('AADSTS7000112'), messageMatches(/^Application '[^']*' ?\([^)]*\) is disabled/)),
-    ),
+    match: all(fromEntra, any(codeIs('AADSTS7000112'), messageMatches(/^Application '[^']*' ?\([^)]*\) is disabled/))),
     cause: (fault, known) =>
       `The service principal of app ${clientIn(/Application '([^']+)'/)(fault, known)} is disabled in ${tenantName(requestedTenant(fault), known)}.`,
     who: requestedTenantAdmin,
@@ -204,10 +195,7 @@ export const signInEntries: readonly Entry[] = [
     title: 'The tenant belongs to another cloud',
     says: 'AADSTS900382: Confidential Client is not supported in Cross Cloud request',
     source: 'https://github.com/MicrosoftDocs/azure-docs/issues/35616',
-    match: all(
-      fromEntra,
-      any(codeIs('AADSTS900382'), messageMatches(/not supported in Cross Cloud request/i)),
-    ),
+    match: all(fromEntra, any(codeIs('AADSTS900382'), messageMatches(/not supported in Cross Cloud request/i))),
     cause: (fault, known) =>
       `${tenantName(requestedTenant(fault), known).replace(/^t/, 'T')} is not in the cloud of ${known.loginEndpoint}. App, tenants and \`environment\` must all belong to the same cloud.`,
     who: workflowAuthor,
@@ -335,8 +323,7 @@ export const signInEntries: readonly Entry[] = [
     id: 'token-without-principal',
     title: 'The token has no service principal',
     says: "InvalidAuthenticationToken: at least one of the claims 'puid' or 'altsecid' or 'oid' should be present",
-    source:
-      'https://learn.microsoft.com/azure/azure-resource-manager/troubleshooting/common-deployment-errors',
+    source: 'https://learn.microsoft.com/azure/azure-resource-manager/troubleshooting/common-deployment-errors',
     match: codeAndMessage('InvalidAuthenticationToken', /'oid' should be present/i),
     cause: (fault, known) =>
       `App ${known.clientId} has no service principal in ${tenantName(tokenTenant(fault, known), known)} yet. Its token has no oid claim.`,

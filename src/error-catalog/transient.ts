@@ -14,8 +14,7 @@ import {
   workflowAuthor,
 } from './entry.ts';
 
-const limits =
-  'https://learn.microsoft.com/azure/azure-resource-manager/management/request-limits-and-throttling';
+const limits = 'https://learn.microsoft.com/azure/azure-resource-manager/management/request-limits-and-throttling';
 
 const retryAfterText = (fault: AzureErrorInfo) =>
   fault.retryAfterSeconds === undefined ? 'the time that Azure requests' : `${fault.retryAfterSeconds} s`;
@@ -85,16 +84,14 @@ export const transientEntries: readonly Entry[] = [
     id: 'compute-limit',
     title: "Compute's request limit is reached",
     says: 'OperationNotAllowed (429): The server rejected the request because too many requests have been received for this subscription',
-    source:
-      'https://learn.microsoft.com/troubleshoot/azure/virtual-machines/troubleshooting-throttling-errors',
+    source: 'https://learn.microsoft.com/troubleshoot/azure/virtual-machines/troubleshooting-throttling-errors',
     match: all(isThrottled, isComputeLimit),
     cause: (fault, { subscriptionId }) => {
       const allowed = messageText(fault, /"allowedRequestCount":(\d+)/, '');
       const measured = messageText(fault, /"measuredRequestCount":(\d+)/, '');
       const figures = allowed && measured ? `: ${measured} requests, ${allowed} allowed` : '';
       const bucket =
-        fault.details.find((detail) => detail.target)?.target ??
-        messageText(fault, /"operationGroup":"([^"]+)"/, '');
+        fault.details.find((detail) => detail.target)?.target ?? messageText(fault, /"operationGroup":"([^"]+)"/, '');
       return `Subscription ${subscriptionId} has reached a request limit of Compute in this region${bucket ? ` (${bucket}${figures})` : ''}. All clients of the subscription share it.`;
     },
     who: nobodyNeedsToAct,

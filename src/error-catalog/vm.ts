@@ -28,13 +28,11 @@ import {
   vmOptions,
 } from './role-commands.ts';
 
-const invalidParameter = (pattern: RegExp): Match =>
-  all(fromCompute, codeAndMessage('InvalidParameter', pattern));
+const invalidParameter = (pattern: RegExp): Match => all(fromCompute, codeAndMessage('InvalidParameter', pattern));
 
 const clientError = (pattern: RegExp): Match => codeAndMessage('OSProvisioningClientError', pattern);
 
-const vmIn = (fault: AzureErrorInfo, known: FilledErrorContext) =>
-  messageText(fault, /VM '([^']+)'/, known.vmName);
+const vmIn = (fault: AzureErrorInfo, known: FilledErrorContext) => messageText(fault, /VM '([^']+)'/, known.vmName);
 
 const readBootLog = (fault: AzureErrorInfo, known: FilledErrorContext) =>
   `az vm boot-diagnostics get-boot-log ${vmOptions(known, vmIn(fault, known))}`;
@@ -230,8 +228,7 @@ export const vmEntries: readonly Entry[] = [
     id: 'zones-differ',
     title: 'A VM with this name exists in another zone',
     says: 'ResourceAvailabilityZonesCannotBeModified: The resource … has an existing availability zone constraint … and the request has availability zone constraint',
-    source:
-      'https://learn.microsoft.com/azure/azure-resource-manager/troubleshooting/common-deployment-errors',
+    source: 'https://learn.microsoft.com/azure/azure-resource-manager/troubleshooting/common-deployment-errors',
     match: codeIs('ResourceAvailabilityZonesCannotBeModified'),
     cause: (fault, { vmName }) =>
       `VM ${vmName} exists in zone ${messageText(fault, /existing availability zone constraint '([^']*)'/, '<zone>') || 'none'}, not ${messageText(fault, /request has availability zone constraint '([^']*)'/, '<zone>') || 'none'}. The zone of a VM cannot be changed.`,
@@ -338,10 +335,7 @@ export const vmEntries: readonly Entry[] = [
     title: 'The OS disk does not fit on the local disk',
     says: 'NotSupported: OS disk of Ephemeral VM with size greater than … GB is not allowed for VM size … when the DiffDiskPlacement is',
     source: 'https://learn.microsoft.com/azure/virtual-machines/ephemeral-os-disks',
-    match: all(
-      fromCompute,
-      codeAndMessage('NotSupported', /OS disk of Ephemeral VM with size greater than/i),
-    ),
+    match: all(fromCompute, codeAndMessage('NotSupported', /OS disk of Ephemeral VM with size greater than/i)),
     cause: (fault, known) =>
       `The ephemeral OS disk does not fit on the ${messageText(fault, /DiffDiskPlacement is (\w+)/, 'local disk')} of ${sizeIn(fault, known)}, which holds at most ${messageText(fault, /greater than (\d+)/, '<size>')} GB.`,
     who: workflowAuthor,
@@ -386,9 +380,7 @@ export const vmEntries: readonly Entry[] = [
     cause: (fault) =>
       `\`admin-password\` is too weak. It needs ${messageText(fault, /between (\d+-\d+) characters/, '8-123')} characters (8-123 on Windows, 6-72 on Linux) and three of upper case, lower case, digit and special character, and must not be a common password.`,
     who: workflowAuthor,
-    fix: [
-      'Store a stronger one, or remove it: on Windows a random one is generated, on Linux SSH keys are used.',
-    ],
+    fix: ['Store a stronger one, or remove it: on Windows a random one is generated, on Linux SSH keys are used.'],
   },
   {
     id: 'ssh-key',

@@ -51,10 +51,7 @@ function reportOf(error: unknown, explain: (fault: AzureErrorInfo) => Explanatio
   };
 }
 
-function azureLines(
-  fault: AzureErrorInfo | undefined,
-  words: readonly string[],
-): Pick<ErrorReport, 'azure' | 'trace'> {
+function azureLines(fault: AzureErrorInfo | undefined, words: readonly string[]): Pick<ErrorReport, 'azure' | 'trace'> {
   if (!fault) return { azure: [], trace: [] };
   const azure = azureMessageLines(fault).filter((line) => !isAlreadyQuoted(line, words));
   return { azure, trace: requestLines(fault) };
@@ -77,9 +74,7 @@ const maxTitleLength = 120;
 function titleFrom(text: string): string {
   const names = text.replaceAll(/\/\w+\/[^\s'"]*\/([^\s/'".,;:]+(?:\.\d+)*)/g, '$1');
   const [sentence = ''] = names.split(/[.:]?\s*[\r\n]|\.(?=\s|$)/);
-  const plain = sentence
-    .replaceAll(/[`\s]+/g, (run) => (run.includes('`') ? run.replaceAll('`', '') : ' '))
-    .trim();
+  const plain = sentence.replaceAll(/[`\s]+/g, (run) => (run.includes('`') ? run.replaceAll('`', '') : ' ')).trim();
   const title = plain.charAt(0).toUpperCase() + plain.slice(1);
   if (title.length <= maxTitleLength) return title;
   const cut = title.slice(0, maxTitleLength);
@@ -92,10 +87,7 @@ const maxLeadLength = 800;
  * The lines of an error, the most important first, because annotations are cut: message, cause, who must act, commands;
  * then what failed, Azure's message, request and IDs.
  */
-export function formatError(
-  error: unknown,
-  explain?: (fault: AzureErrorInfo) => Explanation | undefined,
-): string[] {
+export function formatError(error: unknown, explain?: (fault: AzureErrorInfo) => Explanation | undefined): string[] {
   return toErrorReports(error, explain).flatMap((report, index) => {
     const { activity, message, notes, explanation, azure, trace } = report;
     const lines = message.flatMap((text) => text.split('\n'));
@@ -115,10 +107,7 @@ export function formatError(
 }
 
 /** The title of the annotation for an error. */
-export function errorTitle(
-  error: unknown,
-  explain?: (fault: AzureErrorInfo) => Explanation | undefined,
-): string {
+export function errorTitle(error: unknown, explain?: (fault: AzureErrorInfo) => Explanation | undefined): string {
   const [first, ...others] = toErrorReports(error, explain);
   return `${first?.title ?? 'Failed'}${others.length > 0 ? ` (and ${others.length} more)` : ''}`;
 }
@@ -159,10 +148,9 @@ function azureMessage(fault: AzureErrorInfo | undefined): string | undefined {
 function azureMessageLines(fault: AzureErrorInfo): string[] {
   const { code, message } = rootDetail(fault);
   const differs = message !== fault.message || code !== fault.code;
-  return [
-    `${messagePrefix(fault)}${fault.message}`,
-    ...(differs ? [`In detail, ${code}: ${message}`] : []),
-  ].map((line) => line.replaceAll('\r\n', '\n').trim());
+  return [`${messagePrefix(fault)}${fault.message}`, ...(differs ? [`In detail, ${code}: ${message}`] : [])].map(
+    (line) => line.replaceAll('\r\n', '\n').trim(),
+  );
 }
 
 /** Whether an ActionError, such as one that lists several attempts, already quotes Azure's message. */

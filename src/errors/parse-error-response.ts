@@ -24,13 +24,10 @@ export function parseErrorResponse(response: ErrorResponse): AzureErrorInfo {
   const body = parseJson(bodyText);
   const entra = parseEntraError(body);
   const error = parseArmError(body);
-  const found =
-    entra ?? (error ? parseErrorObject(error) : { ...parseNonJsonError(response, body), details: [] });
-  const correlationId =
-    headers('x-ms-correlation-request-id') ?? entra?.correlationId ?? headers('client-request-id');
+  const found = entra ?? (error ? parseErrorObject(error) : { ...parseNonJsonError(response, body), details: [] });
+  const correlationId = headers('x-ms-correlation-request-id') ?? entra?.correlationId ?? headers('client-request-id');
   const requestId = headers('x-ms-request-id') ?? entra?.requestId;
-  const retryAfter =
-    retryAfterSeconds(headers('retry-after'), headers('date')) ?? retrySecondsInText(bodyText);
+  const retryAfter = retryAfterSeconds(headers('retry-after'), headers('date')) ?? retrySecondsInText(bodyText);
   // https://login.microsoftonline.com/<tenant>/oauth2/v2.0/token and …/<tenant>/v2.0/.well-known/openid-configuration
   const tenant = /^\/([^/]+)\/(?:oauth2|v2\.0)\//.exec(path)?.[1];
   return {
@@ -145,8 +142,7 @@ function describeBody(text: string): string {
   if (text.trim() === '') return 'an empty body';
   const body = parseJson(text);
   if (Array.isArray(body)) return 'a JSON list';
-  if (isJson(body))
-    return Object.keys(body).length === 0 ? 'an empty JSON object' : 'JSON that is not expected here';
+  if (isJson(body)) return Object.keys(body).length === 0 ? 'an empty JSON object' : 'JSON that is not expected here';
   if (body !== undefined) return 'a JSON value that is not an object';
   const head = text.slice(0, 10_000);
   if (isHtml(head)) {

@@ -202,9 +202,7 @@ function parseImageVersion(version: GalleryImageVersion): ImageVersion {
   };
 }
 
-function parseReplication(
-  report: readonly RegionalReplicationStatus[],
-): NonNullable<ImageVersion['replication']> {
+function parseReplication(report: readonly RegionalReplicationStatus[]): NonNullable<ImageVersion['replication']> {
   return new Map(
     report.map(({ region, state, progress, details }) => [
       normaliseRegion(region ?? ''),

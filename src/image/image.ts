@@ -174,17 +174,14 @@ function toResolvedImage(
     dataDiskLuns: version.luns,
     ...omitUndefined({ osDiskSizeGb: version.osDiskSizeGb }),
     notices:
-      image.version === undefined
-        ? [`The newest usable version of ${image.definition} is ${version.name}.`]
-        : [],
+      image.version === undefined ? [`The newest usable version of ${image.definition} is ${version.name}.`] : [],
     warnings: [...softDeletionWarnings(version, id), ...endOfLifeWarnings(version, definition)],
   };
 }
 
 function softDeletionWarnings({ name, softDeletedUntil }: ImageVersion, id: string): readonly string[] {
   if (softDeletedUntil === undefined) return [];
-  const until =
-    softDeletedUntil === '' ? 'until its retention ends' : `until ${softDeletedUntil.slice(0, 10)}`;
+  const until = softDeletedUntil === '' ? 'until its retention ends' : `until ${softDeletedUntil.slice(0, 10)}`;
   return [
     `Image version ${name} is soft-deleted and can only be deployed ${until}. The owner of the gallery can restore it: az resource update --ids ${id} --set properties.restore=true`,
   ];
@@ -200,10 +197,7 @@ function endOfLifeWarnings({ endOfLife }: ImageVersion, { endOfLifeDate }: Defin
     : [];
 }
 
-function featureValue(
-  features: readonly GalleryImageFeature[] | undefined,
-  name: string,
-): string | undefined {
+function featureValue(features: readonly GalleryImageFeature[] | undefined, name: string): string | undefined {
   return features?.find((feature) => feature.name?.toLowerCase() === name.toLowerCase())?.value || undefined;
 }
 

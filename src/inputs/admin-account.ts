@@ -10,9 +10,7 @@ const refusedNames = new Set(
 );
 
 const refusedPasswords = new Set(
-  'abc@123 P@$$w0rd P@ssw0rd P@ssword123 Pa$$word pass@word1 Password! Password1 Password22 iloveyou!'.split(
-    ' ',
-  ),
+  'abc@123 P@$$w0rd P@ssw0rd P@ssword123 Pa$$word pass@word1 Password! Password1 Password22 iloveyou!'.split(' '),
 );
 
 interface Rules {
@@ -63,18 +61,11 @@ type AdminInputs = Pick<DeployInputs, 'adminUsername' | 'adminPassword' | 'sshPu
  * Azure's rules for the administrator account and the host name. Checked twice: without the operating system when the
  * inputs are read, and with it once the image is known.
  */
-export function validateAdminAccount(
-  inputs: AdminInputs,
-  osType?: 'Linux' | 'Windows',
-): readonly InputIssue[] {
+export function validateAdminAccount(inputs: AdminInputs, osType?: 'Linux' | 'Windows'): readonly InputIssue[] {
   const rule = rules[osType ?? 'either'];
   return [
-    ...validateUsername(inputs.adminUsername, rule).map(
-      (message) => ({ input: 'admin-username', message }) as const,
-    ),
-    ...validatePassword(inputs.adminPassword, rule).map(
-      (message) => ({ input: 'admin-password', message }) as const,
-    ),
+    ...validateUsername(inputs.adminUsername, rule).map((message) => ({ input: 'admin-username', message }) as const),
+    ...validatePassword(inputs.adminPassword, rule).map((message) => ({ input: 'admin-password', message }) as const),
     ...validateComputerName(inputs.computerName, rule, osType).map(
       (message) => ({ input: 'computer-name', message }) as const,
     ),
@@ -91,9 +82,7 @@ export function validateAdminAccount(
 
 function validateUsername(name: string, { who, name: rule }: Rules): readonly string[] {
   if (refusedNames.has(name.toLowerCase())) {
-    return [
-      `"${name}" is one of the names that Azure refuses (admin, root, user, test, guest, …): choose another.`,
-    ];
+    return [`"${name}" is one of the names that Azure refuses (admin, root, user, test, guest, …): choose another.`];
   }
   const issues: string[] = [];
   if (name.length > rule.maxLength) {
@@ -108,9 +97,7 @@ function validatePassword(password: string | undefined, { who, password: rule }:
   if (refusedPasswords.has(password)) return ['is one of the well-known passwords that Azure refuses.'];
   const issues: string[] = [];
   if (password.length < rule.shortest || password.length > rule.maxLength) {
-    issues.push(
-      `must have ${rule.shortest} to ${rule.maxLength} characters ${who}; it has ${password.length}.`,
-    );
+    issues.push(`must have ${rule.shortest} to ${rule.maxLength} characters ${who}; it has ${password.length}.`);
   }
   const classes = [/[a-z]/, /[A-Z]/, /\d/, /[\W_]/].filter((one) => one.test(password)).length;
   if (classes < 3) {
@@ -130,13 +117,10 @@ function validateComputerName(
     issues.push(`"${name}" has ${name.length} characters: the limit ${who} is ${rule.maxLength}.`);
   }
   if (!/^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$/i.test(name)) {
-    issues.push(
-      `"${name}" is not made of letters, digits, periods and hyphens, with a letter or digit at both ends.`,
-    );
+    issues.push(`"${name}" is not made of letters, digits, periods and hyphens, with a letter or digit at both ends.`);
   }
   if (osType === 'Windows' && /^\d+$/.test(name))
     issues.push(`"${name}" is all digits, which Windows does not accept.`);
-  if (osType === 'Windows' && name.includes('.'))
-    issues.push(`"${name}" has a period, which Windows does not accept.`);
+  if (osType === 'Windows' && name.includes('.')) issues.push(`"${name}" has a period, which Windows does not accept.`);
   return issues;
 }

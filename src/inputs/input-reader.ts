@@ -69,8 +69,7 @@ export class InputReader<Name extends string> {
   /** `rule` completes the sentence "… is not". */
   pattern(name: Name, pattern: RegExp, rule: string): string | undefined {
     const value = this.text(name);
-    if (value !== undefined && !pattern.test(value))
-      this.addIssue(name, `${quoteValue(value)} is not ${rule}.`);
+    if (value !== undefined && !pattern.test(value)) this.addIssue(name, `${quoteValue(value)} is not ${rule}.`);
     return value;
   }
 
@@ -132,9 +131,7 @@ export class InputReader<Name extends string> {
   /** Entries without blank ones and repetitions, one per line; by default commas also separate. */
   list(name: Name, separator: RegExp = /[\n,]/): readonly string[] {
     const entries = (this.text(name) ?? '').split(separator).map((entry) => entry.trim());
-    const seen = new Map(
-      entries.filter((entry) => entry !== '').map((entry) => [entry.toLowerCase(), entry]),
-    );
+    const seen = new Map(entries.filter((entry) => entry !== '').map((entry) => [entry.toLowerCase(), entry]));
     return [...seen.values()];
   }
 

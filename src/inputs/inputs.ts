@@ -55,9 +55,7 @@ export type NetworkChoice =
 
 export interface RoleRequest {
   /** Built-in role name, or the GUID of a role definition. */
-  readonly role:
-    | { readonly kind: 'name'; readonly name: string }
-    | { readonly kind: 'id'; readonly guid: string };
+  readonly role: { readonly kind: 'name'; readonly name: string } | { readonly kind: 'id'; readonly guid: string };
   /** Full Resource Manager ID of the scope. */
   readonly scope: string;
 }
@@ -231,9 +229,7 @@ export class InvalidInputs extends Error {
   constructor(issues: readonly InputIssue[], note?: string) {
     const count = issues.length === 1 ? 'Invalid input' : `${issues.length} invalid inputs`;
     const lines = issues.map(({ input, message }) => `- ${input}: ${message}`);
-    super(
-      [`${count}. No request was sent to Azure.`, ...lines, ...(note === undefined ? [] : [note])].join('\n'),
-    );
+    super([`${count}. No request was sent to Azure.`, ...lines, ...(note === undefined ? [] : [note])].join('\n'));
     this.issues = issues;
   }
 }

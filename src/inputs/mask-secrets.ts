@@ -8,9 +8,7 @@ import type { InputName } from './inputs.ts';
 export function maskSecrets(get: (name: InputName) => string, mask: (secret: string) => void): void {
   const secrets = new Set((['client-secret', 'admin-password', 'github-token'] as const).map(get));
   // The certificate is public; the rest of the PEM text is the private key.
-  secrets.add(
-    get('client-certificate').replace(/-----BEGIN CERTIFICATE-----[\s\S]*?-----END CERTIFICATE-----/g, ''),
-  );
+  secrets.add(get('client-certificate').replace(/-----BEGIN CERTIFICATE-----[\s\S]*?-----END CERTIFICATE-----/g, ''));
   for (const value of secretOverrides(get('overrides'))) secrets.add(value);
   const scriptSecrets = get('run-script-secrets');
   const parsed = parseMap(scriptSecrets, 'failsafe');
@@ -51,9 +49,7 @@ export function explainEmptyInput({ env, readFile }: RunnerValues): string {
     );
   }
   const fork =
-    event.startsWith('pull_request') && event !== 'pull_request_target'
-      ? isForkEvent(env, readFile)
-      : undefined;
+    event.startsWith('pull_request') && event !== 'pull_request_target' ? isForkEvent(env, readFile) : undefined;
   if (fork !== undefined) {
     return (
       `This run belongs to a pull request from a fork (${fork}): GitHub gives such runs no secrets and no ID token. ` +

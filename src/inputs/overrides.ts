@@ -38,11 +38,7 @@ const reservedPaths: Readonly<Record<OverrideTarget, readonly string[]>> = {
 };
 
 /** What is wrong with the patch of one resource. `nicId` is set where the interface is a given one. */
-export function validateOverrides(
-  target: OverrideTarget,
-  patch: MergePatch,
-  nicId?: ResourceId,
-): readonly string[] {
+export function validateOverrides(target: OverrideTarget, patch: MergePatch, nicId?: ResourceId): readonly string[] {
   return [
     ...[...reservedForEveryType, ...reservedPaths[target]]
       .filter((path) => replacements(patch, path).length > 0)
@@ -59,9 +55,7 @@ function isMap(value: unknown): value is MergePatch {
 
 /** The values under a key. Resource Manager reads keys without case, so `Name` must not slip past `name`. */
 function valuesAt(patch: MergePatch, key: string): readonly unknown[] {
-  return Object.entries(patch).flatMap(([name, value]) =>
-    name.toLowerCase() === key.toLowerCase() ? [value] : [],
-  );
+  return Object.entries(patch).flatMap(([name, value]) => (name.toLowerCase() === key.toLowerCase() ? [value] : []));
 }
 
 /**
@@ -82,12 +76,9 @@ export function isPatched(patch: MergePatch | undefined, path: string): boolean 
 
 function validateTagOverrides(target: OverrideTarget, patch: MergePatch): readonly string[] {
   return valuesAt(patch, 'tags').flatMap((tags) => {
-    if (!isMap(tags))
-      return [`${target}: tags cannot be replaced as a whole; the action finds its resources by them.`];
+    if (!isMap(tags)) return [`${target}: tags cannot be replaced as a whole; the action finds its resources by them.`];
     const touched = Object.keys(tags).filter((name) => reservedTags.includes(name.toLowerCase()));
-    return touched.map(
-      (name) => `${target}: the tag ${name} is set by the action and cannot be patched or removed.`,
-    );
+    return touched.map((name) => `${target}: the tag ${name} is set by the action and cannot be patched or removed.`);
   });
 }
 
@@ -101,9 +92,7 @@ function validateNicOverrides(patch: MergePatch, nicId: ResourceId | undefined):
     const given = entries.filter((entry) => valuesAt(entry, 'id').some((id) => sameId(String(id), nicId.id)));
     if (given.length === 0) return [`vm: ${path} must contain nic-id.`];
     const deleted = given.some((entry) =>
-      replacements(entry, 'properties.deleteOption').some(
-        (option) => String(option).toLowerCase() === 'delete',
-      ),
+      replacements(entry, 'properties.deleteOption').some((option) => String(option).toLowerCase() === 'delete'),
     );
     return deleted ? [`vm: ${path} cannot have the given interface deleted with the VM.`] : [];
   });

@@ -26,8 +26,7 @@ const roleDefinitionPattern = /^(?:\/.+)?\/providers\/Microsoft\.Authorization\/
 function parseRoleRequest(entry: string): RoleRequest | { readonly error: string } {
   const [, role = '', scope = ''] = /^(.*\S)\s+on\s+(\S+)$/i.exec(entry) ?? [];
   if (role === '') return { error: 'is not of the form ROLE on SCOPE, e.g. Reader on /subscriptions/…' };
-  if (!isScope(scope))
-    return { error: 'names a scope that is not a full Resource Manager ID (/subscriptions/…)' };
+  if (!isScope(scope)) return { error: 'names a scope that is not a full Resource Manager ID (/subscriptions/…)' };
   const guid = roleDefinitionPattern.exec(role)?.[1] ?? role;
   if (role.startsWith('/') && !isGuid(guid)) {
     const shape = '/subscriptions/…/providers/Microsoft.Authorization/roleDefinitions/<GUID>';
@@ -68,10 +67,7 @@ export function readDeployment(
   reader.issues.push(...validateAdminAccount(account, osType));
   const script = readScript(reader, runner);
   if (script !== undefined && waitFor === 'accepted') {
-    reader.addIssue(
-      'wait-for',
-      '"accepted" ends before the VM runs: with run-script it must be provisioned or agent.',
-    );
+    reader.addIssue('wait-for', '"accepted" ends before the VM runs: with run-script it must be provisioned or agent.');
   }
   const deployment = {
     ...common,
@@ -107,29 +103,20 @@ function readTags(reader: Reader, ownTags: number): Readonly<Record<string, stri
   const names = Object.keys(tags);
   for (const [name, value] of Object.entries(tags)) {
     if (reservedTags.includes(name.toLowerCase())) {
-      reader.addIssue(
-        'tags',
-        `${quoteValue(name)} is a tag that the action sets itself (${reservedTags.join(', ')}).`,
-      );
+      reader.addIssue('tags', `${quoteValue(name)} is a tag that the action sets itself (${reservedTags.join(', ')}).`);
     }
     if (name.trim() === '' || name.length > 512)
       reader.addIssue('tags', `${quoteValue(name)} is not a name of 1 to 512 characters.`);
     if (/[<>%&\\?/]/.test(name))
       reader.addIssue('tags', `the name ${quoteValue(name)} contains one of < > % & \\ ? /.`);
     if (value.length > 256)
-      reader.addIssue(
-        'tags',
-        `the value of ${quoteValue(name)} has ${value.length} characters; the limit is 256.`,
-      );
+      reader.addIssue('tags', `the value of ${quoteValue(name)} has ${value.length} characters; the limit is 256.`);
   }
   if (new Set(names.map((name) => name.toLowerCase())).size < names.length) {
     reader.addIssue('tags', 'has two names that differ only in case, which are one to Azure.');
   }
   if (names.length + ownTags > 50) {
-    reader.addIssue(
-      'tags',
-      `has ${names.length} tags; Azure takes 50 and the action sets ${ownTags} itself.`,
-    );
+    reader.addIssue('tags', `has ${names.length} tags; Azure takes 50 and the action sets ${ownTags} itself.`);
   }
   return tags;
 }
@@ -152,10 +139,7 @@ function readLocation(reader: Reader): string | undefined {
   if (text === undefined) return undefined;
   const region = normaliseRegion(text);
   if (!/^[a-z0-9]+$/.test(region)) {
-    reader.addIssue(
-      'location',
-      `${quoteValue(text)} is not the name of a region (westeurope, "West Europe").`,
-    );
+    reader.addIssue('location', `${quoteValue(text)} is not the name of a region (westeurope, "West Europe").`);
   }
   return region;
 }
@@ -178,10 +162,7 @@ function readAuxiliaryTenants(reader: Reader, others: readonly string[]): readon
   return tenants;
 }
 
-export function readImageInput(
-  reader: Reader,
-  text = reader.required('image-id'),
-): ImageReference | undefined {
+export function readImageInput(reader: Reader, text = reader.required('image-id')): ImageReference | undefined {
   if (text === '') return undefined;
   const image = parseImageReference(text);
   if (image === undefined) reader.addIssue('image-id', `${quoteValue(text)} ${describeInvalidImageId(text)}`);
@@ -204,9 +185,7 @@ function readSshKeys(reader: Reader): readonly string[] {
 
 /** A key's comment may hold commas: one separates only where another key begins behind it, or nothing. */
 function keysIn(line: string): readonly string[] {
-  const keys = line.split(
-    /,(?=\s*(?:(?:ssh-(?:rsa|dss|ed25519)|ecdsa-sha2-\S+|sk-(?:ssh|ecdsa)-\S+)\s|,|$))/,
-  );
+  const keys = line.split(/,(?=\s*(?:(?:ssh-(?:rsa|dss|ed25519)|ecdsa-sha2-\S+|sk-(?:ssh|ecdsa)-\S+)\s|,|$))/);
   return keys.map((key) => key.trim()).filter((key) => key !== '');
 }
 

@@ -110,11 +110,7 @@ function readEnvironment(reader: Reader): Environment {
   if (name !== undefined) return { kind: 'known', name };
   const url = URL.canParse(text) ? new URL(text) : undefined;
   const isOrigin =
-    url?.pathname === '/' &&
-    url.search === '' &&
-    url.hash === '' &&
-    url.username === '' &&
-    url.password === '';
+    url?.pathname === '/' && url.search === '' && url.hash === '' && url.username === '' && url.password === '';
   if (url?.protocol !== 'https:' || !isOrigin) {
     const legal = `${cloudNames.join(', ')}, or the https URL of a Resource Manager endpoint without a path`;
     reader.addIssue('environment', `${quoteValue(text)} is none of: ${legal}.`);

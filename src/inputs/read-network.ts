@@ -150,10 +150,7 @@ function readPublicIpInput(reader: Reader): PublicIp | undefined {
   reader.rejectIfGiven(['dns-label'], 'it is for a public IP that the action makes');
   if (text.toLowerCase() === 'false') return { kind: 'none' };
   if (!text.startsWith('/')) {
-    reader.addIssue(
-      'public-ip',
-      `${quoteValue(text)} is none of: true, false, or the ID of an existing public IP.`,
-    );
+    reader.addIssue('public-ip', `${quoteValue(text)} is none of: true, false, or the ID of an existing public IP.`);
     return undefined;
   }
   const id = reader.resourceId('public-ip', 'Microsoft.Network/publicIPAddresses');

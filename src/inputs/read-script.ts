@@ -33,12 +33,7 @@ function readTextOrFile(
   return { name: fileInput, bytes: readWorkspaceFile(reader, runner, fileInput, file) };
 }
 
-function readWorkspaceFile(
-  reader: Reader,
-  runner: RunnerValues,
-  name: InputName,
-  file: string,
-): Buffer | undefined {
+function readWorkspaceFile(reader: Reader, runner: RunnerValues, name: InputName, file: string): Buffer | undefined {
   const workspace = runner.realPath(runner.env['GITHUB_WORKSPACE'] ?? '.');
   const path = workspace && runner.realPath(resolve(workspace, file));
   if (workspace === undefined || path === undefined) {
@@ -92,13 +87,7 @@ export function readScript(reader: Reader, runner: RunnerValues): GuestScript | 
   return { text, timeoutMinutes, parameters, secrets };
 }
 
-const overrideTargets = [
-  'vm',
-  'nic',
-  'vnet',
-  'nsg',
-  'public-ip',
-] as const satisfies readonly OverrideTarget[];
+const overrideTargets = ['vm', 'nic', 'vnet', 'nsg', 'public-ip'] as const satisfies readonly OverrideTarget[];
 
 export function readOverrides(reader: Reader, network: NetworkChoice | undefined): DeployInputs['overrides'] {
   const patches: Partial<Record<OverrideTarget, MergePatch>> = {};
@@ -109,18 +98,14 @@ export function readOverrides(reader: Reader, network: NetworkChoice | undefined
     if (target === undefined) {
       reader.addIssue('overrides', `${quoteValue(key)} is none of: ${overrideTargets.join(', ')}.`);
     } else if (typeof patch !== 'object' || patch === null || Array.isArray(patch)) {
-      reader.addIssue(
-        'overrides',
-        `${target}: is not an object in the REST shape, e.g. {"properties": {…}}.`,
-      );
+      reader.addIssue('overrides', `${target}: is not an object in the REST shape, e.g. {"properties": {…}}.`);
     } else if (notMade.includes(target)) {
       reader.addIssue(
         'overrides',
         `${target}: the action makes none with these inputs, and never changes what exists already.`,
       );
     } else {
-      for (const message of validateOverrides(target, { ...patch }, nicId))
-        reader.addIssue('overrides', message);
+      for (const message of validateOverrides(target, { ...patch }, nicId)) reader.addIssue('overrides', message);
       patches[target] = { ...patch };
     }
   }

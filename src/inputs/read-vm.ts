@@ -99,10 +99,7 @@ function readDataDiskSizes(reader: Reader): readonly number[] {
 function readSpot(reader: Reader): DeployInputs['spot'] {
   const spot = reader.oneOf('spot', ['false', 'true', 'prefer']);
   if (spot !== 'true' && spot !== 'prefer') {
-    reader.rejectIfGiven(
-      ['max-price', 'eviction-policy'],
-      'it is for Azure Spot, and spot is neither true nor prefer',
-    );
+    reader.rejectIfGiven(['max-price', 'eviction-policy'], 'it is for Azure Spot, and spot is neither true nor prefer');
     return undefined;
   }
   const price = {

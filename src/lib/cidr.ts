@@ -17,13 +17,7 @@ function formatAddress(address: number): string {
 }
 
 // https://learn.microsoft.com/azure/virtual-network/virtual-networks-faq#what-address-ranges-can-i-use-in-my-virtual-networks
-const reservedPrefixes = [
-  '224.0.0.0/4',
-  '255.255.255.255/32',
-  '127.0.0.0/8',
-  '169.254.0.0/16',
-  '168.63.129.16/32',
-];
+const reservedPrefixes = ['224.0.0.0/4', '255.255.255.255/32', '127.0.0.0/8', '169.254.0.0/16', '168.63.129.16/32'];
 
 function blockOf(address: number, length: number): AddressRange {
   const size = 2 ** (32 - length);

@@ -45,11 +45,7 @@ export function realMilliseconds(seconds: number): number {
 const timeouts = new WeakMap<AbortSignal, number>();
 
 /** Aborts the controller after `seconds`, unless the process ends before. */
-export function abortAfter(
-  controller: AbortController,
-  seconds: number,
-  reason: () => unknown,
-): NodeJS.Timeout {
+export function abortAfter(controller: AbortController, seconds: number, reason: () => unknown): NodeJS.Timeout {
   timeouts.set(controller.signal, clockSeconds() + seconds);
   return startTimer(seconds, () => controller.abort(reason())).unref();
 }
@@ -63,10 +59,6 @@ export function secondsUntilTimeout(signal: AbortSignal): number {
 /** `AbortSignal.timeout` on this clock. */
 export function timeoutSignal(seconds: number): AbortSignal {
   const controller = new AbortController();
-  abortAfter(
-    controller,
-    seconds,
-    () => new DOMException('The operation was aborted due to timeout', 'TimeoutError'),
-  );
+  abortAfter(controller, seconds, () => new DOMException('The operation was aborted due to timeout', 'TimeoutError'));
   return controller.signal;
 }

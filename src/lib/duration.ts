@@ -20,10 +20,7 @@ const secondsPer = { w: 604_800, d: 86_400, h: 3_600, m: 60, s: 1 } as const;
 
 const part = (unit: keyof typeof secondsPer) => `(?:(?<${unit}>\\d+(?:[.,]\\d+)?)${unit})?`;
 
-const isoDuration = new RegExp(
-  `^P(?=.)${part('w')}${part('d')}(?:T(?=.)${part('h')}${part('m')}${part('s')})?$`,
-  'i',
-);
+const isoDuration = new RegExp(`^P(?=.)${part('w')}${part('d')}(?:T(?=.)${part('h')}${part('m')}${part('s')})?$`, 'i');
 
 const shortDuration = new RegExp(`^(?=.)${part('w')}${part('d')}${part('h')}${part('m')}${part('s')}$`, 'i');
 

@@ -43,10 +43,7 @@ export function normalizePem(pem: string): string | undefined {
 const warnDays = 30;
 
 /** What to say of a certificate that is valid now: until when, and whether it is time to replace it. */
-export function certificateExpiryNotice(
-  expiry: Date,
-  now: Date,
-): { readonly soon: boolean; readonly text: string } {
+export function certificateExpiryNotice(expiry: Date, now: Date): { readonly soon: boolean; readonly text: string } {
   const days = Math.floor((expiry.getTime() - now.getTime()) / 86_400_000);
   const text = `The client certificate is valid until ${expiry.toISOString()} (${days} ${days === 1 ? 'day' : 'days'}).`;
   return days >= warnDays
@@ -58,9 +55,7 @@ export function certificateExpiryNotice(
 const withLineBreaks = (pem: string): string => pem.replaceAll('\\r', '').replaceAll('\\n', '\n');
 
 function readKey(pem: string): KeyObject | string {
-  const block = /-----BEGIN ([A-Z0-9 ]*)PRIVATE KEY-----[\s\S]*?-----END \1PRIVATE KEY-----/.exec(
-    withLineBreaks(pem),
-  );
+  const block = /-----BEGIN ([A-Z0-9 ]*)PRIVATE KEY-----[\s\S]*?-----END \1PRIVATE KEY-----/.exec(withLineBreaks(pem));
   if (block === null) {
     return 'holds no whole private key (the lines from -----BEGIN PRIVATE KEY----- to -----END PRIVATE KEY-----, line breaks kept)';
   }
@@ -93,9 +88,7 @@ function validateValidity(certificate: X509Certificate, now: Date): readonly str
   const from = new Date(certificate.validFrom);
   const to = new Date(certificate.validTo);
   if (to < now)
-    return [
-      `holds a certificate that expired on ${to.toISOString()}: upload a new one to the app registration`,
-    ];
+    return [`holds a certificate that expired on ${to.toISOString()}: upload a new one to the app registration`];
   if (from > now) return [`holds a certificate that is not valid before ${from.toISOString()}`];
   return [];
 }

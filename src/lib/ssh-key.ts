@@ -26,8 +26,7 @@ function validateEd25519Numbers(numbers: readonly Buffer[]): string | undefined 
 
 function validateRsaNumbers(numbers: readonly Buffer[]): string | undefined {
   const [, modulus] = numbers;
-  if (numbers.length !== 2 || modulus === undefined)
-    return 'is damaged: an RSA key has an exponent and a modulus';
+  if (numbers.length !== 2 || modulus === undefined) return 'is damaged: an RSA key has an exponent and a modulus';
   const bits = bitLength(modulus);
   return bits >= 2048 ? undefined : `has ${bits} bits: Azure takes RSA keys from 2048 bits`;
 }
@@ -94,9 +93,7 @@ function unsignedInteger(bytes: Buffer): Buffer {
  * @param hosts names and addresses, separated by commas.
  */
 export function knownHosts(bootLog: string, hosts: string): string {
-  const blocks = [
-    ...bootLog.matchAll(/-----BEGIN SSH HOST KEY KEYS-----(.*?)-----END SSH HOST KEY KEYS-----/gs),
-  ];
+  const blocks = [...bootLog.matchAll(/-----BEGIN SSH HOST KEY KEYS-----(.*?)-----END SSH HOST KEY KEYS-----/gs)];
   const keys = (blocks.at(-1)?.[1] ?? '').matchAll(
     /\b(ssh-ed25519|ssh-rsa|ecdsa-sha2-nistp(?:256|384|521)) ([A-Za-z0-9+/]+={0,2})(?=\s)/g,
   );

@@ -80,11 +80,7 @@ export async function createNetwork(
 }
 
 /** In this order: policies such as "Deny-Subnet-Without-Nsg" refuse a subnet that gets its NSG in a later request. */
-async function createNsgAndVnet(
-  context: NetworkContext,
-  plan: Plan,
-  existing: ExistingResources,
-): Promise<void> {
+async function createNsgAndVnet(context: NetworkContext, plan: Plan, existing: ExistingResources): Promise<void> {
   const { network } = context.session;
   const { nsg, vnet } = plan;
   if (nsg?.origin === 'made') {

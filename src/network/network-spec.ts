@@ -1,9 +1,4 @@
-import type {
-  NetworkInterface,
-  NetworkSecurityGroup,
-  PublicIPAddress,
-  VirtualNetwork,
-} from '@azure/arm-network';
+import type { NetworkInterface, NetworkSecurityGroup, PublicIPAddress, VirtualNetwork } from '@azure/arm-network';
 import { type ResourceIds, type ResourceNames, subnetName } from '../deployment/resources.ts';
 import type { Common, PlannedNetwork, ResourcePlan } from '../deployment/plan.ts';
 import type { DeployInputs, InboundRule, NetworkChoice } from '../inputs/inputs.ts';

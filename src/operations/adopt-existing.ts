@@ -211,9 +211,7 @@ async function updateTagsOf(
   ownership: Readonly<Record<string, string>>,
 ): Promise<void> {
   // A resource that lost its tag since it was found belongs to someone else.
-  const isOurs = ownerTags.every(
-    (name) => tagValue(before, name)?.toLowerCase() === ownership[name]?.toLowerCase(),
-  );
+  const isOurs = ownerTags.every((name) => tagValue(before, name)?.toLowerCase() === ownership[name]?.toLowerCase());
   if (!isOurs) return;
   const write = (operation: 'Merge' | 'Delete', tags: Readonly<Record<string, string>>) =>
     session.arm('PATCH', `${id}/providers/Microsoft.Resources/tags/default`, apiVersions.tags, {

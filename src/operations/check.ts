@@ -55,11 +55,7 @@ function planForCheck({ inputs, subscriptionFacts }: CheckFacts, run: WorkflowRu
   });
 }
 
-function placeholderImage({
-  image,
-  osType = 'Linux',
-  securityType = 'Standard',
-}: DeployInputs): ResolvedImage {
+function placeholderImage({ image, osType = 'Linux', securityType = 'Standard' }: DeployInputs): ResolvedImage {
   return {
     reference: {},
     referenceId: image.id,

@@ -53,9 +53,7 @@ interface CreateContext extends Omit<SessionOptions, 'log' | 'patches'> {
 export async function create(inputs: DeployInputs, context: CreateContext): Promise<Outcome> {
   const { report } = context;
   // Generated in its own thread, so it is ready before the image is known to be Linux.
-  const keyPair = mayNeedSshKey(inputs)
-    ? generateSshKeyPair(`${inputs.adminUsername}@${inputs.vmName}`)
-    : undefined;
+  const keyPair = mayNeedSshKey(inputs) ? generateSshKeyPair(`${inputs.adminUsername}@${inputs.vmName}`) : undefined;
   const patches = new Map<string, MergePatch>();
   const session = await report.stage('Sign in', () =>
     openDeploySession(inputs, { ...context, log: report.log, patches }),

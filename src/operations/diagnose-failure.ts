@@ -84,11 +84,7 @@ async function undefinedOnFailure<T>(work: Promise<T>, timeout: AbortSignal): Pr
 }
 
 /** After a replacement that got no further than the deletion of the old VM. */
-export async function warnIfVmIsMissing(
-  session: Session,
-  plan: Plan,
-  log: Pick<LogWriter, 'warning'>,
-): Promise<void> {
+export async function warnIfVmIsMissing(session: Session, plan: Plan, log: Pick<LogWriter, 'warning'>): Promise<void> {
   try {
     if (await undefinedIfNotFound(readVm(session, plan))) return;
     log.warning(

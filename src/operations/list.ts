@@ -44,8 +44,7 @@ async function findListedDeployments(
   const names = new Map<string, string>();
   for (const { id, tags } of resources) {
     const name = tagValue(tags, deploymentTag);
-    if (name && isDerivedResource(subscriptionId, resourceGroup, name, id))
-      names.set(name.toLowerCase(), name);
+    if (name && isDerivedResource(subscriptionId, resourceGroup, name, id)) names.set(name.toLowerCase(), name);
   }
   return [...names.values()]
     .toSorted((a, b) => a.localeCompare(b))

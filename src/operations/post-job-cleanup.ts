@@ -31,11 +31,7 @@ function hasNameClash({ completed, notCreated }: CleanupStateData): boolean {
  * The post step's cleanup. Finishes a `delete` that was cancelled. After a `create` with `cleanup: always` it deletes the
  * resources of the deployment whose tags name this run (a later run may have adopted it), otherwise what this run created.
  */
-export async function runPostJobCleanup(
-  session: Session,
-  state: CleanupStateData,
-  report: Reporter,
-): Promise<void> {
+export async function runPostJobCleanup(session: Session, state: CleanupStateData, report: Reporter): Promise<void> {
   const { operation, deployment, cleanup, resourceGroup, pending, run } = state;
   if (operation === 'delete') {
     await runDelete(session, { resourceGroup, vmName: deployment }, run, report);

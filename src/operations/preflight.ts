@@ -4,12 +4,7 @@ import type { DeploySession } from '../auth/session.ts';
 import type { Session } from '../azure/arm-client.ts';
 import { undefinedIfNotFound } from '../azure/lookup.ts';
 import { readResourceGroup } from '../azure/subscriptions.ts';
-import {
-  type ExistingResources,
-  findExistingResources,
-  resourceIds,
-  resourceNames,
-} from '../deployment/resources.ts';
+import { type ExistingResources, findExistingResources, resourceIds, resourceNames } from '../deployment/resources.ts';
 import { assertOwned, ownershipTags } from '../deployment/ownership.ts';
 import type { Plan } from '../deployment/plan.ts';
 import { ActionError, type ErrorContext, withActivity } from '../errors/action-error.ts';
@@ -32,12 +27,7 @@ import {
   securityTypeIncompatibility,
   sizeRequirements,
 } from '../vm/sizes.ts';
-import {
-  type ExistingVm,
-  assertDeploymentAbsent,
-  findExistingVm,
-  findReplacementReasons,
-} from './adopt-existing.ts';
+import { type ExistingVm, assertDeploymentAbsent, findExistingVm, findReplacementReasons } from './adopt-existing.ts';
 import { lostCredentialWarnings } from './ssh-connection.ts';
 
 interface Prerequisites {
@@ -159,13 +149,11 @@ async function gatherPrerequisites(
     existing,
     session.subscriptionVerified,
   ]);
-  const [{ location, exists }, resolved, access, osDisk, found] = await reads.catch(
-    async (error: unknown) => {
-      // A subscription of another tenant explains every other refusal.
-      await session.subscriptionVerified;
-      throw error;
-    },
-  );
+  const [{ location, exists }, resolved, access, osDisk, found] = await reads.catch(async (error: unknown) => {
+    // A subscription of another tenant explains every other refusal.
+    await session.subscriptionVerified;
+    throw error;
+  });
   const { version, osType, osState, architecture, generation } = resolved;
   report.log.info(
     `Image version ${version}: ${osType}, ${osState}, ${architecture}${generation ? `, generation ${generation}` : ''}. Region: ${location}.`,

@@ -65,7 +65,5 @@ export function warnAboutChanges({ inputs, plan, image, report }: CreatedVm, vm:
   report.addFacts({ changedSettings });
   if (changedSettings.length === 0) return;
   const lines = changedSettings.map((line) => `- ${line}`).join('\n');
-  report.log.warning(
-    `Azure or a policy created ${plan.vm.name} with other settings than requested:\n${lines}`,
-  );
+  report.log.warning(`Azure or a policy created ${plan.vm.name} with other settings than requested:\n${lines}`);
 }

@@ -31,9 +31,7 @@ export async function outputSshConnection(connection: ConnectionContext): Promis
   const hostKeys = await readHostKeys(connection, addresses.filter(Boolean).join(','));
   let knownHostsPath: string | undefined;
   if (hostKeys) {
-    const folder = keyPath
-      ? dirname(keyPath)
-      : await mkdtemp(join(context.temporaryFolder, 'cross-tenant-vm-'));
+    const folder = keyPath ? dirname(keyPath) : await mkdtemp(join(context.temporaryFolder, 'cross-tenant-vm-'));
     knownHostsPath = join(folder, 'known_hosts');
     await writeFile(knownHostsPath, hostKeys);
     report.output('ssh-known-hosts', hostKeys.trim());
@@ -42,10 +40,7 @@ export async function outputSshConnection(connection: ConnectionContext): Promis
   if (user) report.output('ssh-command', sshCommand({ user, address, keyPath, knownHostsPath }));
 }
 
-async function readHostKeys(
-  { session, plan, inputs, report }: ConnectionContext,
-  hosts: string,
-): Promise<string> {
+async function readHostKeys({ session, plan, inputs, report }: ConnectionContext, hosts: string): Promise<string> {
   if (inputs.waitFor === 'accepted') return '';
   const signal = AbortSignal.any([session.waiting.signal, AbortSignal.timeout(bootLogTimeoutMs)]);
   try {

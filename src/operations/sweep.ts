@@ -117,9 +117,7 @@ function reportUndecided(
 ): void {
   if (undecided.length === 0) return;
   const why = 'whether its workflow run has ended is not known';
-  const ids = undecided.map(
-    (name) => resourceIds(session.subscriptionId, resourceGroup, resourceNames(name)).vm,
-  );
+  const ids = undecided.map((name) => resourceIds(session.subscriptionId, resourceGroup, resourceNames(name)).vm);
   report.addLeftovers(ids.map((id) => ({ id, why })));
   report.log.warning(
     [
@@ -158,11 +156,8 @@ async function sweepOne(
 async function decide({ run, runState }: SweepContext, tags: Tags): Promise<ExpiryDecision> {
   const decision = decideExpiry(tags, new Date(), run, undefined);
   const runId = tagValue(tags, 'github-run-id');
-  const dependsOnRun =
-    !decision.isExpired && tagValue(tags, 'cleanup') === 'always' && isFromRepository(tags, run);
-  return runState && runId && dependsOnRun
-    ? decideExpiry(tags, new Date(), run, await runState(runId))
-    : decision;
+  const dependsOnRun = !decision.isExpired && tagValue(tags, 'cleanup') === 'always' && isFromRepository(tags, run);
+  return runState && runId && dependsOnRun ? decideExpiry(tags, new Date(), run, await runState(runId)) : decision;
 }
 
 /**

@@ -50,8 +50,6 @@ function patchesByResourceId({ overrides }: DeployInputs, ids: ResourceIds): Rea
     'public-ip': ids.publicIp,
   };
   return new Map(
-    Object.entries(overrides).map(
-      ([key, patch]) => [target[key as OverrideTarget].toLowerCase(), patch] as const,
-    ),
+    Object.entries(overrides).map(([key, patch]) => [target[key as OverrideTarget].toLowerCase(), patch] as const),
   );
 }

@@ -104,8 +104,7 @@ function compareAddresses(vnet: VirtualNetwork, { vnet: planned, patches }: Plan
   ] as const;
   return comparisons
     .filter(
-      ([, path, actual, expected]) =>
-        !isPatched(patch, path) && !expected.every((prefix) => actual.includes(prefix)),
+      ([, path, actual, expected]) => !isPatched(patch, path) && !expected.every((prefix) => actual.includes(prefix)),
     )
     .map(([property, , actual, expected]) => ({
       property,

@@ -77,12 +77,7 @@ type Setting = string | number | undefined;
  * Compares an existing VM of this deployment with the plan, as far as GET returns the properties: passwords, keys and
  * custom data are never returned, and the size and type of the OS disk are missing while the VM is deallocated.
  */
-export function compareVm(
-  vm: VirtualMachine,
-  plan: Plan,
-  image: ResolvedImage,
-  inputs: DeployInputs,
-): VmComparison {
+export function compareVm(vm: VirtualMachine, plan: Plan, image: ResolvedImage, inputs: DeployInputs): VmComparison {
   const patch = plan.patches.get(plan.vm.id.toLowerCase());
   const body = plan.vm.body(plan.vm.attempts[0] ?? { size: '' });
   const keptVersion = inputs.image.version === undefined ? olderVersion(vm, image) : undefined;
@@ -113,8 +108,7 @@ export function compareVm(
     compareSecurity(vm, body, plan, inputs.securityType ?? image.generation),
   ];
   const differences = comparisons.filter(
-    ({ path, actual, expected, isEqual = isSameSetting(actual, expected) }) =>
-      !isEqual && !isPatched(patch, path),
+    ({ path, actual, expected, isEqual = isSameSetting(actual, expected) }) => !isEqual && !isPatched(patch, path),
   );
   return {
     differences: [
@@ -125,9 +119,7 @@ export function compareVm(
         expected: `${expected ?? ''}` || 'none',
       })),
     ],
-    addedIdentities: isPatched(patch, 'identity')
-      ? []
-      : identities.filter((id) => !expectedIdentities.includes(id)),
+    addedIdentities: isPatched(patch, 'identity') ? [] : identities.filter((id) => !expectedIdentities.includes(id)),
     ...omitUndefined({ keptVersion }),
   };
 }
@@ -231,11 +223,7 @@ function compareAccount(
   ];
 }
 
-function compareSpot(
-  vm: VirtualMachine,
-  body: VirtualMachine,
-  isSpotOptional = false,
-): readonly Comparison[] {
+function compareSpot(vm: VirtualMachine, body: VirtualMachine, isSpotOptional = false): readonly Comparison[] {
   // `Low` is the former name of `Spot`.
   const priority = (vm.priority === 'Low' ? 'Spot' : vm.priority) ?? 'Regular';
   const expected = isSpotOptional ? priority : (body.priority ?? 'Regular');
@@ -292,12 +280,7 @@ function compareDataDisks(vm: VirtualMachine, body: VirtualMachine): readonly Co
 }
 
 /** @param source of the expected type: the input, or a trait of the image definition if that could be read. */
-function compareSecurity(
-  vm: VirtualMachine,
-  body: VirtualMachine,
-  plan: Plan,
-  source: string | undefined,
-): Comparison {
+function compareSecurity(vm: VirtualMachine, body: VirtualMachine, plan: Plan, source: string | undefined): Comparison {
   const actual = vm.securityProfile?.securityType ?? 'Standard';
   const isAccepted = source === undefined || (plan.vm.plainWillDo && actual === 'Standard');
   return {

@@ -20,9 +20,7 @@ export function stopOnSignals(stop: AbortController): void {
         explanation: {
           cause: 'Someone cancelled the run, a newer run replaced it, or the job reached its own time limit.',
           who: "nobody, or the workflow's author",
-          fix: [
-            'What was created by then is deleted unless `cleanup` is `never`; run the job again when wanted.',
-          ],
+          fix: ['What was created by then is deleted unless `cleanup` is `never`; run the job again when wanted.'],
         },
       }),
     );
@@ -44,8 +42,7 @@ export function stopAtTimeLimit(stop: AbortController, minutes: number): NodeJS.
       new ActionError('waiting for Azure', {
         message: `The time limit of ${minutes} minutes was reached.`,
         explanation: {
-          cause:
-            'Azure takes longer than `timeout-minutes` allows; the last line of the log above says for what.',
+          cause: 'Azure takes longer than `timeout-minutes` allows; the last line of the log above says for what.',
           who: "the workflow's author",
           fix: ['Raise `timeout-minutes`, or look in the portal at what hangs.'],
         },

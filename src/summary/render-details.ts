@@ -2,27 +2,12 @@
 
 import { type ImageReference, sameId } from '../azure/resource-id.ts';
 import type { Plan } from '../deployment/plan.ts';
-import {
-  type Markdown,
-  block,
-  details,
-  link,
-  markdownCode,
-  markdownText,
-  sentence,
-  table,
-} from '../lib/escape.ts';
+import { type Markdown, block, details, link, markdownCode, markdownText, sentence, table } from '../lib/escape.ts';
 import type { ClientCredential } from '../inputs/inputs.ts';
 import { omitUndefined } from '../lib/json.ts';
 import { rulesAreOverridden } from '../plan/drift.ts';
 import type { OutputName } from '../runner/outputs.ts';
-import {
-  type RequestedDeployment,
-  type SummaryFacts,
-  hasVm,
-  parseDeployments,
-  parseIds,
-} from './summary-facts.ts';
+import { type RequestedDeployment, type SummaryFacts, hasVm, parseDeployments, parseIds } from './summary-facts.ts';
 
 /** Rows of one list in the summary; the log has the rest. */
 export const maxRows = 200;
@@ -32,11 +17,7 @@ export function limitedTable(heading: readonly string[], rows: readonly (readonl
   return rows.length > maxRows ? `${shown}\n\nAnd ${rows.length - maxRows} more.` : shown;
 }
 
-export function portalUrl(
-  id: string | undefined,
-  tenant: string,
-  { portal }: SummaryFacts,
-): string | undefined {
+export function portalUrl(id: string | undefined, tenant: string, { portal }: SummaryFacts): string | undefined {
   // The portal does not open IDs of shared and community galleries.
   return portal && id && /^\/subscriptions\//i.test(id) ? `${portal}/#@${tenant}/resource${id}` : undefined;
 }
@@ -156,23 +137,15 @@ function networkRows(facts: SummaryFacts): Markdown[][] {
     ...row('OS disk', outputs['os-disk-id']),
     ...plan.identities.flatMap(({ id }) => row('Identity', id)),
     ...(outputs['principal-id'] ? [['System-assigned identity', markdownCode(outputs['principal-id'])]] : []),
-    ...(outputs['script-exit-code']
-      ? [['Script', `exit code ${markdownCode(outputs['script-exit-code'])}`]]
-      : []),
+    ...(outputs['script-exit-code'] ? [['Script', `exit code ${markdownCode(outputs['script-exit-code'])}`]] : []),
   ];
 }
 
 function originOf(id: string, { outputs, adopted }: SummaryFacts, plan: Plan): string {
   const isDisk = /\/disks\//i.test(id);
   if (isDisk ? !adopted : parseIds(outputs['created']).some((created) => sameId(created, id))) return '';
-  const planned = [plan.nic, plan.nsg, plan.publicIp].flatMap((part) =>
-    part?.origin === 'made' ? [part.id] : [],
-  );
-  const own = [
-    ...planned,
-    ...(plan.vnet ? [plan.vnet.id] : []),
-    ...plan.identities.map((identity) => identity.id),
-  ];
+  const planned = [plan.nic, plan.nsg, plan.publicIp].flatMap((part) => (part?.origin === 'made' ? [part.id] : []));
+  const own = [...planned, ...(plan.vnet ? [plan.vnet.id] : []), ...plan.identities.map((identity) => identity.id)];
   return isDisk || own.some((ownId) => sameId(ownId, id)) ? 'existed before' : 'not part of this deployment';
 }
 
@@ -249,7 +222,5 @@ export function deleteStepYaml(target: DeleteTarget, uses = 'OWNER/cross-tenant-
 
 function yamlScalar(value: string): string {
   const isPlain = /^(?:[A-Za-z./][\w./@:-]*|[0-9a-f-]{36}|\$\{\{ secrets\.\w+ \}\})$/.test(value);
-  return isPlain && !/:$|: |^(?:true|false|null|yes|no|on|off|y|n)$/i.test(value)
-    ? value
-    : JSON.stringify(value);
+  return isPlain && !/:$|: |^(?:true|false|null|yes|no|on|off|y|n)$/i.test(value) ? value : JSON.stringify(value);
 }

@@ -3,16 +3,7 @@
 import type { Finding } from '../check/facts.ts';
 import type { ErrorReport } from '../errors/format-error.ts';
 import { isCommandOrUrl } from '../errors/format-error.ts';
-import {
-  type Markdown,
-  block,
-  details,
-  link,
-  markdownText,
-  quotation,
-  sentence,
-  wrapCommand,
-} from '../lib/escape.ts';
+import { type Markdown, block, details, link, markdownText, quotation, sentence, wrapCommand } from '../lib/escape.ts';
 import { limitedTable, maxRows } from './render-details.ts';
 import type { SummaryFacts } from './summary-facts.ts';
 
@@ -142,9 +133,7 @@ function skippedSections(skipped: readonly Finding[]): Markdown[] {
       sentence(row.answer),
     ]);
     const toRun =
-      fix.length > 0
-        ? `To run ${subjects.length === 1 ? 'it' : 'them'}${who ? `, ${sentence(who)}` : ''}:`
-        : '';
+      fix.length > 0 ? `To run ${subjects.length === 1 ? 'it' : 'them'}${who ? `, ${sentence(who)}` : ''}:` : '';
     return [limitedTable(['Skipped', 'Why'], rows), toRun, fixes(fix)].filter(Boolean).join('\n\n');
   });
   return [details(`${marks.unknown} ${skipped.length} skipped`, bodies.join('\n\n'))];

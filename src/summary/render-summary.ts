@@ -69,8 +69,7 @@ function drawing(facts: SummaryFacts): Markdown {
     privateIpAddress: outputs['private-ip-address'],
   });
   const usesExisting =
-    [plan.nic, plan.nsg, plan.publicIp].some((part) => part?.origin === 'given') ||
-    (plan.subnetId && !plan.vnet);
+    [plan.nic, plan.nsg, plan.publicIp].some((part) => part?.origin === 'given') || (plan.subnetId && !plan.vnet);
   const legend = 'Dashed: existing resources, given by ID.';
   return details('Topology', usesExisting ? `${diagram}\n\n${legend}` : diagram);
 }

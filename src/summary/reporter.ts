@@ -41,15 +41,7 @@ export interface Reporter {
 
 /** Outputs that describe a resource, by the output of its ID. */
 const outputsByResource: Partial<Record<PlainOutput, readonly PlainOutput[]>> = {
-  'vm-id': [
-    'vm-instance-id',
-    'vm-size',
-    'zone',
-    'os-disk-id',
-    'principal-id',
-    'ssh-command',
-    'ssh-known-hosts',
-  ],
+  'vm-id': ['vm-instance-id', 'vm-size', 'zone', 'os-disk-id', 'principal-id', 'ssh-command', 'ssh-known-hosts'],
   'nic-id': ['private-ip-address'],
   'vnet-id': ['subnet-id'],
   'nsg-id': [],
@@ -120,8 +112,7 @@ export function createReporter(summaryFile: string | undefined): Reporter {
       warnAboutMaskedOutputs(outputs, masks, log);
     },
     writeSummary(errors) {
-      if (summaryFile && known.operation)
-        appendSummary(summaryFile, renderSummary(summaryFacts(errors)), log);
+      if (summaryFile && known.operation) appendSummary(summaryFile, renderSummary(summaryFacts(errors)), log);
     },
   };
 }
@@ -163,11 +154,7 @@ function appendSummary(file: string, text: string, log: LogWriter): void {
 }
 
 /** GitHub drops job outputs that contain a masked value. Only this step's own masks are known here. */
-function warnAboutMaskedOutputs(
-  outputs: Reporter['outputs'],
-  masks: ReadonlySet<string>,
-  log: LogWriter,
-): void {
+function warnAboutMaskedOutputs(outputs: Reporter['outputs'], masks: ReadonlySet<string>, log: LogWriter): void {
   const secrets = [...masks].flatMap((mask) => mask.split(/\r?\n/)).filter((secret) => secret.trim() !== '');
   const names = outputNames.filter(
     (name) => name !== 'result' && secrets.some((secret) => outputs[name]?.includes(secret)),
@@ -188,14 +175,10 @@ export function reportDeletion({ deleted, notOwned, failed }: DeletionResult, re
   ]);
   if (deleted.length > 0) report.log.info(`Deleted:\n${deleted.join('\n')}`);
   if (notOwned.length > 0) {
-    report.log.warning(
-      `Not deleted, because their tags do not belong to this deployment:\n${notOwned.join('\n')}`,
-    );
+    report.log.warning(`Not deleted, because their tags do not belong to this deployment:\n${notOwned.join('\n')}`);
   }
   if (failed.length > 0) {
     const lines = failed.map(({ id, error }) => `${id}\n  ${formatError(error).join(' ')}`);
-    report.log.warning(
-      `Could not be deleted. Delete them by hand or with \`operation: delete\`:\n${lines.join('\n')}`,
-    );
+    report.log.warning(`Could not be deleted. Delete them by hand or with \`operation: delete\`:\n${lines.join('\n')}`);
   }
 }

@@ -14,13 +14,7 @@ import {
 } from '../lib/escape.ts';
 import { rulesAreOverridden } from '../plan/drift.ts';
 import { portalUrl } from './render-details.ts';
-import {
-  type RequestedDeployment,
-  type SummaryFacts,
-  hasVm,
-  parseDeployments,
-  parseIds,
-} from './summary-facts.ts';
+import { type RequestedDeployment, type SummaryFacts, hasVm, parseDeployments, parseIds } from './summary-facts.ts';
 import { formatDuration } from './topology.ts';
 
 type Operation = SummaryFacts['operation'];
@@ -50,8 +44,7 @@ export function resultLine(facts: SummaryFacts): string {
   const version = outputs['image-version'];
   const about = [outputs['vm-size'], outputs['location'], version && `image ${version}`].filter(Boolean);
   const address = addressOf(facts);
-  const command =
-    address && facts.plan?.vm.osType === 'Linux' ? `. Connect: ${sshCommandOf(facts, address)}` : '';
+  const command = address && facts.plan?.vm.osType === 'Linux' ? `. Connect: ${sshCommandOf(facts, address)}` : '';
   const vm = `${requested?.vmName} (${about.join(', ')})${address ? ` at ${address}` : ''}`;
   return `${readiness(facts)} in ${duration}: ${vm}${command}`;
 }
@@ -85,9 +78,7 @@ function resultText(facts: SummaryFacts): string {
 function listResult(facts: SummaryFacts): string {
   const { length } = parseDeployments(facts);
   const { image, resourceGroup } = facts.requested ?? {};
-  const filter = image
-    ? ` created from image ${image.definition}${image.version ? ` ${image.version}` : ''}`
-    : '';
+  const filter = image ? ` created from image ${image.definition}${image.version ? ` ${image.version}` : ''}` : '';
   return `${length || 'No'} ${length === 1 ? 'deployment' : 'deployments'}${filter} in resource group \`${resourceGroup}\``;
 }
 
@@ -201,10 +192,7 @@ function remoteDesktop(facts: SummaryFacts, address: string): Markdown[] {
     block(`mstsc /v:${address}`),
     `User ${markdownCode(userOf(facts))}.`,
     ...(plan && !hasKnownPassword
-      ? [
-          'The generated password is not exposed. To sign in, reset it:',
-          shellBlock(resetCommand(vmUser(facts, plan))),
-        ]
+      ? ['The generated password is not exposed. To sign in, reset it:', shellBlock(resetCommand(vmUser(facts, plan)))]
       : []),
   ];
 }
@@ -219,8 +207,7 @@ interface VmUser {
 
 /** The command that replaces a key or password that nobody has. */
 export function resetCommand({ osType, user, ...vm }: VmUser): string {
-  const secret =
-    osType === 'Windows' ? "--password '<new-password>'" : '--ssh-key-value ~/.ssh/id_ed25519.pub';
+  const secret = osType === 'Windows' ? "--password '<new-password>'" : '--ssh-key-value ~/.ssh/id_ed25519.pub';
   return `az vm user update ${vmOptions(vm)} --username ${quoteForShell(user)} ${secret}`;
 }
 
@@ -279,8 +266,7 @@ function closedPort({ otherRules = [] }: SummaryFacts, plan: Plan, port: number)
     return range === '*' || (Number(from) <= port && port <= Number(to));
   };
   const isOpen = (nsg.body.securityRules ?? []).some(
-    ({ protocol = '*', destinationPortRange = '' }) =>
-      /^(?:tcp|\*)$/i.test(protocol) && covers(destinationPortRange),
+    ({ protocol = '*', destinationPortRange = '' }) => /^(?:tcp|\*)$/i.test(protocol) && covers(destinationPortRange),
   );
   return isOpen
     ? ''

@@ -117,9 +117,7 @@ function sources(plan: Plan): { source: string; ports: string }[] {
   }
   const all = [...bySource].map(([source, ports]) => ({ source, ports: ports.join(', ') }));
   const limit = 6;
-  return all.length > limit
-    ? [...all.slice(0, limit), { source: `and ${all.length - limit} more`, ports: '…' }]
-    : all;
+  return all.length > limit ? [...all.slice(0, limit), { source: `and ${all.length - limit} more`, ports: '…' }] : all;
 }
 
 /** Start and end of each stage. The day is arbitrary: Mermaid has no durations without a date. */

@@ -100,12 +100,7 @@ export async function writePrivateKey(
   await chmod(path, 0o600);
 }
 
-const characterClasses = [
-  'abcdefghijkmnopqrstuvwxyz',
-  'ABCDEFGHJKLMNPQRSTUVWXYZ',
-  '23456789',
-  '-_.~!*+=%',
-] as const;
+const characterClasses = ['abcdefghijkmnopqrstuvwxyz', 'ABCDEFGHJKLMNPQRSTUVWXYZ', '23456789', '-_.~!*+=%'] as const;
 
 /** 32 characters from all four classes; Azure requires three. */
 function generatePassword(): string {

@@ -86,11 +86,7 @@ interface PutAttempt {
 type PutResult = { readonly vm: VirtualMachine } | { readonly error: AzureError };
 
 /** Sends the request until it succeeds or its error cannot be retried. */
-async function putVm(
-  creation: VmCreation,
-  placement: Placement,
-  replacesFailed: boolean,
-): Promise<VirtualMachine> {
+async function putVm(creation: VmCreation, placement: Placement, replacesFailed: boolean): Promise<VirtualMachine> {
   const { plan, session, log } = creation;
   const what = `virtual machine ${plan.vm.name}`;
   creation.onAttempt(placement);
@@ -130,8 +126,7 @@ async function attemptPut(
       await assertCreatedByThisAttempt(creation, error);
       return resumeLostCreate(creation, error);
     }
-    if (isTransientError(error.fault) && !isClientError(error))
-      return resumeTransientFailure(creation, error);
+    if (isTransientError(error.fault) && !isClientError(error)) return resumeTransientFailure(creation, error);
     const isExplained = error.fault.code !== unexplainedFailure;
     return { error: isExplained ? error : await failureReason(session, plan, error) };
   }
@@ -141,11 +136,7 @@ async function attemptPut(
 const operationErrors = new WeakSet<AzureError>();
 
 /** Marks the error of an accepted PUT: polls report a failed operation as 200, or with the status of the error. */
-async function sendVm(
-  creation: VmCreation,
-  placement: Placement,
-  replacesFailed: boolean,
-): Promise<VirtualMachine> {
+async function sendVm(creation: VmCreation, placement: Placement, replacesFailed: boolean): Promise<VirtualMachine> {
   let isAccepted = false;
   const onAccepted: VmCreation['onAccepted'] = (...details) => {
     isAccepted = true;
@@ -168,19 +159,14 @@ async function sendAndFollowVm(
   const { name, osType } = plan.vm;
   // Azure creates the disk with the VM, and may leave it if the VM fails.
   for (const id of vmResourceIds(plan)) cleanupState.addPending(id);
-  const poller = crossTenantCompute.virtualMachines.createOrUpdate(
-    plan.resourceGroup,
-    name,
-    plan.vm.body(placement),
-    {
-      abortSignal: waiting.signal,
-      // Azure enforces this guard against overwriting. Our own failed VM has to be overwritten.
-      ...(replacesFailed ? {} : { ifNoneMatch: '*' }),
-      onResponse: ({ status, parsedBody }) => {
-        if (status === 200 || status === 201) onAccepted(placement, parseAcceptedVm(parsedBody));
-      },
+  const poller = crossTenantCompute.virtualMachines.createOrUpdate(plan.resourceGroup, name, plan.vm.body(placement), {
+    abortSignal: waiting.signal,
+    // Azure enforces this guard against overwriting. Our own failed VM has to be overwritten.
+    ...(replacesFailed ? {} : { ifNoneMatch: '*' }),
+    onResponse: ({ status, parsedBody }) => {
+      if (status === 200 || status === 201) onAccepted(placement, parseAcceptedVm(parsedBody));
     },
-  );
+  });
   if (until === 'accepted') {
     await poller.submitted();
     markVmAccepted(cleanupState, plan);

@@ -56,9 +56,7 @@ export function isPlacementError(error: unknown): error is AzureError {
   const codes = [code, rootDetail(error.fault).code];
   if (codes.some((known) => placementCodes.has(known))) return true;
   if (codes.includes('InvalidParameter')) {
-    return (
-      target.toLowerCase() === 'vmsize' || /disk controller types supported by the OS image/i.test(message)
-    );
+    return target.toLowerCase() === 'vmsize' || /disk controller types supported by the OS image/i.test(message);
   }
   return codes.includes('OperationNotAllowed') && /quota|lower than the current spot price/i.test(message);
 }
@@ -84,8 +82,7 @@ async function describeAlternatives(
 ): Promise<string> {
   try {
     const skus: Sku[] = [];
-    for await (const sku of session.compute.resourceSkus.list({ filter: `location eq '${location}'` }))
-      skus.push(sku);
+    for await (const sku of session.compute.resourceSkus.list({ filter: `location eq '${location}'` })) skus.push(sku);
     const suggestions = suggestSizes(skus, fits, refused);
     return suggestions.length > 0
       ? `Sizes offered in ${location} (capacity is not guaranteed): ${suggestions.join('; ')}.`
@@ -99,10 +96,7 @@ async function describeAlternatives(
 }
 
 /** The error after all placements were refused. A single refusal is left to the error catalogue. */
-export async function noPlacementError(
-  creation: VmCreation,
-  failed: readonly FailedPlacement[],
-): Promise<ActionError> {
+export async function noPlacementError(creation: VmCreation, failed: readonly FailedPlacement[]): Promise<ActionError> {
   const { plan } = creation;
   const activity = `creating virtual machine ${plan.vm.name}`;
   const cause = failed.at(-1)?.error;
@@ -113,9 +107,7 @@ export async function noPlacementError(
   }));
   const alternatives = await describeAlternatives(creation, refused);
   if (failed.length === 1) return new ActionError(activity, { message: alternatives, cause });
-  const lines = failed.map(
-    ({ placement, error }) => `- ${describePlacement(placement)}: ${describeCause(error)}`,
-  );
+  const lines = failed.map(({ placement, error }) => `- ${describePlacement(placement)}: ${describeCause(error)}`);
   return new ActionError(activity, {
     message: [`No size and zone is available in ${plan.location}:`, ...lines, alternatives].join('\n'),
     cause,

@@ -114,12 +114,7 @@ export async function runScript(
   const command = { id, name, vm, resourceGroup: plan.resourceGroup };
   log.info(`Running the script on ${vm}, for at most ${script.timeoutMinutes} minutes.`);
   cleanupState.addPending(id);
-  const { end, stdout, stderr } = await executeRunCommand(
-    context,
-    command,
-    script,
-    commandBody(plan, script),
-  );
+  const { end, stdout, stderr } = await executeRunCommand(context, command, script, commandBody(plan, script));
   onResult({ ...omitUndefined({ exitCode: end.exitCode }), stdout, stderr });
   log.info(end.message);
   if (end.outcome !== 'succeeded') throw scriptFailedError(vm, end, stderr, script.timeoutMinutes);
@@ -245,8 +240,7 @@ function scriptFailedError(
 ): ActionError {
   const timedOut = outcome === 'timed out';
   return new ActionError(runningScript(vm), {
-    message:
-      stderr.trim() === '' ? message : `${message} Its last lines on stderr:\n${lastLines(stderr, 10)}`,
+    message: stderr.trim() === '' ? message : `${message} Its last lines on stderr:\n${lastLines(stderr, 10)}`,
     explanation: {
       cause: timedOut
         ? `The script ran longer than \`run-script-timeout-minutes\` (${timeoutMinutes}) allows.`

@@ -57,9 +57,7 @@ export function createRedactor(secrets: readonly string[]): (text: string, cut?:
     let rest = text;
     let [before, after] = ['', ''];
     // Before whole secrets are replaced: replacing a short one would hide the rest of a longer one that contains it.
-    const fromFront = front
-      ? longestMatch(parts, (part, length) => prefixLength(rest, part.slice(-length)))
-      : 0;
+    const fromFront = front ? longestMatch(parts, (part, length) => prefixLength(rest, part.slice(-length))) : 0;
     if (fromFront > 0) [before, rest] = ['***', rest.slice(fromFront)];
     const fromBack = back
       ? longestMatch(parts, (part, length) => (rest.endsWith(part.slice(0, length)) ? length : 0))

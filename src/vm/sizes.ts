@@ -27,10 +27,7 @@ interface SizeRequirements {
 }
 
 /** Trusted Launch is optional if the image supports but does not require it and the inputs do not request it. */
-export function isTrustedLaunchOptional(
-  { securityType, overrides }: DeployInputs,
-  image: ResolvedImage,
-): boolean {
+export function isTrustedLaunchOptional({ securityType, overrides }: DeployInputs, image: ResolvedImage): boolean {
   return (
     securityType === undefined &&
     image.securityType === 'TrustedLaunch' &&
@@ -124,9 +121,7 @@ export function incompatibilities(
     ...(requirements.premiumDisks && capabilities.premiumDisks === false
       ? ['does not support premium disks, which `os-disk-type` requests']
       : []),
-    ...(requirements.spot && capabilities.spot === false
-      ? ['is not available as Spot, which `spot` requests']
-      : []),
+    ...(requirements.spot && capabilities.spot === false ? ['is not available as Spot, which `spot` requests'] : []),
   ];
 }
 
@@ -142,9 +137,7 @@ function imageIncompatibilities(
   }
   if (generations && !generations.includes(image.generation)) {
     const supported = generations.map((generation) => generation.replace('V', '')).join(' and ');
-    found.push(
-      `boots generation ${supported}, and the image is generation ${image.generation.replace('V', '')}`,
-    );
+    found.push(`boots generation ${supported}, and the image is generation ${image.generation.replace('V', '')}`);
   }
   const bootable = (image.diskControllers ?? 'SCSI').toLowerCase().split(/\s*,\s*/);
   if (diskControllers && !diskControllers.some((controller) => bootable.includes(controller.toLowerCase()))) {
@@ -177,10 +170,7 @@ function securityIncompatibilities(
  * Why no size can boot the image with that security type; undefined if nothing is known against it.
  * https://learn.microsoft.com/azure/virtual-machines/trusted-launch
  */
-export function securityTypeIncompatibility(
-  image: ResolvedImage,
-  securityType: SecurityType,
-): string | undefined {
+export function securityTypeIncompatibility(image: ResolvedImage, securityType: SecurityType): string | undefined {
   if (image.generation === undefined) return undefined;
   const feature = image.securityFeature?.toLowerCase() ?? 'none';
   if (securityType === 'Standard') {
@@ -238,9 +228,7 @@ export function suggestSizes(
   return vms
     .filter(
       (sku) =>
-        fits(sku) &&
-        retirementDate(sku.name ?? '') === undefined &&
-        !quotaExceptions.some((exceeds) => exceeds(sku)),
+        fits(sku) && retirementDate(sku.name ?? '') === undefined && !quotaExceptions.some((exceeds) => exceeds(sku)),
     )
     .flatMap((sku) => {
       const zones = remainingZones(sku, refused);
@@ -248,8 +236,7 @@ export function suggestSizes(
     })
     .toSorted(
       (a, b) =>
-        sizeDistance(a.sku, first) - sizeDistance(b.sku, first) ||
-        (a.sku.name ?? '').localeCompare(b.sku.name ?? ''),
+        sizeDistance(a.sku, first) - sizeDistance(b.sku, first) || (a.sku.name ?? '').localeCompare(b.sku.name ?? ''),
     )
     .slice(0, maxSuggestions)
     .map(({ sku, zones }) => {
@@ -279,8 +266,7 @@ function exceededQuota({ code, message }: RefusedSize): (sku: Sku) => boolean {
   const family = /^(\S+Family)\b/i.exec(quota)?.[1];
   const remaining = Number(limit) - Number(usage);
   return (sku) =>
-    (family === undefined || isSameName(sku.family ?? '', family)) &&
-    !(Number(capability(sku, 'vCPUs')) <= remaining);
+    (family === undefined || isSameName(sku.family ?? '', family)) && !(Number(capability(sku, 'vCPUs')) <= remaining);
 }
 
 /** Difference of two sizes in doublings of cores and memory; another family adds half a doubling. */
@@ -288,8 +274,7 @@ function sizeDistance(sku: Sku, requested: Sku | undefined): number {
   const doublings = (name: string, fallback: number): number =>
     Math.abs(
       Math.log2(
-        Number(capability(sku, name) ?? fallback) /
-          Number((requested && capability(requested, name)) ?? fallback),
+        Number(capability(sku, name) ?? fallback) / Number((requested && capability(requested, name)) ?? fallback),
       ),
     );
   const letter = (name = ''): string => /_([A-Z]+)/i.exec(name)?.[1] ?? '';

@@ -31,18 +31,14 @@ describe('requiredPermissions', () => {
     'Microsoft.Compute/virtualMachines/write',
     'Microsoft.Resources/subscriptions/resourceGroups/read',
   ];
-  const actionsOn = (type: string, ...verbs: string[]) =>
-    verbs.map((verb) => `Microsoft.Network/${type}/${verb}`);
+  const actionsOn = (type: string, ...verbs: string[]) => verbs.map((verb) => `Microsoft.Network/${type}/${verb}`);
   const nic = actionsOn('networkInterfaces', 'join/action', 'read', 'write');
 
   test('of the least: everything new in the group', () => {
     expect(needed({})).toEqual({
       'rights/image': {
         scope: definitionId,
-        actions: [
-          'Microsoft.Compute/galleries/images/read',
-          'Microsoft.Compute/galleries/images/versions/read',
-        ],
+        actions: ['Microsoft.Compute/galleries/images/read', 'Microsoft.Compute/galleries/images/versions/read'],
       },
       'rights/resource-group': {
         scope: group,

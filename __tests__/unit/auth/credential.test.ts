@@ -170,11 +170,7 @@ describe('failures', () => {
     ['429', [{ status: 429 }, token()], 2],
     ['5xx', [{ status: 503 }, { status: 500, body: '<html>' }, token()], 3],
     ['a connection lost twice', [{ lost: 'ECONNRESET' }, { lost: 'EAI_AGAIN' }, token()], 3],
-    ...[...transientNetworkCodes].map((code): [string, Step[], number] => [
-      code,
-      [{ lost: code }, token()],
-      2,
-    ]),
+    ...[...transientNetworkCodes].map((code): [string, Step[], number] => [code, [{ lost: code }, token()], 2]),
     ['no answer', ['hangs', token()], 2],
     ['an answer that does not end', ['trickles', token()], 2],
   ])('%s passes', async (_what, steps, sent) => {
@@ -292,9 +288,7 @@ describe('other proofs', () => {
     await withSecret(client, { credential: { kind: 'certificate', pem } }).getToken(scope);
     const form = requests[0]?.form;
     expect(form?.get('client_assertion_type')).toBe('urn:ietf:params:oauth:client-assertion-type:jwt-bearer');
-    const head = JSON.parse(
-      Buffer.from(form?.get('client_assertion')?.split('.')[0] ?? '', 'base64url').toString(),
-    );
+    const head = JSON.parse(Buffer.from(form?.get('client_assertion')?.split('.')[0] ?? '', 'base64url').toString());
     expect(head).toMatchObject({ alg: 'PS256', 'x5t#S256': expect.any(String) });
     expect(requests[0]?.body).not.toContain('PRIVATE');
   });
@@ -302,9 +296,7 @@ describe('other proofs', () => {
   test('certificate: what cannot be read is not quoted', async () => {
     const { client } = wire(token());
     const pem = '-----BEGIN PRIVATE KEY-----\nhushhush\n-----END PRIVATE KEY-----';
-    const failure = await failureOf(
-      withSecret(client, { credential: { kind: 'certificate', pem } }).getToken(scope),
-    );
+    const failure = await failureOf(withSecret(client, { credential: { kind: 'certificate', pem } }).getToken(scope));
     expect(failure).toBeInstanceOf(ActionError);
     expect(inspect(failure)).not.toContain('hushhush');
   });

@@ -5,14 +5,7 @@ import { ActionError } from '../../../src/errors/action-error.ts';
 import { requestGitHubIdToken } from '../../../src/auth/github-oidc.ts';
 import { createHttpGet } from '../../../src/azure/http.ts';
 import { setTimeScale } from '../../../src/lib/clock.ts';
-import {
-  secret,
-  timeScale,
-  attemptTimeoutSeconds,
-  type Step,
-  wire,
-  failureOf,
-} from '../../support/sign-in.ts';
+import { secret, timeScale, attemptTimeoutSeconds, type Step, wire, failureOf } from '../../support/sign-in.ts';
 
 beforeAll(() => setTimeScale(timeScale));
 

@@ -43,20 +43,10 @@ test.each<[string, string, string, string | undefined]>([
     '2026-04-01',
     '2024-07-01',
   ],
-  [
-    'InvalidApiVersionParameter',
-    "The supported versions are '2027-01-01,2022-12-01'.",
-    '2026-04-01',
-    '2022-12-01',
-  ],
+  ['InvalidApiVersionParameter', "The supported versions are '2027-01-01,2022-12-01'.", '2026-04-01', '2022-12-01'],
   ['NoRegisteredProviderFound', "The supported api-versions are '2027-01-01'.", '2026-04-01', undefined],
   // The version is known; the region is not.
-  [
-    'NoRegisteredProviderFound',
-    "The supported api-versions are '2024-07-01, 2026-04-01'.",
-    '2026-04-01',
-    undefined,
-  ],
+  ['NoRegisteredProviderFound', "The supported api-versions are '2024-07-01, 2026-04-01'.", '2026-04-01', undefined],
   ['InvalidParameter', "The supported api-versions are '2024-07-01'.", '2026-04-01', undefined],
   ['InvalidResourceType', 'No such type.', '2026-04-01', undefined],
 ])('%s, %s: instead of %s it is asked in %s', (code, message, asked, older) => {
@@ -76,10 +66,7 @@ test('keeps the latest value of each rate limit when responses report different 
     });
   expect(rateLimits.read()).toEqual({});
   // Lines as recorded.
-  answer(
-    'Microsoft.Compute/GetOperationResource;44,Microsoft.Compute/GetOperationSubscriptionMaximum;14999',
-    '249',
-  );
+  answer('Microsoft.Compute/GetOperationResource;44,Microsoft.Compute/GetOperationSubscriptionMaximum;14999', '249');
   answer('Microsoft.Compute/LowCostGetSubscriptionMaximum;23988,Microsoft.Compute/LowCostGetResource;35', '');
   expect(rateLimits.read()).toEqual({ polls: 44, vmReads: 35, reads: 249 });
   answer('Microsoft.Compute/PutVMSubscriptionMaximum;1499,Microsoft.Compute/PutVMResource;11', '248');

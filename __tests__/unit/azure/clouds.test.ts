@@ -61,18 +61,15 @@ const publicCloud = {
 };
 
 describe('known clouds', () => {
-  test.each(['azurecloud', 'azureusgovernment', 'azurechinacloud'] as const)(
-    '%s asks nobody',
-    async (name) => {
-      const { asked, get } = http({});
-      const cloud = await discoverCloud({ kind: 'known', name }, get);
-      expect(cloud).toEqual(knownClouds[name]);
-      expect(asked).toEqual([]);
-      for (const url of [cloud.resourceManager, cloud.loginEndpoint]) expect(new URL(url).origin).toBe(url);
-      expect(new URL(cloud.resourceManager).protocol).toBe('https:');
-      expect(resourceManagerScope(cloud)).toBe(`${cloud.resourceManager}/.default`);
-    },
-  );
+  test.each(['azurecloud', 'azureusgovernment', 'azurechinacloud'] as const)('%s asks nobody', async (name) => {
+    const { asked, get } = http({});
+    const cloud = await discoverCloud({ kind: 'known', name }, get);
+    expect(cloud).toEqual(knownClouds[name]);
+    expect(asked).toEqual([]);
+    for (const url of [cloud.resourceManager, cloud.loginEndpoint]) expect(new URL(url).origin).toBe(url);
+    expect(new URL(cloud.resourceManager).protocol).toBe('https:');
+    expect(resourceManagerScope(cloud)).toBe(`${cloud.resourceManager}/.default`);
+  });
 
   test('each has the audience that its Entra expects of federated tokens', () => {
     expect(Object.values(knownClouds).map(({ oidcAudience }) => oidcAudience)).toEqual([
@@ -168,19 +165,9 @@ describe('what cannot be used', () => {
   test.each<[string, string, Answers, RegExp]>([
     ['http', 'http://management.local.example', {}, /http:\/\/management\.local\.example: .*must be https/],
     ['no URL at all', 'management.local.example', {}, /must be https/],
-    [
-      'no answer',
-      stamp,
-      { '2022-09-01': new Error('getaddrinfo ENOTFOUND') },
-      /no answer: getaddrinfo ENOTFOUND/,
-    ],
+    ['no answer', stamp, { '2022-09-01': new Error('getaddrinfo ENOTFOUND') }, /no answer: getaddrinfo ENOTFOUND/],
     ['not a Resource Manager', stamp, {}, /api-version=2015-01-01: the answer was HTTP 404/],
-    [
-      'a door',
-      stamp,
-      { '2022-09-01': { status: 403, body: '' } },
-      /api-version=2022-09-01: the answer was HTTP 403/,
-    ],
+    ['a door', stamp, { '2022-09-01': { status: 403, body: '' } }, /api-version=2022-09-01: the answer was HTTP 403/],
     ['a redirect', stamp, { '2022-09-01': { status: 302, body: '' } }, /HTTP 302/],
     ['a page', stamp, { '2022-09-01': { status: 200, body: '<html>' } }, /not JSON/],
     ['null', stamp, { '2022-09-01': json(null) }, /authentication\.loginEndpoint is missing/],

@@ -36,9 +36,7 @@ describe('plain requests', () => {
       { status: 302, headers: { location: 'https://elsewhere.example/' } },
     );
     expect(
-      await createHttpGet({ httpClient: client, attemptTimeoutSeconds })(
-        'https://management.example/metadata',
-      ),
+      await createHttpGet({ httpClient: client, attemptTimeoutSeconds })('https://management.example/metadata'),
     ).toMatchObject({ status: 302, body: '' });
     expect(requests).toHaveLength(2);
   });
@@ -181,18 +179,15 @@ describe('over TLS', () => {
     return sim.journal.slice(mark).map(({ kind, status }) => `${kind} ${status}`);
   }
 
-  test.each(['2015-01-01', '2019-05-01', '2022-09-01'] as const)(
-    'metadata in the shape of %s',
-    async (shape) => {
-      sim.world.metadataShape = shape;
-      const found = await discoverCloud(
-        { kind: 'discovered', resourceManager: sim.armEndpoint },
-        createHttpGet({ httpClient: trusting(sim.certificateFile) }),
-      );
-      expect(found).toMatchObject({ resourceManager: sim.armEndpoint, loginEndpoint: sim.loginEndpoint });
-      sim.world.metadataShape = 'auto';
-    },
-  );
+  test.each(['2015-01-01', '2019-05-01', '2022-09-01'] as const)('metadata in the shape of %s', async (shape) => {
+    sim.world.metadataShape = shape;
+    const found = await discoverCloud(
+      { kind: 'discovered', resourceManager: sim.armEndpoint },
+      createHttpGet({ httpClient: trusting(sim.certificateFile) }),
+    );
+    expect(found).toMatchObject({ resourceManager: sim.armEndpoint, loginEndpoint: sim.loginEndpoint });
+    sim.world.metadataShape = 'auto';
+  });
 
   test('one discovery and one token request for each tenant, however many ask', async () => {
     const mark = sim.journal.length;
@@ -218,9 +213,7 @@ describe('over TLS', () => {
   });
 
   test('a tenant named by its domain gives a token of its GUID', async () => {
-    const { token: text } = await ask(
-      createTenantCredential({ ...options, tenantId: defaults.tenantDomain }),
-    );
+    const { token: text } = await ask(createTenantCredential({ ...options, tenantId: defaults.tenantDomain }));
     expect(parseTokenClaims(text)).toMatchObject({ tenantId: defaults.tenantId, appId: defaults.clientId });
   });
 
@@ -274,19 +267,9 @@ describe('over TLS', () => {
   });
 
   test.each([
-    [
-      'a tenant that does not exist',
-      { tenantId: '99999999-9999-4999-8999-999999999999' },
-      'AADSTS90002',
-      'GET',
-    ],
+    ['a tenant that does not exist', { tenantId: '99999999-9999-4999-8999-999999999999' }, 'AADSTS90002', 'GET'],
     ['a tenant without the app', { tenantId: defaults.otherTenantId }, 'AADSTS700016', 'POST'],
-    [
-      'an expired secret',
-      { credential: { kind: 'secret', secret: defaults.expiredSecret } },
-      'AADSTS7000222',
-      'POST',
-    ],
+    ['an expired secret', { credential: { kind: 'secret', secret: defaults.expiredSecret } }, 'AADSTS7000222', 'POST'],
     ['a wrong secret', { credential: { kind: 'secret', secret } }, 'AADSTS7000215', 'POST'],
   ] as const)('%s', async (_what, wrong, code, method) => {
     const mark = sim.journal.length;
@@ -313,9 +296,7 @@ describe('over TLS', () => {
       ...options,
       patience: { tries: 4, attemptTimeoutMs: 1000, totalMs: 10_000, firstPauseMs: 1 },
     };
-    expect(parseTokenClaims((await ask(createTenantCredential(slow))).token).tenantId).toBe(
-      defaults.tenantId,
-    );
+    expect(parseTokenClaims((await ask(createTenantCredential(slow))).token).tenantId).toBe(defaults.tenantId);
   });
 
   test('an untrusted TLS certificate is reported as untrusted', async () => {

@@ -17,12 +17,7 @@ describe('evaluatePermissions', () => {
     ['a wildcard at the end', [{ actions: ['Microsoft.Compute/virtualMachines/*'] }], write, 'allowed'],
     ['a wildcard in front', [{ actions: ['*/write'] }], write, 'allowed'],
     ['a wildcard of another type', [{ actions: ['Microsoft.Compute/disks/*'] }], write, 'denied'],
-    [
-      'a longer name is another one',
-      [{ actions: ['Microsoft.Compute/virtualMachines/writ'] }],
-      write,
-      'denied',
-    ],
+    ['a longer name is another one', [{ actions: ['Microsoft.Compute/virtualMachines/writ'] }], write, 'denied'],
     ['a dot is a dot', [{ actions: ['MicrosoftXCompute/virtualMachines/write'] }], write, 'denied'],
     [
       'a wildcard between slashes may be empty',

@@ -96,16 +96,13 @@ describe('poll schedule', () => {
     ['vm-create-windows', 12],
     ['vm-update', 30],
     ['delete', 17],
-  ] as const)(
-    '%s leaves %d polls in the bucket and is late by 4 s at most, whenever it ends',
-    (kind, spare) => {
-      for (let seconds = 1; seconds <= 1500; seconds += 7) {
-        const { late, lowest } = follow(kind, seconds);
-        expect(lowest).toBeGreaterThanOrEqual(spare);
-        expect(late).toBeLessThanOrEqual(4);
-      }
-    },
-  );
+  ] as const)('%s leaves %d polls in the bucket and is late by 4 s at most, whenever it ends', (kind, spare) => {
+    for (let seconds = 1; seconds <= 1500; seconds += 7) {
+      const { late, lowest } = follow(kind, seconds);
+      expect(lowest).toBeGreaterThanOrEqual(spare);
+      expect(late).toBeLessThanOrEqual(4);
+    }
+  });
 
   test.each(['vm-create-linux', 'vm-create-windows'] as const)(
     '%s that finds a half-empty bucket does not empty it',
@@ -119,16 +116,13 @@ describe('poll schedule', () => {
   test.each([
     ['vm-create-linux', 27, 300, 0.051],
     ['vm-create-windows', 40, 300, 0.04],
-  ] as const)(
-    '%s that ends between %d and %d s costs the run %d of its time at most',
-    (kind, from, to, share) => {
-      const overhead = 0.8;
-      const network = 2;
-      for (let seconds = from; seconds <= to; seconds += 0.1) {
-        expect((overhead + follow(kind, seconds).late) / (network + seconds)).toBeLessThanOrEqual(share);
-      }
-    },
-  );
+  ] as const)('%s that ends between %d and %d s costs the run %d of its time at most', (kind, from, to, share) => {
+    const overhead = 0.8;
+    const network = 2;
+    for (let seconds = from; seconds <= to; seconds += 0.1) {
+      expect((overhead + follow(kind, seconds).late) / (network + seconds)).toBeLessThanOrEqual(share);
+    }
+  });
 });
 
 describe('progress', () => {

@@ -105,10 +105,7 @@ describe('image references', () => {
       { kind: 'version', id: `${gallery}/images/linux/versions/1.2.3`, ...inGallery, version: '1.2.3' },
     ],
     [`${gallery}/images/linux/`, { kind: 'definition', id: `${gallery}/images/linux`, ...inGallery }],
-    [
-      `${gallery}/images/linux/versions/Latest`,
-      { kind: 'definition', id: `${gallery}/images/linux`, ...inGallery },
-    ],
+    [`${gallery}/images/linux/versions/Latest`, { kind: 'definition', id: `${gallery}/images/linux`, ...inGallery }],
     [shared, { kind: 'shared', id: shared, gallery: '11111111-aaaa-IMAGES', definition: 'linux' }],
     [
       `${shared}/versions/10.0.1`,

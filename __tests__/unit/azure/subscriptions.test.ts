@@ -1,10 +1,6 @@
 import { afterEach, beforeEach, describe, expect, jest, test } from '@jest/globals';
 import type { ArmRequest } from '../../../src/azure/arm-client.ts';
-import {
-  findSubscription,
-  assertSubscriptionInTenant,
-  type Subscription,
-} from '../../../src/azure/subscriptions.ts';
+import { findSubscription, assertSubscriptionInTenant, type Subscription } from '../../../src/azure/subscriptions.ts';
 import { ActionError } from '../../../src/errors/action-error.ts';
 import { AzureError } from '../../../src/errors/azure-error.ts';
 import { parseErrorResponse } from '../../../src/errors/parse-error-response.ts';
@@ -108,18 +104,12 @@ describe('a named one', () => {
     (status: number, code: string): ArmRequest =>
     async () => {
       const bodyText = JSON.stringify({ error: { code, message: 'No.' } });
-      throw new AzureError(
-        parseErrorResponse({ method: 'GET', url: '/', status, headers: () => undefined, bodyText }),
-      );
+      throw new AzureError(parseErrorResponse({ method: 'GET', url: '/', status, headers: () => undefined, bodyText }));
     };
 
   test('of the tenant', async () => {
     await assertSubscriptionInTenant(answering(subscription()), 'sub-1', tenantId);
-    await assertSubscriptionInTenant(
-      answering(subscription({ tenantId: tenantId.toUpperCase() })),
-      'x',
-      tenantId,
-    );
+    await assertSubscriptionInTenant(answering(subscription({ tenantId: tenantId.toUpperCase() })), 'x', tenantId);
   });
 
   test('of which nothing says whose it is', async () => {
@@ -129,9 +119,7 @@ describe('a named one', () => {
 
   test('delegated by another tenant', async () => {
     const arm = answering(subscription({ tenantId: 'another' }));
-    await expect(assertSubscriptionInTenant(arm, 'sub-1', tenantId)).rejects.toThrow(
-      'belongs to tenant another',
-    );
+    await expect(assertSubscriptionInTenant(arm, 'sub-1', tenantId)).rejects.toThrow('belongs to tenant another');
   });
 
   test('accepts a subscription that cannot be read (403) and throws every other error', async () => {
@@ -140,9 +128,7 @@ describe('a named one', () => {
       [401, 'InvalidAuthenticationTokenTenant'],
       [404, 'SubscriptionNotFound'],
     ] as const) {
-      await expect(
-        assertSubscriptionInTenant(refusing(status, code), 'sub-1', tenantId),
-      ).rejects.toMatchObject({
+      await expect(assertSubscriptionInTenant(refusing(status, code), 'sub-1', tenantId)).rejects.toMatchObject({
         activity: 'reading subscription sub-1',
         cause: { fault: { code } },
       });

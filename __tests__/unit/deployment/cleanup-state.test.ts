@@ -1,10 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
 import * as fc from 'fast-check';
-import {
-  type CleanupStateData,
-  createCleanupState,
-  parseCleanupState,
-} from '../../../src/deployment/cleanup-state.ts';
+import { type CleanupStateData, createCleanupState, parseCleanupState } from '../../../src/deployment/cleanup-state.ts';
 
 const start = {
   operation: 'create',

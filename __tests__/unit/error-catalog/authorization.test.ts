@@ -85,12 +85,7 @@ describe('swapped tenants', () => {
     ['403 on the resource group', denial(groupRead, inImageSubscription)],
     [
       '404 for the resource group',
-      armError(
-        'ResourceGroupNotFound',
-        "Resource group 'deploy-rg' could not be found.",
-        404,
-        inImageSubscription,
-      ),
+      armError('ResourceGroupNotFound', "Resource group 'deploy-rg' could not be found.", 404, inImageSubscription),
     ],
   ])('are recognised by a %s in the subscription of the image', (_, error) => {
     expect(idsOf(error, known)).toEqual(['tenants-swapped']);
@@ -123,22 +118,10 @@ describe('the role to grant', () => {
       imageTenant,
     ],
     ['Microsoft.Compute/virtualMachines/write', vm, 'Virtual Machine Contributor', groupId, vmTenant],
-    [
-      'Microsoft.Network/virtualNetworks/subnets/join/action',
-      subnet,
-      'Virtual Machine Contributor',
-      subnet,
-      vmTenant,
-    ],
+    ['Microsoft.Network/virtualNetworks/subnets/join/action', subnet, 'Virtual Machine Contributor', subnet, vmTenant],
     ['Microsoft.Network/virtualNetworks/write', subnet, 'Network Contributor', groupId, vmTenant],
     ['Microsoft.Network/natGateways/join/action', nat, 'Network Contributor', nat, vmTenant],
-    [
-      'Microsoft.Resources/subscriptions/resourcegroups/write',
-      groupId,
-      'Contributor',
-      ofSubscription,
-      vmTenant,
-    ],
+    ['Microsoft.Resources/subscriptions/resourcegroups/write', groupId, 'Contributor', ofSubscription, vmTenant],
     [groupRead, groupId, 'Contributor', groupId, vmTenant],
     ['Microsoft.Compute/register/action', ofSubscription, 'Contributor', ofSubscription, vmTenant],
     ['Microsoft.Compute/skus/read', ofSubscription, 'Reader', ofSubscription, vmTenant],

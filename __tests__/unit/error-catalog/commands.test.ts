@@ -46,8 +46,7 @@ test.each(hostileTexts)('keep %j from a message or a name one word of a command'
 test('give Bash one word per documented placeholder', () => {
   for (const { fix } of documentedErrors().flatMap(({ entries }) => entries)) {
     const commands = commandsOf({ cause: '', who: '', fix });
-    if (commands.length > 0)
-      expect(commandsIn(commands.join('\n')).length).toBeGreaterThanOrEqual(commands.length);
+    if (commands.length > 0) expect(commandsIn(commands.join('\n')).length).toBeGreaterThanOrEqual(commands.length);
   }
 });
 

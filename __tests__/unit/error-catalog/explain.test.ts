@@ -90,12 +90,7 @@ const recorded: readonly Row[] = [
     'Microsoft.Authorization/policyDefinitions/error_policy/read',
     '--scope /providers/Microsoft.Authorization/policyDefinitions/test',
   ],
-  [
-    'GalleryImageNotFound',
-    'image-not-in-region',
-    "'name=<region>'",
-    "-r '<gallery>' -i '<definition>' -e '<version>'",
-  ],
+  ['GalleryImageNotFound', 'image-not-in-region', "'name=<region>'", "-r '<gallery>' -i '<definition>' -e '<version>'"],
   [
     'NotFound / ResourceNotFound (image version)',
     'image-not-found',
@@ -172,12 +167,7 @@ const recorded: readonly Row[] = [
     '--name 1111aa2222bb3333cc4444dd',
     '`public-ip: false`',
   ],
-  [
-    'ScopeLocked',
-    'locked',
-    '/virtualNetworks/cli.lock.rsrc000002',
-    '-g cli_test_readonly_resource_lock000001',
-  ],
+  ['ScopeLocked', 'locked', '/virtualNetworks/cli.lock.rsrc000002', '-g cli_test_readonly_resource_lock000001'],
   ['ResourceGroupNotFound', 'group-not-found', '-n my-rg'],
   ['MissingSubscriptionRegistration', 'provider-not-registered', '--namespace Microsoft.RecoveryServices'],
   ['RoleAssignmentExists', 'role-exists', 'already has this role'],
@@ -187,11 +177,7 @@ const recorded: readonly Row[] = [
     'e92c765f7f4f4794afb92012f91f0fa3',
     '54826b22-38d6-4fb2-bad9-b7b93a3e9c5a',
   ],
-  [
-    'OperationNotAllowed / TooManyRequests (compute)',
-    'compute-limit',
-    'HighCostGet30Min: 1238 requests, 800 allowed',
-  ],
+  ['OperationNotAllowed / TooManyRequests (compute)', 'compute-limit', 'HighCostGet30Min: 1238 requests, 800 allowed'],
   ['429 (Resource Manager)', 'throttled', clientId, subscription],
   ['BadGatewayConnection', 'gateway-fault', 'Microsoft.Compute'],
   ['InternalServerError', 'server-fault', '5336a00c-2d41-4e8d-a981-d13dccfbe3eb'],
@@ -205,12 +191,7 @@ const recorded: readonly Row[] = [
 
 /** In the order of texts.json: refusals whose message decides, because the code has several meanings or none. */
 const quoted: readonly Row[] = [
-  [
-    'plan-not-needed',
-    'plan-not-needed',
-    'A purchase plan was sent for an image that has none',
-    'Remove `plan`',
-  ],
+  ['plan-not-needed', 'plan-not-needed', 'A purchase plan was sent for an image that has none', 'Remove `plan`'],
   ['undeployable', 'windows-not-generalized', 'sysprep', 'az vm delete'],
   ['agent-running', 'agent-runs-unprepared', 'with a working agent', 'The image is not generalized'],
   [
@@ -225,11 +206,7 @@ const quoted: readonly Row[] = [
     'Offer appliance of publisher contoso is not available in the billing country',
     'Accepting terms does not help',
   ],
-  [
-    'terms',
-    'terms-not-accepted',
-    'az vm image terms accept --publisher contoso --offer appliance --plan byol',
-  ],
+  ['terms', 'terms-not-accepted', 'az vm image terms accept --publisher contoso --offer appliance --plan byol'],
   ['offer-not-found', 'offer-not-found', 'no offer appliance of publisher contoso', 'purchasePlan'],
   ['internal-provisioning', 'os-provisioning-internal', 'does not say that the image is at fault', 'again'],
   ['start-timed-out', 'start-timed-out', 'the image is not the likely reason', 'get-instance-view'],
@@ -331,9 +308,7 @@ describe('match the message and the place, not only the code', () => {
   test('find the code in nested details', () => {
     const inner = { error: { code: 'DnsRecordInUse', message: 'DNS record a.b is already used' } };
     const details = [{ code: 'BadRequest', message: JSON.stringify(inner) }];
-    expect(idsOf(errorOf({ error: { code: 'DeploymentFailed', message: 'x', details } }))).toEqual([
-      'dns-label-taken',
-    ]);
+    expect(idsOf(errorOf({ error: { code: 'DeploymentFailed', message: 'x', details } }))).toEqual(['dns-label-taken']);
   });
 
   /** Values in a message do not make it another message. */
@@ -380,9 +355,7 @@ describe('the catalogue', () => {
   test('has a unique ID, a source and a short first sentence for each entry', () => {
     const ids = catalogue.map(({ id }) => id);
     expect(new Set(ids).size).toBe(ids.length);
-    expect(
-      catalogue.filter(({ source }) => !/https:\/\/\S+\.\S+|recording \w+|record \w+/.test(source)),
-    ).toEqual([]);
+    expect(catalogue.filter(({ source }) => !/https:\/\/\S+\.\S+|recording \w+|record \w+/.test(source))).toEqual([]);
   });
 
   test('starts each cause with a sentence that fits a title', () => {

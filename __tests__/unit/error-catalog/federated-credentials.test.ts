@@ -82,11 +82,7 @@ describe('the command for a federated credential', () => {
         "repo:octo@<owner-id>/ship@<repository-id>:environment:it's $(id) `id`",
       ],
     ],
-    [
-      'a long subject',
-      { subject: long },
-      [long, long.replace('octo/ship', 'octo@<owner-id>/ship@<repository-id>')],
-    ],
+    ['a long subject', { subject: long }, [long, long.replace('octo/ship', 'octo@<owner-id>/ship@<repository-id>')]],
   ])('registers %s in both forms', (_, oidc, subjects) => {
     const found = credentials(fixFor({ ...claims, ...oidc }));
     expect(found.map(({ subject }) => subject)).toEqual(subjects);

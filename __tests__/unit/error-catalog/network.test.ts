@@ -1,13 +1,5 @@
 import { test } from '@jest/globals';
-import {
-  type Case,
-  armError,
-  errorOf,
-  expectExplained,
-  groupId,
-  named,
-  nicUrl,
-} from '../../support/azure-errors.ts';
+import { type Case, armError, errorOf, expectExplained, groupId, named, nicUrl } from '../../support/azure-errors.ts';
 
 const nic = `${groupId}/providers/Microsoft.Network/networkInterfaces/n`;
 const vm = `${groupId}/providers/Microsoft.Compute/virtualMachines/v`;
@@ -17,10 +9,7 @@ const refused = (code: string, message: string) => armError(code, message, 400, 
 
 const cases: readonly Case[] = [
   [
-    refused(
-      'DnsRecordInUse',
-      'DNS record ship.westeurope.cloudapp.azure.com is already used by another public IP.',
-    ),
+    refused('DnsRecordInUse', 'DNS record ship.westeurope.cloudapp.azure.com is already used by another public IP.'),
     'dns-label-taken',
     'DNS name ship.westeurope.cloudapp.azure.com is taken',
   ],

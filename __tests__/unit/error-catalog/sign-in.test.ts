@@ -37,12 +37,7 @@ const cases: readonly Case[] = [
     'The image tenant',
     'correct `image-tenant-id`',
   ],
-  [
-    armError('InvalidAuthenticationToken', 'The access token is invalid.', 401),
-    'token-refused',
-    vmTenant,
-    imageTenant,
-  ],
+  [armError('InvalidAuthenticationToken', 'The access token is invalid.', 401), 'token-refused', vmTenant, imageTenant],
 ];
 
 test.each(named(cases))('explain %s', (_, error, id, ...quoted) => expectExplained(error, id, quoted));
@@ -74,9 +69,7 @@ describe('consent', () => {
 
   test('names no role of a tenant that is both', () => {
     const both = { ...context, imageTenantId: vmTenant };
-    expect(explained(entraError('AADSTS700016', 'x'), both).who).toBe(
-      `an administrator of tenant ${vmTenant}`,
-    );
+    expect(explained(entraError('AADSTS700016', 'x'), both).who).toBe(`an administrator of tenant ${vmTenant}`);
   });
 
   test('names the input of an auxiliary tenant', () => {
@@ -204,11 +197,7 @@ describe('tenants named by their domains', () => {
     ['aux.example', auxiliaryTenant, 'the auxiliary tenant aux.example'],
     ['Deploy.example', vmTenant, "the VM's tenant (Deploy.example)"],
   ])('match the GUID that Azure names: %s', (domain, tenant, name) => {
-    const error = armError(
-      'InvalidAuthenticationToken',
-      `The token of tenant '${tenant}' is not valid.`,
-      401,
-    );
+    const error = armError('InvalidAuthenticationToken', `The token of tenant '${tenant}' is not valid.`, 401);
     const { cause, fix } = explained(error, signedIn);
     expect(cause).toContain(`refused the token of ${name}.`);
     expect(fix).toContain(`az login --tenant ${domain} --allow-no-subscriptions`);

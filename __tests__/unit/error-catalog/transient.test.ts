@@ -32,10 +32,7 @@ const cases: readonly Case[] = [
     'preempted',
     'A newer operation on VM vm-1 replaced this one.',
   ],
-  [
-    armError('InternalExecutionError', 'An internal execution error occurred.', 200, operationUrl),
-    'server-fault',
-  ],
+  [armError('InternalExecutionError', 'An internal execution error occurred.', 200, operationUrl), 'server-fault'],
   [
     armError(
       'NetworkingInternalOperationError',

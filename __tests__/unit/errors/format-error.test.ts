@@ -65,10 +65,7 @@ group('parseErrorResponse', () => {
   });
 
   test.each(['Failed', 'Canceled'])('an operation that ended as %s, with status 200', (status) => {
-    const read = fault(
-      { status, name: 'x', error: { code: 'AllocationFailed', message: 'no room' } },
-      { status: 200 },
-    );
+    const read = fault({ status, name: 'x', error: { code: 'AllocationFailed', message: 'no room' } }, { status: 200 });
     expect(read).toMatchObject({ status: 200, code: 'AllocationFailed', message: 'no room' });
   });
 
@@ -154,12 +151,7 @@ group('parseErrorResponse', () => {
       'management.azure.com answered 503 with a body that is not JSON',
     ],
     ['JSON that is no error', '[1,2]', 500, 'management.azure.com answered 500 with a JSON list'],
-    [
-      'half a JSON',
-      '{"error":{"code":',
-      500,
-      'management.azure.com answered 500 with truncated or invalid JSON',
-    ],
+    ['half a JSON', '{"error":{"code":', 500, 'management.azure.com answered 500 with truncated or invalid JSON'],
   ])('%s', (_, bodyText, status, message) => {
     expect(fault(bodyText, { status })).toMatchObject({
       status,
@@ -360,13 +352,8 @@ group('formatError', () => {
       { error: 'invalid_client', error_description: 'AADSTS7000215: Wrong.' },
       { status: 401, url: '/t1/oauth2/v2.0/token' },
     );
-    expect(formatError(new AzureError(entra))[0]).toBe(
-      'Entra ID (tenant t1) answered 401 AADSTS7000215: Wrong.',
-    );
-    const ended = fault(
-      { status: 'Failed', error: { code: 'AllocationFailed', message: 'no room' } },
-      { status: 200 },
-    );
+    expect(formatError(new AzureError(entra))[0]).toBe('Entra ID (tenant t1) answered 401 AADSTS7000215: Wrong.');
+    const ended = fault({ status: 'Failed', error: { code: 'AllocationFailed', message: 'no room' } }, { status: 200 });
     expect(formatError(new AzureError(ended))[0]).toBe('The operation failed, AllocationFailed: no room');
     const silent = { ...fault(''), status: 0, code: 'ENOTFOUND', message: 'x could not be reached' };
     expect(formatError(new AzureError(silent))[0]).toBe('No answer, ENOTFOUND: x could not be reached');
@@ -395,9 +382,7 @@ group('formatError', () => {
     const explainedBy = (error: unknown) => formatError(error, explain)[0];
     expect(explainedBy(new ActionError('creating x', { cause: azure }))).toBe('Cause: from the catalogue');
     expect(explainedBy(new AggregateError([azure]))).toBe('Cause: from the catalogue');
-    expect(explainedBy(new ActionError('creating x', { cause: azure, explanation: own }))).toBe(
-      'Cause: its own',
-    );
+    expect(explainedBy(new ActionError('creating x', { cause: azure, explanation: own }))).toBe('Cause: its own');
     expect(formatError(new Error('no fault'), explain)).toEqual(['no fault']);
     expect(requested).toEqual(['InvalidTemplateDeployment', 'InvalidTemplateDeployment']);
   });
@@ -455,9 +440,7 @@ group('errorTitle', () => {
   });
 
   test('counts further errors', () => {
-    expect(errorTitle(new AggregateError([new Error('a'), new Error('b'), new Error('c')]))).toBe(
-      'A (and 2 more)',
-    );
+    expect(errorTitle(new AggregateError([new Error('a'), new Error('b'), new Error('c')]))).toBe('A (and 2 more)');
   });
 });
 

@@ -19,9 +19,7 @@ function galleryClients(responses: Responses): GalleryClients {
   const httpClient: HttpClient = {
     async sendRequest(request) {
       const { pathname } = new URL(request.url);
-      const found = Object.entries(responses).find(([end]) =>
-        pathname.toLowerCase().endsWith(end.toLowerCase()),
-      );
+      const found = Object.entries(responses).find(([end]) => pathname.toLowerCase().endsWith(end.toLowerCase()));
       const answer = found?.[1] ?? 404;
       if (typeof answer === 'number') {
         const bodyText = JSON.stringify({
@@ -96,10 +94,7 @@ describe('a version without a replication report', () => {
   test.each<[string, object]>([
     ['no report', { ...succeeded, ...targets('West Europe', 'North Europe') }],
     ['null', { ...succeeded, ...targets('West Europe'), replicationStatus: null }],
-    [
-      'no summary',
-      { ...succeeded, ...targets('westeurope'), replicationStatus: { aggregatedState: 'Unknown' } },
-    ],
+    ['no summary', { ...succeeded, ...targets('westeurope'), replicationStatus: { aggregatedState: 'Unknown' } }],
     ['a summary of null', { ...succeeded, ...targets('westeurope'), replicationStatus: { summary: null } }],
     ['no provisioning state', targets('West Europe')],
     ['no target regions', succeeded],
@@ -152,11 +147,7 @@ describe('a definition that cannot be read', () => {
     expect(look.facts).toMatchObject({ version: '1.0.0', osType: 'Windows', osState: 'Generalized' });
     expect(look.facts).not.toHaveProperty('generation');
     expect(look.unread).toMatchObject({ fault: { status: refused } });
-    const facts = await resolveImage(
-      galleryClients(answers),
-      { ...wanted, image, osType: 'Windows' },
-      region,
-    );
+    const facts = await resolveImage(galleryClients(answers), { ...wanted, image, osType: 'Windows' }, region);
     expect(facts).toEqual(look.facts);
   });
 
@@ -231,12 +222,7 @@ describe('responses without optional values, or with null', () => {
       of({}),
     ],
     ['community: nothing', community, nothing, { properties: {} }],
-    [
-      'community: nulls',
-      community,
-      nulls,
-      { properties: { storageProfile: nullStorage, endOfLifeDate: null } },
-    ],
+    ['community: nulls', community, nulls, { properties: { storageProfile: nullStorage, endOfLifeDate: null } }],
     ['community: no properties', community, {}, {}],
     ['shared: nothing', shared, nothing, { properties: { storageProfile: {} } }],
     ['shared: nulls', shared, nulls, { properties: { storageProfile: null, excludeFromLatest: null } }],
@@ -270,10 +256,7 @@ describe('responses without optional values, or with null', () => {
         '/images/linux': nothing,
         '/versions/1.0.0': of({
           replicationStatus: {
-            summary: [
-              { state: 'Completed' },
-              { region: 'West Europe', state: null, progress: null, details: null },
-            ],
+            summary: [{ state: 'Completed' }, { region: 'West Europe', state: null, progress: null, details: null }],
           },
         }),
       }),
@@ -318,8 +301,6 @@ describe('a soft-deleted version', () => {
   test('draws a warning with its end and the restore command when it is named', async () => {
     const image = { ...version, id: `${definitionId}/versions/2.0.0`, version: '2.0.0' };
     const { warnings } = await resolveImage(galleryClients(responses), { ...wanted, image }, region);
-    expect(warnings).toEqual([
-      expect.stringMatching(/soft-deleted .* until 2027-01-31\..*properties\.restore=true/),
-    ]);
+    expect(warnings).toEqual([expect.stringMatching(/soft-deleted .* until 2027-01-31\..*properties\.restore=true/)]);
   });
 });

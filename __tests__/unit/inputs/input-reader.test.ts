@@ -22,10 +22,7 @@ describe('invalid inputs', () => {
     [{ 'tenant-id': 'common' }, /^tenant-id: is neither the GUID nor a verified domain/],
     [{ 'image-tenant-id': '' }, /^image-tenant-id: is required/],
     [{ 'auxiliary-tenant-ids': guid('3') }, /^auxiliary-tenant-ids: .* already named/],
-    [
-      { 'auxiliary-tenant-ids': [5, 6, 7].map((n) => guid(`${n}`)).join() },
-      /^auxiliary-tenant-ids: has 3 entries/,
-    ],
+    [{ 'auxiliary-tenant-ids': [5, 6, 7].map((n) => guid(`${n}`)).join() }, /^auxiliary-tenant-ids: has 3 entries/],
     [{ 'auxiliary-tenant-ids': 'x' }, /^auxiliary-tenant-ids: is neither/],
     [{ environment: 'azuregermancloud' }, /^environment: .* is none of: azurecloud, azureusgovernment/],
     [{ environment: 'http://management.azure.com' }, /^environment: .* https URL/],
@@ -55,29 +52,17 @@ describe('invalid inputs', () => {
     [{ tags: `a: ${'x'.repeat(257)}` }, /^tags: the value of "a" has 257 characters/],
     [{ tags: `${'x'.repeat(513)}: a` }, /^tags: .* 1 to 512 characters/],
     [{ tags: 'a: b\nA: c' }, /^tags: has two names that differ only in case/],
-    [
-      { tags: Array.from({ length: 40 }, (_, n) => `t${n}: v`).join('\n') },
-      /^tags: has 40 tags; .* sets 11 itself/,
-    ],
+    [{ tags: Array.from({ length: 40 }, (_, n) => `t${n}: v`).join('\n') }, /^tags: has 40 tags; .* sets 11 itself/],
     [{ 'image-id': '' }, /^image-id: is required/],
     [{ 'image-id': 'Canonical:ubuntu:server:latest' }, /^image-id: .* Marketplace/],
     [{ 'vm-name': 'my_vm' }, /^vm-name: "my_vm" is not a name of 1 to 64 letters, digits and hyphens/],
     [{ 'vm-name': 'v'.repeat(65) }, /^vm-name: /],
     [{ 'vm-name': 'vm-' }, /^vm-name: .* at both ends/],
-    [
-      { 'vm-size': 'D2s_v5' },
-      /^vm-size: "D2s_v5" is not the name of a VM size: did you mean Standard_D2s_v5\?/,
-    ],
+    [{ 'vm-size': 'D2s_v5' }, /^vm-size: "D2s_v5" is not the name of a VM size: did you mean Standard_D2s_v5\?/],
     [{ 'vm-size': 'Standard D2sv5' }, /did you mean Standard_D2s_v5\?/],
-    [
-      { 'vm-size': 'standard-e4-2ads-v6' },
-      /did you mean Standard_e4_2ads_v6\?|did you mean Standard_e4-2ads_v6\?/,
-    ],
+    [{ 'vm-size': 'standard-e4-2ads-v6' }, /did you mean Standard_e4_2ads_v6\?|did you mean Standard_e4-2ads_v6\?/],
     [{ 'vm-size': 'huge' }, /^vm-size: "huge" is not the name of a VM size, such as Standard_D2s_v5/],
-    [
-      { 'license-type': 'WindowsServer' },
-      /^license-type: "WindowsServer" is none of: None, .*Windows_Server/,
-    ],
+    [{ 'license-type': 'WindowsServer' }, /^license-type: "WindowsServer" is none of: None, .*Windows_Server/],
     [{ zone: 'westeurope-1' }, /^zone: .* is not a zone: 1, 2 or 3/],
     [{ 'max-price': '-1.1' }, /^max-price: cannot be used here/],
     [{ tags: '# none yet\n- a' }, /^tags: is not a YAML or JSON object/],
@@ -115,10 +100,7 @@ describe('invalid inputs', () => {
       { 'ssh-public-key': `ssh-rsa ${wire('ssh-ed25519', Buffer.alloc(32))}` },
       /^ssh-public-key: .* holds another type/,
     ],
-    [
-      { 'ssh-public-key': `ssh-ed25519 ${wire('ssh-ed25519', Buffer.alloc(31))}` },
-      /^ssh-public-key: .* 32 bytes/,
-    ],
+    [{ 'ssh-public-key': `ssh-ed25519 ${wire('ssh-ed25519', Buffer.alloc(31))}` }, /^ssh-public-key: .* 32 bytes/],
     [{ 'ssh-public-key': `ssh-rsa ${wire('ssh-rsa', Buffer.of(1, 0, 1))}` }, /^ssh-public-key: .* modulus/],
     [
       { 'ssh-public-key': `ssh-rsa ${wire('ssh-rsa', Buffer.of(3), Buffer.alloc(128, 255))}` },
@@ -158,20 +140,11 @@ describe('invalid inputs', () => {
       },
       /^role-assignments: .* not the ID of a role definition/,
     ],
-    [
-      { 'run-script-parameters': 'a: b' },
-      /^run-script-parameters: cannot be used here: there is no run-script/,
-    ],
-    [
-      { 'run-script-secrets': 'a: bcdef' },
-      /^run-script-secrets: cannot be used here: there is no run-script/,
-    ],
+    [{ 'run-script-parameters': 'a: b' }, /^run-script-parameters: cannot be used here: there is no run-script/],
+    [{ 'run-script-secrets': 'a: bcdef' }, /^run-script-secrets: cannot be used here: there is no run-script/],
     [{ 'run-script': 'x', 'run-script-timeout-minutes': '91' }, /^run-script-timeout-minutes: .* to 90/],
     [{ 'run-script': 'x', 'run-script-parameters': 'a-b: c' }, /^run-script-parameters: "a-b" is not a name/],
-    [
-      { 'run-script': 'x', 'run-script-secrets': 'a-b: c' },
-      /^run-script-secrets: the name of entry 1 is not a name/,
-    ],
+    [{ 'run-script': 'x', 'run-script-secrets': 'a-b: c' }, /^run-script-secrets: the name of entry 1 is not a name/],
     [{ 'run-script': 'x', 'run-script-secrets': 'a: ' }, /^run-script-secrets: the value of "a" is empty/],
     [
       { 'run-script': 'x', 'run-script-parameters': 'a: b', 'run-script-secrets': 'A: c' },
@@ -187,10 +160,7 @@ describe('invalid inputs', () => {
       { 'subnet-prefix': '10.0.0.0/24' },
       /^subnet-prefix: 10.0.0.0\/24 does not lie within address-prefix 192.168.0.0\/16/,
     ],
-    [
-      { 'address-prefix': '10.0.0.0/16' },
-      /^subnet-prefix: 192.168.1.0\/24 does not lie within address-prefix/,
-    ],
+    [{ 'address-prefix': '10.0.0.0/16' }, /^subnet-prefix: 192.168.1.0\/24 does not lie within address-prefix/],
     [
       { 'address-prefix': '168.0.0.0/8', 'subnet-prefix': '168.1.0.0/24' },
       /^address-prefix: .* overlaps 168\.63\.129\.16\/32/,
@@ -209,10 +179,7 @@ describe('invalid inputs', () => {
     [{ 'nic-id': nicId, 'public-ip': 'false' }, /^public-ip: cannot be used here: with nic-id/],
     [{ 'nic-id': nicId, 'accelerated-networking': 'true' }, /^accelerated-networking: cannot be used here/],
     [{ 'network-security-group-id': subnetId }, /^network-security-group-id: /],
-    [
-      { 'network-security-group-id': nsgId, 'allow-inbound': '22 from *' },
-      /^allow-inbound: cannot be used here/,
-    ],
+    [{ 'network-security-group-id': nsgId, 'allow-inbound': '22 from *' }, /^allow-inbound: cannot be used here/],
     [{ 'public-ip': 'yes' }, /^public-ip: "yes" is none of: true, false, or the ID/],
     [{ 'public-ip': nsgId }, /^public-ip: .* of type Microsoft\.Network\/publicIPAddresses/],
     [{ 'public-ip': 'false', 'dns-label': 'abc' }, /^dns-label: cannot be used here/],
@@ -263,10 +230,7 @@ describe('invalid inputs', () => {
   test.each<[string, Given]>([
     ['a number that is written otherwise', { 'max-price': '-1.0' }],
     ['empty maps', { 'run-script-parameters': '{}', 'run-script-secrets': ' {} \n' }],
-    [
-      'maps of comments',
-      { tags: '# none yet\n', 'run-script-parameters': '# none', overrides: '\n# vm: {}\n' },
-    ],
+    ['maps of comments', { tags: '# none yet\n', 'run-script-parameters': '# none', overrides: '\n# vm: {}\n' }],
   ])('%s is as good as nothing', (_, given) => {
     expect(readDeployment(given)).toEqual(readDeployment({}));
   });

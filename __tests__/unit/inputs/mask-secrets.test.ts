@@ -4,8 +4,7 @@ import { type Given, least, env, refusal } from '../../support/read-inputs.ts';
 
 describe('why something arrived empty', () => {
   const given: Given = { ...least, 'client-secret': '', 'tenant-id': '' };
-  const payload = (head: object | null) =>
-    Buffer.from(JSON.stringify({ pull_request: { head: { repo: head } } }));
+  const payload = (head: object | null) => Buffer.from(JSON.stringify({ pull_request: { head: { repo: head } } }));
   const pullRequest = { ...env, GITHUB_EVENT_NAME: 'pull_request', GITHUB_EVENT_PATH: '/event.json' };
 
   test.each<[string, Partial<RunnerValues>, RegExp]>([
@@ -37,10 +36,7 @@ describe('why something arrived empty', () => {
   });
 
   test('is not said where nothing is missing', () => {
-    const { message } = refusal(
-      { ...least, 'client-id': 'x' },
-      { env: { ...env, GITHUB_ACTOR: 'dependabot[bot]' } },
-    );
+    const { message } = refusal({ ...least, 'client-id': 'x' }, { env: { ...env, GITHUB_ACTOR: 'dependabot[bot]' } });
     expect(message).not.toContain('Dependabot');
   });
 });

@@ -195,11 +195,7 @@ describe('good values', () => {
       { 'client-id': 'ABCDEF00-0000-0000-0000-000000000000' },
       { clientId: 'abcdef00-0000-0000-0000-000000000000' },
     ],
-    [
-      'a tenant by its domain',
-      { 'tenant-id': ' Contoso.onmicrosoft.com ' },
-      { tenantId: 'contoso.onmicrosoft.com' },
-    ],
+    ['a tenant by its domain', { 'tenant-id': ' Contoso.onmicrosoft.com ' }, { tenantId: 'contoso.onmicrosoft.com' }],
     ['one tenant for both', { 'image-tenant-id': guid('3') }, { imageTenantId: guid('3') }],
     [
       'further tenants',
@@ -218,11 +214,7 @@ describe('good values', () => {
         environment: { kind: 'discovered', resourceManager: 'https://management.local.azurestack.external' },
       },
     ],
-    [
-      'a choice in any case',
-      { cleanup: 'ALWAYS', 'wait-for': 'Agent' },
-      { cleanup: 'always', waitFor: 'agent' },
-    ],
+    ['a choice in any case', { cleanup: 'ALWAYS', 'wait-for': 'Agent' }, { cleanup: 'always', waitFor: 'agent' }],
     [
       'parts of minutes',
       { 'timeout-minutes': '0.5', 'image-wait-minutes': '90' },
@@ -350,8 +342,7 @@ describe('good values', () => {
     [
       'overrides with their types',
       {
-        overrides:
-          'vm:\n  properties:\n    diagnosticsProfile: null\n    priority: 3\nnsg: {"tags": {"a": "b"}}',
+        overrides: 'vm:\n  properties:\n    diagnosticsProfile: null\n    priority: 3\nnsg: {"tags": {"a": "b"}}',
       },
       {
         overrides: {
@@ -456,9 +447,7 @@ describe('the proof', () => {
   test('a certificate, in either order', () => {
     const text = `${pem.certificate}\n${pem.privateKey}\n`;
     expect(readDeployment(withPem(text)).credential).toEqual({ kind: 'certificate', pem: text });
-    expect(readDeployment(withPem(`${pem.privateKey}\n${pem.certificate}`)).credential.kind).toBe(
-      'certificate',
-    );
+    expect(readDeployment(withPem(`${pem.privateKey}\n${pem.certificate}`)).credential.kind).toBe('certificate');
   });
 
   test('the expiry of a certificate, for the log', () => {
@@ -554,8 +543,7 @@ describe('the proof', () => {
 
   test('masks secrets in overrides', () => {
     const masked = new Set<string>();
-    const overrides =
-      '{vm: {properties: {osProfile: {adminPassword: "Pa55-w0rd-value"}, userData: visible}}}';
+    const overrides = '{vm: {properties: {osProfile: {adminPassword: "Pa55-w0rd-value"}, userData: visible}}}';
     read({ ...least, overrides }, { mask: (secret) => masked.add(secret) });
     expect([...masked]).toContain('Pa55-w0rd-value');
     expect([...masked]).not.toContain('visible');
@@ -587,25 +575,10 @@ describe('the proof', () => {
     };
     refusal(given, { mask: (secret) => masked.add(secret) });
     const keyLines = pem.privateKey.trim().split('\n').slice(1, -1);
-    for (const secret of [
-      'secret-1',
-      'Abc-12345',
-      'ghs_1234',
-      's3cret',
-      'line one',
-      'line two',
-      ...keyLines,
-    ]) {
+    for (const secret of ['secret-1', 'Abc-12345', 'ghs_1234', 's3cret', 'line one', 'line two', ...keyLines]) {
       expect(masked).toContain(secret);
     }
-    const shown = [
-      ...pem.certificate.split('\n'),
-      ...Object.values(least).slice(2),
-      guid('2'),
-      'visible',
-      'abc',
-      '}',
-    ];
+    const shown = [...pem.certificate.split('\n'), ...Object.values(least).slice(2), guid('2'), 'visible', 'abc', '}'];
     for (const text of [...shown, '-----BEGIN PRIVATE KEY-----', '']) expect(masked).not.toContain(text);
   });
 

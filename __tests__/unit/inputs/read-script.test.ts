@@ -3,20 +3,14 @@ import type { RunnerValues } from '../../../src/inputs/input-reader.ts';
 import { readDeployment, issuesOf } from '../../support/read-inputs.ts';
 
 describe('custom data from a file', () => {
-  const files = (path: string) =>
-    path === '/home/runner/work/init/cloud.yml' ? Buffer.of(0xff, 0x00) : undefined;
+  const files = (path: string) => (path === '/home/runner/work/init/cloud.yml' ? Buffer.of(0xff, 0x00) : undefined);
 
   test('is read from the workspace, byte by byte', () => {
-    expect(readDeployment({ 'custom-data-file': 'init/cloud.yml' }, { readFile: files }).customData).toBe(
-      '/wA=',
-    );
+    expect(readDeployment({ 'custom-data-file': 'init/cloud.yml' }, { readFile: files }).customData).toBe('/wA=');
   });
 
   test('excludes custom-data', () => {
-    const issues = issuesOf(
-      { 'custom-data': 'x', 'custom-data-file': 'init/cloud.yml' },
-      { readFile: files },
-    );
+    const issues = issuesOf({ 'custom-data': 'x', 'custom-data-file': 'init/cloud.yml' }, { readFile: files });
     expect(issues).toEqual([expect.stringContaining('custom-data-file: excludes custom-data')]);
   });
 
@@ -25,11 +19,7 @@ describe('custom data from a file', () => {
     ['/etc/passwd', {}, /outside the workspace/],
     ['link', { realPath: (path) => (path.endsWith('link') ? '/etc/passwd' : path) }, /outside the workspace/],
     ['.', {}, /outside the workspace/],
-    [
-      'none',
-      { realPath: (path) => (path.endsWith('none') ? undefined : path) },
-      /does not exist in the workspace/,
-    ],
+    ['none', { realPath: (path) => (path.endsWith('none') ? undefined : path) }, /does not exist in the workspace/],
     ['folder', {}, /cannot be read/],
     ['big', { readFile: () => Buffer.alloc(65_536) }, /has 65536 bytes/],
   ])('%s is refused', (file, runner, expected) => {

@@ -17,24 +17,12 @@ describe('parseTimeScale', () => {
     expect(parseTimeScale(text)).toBe(scale);
   });
 
-  test.each([
-    '',
-    '0',
-    '0.0',
-    '0.0009',
-    '-0.5',
-    '1.5',
-    '2',
-    '10',
-    '1e-2',
-    '.5',
-    '0,5',
-    ' 0.5',
-    'NaN',
-    'Infinity',
-  ])('ignores %j', (text) => {
-    expect(parseTimeScale(text)).toBe(1);
-  });
+  test.each(['', '0', '0.0', '0.0009', '-0.5', '1.5', '2', '10', '1e-2', '.5', '0,5', ' 0.5', 'NaN', 'Infinity'])(
+    'ignores %j',
+    (text) => {
+      expect(parseTimeScale(text)).toBe(1);
+    },
+  );
 
   test('leaves waits alone when the variable is absent', () => {
     expect(parseTimeScale(undefined)).toBe(1);

@@ -25,11 +25,7 @@ test.each([
 
 // Resource Manager reads keys in any case, so two spellings of one key would be sent twice.
 test.each([
-  [
-    '{"hardwareProfile":{"vmSize":"A"}}',
-    '{"HardwareProfile":{"VMSize":"B"}}',
-    '{"hardwareProfile":{"vmSize":"B"}}',
-  ],
+  ['{"hardwareProfile":{"vmSize":"A"}}', '{"HardwareProfile":{"VMSize":"B"}}', '{"hardwareProfile":{"vmSize":"B"}}'],
   ['{"diagnosticsProfile":{"a":1}}', '{"DiagnosticsProfile":null}', '{}'],
   ['{}', '{"Priority":"Spot","priority":"Low"}', '{"Priority":"Low"}'],
   ['{"zones":["1"]}', '{"Zones":["2"]}', '{"zones":["2"]}'],

@@ -69,9 +69,7 @@ test('a look at the image settles nothing about other links', () => {
     'Microsoft.Compute/galleries/images/versions/read',
     'Microsoft.ManagedIdentity/userAssignedIdentities/assign/action',
   );
-  expect(explained(message, { tokenTenant: token, owner: other, image: 'readable' })).toEqual(
-    explained(message),
-  );
+  expect(explained(message, { tokenTenant: token, owner: other, image: 'readable' })).toEqual(explained(message));
 });
 
 test.each([

@@ -5,14 +5,7 @@ import { resourceNames } from '../../../src/deployment/resources.ts';
 import { createPlan } from '../../../src/plan/create-plan.ts';
 import { resolveComputerName } from '../../../src/vm/vm-spec.ts';
 import { parseResourceId, type ResourceId } from '../../../src/azure/resource-id.ts';
-import {
-  deployInputs,
-  group,
-  linuxImage,
-  newNetwork,
-  subscriptionId,
-  versionId,
-} from '../../support/values.ts';
+import { deployInputs, group, linuxImage, newNetwork, subscriptionId, versionId } from '../../support/values.ts';
 
 const idOf = (text: string): ResourceId => parseResourceId(text) as ResourceId;
 

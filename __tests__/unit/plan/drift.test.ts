@@ -230,13 +230,7 @@ describe('settings of the VM', () => {
       ['OS disk size in GB: 30 -> 200'],
     ],
     ['a disk size that is not set', withDisk({ diskSizeGB: 30 }), {}, image, []],
-    [
-      'a disk size of a deallocated VM',
-      withDisk({}),
-      { osDiskSizeGb: 200, osDiskType: 'Premium_LRS' },
-      image,
-      [],
-    ],
+    ['a disk size of a deallocated VM', withDisk({}), { osDiskSizeGb: 200, osDiskType: 'Premium_LRS' }, image, []],
     [
       'another disk type',
       withDisk({ managedDisk: { storageAccountType: 'Standard_LRS' } }),
@@ -268,13 +262,7 @@ describe('settings of the VM', () => {
     ],
     ['another license', {}, { licenseType: 'RHEL_BYOS' }, image, ['license: None -> RHEL_BYOS']],
     ['no encryption at host', {}, { encryptionAtHost: true }, image, ['encryption at host: false -> true']],
-    [
-      'encryption at host that a policy enabled',
-      { securityProfile: { encryptionAtHost: true } },
-      {},
-      image,
-      [],
-    ],
+    ['encryption at host that a policy enabled', { securityProfile: { encryptionAtHost: true } }, {}, image, []],
     [
       'a data disk of another size',
       dataDisks({ lun: 0, createOption: 'Empty', diskSizeGB: 64 }),
@@ -282,29 +270,17 @@ describe('settings of the VM', () => {
       image,
       ['size in GB of data disk 0: 64 -> 128'],
     ],
-    [
-      'a missing data disk',
-      {},
-      { dataDiskSizesGb: [128] },
-      image,
-      ['size in GB of data disk 0: none -> 128'],
-    ],
-    [
-      'a data disk that somebody added',
-      dataDisks({ lun: 5, createOption: 'Attach', diskSizeGB: 64 }),
-      {},
-      image,
-      [],
-    ],
+    ['a missing data disk', {}, { dataDiskSizesGb: [128] }, image, ['size in GB of data disk 0: none -> 128']],
+    ['a data disk that somebody added', dataDisks({ lun: 5, createOption: 'Attach', diskSizeGB: 64 }), {}, image, []],
     ['a licence in another case', { licenseType: 'rhel_byos' }, { licenseType: 'RHEL_BYOS' }, image, []],
     ['a licence that somebody added', { licenseType: 'RHEL_BYOS' }, {}, image, []],
   ])('%s', (_, machine, wanted, from, expected) => {
     const changed = { ...inputs, ...wanted };
     const around = { subscriptionId, location: 'westeurope', ownership: {}, generated: {} };
     const { differences } = compareVm(machineOf(machine), createPlan(changed, from, around), from, changed);
-    expect(
-      differences.map(({ property, actual, expected: other }) => `${property}: ${actual} -> ${other}`),
-    ).toEqual(expected);
+    expect(differences.map(({ property, actual, expected: other }) => `${property}: ${actual} -> ${other}`)).toEqual(
+      expected,
+    );
   });
 });
 
@@ -341,12 +317,7 @@ describe('the network', () => {
     });
 
   test.each<[string, Change, Change, readonly string[]]>([
-    [
-      'the same',
-      inbound('22 from 203.0.113.0/24', '443 from *'),
-      inbound('22 from 203.0.113.0/24', '443 from *'),
-      [],
-    ],
+    ['the same', inbound('22 from 203.0.113.0/24', '443 from *'), inbound('22 from 203.0.113.0/24', '443 from *'), []],
     ['another order', inbound('22 from 1.2.3.4', '443 from *'), inbound('443 from *', '22 from 1.2.3.4'), []],
     ['another case', inbound('22 from VirtualNetwork'), inbound('22 from virtualnetwork'), []],
     ['a port that is to be closed', inbound('22 from *'), {}, ['inbound rules: 22/tcp from * -> none']],
@@ -355,9 +326,7 @@ describe('the network', () => {
       'another source',
       inbound('22 from 203.0.113.0/24', '80-90/* from *'),
       inbound('22 from 198.51.100.0/24', '80-90/* from *'),
-      [
-        'inbound rules: 22/tcp from 203.0.113.0/24, 80-90/* from * -> 22/tcp from 198.51.100.0/24, 80-90/* from *',
-      ],
+      ['inbound rules: 22/tcp from 203.0.113.0/24, 80-90/* from * -> 22/tcp from 198.51.100.0/24, 80-90/* from *'],
     ],
     ['rules by override', inbound('22 from *'), override('nsg', { securityRules: [] }), []],
     [
@@ -455,8 +424,7 @@ describe('the network', () => {
       network: { ...label('store').network, ...inbound('443 from *', '53/udp from 1.2.3.4').network },
     });
     const place = `--subscription ${subscriptionId} -g rg`;
-    const rule = (verb: string, name: string) =>
-      `az network nsg rule ${verb} ${place} --nsg-name vm1-nsg -n ${name}`;
+    const rule = (verb: string, name: string) => `az network nsg rule ${verb} ${place} --nsg-name vm1-nsg -n ${name}`;
     const create = '--access Allow --protocol';
     expect(driftFix(plan, compareNetwork(there, plan).differences)).toEqual([
       expect.stringContaining('operation: delete'),
@@ -501,7 +469,5 @@ test.each([
   };
   const drift = differences(wanted);
   expect(drift).toContain(what);
-  expect(differences({ ...wanted, overrides: { [target]: patch } })).toEqual(
-    drift.filter((one) => one !== what),
-  );
+  expect(differences({ ...wanted, overrides: { [target]: patch } })).toEqual(drift.filter((one) => one !== what));
 });

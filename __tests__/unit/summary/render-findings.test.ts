@@ -27,10 +27,9 @@ test('continues a long command on the next line, before an option and outside qu
   expect(wrapped.replaceAll(/ \\\n {2}/g, ' ')).toBe(command);
 });
 
-test.each([
-  'az vm list -g rg',
-  `gh variable set X --body '${'it\n'.repeat(60)}'`,
-  `az x --y "${'z'.repeat(200)}`,
-])('leaves %j unchanged', (command) => {
-  expect(shownCommand(command)).toBe(command);
-});
+test.each(['az vm list -g rg', `gh variable set X --body '${'it\n'.repeat(60)}'`, `az x --y "${'z'.repeat(200)}`])(
+  'leaves %j unchanged',
+  (command) => {
+    expect(shownCommand(command)).toBe(command);
+  },
+);

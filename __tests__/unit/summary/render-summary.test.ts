@@ -48,9 +48,7 @@ describe('the summary of a created VM', () => {
     expect(markdown).toContain(
       `https://portal.azure.com/#@customer.example/resource${group}/providers/Microsoft.Compute/virtualMachines/vm1`,
     );
-    expect(markdown).toContain(
-      `https://portal.azure.com/#@images.example/resource${definitionId}/versions/1.2.3`,
-    );
+    expect(markdown).toContain(`https://portal.azure.com/#@images.example/resource${definitionId}/versions/1.2.3`);
     expect(markdown).toContain('(newest usable version)');
     expect(markdown).toContain('ssh azureuser@198.51.100.7');
     expect(markdown).toContain('operation: delete');
@@ -74,9 +72,7 @@ describe('the summary of a created VM', () => {
       ...base.requested,
       image: { ...base.requested?.image, version: '1.2.3' },
     } as DeployInputs;
-    const markdown = renderSummary(
-      'adopted' in how ? { ...base, adopted: true } : { ...base, requested: wanted },
-    );
+    const markdown = renderSummary('adopted' in how ? { ...base, adopted: true } : { ...base, requested: wanted });
     expect(markdown).not.toContain('newest');
   });
 
@@ -95,9 +91,7 @@ describe('the summary of a created VM', () => {
       `ssh -i '${keyPath}'`,
     );
     const { 'public-ip-address': __, ...inside } = base.outputs;
-    expect(connect({}, { outputs: inside })).toMatch(
-      /No public IP[\s\S]*Bastion[\s\S]*az vm run-command invoke/,
-    );
+    expect(connect({}, { outputs: inside })).toMatch(/No public IP[\s\S]*Bastion[\s\S]*az vm run-command invoke/);
     const specialized = { ...base.image, osState: 'Specialized' } as ResolvedImage;
     const { 'admin-username': ___, ...nameless } = base.outputs;
     expect(connect({}, { image: specialized, outputs: nameless })).toMatch(/ssh <user>@|ssh '<user>'@/);
@@ -151,18 +145,8 @@ describe('the summary of a created VM', () => {
   });
 
   test.each([
-    [
-      { kind: 'oidc' },
-      { kind: 'known', name: 'azureusgovernment' },
-      'environment: azureusgovernment',
-      'client-secret',
-    ],
-    [
-      { kind: 'certificate', pem: 'PEM' },
-      { kind: 'known', name: 'azurecloud' },
-      'client-certificate:',
-      'environment',
-    ],
+    [{ kind: 'oidc' }, { kind: 'known', name: 'azureusgovernment' }, 'environment: azureusgovernment', 'client-secret'],
+    [{ kind: 'certificate', pem: 'PEM' }, { kind: 'known', name: 'azurecloud' }, 'client-certificate:', 'environment'],
   ] as const)('shows a delete step with the same kind of sign-in: %j', (proof, environment, has, lacks) => {
     const markdown = renderSummary(summaryFacts({ credential: proof, environment }));
     expect(markdown).toContain(has);
@@ -180,11 +164,7 @@ const account: ErrorReport = {
   explanation: {
     cause: 'No such size in `westeurope`.',
     who: "the workflow's author",
-    fix: [
-      'List several sizes in `vm-size`:',
-      'az vm list-skus -l westeurope',
-      'https://aka.ms/azureskunotavailable',
-    ],
+    fix: ['List several sizes in `vm-size`:', 'az vm list-skus -l westeurope', 'https://aka.ms/azureskunotavailable'],
   },
   trace: ['Request: PUT /subscriptions/x', 'Correlation ID: abc'],
 };
@@ -236,9 +216,7 @@ describe('the summary of a failure', () => {
 
   test('omits what a size fallback deleted once a VM exists', () => {
     const base = summaryFacts();
-    expect(renderSummary({ ...base, outputs: { ...base.outputs, deleted: '["/x"]' } })).not.toContain(
-      'Deleted:',
-    );
+    expect(renderSummary({ ...base, outputs: { ...base.outputs, deleted: '["/x"]' } })).not.toContain('Deleted:');
   });
 });
 
@@ -376,8 +354,7 @@ describe('untrusted text', () => {
     findings: [{ id: value, level: 'fault', asked: value, answer: value, who: value, fix: [`do ${value}`] }],
   });
   /** Such text may only add code spans and line breaks. */
-  const structure = (markdown: string): string[] =>
-    skeleton(markdown).filter((tag) => !/^\/?(?:code|br)$/i.test(tag));
+  const structure = (markdown: string): string[] => skeleton(markdown).filter((tag) => !/^\/?(?:code|br)$/i.test(tag));
 
   test.each(hostile)('does not change the structure of the page: %j', (value) => {
     for (const make of [spoiled, spoiledFailure, spoiledCheck]) {
@@ -426,9 +403,7 @@ describe('untrusted text', () => {
   });
 
   test('is no command to the runner', () => {
-    const lines = escapeWorkflowCommands(
-      '::error::a\n  ::set-env name=x::y\r::debug::z\u0085::b\n##[error]c\na::b',
-    );
+    const lines = escapeWorkflowCommands('::error::a\n  ::set-env name=x::y\r::debug::z\u0085::b\n##[error]c\na::b');
     for (const line of lines.split(/[\r\n]/)) {
       expect(line.replace(/^[\s\u0085]+/, '').startsWith('::')).toBe(false);
       expect(line).not.toContain('##[');

@@ -16,11 +16,7 @@ describe('the first line of the log', () => {
       { ...least, ...(image ? { image } : {}) },
       'Deploying vm1 to deploy-tenant / rg, image linux, newest version',
     ],
-    [
-      'check',
-      requested,
-      'Checking the deployment of vm1 to deploy-tenant / sub / rg, westeurope, image 1.2.3',
-    ],
+    ['check', requested, 'Checking the deployment of vm1 to deploy-tenant / sub / rg, westeurope, image 1.2.3'],
   ] as const)('of %s names the target', (operation, inputs, line) => {
     expect(requestLine(operation, inputs)).toBe(line);
   });
@@ -28,9 +24,7 @@ describe('the first line of the log', () => {
   test('of delete and sweep names the resource group', () => {
     const { image: ___, ...other } = requested;
     expect(requestLine('delete', other)).toBe('Deleting vm1 from deploy-tenant / sub / rg, westeurope');
-    expect(requestLine('sweep', other)).toMatch(
-      /^Deleting expired deployments from deploy-tenant \/ sub \/ rg/,
-    );
+    expect(requestLine('sweep', other)).toMatch(/^Deleting expired deployments from deploy-tenant \/ sub \/ rg/);
   });
 });
 

@@ -17,10 +17,7 @@ function recordedViews(name: string): VirtualMachineInstanceView[] {
   };
   return exchanges.flatMap(({ path, body }) =>
     /instanceView/.test(path)
-      ? [
-          ((body['properties'] as Record<string, unknown>)?.['instanceView'] ??
-            body) as VirtualMachineInstanceView,
-        ]
+      ? [((body['properties'] as Record<string, unknown>)?.['instanceView'] ?? body) as VirtualMachineInstanceView]
       : [],
   );
 }

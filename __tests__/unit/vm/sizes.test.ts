@@ -127,16 +127,14 @@ test('those most like the refused one come first; what was refused and what reti
   expect(offers).toHaveLength(5);
   expect(offers[0]).toBe('Standard_D2as_v5 (2 vCPUs, 8 GiB, zones 1, 2, 3)');
   expect(offers.join()).not.toMatch(/D2s_v5|_v2 |B1s|B2s /);
-  expect(suggestSizes(all, anything, [refused('Standard_D4s_v5')])[0]).toMatch(
-    /^Standard_D4\w+_v\d \(4 vCPUs, 16 GiB/,
-  );
+  expect(suggestSizes(all, anything, [refused('Standard_D4s_v5')])[0]).toMatch(/^Standard_D4\w+_v\d \(4 vCPUs, 16 GiB/);
 });
 
 test('what the image does not boot on, and other kinds of resources, are no offer', () => {
   const disk = { resourceType: 'disks', name: 'Premium_LRS' };
-  expect(
-    suggestSizes([disk, ...all], ({ name }) => name === 'Standard_D2ps_v5', [refused('Standard_D2s_v5')]),
-  ).toEqual(['Standard_D2ps_v5 (2 vCPUs, 8 GiB, zones 1, 2, 3)']);
+  expect(suggestSizes([disk, ...all], ({ name }) => name === 'Standard_D2ps_v5', [refused('Standard_D2s_v5')])).toEqual(
+    ['Standard_D2ps_v5 (2 vCPUs, 8 GiB, zones 1, 2, 3)'],
+  );
 });
 
 test('of a size refused in some zones the others are left', () => {
@@ -144,23 +142,15 @@ test('of a size refused in some zones the others are left', () => {
   const [closed] = named('Standard_D2as_v5');
   const restriction = { type: 'Zone', restrictionInfo: { zones: ['1', '2'] } };
   const restricted = { ...closed, restrictions: [restriction] } as Sku;
-  const offers = suggestSizes(
-    [...skus.filter(({ name }) => name !== 'Standard_D2as_v5'), restricted],
-    anything,
-    [refused('Standard_D2s_v5', { zone: '1' })],
-  );
-  expect(offers).toEqual([
-    'Standard_D2as_v5 (2 vCPUs, 8 GiB, zone 3)',
-    'Standard_D2s_v5 (2 vCPUs, 8 GiB, zones 2, 3)',
+  const offers = suggestSizes([...skus.filter(({ name }) => name !== 'Standard_D2as_v5'), restricted], anything, [
+    refused('Standard_D2s_v5', { zone: '1' }),
   ]);
+  expect(offers).toEqual(['Standard_D2as_v5 (2 vCPUs, 8 GiB, zone 3)', 'Standard_D2s_v5 (2 vCPUs, 8 GiB, zones 2, 3)']);
   expect(
     suggestSizes(
       skus,
       anything,
-      ['1', '2', '3'].flatMap((zone) => [
-        refused('Standard_D2s_v5', { zone }),
-        refused('Standard_D2as_v5', { zone }),
-      ]),
+      ['1', '2', '3'].flatMap((zone) => [refused('Standard_D2s_v5', { zone }), refused('Standard_D2as_v5', { zone })]),
     ),
   ).toEqual([]);
 });

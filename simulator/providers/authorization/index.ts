@@ -32,9 +32,7 @@ export function listPermissions(call: Call): Answer {
   const scope = scopeOf(call);
   const extras = authorizationState(world).extras;
   const value = world.roleAssignments
-    .filter(
-      (assignment) => sameText(assignment.principalId, call.caller.oid) && isWithin(scope, assignment.scope),
-    )
+    .filter((assignment) => sameText(assignment.principalId, call.caller.oid) && isWithin(scope, assignment.scope))
     .flatMap((assignment) => {
       const role = world.roleDefinitions.get(assignment.role.toLowerCase());
       if (role === undefined) return [];
@@ -58,10 +56,7 @@ function listLocks(call: Call): Answer {
   const scope = scopeOf(call);
   const filter = parseFilter(call.query['$filter'], ['atScope']);
   const value = call.world.locks
-    .filter(
-      (lock) =>
-        isWithin(scope, lock.scope) || (filter['atscope'] === undefined && isWithin(lock.scope, scope)),
-    )
+    .filter((lock) => isWithin(scope, lock.scope) || (filter['atscope'] === undefined && isWithin(lock.scope, scope)))
     .map((lock) => ({
       id: `${lock.scope}/providers/${namespace}/locks/${lock.name}`,
       name: lock.name,

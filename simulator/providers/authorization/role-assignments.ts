@@ -55,8 +55,7 @@ function parseAssignment(call: Call): Json & { roleId: string; principalId: stri
   const extra = Object.keys(call.body).find((name) => !['id', 'name', 'type', 'properties'].includes(name));
   if (extra !== undefined) throw notModelled(`property '${extra}' of a role assignment`);
   const extraProperty = Object.keys(properties).find((name) => !knownProperties.includes(name));
-  if (extraProperty !== undefined)
-    throw notModelled(`property 'properties.${extraProperty}' of a role assignment`);
+  if (extraProperty !== undefined) throw notModelled(`property 'properties.${extraProperty}' of a role assignment`);
   const { roleDefinitionId, principalId, condition, conditionVersion } = properties;
   if (typeof roleDefinitionId !== 'string' || typeof principalId !== 'string') {
     throw notModelled('the refusal of a role assignment without role or principal');
@@ -68,10 +67,9 @@ function parseAssignment(call: Call): Json & { roleId: string; principalId: stri
       `The role assignment ID '${call.name}' is not valid. The role assignment ID must be a GUID.`,
     );
   }
-  const roleId =
-    /^(?:\/subscriptions\/[^/]+)?\/providers\/Microsoft\.Authorization\/roleDefinitions\/([^/]+)$/i.exec(
-      roleDefinitionId,
-    )?.[1];
+  const roleId = /^(?:\/subscriptions\/[^/]+)?\/providers\/Microsoft\.Authorization\/roleDefinitions\/([^/]+)$/i.exec(
+    roleDefinitionId,
+  )?.[1];
   if (roleId === undefined) throw notModelled(`the refusal of roleDefinitionId '${roleDefinitionId}'`);
   if ((condition ?? undefined) !== undefined && conditionVersion !== '2.0') {
     throw notModelled(`a condition of version '${conditionVersion}'`);
@@ -127,9 +125,7 @@ export function putAssignment(call: Call): Answer {
   }
   const isDuplicate = world.roleAssignments.some(
     (other) =>
-      sameText(other.scope, scope) &&
-      sameText(other.principalId, principalId) &&
-      sameText(other.role, role.id),
+      sameText(other.scope, scope) && sameText(other.principalId, principalId) && sameText(other.role, role.id),
   );
   if (isDuplicate) throw refuse(409, 'RoleAssignmentExists', 'The role assignment already exists.');
   const assignment: RoleAssignment = {
@@ -176,8 +172,7 @@ export function listAssignments(call: Call): Answer {
   const value = call.world.roleAssignments
     .filter(
       (assignment) =>
-        isWithin(scope, assignment.scope) ||
-        (filter['atscope'] === undefined && isWithin(assignment.scope, scope)),
+        isWithin(scope, assignment.scope) || (filter['atscope'] === undefined && isWithin(assignment.scope, scope)),
     )
     .filter((assignment) => who === undefined || sameText(assignment.principalId, who))
     .map((assignment) => assignmentBody(call.world, assignment));

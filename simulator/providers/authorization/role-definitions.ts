@@ -14,8 +14,7 @@ const descriptions: Readonly<Record<string, string>> = {
 };
 
 function roleBody(call: Call, role: RoleDefinition): Json {
-  const prefix =
-    call.params['subscriptionId'] === undefined ? '' : `/subscriptions/${call.params['subscriptionId']}`;
+  const prefix = call.params['subscriptionId'] === undefined ? '' : `/subscriptions/${call.params['subscriptionId']}`;
   return {
     properties: {
       roleName: role.name,
@@ -44,13 +43,8 @@ function roleBody(call: Call, role: RoleDefinition): Json {
 export function listRoles(call: Call): Answer {
   const filter = parseFilter(call.query['$filter'], ['roleName', 'type', 'atScopeAndBelow', 'atScope']);
   const value = [...call.world.roleDefinitions.values()]
-    .filter(
-      (role) =>
-        filter['rolename'] === undefined || role.name.toLowerCase() === filter['rolename'].toLowerCase(),
-    )
-    .filter(
-      (role) => filter['type'] === undefined || (filter['type'] === 'CustomRole') === (role.custom === true),
-    )
+    .filter((role) => filter['rolename'] === undefined || role.name.toLowerCase() === filter['rolename'].toLowerCase())
+    .filter((role) => filter['type'] === undefined || (filter['type'] === 'CustomRole') === (role.custom === true))
     .map((role) => roleBody(call, role));
   return { status: 200, body: { value } };
 }

@@ -5,10 +5,7 @@ export const namespace = 'Microsoft.Authorization';
 
 /** The scope: the path before `/providers/Microsoft.Authorization`. */
 export function scopeOf(call: Call): string {
-  return call.resourceId.slice(
-    0,
-    call.resourceId.toLowerCase().lastIndexOf(`/providers/${namespace.toLowerCase()}/`),
-  );
+  return call.resourceId.slice(0, call.resourceId.toLowerCase().lastIndexOf(`/providers/${namespace.toLowerCase()}/`));
 }
 
 /**

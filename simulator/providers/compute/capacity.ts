@@ -93,11 +93,7 @@ function sizeNotAvailableError(size: Size, location: string): Error {
 }
 
 /** Azure's error for a capacity shortage. */
-export function capacityError(
-  code: string,
-  size: string,
-  location: string,
-): { code: string; message: string } {
+export function capacityError(code: string, size: string, location: string): { code: string; message: string } {
   switch (code) {
     case 'SkuNotAvailable':
       return {
@@ -206,12 +202,7 @@ function checkQuota(call: Call, size: Size, location: string): void {
 }
 
 /** The first entry of `settings(world).shortages` that applies; counts down its `times`. */
-function takeShortage(
-  world: World,
-  size: Size,
-  location: string,
-  zone: string | undefined,
-): Shortage | undefined {
+function takeShortage(world: World, size: Size, location: string, zone: string | undefined): Shortage | undefined {
   for (const shortage of settings(world).shortages) {
     if (shortage.size !== undefined && shortage.size.toLowerCase() !== size.name.toLowerCase()) continue;
     if (shortage.zone !== undefined && shortage.zone !== zone) continue;
@@ -243,9 +234,7 @@ export const capacityRoutes: readonly Route[] = [
       const regions = match === undefined ? allRegions() : [findRegion(match[1] ?? '')];
       const restrictions = settings(call.world).restrictions;
       const value = regions.flatMap((region) =>
-        region === undefined
-          ? []
-          : sizes.map((size) => describeSize(size, region.name, region.zones, restrictions)),
+        region === undefined ? [] : sizes.map((size) => describeSize(size, region.name, region.zones, restrictions)),
       );
       return { status: 200, body: { value } };
     },

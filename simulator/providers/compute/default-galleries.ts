@@ -1,12 +1,6 @@
 // The images of the default world: one definition per kind of image that the action treats differently.
 import type { World } from '../../world/world.ts';
-import {
-  addDefinition,
-  addGallery,
-  addVersion,
-  type DefinitionOptions,
-  type VersionOptions,
-} from './galleries.ts';
+import { addDefinition, addGallery, addVersion, type DefinitionOptions, type VersionOptions } from './galleries.ts';
 
 const both = ['West Europe', 'North Europe'] as const;
 
@@ -110,10 +104,7 @@ function addUnreadyVersions(world: World, define: Define): void {
   const options = { osType: 'Linux', features: trusted } as const;
   // A recorded replication took about 7 minutes: long enough to be seen in progress, short enough to wait for.
   define('linux-replicating', options, {
-    regions: [
-      'North Europe',
-      { region: 'West Europe', completesAfter: world.latency('galleryImageVersionPut') },
-    ],
+    regions: ['North Europe', { region: 'West Europe', completesAfter: world.latency('galleryImageVersionPut') }],
   });
   define('linux-replication-failed', options, {
     regions: [

@@ -5,8 +5,7 @@ import type { Budget } from '../../model/contract.ts';
 import { checkTags } from '../resources/tags.ts';
 
 const type = 'Microsoft.Compute/disks';
-const listPath =
-  '/subscriptions/:subscriptionId/resourceGroups/:resourceGroup/providers/Microsoft.Compute/disks';
+const listPath = '/subscriptions/:subscriptionId/resourceGroups/:resourceGroup/providers/Microsoft.Compute/disks';
 
 function deleteBudgets(call: Call): readonly Budget[] {
   return [

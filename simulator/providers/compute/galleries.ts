@@ -89,12 +89,7 @@ export function addGallery(world: World, options: GalleryOptions): string {
 }
 
 /** Adds an image definition and returns its ID. */
-export function addDefinition(
-  world: World,
-  gallery: string,
-  name: string,
-  options: DefinitionOptions,
-): string {
+export function addDefinition(world: World, gallery: string, name: string, options: DefinitionOptions): string {
   const id = `${gallery}/images/${name}`;
   const parent = world.resources.get(gallery);
   if (parent === undefined) throw new Error(`no gallery ${gallery}`);
@@ -146,9 +141,7 @@ export function addVersion(world: World, definition: string, name: string, optio
             name: displayName(replica.region),
             regionalReplicaCount: 1,
             storageAccountType: 'Standard_LRS',
-            ...(replica.excludeFromLatest === undefined
-              ? {}
-              : { excludeFromLatest: replica.excludeFromLatest }),
+            ...(replica.excludeFromLatest === undefined ? {} : { excludeFromLatest: replica.excludeFromLatest }),
           })),
           replicaCount: 1,
           excludeFromLatest: options.excludeFromLatest ?? false,

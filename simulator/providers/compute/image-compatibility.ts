@@ -36,9 +36,7 @@ export function checkImageCompatibility(
   checkHardware(properties, image, size);
   const security: Json = properties['securityProfile'] ?? {};
   if (security['uefiSettings'] !== undefined && image.generation === 'V1') {
-    throw badRequestError(
-      'UEFI settings are not supported for VMs and VM Scale Sets using Generation 1 Image.',
-    );
+    throw badRequestError('UEFI settings are not supported for VMs and VM Scale Sets using Generation 1 Image.');
   }
   switch (security['securityType']) {
     case 'TrustedLaunch':
@@ -106,9 +104,7 @@ function securityFeature(image: VmImage): string {
 
 function checkTrustedLaunch(image: VmImage, size: Size): void {
   const feature = securityFeature(image);
-  if (
-    !['TrustedLaunch', 'TrustedLaunchSupported', 'TrustedLaunchAndConfidentialVmSupported'].includes(feature)
-  ) {
+  if (!['TrustedLaunch', 'TrustedLaunchSupported', 'TrustedLaunchAndConfidentialVmSupported'].includes(feature)) {
     throw badRequestError(
       'Use of TrustedLaunch setting is not supported for the provided image. Please select Trusted Launch Supported Gen2 OS Image. For more information, see https://aka.ms/TrustedLaunch-FAQ.',
     );
@@ -118,19 +114,14 @@ function checkTrustedLaunch(image: VmImage, size: Size): void {
 
 function checkConfidential(properties: Json, image: VmImage, size: Size): void {
   const feature = securityFeature(image);
-  if (
-    !['ConfidentialVM', 'ConfidentialVmSupported', 'TrustedLaunchAndConfidentialVmSupported'].includes(
-      feature,
-    )
-  ) {
+  if (!['ConfidentialVM', 'ConfidentialVmSupported', 'TrustedLaunchAndConfidentialVmSupported'].includes(feature)) {
     // Text assumed, on the pattern of TrustedLaunch.
     throw badRequestError('Use of ConfidentialVM setting is not supported for the provided image.');
   }
   if (!size.confidential) throw securityTypeError(size, 'ConfidentialVM');
   const encryption: unknown =
     properties['storageProfile']?.osDisk?.managedDisk?.securityProfile?.securityEncryptionType;
-  if (encryption === undefined)
-    throw missingParameter('osDisk.managedDisk.securityProfile.securityEncryptionType');
+  if (encryption === undefined) throw missingParameter('osDisk.managedDisk.securityProfile.securityEncryptionType');
   // https://learn.microsoft.com/rest/api/compute/virtual-machines/create-or-update#securityencryptiontypes
   if (properties['securityProfile'].uefiSettings?.vTpmEnabled !== true)
     throw missingParameter('securityProfile.uefiSettings.vTpmEnabled');

@@ -21,8 +21,7 @@ export interface VmImage {
 
 const privateImage =
   /^(\/subscriptions\/[^/]+\/resourceGroups\/[^/]+\/providers\/Microsoft\.Compute\/galleries\/[^/]+\/images\/[^/]+)(?:\/versions\/([^/]+))?$/i;
-const sharedImage =
-  /^\/(SharedGalleries|CommunityGalleries)\/([^/]+)\/Images\/([^/]+)(?:\/Versions\/([^/]+))?$/i;
+const sharedImage = /^\/(SharedGalleries|CommunityGalleries)\/([^/]+)\/Images\/([^/]+)(?:\/Versions\/([^/]+))?$/i;
 
 /** The image that the caller needs a permission on; none for shared and community images. */
 export function linkedImage(reference: Json | undefined): LinkedResource[] {
@@ -93,9 +92,7 @@ function parseReference(call: Call, reference: Json): ParsedReference {
   if (typeof sharedId === 'string') {
     return parseSharedReference(call, sharedId, sharedGalleryImageId === undefined ? 'community' : 'direct');
   }
-  throw notModelled(
-    'an imageReference without gallery image (Marketplace and managed images are not modelled)',
-  );
+  throw notModelled('an imageReference without gallery image (Marketplace and managed images are not modelled)');
 }
 
 /**
@@ -127,8 +124,7 @@ function latestVersion(world: World, definition: Resource, location: string, id:
       return replica?.state === 'Completed' && replica.excludeFromLatest !== true;
     })
     .toSorted((a, b) => compareVersions(b.body['name'], a.body['name']))[0];
-  if (found === undefined)
-    throw refuse(404, 'NotFound', `There is no latest image version exists for "${id}"`);
+  if (found === undefined) throw refuse(404, 'NotFound', `There is no latest image version exists for "${id}"`);
   return found;
 }
 

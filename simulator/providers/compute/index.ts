@@ -31,8 +31,7 @@ const galleryVersions = [
   '2019-12-01',
 ];
 const diskVersions = ['2026-03-02', '2025-01-02', '2024-03-02', '2023-10-02', '2020-05-01'];
-const resource =
-  'CrossResourceGroupResourceMove, CrossSubscriptionResourceMove, SupportsTags, SupportsLocation';
+const resource = 'CrossResourceGroupResourceMove, CrossSubscriptionResourceMove, SupportsTags, SupportsLocation';
 
 export const computeProvider: Provider = {
   namespace: 'Microsoft.Compute',

@@ -79,8 +79,7 @@ function checkNicUsable(call: Call, nic: Resource, size: Size): void {
     });
   }
   const reserved = activeReservation(world, nic);
-  if (reserved !== undefined && !sameId(reserved.vm, call.resourceId))
-    throw nicReservedError(world, reserved);
+  if (reserved !== undefined && !sameId(reserved.vm, call.resourceId)) throw nicReservedError(world, reserved);
   if (nic.body['properties'].enableAcceleratedNetworking === true && !size.acceleratedNetworking) {
     throw refuse(
       400,

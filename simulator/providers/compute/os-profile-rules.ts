@@ -28,9 +28,7 @@ const maxCustomDataLength = 87_380;
 
 function checkPassword(password: string, windows: boolean): void {
   const [minLength, maxLength] = windows ? [8, 123] : [6, 72];
-  const classes = [/[A-Z]/, /[a-z]/, /[0-9]/, /[^A-Za-z0-9]/].filter((pattern) =>
-    pattern.test(password),
-  ).length;
+  const classes = [/[A-Z]/, /[a-z]/, /[0-9]/, /[^A-Za-z0-9]/].filter((pattern) => pattern.test(password)).length;
   const control = /\p{Cc}/u.test(password);
   // Documented: reserved passwords get the same target. That they get the same text is assumed.
   if (

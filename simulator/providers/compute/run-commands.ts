@@ -34,9 +34,7 @@ interface RunState {
 
 function tail(text: string): string {
   const bytes = Buffer.from(text, 'utf8');
-  return bytes.length <= maxOutputBytes
-    ? text
-    : bytes.subarray(bytes.length - maxOutputBytes).toString('utf8');
+  return bytes.length <= maxOutputBytes ? text : bytes.subarray(bytes.length - maxOutputBytes).toString('utf8');
 }
 
 function runStateOf(resource: Resource): RunState {
@@ -91,9 +89,7 @@ function toRecord(value: unknown, name: string): Record<string, string> {
   return Object.fromEntries((value as Json[]).map((item) => [String(item['name']), String(item['value'])]));
 }
 
-const parametersSchema: Schema = [
-  { type: 'RunCommandInputParameter', members: { name: 'string', value: 'string' } },
-];
+const parametersSchema: Schema = [{ type: 'RunCommandInputParameter', members: { name: 'string', value: 'string' } }];
 
 const runCommandSchema: ObjectSchema = {
   type: 'VirtualMachineRunCommand',
@@ -124,32 +120,22 @@ function checkRunCommand(call: Call, vm: Resource): Json & { source: { script: s
   const properties: Json | undefined = call.body['properties'];
   if (properties === undefined)
     throw invalidParameter('properties', "Required parameter 'properties' is missing (null).");
-  checkBody(
-    call.body,
-    runCommandSchema,
-    (path, message) => notModelled(`'${path}' of a run command: ${message}`),
-    {
-      exactNames: true,
-    },
-  );
+  checkBody(call.body, runCommandSchema, (path, message) => notModelled(`'${path}' of a run command: ${message}`), {
+    exactNames: true,
+  });
   checkTags(call.body['tags']);
   const location: unknown = call.body['location'];
   if (typeof location !== 'string') {
     throw refuse(400, 'LocationRequired', 'The location property is required for this definition.');
   }
-  if (regionName(location) !== vm.body['location'])
-    throw notModelled('a run command in another region than its VM');
+  if (regionName(location) !== vm.body['location']) throw notModelled('a run command in another region than its VM');
   const script: unknown = properties['source']?.script;
   if (typeof script !== 'string' || script === '') throw notModelled('a run command without source.script');
   const timeout: unknown = properties['timeoutInSeconds'];
   if (timeout !== undefined && (typeof timeout !== 'number' || timeout <= 0))
     throw notModelled('a timeoutInSeconds that is not a positive number');
   if (vm.internal['powerState'] !== 'running') {
-    throw refuse(
-      409,
-      'OperationNotAllowed',
-      'Cannot modify extensions in the VM when the VM is not running.',
-    );
+    throw refuse(409, 'OperationNotAllowed', 'Cannot modify extensions in the VM when the VM is not running.');
   }
   return { ...properties, source: { script } };
 }

@@ -5,11 +5,7 @@ import type { SizeRestriction } from './skus.ts';
 
 /** A capacity shortage; absent members match everything. */
 export interface Shortage {
-  readonly code:
-    | 'SkuNotAvailable'
-    | 'AllocationFailed'
-    | 'ZonalAllocationFailed'
-    | 'OverconstrainedAllocationRequest';
+  readonly code: 'SkuNotAvailable' | 'AllocationFailed' | 'ZonalAllocationFailed' | 'OverconstrainedAllocationRequest';
   readonly size?: string;
   readonly zone?: string;
   readonly location?: string;

@@ -8,9 +8,7 @@ export type Sharing = 'direct' | 'community';
 
 export function uniqueName(gallery: Resource, sharing: Sharing): string | undefined {
   if (sharing === 'community') return gallery.internal['publicName'];
-  return gallery.internal['sharedWith'] === undefined
-    ? undefined
-    : gallery.body['properties'].identifier.uniqueName;
+  return gallery.internal['sharedWith'] === undefined ? undefined : gallery.body['properties'].identifier.uniqueName;
 }
 
 export function findSharedGallery(call: Call, sharing: Sharing, name: string): Resource | undefined {
@@ -85,8 +83,7 @@ export function sharedGalleryRoutes(sharing: Sharing): Route[] {
     [...call.world.resources.under(definition(call).id, versionType)].filter(
       (version) => replicaIn(call.world, version, location(call))?.state === 'Completed',
     );
-  const show = (call: Call, resource: Resource): Json =>
-    sharedBody(sharing, gallery(call), location(call), resource);
+  const show = (call: Call, resource: Resource): Json => sharedBody(sharing, gallery(call), location(call), resource);
   const route = (path: string, kind: string, action: string, handle: (call: Call) => Answer): Route => ({
     method: 'GET',
     path: `${base}${path}`,
@@ -99,9 +96,7 @@ export function sharedGalleryRoutes(sharing: Sharing): Route[] {
     route('/:gallery/images', 'images', '/images', (call) => ({
       status: 200,
       body: {
-        value: [...call.world.resources.under(gallery(call).id, definitionType)].map((image) =>
-          show(call, image),
-        ),
+        value: [...call.world.resources.under(gallery(call).id, definitionType)].map((image) => show(call, image)),
       },
     })),
     route('/:gallery/images/:image', 'image', '/images', (call) => ({

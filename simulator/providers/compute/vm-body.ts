@@ -70,9 +70,7 @@ export function buildOsProfile(sent: Json | undefined, image: VmImage): Json | u
 /** Top-level members that are stored and returned as sent. */
 export function storedMembers(body: Json): Json {
   const names = ['tags', 'zones', 'plan', 'placement', 'extendedLocation'];
-  return Object.fromEntries(
-    names.filter((name) => body[name] !== undefined).map((name) => [name, body[name]]),
-  );
+  return Object.fromEntries(names.filter((name) => body[name] !== undefined).map((name) => [name, body[name]]));
 }
 
 /** Properties that are stored and returned as sent. */
@@ -98,7 +96,5 @@ export function storedProperties(sent: Json): Json {
     'hostGroup',
     'virtualMachineScaleSet',
   ];
-  return Object.fromEntries(
-    names.filter((name) => sent[name] !== undefined).map((name) => [name, sent[name]]),
-  );
+  return Object.fromEntries(names.filter((name) => sent[name] !== undefined).map((name) => [name, sent[name]]));
 }

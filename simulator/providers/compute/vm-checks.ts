@@ -42,8 +42,7 @@ function checkPlacement(call: Call): { location: string; zone: string | undefine
       { gateway: true },
     );
   }
-  if (zones !== undefined && zones !== null && !Array.isArray(zones))
-    throw notModelled('zones that are not a list');
+  if (zones !== undefined && zones !== null && !Array.isArray(zones)) throw notModelled('zones that are not a list');
   const zone: string | undefined = zones?.[0];
   if (zones?.length > 1) throw notModelled('a VM in several zones');
   if (zone !== undefined) {
@@ -78,8 +77,7 @@ export function checkIdentity(call: Call): void {
     throw notModelled(`identity type '${identity['type']}'`);
   }
   const assigned = Object.keys(identity['userAssignedIdentities'] ?? {});
-  if (kinds.includes('UserAssigned') !== assigned.length > 0)
-    throw notModelled('identity type without its identities');
+  if (kinds.includes('UserAssigned') !== assigned.length > 0) throw notModelled('identity type without its identities');
   for (const id of assigned) {
     if (call.world.resources.has(id)) continue;
     throw refuse(

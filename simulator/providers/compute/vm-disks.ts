@@ -126,11 +126,7 @@ function isAttached(disk: Json): boolean {
   return String(disk['createOption']).toLowerCase() === 'attach';
 }
 
-function createDisk(
-  plan: DiskPlan,
-  disk: Json,
-  spec: { name: string; sizeGB: number; osType?: string },
-): Json {
+function createDisk(plan: DiskPlan, disk: Json, spec: { name: string; sizeGB: number; osType?: string }): Json {
   if (isAttached(disk)) return attachDisk(plan, disk);
   const { call, request } = plan;
   const { world } = call;

@@ -17,8 +17,7 @@ export function startProvisioning(
   const { world } = call;
   const vm = vmStateOf(resource);
   const { generation } = vm;
-  const isCurrent = (): boolean =>
-    world.resources.get(resource.id) === resource && vm.generation === generation;
+  const isCurrent = (): boolean => world.resources.get(resource.id) === resource && vm.generation === generation;
   const { failure, latency } = nextOutcome(world, resource, request);
   return call.accept({
     family: 'compute',
@@ -105,8 +104,7 @@ function takeConfiguredFailure(
 /** A PUT superseded by a DELETE ends as OperationPreempted; the text is from public reports. */
 function markPreempted(world: World, id: string): void {
   for (const operation of world.operations.all()) {
-    if (operation.resourceId !== id || operation.method !== 'PUT' || operation.endsAt > world.clock.now())
-      continue;
+    if (operation.resourceId !== id || operation.method !== 'PUT' || operation.endsAt > world.clock.now()) continue;
     if (operation.name !== 'PutVMOperation' || operation.error !== undefined) continue;
     const superseded = world.operations
       .all()

@@ -24,8 +24,7 @@ function powerRoute(action: 'start' | 'restart' | 'powerOff' | 'deallocate'): Ro
       const existing = requireVm(call);
       const vm = vmStateOf(existing);
       const state: string = existing.body['properties'].provisioningState;
-      if (['Creating', 'Updating', 'Deleting'].includes(state))
-        throw notModelled(`${action} of a VM that is ${state}`);
+      if (['Creating', 'Updating', 'Deleting'].includes(state)) throw notModelled(`${action} of a VM that is ${state}`);
       return call.accept({
         family: 'compute',
         // Recorded: 0.3 s (restart), 3 s (power off), 6 s (start).
@@ -37,8 +36,7 @@ function powerRoute(action: 'start' | 'restart' | 'powerOff' | 'deallocate'): Ro
         pollBudgets: pollBudgets(call),
         result: () => undefined,
         complete: () => {
-          vm.powerState =
-            action === 'powerOff' ? 'stopped' : action === 'deallocate' ? 'deallocated' : 'running';
+          vm.powerState = action === 'powerOff' ? 'stopped' : action === 'deallocate' ? 'deallocated' : 'running';
           vm.allocated = action !== 'deallocate';
           if (vm.powerState === 'running') {
             vm.guest = true;

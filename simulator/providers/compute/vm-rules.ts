@@ -88,8 +88,7 @@ export function checkSpot(properties: Json, size: Size): void {
     throw invalidParameter('evictionPolicy', 'The value of parameter evictionPolicy is invalid.');
   }
   if (!spot) {
-    if (eviction !== undefined)
-      throw invalidParameter('evictionPolicy', "Parameter 'evictionPolicy' is not allowed.");
+    if (eviction !== undefined) throw invalidParameter('evictionPolicy', "Parameter 'evictionPolicy' is not allowed.");
     if (properties['billingProfile'] !== undefined) {
       throw invalidParameter('billingProfile', "Parameter 'billingProfile' is not allowed.");
     }
@@ -97,18 +96,11 @@ export function checkSpot(properties: Json, size: Size): void {
   }
   const price: unknown = properties['billingProfile']?.maxPrice;
   if (price !== undefined && (typeof price !== 'number' || (price !== -1 && price <= 0))) {
-    throw invalidParameter(
-      'billingProfile.maxPrice',
-      'The value of parameter billingProfile.maxPrice is invalid.',
-    );
+    throw invalidParameter('billingProfile.maxPrice', 'The value of parameter billingProfile.maxPrice is invalid.');
   }
   if (!size.spot) {
     // Text assumed; the rule: https://learn.microsoft.com/azure/virtual-machines/spot-vms#limitations
-    throw refuse(
-      400,
-      'BadRequest',
-      `VM size '${size.name}' is not supported for Azure Spot Virtual Machines.`,
-    );
+    throw refuse(400, 'BadRequest', `VM size '${size.name}' is not supported for Azure Spot Virtual Machines.`);
   }
 }
 

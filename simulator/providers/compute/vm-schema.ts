@@ -143,9 +143,7 @@ const vmSchema = schema('VirtualMachine', {
           }),
         ],
         winRM: schema('WinRMConfiguration', {
-          listeners: [
-            schema('WinRMListener', { protocol: oneOf('Http', 'Https'), certificateUrl: 'string' }),
-          ],
+          listeners: [schema('WinRMListener', { protocol: oneOf('Http', 'Https'), certificateUrl: 'string' })],
         }),
       }),
       linuxConfiguration: schema('LinuxConfiguration', {
@@ -164,9 +162,7 @@ const vmSchema = schema('VirtualMachine', {
       secrets: [
         schema('VaultSecretGroup', {
           sourceVault: reference,
-          vaultCertificates: [
-            schema('VaultCertificate', { certificateUrl: 'string', certificateStore: 'string' }),
-          ],
+          vaultCertificates: [schema('VaultCertificate', { certificateUrl: 'string', certificateStore: 'string' })],
         }),
       ],
       allowExtensionOperations: 'boolean',

@@ -18,15 +18,11 @@ export const addressAvailabilityRoute: Route = {
     if (!vnet) throw resourceNotFound(id);
     const requested = call.query['ipaddress'] ?? '';
     const ranges = (vnet.body['properties'].subnets as Json[]).flatMap(({ properties }) =>
-      ((properties.addressPrefixes ?? [properties.addressPrefix]) as string[]).map((prefix) =>
-        parseRange(prefix, id),
-      ),
+      ((properties.addressPrefixes ?? [properties.addressPrefix]) as string[]).map((prefix) => parseRange(prefix, id)),
     );
     const address = toNumber(requested);
     const range = ranges.find((candidate) => isIn(candidate, address));
-    const used = allIpConfigurations(call.world).some(
-      ({ properties }) => properties.privateIPAddress === requested,
-    );
+    const used = allIpConfigurations(call.world).some(({ properties }) => properties.privateIPAddress === requested);
     const isPlatformReserved = range !== undefined && isReserved(range, address);
     return {
       status: 200,

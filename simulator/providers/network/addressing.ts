@@ -48,8 +48,7 @@ export function isReserved(range: AddressRange, address: number): boolean {
 
 /** The lowest free address, which Azure assigns. */
 export function findFreeAddress(range: AddressRange, taken: ReadonlySet<number>): number | undefined {
-  for (let address = range.first + 4; address < range.last; address += 1)
-    if (!taken.has(address)) return address;
+  for (let address = range.first + 4; address < range.last; address += 1) if (!taken.has(address)) return address;
   return undefined;
 }
 

@@ -75,8 +75,7 @@ const providerTypes: ProviderType[] = [
   ...kinds.map((kind) => ({
     name: kind.type,
     apiVersions,
-    capabilities:
-      'CrossResourceGroupResourceMove, CrossSubscriptionResourceMove, SupportsTags, SupportsLocation',
+    capabilities: 'CrossResourceGroupResourceMove, CrossSubscriptionResourceMove, SupportsTags, SupportsLocation',
   })),
   { name: 'virtualNetworks/subnets', apiVersions },
   { name: 'locations/usages', apiVersions },

@@ -10,8 +10,7 @@ import { checkTags } from '../resources/tags.ts';
 import { tagsSchema } from './body-schemas.ts';
 
 /** Path of the namespace in a resource group. */
-export const networkPath =
-  '/subscriptions/:subscriptionId/resourceGroups/:resourceGroup/providers/Microsoft.Network';
+export const networkPath = '/subscriptions/:subscriptionId/resourceGroups/:resourceGroup/providers/Microsoft.Network';
 
 /** What differs between the types of top-level resources. */
 export interface NetworkResourceType {
@@ -197,11 +196,7 @@ function deleteResource(kind: NetworkResourceType, call: Call): Answer {
 }
 
 function checkName(kind: NetworkResourceType, name: string): void {
-  if (
-    name.length >= kind.minNameLength &&
-    name.length <= kind.maxNameLength &&
-    /^[a-z0-9]([\w.-]*\w)?$/i.test(name)
-  )
+  if (name.length >= kind.minNameLength && name.length <= kind.maxNameLength && /^[a-z0-9]([\w.-]*\w)?$/i.test(name))
     return;
   throw refuseNetwork(
     'InvalidResourceName',
@@ -278,10 +273,7 @@ export function setState(resource: Resource, state: string): void {
   renewEtag(resource);
   const properties: Json = resource.body['properties'];
   properties['provisioningState'] = state;
-  for (const part of [
-    ...(properties['subnets'] ?? []),
-    ...(properties['ipConfigurations'] ?? []),
-  ] as Json[]) {
+  for (const part of [...(properties['subnets'] ?? []), ...(properties['ipConfigurations'] ?? [])] as Json[]) {
     part['etag'] = resource.body['etag'];
     part['properties'].provisioningState = state;
   }

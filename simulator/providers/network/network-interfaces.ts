@@ -4,15 +4,7 @@ import { refuseNetwork, notModelled } from '../../model/arm-error.ts';
 import type { Json } from '../../model/contract.ts';
 import type { Resource } from '../../model/entities.ts';
 import type { World } from '../../world/world.ts';
-import {
-  isIn,
-  isReserved,
-  findFreeAddress,
-  toNumber,
-  parseRange,
-  type AddressRange,
-  toAddress,
-} from './addressing.ts';
+import { isIn, isReserved, findFreeAddress, toNumber, parseRange, type AddressRange, toAddress } from './addressing.ts';
 import { interfaceSchema } from './body-schemas.ts';
 import type { NetworkResourceType } from './lifecycle.ts';
 import {
@@ -190,8 +182,7 @@ function buildIpConfiguration(nic: NicContext, sent: Json): Json {
 }
 
 function requireSubnet(call: Call, properties: Json, location: string): Subnet {
-  if ((properties['privateIPAddressVersion'] ?? 'IPv4') !== 'IPv4')
-    throw notModelled('IPv6 IP configurations');
+  if ((properties['privateIPAddressVersion'] ?? 'IPv4') !== 'IPv4') throw notModelled('IPv6 IP configurations');
   const id: string | undefined = properties['subnet']?.id;
   if (id === undefined) throw notModelled('an IP configuration without subnet');
   const subnet = findSubnet(call.world, id);
@@ -221,8 +212,8 @@ function choosePrivateAddress(nic: NicContext, id: string, properties: Json, sub
   if (properties['privateIPAllocationMethod'] === 'Static') {
     return staticAddress(id, properties['privateIPAddress'], range, taken);
   }
-  const stored = (nic.existing?.body['properties'].ipConfigurations as Json[] | undefined)?.find(
-    (configuration) => isSameId(configuration['id'], id),
+  const stored = (nic.existing?.body['properties'].ipConfigurations as Json[] | undefined)?.find((configuration) =>
+    isSameId(configuration['id'], id),
   );
   if (stored && isSameId(stored['properties'].subnet?.id, subnetId)) {
     return toNumber(stored['properties'].privateIPAddress);
@@ -240,9 +231,7 @@ function joinPublicIp(nic: NicContext, id: string, properties: Json): Json {
   const publicIpId: string | undefined = properties['publicIPAddress']?.id;
   if (publicIpId === undefined) return {};
   requireReference(nic.call, publicIpId, nic.location);
-  const user = otherConfigurations(nic).find((other) =>
-    isSameId(other['properties'].publicIPAddress?.id, publicIpId),
-  );
+  const user = otherConfigurations(nic).find((other) => isSameId(other['properties'].publicIPAddress?.id, publicIpId));
   if (user) {
     throw refuseNetwork(
       'PublicIPAddressInUse',
@@ -286,9 +275,6 @@ function staticAddress(
 }
 
 function randomDomainSuffix(world: World): string {
-  const letters = Array.from(
-    { length: 26 },
-    () => 'abcdefghijklmnopqrstuvwxyz'[Math.floor(world.random() * 26)],
-  );
+  const letters = Array.from({ length: 26 }, () => 'abcdefghijklmnopqrstuvwxyz'[Math.floor(world.random() * 26)]);
   return `${letters.join('')}.ax.internal.cloudapp.net`;
 }

@@ -86,8 +86,7 @@ function checkSku(call: Call, existing: Resource | undefined): void {
       'Cannot create more than 0 IPv4 Basic SKU public IP addresses for this subscription in this region.',
     );
   }
-  if (sku !== 'Standard' || tier !== 'Regional')
-    throw notModelled(`public IP addresses of SKU ${sku} ${tier}`);
+  if (sku !== 'Standard' || tier !== 'Regional') throw notModelled(`public IP addresses of SKU ${sku} ${tier}`);
   if ((sent['publicIPAddressVersion'] ?? 'IPv4') !== 'IPv4') throw notModelled('IPv6 public IP addresses');
   if ((sent['publicIPAllocationMethod'] ?? 'Dynamic') !== 'Static') {
     throw refuseNetwork(
@@ -99,8 +98,7 @@ function checkSku(call: Call, existing: Resource | undefined): void {
 
 function checkZones(call: Call, location: string): void {
   for (const zone of (call.body['zones'] ?? []) as string[]) {
-    if (!findRegion(location)?.zones.includes(zone))
-      throw notModelled(`a public IP address in zone '${zone}'`);
+    if (!findRegion(location)?.zones.includes(zone)) throw notModelled(`a public IP address in zone '${zone}'`);
   }
 }
 
@@ -139,12 +137,7 @@ function checkLabel(call: Call, label: string, location: string): void {
 }
 
 /** The public IP with that label in the region. */
-export function findByLabel(
-  world: World,
-  label: string,
-  location: string,
-  except?: string,
-): Resource | undefined {
+export function findByLabel(world: World, label: string, location: string, except?: string): Resource | undefined {
   return [...world.resources.ofType('Microsoft.Network/publicIPAddresses')].find(
     (address) =>
       address.body['location'] === location &&

@@ -35,9 +35,7 @@ export function allSubnets(world: World): Subnet[] {
 
 export function findSubnet(world: World, id: string): Subnet | undefined {
   const vnet = world.resources.get(id.replace(/\/subnets\/[^/]+$/i, ''));
-  const body = (vnet?.body['properties'].subnets as Json[] | undefined)?.find((subnet) =>
-    isSameId(subnet['id'], id),
-  );
+  const body = (vnet?.body['properties'].subnets as Json[] | undefined)?.find((subnet) => isSameId(subnet['id'], id));
   return vnet && body ? { vnet, body } : undefined;
 }
 

@@ -45,9 +45,7 @@ export const securityGroups: NetworkResourceType = {
       ...resource.body,
       properties: {
         ...properties,
-        securityRules: (properties.securityRules as Json[]).map((rule) =>
-          ruleBody(resource.id, rule, etag, state),
-        ),
+        securityRules: (properties.securityRules as Json[]).map((rule) => ruleBody(resource.id, rule, etag, state)),
         defaultSecurityRules: defaultRules(resource.id, etag, state),
         ...(nics.length > 0 ? { networkInterfaces: nics.map(({ id }) => ({ id })) } : {}),
       },

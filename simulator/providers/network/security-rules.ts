@@ -161,54 +161,47 @@ export function ruleBody(groupId: string, rule: Json, etag: string, state: strin
   };
 }
 
-const defaultRuleTable: readonly [
-  string,
-  string,
-  string,
-  string,
-  'Allow' | 'Deny',
-  number,
-  'Inbound' | 'Outbound',
-][] = [
+const defaultRuleTable: readonly [string, string, string, string, 'Allow' | 'Deny', number, 'Inbound' | 'Outbound'][] =
   [
-    'AllowVnetInBound',
-    'Allow inbound traffic from all VMs in VNET',
-    'VirtualNetwork',
-    'VirtualNetwork',
-    'Allow',
-    65000,
-    'Inbound',
-  ],
-  [
-    'AllowAzureLoadBalancerInBound',
-    'Allow inbound traffic from azure load balancer',
-    'AzureLoadBalancer',
-    '*',
-    'Allow',
-    65001,
-    'Inbound',
-  ],
-  ['DenyAllInBound', 'Deny all inbound traffic', '*', '*', 'Deny', 65500, 'Inbound'],
-  [
-    'AllowVnetOutBound',
-    'Allow outbound traffic from all VMs to all VMs in VNET',
-    'VirtualNetwork',
-    'VirtualNetwork',
-    'Allow',
-    65000,
-    'Outbound',
-  ],
-  [
-    'AllowInternetOutBound',
-    'Allow outbound traffic from all VMs to Internet',
-    '*',
-    'Internet',
-    'Allow',
-    65001,
-    'Outbound',
-  ],
-  ['DenyAllOutBound', 'Deny all outbound traffic', '*', '*', 'Deny', 65500, 'Outbound'],
-];
+    [
+      'AllowVnetInBound',
+      'Allow inbound traffic from all VMs in VNET',
+      'VirtualNetwork',
+      'VirtualNetwork',
+      'Allow',
+      65000,
+      'Inbound',
+    ],
+    [
+      'AllowAzureLoadBalancerInBound',
+      'Allow inbound traffic from azure load balancer',
+      'AzureLoadBalancer',
+      '*',
+      'Allow',
+      65001,
+      'Inbound',
+    ],
+    ['DenyAllInBound', 'Deny all inbound traffic', '*', '*', 'Deny', 65500, 'Inbound'],
+    [
+      'AllowVnetOutBound',
+      'Allow outbound traffic from all VMs to all VMs in VNET',
+      'VirtualNetwork',
+      'VirtualNetwork',
+      'Allow',
+      65000,
+      'Outbound',
+    ],
+    [
+      'AllowInternetOutBound',
+      'Allow outbound traffic from all VMs to Internet',
+      '*',
+      'Internet',
+      'Allow',
+      65001,
+      'Outbound',
+    ],
+    ['DenyAllOutBound', 'Deny all outbound traffic', '*', '*', 'Deny', 65500, 'Outbound'],
+  ];
 
 /** The six default rules of every group (recorded). */
 export function defaultRules(groupId: string, etag: string, state: string): Json[] {

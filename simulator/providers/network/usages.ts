@@ -23,12 +23,7 @@ export function networkSettings(world: World): NetworkSettings {
 }
 
 /** @throws the error that `refusal` builds when the quota is exhausted. */
-export function checkQuota(
-  call: Call,
-  limit: string,
-  location: string,
-  refusal: (limit: number) => ArmError,
-): void {
+export function checkQuota(call: Call, limit: string, location: string, refusal: (limit: number) => ArmError): void {
   const allowed = networkSettings(call.world).limits[limit];
   if (allowed === undefined) return;
   if ((countUsage(call.world, call.subscription.id, location)[limit] ?? 0) >= allowed) throw refusal(allowed);

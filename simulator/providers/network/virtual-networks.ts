@@ -1,13 +1,7 @@
 /** Virtual networks and their subnets. Subnets are stored in the network's body. */
 import { checkBody, networkSchemaError } from '../../http/body-schema.ts';
 import type { Call, Route } from '../../http/provider.ts';
-import {
-  type ArmError,
-  parentNotFound,
-  refuseNetwork,
-  resourceNotFound,
-  notModelled,
-} from '../../model/arm-error.ts';
+import { type ArmError, parentNotFound, refuseNetwork, resourceNotFound, notModelled } from '../../model/arm-error.ts';
 import type { Json } from '../../model/contract.ts';
 import type { Resource } from '../../model/entities.ts';
 import type { World } from '../../world/world.ts';
@@ -15,13 +9,7 @@ import { regionName } from '../regions.ts';
 import { contains, overlaps, parseRange, type AddressRange } from './addressing.ts';
 import { subnetSchema, virtualNetworkSchema } from './body-schemas.ts';
 import { networkPath, type NetworkResourceType, setState } from './lifecycle.ts';
-import {
-  allIpConfigurations,
-  findSubnet,
-  requireReference,
-  isSameId,
-  securityGroupLink,
-} from './references.ts';
+import { allIpConfigurations, findSubnet, requireReference, isSameId, securityGroupLink } from './references.ts';
 
 /** Since this api-version, subnets of new virtual networks have no default outbound access. */
 const privateSubnetsSince = '2025-07-01';
@@ -62,8 +50,7 @@ export const virtualNetworks: NetworkResourceType = {
     };
   },
   checkDelete: (call, resource) => {
-    for (const subnet of resource.body['properties'].subnets as Json[])
-      checkSubnetUnused(call.world, subnet['id']);
+    for (const subnet of resource.body['properties'].subnets as Json[]) checkSubnetUnused(call.world, subnet['id']);
   },
   toResponse: (world, resource) => ({
     ...resource.body,
@@ -166,9 +153,7 @@ export const subnetRoutes: Route[] = [
         name: 'DeleteSubnetOperation',
         complete: () => {
           const properties: Json = subnet.vnet.body['properties'];
-          properties['subnets'] = (properties['subnets'] as Json[]).filter(
-            (item) => item['id'] !== subnet.body['id'],
-          );
+          properties['subnets'] = (properties['subnets'] as Json[]).filter((item) => item['id'] !== subnet.body['id']);
           setState(subnet.vnet, 'Succeeded');
         },
       });
@@ -235,8 +220,7 @@ function buildSubnet(call: Call, vnetId: string, sent: Json, isNewNetwork: boole
 }
 
 function defaultOutboundAccess(properties: Json, isPrivateByDefault: boolean): Json {
-  const access: boolean | undefined =
-    properties['defaultOutboundAccess'] ?? (isPrivateByDefault ? false : undefined);
+  const access: boolean | undefined = properties['defaultOutboundAccess'] ?? (isPrivateByDefault ? false : undefined);
   return access === undefined ? {} : { defaultOutboundAccess: access };
 }
 
@@ -262,8 +246,7 @@ function checkSubnets(vnetId: string, space: readonly AddressRange[], list: read
         `Resource ${vnetId} has two child resources with the same name (${name}).`,
       );
     }
-    if ((subnet['properties'].addressPrefixes?.length ?? 0) > 1)
-      throw notModelled('subnets with several prefixes');
+    if ((subnet['properties'].addressPrefixes?.length ?? 0) > 1) throw notModelled('subnets with several prefixes');
     const range = parseRange(prefixOf(subnet), String(subnet['id']));
     if (!space.some((outer) => contains(outer, range))) {
       throw refuseNetwork(
@@ -273,10 +256,7 @@ function checkSubnets(vnetId: string, space: readonly AddressRange[], list: read
     }
     // Azure reserves five addresses, so anything smaller than /29 has none left.
     if (range.last - range.first < 7) {
-      throw refuseNetwork(
-        'NetcfgInvalidSubnet',
-        `Subnet '${name}' is not valid in virtual network '${vnet}'.`,
-      );
+      throw refuseNetwork('NetcfgInvalidSubnet', `Subnet '${name}' is not valid in virtual network '${vnet}'.`);
     }
     if (seen.some((other) => overlaps(other.range, range))) {
       throw refuseNetwork(
@@ -308,9 +288,7 @@ function subnetBody(world: World, subnet: Json): Json {
     ...subnet,
     properties: {
       ...subnet['properties'],
-      ...(users.length > 0
-        ? { ipConfigurations: users.map((configuration) => ({ id: configuration['id'] })) }
-        : {}),
+      ...(users.length > 0 ? { ipConfigurations: users.map((configuration) => ({ id: configuration['id'] })) } : {}),
     },
   };
 }

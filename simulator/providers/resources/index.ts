@@ -21,12 +21,6 @@ export function resourcesProvider(all: () => readonly Provider[]): Provider {
       { name: 'providers', apiVersions: [...groupVersions, '2016-02-01'] },
       { name: 'tags', apiVersions: [...groupVersions, '2019-10-01'] },
     ],
-    routes: [
-      ...subscriptionRoutes,
-      ...groupRoutes,
-      ...listRoutes,
-      ...registrationRoutes(all),
-      ...tagRoutes(),
-    ],
+    routes: [...subscriptionRoutes, ...groupRoutes, ...listRoutes, ...registrationRoutes(all), ...tagRoutes()],
   };
 }

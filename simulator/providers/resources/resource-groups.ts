@@ -94,12 +94,7 @@ export const groupRoutes: readonly Route[] = [
       const groups = [...call.world.groups.values()].filter(
         (group) =>
           group.subscription === call.subscription.id &&
-          isAllowed(
-            call.world,
-            call.caller.oid,
-            'Microsoft.Resources/subscriptions/resourceGroups/read',
-            group.id,
-          ),
+          isAllowed(call.world, call.caller.oid, 'Microsoft.Resources/subscriptions/resourceGroups/read', group.id),
       );
       return { status: 200, body: { value: groups.map(groupBody) } };
     },

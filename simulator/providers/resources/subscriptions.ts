@@ -19,10 +19,7 @@ function subscriptionReadError(call: Call, action: string): ArmError {
 /** Visible to principals with a role on the subscription or anything in it. */
 function isVisible(call: Call, subscription: Subscription): boolean {
   if (subscription.state === 'Deleted') return false;
-  if (
-    subscription.tenant !== call.caller.tenant &&
-    !subscription.managedByTenants.includes(call.caller.tenant)
-  ) {
+  if (subscription.tenant !== call.caller.tenant && !subscription.managedByTenants.includes(call.caller.tenant)) {
     return false;
   }
   const root = `/subscriptions/${subscription.id}`;
@@ -59,9 +56,7 @@ export const subscriptionRoutes: readonly Route[] = [
     kind: 'subscriptions.list',
     action: null,
     handle: (call) => {
-      const seen = [...call.world.subscriptions.values()].filter((subscription) =>
-        isVisible(call, subscription),
-      );
+      const seen = [...call.world.subscriptions.values()].filter((subscription) => isVisible(call, subscription));
       return {
         status: 200,
         body: {

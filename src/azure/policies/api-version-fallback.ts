@@ -74,8 +74,7 @@ function withApiVersion(url: string, version: string): string {
 
 /** `microsoft.compute/virtualmachines` of a path, without the names; the last provider's, as Resource Manager has it. */
 function requestResourceType(url: string): string {
-  const [namespace = '', ...rest] =
-    new URL(url).pathname.toLowerCase().split('/providers/').at(-1)?.split('/') ?? [];
+  const [namespace = '', ...rest] = new URL(url).pathname.toLowerCase().split('/providers/').at(-1)?.split('/') ?? [];
   return [namespace, ...rest.filter((_, index) => index % 2 === 0)].join('/');
 }
 
@@ -85,8 +84,7 @@ export function newestSupportedVersion(
   asked: string,
   oldest = '',
 ): string | undefined {
-  if (!/^(NoRegisteredProviderFound|InvalidResourceType|InvalidApiVersionParameter)$/.test(code))
-    return undefined;
+  if (!/^(NoRegisteredProviderFound|InvalidResourceType|InvalidApiVersionParameter)$/.test(code)) return undefined;
   const listed = /supported (?:api-)?versions are '([^']*)'/i.exec(message)?.[1] ?? '';
   const versions = listed.split(',').map((version) => version.trim());
   // The version is supported; the type is not offered in the region.

@@ -64,8 +64,7 @@ function isArmBody(
   operation: 'status' | 'result' | undefined,
 ): boolean {
   const isEmpty = (bodyAsText ?? '').trim() === '';
-  if (operation === 'status')
-    return isJson(body) && typeof body['status'] === 'string' && body['status'] !== '';
+  if (operation === 'status') return isJson(body) && typeof body['status'] === 'string' && body['status'] !== '';
   if (isEmpty) return operation === 'result' || method === 'DELETE' || method === 'HEAD' || status > 201;
   if (operation === 'result' || method === 'DELETE' || status > 201) return body !== undefined;
   if (!isJson(body)) return false;
@@ -79,11 +78,7 @@ const pollErrors: ReadonlySet<number> = new Set([401, 403, 408, 429]);
  * An operation may end with HTTP 4xx and a body instead of 200 and `status: Failed`, and a front end may not know a new
  * operation yet (404).
  */
-function failedOperation(
-  request: PipelineRequest,
-  response: PipelineResponse,
-  body: unknown,
-): PipelineResponse {
+function failedOperation(request: PipelineRequest, response: PipelineResponse, body: unknown): PipelineResponse {
   const { status } = response;
   if (status === 404 && operationStatus(body) === undefined) return invalid(request, response);
   const error = isJson(body) ? body['error'] : undefined;
@@ -145,12 +140,9 @@ export function allowedHostsPolicy(origins: readonly string[], what: string): Pi
       throw new ActionError(`sending ${request.method} ${pathname}`, {
         message: `A response or an ID leads to ${host}, but ${what} are sent to ${origins.join(' or ')} only.`,
         explanation: {
-          cause:
-            'An ID in the inputs starts with `//`, or a proxy between the runner and Azure changed a response.',
+          cause: 'An ID in the inputs starts with `//`, or a proxy between the runner and Azure changed a response.',
           who: "the workflow's author, or the administrator of the runner's network",
-          fix: [
-            'Check the IDs in the inputs and the proxy settings of the runner. Nothing was sent to that host.',
-          ],
+          fix: ['Check the IDs in the inputs and the proxy settings of the runner. Nothing was sent to that host.'],
         },
       });
     },

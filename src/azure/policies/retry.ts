@@ -9,13 +9,7 @@ import {
 import type { AzureErrorInfo } from '../../errors/azure-error.ts';
 import { isHtml } from '../../errors/parse-error-response.ts';
 import { delayWithProgress, progressSeconds } from '../../lib/abort.ts';
-import {
-  clockSeconds,
-  realMilliseconds,
-  secondsUntilTimeout,
-  startAnswerTimer,
-  startTimer,
-} from '../../lib/clock.ts';
+import { clockSeconds, realMilliseconds, secondsUntilTimeout, startAnswerTimer, startTimer } from '../../lib/clock.ts';
 import { ambiguousRequests, errorFromResponse, networkError } from './azure-error.ts';
 
 /** Transient errors of networks and gateways, for Resource Manager, Entra and GitHub alike. */
@@ -74,8 +68,7 @@ export const transientErrors: readonly TransientError[] = [
     matches: ({ status }) => status === 429,
     maxSeconds: Infinity,
     minDelay: 1,
-    source:
-      'https://learn.microsoft.com/azure/azure-resource-manager/management/request-limits-and-throttling',
+    source: 'https://learn.microsoft.com/azure/azure-resource-manager/management/request-limits-and-throttling',
   },
   {
     // One script at a time per VM; updates of a VM wait for it, too. A PUT of a VM has its own handling of conflicts.
@@ -92,9 +85,7 @@ export const transientErrors: readonly TransientError[] = [
     id: 'failed-by-azure',
     matches: ({ status, code }) =>
       status === 200 &&
-      /^(NetworkingInternalOperationError|InternalExecutionError|OperationPreempted|InternalServerError)$/.test(
-        code,
-      ),
+      /^(NetworkingInternalOperationError|InternalExecutionError|OperationPreempted|InternalServerError)$/.test(code),
     maxSeconds: 15 * 60,
     minDelay: 5,
     source: 'https://learn.microsoft.com/troubleshoot/azure/virtual-machines/windows/error-messages',
@@ -102,8 +93,7 @@ export const transientErrors: readonly TransientError[] = [
   {
     // The version was chosen because it is replicated to the region; the region's Compute may learn of it later.
     id: 'image-not-known-yet',
-    matches: ({ status, code, method }) =>
-      status === 404 && code === 'GalleryImageNotFound' && method === 'PUT',
+    matches: ({ status, code, method }) => status === 404 && code === 'GalleryImageNotFound' && method === 'PUT',
     maxSeconds: 180,
     minDelay: 10,
     source: 'https://learn.microsoft.com/azure/virtual-machines/troubleshooting-shared-images',
@@ -111,8 +101,7 @@ export const transientErrors: readonly TransientError[] = [
   {
     // The caller has read or created the group; not every front end knows a new one at once.
     id: 'new-resource-group',
-    matches: ({ status, code, method }) =>
-      status === 404 && code === 'ResourceGroupNotFound' && method === 'PUT',
+    matches: ({ status, code, method }) => status === 404 && code === 'ResourceGroupNotFound' && method === 'PUT',
     maxSeconds: 90,
     source: 'https://learn.microsoft.com/azure/azure-resource-manager/troubleshooting/error-not-found',
   },
@@ -126,8 +115,7 @@ export const transientErrors: readonly TransientError[] = [
   {
     // Also pages of proxies and gateways; a 407 asks for a password.
     id: 'gateway',
-    matches: ({ status, body }) =>
-      transientStatuses.has(status) || (status >= 400 && status !== 407 && isHtml(body)),
+    matches: ({ status, body }) => transientStatuses.has(status) || (status >= 400 && status !== 407 && isHtml(body)),
     maxSeconds: 90,
     source:
       'Recorded: retry-502-bad-gateway.json; https://learn.microsoft.com/azure/architecture/best-practices/retry-service-specific',

@@ -6,12 +6,7 @@ import type { Plan } from '../../deployment/plan.ts';
 import { workflowAuthor } from '../../error-catalog/entry.ts';
 import { type Difference, driftFix } from '../../plan/drift.ts';
 import { compareNetwork } from '../../plan/network-drift.ts';
-import {
-  addedIdentitiesNotice,
-  assertNoOrphanedDisk,
-  assertRecreatable,
-  compareVm,
-} from '../../plan/vm-drift.ts';
+import { addedIdentitiesNotice, assertNoOrphanedDisk, assertRecreatable, compareVm } from '../../plan/vm-drift.ts';
 import { isFailedState } from '../../vm/vm-status.ts';
 import {
   type Finding,
@@ -96,12 +91,7 @@ function driftFinding(
   const list = differences.map(
     ({ property, actual, expected }) => `${property}: ${actual}, the inputs request ${expected}`,
   );
-  return faultFinding(
-    question,
-    `It differs: ${list.join('; ')}.`,
-    workflowAuthor,
-    driftFix(plan, differences),
-  );
+  return faultFinding(question, `It differs: ${list.join('; ')}.`, workflowAuthor, driftFix(plan, differences));
 }
 
 export function checkVm(context: RuleContext): Finding[] {

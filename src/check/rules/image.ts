@@ -44,10 +44,7 @@ export function checkImage(context: RuleContext): Finding[] {
   ];
 }
 
-function checkImageVersion(
-  { inputs, known }: RuleContext,
-  { facts: image, unusable }: ImageInspection,
-): Finding {
+function checkImageVersion({ inputs, known }: RuleContext, { facts: image, unusable }: ImageInspection): Finding {
   const question = { id: 'image', asked: `image ${inputs.image.id}` };
   if (unusable) {
     const finding = faultFromError(question, unusable.refusal, known);
@@ -60,16 +57,12 @@ function checkImageVersion(
   );
 }
 
-function checkDefinitionRead(
-  { inputs, known, subscription }: RuleContext,
-  { unread }: ImageInspection,
-): Finding[] {
+function checkDefinitionRead({ inputs, known, subscription }: RuleContext, { unread }: ImageInspection): Finding[] {
   if (unread === undefined) return [];
   const permission = {
     action: 'Microsoft.Compute/galleries/images/read',
     // Galleries of others are read through the target subscription.
-    scope:
-      'subscriptionId' in inputs.image ? inputs.image.id.replace(/\/versions\/[^/]+$/i, '') : subscription,
+    scope: 'subscriptionId' in inputs.image ? inputs.image.id.replace(/\/versions\/[^/]+$/i, '') : subscription,
   };
   const asked =
     'generation, architecture, security type and plan of the image, and whether it is specialized (from its definition)';
@@ -96,9 +89,7 @@ function checkOsDiskSize(
   const question = { id: 'input/os-disk-size-gb', asked: 'the size of the OS disk' };
   const answer = `${osDiskSizeGb} GB is smaller than the OS disk of the image, ${minimum} GB.`;
   return [
-    faultFinding(question, answer, workflowAuthor, [
-      `Give \`os-disk-size-gb: ${minimum}\` or more, or leave it out.`,
-    ]),
+    faultFinding(question, answer, workflowAuthor, [`Give \`os-disk-size-gb: ${minimum}\` or more, or leave it out.`]),
   ];
 }
 
@@ -110,12 +101,9 @@ function checkSecurityType({ inputs }: RuleContext, image: ResolvedImage): Findi
   const problem = securityTypeIncompatibility(image, inputs.securityType ?? image.securityType);
   if (!problem) return [];
   return [
-    faultFinding(
-      { id: 'security-type', asked: 'the security type that the image allows' },
-      problem,
-      workflowAuthor,
-      ['Leave `security-type` out to use the one that the image definition names, or use another image.'],
-    ),
+    faultFinding({ id: 'security-type', asked: 'the security type that the image allows' }, problem, workflowAuthor, [
+      'Leave `security-type` out to use the one that the image definition names, or use another image.',
+    ]),
   ];
 }
 

@@ -55,15 +55,9 @@ export function checkPermissions({ facts, known }: RuleContext): Finding[] {
 }
 
 /** Only Azure evaluates the conditions of role assignments, at each request. */
-function conditionFinding(
-  question: Question,
-  actions: readonly string[],
-  permissions: readonly Permission[],
-): Finding {
+function conditionFinding(question: Question, actions: readonly string[], permissions: readonly Permission[]): Finding {
   const conditions = permissions
-    .filter((permission) =>
-      actions.some((action) => evaluatePermissions([permission], action) === 'conditional'),
-    )
+    .filter((permission) => actions.some((action) => evaluatePermissions([permission], action) === 'conditional'))
     .map(({ condition }) => condition ?? '');
   const answer = `Granted under a condition, which only Azure can evaluate: ${actions.join(', ')}.`;
   return unknownFinding(question, answer, workflowAuthor, [
@@ -129,12 +123,7 @@ function checkLock({ inputs, facts, group }: RuleContext, question: Question, lo
   const who = 'an Owner or User Access Administrator there';
   const fix = ['Delete the lock:', `az lock delete --ids ${quoteForShell(lock.id)}`];
   if (lock.properties.level === 'ReadOnly' && isDeployed(facts)) {
-    return warnFinding(
-      question,
-      `${title} is ReadOnly: the tags of the deployment cannot be updated.`,
-      who,
-      fix,
-    );
+    return warnFinding(question, `${title} is ReadOnly: the tags of the deployment cannot be updated.`, who, fix);
   }
   if (lock.properties.level === 'ReadOnly') {
     const effect = coversGroup ? 'nothing can be created' : 'it can neither be changed nor joined';
@@ -159,20 +148,8 @@ function ownIds({ plan, facts }: RuleContext): readonly string[] {
   const { osDisk, dataDisks = [] } =
     (existing && 'value' in existing ? existing.value?.storageProfile : undefined) ?? {};
   const disks = [osDisk, ...dataDisks].flatMap((disk) => disk?.managedDisk?.id ?? []);
-  const plannedDisk = resourceId(
-    plan.subscriptionId,
-    plan.resourceGroup,
-    'Microsoft.Compute/disks',
-    vm.osDiskName,
-  );
-  return [
-    vm.id,
-    plannedDisk,
-    ...disks,
-    ...created,
-    ...(vnet ? [vnet.id] : []),
-    ...identities.map(({ id }) => id),
-  ];
+  const plannedDisk = resourceId(plan.subscriptionId, plan.resourceGroup, 'Microsoft.Compute/disks', vm.osDiskName);
+  return [vm.id, plannedDisk, ...disks, ...created, ...(vnet ? [vnet.id] : []), ...identities.map(({ id }) => id)];
 }
 
 /** A lock applies to its scope and to everything below it. */

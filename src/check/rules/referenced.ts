@@ -162,9 +162,7 @@ function checkPublicIpQuota(context: RuleContext): Finding[] {
     permission: { action: 'Microsoft.Network/locations/usages/read', scope: subscription },
   };
   return answered(question, facts.networkUsages, known, (all) => {
-    const usages = ['StandardSkuPublicIpAddresses', 'PublicIPAddresses'].flatMap(
-      (name) => findUsage(all, name) ?? [],
-    );
+    const usages = ['StandardSkuPublicIpAddresses', 'PublicIPAddresses'].flatMap((name) => findUsage(all, name) ?? []);
     const full = usages.find(({ limit, currentValue }) => limit - currentValue < 1);
     if (full) {
       const owner = `the owner of subscription ${known.subscriptionId}`;
@@ -181,8 +179,7 @@ function checkPublicIpQuota(context: RuleContext): Finding[] {
 
 function checkDnsLabel({ inputs, facts, plan, known, subscription }: RuleContext): Finding[] {
   const { network } = inputs;
-  const label =
-    network.kind === 'new-nic' && network.publicIp.kind === 'new' ? network.publicIp.dnsLabel : undefined;
+  const label = network.kind === 'new-nic' && network.publicIp.kind === 'new' ? network.publicIp.dnsLabel : undefined;
   if (!label || !facts.dnsLabelFree) return [];
   const question = {
     id: 'name/dns-label',
@@ -192,8 +189,6 @@ function checkDnsLabel({ inputs, facts, plan, known, subscription }: RuleContext
   return answered(question, facts.dnsLabelFree, known, (isFree) =>
     isFree
       ? okFinding(question, 'Free.')
-      : faultFinding(question, 'Taken: labels are unique in a region.', workflowAuthor, [
-          'Give another `dns-label`.',
-        ]),
+      : faultFinding(question, 'Taken: labels are unique in a region.', workflowAuthor, ['Give another `dns-label`.']),
   );
 }

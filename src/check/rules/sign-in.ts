@@ -33,10 +33,7 @@ export function checkSignIn({ tenant, role, result }: TenantSignIn, known: Fille
 /** https://learn.microsoft.com/azure/cost-management-billing/manage/subscription-states */
 const readOnlyStates = new Set(['Disabled', 'Warned', 'Expired', 'Deleted']);
 
-export function checkSubscription(
-  { subscription, inputs }: CheckFacts,
-  known: FilledErrorContext,
-): Finding[] {
+export function checkSubscription({ subscription, inputs }: CheckFacts, known: FilledErrorContext): Finding[] {
   if (!subscription) return [];
   const question = {
     id: 'subscription',
@@ -54,10 +51,7 @@ export function checkSubscription(
   ];
 }
 
-function checkSubscriptionState(
-  question: Question,
-  { displayName, subscriptionId, state }: Subscription,
-): Finding {
+function checkSubscriptionState(question: Question, { displayName, subscriptionId, state }: Subscription): Finding {
   const name = `${displayName} (${subscriptionId})`;
   const owner = `the owner of subscription ${subscriptionId}`;
   const billing = 'https://learn.microsoft.com/azure/cost-management-billing/manage';
@@ -80,9 +74,7 @@ export function checkResourceGroup({ inputs, facts, known }: RuleContext): Findi
   return [
     okFinding(
       question,
-      exists
-        ? `Exists. The VM will be deployed to ${location}.`
-        : `Does not exist; it will be created in ${location}.`,
+      exists ? `Exists. The VM will be deployed to ${location}.` : `Does not exist; it will be created in ${location}.`,
     ),
   ];
 }

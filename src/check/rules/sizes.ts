@@ -53,12 +53,8 @@ export function checkSizes(context: RuleContext): Finding[] {
   ];
 }
 
-function checkSkuList(
-  { facts, plan, known, subscription }: RuleContext,
-  sizes: readonly string[],
-): Finding[] {
-  if (!facts.skus)
-    return [unknownFinding({ id: 'size', asked: 'the sizes' }, 'Skipped: the region is not known.')];
+function checkSkuList({ facts, plan, known, subscription }: RuleContext, sizes: readonly string[]): Finding[] {
+  if (!facts.skus) return [unknownFinding({ id: 'size', asked: 'the sizes' }, 'Skipped: the region is not known.')];
   const question = {
     id: 'size',
     asked: `whether ${sizes.join(', ')} ${sizes.length > 1 ? 'are' : 'is'} available in ${plan.location}`,
@@ -98,8 +94,7 @@ function severityByPlacement(problems: readonly (readonly PlacementProblem[])[])
 function findSku({ facts }: RuleContext, size: string): Sku | undefined {
   if (!facts.skus || 'error' in facts.skus) return undefined;
   return facts.skus.value.find(
-    ({ resourceType, name }) =>
-      resourceType === 'virtualMachines' && name?.toLowerCase() === size.toLowerCase(),
+    ({ resourceType, name }) => resourceType === 'virtualMachines' && name?.toLowerCase() === size.toLowerCase(),
   );
 }
 
@@ -124,9 +119,7 @@ function placementProblems(context: RuleContext, { size, zone }: Placement): Pla
   const compared = image && !overridesAffectSize(inputs) ? image : undefined;
   const capabilities = sku ? capabilitiesFromSku(sku) : capabilitiesFromName(size);
   return [
-    ...(sku
-      ? availabilityProblems(sku, zone, plan.location).map((text) => problem(`${size} ${text}.`, false))
-      : []),
+    ...(sku ? availabilityProblems(sku, zone, plan.location).map((text) => problem(`${size} ${text}.`, false)) : []),
     ...(sku ? quotaProblems(context, size, sku) : []),
     ...(compared
       ? incompatibilities(capabilities, compared, sizeRequirements(inputs, compared)).map((text) =>

@@ -1,9 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
-import {
-  isConcurrentOperation,
-  retryDelaySeconds,
-  transientErrors,
-} from '../../../../src/azure/policies/retry.ts';
+import { isConcurrentOperation, retryDelaySeconds, transientErrors } from '../../../../src/azure/policies/retry.ts';
 import type { AzureErrorInfo } from '../../../../src/errors/azure-error.ts';
 
 const errorWith = (parts: Partial<AzureErrorInfo>): AzureErrorInfo => ({

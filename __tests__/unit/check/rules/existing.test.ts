@@ -25,9 +25,7 @@ describe('names and existing resources', () => {
             publicIp: ok({ tags: { ...own, 'github-run-id': '1', 'github-job': 'other' } }),
             nic: ok({
               ...ownNic(),
-              tags: Object.fromEntries(
-                Object.entries(own).map(([name, value]) => [name.toUpperCase(), value]),
-              ),
+              tags: Object.fromEntries(Object.entries(own).map(([name, value]) => [name.toUpperCase(), value])),
             }),
           },
           osDisk: denied,
@@ -77,11 +75,7 @@ describe('names and existing resources', () => {
       { facts: { existing: { vm: ok(vmOf('Standard_D4s_v5', 'Creating')) } } },
       [['rerun', 'fault', /size/]],
     ],
-    [
-      'a machine on its way out',
-      { facts: { existing: { vm: ok(vmOf('Standard_D4s_v5', 'Deleting')) } } },
-      [],
-    ],
+    ['a machine on its way out', { facts: { existing: { vm: ok(vmOf('Standard_D4s_v5', 'Deleting')) } } }, []],
     [
       "somebody else's machine is no rerun",
       { facts: { existing: { vm: ok(vmOf('Standard_D4s_v5', 'Failed', {})) } } },

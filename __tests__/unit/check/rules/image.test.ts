@@ -24,11 +24,7 @@ describe('the image', () => {
       },
       [['image', 'warning', /later/]],
     ],
-    [
-      'the end of life',
-      { image: { warnings: ['over since'] } },
-      [['image/end-of-life', 'warning', /over since/]],
-    ],
+    ['the end of life', { image: { warnings: ['over since'] } }, [['image/end-of-life', 'warning', /over since/]]],
     [
       'an account that Windows refuses',
       { image: { osType: 'Windows' }, inputs: { adminUsername: 'a'.repeat(21) } },
@@ -39,11 +35,7 @@ describe('the image', () => {
       { image: { osDiskSizeGb: 64 }, inputs: { osDiskSizeGb: 32 } },
       [['input/os-disk-size-gb', 'fault', /32 GB is smaller than the OS disk of the image, 64 GB/]],
     ],
-    [
-      'an OS disk as large as that of the image',
-      { image: { osDiskSizeGb: 64 }, inputs: { osDiskSizeGb: 64 } },
-      [],
-    ],
+    ['an OS disk as large as that of the image', { image: { osDiskSizeGb: 64 }, inputs: { osDiskSizeGb: 64 } }, []],
     [
       'the wrong security type',
       { inputs: { securityType: 'ConfidentialVM' } },

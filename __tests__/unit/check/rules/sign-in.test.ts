@@ -1,12 +1,5 @@
 import { describe, test } from '@jest/globals';
-import {
-  denied,
-  ok,
-  refusal,
-  subscriptionIn,
-  expectFindings,
-  type Case,
-} from '../../../support/check-facts.ts';
+import { denied, ok, refusal, subscriptionIn, expectFindings, type Case } from '../../../support/check-facts.ts';
 
 describe('tenants, subscription, resource group and providers', () => {
   test.each<Case>([
@@ -27,17 +20,9 @@ describe('tenants, subscription, resource group and providers', () => {
       },
       [['sign-in/image-tenant', 'fault', /no service principal in the image tenant/]],
     ],
-    [
-      'a disabled subscription',
-      { check: subscriptionIn('Disabled') },
-      [['subscription', 'fault', /Disabled/]],
-    ],
+    ['a disabled subscription', { check: subscriptionIn('Disabled') }, [['subscription', 'fault', /Disabled/]]],
     ['a warned subscription', { check: subscriptionIn('Warned') }, [['subscription', 'fault', /Warned/]]],
-    [
-      'a subscription past due',
-      { check: subscriptionIn('PastDue') },
-      [['subscription', 'warning', /past due/]],
-    ],
+    ['a subscription past due', { check: subscriptionIn('PastDue') }, [['subscription', 'warning', /past due/]]],
     [
       'an unknown subscription',
       { check: { subscription: refusal(404, 'SubscriptionNotFound') }, noSubscription: true },

@@ -5,11 +5,7 @@ import { newNetwork } from '../../../support/values.ts';
 describe('sizes', () => {
   test.each<Case>([
     ['no such size', { inputs: { sizes: ['Standard_Z9'] } }, [['size/Standard_Z9', 'fault', /no size/]]],
-    [
-      'Arm',
-      { inputs: { sizes: ['Standard_D2ps_v5'] } },
-      [['size/Standard_D2ps_v5', 'fault', /Arm64 processors/]],
-    ],
+    ['Arm', { inputs: { sizes: ['Standard_D2ps_v5'] } }, [['size/Standard_D2ps_v5', 'fault', /Arm64 processors/]]],
     [
       'generation 1 only, and old',
       { inputs: { sizes: ['Standard_D1_v2'] } },
@@ -18,11 +14,7 @@ describe('sizes', () => {
         ['retirement/Standard_D1_v2', 'warning', /2028-05-01/],
       ],
     ],
-    [
-      'NVMe only',
-      { inputs: { sizes: ['Standard_D2s_v6'] } },
-      [['size/Standard_D2s_v6', 'fault', /NVMe disks only/]],
-    ],
+    ['NVMe only', { inputs: { sizes: ['Standard_D2s_v6'] } }, [['size/Standard_D2s_v6', 'fault', /NVMe disks only/]]],
     [
       'NVMe that the image boots from',
       { inputs: { sizes: ['Standard_D2s_v6'] }, image: { diskControllers: 'SCSI, NVMe' } },
@@ -66,11 +58,7 @@ describe('sizes', () => {
         ['retirement/Standard_D1_v2', 'warning'],
       ],
     ],
-    [
-      'a restricted size',
-      { inputs: { sizes: ['Standard_D8s_v5'] } },
-      [['size/Standard_D8s_v5', 'fault', /QuotaId/]],
-    ],
+    ['a restricted size', { inputs: { sizes: ['Standard_D8s_v5'] } }, [['size/Standard_D8s_v5', 'fault', /QuotaId/]]],
     [
       'a restricted size, and one that can be had',
       { inputs: { sizes: ['Standard_D8s_v5', 'Standard_D2s_v5'] } },
