@@ -48,7 +48,7 @@ function tenantLink({ name, job }, url) {
   return job ? `[${cell(name)}](${url}/job/${job})` : cell(name);
 }
 
-/** Failures first: tenant with a link to its job, cause, and who must act. */
+/** Failures first: tenant with a link to its job, Azure's code, cause, and who must act. */
 function failureTable(rows, url) {
   const failed = rows.filter(({ outcome }) => outcome !== 'success');
   if (failed.length === 0) return [];
@@ -56,10 +56,11 @@ function failureTable(rows, url) {
     `${symbols[row.outcome] ?? ''} ${row.outcome}`,
     tenantLink(row, url),
     row.wave,
+    cell(row.result?.error?.code),
     cell(row.result?.error?.title),
     cell(row.result?.error?.who),
   ]);
-  return ['', ...table(['outcome', 'tenant', 'wave', 'cause', 'who must act'], cells)];
+  return ['', ...table(['outcome', 'tenant', 'wave', 'code', 'cause', 'who must act'], cells)];
 }
 
 /** What `operation: check` found, except for what passed; the same finding of several tenants is one row. */
@@ -88,6 +89,26 @@ function findingTable(rows, url) {
   return ['', '### Findings', '', ...table(['level', 'check', 'answer', 'tenants'], cells.slice(0, 500))];
 }
 
+/** What `operation: list` found, in one table for all tenants. */
+function deploymentTable(rows, url) {
+  const cells = rows.flatMap((row) =>
+    (row.result?.deployments ?? []).map((deployment) => [
+      tenantLink(row, url),
+      cell(deployment['vm-name']),
+      cell(deployment.state),
+      cell(deployment['image-version-id']?.split('/').at(-1)),
+      cell(deployment['vm-size']),
+      cell(deployment.location),
+      cell(deployment['public-ip-address'] ?? deployment['private-ip-address']),
+      cell(deployment['created-on']?.slice(0, 10)),
+      cell(deployment['expires-on']?.slice(0, 10)),
+    ]),
+  );
+  if (cells.length === 0) return [];
+  const heading = ['tenant', 'VM', 'state', 'image version', 'size', 'region', 'address', 'created', 'expires'];
+  return ['', `### Deployments (${cells.length})`, '', ...table(heading, cells.slice(0, 2000))];
+}
+
 export function formatSummary(rows, { title, url }) {
   const countOf = (outcome) => rows.filter((row) => row.outcome === outcome).length;
   const counts = order.filter((outcome) => countOf(outcome) > 0).map((outcome) => `${countOf(outcome)} ${outcome}`);
@@ -114,6 +135,7 @@ export function formatSummary(rows, { title, url }) {
     ...retry,
     ...failureTable(rows, url),
     ...findingTable(rows, url),
+    ...deploymentTable(rows, url),
     '',
     `<details><summary>All ${rows.length} tenants</summary>`,
     '',

@@ -337,7 +337,7 @@ describe('a fleet deployment', () => {
     const failed = report();
     expect(failed.status).toBe(1);
     expect(failed.text).toContain('1 failure, 2 success.');
-    expect(failed.text).toMatch(/\| ❌ failure \| (?:\[customer-b\]\(.*\)|customer-b) \| rest \| \S.* \| \S.* \|/);
+    expect(failed.text).toMatch(/\| ❌ failure \| customer-b \| rest \| AADSTS700016 \| \S.* \| \S.* \|/);
     expect(failed.text).toContain('Re-run failed jobs');
     expect(failed.text).toMatch(
       /\| ✅ success \| .*customer-a.* \| rest \| app-1-customer-a \| 1\.10\.0 \| westeurope \|/,
@@ -396,7 +396,7 @@ describe('a fleet deployment', () => {
 
   test('starts with failures, their cause and who must act, and lists the findings of a check', () => {
     const finding = { id: 'quota/cores', answer: '10 of 10 used.', level: 'fault' };
-    const error = { title: 'Quota | exceeded', who: 'the subscription owner' };
+    const error = { title: 'Quota | exceeded', code: 'QuotaExceeded', who: 'the subscription owner' };
     const row = (name: string, outcome: string, result: object) => ({
       name,
       wave: 'rest',
@@ -415,9 +415,26 @@ describe('a fleet deployment', () => {
     );
     const lines = text.split('\n').filter((line) => line.startsWith('|'));
     const link = (name: string) => `[${name}](https://github.example/run/job/77)`;
-    expect(lines[2]).toBe(`| ❌ failure | ${link('bad')} | rest | Quota \\| exceeded | the subscription owner |`);
+    expect(lines[2]).toBe(
+      `| ❌ failure | ${link('bad')} | rest | QuotaExceeded | Quota \\| exceeded | the subscription owner |`,
+    );
     expect(text).toContain(`| ❌ failed | quota/cores | 10 of 10 used. | ${link('bad')}, ${link('worse')} |`);
     expect(text.indexOf('bad')).toBeLessThan(text.indexOf('good'));
+  });
+
+  test('joins the deployments that a list found in each tenant', () => {
+    const deployment = { 'vm-name': 'app-1', state: 'Succeeded', 'image-version-id': '/x/versions/1.9.0' };
+    const rows = ['a', 'b'].map((name) => ({
+      name,
+      wave: 'rest',
+      outcome: 'success',
+      result: {
+        deployments: [{ ...deployment, 'vm-size': 'S', location: 'westeurope', 'created-on': '2026-11-01T10:00:00Z' }],
+      },
+    }));
+    const text = formatSummary(rows, { title: 't', url: 'u' });
+    expect(text).toContain('### Deployments (2)');
+    expect(text).toContain('| b | app-1 | Succeeded | 1.9.0 | S | westeurope |  | 2026-11-01 |  |');
   });
 
   test('passes the resource group of the defaults to each tenant', () => {

@@ -8,11 +8,15 @@ import { parseArgs } from 'node:util';
 import { marked } from 'marked';
 import { defaults, type Simulator, startSimulator } from '../../simulator/index.ts';
 import { settings } from '../../simulator/providers/compute/settings.ts';
-import { runAsRunner } from '../action-runner/action-runner.ts';
+import { formatSummary } from '../../fleet/report.mjs';
+import { type Run, runAsRunner } from '../action-runner/action-runner.ts';
 
 const usage = `node scripts/demo/render-summary.ts [options] SUMMARY.md|SCENE PICTURE.png
-  SCENE             success, kept, windows, private, failure, check, check-passed, delete, sweep or clean-up: a run against the simulator
+  SCENE             a run against the simulator: success, kept, replaced, windows, private, failure, check, check-passed,
+                    check-skipped, delete, sweep, list or clean-up; or the roll-up of a fleet: fleet, fleet-check or fleet-list
   --dark            use GitHub's dark theme
+  --width PIXELS    width of the page (default 1012, about that of GitHub's summary)
+  --open            show the collapsed parts
   --markdown FILE   also write the Markdown
 CHROMIUM is the path of the browser (Debian: apt-get install chromium).`;
 
@@ -43,13 +47,27 @@ const scenes: Readonly<Record<string, Scene>> = {
     inputs['identity'] = 'system';
     settings(sim.world).quota['cores'] = { limit: 10, used: 10 };
   },
-  'check-passed': (_, inputs) => {
+  'check-passed': (sim, inputs) => {
+    inputs['operation'] = 'check';
+    for (const role of ['Reader', 'Contributor']) {
+      sim.world.grant(defaults.clientId, role, `/subscriptions/${defaults.subscriptionId}`);
+    }
+  },
+  'check-skipped': (_, inputs) => {
     inputs['operation'] = 'check';
   },
   delete: (_, inputs) => {
     inputs['operation'] = 'delete';
   },
   kept: () => undefined,
+  replaced: (_, inputs) => {
+    inputs['if-exists'] = 'replace';
+    inputs['vm-size'] = 'Standard_D4s_v5';
+    inputs['image-id'] = `${defaults.imageId('linux')}/versions/1.9.0`;
+  },
+  list: (_, inputs) => {
+    inputs['operation'] = 'list';
+  },
   sweep: (_, inputs) => {
     inputs['operation'] = 'sweep';
   },
@@ -58,13 +76,16 @@ const scenes: Readonly<Record<string, Scene>> = {
   },
 };
 
-/** Approximately the width of GitHub's summary, in pixels. */
-const width = 1012;
-
 const { values, positionals } = parseArgs({
   allowPositionals: true,
-  options: { dark: { type: 'boolean', default: false }, markdown: { type: 'string' } },
+  options: {
+    dark: { type: 'boolean', default: false },
+    markdown: { type: 'string' },
+    open: { type: 'boolean', default: false },
+    width: { type: 'string', default: '1012' },
+  },
 });
+const width = Number(values.width);
 const [source, picture] = positionals;
 if (source === undefined || picture === undefined) {
   console.error(usage);
@@ -75,8 +96,37 @@ if (source === undefined || picture === undefined) {
   render(markdown, resolve(picture));
 }
 
+/** The roll-up of three tenants, two of which fail, as fleet/report.mjs writes it. */
+async function fleetSummary(operation: string): Promise<string> {
+  const outcomes = [
+    await runScene('success', { operation, 'vm-name': 'app-1-own-test' }),
+    await runScene(operation === 'check' ? 'check' : 'failure', { operation, 'vm-name': 'app-1-customer-a' }),
+    await runScene('success', {
+      operation,
+      'vm-name': 'app-1-customer-b',
+      'image-id': defaults.imageId('linux', '9.0.0'),
+    }),
+  ];
+  const rows = outcomes.map(({ exitCode, outputs }, index) => ({
+    name: ['own-test', 'customer-a', 'customer-b'][index] ?? '',
+    wave: ['canary', 'early', 'rest'][index] ?? '',
+    outcome: exitCode === 0 ? 'success' : 'failure',
+    attempt: 1,
+    job: String(7100 + index),
+    result: JSON.parse(outputs['result'] ?? 'null') as Record<string, unknown>,
+  }));
+  return formatSummary(rows, { title: `Fleet app-1: ${operation}`, url: 'https://github.example/run' });
+}
+
 /** Runs a scene and returns the summary of its main step, or else of its post step. */
 async function summaryOf(name: string): Promise<string> {
+  const fleetOperation = /^fleet(?:-(check|list))?$/.exec(name);
+  if (fleetOperation) return fleetSummary(fleetOperation[1] ?? 'create');
+  const run = await runScene(name);
+  return (name === 'clean-up' ? '' : run.summary) || (run.post?.summary ?? '');
+}
+
+async function runScene(name: string, changes: Record<string, string> = {}): Promise<Run> {
   const prepare = scenes[name];
   if (!prepare) throw new Error(`${name} is neither a file nor one of: ${Object.keys(scenes).join(', ')}`);
   const sim = await startSimulator({ timeScale: 0.1 });
@@ -92,11 +142,12 @@ async function summaryOf(name: string): Promise<string> {
       'vm-name': 'vm1',
     };
     if (name === 'sweep') inputs['expires-after'] = '1s';
-    if (['delete', 'kept', 'sweep'].includes(name)) await runAsRunner({ sim, inputs, phases: ['main'] });
+    if (['delete', 'kept', 'list', 'replaced', 'sweep'].includes(name))
+      await runAsRunner({ sim, inputs, phases: ['main'] });
     prepare(sim, inputs);
-    const run = await runAsRunner({ sim, inputs });
+    const run = await runAsRunner({ sim, inputs: { ...inputs, ...changes } });
     run.dispose();
-    return (name === 'clean-up' ? '' : run.summary) || (run.post?.summary ?? '');
+    return run;
   } finally {
     await sim.close();
   }
@@ -158,11 +209,13 @@ function htmlPage(markdown: string): string {
   const asset = (name: string): string =>
     readFileSync(createRequire(import.meta.url).resolve(name), 'utf8').replaceAll('</script', String.raw`<\/script`);
   const theme = values.dark ? 'dark' : 'light';
+  const parsed = marked.parse(markdown, { gfm: true, async: false });
+  const html = values.open ? parsed.replaceAll('<details>', '<details open>') : parsed;
   return `<!doctype html><meta charset="utf-8"><title></title>
 <style>${asset(`github-markdown-css/github-markdown-${theme}.css`)}
 body { margin: 0; padding: 24px; background: ${values.dark ? '#0d1117' : '#ffffff'}; }
 pre.mermaid { background: none !important; text-align: center; }</style>
-<article class="markdown-body">${marked.parse(markdown, { gfm: true, async: false })}</article>
+<article class="markdown-body">${html}</article>
 <script>${asset('mermaid/dist/mermaid.min.js')}</script>
 <script>
 for (const code of document.querySelectorAll('code.language-mermaid')) {

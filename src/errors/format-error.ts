@@ -6,6 +6,8 @@ import { AzureError, type AzureErrorInfo, errorChain, rootDetail } from './azure
 export interface ErrorReport {
   /** The cause in one short sentence, without Markdown. */
   readonly title: string;
+  /** Azure's code, if Azure refused something. */
+  readonly code?: string;
   /** From the outermost activity to the innermost. */
   readonly activity: readonly string[];
   /** The message of the error that has the explanation; of all errors if none has. */
@@ -46,7 +48,7 @@ function reportOf(error: unknown, explain: (fault: AzureErrorInfo) => Explanatio
     activity,
     message,
     notes: words.filter((text) => !message.includes(text)),
-    ...omitUndefined({ explanation }),
+    ...omitUndefined({ explanation, code: (fault && rootDetail(fault).code) || undefined }),
     ...azureLines(fault, words),
   };
 }

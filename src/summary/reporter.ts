@@ -140,7 +140,7 @@ function formatResult(outputs: Reporter['outputs'], [error]: readonly ErrorRepor
     name,
     lists.has(name) ? JSON.parse(value ?? '[]') : value,
   ]);
-  const failure = error && { title: error.title, who: error.explanation?.who ?? '' };
+  const failure = error && { title: error.title, code: error.code ?? '', who: error.explanation?.who ?? '' };
   return JSON.stringify({ ...Object.fromEntries(parsed), ...(failure && { error: failure }) });
 }
 
