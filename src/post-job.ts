@@ -95,12 +95,9 @@ function credentialFor({ credential, audience }: CleanupStateData['signIn']): Cl
   if (value.trim() === '') {
     throw new ActionError('signing in', {
       message: `The main step signed in with \`${input}\`, which the runner did not pass to the post step.`,
-      explanation: {
-        cause:
-          'In nested composite actions, a post step can get the inputs of another step: https://github.com/actions/runner/issues/3514',
-        who: "the workflow's author",
-        fix: ['Sign in with the OIDC token of the job, or run the step below in a job with `if: always()`.'],
-      },
+      reason:
+        'In nested composite actions, a post step can get the inputs of another step: https://github.com/actions/runner/issues/3514',
+      fix: ['Sign in with the OIDC token of the job, or run the step below in a job with `if: always()`.'],
     });
   }
   return credential === 'secret' ? { kind: 'secret', secret: value.trim() } : { kind: 'certificate', pem: value };

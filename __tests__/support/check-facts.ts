@@ -67,7 +67,9 @@ export function refusal(status: number, code: string, message = 'words', more: P
 }
 export const later = new ActionError('choosing the image version', {
   message: 'No usable version: later.',
-  explanation: { cause: 'It is on its way.', who: 'the owner', fix: ['Wait.'] },
+  reason: 'It is on its way.',
+  who: 'the owner',
+  fix: ['Wait.'],
 });
 export const denied = refusal(403, 'AuthorizationFailed', 'no');
 

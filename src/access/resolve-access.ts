@@ -159,15 +159,13 @@ export function cannotAssignError(
   return new ActionError(`granting ${role} on ${scope}`, {
     message: `App ${clientId} has no permission to assign roles on ${scope}.`,
     cause,
-    explanation: {
-      cause: `\`role-assignments\` requests ${role} there, which requires ${grantAction}; Contributor does not include it.`,
-      who: `an Owner or User Access Administrator of ${scope}`,
-      fix: [
-        'Allow the app to assign this one role at that scope, and no other:',
-        `az role assignment create --assignee ${clientId} --role "Role Based Access Control Administrator" --scope ${at} --condition "${condition}" --condition-version 2.0`,
-        'Or assign it once to a user-assigned identity and pass that in `identity`; existing role assignments are kept:',
-        `az role assignment create --assignee-object-id ${principal?.principalId ?? '<principal-id>'} --assignee-principal-type ServicePrincipal --role ${quoteForShell(role)} --scope ${at}`,
-      ],
-    },
+    reason: `\`role-assignments\` requests ${role} there, which requires ${grantAction}; Contributor does not include it.`,
+    who: `an Owner or User Access Administrator of ${scope}`,
+    fix: [
+      'Allow the app to assign this one role at that scope, and no other:',
+      `az role assignment create --assignee ${clientId} --role "Role Based Access Control Administrator" --scope ${at} --condition "${condition}" --condition-version 2.0`,
+      'Or assign it once to a user-assigned identity and pass that in `identity`; existing role assignments are kept:',
+      `az role assignment create --assignee-object-id ${principal?.principalId ?? '<principal-id>'} --assignee-principal-type ServicePrincipal --role ${quoteForShell(role)} --scope ${at}`,
+    ],
   });
 }

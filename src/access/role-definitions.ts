@@ -59,26 +59,20 @@ async function findRole({ arm }: Session, name: string, scope: string): Promise<
     if (error.fault.status !== 403) throw new ActionError(activity, { cause: error });
     throw new ActionError(activity, {
       cause: error,
-      explanation: {
-        cause: 'The app has no permission to look up roles by name at that scope, or the scope does not exist.',
-        who: "the workflow's author",
-        fix: [
-          "Use the role's GUID instead of its name in `role-assignments`, which needs no lookup:",
-          `az role definition list --name ${quoteForShell(name)} --query "[].name" --output tsv`,
-        ],
-      },
+      reason: 'The app has no permission to look up roles by name at that scope, or the scope does not exist.',
+      fix: [
+        "Use the role's GUID instead of its name in `role-assignments`, which needs no lookup:",
+        `az role definition list --name ${quoteForShell(name)} --query "[].name" --output tsv`,
+      ],
     });
   }
   throw new ActionError(activity, {
     message: `There is no role named "${name}" that can be assigned on ${scope}.`,
-    explanation: {
-      cause: 'The name is misspelled, or it is a custom role of another scope.',
-      who: "the workflow's author",
-      fix: [
-        'Correct `role-assignments` with one of the names that this command lists:',
-        `az role definition list --scope ${quoteForShell(scope)} --query "[].roleName" --output tsv`,
-      ],
-    },
+    reason: 'The name is misspelled, or it is a custom role of another scope.',
+    fix: [
+      'Correct `role-assignments` with one of the names that this command lists:',
+      `az role definition list --scope ${quoteForShell(scope)} --query "[].roleName" --output tsv`,
+    ],
   });
 }
 
@@ -100,11 +94,8 @@ async function assertRoleEffective({ arm }: Session, { role, roleDefinitionId, s
   if (mode !== 'AbacRepositoryPermissions') return;
   throw new ActionError(`granting ${role} on ${scope}`, {
     message: `Registry ${name} uses per-repository permissions (ABAC mode) and ignores ${legacy}: it could be assigned, but would have no effect.`,
-    explanation: {
-      cause: `In the mode "RBAC Registry + ABAC Repository Permissions" (roleAssignmentMode ${mode}), a registry honors only the repository roles.`,
-      who: "the workflow's author",
-      fix: [`Use \`${replacement} on ${scope}\` in \`role-assignments\`.`, 'https://aka.ms/acr/auth/abac'],
-    },
+    reason: `In the mode "RBAC Registry + ABAC Repository Permissions" (roleAssignmentMode ${mode}), a registry honors only the repository roles.`,
+    fix: [`Use \`${replacement} on ${scope}\` in \`role-assignments\`.`, 'https://aka.ms/acr/auth/abac'],
   });
 }
 
@@ -170,22 +161,19 @@ function scopeInOtherTenantError(
   return new ActionError(`granting ${role} on ${scope}`, {
     message: `The scope belongs to ${tenant ? `tenant ${tenant}` : 'another tenant'}, the VM to tenant ${session.tenantId}.`,
     cause,
-    explanation: {
-      cause: "A managed identity exists only in its VM's tenant. No other tenant can assign roles to it.",
-      who: "the workflow's author",
-      fix: [
-        ...(registry
-          ? [
-              `Copy the images to a registry in the VM's tenant, and assign the role there:`,
-              `az acr import --name <registry> --source ${registry}.azurecr.io/<repository>:<tag> --username <token-name> --password <token>`,
-              'Or create a token for these repositories only, and pass it to the script in `run-script-secrets`:',
-              `az acr token create --registry ${registry} --name <token-name> --scope-map _repositories_pull`,
-            ]
-          : []),
-        `Or assign the role to an app that has a service principal in both tenants and trusts the user-assigned identity as its federated credential; the script signs in as that app:`,
-        'https://learn.microsoft.com/entra/workload-id/workload-identity-federation-config-app-trust-managed-identity',
-      ],
-    },
+    reason: "A managed identity exists only in its VM's tenant. No other tenant can assign roles to it.",
+    fix: [
+      ...(registry
+        ? [
+            `Copy the images to a registry in the VM's tenant, and assign the role there:`,
+            `az acr import --name <registry> --source ${registry}.azurecr.io/<repository>:<tag> --username <token-name> --password <token>`,
+            'Or create a token for these repositories only, and pass it to the script in `run-script-secrets`:',
+            `az acr token create --registry ${registry} --name <token-name> --scope-map _repositories_pull`,
+          ]
+        : []),
+      `Or assign the role to an app that has a service principal in both tenants and trusts the user-assigned identity as its federated credential; the script signs in as that app:`,
+      'https://learn.microsoft.com/entra/workload-id/workload-identity-federation-config-app-trust-managed-identity',
+    ],
   });
 }
 

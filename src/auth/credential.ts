@@ -255,11 +255,9 @@ function toSignInError(
       message:
         unexpected ??
         `${host}${pathname} answered ${status} (${headers.get('content-type') ?? 'of no type'}), which is not an answer of a sign-in service.`,
-      explanation: {
-        cause: 'Something else answered instead (a proxy, a captive portal), or it is not Microsoft Entra ID.',
-        who: 'the administrator of the runner',
-        fix: [`Make ${cloud.loginEndpoint} reachable from the runner, directly or through HTTPS_PROXY.`],
-      },
+      reason: 'Something else answered instead (a proxy, a captive portal), or it is not Microsoft Entra ID.',
+      who: 'the administrator of the runner',
+      fix: [`Make ${cloud.loginEndpoint} reachable from the runner, directly or through HTTPS_PROXY.`],
     });
   }
   const fault: AzureErrorInfo = parseErrorResponse({

@@ -76,14 +76,11 @@ function providerMessage({ host, href }: URL, { status, headers, bodyAsText = ''
 function oidcProviderError(message: string): ActionError {
   return new ActionError("asking GitHub's OIDC provider for an ID token", {
     message,
-    explanation: {
-      cause: "GitHub's OIDC provider gave no ID token for this job.",
-      who: "the workflow's author",
-      fix: [
-        'Run the job again; https://www.githubstatus.com tells of outages of Actions.',
-        'On a self-hosted runner look at HTTPS_PROXY, NO_PROXY and NODE_EXTRA_CA_CERTS.',
-      ],
-    },
+    reason: "GitHub's OIDC provider gave no ID token for this job.",
+    fix: [
+      'Run the job again; https://www.githubstatus.com tells of outages of Actions.',
+      'On a self-hosted runner look at HTTPS_PROXY, NO_PROXY and NODE_EXTRA_CA_CERTS.',
+    ],
   });
 }
 
@@ -95,52 +92,41 @@ function missingIdTokenPermission(env: Readonly<Record<string, string | undefine
   if (env['GITHUB_ACTIONS'] !== 'true') {
     return new ActionError(doing, {
       message,
-      explanation: {
-        cause: 'ID tokens are given only to jobs of GitHub Actions, and this is none.',
-        who: 'the operator of the runner',
-        fix: ['Give `client-secret` or `client-certificate`.'],
-      },
+      reason: 'ID tokens are given only to jobs of GitHub Actions, and this is none.',
+      who: 'the operator of the runner',
+      fix: ['Give `client-secret` or `client-certificate`.'],
     });
   }
   if (isForkPullRequest(env, event)) {
     return new ActionError(doing, {
       message,
-      explanation: {
-        cause:
-          'The run was triggered by a pull request from a fork: it gets no ID token and no secrets, even with `permissions`.',
-        who: "the workflow's author",
-        fix: [
-          'Skip the job for forks: if: github.event.pull_request.head.repo.full_name == github.repository',
-          'Or run it after the merge, on push.',
-        ],
-      },
+      reason:
+        'The run was triggered by a pull request from a fork: it gets no ID token and no secrets, even with `permissions`.',
+      fix: [
+        'Skip the job for forks: if: github.event.pull_request.head.repo.full_name == github.repository',
+        'Or run it after the merge, on push.',
+      ],
     });
   }
   if (env['GITHUB_ACTOR'] === 'dependabot[bot]') {
     return new ActionError(doing, {
       message,
-      explanation: {
-        cause:
-          'Runs that Dependabot triggers get a read-only token unless the job asks for more, and only Dependabot secrets.',
-        who: "the workflow's author",
-        fix: [
-          'Give the job `permissions: { id-token: write, contents: read }`.',
-          "Or skip it: if: github.actor != 'dependabot[bot]'",
-        ],
-      },
+      reason:
+        'Runs that Dependabot triggers get a read-only token unless the job asks for more, and only Dependabot secrets.',
+      fix: [
+        'Give the job `permissions: { id-token: write, contents: read }`.',
+        "Or skip it: if: github.actor != 'dependabot[bot]'",
+      ],
     });
   }
   return new ActionError(doing, {
     message,
-    explanation: {
-      cause: '`permissions: id-token: write` is missing.',
-      who: "the workflow's author",
-      fix: [
-        'Give the job `permissions: { id-token: write, contents: read }`.',
-        'In a reusable workflow the calling job has to grant it too; it cannot be raised further down.',
-        alternative,
-      ],
-    },
+    reason: '`permissions: id-token: write` is missing.',
+    fix: [
+      'Give the job `permissions: { id-token: write, contents: read }`.',
+      'In a reusable workflow the calling job has to grant it too; it cannot be raised further down.',
+      alternative,
+    ],
   });
 }
 

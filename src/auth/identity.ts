@@ -88,11 +88,8 @@ export async function verifyIdentity(
     const whose = [tenantId && `tenant ${tenantId}`, appId && `app ${appId}`].filter(Boolean).join(' and ');
     throw new ActionError(activity, {
       message: `The token is for ${whose}, not for tenant ${tenant} and app ${clientId}.`,
-      explanation: {
-        cause: 'The sign-in endpoint issued a token for another tenant or app. Nothing was sent with that token.',
-        who: "the workflow's author",
-        fix: ['Check `tenant-id`, `image-tenant-id`, `client-id` and `environment`.'],
-      },
+      reason: 'The sign-in endpoint issued a token for another tenant or app. Nothing was sent with that token.',
+      fix: ['Check `tenant-id`, `image-tenant-id`, `client-id` and `environment`.'],
     });
   }
   if (tenantId === undefined) {
@@ -120,14 +117,11 @@ async function resolveTenantId(domain: string, cloud: Cloud, get: VerifyOptions[
   if (result.guid) return result.guid;
   throw new ActionError(`resolving the ID of tenant ${domain}`, {
     message: `Neither the token nor ${url} contains it (${result.reason}).`,
-    explanation: {
-      cause: 'The tenant is named by a domain, and its ID could not be resolved.',
-      who: "the workflow's author",
-      fix: [
-        `Use the tenant's GUID instead of ${domain}. When signed in to the tenant, this prints it:`,
-        'az account show --query tenantId -o tsv',
-      ],
-    },
+    reason: 'The tenant is named by a domain, and its ID could not be resolved.',
+    fix: [
+      `Use the tenant's GUID instead of ${domain}. When signed in to the tenant, this prints it:`,
+      'az account show --query tenantId -o tsv',
+    ],
   });
 }
 

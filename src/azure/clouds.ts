@@ -208,15 +208,12 @@ function oidcAudience(login: URL): string {
 function metadataError(url: string, why: string): ActionError {
   return new ActionError('reading the endpoints of the cloud', {
     message: `${url}: ${why}.`,
-    explanation: {
-      cause: 'The URL in `environment` does not answer as a Resource Manager that this action can use.',
-      who: "the workflow's author",
-      fix: [
-        'Set `environment` to azurecloud, azureusgovernment or azurechinacloud, or to the https URL of a Resource Manager.',
-        'Its /metadata/endpoints must answer, without signing in, JSON with authentication.loginEndpoint (https, Microsoft Entra ID) and authentication.audiences.',
-        'On a self-hosted runner look at HTTPS_PROXY and NO_PROXY, and at NODE_EXTRA_CA_CERTS for a private certificate authority.',
-      ],
-    },
+    reason: 'The URL in `environment` does not answer as a Resource Manager that this action can use.',
+    fix: [
+      'Set `environment` to azurecloud, azureusgovernment or azurechinacloud, or to the https URL of a Resource Manager.',
+      'Its /metadata/endpoints must answer, without signing in, JSON with authentication.loginEndpoint (https, Microsoft Entra ID) and authentication.audiences.',
+      'On a self-hosted runner look at HTTPS_PROXY and NO_PROXY, and at NODE_EXTRA_CA_CERTS for a private certificate authority.',
+    ],
   });
 }
 

@@ -80,13 +80,10 @@ async function readNamedSubscription(arm: ArmRequest, named: string, tenantId: s
   if (!belongsToOtherTenant(found, tenantId)) return found;
   throw new ActionError(`reading subscription ${named}`, {
     message: `Subscription ${found.displayName} (${named}) belongs to tenant ${found.tenantId}, not to tenant ${tenantId}, to which it is only delegated.`,
-    explanation: {
-      cause: '`subscription-id` and `tenant-id` do not belong together. Nothing was written.',
-      who: "the workflow's author",
-      fix: [
-        `Set \`tenant-id\` to ${found.tenantId}, where the app needs a service principal; or use a subscription of tenant ${tenantId}.`,
-      ],
-    },
+    reason: '`subscription-id` and `tenant-id` do not belong together. Nothing was written.',
+    fix: [
+      `Set \`tenant-id\` to ${found.tenantId}, where the app needs a service principal; or use a subscription of tenant ${tenantId}.`,
+    ],
   });
 }
 
@@ -114,16 +111,14 @@ function requireSingleSubscription(
   if (visible.length === 0) {
     throw new ActionError(activity, {
       message: `App ${clientId} sees no subscription in tenant ${tenantId}.`,
-      explanation: {
-        cause: 'It has no role there, or the role was assigned minutes ago and is not effective yet.',
-        who: `an administrator of tenant ${tenantId}`,
-        fix: [
-          'Assign the role on the resource group; if that was just done, run the job again. Signed in to the subscription of the group:',
-          shellCommand`az login --tenant ${tenantId}`,
-          shellCommand`az role assignment create --assignee ${clientId} --role Contributor --scope "$(az group show --name ${resourceGroup} --query id --output tsv)"`,
-          'Set `subscription-id`: then the job fails at once instead of waiting for a subscription to appear.',
-        ],
-      },
+      reason: 'It has no role there, or the role was assigned minutes ago and is not effective yet.',
+      who: `an administrator of tenant ${tenantId}`,
+      fix: [
+        'Assign the role on the resource group; if that was just done, run the job again. Signed in to the subscription of the group:',
+        shellCommand`az login --tenant ${tenantId}`,
+        shellCommand`az role assignment create --assignee ${clientId} --role Contributor --scope "$(az group show --name ${resourceGroup} --query id --output tsv)"`,
+        'Set `subscription-id`: then the job fails at once instead of waiting for a subscription to appear.',
+      ],
     });
   }
   throw new ActionError(activity, {
@@ -131,11 +126,8 @@ function requireSingleSubscription(
       enabled.length === 0
         ? `App ${clientId} sees no enabled subscription in tenant ${tenantId}, only ${list(visible)}.`
         : `App ${clientId} sees ${enabled.length} enabled subscriptions in tenant ${tenantId}: ${list(enabled)}.`,
-    explanation: {
-      cause: 'Without `subscription-id`, exactly one subscription must be enabled.',
-      who: "the workflow's author",
-      fix: ['Set `subscription-id`.'],
-    },
+    reason: 'Without `subscription-id`, exactly one subscription must be enabled.',
+    fix: ['Set `subscription-id`.'],
   });
 }
 
@@ -163,14 +155,11 @@ export async function readResourceGroup(
   if (location) return { location, exists: false };
   throw new ActionError(`reading resource group ${resourceGroup}`, {
     message: `Resource group "${resourceGroup}" does not exist in subscription ${subscriptionId}.`,
-    explanation: {
-      cause: 'A missing group is created only if `location` is set.',
-      who: "the workflow's author",
-      fix: [
-        'Set `location` and allow the app to create groups in the subscription; or create the group first:',
-        `az group create --name ${resourceGroup} --location <region> --subscription ${subscriptionId}`,
-      ],
-    },
+    reason: 'A missing group is created only if `location` is set.',
+    fix: [
+      'Set `location` and allow the app to create groups in the subscription; or create the group first:',
+      `az group create --name ${resourceGroup} --location <region> --subscription ${subscriptionId}`,
+    ],
   });
 }
 
@@ -178,11 +167,8 @@ export async function readResourceGroup(
 function groupBeingDeleted(resourceGroup: string): ActionError {
   return new ActionError(`reading resource group ${resourceGroup}`, {
     message: `Resource group "${resourceGroup}" is being deleted.`,
-    explanation: {
-      cause: 'Azure creates nothing in a resource group that is being deleted.',
-      who: "the workflow's author",
-      fix: ['Wait until the group is deleted, or use another `resource-group`.'],
-    },
+    reason: 'Azure creates nothing in a resource group that is being deleted.',
+    fix: ['Wait until the group is deleted, or use another `resource-group`.'],
   });
 }
 

@@ -160,15 +160,12 @@ function assertNoAssignmentRemains(
   if (assignment === undefined) return;
   throw new ActionError(`deleting ${type.label} ${id.name}`, {
     message: `It is kept because role assignment ${assignment} of its identity could not be deleted.`,
-    explanation: {
-      cause:
-        'A role assignment outlives the identity that holds it, and could not be found by the identity afterwards.',
-      who: 'an Owner or User Access Administrator of the scope of the role assignment',
-      fix: [
-        'Delete the role assignment, then the deployment with `operation: delete`:',
-        `az role assignment delete --ids ${quoteForShell(assignment)}`,
-      ],
-    },
+    reason: 'A role assignment outlives the identity that holds it, and could not be found by the identity afterwards.',
+    who: 'an Owner or User Access Administrator of the scope of the role assignment',
+    fix: [
+      'Delete the role assignment, then the deployment with `operation: delete`:',
+      `az role assignment delete --ids ${quoteForShell(assignment)}`,
+    ],
   });
 }
 

@@ -83,11 +83,8 @@ function isAmbiguous({ fault }: AzureError): boolean {
 export function appearedError(what: string, id: string): ActionError {
   return new ActionError(`creating ${what}`, {
     message: `${what} was created by someone else after this step had looked for it.`,
-    explanation: {
-      cause: `Azure answered 200 instead of 201, so the request changed an existing resource: ${id}. This step does not delete it.`,
-      who: "the workflow's author",
-      fix: ['Set a different `vm-name`, or find out what else creates resources with this name.'],
-    },
+    reason: `Azure answered 200 instead of 201, so the request changed an existing resource: ${id}. This step does not delete it.`,
+    fix: ['Set a different `vm-name`, or find out what else creates resources with this name.'],
   });
 }
 

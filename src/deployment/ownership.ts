@@ -146,15 +146,12 @@ export function assertOwned(
   };
   throw new ActionError(`creating ${what}`, {
     message: `${what} already exists and ${reasons[owner]}. Existing resources are never overwritten.`,
-    explanation: {
-      cause: `Deployment name "${deployment}" results in a resource name that is already in use: ${id}`,
-      who: "the workflow's author",
-      fix: [
-        'Set a different `vm-name`: all other resource names derive from it.',
-        owner !== 'other-job'
-          ? 'To use the existing resource instead, pass its ID as `subnet-id`, `network-security-group-id`, `public-ip` or `nic-id`.'
-          : 'Each job and matrix leg of a run needs its own name; the default of `vm-name` provides one.',
-      ],
-    },
+    reason: `Deployment name "${deployment}" results in a resource name that is already in use: ${id}`,
+    fix: [
+      'Set a different `vm-name`: all other resource names derive from it.',
+      owner !== 'other-job'
+        ? 'To use the existing resource instead, pass its ID as `subnet-id`, `network-security-group-id`, `public-ip` or `nic-id`.'
+        : 'Each job and matrix leg of a run needs its own name; the default of `vm-name` provides one.',
+    ],
   });
 }

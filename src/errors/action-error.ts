@@ -7,21 +7,29 @@ export interface Explanation {
   readonly fix: readonly string[];
 }
 
-/** One readable failure. `doing` completes "Failed while …": `creating virtual machine vm1`. */
+interface ErrorParts {
+  readonly message?: string;
+  /** The error that led to this one. */
+  readonly cause?: unknown;
+  /** With `who` and `fix`: the explanation. Without it, the error catalogue explains Azure's error in the causes. */
+  readonly reason?: string;
+  readonly who?: string;
+  readonly fix?: readonly string[];
+}
+
+/** One readable failure. `activity` completes "Failed while …": `creating virtual machine vm1`. */
 export class ActionError extends Error {
   override readonly name = 'Failure';
   readonly activity: string;
   readonly explanation?: Explanation;
 
-  constructor(
-    activity: string,
-    parts: { readonly message?: string; readonly explanation?: Explanation; readonly cause?: unknown } = {},
-  ) {
-    const { message, explanation, cause } = parts;
-    const reason = message ?? (cause instanceof Error ? cause.message : explanation?.cause);
-    super(reason ?? `${activity} failed`, cause === undefined ? {} : { cause });
+  constructor(activity: string, parts: ErrorParts = {}) {
+    const { message, cause, reason, who = "the workflow's author", fix = [] } = parts;
+    super(message ?? (cause instanceof Error ? cause.message : (reason ?? `${activity} failed`)), {
+      ...(cause !== undefined && { cause }),
+    });
     this.activity = activity;
-    if (explanation) this.explanation = explanation;
+    if (reason !== undefined) this.explanation = { cause: reason, who, fix };
   }
 }
 

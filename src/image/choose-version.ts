@@ -158,21 +158,19 @@ export function noUsableVersionError(
       : 'Replication is in progress: set `image-wait-minutes` (for example 60) to wait for it.';
   return new ActionError(`choosing the image version from ${image.id}`, {
     message: `No usable version in ${region}: ${reasons || 'every version is excluded from latest, or there is none'}.`,
-    explanation: {
-      cause: `A VM can only be created from a version that is completely replicated to its region, ${region}.`,
-      who: 'the owner of the gallery (image tenant)',
-      fix: [
-        ...(unusable.some(({ temporary }) => temporary) ? [waitFix] : []),
-        'To replicate it:',
-        [
-          'az sig image-version update',
-          ...('subscriptionId' in image ? [`--subscription ${image.subscriptionId}`] : []),
-          `-g ${'resourceGroup' in image ? image.resourceGroup : '<resource-group>'}`,
-          `-r ${image.gallery} -i ${image.definition} -e ${image.version ?? '<version>'}`,
-          `--add publishingProfile.targetRegions name=${region}`,
-        ].join(' '),
-        'Or deploy to a region that has it (`location`).',
-      ],
-    },
+    reason: `A VM can only be created from a version that is completely replicated to its region, ${region}.`,
+    who: 'the owner of the gallery (image tenant)',
+    fix: [
+      ...(unusable.some(({ temporary }) => temporary) ? [waitFix] : []),
+      'To replicate it:',
+      [
+        'az sig image-version update',
+        ...('subscriptionId' in image ? [`--subscription ${image.subscriptionId}`] : []),
+        `-g ${'resourceGroup' in image ? image.resourceGroup : '<resource-group>'}`,
+        `-r ${image.gallery} -i ${image.definition} -e ${image.version ?? '<version>'}`,
+        `--add publishingProfile.targetRegions name=${region}`,
+      ].join(' '),
+      'Or deploy to a region that has it (`location`).',
+    ],
   });
 }

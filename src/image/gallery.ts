@@ -174,14 +174,12 @@ function cannotListError(image: ImageReference, cause: unknown): ActionError {
   return new ActionError(`looking for the newest version of ${image.id}`, {
     message: 'The app may not list the versions of the image, so the newest one is unknown.',
     cause,
-    explanation: {
-      cause: `The app lacks Microsoft.Compute/locations/${kind}/images/versions/read on the subscription.`,
-      who: "the workflow's author, or the owner of the subscription",
-      fix: [
-        `Name a version in \`image-id\`: ${image.id}/versions/<version>`,
-        'Or grant the app a role with that permission on the subscription, such as Reader.',
-      ],
-    },
+    reason: `The app lacks Microsoft.Compute/locations/${kind}/images/versions/read on the subscription.`,
+    who: "the workflow's author, or the owner of the subscription",
+    fix: [
+      `Name a version in \`image-id\`: ${image.id}/versions/<version>`,
+      'Or grant the app a role with that permission on the subscription, such as Reader.',
+    ],
   });
 }
 

@@ -136,11 +136,8 @@ async function readDefinition(
     throw new ActionError(`reading image definition ${image.id}`, {
       message: 'The image definition cannot be read, so it is unknown whether the image is Linux or Windows.',
       cause: error,
-      explanation: {
-        cause: `${image.kind === 'shared' ? 'The direct-shared' : 'The community'} gallery does not let this app read its definitions.`,
-        who: "the workflow's author",
-        fix: ['Set `os-type: Linux` or `os-type: Windows`.'],
-      },
+      reason: `${image.kind === 'shared' ? 'The direct-shared' : 'The community'} gallery does not let this app read its definitions.`,
+      fix: ['Set `os-type: Linux` or `os-type: Windows`.'],
     });
   }
 }

@@ -94,14 +94,11 @@ export function assertDeploymentAbsent(existing: ExistingResources, { vmName }: 
   if (ids.length === 0) return;
   throw new ActionError(`creating deployment ${vmName}`, {
     message: `Deployment ${vmName} already exists:\n${ids.join('\n')}`,
-    explanation: {
-      cause: '`if-exists: fail` refuses to use or replace an existing deployment. Nothing was changed.',
-      who: "the workflow's author",
-      fix: [
-        'To use it if it matches the inputs, set `if-exists: keep`; to replace a VM that differs, `if-exists: replace`.',
-        `To delete it first, run this action with \`operation: delete\` and \`vm-name: ${vmName}\`.`,
-      ],
-    },
+    reason: '`if-exists: fail` refuses to use or replace an existing deployment. Nothing was changed.',
+    fix: [
+      'To use it if it matches the inputs, set `if-exists: keep`; to replace a VM that differs, `if-exists: replace`.',
+      `To delete it first, run this action with \`operation: delete\` and \`vm-name: ${vmName}\`.`,
+    ],
   });
 }
 

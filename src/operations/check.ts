@@ -119,10 +119,8 @@ function checkFailedError(count: number, faults: readonly Finding[]): ActionErro
   const lines = faults.map(({ id, answer }) => `- ${id}: ${answer}`);
   return new ActionError('checking the deployment', {
     message: `${faults.length} of ${count} checks failed:\n${lines.join('\n')}`,
-    explanation: {
-      cause: 'Azure would refuse this deployment. Nothing was created or changed.',
-      who: [...new Set(faults.map(({ who }) => who))].join('; '),
-      fix: ['The log above and the output `findings` list the commands and URLs for each.'],
-    },
+    reason: 'Azure would refuse this deployment. Nothing was created or changed.',
+    who: [...new Set(faults.map(({ who }) => who))].join('; '),
+    fix: ['The log above and the output `findings` list the commands and URLs for each.'],
   });
 }

@@ -235,14 +235,11 @@ function assertBootable(inputs: DeployInputs, plan: Plan, image: ResolvedImage, 
   if (!security && first.length === 0) return;
   throw new ActionError('checking the image against the inputs', {
     message: [...(security ? [security] : []), ...first].join('\n'),
-    explanation: {
-      cause: 'Azure would refuse this VM after its network had been created. Nothing was created.',
-      who: "the workflow's author",
-      fix: [
-        ...(first.length > 0 ? ['Set `vm-size` to a size that the image boots on.'] : []),
-        ...(security ? ['Remove `security-type`, or use an image that allows it.'] : []),
-        '`operation: check` finds everything else that Azure could refuse.',
-      ],
-    },
+    reason: 'Azure would refuse this VM after its network had been created. Nothing was created.',
+    fix: [
+      ...(first.length > 0 ? ['Set `vm-size` to a size that the image boots on.'] : []),
+      ...(security ? ['Remove `security-type`, or use an image that allows it.'] : []),
+      '`operation: check` finds everything else that Azure could refuse.',
+    ],
   });
 }

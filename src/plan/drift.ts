@@ -37,11 +37,8 @@ export function assertNoDrift(plan: Plan, differences: readonly Difference[]): v
   );
   throw new ActionError(`comparing deployment ${plan.deployment} with the inputs`, {
     message: `Deployment ${plan.deployment} already exists and differs from the inputs:\n${lines.join('\n')}`,
-    explanation: {
-      cause: 'A rerun adopts only a deployment that matches the inputs; nothing that exists is changed or replaced.',
-      who: "the workflow's author",
-      fix: driftFix(plan, differences),
-    },
+    reason: 'A rerun adopts only a deployment that matches the inputs; nothing that exists is changed or replaced.',
+    fix: driftFix(plan, differences),
   });
 }
 

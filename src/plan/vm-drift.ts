@@ -20,16 +20,13 @@ export function assertRecreatable(
   throw new ActionError(`reading virtual machine ${vmName}`, {
     message: `Virtual machine ${vmName} of this deployment already exists, in state ${provisioningState}.`,
     cause: fault,
-    explanation: {
-      cause:
-        'Creating or changing it failed earlier. It has run, so its disk may hold data: it is neither adopted nor replaced.',
-      who: "the workflow's author",
-      fix: [
-        'If the VM itself works, reapply its settings, then run the step again:',
-        `az vm reapply --resource-group ${resourceGroup} --name ${vmName}`,
-        `To replace it, run this action with \`operation: delete\` and \`vm-name: ${vmName}\` first.`,
-      ],
-    },
+    reason:
+      'Creating or changing it failed earlier. It has run, so its disk may hold data: it is neither adopted nor replaced.',
+    fix: [
+      'If the VM itself works, reapply its settings, then run the step again:',
+      `az vm reapply --resource-group ${resourceGroup} --name ${vmName}`,
+      `To replace it, run this action with \`operation: delete\` and \`vm-name: ${vmName}\` first.`,
+    ],
   });
 }
 
@@ -42,14 +39,11 @@ export function assertNoOrphanedDisk(
   if (!disk) return;
   throw new ActionError(`creating virtual machine ${vmName}`, {
     message: `The disk ${disk.name} of this deployment still exists, without its VM.`,
-    explanation: {
-      cause: `Somebody deleted the VM and kept its disk, or a deletion was interrupted: ${id}. It may hold data, so it is neither overwritten nor deleted.`,
-      who: "the workflow's author",
-      fix: [
-        `If nobody needs the disk, run this action with \`operation: delete\` and \`vm-name: ${vmName}\` first.`,
-        'To keep it, give another `vm-name`.',
-      ],
-    },
+    reason: `Somebody deleted the VM and kept its disk, or a deletion was interrupted: ${id}. It may hold data, so it is neither overwritten nor deleted.`,
+    fix: [
+      `If nobody needs the disk, run this action with \`operation: delete\` and \`vm-name: ${vmName}\` first.`,
+      'To keep it, give another `vm-name`.',
+    ],
   });
 }
 

@@ -17,11 +17,9 @@ export function stopOnSignals(stop: AbortController): void {
     stop.abort(
       new ActionError('waiting for Azure', {
         message: `The workflow run was cancelled (${signal}).`,
-        explanation: {
-          cause: 'Someone cancelled the run, a newer run replaced it, or the job reached its own time limit.',
-          who: "nobody, or the workflow's author",
-          fix: ['What was created by then is deleted unless `cleanup` is `never`; run the job again when wanted.'],
-        },
+        reason: 'Someone cancelled the run, a newer run replaced it, or the job reached its own time limit.',
+        who: "nobody, or the workflow's author",
+        fix: ['What was created by then is deleted unless `cleanup` is `never`; run the job again when wanted.'],
       }),
     );
   };
@@ -41,11 +39,8 @@ export function stopAtTimeLimit(stop: AbortController, minutes: number): NodeJS.
     () =>
       new ActionError('waiting for Azure', {
         message: `The time limit of ${minutes} minutes was reached.`,
-        explanation: {
-          cause: 'Azure takes longer than `timeout-minutes` allows; the last line of the log above says for what.',
-          who: "the workflow's author",
-          fix: ['Raise `timeout-minutes`, or look in the portal at what hangs.'],
-        },
+        reason: 'Azure takes longer than `timeout-minutes` allows; the last line of the log above says for what.',
+        fix: ['Raise `timeout-minutes`, or look in the portal at what hangs.'],
       }),
   );
 }

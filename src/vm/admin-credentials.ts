@@ -71,11 +71,8 @@ function assertValidAdminAccount(inputs: DeployInputs, osType: 'Linux' | 'Window
   if (issues.length === 0) return;
   throw new ActionError(`checking the admin account against Azure's rules for ${osType}`, {
     message: issues.map(({ input, message }) => `- ${input}: ${message}`).join('\n'),
-    explanation: {
-      cause: `The image is a ${osType} image, so Azure's rules for ${osType} apply.`,
-      who: "the workflow's author",
-      fix: ['Change these inputs.'],
-    },
+    reason: `The image is a ${osType} image, so Azure's rules for ${osType} apply.`,
+    fix: ['Change these inputs.'],
   });
 }
 

@@ -327,10 +327,7 @@ function duplicateNameError({ vm, deployment }: Plan, cause: AzureError): Action
   return new ActionError(`creating virtual machine ${vm.name}`, {
     message: `Another job of this run created virtual machine ${vm.name} at the same moment.`,
     cause,
-    explanation: {
-      cause: `Both jobs named their deployment "${deployment}". The default of \`vm-name\` is the same for all calls of a reusable workflow, and for its calls from a matrix, because GitHub gives them one job ID. Nothing of the other job was changed.`,
-      who: "the workflow's author",
-      fix: ['Give each call its own `vm-name`, for example from an input of the reusable workflow.'],
-    },
+    reason: `Both jobs named their deployment "${deployment}". The default of \`vm-name\` is the same for all calls of a reusable workflow, and for its calls from a matrix, because GitHub gives them one job ID. Nothing of the other job was changed.`,
+    fix: ['Give each call its own `vm-name`, for example from an input of the reusable workflow.'],
   });
 }

@@ -111,13 +111,10 @@ export async function noPlacementError(creation: VmCreation, failed: readonly Fa
   return new ActionError(activity, {
     message: [`No size and zone is available in ${plan.location}:`, ...lines, alternatives].join('\n'),
     cause,
-    explanation: {
-      cause: 'Azure refused each of them because of quota, capacity or availability.',
-      who: "the workflow's author",
-      fix: [
-        'Add other sizes to `vm-size`, other zones, or use another `location`. All sizes of the region:',
-        shellCommand`az vm list-skus --subscription ${plan.subscriptionId} --location ${plan.location} --resource-type virtualMachines --query ${'[?length(restrictions)==`0`].name'} -o tsv`,
-      ],
-    },
+    reason: 'Azure refused each of them because of quota, capacity or availability.',
+    fix: [
+      'Add other sizes to `vm-size`, other zones, or use another `location`. All sizes of the region:',
+      shellCommand`az vm list-skus --subscription ${plan.subscriptionId} --location ${plan.location} --resource-type virtualMachines --query ${'[?length(restrictions)==`0`].name'} -o tsv`,
+    ],
   });
 }

@@ -241,14 +241,12 @@ function scriptFailedError(
   const timedOut = outcome === 'timed out';
   return new ActionError(runningScript(vm), {
     message: stderr.trim() === '' ? message : `${message} Its last lines on stderr:\n${lastLines(stderr, 10)}`,
-    explanation: {
-      cause: timedOut
-        ? `The script ran longer than \`run-script-timeout-minutes\` (${timeoutMinutes}) allows.`
-        : 'The script itself reported the failure; its output is above and in the outputs `script-stdout` and `script-stderr`.',
-      who: "the script's author",
-      fix: timedOut
-        ? ['Raise `run-script-timeout-minutes` (at most 90), or see in the output where the script hangs.']
-        : ['Fix the script or the problem that it found. To inspect the VM, keep it with `cleanup: never`.'],
-    },
+    reason: timedOut
+      ? `The script ran longer than \`run-script-timeout-minutes\` (${timeoutMinutes}) allows.`
+      : 'The script itself reported the failure; its output is above and in the outputs `script-stdout` and `script-stderr`.',
+    who: "the script's author",
+    fix: timedOut
+      ? ['Raise `run-script-timeout-minutes` (at most 90), or see in the output where the script hangs.']
+      : ['Fix the script or the problem that it found. To inspect the VM, keep it with `cleanup: never`.'],
   });
 }

@@ -157,13 +157,11 @@ function agentNotReadyError(
     message: stopped
       ? `The VM is not running: ${stopped}.`
       : `The VM agent did not report ready within ${limitMinutes} minutes. Its last status: ${message}`,
-    explanation: {
-      cause: stopped
-        ? 'The VM was shut down, evicted or deallocated during the wait, by the guest or by someone else.'
-        : 'The image has no VM agent, the guest does not boot, or it cannot reach 168.63.129.16, through which the agent reports.',
-      who: 'the maintainer of the image',
-      fix: ['Read the boot log above, if there is one.', guide, 'To inspect the VM, keep it with `cleanup: never`.'],
-    },
+    reason: stopped
+      ? 'The VM was shut down, evicted or deallocated during the wait, by the guest or by someone else.'
+      : 'The image has no VM agent, the guest does not boot, or it cannot reach 168.63.129.16, through which the agent reports.',
+    who: 'the maintainer of the image',
+    fix: ['Read the boot log above, if there is one.', guide, 'To inspect the VM, keep it with `cleanup: never`.'],
   });
 }
 

@@ -226,12 +226,12 @@ group('retryAfterSeconds', () => {
 });
 
 group('ActionError', () => {
-  const explanation = { cause: 'the cause', who: 'you', fix: [] };
+  const explanation = { reason: 'the cause', who: 'you' };
 
   test.each([
-    ['its own words', { message: 'own', cause: new Error('other'), explanation }, 'own'],
-    ["its cause's", { cause: new Error('other'), explanation }, 'other'],
-    ["its explanation's", { explanation }, 'the cause'],
+    ['its own words', { message: 'own', cause: new Error('other'), ...explanation }, 'own'],
+    ["its cause's", { cause: new Error('other'), ...explanation }, 'other'],
+    ["its explanation's", explanation, 'the cause'],
     ['none', {}, 'creating x failed'],
   ])('says %s', (_, parts, message) => {
     expect(new ActionError('creating x', parts).message).toBe(message);
@@ -274,11 +274,9 @@ group('formatError', () => {
   test('puts cause, who and commands before activity, message, request and IDs', () => {
     const error = new ActionError('creating virtual machine vm1', {
       cause: azure,
-      explanation: {
-        cause: 'No cores are left.',
-        who: 'the owner',
-        fix: ['Request more:', 'az vm list-usage', 'https://portal.azure.com'],
-      },
+      reason: 'No cores are left.',
+      who: 'the owner',
+      fix: ['Request more:', 'az vm list-usage', 'https://portal.azure.com'],
     });
     expect(formatError(error)).toEqual([
       'Cause: No cores are left.',
@@ -312,8 +310,8 @@ group('formatError', () => {
   });
 
   test('shows the message of the error that is explained before the cause, and other messages after it', () => {
-    const explanation = { cause: 'It is taken.', who: 'you', fix: ['Use another.'] };
-    const inner = new ActionError('creating x', { message: 'x exists.', explanation });
+    const explanation = { reason: 'It is taken.', who: 'you', fix: ['Use another.'] };
+    const inner = new ActionError('creating x', { message: 'x exists.', ...explanation });
     expect(formatError(new ActionError('deploying', { message: 'Note.', cause: inner }))).toEqual([
       'x exists.',
       'Cause: It is taken.',
@@ -326,17 +324,17 @@ group('formatError', () => {
   });
 
   test('moves all but the first line of a long message behind the commands', () => {
-    const explanation = { cause: 'No capacity.', who: 'you', fix: ['az vm list-skus'] };
+    const explanation = { reason: 'No capacity.', who: 'you', fix: ['az vm list-skus'] };
     const attempts = Array.from({ length: 20 }, (_, n) => `- size ${n}: ${'x'.repeat(60)}`);
     const message = ['None is available:', ...attempts].join('\n');
-    const lines = formatError(new ActionError('creating x', { message, explanation }));
+    const lines = formatError(new ActionError('creating x', { message, ...explanation }));
     expect(lines[0]).toBe('None is available:');
     expect(lines.indexOf('    az vm list-skus')).toBeLessThan(lines.indexOf(attempts[0] ?? ''));
   });
 
   test('says nothing twice', () => {
-    const explanation = { cause: 'It is taken.', who: 'you', fix: [] };
-    expect(formatError(new ActionError('creating x', { explanation }))).toEqual([
+    const explanation = { reason: 'It is taken.', who: 'you', fix: [] };
+    expect(formatError(new ActionError('creating x', explanation))).toEqual([
       'Cause: It is taken.',
       'Who must act: you',
       'Failed while creating x.',
@@ -378,11 +376,10 @@ group('formatError', () => {
       requested.push(code);
       return { cause: 'from the catalogue', who: 'you', fix: [] };
     };
-    const own = { cause: 'its own', who: 'you', fix: [] };
     const explainedBy = (error: unknown) => formatError(error, explain)[0];
     expect(explainedBy(new ActionError('creating x', { cause: azure }))).toBe('Cause: from the catalogue');
     expect(explainedBy(new AggregateError([azure]))).toBe('Cause: from the catalogue');
-    expect(explainedBy(new ActionError('creating x', { cause: azure, explanation: own }))).toBe('Cause: its own');
+    expect(explainedBy(new ActionError('creating x', { cause: azure, reason: 'its own' }))).toBe('Cause: its own');
     expect(formatError(new Error('no fault'), explain)).toEqual(['no fault']);
     expect(requested).toEqual(['InvalidTemplateDeployment', 'InvalidTemplateDeployment']);
   });
@@ -405,7 +402,7 @@ group('errorTitle', () => {
     errorTitle(
       new ActionError(`choosing the image version from ${version}`, {
         ...(message ? { message } : {}),
-        explanation: { cause, who: 'you', fix: [] },
+        reason: cause,
       }),
     );
 

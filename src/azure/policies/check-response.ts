@@ -139,11 +139,9 @@ export function allowedHostsPolicy(origins: readonly string[], what: string): Pi
       if (origins.includes(origin)) return next(request);
       throw new ActionError(`sending ${request.method} ${pathname}`, {
         message: `A response or an ID leads to ${host}, but ${what} are sent to ${origins.join(' or ')} only.`,
-        explanation: {
-          cause: 'An ID in the inputs starts with `//`, or a proxy between the runner and Azure changed a response.',
-          who: "the workflow's author, or the administrator of the runner's network",
-          fix: ['Check the IDs in the inputs and the proxy settings of the runner. Nothing was sent to that host.'],
-        },
+        reason: 'An ID in the inputs starts with `//`, or a proxy between the runner and Azure changed a response.',
+        who: "the workflow's author, or the administrator of the runner's network",
+        fix: ['Check the IDs in the inputs and the proxy settings of the runner. Nothing was sent to that host.'],
       });
     },
   };
