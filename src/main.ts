@@ -13,9 +13,8 @@ import { create } from './operations/create.ts';
 import { runDelete } from './operations/delete.ts';
 import { listDeployments } from './operations/list.ts';
 import { createRunStatusReader, sweep } from './operations/sweep.ts';
-import { actionReference, workflowRun } from './runner/github-context.ts';
+import { actionReference, workflowRun, cleanupStateKey, env } from './runner/github-context.ts';
 import { limitAnnotation } from './runner/log.ts';
-import { cleanupStateKey, env } from './runner/outputs.ts';
 import { cleanupSignal, stopAtTimeLimit, stopOnSignals } from './runner/signals.ts';
 import {
   createRunnerValues,

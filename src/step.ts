@@ -8,8 +8,7 @@ import type { ErrorContext } from './errors/action-error.ts';
 import { formatError } from './errors/format-error.ts';
 import type { Inputs } from './inputs/inputs.ts';
 import type { readInputs } from './inputs/read-inputs.ts';
-import { eventPayload } from './runner/github-context.ts';
-import { env } from './runner/outputs.ts';
+import { eventPayload, env } from './runner/github-context.ts';
 import type { Reporter } from './summary/reporter.ts';
 
 /**

@@ -1,8 +1,7 @@
 /** Facts and findings for the tests of the check rules: everything is in order but for what a test changes. */
 import { expect } from '@jest/globals';
 import type { ResourceSku, VirtualMachine } from '@azure/arm-compute';
-import { requiredPermissions } from '../../src/access/required-permissions.ts';
-import type { Permission } from '../../src/azure/permissions.ts';
+import { requiredPermissions, type Permission } from '../../src/access/required-permissions.ts';
 import { evaluateChecks } from '../../src/check/evaluate.ts';
 import type { CheckFacts, Finding, SubscriptionFacts } from '../../src/check/facts.ts';
 import { ActionError } from '../../src/errors/action-error.ts';

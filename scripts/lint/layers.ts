@@ -61,12 +61,10 @@ export const pureFiles = [
   'src/plan/**',
   'src/check/evaluate.ts',
   'src/check/rules/**',
+  'src/access/required-permissions.ts',
   'src/network/network-spec.ts',
   'src/vm/vm-spec.ts',
   'src/vm/sizes.ts',
   'src/azure/poll-schedule.ts',
-  'src/azure/provisioning-state.ts',
-  'src/azure/permissions.ts',
-  'src/cleanup/expiry.ts',
   'src/summary/render-*.ts',
 ] as const;

@@ -2,7 +2,7 @@ import type { VirtualMachine } from '@azure/arm-compute';
 import { apiVersions, identityType } from '../azure/api-versions.ts';
 import { listAllPages, type Session } from '../azure/arm-client.ts';
 import { undefinedIfNotFound } from '../azure/lookup.ts';
-import { type Permission, evaluatePermissions } from '../azure/permissions.ts';
+import { type Permission, evaluatePermissions } from './required-permissions.ts';
 import { resourceId, sameId } from '../azure/resource-id.ts';
 import { ActionError, withActivity } from '../errors/action-error.ts';
 import { AzureError } from '../errors/azure-error.ts';

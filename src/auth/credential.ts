@@ -9,8 +9,7 @@ import {
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { type Cloud, signInOrigins } from '../azure/clouds.ts';
 import { type HttpOptions, correlationPolicy, signInPolicies } from '../azure/http.ts';
-import { networkError } from '../azure/policies/azure-error.ts';
-import { allowedHostsPolicy, invalidResponseMessage } from '../azure/policies/check-response.ts';
+import { networkError, allowedHostsPolicy, invalidResponseMessage } from '../azure/policies/responses.ts';
 import { ActionError } from '../errors/action-error.ts';
 import { AzureError, type AzureErrorInfo } from '../errors/azure-error.ts';
 import { parseErrorResponse } from '../errors/parse-error-response.ts';

@@ -5,7 +5,7 @@ import {
   createPipelineRequest,
 } from '@azure/core-rest-pipeline';
 import { type HttpOptions, createAnonymousPipeline } from '../azure/http.ts';
-import { invalidResponseMessage } from '../azure/policies/check-response.ts';
+import { invalidResponseMessage } from '../azure/policies/responses.ts';
 import { ActionError } from '../errors/action-error.ts';
 import { describeResponse } from '../errors/parse-error-response.ts';
 import { asObject, asString, parseJson } from '../lib/json.ts';

@@ -20,8 +20,12 @@ import type { LogWriter } from '../runner/log.ts';
 import { type Cloud, resourceManagerScope } from './clouds.ts';
 import { correlationPolicy, requestLogPolicy } from './http.ts';
 import { apiVersionFallbackPolicy } from './policies/api-version-fallback.ts';
-import { ambiguousRequests, azureErrorPolicy } from './policies/azure-error.ts';
-import { allowedHostsPolicy, checkArmResponsePolicy } from './policies/check-response.ts';
+import {
+  ambiguousRequests,
+  azureErrorPolicy,
+  allowedHostsPolicy,
+  checkArmResponsePolicy,
+} from './policies/responses.ts';
 import { attemptTimeoutPolicy, transientErrorRetryPolicy } from './policies/retry.ts';
 import type { RateLimitTracker } from './poll-schedule.ts';
 import type { PollOptions } from './polling.ts';

@@ -1,5 +1,5 @@
 import { cloudMetadataVersions } from './api-versions.ts';
-import { invalidResponseMessage } from './policies/check-response.ts';
+import { invalidResponseMessage } from './policies/responses.ts';
 import { ActionError } from '../errors/action-error.ts';
 import { asObject, asString } from '../lib/json.ts';
 

@@ -9,7 +9,7 @@ import {
   isRestError,
 } from '@azure/core-rest-pipeline';
 import type { LogWriter } from '../runner/log.ts';
-import { checkResponsePolicy } from './policies/check-response.ts';
+import { checkResponsePolicy } from './policies/responses.ts';
 import { attemptTimeoutPolicy, transientErrorRetryPolicy } from './policies/retry.ts';
 import type { RateLimitTracker } from './poll-schedule.ts';
 

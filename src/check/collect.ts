@@ -1,15 +1,13 @@
-import { requiredPermissions } from '../access/required-permissions.ts';
+import { requiredPermissions, type Permission } from '../access/required-permissions.ts';
 import { resolveAccess } from '../access/resolve-access.ts';
 import type { CheckSession, SessionOptions } from '../auth/session.ts';
 import { apiVersions } from '../azure/api-versions.ts';
 import { type Session, listAllPages } from '../azure/arm-client.ts';
 import { type Result, settle, undefinedIfNotFound } from '../azure/lookup.ts';
-import type { Permission } from '../azure/permissions.ts';
 import { readResourceGroup } from '../azure/subscriptions.ts';
 import { type ExistingResources, existingResourceQueries, resourceNames } from '../deployment/resources.ts';
 import type { ErrorContext } from '../errors/action-error.ts';
-import type { ResolvedImage } from '../image/image.ts';
-import { inspectImage } from '../image/image.ts';
+import { type ResolvedImage, inspectImage } from '../image/image.ts';
 import type { DeployInputs } from '../inputs/inputs.ts';
 import { omitUndefined } from '../lib/json.ts';
 import type { WorkflowRun } from '../runner/github-context.ts';

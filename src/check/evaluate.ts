@@ -1,4 +1,4 @@
-import type { Plan } from '../deployment/plan.ts';
+import type { Plan } from '../deployment/resources.ts';
 import { fillPlaceholders, workflowAuthor } from '../error-catalog/entry.ts';
 import { type CheckFacts, type Finding, type RuleContext, isForbidden, unknownFinding, warnFinding } from './facts.ts';
 import { checkNames, checkNetwork, checkVm } from './rules/existing.ts';

@@ -1,21 +1,18 @@
 /** What `operation: check` knows when it starts to decide, and the findings that it decides on. */
 
 import type { Disk } from '@azure/arm-compute';
-import type { RequiredPermission } from '../access/required-permissions.ts';
+import type { RequiredPermission, Permission } from '../access/required-permissions.ts';
 import type { TenantSignIn } from '../auth/session.ts';
 import type { Result } from '../azure/lookup.ts';
-import type { Permission } from '../azure/permissions.ts';
 import type { ResourceGroup, Subscription } from '../azure/subscriptions.ts';
 import type { AdoptingRun } from '../deployment/ownership.ts';
-import type { ExistingResources } from '../deployment/resources.ts';
-import type { Plan } from '../deployment/plan.ts';
+import type { ExistingResources, Plan } from '../deployment/resources.ts';
 import { type FilledErrorContext, workflowAuthor } from '../error-catalog/entry.ts';
 import { explain } from '../error-catalog/explain.ts';
 import { grantCommand, roleDelay, roleGranter } from '../error-catalog/role-commands.ts';
 import { ActionError, type ErrorContext } from '../errors/action-error.ts';
 import { errorChain, findAzureError, rootDetail } from '../errors/azure-error.ts';
-import type { ResolvedImage } from '../image/image.ts';
-import type { ImageInspection } from '../image/image.ts';
+import type { ResolvedImage, ImageInspection } from '../image/image.ts';
 import type { DeployInputs } from '../inputs/inputs.ts';
 import type { Sku } from '../vm/sizes.ts';
 import type { ProvisioningFailure } from '../vm/vm-status.ts';

@@ -1,12 +1,11 @@
-import { findRoleAssignments } from '../access/find-role-assignments.ts';
+import { findRoleAssignments } from '../access/role-assignments.ts';
 import { apiVersions, identityType } from '../azure/api-versions.ts';
 import { listAllPages } from '../azure/arm-client.ts';
 import { undefinedIfForbidden, undefinedIfNotFound } from '../azure/lookup.ts';
 import { type Tags, hasDeploymentTag } from '../deployment/ownership.ts';
 import { resourceIds, resourceNames } from '../deployment/resources.ts';
 import { deleteResources } from './delete-resources.ts';
-import { attachedDisks } from './detach-unowned.ts';
-import { type DeletionContext, type DeletionResult, isDeletable } from './resource-types.ts';
+import { attachedDisks, type DeletionContext, type DeletionResult, isDeletable } from './resource-types.ts';
 
 /**
  * Deletes a whole deployment: the resources with derived names, the disks of its VM, its identities and role

@@ -8,8 +8,10 @@ import { AzureError, rootDetail } from '../errors/azure-error.ts';
 import { delay } from '../lib/abort.ts';
 import { clockSeconds } from '../lib/clock.ts';
 import { quoteForShell } from '../lib/escape.ts';
-import { type VmParts, detachUnowned, includeVmDisks } from './detach-unowned.ts';
 import {
+  type VmParts,
+  detachUnowned,
+  includeVmDisks,
   type DeletionContext,
   type DeletionResult,
   type ResourceType,

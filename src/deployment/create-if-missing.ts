@@ -1,6 +1,6 @@
 import { createRetries } from '../azure/policies/retry.ts';
 import { type PollOptions, pollUntil } from '../azure/polling.ts';
-import { hasSucceeded, isTerminalState } from '../azure/provisioning-state.ts';
+import { hasSucceeded, isTerminalState } from '../azure/lookup.ts';
 import { ActionError } from '../errors/action-error.ts';
 import { AzureError } from '../errors/azure-error.ts';
 import type { WorkflowRun } from '../runner/github-context.ts';

@@ -1,6 +1,12 @@
 import type { NetworkInterface, NetworkSecurityGroup, PublicIPAddress, VirtualNetwork } from '@azure/arm-network';
-import { type ResourceIds, type ResourceNames, subnetName } from '../deployment/resources.ts';
-import type { Common, PlannedNetwork, ResourcePlan } from '../deployment/plan.ts';
+import {
+  type ResourceIds,
+  type ResourceNames,
+  subnetName,
+  type Common,
+  type PlannedNetwork,
+  type ResourcePlan,
+} from '../deployment/resources.ts';
 import type { DeployInputs, InboundRule, NetworkChoice } from '../inputs/inputs.ts';
 import { isPatched } from '../inputs/overrides.ts';
 import { omitUndefined } from '../lib/json.ts';

@@ -1,12 +1,10 @@
 import type { VirtualMachine } from '@azure/arm-compute';
 import { apiVersions } from '../azure/api-versions.ts';
 import type { Session } from '../azure/arm-client.ts';
-import { isNotFound } from '../azure/lookup.ts';
-import { hasSucceeded } from '../azure/provisioning-state.ts';
+import { isNotFound, hasSucceeded } from '../azure/lookup.ts';
 import { readTags } from '../cleanup/resource-types.ts';
-import type { ExistingResources } from '../deployment/resources.ts';
+import type { ExistingResources, Plan } from '../deployment/resources.ts';
 import { type Tags, ownerTags, tagValue } from '../deployment/ownership.ts';
-import type { Plan } from '../deployment/plan.ts';
 import { ActionError, withActivity } from '../errors/action-error.ts';
 import { AzureError, isClientError } from '../errors/azure-error.ts';
 import type { ResolvedImage } from '../image/image.ts';

@@ -3,7 +3,7 @@ import { type CheckContext, collectFacts } from '../check/collect.ts';
 import { evaluateChecks } from '../check/evaluate.ts';
 import type { CheckFacts, Finding } from '../check/facts.ts';
 import { ownershipTags } from '../deployment/ownership.ts';
-import type { Plan } from '../deployment/plan.ts';
+import type { Plan } from '../deployment/resources.ts';
 import { ActionError } from '../errors/action-error.ts';
 import { isCommandOrUrl } from '../errors/format-error.ts';
 import type { ResolvedImage } from '../image/image.ts';

@@ -6,8 +6,7 @@ import type { Session } from '../azure/arm-client.ts';
 import { resourceId } from '../azure/resource-id.ts';
 import { rollback } from '../cleanup/delete-resources.ts';
 import { deleteVmOfDeployment } from '../cleanup/delete-deployment.ts';
-import { includeVmDisks } from '../cleanup/detach-unowned.ts';
-import { isRunCommand } from '../cleanup/resource-types.ts';
+import { includeVmDisks, isRunCommand } from '../cleanup/resource-types.ts';
 import {
   type CleanupState,
   type CleanupStateData,
@@ -31,9 +30,8 @@ import { capabilitiesFromSku, incompatibilities, sizeRequirements } from '../vm/
 import { waitForAgent } from '../vm/vm-status.ts';
 import { existingIds, updateTags } from './adopt-existing.ts';
 import { diagnoseFailure, warnIfVmIsMissing } from './diagnose-failure.ts';
-import { outputExisting, outputVm, warnAboutChanges } from './report-vm.ts';
+import { outputExisting, outputVm, warnAboutChanges, outputSshConnection } from './report-vm.ts';
 import { type Preparation, prepareDeployment } from './preflight.ts';
-import { outputSshConnection } from './ssh-connection.ts';
 
 interface CreateContext extends Omit<SessionOptions, 'log' | 'patches'> {
   readonly report: Reporter;

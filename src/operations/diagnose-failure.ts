@@ -2,7 +2,7 @@ import type { DeploySession } from '../auth/session.ts';
 import type { Session } from '../azure/arm-client.ts';
 import { undefinedIfNotFound } from '../azure/lookup.ts';
 import { subscriptionOwnerOf } from '../azure/subscriptions.ts';
-import type { Plan } from '../deployment/plan.ts';
+import type { Plan } from '../deployment/resources.ts';
 import type { ErrorContext, ImageAccessProbe } from '../errors/action-error.ts';
 import { AzureError, findAzureError } from '../errors/azure-error.ts';
 import type { DeployInputs } from '../inputs/inputs.ts';

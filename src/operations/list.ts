@@ -2,7 +2,7 @@ import type { NetworkInterface, PublicIPAddress } from '@azure/arm-network';
 import type { VirtualMachine } from '@azure/arm-compute';
 import { apiVersions } from '../azure/api-versions.ts';
 import { type Session, listAllPages } from '../azure/arm-client.ts';
-import { provisioningStateOf } from '../azure/provisioning-state.ts';
+import { provisioningStateOf } from '../azure/lookup.ts';
 import { type ImageReference, sameId } from '../azure/resource-id.ts';
 import { type Tags, deploymentTag, tagValue } from '../deployment/ownership.ts';
 import { resourceIds, resourceNames } from '../deployment/resources.ts';

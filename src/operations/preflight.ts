@@ -4,9 +4,14 @@ import type { DeploySession } from '../auth/session.ts';
 import type { Session } from '../azure/arm-client.ts';
 import { undefinedIfNotFound } from '../azure/lookup.ts';
 import { readResourceGroup } from '../azure/subscriptions.ts';
-import { type ExistingResources, findExistingResources, resourceIds, resourceNames } from '../deployment/resources.ts';
+import {
+  type ExistingResources,
+  findExistingResources,
+  resourceIds,
+  resourceNames,
+  type Plan,
+} from '../deployment/resources.ts';
 import { assertOwned, ownershipTags } from '../deployment/ownership.ts';
-import type { Plan } from '../deployment/plan.ts';
 import { ActionError, type ErrorContext, withActivity } from '../errors/action-error.ts';
 import { AzureError } from '../errors/azure-error.ts';
 import { type ResolvedImage, resolveImage } from '../image/image.ts';
@@ -14,8 +19,7 @@ import type { DeployInputs } from '../inputs/inputs.ts';
 import { omitUndefined } from '../lib/json.ts';
 import type { SshKeyPair } from '../lib/ssh-key.ts';
 import { createPlan } from '../plan/create-plan.ts';
-import { type Difference, assertNoDrift } from '../plan/drift.ts';
-import { compareNetwork } from '../plan/network-drift.ts';
+import { type Difference, assertNoDrift, compareNetwork } from '../plan/drift.ts';
 import { assertNoOrphanedDisk } from '../plan/vm-drift.ts';
 import type { WorkflowRun } from '../runner/github-context.ts';
 import type { Reporter } from '../summary/reporter.ts';
@@ -28,7 +32,7 @@ import {
   sizeRequirements,
 } from '../vm/sizes.ts';
 import { type ExistingVm, assertDeploymentAbsent, findExistingVm, findReplacementReasons } from './adopt-existing.ts';
-import { lostCredentialWarnings } from './ssh-connection.ts';
+import { lostCredentialWarnings } from './report-vm.ts';
 
 interface Prerequisites {
   readonly location: string;

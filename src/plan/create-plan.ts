@@ -1,5 +1,4 @@
-import { type ResourceIds, resourceIds, resourceNames } from '../deployment/resources.ts';
-import type { Plan } from '../deployment/plan.ts';
+import { type ResourceIds, resourceIds, resourceNames, type Plan } from '../deployment/resources.ts';
 import type { ResolvedImage } from '../image/image.ts';
 import type { DeployInputs, OverrideTarget } from '../inputs/inputs.ts';
 import type { MergePatch } from '../lib/json.ts';

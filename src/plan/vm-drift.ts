@@ -1,6 +1,6 @@
 import type { Disk, VirtualMachine } from '@azure/arm-compute';
 import { sameId } from '../azure/resource-id.ts';
-import type { Plan } from '../deployment/plan.ts';
+import type { Plan } from '../deployment/resources.ts';
 import { ActionError } from '../errors/action-error.ts';
 import type { ResolvedImage } from '../image/image.ts';
 import type { DeployInputs } from '../inputs/inputs.ts';

@@ -1,12 +1,12 @@
 /** The collapsed part of the summary: IDs with links to the portal, what was deleted, what is left. */
 
 import { type ImageReference, sameId } from '../azure/resource-id.ts';
-import type { Plan } from '../deployment/plan.ts';
+import type { Plan } from '../deployment/resources.ts';
 import { type Markdown, block, details, link, markdownCode, markdownText, sentence, table } from '../lib/escape.ts';
 import type { ClientCredential } from '../inputs/inputs.ts';
 import { omitUndefined } from '../lib/json.ts';
 import { rulesAreOverridden } from '../plan/drift.ts';
-import type { OutputName } from '../runner/outputs.ts';
+import type { OutputName } from '../runner/github-context.ts';
 import { type RequestedDeployment, type SummaryFacts, hasVm, parseDeployments, parseIds } from './summary-facts.ts';
 
 /** Rows of one list in the summary; the log has the rest. */

@@ -3,7 +3,7 @@ import type { DeletionResult } from '../cleanup/resource-types.ts';
 import { sameId } from '../azure/resource-id.ts';
 import { type ErrorReport, formatError } from '../errors/format-error.ts';
 import { type LogWriter, type StageTiming, createLog, logGroup, maskInLogs } from '../runner/log.ts';
-import { type OutputName, type PlainOutput, outputNames, writeOutput } from '../runner/outputs.ts';
+import { type OutputName, type PlainOutput, outputNames, writeOutput } from '../runner/github-context.ts';
 import { renderSummary } from './render-summary.ts';
 import { requestLine, resultLine } from './status.ts';
 import type { CollectedFacts, Leftover, RequestedDeployment, SummaryFacts } from './summary-facts.ts';

@@ -1,7 +1,7 @@
 /** What a reader looks for first: the result in one line, and how to connect. For the summary and for the log. */
 
 import type { Finding } from '../check/facts.ts';
-import type { Plan } from '../deployment/plan.ts';
+import type { Plan } from '../deployment/resources.ts';
 import {
   type Markdown,
   block,

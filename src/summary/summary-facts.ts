@@ -1,13 +1,13 @@
 import type { Environment } from '../azure/clouds.ts';
 import type { ImageReference } from '../azure/resource-id.ts';
 import type { Finding } from '../check/facts.ts';
-import type { Plan } from '../deployment/plan.ts';
+import type { Plan } from '../deployment/resources.ts';
 import type { ErrorReport } from '../errors/format-error.ts';
 import type { ResolvedImage } from '../image/image.ts';
 import type { ClientCredential } from '../inputs/inputs.ts';
 import type { Difference } from '../plan/drift.ts';
 import type { StageTiming } from '../runner/log.ts';
-import type { OutputName } from '../runner/outputs.ts';
+import type { OutputName } from '../runner/github-context.ts';
 
 /** The inputs that the summary shows. None of them is a secret. */
 export interface RequestedDeployment {

@@ -1,7 +1,7 @@
 /** Mermaid diagrams of a deployment and of a run (https://mermaid.js.org). */
 
 import type { ImageReference } from '../azure/resource-id.ts';
-import type { Plan, ResourcePlan } from '../deployment/plan.ts';
+import type { Plan, ResourcePlan } from '../deployment/resources.ts';
 import { type Markdown, block } from '../lib/escape.ts';
 import { rulesAreOverridden } from '../plan/drift.ts';
 import type { StageTiming } from '../runner/log.ts';

@@ -1,12 +1,11 @@
 import type { VirtualMachine } from '@azure/arm-compute';
-import { settle, undefinedIfNotFound } from '../azure/lookup.ts';
+import { settle, undefinedIfNotFound, hasSucceeded } from '../azure/lookup.ts';
 import { createRetries, isTransientError } from '../azure/policies/retry.ts';
 import { pollUntilDone, unexplainedFailure } from '../azure/polling.ts';
-import { hasSucceeded } from '../azure/provisioning-state.ts';
 import { resourceId, sameId } from '../azure/resource-id.ts';
 import type { CleanupState } from '../deployment/cleanup-state.ts';
 import { assertOwned, hasDeploymentTag, mayDelete } from '../deployment/ownership.ts';
-import type { Placement, Plan } from '../deployment/plan.ts';
+import type { Placement, Plan } from '../deployment/resources.ts';
 import { ActionError } from '../errors/action-error.ts';
 import { AzureError, isClientError, rootDetail } from '../errors/azure-error.ts';
 import { clockSeconds } from '../lib/clock.ts';

@@ -1,6 +1,6 @@
 import type { Session } from '../azure/arm-client.ts';
 import type { CleanupState } from '../deployment/cleanup-state.ts';
-import type { Placement, Plan } from '../deployment/plan.ts';
+import type { Placement, Plan } from '../deployment/resources.ts';
 import { ActionError } from '../errors/action-error.ts';
 import { AzureError, rootDetail } from '../errors/azure-error.ts';
 import { omitUndefined } from '../lib/json.ts';

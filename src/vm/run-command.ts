@@ -12,7 +12,7 @@ import { pollUntil, pollUntilDone } from '../azure/polling.ts';
 import { resourceId } from '../azure/resource-id.ts';
 import type { Session } from '../azure/arm-client.ts';
 import type { CleanupState } from '../deployment/cleanup-state.ts';
-import type { Plan } from '../deployment/plan.ts';
+import type { Plan } from '../deployment/resources.ts';
 import { ActionError } from '../errors/action-error.ts';
 import { AzureError, isClientError } from '../errors/azure-error.ts';
 import type { GuestScript } from '../inputs/inputs.ts';

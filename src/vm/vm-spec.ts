@@ -1,8 +1,7 @@
 import type { StorageProfile, VirtualMachine } from '@azure/arm-compute';
 import { createHash } from 'node:crypto';
 import { resourceId } from '../azure/resource-id.ts';
-import type { ResourceNames } from '../deployment/resources.ts';
-import type { Common, Placement, PlannedNetwork } from '../deployment/plan.ts';
+import type { ResourceNames, Common, Placement, PlannedNetwork } from '../deployment/resources.ts';
 import type { ResolvedImage, SecurityType } from '../image/image.ts';
 import type { DeployInputs } from '../inputs/inputs.ts';
 import { omitUndefined } from '../lib/json.ts';

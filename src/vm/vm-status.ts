@@ -1,11 +1,9 @@
 import type { VirtualMachine, VirtualMachineInstanceView } from '@azure/arm-compute';
-import { sharedHttpClient } from '../azure/arm-client.ts';
+import { sharedHttpClient, type Session } from '../azure/arm-client.ts';
 import { createHttpGet } from '../azure/http.ts';
-import { undefinedIfNotFound } from '../azure/lookup.ts';
-import { hasSucceeded, isTerminalState } from '../azure/provisioning-state.ts';
+import { undefinedIfNotFound, hasSucceeded, isTerminalState } from '../azure/lookup.ts';
 import { pollUntil } from '../azure/polling.ts';
-import type { Session } from '../azure/arm-client.ts';
-import type { Plan } from '../deployment/plan.ts';
+import type { Plan } from '../deployment/resources.ts';
 import { ActionError } from '../errors/action-error.ts';
 import { AzureError } from '../errors/azure-error.ts';
 import { clockSeconds } from '../lib/clock.ts';

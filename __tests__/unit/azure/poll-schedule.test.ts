@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, jest, test } from '@jest/globals';
 import { nextPollDelay, type OperationKind } from '../../../src/azure/poll-schedule.ts';
-import { hasSucceeded, isTerminalState } from '../../../src/azure/provisioning-state.ts';
+import { hasSucceeded, isTerminalState } from '../../../src/azure/lookup.ts';
 import { pollUntil } from '../../../src/azure/polling.ts';
 import { delayWithProgress, delay } from '../../../src/lib/abort.ts';
 

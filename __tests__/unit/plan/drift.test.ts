@@ -1,14 +1,12 @@
 import { describe, expect, test } from '@jest/globals';
 import type { VirtualMachine } from '@azure/arm-compute';
 import type { SecurityRule } from '@azure/arm-network';
-import type { ExistingResources } from '../../../src/deployment/resources.ts';
+import type { ExistingResources, Plan } from '../../../src/deployment/resources.ts';
 import { parseInboundRule } from '../../../src/inputs/read-network.ts';
 import type { ResolvedImage } from '../../../src/image/image.ts';
 import type { DeployInputs } from '../../../src/inputs/inputs.ts';
-import type { Plan } from '../../../src/deployment/plan.ts';
 import { createPlan } from '../../../src/plan/create-plan.ts';
-import { driftFix } from '../../../src/plan/drift.ts';
-import { compareNetwork } from '../../../src/plan/network-drift.ts';
+import { driftFix, compareNetwork } from '../../../src/plan/drift.ts';
 import { compareVm } from '../../../src/plan/vm-drift.ts';
 import {
   deployInputs,

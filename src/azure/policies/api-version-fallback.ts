@@ -9,7 +9,7 @@ import {
 import { ifNoneMatchSince, oldestValidVersions, standardSecurityTypeSince } from '../api-versions.ts';
 import { AzureError, type AzureErrorInfo } from '../../errors/azure-error.ts';
 import { isNotFound } from '../lookup.ts';
-import { errorFromResponse } from './azure-error.ts';
+import { errorFromResponse } from './responses.ts';
 
 /**
  * Retries in an older API version where Resource Manager does not know the SDK's: regions get a new version weeks apart

@@ -10,7 +10,7 @@ import type { AzureErrorInfo } from '../../errors/azure-error.ts';
 import { isHtml } from '../../errors/parse-error-response.ts';
 import { delayWithProgress, progressSeconds } from '../../lib/abort.ts';
 import { clockSeconds, realMilliseconds, secondsUntilTimeout, startAnswerTimer, startTimer } from '../../lib/clock.ts';
-import { ambiguousRequests, errorFromResponse, networkError } from './azure-error.ts';
+import { ambiguousRequests, errorFromResponse, networkError } from './responses.ts';
 
 /** Transient errors of networks and gateways, for Resource Manager, Entra and GitHub alike. */
 const transientStatuses: ReadonlySet<number> = new Set([408, 500, 502, 503, 504]);

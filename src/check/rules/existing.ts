@@ -1,11 +1,9 @@
 import type { VirtualMachine } from '@azure/arm-compute';
-import { hasSucceeded, provisioningStateOf } from '../../azure/provisioning-state.ts';
-import { resourceIds, resourceNames } from '../../deployment/resources.ts';
+import { hasSucceeded, provisioningStateOf } from '../../azure/lookup.ts';
+import { resourceIds, resourceNames, type Plan } from '../../deployment/resources.ts';
 import { assertOwned, classifyOwnership } from '../../deployment/ownership.ts';
-import type { Plan } from '../../deployment/plan.ts';
 import { workflowAuthor } from '../../error-catalog/entry.ts';
-import { type Difference, driftFix } from '../../plan/drift.ts';
-import { compareNetwork } from '../../plan/network-drift.ts';
+import { type Difference, driftFix, compareNetwork } from '../../plan/drift.ts';
 import { addedIdentitiesNotice, assertNoOrphanedDisk, assertRecreatable, compareVm } from '../../plan/vm-drift.ts';
 import { isFailedState } from '../../vm/vm-status.ts';
 import {

@@ -1,4 +1,4 @@
-import { type Permission, actionMatches, evaluatePermissions } from '../../azure/permissions.ts';
+import { type Permission, actionMatches, evaluatePermissions } from '../../access/required-permissions.ts';
 import { resourceId, sameId } from '../../azure/resource-id.ts';
 import { workflowAuthor } from '../../error-catalog/entry.ts';
 import { assignedScope, grantCommand, roleDelay, roleGranter } from '../../error-catalog/role-commands.ts';

@@ -1,5 +1,5 @@
 import { classifyOwnership } from '../../deployment/ownership.ts';
-import type { Plan } from '../../deployment/plan.ts';
+import type { Plan } from '../../deployment/resources.ts';
 import { isAssignable, parseAddress, parsePrefix } from '../../lib/cidr.ts';
 import { normaliseRegion, sameId } from '../../azure/resource-id.ts';
 import { workflowAuthor } from '../../error-catalog/entry.ts';

@@ -1,4 +1,4 @@
-import type { Placement } from '../../deployment/plan.ts';
+import type { Placement } from '../../deployment/resources.ts';
 import { workflowAuthor } from '../../error-catalog/entry.ts';
 import { quoteForShell } from '../../lib/escape.ts';
 import {
