@@ -65,7 +65,7 @@ describe('replication', () => {
   test('is waited for with progress, and not longer than it takes', async () => {
     await start(replicating);
     const version = defaults.imageId('slow', '1.0.0');
-    const looks = () => sim.journal.filter(({ kind }) => kind === 'version.get').length;
+    const looks = () => sim.journal.filter(({ kind }) => kind === 'version.list').length;
     let looksBefore: number | undefined;
     const run = await create(
       { 'image-id': defaults.imageId('slow'), 'image-wait-minutes': '60' },

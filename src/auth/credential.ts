@@ -4,6 +4,7 @@ import {
   type PipelineRequest,
   type PipelineResponse,
   type RestError,
+  createHttpHeaders,
   isRestError,
 } from '@azure/core-rest-pipeline';
 import { AsyncLocalStorage } from 'node:async_hooks';
@@ -166,6 +167,7 @@ async function createSdkCredential({
     retryOptions: { maxRetries: 0 },
     redirectOptions: { maxRetries: 0 },
     additionalPolicies: [
+      endpointMetadataPolicy(cloud),
       ...(options.correlationId === undefined
         ? []
         : [correlationPolicy(options.correlationId), msalCorrelationPolicy(options.correlationId)]),
@@ -196,6 +198,29 @@ async function createSdkCredential({
     return trace.idToken;
   };
   return new sdk.ClientAssertionCredential(tenantId, clientId, assertion, settings);
+}
+
+/**
+ * Answers MSAL's request for a tenant's endpoints, which it sends in clouds that it does not know by name: they have the
+ * same paths everywhere (https://learn.microsoft.com/entra/identity-platform/v2-protocols#endpoints).
+ */
+function endpointMetadataPolicy({ loginEndpoint }: Cloud): PipelinePolicy {
+  return {
+    name: 'endpointMetadataPolicy',
+    async sendRequest(request, next) {
+      const { pathname } = new URL(request.url);
+      const [, tenant] = /^\/([^/]+)\/v2\.0\/\.well-known\/openid-configuration$/.exec(pathname) ?? [];
+      if (!tenant) return next(request);
+      const base = `${loginEndpoint}/${tenant}`;
+      const bodyAsText = JSON.stringify({
+        issuer: `${base}/v2.0`,
+        authorization_endpoint: `${base}/oauth2/v2.0/authorize`,
+        token_endpoint: `${base}/oauth2/v2.0/token`,
+        jwks_uri: `${base}/discovery/v2.0/keys`,
+      });
+      return { request, status: 200, headers: createHttpHeaders({ 'content-type': 'application/json' }), bodyAsText };
+    },
+  };
 }
 
 /** Records each attempt in the trace of its token request. */

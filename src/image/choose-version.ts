@@ -76,6 +76,14 @@ function findTargetObstacle(
   return unusable(`is ${provisioningState}, and Azure does not report which regions are complete`, true);
 }
 
+/**
+ * Whether a replication report would add nothing: the region is no target, or the write of the version, which lasts until
+ * all its target regions are complete, has succeeded.
+ */
+function isDecidedByTargets({ targets, provisioningState }: ImageVersion, region: string): boolean {
+  return targets !== undefined && (!targets.includes(region) || provisioningState === 'Succeeded');
+}
+
 /** By number: 1.10.0 is newer than 1.9.0, regardless of when they were published. */
 function compareVersionsDescending(a: string, b: string): number {
   const [left, right] = [a, b].map((version) => version.split('.').map(Number));
@@ -92,16 +100,17 @@ export async function findUsableVersion(
   { image, imageWaitMinutes }: ImageRequest,
   regionPromise: Promise<string>,
 ): Promise<VersionSearch> {
-  const names =
+  const candidates =
     image.version === undefined
-      ? (await gallery.versionNames())
-          .flatMap(({ name, excluded }) => (excluded ? [] : [name]))
-          .toSorted(compareVersionsDescending)
-      : [image.version];
+      ? (await gallery.versions())
+          .filter(({ excluded }) => !excluded)
+          .toSorted((a, b) => compareVersionsDescending(a.name, b.name))
+      : [{ name: image.version }];
   const unusable: UnusableVersion[] = [];
-  for (const name of names) {
+  for (const { name, ...candidate } of candidates) {
+    const listed = 'listed' in candidate ? candidate.listed : undefined;
     // Only the decision needs the region, so the read does not wait for the resource group's.
-    const version = await gallery.version(name);
+    const version = listed && isDecidedByTargets(listed, await regionPromise) ? listed : await gallery.version(name);
     const region = await regionPromise;
     const obstacle = version
       ? findObstacle(version, region)

@@ -46,12 +46,20 @@ export type Definition = Partial<
   >
 >;
 
+interface ListedVersion {
+  readonly name: string;
+  /** From latest, or soft-deleted. */
+  readonly excluded: boolean;
+  /** What the list says of it, without a replication report; shared and community galleries list names only. */
+  readonly listed?: ImageVersion;
+}
+
 /** The reads that every kind of gallery offers. */
 export interface Gallery {
   readonly definition: () => Promise<Definition>;
   /** Undefined if a shared or community gallery does not offer the version in this region. */
   readonly version: (name: string) => Promise<ImageVersion | undefined>;
-  readonly versionNames: () => Promise<readonly { readonly name: string; readonly excluded: boolean }[]>;
+  readonly versions: () => Promise<readonly ListedVersion[]>;
   /** Image reference of the VM request, and the one ID in it. */
   readonly referenceTo: (version: string) => { readonly id: string; readonly reference: VmImageReference };
 }
@@ -81,15 +89,15 @@ function openOwnGallery({ imageCompute }: GalleryClients, image: OwnImage, regio
       const version = await compute.galleryImageVersions.get(...at, name, options);
       return { ...parseImageVersion(version), ...stateOf(name) };
     },
-    versionNames: async () => {
-      const names = [];
+    versions: async () => {
+      const versions: ListedVersion[] = [];
       const { onResponse, stateOf } = captureStates();
       for await (const version of compute.galleryImageVersions.listByGalleryImage(...at, { onResponse })) {
         const { name = '' } = version;
         const excluded = isExcludedFromLatest(version, await region) || stateOf(name) !== undefined;
-        names.push({ name, excluded });
+        versions.push({ name, excluded, listed: parseImageVersion(version) });
       }
-      return names;
+      return versions;
     },
     referenceTo: (version) => {
       const id = `${definitionId}/versions/${version}`;
@@ -100,7 +108,7 @@ function openOwnGallery({ imageCompute }: GalleryClients, image: OwnImage, regio
 
 /** Direct-shared and community galleries: read per region, through the deployment's own subscription. */
 function openSharedGallery({ compute }: GalleryClients, image: SharedImage, region: string): Gallery {
-  const [definitions, versions] =
+  const [definitions, operations] =
     image.kind === 'shared'
       ? [compute.sharedGalleryImages, compute.sharedGalleryImageVersions]
       : [compute.communityGalleryImages, compute.communityGalleryImageVersions];
@@ -110,7 +118,7 @@ function openSharedGallery({ compute }: GalleryClients, image: SharedImage, regi
     version: async (name) => {
       try {
         const { onResponse, stateOf } = captureStates();
-        const { storageProfile, endOfLifeDate } = await versions.get(...at, name, { onResponse });
+        const { storageProfile, endOfLifeDate } = await operations.get(...at, name, { onResponse });
         const luns = (storageProfile?.dataDiskImages ?? []).map(({ lun }) => lun);
         const osDiskSizeGb = storageProfile?.osDiskImage?.diskSizeGB;
         return { name, luns, ...omitUndefined({ osDiskSizeGb, endOfLife: endOfLifeDate }), ...stateOf(name) };
@@ -122,17 +130,17 @@ function openSharedGallery({ compute }: GalleryClients, image: SharedImage, regi
         throw error;
       }
     },
-    versionNames: async () => {
-      const names: { name: string; excluded: boolean }[] = [];
+    versions: async () => {
+      const versions: ListedVersion[] = [];
       try {
         const { onResponse, stateOf } = captureStates();
-        for await (const { name = '', excludeFromLatest } of versions.list(...at, { onResponse })) {
-          names.push({ name, excluded: excludeFromLatest === true || stateOf(name) !== undefined });
+        for await (const { name = '', excludeFromLatest } of operations.list(...at, { onResponse })) {
+          versions.push({ name, excluded: excludeFromLatest === true || stateOf(name) !== undefined });
         }
       } catch (error) {
         throw httpStatus(error) === 403 ? cannotListError(image, error) : error;
       }
-      return names;
+      return versions;
     },
     referenceTo: (version) => {
       const root = image.kind === 'shared' ? 'SharedGalleries' : 'CommunityGalleries';
