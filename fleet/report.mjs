@@ -25,6 +25,7 @@ export function collectResults(targets, results) {
 }
 
 const order = ['failure', 'cancelled', 'not run', 'success'];
+const words = { failure: 'failed', success: 'succeeded' };
 
 /** Text of Azure or of the tenant list in one cell of a table. */
 function cell(text) {
@@ -74,9 +75,10 @@ function findingTable(rows, url) {
     }
   }
   const levels = { fault: '❌ failed', warning: '⚠️ warning', unknown: '⏭️ skipped' };
+  const heading = ['level', 'check', 'answer', 'tenants'];
   const findings = [...tenantsByFinding].map(([key, tenants]) => ({ key: JSON.parse(key), tenants }));
   if (findings.length === 0) return [];
-  const cells = Object.keys(levels).flatMap((level) =>
+  const rowsOf = (level) =>
     findings
       .filter(({ key }) => key[0] === level)
       .map(({ key: [, id, answer], tenants }) => [
@@ -84,9 +86,21 @@ function findingTable(rows, url) {
         cell(id),
         cell(answer),
         tenants.map((row) => tenantLink(row, url)).join(', '),
-      ]),
-  );
-  return ['', '### Findings', '', ...table(['level', 'check', 'answer', 'tenants'], cells.slice(0, 500))];
+      ]);
+  const [open, skipped] = [[...rowsOf('fault'), ...rowsOf('warning')], rowsOf('unknown')];
+  return [
+    ...(open.length > 0 ? ['', '### Findings', '', ...table(heading, open.slice(0, 500))] : []),
+    ...(skipped.length > 0
+      ? [
+          '',
+          `<details><summary>${skipped.length} ${skipped.length === 1 ? 'check' : 'checks'} skipped</summary>`,
+          '',
+          ...table(heading, skipped.slice(0, 500)),
+          '',
+          '</details>',
+        ]
+      : []),
+  ];
 }
 
 /** What `operation: list` found, in one table for all tenants. */
@@ -111,7 +125,9 @@ function deploymentTable(rows, url) {
 
 export function formatSummary(rows, { title, url }) {
   const countOf = (outcome) => rows.filter((row) => row.outcome === outcome).length;
-  const counts = order.filter((outcome) => countOf(outcome) > 0).map((outcome) => `${countOf(outcome)} ${outcome}`);
+  const counts = order
+    .filter((outcome) => countOf(outcome) > 0)
+    .map((outcome) => `${countOf(outcome)} ${words[outcome] ?? outcome}`);
   const retry =
     countOf('success') < rows.length || rows.length === 0
       ? ['', `**Re-run failed jobs** on [the run](${url}) retries these tenants only; existing VMs are not changed.`]

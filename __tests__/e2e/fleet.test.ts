@@ -332,11 +332,11 @@ describe('a fleet deployment', () => {
     expect(await runJob('customer-a', 'rest', '1')).toBe('success');
     const partial = report();
     expect(partial.status).toBe(1);
-    expect(partial.text).toContain('3 tenants: 1 not run, 2 success.');
+    expect(partial.text).toContain('3 tenants: 1 not run, 2 succeeded.');
     expect(await runJob('customer-b', 'rest', '1')).toBe('failure');
     const failed = report();
     expect(failed.status).toBe(1);
-    expect(failed.text).toContain('1 failure, 2 success.');
+    expect(failed.text).toContain('1 failed, 2 succeeded.');
     expect(failed.text).toMatch(/\| ❌ failure \| customer-b \| rest \| AADSTS700016 \| \S.* \| \S.* \|/);
     expect(failed.text).toContain('Re-run failed jobs');
     expect(failed.text).toMatch(
@@ -353,7 +353,7 @@ describe('a fleet deployment', () => {
     );
     expect(await runJob('customer-b', 'rest', '2')).toBe('success');
     const succeeded = report();
-    expect(succeeded.text).toContain('3 tenants: 3 success.');
+    expect(succeeded.text).toContain('3 tenants: 3 succeeded.');
     expect(succeeded.status).toBe(0);
     expect(succeeded.text).not.toContain('Re-run failed jobs');
 
@@ -409,7 +409,7 @@ describe('a fleet deployment', () => {
       [
         row('good', 'success', { findings: [{ ...finding, level: 'ok' }] }),
         row('bad', 'failure', { error, findings: [finding] }),
-        row('worse', 'failure', { error, findings: [finding] }),
+        row('worse', 'failure', { error, findings: [finding, { id: 'size', answer: 'Skipped.', level: 'unknown' }] }),
       ],
       { title: 't', url: 'https://github.example/run' },
     );
@@ -419,6 +419,7 @@ describe('a fleet deployment', () => {
       `| ❌ failure | ${link('bad')} | rest | QuotaExceeded | Quota \\| exceeded | the subscription owner |`,
     );
     expect(text).toContain(`| ❌ failed | quota/cores | 10 of 10 used. | ${link('bad')}, ${link('worse')} |`);
+    expect(text).toContain('<summary>1 check skipped</summary>');
     expect(text.indexOf('bad')).toBeLessThan(text.indexOf('good'));
   });
 

@@ -386,7 +386,7 @@ describe('on a half-finished deployment', () => {
     const run = await act(sim, { cleanup: 'always' }, { phases: ['main', 'post'] });
     expect(run.exitCode).toBe(1);
     expect(errorOf(run)).toContain('OSProvisioningTimedOut');
-    expect(errorOf(run)).toContain('operation: delete');
+    expect(errorOf(run)).toContain('if-exists: replace');
     expect(disturbed(sim, before)).toEqual([]);
   });
 

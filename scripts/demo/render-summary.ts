@@ -1,6 +1,6 @@
 /** Renders a job summary as GitHub displays it to a PNG file, for work on the summary. Needs a local Chromium. */
 import { execFileSync, spawnSync } from 'node:child_process';
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
@@ -91,7 +91,7 @@ if (source === undefined || picture === undefined) {
   console.error(usage);
   process.exitCode = 2;
 } else {
-  const markdown = existsSync(source) ? readFileSync(source, 'utf8') : await summaryOf(source);
+  const markdown = source.endsWith('.md') ? readFileSync(source, 'utf8') : await summaryOf(source);
   if (values.markdown) writeFileSync(values.markdown, markdown);
   render(markdown, resolve(picture));
 }

@@ -59,12 +59,7 @@ export function refuseNetwork(code: string, message: string, status = 400): ArmE
 
 /** 404 ResourceNotFound of the gateway. */
 export function resourceNotFound(id: string): ArmError {
-  const match = /\/resourceGroups\/([^/]+)\/providers\/([^/]+)\/(.+)$/i.exec(id);
-  const group = match?.[1] ?? '';
-  const segments = (match?.[3] ?? '').split('/');
-  const types = segments.filter((_, index) => index % 2 === 0);
-  const names = segments.filter((_, index) => index % 2 === 1);
-  const what = `${match?.[2] ?? ''}/${types.join('/')}/${names.join('/')}`;
+  const [, group = '', what = ''] = /\/resourceGroups\/([^/]+)\/providers\/(.+)$/i.exec(id) ?? [];
   return new ArmError(
     404,
     'ResourceNotFound',

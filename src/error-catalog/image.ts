@@ -106,7 +106,11 @@ export const imageEntries: readonly Entry[] = [
           messagesOf(fault),
         );
       const group = named?.[2] ?? idSegment(fault.url, 'resourceGroups');
-      return `Image ${named?.[1] ?? known.imageId} does not exist${group ? ` in resource group ${group}` : ''}. The gallery, the definition or the version is missing or misspelled.`;
+      const name = named?.[1]?.replace(
+        /^([^/]+)\/images\/([^/]+)\/versions\/([^/]+)$/,
+        'version $3 of $2 in gallery $1',
+      );
+      return `Image ${name ?? known.imageId} does not exist${group ? ` in resource group ${group}` : ''}. The gallery, the definition or the version is missing or misspelled.`;
     },
     who: workflowAuthor,
     fix: (fault, known) => [

@@ -11,7 +11,7 @@ import type { ResolvedImage } from '../image/image.ts';
 import type { DeployInputs } from '../inputs/inputs.ts';
 import { allSettledOrThrow, delay } from '../lib/abort.ts';
 import { type Difference, assertNoDrift } from '../plan/drift.ts';
-import { assertRecreatable, compareVm, addedIdentitiesNotice } from '../plan/vm-drift.ts';
+import { addedIdentitiesNotice, assertRecreatable, compareVm, replacementReasons } from '../plan/vm-drift.ts';
 import type { Reporter } from '../summary/reporter.ts';
 import { isFailedState, readProvisioningFailure, waitForTerminalState } from '../vm/vm-status.ts';
 
@@ -45,8 +45,8 @@ export async function findExistingVm(
   if (!final) return { kind: 'deleted' };
   if (hasSucceeded(final)) return { kind: 'adoptable', vm: final };
   const failure = await readProvisioningFailure(session, location);
-  if (failure.hasRun && inputs.ifExists === 'replace') return { kind: 'failed', vm: final };
   assertRecreatable(final, failure, inputs);
+  if (failure.hasRun) return { kind: 'failed', vm: final };
   return { kind: 'never-started', vm: final, reason: failure.fault };
 }
 
@@ -66,16 +66,11 @@ export function findReplacementReasons(
   { inputs, plan, image, log }: AdoptContext,
   existing: Extract<ExistingVm, { kind: 'adoptable' | 'failed' }>,
 ): readonly Difference[] | undefined {
-  const { differences, addedIdentities, keptVersion } = compareVm(existing.vm, plan, image, inputs);
-  if (inputs.ifExists === 'replace') {
-    const reasons = [
-      ...differences,
-      ...(keptVersion ? [{ property: 'image version', actual: keptVersion, expected: image.version }] : []),
-      ...(existing.kind === 'failed' ? [{ property: 'state', actual: 'Failed', expected: 'Succeeded' }] : []),
-    ];
-    if (reasons.length > 0) return reasons;
-  }
-  assertNoDrift(plan, differences);
+  const comparison = compareVm(existing.vm, plan, image, inputs);
+  const { differences, addedIdentities, keptVersion } = comparison;
+  const reasons = replacementReasons(existing.vm, comparison, image, inputs);
+  if (reasons.length > 0) return reasons;
+  assertNoDrift(plan, 'vm', differences);
   log.notice(`Virtual machine ${plan.vm.name} of this deployment exists and matches the inputs: it is kept.`);
   if (addedIdentities.length > 0) log.notice(addedIdentitiesNotice(addedIdentities));
   if (keptVersion) {

@@ -92,7 +92,7 @@ export async function prepareDeployment(
   let planned = await planFor(isExisting ? existingVm.vm : undefined);
   report.output('admin-username', planned.credentials.adminUsername);
   const { differences, otherRules } = compareNetwork(found.existing, planned.plan);
-  assertNoDrift(planned.plan, differences);
+  assertNoDrift(planned.plan, 'network', differences);
   const adoption = { inputs, plan: planned.plan, image: found.image, log: report.log };
   const replacement = isExisting ? findReplacementReasons(adoption, existingVm) : undefined;
   if (replacement) planned = await planFor(undefined);
@@ -221,7 +221,7 @@ function assertNamesFree(
     assertOwned(`${kind} ${resource.name ?? ''}`, { id, tags: resource.tags }, inputs.vmName, run);
   }
   // With `replace`, a disk that an interrupted run left is deleted with the VM that it belonged to.
-  if (inputs.ifExists !== 'replace') assertNoOrphanedDisk(osDisk, ids.osDisk, inputs);
+  assertNoOrphanedDisk(osDisk, ids.osDisk, inputs);
 }
 
 /**

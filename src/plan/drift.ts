@@ -22,6 +22,9 @@ export interface Difference {
   readonly fix?: readonly string[];
 }
 
+/** Only the VM can be replaced by `if-exists: replace`. */
+type DriftPart = 'vm' | 'network';
+
 /** A resource never changes its region. If either region is unknown, as in some checks, nothing is compared. */
 export function compareRegion(
   property: string,
@@ -40,7 +43,7 @@ export function rulesAreOverridden({ nsg, patches }: Plan): boolean {
 }
 
 /** @throws ActionError that lists every difference: existing resources are never changed. */
-export function assertNoDrift(plan: Plan, differences: readonly Difference[]): void {
+export function assertNoDrift(plan: Plan, part: DriftPart, differences: readonly Difference[]): void {
   if (differences.length === 0) return;
   const lines = differences.map(
     ({ property, actual, expected }) => `- ${property}: ${actual}; the inputs request ${expected}`,
@@ -48,14 +51,17 @@ export function assertNoDrift(plan: Plan, differences: readonly Difference[]): v
   throw new ActionError(`comparing deployment ${plan.deployment} with the inputs`, {
     message: `Deployment ${plan.deployment} already exists and differs from the inputs:\n${lines.join('\n')}`,
     reason: 'A rerun adopts only a deployment that matches the inputs; nothing that exists is changed or replaced.',
-    fix: driftFix(plan, differences),
+    fix: driftFix(plan, part, differences),
   });
 }
 
 /** How to resolve differences: for the whole deployment, and for each property that can be changed in place. */
-export function driftFix(plan: Plan, differences: readonly Difference[]): readonly string[] {
+export function driftFix(plan: Plan, part: DriftPart, differences: readonly Difference[]): readonly string[] {
   return [
-    `To replace it, run this action with \`operation: delete\` and \`vm-name: ${plan.deployment}\` first.`,
+    ...(part === 'vm'
+      ? ['To delete the VM with its disks and create it again on the same network, set `if-exists: replace`.']
+      : []),
+    `To replace the whole deployment, run this action with \`operation: delete\` and \`vm-name: ${plan.deployment}\` first.`,
     'To keep it, give another `vm-name`.',
     ...differences.flatMap(({ fix = [] }) => fix),
   ];

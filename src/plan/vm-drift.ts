@@ -7,16 +7,19 @@ import type { DeployInputs } from '../inputs/inputs.ts';
 import { isPatched } from '../inputs/overrides.ts';
 import { omitUndefined } from '../lib/json.ts';
 import { imageIdOf } from '../vm/vm-spec.ts';
-import type { ProvisioningFailure } from '../vm/vm-status.ts';
+import { type ProvisioningFailure, isFailedState } from '../vm/vm-status.ts';
 import { type Difference, compareRegion } from './drift.ts';
 
-/** @throws ActionError if the failed VM has run: its disk may hold data. A VM that never ran is recreated. */
+/**
+ * @throws ActionError if the failed VM has run, because its disk may hold data. A VM that never ran is recreated, and so is
+ * any with `if-exists: replace`.
+ */
 export function assertRecreatable(
   { provisioningState }: VirtualMachine,
   { fault, hasRun }: ProvisioningFailure,
-  { resourceGroup, vmName }: Pick<DeployInputs, 'resourceGroup' | 'vmName'>,
+  { resourceGroup, vmName, ifExists }: Pick<DeployInputs, 'resourceGroup' | 'vmName' | 'ifExists'>,
 ): void {
-  if (!hasRun) return;
+  if (!hasRun || ifExists === 'replace') return;
   throw new ActionError(`reading virtual machine ${vmName}`, {
     message: `Virtual machine ${vmName} of this deployment already exists, in state ${provisioningState}.`,
     cause: fault,
@@ -25,26 +28,41 @@ export function assertRecreatable(
     fix: [
       'If the VM itself works, reapply its settings, then run the step again:',
       `az vm reapply --resource-group ${resourceGroup} --name ${vmName}`,
-      `To replace it, run this action with \`operation: delete\` and \`vm-name: ${vmName}\` first.`,
+      'To delete it with its disks and create it again on the same network, set `if-exists: replace`.',
     ],
   });
 }
 
-/** @throws ActionError if the deployment's OS disk exists without its VM. */
+/** @throws ActionError if the deployment's OS disk exists without its VM, except with `if-exists: replace`. */
 export function assertNoOrphanedDisk(
   disk: Pick<Disk, 'name'> | undefined,
   id: string,
-  { vmName }: Pick<DeployInputs, 'vmName'>,
+  { vmName, ifExists }: Pick<DeployInputs, 'vmName' | 'ifExists'>,
 ): void {
-  if (!disk) return;
+  if (!disk || ifExists === 'replace') return;
   throw new ActionError(`creating virtual machine ${vmName}`, {
     message: `The disk ${disk.name} of this deployment still exists, without its VM.`,
     reason: `Somebody deleted the VM and kept its disk, or a deletion was interrupted: ${id}. It may hold data, so it is neither overwritten nor deleted.`,
     fix: [
-      `If nobody needs the disk, run this action with \`operation: delete\` and \`vm-name: ${vmName}\` first.`,
+      'If nobody needs the disk, set `if-exists: replace`, which deletes it and creates the VM again.',
       'To keep it, give another `vm-name`.',
     ],
   });
+}
+
+/** Why `if-exists: replace` has to replace the VM; empty if it matches or another `if-exists` is set. */
+export function replacementReasons(
+  vm: VirtualMachine,
+  { differences, keptVersion }: VmComparison,
+  image: ResolvedImage,
+  { ifExists }: DeployInputs,
+): readonly Difference[] {
+  if (ifExists !== 'replace') return [];
+  return [
+    ...differences,
+    ...(keptVersion ? [{ property: 'image version', actual: keptVersion, expected: image.version }] : []),
+    ...(isFailedState(vm) ? [{ property: 'state', actual: `${vm.provisioningState}`, expected: 'Succeeded' }] : []),
+  ];
 }
 
 interface VmComparison {

@@ -34,12 +34,19 @@ export function replacementTable({ replacement = [], errors = [] }: SummaryFacts
   if (replacement.length === 0 || errors.length > 0) return '';
   return table(
     ['Replaced', 'Old', 'New'],
-    replacement.map(({ property, actual, expected }) => [
-      markdownText(property),
-      markdownText(actual),
-      markdownText(expected),
-    ]),
+    replacement.map(({ property, actual, expected }) => {
+      const shared = sharedPath(actual, expected);
+      return [property, actual.slice(shared), expected.slice(shared)].map(markdownText);
+    }),
   );
+}
+
+/** Length of the folders that two IDs share: versions of one image are shown by their numbers. */
+function sharedPath(one: string, other: string): number {
+  const folder = one.slice(0, one.lastIndexOf('/') + 1);
+  return other.toLowerCase().startsWith(folder.toLowerCase()) && !other.slice(folder.length).includes('/')
+    ? folder.length
+    : 0;
 }
 
 /** The result of `operation: list`. */

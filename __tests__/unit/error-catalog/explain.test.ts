@@ -94,7 +94,7 @@ const recorded: readonly Row[] = [
   [
     'NotFound / ResourceNotFound (image version)',
     'image-not-found',
-    '<gallery>/images/<definition>/versions/<version>',
+    'version <version> of <definition> in gallery <gallery>',
     "-g '<rg>' -r '<gallery>' -i '<definition>'",
   ],
   ['NotFound (no latest)', 'image-no-latest', '<image definition id>'],

@@ -424,7 +424,7 @@ describe('the network', () => {
     const place = `--subscription ${subscriptionId} -g rg`;
     const rule = (verb: string, name: string) => `az network nsg rule ${verb} ${place} --nsg-name vm1-nsg -n ${name}`;
     const create = '--access Allow --protocol';
-    expect(driftFix(plan, compareNetwork(there, plan).differences)).toEqual([
+    expect(driftFix(plan, 'network', compareNetwork(there, plan).differences)).toEqual([
       expect.stringContaining('operation: delete'),
       expect.stringContaining('another `vm-name`'),
       expect.stringContaining('the existing label'),

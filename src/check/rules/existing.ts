@@ -1,14 +1,19 @@
 import type { VirtualMachine } from '@azure/arm-compute';
 import { hasSucceeded, provisioningStateOf } from '../../azure/lookup.ts';
-import { resourceIds, resourceNames, type Plan } from '../../deployment/resources.ts';
+import { resourceIds, resourceNames } from '../../deployment/resources.ts';
 import { assertOwned, classifyOwnership } from '../../deployment/ownership.ts';
 import { workflowAuthor } from '../../error-catalog/entry.ts';
-import { type Difference, driftFix, compareNetwork } from '../../plan/drift.ts';
-import { addedIdentitiesNotice, assertNoOrphanedDisk, assertRecreatable, compareVm } from '../../plan/vm-drift.ts';
+import { type Difference, compareNetwork, driftFix } from '../../plan/drift.ts';
+import {
+  addedIdentitiesNotice,
+  assertNoOrphanedDisk,
+  assertRecreatable,
+  compareVm,
+  replacementReasons,
+} from '../../plan/vm-drift.ts';
 import { isFailedState } from '../../vm/vm-status.ts';
 import {
   type Finding,
-  type Question,
   type RuleContext,
   faultFinding,
   faultFromError,
@@ -53,7 +58,10 @@ export function checkNames(context: RuleContext): Finding[] {
     try {
       assertOwned(title, { id: ids[part], tags: found.value.tags }, inputs.vmName, run);
       if (part === 'osDisk' && vmExists === false) assertNoOrphanedDisk(found.value, ids.osDisk, inputs);
-      return okFinding(question, 'Exists and belongs to this deployment.');
+      if (inputs.ifExists !== 'fail') return okFinding(question, 'Exists and belongs to this deployment.');
+      return faultFinding(question, 'Exists, and `if-exists: fail` refuses to use it.', workflowAuthor, [
+        'To use what matches the inputs, set `if-exists: keep`; to replace a VM that differs, `if-exists: replace`.',
+      ]);
     } catch (error) {
       return faultFromError(question, error, known);
     }
@@ -76,20 +84,15 @@ export function checkNetwork({ inputs, run, facts, plan }: RuleContext): Finding
     asked: `whether the existing network of deployment ${plan.deployment} matches the inputs`,
   };
   const { differences } = compareNetwork(Object.fromEntries(own), plan);
-  return [driftFinding(question, differences, plan, 'It does; it would not be changed.')];
+  if (differences.length === 0) return [okFinding(question, 'It does; it would not be changed.')];
+  return [faultFinding(question, describeDrift(differences), workflowAuthor, driftFix(plan, 'network', differences))];
 }
 
-function driftFinding(
-  question: Question,
-  differences: readonly Difference[],
-  plan: Plan,
-  answerIfEqual: string,
-): Finding {
-  if (differences.length === 0) return okFinding(question, answerIfEqual);
+function describeDrift(differences: readonly Difference[]): string {
   const list = differences.map(
     ({ property, actual, expected }) => `${property}: ${actual}, the inputs request ${expected}`,
   );
-  return faultFinding(question, `It differs: ${list.join('; ')}.`, workflowAuthor, driftFix(plan, differences));
+  return `It differs: ${list.join('; ')}.`;
 }
 
 export function checkVm(context: RuleContext): Finding[] {
@@ -117,14 +120,24 @@ function checkRerun(context: RuleContext, vm: VirtualMachine): Finding[] {
     } catch (error) {
       return [faultFromError(question, error, known)];
     }
-    const answer = `An earlier run could not place it (${failure.value.fault.fault.code}): it would be deleted and created again.`;
+    const { fault } = failure.value.fault;
+    const answer = `An earlier run failed to create or change it (${fault.code}): it would be deleted and created again.`;
     return [okFinding(question, answer), ...checkSizes(context)];
   }
   if (!image || (facts.image && 'value' in facts.image && facts.image.value.unusable)) return [];
-  const { differences, addedIdentities } = compareVm(vm, plan, image, inputs);
+  const comparison = compareVm(vm, plan, image, inputs);
+  const { differences, addedIdentities } = comparison;
+  const reasons = replacementReasons(vm, comparison, image, inputs);
+  if (reasons.length > 0) {
+    const answer = `${describeDrift(reasons)} \`if-exists: replace\` would delete it with its disks and create it again.`;
+    return [okFinding(question, answer), ...checkSizes(context)];
+  }
+  if (differences.length > 0) {
+    return [faultFinding(question, describeDrift(differences), workflowAuthor, driftFix(plan, 'vm', differences))];
+  }
   const equal = hasSucceeded(vm)
     ? 'It does; it would not be changed.'
     : `It does. It is ${state}: \`create\` would wait for that.`;
   const notices = addedIdentities.length > 0 ? [addedIdentitiesNotice(addedIdentities)] : [];
-  return [driftFinding(question, differences, plan, [equal, ...notices].join(' '))];
+  return [okFinding(question, [equal, ...notices].join(' '))];
 }

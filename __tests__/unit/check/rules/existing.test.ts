@@ -58,6 +58,21 @@ describe('names and existing resources', () => {
       { facts: failed(true) },
       [['rerun', 'fault', /has run, so its disk may hold data.*OSProvisioningTimedOut/]],
     ],
+    [
+      'a VM of another size that `if-exists: replace` replaces',
+      { inputs: { ifExists: 'replace' }, facts: { existing: { vm: ok(vmOf('Standard_D4s_v5')) } } },
+      [],
+    ],
+    [
+      'a VM that failed after it had run, with `if-exists: replace`',
+      { inputs: { ifExists: 'replace' }, facts: failed(true) },
+      [],
+    ],
+    [
+      'a VM that `if-exists: fail` does not accept',
+      { inputs: { ifExists: 'fail' }, facts: { existing: { vm: ok(vmOf('Standard_D2s_v5')) } } },
+      [['name/virtual-machine', 'fault', /if-exists: fail/]],
+    ],
     ['a machine of this deployment that was never placed', { facts: failed(false) }, []],
     [
       'a machine that was never placed, and no quota for another try',
