@@ -29,6 +29,8 @@ export type FaultEffect =
   | { readonly delaySeconds: number }
   /** Called when the request arrives; the request is handled once the returned promise has settled. */
   | { readonly onArrival: () => void | Promise<void> }
+  /** Handles the request and changes the body of its answer. */
+  | { readonly changeAnswer: (body: any) => void }
   /** Handles the request, then resets the connection instead of answering. */
   | { readonly dropAfterCommit: true }
   /** Handles the request; the operation that it starts will fail with this error. */

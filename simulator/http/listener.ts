@@ -10,6 +10,8 @@ export interface RequestState {
   readonly exchange: Exchange;
   /** Set by a fault: the operation that this request starts will fail. */
   operationFailure: OperationFailure | undefined;
+  /** Set by a fault: changes the body of the answer. */
+  changeAnswer: ((body: unknown) => void) | undefined;
   /** Set by a fault: the request is handled but not answered. */
   drop: boolean;
 }
@@ -66,6 +68,7 @@ export async function startListener(options: ListenerOptions): Promise<Listener>
     request.state = {
       exchange: startExchange(world, host, request),
       operationFailure: undefined,
+      changeAnswer: undefined,
       drop: false,
     };
   });
@@ -77,13 +80,13 @@ export async function startListener(options: ListenerOptions): Promise<Listener>
     for (const [name, value] of Object.entries(options.headers(request))) {
       if (!reply.hasHeader(name)) reply.header(name, value);
     }
-    const { exchange, drop } = request.state;
+    const { exchange, changeAnswer, drop } = request.state;
     exchange.status = reply.statusCode;
     exchange.endedAt = world.clock.wall();
     exchange.responseHeaders = flatten(reply.getHeaders());
     if (exchange.status >= 400) exchange.code ??= errorCodeOf(payload);
     if (drop) request.raw.socket.destroy();
-    return payload;
+    return changeAnswer && reply.statusCode < 300 ? changedAnswer(payload, changeAnswer) : payload;
   });
   await options.routes(app, () => origin);
   // `localhost` may resolve to IPv4 or IPv6 first; the certificate covers both.
@@ -160,6 +163,8 @@ async function applyFaults(
       world.settle();
     } else if ('dropAfterCommit' in effect) {
       state.drop = true;
+    } else if ('changeAnswer' in effect) {
+      state.changeAnswer = effect.changeAnswer;
     } else if ('operationFails' in effect) {
       state.operationFailure = effect.operationFails;
     } else {
@@ -204,6 +209,12 @@ function flatten(headers: Record<string, unknown>, without: readonly string[] = 
     flat[name] = text.replace(/([?&][csh]=)[^&]*/g, '$1<cut>');
   }
   return flat;
+}
+
+function changedAnswer(payload: unknown, change: (body: unknown) => void): string {
+  const body: unknown = JSON.parse(String(payload));
+  change(body);
+  return JSON.stringify(body);
 }
 
 function errorCodeOf(payload: unknown): string | undefined {

@@ -1,5 +1,5 @@
 import { type ResourceId, sameId } from '../azure/resource-id.ts';
-import type { MergePatch } from '../lib/json.ts';
+import { type MergePatch, mergePatch } from '../lib/json.ts';
 import type { OverrideTarget } from './inputs.ts';
 
 /** Tags that the action sets itself; those of the user cannot replace them. Compared without case. */
@@ -72,6 +72,24 @@ function replacements(patch: MergePatch, path: string): readonly unknown[] {
 /** Whether the patch sets, replaces or removes what is at a path such as `properties.subnets`; keys match in any case. */
 export function isPatched(patch: MergePatch | undefined, path: string): boolean {
   return patch !== undefined && replacements(patch, path).length > 0;
+}
+
+/** The value or one-element list to which the patch sets a property; undefined if it sets anything else, or nothing. */
+export function patchedSetting(patch: MergePatch | undefined, path: string): string | number | undefined {
+  const [value, ...others] = patch ? replacements(patch, path).flat() : [];
+  if (others.length > 0) return undefined;
+  if (typeof value === 'boolean') return `${value}`;
+  return typeof value === 'string' || typeof value === 'number' ? value : undefined;
+}
+
+/** The list to which the patch sets a property; its keys are spelled as in `model`. */
+export function patchedList<Entry>(
+  patch: MergePatch | undefined,
+  path: string,
+  model: Entry,
+): readonly Entry[] | undefined {
+  const value = patch && replacements(patch, path)[0];
+  return Array.isArray(value) ? value.map((entry) => mergePatch(model, entry) as Entry) : undefined;
 }
 
 function validateTagOverrides(target: OverrideTarget, patch: MergePatch): readonly string[] {

@@ -35,6 +35,7 @@ interface NetworkContext {
 /**
  * Creates the NSG and then the virtual network that refers to it, the public IP in parallel; then the network interface.
  * @param onResource receives each part as soon as it is known, so that later steps can act on a cancelled run.
+ * @returns the resources as Azure returned them; none with an existing network interface.
  * @throws AzureError; ActionError if a resource of that name does not belong to the deployment.
  */
 export async function createNetwork(
@@ -42,11 +43,11 @@ export async function createNetwork(
   plan: Plan,
   existing: ExistingResources,
   onResource: (part: Partial<Network>) => void,
-): Promise<void> {
+): Promise<ExistingResources> {
   const { session } = context;
   if (plan.nic.origin === 'given') {
     onResource(await readExistingNic(session, plan.nic.id));
-    return;
+    return {};
   }
   const { network } = session;
   const { nic, nsg, publicIp } = plan;
@@ -55,7 +56,7 @@ export async function createNetwork(
     ...subnetIds(plan.subnetId),
     ...omitUndefined({ nsgId: nsg?.id, publicIpId: publicIp?.id }),
   });
-  const [ip] = await allSettledOrThrow([
+  const [ip, created] = await allSettledOrThrow([
     publicIp?.origin === 'made'
       ? createNetworkResource(context, plan, {
           kind: 'public IP',
@@ -69,35 +70,41 @@ export async function createNetwork(
   onResource(publicAddress(ip));
   // Its parents took seconds, and Network has no If-None-Match: look again.
   const options = { abortSignal: session.waiting.signal };
-  const { ipConfigurations } = await createNetworkResource(context, plan, {
+  const createdNic = await createNetworkResource(context, plan, {
     kind: 'network interface',
     operations: network.networkInterfaces,
     planned: nic,
     existing: await undefinedIfNotFound(network.networkInterfaces.get(plan.resourceGroup, nic.name, options)),
   });
-  onResource(omitUndefined({ privateIpAddress: ipConfigurations?.[0]?.privateIPAddress }));
+  onResource(omitUndefined({ privateIpAddress: createdNic.ipConfigurations?.[0]?.privateIPAddress }));
+  return { nic: createdNic, ...created, ...omitUndefined({ publicIp: publicIp?.origin === 'made' ? ip : undefined }) };
 }
 
 /** In this order: policies such as "Deny-Subnet-Without-Nsg" refuse a subnet that gets its NSG in a later request. */
-async function createNsgAndVnet(context: NetworkContext, plan: Plan, existing: ExistingResources): Promise<void> {
+async function createNsgAndVnet(
+  context: NetworkContext,
+  plan: Plan,
+  existing: ExistingResources,
+): Promise<Pick<ExistingResources, 'nsg' | 'vnet'>> {
   const { network } = context.session;
-  const { nsg, vnet } = plan;
-  if (nsg?.origin === 'made') {
-    await createNetworkResource(context, plan, {
-      kind: 'network security group',
-      operations: network.networkSecurityGroups,
-      planned: nsg,
-      existing: existing.nsg,
-    });
-  }
-  if (vnet) {
-    await createNetworkResource(context, plan, {
+  const createdNsg =
+    plan.nsg?.origin === 'made'
+      ? await createNetworkResource(context, plan, {
+          kind: 'network security group',
+          operations: network.networkSecurityGroups,
+          planned: plan.nsg,
+          existing: existing.nsg,
+        })
+      : undefined;
+  const createdVnet =
+    plan.vnet &&
+    (await createNetworkResource(context, plan, {
       kind: 'virtual network',
       operations: network.virtualNetworks,
-      planned: vnet,
+      planned: plan.vnet,
       existing: existing.vnet,
-    });
-  }
+    }));
+  return omitUndefined({ nsg: createdNsg, vnet: createdVnet });
 }
 
 /** What the SDK's operation groups of Microsoft.Network have in common. */

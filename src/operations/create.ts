@@ -125,7 +125,7 @@ async function createDeployment(deployment: Deployment): Promise<void> {
   }
   const existing = await takeOverExisting(deployment);
   // From here on, role assignments are created in the background: Entra ID takes half a minute to know a new identity.
-  await report.stage(plan.identities.length > 0 ? 'Network and identities' : 'Network', () =>
+  const [network] = await report.stage(plan.identities.length > 0 ? 'Network and identities' : 'Network', () =>
     allSettledOrThrow([createOrKeepNetwork(deployment, existing), access.createIdentities()]),
   );
   const vm =
@@ -135,7 +135,7 @@ async function createDeployment(deployment: Deployment): Promise<void> {
     ));
   if (!kept) {
     outputVm(vm, plan, report);
-    warnAboutChanges(deployment, vm);
+    warnAboutChanges(deployment, vm, network);
   }
   // Azure Policy may have added a system-assigned identity that the inputs do not request: it gets no roles.
   if (inputs.identity.system) access.grantToVm(vm.identity?.principalId);
@@ -204,9 +204,9 @@ function readExisting({ session, inputs }: Deployment): Promise<ExistingResource
   return findExistingResources(session, inputs, resourceNames(inputs.vmName));
 }
 
-async function createOrKeepNetwork(deployment: Deployment, existing: ExistingResources): Promise<void> {
+function createOrKeepNetwork(deployment: Deployment, existing: ExistingResources): Promise<ExistingResources> {
   const { plan, report } = deployment;
-  await withActivity('creating the network', () =>
+  return withActivity('creating the network', () =>
     createNetwork(deployment, plan, existing, (part) => {
       report.output('nic-id', part.nicId);
       report.output('nsg-id', part.nsgId);

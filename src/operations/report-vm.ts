@@ -5,6 +5,7 @@ import { provisioningStateOf } from '../azure/lookup.ts';
 import type { Plan, ExistingResources } from '../deployment/resources.ts';
 import type { ResolvedImage } from '../image/image.ts';
 import type { DeployInputs } from '../inputs/inputs.ts';
+import { compareNetwork } from '../plan/drift.ts';
 import { compareVm } from '../plan/vm-drift.ts';
 import type { Reporter } from '../summary/reporter.ts';
 import { imageIdOf } from '../vm/vm-spec.ts';
@@ -62,9 +63,14 @@ export function outputExisting({ nic, nsg, vnet, publicIp }: ExistingResources, 
   report.output('fqdn', publicIp?.dnsSettings?.fqdn);
 }
 
-/** Compares a new VM with the inputs: Azure and Azure Policy can change settings of a request. */
-export function warnAboutChanges({ inputs, plan, image, report }: CreatedVm, vm: VirtualMachine): void {
-  const changedSettings = compareVm(vm, plan, image, inputs).differences.map(
+/** Compares a new deployment with the inputs: Azure and Azure Policy can change settings of a request. */
+export function warnAboutChanges(
+  { inputs, plan, image, report }: CreatedVm,
+  vm: VirtualMachine,
+  network: ExistingResources,
+): void {
+  const differences = [...compareVm(vm, plan, image, inputs).differences, ...compareNetwork(network, plan).differences];
+  const changedSettings = differences.map(
     ({ property, actual, expected }) => `${property}: ${actual}; the inputs request ${expected}`,
   );
   report.addFacts({ changedSettings });

@@ -7,11 +7,53 @@ import type {
 } from '@azure/arm-network';
 import { sameId, normaliseRegion } from '../azure/resource-id.ts';
 import { type ExistingResources, subnetName, type Plan } from '../deployment/resources.ts';
-import { isPatched } from '../inputs/overrides.ts';
+import { isPatched, patchedSetting } from '../inputs/overrides.ts';
 import { quoteForShell } from '../lib/escape.ts';
+import { type MergePatch, omitUndefined } from '../lib/json.ts';
 import { isGeneratedRule } from '../network/network-spec.ts';
 import { isFailedState } from '../vm/vm-status.ts';
 import { ActionError } from '../errors/action-error.ts';
+
+/** Everything that is compared with the inputs: on a rerun, by `check`, and after a create. */
+export const comparedProperties = [
+  'region',
+  'image',
+  'operating system',
+  'size',
+  'zone',
+  'network interface',
+  'identity',
+  'admin user',
+  'SSH public keys',
+  'host name',
+  'license',
+  'priority',
+  'eviction policy',
+  'Spot price limit',
+  'OS disk size in GB',
+  'OS disk type',
+  'disk controller',
+  'LUNs of data disks',
+  'sizes of data disks in GB',
+  'types of data disks',
+  'encryption at host',
+  'security type',
+  'region of the network interface',
+  'region of the network security group',
+  'region of the virtual network',
+  'region of the public IP',
+  'subnet',
+  'public IP',
+  'private address',
+  'network security group',
+  'accelerated networking',
+  'address prefix',
+  'subnet prefix',
+  'DNS label',
+  'inbound rules',
+] as const;
+
+type ComparedProperty = (typeof comparedProperties)[number];
 
 /** One property in which an existing resource differs from the inputs. */
 export interface Difference {
@@ -25,16 +67,47 @@ export interface Difference {
 /** Only the VM can be replaced by `if-exists: replace`. */
 type DriftPart = 'vm' | 'network';
 
+/** One comparison: what a GET returns and what the inputs request. Undefined: not comparable. */
+export interface Comparison extends Pick<Difference, 'fix'> {
+  readonly property: ComparedProperty;
+  /** In the REST shape; an override of it replaces what the inputs say. */
+  readonly path?: string;
+  readonly actual: Setting;
+  readonly expected: Setting;
+  readonly isEqual?: boolean;
+}
+
+export type Setting = string | number | undefined;
+
+/** A value that Azure does not return, or that the inputs leave to Azure, cannot differ. */
+export function isSameSetting(actual: Setting, expected: Setting): boolean {
+  if (actual === undefined || expected === undefined) return true;
+  return `${actual}`.toLowerCase() === `${expected}`.toLowerCase();
+}
+
+/** @param patch of the resource; what it sets to a list or an object is not compared. */
+export function findDifferences(patch: MergePatch | undefined, comparisons: readonly Comparison[]): Difference[] {
+  return comparisons.flatMap(({ property, path = '', actual, expected, isEqual, fix }) => {
+    const patched = patchedSetting(patch, path);
+    const requested = patched ?? expected;
+    const isSame = isPatched(patch, path)
+      ? isSameSetting(actual, patched)
+      : (isEqual ?? isSameSetting(actual, expected));
+    if (isSame) return [];
+    const texts = { actual: `${actual ?? ''}` || 'none', expected: `${requested ?? ''}` || 'none' };
+    return [{ property, ...texts, ...omitUndefined({ fix: patched === undefined ? fix : undefined }) }];
+  });
+}
+
 /** A resource never changes its region. If either region is unknown, as in some checks, nothing is compared. */
 export function compareRegion(
-  property: string,
+  property: ComparedProperty,
   { location = '' }: { readonly location?: string },
   plan: Plan,
-): Difference[] {
+): Comparison {
   const region = normaliseRegion(location);
-  return region === '' || plan.location === '' || region === normaliseRegion(plan.location)
-    ? []
-    : [{ property, actual: region, expected: plan.location }];
+  const isEqual = region === '' || plan.location === '' || region === normaliseRegion(plan.location);
+  return { property, actual: region, expected: plan.location, isEqual };
 }
 
 /** A merge patch replaces a list as a whole, so the resulting rules are not known before Azure has them. */
@@ -76,22 +149,23 @@ interface NetworkComparison {
 /** Compares the existing network resources with the plan; none of them is ever changed. */
 export function compareNetwork(existing: ExistingResources, plan: Plan): NetworkComparison {
   const { nic, nsg, vnet, publicIp } = existing;
-  const resources = [
-    ['network interface', nic],
-    ['network security group', nsg],
-    ['virtual network', vnet],
-    ['public IP', publicIp],
-  ] as const;
-  return {
-    differences: [
-      ...resources.flatMap(([title, resource]) =>
-        resource ? compareRegion(`region of the ${title}`, resource, plan) : [],
-      ),
-      ...(nic ? compareInterface(nic, plan) : []),
-      ...(isUsable(vnet) ? compareAddresses(vnet, plan) : []),
-      ...(isUsable(publicIp) ? compareLabel(publicIp, plan) : []),
-      ...(isUsable(nsg) ? compareRules(nsg, plan) : []),
+  const comparisons: readonly [string | undefined, readonly Comparison[]][] = [
+    [
+      undefined,
+      [
+        ...(nic ? [compareRegion('region of the network interface', nic, plan)] : []),
+        ...(nsg ? [compareRegion('region of the network security group', nsg, plan)] : []),
+        ...(vnet ? [compareRegion('region of the virtual network', vnet, plan)] : []),
+        ...(publicIp ? [compareRegion('region of the public IP', publicIp, plan)] : []),
+      ],
     ],
+    [plan.nic.id, nic ? compareInterface(nic, plan) : []],
+    [plan.vnet?.id, isUsable(vnet) ? compareAddresses(vnet, plan) : []],
+    [plan.publicIp?.id, isUsable(publicIp) ? compareLabel(publicIp, plan) : []],
+    [undefined, isUsable(nsg) ? compareRules(nsg, plan) : []],
+  ];
+  return {
+    differences: comparisons.flatMap(([id, list]) => findDifferences(plan.patches.get(id?.toLowerCase() ?? ''), list)),
     otherRules: (isUsable(nsg) ? (nsg.securityRules ?? []) : [])
       .filter((rule) => !isGeneratedRule(rule))
       .map(({ name = '' }) => name),
@@ -109,79 +183,72 @@ function primaryConfiguration({ ipConfigurations = [] }: NetworkInterface) {
   return ipConfigurations.find(({ primary }) => primary) ?? ipConfigurations[0] ?? {};
 }
 
-function compareInterface(nic: NetworkInterface, plan: Plan): Difference[] {
+function compareInterface(nic: NetworkInterface, plan: Plan): readonly Comparison[] {
   if (plan.nic.origin === 'given') return [];
-  const patch = plan.patches.get(plan.nic.id.toLowerCase());
-  const [actual, expected] = [primaryConfiguration(nic), primaryConfiguration(plan.nic.body)];
-  const configuration = 'properties.ipConfigurations';
-  const comparisons = [
-    ['subnet', configuration, actual.subnet?.id, expected.subnet?.id],
-    ['public IP', configuration, actual.publicIPAddress?.id, expected.publicIPAddress?.id],
-    [
-      'private address',
-      configuration,
-      actual.privateIPAddress,
-      // A dynamic address is Azure's choice.
-      expected.privateIPAddress ?? actual.privateIPAddress,
-    ],
-    [
-      'network security group',
-      'properties.networkSecurityGroup',
-      nic.networkSecurityGroup?.id,
-      plan.nic.body.networkSecurityGroup?.id,
-    ],
-    [
-      'accelerated networking',
-      'properties.enableAcceleratedNetworking',
-      `${nic.enableAcceleratedNetworking === true}`,
-      `${plan.nic.body.enableAcceleratedNetworking === true}`,
-    ],
-  ] as const;
-  return comparisons
-    .filter(([, path, has, wanted]) => !sameId(has ?? '', wanted ?? '') && !isPatched(patch, path))
-    .map(([property, , has, wanted]) => ({ property, actual: has || 'none', expected: wanted || 'none' }));
+  const { body } = plan.nic;
+  const [actual, expected] = [primaryConfiguration(nic), primaryConfiguration(body)];
+  const path = 'properties.ipConfigurations';
+  return [
+    { property: 'subnet', path, ...pair(actual.subnet?.id, expected.subnet?.id) },
+    { property: 'public IP', path, ...pair(actual.publicIPAddress?.id, expected.publicIPAddress?.id) },
+    // A dynamic address is Azure's choice.
+    { property: 'private address', path, actual: actual.privateIPAddress, expected: expected.privateIPAddress },
+    {
+      property: 'network security group',
+      path: 'properties.networkSecurityGroup.id',
+      ...pair(nic.networkSecurityGroup?.id, body.networkSecurityGroup?.id),
+    },
+    {
+      property: 'accelerated networking',
+      path: 'properties.enableAcceleratedNetworking',
+      actual: `${nic.enableAcceleratedNetworking === true}`,
+      expected: `${body.enableAcceleratedNetworking === true}`,
+    },
+  ];
+}
+
+/** Two resource IDs, of which either may be absent. */
+function pair(actual = '', expected = '') {
+  return { actual, expected, isEqual: sameId(actual, expected) };
 }
 
 /** The address space may have grown and other subnets may have been added; only what the inputs request is compared. */
-function compareAddresses(vnet: VirtualNetwork, { vnet: planned, patches }: Plan): Difference[] {
+function compareAddresses(vnet: VirtualNetwork, { vnet: planned }: Plan): readonly Comparison[] {
   if (!planned) return [];
-  const patch = patches.get(planned.id.toLowerCase());
   const subnetPrefixes = ({ subnets = [] }: VirtualNetwork): readonly string[] => {
     const subnet = subnets.find(({ name }) => name?.toLowerCase() === subnetName);
     return oneOrMany(subnet?.addressPrefix, subnet?.addressPrefixes);
   };
   const prefixes = ({ addressSpace }: VirtualNetwork) => addressSpace?.addressPrefixes ?? [];
-  const comparisons = [
-    ['address prefix', 'properties.addressSpace', prefixes(vnet), prefixes(planned.body)],
-    ['subnet prefix', 'properties.subnets', subnetPrefixes(vnet), subnetPrefixes(planned.body)],
-  ] as const;
-  return comparisons
-    .filter(
-      ([, path, actual, expected]) => !isPatched(patch, path) && !expected.every((prefix) => actual.includes(prefix)),
-    )
-    .map(([property, , actual, expected]) => ({
-      property,
-      actual: actual.join(', ') || 'none',
-      expected: expected.join(', '),
-    }));
+  const compare = (actual: readonly string[], expected: readonly string[]) => ({
+    actual: actual.join(', '),
+    expected: expected.join(', '),
+    isEqual: expected.every((prefix) => actual.includes(prefix)),
+  });
+  return [
+    { property: 'address prefix', path: 'properties.addressSpace', ...compare(prefixes(vnet), prefixes(planned.body)) },
+    {
+      property: 'subnet prefix',
+      path: 'properties.subnets',
+      ...compare(subnetPrefixes(vnet), subnetPrefixes(planned.body)),
+    },
+  ];
 }
 
-function compareLabel({ dnsSettings }: PublicIPAddress, plan: Plan): Difference[] {
-  const { publicIp, patches } = plan;
+function compareLabel({ dnsSettings }: PublicIPAddress, plan: Plan): readonly Comparison[] {
+  const { publicIp } = plan;
   if (publicIp?.origin !== 'made') return [];
-  if (isPatched(patches.get(publicIp.id.toLowerCase()), 'properties.dnsSettings')) return [];
-  const actual = dnsSettings?.domainNameLabel ?? '';
   const expected = publicIp.body.dnsSettings?.domainNameLabel;
-  // A label that the inputs do not name opens nothing, and somebody may have added it.
-  if (!expected || actual.toLowerCase() === expected.toLowerCase()) return [];
   return [
     {
       property: 'DNS label',
-      actual: actual || 'none',
+      path: 'properties.dnsSettings.domainNameLabel',
+      actual: dnsSettings?.domainNameLabel ?? '',
+      // A label that the inputs do not name opens nothing, and somebody may have added it.
       expected,
       fix: [
         'To change the existing label, and then run the step again:',
-        `az network public-ip update ${groupOptions(plan)} -n ${quoteForShell(publicIp.name)} --dns-name ${expected}`,
+        `az network public-ip update ${groupOptions(plan)} -n ${quoteForShell(publicIp.name)} --dns-name ${quoteForShell(expected ?? '')}`,
       ],
     },
   ];
@@ -191,7 +258,7 @@ function compareLabel({ dnsSettings }: PublicIPAddress, plan: Plan): Difference[
  * All planned rules must exist, and no other generated ones. Priorities are not compared: generated rules only allow, so
  * their order has no effect.
  */
-function compareRules({ securityRules: all = [] }: NetworkSecurityGroup, plan: Plan): Difference[] {
+function compareRules({ securityRules: all = [] }: NetworkSecurityGroup, plan: Plan): readonly Comparison[] {
   const { nsg } = plan;
   if (nsg?.origin !== 'made' || rulesAreOverridden(plan)) return [];
   const planned = nsg.body.securityRules ?? [];
@@ -207,6 +274,7 @@ function compareRules({ securityRules: all = [] }: NetworkSecurityGroup, plan: P
       property: 'inbound rules',
       actual: list(generated),
       expected: list(planned),
+      isEqual: false,
       fix: rulesFix(generated, planned, nsg.name, plan),
     },
   ];

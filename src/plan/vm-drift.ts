@@ -1,14 +1,21 @@
-import type { Disk, VirtualMachine } from '@azure/arm-compute';
+import type { DataDisk, Disk, VirtualMachine } from '@azure/arm-compute';
 import { sameId } from '../azure/resource-id.ts';
 import type { Plan } from '../deployment/resources.ts';
 import { ActionError } from '../errors/action-error.ts';
 import type { ResolvedImage } from '../image/image.ts';
 import type { DeployInputs } from '../inputs/inputs.ts';
-import { isPatched } from '../inputs/overrides.ts';
+import { isPatched, patchedList } from '../inputs/overrides.ts';
 import { omitUndefined } from '../lib/json.ts';
 import { imageIdOf } from '../vm/vm-spec.ts';
 import { type ProvisioningFailure, isFailedState } from '../vm/vm-status.ts';
-import { type Difference, compareRegion } from './drift.ts';
+import {
+  type Comparison,
+  type Difference,
+  compareRegion,
+  findDifferences,
+  isSameSetting,
+  type Setting,
+} from './drift.ts';
 
 /**
  * @throws ActionError if the failed VM has run, because its disk may hold data. A VM that never ran is recreated, and so is
@@ -73,21 +80,9 @@ interface VmComparison {
   readonly keptVersion?: string;
 }
 
-/** One comparison: what a GET of the VM returns and what the inputs request. Undefined: not comparable. */
-interface Comparison {
-  readonly property: string;
-  /** Of the VM, in the REST shape; an override of it replaces what the inputs say. */
-  readonly path: string;
-  readonly actual: Setting;
-  readonly expected: Setting;
-  readonly isEqual?: boolean;
-}
-
-type Setting = string | number | undefined;
-
 /**
- * Compares an existing VM of this deployment with the plan, as far as GET returns the properties: passwords, keys and
- * custom data are never returned, and the size and type of the OS disk are missing while the VM is deallocated.
+ * Compares an existing VM of this deployment with the plan, as far as GET returns the properties: passwords and custom
+ * data are never returned, and the size and type of the OS disk are missing while the VM is deallocated.
  */
 export function compareVm(vm: VirtualMachine, plan: Plan, image: ResolvedImage, inputs: DeployInputs): VmComparison {
   const patch = plan.patches.get(plan.vm.id.toLowerCase());
@@ -96,6 +91,7 @@ export function compareVm(vm: VirtualMachine, plan: Plan, image: ResolvedImage, 
   const identities = identityIds(vm.identity);
   const expectedIdentities = identityIds(body.identity);
   const comparisons: readonly Comparison[] = [
+    compareRegion('region', vm, plan),
     ...(keptVersion === undefined ? [compareImage(vm, image)] : []),
     ...comparePlacement(vm, plan),
     compareNic(vm, plan),
@@ -109,7 +105,7 @@ export function compareVm(vm: VirtualMachine, plan: Plan, image: ResolvedImage, 
     ...compareAccount(vm, body, inputs, plan),
     ...compareSpot(vm, body, inputs.spot?.isOptional),
     ...compareDisk(vm, body),
-    ...compareDataDisks(vm, body),
+    ...compareDataDisks(vm, patchedList(patch, dataDisks, emptyDisk) ?? body.storageProfile?.dataDisks),
     {
       property: 'encryption at host',
       path: 'properties.securityProfile.encryptionAtHost',
@@ -119,27 +115,11 @@ export function compareVm(vm: VirtualMachine, plan: Plan, image: ResolvedImage, 
     },
     compareSecurity(vm, body, plan, inputs.securityType ?? image.generation),
   ];
-  const differences = comparisons.filter(
-    ({ path, actual, expected, isEqual = isSameSetting(actual, expected) }) => !isEqual && !isPatched(patch, path),
-  );
   return {
-    differences: [
-      ...compareRegion('region', vm, plan),
-      ...differences.map(({ property, actual, expected }) => ({
-        property,
-        actual: `${actual ?? ''}` || 'none',
-        expected: `${expected ?? ''}` || 'none',
-      })),
-    ],
+    differences: findDifferences(patch, comparisons),
     addedIdentities: isPatched(patch, 'identity') ? [] : identities.filter((id) => !expectedIdentities.includes(id)),
     ...omitUndefined({ keptVersion }),
   };
-}
-
-/** A value that Azure does not return, or that the inputs leave to Azure, cannot differ. */
-function isSameSetting(actual: Setting, expected: Setting): boolean {
-  if (actual === undefined || expected === undefined) return true;
-  return `${actual}`.toLowerCase() === `${expected}`.toLowerCase();
 }
 
 /** The VM's version, if it is another one of the same image definition. */
@@ -164,7 +144,7 @@ function compareImage(vm: VirtualMachine, { referenceId }: ResolvedImage): Compa
 function comparePlacement(vm: VirtualMachine, plan: Plan): readonly Comparison[] {
   const size = vm.hardwareProfile?.vmSize;
   const sizes = [...new Set(plan.vm.attempts.map((attempt) => attempt.size))];
-  const zone = vm.zones?.[0];
+  const zone = vm.zones?.[0] ?? 'none';
   const zones = [...new Set(plan.vm.attempts.flatMap((attempt) => attempt.zone ?? []))];
   return [
     {
@@ -185,7 +165,7 @@ function comparePlacement(vm: VirtualMachine, plan: Plan): readonly Comparison[]
       path: 'zones',
       actual: zone,
       expected: zones.join(' or '),
-      isEqual: zones.length === 0 || zones.includes(zone ?? ''),
+      isEqual: zones.length === 0 || zones.includes(zone),
     },
   ];
 }
@@ -211,6 +191,7 @@ function compareAccount(
   const actual = vm.osProfile?.adminUsername;
   const expected = body.osProfile?.adminUsername;
   const isLinux = plan.vm.osType === 'Linux';
+  const [keys, expectedKeys] = [sshKeys(vm), sshKeys(body)];
   return [
     {
       property: 'admin user',
@@ -218,6 +199,13 @@ function compareAccount(
       actual,
       expected,
       isEqual: isSameSetting(actual, expected) && (!isLinux || !actual || !expected || actual === expected),
+    },
+    {
+      property: 'SSH public keys',
+      path: 'properties.osProfile.linuxConfiguration.ssh',
+      actual: keys,
+      expected: expectedKeys,
+      isEqual: !keys || inputs.sshPublicKeys.length === 0 || keys === expectedKeys,
     },
     {
       property: 'host name',
@@ -233,6 +221,15 @@ function compareAccount(
       expected: inputs.licenseType,
     },
   ];
+}
+
+/** Without their comments. */
+function sshKeys({ osProfile }: VirtualMachine): string {
+  const keys = osProfile?.linuxConfiguration?.ssh?.publicKeys ?? [];
+  return keys
+    .map(({ keyData = '' }) => keyData.trim().split(/\s+/, 2).join(' '))
+    .toSorted()
+    .join(', ');
 }
 
 function compareSpot(vm: VirtualMachine, body: VirtualMachine, isSpotOptional = false): readonly Comparison[] {
@@ -272,23 +269,51 @@ function compareDisk(vm: VirtualMachine, body: VirtualMachine): readonly Compari
       actual: actual?.managedDisk?.storageAccountType,
       expected: expected?.managedDisk?.storageAccountType,
     },
+    // Azure chooses it by size and image; only `overrides` requests one.
+    {
+      property: 'disk controller',
+      path: 'properties.storageProfile.diskControllerType',
+      actual: vm.storageProfile?.diskControllerType,
+      expected: undefined,
+    },
   ];
 }
 
-/** Empty data disks that the inputs request; those of the image belong to its version. */
-function compareDataDisks(vm: VirtualMachine, body: VirtualMachine): readonly Comparison[] {
-  const existing = vm.storageProfile?.dataDisks ?? [];
-  return (body.storageProfile?.dataDisks ?? [])
-    .filter(({ createOption }) => createOption === 'Empty')
-    .map(({ lun, diskSizeGB }) => {
-      const disk = existing.find((candidate) => candidate.lun === lun);
-      return {
-        property: `size in GB of data disk ${lun}`,
-        path: 'properties.storageProfile.dataDisks',
-        actual: disk ? disk.diskSizeGB : 'none',
-        expected: diskSizeGB,
-      };
+const dataDisks = 'properties.storageProfile.dataDisks';
+
+const emptyDisk: DataDisk = { lun: -1, createOption: '', managedDisk: {} };
+
+/**
+ * Empty data disks that the inputs request; those of the image belong to its version. A disk that somebody attached later
+ * is not deleted with the VM by default; those that this action creates are.
+ */
+function compareDataDisks(vm: VirtualMachine, requested: readonly DataDisk[] = []): readonly Comparison[] {
+  const planned = requested.filter(({ createOption }) => createOption === 'Empty');
+  const isPlanned = (lun: number) => planned.some((disk) => disk.lun === lun);
+  const existing = (vm.storageProfile?.dataDisks ?? []).filter(
+    ({ lun, createOption, deleteOption }) => isPlanned(lun) || (createOption === 'Empty' && deleteOption === 'Delete'),
+  );
+  const luns = (disks: readonly DataDisk[]): string => {
+    const numbers = disks.map(({ lun }) => `${lun}`);
+    return numbers.toSorted().join(', ');
+  };
+  const compare = (property: Comparison['property'], setting: (disk: DataDisk) => Setting): Comparison => {
+    const pairs = planned.flatMap((disk) => {
+      const actual = existing.find(({ lun }) => lun === disk.lun);
+      const [has, wants] = [actual && setting(actual), setting(disk)];
+      return isSameSetting(has, wants) ? [] : [[`LUN ${disk.lun}: ${has}`, `LUN ${disk.lun}: ${wants}`] as const];
     });
+    return {
+      property,
+      actual: pairs.map(([has]) => has).join(', '),
+      expected: pairs.map(([, wants]) => wants).join(', '),
+    };
+  };
+  return [
+    { property: 'LUNs of data disks', actual: luns(existing), expected: luns(planned) },
+    compare('sizes of data disks in GB', ({ diskSizeGB }) => diskSizeGB),
+    compare('types of data disks', ({ managedDisk }) => managedDisk?.storageAccountType),
+  ];
 }
 
 /** @param source of the expected type: the input, or a trait of the image definition if that could be read. */

@@ -19,7 +19,7 @@ export interface VmCreation {
   /** `accepted`: return as soon as Resource Manager has accepted the request. */
   readonly until: 'accepted' | 'provisioned';
   /** Creates the network resources that were deleted with a failed VM. */
-  readonly restoreNetwork: () => Promise<void>;
+  readonly restoreNetwork: () => Promise<unknown>;
   /** Deletes a failed VM and what is deleted with it. */
   readonly deleteVm: () => Promise<void>;
   readonly onAttempt: (placement: Placement) => void;

@@ -162,6 +162,10 @@ describe('settings of the VM', () => {
   const withDisk = (osDisk: object): Partial<VirtualMachine> => ({
     storageProfile: { imageReference: { id: versionId }, osDisk: { createOption: 'FromImage', ...osDisk } },
   });
+  const keys = (...keyData: readonly string[]) => ({
+    adminUsername: 'azureuser',
+    linuxConfiguration: { ssh: { publicKeys: keyData.map((one) => ({ keyData: one })) } },
+  });
   const patched = (properties: object): Partial<DeployInputs> => ({ overrides: { vm: { properties } } });
 
   test.each<
@@ -266,9 +270,49 @@ describe('settings of the VM', () => {
       dataDisks({ lun: 0, createOption: 'Empty', diskSizeGB: 64 }),
       { dataDiskSizesGb: [128] },
       image,
-      ['size in GB of data disk 0: 64 -> 128'],
+      ['sizes of data disks in GB: LUN 0: 64 -> LUN 0: 128'],
     ],
-    ['a missing data disk', {}, { dataDiskSizesGb: [128] }, image, ['size in GB of data disk 0: none -> 128']],
+    [
+      'a data disk that an earlier run created and the inputs no longer request',
+      dataDisks({ lun: 0, createOption: 'Empty', deleteOption: 'Delete', diskSizeGB: 64 }),
+      {},
+      image,
+      ['LUNs of data disks: 0 -> none'],
+    ],
+    [
+      'another type of data disk by override',
+      dataDisks({ lun: 0, createOption: 'Empty', managedDisk: { storageAccountType: 'Standard_LRS' } }),
+      patched({
+        storageProfile: {
+          DataDisks: [{ LUN: 0, createOption: 'Empty', managedDisk: { storageAccountType: 'Premium_LRS' } }],
+        },
+      }),
+      image,
+      ['types of data disks: LUN 0: Standard_LRS -> LUN 0: Premium_LRS'],
+    ],
+    [
+      'another disk controller by override',
+      { storageProfile: { imageReference: { id: versionId }, diskControllerType: 'SCSI' } },
+      patched({ storageProfile: { diskControllerType: 'NVMe' } }),
+      image,
+      ['disk controller: SCSI -> NVMe'],
+    ],
+    [
+      'another SSH key',
+      { osProfile: keys('ssh-ed25519 AAAA alice') },
+      { sshPublicKeys: ['ssh-ed25519 aaaa alice'] },
+      image,
+      ['SSH public keys: ssh-ed25519 AAAA -> ssh-ed25519 aaaa'],
+    ],
+    [
+      'an SSH key with another comment',
+      { osProfile: keys('ssh-ed25519 AAAA alice') },
+      { sshPublicKeys: ['ssh-ed25519 AAAA bob'] },
+      image,
+      [],
+    ],
+    ['an SSH key when the inputs name none', { osProfile: keys('ssh-ed25519 AAAA alice') }, {}, image, []],
+    ['a missing data disk', {}, { dataDiskSizesGb: [128] }, image, ['LUNs of data disks: none -> 0']],
     ['a data disk that somebody added', dataDisks({ lun: 5, createOption: 'Attach', diskSizeGB: 64 }), {}, image, []],
     ['a licence in another case', { licenseType: 'rhel_byos' }, { licenseType: 'RHEL_BYOS' }, image, []],
     ['a licence that somebody added', { licenseType: 'RHEL_BYOS' }, {}, image, []],
@@ -337,7 +381,13 @@ describe('the network', () => {
     ['another label', label('shop'), label('store'), ['DNS label: shop -> store']],
     ['a label that nobody asks for', label('shop'), {}, []],
     ['a label that is new', {}, label('shop'), ['DNS label: none -> shop']],
-    ['another label by override', {}, override('public-ip', { dnsSettings: { domainNameLabel: 'x' } }), []],
+    [
+      'another label by override',
+      {},
+      override('public-ip', { dnsSettings: { domainNameLabel: 'x' } }),
+      ['DNS label: none -> x'],
+    ],
+    ['the same label by override', label('x'), override('public-ip', { dnsSettings: { domainNameLabel: 'x' } }), []],
     [
       'other addresses',
       addresses('10.0.0.0/16', '10.0.1.0/24'),
@@ -439,13 +489,13 @@ describe('the network', () => {
 });
 
 test.each([
-  ['vm', { Properties: { HardwareProfile: { VmSize: 'Standard_D4s_v5' } } }, 'size'],
+  ['vm', { Properties: { HardwareProfile: { VmSize: 'Standard_D2s_v5' } } }, 'size'],
   ['vm', { Zones: ['2'] }, 'zone'],
   ['vm', { Identity: { type: 'SystemAssigned' } }, 'identity'],
   ['nic', { properties: { NetworkSecurityGroup: null } }, 'network security group'],
   ['nsg', { properties: { SecurityRules: [] } }, 'inbound rules'],
   ['vnet', { properties: { AddressSpace: { addressPrefixes: [] } } }, 'address prefix'],
-  ['public-ip', { properties: { DNSSettings: { domainNameLabel: 'other' } } }, 'DNS label'],
+  ['public-ip', { properties: { DNSSettings: { domainNameLabel: 'shop' } } }, 'DNS label'],
 ] as const)('an override of %s in another case is not reported as drift: %j', (target, patch, what) => {
   const wanted: Change = {
     sizes: ['Standard_D8s_v5'],
@@ -459,10 +509,10 @@ test.each([
   };
   const differences = (change: Change): string[] => {
     const plan = planOf(change);
-    const network = madeBy();
+    const network = madeBy(label('shop'));
     const { nic } = network;
     const existing = nic ? { ...network, nic: { ...nic, networkSecurityGroup: { id: '/other' } } } : network;
-    const machine = compareVm(machineOf(), plan, image, { ...inputs, ...change, network: newNetwork });
+    const machine = compareVm(machineOf({ zones: ['2'] }), plan, image, { ...inputs, ...change, network: newNetwork });
     return [...machine.differences, ...compareNetwork(existing, plan).differences].map((one) => one.property);
   };
   const drift = differences(wanted);
