@@ -132,9 +132,8 @@ function skippedSections(skipped: readonly Finding[]): Markdown[] {
       row.subjects.map(sentence).join('<br>'),
       sentence(row.answer),
     ]);
-    const toRun =
-      fix.length > 0 ? `To run ${subjects.length === 1 ? 'it' : 'them'}${who ? `, ${sentence(who)}` : ''}:` : '';
-    return [limitedTable(['Skipped', 'Why'], rows), toRun, fixes(fix)].filter(Boolean).join('\n\n');
+    const whoCanEnable = who ? `**Who can enable ${subjects.length === 1 ? 'it' : 'them'}:** ${sentence(who)}` : '';
+    return [limitedTable(['Skipped', 'Why'], rows), whoCanEnable, fixes(fix)].filter(Boolean).join('\n\n');
   });
   return [details(`${marks.unknown} ${skipped.length} skipped`, bodies.join('\n\n'))];
 }

@@ -109,9 +109,11 @@ export async function noPlacementError(creation: VmCreation, failed: readonly Fa
   if (failed.length === 1) return new ActionError(activity, { message: alternatives, cause });
   const lines = failed.map(({ placement, error }) => `- ${describePlacement(placement)}: ${describeCause(error)}`);
   return new ActionError(activity, {
-    message: [`No size and zone is available in ${plan.location}:`, ...lines, alternatives].join('\n'),
+    message: [`None of the requested sizes and zones is available in ${plan.location}:`, ...lines, alternatives].join(
+      '\n',
+    ),
     cause,
-    reason: 'Azure refused each of them because of quota, capacity or availability.',
+    reason: 'Azure refused every requested size and zone because of quota, capacity or availability.',
     fix: [
       'Add other sizes to `vm-size`, other zones, or use another `location`. All sizes of the region:',
       shellCommand`az vm list-skus --subscription ${plan.subscriptionId} --location ${plan.location} --resource-type virtualMachines --query ${'[?length(restrictions)==`0`].name'} -o tsv`,
