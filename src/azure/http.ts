@@ -72,7 +72,7 @@ export function requestLogPolicy(debug: (line: string) => void, rateLimits?: Rat
       const sentId = request.headers.get('client-request-id');
       try {
         const response = await next(request);
-        rateLimits?.record(response.headers);
+        rateLimits?.record(response.headers, request.url);
         log(response.status, response.headers.get('x-ms-correlation-request-id') ?? sentId);
         return response;
       } catch (error) {

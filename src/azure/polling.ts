@@ -3,10 +3,16 @@ import { delay, progressSeconds } from '../lib/abort.ts';
 import { clockSeconds } from '../lib/clock.ts';
 import { type OperationKind, nextPollDelay, type RemainingRequests } from './poll-schedule.ts';
 
+/** Where an operation is polled, and what is read once it has succeeded: the SDK's own state, which it reads at each poll. */
+interface OperationConfig {
+  operationLocation?: string;
+  resourceLocation?: string | undefined;
+}
+
 /** The part of an SDK poller that polling needs. */
 interface Poller<T> {
   readonly isDone: boolean;
-  readonly operationState: { readonly status: string } | undefined;
+  readonly operationState: { readonly status: string; readonly config?: OperationConfig } | undefined;
   readonly result: T | undefined;
   submitted(): Promise<void>;
   poll(options?: { abortSignal?: AbortSignal }): Promise<unknown>;
@@ -15,11 +21,13 @@ interface Poller<T> {
 export interface PollOptions {
   readonly signal: AbortSignal;
   /** The latest rate limits, read before each poll. */
-  readonly rateLimits: () => RemainingRequests;
+  readonly rateLimits: (operation?: string) => RemainingRequests;
   /** Called at least every 30 seconds while something is awaited. */
   readonly onProgress: (what: string, elapsedSeconds: number) => void;
   /** Called once Azure has accepted the request of an operation, whether or not the operation succeeds. */
   readonly onAccepted?: () => void;
+  /** Nothing of the result is needed: saves the read of the created resource, which the SDK has no option for. */
+  readonly skipResult?: boolean;
 }
 
 /**
@@ -57,7 +65,7 @@ const minNotFoundPolls = 8;
 
 /**
  * Polls an SDK operation to its end on our own schedule instead of the service's Retry-After.
- * @returns the created resource; undefined for deletions.
+ * @returns the created resource; undefined for deletions, and without meaning with `skipResult`.
  * @throws AzureError when the request is refused or the operation fails; the signal's reason once it aborts.
  */
 export async function pollUntilDone<T>(
@@ -72,8 +80,11 @@ export async function pollUntilDone<T>(
   try {
     await poller.submitted();
     options.onAccepted?.();
+    const config = poller.operationState?.config ?? {};
+    if (options.skipResult) config.resourceLocation = undefined;
     if (!poller.isDone) {
-      await pollUntil(what, kind, options, async () => {
+      const rateLimits = () => options.rateLimits(config.operationLocation);
+      await pollUntil(what, kind, { ...options, rateLimits }, async () => {
         try {
           await poller.poll({ abortSignal: signal });
         } catch (error) {

@@ -51,3 +51,12 @@ type WithoutUndefined<Fields> = {
 export function omitUndefined<Fields extends object>(fields: Fields): WithoutUndefined<Fields> {
   return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined)) as never;
 }
+
+/** A resource of Azure in the shape of the SDK's models, which hold what the API puts into `properties`. */
+export function flattenProperties(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(flattenProperties);
+  if (!isJson(value)) return value;
+  const { properties, ...rest } = value;
+  const inner = Object.entries({ ...rest, ...asObject(properties) });
+  return Object.fromEntries(inner.map(([key, field]) => [key, flattenProperties(field)]));
+}

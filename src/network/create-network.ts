@@ -9,7 +9,7 @@ import { createIfMissing } from '../deployment/create-if-missing.ts';
 import type { ExistingResources, Plan, PlannedResource } from '../deployment/resources.ts';
 import { AzureError } from '../errors/azure-error.ts';
 import { allSettledOrThrow } from '../lib/abort.ts';
-import { omitUndefined } from '../lib/json.ts';
+import { flattenProperties, omitUndefined } from '../lib/json.ts';
 import type { WorkflowRun } from '../runner/github-context.ts';
 import type { LogWriter } from '../runner/log.ts';
 
@@ -70,11 +70,12 @@ export async function createNetwork(
   onResource(publicAddress(ip));
   // Its parents took seconds, and Network has no If-None-Match: look again.
   const options = { abortSignal: session.waiting.signal };
+  const findNic = () => undefinedIfNotFound(network.networkInterfaces.get(plan.resourceGroup, nic.name, options));
   const createdNic = await createNetworkResource(context, plan, {
     kind: 'network interface',
     operations: network.networkInterfaces,
     planned: nic,
-    existing: await undefinedIfNotFound(network.networkInterfaces.get(plan.resourceGroup, nic.name, options)),
+    existing: existing.nic ?? (await findNic()),
   });
   onResource(omitUndefined({ privateIpAddress: createdNic.ipConfigurations?.[0]?.privateIPAddress }));
   return { nic: createdNic, ...created, ...omitUndefined({ publicIp: publicIp?.origin === 'made' ? ip : undefined }) };
@@ -94,6 +95,7 @@ async function createNsgAndVnet(
           operations: network.networkSecurityGroups,
           planned: plan.nsg,
           existing: existing.nsg,
+          skipResult: true,
         })
       : undefined;
   const createdVnet =
@@ -103,6 +105,7 @@ async function createNsgAndVnet(
       operations: network.virtualNetworks,
       planned: plan.vnet,
       existing: existing.vnet,
+      skipResult: true,
     }));
   return omitUndefined({ nsg: createdNsg, vnet: createdVnet });
 }
@@ -120,6 +123,7 @@ interface NetworkOperations<T> {
 
 interface HttpAnswer {
   readonly status: number;
+  readonly parsedBody?: unknown;
   readonly request: { readonly method: string };
 }
 
@@ -129,12 +133,14 @@ interface NetworkResource<T> {
   readonly operations: NetworkOperations<T>;
   readonly planned: PlannedResource<T>;
   readonly existing: T | undefined;
+  /** The answer to the PUT is enough; it is returned. See `PollOptions`. */
+  readonly skipResult?: boolean;
 }
 
 function createNetworkResource<T extends { tags?: Record<string, string>; provisioningState?: string }>(
   { session: { waiting }, cleanupState, run, log }: NetworkContext,
   { resourceGroup }: Plan,
-  { kind, operations, planned: { id, name, body }, existing }: NetworkResource<T>,
+  { kind, operations, planned: { id, name, body }, existing, skipResult = false }: NetworkResource<T>,
 ): Promise<T> {
   const what = `${kind} ${name}`;
   const options = { abortSignal: waiting.signal };
@@ -145,14 +151,16 @@ function createNetworkResource<T extends { tags?: Record<string, string>; provis
       id,
       existing,
       reread: () => undefinedIfNotFound(operations.get(resourceGroup, name, options)),
-      put: (onAccepted) => {
+      put: async (onAccepted) => {
         log.info(`Creating ${what}.`);
-        let status = 0;
+        let answer: HttpAnswer | undefined;
         const onResponse = (response: HttpAnswer): void => {
-          if (response.request.method === 'PUT') status = response.status;
+          if (response.request.method === 'PUT') answer = response;
         };
         const poller = operations.createOrUpdate(resourceGroup, name, body, { ...options, onResponse });
-        return pollUntilDone(what, 'network', { ...waiting, onAccepted: () => onAccepted(status) }, poller);
+        const pollOptions = { ...waiting, skipResult, onAccepted: () => onAccepted(answer?.status ?? 0) };
+        const result = await pollUntilDone(what, 'network', pollOptions, poller);
+        return skipResult ? (flattenProperties(answer?.parsedBody) as T) : result;
       },
     },
   );

@@ -54,16 +54,33 @@ test.each<[string, string, string, string | undefined]>([
   expect(newestSupportedVersion(fault, asked)).toBe(older);
 });
 
+const headersOf = (headers: Readonly<Record<string, string | undefined>>) => ({
+  get: (name: string) => headers[name],
+});
+
+test('keeps the last Retry-After of each operation until an answer to its poll has none', () => {
+  const rateLimits = createRateLimitTracker();
+  const operations = ['https://arm.example/operations/1?t=a', 'https://arm.example/operations/2'] as const;
+  const hints = () => operations.map((operation) => rateLimits.read(operation).retryAfter);
+  expect(hints()).toEqual([undefined, undefined]);
+  rateLimits.record(headersOf({ 'azure-asyncoperation': operations[0], 'retry-after': '3' }), 'https://arm.example/vm');
+  rateLimits.record(headersOf({ location: operations[1], 'retry-after': '10' }), 'https://arm.example/nic');
+  expect(hints()).toEqual([3, 10]);
+  rateLimits.record(headersOf({ 'retry-after': '1' }), 'https://arm.example/operations/1?t=b');
+  rateLimits.record(headersOf({}), operations[1]);
+  expect(hints()).toEqual([1, Infinity]);
+});
+
 test('keeps the latest value of each rate limit when responses report different ones', () => {
   const rateLimits = createRateLimitTracker();
   const answer = (resource: string, reads?: string) =>
-    rateLimits.record({
-      get: (name) =>
-        ({
-          'x-ms-ratelimit-remaining-resource': resource,
-          'x-ms-ratelimit-remaining-subscription-reads': reads,
-        })[name],
-    });
+    rateLimits.record(
+      headersOf({
+        'x-ms-ratelimit-remaining-resource': resource,
+        'x-ms-ratelimit-remaining-subscription-reads': reads,
+      }),
+      'https://arm.example/subscriptions',
+    );
   expect(rateLimits.read()).toEqual({});
   // Lines as recorded.
   answer('Microsoft.Compute/GetOperationResource;44,Microsoft.Compute/GetOperationSubscriptionMaximum;14999', '249');

@@ -1,17 +1,18 @@
 import { afterEach, beforeEach, describe, expect, jest, test } from '@jest/globals';
-import { nextPollDelay, type OperationKind } from '../../../src/azure/poll-schedule.ts';
+import { nextPollDelay, type OperationKind, type RemainingRequests } from '../../../src/azure/poll-schedule.ts';
 import { hasSucceeded, isTerminalState } from '../../../src/azure/lookup.ts';
 import { pollUntil } from '../../../src/azure/polling.ts';
 import { delayWithProgress, delay } from '../../../src/lib/abort.ts';
 
 /** Looks at an operation of `seconds`, with Compute's bucket of 45 polls refilled by 15 a minute. */
-function follow(kind: OperationKind, seconds: number, bucket = 45, leftAtFirst = bucket) {
+function follow(kind: OperationKind, seconds: number, budget: RemainingRequests = {}) {
+  const bucket = 45;
   let elapsed = 0;
-  let left = leftAtFirst;
+  let left = budget.polls ?? bucket;
   let lowest = left;
   let looks = 0;
   while (elapsed < seconds) {
-    const wait = nextPollDelay(kind, elapsed, { polls: Math.floor(left) });
+    const wait = nextPollDelay(kind, elapsed, { ...budget, polls: Math.floor(left) });
     elapsed += wait;
     left = Math.min(bucket, left + wait / 4) - 1;
     lowest = Math.min(lowest, left);
@@ -29,9 +30,9 @@ describe('poll schedule', () => {
     ['network', 20, 1],
     ['network', 300, 2],
     ['vm-create-linux', 5, 3],
-    ['vm-create-linux', 27, 0.415],
-    ['vm-create-linux', 41, 1.045],
-    ['vm-create-linux', 80, 2.8],
+    ['vm-create-linux', 30, 1],
+    ['vm-create-linux', 41, 1.2],
+    ['vm-create-linux', 80, 3.2],
     ['vm-create-linux', 200, 4],
     ['vm-create-windows', 10, 4],
     ['vm-create-windows', 40, 0.64],
@@ -43,12 +44,32 @@ describe('poll schedule', () => {
   });
 
   test.each([
-    ['vm-create-linux', 25, 2],
-    ['vm-create-linux', 26.9, 0.415],
+    ['vm-create-linux', 27.5, 2.5],
+    ['vm-create-linux', 28.5, 1.5],
     ['vm-create-windows', 39, 1],
-    ['vm-create-linux', 91.9, 3.3355],
+    ['vm-create-linux', 91.9, 3.795],
   ] as const)('%s at %d s: it does not reach into a denser stretch, but %d s', (kind, elapsed, expected) => {
     expect(nextPollDelay(kind, elapsed, {})).toBeCloseTo(expected, 9);
+  });
+
+  test.each([4, 7, 12, 20, 30])('a VM that takes %d s is noticed within the shorter hint, or earlier', (seconds) => {
+    for (const retryAfter of [1, 2, 3, 10, 35]) {
+      const { late, lowest } = follow('vm-create-linux', seconds, { retryAfter });
+      expect(late).toBeLessThanOrEqual(Math.min(3, retryAfter));
+      expect(lowest).toBeGreaterThan(0);
+    }
+  });
+
+  test('a VM that takes the recorded 41 s is polled at most 25 times', () => {
+    expect(follow('vm-create-linux', 41, { retryAfter: 10 }).looks).toBeLessThanOrEqual(25);
+  });
+
+  test('the rate limits hold although every answer suggests to poll again after a second', () => {
+    for (const kind of ['vm-create-linux', 'vm-create-windows', 'delete'] as const) {
+      expect(follow(kind, 600, { retryAfter: 1 }).lowest).toBeGreaterThan(0);
+    }
+    expect(nextPollDelay('vm-create-linux', 41, { retryAfter: 1, polls: 5 })).toBe(4);
+    expect(nextPollDelay('vm-create-linux', 41, { retryAfter: 1, reads: 0 })).toBe(6);
   });
 
   test('it falls back to the refill rate before the bucket is empty', () => {
@@ -92,7 +113,7 @@ describe('poll schedule', () => {
   });
 
   test.each([
-    ['vm-create-linux', 8],
+    ['vm-create-linux', 17],
     ['vm-create-windows', 12],
     ['vm-update', 30],
     ['delete', 17],
@@ -108,17 +129,18 @@ describe('poll schedule', () => {
     '%s that finds a half-empty bucket does not empty it',
     (kind) => {
       for (const bucket of [30, 20, 10, 5]) {
-        expect(follow(kind, 300, 45, bucket).lowest).toBeGreaterThan(0);
+        expect(follow(kind, 300, { polls: bucket }).lowest).toBeGreaterThan(0);
       }
     },
   );
 
   test.each([
-    ['vm-create-linux', 27, 300, 0.051],
+    ['vm-create-linux', 30, 300, 0.056],
     ['vm-create-windows', 40, 300, 0.04],
   ] as const)('%s that ends between %d and %d s costs the run %d of its time at most', (kind, from, to, share) => {
     const overhead = 0.8;
-    const network = 2;
+    // Security group, then virtual network.
+    const network = 3;
     for (let seconds = from; seconds <= to; seconds += 0.1) {
       expect((overhead + follow(kind, seconds).late) / (network + seconds)).toBeLessThanOrEqual(share);
     }

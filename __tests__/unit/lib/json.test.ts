@@ -1,6 +1,6 @@
-/** RFC 7396: every case of its appendix A, and what JSON can say beyond it. */
+/** RFC 7396: every case of its appendix A, and what JSON can say beyond it; the shape of the SDK's models. */
 import { expect, test } from '@jest/globals';
-import { mergePatch } from '../../../src/lib/json.ts';
+import { flattenProperties, mergePatch } from '../../../src/lib/json.ts';
 
 // https://www.rfc-editor.org/rfc/rfc7396#appendix-A
 test.each([
@@ -45,4 +45,14 @@ test('a key that means something to JavaScript is a key like others', () => {
   const patched = mergePatch({}, JSON.parse('{"__proto__": {"polluted": true}}'));
   expect(JSON.stringify(patched)).toBe('{"__proto__":{"polluted":true}}');
   expect({}).not.toHaveProperty('polluted');
+});
+
+test('flattens `properties` at every depth, as the models of the SDK do', () => {
+  const subnet = { name: 'default', properties: { addressPrefix: '10.0.0.0/24', delegations: [] } };
+  expect(flattenProperties({ id: '/v', properties: { provisioningState: 'Updating', subnets: [subnet] } })).toEqual({
+    id: '/v',
+    provisioningState: 'Updating',
+    subnets: [{ name: 'default', addressPrefix: '10.0.0.0/24', delegations: [] }],
+  });
+  expect([undefined, null, 'text', { properties: null }].map(flattenProperties)).toEqual([undefined, null, 'text', {}]);
 });
