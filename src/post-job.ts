@@ -8,6 +8,7 @@ import { ActionError, type ErrorContext } from './errors/action-error.ts';
 import { formatError } from './errors/format-error.ts';
 import type { ClientCredential, DeleteInputs } from './inputs/inputs.ts';
 import { maskSecrets } from './inputs/mask-secrets.ts';
+import { omitUndefined } from './lib/json.ts';
 import { timeoutSignal } from './lib/clock.ts';
 import { needsCleanup, resourcesToDelete, runPostJobCleanup } from './operations/delete.ts';
 import { actionReference, cleanupStateKey, env } from './runner/github-context.ts';
@@ -72,14 +73,14 @@ async function cleanUp(state: CleanupStateData, report: Reporter): Promise<void>
 /** Everything but the secret comes from the state, because the runner may give other inputs to the post step. */
 function inputsFrom(state: CleanupStateData): DeleteInputs {
   const { signIn, subscriptionId, resourceGroup, deployment } = state;
-  const { clientId, tenantId, environment } = signIn;
+  const { clientId, tenantId, environment, changeReference } = signIn;
   return {
     operation: 'delete',
     clientId,
     tenantId,
     environment,
     credential: credentialFor(signIn),
-    ...(subscriptionId && { subscriptionId }),
+    ...omitUndefined({ subscriptionId, changeReference }),
     resourceGroup,
     vmName: deployment,
     timeoutMinutes: 20,

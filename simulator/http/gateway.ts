@@ -22,6 +22,7 @@ import {
 } from './checks.ts';
 import { sendJson, splitUrl } from './listener.ts';
 import { metadataDocument } from './metadata.ts';
+import { checkPolicyToken } from './policy-tokens.ts';
 import type { Call, Provider, ProviderType, Route } from './provider.ts';
 import {
   missingApiVersionError,
@@ -201,6 +202,7 @@ function checkAccess(provider: Provider, route: Route, call: Call, subscription:
   }
   checkLinkedResources(route, call, action ?? '');
   checkLocks(world, route, scope);
+  checkPolicyToken(call);
 }
 
 /** Headers of every answer of Resource Manager. */

@@ -6,6 +6,7 @@ export class ArmError extends Error {
   readonly code: string;
   readonly target: string | undefined;
   readonly details: readonly Json[] | undefined;
+  readonly additionalInfo: readonly Json[] | undefined;
   readonly headers: Readonly<Record<string, string>>;
   /** True for errors of the gateway rather than of a provider (`x-ms-failure-cause: gateway`). */
   readonly gateway: boolean;
@@ -19,6 +20,7 @@ export class ArmError extends Error {
     more: {
       target?: string;
       details?: readonly Json[];
+      additionalInfo?: readonly Json[];
       headers?: Readonly<Record<string, string>>;
       gateway?: boolean;
       bare?: boolean;
@@ -29,6 +31,7 @@ export class ArmError extends Error {
     this.code = code;
     this.target = more.target;
     this.details = more.details;
+    this.additionalInfo = more.additionalInfo;
     this.headers = more.headers ?? {};
     this.gateway = more.gateway ?? false;
     this.bare = more.bare ?? false;
@@ -38,6 +41,7 @@ export class ArmError extends Error {
     const error: Json = { code: this.code, message: this.message };
     if (this.target !== undefined) error['target'] = this.target;
     if (this.details !== undefined) error['details'] = this.details;
+    if (this.additionalInfo !== undefined) error['additionalInfo'] = this.additionalInfo;
     return this.bare ? error : { error };
   }
 }

@@ -165,7 +165,8 @@ async function signInToTarget(inputs: Inputs, otherTenants: readonly string[], o
 
 /** Creates credentials and clients for all tenants. Requests nothing but the cloud's endpoints; `authenticate` gets tokens. */
 async function connectTenants(inputs: Inputs, otherTenants: readonly string[], options: SessionOptions) {
-  const { log, signal } = options;
+  const { log, signal, mask, patches } = options;
+  const { changeReference } = inputs;
   const correlationId = randomUUID();
   log.info(`Correlation ID of all requests of this run: ${correlationId}`);
   const http = { httpClient: sharedHttpClient(), log, correlationId };
@@ -177,7 +178,7 @@ async function connectTenants(inputs: Inputs, otherTenants: readonly string[], o
   options.onContext({ loginEndpoint, resourceManager, ...omitUndefined({ portal }) });
   const credentials = createCredentials(inputs, otherTenants, cloud, { ...options, ...http });
   const rateLimits = createRateLimitTracker();
-  const common = { cloud, correlationId, log, rateLimits, ...omitUndefined({ patches: options.patches }) };
+  const common = { cloud, correlationId, log, rateLimits, mask, ...omitUndefined({ patches, changeReference }) };
   const tenantGuids = new Map<string, string>();
   return {
     cloud,

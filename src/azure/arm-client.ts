@@ -17,9 +17,11 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { ActionError } from '../errors/action-error.ts';
 import { type MergePatch, mergePatch, omitUndefined, parseJson } from '../lib/json.ts';
 import type { LogWriter } from '../runner/log.ts';
+import { apiVersions } from './api-versions.ts';
 import { type Cloud, resourceManagerScope } from './clouds.ts';
 import { correlationPolicy, requestLogPolicy } from './http.ts';
 import { apiVersionFallbackPolicy } from './policies/api-version-fallback.ts';
+import { type PolicyTokenResponse, policyTokenPolicy } from './policies/policy-token.ts';
 import {
   ambiguousRequests,
   azureErrorPolicy,
@@ -62,6 +64,8 @@ interface ClientOptions {
   readonly signal: AbortSignal;
   /** Merge patches by lower-cased resource ID, applied to the body of that resource's PUT. */
   readonly patches?: ReadonlyMap<string, MergePatch>;
+  readonly changeReference?: string;
+  readonly mask: (secret: string) => void;
 }
 
 /** What the operations work with after sign-in. */
@@ -175,7 +179,8 @@ export async function listAllPages<T>(
   }
 }
 
-function createPipeline({ cloud, credential, auxiliary = [], ...options }: ClientOptions): Pipeline {
+function createPipeline(options: ClientOptions): Pipeline {
+  const { cloud, credential, auxiliary = [], changeReference, mask } = options;
   const scopes = [resourceManagerScope(cloud)];
   const { signal, log, rateLimits } = options;
   const pipeline = createPipelineFromOptions({
@@ -189,6 +194,9 @@ function createPipeline({ cloud, credential, auxiliary = [], ...options }: Clien
   pipeline.addPolicy(correlationPolicy(options.correlationId));
   if (options.patches) pipeline.addPolicy(mergePatchPolicy(options.patches));
   pipeline.addPolicy(apiVersionFallbackPolicy(log.debug));
+  const post = (path: string, body: unknown, abortSignal: AbortSignal): Promise<PolicyTokenResponse> =>
+    createArmRequest({ ...options, auxiliary: [] })('POST', path, apiVersions.policyTokens, { body, abortSignal });
+  pipeline.addPolicy(policyTokenPolicy({ post, changeReference, mask, debug: log.debug }));
   pipeline.addPolicy(transientErrorRetryPolicy({ log: log.info, signal }), { phase: 'Retry' });
   pipeline.addPolicy(bearerTokenAuthenticationPolicy({ credential, scopes }), { afterPhase: 'Retry' });
   if (auxiliary.length > 0) {

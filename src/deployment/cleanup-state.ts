@@ -12,6 +12,7 @@ interface SignInState {
   readonly environment: Environment;
   readonly credential: ClientCredential['kind'];
   readonly audience?: string;
+  readonly changeReference?: string;
 }
 
 /** What the post step needs to clean up. Contains IDs only: any step of the job can read it. */
@@ -121,14 +122,15 @@ export function signInStateOf({
   tenantId,
   environment,
   credential,
-}: Pick<CommonInputs, 'clientId' | 'tenantId' | 'environment' | 'credential'>): SignInState {
+  changeReference,
+}: Pick<CommonInputs, keyof SignInState & keyof CommonInputs>): SignInState {
   const audience = credential.kind === 'oidc' ? credential.audience : undefined;
   return {
     clientId,
     tenantId,
     environment,
     credential: credential.kind,
-    ...omitUndefined({ audience }),
+    ...omitUndefined({ audience, changeReference }),
   };
 }
 
@@ -163,6 +165,7 @@ const checks: Readonly<Record<keyof CleanupStateData, Check>> = {
       hasFields({ kind: isOneOf('discovered'), resourceManager: isText })(value),
     credential: isOneOf('oidc', 'secret', 'certificate'),
     audience: isOptional(isText),
+    changeReference: isOptional(isText),
   }),
   run: hasFields({
     serverUrl: isText,

@@ -1,3 +1,4 @@
+import { requiresPolicyToken } from '../azure/policies/policy-token.ts';
 import type { AzureErrorInfo } from '../errors/azure-error.ts';
 import { shellCommand } from '../lib/escape.ts';
 import { areTenantsSwapped } from './authorization.ts';
@@ -70,6 +71,26 @@ const policyHints: readonly (readonly [name: RegExp, hint: string])[] = [
 ];
 
 export const subscriptionEntries: readonly Entry[] = [
+  {
+    id: 'policy-token',
+    title: 'An Azure Policy requires a policy token',
+    says: 'RequestDisallowedByPolicy: Resource … was disallowed by policy (missingPolicyTokenDetails)',
+    source: 'https://github.com/Azure/azure-sdk/issues/10081',
+    match: ({ body }) => requiresPolicyToken(body),
+    cause: (fault) =>
+      `Policy ${
+        policyNames(fault)
+          .map((name) => `"${name}"`)
+          .join(', ') || '<policy>'
+      } requires a policy token, and none was issued for this request. The message of its external check is at the end of Azure's message.`,
+    who: (_, { tenantId }) => `${workflowAuthor}, or the owner of the policy in the VM's tenant (${tenantId})`,
+    fix: ({ body }) => [
+      ...(/"isChangeReferenceRequired"\s*:\s*true/.test(body)
+        ? ['Set `change-reference` to the reference of an approved change.']
+        : []),
+      'Fulfil what the external check asks for, then run the job again.',
+    ],
+  },
   {
     id: 'policy',
     title: 'An Azure Policy denies the resource',

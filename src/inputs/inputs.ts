@@ -18,6 +18,8 @@ export interface CommonInputs {
   readonly environment: Environment;
   readonly subscriptionId?: string;
   readonly resourceGroup: string;
+  /** Sent when a change-safety policy asks for a policy token. */
+  readonly changeReference?: string;
   readonly timeoutMinutes: number;
   readonly summary: boolean;
 }
@@ -195,6 +197,7 @@ export const inputDefaults = {
   'auxiliary-tenant-ids': '',
   environment: 'azurecloud',
   audience: '',
+  'change-reference': '',
   summary: 'true',
   'github-token': '',
   'os-type': '',

@@ -61,7 +61,10 @@ function readCommon(reader: Reader, runner: RunnerValues): CommonInputs {
     credential: readClientCredential(reader, runner.env),
     tenantId,
     environment: readEnvironment(reader),
-    ...omitUndefined({ subscriptionId: reader.guid('subscription-id') }),
+    ...omitUndefined({
+      subscriptionId: reader.guid('subscription-id'),
+      changeReference: reader.text('change-reference'),
+    }),
     resourceGroup,
     timeoutMinutes: reader.minutes('timeout-minutes', maxJobMinutes),
     summary: reader.boolean('summary'),

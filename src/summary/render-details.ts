@@ -222,6 +222,7 @@ export function deleteStepYaml(target: DeleteTarget, uses = 'OWNER/cross-tenant-
     ['client-certificate', credential.kind === 'certificate' && '${{ secrets.CLIENT_CERTIFICATE }}'],
     ['audience', credential.audience],
     ['environment', cloud !== 'azurecloud' && cloud],
+    ['change-reference', target.changeReference],
   ] as const;
   const lines = inputs.flatMap(([name, value]) => (value ? [`    ${name}: ${yamlScalar(value)}`] : []));
   return [`- uses: ${yamlScalar(uses)}`, '  with:', ...lines].join('\n');

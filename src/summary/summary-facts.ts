@@ -17,6 +17,7 @@ export interface RequestedDeployment {
   readonly tenantId: string;
   readonly resourceGroup: string;
   readonly subscriptionId?: string;
+  readonly changeReference?: string;
   readonly location?: string;
   readonly imageTenantId?: string;
   readonly image?: ImageReference;

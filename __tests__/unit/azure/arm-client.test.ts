@@ -22,6 +22,7 @@ test('hides the token in the error when the connection fails', async () => {
     log: { debug: () => undefined, info: () => undefined },
     rateLimits: createRateLimitTracker(),
     signal: new AbortController().signal,
+    mask: () => undefined,
   });
   // Nothing here trusts the simulator's certificate.
   const error: unknown = await arm('GET', '/subscriptions', '2022-12-01').catch((thrown: unknown) => thrown);

@@ -136,6 +136,31 @@ const cases: readonly Case[] = [
     'spot-price',
     '`max-price` (0.03207 USD) is below the current Spot price (0.032077 USD) of Standard_D4as_v6',
   ],
+  [
+    errorOf(
+      {
+        error: {
+          code: 'RequestDisallowedByPolicy',
+          message: "Resource 'v' was disallowed by policy.",
+          additionalInfo: [
+            {
+              type: 'PolicyViolation',
+              info: {
+                policyAssignmentDisplayName: 'Change safety',
+                evaluationDetails: {
+                  missingPolicyTokenDetails: { shouldDeny: true, isChangeReferenceRequired: true },
+                },
+              },
+            },
+          ],
+        },
+      },
+      403,
+    ),
+    'policy-token',
+    'Policy "Change safety" requires a policy token',
+    'Set `change-reference`',
+  ],
 ];
 
 test.each(named(cases))('explain %s', (_, error, id, ...quoted) => expectExplained(error, id, quoted));

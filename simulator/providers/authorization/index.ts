@@ -2,6 +2,7 @@
 // scope.
 // Recorded: role-assignment-acrpull-put.json, role-assignment-exists.json,
 // role-assignment-principalnotfound-then-created.json.
+import { acquirePolicyToken } from '../../http/policy-tokens.ts';
 import type { Call, Provider, Route } from '../../http/provider.ts';
 import type { Answer } from '../../model/contract.ts';
 import { isWithin } from '../../model/scope.ts';
@@ -88,9 +89,18 @@ export const authorizationProvider: Provider = {
     },
     { name: 'permissions', apiVersions: ['2022-05-01-preview', '2022-04-01', '2018-07-01', '2015-07-01'] },
     { name: 'locks', apiVersions: ['2020-05-01', '2016-09-01', '2015-01-01'] },
+    { name: 'acquirePolicyToken', apiVersions: ['2025-11-01', '2025-03-01'] },
     { name: 'denyAssignments', apiVersions: ['2022-04-01', '2018-07-01-preview'] },
   ],
   routes: [
+    {
+      method: 'POST',
+      path: `/subscriptions/:subscriptionId/providers/${namespace}/acquirePolicyToken`,
+      kind: 'policyToken.acquire',
+      // Which permission this needs is not documented.
+      action: null,
+      handle: acquirePolicyToken,
+    },
     {
       method: 'GET',
       path: `/providers/${namespace}/roleDefinitions/:role`,

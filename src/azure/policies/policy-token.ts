@@ -1,0 +1,63 @@
+import type { PipelinePolicy, PipelineRequest } from '@azure/core-rest-pipeline';
+import { AzureError } from '../../errors/azure-error.ts';
+import { asObject, asString, parseJson } from '../../lib/json.ts';
+
+/** https://learn.microsoft.com/javascript/api/@azure/arm-policy/policytokenresponse */
+export interface PolicyTokenResponse {
+  readonly result?: string;
+  readonly message?: string;
+  readonly token?: string;
+  readonly results?: readonly unknown[];
+}
+
+interface PolicyTokenOptions {
+  /** Sends the POST, without auxiliary tokens: it links to nothing. */
+  readonly post: (path: string, body: unknown, abortSignal: AbortSignal) => Promise<PolicyTokenResponse>;
+  readonly changeReference?: string | undefined;
+  readonly mask: (secret: string) => void;
+  readonly debug: (line: string) => void;
+}
+
+/**
+ * Azure Policy may require that an external check approves a write or a deletion first. The approval is a token for exactly
+ * this request, sent with one retry. https://github.com/Azure/azure-sdk/issues/10081
+ */
+export function policyTokenPolicy({ post, changeReference, mask, debug }: PolicyTokenOptions): PipelinePolicy {
+  async function acquireToken(request: PipelineRequest): Promise<{ token?: string | undefined; message: string }> {
+    const subscription = /^\/subscriptions\/[^/]+/i.exec(new URL(request.url).pathname)?.[0] ?? '';
+    const path = `${subscription}/providers/Microsoft.Authorization/acquirePolicyToken`;
+    const content = typeof request.body === 'string' ? parseJson(request.body) : undefined;
+    const body = { operation: { uri: request.url, httpMethod: request.method, content }, changeReference };
+    try {
+      const answer = await post(path, body, request.abortSignal as AbortSignal);
+      const messages = [answer.message, ...(answer.results ?? []).map((result) => asObject(result)['message'])];
+      const message = messages.flatMap((text) => asString(text) ?? []).join(' ') || `result ${answer.result}`;
+      return { token: answer.result === 'Failed' ? undefined : asString(answer.token), message };
+    } catch (error) {
+      if (!(error instanceof AzureError)) throw error;
+      return { message: `${error.fault.code}: ${error.fault.message}` };
+    }
+  }
+  return {
+    name: 'policyTokenPolicy',
+    async sendRequest(request, next) {
+      const response = await next(request);
+      const bodyText = response.bodyAsText ?? '';
+      if (response.status !== 403 || !requiresPolicyToken(bodyText)) return response;
+      const { token, message } = await acquireToken(request);
+      if (token !== undefined) {
+        mask(token);
+        debug(`${request.method} ${new URL(request.url).pathname}: retrying with a policy token`);
+        request.headers.set('x-ms-policy-external-evaluations', token);
+        return next(request);
+      }
+      const error = asObject(asObject(parseJson(bodyText))['error']);
+      const explained = { ...error, message: `${asString(error['message']) ?? ''} No policy token: ${message}` };
+      return { ...response, bodyAsText: JSON.stringify({ error: explained }) };
+    },
+  };
+}
+
+export function requiresPolicyToken(body: string): boolean {
+  return /"RequestDisallowedByPolicy"/.test(body) && /"missingPolicyTokenDetails"\s*:\s*\{/.test(body);
+}
