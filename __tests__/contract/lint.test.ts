@@ -253,7 +253,7 @@ const cases: readonly { name: string; file: string; source: string; rule?: strin
   },
   {
     name: 'the clock in a pure file',
-    file: 'src/cleanup/expiry.ts',
+    file: 'src/plan/expiry.ts',
     source: 'export const x = Date.now();',
     rule: properties,
   },
