@@ -96,7 +96,7 @@ export const subscriptionEntries: readonly Entry[] = [
     title: 'An Azure Policy denies the resource',
     says: 'RequestDisallowedByPolicy: Resource … was disallowed by policy',
     source: `${troubleshooting}/error-policy-requestdisallowedbypolicy`,
-    match: codeIs('RequestDisallowedByPolicy'),
+    match: all(codeIs('RequestDisallowedByPolicy'), ({ body }) => !requiresPolicyToken(body)),
     cause: (fault) => {
       const names = policyNames(fault).map((name) => `"${name}"`);
       return `Policy ${names.join(', ') || '<policy>'} denies ${messageText(fault, /Resource '([^']+)' was disallowed/, fault.target ?? '<resource>')}.`;
