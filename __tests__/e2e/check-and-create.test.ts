@@ -5,6 +5,7 @@ import { addVersion } from '../../simulator/providers/compute/galleries.ts';
 import { settings } from '../../simulator/providers/compute/settings.ts';
 import { networkSettings } from '../../simulator/providers/network/usages.ts';
 import { addRegistry } from '../../simulator/providers/registry.ts';
+import { policyAssignments } from '../../simulator/world/policies.ts';
 import type { Finding } from '../../src/check/facts.ts';
 import { defaultInputs, runAction } from '../support/harness.ts';
 
@@ -34,17 +35,25 @@ function addExisting(world: World, id: string, properties: object): void {
   world.resources.put({ id, type, body: { id, name, type, location: defaults.location, properties } });
 }
 
-function denyPublicIps(world: World): void {
+/** Replaces Contributor by a role that lacks one action. */
+function revokeAction(world: World, action: string): void {
   world.revoke(defaults.clientId, group);
   const { actions, notActions } = world.role('Contributor') ?? { actions: [], notActions: [] };
   world.addRole({
     id: '11111111-2222-4333-8444-555555555555',
-    name: 'No addresses',
+    name: 'Almost Contributor',
     custom: true,
     actions,
-    notActions: [...notActions, 'Microsoft.Network/publicIPAddresses/write'],
+    notActions: [...notActions, action],
   });
-  world.grant(defaults.clientId, 'No addresses', group);
+  world.grant(defaults.clientId, 'Almost Contributor', group);
+}
+
+/** An assignment of a policy on the resource group whose effect is deny. */
+function deny(denies: (resource: any) => boolean) {
+  return (world: World): void => {
+    policyAssignments(world).push({ name: 'p1', displayName: 'Policy 1', scope: group, denies });
+  };
 }
 
 function addHub(world: World, role?: string): void {
@@ -109,7 +118,7 @@ const scenarios: readonly Scenario[] = [
   {
     name: 'a missing permission on the group',
     refusal: 'AuthorizationFailed',
-    world: denyPublicIps,
+    world: (world) => revokeAction(world, 'Microsoft.Network/publicIPAddresses/write'),
     finding: 'rights/resource-group',
   },
   {
@@ -294,17 +303,49 @@ const scenarios: readonly Scenario[] = [
     finding: 'not predicted',
   },
   {
-    name: 'a policy that denies the VM',
+    name: 'a policy that denies public IPs',
     refusal: 'RequestDisallowedByPolicy',
-    fault: {
-      match: { method: 'PUT', path: /\/virtualMachines\/vm1\?/ },
-      effect: {
-        status: 403,
-        code: 'RequestDisallowedByPolicy',
-        message: 'Resource was disallowed by policy.',
-      },
+    world: deny(({ type }) => type === 'Microsoft.Network/publicIPAddresses'),
+    finding: 'policy/vm1-ip',
+  },
+  {
+    name: 'a policy that denies the size, which the app may not have evaluated',
+    refusal: 'RequestDisallowedByPolicy',
+    world: (world) => {
+      deny(({ properties }) => properties.hardwareProfile?.vmSize === 'Standard_D2s_v5')(world);
+      revokeAction(world, 'Microsoft.PolicyInsights/checkPolicyRestrictions/read');
     },
-    finding: 'not predicted',
+    groupOnly: true,
+    finding: 'skipped',
+  },
+  {
+    name: 'a policy that denies the region',
+    refusal: 'RequestDisallowedByPolicy',
+    world: deny(({ location }) => location === 'westeurope'),
+    finding: 'policy/vm1',
+  },
+  {
+    name: 'a policy that denies subnets without a network security group',
+    world: deny(
+      ({ type, properties }) =>
+        type === 'Microsoft.Network/virtualNetworks' &&
+        properties.subnets.some((subnet: any) => !subnet.properties.networkSecurityGroup?.id),
+    ),
+  },
+  {
+    name: 'a policy that denies subnets without a network security group, which an override removes',
+    refusal: 'RequestDisallowedByPolicy',
+    world: deny(
+      ({ type, properties }) =>
+        type === 'Microsoft.Network/virtualNetworks' &&
+        properties.subnets.some((subnet: any) => !subnet.properties.networkSecurityGroup?.id),
+    ),
+    inputs: {
+      overrides: JSON.stringify({
+        vnet: { properties: { subnets: [{ name: 'default', properties: { addressPrefix: '192.168.1.0/24' } }] } },
+      }),
+    },
+    finding: 'policy/vm1-vnet',
   },
   {
     name: 'a resource group that is being deleted',

@@ -28,10 +28,10 @@ async function check(
   return { run, findings, of };
 }
 
-/** Everything that is no plain read: asking Entra for a token is the one POST that changes nothing. */
+/** Requests that change something: POSTs for a token and for the evaluation of policies do not. */
 function writes(): string[] {
   return sim.journal
-    .filter(({ method, kind }) => method !== 'GET' && kind !== 'entra.token')
+    .filter(({ method, kind }) => method !== 'GET' && !['entra.token', 'policy.check'].includes(kind))
     .map(({ method, path }) => `${method} ${path}`);
 }
 
@@ -66,6 +66,7 @@ test('with rights to ask, all is well', async () => {
     'quota/public-ip',
     'locks',
     'deny-assignments',
+    'policy',
   ]);
   expect(run.exitCode).toBe(0);
   expect(run.summary).toContain('## ✅ Preflight passed for <code>vm1</code>');

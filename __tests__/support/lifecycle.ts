@@ -152,8 +152,8 @@ export function cleanupStateOf(phase: Phase): SavedCleanupState | undefined {
 export function writesOf(journal: readonly Exchange[]): Exchange[] {
   return journal.filter(
     ({ host, method, kind }) =>
-      // Reading the boot log is a POST.
-      host === 'arm' && !['GET', 'HEAD'].includes(method) && kind !== 'vm.bootDiagnostics',
+      // Reading the boot log and evaluating a policy are POSTs.
+      host === 'arm' && !['GET', 'HEAD'].includes(method) && !['vm.bootDiagnostics', 'policy.check'].includes(kind),
   );
 }
 

@@ -3,6 +3,7 @@ import type { Caller } from '../model/contract.ts';
 import type { Subscription } from '../model/entities.ts';
 import { isWithin, subscriptionOf } from '../model/scope.ts';
 import { isAllowed } from '../world/permissions.ts';
+import { assignmentId, definitionId, denyingPolicies } from '../world/policies.ts';
 import type { World } from '../world/world.ts';
 import type { Call, Provider, ProviderType, Route } from './provider.ts';
 
@@ -160,4 +161,18 @@ export function checkLocks(world: World, route: Route, scope: string): void {
     `The scope '${scope}' cannot perform ${isDelete ? 'delete' : 'write'} operation because following scope(s) are locked: ${scopes}. Please remove the lock and try again.`,
     { gateway: true },
   );
+}
+
+/** @throws ArmError as documented: error-policy-requestdisallowedbypolicy.md, record RequestDisallowedByPolicy. */
+export function checkPolicies({ world, resourceId, name, body, method }: Call): void {
+  if (method !== 'PUT') return;
+  const type = /\/providers\/([^/]+\/[^/]+)\/[^/]+$/i.exec(resourceId)?.[1];
+  const found = denyingPolicies(world, resourceId, { ...body, type, name });
+  if (found.length === 0) return;
+  const identifiers = found.map((assignment) => ({
+    policyAssignment: { name: assignment.displayName, id: assignmentId(assignment) },
+    policyDefinition: { name: assignment.displayName, id: definitionId(assignment) },
+  }));
+  const message = `Resource '${name}' was disallowed by policy. Policy identifiers: '${JSON.stringify(identifiers)}'.`;
+  throw new ArmError(403, 'RequestDisallowedByPolicy', message, { target: name, gateway: true });
 }

@@ -14,6 +14,7 @@ import {
   checkApiVersion,
   checkLinkedResources,
   checkLocks,
+  checkPolicies,
   checkQueryOptions,
   checkRegistration,
   checkResourceGroup,
@@ -203,6 +204,7 @@ function checkAccess(provider: Provider, route: Route, call: Call, subscription:
   checkLinkedResources(route, call, action ?? '');
   checkLocks(world, route, scope);
   checkPolicyToken(call);
+  checkPolicies(call);
 }
 
 /** Headers of every answer of Resource Manager. */

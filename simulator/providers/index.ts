@@ -4,6 +4,7 @@ import { computeProvider } from './compute/index.ts';
 import { identityProvider } from './identity.ts';
 import { marketplaceProvider } from './marketplace.ts';
 import { networkProvider } from './network/index.ts';
+import { policyProvider } from './policy.ts';
 import { registryProvider } from './registry.ts';
 import { resourcesProvider } from './resources/index.ts';
 
@@ -16,4 +17,5 @@ export const providers: readonly Provider[] = [
   authorizationProvider,
   marketplaceProvider,
   registryProvider,
+  policyProvider,
 ];

@@ -196,7 +196,7 @@ export class World {
     tenant: string;
     displayName?: string;
     state?: Subscription['state'];
-    /** Registered namespaces; default: Microsoft.Compute, .Network, .ManagedIdentity, .Storage, .ContainerRegistry. */
+    /** Registered namespaces; default: Microsoft.Compute, .Network, .ManagedIdentity, .Storage, .ContainerRegistry, .PolicyInsights. */
     registered?: readonly string[];
   }): Subscription {
     const registered = subscription.registered ?? [
@@ -205,6 +205,7 @@ export class World {
       'Microsoft.ManagedIdentity',
       'Microsoft.Storage',
       'Microsoft.ContainerRegistry',
+      'Microsoft.PolicyInsights',
     ];
     const created: Subscription = {
       id: subscription.id.toLowerCase(),

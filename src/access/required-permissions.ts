@@ -165,8 +165,11 @@ export const permissionTable = {
   },
   'check the group': {
     where: 'resource group',
-    why: 'checking permissions, locks and deny assignments in advance',
-    actions: permissionsFor(authorizationType, 'permissions/read', 'locks/read', 'denyAssignments/read'),
+    why: 'checking permissions, locks, deny assignments and policies in advance',
+    actions: [
+      ...permissionsFor(authorizationType, 'permissions/read', 'locks/read', 'denyAssignments/read'),
+      'Microsoft.PolicyInsights/checkPolicyRestrictions/read',
+    ],
   },
   'check the subscription': {
     where: 'subscription',

@@ -10,6 +10,7 @@ export const apiVersions = {
   marketplaceTerms: '2021-01-01',
   network: '2024-05-01',
   permissions: '2022-04-01',
+  policyRestrictions: '2024-10-01',
   policyTokens: '2025-11-01',
   providers: '2021-04-01',
   /** The first stable version that returns `roleAssignmentMode`. */

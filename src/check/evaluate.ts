@@ -3,7 +3,13 @@ import { fillPlaceholders, workflowAuthor } from '../error-catalog/entry.ts';
 import { type CheckFacts, type Finding, type RuleContext, isForbidden, unknownFinding, warnFinding } from './facts.ts';
 import { checkNames, checkNetwork, checkVm } from './rules/existing.ts';
 import { checkImage } from './rules/image.ts';
-import { checkDenyAssignments, checkLocks, checkPermissions, checkRoleAssignments } from './rules/permissions.ts';
+import {
+  checkDenyAssignments,
+  checkLocks,
+  checkPermissions,
+  checkPolicies,
+  checkRoleAssignments,
+} from './rules/permissions.ts';
 import { checkPrivateAddress, checkPublicIp, checkReferenced } from './rules/referenced.ts';
 import { checkProviders, checkResourceGroup, checkSignIn, checkSubscription } from './rules/sign-in.ts';
 
@@ -21,6 +27,7 @@ const checkRules: readonly ((context: RuleContext) => readonly Finding[])[] = [
   checkPublicIp,
   checkLocks,
   checkDenyAssignments,
+  checkPolicies,
   checkInbound,
 ];
 

@@ -78,6 +78,13 @@ export interface DenyAssignment {
   };
 }
 
+/** A planned resource that a policy denies. */
+export interface PolicyDenial {
+  readonly resource: string;
+  readonly policyAssignmentId: string;
+  readonly reason?: string;
+}
+
 /** Answers from the target subscription. Questions that do not apply to the inputs are left out. */
 export interface SubscriptionFacts {
   readonly subscriptionId: string;
@@ -103,6 +110,8 @@ export interface SubscriptionFacts {
   readonly providers: readonly { readonly namespace: string; readonly state: Result<string> }[];
   readonly locks: Result<readonly Lock[]>;
   readonly denyAssignments: Result<readonly DenyAssignment[]>;
+  /** Left out if the group could not be read. */
+  readonly policyDenials?: Result<readonly PolicyDenial[]>;
   /** Left out, as everything below, if the region is not known. */
   readonly skus?: Result<readonly Sku[]>;
   readonly computeUsages?: Result<readonly Usage[]>;

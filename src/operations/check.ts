@@ -1,5 +1,5 @@
-import { openCheckSession } from '../auth/session.ts';
-import { type CheckContext, collectFacts } from '../check/collect.ts';
+import { type CheckSession, openCheckSession } from '../auth/session.ts';
+import { type CheckContext, collectFacts, collectPolicyDenials } from '../check/collect.ts';
 import { evaluateChecks } from '../check/evaluate.ts';
 import type { CheckFacts, Finding } from '../check/facts.ts';
 import { ownershipTags } from '../deployment/ownership.ts';
@@ -8,6 +8,7 @@ import { ActionError } from '../errors/action-error.ts';
 import { isCommandOrUrl } from '../errors/format-error.ts';
 import type { ResolvedImage } from '../image/image.ts';
 import type { DeployInputs } from '../inputs/inputs.ts';
+import { omitUndefined } from '../lib/json.ts';
 import { createPlan } from '../plan/create-plan.ts';
 import type { WorkflowRun } from '../runner/github-context.ts';
 import type { LogWriter } from '../runner/log.ts';
@@ -32,7 +33,8 @@ export async function checkDeployment(
     report.output('image-version-id', image.value.facts.referenceId);
     report.output('image-version', image.value.facts.version);
   }
-  const findings = evaluateChecks(facts, planForCheck(facts, context.run));
+  const plan = planForCheck(facts, context.run);
+  const findings = evaluateChecks(await withPolicyDenials(facts, session.session, plan), plan);
   report.outputJson(
     'findings',
     findings.map(({ id, level, asked, answer, who, fix }) => ({ id, level, asked, answer, who, fix })),
@@ -41,6 +43,14 @@ export async function checkDeployment(
   warnAboutSkipped(findings, report.log);
   const faults = findings.filter(({ level }) => level === 'fault');
   if (faults.length > 0) throw checkFailedError(findings.length, faults);
+}
+
+/** Azure Policy evaluates the planned resources, so its question comes last. */
+async function withPolicyDenials(facts: CheckFacts, session: CheckSession['session'], plan: Plan | undefined) {
+  const { subscriptionFacts } = facts;
+  if (!subscriptionFacts || !session || !plan) return facts;
+  const policyDenials = await collectPolicyDenials(session, subscriptionFacts, plan);
+  return { ...facts, subscriptionFacts: { ...subscriptionFacts, ...omitUndefined({ policyDenials }) } };
 }
 
 /** The plan for the image as far as it could be read, else for a placeholder. */

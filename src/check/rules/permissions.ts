@@ -3,7 +3,7 @@ import { resourceId, sameId } from '../../azure/resource-id.ts';
 import { workflowAuthor } from '../../error-catalog/entry.ts';
 import { assignedScope, grantCommand, roleDelay, roleGranter } from '../../error-catalog/role-commands.ts';
 import { findAzureError } from '../../errors/azure-error.ts';
-import { quoteForShell } from '../../lib/escape.ts';
+import { quoteForShell, shellCommand } from '../../lib/escape.ts';
 import {
   type DenyAssignment,
   type Finding,
@@ -184,6 +184,40 @@ export function checkDenyAssignments(context: RuleContext): Finding[] {
     });
     return findings.length > 0 ? findings : okFinding(question, 'None that affects the app.');
   });
+}
+
+export function checkPolicies({ facts, group, subscription, known }: RuleContext): Finding[] {
+  if (!facts.policyDenials) return [];
+  // A ReadOnly lock refuses every POST; `checkLocks` reports it.
+  if ('error' in facts.policyDenials && findAzureError(facts.policyDenials.error)?.code === 'ScopeLocked') return [];
+  const question = {
+    id: 'policy',
+    asked: 'whether Azure Policy denies the resources that would be created',
+    permission: {
+      action: 'Microsoft.PolicyInsights/checkPolicyRestrictions/read',
+      scope: 'value' in facts.group && facts.group.value.exists ? group : subscription,
+    },
+  };
+  return answered(question, facts.policyDenials, known, (denials) =>
+    denials.length === 0
+      ? okFinding(question, 'Azure Policy reports no denial.')
+      : denials.map(({ resource, policyAssignmentId, reason }) => {
+          const [scope = '', name = ''] = policyAssignmentId.split(
+            /\/providers\/Microsoft.Authorization\/policyAssignments\//i,
+          );
+          return faultFinding(
+            { ...question, id: `policy/${resource}` },
+            `Policy assignment ${policyAssignmentId} denies ${resource}.${reason ? ` ${reason}` : ''}`,
+            `${workflowAuthor}, or the owner of the policy in the VM's tenant (${known.tenantId})`,
+            [
+              'Change the input that violates the policy. To show what it requires:',
+              shellCommand`az policy assignment show --name ${name} --scope ${scope}`,
+              'Or exempt the resource group:',
+              shellCommand`az policy exemption create --name cross-tenant-vm --policy-assignment ${policyAssignmentId} --exemption-category Waiver --scope ${group}`,
+            ],
+          );
+        }),
+  );
 }
 
 function blockedActions({ properties }: DenyAssignment, needed: readonly string[]): readonly string[] {
