@@ -1,6 +1,6 @@
 /** Where the action goes: clouds by name and by URL, through a proxy that leads their host names to the simulator. */
 import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import type { AddressInfo, Socket } from 'node:net';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
 import { createProxy, type ProxyServer } from 'proxy';
 import { githubSettings, idTokenEnvironment } from '../../simulator/github/github.ts';
@@ -191,7 +191,45 @@ describe('proxies', () => {
     assertNoSecrets(refused, ['proxy-password-2', 'runner:proxy-password-2']);
     expect(refused.exitCode).toBe(1);
     expect(errorsOf(refused)).toHaveLength(1);
-    expect(errorsOf(refused)[0]).toContain('407');
+    expect(errorsOf(refused)[0]).toContain('The proxy of HTTPS_PROXY refused the connection');
+    expect(errorsOf(refused)[0]).toContain('answered 407');
+    expect(sim.journal).toEqual([]);
+  });
+
+  test.each<[string, (url: string) => Record<string, string>, boolean]>([
+    ['a lower-case name without a scheme', (url) => ({ https_proxy: url.replace('http://', '') }), true],
+    ['HTTP_PROXY alone', (url) => ({ HTTP_PROXY: url, ALL_PROXY: url }), false],
+    ['a value of HTTP_PROXY that is no URL', () => ({ HTTP_PROXY: '//:' }), false],
+  ])('reads %s as curl does', async (_, env, isUsed) => {
+    await start();
+    const hosts = [sim.armEndpoint, sim.loginEndpoint].map(targetOf);
+    const { url, tunnels } = await startProxy(Object.fromEntries(hosts.map((host) => [host, host])));
+    const run = await act({ inputs: { operation: 'delete', 'vm-name': 'vm1' }, env: env(url) });
+    expect(errorsOf(run)).toEqual([]);
+    expect(run.exitCode).toBe(0);
+    expect(new Set(tunnels)).toEqual(new Set(isUsed ? hosts : []));
+  });
+
+  test.each<['create' | 'check', string, (url: string) => string, string]>([
+    ['create', 'is not running', () => 'http://user:proxy-password-1@localhost:1', 'ECONNREFUSED'],
+    ['check', 'cannot reach the host', (url) => url, 'answered 502'],
+    ['check', 'is not an HTTP proxy', () => 'socks5://localhost:1080', 'is not the URL of an HTTP proxy'],
+  ])('names the proxy when it fails (%s: a proxy that %s)', async (operation, _, proxyFor, text) => {
+    await start();
+    const { url } = await startProxy({});
+    proxy?.prependListener('connect', (request: { url?: string }, socket: Socket) => {
+      request.url = 'localhost:1';
+      socket.end('HTTP/1.1 502 Bad Gateway\r\ncontent-type: text/html\r\n\r\n<html><title>Squid</title></html>');
+    });
+    const run = await act({
+      inputs: { operation, environment: 'azurecloud' },
+      env: { https_proxy: proxyFor(url) },
+    });
+    assertNoSecrets(run, ['proxy-password-1']);
+    expect(run.exitCode).toBe(1);
+    const shown = `${errorsOf(run).join('\n')}\n${run.outputs['findings'] ?? ''}`;
+    expect(shown).toContain('https_proxy');
+    expect(shown).toContain(text);
     expect(sim.journal).toEqual([]);
   });
 

@@ -11,6 +11,7 @@ import { AsyncLocalStorage } from 'node:async_hooks';
 import { type Cloud, signInOrigins } from '../azure/clouds.ts';
 import { type HttpOptions, correlationPolicy, signInPolicies } from '../azure/http.ts';
 import { networkError, allowedHostsPolicy, invalidResponseMessage } from '../azure/policies/responses.ts';
+import { createProxiedHttpClient, unusedProxy } from '../azure/proxy.ts';
 import { ActionError } from '../errors/action-error.ts';
 import { AzureError, type AzureErrorInfo } from '../errors/azure-error.ts';
 import { parseErrorResponse } from '../errors/parse-error-response.ts';
@@ -166,6 +167,7 @@ async function createSdkCredential({
     // A redirected token request would send the secret to wherever a captive portal points.
     retryOptions: { maxRetries: 0 },
     redirectOptions: { maxRetries: 0 },
+    proxyOptions: unusedProxy,
     additionalPolicies: [
       endpointMetadataPolicy(cloud),
       ...(options.correlationId === undefined
@@ -176,7 +178,7 @@ async function createSdkCredential({
         allowedHostsPolicy(signInOrigins(cloud), 'sign-in requests'),
       ]),
     ].map((policy) => ({ policy, position: 'perCall' as const })),
-    ...omitUndefined({ httpClient: options.httpClient }),
+    httpClient: options.httpClient ?? createProxiedHttpClient(),
   };
   if (credential.kind === 'secret') {
     return new sdk.ClientSecretCredential(tenantId, clientId, credential.secret, settings);

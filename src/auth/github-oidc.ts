@@ -1,10 +1,6 @@
-import {
-  type PipelineResponse,
-  createDefaultHttpClient,
-  createHttpHeaders,
-  createPipelineRequest,
-} from '@azure/core-rest-pipeline';
+import { type PipelineResponse, createHttpHeaders, createPipelineRequest } from '@azure/core-rest-pipeline';
 import { type HttpOptions, createAnonymousPipeline } from '../azure/http.ts';
+import { createProxiedHttpClient } from '../azure/proxy.ts';
 import { invalidResponseMessage } from '../azure/policies/responses.ts';
 import { ActionError } from '../errors/action-error.ts';
 import { describeResponse } from '../errors/parse-error-response.ts';
@@ -28,7 +24,7 @@ interface GitHubIdTokenOptions extends HttpOptions {
  */
 export async function requestGitHubIdToken(
   env: Readonly<Record<string, string | undefined>>,
-  { audience, mask, event, httpClient = createDefaultHttpClient(), ...options }: GitHubIdTokenOptions,
+  { audience, mask, event, httpClient = createProxiedHttpClient(), ...options }: GitHubIdTokenOptions,
 ): Promise<string> {
   const { ACTIONS_ID_TOKEN_REQUEST_URL: requestUrl, ACTIONS_ID_TOKEN_REQUEST_TOKEN: requestToken } = env;
   if (!requestUrl || !requestToken) throw missingIdTokenPermission(env, event);

@@ -14,6 +14,7 @@ import { type Cloud, discoverCloud } from '../azure/clouds.ts';
 import { type HttpOptions, createHttpGet } from '../azure/http.ts';
 import { type Result, settle } from '../azure/lookup.ts';
 import { createRateLimitTracker } from '../azure/poll-schedule.ts';
+import { proxySecrets } from '../azure/proxy.ts';
 import {
   type Subscription,
   assertSubscriptionInTenant,
@@ -169,6 +170,7 @@ async function connectTenants(inputs: Inputs, otherTenants: readonly string[], o
   const { changeReference } = inputs;
   const correlationId = randomUUID();
   log.info(`Correlation ID of all requests of this run: ${correlationId}`);
+  for (const secret of proxySecrets(options.env)) mask(secret);
   const http = { httpClient: sharedHttpClient(), log, correlationId };
   const get = createHttpGet(http);
   const cloud = await raceAbort(discoverCloud(inputs.environment, get), signal);

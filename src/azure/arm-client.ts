@@ -8,7 +8,6 @@ import {
   type PipelinePolicy,
   auxiliaryAuthenticationHeaderPolicy,
   bearerTokenAuthenticationPolicy,
-  createDefaultHttpClient,
   createHttpHeaders,
   createPipelineFromOptions,
   createPipelineRequest,
@@ -28,6 +27,7 @@ import {
   allowedHostsPolicy,
   checkArmResponsePolicy,
 } from './policies/responses.ts';
+import { createProxiedHttpClient, unusedProxy } from './proxy.ts';
 import { attemptTimeoutPolicy, transientErrorRetryPolicy } from './policies/retry.ts';
 import type { RateLimitTracker } from './poll-schedule.ts';
 import type { PollOptions } from './polling.ts';
@@ -153,7 +153,7 @@ let pool: HttpClient | undefined;
 
 /** The one pool of keep-alive connections. */
 export function sharedHttpClient(): HttpClient {
-  pool ??= createDefaultHttpClient();
+  pool ??= createProxiedHttpClient();
   return pool;
 }
 
@@ -186,6 +186,7 @@ function createPipeline(options: ClientOptions): Pipeline {
   const pipeline = createPipelineFromOptions({
     userAgentOptions: { userAgentPrefix: userAgent },
     redirectOptions: { maxRetries: 0 },
+    proxyOptions: unusedProxy,
   });
   pipeline.removePolicy({ phase: 'Retry' });
   // Outermost first: what leaves this pipeline is a success or an AzureError; each retry gets current tokens.

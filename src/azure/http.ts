@@ -2,7 +2,6 @@ import {
   type HttpClient,
   type Pipeline,
   type PipelinePolicy,
-  createDefaultHttpClient,
   createHttpHeaders,
   createPipelineFromOptions,
   createPipelineRequest,
@@ -11,6 +10,7 @@ import {
 import type { LogWriter } from '../runner/log.ts';
 import { checkResponsePolicy } from './policies/responses.ts';
 import { attemptTimeoutPolicy, transientErrorRetryPolicy } from './policies/retry.ts';
+import { createProxiedHttpClient, unusedProxy } from './proxy.ts';
 import type { RateLimitTracker } from './poll-schedule.ts';
 
 /** How requests outside Resource Manager are sent: to Entra, to GitHub's OIDC provider, to metadata endpoints. */
@@ -85,7 +85,7 @@ export function requestLogPolicy(debug: (line: string) => void, rateLimits?: Rat
 
 /** A pipeline without credentials that follows no redirects. */
 export function createAnonymousPipeline(options: HttpOptions): Pipeline {
-  const pipeline = createPipelineFromOptions({ redirectOptions: { maxRetries: 0 } });
+  const pipeline = createPipelineFromOptions({ redirectOptions: { maxRetries: 0 }, proxyOptions: unusedProxy });
   pipeline.removePolicy({ phase: 'Retry' });
   if (options.correlationId !== undefined) pipeline.addPolicy(correlationPolicy(options.correlationId));
   for (const policy of signInPolicies(options)) pipeline.addPolicy(policy);
@@ -103,7 +103,7 @@ export function createHttpGet(
   options: HttpOptions = {},
 ): (url: string, abortSignal?: AbortSignal) => Promise<HttpResponse> {
   const pipeline = createAnonymousPipeline(options);
-  const { httpClient = createDefaultHttpClient() } = options;
+  const { httpClient = createProxiedHttpClient() } = options;
   return async (url, abortSignal) => {
     const headers = createHttpHeaders({ accept: 'application/json' });
     const request = createPipelineRequest({ url, headers, ...(abortSignal && { abortSignal }) });

@@ -5,8 +5,10 @@ import {
   all,
   authorOrSubscriptionOwner,
   codeIs,
+  messageMatches,
   messageText,
   nobodyNeedsToAct,
+  not,
   runnerOwner,
   codeAndMessage,
   statusIs,
@@ -36,6 +38,8 @@ const privateAddress = (fault: AzureErrorInfo) =>
   messageText(fault, /(?:private|static) IP address ([\d.]+)/i, '<address>');
 
 const lockedScope = (fault: AzureErrorInfo) => messageText(fault, /scope\(s\) are locked: '([^']+)'/, '<scope>');
+
+const proxyInMessage = /(?:The proxy of|\(through the proxy \S+ of) (https?_proxy)\b/i;
 
 export const networkEntries: readonly Entry[] = [
   {
@@ -166,11 +170,33 @@ export const networkEntries: readonly Entry[] = [
     ],
   },
   {
+    id: 'proxy',
+    title: 'The proxy of the runner does not connect to Azure',
+    says: 'The proxy of HTTPS_PROXY refused the connection to …; … (through the proxy … of HTTPS_PROXY)',
+    source: 'https://everything.curl.dev/usingcurl/proxies/env.html',
+    match: all(messageMatches(proxyInMessage), (fault) => !certificateErrors.test(fault.code)),
+    cause: (fault) => `The proxy of the runner does not connect to Azure: ${fault.message}`,
+    who: runnerOwner,
+    fix: (fault, { loginEndpoint, resourceManager }) => {
+      const variable = messageText(fault, proxyInMessage, 'HTTPS_PROXY');
+      return [
+        `Check address, user name and password in ${variable}, and let the proxy connect to these hosts:`,
+        loginEndpoint,
+        resourceManager,
+        'Or name them in NO_PROXY if the runner reaches them directly.',
+      ];
+    },
+  },
+  {
     id: 'unreachable',
     title: 'Azure cannot be reached',
     says: 'ENOTFOUND, ECONNREFUSED, ECONNRESET, ETIMEDOUT',
     source: nodeErrors,
-    match: all(statusIs(0), (fault) => fault.code !== '' && !certificateErrors.test(fault.code)),
+    match: all(
+      statusIs(0),
+      (fault) => fault.code !== '' && !certificateErrors.test(fault.code),
+      not(messageMatches(proxyInMessage)),
+    ),
     cause: (fault) => `Azure cannot be reached: ${fault.message}`,
     who: runnerOwner,
     fix: (_, { loginEndpoint, resourceManager }) => [

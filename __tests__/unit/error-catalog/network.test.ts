@@ -86,6 +86,24 @@ const cases: readonly Case[] = [
     'https://management.azure.com',
   ],
   [
+    {
+      ...errorOf(null, 0),
+      code: 'ECONNREFUSED',
+      message: 'login.example could not be reached: refused (through the proxy proxy.example:3128 of https_proxy)',
+    },
+    'proxy',
+    'Check address, user name and password in https_proxy',
+  ],
+  [
+    {
+      ...errorOf(null, 407),
+      message: 'The proxy of HTTPS_PROXY refused the connection to login.example: proxy.example answered 407.',
+    },
+    'proxy',
+    'user name and password in HTTPS_PROXY',
+    'NO_PROXY',
+  ],
+  [
     { ...errorOf(null, 0), code: 'SELF_SIGNED_CERT_IN_CHAIN', message: 'self-signed certificate' },
     'certificate-not-trusted',
     'NODE_EXTRA_CA_CERTS',

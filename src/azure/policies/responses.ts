@@ -25,6 +25,10 @@ export function checkResponsePolicy(): PipelinePolicy {
   });
 }
 
+export function invalidResponseBody(message: string): string {
+  return JSON.stringify({ error: { code: invalidResponse, message } });
+}
+
 /** The description in a response that `checkResponsePolicy` replaced. */
 export function invalidResponseMessage(bodyText: string | undefined): string | undefined {
   const body = parseJson(bodyText ?? '');
@@ -125,8 +129,7 @@ function invalid(request: PipelineRequest, response: PipelineResponse): Pipeline
   })}.`;
   const headers = createHttpHeaders(response.headers.toJSON());
   headers.set('content-type', 'application/json');
-  const bodyAsText = JSON.stringify({ error: { code: invalidResponse, message } });
-  return { ...response, headers, status: 502, bodyAsText };
+  return { ...response, headers, status: 502, bodyAsText: invalidResponseBody(message) };
 }
 
 /**

@@ -1,0 +1,116 @@
+import {
+  type HttpClient,
+  type PipelineRequest,
+  type PipelineResponse,
+  type ProxySettings,
+  createDefaultHttpClient,
+  createHttpHeaders,
+  isRestError,
+  proxyPolicy,
+} from '@azure/core-rest-pipeline';
+import { ActionError } from '../errors/action-error.ts';
+import { describeResponse } from '../errors/parse-error-response.ts';
+import { isJson, parseJson } from '../lib/json.ts';
+import { env as runnerEnvironment } from '../runner/github-context.ts';
+import { invalidResponseBody } from './policies/responses.ts';
+
+type Environment = Readonly<Record<string, string | undefined>>;
+
+interface Proxy {
+  /** The environment variable that names it. */
+  readonly variable: string;
+  readonly url: URL;
+}
+
+/**
+ * The proxy for a URL, read as curl and @actions/http-client read the environment. The SDK would apply HTTP_PROXY to https,
+ * fail on a value without a scheme, and match NO_PROXY by whole names. Not `getProxyUrl` of @actions/http-client: it ignores
+ * invalid values and bypasses loopback hosts, where recorders and simulators listen.
+ * @throws ActionError if the value is not the URL of an HTTP proxy.
+ */
+export function findProxy(target: string, env: Environment = runnerEnvironment): Proxy | undefined {
+  const { protocol, hostname, port } = new URL(target);
+  const name = `${protocol.slice(0, -1)}_proxy`;
+  const variable = [name, name.toUpperCase()].find((candidate) => env[candidate]);
+  if (variable === undefined || isBypassed(hostname, port || (protocol === 'https:' ? '443' : '80'), env))
+    return undefined;
+  const value = env[variable]?.trim() ?? '';
+  const text = /^[a-z][a-z\d+.-]*:\/\//i.test(value) ? value : `http://${value}`;
+  if (URL.canParse(text) && /^https?:/i.test(text)) return { variable, url: new URL(text) };
+  throw new ActionError('reading the proxy settings', {
+    message: `${variable} is not the URL of an HTTP proxy.`,
+    reason: `The environment variable ${variable} of the runner must look like http://proxy.example:3128 or proxy.example:3128.`,
+    who: 'the operator of the runner',
+    fix: [`Correct or remove ${variable}, and restart the runner.`],
+  });
+}
+
+function isBypassed(hostname: string, port: string, env: Environment): boolean {
+  const hosts = [hostname, `${hostname}:${port}`];
+  const entries = (env['no_proxy'] || env['NO_PROXY'] || '').toLowerCase().split(/[\s,]+/);
+  return entries.some((entry) => {
+    const suffix = entry.replace(/^\./, '');
+    return entry === '*' || (suffix !== '' && hosts.some((host) => host === suffix || host.endsWith(`.${suffix}`)));
+  });
+}
+
+/** User name and password in the proxy variables, as written and decoded. */
+export function proxySecrets(env: Environment): readonly string[] {
+  return ['https_proxy', 'HTTPS_PROXY', 'http_proxy', 'HTTP_PROXY'].flatMap((name) => {
+    const [, user = '', password = ''] = /^(?:\w+:\/\/)?([^:@/]*):(.+)@[^@]*$/.exec(env[name] ?? '') ?? [];
+    return password === '' ? [] : [password, decoded(password), Buffer.from(`${user}:${password}`).toString('base64')];
+  });
+}
+
+function decoded(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
+}
+
+/** For pipelines of the SDK: keeps their own policy from reading the environment; `createProxiedHttpClient` decides. */
+export const unusedProxy: ProxySettings = { host: 'http://unused.invalid', port: 80 };
+
+/** An HTTP client that goes through the proxy of the environment, and whose errors name that proxy. */
+export function createProxiedHttpClient(): HttpClient {
+  const client = createDefaultHttpClient();
+  const policies = new Map<string, ReturnType<typeof proxyPolicy>>();
+  const policyFor = ({ url }: Proxy): ReturnType<typeof proxyPolicy> => {
+    const host = `${url.protocol}//${url.hostname}`;
+    const port = Number(url.port || (url.protocol === 'https:' ? 443 : 80));
+    const [username, password] = [decoded(url.username), decoded(url.password)];
+    const policy = policies.get(url.href) ?? proxyPolicy({ host, port, username, password }, { customNoProxyList: [] });
+    policies.set(url.href, policy);
+    return policy;
+  };
+  return {
+    async sendRequest(request) {
+      delete request.agent;
+      const proxy = findProxy(request.url);
+      if (proxy === undefined) return client.sendRequest(request);
+      try {
+        return named(proxy, await policyFor(proxy).sendRequest(request, (sent) => client.sendRequest(sent)), request);
+      } catch (error) {
+        if (isRestError(error)) error.message += ` (through the proxy ${proxy.url.host} of ${proxy.variable})`;
+        throw error;
+      }
+    },
+  };
+}
+
+/** A response that the proxy itself may have given says so: a refused tunnel looks like a response of the host. */
+function named({ variable, url }: Proxy, response: PipelineResponse, request: PipelineRequest): PipelineResponse {
+  const { status, bodyAsText = '', headers } = response;
+  const isFromService = headers.has('x-ms-request-id') || headers.has('x-github-request-id');
+  const isTunnelError = status >= 400 && !isFromService && !isJson(parseJson(bodyAsText ?? ''));
+  if (status !== 407 && !isTunnelError) return response;
+  const answered = describeResponse({ url: url.origin, status, bodyText: bodyAsText ?? '' });
+  const message = `The proxy of ${variable} refused the connection to ${new URL(request.url).host}: ${answered}.`;
+  return {
+    ...response,
+    headers: createHttpHeaders({ 'content-type': 'application/json' }),
+    bodyAsText: invalidResponseBody(message),
+  };
+}
