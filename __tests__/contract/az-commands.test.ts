@@ -1,4 +1,5 @@
 // Every az command that is printed or documented, read by Bash; `npm run check-az` has Azure CLI read them as well.
+import { globSync, readFileSync } from 'node:fs';
 import { expect, test } from '@jest/globals';
 import { azScripts, commandsOf } from '../../scripts/docs/az-commands.ts';
 
@@ -32,4 +33,14 @@ test('a query in backticks is a command of Bash', () => {
     '0',
     'az',
   ]);
+});
+
+test('each az command with a value in it is quoted by shellCommand', () => {
+  const quotedByHand = globSync('src/**/*.ts')
+    .filter((path) => !path.startsWith('src/error-catalog/'))
+    .flatMap((path) => {
+      const text = readFileSync(path, 'utf8');
+      return [...text.matchAll(/(?<!shellCommand)`az [a-z][^`]*\$\{/g)].map(([command]) => `${path}: ${command}`);
+    });
+  expect(quotedByHand).toEqual([]);
 });

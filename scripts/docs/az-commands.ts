@@ -98,8 +98,8 @@ function sourceScripts(): Script[] {
       const text = readFileSync(join(root, path), 'utf8');
       return [...text.matchAll(/(['"`])az [a-z]/g)].flatMap(({ index }) => {
         const { value, isPartial } = literalAt(text, index);
-        // Without options it is the first of several literals that are joined.
-        return / -/.test(value) ? [{ source: path, isPartial, text: fillPlaceholders(value) }] : [];
+        // A command without options, in a sentence.
+        return / -/.test(value) ? [{ source: path, isPartial, text: value }] : [];
       });
     });
 }

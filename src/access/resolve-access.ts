@@ -7,7 +7,7 @@ import { resourceId, sameId } from '../azure/resource-id.ts';
 import { ActionError, withActivity } from '../errors/action-error.ts';
 import { AzureError } from '../errors/azure-error.ts';
 import type { DeployInputs } from '../inputs/inputs.ts';
-import { quoteForShell } from '../lib/escape.ts';
+import { shellCommand } from '../lib/escape.ts';
 import { type RoleGrant, assignmentName, resolveRoleGrant } from './role-definitions.ts';
 
 /** An identity of the VM. */
@@ -155,7 +155,6 @@ export function cannotAssignError(
         `((!(ActionMatches{'Microsoft.Authorization/roleAssignments/${verb}'})) OR (@${source}[${attribute}] ForAnyOfAnyValues:GuidEquals {${guid}}))`,
     )
     .join(' AND ');
-  const at = quoteForShell(scope);
   return new ActionError(`granting ${role} on ${scope}`, {
     message: `App ${clientId} has no permission to assign roles on ${scope}.`,
     cause,
@@ -163,9 +162,9 @@ export function cannotAssignError(
     who: `an Owner or User Access Administrator of ${scope}`,
     fix: [
       'Allow the app to assign this one role at that scope, and no other:',
-      `az role assignment create --assignee ${clientId} --role "Role Based Access Control Administrator" --scope ${at} --condition "${condition}" --condition-version 2.0`,
+      shellCommand`az role assignment create --assignee ${clientId} --role ${'Role Based Access Control Administrator'} --scope ${scope} --condition ${condition} --condition-version 2.0`,
       'Or assign it once to a user-assigned identity and pass that in `identity`; existing role assignments are kept:',
-      `az role assignment create --assignee-object-id ${principal?.principalId ?? '<principal-id>'} --assignee-principal-type ServicePrincipal --role ${quoteForShell(role)} --scope ${at}`,
+      shellCommand`az role assignment create --assignee-object-id ${principal?.principalId ?? '<principal-id>'} --assignee-principal-type ServicePrincipal --role ${role} --scope ${scope}`,
     ],
   });
 }

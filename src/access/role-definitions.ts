@@ -12,7 +12,7 @@ import { isGuid } from '../azure/resource-id.ts';
 import { ActionError } from '../errors/action-error.ts';
 import { AzureError } from '../errors/azure-error.ts';
 import type { RoleRequest } from '../inputs/inputs.ts';
-import { quoteForShell } from '../lib/escape.ts';
+import { shellCommand } from '../lib/escape.ts';
 
 /** A role at a scope, resolved to its definition. */
 export interface RoleGrant {
@@ -62,7 +62,7 @@ async function findRole({ arm }: Session, name: string, scope: string): Promise<
       reason: 'The app has no permission to look up roles by name at that scope, or the scope does not exist.',
       fix: [
         "Use the role's GUID instead of its name in `role-assignments`, which needs no lookup:",
-        `az role definition list --name ${quoteForShell(name)} --query "[].name" --output tsv`,
+        shellCommand`az role definition list --name ${name} --query "[].name" --output tsv`,
       ],
     });
   }
@@ -71,7 +71,7 @@ async function findRole({ arm }: Session, name: string, scope: string): Promise<
     reason: 'The name is misspelled, or it is a custom role of another scope.',
     fix: [
       'Correct `role-assignments` with one of the names that this command lists:',
-      `az role definition list --scope ${quoteForShell(scope)} --query "[].roleName" --output tsv`,
+      shellCommand`az role definition list --scope ${scope} --query "[].roleName" --output tsv`,
     ],
   });
 }
@@ -166,9 +166,9 @@ function scopeInOtherTenantError(
       ...(registry
         ? [
             `Copy the images to a registry in the VM's tenant, and assign the role there:`,
-            `az acr import --name <registry> --source ${registry}.azurecr.io/<repository>:<tag> --username <token-name> --password <token>`,
+            shellCommand`az acr import --name ${'<registry>'} --source ${`${registry}.azurecr.io/<repository>:<tag>`} --username ${'<token-name>'} --password ${'<token>'}`,
             'Or create a token for these repositories only, and pass it to the script in `run-script-secrets`:',
-            `az acr token create --registry ${registry} --name <token-name> --scope-map _repositories_pull`,
+            shellCommand`az acr token create --registry ${registry} --name ${'<token-name>'} --scope-map _repositories_pull`,
           ]
         : []),
       `Or assign the role to an app that has a service principal in both tenants and trusts the user-assigned identity as its federated credential; the script signs in as that app:`,

@@ -158,7 +158,7 @@ export async function readResourceGroup(
     reason: 'A missing group is created only if `location` is set.',
     fix: [
       'Set `location` and allow the app to create groups in the subscription; or create the group first:',
-      `az group create --name ${resourceGroup} --location <region> --subscription ${subscriptionId}`,
+      shellCommand`az group create --name ${resourceGroup} --location ${'<region>'} --subscription ${subscriptionId}`,
     ],
   });
 }

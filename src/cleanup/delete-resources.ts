@@ -7,7 +7,7 @@ import { ActionError } from '../errors/action-error.ts';
 import { AzureError, rootDetail } from '../errors/azure-error.ts';
 import { delay } from '../lib/abort.ts';
 import { clockSeconds } from '../lib/clock.ts';
-import { quoteForShell } from '../lib/escape.ts';
+import { shellCommand } from '../lib/escape.ts';
 import {
   type VmParts,
   detachUnowned,
@@ -166,7 +166,7 @@ function assertNoAssignmentRemains(
     who: 'an Owner or User Access Administrator of the scope of the role assignment',
     fix: [
       'Delete the role assignment, then the deployment with `operation: delete`:',
-      `az role assignment delete --ids ${quoteForShell(assignment)}`,
+      shellCommand`az role assignment delete --ids ${assignment}`,
     ],
   });
 }

@@ -2,6 +2,7 @@ import { ActionError } from '../errors/action-error.ts';
 import { delay } from '../lib/abort.ts';
 import { clockSeconds } from '../lib/clock.ts';
 import type { Gallery, GalleryClients, ImageRequest, ImageVersion } from './gallery.ts';
+import { shellCommand } from '../lib/escape.ts';
 
 interface UnusableVersion {
   /** Names the version and its state, without a final period. */
@@ -161,6 +162,8 @@ export function noUsableVersionError(
   waitedMinutes: number,
 ): ActionError {
   const reasons = unusable.map(({ reason }) => reason).join('; ');
+  const subscription = 'subscriptionId' in image ? ['--subscription', image.subscriptionId] : [];
+  const group = 'resourceGroup' in image ? image.resourceGroup : '<resource-group>';
   const waitFix =
     waitedMinutes > 0
       ? `This step waited ${waitedMinutes} minutes; raise \`image-wait-minutes\`.`
@@ -172,13 +175,7 @@ export function noUsableVersionError(
     fix: [
       ...(unusable.some(({ temporary }) => temporary) ? [waitFix] : []),
       'To replicate it:',
-      [
-        'az sig image-version update',
-        ...('subscriptionId' in image ? [`--subscription ${image.subscriptionId}`] : []),
-        `-g ${'resourceGroup' in image ? image.resourceGroup : '<resource-group>'}`,
-        `-r ${image.gallery} -i ${image.definition} -e ${image.version ?? '<version>'}`,
-        `--add publishingProfile.targetRegions name=${region}`,
-      ].join(' '),
+      shellCommand`az sig image-version update ${subscription} -g ${group} -r ${image.gallery} -i ${image.definition} -e ${image.version ?? '<version>'} --add publishingProfile.targetRegions ${`name=${region}`}`,
       'Or deploy to a region that has it (`location`).',
     ],
   });

@@ -11,6 +11,7 @@ import {
   httpStatus,
   openGallery,
 } from './gallery.ts';
+import { shellCommand } from '../lib/escape.ts';
 
 export type SecurityType = 'Standard' | 'TrustedLaunch' | 'ConfidentialVM';
 
@@ -180,7 +181,7 @@ function softDeletionWarnings({ name, softDeletedUntil }: ImageVersion, id: stri
   if (softDeletedUntil === undefined) return [];
   const until = softDeletedUntil === '' ? 'until its retention ends' : `until ${softDeletedUntil.slice(0, 10)}`;
   return [
-    `Image version ${name} is soft-deleted and can only be deployed ${until}. The owner of the gallery can restore it: az resource update --ids ${id} --set properties.restore=true`,
+    `Image version ${name} is soft-deleted and can only be deployed ${until}. The owner of the gallery can restore it: ${shellCommand`az resource update --ids ${id} --set properties.restore=true`}`,
   ];
 }
 

@@ -111,9 +111,10 @@ export function quoteForShell(value: string): string {
   return /["$`\\!]/.test(text) ? `'${text.replaceAll("'", String.raw`'\''`)}'` : `"${text}"`;
 }
 
-/** A shell command in which each interpolated value is one word. */
-export function shellCommand(text: TemplateStringsArray, ...values: readonly string[]): string {
-  return text.reduce((command, part, index) => `${command}${quoteForShell(values[index - 1] ?? '')}${part}`);
+/** A shell command in which each interpolated value is one word; a list is as many words as it has entries. */
+export function shellCommand(text: TemplateStringsArray, ...values: readonly (string | readonly string[])[]): string {
+  const words = values.map((value) => [value].flat().map(quoteForShell).join(' '));
+  return text.reduce((command, part, index) => `${command}${words[index - 1] ?? ''}${part}`);
 }
 
 /** GitHub does not wrap code: continues a long command on the next line, before an option. */

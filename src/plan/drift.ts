@@ -8,7 +8,7 @@ import type {
 import { sameId, normaliseRegion } from '../azure/resource-id.ts';
 import { type ExistingResources, subnetName, type Plan } from '../deployment/resources.ts';
 import { isPatched, patchedSetting } from '../inputs/overrides.ts';
-import { quoteForShell } from '../lib/escape.ts';
+import { shellCommand } from '../lib/escape.ts';
 import { type MergePatch, omitUndefined } from '../lib/json.ts';
 import { isGeneratedRule } from '../network/network-spec.ts';
 import { isFailedState } from '../vm/vm-status.ts';
@@ -248,7 +248,7 @@ function compareLabel({ dnsSettings }: PublicIPAddress, plan: Plan): readonly Co
       expected,
       fix: [
         'To change the existing label, and then run the step again:',
-        `az network public-ip update ${groupOptions(plan)} -n ${quoteForShell(publicIp.name)} --dns-name ${quoteForShell(expected ?? '')}`,
+        shellCommand`az network public-ip update ${groupOptions(plan)} -n ${publicIp.name} --dns-name ${expected ?? ''}`,
       ],
     },
   ];
@@ -293,18 +293,15 @@ function rulesFix(
     const keys = new Set(others.map(key));
     return rules.filter((rule) => !keys.has(key(rule)));
   };
-  const command = (verb: string, { name = '' }: SecurityRule): string =>
-    `az network nsg rule ${verb} ${groupOptions(plan)} --nsg-name ${quoteForShell(group)} -n ${quoteForShell(name)}`;
+  const options = groupOptions(plan);
   return [
     'To change the existing rules, and then run the step again:',
-    ...notIn(planned, existing).map((rule) => command('delete', rule)),
-    ...notIn(existing, planned).map((rule) =>
-      [
-        command('create', rule),
-        `--priority ${rule.priority} --access Allow --protocol ${quoteForShell(rule.protocol ?? '*')}`,
-        `--source-address-prefixes ${quoteForShell(rule.sourceAddressPrefix ?? '*')}`,
-        `--destination-port-ranges ${quoteForShell(rule.destinationPortRange ?? '*')}`,
-      ].join(' '),
+    ...notIn(planned, existing).map(
+      ({ name = '' }) => shellCommand`az network nsg rule delete ${options} --nsg-name ${group} -n ${name}`,
+    ),
+    ...notIn(existing, planned).map(
+      ({ name = '', priority, protocol = '*', sourceAddressPrefix = '*', destinationPortRange = '*' }) =>
+        shellCommand`az network nsg rule create ${options} --nsg-name ${group} -n ${name} --priority ${`${priority}`} --access Allow --protocol ${protocol} --source-address-prefixes ${sourceAddressPrefix} --destination-port-ranges ${destinationPortRange}`,
     ),
   ];
 }
@@ -333,6 +330,6 @@ function oneOrMany(value: string | undefined, values: readonly string[] = []): r
   return value ? [value, ...values] : values;
 }
 
-function groupOptions({ subscriptionId, resourceGroup }: Plan): string {
-  return `--subscription ${subscriptionId} -g ${quoteForShell(resourceGroup)}`;
+function groupOptions({ subscriptionId, resourceGroup }: Plan): readonly string[] {
+  return ['--subscription', subscriptionId, '-g', resourceGroup];
 }

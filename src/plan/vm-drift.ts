@@ -16,6 +16,7 @@ import {
   isSameSetting,
   type Setting,
 } from './drift.ts';
+import { shellCommand } from '../lib/escape.ts';
 
 /**
  * @throws ActionError if the failed VM has run, because its disk may hold data. A VM that never ran is recreated, and so is
@@ -34,7 +35,7 @@ export function assertRecreatable(
       'Creating or changing it failed earlier. It has run, so its disk may hold data: it is neither adopted nor replaced.',
     fix: [
       'If the VM itself works, reapply its settings, then run the step again:',
-      `az vm reapply --resource-group ${resourceGroup} --name ${vmName}`,
+      shellCommand`az vm reapply --resource-group ${resourceGroup} --name ${vmName}`,
       'To delete it with its disks and create it again on the same network, set `if-exists: replace`.',
     ],
   });

@@ -9,6 +9,7 @@ import {
   markdownCode,
   markdownText,
   quoteForShell,
+  shellCommand,
   sentence,
   wrapCommand,
 } from '../lib/escape.ts';
@@ -207,8 +208,10 @@ interface VmUser {
 
 /** The command that replaces a key or password that nobody has. */
 export function resetCommand({ osType, user, ...vm }: VmUser): string {
-  const secret = osType === 'Windows' ? "--password '<new-password>'" : '--ssh-key-value ~/.ssh/id_ed25519.pub';
-  return `az vm user update ${vmOptions(vm)} --username ${quoteForShell(user)} ${secret}`;
+  const command = shellCommand`az vm user update ${vmOptions(vm)} --username ${user}`;
+  return osType === 'Windows'
+    ? `${command} --password ${quoteForShell('<new-password>')}`
+    : `${command} --ssh-key-value ~/.ssh/id_ed25519.pub`;
 }
 
 function vmUser(facts: SummaryFacts, { subscriptionId, resourceGroup, vm }: Plan): VmUser {
@@ -217,11 +220,11 @@ function vmUser(facts: SummaryFacts, { subscriptionId, resourceGroup, vm }: Plan
 
 function runCommand({ subscriptionId, resourceGroup, vm }: Plan): string {
   const commandId = vm.osType === 'Windows' ? 'RunPowerShellScript' : 'RunShellScript';
-  return `az vm run-command invoke ${vmOptions({ subscriptionId, resourceGroup, vmName: vm.name })} --command-id ${commandId} --scripts hostname`;
+  return shellCommand`az vm run-command invoke ${vmOptions({ subscriptionId, resourceGroup, vmName: vm.name })} --command-id ${commandId} --scripts hostname`;
 }
 
-function vmOptions(vm: Pick<VmUser, 'subscriptionId' | 'resourceGroup' | 'vmName'>): string {
-  return `--subscription ${vm.subscriptionId} -g ${quoteForShell(vm.resourceGroup)} -n ${quoteForShell(vm.vmName)}`;
+function vmOptions(vm: Pick<VmUser, 'subscriptionId' | 'resourceGroup' | 'vmName'>): readonly string[] {
+  return ['--subscription', vm.subscriptionId, '-g', vm.resourceGroup, '-n', vm.vmName];
 }
 
 function userOf({ outputs, image }: SummaryFacts): string {

@@ -2,7 +2,7 @@ import { workflowAuthor } from '../../error-catalog/entry.ts';
 import type { ResolvedImage } from '../../image/image.ts';
 import type { ImageInspection } from '../../image/image.ts';
 import { validateAdminAccount } from '../../inputs/admin-account.ts';
-import { quoteForShell } from '../../lib/escape.ts';
+import { shellCommand } from '../../lib/escape.ts';
 import { overridesAffectSize, securityTypeIncompatibility } from '../../vm/sizes.ts';
 import {
   type Finding,
@@ -124,7 +124,7 @@ function checkTerms({ facts, known, subscription }: RuleContext, { plan }: Resol
       ? okFinding(question, 'Accepted.')
       : faultFinding(question, 'Not accepted: Azure refuses to create VMs from this image.', owner, [
           'Read and accept them, once per subscription:',
-          `az vm image terms accept --subscription ${known.subscriptionId} --publisher ${quoteForShell(publisher)} --offer ${quoteForShell(product)} --plan ${quoteForShell(name)}`,
+          shellCommand`az vm image terms accept --subscription ${known.subscriptionId} --publisher ${publisher} --offer ${product} --plan ${name}`,
         ]),
   );
 }

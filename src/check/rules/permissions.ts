@@ -3,7 +3,7 @@ import { resourceId, sameId } from '../../azure/resource-id.ts';
 import { workflowAuthor } from '../../error-catalog/entry.ts';
 import { assignedScope, grantCommand, roleDelay, roleGranter } from '../../error-catalog/role-commands.ts';
 import { findAzureError } from '../../errors/azure-error.ts';
-import { quoteForShell, shellCommand } from '../../lib/escape.ts';
+import { shellCommand } from '../../lib/escape.ts';
 import {
   type DenyAssignment,
   type Finding,
@@ -121,7 +121,7 @@ function checkLock({ inputs, facts, group }: RuleContext, question: Question, lo
   const coversGroup = isWithinScope(group, scope);
   const title = `Lock "${lock.name}"${coversGroup ? '' : ` on ${scope}`}`;
   const who = 'an Owner or User Access Administrator there';
-  const fix = ['Delete the lock:', `az lock delete --ids ${quoteForShell(lock.id)}`];
+  const fix = ['Delete the lock:', shellCommand`az lock delete --ids ${lock.id}`];
   if (lock.properties.level === 'ReadOnly' && isDeployed(facts)) {
     return warnFinding(question, `${title} is ReadOnly: the tags of the deployment cannot be updated.`, who, fix);
   }

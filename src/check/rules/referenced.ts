@@ -16,6 +16,7 @@ import {
   okFinding,
 } from '../facts.ts';
 import { findUsage, quotaFix } from './sizes.ts';
+import { shellCommand } from '../../lib/escape.ts';
 
 const readActions: Readonly<Record<ReferencedResource['kind'], string>> = {
   subnet: 'Microsoft.Network/virtualNetworks/read',
@@ -168,7 +169,10 @@ function checkPublicIpQuota(context: RuleContext): Finding[] {
       const owner = `the owner of subscription ${known.subscriptionId}`;
       return faultFinding(question, `All ${full.limit} are in use.`, owner, [
         'Delete unused public IPs, use `public-ip: false`, or request a higher quota:',
-        ...quotaFix('az network list-usages', context),
+        ...quotaFix(
+          shellCommand`az network list-usages --subscription ${known.subscriptionId} -l ${plan.location} -o table`,
+          known,
+        ),
       ]);
     }
     const [first] = usages;

@@ -15,6 +15,7 @@ import {
   unknownFinding,
   warnFinding,
 } from '../facts.ts';
+import { shellCommand } from '../../lib/escape.ts';
 
 export function checkSignIn({ tenant, role, result }: TenantSignIn, known: FilledErrorContext): Finding {
   const input = { tenant: 'tenant-id', 'image-tenant': 'image-tenant-id', auxiliary: 'auxiliary-tenant-ids' };
@@ -86,7 +87,7 @@ export function checkProviders({ facts, known, subscription }: RuleContext): Fin
       asked: `resource provider ${namespace} in the subscription`,
       permission: { action: 'Microsoft.Resources/subscriptions/providers/read', scope: subscription },
     };
-    const command = `az provider register --namespace ${namespace} --subscription ${known.subscriptionId} --wait`;
+    const command = shellCommand`az provider register --namespace ${namespace} --subscription ${known.subscriptionId} --wait`;
     const owner = `the owner of subscription ${known.subscriptionId}`;
     return answered(question, state, known, (value) => {
       if (value === 'Registered') return okFinding(question, 'Registered.');

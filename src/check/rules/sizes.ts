@@ -1,6 +1,6 @@
 import type { Placement } from '../../deployment/resources.ts';
 import { workflowAuthor } from '../../error-catalog/entry.ts';
-import { quoteForShell } from '../../lib/escape.ts';
+import { shellCommand } from '../../lib/escape.ts';
 import {
   type Sku,
   capabilitiesFromName,
@@ -110,7 +110,7 @@ function placementProblems(context: RuleContext, { size, zone }: Placement): Pla
     who: workflowAuthor,
     fix: [
       'Give another size in `vm-size`, or several: the first available one is used. To list what the region offers:',
-      `az vm list-skus --subscription ${known.subscriptionId} -l ${plan.location} --size ${quoteForShell(series)} --all -o table`,
+      shellCommand`az vm list-skus --subscription ${known.subscriptionId} -l ${plan.location} --size ${series} --all -o table`,
     ],
   });
   const sku = findSku(context, size);
@@ -187,11 +187,8 @@ export function findUsage(usages: readonly Usage[], name: string): Usage | undef
   return usages.find((usage) => usage.name.value?.toLowerCase() === name.toLowerCase());
 }
 
-export function quotaFix(command: string, { plan, known }: RuleContext): readonly string[] {
-  return [
-    `${command} --subscription ${known.subscriptionId} -l ${plan.location} -o table`,
-    `${known.portal}/#view/Microsoft_Azure_Capacity/QuotaMenuBlade/~/myQuotas`,
-  ];
+export function quotaFix(command: string, { portal }: RuleContext['known']): readonly string[] {
+  return [command, `${portal}/#view/Microsoft_Azure_Capacity/QuotaMenuBlade/~/myQuotas`];
 }
 
 function quotaProblems(context: RuleContext, size: string, sku: Sku): PlacementProblem[] {
@@ -210,7 +207,10 @@ function quotaProblems(context: RuleContext, size: string, sku: Sku): PlacementP
         who: `the owner of subscription ${known.subscriptionId}`,
         fix: [
           'Delete unused VMs, use another size or `location`, or request a higher quota:',
-          ...quotaFix('az vm list-usage', context),
+          ...quotaFix(
+            shellCommand`az vm list-usage --subscription ${known.subscriptionId} -l ${plan.location} -o table`,
+            known,
+          ),
         ],
       },
     ];
