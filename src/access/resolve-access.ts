@@ -1,7 +1,7 @@
 import type { VirtualMachine } from '@azure/arm-compute';
 import { apiVersions, identityType } from '../azure/api-versions.ts';
 import { listAllPages, type Session } from '../azure/arm-client.ts';
-import { undefinedIfNotFound } from '../azure/lookup.ts';
+import { undefinedIfDenied, undefinedIfNotFound } from '../azure/lookup.ts';
 import { type Permission, evaluatePermissions } from './required-permissions.ts';
 import { resourceId, sameId } from '../azure/resource-id.ts';
 import { ActionError, withActivity } from '../errors/action-error.ts';
@@ -104,18 +104,15 @@ async function findExistingAssignments(
   const scopes = new Map(grants.map(({ scope }) => [scope.toLowerCase(), scope]));
   const lists = await Promise.all(
     [...scopes.values()].map(async (scope) => {
-      try {
-        const path = `${scope}/providers/Microsoft.Authorization/roleAssignments`;
-        const $filter = `principalId eq '${principalId}'`;
-        // The list includes inherited assignments and those of scopes below.
-        return (await listAllPages<ExistingAssignment>(arm, path, apiVersions.roleAssignments, { $filter })).filter(
-          ({ properties }) => sameId(properties.scope, scope) && sameId(properties.principalId, principalId),
-        );
-      } catch (error) {
-        // Permission to assign does not include permission to read; the PUT will answer RoleAssignmentExists.
-        if (error instanceof AzureError && error.fault.status === 403) return [];
-        throw error;
-      }
+      const path = `${scope}/providers/Microsoft.Authorization/roleAssignments`;
+      const $filter = `principalId eq '${principalId}'`;
+      const list = listAllPages<ExistingAssignment>(arm, path, apiVersions.roleAssignments, { $filter });
+      // Permission to assign does not include permission to read; the PUT will answer RoleAssignmentExists.
+      const assignments = (await undefinedIfDenied(list)) ?? [];
+      // The list includes inherited assignments and those of scopes below.
+      return assignments.filter(
+        ({ properties }) => sameId(properties.scope, scope) && sameId(properties.principalId, principalId),
+      );
     }),
   );
   return lists.flat().map(({ properties }) => assignmentName(properties, principalId));

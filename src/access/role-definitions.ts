@@ -5,10 +5,9 @@
 
 import { createHash } from 'node:crypto';
 import { apiVersions } from '../azure/api-versions.ts';
-import { listAllPages, sharedHttpClient, type Session } from '../azure/arm-client.ts';
-import { createHttpGet } from '../azure/http.ts';
+import { listAllPages, type Session } from '../azure/arm-client.ts';
 import { isNotFound } from '../azure/lookup.ts';
-import { isGuid } from '../azure/resource-id.ts';
+import { subscriptionOwnerOf } from '../azure/subscriptions.ts';
 import { ActionError } from '../errors/action-error.ts';
 import { AzureError } from '../errors/azure-error.ts';
 import type { RoleRequest } from '../inputs/inputs.ts';
@@ -117,26 +116,9 @@ async function registryMode(arm: Session['arm'], registry: string): Promise<stri
 async function assertScopeInTenant(session: Session, role: string, scope: string): Promise<void> {
   const subscriptionId = /^\/subscriptions\/([^/]+)/i.exec(scope)?.[1]?.toLowerCase();
   if (!subscriptionId || subscriptionId === session.subscriptionId.toLowerCase()) return;
-  const tenant = await scopeOwnerTenant(session, subscriptionId);
+  // Only needed for an earlier and better message: requests with a token fail as well.
+  const tenant = await subscriptionOwnerOf(session.cloud.resourceManager, subscriptionId).catch(() => undefined);
   if (tenant && tenant !== session.tenantId) throw scopeInOtherTenantError(session, { role, scope }, tenant);
-}
-
-/**
- * The tenant that owns a subscription, from the answer to a request without a token:
- * `WWW-Authenticate: Bearer authorization_uri="https://login…/<tenant>"`.
- */
-async function scopeOwnerTenant({ cloud }: Session, subscriptionId: string): Promise<string | undefined> {
-  const get = createHttpGet({ httpClient: sharedHttpClient() });
-  const url = `${cloud.resourceManager}/subscriptions/${subscriptionId}?api-version=${apiVersions.subscriptions}`;
-  try {
-    const answer = await get(url);
-    const uri = /authorization_uri="([^"]+)"/i.exec(answer.header('www-authenticate') ?? '')?.[1] ?? '';
-    const tenant = new URL(uri).pathname.split('/')[1]?.toLowerCase();
-    return tenant && isGuid(tenant) ? tenant : undefined;
-  } catch {
-    // Only needed for an earlier and better message: requests with a token fail as well.
-    return undefined;
-  }
 }
 
 /** ID of the scope's tenant if Azure rejected our token because of its tenant; '' if the message does not name it. */

@@ -1,19 +1,17 @@
 import { cloudMetadataVersions } from './api-versions.ts';
 import { invalidResponseMessage } from './policies/responses.ts';
 import { ActionError } from '../errors/action-error.ts';
-import { asObject, asString } from '../lib/json.ts';
+import { asObject, asString, omitUndefined } from '../lib/json.ts';
 
 /** A cloud by its well-known name, or by the https origin of its Resource Manager. */
 export type Environment =
   | { readonly kind: 'known'; readonly name: 'azurecloud' | 'azureusgovernment' | 'azurechinacloud' }
   | { readonly kind: 'discovered'; readonly resourceManager: string };
 
-/** Where one cloud is asked for tokens and for resources. */
+/** https origins without a slash at the end. */
 export interface Cloud {
   readonly name: string;
-  /** https origin of Resource Manager, without a slash at the end. */
   readonly resourceManager: string;
-  /** https origin of the sign-in service, without a slash at the end. */
   readonly loginEndpoint: string;
   /** The resource that tokens are for; the scope is `<audience>/.default`, see `resourceManagerScope`. */
   readonly audience: string;
@@ -22,10 +20,7 @@ export interface Cloud {
   readonly portal?: string;
 }
 
-/**
- * The clouds that go by a name.
- * https://learn.microsoft.com/entra/identity-platform/authentication-national-cloud
- */
+/** https://learn.microsoft.com/entra/identity-platform/authentication-national-cloud */
 export const knownClouds: Readonly<Record<'azurecloud' | 'azureusgovernment' | 'azurechinacloud', Cloud>> = {
   azurecloud: {
     name: 'AzureCloud',
@@ -71,49 +66,34 @@ export function signInOrigins({ loginEndpoint }: Cloud): readonly string[] {
   return [...new Set([new URL(loginEndpoint).origin, ...known, ...others.map((host) => `https://${host}`)])];
 }
 
-/** One cloud as a metadata document describes it, before anything is believed. */
-interface CloudMetadata {
-  readonly name: string | undefined;
-  readonly resourceManager: string | undefined;
-  readonly loginEndpoint: string | undefined;
-  readonly audiences: readonly string[];
-  readonly identityProvider: string | undefined;
-  readonly portal: string | undefined;
-}
-
-/** The scope that Resource Manager tokens of this cloud are asked with. */
+/**
+ * An audience that ends in a slash keeps it (`…//.default`): Entra cuts exactly `/.default` off and puts the rest into
+ * `aud`. https://learn.microsoft.com/entra/identity-platform/scopes-oidc#trailing-slash-and-default
+ */
 export function resourceManagerScope(cloud: Cloud): string {
-  // An audience that ends in a slash keeps it (`…//.default`): Entra cuts exactly `/.default` off and puts the rest into
-  // `aud`, which a service may compare to the letter.
-  // https://learn.microsoft.com/entra/identity-platform/scopes-oidc#trailing-slash-and-default
   return `${cloud.audience}/.default`;
 }
 
 /**
- * The endpoints of a cloud: looked up for a known one, asked of its Resource Manager for any other.
- *
- * `http` sends a plain GET without any credential, and rejects when there is no answer.
- * @throws Failure naming the URL, what it answered, and what was expected.
+ * Looks up a known cloud, and asks the Resource Manager of any other for its endpoints.
+ * @param http sends a GET without credentials; rejects if there is no answer.
+ * @throws ActionError naming the URL, the answer, and what was expected.
  */
 export async function discoverCloud(
   environment: Environment,
   http: (url: string) => Promise<{ readonly status: number; readonly body: string }>,
 ): Promise<Cloud> {
   if (environment.kind === 'known') return knownClouds[environment.name];
-
   const asked = httpsUrl(environment.resourceManager);
-  if (asked === undefined)
-    throw metadataError(environment.resourceManager, 'the URL of a Resource Manager must be https');
+  if (!asked) throw metadataError(environment.resourceManager, 'the URL of a Resource Manager must be https');
   const base = `${asked.origin}${asked.pathname.replace(/\/+$/, '')}`;
-
   let url = '';
   let reason = '';
   for (const version of cloudMetadataVersions) {
     url = `${base}/metadata/endpoints?api-version=${version}`;
-    const answer = await http(url).catch((cause: unknown) => {
+    const { status, body } = await http(url).catch((cause: unknown) => {
       throw metadataError(url, `no answer: ${cause instanceof Error ? cause.message : String(cause)}`);
     });
-    const { status, body } = answer;
     if (status === 200) return readCloudMetadata(url, body, asked.origin);
     reason = invalidResponseMessage(body)?.replace(/\.$/, '') ?? `the answer was HTTP ${status}`;
     if (status !== 400 && status !== 404) break;
@@ -124,8 +104,7 @@ export async function discoverCloud(
 function readCloudMetadata(url: string, body: string, origin: string): Cloud {
   const described = parseCloudMetadataList(url, body, origin);
   const login = metadataUrl(url, 'authentication.loginEndpoint', described.loginEndpoint);
-  // AD FS has one directory and no tenants: there is nothing to sign in to twice. Its authority is a path (/adfs), and
-  // @azure/identity would put the tenant behind it.
+  // AD FS has no tenants; its authority is a path (/adfs), and @azure/identity would put the tenant behind it.
   if (described.identityProvider?.toLowerCase() === 'adfs' || /^\/adfs\/?$/i.test(login.pathname)) {
     throw metadataError(
       url,
@@ -134,17 +113,13 @@ function readCloudMetadata(url: string, body: string, origin: string): Cloud {
     );
   }
   if (login.pathname !== '/') {
-    throw metadataError(
-      url,
-      `authentication.loginEndpoint has a path (${login.href}), so no tenant can be put behind it`,
-    );
+    const why = `authentication.loginEndpoint has a path (${login.href}), so no tenant can be put behind it`;
+    throw metadataError(url, why);
   }
-
   // Two audiences are named where a cloud has moved; the one that is the endpoint itself is the newer.
   const audience =
     described.audiences.find((candidate) => httpsUrl(candidate)?.origin === origin) ?? described.audiences[0];
   if (audience === undefined) throw metadataError(url, 'authentication.audiences is missing or empty');
-
   const portal = described.portal === undefined ? undefined : httpsUrl(described.portal)?.origin;
   return {
     name: described.name ?? new URL(origin).host,
@@ -153,12 +128,12 @@ function readCloudMetadata(url: string, body: string, origin: string): Cloud {
     loginEndpoint: login.origin,
     audience,
     oidcAudience: oidcAudience(login),
-    ...(portal === undefined ? {} : { portal }),
+    ...omitUndefined({ portal }),
   };
 }
 
-/** The description of the cloud at `origin`, from whichever of the three published shapes. */
-function parseCloudMetadataList(url: string, body: string, origin: string): CloudMetadata {
+/** The cloud at `origin`, from any of the three published shapes. */
+function parseCloudMetadataList(url: string, body: string, origin: string): ReturnType<typeof parseCloudMetadata> {
   let document: unknown;
   try {
     document = JSON.parse(body);
@@ -166,9 +141,7 @@ function parseCloudMetadataList(url: string, body: string, origin: string): Clou
     throw metadataError(url, 'the answer is not JSON');
   }
   if (!Array.isArray(document)) return parseCloudMetadata(document);
-
-  // The array lists every public cloud that the endpoint knows of, itself among them. A list of one leaves no choice: it is
-  // the document's object in brackets, and may name another endpoint than the private or regional one that was asked.
+  // The array lists all public clouds. A list of one may name another endpoint than the private or regional one asked.
   const all = document.map(parseCloudMetadata);
   const match =
     all.length === 1 ? all[0] : all.find(({ resourceManager }) => httpsUrl(resourceManager ?? '')?.origin === origin);
@@ -177,7 +150,7 @@ function parseCloudMetadataList(url: string, body: string, origin: string): Clou
   throw metadataError(url, `${origin} is not among the clouds listed there (${listed.join(', ') || 'none'})`);
 }
 
-function parseCloudMetadata(document: unknown): CloudMetadata {
+function parseCloudMetadata(document: unknown) {
   const cloud = asObject(document);
   const authentication = asObject(cloud['authentication']);
   const audiences = authentication['audiences'];

@@ -107,11 +107,7 @@ export function createHttpGet(
   return async (url, abortSignal) => {
     const headers = createHttpHeaders({ accept: 'application/json' });
     const request = createPipelineRequest({ url, headers, ...(abortSignal && { abortSignal }) });
-    const response = await pipeline.sendRequest(httpClient, request);
-    return {
-      status: response.status,
-      body: response.bodyAsText ?? '',
-      header: (name) => response.headers.get(name),
-    };
+    const { status, bodyAsText, headers: received } = await pipeline.sendRequest(httpClient, request);
+    return { status, body: bodyAsText ?? '', header: (name) => received.get(name) };
   };
 }

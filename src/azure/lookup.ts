@@ -1,6 +1,6 @@
 import { AzureError, type AzureErrorInfo } from '../errors/azure-error.ts';
 
-/** 404s that say nothing of the thing itself: the way to it is not known. */
+/** 404s that say nothing of the resource itself. */
 const notAboutTheResource = new Set([
   'InvalidResourceType',
   'InvalidResourceNamespace',
@@ -9,17 +9,13 @@ const notAboutTheResource = new Set([
   'InvalidSubscriptionId',
 ]);
 
-/**
- * Does Azure say that there is no such thing? A page of a proxy does not, and neither does a Resource Manager that knows
- * no such type or subscription: what was taken for gone on its word would run on.
- */
+/** False for the page of a proxy, and for a Resource Manager that does not know the type or subscription. */
 export function isNotFound(error: unknown): boolean {
   if (!(error instanceof AzureError) || error.fault.status !== 404) return false;
   const { code, body } = error.fault;
   return code === '' ? body.trim() === '' : !notAboutTheResource.has(code);
 }
 
-/** What a lookup found, or undefined where Azure says that there is no such thing. */
 export async function undefinedIfNotFound<T>(lookup: Promise<T>): Promise<T | undefined> {
   try {
     return await lookup;
@@ -29,21 +25,29 @@ export async function undefinedIfNotFound<T>(lookup: Promise<T>): Promise<T | un
   }
 }
 
-/** A question and what came of it, where a refusal is an answer too. */
+/** Undefined if the app may not read it. */
+export async function undefinedIfDenied<T>(lookup: Promise<T>): Promise<T | undefined> {
+  try {
+    return await lookup;
+  } catch (error) {
+    if (error instanceof AzureError && error.fault.status === 403) return undefined;
+    throw error;
+  }
+}
+
 export type Result<T> = { readonly value: T } | { readonly error: unknown };
 
-/** Turns a refusal into a value, so that what is asked beside it goes on. */
 export async function settle<T>(question: () => Promise<T>): Promise<Result<T>> {
   try {
     return { value: await question() };
-  } catch (refusal) {
-    return { error: refusal };
+  } catch (error) {
+    return { error };
   }
 }
 
 /**
- * The result, or undefined when the app has no access or there is nothing to list. Any other failure is rethrown: taking
- * a throttled or expired request for "none" would leave role assignments behind for good.
+ * Undefined if the app has no access or there is nothing to list. Other failures are rethrown: taking a throttled request for
+ * "none" would leave role assignments behind for good.
  */
 export async function undefinedIfForbidden<T>(asked: Promise<T>): Promise<T | undefined> {
   try {
@@ -60,23 +64,19 @@ function deniesAccess({ status, code }: AzureErrorInfo): boolean {
   return (status === 403 || status === 404) && code !== '';
 }
 
-interface Provisioned {
-  readonly provisioningState?: string;
-}
-
 /**
- * State of a resource. One that names no state has succeeded:
+ * A resource that names no state has succeeded:
  * https://learn.microsoft.com/azure/azure-resource-manager/management/async-operations
  */
-export function provisioningStateOf({ provisioningState }: Provisioned): string {
+export function provisioningStateOf({ provisioningState }: { readonly provisioningState?: string }): string {
   return provisioningState || 'Succeeded';
 }
 
 /** Whether no operation is changing the resource. */
-export function isTerminalState(resource: Provisioned): boolean {
+export function isTerminalState(resource: Parameters<typeof provisioningStateOf>[0]): boolean {
   return /^(Succeeded|Failed|Canceled)$/i.test(provisioningStateOf(resource));
 }
 
-export function hasSucceeded(resource: Provisioned): boolean {
+export function hasSucceeded(resource: Parameters<typeof provisioningStateOf>[0]): boolean {
   return /^Succeeded$/i.test(provisioningStateOf(resource));
 }

@@ -5,9 +5,8 @@ import { apiVersions, identityType } from '../azure/api-versions.ts';
 import type { Session } from '../azure/arm-client.ts';
 import { type ResourceId, parseResourceId, sameId } from '../azure/resource-id.ts';
 import { type DeletionClaim, type Tags, mayDelete, tagsFromDescription } from '../deployment/ownership.ts';
-import { undefinedIfNotFound } from '../azure/lookup.ts';
+import { undefinedIfDenied, undefinedIfNotFound } from '../azure/lookup.ts';
 import { pollUntilDone } from '../azure/polling.ts';
-import { AzureError } from '../errors/azure-error.ts';
 import { omitUndefined } from '../lib/json.ts';
 
 export interface ResourceType {
@@ -251,14 +250,10 @@ async function checkNic(context: DeletionContext, id: string): Promise<CheckedPa
 }
 
 async function isUnowned(context: DeletionContext, id: string): Promise<boolean> {
-  try {
-    const found = await undefinedIfNotFound(readTags(context.session, id).then((tags) => ({ tags })));
-    return found !== undefined && !(await isDeletable(context, id, found.tags));
-  } catch (error) {
-    // A role that can delete VMs but not read disks: rely on the delete option, which our PUT has set.
-    if (error instanceof AzureError && error.fault.status === 403) return false;
-    throw error;
-  }
+  const read = readTags(context.session, id).then((tags) => ({ tags }));
+  // A role that can delete VMs but not read disks: rely on the delete option, which our PUT has set.
+  const found = await undefinedIfDenied(undefinedIfNotFound(read));
+  return found !== undefined && !(await isDeletable(context, id, found.tags));
 }
 
 interface AttachedDisk {

@@ -1,8 +1,11 @@
 import type { Environment } from '../azure/clouds.ts';
+import type { Session } from '../azure/arm-client.ts';
 import { isGuid, sameId } from '../azure/resource-id.ts';
 import type { CleanupPolicy, ClientCredential, CommonInputs } from '../inputs/inputs.ts';
 import { validateVmName } from '../inputs/vm-name.ts';
 import { isJson, omitUndefined, parseJson } from '../lib/json.ts';
+import type { WorkflowRun } from '../runner/github-context.ts';
+import type { LogWriter } from '../runner/log.ts';
 import type { DeletionClaim, RunIdentity } from './ownership.ts';
 
 /** How the main step signed in. The runner may give other inputs to the post step (actions/runner#2030, #3514). */
@@ -33,6 +36,14 @@ export interface CleanupStateData {
   /** True once the operation has ended: then only `cleanup: always` deletes what `create` has created. */
   readonly completed: boolean;
   readonly privateKeyPath?: string;
+}
+
+/** A run that creates resources. */
+export interface RunContext {
+  readonly session: Session;
+  readonly cleanupState: CleanupState;
+  readonly run: WorkflowRun;
+  readonly log: LogWriter;
 }
 
 export interface CleanupState {

@@ -145,7 +145,7 @@ export interface Plan extends Common, PlannedNetwork {
   readonly vm: {
     readonly id: string;
     readonly name: string;
-    readonly osDiskName: string;
+    readonly osDisk: { readonly id: string; readonly name: string };
     readonly osType: 'Linux' | 'Windows';
     readonly imageReferenceId: string;
     readonly attempts: readonly Placement[];

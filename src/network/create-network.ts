@@ -1,61 +1,36 @@
 import type { PublicIPAddress } from '@azure/arm-network';
 import type { OperationState, PollerLike } from '@azure/core-lro';
-import { undefinedIfNotFound } from '../azure/lookup.ts';
+import { undefinedIfDenied, undefinedIfNotFound } from '../azure/lookup.ts';
 import { pollUntilDone } from '../azure/polling.ts';
 import { type ResourceId, parseResourceId } from '../azure/resource-id.ts';
 import type { Session } from '../azure/arm-client.ts';
-import type { CleanupState } from '../deployment/cleanup-state.ts';
+import type { RunContext } from '../deployment/cleanup-state.ts';
 import { createIfMissing } from '../deployment/create-if-missing.ts';
 import type { ExistingResources, Plan, PlannedResource } from '../deployment/resources.ts';
-import { AzureError } from '../errors/azure-error.ts';
 import { allSettledOrThrow } from '../lib/abort.ts';
 import { flattenProperties, omitUndefined } from '../lib/json.ts';
-import type { WorkflowRun } from '../runner/github-context.ts';
-import type { LogWriter } from '../runner/log.ts';
-
-/** What the outputs say about the network. */
-interface Network {
-  readonly nicId: string;
-  readonly nsgId?: string;
-  readonly vnetId?: string;
-  readonly subnetId?: string;
-  readonly publicIpId?: string;
-  readonly publicIpAddress?: string;
-  readonly privateIpAddress?: string;
-  readonly fqdn?: string;
-}
-
-interface NetworkContext {
-  readonly session: Session;
-  readonly cleanupState: CleanupState;
-  readonly run: WorkflowRun;
-  readonly log: Pick<LogWriter, 'info'>;
-}
+import type { OutputValues } from '../runner/github-context.ts';
 
 /**
  * Creates the NSG and then the virtual network that refers to it, the public IP in parallel; then the network interface.
- * @param onResource receives each part as soon as it is known, so that later steps can act on a cancelled run.
+ * @param onOutputs receives values as soon as they are known, so that later steps can act on a cancelled run.
  * @returns the resources as Azure returned them; none with an existing network interface.
  * @throws AzureError; ActionError if a resource of that name does not belong to the deployment.
  */
 export async function createNetwork(
-  context: NetworkContext,
+  context: RunContext,
   plan: Plan,
   existing: ExistingResources,
-  onResource: (part: Partial<Network>) => void,
+  onOutputs: (outputs: OutputValues) => void,
 ): Promise<ExistingResources> {
   const { session } = context;
   if (plan.nic.origin === 'given') {
-    onResource(await readExistingNic(session, plan.nic.id));
+    onOutputs(await readExistingNic(session, plan.nic.id));
     return {};
   }
   const { network } = session;
   const { nic, nsg, publicIp } = plan;
-  onResource({
-    nicId: nic.id,
-    ...subnetIds(plan.subnetId),
-    ...omitUndefined({ nsgId: nsg?.id, publicIpId: publicIp?.id }),
-  });
+  onOutputs({ 'nic-id': nic.id, 'nsg-id': nsg?.id, ...subnetIds(plan.subnetId), 'public-ip-id': publicIp?.id });
   const [ip, created] = await allSettledOrThrow([
     publicIp?.origin === 'made'
       ? createNetworkResource(context, plan, {
@@ -67,7 +42,7 @@ export async function createNetwork(
       : publicIp && findPublicIp(session, publicIp.id),
     createNsgAndVnet(context, plan, existing),
   ]);
-  onResource(publicAddress(ip));
+  onOutputs(publicAddress(ip));
   // Its parents took seconds, and Network has no If-None-Match: look again.
   const options = { abortSignal: session.waiting.signal };
   const findNic = () => undefinedIfNotFound(network.networkInterfaces.get(plan.resourceGroup, nic.name, options));
@@ -77,13 +52,13 @@ export async function createNetwork(
     planned: nic,
     existing: existing.nic ?? (await findNic()),
   });
-  onResource(omitUndefined({ privateIpAddress: createdNic.ipConfigurations?.[0]?.privateIPAddress }));
+  onOutputs({ 'private-ip-address': createdNic.ipConfigurations?.[0]?.privateIPAddress });
   return { nic: createdNic, ...created, ...omitUndefined({ publicIp: publicIp?.origin === 'made' ? ip : undefined }) };
 }
 
 /** In this order: policies such as "Deny-Subnet-Without-Nsg" refuse a subnet that gets its NSG in a later request. */
 async function createNsgAndVnet(
-  context: NetworkContext,
+  context: RunContext,
   plan: Plan,
   existing: ExistingResources,
 ): Promise<Pick<ExistingResources, 'nsg' | 'vnet'>> {
@@ -138,7 +113,7 @@ interface NetworkResource<T> {
 }
 
 function createNetworkResource<T extends { tags?: Record<string, string>; provisioningState?: string }>(
-  { session: { waiting }, cleanupState, run, log }: NetworkContext,
+  { session: { waiting }, cleanupState, run, log }: RunContext,
   { resourceGroup }: Plan,
   { kind, operations, planned: { id, name, body }, existing, skipResult = false }: NetworkResource<T>,
 ): Promise<T> {
@@ -166,40 +141,33 @@ function createNetworkResource<T extends { tags?: Record<string, string>; provis
   );
 }
 
-/** Undefined without read permission: attaching it does not need that, and the address is only for the outputs. */
-async function findPublicIp({ network }: Session, id: string): Promise<PublicIPAddress | undefined> {
+/** Attaching it needs no read permission, and the address is only for the outputs. */
+function findPublicIp({ network }: Session, id: string): Promise<PublicIPAddress | undefined> {
   const { resourceGroup, name } = parseNetworkId(id);
-  try {
-    return await network.publicIPAddresses.get(resourceGroup, name);
-  } catch (error) {
-    if (error instanceof AzureError && error.fault.status === 403) return undefined;
-    throw error;
-  }
+  return undefinedIfDenied(network.publicIPAddresses.get(resourceGroup, name));
 }
 
-async function readExistingNic(session: Session, id: string): Promise<Network> {
+async function readExistingNic(session: Session, id: string): Promise<OutputValues> {
   const { resourceGroup, name } = parseNetworkId(id);
   const nic = await session.network.networkInterfaces.get(resourceGroup, name);
   const configuration = nic.ipConfigurations?.find(({ primary }) => primary) ?? nic.ipConfigurations?.[0];
   const publicIpId = configuration?.publicIPAddress?.id;
   return {
-    nicId: id,
+    'nic-id': id,
+    'nsg-id': nic.networkSecurityGroup?.id,
     ...subnetIds(configuration?.subnet?.id),
-    ...(publicIpId ? publicAddress(await findPublicIp(session, publicIpId)) : {}),
-    ...omitUndefined({
-      nsgId: nic.networkSecurityGroup?.id,
-      publicIpId,
-      privateIpAddress: configuration?.privateIPAddress,
-    }),
+    'public-ip-id': publicIpId,
+    ...publicAddress(publicIpId ? await findPublicIp(session, publicIpId) : undefined),
+    'private-ip-address': configuration?.privateIPAddress,
   };
 }
 
-function subnetIds(subnetId: string | undefined): Pick<Network, 'subnetId' | 'vnetId'> {
-  return subnetId ? { subnetId, vnetId: subnetId.replace(/\/subnets\/[^/]+$/i, '') } : {};
+function subnetIds(subnetId: string | undefined): OutputValues {
+  return { 'vnet-id': subnetId?.replace(/\/subnets\/[^/]+$/i, ''), 'subnet-id': subnetId };
 }
 
-function publicAddress(publicIp: PublicIPAddress | undefined): Pick<Network, 'publicIpAddress' | 'fqdn'> {
-  return omitUndefined({ publicIpAddress: publicIp?.ipAddress, fqdn: publicIp?.dnsSettings?.fqdn });
+function publicAddress(publicIp: PublicIPAddress | undefined): OutputValues {
+  return { 'public-ip-address': publicIp?.ipAddress, fqdn: publicIp?.dnsSettings?.fqdn };
 }
 
 function parseNetworkId(id: string): ResourceId {

@@ -1,7 +1,7 @@
 import type { VirtualMachine } from '@azure/arm-compute';
 import { apiVersions } from '../azure/api-versions.ts';
 import type { Session } from '../azure/arm-client.ts';
-import { isNotFound, hasSucceeded } from '../azure/lookup.ts';
+import { isNotFound, hasSucceeded, undefinedIfDenied } from '../azure/lookup.ts';
 import { readTags } from '../cleanup/resource-types.ts';
 import type { ExistingResources, Plan } from '../deployment/resources.ts';
 import { type Tags, ownerTags, tagValue } from '../deployment/ownership.ts';
@@ -152,7 +152,8 @@ async function updateOrKeepTags(
   for (const seconds of [...conflictDelays, undefined]) {
     let tags: Tags;
     try {
-      tags = await findTags(session, id);
+      // Creating a VM needs no permission to read disks; their tags stay as they are.
+      tags = await undefinedIfDenied(readTags(session, id));
       await updateTagsOf(session, id, tags, ownership);
       return 'updated';
     } catch (error) {
@@ -221,15 +222,5 @@ async function updateTagsOf(
     await session.arm('PATCH', id, apiVersion, {
       body: { tags: { ...Object.fromEntries(others), ...ownership } },
     });
-  }
-}
-
-/** Undefined without permission: creating a VM does not need to read disks, and their tags stay as they are. */
-async function findTags(session: Session, id: string): Promise<Tags> {
-  try {
-    return await readTags(session, id);
-  } catch (error) {
-    if (error instanceof AzureError && error.fault.status === 403) return undefined;
-    throw error;
   }
 }

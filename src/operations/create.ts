@@ -3,7 +3,6 @@ import { createAccessTasks } from '../access/role-assignments.ts';
 import { type DeploySession, type SessionOptions, openDeploySession } from '../auth/session.ts';
 import { apiVersions } from '../azure/api-versions.ts';
 import type { Session } from '../azure/arm-client.ts';
-import { resourceId } from '../azure/resource-id.ts';
 import { rollback } from '../cleanup/delete-resources.ts';
 import { deleteVmOfDeployment } from '../cleanup/delete-deployment.ts';
 import { includeVmDisks, isRunCommand } from '../cleanup/resource-types.ts';
@@ -206,18 +205,7 @@ function readExisting({ session, inputs }: Deployment): Promise<ExistingResource
 
 function createOrKeepNetwork(deployment: Deployment, existing: ExistingResources): Promise<ExistingResources> {
   const { plan, report } = deployment;
-  return withActivity('creating the network', () =>
-    createNetwork(deployment, plan, existing, (part) => {
-      report.output('nic-id', part.nicId);
-      report.output('nsg-id', part.nsgId);
-      report.output('vnet-id', part.vnetId);
-      report.output('subnet-id', part.subnetId);
-      report.output('public-ip-id', part.publicIpId);
-      report.output('public-ip-address', part.publicIpAddress);
-      report.output('private-ip-address', part.privateIpAddress);
-      report.output('fqdn', part.fqdn);
-    }),
-  );
+  return withActivity('creating the network', () => createNetwork(deployment, plan, existing, report.outputAll));
 }
 
 function createPlannedVm(deployment: Deployment): Promise<VirtualMachine> {
@@ -231,11 +219,8 @@ function createPlannedVm(deployment: Deployment): Promise<VirtualMachine> {
     fits: (sku) => incompatibilities(capabilitiesFromSku(sku), image, requirements).length === 0,
     onAttempt: ({ size }) => context.onContext({ vmSize: size }),
     onAccepted: ({ size, zone, spot }, { instanceId, principalId }) => {
-      report.output('vm-size', size);
-      report.output('zone', zone);
-      report.output('spot', `${spot === true}`);
-      report.output('vm-instance-id', instanceId);
-      report.output('principal-id', principalId);
+      report.outputAll({ 'vm-size': size, zone, spot: `${spot === true}` });
+      report.outputAll({ 'vm-instance-id': instanceId, 'principal-id': principalId });
       if (inputs.identity.system) access.grantToVm(principalId);
     },
   });
@@ -250,32 +235,31 @@ async function runInGuest(deployment: Deployment): Promise<void> {
   await report.stage('VM agent', () => waitForAgent(guest, plan));
   if (!script) return;
   await report.stage('Script', () =>
-    runScript(deployment, plan, script, ({ exitCode, stdout, stderr }) => {
-      report.output('script-exit-code', exitCode);
-      report.output('script-stdout', stdout);
-      report.output('script-stderr', stderr);
-    }),
+    runScript(deployment, plan, script, ({ exitCode, stdout, stderr }) =>
+      report.outputAll({ 'script-exit-code': exitCode, 'script-stdout': stdout, 'script-stderr': stderr }),
+    ),
   );
 }
 
 /** What is known before the first write. */
 function outputPlan({ image, inputs, plan, report, session }: Deployment): void {
-  report.output('subscription-id', session.subscriptionId);
-  report.output('resource-group', plan.resourceGroup);
-  report.output('location', plan.location);
-  report.output('vm-name', inputs.vmName);
-  report.output('vm-id', plan.vm.id);
-  report.output('image-version-id', image.referenceId);
-  report.output('image-version', image.version);
+  report.outputAll({
+    'subscription-id': session.subscriptionId,
+    'resource-group': plan.resourceGroup,
+    location: plan.location,
+    'vm-name': inputs.vmName,
+    'vm-id': plan.vm.id,
+    'image-version-id': image.referenceId,
+    'image-version': image.version,
+  });
 }
 
 async function deleteFailedVm(deployment: Deployment, reason: string): Promise<void> {
   const { session, plan, cleanupState, report, log, access } = deployment;
-  const { id, name, osDiskName } = plan.vm;
-  const diskId = resourceId(plan.subscriptionId, plan.resourceGroup, 'Microsoft.Compute/disks', osDiskName);
+  const { id, name, osDisk } = plan.vm;
   const assignments = await access.cancelVmGrants();
   log.info(`Deleting the failed VM ${name}: ${reason}.`);
-  reportDeletion(await rollback({ session, log }, cleanupState, [id, diskId, ...assignments], true), report);
+  reportDeletion(await rollback({ session, log }, cleanupState, [id, osDisk.id, ...assignments], true), report);
 }
 
 /** Diagnoses the failure, stops what runs in the background, and rolls back. @returns the error to report. */

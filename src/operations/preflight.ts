@@ -2,7 +2,7 @@ import type { Disk, VirtualMachine } from '@azure/arm-compute';
 import { type AccessPlan, resolveAccess } from '../access/resolve-access.ts';
 import type { DeploySession } from '../auth/session.ts';
 import type { Session } from '../azure/arm-client.ts';
-import { undefinedIfNotFound } from '../azure/lookup.ts';
+import { undefinedIfDenied, undefinedIfNotFound } from '../azure/lookup.ts';
 import { readResourceGroup } from '../azure/subscriptions.ts';
 import {
   type ExistingResources,
@@ -13,7 +13,6 @@ import {
 } from '../deployment/resources.ts';
 import { assertOwned, ownershipTags } from '../deployment/ownership.ts';
 import { ActionError, type ErrorContext, withActivity } from '../errors/action-error.ts';
-import { AzureError } from '../errors/azure-error.ts';
 import { type ResolvedImage, resolveImage } from '../image/image.ts';
 import type { DeployInputs } from '../inputs/inputs.ts';
 import { omitUndefined } from '../lib/json.ts';
@@ -184,15 +183,10 @@ async function updateFindings(
   }
 }
 
-async function findOsDisk({ compute }: Session, inputs: DeployInputs): Promise<Disk | undefined> {
-  const { osDisk } = resourceNames(inputs.vmName);
-  try {
-    return await undefinedIfNotFound(compute.disks.get(inputs.resourceGroup, osDisk));
-  } catch (error) {
-    // Creating a VM does not need permission to read disks; Azure itself refuses a name that is taken.
-    if (error instanceof AzureError && error.fault.status === 403) return undefined;
-    throw error;
-  }
+/** Creating a VM needs no permission to read disks; Azure itself refuses a name that is taken. */
+function findOsDisk({ compute }: Session, { vmName, resourceGroup }: DeployInputs): Promise<Disk | undefined> {
+  const { osDisk } = resourceNames(vmName);
+  return undefinedIfDenied(undefinedIfNotFound(compute.disks.get(resourceGroup, osDisk)));
 }
 
 function expiryDate({ expiresAfterSeconds }: DeployInputs): Date | undefined {

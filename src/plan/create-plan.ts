@@ -23,7 +23,7 @@ export function createPlan(inputs: DeployInputs, image: ResolvedImage, context: 
     vm: {
       id: ids.vm,
       name: names.vm,
-      osDiskName: names.osDisk,
+      osDisk: { id: ids.osDisk, name: names.osDisk },
       osType: image.osType,
       imageReferenceId: image.referenceId,
       attempts: placementsInOrder(inputs, image),

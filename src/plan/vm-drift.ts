@@ -91,36 +91,45 @@ export function compareVm(vm: VirtualMachine, plan: Plan, image: ResolvedImage, 
   const keptVersion = inputs.image.version === undefined ? olderVersion(vm, image) : undefined;
   const identities = identityIds(vm.identity);
   const expectedIdentities = identityIds(body.identity);
-  const comparisons: readonly Comparison[] = [
-    compareRegion('region', vm, plan),
+  const hasIdentities = expectedIdentities.every((id) => identities.includes(id));
+  const isEncrypted = `${vm.securityProfile?.encryptionAtHost === true}`;
+  const rows: readonly Row[] = [
     ...(keptVersion === undefined ? [compareImage(vm, image)] : []),
     ...comparePlacement(vm, plan),
     compareNic(vm, plan),
-    {
-      property: 'identity',
-      path: 'identity',
-      actual: identities.join(', '),
-      expected: expectedIdentities.join(', '),
-      isEqual: expectedIdentities.every((id) => identities.includes(id)),
-    },
+    ['identity', 'identity', identities.join(', '), expectedIdentities.join(', '), hasIdentities],
     ...compareAccount(vm, body, inputs, plan),
     ...compareSpot(vm, body, inputs.spot?.isOptional),
     ...compareDisk(vm, body),
     ...compareDataDisks(vm, patchedList(patch, dataDisks, emptyDisk) ?? body.storageProfile?.dataDisks),
-    {
-      property: 'encryption at host',
-      path: 'properties.securityProfile.encryptionAtHost',
-      actual: `${vm.securityProfile?.encryptionAtHost === true}`,
-      // Azure Policy may enable it.
-      expected: inputs.encryptionAtHost ? 'true' : undefined,
-    },
+    // Azure Policy may enable it.
+    [
+      'encryption at host',
+      'securityProfile.encryptionAtHost',
+      isEncrypted,
+      inputs.encryptionAtHost ? 'true' : undefined,
+    ],
     compareSecurity(vm, body, plan, inputs.securityType ?? image.generation),
   ];
   return {
-    differences: findDifferences(patch, comparisons),
+    differences: findDifferences(patch, [compareRegion('region', vm, plan), ...rows.map(toComparison)]),
     addedIdentities: isPatched(patch, 'identity') ? [] : identities.filter((id) => !expectedIdentities.includes(id)),
     ...omitUndefined({ keptVersion }),
   };
+}
+
+/** A `Comparison` in one line; paths are below `properties`, except those of `identity` and `zones`. */
+type Row = readonly [
+  property: Comparison['property'],
+  path: string | undefined,
+  actual: Setting,
+  expected: Setting,
+  isEqual?: boolean,
+];
+
+function toComparison([property, path, actual, expected, isEqual]: Row): Comparison {
+  const fullPath = path && !/^(identity|zones)$/.test(path) ? `properties.${path}` : path;
+  return { property, actual, expected, ...omitUndefined({ path: fullPath, isEqual }) };
 }
 
 /** The VM's version, if it is another one of the same image definition. */
@@ -131,96 +140,43 @@ function olderVersion(vm: VirtualMachine, { referenceId }: ResolvedImage): strin
   return isOther ? actual.slice(prefix.length) : undefined;
 }
 
-function compareImage(vm: VirtualMachine, { referenceId }: ResolvedImage): Comparison {
+function compareImage(vm: VirtualMachine, { referenceId }: ResolvedImage): Row {
   const actual = imageIdOf(vm);
-  return {
-    property: 'image',
-    path: 'properties.storageProfile.imageReference',
-    actual,
-    expected: referenceId,
-    isEqual: sameId(actual, referenceId),
-  };
+  return ['image', 'storageProfile.imageReference', actual, referenceId, sameId(actual, referenceId)];
 }
 
-function comparePlacement(vm: VirtualMachine, plan: Plan): readonly Comparison[] {
+function comparePlacement(vm: VirtualMachine, { vm: planned }: Plan): readonly Row[] {
   const size = vm.hardwareProfile?.vmSize;
-  const sizes = [...new Set(plan.vm.attempts.map((attempt) => attempt.size))];
+  const sizes = [...new Set(planned.attempts.map((attempt) => attempt.size))];
+  const hasSize = sizes.some((expected) => isSameSetting(size ?? '', expected));
   const zone = vm.zones?.[0] ?? 'none';
-  const zones = [...new Set(plan.vm.attempts.flatMap((attempt) => attempt.zone ?? []))];
+  const zones = [...new Set(planned.attempts.flatMap((attempt) => attempt.zone ?? []))];
   return [
-    {
-      property: 'operating system',
-      path: 'properties.storageProfile.osDisk.osType',
-      actual: vm.storageProfile?.osDisk?.osType,
-      expected: plan.vm.osType,
-    },
-    {
-      property: 'size',
-      path: 'properties.hardwareProfile.vmSize',
-      actual: size,
-      expected: sizes.join(' or '),
-      isEqual: sizes.some((expected) => isSameSetting(size ?? '', expected)),
-    },
-    {
-      property: 'zone',
-      path: 'zones',
-      actual: zone,
-      expected: zones.join(' or '),
-      isEqual: zones.length === 0 || zones.includes(zone),
-    },
+    ['operating system', 'storageProfile.osDisk.osType', vm.storageProfile?.osDisk?.osType, planned.osType],
+    ['size', 'hardwareProfile.vmSize', size, sizes.join(' or '), hasSize],
+    ['zone', 'zones', zone, zones.join(' or '), zones.length === 0 || zones.includes(zone)],
   ];
 }
 
-function compareNic({ networkProfile }: VirtualMachine, plan: Plan): Comparison {
+function compareNic({ networkProfile }: VirtualMachine, { nic }: Plan): Row {
   const nics = networkProfile?.networkInterfaces ?? [];
   const actual = (nics.find(({ primary }) => primary) ?? nics[0])?.id ?? '';
-  return {
-    property: 'network interface',
-    path: 'properties.networkProfile.networkInterfaces',
-    actual,
-    expected: plan.nic.id,
-    isEqual: sameId(actual, plan.nic.id),
-  };
+  return ['network interface', 'networkProfile.networkInterfaces', actual, nic.id, sameId(actual, nic.id)];
 }
 
-function compareAccount(
-  vm: VirtualMachine,
-  body: VirtualMachine,
-  inputs: DeployInputs,
-  plan: Plan,
-): readonly Comparison[] {
-  const actual = vm.osProfile?.adminUsername;
+function compareAccount(vm: VirtualMachine, body: VirtualMachine, inputs: DeployInputs, plan: Plan): readonly Row[] {
+  const { computerName, adminUsername: actual } = vm.osProfile ?? {};
   const expected = body.osProfile?.adminUsername;
-  const isLinux = plan.vm.osType === 'Linux';
+  // Linux distinguishes upper and lower case.
+  const isOther = plan.vm.osType === 'Linux' && actual && expected && actual !== expected;
   const [keys, expectedKeys] = [sshKeys(vm), sshKeys(body)];
+  const hasKeys = !keys || inputs.sshPublicKeys.length === 0 || keys === expectedKeys;
   return [
-    {
-      property: 'admin user',
-      path: 'properties.osProfile.adminUsername',
-      actual,
-      expected,
-      isEqual: isSameSetting(actual, expected) && (!isLinux || !actual || !expected || actual === expected),
-    },
-    {
-      property: 'SSH public keys',
-      path: 'properties.osProfile.linuxConfiguration.ssh',
-      actual: keys,
-      expected: expectedKeys,
-      isEqual: !keys || inputs.sshPublicKeys.length === 0 || keys === expectedKeys,
-    },
-    {
-      property: 'host name',
-      path: 'properties.osProfile.computerName',
-      actual: vm.osProfile?.computerName,
-      expected: inputs.computerName,
-    },
+    ['admin user', 'osProfile.adminUsername', actual, expected, !isOther && isSameSetting(actual, expected)],
+    ['SSH public keys', 'osProfile.linuxConfiguration.ssh', keys, expectedKeys, hasKeys],
+    ['host name', 'osProfile.computerName', computerName, inputs.computerName],
     // Azure Policy may set a license that the inputs do not name.
-    {
-      property: 'license',
-      path: 'properties.licenseType',
-      actual: vm.licenseType ?? 'None',
-      expected: inputs.licenseType,
-    },
+    ['license', 'licenseType', vm.licenseType ?? 'None', inputs.licenseType],
   ];
 }
 
@@ -233,50 +189,26 @@ function sshKeys({ osProfile }: VirtualMachine): string {
     .join(', ');
 }
 
-function compareSpot(vm: VirtualMachine, body: VirtualMachine, isSpotOptional = false): readonly Comparison[] {
+function compareSpot(vm: VirtualMachine, body: VirtualMachine, isSpotOptional = false): readonly Row[] {
   // `Low` is the former name of `Spot`.
   const priority = (vm.priority === 'Low' ? 'Spot' : vm.priority) ?? 'Regular';
   const expected = isSpotOptional ? priority : (body.priority ?? 'Regular');
   const spot = priority === 'Spot' && expected === 'Spot' ? body : undefined;
   return [
-    { property: 'priority', path: 'properties.priority', actual: priority, expected },
-    {
-      property: 'eviction policy',
-      path: 'properties.evictionPolicy',
-      actual: vm.evictionPolicy,
-      expected: spot?.evictionPolicy,
-    },
-    {
-      property: 'Spot price limit',
-      path: 'properties.billingProfile.maxPrice',
-      actual: vm.billingProfile?.maxPrice,
-      expected: spot?.billingProfile?.maxPrice,
-    },
+    ['priority', 'priority', priority, expected],
+    ['eviction policy', 'evictionPolicy', vm.evictionPolicy, spot?.evictionPolicy],
+    ['Spot price limit', 'billingProfile.maxPrice', vm.billingProfile?.maxPrice, spot?.billingProfile?.maxPrice],
   ];
 }
 
-function compareDisk(vm: VirtualMachine, body: VirtualMachine): readonly Comparison[] {
-  const [actual, expected] = [vm.storageProfile?.osDisk, body.storageProfile?.osDisk];
+function compareDisk({ storageProfile }: VirtualMachine, body: VirtualMachine): readonly Row[] {
+  const [actual, expected] = [storageProfile?.osDisk, body.storageProfile?.osDisk];
+  const [type, expectedType] = [actual, expected].map((disk) => disk?.managedDisk?.storageAccountType);
   return [
-    {
-      property: 'OS disk size in GB',
-      path: 'properties.storageProfile.osDisk.diskSizeGB',
-      actual: actual?.diskSizeGB,
-      expected: expected?.diskSizeGB,
-    },
-    {
-      property: 'OS disk type',
-      path: 'properties.storageProfile.osDisk.managedDisk.storageAccountType',
-      actual: actual?.managedDisk?.storageAccountType,
-      expected: expected?.managedDisk?.storageAccountType,
-    },
+    ['OS disk size in GB', 'storageProfile.osDisk.diskSizeGB', actual?.diskSizeGB, expected?.diskSizeGB],
+    ['OS disk type', 'storageProfile.osDisk.managedDisk.storageAccountType', type, expectedType],
     // Azure chooses it by size and image; only `overrides` requests one.
-    {
-      property: 'disk controller',
-      path: 'properties.storageProfile.diskControllerType',
-      actual: vm.storageProfile?.diskControllerType,
-      expected: undefined,
-    },
+    ['disk controller', 'storageProfile.diskControllerType', storageProfile?.diskControllerType, undefined],
   ];
 }
 
@@ -288,7 +220,7 @@ const emptyDisk: DataDisk = { lun: -1, createOption: '', managedDisk: {} };
  * Empty data disks that the inputs request; those of the image belong to its version. A disk that somebody attached later
  * is not deleted with the VM by default; those that this action creates are.
  */
-function compareDataDisks(vm: VirtualMachine, requested: readonly DataDisk[] = []): readonly Comparison[] {
+function compareDataDisks(vm: VirtualMachine, requested: readonly DataDisk[] = []): readonly Row[] {
   const planned = requested.filter(({ createOption }) => createOption === 'Empty');
   const isPlanned = (lun: number) => planned.some((disk) => disk.lun === lun);
   const existing = (vm.storageProfile?.dataDisks ?? []).filter(
@@ -298,35 +230,27 @@ function compareDataDisks(vm: VirtualMachine, requested: readonly DataDisk[] = [
     const numbers = disks.map(({ lun }) => `${lun}`);
     return numbers.toSorted().join(', ');
   };
-  const compare = (property: Comparison['property'], setting: (disk: DataDisk) => Setting): Comparison => {
+  const compare = (property: Row[0], setting: (disk: DataDisk) => Setting): Row => {
     const pairs = planned.flatMap((disk) => {
       const actual = existing.find(({ lun }) => lun === disk.lun);
       const [has, wants] = [actual && setting(actual), setting(disk)];
       return isSameSetting(has, wants) ? [] : [[`LUN ${disk.lun}: ${has}`, `LUN ${disk.lun}: ${wants}`] as const];
     });
-    return {
-      property,
-      actual: pairs.map(([has]) => has).join(', '),
-      expected: pairs.map(([, wants]) => wants).join(', '),
-    };
+    return [property, undefined, pairs.map(([has]) => has).join(', '), pairs.map(([, wants]) => wants).join(', ')];
   };
   return [
-    { property: 'LUNs of data disks', actual: luns(existing), expected: luns(planned) },
+    ['LUNs of data disks', undefined, luns(existing), luns(planned)],
     compare('sizes of data disks in GB', ({ diskSizeGB }) => diskSizeGB),
     compare('types of data disks', ({ managedDisk }) => managedDisk?.storageAccountType),
   ];
 }
 
 /** @param source of the expected type: the input, or a trait of the image definition if that could be read. */
-function compareSecurity(vm: VirtualMachine, body: VirtualMachine, plan: Plan, source: string | undefined): Comparison {
+function compareSecurity(vm: VirtualMachine, body: VirtualMachine, plan: Plan, source: string | undefined): Row {
   const actual = vm.securityProfile?.securityType ?? 'Standard';
   const isAccepted = source === undefined || (plan.vm.plainWillDo && actual === 'Standard');
-  return {
-    property: 'security type',
-    path: 'properties.securityProfile.securityType',
-    actual,
-    expected: isAccepted ? undefined : (body.securityProfile?.securityType ?? 'Standard'),
-  };
+  const expected = isAccepted ? undefined : (body.securityProfile?.securityType ?? 'Standard');
+  return ['security type', 'securityProfile.securityType', actual, expected];
 }
 
 export function addedIdentitiesNotice(identities: readonly string[]): string {

@@ -92,6 +92,8 @@ export type OutputName = (typeof outputNames)[number];
 
 export type PlainOutput = Exclude<OutputName, 'created' | 'deleted' | 'findings' | 'deployments' | 'result'>;
 
+export type OutputValues = Partial<Record<PlainOutput, string | number | undefined>>;
+
 export const writeOutput = (name: OutputName, value: string): void => core.setOutput(name, value);
 
 export const { env } = process;

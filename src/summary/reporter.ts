@@ -3,7 +3,13 @@ import type { DeletionResult } from '../cleanup/resource-types.ts';
 import { sameId } from '../azure/resource-id.ts';
 import { type ErrorReport, formatError } from '../errors/format-error.ts';
 import { type LogWriter, type StageTiming, createLog, logGroup, maskInLogs } from '../runner/log.ts';
-import { type OutputName, type PlainOutput, outputNames, writeOutput } from '../runner/github-context.ts';
+import {
+  type OutputName,
+  type OutputValues,
+  type PlainOutput,
+  outputNames,
+  writeOutput,
+} from '../runner/github-context.ts';
 import { renderSummary } from './render-summary.ts';
 import { requestLine, resultLine } from './status.ts';
 import type { CollectedFacts, Leftover, RequestedDeployment, SummaryFacts } from './summary-facts.ts';
@@ -19,6 +25,7 @@ export interface Reporter {
   stage<T>(title: string, work: () => Promise<T>): Promise<T>;
   /** Sets an output as soon as it is known; does nothing if undefined. */
   output(name: PlainOutput, value: string | number | undefined): void;
+  outputAll(values: OutputValues): void;
   outputCreated(ids: readonly string[]): void;
   /** Appends to the IDs of the output `deleted`. */
   addDeleted(ids: readonly string[]): void;
@@ -71,6 +78,9 @@ export function createReporter(summaryFile: string | undefined): Reporter {
     outputs[name] = value;
     writeOutput(name, value);
   };
+  const output: Reporter['output'] = (name, value) => {
+    if (value !== undefined && value !== '') set(name, String(value));
+  };
   const log = createLog((line) => warnings.push(line));
   const summaryFacts = (errors: readonly ErrorReport[] = []): SummaryFacts => ({
     ...known,
@@ -87,9 +97,8 @@ export function createReporter(summaryFile: string | undefined): Reporter {
     warnings,
     outputs,
     stage: createStageRunner(stages, log),
-    output(name, value) {
-      if (value !== undefined && value !== '') set(name, String(value));
-    },
+    output,
+    outputAll: (values) => Object.entries(values).forEach(([name, value]) => output(name as PlainOutput, value)),
     outputCreated: (ids) => set('created', JSON.stringify(ids)),
     addDeleted(ids) {
       deletedIds.push(...ids);

@@ -2,7 +2,7 @@ import type { VirtualMachine } from '@azure/arm-compute';
 import { settle, undefinedIfNotFound, hasSucceeded } from '../azure/lookup.ts';
 import { createRetries, isTransientError } from '../azure/policies/retry.ts';
 import { pollUntilDone, unexplainedFailure } from '../azure/polling.ts';
-import { resourceId, sameId } from '../azure/resource-id.ts';
+import { sameId } from '../azure/resource-id.ts';
 import type { CleanupState } from '../deployment/cleanup-state.ts';
 import { assertOwned, hasDeploymentTag, mayDelete } from '../deployment/ownership.ts';
 import type { Placement, Plan } from '../deployment/resources.ts';
@@ -96,8 +96,8 @@ async function putVm(creation: VmCreation, placement: Placement, replacesFailed:
     const result = await attemptPut(creation, placement, attempt);
     if ('vm' in result) return result.vm;
     const { error } = result;
-    const next = classifyError(error, attempt);
-    if (next.action === 'give-up' || !(await waitBeforeRetry(error.fault, next.seconds))) {
+    const next = retryDelay(error, attempt);
+    if (!next || !(await waitBeforeRetry(error.fault, next.seconds))) {
       if (!hasFailedAfterAcceptance(error)) await discardMissing(creation, error);
       throw error;
     }
@@ -135,27 +135,15 @@ async function attemptPut(
 const operationErrors = new WeakSet<AzureError>();
 
 /** Marks the error of an accepted PUT: polls report a failed operation as 200, or with the status of the error. */
-async function sendVm(creation: VmCreation, placement: Placement, replacesFailed: boolean): Promise<VirtualMachine> {
-  let isAccepted = false;
-  const onAccepted: VmCreation['onAccepted'] = (...details) => {
-    isAccepted = true;
-    creation.onAccepted(...details);
-  };
-  try {
-    return await sendAndFollowVm({ ...creation, onAccepted }, placement, replacesFailed);
-  } catch (error) {
-    if (isAccepted && error instanceof AzureError) operationErrors.add(error);
-    throw error;
-  }
-}
-
-async function sendAndFollowVm(
+async function sendVm(
   { plan, session, cleanupState, until, onAccepted }: VmCreation,
   placement: Placement,
   replacesFailed: boolean,
 ): Promise<VirtualMachine> {
   const { waiting, crossTenantCompute } = session;
   const { name, osType } = plan.vm;
+  const what = `virtual machine ${name}`;
+  let isAccepted = false;
   // Azure creates the disk with the VM, and may leave it if the VM fails.
   for (const id of vmResourceIds(plan)) cleanupState.addPending(id);
   const poller = crossTenantCompute.virtualMachines.createOrUpdate(plan.resourceGroup, name, plan.vm.body(placement), {
@@ -163,19 +151,26 @@ async function sendAndFollowVm(
     // Azure enforces this guard against overwriting. Our own failed VM has to be overwritten.
     ...(replacesFailed ? {} : { ifNoneMatch: '*' }),
     onResponse: ({ status, parsedBody }) => {
-      if (status === 200 || status === 201) onAccepted(placement, parseAcceptedVm(parsedBody));
+      if (status !== 200 && status !== 201) return;
+      isAccepted = true;
+      onAccepted(placement, parseAcceptedVm(parsedBody));
     },
   });
-  if (until === 'accepted') {
-    await poller.submitted();
-    markVmAccepted(cleanupState, plan);
-    return await readVm(session, plan);
+  try {
+    if (until === 'accepted') {
+      await poller.submitted();
+      markVmAccepted(cleanupState, plan);
+      return await readVm(session, plan);
+    }
+    const kind = osType === 'Windows' ? 'vm-create-windows' : 'vm-create-linux';
+    const options = { ...waiting, onAccepted: () => markVmAccepted(cleanupState, plan) };
+    const vm = await pollUntilDone(what, kind, options, poller);
+    trackDisks(cleanupState, plan, vm);
+    return vm;
+  } catch (error) {
+    if (isAccepted && error instanceof AzureError) operationErrors.add(error);
+    throw error;
   }
-  const kind = osType === 'Windows' ? 'vm-create-windows' : 'vm-create-linux';
-  const options = { ...waiting, onAccepted: () => markVmAccepted(cleanupState, plan) };
-  const vm = await pollUntilDone(`virtual machine ${name}`, kind, options, poller);
-  trackDisks(cleanupState, plan, vm);
-  return vm;
 }
 
 /** Follows a create whose response was lost to its end. */
@@ -201,40 +196,30 @@ async function resumeTransientFailure(creation: VmCreation, error: AzureError): 
   return 'vm' in result || !hasFailedAfterAcceptance(error) ? result : { error };
 }
 
-type NextStep =
-  /** Without `seconds`, the delay follows from the error. */
-  { readonly action: 'retry'; readonly seconds?: number } | { readonly action: 'give-up' };
-
-/** The pipeline has already retried refused requests; this is about operations that failed, and about VMs. */
-function classifyError(error: AzureError, attempt: PutAttempt): NextStep {
-  if (isNicReserved(error)) {
-    const seconds = nicReservationDelay(clockSeconds() - attempt.startSeconds);
-    return seconds === undefined ? { action: 'give-up' } : { action: 'retry', seconds };
+/**
+ * Undefined: give up; without `seconds`, the delay follows from the error. The pipeline has already retried refused
+ * requests; this is about operations that failed, and about VMs.
+ */
+function retryDelay(error: AzureError, attempt: PutAttempt): { readonly seconds?: number } | undefined {
+  // Azure reserves a network interface for a failed VM, ours or another, for 180 seconds.
+  if (rootDetail(error.fault).code === 'NicReservedForAnotherVm') {
+    const elapsed = clockSeconds() - attempt.startSeconds;
+    // Increasing, because Compute allows 12 writes per VM and 4 more per minute.
+    return elapsed > 240 ? undefined : { seconds: Math.min(15, Math.max(1, elapsed / 2)) };
   }
   // Azure may still be working on the failed VM that is overwritten.
   if (isNameConflict(error) && attempt.replacesFailed && attempt.conflicts < maxConflicts) {
-    return { action: 'retry', seconds: conflictSeconds };
+    return { seconds: conflictSeconds };
   }
-  return hasFailedAfterAcceptance(error) ? { action: 'retry' } : { action: 'give-up' };
+  return hasFailedAfterAcceptance(error) ? {} : undefined;
 }
 
 const conflictSeconds = 5;
-
 const maxConflicts = 6;
 
 /** Whether the VM exists: decided by the answer to its PUT, or by a VM that was read as failed (status 200). */
 function hasFailedAfterAcceptance(error: AzureError): boolean {
   return operationErrors.has(error) || error.fault.status === 200;
-}
-
-/** Azure reserves a network interface for a failed VM, ours or another, for 180 seconds. */
-function isNicReserved({ fault }: AzureError): boolean {
-  return rootDetail(fault).code === 'NicReservedForAnotherVm';
-}
-
-/** Increasing, because Compute allows 12 writes per VM and 4 more per minute. */
-function nicReservationDelay(elapsed: number): number | undefined {
-  return elapsed > 240 ? undefined : Math.min(15, Math.max(1, elapsed / 2));
 }
 
 /** 412: the VM exists (If-None-Match). 409 Conflict: another request is writing it. */
@@ -244,21 +229,15 @@ function isNameConflict({ fault }: AzureError): boolean {
 
 /** The response as sent: the SDK has not deserialized it at this point. */
 function parseAcceptedVm(body: unknown): AcceptedVm {
-  const { identity, properties } = {
-    ...(body as { identity?: { principalId?: string }; properties?: { vmId?: string } } | undefined),
-  };
+  const vm = body as { identity?: { principalId?: string }; properties?: { vmId?: string } } | undefined;
   return omitUndefined({
-    instanceId: properties?.vmId || undefined,
-    principalId: identity?.principalId || undefined,
+    instanceId: vm?.properties?.vmId || undefined,
+    principalId: vm?.identity?.principalId || undefined,
   });
 }
 
-function osDiskId({ subscriptionId, resourceGroup, vm }: Plan): string {
-  return resourceId(subscriptionId, resourceGroup, 'Microsoft.Compute/disks', vm.osDiskName);
-}
-
 function vmResourceIds(plan: Plan): readonly string[] {
-  return [osDiskId(plan), plan.vm.id];
+  return [plan.vm.osDisk.id, plan.vm.id];
 }
 
 function markVmAccepted(cleanupState: CleanupState, plan: Plan): void {
@@ -267,7 +246,7 @@ function markVmAccepted(cleanupState: CleanupState, plan: Plan): void {
 
 /** Corrects the planned disks: an ephemeral OS disk is no resource, and Azure names the data disks. */
 function trackDisks(cleanupState: CleanupState, plan: Plan, { storageProfile }: VirtualMachine): void {
-  const planned = osDiskId(plan);
+  const planned = plan.vm.osDisk.id;
   const osDisk = storageProfile?.osDisk?.managedDisk?.id;
   if (!osDisk || !sameId(osDisk, planned)) cleanupState.discard(planned);
   const dataDisks = (storageProfile?.dataDisks ?? []).filter(({ createOption }) => createOption !== 'Attach');
@@ -294,8 +273,8 @@ async function discardMissing(
   if (await exists(() => readVm(session, plan))) return;
   cleanupState.discard(plan.vm.id);
   const { disks } = session.compute;
-  if (!(await exists(() => disks.get(plan.resourceGroup, plan.vm.osDiskName)))) {
-    cleanupState.discard(osDiskId(plan));
+  if (!(await exists(() => disks.get(plan.resourceGroup, plan.vm.osDisk.name)))) {
+    cleanupState.discard(plan.vm.osDisk.id);
   }
 }
 

@@ -1,20 +1,12 @@
-import type { Session } from '../azure/arm-client.ts';
-import type { CleanupState } from '../deployment/cleanup-state.ts';
+import type { RunContext } from '../deployment/cleanup-state.ts';
 import type { Placement, Plan } from '../deployment/resources.ts';
 import { ActionError } from '../errors/action-error.ts';
 import { AzureError, rootDetail } from '../errors/azure-error.ts';
 import { omitUndefined } from '../lib/json.ts';
 import { shellCommand } from '../lib/escape.ts';
-import type { WorkflowRun } from '../runner/github-context.ts';
-import type { LogWriter } from '../runner/log.ts';
 import { type RefusedSize, type Sku, suggestSizes } from './sizes.ts';
 
-/** What creating the VM needs from the operation that does it. */
-export interface VmCreation {
-  readonly session: Session;
-  readonly cleanupState: CleanupState;
-  readonly run: WorkflowRun;
-  readonly log: Pick<LogWriter, 'info' | 'notice'>;
+export interface VmCreation extends RunContext {
   readonly plan: Plan;
   /** `accepted`: return as soon as Resource Manager has accepted the request. */
   readonly until: 'accepted' | 'provisioned';
@@ -36,7 +28,7 @@ export interface AcceptedVm {
   readonly principalId?: string;
 }
 
-/** Codes that concern one size in one zone. Quota, prices and unknown sizes have ambiguous codes; see isPlacementError. */
+/** Quota, prices and unknown sizes have ambiguous codes; see isPlacementError. */
 const placementCodes = new Set([
   'SkuNotAvailable',
   'AllocationFailed',
@@ -95,14 +87,13 @@ async function describeAlternatives(
   }
 }
 
-/** The error after all placements were refused. A single refusal is left to the error catalogue. */
+/** A single refusal is left to the error catalogue. */
 export async function noPlacementError(creation: VmCreation, failed: readonly FailedPlacement[]): Promise<ActionError> {
   const { plan } = creation;
   const activity = `creating virtual machine ${plan.vm.name}`;
   const cause = failed.at(-1)?.error;
   const refused = failed.map(({ placement: { size, zone }, error }) => ({
-    size,
-    ...omitUndefined({ zone }),
+    ...omitUndefined({ size, zone }),
     ...rootDetail(error.fault),
   }));
   const alternatives = await describeAlternatives(creation, refused);

@@ -1,33 +1,20 @@
 /**
- * Scripts in the guest, through managed Run Command
- * (https://learn.microsoft.com/azure/virtual-machines/linux/run-command-managed).
- *
- * On Linux the agent saves the script as a file and executes it with bash unless a `#!` line says otherwise; parameters
- * and secrets are environment variables. On Windows it runs in PowerShell, and both are named parameters (`param(...)`).
+ * Managed Run Command (https://learn.microsoft.com/azure/virtual-machines/linux/run-command-managed). On Linux, bash runs
+ * the script unless a `#!` line says otherwise, and parameters and secrets are environment variables. On Windows it runs
+ * in PowerShell, and both are named parameters (`param(...)`).
  */
 
 import type { VirtualMachineRunCommand, VirtualMachineRunCommandInstanceView } from '@azure/arm-compute';
 import { isNotFound } from '../azure/lookup.ts';
 import { pollUntil, pollUntilDone } from '../azure/polling.ts';
-import { resourceId } from '../azure/resource-id.ts';
-import type { Session } from '../azure/arm-client.ts';
-import type { CleanupState } from '../deployment/cleanup-state.ts';
+import type { RunContext } from '../deployment/cleanup-state.ts';
 import type { Plan } from '../deployment/resources.ts';
 import { ActionError } from '../errors/action-error.ts';
 import { AzureError, isClientError } from '../errors/azure-error.ts';
 import type { GuestScript } from '../inputs/inputs.ts';
 import { clockSeconds } from '../lib/clock.ts';
 import { omitUndefined } from '../lib/json.ts';
-import type { WorkflowRun } from '../runner/github-context.ts';
-import type { LogWriter } from '../runner/log.ts';
 import { createOutputStream, createRedactor, lastLines } from './script-output.ts';
-
-interface ScriptContext {
-  readonly session: Session;
-  readonly cleanupState: CleanupState;
-  readonly run: WorkflowRun;
-  readonly log: Pick<LogWriter, 'info' | 'warning'>;
-}
 
 interface ScriptResult {
   /** Undefined if the script did not start or was ended. */
@@ -51,37 +38,22 @@ export function parseScriptStatus(view: VirtualMachineRunCommandInstanceView | u
   const state = view?.executionState ?? 'Unknown';
   const agentMessage = view?.executionMessage?.trim() ?? '';
   const suffix = agentMessage === '' ? '' : ` The agent says: ${agentMessage}`;
-  switch (state) {
-    case 'Succeeded':
-      return parseExitCode(view?.exitCode ?? 0, true, suffix);
-    case 'Failed':
-      // An agent that could not start the script reports Failed with the default of 0.
-      return parseExitCode(view?.exitCode || undefined, false, suffix);
-    case 'TimedOut':
-      return {
-        done: true,
-        outcome: 'timed out',
-        message: `The script was ended at its time limit.${suffix}`,
-      };
-    case 'Canceled':
-      return { done: true, outcome: 'cancelled', message: `The script was cancelled from outside.${suffix}` };
-    default:
-      return { done: false, state };
+  if (state === 'TimedOut') {
+    return { done: true, outcome: 'timed out', message: `The script was ended at its time limit.${suffix}` };
   }
-}
-
-function parseExitCode(exitCode: number | undefined, hasSucceeded: boolean, suffix: string): ScriptEnd {
+  if (state === 'Canceled') {
+    return { done: true, outcome: 'cancelled', message: `The script was cancelled from outside.${suffix}` };
+  }
+  if (state !== 'Succeeded' && state !== 'Failed') return { done: false, state };
+  // An agent that could not start the script reports Failed with the default of 0.
+  const exitCode = state === 'Succeeded' ? (view?.exitCode ?? 0) : view?.exitCode || undefined;
   if (exitCode === undefined) {
     return { done: true, outcome: 'failed', message: `The script failed without an exit code.${suffix}` };
   }
-  return hasSucceeded && exitCode === 0
-    ? { done: true, outcome: 'succeeded', exitCode, message: 'The script ended with exit code 0.' }
-    : {
-        done: true,
-        outcome: 'failed',
-        exitCode,
-        message: `The script ended with exit code ${exitCode}.${suffix}`,
-      };
+  const message = `The script ended with exit code ${exitCode}.`;
+  return exitCode === 0
+    ? { done: true, outcome: 'succeeded', exitCode, message }
+    : { done: true, outcome: 'failed', exitCode, message: message + suffix };
 }
 
 /** Azure ends the script at its limit; if the end is never reported, the wait ends this much later. */
@@ -89,9 +61,8 @@ const graceMinutes = 10;
 
 interface RunCommand {
   readonly id: string;
-  readonly name: string;
-  readonly vm: string;
-  readonly resourceGroup: string;
+  /** The SDK's arguments. */
+  readonly path: readonly [resourceGroup: string, vm: string, name: string];
 }
 
 /**
@@ -100,7 +71,7 @@ interface RunCommand {
  * @throws ActionError if the script fails in any way; the run command is then left to the cleanup.
  */
 export async function runScript(
-  context: ScriptContext,
+  context: RunContext,
   plan: Plan,
   script: GuestScript,
   onResult: (result: ScriptResult) => void,
@@ -109,21 +80,20 @@ export async function runScript(
   const { name: vm } = plan.vm;
   // Unique per attempt: an earlier attempt's run command may still exist or be in deletion.
   const name = ['cross-tenant-vm', run.runId, run.runAttempt].filter(Boolean).join('-');
-  const type = 'Microsoft.Compute/virtualMachines/runCommands';
-  const id = resourceId(plan.subscriptionId, plan.resourceGroup, type, vm, name);
-  const command = { id, name, vm, resourceGroup: plan.resourceGroup };
+  const id = `${plan.vm.id}/runCommands/${name}`;
+  const command: RunCommand = { id, path: [plan.resourceGroup, vm, name] };
   log.info(`Running the script on ${vm}, for at most ${script.timeoutMinutes} minutes.`);
   cleanupState.addPending(id);
-  const { end, stdout, stderr } = await executeRunCommand(context, command, script, commandBody(plan, script));
-  onResult({ ...omitUndefined({ exitCode: end.exitCode }), stdout, stderr });
+  const { end, ...output } = await executeRunCommand(context, command, script, commandBody(plan, script));
+  onResult({ ...omitUndefined({ exitCode: end.exitCode }), ...output });
   log.info(end.message);
-  if (end.outcome !== 'succeeded') throw scriptFailedError(vm, end, stderr, script.timeoutMinutes);
+  if (end.outcome !== 'succeeded') throw scriptFailedError(vm, end, output.stderr, script.timeoutMinutes);
   await deleteRunCommand(context, command);
 }
 
 async function executeRunCommand(
-  { session, cleanupState, log }: ScriptContext,
-  { id, name, vm, resourceGroup }: RunCommand,
+  { session, cleanupState, log }: RunContext,
+  { id, path }: RunCommand,
   script: GuestScript,
   body: VirtualMachineRunCommand,
 ): Promise<{ readonly end: ScriptEnd; readonly stdout: string; readonly stderr: string }> {
@@ -134,13 +104,10 @@ async function executeRunCommand(
   const stdout = createOutputStream('stdout', log, redact);
   const stderr = createOutputStream('stderr', log, redact);
   const start = clockSeconds();
-  const poller = commands.createOrUpdate(resourceGroup, vm, name, body, options);
+  const poller = commands.createOrUpdate(...path, body, options);
   let state = '';
   const readEnd = async (): Promise<ScriptEnd | undefined> => {
-    const { instanceView } = await commands.getByVirtualMachine(resourceGroup, vm, name, {
-      expand: 'instanceView',
-      ...options,
-    });
+    const { instanceView } = await commands.getByVirtualMachine(...path, { expand: 'instanceView', ...options });
     stdout.update(instanceView?.output ?? '');
     stderr.update(instanceView?.error ?? '');
     const status = parseScriptStatus(instanceView);
@@ -154,12 +121,16 @@ async function executeRunCommand(
     return { done: true, outcome: 'timed out', message };
   };
   try {
-    await submitRunCommand(poller, cleanupState, id);
+    await poller.submitted().catch((error: unknown) => {
+      if (isClientError(error)) cleanupState.discard(id);
+      throw error;
+    });
+    cleanupState.markAccepted(id);
     const end = await pollUntil('the script', 'guest', waiting, readEnd);
     return { end, stdout: stdout.text(), stderr: stderr.text() };
   } catch (error) {
     if (waiting.signal.aborted) throw waiting.signal.reason;
-    throw error instanceof AzureError ? new ActionError(runningScript(vm), { cause: error }) : error;
+    throw error instanceof AzureError ? new ActionError(runningScript(path[1]), { cause: error }) : error;
   } finally {
     stdout.flush();
     stderr.flush();
@@ -171,15 +142,10 @@ function runningScript(vm: string): string {
 }
 
 /** The script has succeeded by now: a run command that cannot be deleted draws a warning and stays for the post step. */
-async function deleteRunCommand(
-  { session, cleanupState, log }: ScriptContext,
-  { id, name, vm, resourceGroup }: RunCommand,
-): Promise<void> {
+async function deleteRunCommand({ session, cleanupState, log }: RunContext, { id, path }: RunCommand): Promise<void> {
   const { waiting, compute } = session;
   try {
-    const poller = compute.virtualMachineRunCommands.delete(resourceGroup, vm, name, {
-      abortSignal: waiting.signal,
-    });
+    const poller = compute.virtualMachineRunCommands.delete(...path, { abortSignal: waiting.signal });
     await pollUntilDone('the deletion of the run command', 'delete', waiting, poller);
   } catch (error) {
     if (waiting.signal.aborted || !(error instanceof AzureError)) throw error;
@@ -193,20 +159,6 @@ async function deleteRunCommand(
   cleanupState.markDeleted(id);
 }
 
-async function submitRunCommand(
-  poller: { submitted(): Promise<void> },
-  cleanupState: CleanupState,
-  id: string,
-): Promise<void> {
-  try {
-    await poller.submitted();
-    cleanupState.markAccepted(id);
-  } catch (error) {
-    if (isClientError(error)) cleanupState.discard(id);
-    throw error;
-  }
-}
-
 function commandBody(plan: Plan, script: GuestScript): VirtualMachineRunCommand {
   const pairs = (map: Readonly<Record<string, string>>) => {
     const list = Object.entries(map).map(([name, value]) => ({ name, value }));
@@ -216,10 +168,7 @@ function commandBody(plan: Plan, script: GuestScript): VirtualMachineRunCommand 
     location: plan.location,
     tags: { ...plan.tags },
     source: { script: normalizeScript(script.text, plan.vm.osType) },
-    ...omitUndefined({
-      parameters: pairs(script.parameters),
-      protectedParameters: pairs(script.secrets),
-    }),
+    ...omitUndefined({ parameters: pairs(script.parameters), protectedParameters: pairs(script.secrets) }),
     asyncExecution: true,
     // Azure takes whole seconds. Decimal fractions are not exact: 4.15 minutes are a little more than 249 seconds.
     timeoutInSeconds: Math.max(1, Math.ceil(script.timeoutMinutes * 60 - 1e-6)),

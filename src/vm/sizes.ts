@@ -16,16 +16,6 @@ interface SizeCapabilities {
   readonly spot?: boolean;
 }
 
-/** What the inputs and the image require of a size. */
-interface SizeRequirements {
-  readonly securityType: SecurityType;
-  /** Trusted Launch is used if the size has it; otherwise a standard VM is created. */
-  readonly trustedLaunchOptional?: boolean;
-  readonly acceleratedNetworking: boolean;
-  readonly premiumDisks: boolean;
-  readonly spot: boolean;
-}
-
 /** Trusted Launch is optional if the image supports but does not require it and the inputs do not request it. */
 export function isTrustedLaunchOptional({ securityType, overrides }: DeployInputs, image: ResolvedImage): boolean {
   return (
@@ -36,10 +26,12 @@ export function isTrustedLaunchOptional({ securityType, overrides }: DeployInput
   );
 }
 
-export function sizeRequirements(inputs: DeployInputs, image: ResolvedImage): SizeRequirements {
+/** What the inputs and the image require of a size. */
+export function sizeRequirements(inputs: DeployInputs, image: ResolvedImage) {
   const { securityType, network, osDiskType = '', spot } = inputs;
   return {
     securityType: securityType ?? image.securityType,
+    // Trusted Launch is used if the size has it; otherwise a standard VM is created.
     trustedLaunchOptional: isTrustedLaunchOptional(inputs, image),
     acceleratedNetworking: network.kind === 'new-nic' && network.acceleratedNetworking,
     premiumDisks: osDiskType.startsWith('Premium'),
@@ -110,18 +102,28 @@ export function capabilitiesFromName(size: string): SizeCapabilities {
 export function incompatibilities(
   capabilities: SizeCapabilities,
   image: ResolvedImage,
-  requirements: SizeRequirements,
+  required: ReturnType<typeof sizeRequirements>,
 ): string[] {
+  const { trustedLaunch, confidential, acceleratedNetworking, premiumDisks, spot } = capabilities;
+  const needsTrustedLaunch = required.securityType === 'TrustedLaunch' && !required.trustedLaunchOptional;
+  const isConfidential = required.securityType === 'ConfidentialVM';
+  const rules = [
+    [
+      needsTrustedLaunch && trustedLaunch === false && confidential !== true,
+      'has no Trusted Launch, which the VM requires',
+    ],
+    [isConfidential && confidential === false, 'does not support confidential VMs, which the VM is to be'],
+    [!isConfidential && confidential === true, 'boots confidential VMs only, which the VM is not'],
+    [
+      required.acceleratedNetworking && acceleratedNetworking === false,
+      'has no accelerated networking, which `accelerated-networking` requests',
+    ],
+    [required.premiumDisks && premiumDisks === false, 'does not support premium disks, which `os-disk-type` requests'],
+    [required.spot && spot === false, 'is not available as Spot, which `spot` requests'],
+  ] as const;
   return [
     ...imageIncompatibilities(capabilities, image),
-    ...securityIncompatibilities(capabilities, requirements),
-    ...(requirements.acceleratedNetworking && capabilities.acceleratedNetworking === false
-      ? ['has no accelerated networking, which `accelerated-networking` requests']
-      : []),
-    ...(requirements.premiumDisks && capabilities.premiumDisks === false
-      ? ['does not support premium disks, which `os-disk-type` requests']
-      : []),
-    ...(requirements.spot && capabilities.spot === false ? ['is not available as Spot, which `spot` requests'] : []),
+    ...rules.flatMap(([isViolated, predicate]) => (isViolated ? [predicate] : [])),
   ];
 }
 
@@ -144,24 +146,6 @@ function imageIncompatibilities(
     found.push(
       `has ${diskControllers.join(' and ')} disks only, which the image definition does not list (feature DiskControllerTypes)`,
     );
-  }
-  return found;
-}
-
-function securityIncompatibilities(
-  { trustedLaunch, confidential }: SizeCapabilities,
-  { securityType, trustedLaunchOptional }: SizeRequirements,
-): string[] {
-  const found: string[] = [];
-  const needsTrustedLaunch = securityType === 'TrustedLaunch' && !trustedLaunchOptional;
-  if (needsTrustedLaunch && trustedLaunch === false && confidential !== true) {
-    found.push('has no Trusted Launch, which the VM requires');
-  }
-  if (securityType === 'ConfidentialVM' && confidential === false) {
-    found.push('does not support confidential VMs, which the VM is to be');
-  }
-  if (securityType !== 'ConfidentialVM' && confidential === true) {
-    found.push('boots confidential VMs only, which the VM is not');
   }
   return found;
 }
@@ -201,7 +185,6 @@ export function retirementDate(size: string): string | undefined {
   return retirements.find(([series]) => series.test(size))?.[1];
 }
 
-/** A placement that Azure refused. */
 export interface RefusedSize {
   readonly size: string;
   readonly zone?: string;
@@ -226,10 +209,7 @@ export function suggestSizes(
   const isZonal = refused.some(({ zone }) => zone !== undefined);
   const quotaExceptions = refused.map(exceededQuota);
   return vms
-    .filter(
-      (sku) =>
-        fits(sku) && retirementDate(sku.name ?? '') === undefined && !quotaExceptions.some((exceeds) => exceeds(sku)),
-    )
+    .filter((sku) => fits(sku) && !retirementDate(sku.name ?? '') && !quotaExceptions.some((exceeds) => exceeds(sku)))
     .flatMap((sku) => {
       const zones = remainingZones(sku, refused);
       return zones === undefined || (isZonal && zones.length === 0) ? [] : [{ sku, zones }];
@@ -271,18 +251,13 @@ function exceededQuota({ code, message }: RefusedSize): (sku: Sku) => boolean {
 
 /** Difference of two sizes in doublings of cores and memory; another family adds half a doubling. */
 function sizeDistance(sku: Sku, requested: Sku | undefined): number {
-  const doublings = (name: string, fallback: number): number =>
-    Math.abs(
-      Math.log2(
-        Number(capability(sku, name) ?? fallback) / Number((requested && capability(requested, name)) ?? fallback),
-      ),
-    );
+  const doublings = (name: string, fallback: number): number => {
+    const [size, wanted] = [sku, requested].map((either) => Number((either && capability(either, name)) ?? fallback));
+    return Math.abs(Math.log2((size ?? fallback) / (wanted ?? fallback)));
+  };
   const letter = (name = ''): string => /_([A-Z]+)/i.exec(name)?.[1] ?? '';
-  return (
-    2 * doublings('vCPUs', 2) +
-    doublings('MemoryGB', 8) +
-    (letter(sku.name) === letter(requested?.name ?? 'Standard_D') ? 0 : 0.5)
-  );
+  const isSameFamily = letter(sku.name) === letter(requested?.name ?? 'Standard_D');
+  return 2 * doublings('vCPUs', 2) + doublings('MemoryGB', 8) + (isSameFamily ? 0 : 0.5);
 }
 
 function isSameName(a: string, b: string): boolean {

@@ -2,7 +2,7 @@ import type { StorageProfile, VirtualMachine } from '@azure/arm-compute';
 import { createHash } from 'node:crypto';
 import { resourceId } from '../azure/resource-id.ts';
 import type { ResourceNames, Common, Placement, PlannedNetwork } from '../deployment/resources.ts';
-import type { ResolvedImage, SecurityType } from '../image/image.ts';
+import type { ResolvedImage } from '../image/image.ts';
 import type { DeployInputs } from '../inputs/inputs.ts';
 import { omitUndefined } from '../lib/json.ts';
 
@@ -37,7 +37,7 @@ export function placementsInOrder(inputs: DeployInputs, image: ResolvedImage): r
   return inputs.spot.isOptional ? [...spot, ...regular] : spot;
 }
 
-/** Everything that the VM request depends on, except its placement. */
+/** All that the request depends on, except the placement. */
 interface VmSpec {
   readonly inputs: DeployInputs;
   readonly image: ResolvedImage;
@@ -56,11 +56,7 @@ export function vmBody(spec: VmSpec, placement: Placement): VirtualMachine {
     storageProfile: storageProfile(spec),
     networkProfile: {
       networkInterfaces: [
-        {
-          id: network.nic.id,
-          primary: true,
-          deleteOption: network.nic.origin === 'made' ? 'Delete' : 'Detach',
-        },
+        { id: network.nic.id, primary: true, deleteOption: network.nic.origin === 'made' ? 'Delete' : 'Detach' },
       ],
     },
     // Without a storage account: managed storage. The serial log shows why a guest does not boot.
@@ -86,16 +82,12 @@ function storageProfile({ inputs, image, names }: VmSpec): StorageProfile {
     storageAccountType: inputs.osDiskType,
     // A confidential VM must name what is encrypted; the guest state is the minimum.
     securityProfile:
-      plannedSecurityType(inputs, image) === 'ConfidentialVM'
+      (inputs.securityType ?? image.securityType) === 'ConfidentialVM'
         ? { securityEncryptionType: 'VMGuestStateOnly' }
         : undefined,
   });
   // Azure creates the image's data disks in any case; only those named here get a delete option.
-  const imageDisks = image.dataDiskLuns.map((lun) => ({
-    lun,
-    createOption: 'FromImage',
-    deleteOption: 'Delete',
-  }));
+  const imageDisks = image.dataDiskLuns.map((lun) => ({ lun, createOption: 'FromImage', deleteOption: 'Delete' }));
   const freeLuns = Array.from({ length: 64 + imageDisks.length }, (_, lun) => lun).filter(
     (lun) => !image.dataDiskLuns.includes(lun),
   );
@@ -177,7 +169,7 @@ function securityBody(
   image: ResolvedImage,
   { withoutTrustedLaunch }: Placement,
 ): VirtualMachine['securityProfile'] {
-  const securityType = withoutTrustedLaunch ? 'Standard' : plannedSecurityType(inputs, image);
+  const securityType = withoutTrustedLaunch ? 'Standard' : (inputs.securityType ?? image.securityType);
   const isStandardRequested = inputs.securityType === 'Standard' || withoutTrustedLaunch;
   const standard = isStandardRequested ? { securityType } : {};
   const profile = {
@@ -187,10 +179,6 @@ function securityBody(
       : { securityType, uefiSettings: { secureBootEnabled: true, vTpmEnabled: true } }),
   };
   return Object.keys(profile).length > 0 ? profile : undefined;
-}
-
-function plannedSecurityType(inputs: DeployInputs, image: ResolvedImage): SecurityType {
-  return inputs.securityType ?? image.securityType;
 }
 
 /** ID of the image version that a VM was created from; empty if it was created from a disk. */

@@ -40,17 +40,10 @@ export async function waitForTerminalState(
   return found.vm;
 }
 
-export interface ProvisioningFailure {
-  readonly fault: AzureError;
-  /** Whether the guest has ever run: then the disk may hold data. */
-  readonly hasRun: boolean;
-}
+export type ProvisioningFailure = Awaited<ReturnType<typeof readProvisioningFailure>>;
 
 /** Reads why a VM is in a failed state from its instance view. */
-export async function readProvisioningFailure(
-  session: Session,
-  { resourceGroup, vm }: VmLocation,
-): Promise<ProvisioningFailure> {
+export async function readProvisioningFailure(session: Session, { resourceGroup, vm }: VmLocation) {
   const found = await session.compute.virtualMachines.get(resourceGroup, vm.name, { expand: 'instanceView' });
   const { id = '', instanceView, provisioningState = 'Failed' } = found;
   const statuses = instanceView?.statuses ?? [];
@@ -69,6 +62,7 @@ export async function readProvisioningFailure(
     correlationId: session.correlationId,
     body: JSON.stringify({ error: { code, message } }),
   });
+  // Once the guest has run, the disk may hold data.
   return { fault, hasRun: statuses.some((status) => /^PowerState\//i.test(status.code ?? '')) };
 }
 
@@ -84,7 +78,6 @@ export async function failureReason(session: Session, plan: Plan, known: AzureEr
 
 interface AgentState {
   readonly ready: boolean;
-  /** Azure's words, for the log. */
   readonly message: string;
   /** Set if the VM does not run, so that no agent will report: `VM deallocated`. */
   readonly stopped?: string;
@@ -164,7 +157,6 @@ function agentNotReadyError(
 }
 
 const bootLogLines = 40;
-
 const maxBootLogSeconds = 10;
 
 /** Logs the end of the serial console log, if there is one. Never throws. */
@@ -184,7 +176,7 @@ export async function logBootDiagnostics(
   }
 }
 
-/** The serial console log; empty if there is none. */
+/** Empty if there is no log. */
 export async function readSerialLog(session: Session, { resourceGroup, vm }: VmLocation): Promise<string> {
   const { serialConsoleLogBlobUri } = await session.compute.virtualMachines.retrieveBootDiagnosticsData(
     resourceGroup,

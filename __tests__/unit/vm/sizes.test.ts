@@ -74,6 +74,7 @@ describe('sizes by name', () => {
 
   const plain = {
     securityType: 'Standard',
+    trustedLaunchOptional: false,
     acceleratedNetworking: false,
     premiumDisks: false,
     spot: false,

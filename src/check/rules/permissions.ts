@@ -1,5 +1,5 @@
 import { type Permission, actionMatches, evaluatePermissions } from '../../access/required-permissions.ts';
-import { resourceId, sameId } from '../../azure/resource-id.ts';
+import { sameId } from '../../azure/resource-id.ts';
 import { workflowAuthor } from '../../error-catalog/entry.ts';
 import { assignedScope, grantCommand, roleDelay, roleGranter } from '../../error-catalog/role-commands.ts';
 import { findAzureError } from '../../errors/azure-error.ts';
@@ -148,7 +148,7 @@ function ownIds({ plan, facts }: RuleContext): readonly string[] {
   const { osDisk, dataDisks = [] } =
     (existing && 'value' in existing ? existing.value?.storageProfile : undefined) ?? {};
   const disks = [osDisk, ...dataDisks].flatMap((disk) => disk?.managedDisk?.id ?? []);
-  const plannedDisk = resourceId(plan.subscriptionId, plan.resourceGroup, 'Microsoft.Compute/disks', vm.osDiskName);
+  const plannedDisk = vm.osDisk.id;
   return [vm.id, plannedDisk, ...disks, ...created, ...(vnet ? [vnet.id] : []), ...identities.map(({ id }) => id)];
 }
 
