@@ -36,8 +36,8 @@ type ScriptStatus = { readonly done: false; readonly state: string } | ScriptEnd
 /** Reads the execution state. The provisioning state only says whether the agent accepted the command. */
 export function parseScriptStatus(view: VirtualMachineRunCommandInstanceView | undefined): ScriptStatus {
   const state = view?.executionState ?? 'Unknown';
-  const agentMessage = view?.executionMessage?.trim() ?? '';
-  const suffix = agentMessage === '' ? '' : ` The agent says: ${agentMessage}`;
+  const agentMessage = view?.executionMessage?.trim();
+  const suffix = agentMessage ? ` The agent says: ${agentMessage}` : '';
   if (state === 'TimedOut') {
     return { done: true, outcome: 'timed out', message: `The script was ended at its time limit.${suffix}` };
   }
@@ -46,7 +46,10 @@ export function parseScriptStatus(view: VirtualMachineRunCommandInstanceView | u
   }
   if (state !== 'Succeeded' && state !== 'Failed') return { done: false, state };
   // An agent that could not start the script reports Failed with the default of 0.
-  const exitCode = state === 'Succeeded' ? (view?.exitCode ?? 0) : view?.exitCode || undefined;
+  return parseExitCode(state === 'Succeeded' ? (view?.exitCode ?? 0) : view?.exitCode || undefined, suffix);
+}
+
+function parseExitCode(exitCode: number | undefined, suffix: string): ScriptEnd {
   if (exitCode === undefined) {
     return { done: true, outcome: 'failed', message: `The script failed without an exit code.${suffix}` };
   }
