@@ -5,7 +5,7 @@
  *     Retry-After profiles and for recorded durations;
  * (b) start to first request, compared with an import of the same SDK clients; bundle size, peak memory, CPU;
  * (c) concurrent runs: duration, requests and 429s per run;
- * (d) requests of one create, by kind.
+ * (d) requests of a create and of a second run that changes nothing, by stage.
  *
  * `npm run bench -- --quick` skips (a) and the larger runs of (c), and writes no files.
  */
@@ -20,6 +20,7 @@ import { transform } from 'esbuild';
 import { defaults, type Simulator, type SimulatorOptions, startSimulator } from '../simulator/index.ts';
 import { type Run, runAsRunner } from '../scripts/action-runner/action-runner.ts';
 import type { PlainJob } from './plain-sdk.ts';
+import { countRequests } from './requests.ts';
 
 const { values: options } = parseArgs({ options: { quick: { type: 'boolean', default: false } } });
 const here = import.meta.dirname;
@@ -113,6 +114,7 @@ interface CreateTiming {
   readonly plainSeconds: number;
   readonly actionToLimit: number;
   readonly plainToLimit: number;
+  readonly vmPolls: number;
   /** Lowest remaining requests in the responses: of 45 polls per VM, of 250 reads per subscription. */
   readonly lowestPollBudget: number;
   readonly lowestReadBudget: number;
@@ -139,6 +141,7 @@ async function measureCreate(title: string, image: string, world: SimulatorOptio
   const limit = first.criticalPath();
   const lowestPollBudget = lowestRemaining(first, ...remainingPolls);
   const lowestReadBudget = lowestRemaining(first, ...remainingReads);
+  const vmPolls = first.journal.filter(({ isPoll, path }) => isPoll && /Microsoft\.Compute/i.test(path)).length;
   const throttled = first.journal.filter(({ status }) => status === 429).length;
   await Promise.all([first.close(), second.close()]);
   return {
@@ -148,6 +151,7 @@ async function measureCreate(title: string, image: string, world: SimulatorOptio
     plainSeconds: round(plain / 1000, 1),
     actionToLimit: round(action.wallMs / 1000 / limit, 3),
     plainToLimit: round(plain / 1000 / limit, 2),
+    vmPolls,
     lowestPollBudget,
     lowestReadBudget,
     throttled,
@@ -159,6 +163,16 @@ async function measureCreates(): Promise<CreateTiming[]> {
     ['Linux, short Retry-After', 'linux', { retryAfterProfile: 'short' }],
     ['Linux, Retry-After 10, 35', 'linux', { retryAfterProfile: 'recorded' }],
     ['Linux, Retry-After 50 first', 'linux', { retryAfterProfile: 'recorded50' }],
+    ...[4, 7, 12, 20, 30].map((seconds): [string, string, SimulatorOptions] => [
+      `Linux, VM of ${seconds} s, Retry-After 1`,
+      'linux',
+      {
+        retryAfterProfile: 'short',
+        world: (world) => {
+          world.latencies['vmPutLinux'] = seconds;
+        },
+      },
+    ]),
     ...(['linux', 'windows'] as const).flatMap((image) =>
       (['p25', 'median', 'p90'] as const).map((latencyProfile): [string, string, SimulatorOptions] => [
         `${image === 'linux' ? 'Linux' : 'Windows'}, ${latencyProfile} durations`,
@@ -248,19 +262,6 @@ async function measureConcurrentRuns(count: number) {
   return row;
 }
 
-async function countRequests() {
-  const sim = await startSimulator({ timeScale: 0.05 });
-  await runAction(sim, 'linux', 'kinds');
-  const kinds: Record<string, number> = {};
-  for (const { host, isPoll, method } of sim.journal) {
-    const kind = isPoll ? 'polls' : host === 'entra' ? 'sign-in' : method === 'PUT' ? 'writes' : 'reads';
-    kinds[kind] = (kinds[kind] ?? 0) + 1;
-  }
-  await sim.close();
-  const allButPolls = Object.entries(kinds).reduce((sum, [kind, n]) => sum + (kind === 'polls' ? 0 : n), 0);
-  return { ...kinds, allButPolls };
-}
-
 function table(rows: readonly object[]): string {
   const [first] = rows;
   if (!first) return '';
@@ -276,8 +277,8 @@ const machine = `${cpus().length} cores, ${Math.round(totalmem() / 2 ** 30)} GiB
 console.log(`Measuring on ${machine}.`);
 const start = await measureStart();
 console.log(table([start]));
-const kinds = await countRequests();
-console.log(table([kinds]));
+const requests = await countRequests((sim) => runAction(sim, 'linux', 'stages'));
+console.log(table(requests));
 const creates = options.quick ? [] : await measureCreates();
 console.log(table(creates));
 // One after the other, so that no measurement includes the load of another.
@@ -287,7 +288,7 @@ console.log(table(concurrent));
 rmSync(keyFolder, { recursive: true });
 
 if (!options.quick) {
-  const results = { date: new Date().toISOString().slice(0, 10), machine, start, kinds, creates, concurrent };
+  const results = { date: new Date().toISOString().slice(0, 10), machine, start, requests, creates, concurrent };
   writeFileSync(join(here, 'results.json'), `${JSON.stringify(results, null, 2)}\n`);
   writeFileSync(
     join(here, 'results.md'),
@@ -302,9 +303,9 @@ if (!options.quick) {
       '',
       table([start]),
       '',
-      'Requests of one create, by kind:',
+      'Requests of a create, and of a second run that changes nothing, by stage:',
       '',
-      table([kinds]),
+      table(requests),
       '',
       'Concurrent runs in one resource group:',
       '',

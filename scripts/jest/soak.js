@@ -19,6 +19,7 @@ const rounds = [
   },
   { name: 'a crowd', files: ['side-by-side'], env: { CROWD: '20' } },
   { name: 'bad responses to every request', files: ['bad-responses'], env: { BAD_RESPONSES: 'all' } },
+  { name: 'a replacement killed at every request', files: ['if-exists'], env: { REPLACE_KILLED_AT: 'all' } },
   { name: 'real time', files: ['e2e/create', 'e2e/sizes', 'e2e/faults'], env: { TIME_SCALE: '1' } },
   {
     name: 'under load, in random order',

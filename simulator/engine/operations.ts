@@ -277,8 +277,9 @@ function groupDeletionJobId(start: OperationStart): string {
 }
 
 /**
- * The shortest possible duration of a create run in simulated seconds: security group, virtual network and public IP
- * in parallel, then the network interface, then the VM. Uses the latencies of the operations that ran.
+ * The shortest possible duration of a create run in simulated seconds: the security group before the virtual network that
+ * refers to it, the public IP in parallel, then the network interface, then the VM. Uses the latencies of the operations
+ * that ran.
  */
 export function criticalPath(operations: readonly Operation[]): number {
   const longest = (type: RegExp): number =>
@@ -289,8 +290,7 @@ export function criticalPath(operations: readonly Operation[]): number {
         .map((operation) => operation.endsAt - operation.startedAt),
     );
   const side = Math.max(
-    longest(/\/networkSecurityGroups\/[^/]+$/i),
-    longest(/\/virtualNetworks\/[^/]+$/i),
+    longest(/\/networkSecurityGroups\/[^/]+$/i) + longest(/\/virtualNetworks\/[^/]+$/i),
     longest(/\/publicIPAddresses\/[^/]+$/i),
   );
   return side + longest(/\/networkInterfaces\/[^/]+$/i) + longest(/\/virtualMachines\/[^/]+$/i);

@@ -29,8 +29,8 @@ interface AccessContext {
 
 /** Creates identities and assigns roles in parallel with the rest of the deployment. */
 interface AccessTasks {
-  /** IDs of named identities that an earlier run of this deployment created. */
-  readonly adopted: readonly string[];
+  /** Named identities that an earlier run of this deployment created. */
+  readonly adopted: readonly ManagedIdentity[];
   /** Creates the missing identities and starts to assign roles to each as soon as it exists. */
   createIdentities(): Promise<void>;
   /** Starts to assign roles to the VM's system-assigned identity; does nothing if that has been started. */
@@ -76,8 +76,8 @@ export function createAccessTasks(context: AccessContext, plan: Plan, accessPlan
   };
 
   return {
-    adopted: [...accessPlan.named.values()].flatMap(({ id, tags }) =>
-      classifyOwnership(tags, plan.deployment, run) === 'ours' ? [id] : [],
+    adopted: [...accessPlan.named.values()].filter(
+      ({ tags }) => classifyOwnership(tags, plan.deployment, run) === 'ours',
     ),
     async createIdentities() {
       for (const principal of accessPlan.given) start(principal);

@@ -48,8 +48,8 @@ export interface SessionOptions {
 export interface DeploySession extends Session {
   /** GUID of the image tenant, also where the input is a domain. */
   readonly imageTenantId: string;
-  /** Rejects if the named subscription is another tenant's. Runs in parallel with reads; await it before any write. */
-  readonly subscriptionVerified: Promise<void>;
+  /** Rejects if the named subscription is another tenant's. Reads it once; await it before a deployment's first write. */
+  readonly verifySubscription: () => Promise<void>;
   readonly imageCompute: (subscriptionId: string) => ComputeManagementClient;
 }
 
@@ -75,8 +75,8 @@ export interface CheckSession {
 
 /** Signs in to the target tenant alone: enough to read, to delete and to sweep. */
 export async function openSession(inputs: Inputs, options: SessionOptions): Promise<Session> {
-  const { session, subscriptionVerified } = await signInToTarget(inputs, [], options);
-  await subscriptionVerified;
+  const { session, verifySubscription } = await signInToTarget(inputs, [], options);
+  await verifySubscription();
   return session;
 }
 
@@ -124,14 +124,14 @@ function roleOf(tenant: string, inputs: DeployInputs): TenantSignIn['role'] {
  * @throws ActionError that names the tenant, also when a token is for another tenant or app.
  */
 export async function openDeploySession(inputs: DeployInputs, options: SessionOptions): Promise<DeploySession> {
-  const { session, subscriptionVerified, clientsFor, tenantIdOf } = await signInToTarget(
+  const { session, verifySubscription, clientsFor, tenantIdOf } = await signInToTarget(
     inputs,
     auxiliaryTenants(inputs),
     options,
   );
   return {
     ...session,
-    subscriptionVerified,
+    verifySubscription,
     imageTenantId: tenantIdOf(inputs.imageTenantId),
     imageCompute: clientsFor(inputs.imageTenantId).compute,
   };
@@ -141,15 +141,9 @@ async function signInToTarget(inputs: Inputs, otherTenants: readonly string[], o
   const tenants = await connectTenants(inputs, otherTenants, options);
   const loading = loadManagementClients();
   const { subscriptionId: named } = inputs;
-  const target = tenants.authenticate(inputs.tenantId);
-  const subscriptionVerified = target.then(
-    ({ tenantId }) => (named ? assertSubscriptionInTenant(tenants.arm, named, tenantId) : undefined),
-    () => undefined,
-  );
-  // Callers await it later, and Node ends the process on an unhandled rejection.
-  subscriptionVerified.catch(() => undefined);
+  let verified: Promise<void> | undefined;
   const [{ tenantId }, others] = await Promise.all([
-    target,
+    tenants.authenticate(inputs.tenantId),
     Promise.all(otherTenants.map(async (tenant) => ({ tenant, ...(await tenants.authenticate(tenant)) }))),
   ]);
   const { log, signal } = options;
@@ -158,7 +152,9 @@ async function signInToTarget(inputs: Inputs, otherTenants: readonly string[], o
   const clients = await loading;
   return {
     session: tenants.session(tenantId, subscriptionId, clients),
-    subscriptionVerified,
+    verifySubscription: async () => {
+      if (named) await (verified ??= assertSubscriptionInTenant(tenants.arm, named, tenantId));
+    },
     clientsFor: (tenant: string) => tenants.clientsFor(tenant, clients),
     tenantIdOf: (tenant: string) => others.find((other) => sameTenant(other.tenant, tenant))?.tenantId ?? tenantId,
   };

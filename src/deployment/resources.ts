@@ -92,13 +92,17 @@ export function existingResourceQueries(
   });
 }
 
-/** Looks up everything that a deployment of these names would create, in parallel. */
+export const networkParts = ['nsg', 'vnet', 'publicIp', 'nic'] as const;
+
+/** Looks up in parallel what a deployment of these names would create; with `parts`, only these. */
 export async function findExistingResources(
-  ...target: Parameters<typeof existingResourceQueries>
+  session: Pick<Session, 'compute' | 'network'>,
+  inputs: Pick<DeployInputs, 'resourceGroup' | 'network'>,
+  names: ResourceNames,
+  parts: readonly (keyof ExistingResources)[] = ['vm', ...networkParts],
 ): Promise<ExistingResources> {
-  const found = await Promise.all(
-    Object.entries(existingResourceQueries(...target)).map(async ([part, query]) => [part, await query()] as const),
-  );
+  const queries = existingResourceQueries(session, inputs, names);
+  const found = await Promise.all(parts.map(async (part) => [part, await queries[part]?.()] as const));
   return Object.fromEntries(found.filter(([, resource]) => resource !== undefined));
 }
 

@@ -105,29 +105,54 @@ const resourceApiVersions = [
 
 interface TagContext {
   readonly session: Session;
-  readonly ownership: Readonly<Record<string, string>>;
+  readonly ownership: OwnershipTags;
   readonly report: Reporter;
 }
 
 /**
- * Gives existing resources this run's ownership tags: the only write of a rerun.
+ * Gives existing resources this run's ownership tags: the only write of a rerun, and none if they are right. Those of the
+ * VM are written last: if they are right, so are those of its disks, which are not read again.
  * @returns false if some of them no longer exist.
  */
 export async function updateTags(
   { session, ownership, report }: TagContext,
   existing: ExistingResources,
-  identities: readonly string[],
+  identities: readonly TaggedResource[],
 ): Promise<boolean> {
-  const ids = [...existingIds(existing), ...identities];
-  if (ids.length === 0) return true;
+  const { vm, ...network } = existing;
+  const isOutdated = ({ tags }: TaggedResource) => !isCurrent(tags, ownership) || hasOldExpiry(tags, ownership);
+  const outdatedVm = vm && isOutdated(vm) ? vm : undefined;
+  const others: readonly TaggedResource[] = [...Object.values(network), ...identities];
+  const ids = [...others.filter(isOutdated).flatMap(({ id }) => id ?? []), ...(outdatedVm ? diskIds(outdatedVm) : [])];
+  const last = outdatedVm?.id ? [outdatedVm.id] : [];
+  if (ids.length + last.length === 0) return true;
+  const updateAll = (all: readonly string[]) =>
+    allSettledOrThrow(all.map((id) => updateOrKeepTags(session, id, ownership)));
   const results = await report.stage('Tags', () =>
-    withActivity('updating the tags of the deployment', () =>
-      allSettledOrThrow(ids.map((id) => updateOrKeepTags(session, id, ownership))),
-    ),
+    withActivity('updating the tags of the deployment', async () => [
+      ...(await updateAll(ids)),
+      ...(await updateAll(last)),
+    ]),
   );
   const kept = results.filter((result) => typeof result === 'object');
   if (kept.length > 0) warnAboutKeptTags(kept, report);
   return !results.includes('not found');
+}
+
+interface TaggedResource {
+  readonly id?: string;
+  readonly tags?: Tags;
+}
+
+type OwnershipTags = Readonly<Record<string, string>>;
+
+function isCurrent(tags: Tags, ownership: OwnershipTags): boolean {
+  return Object.entries(ownership).every(([name, value]) => tagValue(tags, name) === value);
+}
+
+/** An expiry that this run does not request must not delete the deployment. */
+function hasOldExpiry(tags: Tags, ownership: OwnershipTags): boolean {
+  return ownership['expires-on'] === undefined && tagValue(tags, 'expires-on') !== undefined;
 }
 
 /** Tags that Azure refused to change, for instance because of a lock or a policy. */
@@ -147,7 +172,7 @@ const conflictDelays = [1, 2, 4, 8, 15];
 async function updateOrKeepTags(
   session: Session,
   id: string,
-  ownership: Readonly<Record<string, string>>,
+  ownership: OwnershipTags,
 ): Promise<'updated' | 'not found' | KeptTags> {
   for (const seconds of [...conflictDelays, undefined]) {
     let tags: Tags;
@@ -183,24 +208,21 @@ function warnAboutKeptTags(kept: readonly KeptTags[], { log }: Reporter): void {
 
 /** IDs of the resources and of the disks that were created with the VM. */
 export function existingIds(existing: ExistingResources): readonly string[] {
-  const resources: { id?: string }[] = Object.values(existing);
-  const { osDisk, dataDisks = [] } = existing.vm?.storageProfile ?? {};
+  const resources: readonly TaggedResource[] = Object.values(existing);
+  return [...resources.flatMap(({ id }) => id ?? []), ...(existing.vm ? diskIds(existing.vm) : [])];
+}
+
+function diskIds({ storageProfile }: VirtualMachine): readonly string[] {
+  const { osDisk, dataDisks = [] } = storageProfile ?? {};
   const disks = [osDisk, ...dataDisks.filter(({ createOption }) => createOption !== 'Attach')];
-  return [...resources.map(({ id }) => id), ...disks.map((disk) => disk?.managedDisk?.id)].filter(
-    (id) => id !== undefined,
-  );
+  return disks.flatMap((disk) => disk?.managedDisk?.id ?? []);
 }
 
 /**
  * Tags are a resource type with its own permission; write permission on the resource itself is enough too
  * (https://learn.microsoft.com/azure/azure-resource-manager/management/tag-resources).
  */
-async function updateTagsOf(
-  session: Session,
-  id: string,
-  before: Tags,
-  ownership: Readonly<Record<string, string>>,
-): Promise<void> {
+async function updateTagsOf(session: Session, id: string, before: Tags, ownership: OwnershipTags): Promise<void> {
   // A resource that lost its tag since it was found belongs to someone else.
   const isOurs = ownerTags.every((name) => tagValue(before, name)?.toLowerCase() === ownership[name]?.toLowerCase());
   if (!isOurs) return;
@@ -208,12 +230,9 @@ async function updateTagsOf(
     session.arm('PATCH', `${id}/providers/Microsoft.Resources/tags/default`, apiVersions.tags, {
       body: { operation, properties: { tags } },
     });
-  // An expiry that this run does not request must not delete the deployment.
-  const oldExpiry = ownership['expires-on'] ? undefined : tagValue(before, 'expires-on');
-  const isCurrent = Object.entries(ownership).every(([name, value]) => tagValue(before, name) === value);
   try {
-    if (!isCurrent) await write('Merge', ownership);
-    if (oldExpiry !== undefined) await write('Delete', { 'expires-on': oldExpiry });
+    if (!isCurrent(before, ownership)) await write('Merge', ownership);
+    if (hasOldExpiry(before, ownership)) await write('Delete', { 'expires-on': tagValue(before, 'expires-on') ?? '' });
   } catch (error) {
     const apiVersion = resourceApiVersions.find(([type]) => type.test(id))?.[1];
     if (!(error instanceof AzureError) || error.fault.status !== 403 || !apiVersion) throw error;

@@ -1,12 +1,16 @@
 import type { Disk, VirtualMachine } from '@azure/arm-compute';
 import { type AccessPlan, resolveAccess } from '../access/resolve-access.ts';
 import type { DeploySession } from '../auth/session.ts';
-import type { Session } from '../azure/arm-client.ts';
+import { apiVersions } from '../azure/api-versions.ts';
+import { listAllPages, type Session } from '../azure/arm-client.ts';
 import { undefinedIfDenied, undefinedIfNotFound } from '../azure/lookup.ts';
+import { normaliseRegion, sameId } from '../azure/resource-id.ts';
 import { readResourceGroup } from '../azure/subscriptions.ts';
 import {
   type ExistingResources,
+  type ResourceIds,
   findExistingResources,
+  networkParts,
   resourceIds,
   resourceNames,
   type Plan,
@@ -30,6 +34,7 @@ import {
   securityTypeIncompatibility,
   sizeRequirements,
 } from '../vm/sizes.ts';
+import { readVm } from '../vm/vm-status.ts';
 import { type ExistingVm, assertDeploymentAbsent, findExistingVm, findReplacementReasons } from './adopt-existing.ts';
 import { lostCredentialWarnings } from './report-vm.ts';
 
@@ -39,7 +44,7 @@ interface Prerequisites {
   readonly image: ResolvedImage;
   readonly access: AccessPlan;
   readonly existing: ExistingResources;
-  /** A disk with the derived name; belongs to the VM if that exists. */
+  /** A disk with the derived name that belongs to no VM. */
   readonly osDisk: Disk | undefined;
 }
 
@@ -123,15 +128,11 @@ async function gatherPrerequisites(
   inputs: DeployInputs,
   report: Reporter,
 ): Promise<Prerequisites> {
-  const group = withActivity(`reading resource group ${inputs.resourceGroup}`, () =>
-    readResourceGroup(session, inputs),
-  );
-  const region = group.then(({ location }) => location);
-  // `group` reports the failure; nothing may be awaiting `region` yet.
-  region.catch(() => undefined);
-  const existing = withActivity('looking for existing resources', () =>
-    findExistingResources(session, inputs, resourceNames(inputs.vmName)),
-  );
+  const found = findDeployment(session, inputs);
+  const region = found.then(({ location }) => location);
+  const existing = found.then((deployment) => deployment.existing);
+  // `found` reports the failure; nothing may be awaiting these yet.
+  for (const part of [region, existing]) part.catch(() => undefined);
   const image = withActivity(`reading image ${inputs.image.id}`, () =>
     resolveImage(
       {
@@ -144,24 +145,50 @@ async function gatherPrerequisites(
       region,
     ),
   );
-  const reads = Promise.all([
-    group,
-    image,
-    resolveAccess(session, inputs, existing),
-    findOsDisk(session, inputs),
-    existing,
-    session.subscriptionVerified,
-  ]);
-  const [{ location, exists }, resolved, access, osDisk, found] = await reads.catch(async (error: unknown) => {
+  const reads = Promise.all([found, image, resolveAccess(session, inputs, existing)]);
+  const [deployment, resolved, access] = await reads.catch(async (error: unknown) => {
     // A subscription of another tenant explains every other refusal.
-    await session.subscriptionVerified;
+    await session.verifySubscription();
     throw error;
   });
   const { version, osType, osState, architecture, generation } = resolved;
   report.log.info(
-    `Image version ${version}: ${osType}, ${osState}, ${architecture}${generation ? `, generation ${generation}` : ''}. Region: ${location}.`,
+    `Image version ${version}: ${osType}, ${osState}, ${architecture}${generation ? `, generation ${generation}` : ''}. Region: ${deployment.location}.`,
   );
-  return { location, groupExists: exists, image: resolved, access, existing: found, osDisk };
+  return { ...deployment, image: resolved, access };
+}
+
+/**
+ * Looks for the deployment. If its VM exists, everything is read by name, and the group and the subscription, in which an
+ * earlier run created it, need not be. Otherwise one list of the group shows which names are taken.
+ */
+async function findDeployment(
+  session: DeploySession,
+  inputs: DeployInputs,
+): Promise<Omit<Prerequisites, 'image' | 'access'>> {
+  const names = resourceNames(inputs.vmName);
+  const lookFor = <T>(read: () => Promise<T>) => withActivity('looking for existing resources', read);
+  const readGroup = () =>
+    withActivity(`reading resource group ${inputs.resourceGroup}`, () => readResourceGroup(session, inputs));
+  const vm = await lookFor(() => undefinedIfNotFound(readVm(session, { ...inputs, vm: { name: names.vm } }))).catch(
+    async (error: unknown) => {
+      await readGroup();
+      throw error;
+    },
+  );
+  if (vm) {
+    const existing = { vm, ...(await lookFor(() => findExistingResources(session, inputs, names, networkParts))) };
+    const location = inputs.location ?? normaliseRegion(vm.location);
+    return { location, groupExists: true, existing, osDisk: undefined };
+  }
+  const path = `/subscriptions/${session.subscriptionId}/resourceGroups/${inputs.resourceGroup}/resources`;
+  const listing = undefinedIfNotFound(listAllPages<{ id: string }>(session.arm, path, apiVersions.resources));
+  const [group, listed = []] = await Promise.all([readGroup(), lookFor(() => listing), session.verifySubscription()]);
+  const ids = resourceIds(session.subscriptionId, inputs.resourceGroup, names);
+  const isTaken = (part: keyof ResourceIds) => listed.some(({ id }) => sameId(id, ids[part]));
+  const existing = await lookFor(() => findExistingResources(session, inputs, names, networkParts.filter(isTaken)));
+  const osDisk = isTaken('osDisk') ? await findOsDisk(session, inputs) : undefined;
+  return { location: group.location, groupExists: group.exists, existing, osDisk };
 }
 
 /** What exists after another run's operation on the VM was waited for. */
@@ -201,21 +228,20 @@ function assertNamesFree(
   run: WorkflowRun,
 ): void {
   const ids = resourceIds(session.subscriptionId, inputs.resourceGroup, resourceNames(inputs.vmName));
-  const osDisk = existing.vm ? undefined : found.osDisk;
   const resources = [
     ['virtual machine', ids.vm, existing.vm],
     ['network interface', ids.nic, existing.nic],
     ['network security group', ids.nsg, existing.nsg],
     ['virtual network', ids.vnet, existing.vnet],
     ['public IP', ids.publicIp, existing.publicIp],
-    ['disk', ids.osDisk, osDisk],
+    ['disk', ids.osDisk, found.osDisk],
   ] as const;
   for (const [kind, id, resource] of resources) {
     if (!resource) continue;
     assertOwned(`${kind} ${resource.name ?? ''}`, { id, tags: resource.tags }, inputs.vmName, run);
   }
   // With `replace`, a disk that an interrupted run left is deleted with the VM that it belonged to.
-  assertNoOrphanedDisk(osDisk, ids.osDisk, inputs);
+  assertNoOrphanedDisk(found.osDisk, ids.osDisk, inputs);
 }
 
 /**

@@ -53,7 +53,9 @@ export function checkArmResponsePolicy(): PipelinePolicy {
       const url = response.headers.get(header);
       if (url && request.method !== 'GET' && URL.canParse(url)) operations.set(new URL(url).pathname, kind);
     }
-    const isExpected = isArmBody(request, response, body, operation);
+    // Only polls are answered 202 or 204: a read without a resource is none.
+    const isRead = request.method === 'GET' && operation === undefined;
+    const isExpected = !(isRead && response.status > 201) && isArmBody(request, response, body, operation);
     return isExpected ? withJson(response, body) : invalid(request, response);
   });
 }
@@ -72,7 +74,7 @@ function isArmBody(
   const isEmpty = (bodyAsText ?? '').trim() === '';
   if (operation === 'status') return isJson(body) && typeof body['status'] === 'string' && body['status'] !== '';
   if (isEmpty) return operation === 'result' || method === 'DELETE' || method === 'HEAD' || status > 201;
-  if (operation === 'result' || method === 'DELETE' || status > 201) return body !== undefined;
+  if (operation === 'result' || status > 201) return body !== undefined;
   if (!isJson(body)) return false;
   return Object.keys(body).length > 0 && (method !== 'PUT' || typeof body['id'] === 'string');
 }

@@ -1,0 +1,33 @@
+import { expect, test } from '@jest/globals';
+import { act, startWorld, writesOf } from '../support/lifecycle.ts';
+
+test('a create sends at most 20 requests other than polls, and an unchanged rerun 12 and no write', async () => {
+  const sim = await startWorld();
+  const requestsOfRun = async (): Promise<readonly string[]> => {
+    const from = sim.journal.length;
+    expect((await act(sim, {}, { phases: ['main'] })).exitCode).toBe(0);
+    return sim.journal.slice(from).flatMap(({ isPoll, method, path }) => (isPoll ? [] : [`${method} ${path}`]));
+  };
+  // The requests themselves, so that a failure lists them.
+  const listAbove = (limit: number, requests: readonly string[]) => (requests.length > limit ? requests : []);
+  expect(listAbove(20, await requestsOfRun())).toEqual([]);
+  const written = writesOf(sim.journal).length;
+  expect(listAbove(12, await requestsOfRun())).toEqual([]);
+  expect(writesOf(sim.journal).slice(written)).toEqual([]);
+});
+
+test('a VM is polled more often than by the schedule when Azure suggests it', async () => {
+  const seconds = 12;
+  const sim = await startWorld({
+    timeScale: 0.1,
+    retryAfterProfile: 'short',
+    world: (world) => {
+      world.latencies['vmPutLinux'] = seconds;
+    },
+  });
+  expect((await act(sim, {}, { phases: ['main'], timeScale: 0.1 })).exitCode).toBe(0);
+  const polls = sim.journal.filter(({ isPoll, provider }) => isPoll && provider === 'Microsoft.Compute');
+  // The schedule alone: 7.
+  expect(polls.length).toBeGreaterThan(8);
+  expect(polls.slice(0, -1).map(({ responseHeaders }) => responseHeaders['retry-after'])).not.toContain(undefined);
+});
