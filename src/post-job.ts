@@ -103,7 +103,6 @@ function credentialFor({ credential, audience }: CleanupStateData['signIn']): Cl
   return credential === 'secret' ? { kind: 'secret', secret: value.trim() } : { kind: 'certificate', pem: value };
 }
 
-/** A step for the workflow that deletes the deployment. */
 function deleteStepOf({ signIn, deployment, ...target }: CleanupStateData): string {
   const credential = { ...signIn, kind: signIn.credential };
   return deleteStepYaml({ ...signIn, ...target, vmName: deployment, credential }, actionReference());

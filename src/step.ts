@@ -11,10 +11,7 @@ import type { readInputs } from './inputs/read-inputs.ts';
 import { eventPayload, env } from './runner/github-context.ts';
 import type { Reporter } from './summary/reporter.ts';
 
-/**
- * The SDK refreshes tokens in the background without awaiting the promise; an unhandled rejection would kill the process
- * and skip cleanup. A failed refresh is logged: the next request that needs the token throws its error. Anything else is a bug.
- */
+/** The SDK refreshes in the background without awaiting: a rejection must not kill the process and skip cleanup. */
 export function logStrayRejection({ log }: Reporter, onBug: (bug: unknown) => void): void {
   process.on('unhandledRejection', (reason) => {
     if (isSignInError(reason)) log.info(`A token could not be renewed yet. ${formatError(reason).join(' ')}`);

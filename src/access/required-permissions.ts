@@ -1,11 +1,7 @@
-/**
- * The permissions that a deployment needs, by scope and purpose. `check` compares them with the app's actual permissions,
- * and the custom roles of the documentation are generated from them.
- */
+/** Permissions by scope and purpose: `check` compares them with the app's, and the documented roles use them. */
 
 import type { DeployInputs } from '../inputs/inputs.ts';
 
-/** Where a feature's actions are required. */
 type PermissionScope =
   | 'image definition'
   | 'subscription'
@@ -23,7 +19,6 @@ export interface PermissionRow {
   readonly why: string;
   /** Azure rejects the deployment without these. */
   readonly actions: readonly string[];
-  /** Required to delete what the feature created. */
   readonly cleanup?: readonly string[];
   /** Not required, but useful for operating the VM, so custom roles include them. */
   readonly optional?: readonly string[];
@@ -41,10 +36,7 @@ const authorizationType = 'Microsoft.Authorization';
 
 const identityNamespace = 'Microsoft.ManagedIdentity/userAssignedIdentities';
 
-/**
- * One row per feature of the inputs. Every resource that another one refers to requires a join action, new or existing:
- * https://learn.microsoft.com/azure/role-based-access-control/resource-provider-operations
- */
+/** Every resource that another one refers to needs a join action, whether it is new or exists. */
 export const permissionTable = {
   image: {
     where: 'image definition',
@@ -187,14 +179,11 @@ export const permissionTable = {
 
 export type Feature = keyof typeof permissionTable;
 
-/** What fails without the permission. */
 type NeededFor = 'needed' | 'for clean-up' | 'for reruns' | 'for checking';
 
-/** Actions that the app needs on one scope. */
 export interface RequiredPermission {
   /** Stable, for findings: `rights/resource-group`. */
   readonly id: string;
-  /** Full ID of the scope. */
   readonly scope: string;
   readonly tenant: 'tenant' | 'image-tenant';
   readonly actions: readonly string[];
@@ -203,7 +192,6 @@ export interface RequiredPermission {
   readonly weight: NeededFor;
 }
 
-/** A feature in use, with the scope of its actions. */
 interface FeatureUse {
   readonly feature: Feature;
   readonly scope: string;
@@ -216,10 +204,7 @@ interface PermissionContext {
   readonly groupExists: boolean;
 }
 
-/**
- * The permissions that a deployment of these inputs needs, merged where scope and weight are the same. Permissions on
- * resources still to be created are those on their resource group.
- */
+/** Merged by scope and weight. Permissions on resources still to be created are those on their group. */
 export function requiredPermissions(inputs: DeployInputs, context: PermissionContext): RequiredPermission[] {
   const uses = featuresInUse(inputs, context);
   const needs = uses.flatMap((use): RequiredPermission[] => {
@@ -328,10 +313,7 @@ export interface Permission {
 /** `conditional`: only a role with a condition grants it, and nobody but Azure evaluates conditions. */
 type PermissionDecision = 'allowed' | 'denied' | 'conditional';
 
-/**
- * Whether these permissions hold an action. Each role grants by itself: what one takes out with notActions, another may
- * still grant (https://learn.microsoft.com/azure/role-based-access-control/role-definitions#notactions).
- */
+/** Each role grants by itself: what one takes out with notActions, another may still grant. */
 export function evaluatePermissions(permissions: readonly Permission[], action: string): PermissionDecision {
   const granting = permissions.filter(
     ({ actions = [], notActions = [] }) =>

@@ -10,7 +10,6 @@ import type { DeployInputs } from '../inputs/inputs.ts';
 import { shellCommand } from '../lib/escape.ts';
 import { type RoleGrant, assignmentName, resolveRoleGrant } from './role-definitions.ts';
 
-/** An identity of the VM. */
 export interface Principal {
   /** For messages: `identity puller`. */
   readonly what: string;
@@ -24,7 +23,6 @@ export interface ManagedIdentity {
   readonly properties: { readonly principalId: string };
 }
 
-/** Identities and roles, resolved before the first write. */
 export interface AccessPlan {
   readonly grants: readonly RoleGrant[];
   /** Named identities that exist, by lower-cased name. */
@@ -35,11 +33,7 @@ export interface AccessPlan {
   readonly held: ReadonlySet<string>;
 }
 
-/**
- * Looks up identities and roles. Rejects what could not be assigned before anything is created: a scope in another
- * tenant, a role that does not exist or has no effect at its scope, a scope at which the app has no permission.
- * @throws ActionError, AzureError
- */
+/** Rejects what could not be assigned, before anything is created. @throws ActionError, AzureError */
 export async function resolveAccess(
   session: Session,
   inputs: Pick<DeployInputs, 'clientId' | 'resourceGroup' | 'identity' | 'roleAssignments' | 'vmName'>,

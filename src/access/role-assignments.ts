@@ -27,13 +27,11 @@ interface AccessContext {
   readonly log: { info(line: string): void; notice(line: string): void };
 }
 
-/** Creates identities and assigns roles in parallel with the rest of the deployment. */
 interface AccessTasks {
   /** Named identities that an earlier run of this deployment created. */
   readonly adopted: readonly ManagedIdentity[];
   /** Creates the missing identities and starts to assign roles to each as soon as it exists. */
   createIdentities(): Promise<void>;
-  /** Starts to assign roles to the VM's system-assigned identity; does nothing if that has been started. */
   grantToVm(principalId: string | undefined): void;
   /** Stops that, because the VM will be deleted. @returns IDs of role assignments to delete with it. */
   cancelVmGrants(): Promise<readonly string[]>;
@@ -42,7 +40,6 @@ interface AccessTasks {
   stop(): Promise<void>;
 }
 
-/** Roles that are being assigned to one principal. */
 interface GrantTask {
   readonly principalId: string;
   /** IDs of the assignments whose PUT was sent. */
@@ -149,7 +146,6 @@ async function createIdentity(
 interface AssignmentTarget {
   readonly principal: Principal;
   readonly description: string;
-  /** Names of assignments that exist. */
   readonly held: ReadonlySet<string>;
   readonly recorded: string[];
 }
@@ -284,10 +280,7 @@ export async function findRoleAssignments(
 /** Scopes that are listed one by one if the subscription cannot be listed: each costs one of 250 reads. */
 const maxScopes = 50;
 
-/**
- * The list of a subscription covers all scopes below and above it. The documented roles do not allow it: then each
- * visible resource group is listed, and each visible resource outside of those.
- */
+/** Without permission for the subscription's list, visible groups and resources are listed one by one. */
 async function listInSubscription(
   query: AssignmentQuery,
   subscriptionId: string,
@@ -332,7 +325,6 @@ async function listAtScopes(query: AssignmentQuery, scopes: readonly string[], l
   };
 }
 
-/** Undefined where the app cannot list them. */
 async function listAtScope({ session }: AssignmentQuery, scope: string): Promise<RoleAssignment[] | undefined> {
   const path = `${scope}/providers/Microsoft.Authorization/roleAssignments`;
   return undefinedIfForbidden(listAllPages<RoleAssignment>(session.arm, path, apiVersions.roleAssignments));

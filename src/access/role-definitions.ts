@@ -1,7 +1,4 @@
-/**
- * Roles and scopes of `role-assignments`. Plain requests instead of @azure/arm-msi and @azure/arm-authorization: six
- * kinds of request do not justify two more clients in the bundle, which cost start time.
- */
+/** Plain requests instead of @azure/arm-msi and @azure/arm-authorization: two more clients would cost start time. */
 
 import { createHash } from 'node:crypto';
 import { apiVersions } from '../azure/api-versions.ts';
@@ -13,9 +10,7 @@ import { AzureError } from '../errors/azure-error.ts';
 import type { RoleRequest } from '../inputs/inputs.ts';
 import { shellCommand } from '../lib/escape.ts';
 
-/** A role at a scope, resolved to its definition. */
 export interface RoleGrant {
-  /** As in the input. */
   readonly role: string;
   readonly roleDefinitionId: string;
   readonly scope: string;
@@ -159,10 +154,7 @@ function scopeInOtherTenantError(
   });
 }
 
-/**
- * Name of a role assignment: a UUID version 5 (RFC 9562, 5.5) of scope, role and principal, so that a rerun finds its own.
- * Azure rejects a name in use by another principal (RoleAssignmentUpdateNotPermitted).
- */
+/** A UUID of version 5 (RFC 9562), so that a rerun finds its own: Azure rejects a name in use by another principal. */
 export function assignmentName(grant: Pick<RoleGrant, 'scope' | 'roleDefinitionId'>, principalId: string): string {
   const role = grant.roleDefinitionId.split('/').at(-1) ?? '';
   return uuid5(urlNamespace, [grant.scope, role, principalId].join('\n').toLowerCase());

@@ -48,10 +48,7 @@ interface TokenRequestTrace {
 
 const traces = new AsyncLocalStorage<TokenRequestTrace>();
 
-/**
- * Tokens are replaced this long before they expire: a little less than five minutes, because until then MSAL returns its
- * cached token. Short-lived ones are replaced when a fifth of their lifetime is left.
- */
+/** Until just before this, MSAL returns its cached token. Short-lived tokens are replaced at a fifth. */
 const refreshMarginMs = 290_000;
 
 const refreshShare = 0.2;
@@ -202,10 +199,7 @@ async function createSdkCredential({
   return new sdk.ClientAssertionCredential(tenantId, clientId, assertion, settings);
 }
 
-/**
- * Answers MSAL's request for a tenant's endpoints, which it sends in clouds that it does not know by name: they have the
- * same paths everywhere (https://learn.microsoft.com/entra/identity-platform/v2-protocols#endpoints).
- */
+/** Answers MSAL's request for a tenant's endpoints, which have the same paths in all clouds. */
 function endpointMetadataPolicy({ loginEndpoint }: Cloud): PipelinePolicy {
   return {
     name: 'endpointMetadataPolicy',
@@ -225,7 +219,6 @@ function endpointMetadataPolicy({ loginEndpoint }: Cloud): PipelinePolicy {
   };
 }
 
-/** Records each attempt in the trace of its token request. */
 const tokenRequestTracePolicy: PipelinePolicy = {
   name: 'tokenRequestTracePolicy',
   async sendRequest(request, next) {

@@ -7,7 +7,6 @@ import { describeResponse } from '../errors/parse-error-response.ts';
 import { asObject, asString, parseJson } from '../lib/json.ts';
 
 interface GitHubIdTokenOptions extends HttpOptions {
-  /** The token's `aud`. */
   readonly audience: string;
   /** Masks the token in the job's log; called before anything else uses it. */
   readonly mask: (secret: string) => void;

@@ -6,7 +6,6 @@ import { raceAbort } from '../lib/abort.ts';
 import { type Json, asObject, asString, isJson, omitUndefined, parseJson } from '../lib/json.ts';
 import type { LogWriter } from '../runner/log.ts';
 
-/** Claims of an access token; each may be missing. */
 interface TokenClaims {
   /** GUID, also where the tenant was named by a domain. */
   readonly tenantId?: string;
@@ -26,10 +25,7 @@ export function parseTokenClaims(token: string): TokenClaims {
   return omitUndefined({ tenantId: asString(tid), appId: asString(appid ?? azp), objectId: asString(oid) });
 }
 
-/**
- * Claims of GitHub's ID token, for explanations; undefined if it is not one. Not verified.
- * https://docs.github.com/actions/reference/security/oidc#oidc-token-claims
- */
+/** Not verified. https://docs.github.com/actions/reference/security/oidc#oidc-token-claims */
 export function parseOidcClaims(jwt: string): OidcClaims | undefined {
   const { iss, sub, aud, repository_owner_id: ownerId, repository_id: repositoryId } = decodePayload(jwt);
   const audience = [aud].flat().join(', ');
@@ -47,7 +43,6 @@ function decodePayload(jwt: string): Json {
   return isJson(payload) ? payload : {};
 }
 
-/** The app's identity in one tenant. */
 export interface ServicePrincipal {
   /** GUID, lower case. */
   readonly tenantId: string;
@@ -99,15 +94,11 @@ export async function verifyIdentity(
   return { tenantId: guid.toLowerCase(), ...(objectId ? { objectId } : {}) };
 }
 
-/** Inputs name a tenant by its GUID or by a domain. */
 function isDomain(tenant: string): boolean {
   return tenant.includes('.');
 }
 
-/**
- * GUID of the tenant that a domain belongs to, from the issuer of its tokens, which Entra publishes.
- * https://learn.microsoft.com/entra/identity-platform/v2-protocols-oidc
- */
+/** From the issuer of its tokens: https://learn.microsoft.com/entra/identity-platform/v2-protocols-oidc */
 async function resolveTenantId(domain: string, cloud: Cloud, get: VerifyOptions['get']): Promise<string> {
   const url = `${cloud.loginEndpoint}/${domain}/v2.0/.well-known/openid-configuration`;
   const result = await get(url).then(

@@ -44,7 +44,6 @@ export interface SessionOptions {
   readonly patches?: ReadonlyMap<string, MergePatch>;
 }
 
-/** A session of `create` and `check`, which read the image with a token of the image tenant. */
 export interface DeploySession extends Session {
   /** GUID of the image tenant, also where the input is a domain. */
   readonly imageTenantId: string;
@@ -65,15 +64,12 @@ export interface CheckSession {
   readonly cloud: Cloud;
   /** The target tenant first. */
   readonly signIns: readonly TenantSignIn[];
-  /** Undefined if there is no token of the tenant. */
   readonly subscription?: Result<Subscription>;
   /** Undefined without a token or a subscription ID. */
   readonly session?: Session;
-  /** Undefined if there is no token of the image tenant. */
   readonly imageCompute?: DeploySession['imageCompute'];
 }
 
-/** Signs in to the target tenant alone: enough to read, to delete and to sweep. */
 export async function openSession(inputs: Inputs, options: SessionOptions): Promise<Session> {
   const { session, verifySubscription } = await signInToTarget(inputs, [], options);
   await verifySubscription();
@@ -119,10 +115,7 @@ function roleOf(tenant: string, inputs: DeployInputs): TenantSignIn['role'] {
   return sameTenant(tenant, inputs.imageTenantId) ? 'image-tenant' : 'auxiliary';
 }
 
-/**
- * Signs in to the target tenant, the image tenant and the auxiliary tenants in parallel.
- * @throws ActionError that names the tenant, also when a token is for another tenant or app.
- */
+/** @throws ActionError that names the tenant, also when a token is for another tenant or app. */
 export async function openDeploySession(inputs: DeployInputs, options: SessionOptions): Promise<DeploySession> {
   const { session, verifySubscription, clientsFor, tenantIdOf } = await signInToTarget(
     inputs,

@@ -1,7 +1,4 @@
-/**
- * The API versions of requests outside the SDK's operation groups, which bring their own
- * (https://learn.microsoft.com/azure/templates/ lists the versions of each type).
- */
+/** For requests outside the SDK's operation groups: https://learn.microsoft.com/azure/templates/ lists the versions. */
 export const apiVersions = {
   denyAssignments: '2022-04-01',
   disks: '2024-03-02',

@@ -32,7 +32,6 @@ import { attemptTimeoutPolicy, transientErrorRetryPolicy } from './policies/retr
 import type { RateLimitTracker } from './poll-schedule.ts';
 import type { PollOptions } from './polling.ts';
 
-/** One request to Resource Manager outside the SDK's operation groups. Gives the parsed body. */
 export type ArmRequest = <T = unknown>(
   method: HttpMethods,
   path: string,
@@ -68,7 +67,6 @@ interface ClientOptions {
   readonly mask: (secret: string) => void;
 }
 
-/** What the operations work with after sign-in. */
 export interface Session {
   readonly cloud: Cloud;
   readonly correlationId: string;
@@ -90,7 +88,6 @@ const userAgent = 'cross-tenant-vm';
 /** Resource Manager itself gives up after a minute; a response that takes longer does not come. */
 const attemptTimeoutSeconds = 90;
 
-/** The constructors of the SDK's clients. */
 export interface ManagementClients {
   readonly Compute: typeof ComputeManagementClient;
   readonly Network: typeof NetworkManagementClient;
@@ -99,10 +96,7 @@ export interface ManagementClients {
 /** Enough for the first sign-in request to be sent, and less than any sign-in takes. */
 const untilSignInIsSentMs = 50;
 
-/**
- * Loads the SDK's clients, two thirds of the bundle. Evaluating them blocks the process, so it starts once the sign-in
- * requests are on their way and ends before they are answered.
- */
+/** Evaluating two thirds of the bundle blocks the process, so it starts once the sign-in requests are on their way. */
 export async function loadManagementClients(): Promise<ManagementClients> {
   await sleep(untilSignInIsSentMs);
   const [compute, network] = await Promise.all([import('@azure/arm-compute'), import('@azure/arm-network')]);
@@ -151,13 +145,11 @@ function createArmRequestFrom({ cloud }: ClientOptions, pipeline: Pipeline): Arm
 
 let pool: HttpClient | undefined;
 
-/** The one pool of keep-alive connections. */
 export function sharedHttpClient(): HttpClient {
   pool ??= createProxiedHttpClient();
   return pool;
 }
 
-/** All pages of a Resource Manager list. */
 export async function listAllPages<T>(
   arm: ArmRequest,
   path: string,
@@ -211,10 +203,7 @@ function createPipeline(options: ClientOptions): Pipeline {
   return pipeline;
 }
 
-/**
- * Merges the workflow's `overrides` into the serialized body: the SDK's serializers, which run before, drop every property
- * that they do not know.
- */
+/** Merges `overrides` into the serialized body: the SDK's serializers drop every property that they do not know. */
 function mergePatchPolicy(patches: ReadonlyMap<string, MergePatch>): PipelinePolicy {
   return {
     name: 'mergePatchPolicy',

@@ -66,10 +66,7 @@ export function signInOrigins({ loginEndpoint }: Cloud): readonly string[] {
   return [...new Set([new URL(loginEndpoint).origin, ...known, ...others.map((host) => `https://${host}`)])];
 }
 
-/**
- * An audience that ends in a slash keeps it (`…//.default`): Entra cuts exactly `/.default` off and puts the rest into
- * `aud`. https://learn.microsoft.com/entra/identity-platform/scopes-oidc#trailing-slash-and-default
- */
+/** Entra cuts exactly `/.default` off and puts the rest into `aud`, so a slash at the end of an audience is kept. */
 export function resourceManagerScope(cloud: Cloud): string {
   return `${cloud.audience}/.default`;
 }

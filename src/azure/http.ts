@@ -28,10 +28,7 @@ const signInAttemptSeconds = 15;
 
 const maxThrottledSeconds = 90;
 
-/**
- * Policies that retry, log and bound the attempts of a request, outermost first; `perAttempt` sees the result of each.
- * Worst case: 90 s of retries and two attempts, less than an ID token from GitHub lives.
- */
+/** Outermost first; `perAttempt` sees each result. 90 s of retries: an ID token lives longer. */
 export function signInPolicies(
   options: HttpOptions,
   perAttempt: readonly PipelinePolicy[] = [],
@@ -83,7 +80,6 @@ export function requestLogPolicy(debug: (line: string) => void, rateLimits?: Rat
   };
 }
 
-/** A pipeline without credentials that follows no redirects. */
 export function createAnonymousPipeline(options: HttpOptions): Pipeline {
   const pipeline = createPipelineFromOptions({ redirectOptions: { maxRetries: 0 }, proxyOptions: unusedProxy });
   pipeline.removePolicy({ phase: 'Retry' });

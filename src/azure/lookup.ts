@@ -25,7 +25,6 @@ export async function undefinedIfNotFound<T>(lookup: Promise<T>): Promise<T | un
   }
 }
 
-/** Undefined if the app may not read it. */
 export async function undefinedIfDenied<T>(lookup: Promise<T>): Promise<T | undefined> {
   try {
     return await lookup;
@@ -45,10 +44,7 @@ export async function settle<T>(question: () => Promise<T>): Promise<Result<T>> 
   }
 }
 
-/**
- * Undefined if the app has no access or there is nothing to list. Other failures are rethrown: taking a throttled request for
- * "none" would leave role assignments behind for good.
- */
+/** Other failures are rethrown: taking a throttled request for "none" would leave role assignments behind for good. */
 export async function undefinedIfForbidden<T>(asked: Promise<T>): Promise<T | undefined> {
   try {
     return await asked;
@@ -72,7 +68,6 @@ export function provisioningStateOf({ provisioningState }: { readonly provisioni
   return provisioningState || 'Succeeded';
 }
 
-/** Whether no operation is changing the resource. */
 export function isTerminalState(resource: Parameters<typeof provisioningStateOf>[0]): boolean {
   return /^(Succeeded|Failed|Canceled)$/i.test(provisioningStateOf(resource));
 }

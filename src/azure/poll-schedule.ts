@@ -132,7 +132,6 @@ export function nextPollDelay(kind: OperationKind, elapsedSeconds: number, budge
   return interval;
 }
 
-/** Remaining requests according to the latest responses. */
 export interface RemainingRequests {
   /** Polls left in this VM's bucket (`x-ms-ratelimit-remaining-resource`, GetOperation…). */
   readonly polls?: number;

@@ -9,7 +9,6 @@ interface OperationConfig {
   resourceLocation?: string | undefined;
 }
 
-/** The part of an SDK poller that polling needs. */
 interface Poller<T> {
   readonly isDone: boolean;
   readonly operationState: { readonly status: string; readonly config?: OperationConfig } | undefined;
@@ -30,10 +29,7 @@ export interface PollOptions {
   readonly skipResult?: boolean;
 }
 
-/**
- * Polls on the schedule of `kind` until `poll` returns a value.
- * @throws what `poll` throws; the signal's reason once it aborts.
- */
+/** @throws what `poll` throws; the signal's reason once it aborts. */
 export async function pollUntil<T>(
   what: string,
   kind: OperationKind,
@@ -108,10 +104,7 @@ function isNotFoundError(error: unknown): boolean {
   return error instanceof AzureError && error.fault.status === 404;
 }
 
-/**
- * An operation may succeed and leave a Failed resource, and a resource without an operation may be Failed at once: the SDK
- * then returns neither a result nor an error.
- */
+/** An operation may succeed and leave a Failed resource: the SDK then returns neither a result nor an error. */
 function throwIfFailed(what: string, { operationState, result }: Poller<unknown>): void {
   const { provisioningState = '', id = what } = {
     ...(result as { provisioningState?: string; id?: string } | undefined),

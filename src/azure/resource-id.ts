@@ -9,11 +9,9 @@ export interface ResourceId {
   readonly type: string;
   /** Names along the type, outermost first. */
   readonly names: readonly string[];
-  /** The last name. */
   readonly name: string;
 }
 
-/** What `image-id` may point at. */
 export type ImageReference =
   | {
       readonly kind: 'version' | 'definition';
@@ -41,10 +39,7 @@ export function isGuid(text: string): boolean {
   return guidPattern.test(text);
 }
 
-/**
- * The parts of a path, or nothing if one of them could change the meaning of a URL that it is put into:
- * IDs come from workflow authors and end up in request paths.
- */
+/** Undefined if a part could change the meaning of a URL: IDs of workflow authors end up in paths. */
 function segmentsOf(text: string): readonly string[] | undefined {
   const trimmed = text.trim().replace(/\/$/, '');
   if (!trimmed.startsWith('/')) return undefined;
@@ -53,10 +48,7 @@ function segmentsOf(text: string): readonly string[] | undefined {
   return segments.every(harmless) ? segments : undefined;
 }
 
-/**
- * Parses the ID of a resource in a resource group. Key words are compared without case, as Resource Manager does.
- * Extension resources (`…/providers/…/providers/…`) and scopes above a resource give `undefined`.
- */
+/** Of a resource in a resource group. Extension resources and scopes above a resource give `undefined`. */
 export function parseResourceId(text: string): ResourceId | undefined {
   const segments = segmentsOf(text);
   if (segments === undefined) return undefined;
@@ -100,10 +92,7 @@ export function sameId(one: string, other: string): boolean {
   return plain(one) === plain(other);
 }
 
-/**
- * Whether the text is a scope that roles can be assigned on: a management group, a subscription, a resource
- * group, or anything inside one.
- */
+/** A management group, a subscription, a resource group, or anything inside one. */
 export function isScope(text: string): boolean {
   const segments = segmentsOf(text);
   if (segments === undefined || segments.length % 2 !== 0) return false;
@@ -114,10 +103,7 @@ export function isScope(text: string): boolean {
   return first === 'subscriptions' && isGuid(second ?? '');
 }
 
-/**
- * A region as Resource Manager names it (`southcentralus`), from that or from the display name
- * ("South Central US") that the portal shows and gallery image versions carry.
- */
+/** `southcentralus`, also from the display name "South Central US" that gallery image versions carry. */
 export function normaliseRegion(name: string): string {
   return name.replace(/\s/g, '').toLowerCase();
 }
@@ -132,10 +118,7 @@ function isVersion(text: string): boolean {
   return /^\d+\.\d+\.\d+$/.test(text) && text.split('.').every((part) => Number(part) <= 2_147_483_647);
 }
 
-/**
- * Parses what `image-id` may point at: a version or a definition of a gallery, of a direct-shared gallery or of a
- * community gallery. The version `latest`, which Azure's own tools write, means the definition.
- */
+/** A version or definition of any kind of gallery; the version `latest` means the definition. */
 export function parseImageReference(text: string): ImageReference | undefined {
   const named = parseGalleryImage(text);
   if (named === undefined) return undefined;

@@ -64,7 +64,6 @@ export async function assertSubscriptionInTenant(arm: ArmRequest, named: string,
   }
 }
 
-/** Reads the named subscription, or else the only enabled one. */
 export async function readSubscription(
   arm: ArmRequest,
   { subscriptionId: named, ...about }: LookupContext & { readonly subscriptionId?: string },
@@ -133,14 +132,10 @@ function requireSingleSubscription(
 
 export interface ResourceGroup {
   readonly location: string;
-  /** False: it must be created first. */
   readonly exists: boolean;
 }
 
-/**
- * Reads the group and determines the deployment's region.
- * @throws ActionError when it does not exist and `location` is not set.
- */
+/** @throws ActionError when it does not exist and `location` is not set. */
 export async function readResourceGroup(
   { arm, subscriptionId }: Pick<Session, 'arm' | 'subscriptionId'>,
   { resourceGroup, location }: { readonly resourceGroup: string; readonly location?: string },

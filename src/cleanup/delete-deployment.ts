@@ -7,10 +7,7 @@ import { resourceIds, resourceNames } from '../deployment/resources.ts';
 import { deleteResources } from './delete-resources.ts';
 import { attachedDisks, type DeletionContext, type DeletionResult, isDeletable } from './resource-types.ts';
 
-/**
- * Deletes a whole deployment: the resources with derived names, the disks of its VM, its identities and role
- * assignments, and what the run has recorded, each only if its own tags agree. Copied tags on other resources are ignored.
- */
+/** Derived names, VM disks, identities, role assignments and what the run recorded, each only if its own tags agree. */
 export async function deleteDeployment(context: DeletionContext, resourceGroup: string): Promise<DeletionResult> {
   const { session, claim, created = [] } = context;
   const { deployment, owner } = claim;
@@ -41,10 +38,7 @@ export async function deleteDeployment(context: DeletionContext, resourceGroup: 
   return deleteResources({ ...context, assignmentClaim }, [...unique.values()]);
 }
 
-/**
- * Deletes the VM of a deployment, the disks that were created with it, and the role assignments of its system-assigned
- * identity. Network interface, addresses and other identities are kept.
- */
+/** With its disks and the role assignments of its system-assigned identity; the network stays. */
 export async function deleteVmOfDeployment(context: DeletionContext, resourceGroup: string): Promise<DeletionResult> {
   const { session, claim } = context;
   const { deployment } = claim;

@@ -32,20 +32,15 @@ interface Target {
 /** What the deletions of one call have to know of each other. IDs are in lower case. */
 interface Progress {
   readonly targets: readonly Target[];
-  /** Resources that Azure has deleted with their VM. */
   readonly deletedWithVm: Set<string>;
   /** Disks of a VM that was found: Azure is not late with these. */
   readonly knownDisks: Set<string>;
-  /** Principals of the role assignments that were read. */
   readonly principals: Map<string, string>;
   /** Role assignments that could not be deleted, by principal; '' where that is not known. */
   readonly remainingAssignments: Map<string, string>;
 }
 
-/**
- * Deletes resources in dependency order, independent ones in parallel. Reads each one right before its deletion, and
- * never deletes a type that is not in `resourceTypes`. Failures are part of the result, not thrown.
- */
+/** In dependency order, each read right before its deletion. Failures are part of the result. */
 export async function deleteResources(context: DeletionContext, ids: readonly string[]): Promise<DeletionResult> {
   const result = {
     deleted: [] as string[],
@@ -144,10 +139,7 @@ async function sendDelete({ session, log }: DeletionContext, { id, type }: Targe
   await ('submitted' in operation ? pollUntilDone(what, 'delete', session.waiting, operation) : operation);
 }
 
-/**
- * A role assignment outlives its principal, and then nothing leads to it any more. While one cannot be deleted, its
- * identity is kept: for a system-assigned one, that is the VM.
- */
+/** A role assignment outlives its principal, and then nothing leads to it: while one remains, its identity is kept. */
 function assertNoAssignmentRemains(
   { id, type }: Target,
   principalId: string | undefined,
@@ -174,10 +166,7 @@ function assertNoAssignmentRemains(
 /** Pauses between the reads of a resource that Azure may be late to show: 30 s in all. */
 const recheckDelays = [1, 2, 3, 4, 5, 7, 8];
 
-/**
- * Waits before a missing resource is read again; false if it is to be believed missing.
- * @throws ActionError from the returned function if it stays missing although Azure accepted its creation.
- */
+/** False: missing. @throws ActionError from the returned function if Azure had accepted the creation. */
 function createRecheck(
   { session, log, created = [], pending = [] }: DeletionContext,
   { id, type }: Target,
@@ -253,10 +242,7 @@ function isSameOrChild(lowerCasedId: string, id: string): boolean {
   return lowerCasedId === parent || lowerCasedId.startsWith(`${parent}/`);
 }
 
-/**
- * Deletes resources that this run created and removes them from the state.
- * @param isFinal false if the post step will check again for resources that are not found now
- */
+/** @param isFinal false if the post step will check again for resources that are not found now */
 export async function rollback(
   context: Omit<DeletionContext, 'claim' | 'created' | 'pending'>,
   cleanupState: CleanupState,

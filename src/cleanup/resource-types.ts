@@ -11,13 +11,11 @@ import { omitUndefined } from '../lib/json.ts';
 
 export interface ResourceType {
   readonly label: string;
-  /** Types that must be deleted before this one. */
   readonly after: readonly string[];
   readonly read: (session: Session, id: ResourceId) => Promise<ResourceFacts>;
   readonly delete: (session: Session, id: ResourceId) => DeleteOperation;
 }
 
-/** What is read of a resource right before its deletion. */
 interface ResourceFacts {
   /** Of a role assignment: the tags in its description. */
   readonly tags: Tags;
@@ -33,7 +31,6 @@ interface IdentityBody {
   readonly properties?: { readonly principalId?: string };
 }
 
-/** What the SDK's operation groups have in common. */
 interface OperationGroup {
   get(resourceGroup: string, name: string): Promise<{ tags?: Record<string, string> }>;
   delete(resourceGroup: string, name: string, options: object): DeleteOperation;
@@ -55,17 +52,14 @@ const sdkType = (
     group(session).delete(resourceGroup, name, { ...options, abortSignal: session.waiting.signal }),
 });
 
-export const vmType = 'microsoft.compute/virtualmachines';
+const vmType = 'microsoft.compute/virtualmachines';
 export const diskType = 'microsoft.compute/disks';
 export const assignmentType = 'microsoft.authorization/roleassignments';
 const commandType = `${vmType}/runcommands`;
 const nicType = 'microsoft.network/networkinterfaces';
 const vnetType = 'microsoft.network/virtualnetworks';
 
-/**
- * The only types that are ever deleted. Azure refuses to delete what a VM or NIC still uses. Role assignments are deleted
- * before the identity that holds them: afterwards they would remain as those of an unknown principal.
- */
+/** The only types that are ever deleted. A role assignment left behind would be one of an unknown principal. */
 export const resourceTypes: Readonly<Record<string, ResourceType>> = {
   [assignmentType]: {
     label: 'role assignment',
@@ -132,15 +126,11 @@ export function isRunCommand(id: string): boolean {
   return parseDeletableId(id)?.type === commandType;
 }
 
-/** ID of the VM that a run command belongs to. */
 export function vmOfRunCommand(commandId: string): string {
   return commandId.replace(/\/[^/]+\/[^/]+$/, '');
 }
 
-/**
- * Reads a resource's own tags; for a role assignment, the tags in its description.
- * @throws AzureError with status 404 if it does not exist.
- */
+/** For a role assignment, the tags in its description. @throws AzureError with status 404 if it does not exist. */
 export async function readTags(session: Session, id: string): Promise<Tags> {
   const target = parseDeletableId(id);
   return target && (await resourceTypes[target.type]?.read(session, target))?.tags;
@@ -175,7 +165,6 @@ export interface DeletionResult {
   readonly failed: readonly { readonly id: string; readonly error: unknown }[];
 }
 
-/** What happens to the disks, NICs and public IPs of a VM that is deleted. */
 export interface VmParts {
   /** IDs that Azure deletes with the VM. */
   readonly deletedWithVm: readonly string[];
@@ -183,10 +172,7 @@ export interface VmParts {
   readonly disks: readonly string[];
 }
 
-/**
- * Prepares the deletion of a VM. Azure also deletes the resources whose `deleteOption` is `Delete`, regardless of
- * their tags: sets `Detach` on those that are not ours.
- */
+/** Azure also deletes resources with the delete option `Delete`, regardless of tags: others' get `Detach`. */
 export async function detachUnowned(context: DeletionContext, vm: VirtualMachine): Promise<VmParts> {
   const { compute, waiting } = context.session;
   const disks = attachedDisks(vm);
@@ -230,7 +216,6 @@ function detachingBody(vm: VirtualMachine, unowned: ReadonlySet<string>) {
 interface CheckedPart {
   readonly id: string;
   readonly isUnowned: boolean;
-  /** IDs that Azure deletes with the part. */
   readonly children: readonly string[];
 }
 

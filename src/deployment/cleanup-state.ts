@@ -38,7 +38,6 @@ export interface CleanupStateData {
   readonly privateKeyPath?: string;
 }
 
-/** A run that creates resources. */
 export interface RunContext {
   readonly session: Session;
   readonly cleanupState: CleanupState;
@@ -48,11 +47,9 @@ export interface RunContext {
 
 export interface CleanupState {
   readonly entries: CleanupStateData;
-  /** What this run may delete. */
   readonly claim: DeletionClaim;
   /** Records a resource before its PUT. */
   addPending(id: string): void;
-  /** Records that Azure has accepted the PUT. */
   markAccepted(id: string): void;
   /** Records that the PUT hit an existing resource, which is not this run's to delete. */
   markExisting(id: string): void;
@@ -67,10 +64,7 @@ export interface CleanupState {
 
 type RunFields = 'created' | 'pending' | 'notCreated' | 'completed';
 
-/**
- * Starts the state of a run.
- * @param save called at once and after every change; `everCreated` includes resources that were deleted since.
- */
+/** @param save called at once and after every change; `everCreated` includes resources that were deleted since. */
 export function createCleanupState(
   start: Omit<CleanupStateData, RunFields>,
   save: (entries: CleanupStateData, everCreated: readonly string[]) => void,

@@ -13,10 +13,8 @@ interface ExistingResource {
 }
 
 interface ResourceCreation<T extends ExistingResource> {
-  /** For messages: `network interface vm1-nic`. */
   readonly what: string;
   readonly id: string;
-  /** The resource, if it existed right before. */
   readonly existing: T | undefined;
   /** Sends the PUT and waits until the operation ends; calls `onAccepted` with the status of Azure's answer. */
   readonly put: (onAccepted: (status: number) => void) => Promise<T>;

@@ -5,7 +5,6 @@ import { ActionError } from '../errors/action-error.ts';
 import type { CleanupPolicy } from '../inputs/inputs.ts';
 import type { WorkflowRun } from '../runner/github-context.ts';
 
-/** Name of the tag that holds the deployment's name. */
 export const deploymentTag = 'cross-tenant-vm';
 
 const identityTags = {
@@ -20,7 +19,6 @@ const identityTags = {
 /** Tags that every resource of a deployment has in common, whichever run created it. */
 export const ownerTags = [deploymentTag, identityTags.serverUrl, identityTags.repository] as const;
 
-/** Names one step of one attempt of a workflow run. */
 export type RunIdentity = Pick<WorkflowRun, keyof typeof identityTags>;
 
 export type RepositoryIdentity = Pick<WorkflowRun, 'serverUrl' | 'repository'>;
@@ -56,7 +54,6 @@ export function tagValue(tags: Tags, name: string): string | undefined {
 
 const describedTags = [deploymentTag, 'cleanup', ...Object.values(identityTags), 'expires-on'];
 
-/** Ownership tags as text, for resources that have a description but no tags: role assignments. */
 export function tagsToDescription(tags: Readonly<Record<string, string>>): string {
   const escaped = (value: string): string => value.replaceAll('%', '%25').replaceAll(';', '%3B');
   return describedTags
@@ -84,7 +81,6 @@ export function hasDeploymentTag(tags: Tags, deployment: string): boolean {
   return tagValue(tags, deploymentTag)?.toLowerCase() === deployment.toLowerCase();
 }
 
-/** Picks the fields that identify the step. */
 export function runIdentityOf(run: WorkflowRun): RunIdentity {
   const { serverUrl, repository, runId, runAttempt, job, action } = run;
   return { serverUrl, repository, runId, runAttempt, job, action };
@@ -114,7 +110,6 @@ export function mayDelete({ deployment, owner, notCreated = [] }: DeletionClaim,
   );
 }
 
-/** The fields that decide whether a run can adopt what exists. */
 export type AdoptingRun = RepositoryIdentity & Pick<RunIdentity, 'runId' | 'job'>;
 
 type Ownership = 'ours' | 'foreign' | 'other-repository' | 'other-job';

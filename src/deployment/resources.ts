@@ -18,13 +18,9 @@ export interface ResourceNames {
   readonly osDisk: string;
 }
 
-/** Name of the subnet in a virtual network that this action creates. */
 export const subnetName = 'default';
 
-/**
- * Derives all names from the VM's, so that they are known before the first request. Network resources have other limits
- * than VMs: https://learn.microsoft.com/azure/azure-resource-manager/management/resource-name-rules
- */
+/** https://learn.microsoft.com/azure/azure-resource-manager/management/resource-name-rules */
 export function resourceNames(vmName: string): ResourceNames {
   return {
     vm: vmName,
@@ -44,7 +40,6 @@ function derivedName(vmName: string, suffix: string, maxLength: number): string 
   return allowed.slice(0, maxLength - suffix.length - hash.length) + hash + suffix;
 }
 
-/** IDs for all names, including those of resources that the deployment does not need. */
 export function resourceIds(subscriptionId: string, resourceGroup: string, names: ResourceNames) {
   const id = (type: string, name: string): string => resourceId(subscriptionId, resourceGroup, type, name);
   return {
@@ -72,7 +67,6 @@ type ExistingResourceQueries = {
   readonly [Part in keyof ExistingResources]?: () => Promise<ExistingResources[Part]>;
 };
 
-/** One lookup for each resource that the deployment would create. */
 export function existingResourceQueries(
   { compute, network }: Pick<Session, 'compute' | 'network'>,
   { resourceGroup, network: choice }: Pick<DeployInputs, 'resourceGroup' | 'network'>,
@@ -106,7 +100,6 @@ export async function findExistingResources(
   return Object.fromEntries(found.filter(([, resource]) => resource !== undefined));
 }
 
-/** A resource to create, with the body of its PUT in the shape of the SDK's models. */
 export interface PlannedResource<Body> {
   readonly id: string;
   readonly name: string;
@@ -118,7 +111,6 @@ export type ResourcePlan<Body> =
   | ({ readonly origin: 'made' } & PlannedResource<Body>)
   | { readonly origin: 'given'; readonly id: string };
 
-/** A size and zone to try. */
 export interface Placement {
   readonly size: string;
   readonly zone?: string;
@@ -141,7 +133,6 @@ export interface PlannedNetwork {
   readonly notices: readonly string[];
 }
 
-/** Everything that will be sent, known before the first write. */
 export interface Plan extends Common, PlannedNetwork {
   readonly deployment: string;
   readonly subscriptionId: string;
@@ -155,10 +146,8 @@ export interface Plan extends Common, PlannedNetwork {
     readonly attempts: readonly Placement[];
     /** Whether a size without Trusted Launch may be retried without it. */
     readonly plainWillDo: boolean;
-    /** Body of the PUT for one placement. */
     readonly body: (attempt: Placement) => VirtualMachine;
   };
-  /** User-assigned identities that the `identity` input names without an ID. */
   readonly identities: readonly { readonly id: string; readonly name: string }[];
   /** Merge patches by lower-cased ID of the resource whose PUT they change. */
   readonly patches: ReadonlyMap<string, MergePatch>;

@@ -11,13 +11,11 @@ interface UnusableVersion {
   readonly temporary: boolean;
 }
 
-/** One look at the gallery: the version to use, or why none is usable. */
 interface VersionSearch {
   readonly version?: ImageVersion;
   readonly unusable: readonly UnusableVersion[];
 }
 
-/** Why a version cannot be deployed to `region`; undefined if it can. */
 function findObstacle(version: ImageVersion, region: string): UnusableVersion | undefined {
   const unusable = (reason: string, temporary = false): UnusableVersion => ({
     reason: `version ${version.name} ${reason}`,
@@ -77,10 +75,7 @@ function findTargetObstacle(
   return unusable(`is ${provisioningState}, and Azure does not report which regions are complete`, true);
 }
 
-/**
- * Whether a replication report would add nothing: the region is no target, or the write of the version, which lasts until
- * all its target regions are complete, has succeeded.
- */
+/** A replication report adds nothing: no target, or the version's write, which covers all, has succeeded. */
 function isDecidedByTargets({ targets, provisioningState }: ImageVersion, region: string): boolean {
   return targets !== undefined && (!targets.includes(region) || provisioningState === 'Succeeded');
 }
@@ -95,7 +90,6 @@ function compareVersionsDescending(a: string, b: string): number {
   return 0;
 }
 
-/** Searches once for the named version, or for the newest one that is usable in the region. */
 export async function findUsableVersion(
   gallery: Gallery,
   { image, imageWaitMinutes }: ImageRequest,

@@ -54,13 +54,11 @@ interface ListedVersion {
   readonly listed?: ImageVersion;
 }
 
-/** The reads that every kind of gallery offers. */
 export interface Gallery {
   readonly definition: () => Promise<Definition>;
   /** Undefined if a shared or community gallery does not offer the version in this region. */
   readonly version: (name: string) => Promise<ImageVersion | undefined>;
   readonly versions: () => Promise<readonly ListedVersion[]>;
-  /** Image reference of the VM request, and the one ID in it. */
   readonly referenceTo: (version: string) => { readonly id: string; readonly reference: VmImageReference };
 }
 

@@ -42,7 +42,6 @@ export interface ResolvedImage {
   readonly warnings: readonly string[];
 }
 
-/** What one look at the image shows, without waiting. */
 export interface ImageInspection {
   /** Of the version, or of the definition alone if no version is usable. */
   readonly facts: ResolvedImage;
@@ -71,10 +70,7 @@ export async function resolveImage(
   return facts;
 }
 
-/**
- * Looks at the image once. If no version is usable, the result still has what the definition says.
- * @throws AzureError if the definition cannot be read.
- */
+/** Without a usable version, the result has what the definition says. @throws if that cannot be read. */
 export async function inspectImage(
   clients: GalleryClients,
   request: ImageRequest,
@@ -115,10 +111,7 @@ async function readImage(
   };
 }
 
-/**
- * The definition, or what `os-type` says if it cannot be read: permission on the version is enough to create a VM.
- * @throws ActionError that names `os-type` if the definition cannot be read and the input is missing.
- */
+/** Permission on the version is enough to create a VM. @throws ActionError if `os-type` is then missing. */
 async function readDefinition(
   gallery: Gallery,
   { osType, image }: ImageRequest,
@@ -199,10 +192,7 @@ function featureValue(features: readonly GalleryImageFeature[] | undefined, name
   return features?.find((feature) => feature.name?.toLowerCase() === name.toLowerCase())?.value || undefined;
 }
 
-/**
- * The API creates standard VMs by default, so Trusted Launch is requested if the definition allows it, as the portal and
- * the Azure CLI do (https://learn.microsoft.com/azure/virtual-machines/trusted-launch).
- */
+/** As the portal and the Azure CLI do: https://learn.microsoft.com/azure/virtual-machines/trusted-launch */
 function definitionSecurityType(feature: string | undefined): SecurityType {
   switch (feature?.toLowerCase()) {
     case 'trustedlaunch':

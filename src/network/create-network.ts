@@ -85,7 +85,6 @@ async function createNsgAndVnet(
   return omitUndefined({ nsg: createdNsg, vnet: createdVnet });
 }
 
-/** What the SDK's operation groups of Microsoft.Network have in common. */
 interface NetworkOperations<T> {
   get(resourceGroup: string, name: string, options?: { abortSignal?: AbortSignal }): Promise<T>;
   createOrUpdate(
@@ -103,7 +102,6 @@ interface HttpAnswer {
 }
 
 interface NetworkResource<T> {
-  /** For the log: `virtual network`. */
   readonly kind: string;
   readonly operations: NetworkOperations<T>;
   readonly planned: PlannedResource<T>;

@@ -26,10 +26,7 @@ export type ExistingVm =
   /** Azure never started it, so it holds no data and is created again. */
   | { readonly kind: 'never-started'; readonly vm: VirtualMachine; readonly reason: AzureError };
 
-/**
- * Classifies the VM that was found, after waiting for another run's operation on it.
- * @throws ActionError if it failed after it had run: its disk may hold data.
- */
+/** Waits for another run's operation. @throws ActionError if it failed after it had run. */
 export async function findExistingVm(
   session: Session,
   inputs: DeployInputs,
@@ -57,11 +54,7 @@ interface AdoptContext {
   readonly log: Reporter['log'];
 }
 
-/**
- * Compares the VM with the inputs.
- * @returns why it has to be replaced, with `if-exists: replace`; undefined if it is kept.
- * @throws ActionError if it differs and may not be replaced.
- */
+/** @returns why it has to be replaced, or undefined. @throws ActionError if it differs and is to be kept. */
 export function findReplacementReasons(
   { inputs, plan, image, log }: AdoptContext,
   existing: Extract<ExistingVm, { kind: 'adoptable' | 'failed' }>,

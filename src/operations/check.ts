@@ -14,10 +14,7 @@ import type { WorkflowRun } from '../runner/github-context.ts';
 import type { LogWriter } from '../runner/log.ts';
 import type { Reporter } from '../summary/reporter.ts';
 
-/**
- * Checks, without a single write, everything for which Azure could refuse the deployment, and reports all of it at once.
- * @throws ActionError that lists the faults, if there are any; the signal's reason.
- */
+/** Sends no write. @throws ActionError that lists the faults, if there are any; the signal's reason. */
 export async function checkDeployment(
   inputs: DeployInputs,
   { report, ...context }: Omit<CheckContext, 'log'> & { readonly report: Reporter },
@@ -91,7 +88,6 @@ function logFindings(findings: readonly Finding[], log: LogWriter): void {
   }
 }
 
-/** Findings with the same fix share its lines. */
 function logSameFix(findings: readonly Finding[], log: LogWriter): void {
   for (const { id, level, asked, answer } of findings) {
     if (level === 'warning') log.warning(`${id}: ${asked}. ${answer}`);

@@ -68,7 +68,6 @@ export async function create(inputs: DeployInputs, context: CreateContext): Prom
   }
 }
 
-/** One run from its first write on. */
 interface Deployment extends Omit<Preparation, 'access'> {
   readonly session: DeploySession;
   readonly inputs: DeployInputs;
@@ -226,7 +225,6 @@ function createPlannedVm(deployment: Deployment): Promise<VirtualMachine> {
   });
 }
 
-/** Waits for the agent and runs the script, as the inputs say. */
 async function runInGuest(deployment: Deployment): Promise<void> {
   const { plan, report, session, log } = deployment;
   const { script, waitFor } = deployment.inputs;
@@ -241,7 +239,6 @@ async function runInGuest(deployment: Deployment): Promise<void> {
   );
 }
 
-/** What is known before the first write. */
 function outputPlan({ image, inputs, plan, report, session }: Deployment): void {
   report.outputAll({
     'subscription-id': session.subscriptionId,

@@ -39,10 +39,7 @@ export function needsCleanup(state: CleanupStateData): boolean {
   return state.cleanup === 'always' || resourcesToDelete(state).length > 0;
 }
 
-/**
- * Whether the create failed because another job created a resource of the same name at the same moment. Calls of a reusable
- * workflow share all tags, so the deployment may be the other job's: only what this run created is deleted.
- */
+/** Calls of a reusable workflow share all tags: then only what this run created is deleted. */
 function hasNameClash({ completed, notCreated }: CleanupStateData): boolean {
   return !completed && notCreated.some((id) => !/\/roleAssignments\//i.test(id));
 }

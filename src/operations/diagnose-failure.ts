@@ -22,10 +22,7 @@ interface DiagnosticsContext {
 
 const probeTimeoutMs = 8_000;
 
-/**
- * Reads what explains the failure and can only be seen before the rollback. Takes a few seconds at most, sends no write,
- * never throws.
- */
+/** What can only be seen before the rollback. Takes a few seconds at most, sends no write, never throws. */
 export async function diagnoseFailure(error: unknown, context: DiagnosticsContext): Promise<void> {
   const fault = findAzureError(error);
   if (!fault) return;
@@ -43,7 +40,6 @@ export async function diagnoseFailure(error: unknown, context: DiagnosticsContex
   }
 }
 
-/** Which tenant owns the image's subscription, and can the image tenant's token read the image? */
 async function probeImageAccess(
   { session, inputs, plan, onContext }: DiagnosticsContext,
   timeout: AbortSignal,

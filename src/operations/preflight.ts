@@ -48,7 +48,6 @@ interface Prerequisites {
   readonly osDisk: Disk | undefined;
 }
 
-/** Everything that is decided before the first write. */
 export interface Preparation extends Omit<Prerequisites, 'location'> {
   readonly existingVm: ExistingVm;
   /** How the existing VM differs from the inputs, if it is to be replaced. */
@@ -66,10 +65,7 @@ interface PreflightContext {
   readonly keyPair: Promise<SshKeyPair> | undefined;
 }
 
-/**
- * Reads what exists and what the image needs, and plans the deployment. Sends no write.
- * @throws ActionError if Azure is certain to refuse the deployment, or if what exists differs from the inputs.
- */
+/** Sends no write. @throws ActionError if Azure is certain to refuse the deployment, or if what exists differs. */
 export async function prepareDeployment(
   session: DeploySession,
   inputs: DeployInputs,
@@ -122,7 +118,6 @@ export async function prepareDeployment(
   return { ...found, ...planned, existingVm, replacement, ownership };
 }
 
-/** Reads in parallel what the plan depends on. */
 async function gatherPrerequisites(
   session: DeploySession,
   inputs: DeployInputs,
@@ -244,10 +239,7 @@ function assertNamesFree(
   assertNoOrphanedDisk(found.osDisk, ids.osDisk, inputs);
 }
 
-/**
- * Refuses what Azure is certain to refuse, as far as that is known without another request. Only the first size fails the
- * run: a later one may never be tried.
- */
+/** As far as that is known without a request. Only the first size fails the run: a later one may never be tried. */
 function assertBootable(inputs: DeployInputs, plan: Plan, image: ResolvedImage, { log }: Reporter): void {
   if (overridesAffectSize(inputs)) return;
   const requirements = sizeRequirements(inputs, image);

@@ -13,7 +13,6 @@ import { mapLimited } from '../lib/abort.ts';
 import type { WorkflowRun } from '../runner/github-context.ts';
 import { type Reporter, reportDeletion } from '../summary/reporter.ts';
 
-/** Why a deployment is deleted or kept. */
 interface ExpiryDecision {
   readonly isExpired: boolean;
   readonly reason: string;
@@ -24,10 +23,7 @@ interface ExpiryDecision {
 /** `unknown`: GitHub does not show the run to this token. */
 export type WorkflowRunStatus = 'ended' | 'running' | 'unknown';
 
-/**
- * Decides whether a deployment is deleted: it has expired, or its run has ended without the cleanup that it asked for
- * (lost runner). Keeps what cannot be decided.
- */
+/** It has expired, or its run has ended without its cleanup (lost runner). Keeps what cannot be decided. */
 export function decideExpiry(
   tags: Tags,
   now: Date,
@@ -80,7 +76,6 @@ const maxConcurrentDeployments = 2;
 
 const maxConcurrentReads = 16;
 
-/** Deletes every deployment of this action in the resource group that has expired or lost its runner. */
 export async function sweep({ resourceGroup }: SweepInputs, context: SweepContext): Promise<void> {
   const { session, report } = context;
   const deployments = [...(await findDeployments(session, resourceGroup))];

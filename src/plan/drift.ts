@@ -55,7 +55,6 @@ export const comparedProperties = [
 
 type ComparedProperty = (typeof comparedProperties)[number];
 
-/** One property in which an existing resource differs from the inputs. */
 export interface Difference {
   readonly property: string;
   readonly actual: string;
@@ -254,10 +253,7 @@ function compareLabel({ dnsSettings }: PublicIPAddress, plan: Plan): readonly Co
   ];
 }
 
-/**
- * All planned rules must exist, and no other generated ones. Priorities are not compared: generated rules only allow, so
- * their order has no effect.
- */
+/** All planned rules must exist, and no other generated ones. They only allow: their order has no effect. */
 function compareRules({ securityRules: all = [] }: NetworkSecurityGroup, plan: Plan): readonly Comparison[] {
   const { nsg } = plan;
   if (nsg?.origin !== 'made' || rulesAreOverridden(plan)) return [];

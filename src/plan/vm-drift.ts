@@ -18,10 +18,7 @@ import {
 } from './drift.ts';
 import { shellCommand } from '../lib/escape.ts';
 
-/**
- * @throws ActionError if the failed VM has run, because its disk may hold data. A VM that never ran is recreated, and so is
- * any with `if-exists: replace`.
- */
+/** @throws ActionError if the failed VM has run, except with `if-exists: replace`: its disk may hold data. */
 export function assertRecreatable(
   { provisioningState }: VirtualMachine,
   { fault, hasRun }: ProvisioningFailure,
@@ -132,7 +129,6 @@ function toComparison([property, path, actual, expected, isEqual]: Row): Compari
   return { property, actual, expected, ...omitUndefined({ path: fullPath, isEqual }) };
 }
 
-/** The VM's version, if it is another one of the same image definition. */
 function olderVersion(vm: VirtualMachine, { referenceId }: ResolvedImage): string | undefined {
   const prefix = `${referenceId.replace(/\/versions\/[^/]+$/i, '')}/versions/`.toLowerCase();
   const actual = imageIdOf(vm);
@@ -216,10 +212,7 @@ const dataDisks = 'properties.storageProfile.dataDisks';
 
 const emptyDisk: DataDisk = { lun: -1, createOption: '', managedDisk: {} };
 
-/**
- * Empty data disks that the inputs request; those of the image belong to its version. A disk that somebody attached later
- * is not deleted with the VM by default; those that this action creates are.
- */
+/** Those of the image belong to its version. A disk attached later is not deleted with the VM by default; ours are. */
 function compareDataDisks(vm: VirtualMachine, requested: readonly DataDisk[] = []): readonly Row[] {
   const planned = requested.filter(({ createOption }) => createOption === 'Empty');
   const isPlanned = (lun: number) => planned.some((disk) => disk.lun === lun);

@@ -1,7 +1,6 @@
 import { readFileSync } from 'node:fs';
 import * as core from '@actions/core';
 
-/** The workflow run that this step belongs to, as GitHub's environment names it. */
 export interface WorkflowRun {
   readonly serverUrl: string;
   readonly repository: string;
@@ -15,7 +14,6 @@ export interface WorkflowRun {
   readonly actor: string;
 }
 
-/** Set by post.ts. */
 const postMark = Symbol.for('cross-tenant-vm.post');
 
 /** How `uses` named this action. Where it is a folder of the workspace, GitHub does not tell. */

@@ -40,7 +40,6 @@ export function limitAnnotation(text: string): string {
   return `${cut}\n${note}`;
 }
 
-/** A log that speaks to the runner; `onWarning` sees every warning too. */
 export function createLog(onWarning: (line: string) => void): LogWriter {
   const info = (line: string) => core.info(escapeWorkflowCommands(line));
   const annotate = (line: string, write: (text: string) => void) => {
@@ -59,7 +58,6 @@ export function createLog(onWarning: (line: string) => void): LogWriter {
   };
 }
 
-/** Runs `work` in a collapsible group of the log. */
 export async function logGroup<T>(title: string, work: () => Promise<T>): Promise<T> {
   core.startGroup(title);
   try {
@@ -69,5 +67,4 @@ export async function logGroup<T>(title: string, work: () => Promise<T>): Promis
   }
 }
 
-/** Hides a text in all logs of the job. */
 export const maskInLogs = (secret: string): void => core.setSecret(secret);

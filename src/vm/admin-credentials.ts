@@ -19,7 +19,6 @@ interface AdminCredentials {
   readonly warnings: readonly string[];
 }
 
-/** Generates the key or password of a generalized image if the inputs have none. */
 export async function resolveAdminCredentials(
   inputs: DeployInputs,
   image: ResolvedImage,
@@ -70,10 +69,7 @@ export function mayNeedSshKey({ adminPassword, sshPublicKeys, osType }: DeployIn
   return adminPassword === undefined && sshPublicKeys.length === 0 && osType !== 'Windows';
 }
 
-/**
- * Writes the private key to a file that only its owner can read.
- * @param announce receives the path before the file exists, so that it is deleted even if writing fails.
- */
+/** @param announce receives the path before the file exists, so that it is deleted even if writing fails. */
 export async function writePrivateKey(
   temporaryFolder: string,
   privateKey: string,

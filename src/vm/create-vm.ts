@@ -21,10 +21,7 @@ import {
 } from './placement.ts';
 import { failureReason, readVm, waitForTerminalState } from './vm-status.ts';
 
-/**
- * Creates the VM with the first placement that quota and capacity allow, in the order of the plan.
- * @throws ActionError listing every placement if all are refused; AzureError for any other refusal.
- */
+/** @throws ActionError listing every placement if all are refused; AzureError for any other refusal. */
 export async function createVm(creation: VmCreation): Promise<VirtualMachine> {
   const { plan, log } = creation;
   const failed: FailedPlacement[] = [];
@@ -78,13 +75,11 @@ async function createVmAt(
 interface PutAttempt {
   readonly startSeconds: number;
   readonly conflicts: number;
-  /** A failed VM of this deployment exists and is overwritten. */
   readonly replacesFailed: boolean;
 }
 
 type PutResult = { readonly vm: VirtualMachine } | { readonly error: AzureError };
 
-/** Sends the request until it succeeds or its error cannot be retried. */
 async function putVm(creation: VmCreation, placement: Placement, replacesFailed: boolean): Promise<VirtualMachine> {
   const { plan, session, log } = creation;
   const what = `virtual machine ${plan.vm.name}`;
@@ -173,7 +168,6 @@ async function sendVm(
   }
 }
 
-/** Follows a create whose response was lost to its end. */
 async function resumeLostCreate(
   { session, plan, cleanupState, until }: VmCreation,
   error: AzureError,
@@ -196,10 +190,7 @@ async function resumeTransientFailure(creation: VmCreation, error: AzureError): 
   return 'vm' in result || !hasFailedAfterAcceptance(error) ? result : { error };
 }
 
-/**
- * Undefined: give up; without `seconds`, the delay follows from the error. The pipeline has already retried refused
- * requests; this is about operations that failed, and about VMs.
- */
+/** Undefined: give up. Without `seconds`, the delay follows from the error. Refused requests were already retried. */
 function retryDelay(error: AzureError, attempt: PutAttempt): { readonly seconds?: number } | undefined {
   // Azure reserves a network interface for a failed VM, ours or another, for 180 seconds.
   if (rootDetail(error.fault).code === 'NicReservedForAnotherVm') {
@@ -278,10 +269,7 @@ async function discardMissing(
   }
 }
 
-/**
- * A VM of this name appeared after the lookup. It is this run's if its tags name this attempt of the job and the response
- * to an earlier PUT was lost. Otherwise someone else created it, and cleanup must not delete it.
- */
+/** A VM that appeared after the lookup is ours if its tags name this attempt and an earlier response was lost. */
 async function assertCreatedByThisAttempt(
   { session, cleanupState, run, plan }: VmCreation,
   error: AzureError,

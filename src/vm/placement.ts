@@ -10,9 +10,7 @@ export interface VmCreation extends RunContext {
   readonly plan: Plan;
   /** `accepted`: return as soon as Resource Manager has accepted the request. */
   readonly until: 'accepted' | 'provisioned';
-  /** Creates the network resources that were deleted with a failed VM. */
   readonly restoreNetwork: () => Promise<unknown>;
-  /** Deletes a failed VM and what is deleted with it. */
   readonly deleteVm: () => Promise<void>;
   readonly onAttempt: (placement: Placement) => void;
   /** Called when Azure has accepted the request, long before the VM is provisioned. */
@@ -41,7 +39,6 @@ const placementCodes = new Set([
   'ComputeResourceZoneConstraintDoesNotMatchPublicIPAddressZoneConstraint',
 ]);
 
-/** Whether another size or zone may succeed. */
 export function isPlacementError(error: unknown): error is AzureError {
   if (!(error instanceof AzureError)) return false;
   const { code, target = '', message } = error.fault;

@@ -4,10 +4,7 @@ export function lastLines(text: string, count: number): string {
   return text.trimEnd().split('\n').slice(-count).join('\n');
 }
 
-/**
- * Text from the guest as lines for the log. A prefix and a space in the old command marker keep the runner from reading a
- * line as a workflow command (`::set-env`, `##[command]`); control characters, such as colours, are removed.
- */
+/** A prefix and a broken marker keep the runner from reading a line as a workflow command; colours are removed. */
 export function guestOutputLines(label: string, text: string): string[] {
   return text.split(/\r?\n/).map((line) => {
     const plain = line
@@ -18,10 +15,7 @@ export function guestOutputLines(label: string, text: string): string[] {
   });
 }
 
-/**
- * What a stream has gained since the last read. Azure returns only its last 4,096 bytes, so the overlap of both reads is
- * searched for. `gap`: output in between was lost.
- */
+/** Azure returns only the last 4,096 bytes, so the overlap of both reads is searched for. `gap`: output was lost. */
 export function appendedText(before: string, now: string): { readonly text: string; readonly gap: boolean } {
   if (now.startsWith(before)) return { text: now.slice(before.length), gap: false };
   // The window may begin in the middle of a character.
@@ -44,10 +38,7 @@ interface Cut {
 /** Shorter parts of a secret occur in ordinary text. */
 const minSecretLength = 4;
 
-/**
- * Redacts secrets, and at a cut end of the text also the remaining part of a secret.
- * @param secrets values as they were passed to the script
- */
+/** @param secrets values as they were passed to the script */
 export function createRedactor(secrets: readonly string[]): (text: string, cut?: Cut) => string {
   const parts = [...new Set(secrets.flatMap((secret) => [secret, ...secret.split(/\r?\n/)]))]
     .map((part) => part.trim())
@@ -91,7 +82,6 @@ const tailBytes = 4096;
 interface OutputStream {
   /** Takes the tail as Azure returns it; prints the new complete lines. */
   update(tail: string): void;
-  /** Prints the unfinished line. */
   flush(): void;
   /** The last tail, redacted. */
   text(): string;

@@ -26,7 +26,6 @@ export function isTrustedLaunchOptional({ securityType, overrides }: DeployInput
   );
 }
 
-/** What the inputs and the image require of a size. */
 export function sizeRequirements(inputs: DeployInputs, image: ResolvedImage) {
   const { securityType, network, osDiskType = '', spot } = inputs;
   return {
@@ -46,7 +45,6 @@ export function overridesAffectSize({ overrides }: Pick<DeployInputs, 'overrides
   );
 }
 
-/** The part of Azure's SKU list that is used. */
 export type Sku = Pick<
   ResourceSku,
   'resourceType' | 'name' | 'family' | 'locationInfo' | 'capabilities' | 'restrictions'
@@ -74,10 +72,7 @@ export function capabilitiesFromSku(sku: Sku): SizeCapabilities {
   };
 }
 
-/**
- * What is certain from the name alone, for when the SKU list cannot be read. Names consist of
- * family, vCPUs, features, accelerator, version: https://learn.microsoft.com/azure/virtual-machines/vm-naming-conventions
- */
+/** For when the SKU list cannot be read. https://learn.microsoft.com/azure/virtual-machines/vm-naming-conventions */
 export function capabilitiesFromName(size: string): SizeCapabilities {
   const [, family = '', features = '', version = '1'] =
     /^Standard_([A-Z]+)\d+(?:-\d+)?([a-z]*)(?:_(?!v\d+$)[A-Z]\w*?)?(?:_v(\d+))?$/i.exec(size) ?? [];
@@ -150,10 +145,7 @@ function imageIncompatibilities(
   return found;
 }
 
-/**
- * Why no size can boot the image with that security type; undefined if nothing is known against it.
- * https://learn.microsoft.com/azure/virtual-machines/trusted-launch
- */
+/** Undefined if nothing is known against it. https://learn.microsoft.com/azure/virtual-machines/trusted-launch */
 export function securityTypeIncompatibility(image: ResolvedImage, securityType: SecurityType): string | undefined {
   if (image.generation === undefined) return undefined;
   const feature = image.securityFeature?.toLowerCase() ?? 'none';

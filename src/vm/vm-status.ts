@@ -19,15 +19,11 @@ export function readVm({ compute }: Session, { resourceGroup, vm }: VmLocation):
   return compute.virtualMachines.get(resourceGroup, vm.name);
 }
 
-/** Whether an operation on a VM or network resource has ended without success. */
 export function isFailedState(resource: { readonly provisioningState?: string }): boolean {
   return isTerminalState(resource) && !hasSucceeded(resource);
 }
 
-/**
- * Waits for operations that this process does not follow: a create whose response was lost, or another run's.
- * @returns the VM in a terminal state; undefined if it was deleted.
- */
+/** For a create whose response was lost, or another run's. @returns undefined if the VM was deleted. */
 export async function waitForTerminalState(
   session: Session,
   location: VmLocation,
@@ -42,7 +38,6 @@ export async function waitForTerminalState(
 
 export type ProvisioningFailure = Awaited<ReturnType<typeof readProvisioningFailure>>;
 
-/** Reads why a VM is in a failed state from its instance view. */
 export async function readProvisioningFailure(session: Session, { resourceGroup, vm }: VmLocation) {
   const found = await session.compute.virtualMachines.get(resourceGroup, vm.name, { expand: 'instanceView' });
   const { id = '', instanceView, provisioningState = 'Failed' } = found;
@@ -110,10 +105,7 @@ type GuestLocation = Pick<Plan, 'resourceGroup'> & { readonly vm: Pick<Plan['vm'
 
 const maxBootMinutes = 15;
 
-/**
- * Waits until the VM agent reports ready.
- * @throws ActionError after `limitMinutes`, or at once if the VM has stopped; the end of the boot log is logged before.
- */
+/** @throws ActionError after `limitMinutes`, or at once if the VM has stopped; the boot log is logged before. */
 export async function waitForAgent(
   context: GuestContext,
   location: GuestLocation,

@@ -78,7 +78,6 @@ function requestResourceType(url: string): string {
   return [namespace, ...rest.filter((_, index) => index % 2 === 0)].join('/');
 }
 
-/** The newest version between `oldest` and `asked` that an error lists as supported. */
 export function newestSupportedVersion(
   { code, message }: AzureErrorInfo,
   asked: string,

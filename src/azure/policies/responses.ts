@@ -13,10 +13,7 @@ import { AzureError, type AzureErrorInfo } from '../../errors/azure-error.ts';
 /** Code of a response that is not the expected JSON. It is retried like a 502, the status of an invalid upstream response. */
 const invalidResponse = 'InvalidResponse';
 
-/**
- * Replaces responses that are not the JSON they should be by a 502 that describes them in one line: the SDK would throw a
- * parser's error, quote the body, or take an empty object for a success.
- */
+/** Turns non-JSON into a 502: the SDK would throw a parser's error, or take an empty object for success. */
 export function checkResponsePolicy(): PipelinePolicy {
   const isExpected = (body: unknown) => isJson(body) || Array.isArray(body);
   return responsePolicy('checkResponsePolicy', (request, response, body) => {
@@ -29,7 +26,6 @@ export function invalidResponseBody(message: string): string {
   return JSON.stringify({ error: { code: invalidResponse, message } });
 }
 
-/** The description in a response that `checkResponsePolicy` replaced. */
 export function invalidResponseMessage(bodyText: string | undefined): string | undefined {
   const body = parseJson(bodyText ?? '');
   const error = asObject(isJson(body) ? body['error'] : undefined);
@@ -82,10 +78,7 @@ function isArmBody(
 /** Statuses of a poll that concern the poll itself, not the operation. */
 const pollErrors: ReadonlySet<number> = new Set([401, 403, 408, 429]);
 
-/**
- * An operation may end with HTTP 4xx and a body instead of 200 and `status: Failed`, and a front end may not know a new
- * operation yet (404).
- */
+/** An operation may end with HTTP 4xx instead of `status: Failed`; a 404 may be a front end that is late. */
 function failedOperation(request: PipelineRequest, response: PipelineResponse, body: unknown): PipelineResponse {
   const { status } = response;
   if (status === 404 && operationStatus(body) === undefined) return invalid(request, response);
@@ -134,10 +127,7 @@ function invalid(request: PipelineRequest, response: PipelineResponse): Pipeline
   return { ...response, headers, status: 502, bodyAsText: invalidResponseBody(message) };
 }
 
-/**
- * Refuses requests to other hosts, before a token is attached: links in responses (`nextLink`, `Azure-AsyncOperation`,
- * `Location`) and IDs that start with `//` must not carry tokens elsewhere.
- */
+/** Links in responses and IDs that start with `//` must not carry tokens to other hosts. */
 export function allowedHostsPolicy(origins: readonly string[], what: string): PipelinePolicy {
   return {
     name: 'allowedHostsPolicy',
@@ -157,10 +147,7 @@ export function allowedHostsPolicy(origins: readonly string[], what: string): Pi
 /** Requests that were retried although an earlier attempt may have been carried out. */
 export const ambiguousRequests = new WeakSet<PipelineRequest>();
 
-/**
- * Throws an `AzureError` for every failed response, before the SDK drops `details` and the raw body. On abort, rethrows the
- * signal's reason, because the SDK's `AbortError` does not say who cancelled.
- */
+/** The SDK drops `details` and the raw body, and its `AbortError` does not say who cancelled. */
 export function azureErrorPolicy(signal: AbortSignal): PipelinePolicy {
   return {
     name: 'azureErrorPolicy',

@@ -36,7 +36,6 @@ const concurrentOperationCodes =
 
 const maxJitterSeconds = 8;
 
-/** A class of errors that pass without anybody's action. */
 interface TransientError {
   readonly id: string;
   readonly matches: (error: AzureErrorInfo) => boolean;
@@ -126,7 +125,6 @@ function isVmUrl(url: string): boolean {
   return /\/virtualMachines\/[^/]+$/i.test(url);
 }
 
-/** Whether the error passes without anybody's action. */
 export function isTransientError(error: AzureErrorInfo): boolean {
   return transientErrors.some(({ matches }) => matches(error));
 }
@@ -197,10 +195,7 @@ export function createRetries(
   };
 }
 
-/**
- * A PUT that is in flight when the run is cancelled may still be carried out. It gets this long to be answered, so that
- * cleanup knows what to delete; the runner kills the process 10 seconds after its first signal.
- */
+/** A PUT in flight may still be carried out: cleanup needs its answer. The runner kills after 10 s. */
 const cancelledPutGraceSeconds = 4;
 
 /**
