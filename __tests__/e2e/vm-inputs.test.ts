@@ -126,12 +126,13 @@ test('sends empty data disks and encryption at host', async () => {
     timeScale: 0.005,
     world: (world) => void settings(world).encryptionAtHost.add(defaults.subscriptionId),
   });
-  const run = await create({ 'data-disk-sizes-gb': '128, 512', 'encryption-at-host': 'true' });
+  const run = await create({ 'data-disk-sizes-gb': '128, 512, 128', 'encryption-at-host': 'true' });
   expect(errors(run)).toEqual([]);
   const { storageProfile, securityProfile } = vmBody().properties;
   expect(securityProfile).toMatchObject({ encryptionAtHost: true });
   expect(storageProfile.dataDisks).toEqual([
     { lun: 0, createOption: 'Empty', deleteOption: 'Delete', diskSizeGB: 128 },
     { lun: 1, createOption: 'Empty', deleteOption: 'Delete', diskSizeGB: 512 },
+    { lun: 2, createOption: 'Empty', deleteOption: 'Delete', diskSizeGB: 128 },
   ]);
 });

@@ -129,10 +129,14 @@ export class InputReader<Name extends string> {
   }
 
   /** Entries without blank ones and repetitions, one per line; by default commas also separate. */
-  list(name: Name, separator: RegExp = /[\n,]/): readonly string[] {
+  list(name: Name, separator?: RegExp): readonly string[] {
+    return [...new Map(this.entries(name, separator).map((entry) => [entry.toLowerCase(), entry])).values()];
+  }
+
+  /** Like `list`, with repeated entries. */
+  entries(name: Name, separator: RegExp = /[\n,]/): readonly string[] {
     const entries = (this.text(name) ?? '').split(separator).map((entry) => entry.trim());
-    const seen = new Map(entries.filter((entry) => entry !== '').map((entry) => [entry.toLowerCase(), entry]));
-    return [...seen.values()];
+    return entries.filter((entry) => entry !== '');
   }
 
   /** ID of an existing resource of one type, such as `Microsoft.Network/networkInterfaces`. */

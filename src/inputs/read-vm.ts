@@ -69,8 +69,8 @@ function readSizes(reader: Reader): readonly string[] {
 }
 
 function readEach(reader: Reader, name: InputName, pattern: RegExp, rule: string): readonly string[] {
-  const entries = reader.list(name);
-  for (const entry of entries) {
+  const entries = reader.entries(name);
+  for (const entry of new Set(entries)) {
     if (!pattern.test(entry)) reader.addIssue(name, `${quoteValue(entry)} is not ${rule}.`);
   }
   return entries;
@@ -81,7 +81,7 @@ const allZones = ['1', '2', '3'];
 
 function readZones(reader: Reader): readonly string[] {
   if (reader.text('zone')?.toLowerCase() === 'any') return allZones;
-  return readEach(reader, 'zone', /^[1-3]$/, 'a zone: 1, 2 or 3, or any alone');
+  return [...new Set(readEach(reader, 'zone', /^[1-3]$/, 'a zone: 1, 2 or 3, or any alone'))];
 }
 
 const maxDiskSizeGb = 32_767;
