@@ -1,13 +1,15 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from '@jest/globals';
-import { defaults, type Simulator, startSimulator, type World } from '../../simulator/index.ts';
-import { addVersion } from '../../simulator/providers/compute/galleries.ts';
+import { defaults, principals, type Simulator, startSimulator, type World } from '../../simulator/index.ts';
+import { addDefinition, addVersion } from '../../simulator/providers/compute/galleries.ts';
 import { settings } from '../../simulator/providers/compute/settings.ts';
 import { networkSettings } from '../../simulator/providers/network/usages.ts';
 import { addRegistry } from '../../simulator/providers/registry.ts';
 import { policyAssignments } from '../../simulator/world/policies.ts';
 import type { Finding } from '../../src/check/facts.ts';
+import { catalogue } from '../../src/error-catalog/explain.ts';
 import { defaultInputs, runAction } from '../support/harness.ts';
+import { addStranger } from '../support/lifecycle.ts';
 
 const subscription = `/subscriptions/${defaults.subscriptionId}`;
 const group = `${subscription}/resourceGroups/${defaults.resourceGroup}`;
@@ -15,10 +17,14 @@ const networkGroup = `${subscription}/resourceGroups/network-rg`;
 const subnetId = `${networkGroup}/providers/Microsoft.Network/virtualNetworks/hub/subnets/apps`;
 const registryId = `${networkGroup}/providers/Microsoft.ContainerRegistry/registries/pictures`;
 
+const gallery = defaults.imageId('x').replace(/\/images\/x$/, '');
+
 interface Scenario {
   readonly name: string;
-  /** The refusal in Azure's words, as in docs/check.md; none if create succeeds. */
+  /** Code of Azure's refusal; `none` if the action refuses it; left out if create succeeds. */
   readonly refusal?: string;
+  /** The entries of the catalogue that explain the refusal, separated by commas. */
+  readonly entry?: string;
   readonly world?: (world: World) => void;
   readonly inputs?: Readonly<Record<string, string>>;
   readonly fault?: Parameters<Simulator['faults']['add']>[0];
@@ -68,7 +74,9 @@ function addHub(world: World, role?: string): void {
   if (role) world.grant(defaults.clientId, role, networkGroup);
 }
 
-const useNic = (world: World, name: string, address: string): void => {
+const front = `${networkGroup}/providers/Microsoft.Network/publicIPAddresses/front`;
+
+const useNic = (world: World, name: string, address: string, more: object = {}): void => {
   addExisting(world, `${networkGroup}/providers/Microsoft.Network/networkInterfaces/${name}`, {
     provisioningState: 'Succeeded',
     ipConfigurations: [
@@ -81,6 +89,7 @@ const useNic = (world: World, name: string, address: string): void => {
           privateIPAllocationMethod: 'Dynamic',
           subnet: { id: subnetId },
           primary: true,
+          ...more,
         },
       },
     ],
@@ -98,6 +107,7 @@ const scenarios: readonly Scenario[] = [
     name: 'an auxiliary tenant without consent',
     refusal: 'AADSTS700016',
     inputs: { 'auxiliary-tenant-ids': defaults.otherTenantId },
+    entry: 'app-not-in-tenant',
     finding: `sign-in/auxiliary/${defaults.otherTenantId}`,
   },
   {
@@ -113,12 +123,14 @@ const scenarios: readonly Scenario[] = [
       world.revoke(defaults.clientId, group);
       world.revoke(defaults.clientId, subscription);
     },
+    entry: 'group-denied',
     finding: 'resource-group',
   },
   {
     name: 'a missing permission on the group',
     refusal: 'AuthorizationFailed',
     world: (world) => revokeAction(world, 'Microsoft.Network/publicIPAddresses/write'),
+    entry: 'denied',
     finding: 'rights/resource-group',
   },
   {
@@ -126,12 +138,14 @@ const scenarios: readonly Scenario[] = [
     refusal: 'MissingSubscriptionRegistration',
     world: (world) => world.subscriptions.get(defaults.subscriptionId)?.providers.delete('microsoft.managedidentity'),
     inputs: { identity: 'puller' },
+    entry: 'provider-not-registered',
     finding: 'provider/Microsoft.ManagedIdentity',
   },
   {
     name: 'an image version that does not exist',
     refusal: 'NotFound',
     inputs: { 'image-id': defaults.imageId('linux', '9.9.9') },
+    entry: 'image-not-found',
     finding: 'image',
   },
   {
@@ -139,12 +153,14 @@ const scenarios: readonly Scenario[] = [
     refusal: 'GalleryImageNotFound',
     world: (world) => addVersion(world, defaults.imageId('linux'), '3.0.0', { regions: ['North Europe'] }),
     inputs: { 'image-id': defaults.imageId('linux', '3.0.0') },
+    entry: 'image-not-in-region',
     finding: 'image',
   },
   {
     name: 'Marketplace terms that are not accepted',
     refusal: 'MarketplacePurchaseEligibilityFailed',
     inputs: { 'image-id': defaults.imageId('linux-plan') },
+    entry: 'terms-not-accepted,marketplace-not-eligible',
     finding: 'terms',
   },
   {
@@ -152,6 +168,7 @@ const scenarios: readonly Scenario[] = [
     refusal: 'LinkedAuthorizationFailed',
     world: (world) => addHub(world),
     inputs: { 'subnet-id': subnetId },
+    entry: 'linked-scope-denied',
     finding: 'rights/subnet',
   },
   {
@@ -159,6 +176,7 @@ const scenarios: readonly Scenario[] = [
     refusal: 'InvalidResourceReference',
     world: (world) => addHub(world, 'Network Contributor'),
     inputs: { 'subnet-id': subnetId.replace('apps', 'none') },
+    entry: 'reference-not-found',
     finding: 'given/subnet',
   },
   {
@@ -169,6 +187,7 @@ const scenarios: readonly Scenario[] = [
       useNic(world, 'other', '10.1.0.5');
     },
     inputs: { 'subnet-id': subnetId, 'private-ip-address': '10.1.0.5' },
+    entry: 'private-ip-taken',
     finding: 'private-ip-address',
   },
   {
@@ -176,6 +195,7 @@ const scenarios: readonly Scenario[] = [
     refusal: 'PrivateIPAddressNotInSubnet',
     world: (world) => addHub(world, 'Network Contributor'),
     inputs: { 'subnet-id': subnetId, 'private-ip-address': '10.2.0.5' },
+    entry: 'private-ip-outside',
     finding: 'given/subnet',
   },
   {
@@ -193,6 +213,7 @@ const scenarios: readonly Scenario[] = [
       for (const last of [4, 5, 6]) useNic(world, `other${last}`, `10.1.0.${last}`);
     },
     inputs: { 'subnet-id': subnetId },
+    entry: 'subnet-full',
     finding: 'given/subnet',
   },
   {
@@ -203,6 +224,7 @@ const scenarios: readonly Scenario[] = [
       addRegistry(world, { subscription: defaults.subscriptionId, group: 'network-rg', name: 'pictures' });
     },
     inputs: { identity: 'system', 'role-assignments': `AcrPull on ${registryId}` },
+    entry: 'role-grant-denied',
     finding: 'role-assignment/1',
   },
   {
@@ -224,24 +246,28 @@ const scenarios: readonly Scenario[] = [
         reasonCode: 'NotAvailableForSubscription',
       }),
     inputs: { 'vm-size': 'Standard_D2as_v5' },
+    entry: 'size-not-available',
     finding: 'size/Standard_D2as_v5',
   },
   {
     name: 'a size of another architecture',
     refusal: 'BadRequest',
     inputs: { 'vm-size': 'Standard_D2ps_v5' },
+    entry: 'architecture',
     finding: 'size/Standard_D2ps_v5',
   },
   {
     name: 'a size that does not exist',
     refusal: 'InvalidParameter',
     inputs: { 'vm-size': 'Standard_Z9_v9' },
+    entry: 'size-unknown',
     finding: 'size/Standard_Z9_v9',
   },
   {
     name: 'an OS disk that is smaller than that of the image',
     refusal: 'OperationNotAllowed',
     inputs: { 'os-disk-size-gb': '20' },
+    entry: 'disk-too-small',
     finding: 'input/os-disk-size-gb',
   },
   {
@@ -250,7 +276,7 @@ const scenarios: readonly Scenario[] = [
     inputs: { 'security-type': 'ConfidentialVM' },
     finding: 'security-type',
   },
-  { name: 'a full core quota', refusal: 'QuotaExceeded', world: fullCoreQuota, finding: 'quota/cores' },
+  { name: 'a full core quota', refusal: 'QuotaExceeded', world: fullCoreQuota, entry: 'quota', finding: 'quota/cores' },
   {
     name: 'a full core quota that the app may not read',
     refusal: 'QuotaExceeded',
@@ -264,6 +290,7 @@ const scenarios: readonly Scenario[] = [
     world: (world) => {
       networkSettings(world).limits['PublicIPAddresses'] = 0;
     },
+    entry: 'public-ip-quota',
     finding: 'quota/public-ip',
   },
   {
@@ -278,12 +305,14 @@ const scenarios: readonly Scenario[] = [
       });
     },
     inputs: { 'dns-label': 'shop' },
+    entry: 'dns-label-taken',
     finding: 'name/dns-label',
   },
   {
     name: 'a ReadOnly lock',
     refusal: 'ScopeLocked',
     world: (world) => world.addLock(group, 'ReadOnly', 'frozen'),
+    entry: 'locked',
     finding: 'locks',
   },
   {
@@ -306,6 +335,7 @@ const scenarios: readonly Scenario[] = [
     name: 'a policy that denies public IPs',
     refusal: 'RequestDisallowedByPolicy',
     world: deny(({ type }) => type === 'Microsoft.Network/publicIPAddresses'),
+    entry: 'policy',
     finding: 'policy/vm1-ip',
   },
   {
@@ -354,6 +384,7 @@ const scenarios: readonly Scenario[] = [
       const found = [...world.groups.values()].find(({ name }) => name === defaults.resourceGroup);
       if (found) found.provisioningState = 'Deleting';
     },
+    entry: 'group-being-deleted',
     finding: 'resource-group',
   },
   {
@@ -361,8 +392,256 @@ const scenarios: readonly Scenario[] = [
     refusal: 'none: the action refuses it',
     earlier: {},
     inputs: { 'vm-size': 'Standard_D4s_v5' },
+    entry: 'vm-differs',
     finding: 'rerun',
   },
+  {
+    name: 'a subscription of another tenant',
+    refusal: 'InvalidAuthenticationTokenTenant',
+    inputs: { 'subscription-id': defaults.imageSubscriptionId },
+    entry: 'token-of-wrong-tenant',
+    finding: 'subscription',
+  },
+  {
+    name: 'a token without a service principal',
+    refusal: 'InvalidAuthenticationToken',
+    fault: {
+      match: { host: 'arm', path: /\/subscriptions\//, times: Number.POSITIVE_INFINITY },
+      effect: {
+        status: 401,
+        code: 'InvalidAuthenticationToken',
+        message:
+          "The received access token is not valid: at least one of the claims 'puid' or 'altsecid' or 'oid' should be present.",
+      },
+    },
+    entry: 'token-without-principal',
+    finding: 'subscription',
+  },
+  {
+    name: 'swapped tenants',
+    refusal: 'InvalidAuthenticationTokenTenant',
+    inputs: { 'tenant-id': defaults.imageTenantId, 'image-tenant-id': defaults.tenantId },
+    entry: 'tenants-swapped',
+    finding: 'subscription',
+  },
+  {
+    name: 'an image of another tenant than image-tenant-id',
+    refusal: 'LinkedAuthorizationFailed',
+    inputs: { 'image-tenant-id': defaults.tenantId },
+    entry: 'image-tenant-not-linked',
+    finding: 'image',
+  },
+  {
+    name: 'an identity of another tenant',
+    refusal: 'LinkedAuthorizationFailed',
+    inputs: {
+      identity: `/subscriptions/${defaults.otherSubscriptionId}/resourceGroups/g/providers/Microsoft.ManagedIdentity/userAssignedIdentities/puller`,
+    },
+    entry: 'other-tenant-not-linked',
+    finding: 'given/identity/puller',
+  },
+  {
+    name: 'an image that the app may not read',
+    refusal: 'AuthorizationFailed',
+    world: (world) => world.revoke(principals.image, `/subscriptions/${defaults.imageSubscriptionId}`),
+    entry: 'image-denied',
+    finding: 'image',
+  },
+  {
+    name: 'a role that does not exist',
+    refusal: 'RoleDefinitionDoesNotExist',
+    inputs: { identity: 'system', 'role-assignments': `No Such Role on ${group}` },
+    entry: 'role-not-found',
+    finding: 'role-assignment/1',
+  },
+  {
+    name: 'an identity that does not exist',
+    refusal: 'FailedIdentityOperation',
+    inputs: { identity: `${group}/providers/Microsoft.ManagedIdentity/userAssignedIdentities/gone` },
+    entry: 'identity-not-found',
+    finding: 'given/identity/gone',
+  },
+  {
+    name: 'a resource group that does not exist',
+    refusal: 'ResourceGroupNotFound',
+    inputs: { 'resource-group': 'absent' },
+    entry: 'group-not-found',
+    finding: 'resource-group',
+  },
+  {
+    name: 'a deployment in another region',
+    refusal: 'InvalidResourceLocation',
+    earlier: {},
+    inputs: { location: 'northeurope' },
+    entry: 'resource-elsewhere',
+    finding: 'rerun/network',
+  },
+  {
+    name: 'a subscription that does not exist',
+    refusal: 'SubscriptionNotFound',
+    inputs: { 'subscription-id': '99999999-0000-4000-8000-000000000009' },
+    entry: 'subscription-not-found',
+    finding: 'subscription',
+  },
+  {
+    name: 'a disabled subscription',
+    refusal: 'ReadOnlyDisabledSubscription',
+    world: (world) => {
+      const own = world.subscriptions.get(defaults.subscriptionId);
+      if (own) own.state = 'Disabled';
+    },
+    entry: 'subscription-disabled',
+    finding: 'subscription',
+  },
+  {
+    name: 'an image definition without versions',
+    refusal: 'NotFound',
+    world: (world) => addDefinition(world, gallery, 'empty', { osType: 'Linux' }),
+    inputs: { 'image-id': defaults.imageId('empty') },
+    entry: 'image-no-latest',
+    finding: 'image',
+  },
+  {
+    name: 'an image version that is being created',
+    refusal: 'Conflict',
+    inputs: { 'image-id': defaults.imageId('linux-creating', '1.0.0') },
+    entry: 'image-being-created',
+    finding: 'image',
+  },
+  {
+    name: 'an image that requires Trusted Launch',
+    refusal: 'BadRequest',
+    inputs: { 'image-id': defaults.imageId('linux-trusted'), 'security-type': 'Standard' },
+    entry: 'image-security-type',
+    finding: 'security-type',
+  },
+  {
+    name: 'an image without Trusted Launch',
+    refusal: 'BadRequest',
+    world: (world) =>
+      addVersion(world, addDefinition(world, gallery, 'plain', { osType: 'Linux' }), '1.0.0', {
+        regions: ['West Europe'],
+      }),
+    inputs: { 'image-id': defaults.imageId('plain'), 'security-type': 'TrustedLaunch' },
+    entry: 'trusted-launch-image',
+    finding: 'security-type',
+  },
+  {
+    name: 'an image of generation 1 with Trusted Launch',
+    refusal: 'BadRequest',
+    inputs: { 'image-id': defaults.imageId('linux-gen1'), 'security-type': 'TrustedLaunch' },
+    entry: 'uefi-on-generation-1',
+    finding: 'security-type',
+  },
+  {
+    name: 'a size of another generation',
+    refusal: 'BadRequest',
+    inputs: { 'vm-size': 'Standard_D1_v2' },
+    entry: 'hypervisor-generation',
+    finding: 'size/Standard_D1_v2',
+  },
+  {
+    name: 'an existing VM in another zone',
+    refusal: 'ResourceAvailabilityZonesCannotBeModified',
+    earlier: { zone: '1' },
+    inputs: { zone: '2' },
+    entry: 'zones-differ',
+    finding: 'rerun',
+  },
+  {
+    name: 'a disk that has the name of the OS disk',
+    refusal: 'ConflictingUserInput',
+    world: (world) => addStranger(world, `${group}/providers/Microsoft.Compute/disks/vm1-osdisk`),
+    entry: 'disk-name-taken',
+    finding: 'name/disk',
+  },
+  {
+    name: 'more data disks than the size takes',
+    refusal: 'OperationNotAllowed',
+    inputs: { 'data-disk-sizes-gb': '4,4,4,4,4' },
+    entry: 'too-many-data-disks',
+    finding: 'size/Standard_D2s_v5',
+  },
+  {
+    name: 'a size for confidential VMs only',
+    refusal: 'BadRequest',
+    inputs: { 'vm-size': 'Standard_DC2as_v5' },
+    entry: 'size-and-security-type',
+    finding: 'size/Standard_DC2as_v5',
+  },
+  {
+    name: 'a size with NVMe disks only',
+    refusal: 'InvalidParameter',
+    inputs: { 'image-id': defaults.imageId('linux-data-disks'), 'vm-size': 'Standard_D2s_v6' },
+    entry: 'disk-controller',
+    finding: 'size/Standard_D2s_v6',
+  },
+  {
+    name: 'a size without accelerated networking',
+    refusal: 'VMSizeIsNotPermittedToEnableAcceleratedNetworking',
+    inputs: { 'vm-size': 'Standard_B2s', 'accelerated-networking': 'true' },
+    entry: 'accelerated-networking',
+    finding: 'size/Standard_B2s',
+  },
+  {
+    name: 'a subscription without encryption at host',
+    refusal: 'InvalidParameter',
+    inputs: { 'encryption-at-host': 'true' },
+    entry: 'encryption-at-host',
+    finding: 'encryption-at-host',
+  },
+  {
+    name: 'a zone that does not offer the size',
+    refusal: 'InvalidAvailabilityZone',
+    inputs: { 'image-id': defaults.imageId('linux-gen1'), 'vm-size': 'Standard_A1_v2', zone: '1' },
+    entry: 'zone-not-in-region',
+    finding: 'size/Standard_A1_v2',
+  },
+  {
+    name: 'a full Spot quota',
+    refusal: 'OperationNotAllowed',
+    world: (world) => {
+      settings(world).quota['lowPriorityCores'] = { limit: 0 };
+    },
+    inputs: { spot: 'true' },
+    entry: 'spot-quota',
+    finding: 'quota/lowPriorityCores',
+  },
+  {
+    name: 'a region without the size',
+    refusal: 'LocationNotAvailableForResourceType',
+    inputs: { location: 'mars' },
+    entry: 'region-not-offered',
+    finding: 'size/Standard_D2s_v5',
+  },
+  {
+    name: 'a public IP that is in use',
+    refusal: 'PublicIPAddressInUse',
+    world: (world) => {
+      addHub(world, 'Network Contributor');
+      addExisting(world, front, {
+        provisioningState: 'Succeeded',
+        publicIPAddressVersion: 'IPv4',
+        ipAddress: '203.0.113.7',
+      });
+      useNic(world, 'other', '10.1.0.5', { publicIPAddress: { id: front } });
+    },
+    inputs: { 'public-ip': front },
+    entry: 'public-ip-taken',
+    finding: 'given/public-ip',
+  },
+  ...catalogue
+    .filter(({ says }) => /^AADSTS\d+:/.test(says))
+    .map(({ id, title, says }) => ({
+      name: `a sign-in that Entra refuses: ${title}`,
+      refusal: says.split(':')[0] ?? '',
+      fault: {
+        match: { host: 'entra' as const, method: 'POST', times: Number.POSITIVE_INFINITY },
+        effect: { status: 401, body: { error: 'invalid_client', error_description: says } },
+      },
+      entry: id,
+      finding: 'sign-in/tenant',
+    })),
   { name: 'an existing VM that matches', earlier: {} },
 ];
 
@@ -393,22 +672,30 @@ async function runScenario({ world, fault, inputs, earlier, groupOnly }: Scenari
 
 const key = 'ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJdD0NLGbY4HbU8Z1ahbDX4n8Y0WqYnVtfL9XWq8m2cB someone@example.org';
 
-/** Rows of docs/check.md: Azure's code and whether a finding predicts it. */
+/** Rows of docs/check.md: the refusal, and what predicts it. */
 const documented = readFileSync('docs/check.md', 'utf8')
   .split('\n')
-  .flatMap((line) => /^\| `(\w+)` \|.*\| (.*) \|$/.exec(line)?.slice(1, 3).join(' ') ?? []);
-
-test('docs/check.md has a row for every refusal, and a scenario for every row', () => {
-  const rows = documented.map((row) => {
-    const [code, isPredicted] = [row.split(' ')[0], !row.includes('not predicted')];
-    return `${code} ${isPredicted}`;
+  .flatMap((line) => {
+    const [, title, , check] = line.split(' | ').length === 3 ? (/^\| (.+) \| (.+) \| (.+) \|$/.exec(line) ?? []) : [];
+    return title && check && title !== 'Refusal' ? [{ title, check }] : [];
   });
-  const tested = scenarios.flatMap(({ refusal, finding }) =>
-    refusal === undefined || refusal.startsWith('none') || finding === 'skipped'
-      ? []
-      : [`${refusal} ${finding !== 'not predicted'}`],
-  );
-  expect(new Set(rows)).toEqual(new Set(tested));
+
+test('docs/check.md has a row for each refusal of the catalogue', () => {
+  expect(documented.map(({ title }) => title)).toEqual(catalogue.map(({ title }) => title));
+  const texts = documented.map(({ check }) => check.replaceAll(/`[a-z-]+(\/[\w…-]+)*`(, )?/g, ''));
+  expect(
+    texts.filter((text) => !/^(not predicted: .+|before any request|the first request fails|)$/.test(text)),
+  ).toEqual([]);
+});
+
+test('each refusal that docs/check.md predicts has a scenario with that finding, and no other has', () => {
+  const tested = new Map(scenarios.flatMap(({ entry, finding }) => entry?.split(',').map((id) => [id, finding]) ?? []));
+  for (const [index, { check }] of documented.entries()) {
+    const id = catalogue[index]?.id ?? '';
+    const patterns = [...check.matchAll(/`([^`]+)`/g)].map(([, name = '']) => name.replace('…', '.+'));
+    if (/^(not|before|the first)/.test(check)) expect([id, tested.get(id)]).toEqual([id, undefined]);
+    else expect(`${id}: ${tested.get(id)}`).toMatch(new RegExp(`: (${patterns.join('|')})$`));
+  }
 });
 
 describe('check and create agree', () => {

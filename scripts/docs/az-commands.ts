@@ -149,9 +149,11 @@ export function azScripts(): readonly Script[] {
 const sampleId =
   '/subscriptions/00000000-0000-4000-8000-000000000000/resourceGroups/group/providers/Microsoft.ManagedIdentity/userAssignedIdentities/word';
 
-/** `--ids` takes complete resource IDs only, registries names of five characters and more. */
-function validId(word: string, index: number, words: readonly string[]): string {
+/** `--ids` takes complete resource IDs only, `--priority` numbers, `--protocol` known ones, registries names of five characters and more. */
+function validWord(word: string, index: number, words: readonly string[]): string {
   if (words[index - 1] === '--ids' && !word.startsWith('/')) return sampleId;
+  if (words[index - 1] === '--priority') return '1000';
+  if (words[index - 1] === '--protocol') return 'Tcp';
   return words[0] === 'acr' && /^--(?:name|registry)$/.test(words[index - 1] ?? '') ? 'registry' : word;
 }
 
@@ -160,7 +162,7 @@ export function azCommands(): readonly AzCommand[] {
   const found = azScripts().flatMap(({ source, text, isPartial = false }) =>
     commandsOf(text)
       .filter(([tool]) => tool === 'az')
-      .map(([, ...words]) => ({ source, isPartial, arguments: words.map(validId) })),
+      .map(([, ...words]) => ({ source, isPartial, arguments: words.map(validWord) })),
   );
   return [...new Map(found.map((command) => [command.arguments.join('\0'), command])).values()];
 }

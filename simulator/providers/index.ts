@@ -1,6 +1,7 @@
 import type { Provider } from '../http/provider.ts';
 import { authorizationProvider } from './authorization/index.ts';
 import { computeProvider } from './compute/index.ts';
+import { featuresProvider } from './features.ts';
 import { identityProvider } from './identity.ts';
 import { marketplaceProvider } from './marketplace.ts';
 import { networkProvider } from './network/index.ts';
@@ -18,4 +19,5 @@ export const providers: readonly Provider[] = [
   marketplaceProvider,
   registryProvider,
   policyProvider,
+  featuresProvider,
 ];

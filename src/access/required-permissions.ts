@@ -172,6 +172,7 @@ export const permissionTable = {
       `${networkType}/locations/usages/read`,
       `${networkType}/locations/checkDnsNameAvailability/read`,
       'Microsoft.Resources/subscriptions/providers/read',
+      'Microsoft.Features/providers/features/read',
       'Microsoft.MarketplaceOrdering/offertypes/publishers/offers/plans/agreements/read',
     ],
   },

@@ -2,6 +2,7 @@
 export const apiVersions = {
   denyAssignments: '2022-04-01',
   disks: '2024-03-02',
+  features: '2021-07-01',
   identities: '2024-11-30',
   locks: '2020-05-01',
   marketplaceTerms: '2021-01-01',

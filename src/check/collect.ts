@@ -180,6 +180,13 @@ function collectRestrictions(session: Session, inputs: DeployInputs) {
         state: await settle(() => readRegistration(session, namespace)),
       })),
     ),
+    encryptionAtHost: inputs.encryptionAtHost
+      ? settle(async () => {
+          const path = `/subscriptions/${subscriptionId}/providers/Microsoft.Features/providers/Microsoft.Compute/features/EncryptionAtHost`;
+          const { properties } = await arm<{ properties?: { state?: string } }>('GET', path, apiVersions.features);
+          return properties?.state ?? 'Unknown';
+        })
+      : undefined,
     locks: settle(() => listAllPages<Lock>(arm, `${authorization}/locks`, apiVersions.locks)),
     denyAssignments: settle(() =>
       listAllPages<DenyAssignment>(arm, `${authorization}/denyAssignments`, apiVersions.denyAssignments),

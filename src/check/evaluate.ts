@@ -11,11 +11,18 @@ import {
   checkRoleAssignments,
 } from './rules/permissions.ts';
 import { checkPrivateAddress, checkPublicIp, checkReferenced } from './rules/referenced.ts';
-import { checkProviders, checkResourceGroup, checkSignIn, checkSubscription } from './rules/sign-in.ts';
+import {
+  checkEncryptionAtHost,
+  checkProviders,
+  checkResourceGroup,
+  checkSignIn,
+  checkSubscription,
+} from './rules/sign-in.ts';
 
 const checkRules: readonly ((context: RuleContext) => readonly Finding[])[] = [
   checkResourceGroup,
   checkProviders,
+  checkEncryptionAtHost,
   checkImage,
   checkPermissions,
   checkRoleAssignments,

@@ -108,6 +108,8 @@ export interface SubscriptionFacts {
     readonly held: Result<readonly Permission[]>;
   }[];
   readonly providers: readonly { readonly namespace: string; readonly state: Result<string> }[];
+  /** State of the feature, if `encryption-at-host` needs it. */
+  readonly encryptionAtHost?: Result<string>;
   readonly locks: Result<readonly Lock[]>;
   readonly denyAssignments: Result<readonly DenyAssignment[]>;
   /** Left out if the group could not be read. */

@@ -247,7 +247,7 @@ function compareLabel({ dnsSettings }: PublicIPAddress, plan: Plan): readonly Co
       expected,
       fix: [
         'To change the existing label, and then run the step again:',
-        shellCommand`az network public-ip update ${groupOptions(plan)} -n ${publicIp.name} --dns-name ${expected ?? ''}`,
+        shellCommand`az network public-ip update --subscription ${plan.subscriptionId} -g ${plan.resourceGroup} -n ${publicIp.name} --dns-name ${expected ?? ''}`,
       ],
     },
   ];
@@ -281,7 +281,7 @@ function rulesFix(
   existing: readonly SecurityRule[],
   planned: readonly SecurityRule[],
   group: string,
-  plan: Plan,
+  { subscriptionId, resourceGroup }: Plan,
 ): readonly string[] {
   const key = ({ name, priority, ...rule }: SecurityRule): string =>
     `${name} ${priority} ${formatRule(rule)}`.toLowerCase();
@@ -289,15 +289,15 @@ function rulesFix(
     const keys = new Set(others.map(key));
     return rules.filter((rule) => !keys.has(key(rule)));
   };
-  const options = groupOptions(plan);
   return [
     'To change the existing rules, and then run the step again:',
     ...notIn(planned, existing).map(
-      ({ name = '' }) => shellCommand`az network nsg rule delete ${options} --nsg-name ${group} -n ${name}`,
+      ({ name = '' }) =>
+        shellCommand`az network nsg rule delete --subscription ${subscriptionId} -g ${resourceGroup} --nsg-name ${group} -n ${name}`,
     ),
     ...notIn(existing, planned).map(
       ({ name = '', priority, protocol = '*', sourceAddressPrefix = '*', destinationPortRange = '*' }) =>
-        shellCommand`az network nsg rule create ${options} --nsg-name ${group} -n ${name} --priority ${`${priority}`} --access Allow --protocol ${protocol} --source-address-prefixes ${sourceAddressPrefix} --destination-port-ranges ${destinationPortRange}`,
+        shellCommand`az network nsg rule create --subscription ${subscriptionId} -g ${resourceGroup} --nsg-name ${group} -n ${name} --priority ${`${priority}`} --access Allow --protocol ${protocol} --source-address-prefixes ${sourceAddressPrefix} --destination-port-ranges ${destinationPortRange}`,
     ),
   ];
 }
@@ -324,8 +324,4 @@ function formatRule(rule: SecurityRule): string {
 /** Network returns a single value or a list, in different properties. */
 function oneOrMany(value: string | undefined, values: readonly string[] = []): readonly string[] {
   return value ? [value, ...values] : values;
-}
-
-function groupOptions({ subscriptionId, resourceGroup }: Plan): readonly string[] {
-  return ['--subscription', subscriptionId, '-g', resourceGroup];
 }

@@ -14,6 +14,8 @@ interface SizeCapabilities {
   readonly acceleratedNetworking?: boolean;
   readonly premiumDisks?: boolean;
   readonly spot?: boolean;
+  readonly encryptionAtHost?: boolean;
+  readonly maxDataDisks?: number;
 }
 
 /** Trusted Launch is optional if the image supports but does not require it and the inputs do not request it. */
@@ -35,6 +37,8 @@ export function sizeRequirements(inputs: DeployInputs, image: ResolvedImage) {
     acceleratedNetworking: network.kind === 'new-nic' && network.acceleratedNetworking,
     premiumDisks: osDiskType.startsWith('Premium'),
     spot: spot !== undefined && !spot.isOptional,
+    encryptionAtHost: inputs.encryptionAtHost,
+    dataDisks: image.dataDiskLuns.length + inputs.dataDiskSizesGb.length,
   };
 }
 
@@ -69,6 +73,8 @@ export function capabilitiesFromSku(sku: Sku): SizeCapabilities {
     acceleratedNetworking: flag('AcceleratedNetworkingEnabled'),
     premiumDisks: flag('PremiumIO'),
     spot: flag('LowPriorityCapable'),
+    encryptionAtHost: flag('EncryptionAtHostSupported'),
+    maxDataDisks: Number(capability(sku, 'MaxDataDiskCount') ?? Number.NaN),
   };
 }
 
@@ -100,6 +106,7 @@ export function incompatibilities(
   required: ReturnType<typeof sizeRequirements>,
 ): string[] {
   const { trustedLaunch, confidential, acceleratedNetworking, premiumDisks, spot } = capabilities;
+  const { encryptionAtHost, maxDataDisks = Number.NaN } = capabilities;
   const needsTrustedLaunch = required.securityType === 'TrustedLaunch' && !required.trustedLaunchOptional;
   const isConfidential = required.securityType === 'ConfidentialVM';
   const rules = [
@@ -115,6 +122,11 @@ export function incompatibilities(
     ],
     [required.premiumDisks && premiumDisks === false, 'does not support premium disks, which `os-disk-type` requests'],
     [required.spot && spot === false, 'is not available as Spot, which `spot` requests'],
+    [
+      required.encryptionAtHost && encryptionAtHost === false,
+      'does not support encryption at host, which `encryption-at-host` requests',
+    ],
+    [required.dataDisks > maxDataDisks, `takes ${maxDataDisks} data disks, and the VM has ${required.dataDisks}`],
   ] as const;
   return [
     ...imageIncompatibilities(capabilities, image),

@@ -78,6 +78,8 @@ describe('sizes by name', () => {
     acceleratedNetworking: false,
     premiumDisks: false,
     spot: false,
+    encryptionAtHost: false,
+    dataDisks: 0,
   } as const;
   test('a definition that was not read says nothing of the image', () => {
     const { generation: _, ...unread } = image;

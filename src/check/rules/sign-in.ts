@@ -80,6 +80,25 @@ export function checkResourceGroup({ inputs, facts, known }: RuleContext): Findi
   ];
 }
 
+/** https://learn.microsoft.com/azure/virtual-machines/disks-enable-host-based-encryption-portal#prerequisites */
+export function checkEncryptionAtHost({ facts, known, subscription }: RuleContext): Finding[] {
+  if (!facts.encryptionAtHost) return [];
+  const question = {
+    id: 'encryption-at-host',
+    asked: 'whether the subscription has the feature EncryptionAtHost',
+    permission: { action: 'Microsoft.Features/providers/features/read', scope: subscription },
+  };
+  return answered(question, facts.encryptionAtHost, known, (state) =>
+    state === 'Registered'
+      ? okFinding(question, 'Registered.')
+      : faultFinding(question, `${state}: Azure refuses it.`, `the owner of subscription ${known.subscriptionId}`, [
+          'Register it once per subscription (it takes a few minutes), then refresh the provider:',
+          shellCommand`az feature register --namespace Microsoft.Compute --name EncryptionAtHost --subscription ${known.subscriptionId}`,
+          shellCommand`az provider register --namespace Microsoft.Compute --subscription ${known.subscriptionId}`,
+        ]),
+  );
+}
+
 export function checkProviders({ facts, known, subscription }: RuleContext): Finding[] {
   return facts.providers.flatMap(({ namespace, state }) => {
     const question = {
