@@ -13,7 +13,7 @@ import { create } from './operations/create.ts';
 import { runDelete } from './operations/delete.ts';
 import { listDeployments } from './operations/list.ts';
 import { createRunStatusReader, sweep } from './operations/sweep.ts';
-import { actionReference, workflowRun, cleanupStateKey, env } from './runner/github-context.ts';
+import { actionReference, assertRunnerFiles, workflowRun, env } from './runner/github-context.ts';
 import { limitAnnotation } from './runner/log.ts';
 import { cleanupSignal, stopAtTimeLimit, stopOnSignals } from './runner/signals.ts';
 import {
@@ -31,7 +31,7 @@ import { type Reporter, createReporter } from './summary/reporter.ts';
 export async function main(): Promise<void> {
   const report = createReporter(env['GITHUB_STEP_SUMMARY']);
   const stop = new AbortController();
-  stopOnSignals(stop);
+  stopOnSignals(stop, report.activity);
   let situation: ErrorContext = {};
   logStrayRejection(report, (bug) => {
     reportFailure(bug, situation, report);
@@ -42,10 +42,11 @@ export async function main(): Promise<void> {
     report.addFacts({ operation: parseOperation(rawInput('operation')) });
     const inputs = readInputs(rawInput, createRunnerValues(report));
     situation = errorContextFrom(inputs);
+    assertRunnerFiles(inputs.operation === 'create' || inputs.operation === 'delete');
     report.addFacts({ operation: inputs.operation, requested: inputs, uses: actionReference() });
     report.logRequest(inputs);
     warnBeforeCertificateExpiry(inputs, report);
-    const timer = stopAtTimeLimit(stop, inputs.timeoutMinutes);
+    const timer = stopAtTimeLimit(stop, inputs.timeoutMinutes, report.activity);
     const options = {
       ...sessionOptions(report, stop.signal),
       onContext: (known: Partial<ErrorContext>) => {
@@ -56,7 +57,10 @@ export async function main(): Promise<void> {
     report.output('outcome', await runOperation(inputs, report, options, () => situation));
     clearTimeout(timer);
     report.logResult();
-  } catch (error) {
+  } catch (thrown) {
+    // An abort of the SDK or of a sign-in does not say who cancelled.
+    const isAbort = stop.signal.aborted && thrown instanceof Error && thrown.name === 'AbortError';
+    const error: unknown = isAbort ? stop.signal.reason : thrown;
     failure = { error };
     reportFailure(error, situation, report);
     // What was asked beside what failed must not keep the step waiting, an image above all.
@@ -81,7 +85,7 @@ async function runOperation(
         report,
         run: workflowRun(),
         temporaryFolder: env['RUNNER_TEMP'] || tmpdir(),
-        saveCleanupState: (entries) => core.saveState(cleanupStateKey, entries),
+        saveCleanupState: report.saveState,
         cleanupSignal,
       });
     case 'delete':
@@ -146,7 +150,7 @@ async function deleteOrContinueInPost(inputs: DeleteInputs, report: Reporter, op
       ...(subscriptionId && { subscriptionId }),
       resourceGroup,
     },
-    (entries) => core.saveState(cleanupStateKey, entries),
+    report.saveState,
   );
   try {
     const session = await report.stage('Sign in', () => openSession(inputs, options));

@@ -145,7 +145,7 @@ export interface SavedCleanupState {
 
 export function cleanupStateOf(phase: Phase): SavedCleanupState | undefined {
   const text = phase.state['cleanup'];
-  return text === undefined ? undefined : (JSON.parse(text) as SavedCleanupState);
+  return !text ? undefined : (JSON.parse(text) as SavedCleanupState);
 }
 
 /** Writes to Resource Manager, without the polls that follow them. */

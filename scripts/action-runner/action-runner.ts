@@ -145,7 +145,7 @@ async function runPhase(
   const startedAt = performance.now();
   const child = spawn(process.execPath, [entry], {
     cwd: workspaceFolder,
-    env: { ...env, ...commandFiles.variables },
+    env: { ...env, ...commandFiles.variables, ...fileOverrides(options.env) },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   const usage = watchUsage(child);
@@ -182,6 +182,11 @@ async function runPhase(
     ...usage(),
     jobEnv: parseFileCommands(commandFiles.read('GITHUB_ENV')),
   };
+}
+
+/** Command files that the test replaces. */
+function fileOverrides(env: RunOptions['env'] = {}): Record<string, string | undefined> {
+  return Object.fromEntries(Object.entries(env).filter(([name]) => /^GITHUB_(OUTPUT|STATE|STEP_SUMMARY)$/.test(name)));
 }
 
 function readLines(stream: Readable, onLines: (lines: readonly string[]) => void): void {

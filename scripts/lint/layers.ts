@@ -37,7 +37,7 @@ export const layers = {
   ],
 } as const satisfies Record<string, readonly (readonly string[])[]>;
 
-const runner = ['src/runner/**', 'src/step.ts', 'src/main.ts', 'src/post-job.ts'];
+const runner = ['src/runner/**', 'src/step.ts', 'src/main.ts', 'src/post-job.ts', 'src/post.ts'];
 
 /** Packages with an effect, and the only files that may import their values. Types may be imported everywhere. */
 export const packageOwners = [

@@ -28,6 +28,7 @@ export async function requestGitHubIdToken(
   const { ACTIONS_ID_TOKEN_REQUEST_URL: requestUrl, ACTIONS_ID_TOKEN_REQUEST_TOKEN: requestToken } = env;
   if (!requestUrl || !requestToken) throw missingIdTokenPermission(env, event);
 
+  if (!URL.canParse(requestUrl)) throw oidcProviderError('ACTIONS_ID_TOKEN_REQUEST_URL of the runner is not a URL.');
   const url = new URL(requestUrl);
   url.searchParams.set('audience', audience);
   const pipeline = createAnonymousPipeline(options);

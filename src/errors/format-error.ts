@@ -138,6 +138,9 @@ export function redactSecrets(text: string): string {
 }
 
 function plainMessage(error: unknown): string {
+  if (error instanceof Error && 'code' in error && error.code === 'ERR_MODULE_NOT_FOUND') {
+    return 'A file of this action is missing from its folder. A step of the job has deleted or replaced it; check it out again after that step.';
+  }
   return redactSecrets(error instanceof Error ? error.message || error.name : String(error));
 }
 

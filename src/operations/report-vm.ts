@@ -1,6 +1,8 @@
 import type { VirtualMachine } from '@azure/arm-compute';
 import { mkdtemp, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import { formatError } from '../errors/format-error.ts';
+import { runnerFileError } from '../runner/github-context.ts';
 import { provisioningStateOf } from '../azure/lookup.ts';
 import type { Plan, ExistingResources } from '../deployment/resources.ts';
 import type { ResolvedImage } from '../image/image.ts';
@@ -102,10 +104,14 @@ export async function outputSshConnection(connection: ConnectionContext): Promis
   const hostKeys = await readHostKeys(connection, addresses.filter(Boolean).join(','));
   let knownHostsPath: string | undefined;
   if (hostKeys) {
-    const folder = keyPath ? dirname(keyPath) : await mkdtemp(join(context.temporaryFolder, 'cross-tenant-vm-'));
-    knownHostsPath = join(folder, 'known_hosts');
-    await writeFile(knownHostsPath, hostKeys);
     report.output('ssh-known-hosts', hostKeys.trim());
+    try {
+      const folder = keyPath ? dirname(keyPath) : await mkdtemp(join(context.temporaryFolder, 'cross-tenant-vm-'));
+      await writeFile(join(folder, 'known_hosts'), hostKeys);
+      knownHostsPath = join(folder, 'known_hosts');
+    } catch (error) {
+      report.log.warning(formatError(runnerFileError('RUNNER_TEMP', error)).join('\n'));
+    }
   }
   // The accounts of a specialized image are part of the image and not known here.
   if (user) report.output('ssh-command', sshCommand({ user, address, keyPath, knownHostsPath }));

@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import * as core from '@actions/core';
+import { ActionError } from '../errors/action-error.ts';
 
 export interface WorkflowRun {
   readonly serverUrl: string;
@@ -97,3 +98,34 @@ export const writeOutput = (name: OutputName, value: string): void => core.setOu
 export const { env } = process;
 
 export const cleanupStateKey = 'cleanup';
+
+export const saveCleanupState = (state: object | string): void => core.saveState(cleanupStateKey, state);
+
+/**
+ * Writes to the files that later steps and the post step read, so that an unusable one shows before anything is created.
+ * @throws ActionError that names the variable.
+ */
+export function assertRunnerFiles(savesState: boolean): void {
+  const probes: Readonly<Record<string, () => void>> = {
+    GITHUB_OUTPUT: () => writeOutput('outcome', ''),
+    ...(savesState && { GITHUB_STATE: () => saveCleanupState('') }),
+  };
+  for (const [variable, write] of Object.entries(probes)) {
+    try {
+      if (!env[variable]) throw new Error('the environment variable is not set.');
+      write();
+    } catch (error) {
+      throw runnerFileError(variable, error);
+    }
+  }
+}
+
+/** An error of a file or folder that the runner provides. */
+export function runnerFileError(variable: string, error: unknown, fix: readonly string[] = []): ActionError {
+  return new ActionError(`writing to ${variable}`, {
+    message: `${variable} cannot be written: ${error instanceof Error ? error.message : String(error)}`,
+    reason: `The runner provides a place for ${variable}. It is missing, may not be written, or its disk is full.`,
+    who: 'the operator of the runner',
+    fix: ['Free space on the disk of the runner, or repair its work folder; then run the job again.', ...fix],
+  });
+}

@@ -7,7 +7,7 @@ import { abortAfter, timeoutSignal } from '../lib/clock.ts';
  * (https://docs.github.com/actions/reference/workflows-and-actions/workflow-cancellation). The first one stops all
  * waiting and sends the deletions; the post step does the rest. Windows runners send Ctrl-C and Ctrl-Break.
  */
-export function stopOnSignals(stop: AbortController): void {
+export function stopOnSignals(stop: AbortController, activity: () => string): void {
   const onSignal = (signal: NodeJS.Signals): void => {
     if (stop.signal.aborted) return;
     const deadline = new AbortController();
@@ -15,7 +15,7 @@ export function stopOnSignals(stop: AbortController): void {
     cancelDeadline = deadline.signal;
     core.info(`Received ${signal}: stopping.`);
     stop.abort(
-      new ActionError('waiting for Azure', {
+      new ActionError(activity(), {
         message: `The workflow run was cancelled (${signal}).`,
         reason: 'Someone cancelled the run, a newer run replaced it, or the job reached its own time limit.',
         who: "nobody, or the workflow's author",
@@ -32,13 +32,13 @@ export function stopOnSignals(stop: AbortController): void {
   }
 }
 
-export function stopAtTimeLimit(stop: AbortController, minutes: number): NodeJS.Timeout {
+export function stopAtTimeLimit(stop: AbortController, minutes: number, activity: () => string): NodeJS.Timeout {
   return abortAfter(
     stop,
     minutes * 60,
     () =>
-      new ActionError('waiting for Azure', {
-        message: `The time limit of ${minutes} minutes was reached.`,
+      new ActionError(activity(), {
+        message: `The time limit of ${minutes} minute${minutes === 1 ? '' : 's'} was reached.`,
         reason: 'Azure takes longer than `timeout-minutes` allows; the last line of the log above says for what.',
         fix: ['Raise `timeout-minutes`, or look in the portal at what hangs.'],
       }),

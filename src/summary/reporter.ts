@@ -8,8 +8,12 @@ import {
   type OutputValues,
   type PlainOutput,
   outputNames,
+  runnerFileError,
+  saveCleanupState,
   writeOutput,
 } from '../runner/github-context.ts';
+import { omitUndefined } from '../lib/json.ts';
+import { deleteStepYaml } from './render-details.ts';
 import { renderSummary } from './render-summary.ts';
 import { requestLine, resultLine } from './status.ts';
 import type { CollectedFacts, Leftover, RequestedDeployment, SummaryFacts } from './summary-facts.ts';
@@ -23,6 +27,10 @@ export interface Reporter {
   readonly outputs: Readonly<Partial<Record<OutputName, string>>>;
   /** Runs a stage in a group of the log, then logs how long it took. */
   stage<T>(title: string, work: () => Promise<T>): Promise<T>;
+  /** What the run waits for, to complete "Failed while …". */
+  activity(): string;
+  /** Saves the state for the post step. */
+  saveState(state: object): void;
   /** Sets an output as soon as it is known; does nothing if undefined. */
   output(name: PlainOutput, value: string | number | undefined): void;
   outputAll(values: OutputValues): void;
@@ -71,17 +79,17 @@ export function createReporter(summaryFile: string | undefined): Reporter {
   const outputs: Partial<Record<OutputName, string>> = {};
   const masks = new Set<string>();
   const left: Leftover[] = [];
-  const deletedIds: string[] = [];
   const known: Partial<CollectedFacts> = {};
+  const log = createLog((line) => warnings.push(line));
+  const write = createRunnerFileWriter(known, log);
   const set = (name: OutputName, value: string): void => {
     if (outputs[name] === value) return;
     outputs[name] = value;
-    writeOutput(name, value);
+    write('GITHUB_OUTPUT', () => writeOutput(name, value));
   };
   const output: Reporter['output'] = (name, value) => {
     if (value !== undefined && value !== '') set(name, String(value));
   };
-  const log = createLog((line) => warnings.push(line));
   const summaryFacts = (errors: readonly ErrorReport[] = []): SummaryFacts => ({
     ...known,
     operation: known.operation ?? 'create',
@@ -96,14 +104,12 @@ export function createReporter(summaryFile: string | undefined): Reporter {
     stages,
     warnings,
     outputs,
-    stage: createStageRunner(stages, log),
+    ...createStageRunner(stages, log),
+    saveState: (state) => write('GITHUB_STATE', () => saveCleanupState(state)),
     output,
     outputAll: (values) => Object.entries(values).forEach(([name, value]) => output(name as PlainOutput, value)),
     outputCreated: (ids) => set('created', JSON.stringify(ids)),
-    addDeleted(ids) {
-      deletedIds.push(...ids);
-      set('deleted', JSON.stringify(deletedIds));
-    },
+    addDeleted: (ids) => set('deleted', JSON.stringify([...JSON.parse(outputs.deleted ?? '[]'), ...ids])),
     outputJson: (name, entries) => set(name, JSON.stringify(entries)),
     clearOutputsExcept: (ids) => outputsOfOthers(ids, outputs).forEach((name) => set(name, '')),
     mask(secret) {
@@ -126,21 +132,43 @@ export function createReporter(summaryFile: string | undefined): Reporter {
   };
 }
 
-function createStageRunner(stages: StageTiming[], log: LogWriter): Reporter['stage'] {
+/** Warns once per file: what was created must still be finished or deleted. */
+function createRunnerFileWriter(known: Partial<CollectedFacts>, log: LogWriter) {
+  const broken = new Set<string>();
+  return (variable: string, work: () => void): void => {
+    try {
+      if (!broken.has(variable)) work();
+    } catch (error) {
+      broken.add(variable);
+      const { requested, operation, subscriptionId } = known;
+      const step = { ...requested, ...omitUndefined({ subscriptionId }) } as RequestedDeployment;
+      const remedy = ['This step deletes what this one creates:', deleteStepYaml(step, known.uses)];
+      const lines = formatError(runnerFileError(variable, error));
+      log.warning([...lines, ...(requested && operation === 'create' ? remedy : [])].join('\n'));
+    }
+  };
+}
+
+function createStageRunner(stages: StageTiming[], log: LogWriter): Pick<Reporter, 'stage' | 'activity'> {
   const started = performance.now();
-  return async (title, work) => {
+  const open: string[] = [];
+  const activity = () => (open.length > 0 ? `waiting for Azure (${open.join(', ')})` : 'waiting for Azure');
+  const stage: Reporter['stage'] = async (title, work) => {
     const from = performance.now() - started;
     let failed = true;
+    open.push(title);
     try {
       const done = await logGroup(title, work);
       failed = false;
       return done;
     } finally {
+      open.splice(open.indexOf(title), 1);
       const to = performance.now() - started;
       stages.push({ title, from, to, failed });
       log.info(`${title}: ${failed ? 'failed after' : 'done in'} ${formatDuration(to - from)}`);
     }
   };
+  return { stage, activity };
 }
 
 function formatResult(outputs: Reporter['outputs'], [error]: readonly ErrorReport[]): string {

@@ -3,6 +3,7 @@ import { randomInt } from 'node:crypto';
 import { chmod, mkdtemp, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { ActionError } from '../errors/action-error.ts';
+import { runnerFileError } from '../runner/github-context.ts';
 import type { ResolvedImage } from '../image/image.ts';
 import { validateAdminAccount } from '../inputs/admin-account.ts';
 import type { DeployInputs } from '../inputs/inputs.ts';
@@ -75,11 +76,15 @@ export async function writePrivateKey(
   privateKey: string,
   announce: (path: string) => void,
 ): Promise<void> {
-  const path = join(await mkdtemp(join(temporaryFolder, 'cross-tenant-vm-')), 'id_rsa');
-  announce(path);
-  await writeFile(path, privateKey, { mode: 0o600 });
-  // Some file systems ignore the mode of a new file.
-  await chmod(path, 0o600);
+  try {
+    const path = join(await mkdtemp(join(temporaryFolder, 'cross-tenant-vm-')), 'id_rsa');
+    announce(path);
+    await writeFile(path, privateKey, { mode: 0o600 });
+    // Some file systems ignore the mode of a new file.
+    await chmod(path, 0o600);
+  } catch (error) {
+    throw runnerFileError('RUNNER_TEMP', error, ['Or give `ssh-public-key`: then no key is generated and stored.']);
+  }
 }
 
 const characterClasses = ['abcdefghijkmnopqrstuvwxyz', 'ABCDEFGHJKLMNPQRSTUVWXYZ', '23456789', '-_.~!*+=%'] as const;

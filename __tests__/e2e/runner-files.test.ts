@@ -1,0 +1,126 @@
+/** Files of the runner that are missing, may not be written, or are on a full disk; files of the action that are gone. */
+import { mkdtempSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { afterAll, expect, test } from '@jest/globals';
+import { copyOfBundle } from '../support/harness.ts';
+import {
+  act,
+  arrivalOf,
+  errorOf,
+  partsOf,
+  snapshot,
+  since,
+  startWorld,
+  warningsOf,
+  writesOf,
+} from '../support/lifecycle.ts';
+
+const folders: string[] = [];
+afterAll(() => {
+  for (const folder of folders) rmSync(folder, { recursive: true, force: true });
+});
+
+function temporaryFolder(): string {
+  const folder = mkdtempSync(join(tmpdir(), 'runner-files-'));
+  folders.push(folder);
+  mkdirSync(join(folder, 'files/of-the-runner'), { recursive: true });
+  return join(folder, 'files/of-the-runner');
+}
+
+const main = ['main'] as const;
+
+test.each<[string, Record<string, string | undefined>, string]>([
+  ['GITHUB_OUTPUT is on a full disk', { GITHUB_OUTPUT: '/dev/full' }, 'ENOSPC'],
+  ['GITHUB_OUTPUT is not set', { GITHUB_OUTPUT: undefined }, 'is not set'],
+  ['GITHUB_OUTPUT does not exist', { GITHUB_OUTPUT: '/nowhere/output' }, '/nowhere/output'],
+  ['GITHUB_STATE is on a full disk', { GITHUB_STATE: '/dev/full' }, 'ENOSPC'],
+  ['GITHUB_STATE is a folder', { GITHUB_STATE: tmpdir() }, 'EISDIR'],
+])('ends before any request when %s', async (_, env, reason) => {
+  const sim = await startWorld();
+  const run = await act(sim, {}, { env, phases: main });
+  expect(run.exitCode).toBe(1);
+  const [variable = ''] = Object.keys(env);
+  expect(errorOf(run)).toContain(`${variable} cannot be written`);
+  expect(errorOf(run)).toContain(reason);
+  expect(errorOf(run)).toContain('the operator of the runner');
+  expect(sim.journal).toEqual([]);
+});
+
+test('creates nothing when RUNNER_TEMP does not exist', async () => {
+  const sim = await startWorld();
+  const run = await act(sim, {}, { env: { RUNNER_TEMP: '/nowhere/temp' }, phases: main });
+  expect(run.exitCode).toBe(1);
+  expect(errorOf(run)).toContain('RUNNER_TEMP cannot be written');
+  expect(errorOf(run)).toContain('`ssh-public-key`');
+  expect(writesOf(sim.journal)).toEqual([]);
+});
+
+test.each(['GITHUB_OUTPUT', 'GITHUB_STATE'])(
+  'keeps the VM and warns when %s breaks during the run',
+  async (variable) => {
+    const sim = await startWorld();
+    const before = snapshot(sim);
+    const file = join(temporaryFolder(), 'file');
+    writeFileSync(file, '');
+    sim.faults.add({
+      match: { method: 'PUT', path: /virtualMachines/ },
+      effect: { onArrival: () => rmSync(file) },
+    });
+    const run = await act(sim, {}, { env: { [variable]: file }, phases: main });
+    expect([errorOf(run), run.exitCode]).toEqual(['', 0]);
+    expect(warningsOf(run).match(/cannot be written/g)).toHaveLength(1);
+    expect(warningsOf(run)).toContain('operation: delete');
+    expect(since(sim, before)).toContain(partsOf('vm1').machine);
+  },
+);
+
+test('keeps the VM and warns when the job summary cannot be written', async () => {
+  const sim = await startWorld();
+  const run = await act(sim, {}, { env: { GITHUB_STEP_SUMMARY: '/dev/full' }, phases: main });
+  expect([errorOf(run), run.exitCode]).toEqual(['', 0]);
+  expect(warningsOf(run)).toContain('The job summary could not be written: ENOSPC');
+});
+
+test('names the variable when the URL for ID tokens is malformed', async () => {
+  const sim = await startWorld();
+  const env = { ACTIONS_ID_TOKEN_REQUEST_URL: 'not a URL', ACTIONS_ID_TOKEN_REQUEST_TOKEN: 'x' };
+  const run = await act(sim, { 'client-secret': '' }, { env, phases: main });
+  expect(run.exitCode).toBe(1);
+  expect(errorOf(run)).toContain('ACTIONS_ID_TOKEN_REQUEST_URL of the runner is not a URL');
+});
+
+test.each<[string, RegExp, string]>([
+  ['the bundle', /^index\.js$/, 'with `operation: delete`'],
+  ['a part of the bundle', /^\d+\.index\.js$/, 'operation: delete'],
+])('shows how to delete what was created when %s is gone before the post step', async (_, files, text) => {
+  const sim = await startWorld();
+  const bundle = copyOfBundle();
+  const between = (): void => {
+    for (const name of readdirSync(dirname(bundle))) if (files.test(name)) rmSync(join(dirname(bundle), name));
+  };
+  const run = await act(sim, { cleanup: 'always' }, { bundle, between });
+  expect(run.exitCode).toBe(0);
+  const shown = (run.post?.annotations ?? []).map(({ message }) => message).join('\n');
+  expect(shown).toContain('A step of the job has deleted or replaced it');
+  expect(shown).toContain(text);
+  expect(shown).toContain(partsOf('vm1').machine);
+  expect(run.post?.stdout).not.toMatch(/^\s+at /m);
+});
+
+test.each(['SIGINT', 'the time limit'])('says what was waited for when %s ends the sign-in', async (cause) => {
+  const sim = await startWorld();
+  const match = { host: 'entra', path: /token/ } as const;
+  const when = arrivalOf(sim, match);
+  sim.faults.add({ match, effect: { delaySeconds: 3 } });
+  const run =
+    cause === 'SIGINT'
+      ? await act(sim, {}, { phases: main, signal: { name: 'SIGINT', when } })
+      : await act(sim, { 'timeout-minutes': '1' }, { phases: main });
+  expect(run.exitCode).toBe(1);
+  expect(errorOf(run)).toContain(
+    cause === 'SIGINT' ? 'was cancelled (SIGINT)' : 'The time limit of 1 minute was reached',
+  );
+  expect(errorOf(run)).toContain('Failed while waiting for Azure (Sign in).');
+  expect(sim.journal.filter(({ host, kind }) => host === 'arm' && kind !== 'metadata')).toEqual([]);
+});
