@@ -214,21 +214,9 @@ export function requiredPermissions(inputs: DeployInputs, context: PermissionCon
     const tenant = row.where === 'image definition' ? 'image-tenant' : 'tenant';
     const cleanupId = row.where === 'resource group' ? 'rights/clean-up' : `${id}/clean-up`;
     const cleanup = inputs.cleanup === 'never' ? [] : (row.cleanup ?? []);
-    return [
-      { id, scope, tenant, actions: row.actions, why: row.why, weight: neededFor(use.feature) },
-      ...(cleanup.length > 0
-        ? [
-            {
-              id: cleanupId,
-              scope,
-              tenant,
-              actions: cleanup,
-              why: cleanupReason,
-              weight: 'for clean-up',
-            } as const,
-          ]
-        : []),
-    ];
+    const need = { id, scope, tenant, actions: row.actions, why: row.why, weight: neededFor(use.feature) } as const;
+    if (cleanup.length === 0) return [need];
+    return [need, { ...need, id: cleanupId, actions: cleanup, why: cleanupReason, weight: 'for clean-up' }];
   });
   const merged = new Map<string, RequiredPermission>();
   for (const need of needs) {

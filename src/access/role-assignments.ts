@@ -1,7 +1,7 @@
 import { apiVersions } from '../azure/api-versions.ts';
 import { type Session, type ArmRequest, listAllPages } from '../azure/arm-client.ts';
 import { pollUntil } from '../azure/polling.ts';
-import type { CleanupState } from '../deployment/cleanup-state.ts';
+import type { RunContext } from '../deployment/cleanup-state.ts';
 import { appearedError } from '../deployment/create-if-missing.ts';
 import {
   classifyOwnership,
@@ -14,30 +14,12 @@ import { ActionError, withActivity } from '../errors/action-error.ts';
 import { AzureError, isClientError } from '../errors/azure-error.ts';
 import { allSettledOrThrow } from '../lib/abort.ts';
 import { clockSeconds } from '../lib/clock.ts';
-import type { WorkflowRun } from '../runner/github-context.ts';
 import { type AccessPlan, type ManagedIdentity, type Principal, cannotAssignError } from './resolve-access.ts';
 import { type RoleGrant, assignmentName } from './role-definitions.ts';
 import { undefinedIfForbidden } from '../azure/lookup.ts';
 
-interface AccessContext {
-  readonly session: Session;
-  readonly cleanupState: CleanupState;
-  readonly run: WorkflowRun;
+interface AccessContext extends RunContext {
   readonly clientId: string;
-  readonly log: { info(line: string): void; notice(line: string): void };
-}
-
-interface AccessTasks {
-  /** Named identities that an earlier run of this deployment created. */
-  readonly adopted: readonly ManagedIdentity[];
-  /** Creates the missing identities and starts to assign roles to each as soon as it exists. */
-  createIdentities(): Promise<void>;
-  grantToVm(principalId: string | undefined): void;
-  /** Stops that, because the VM will be deleted. @returns IDs of role assignments to delete with it. */
-  cancelVmGrants(): Promise<readonly string[]>;
-  waitUntilGranted(): Promise<void>;
-  /** Stops all waiting and lets requests in flight finish: no role is assigned afterwards. */
-  stop(): Promise<void>;
 }
 
 interface GrantTask {
@@ -49,7 +31,7 @@ interface GrantTask {
 }
 
 /** Prepares the identities and role assignments of a deployment; sends nothing yet. */
-export function createAccessTasks(context: AccessContext, plan: Plan, accessPlan: AccessPlan): AccessTasks {
+export function createAccessTasks(context: AccessContext, plan: Plan, accessPlan: AccessPlan) {
   const { session, run } = context;
   const stopAll = new AbortController();
   const tasks = new Map<string, GrantTask>();
@@ -76,6 +58,7 @@ export function createAccessTasks(context: AccessContext, plan: Plan, accessPlan
     adopted: [...accessPlan.named.values()].filter(
       ({ tags }) => classifyOwnership(tags, plan.deployment, run) === 'ours',
     ),
+    /** Starts to assign roles to each identity as soon as it exists. */
     async createIdentities() {
       for (const principal of accessPlan.given) start(principal);
       await allSettledOrThrow(
@@ -86,11 +69,12 @@ export function createAccessTasks(context: AccessContext, plan: Plan, accessPlan
         }),
       );
     },
-    grantToVm(principalId) {
+    grantToVm(principalId: string | undefined) {
       if (principalId && vmTask?.principalId !== principalId)
         vmTask = start({ what: "the VM's own identity", principalId });
     },
-    async cancelVmGrants() {
+    /** @returns IDs of role assignments to delete with the VM. */
+    async cancelVmGrants(): Promise<readonly string[]> {
       if (!vmTask) return [];
       const { principalId, recorded, done, abort } = vmTask;
       vmTask = undefined;
@@ -102,6 +86,7 @@ export function createAccessTasks(context: AccessContext, plan: Plan, accessPlan
     async waitUntilGranted() {
       await Promise.all([...tasks.values()].map(({ done }) => done));
     },
+    /** Lets requests in flight finish: no role is assigned afterwards. */
     async stop() {
       stopAll.abort(new Error('the run ends'));
       await Promise.allSettled([...tasks.values()].map(({ done }) => done));

@@ -2,10 +2,10 @@ import { findRoleAssignments } from '../access/role-assignments.ts';
 import { apiVersions, identityType } from '../azure/api-versions.ts';
 import { listAllPages } from '../azure/arm-client.ts';
 import { undefinedIfForbidden, undefinedIfNotFound } from '../azure/lookup.ts';
-import { type Tags, hasDeploymentTag } from '../deployment/ownership.ts';
+import { type Tags, hasDeploymentTag, repositoryClaim } from '../deployment/ownership.ts';
 import { resourceIds, resourceNames } from '../deployment/resources.ts';
 import { deleteResources } from './delete-resources.ts';
-import { attachedDisks, type DeletionContext, type DeletionResult, isDeletable } from './resource-types.ts';
+import { disksCreatedWith, type DeletionContext, type DeletionResult, isDeletable } from './resource-types.ts';
 
 /** Derived names, VM disks, identities, role assignments and what the run recorded, each only if its own tags agree. */
 export async function deleteDeployment(context: DeletionContext, resourceGroup: string): Promise<DeletionResult> {
@@ -19,12 +19,11 @@ export async function deleteDeployment(context: DeletionContext, resourceGroup: 
     findRoleAssignments(context, resourceGroup, deployment),
   ]);
   const isVmOurs = found !== undefined && (await isDeletable(context, ids.vm, found.tags));
-  const disks = attachedDisks(isVmOurs ? found : undefined);
   const all = [
     ...assignments,
     ids.vm,
     ids.osDisk,
-    ...disks.flatMap(({ id, createdWithVm }) => (createdWithVm ? [id] : [])),
+    ...disksCreatedWith(isVmOurs ? found : undefined),
     ids.nic,
     ids.publicIp,
     ids.nsg,
@@ -32,10 +31,8 @@ export async function deleteDeployment(context: DeletionContext, resourceGroup: 
     ...identities,
     ...created,
   ];
-  const unique = new Map(all.map((id) => [id.toLowerCase(), id]));
-  const { serverUrl, repository } = owner;
-  const assignmentClaim = isVmOurs ? { ...claim, owner: { serverUrl, repository } } : claim;
-  return deleteResources({ ...context, assignmentClaim }, [...unique.values()]);
+  const assignmentClaim = isVmOurs ? { ...claim, ...repositoryClaim(deployment, owner) } : claim;
+  return deleteResources({ ...context, assignmentClaim }, all);
 }
 
 /** With its disks and the role assignments of its system-assigned identity; the network stays. */
@@ -46,12 +43,10 @@ export async function deleteVmOfDeployment(context: DeletionContext, resourceGro
   const vm = await undefinedIfNotFound(session.compute.virtualMachines.get(resourceGroup, deployment));
   const principal = vm?.identity?.principalId;
   const assignments = principal ? await findRoleAssignments(context, resourceGroup, deployment, principal) : [];
-  const disks = attachedDisks(vm).flatMap(({ id, createdWithVm }) => (createdWithVm ? [id] : []));
-  const all = [...assignments, ids.vm, ids.osDisk, ...disks];
-  const unique = new Map(all.map((id) => [id.toLowerCase(), id]));
+  const all = [...assignments, ids.vm, ids.osDisk, ...disksCreatedWith(vm)];
   // What may not be deleted is detached before, or Azure would delete it with the VM.
   const notCreated = [...(claim.notCreated ?? []), ids.nic, ids.publicIp];
-  return deleteResources({ ...context, claim: { ...claim, notCreated } }, [...unique.values()]);
+  return deleteResources({ ...context, claim: { ...claim, notCreated } }, all);
 }
 
 /** IDs of identities that this deployment created. The workflow's author chose their names: only tags identify them. */

@@ -81,7 +81,8 @@ export async function deleteResources(context: DeletionContext, ids: readonly st
 
 function findTargets(ids: readonly string[]): Target[] {
   const order = Object.keys(resourceTypes);
-  return ids
+  const unique = new Map(ids.map((id) => [id.toLowerCase(), id]));
+  return [...unique.values()]
     .flatMap((id): Target[] => {
       const parsed = parseDeletableId(id);
       const type = parsed && resourceTypes[parsed.type];

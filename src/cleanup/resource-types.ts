@@ -248,11 +248,15 @@ interface AttachedDisk {
   readonly deleteOption: string | undefined;
 }
 
-export function attachedDisks(vm: VirtualMachine | undefined): AttachedDisk[] {
+function attachedDisks(vm: VirtualMachine | undefined): AttachedDisk[] {
   const { osDisk, dataDisks = [] } = vm?.storageProfile ?? {};
   return [...(osDisk ? [osDisk] : []), ...dataDisks].flatMap(({ managedDisk, createOption, deleteOption }) =>
     managedDisk?.id ? [{ id: managedDisk.id, createdWithVm: createOption !== 'Attach', deleteOption }] : [],
   );
+}
+
+export function disksCreatedWith(vm: VirtualMachine | undefined): readonly string[] {
+  return attachedDisks(vm).flatMap(({ id, createdWithVm }) => (createdWithVm ? [id] : []));
 }
 
 /** Adds the disks that Azure has created for these VMs under names of its choice. */
@@ -263,13 +267,12 @@ export async function includeVmDisks(session: Session, ids: readonly string[]): 
       if (target?.type !== vmType) return [];
       try {
         const { resourceGroup, name } = target;
-        return attachedDisks(await undefinedIfNotFound(session.compute.virtualMachines.get(resourceGroup, name)));
+        return disksCreatedWith(await undefinedIfNotFound(session.compute.virtualMachines.get(resourceGroup, name)));
       } catch {
         // Deleting the VM will fail for the same reason and report it.
         return [];
       }
     }),
   );
-  const created = disks.flat().flatMap(({ id, createdWithVm }) => (createdWithVm ? [id] : []));
-  return [...ids, ...created.filter((id) => !ids.some((known) => sameId(known, id)))];
+  return [...ids, ...disks.flat().filter((id) => !ids.some((known) => sameId(known, id)))];
 }

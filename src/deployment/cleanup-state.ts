@@ -6,7 +6,7 @@ import { validateVmName } from '../inputs/vm-name.ts';
 import { isJson, omitUndefined, parseJson } from '../lib/json.ts';
 import type { WorkflowRun } from '../runner/github-context.ts';
 import type { LogWriter } from '../runner/log.ts';
-import type { DeletionClaim, RunIdentity } from './ownership.ts';
+import { type DeletionClaim, type RunIdentity, repositoryClaim } from './ownership.ts';
 
 /** How the main step signed in. The runner may give other inputs to the post step (actions/runner#2030, #3514). */
 interface SignInState {
@@ -118,25 +118,16 @@ export function createCleanupState(
 
 /** What the run that saved this state may delete: `delete` goes by the repository, `create` by the step. */
 export function claimOf({ operation, deployment, run, notCreated }: CleanupStateData): DeletionClaim {
-  const { serverUrl, repository } = run;
-  return { deployment, owner: operation === 'delete' ? { serverUrl, repository } : run, notCreated };
+  return { ...(operation === 'delete' ? repositoryClaim(deployment, run) : { deployment, owner: run }), notCreated };
 }
 
 export function signInStateOf({
-  clientId,
-  tenantId,
-  environment,
   credential,
-  changeReference,
-}: Pick<CommonInputs, keyof SignInState & keyof CommonInputs>): SignInState {
+  ...inputs
+}: Pick<CommonInputs, 'clientId' | 'tenantId' | 'environment' | 'credential'>): SignInState {
+  const { clientId, tenantId, environment } = inputs;
   const audience = credential.kind === 'oidc' ? credential.audience : undefined;
-  return {
-    clientId,
-    tenantId,
-    environment,
-    credential: credential.kind,
-    ...omitUndefined({ audience, changeReference }),
-  };
+  return { clientId, tenantId, environment, credential: credential.kind, ...omitUndefined({ audience }) };
 }
 
 type Check = (value: unknown) => boolean;

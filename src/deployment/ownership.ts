@@ -103,6 +103,11 @@ export interface DeletionClaim {
   readonly notCreated?: readonly string[];
 }
 
+/** For `delete`, `sweep` and `if-exists: replace`: what any run of the repository created. */
+export function repositoryClaim(deployment: string, { serverUrl, repository }: RepositoryIdentity): DeletionClaim {
+  return { deployment, owner: { serverUrl, repository } };
+}
+
 /** Whether a resource may be deleted. Rollback, cleanup of a failed VM, post step, `delete` and `sweep` all ask this. */
 export function mayDelete({ deployment, owner, notCreated = [] }: DeletionClaim, id: string, tags: Tags): boolean {
   return (
@@ -125,11 +130,10 @@ export function classifyOwnership(tags: Tags, deployment: string, run: AdoptingR
 /** @throws ActionError unless the resource belongs to this deployment and was not created by another job of this run. */
 export function assertOwned(
   what: string,
-  resource: { readonly id: string; readonly tags?: Tags },
+  { id, tags }: { readonly id: string; readonly tags?: Tags },
   deployment: string,
   run: AdoptingRun,
 ): void {
-  const { id, tags } = resource;
   const owner = classifyOwnership(tags, deployment, run);
   if (owner === 'ours') return;
   const other = tagValue(tags, deploymentTag);

@@ -4,7 +4,7 @@ import type { VirtualMachine } from '@azure/arm-compute';
 import type { NetworkInterface, NetworkSecurityGroup, PublicIPAddress, VirtualNetwork } from '@azure/arm-network';
 import { createHash } from 'node:crypto';
 import { undefinedIfNotFound } from '../azure/lookup.ts';
-import { resourceId } from '../azure/resource-id.ts';
+import { resourceId, sameId } from '../azure/resource-id.ts';
 import type { Session } from '../azure/arm-client.ts';
 import type { DeployInputs } from '../inputs/inputs.ts';
 import { omitUndefined, type MergePatch } from '../lib/json.ts';
@@ -50,6 +50,12 @@ export function resourceIds(subscriptionId: string, resourceGroup: string, names
     nic: id('Microsoft.Network/networkInterfaces', names.nic),
     osDisk: id('Microsoft.Compute/disks', names.osDisk),
   } as const;
+}
+
+/** Copied tags on resources with other names do not make them part of a deployment. */
+export function isDerivedId(subscriptionId: string, resourceGroup: string, deployment: string, id: string): boolean {
+  const ids = resourceIds(subscriptionId, resourceGroup, resourceNames(deployment));
+  return Object.values(ids).some((derived) => sameId(derived, id));
 }
 
 export type ResourceIds = ReturnType<typeof resourceIds>;

@@ -2,7 +2,7 @@ import type { VirtualMachine } from '@azure/arm-compute';
 import { apiVersions } from '../azure/api-versions.ts';
 import type { Session } from '../azure/arm-client.ts';
 import { isNotFound, hasSucceeded, undefinedIfDenied } from '../azure/lookup.ts';
-import { readTags } from '../cleanup/resource-types.ts';
+import { disksCreatedWith, readTags } from '../cleanup/resource-types.ts';
 import type { ExistingResources, Plan } from '../deployment/resources.ts';
 import { type Tags, ownerTags, tagValue } from '../deployment/ownership.ts';
 import { ActionError, withActivity } from '../errors/action-error.ts';
@@ -47,16 +47,16 @@ export async function findExistingVm(
   return { kind: 'never-started', vm: final, reason: failure.fault };
 }
 
-interface AdoptContext {
+export interface ComparedDeployment {
   readonly inputs: DeployInputs;
   readonly plan: Plan;
   readonly image: ResolvedImage;
-  readonly log: Reporter['log'];
+  readonly report: Reporter;
 }
 
 /** @returns why it has to be replaced, or undefined. @throws ActionError if it differs and is to be kept. */
 export function findReplacementReasons(
-  { inputs, plan, image, log }: AdoptContext,
+  { inputs, plan, image, report: { log } }: ComparedDeployment,
   existing: Extract<ExistingVm, { kind: 'adoptable' | 'failed' }>,
 ): readonly Difference[] | undefined {
   const comparison = compareVm(existing.vm, plan, image, inputs);
@@ -116,7 +116,10 @@ export async function updateTags(
   const isOutdated = ({ tags }: TaggedResource) => !isCurrent(tags, ownership) || hasOldExpiry(tags, ownership);
   const outdatedVm = vm && isOutdated(vm) ? vm : undefined;
   const others: readonly TaggedResource[] = [...Object.values(network), ...identities];
-  const ids = [...others.filter(isOutdated).flatMap(({ id }) => id ?? []), ...(outdatedVm ? diskIds(outdatedVm) : [])];
+  const ids = [
+    ...others.filter(isOutdated).flatMap(({ id }) => id ?? []),
+    ...(outdatedVm ? disksCreatedWith(outdatedVm) : []),
+  ];
   const last = outdatedVm?.id ? [outdatedVm.id] : [];
   if (ids.length + last.length === 0) return true;
   const updateAll = (all: readonly string[]) =>
@@ -202,13 +205,7 @@ function warnAboutKeptTags(kept: readonly KeptTags[], { log }: Reporter): void {
 /** IDs of the resources and of the disks that were created with the VM. */
 export function existingIds(existing: ExistingResources): readonly string[] {
   const resources: readonly TaggedResource[] = Object.values(existing);
-  return [...resources.flatMap(({ id }) => id ?? []), ...(existing.vm ? diskIds(existing.vm) : [])];
-}
-
-function diskIds({ storageProfile }: VirtualMachine): readonly string[] {
-  const { osDisk, dataDisks = [] } = storageProfile ?? {};
-  const disks = [osDisk, ...dataDisks.filter(({ createOption }) => createOption !== 'Attach')];
-  return disks.flatMap((disk) => disk?.managedDisk?.id ?? []);
+  return [...resources.flatMap(({ id }) => id ?? []), ...(existing.vm ? disksCreatedWith(existing.vm) : [])];
 }
 
 /**
@@ -231,8 +228,6 @@ async function updateTagsOf(session: Session, id: string, before: Tags, ownershi
     if (!(error instanceof AzureError) || error.fault.status !== 403 || !apiVersion) throw error;
     const replaced = new Set([...Object.keys(ownership), 'expires-on']);
     const others = Object.entries(before ?? {}).filter(([name]) => !replaced.has(name.toLowerCase()));
-    await session.arm('PATCH', id, apiVersion, {
-      body: { tags: { ...Object.fromEntries(others), ...ownership } },
-    });
+    await session.arm('PATCH', id, apiVersion, { body: { tags: { ...Object.fromEntries(others), ...ownership } } });
   }
 }

@@ -13,7 +13,7 @@ import {
   signInStateOf,
 } from '../deployment/cleanup-state.ts';
 import { type ExistingResources, findExistingResources, resourceNames } from '../deployment/resources.ts';
-import { runIdentityOf } from '../deployment/ownership.ts';
+import { repositoryClaim, runIdentityOf } from '../deployment/ownership.ts';
 import { ActionError, withActivity } from '../errors/action-error.ts';
 import type { DeployInputs } from '../inputs/inputs.ts';
 import { allSettledOrThrow } from '../lib/abort.ts';
@@ -187,8 +187,7 @@ async function deleteOldVm({ session, plan, report, log, run, replacement = [] }
   for (const { property, actual, expected } of replacement) {
     log.info(`Replacing ${name}: ${property} ${actual} → ${expected}`);
   }
-  const { serverUrl, repository } = run;
-  const claim = { deployment: plan.deployment, owner: { serverUrl, repository } };
+  const claim = repositoryClaim(plan.deployment, run);
   const result = await deleteVmOfDeployment({ session, log, claim }, plan.resourceGroup);
   reportDeletion(result, report);
   const activity = `replacing virtual machine ${name}`;

@@ -1,6 +1,6 @@
 import type { Session } from '../azure/arm-client.ts';
 import { deleteDeployment } from '../cleanup/delete-deployment.ts';
-import type { RepositoryIdentity } from '../deployment/ownership.ts';
+import { type RepositoryIdentity, repositoryClaim } from '../deployment/ownership.ts';
 import { ActionError } from '../errors/action-error.ts';
 import type { DeleteInputs } from '../inputs/inputs.ts';
 import { type Reporter, reportDeletion } from '../summary/reporter.ts';
@@ -12,10 +12,10 @@ import { type CleanupStateData, claimOf } from '../deployment/cleanup-state.ts';
 export async function runDelete(
   session: Session,
   { resourceGroup, vmName }: Pick<DeleteInputs, 'resourceGroup' | 'vmName'>,
-  { serverUrl, repository }: RepositoryIdentity,
+  run: RepositoryIdentity,
   report: Reporter,
 ): Promise<void> {
-  const claim = { deployment: vmName, owner: { serverUrl, repository } };
+  const claim = repositoryClaim(vmName, run);
   const result = await deleteDeployment({ session, log: report.log, claim }, resourceGroup);
   reportDeletion(result, report);
   if (result.deleted.length === 0 && result.failed.length === 0) {

@@ -5,7 +5,7 @@ import { type Session, listAllPages } from '../azure/arm-client.ts';
 import { provisioningStateOf } from '../azure/lookup.ts';
 import { type ImageReference, sameId } from '../azure/resource-id.ts';
 import { type Tags, deploymentTag, tagValue } from '../deployment/ownership.ts';
-import { resourceIds, resourceNames } from '../deployment/resources.ts';
+import { isDerivedId, resourceIds, resourceNames } from '../deployment/resources.ts';
 import { withActivity } from '../errors/action-error.ts';
 import type { ListInputs } from '../inputs/inputs.ts';
 import { omitUndefined } from '../lib/json.ts';
@@ -44,7 +44,7 @@ async function findListedDeployments(
   const names = new Map<string, string>();
   for (const { id, tags } of resources) {
     const name = tagValue(tags, deploymentTag);
-    if (name && isDerivedResource(subscriptionId, resourceGroup, name, id)) names.set(name.toLowerCase(), name);
+    if (name && isDerivedId(subscriptionId, resourceGroup, name, id)) names.set(name.toLowerCase(), name);
   }
   return [...names.values()]
     .toSorted((a, b) => a.localeCompare(b))
@@ -61,12 +61,6 @@ async function collect<T>(pages: AsyncIterable<T>): Promise<T[]> {
   const items: T[] = [];
   for await (const item of pages) items.push(item);
   return items;
-}
-
-/** Copied tags on resources with other names do not make a deployment. */
-function isDerivedResource(subscriptionId: string, group: string, name: string, id: string): boolean {
-  const ids = resourceIds(subscriptionId, group, resourceNames(name));
-  return Object.values(ids).some((derived) => sameId(derived, id));
 }
 
 function isCreatedFrom(vm: VirtualMachine | undefined, image: ImageReference): boolean {

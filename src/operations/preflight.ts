@@ -93,23 +93,15 @@ export async function prepareDeployment(
   report.output('admin-username', planned.credentials.adminUsername);
   const { differences, otherRules } = compareNetwork(found.existing, planned.plan);
   assertNoDrift(planned.plan, 'network', differences);
-  const adoption = { inputs, plan: planned.plan, image: found.image, log: report.log };
+  const adoption = { inputs, plan: planned.plan, image: found.image, report };
   const replacement = isExisting ? findReplacementReasons(adoption, existingVm) : undefined;
   if (replacement) planned = await planFor(undefined);
   const adopted = isExisting && !replacement;
-  report.addFacts({
-    plan: planned.plan,
-    image: found.image,
-    adopted,
-    otherRules,
-    ...omitUndefined({ replacement }),
-  });
+  report.addFacts({ plan: planned.plan, image: found.image, adopted, otherRules, ...omitUndefined({ replacement }) });
   report.output('admin-username', planned.credentials.adminUsername);
   if (planned.credentials.password) context.mask(planned.credentials.password);
-  const lostCredentials = {
-    notices: [],
-    warnings: lostCredentialWarnings(inputs, planned.credentials, planned.plan),
-  };
+  const warnings = lostCredentialWarnings(inputs, planned.credentials, planned.plan);
+  const lostCredentials = { notices: [], warnings };
   for (const { notices, warnings } of [planned.credentials, lostCredentials, found.image, planned.plan]) {
     for (const line of notices) report.log.notice(line);
     for (const line of warnings) report.log.warning(line);
@@ -129,16 +121,7 @@ async function gatherPrerequisites(
   // `found` reports the failure; nothing may be awaiting these yet.
   for (const part of [region, existing]) part.catch(() => undefined);
   const image = withActivity(`reading image ${inputs.image.id}`, () =>
-    resolveImage(
-      {
-        imageCompute: session.imageCompute,
-        compute: session.compute,
-        signal: session.waiting.signal,
-        onWaiting: report.log.info,
-      },
-      inputs,
-      region,
-    ),
+    resolveImage({ ...session, signal: session.waiting.signal, onWaiting: report.log.info }, inputs, region),
   );
   const reads = Promise.all([found, image, resolveAccess(session, inputs, existing)]);
   const [deployment, resolved, access] = await reads.catch(async (error: unknown) => {
@@ -193,16 +176,10 @@ async function updateFindings(
   found: Prerequisites,
   existingVm: ExistingVm,
 ): Promise<Prerequisites> {
-  switch (existingVm.kind) {
-    case 'absent':
-      return found;
-    case 'deleted': {
-      const existing = await findExistingResources(session, inputs, resourceNames(inputs.vmName));
-      return { ...found, existing, osDisk: await findOsDisk(session, inputs) };
-    }
-    default:
-      return { ...found, existing: { ...found.existing, vm: existingVm.vm } };
-  }
+  if (existingVm.kind === 'absent') return found;
+  if (existingVm.kind !== 'deleted') return { ...found, existing: { ...found.existing, vm: existingVm.vm } };
+  const existing = await findExistingResources(session, inputs, resourceNames(inputs.vmName));
+  return { ...found, existing, osDisk: await findOsDisk(session, inputs) };
 }
 
 /** Creating a VM needs no permission to read disks; Azure itself refuses a name that is taken. */

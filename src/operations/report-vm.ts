@@ -5,7 +5,6 @@ import { formatError } from '../errors/format-error.ts';
 import { runnerFileError } from '../runner/github-context.ts';
 import { provisioningStateOf } from '../azure/lookup.ts';
 import type { Plan, ExistingResources } from '../deployment/resources.ts';
-import type { ResolvedImage } from '../image/image.ts';
 import type { DeployInputs } from '../inputs/inputs.ts';
 import { compareNetwork } from '../plan/drift.ts';
 import { compareVm } from '../plan/vm-drift.ts';
@@ -16,58 +15,37 @@ import type { Session } from '../azure/arm-client.ts';
 import { knownHosts } from '../lib/ssh-key.ts';
 import { resetCommand, sshCommand } from '../summary/status.ts';
 import { readSerialLog } from '../vm/vm-status.ts';
+import type { ComparedDeployment } from './adopt-existing.ts';
 
-interface CreatedVm {
-  readonly inputs: DeployInputs;
-  readonly plan: Plan;
-  readonly image: ResolvedImage;
-  readonly report: Reporter;
-}
-
-export function outputVm(vm: VirtualMachine, plan: Plan, report: Reporter): void {
+export function outputVm(vm: VirtualMachine, plan: Plan, { log, outputAll }: Reporter): void {
+  const size = vm.hardwareProfile?.vmSize ?? '';
   const versionId = imageIdOf(vm);
-  report.output('admin-username', vm.osProfile?.adminUsername);
-  report.output('vm-instance-id', vm.vmId);
-  report.output('vm-size', vm.hardwareProfile?.vmSize);
-  report.output('zone', vm.zones?.[0]);
-  report.output('spot', `${isSpot(vm)}`);
-  report.output('os-disk-id', vm.storageProfile?.osDisk?.managedDisk?.id);
-  report.output('principal-id', vm.identity?.principalId);
+  outputAll({ 'admin-username': vm.osProfile?.adminUsername, 'vm-instance-id': vm.vmId, 'vm-size': size });
+  // `Low` is the former name of `Spot`.
+  outputAll({ zone: vm.zones?.[0], spot: `${vm.priority === 'Spot' || vm.priority === 'Low'}` });
+  outputAll({ 'os-disk-id': vm.storageProfile?.osDisk?.managedDisk?.id, 'principal-id': vm.identity?.principalId });
   if (/\/versions\//i.test(versionId)) {
-    report.output('image-version-id', versionId);
-    report.output('image-version', versionId.split('/').at(-1));
+    outputAll({ 'image-version-id': versionId, 'image-version': versionId.split('/').at(-1) });
   }
-  report.log.info(`Virtual machine ${plan.vm.name}: ${provisioningStateOf(vm)}.`);
-  warnBeforeRetirement(vm.hardwareProfile?.vmSize ?? '', report);
-}
-
-/** `Low` is the former name of `Spot`. */
-function isSpot({ priority }: VirtualMachine): boolean {
-  return priority === 'Spot' || priority === 'Low';
-}
-
-function warnBeforeRetirement(size: string, { log }: Reporter): void {
-  const date = retirementDate(size);
-  if (!date) return;
+  log.info(`Virtual machine ${plan.vm.name}: ${provisioningStateOf(vm)}.`);
+  const retirement = retirementDate(size);
+  if (!retirement) return;
   log.warning(
-    `Azure retires ${size} on ${date}, and its capacity becomes scarce before that. Use a newer one as \`vm-size\`: https://learn.microsoft.com/azure/virtual-machines/sizes/retirement/retired-sizes-list`,
+    `Azure retires ${size} on ${retirement}, and its capacity becomes scarce before that. Use a newer one as \`vm-size\`: https://learn.microsoft.com/azure/virtual-machines/sizes/retirement/retired-sizes-list`,
   );
 }
 
 /** The outputs of a kept deployment do not wait for the update of its tags. */
-export function outputExisting({ nic, nsg, vnet, publicIp }: ExistingResources, report: Reporter): void {
-  report.output('nic-id', nic?.id);
-  report.output('nsg-id', nsg?.id);
-  report.output('vnet-id', vnet?.id);
-  report.output('public-ip-id', publicIp?.id);
-  report.output('public-ip-address', publicIp?.ipAddress);
-  report.output('private-ip-address', nic?.ipConfigurations?.[0]?.privateIPAddress);
-  report.output('fqdn', publicIp?.dnsSettings?.fqdn);
+export function outputExisting({ nic, nsg, vnet, publicIp }: ExistingResources, { outputAll }: Reporter): void {
+  outputAll({ 'nic-id': nic?.id, 'nsg-id': nsg?.id, 'vnet-id': vnet?.id, 'public-ip-id': publicIp?.id });
+  const privateIp = nic?.ipConfigurations?.[0]?.privateIPAddress;
+  outputAll({ 'public-ip-address': publicIp?.ipAddress, 'private-ip-address': privateIp });
+  outputAll({ fqdn: publicIp?.dnsSettings?.fqdn });
 }
 
 /** Compares a new deployment with the inputs: Azure and Azure Policy can change settings of a request. */
 export function warnAboutChanges(
-  { inputs, plan, image, report }: CreatedVm,
+  { inputs, plan, image, report }: ComparedDeployment,
   vm: VirtualMachine,
   network: ExistingResources,
 ): void {

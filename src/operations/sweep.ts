@@ -1,11 +1,10 @@
 import { apiVersions } from '../azure/api-versions.ts';
 import { listAllPages, type Session } from '../azure/arm-client.ts';
 import { undefinedIfNotFound } from '../azure/lookup.ts';
-import { sameId } from '../azure/resource-id.ts';
 import { deleteDeployment } from '../cleanup/delete-deployment.ts';
 import { type DeletionResult, readTags } from '../cleanup/resource-types.ts';
-import { resourceIds, resourceNames } from '../deployment/resources.ts';
-import { type Tags, deploymentTag, tagValue } from '../deployment/ownership.ts';
+import { isDerivedId, resourceIds, resourceNames } from '../deployment/resources.ts';
+import { type Tags, deploymentTag, repositoryClaim, tagValue } from '../deployment/ownership.ts';
 import { ActionError } from '../errors/action-error.ts';
 import { formatError } from '../errors/format-error.ts';
 import type { SweepInputs } from '../inputs/inputs.ts';
@@ -136,8 +135,7 @@ async function sweepOne(
   if (!decision.isExpired) return nothing;
   // Decided again right before each deletion: a run may have adopted the deployment since.
   const confirm = async (tags: Tags): Promise<boolean> => (await decide(context, tags)).isExpired;
-  const { serverUrl, repository } = context.run;
-  const claim = { deployment, owner: { serverUrl, repository } };
+  const claim = repositoryClaim(deployment, context.run);
   try {
     return await deleteDeployment({ session, log: report.log, claim, confirm }, resourceGroup);
   } catch (error) {
@@ -156,9 +154,8 @@ async function decide({ run, runState }: SweepContext, tags: Tags): Promise<Expi
 }
 
 /**
- * Deployments with those of their resources that have a derived name (or are an identity, named by the workflow's
- * author): copied tags on other resources decide nothing. The filtered list returns only IDs, and late, so the tags are
- * read from each resource.
+ * With their resources of derived names and their identities. The filtered list returns only IDs, and late, so the tags
+ * are read from each resource.
  */
 async function findDeployments(
   session: Session,
@@ -174,23 +171,20 @@ async function findDeployments(
     id,
     tags: await undefinedIfNotFound(readTags(session, id)),
   }));
-  const deployments = new Map<string, { name: string; resources: DeploymentResource[] }>();
-  for (const resource of found) {
-    const name = tagValue(resource.tags, deploymentTag);
-    if (!name) continue;
-    const derived = Object.values(resourceIds(session.subscriptionId, resourceGroup, resourceNames(name)));
-    const isPart =
-      derived.some((id) => sameId(id, resource.id)) || /\/userAssignedIdentities\/[^/]+$/i.test(resource.id);
-    const deployment = deployments.get(name.toLowerCase()) ?? { name, resources: [] };
-    deployments.set(name.toLowerCase(), deployment);
-    if (isPart) deployment.resources.push(resource);
-  }
-  return new Map([...deployments.values()].map(({ name, resources }) => [name, resources]));
+  const byName = Map.groupBy(found, ({ tags }) => tagValue(tags, deploymentTag)?.toLowerCase() ?? '');
+  byName.delete('');
+  const deployments = [...byName.values()].map((resources): [string, DeploymentResource[]] => {
+    const name = tagValue(resources[0]?.tags, deploymentTag) ?? '';
+    const isPart = ({ id }: DeploymentResource): boolean =>
+      isDerivedId(session.subscriptionId, resourceGroup, name, id) || /\/userAssignedIdentities\/[^/]+$/i.test(id);
+    return [name, resources.filter(isPart)];
+  });
+  return new Map(deployments);
 }
 
 /**
- * Reads run states with the job's token, each run once: a later attempt that adopts a deployment changes its tags. @actions/github costs 75 ms of start time, so it is loaded only here.
- * @returns a reader that never throws: a run that the token may not read is `unknown`.
+ * Each run is read once: a later attempt that adopts a deployment changes its tags. @actions/github costs 75 ms of start
+ * time, so it is loaded only here. The reader never throws: a run that the token may not read is `unknown`.
  */
 export function createRunStatusReader(
   token: string,
@@ -201,11 +195,8 @@ export function createRunStatusReader(
   const [owner = '', repo = ''] = repository.split('/');
   const read = async (runId: string): Promise<WorkflowRunStatus> => {
     try {
-      const { data } = await (await octokit).rest.actions.getWorkflowRun({
-        owner,
-        repo,
-        run_id: Number(runId),
-      });
+      const run = { owner, repo, run_id: Number(runId) };
+      const { data } = await (await octokit).rest.actions.getWorkflowRun(run);
       return data.status === 'completed' ? 'ended' : 'running';
     } catch (error) {
       report.log.info(`Status of run ${runId} not available: ${formatError(error).join(' ')}`);
