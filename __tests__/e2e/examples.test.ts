@@ -5,7 +5,7 @@ import { afterEach, describe, expect, test } from '@jest/globals';
 import { roleDefinition, roles } from '../../scripts/docs/roles.ts';
 import { defaults, principals, type Simulator, startSimulator, type World } from '../../simulator/index.ts';
 import { addRegistry } from '../../simulator/providers/registry.ts';
-import { defaultInputs, runAction } from '../support/harness.ts';
+import { type ActionOptions, defaultInputs, runAction } from '../support/harness.ts';
 import { lint, type Step, usesOf, workflowsIn } from '../support/workflow-files.ts';
 
 const root = resolve(import.meta.dirname, '../..');
@@ -39,6 +39,7 @@ const values: Readonly<Record<string, string>> = {
   'secrets.ADMIN_PASSWORD': 'Correct-Horse-7',
   'secrets.ENROLMENT_TOKEN': 'enrolment-token-1',
   'steps.runner.outputs.address': '203.0.113.7',
+  'steps.target.outputs.public-ip-address': '203.0.113.9',
   'github.event.release.id': '4711',
   'github.run_id': '9876543210',
   'inputs.version': '1.10.0',
@@ -160,6 +161,37 @@ test.each(cases.map((one) => [one.file, one.job, Object.values(one.matrix).join(
     }
   },
 );
+
+test('two background steps of a job create two VMs, and the step that is cancelled leaves nothing behind', async () => {
+  const [target, load] = cases.filter(({ file }) => file === 'examples/overlapped.yml');
+  const started = (sim = await startSimulator({ timeScale: 0.02, world: prepare }));
+  const before = [...started.world.resources.under(group)].length;
+  const names: string[] = [];
+  const start = (one: Case | undefined, options: Partial<ActionOptions>) =>
+    runAction({
+      sim: started,
+      inputs: { ...(one ? filledIn(one) : {}), environment: started.armEndpoint },
+      idToken: true,
+      between: ({ outputs }) => void names.push(outputs['vm-name'] ?? ''),
+      ...options,
+      env: { GITHUB_ACTION: one?.step.id ?? '' },
+    });
+  // `cancel` sends SIGTERM alone.
+  const script = new Promise<void>((arrived) => {
+    const match = { method: 'PUT', path: /\/runCommands\// } as const;
+    started.faults.add({ match, effect: { onArrival: () => arrived() } });
+  });
+  const runs = await Promise.all([start(target, {}), start(load, { signal: { when: script, name: 'SIGTERM' } })]);
+  expect(runs.map(({ exitCode, post }) => [exitCode, post?.exitCode])).toEqual([
+    [0, 0],
+    [1, 0],
+  ]);
+  expect(new Set(names.filter(Boolean)).size).toBe(2);
+  expect(runs[1]?.annotations.filter(({ level }) => level === 'error').map(({ message }) => message)).toEqual([
+    expect.stringContaining('The workflow run was cancelled (SIGTERM)'),
+  ]);
+  expect([...started.world.resources.under(group)]).toHaveLength(before);
+});
 
 describe.each(files.map((file) => [file.path, file] as const))('%s', (path, { text, workflow }) => {
   test('says what it needs before it runs, and opens no admin port to everyone', () => {

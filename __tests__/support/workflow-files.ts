@@ -72,7 +72,10 @@ const newer = [
 export async function lint(text: string, path: string): Promise<string[]> {
   const linter = await createLinter();
   // The context `vars` is newer as well. Any other one that has no fixed fields stands in for it.
-  const known = text.replaceAll(/\bvars(?=[.[])/g, 'github.event');
+  const known = text
+    .replaceAll(/\bvars(?=[.[])/g, 'github.event')
+    .replaceAll(/^( +)background: true$/gm, '$1# background')
+    .replaceAll(/^( +- )(?:wait|cancel): /gm, '$1run: ');
   return linter(known, path)
     .filter(({ message }) => !newer.some((pattern) => pattern.test(message)))
     .map(({ line, column, message }) => `${path}:${line}:${column} ${message}`);

@@ -98,8 +98,9 @@ function findSku({ facts }: RuleContext, size: string): Sku | undefined {
   );
 }
 
-function placementProblems(context: RuleContext, { size, zone }: Placement): PlacementProblem[] {
+function placementProblems(context: RuleContext, placement: Placement): PlacementProblem[] {
   const { inputs, facts, plan, known, image } = context;
+  const { size, zone } = placement;
   const zones = inputs.zones.length > 0 ? `, zone ${inputs.zones.join(', ')}` : '';
   const series = /^Standard_[A-Z]+\d+/i.exec(size)?.[0] ?? size;
   const problem = (text: string, fatal: boolean): PlacementProblem => ({
@@ -120,7 +121,7 @@ function placementProblems(context: RuleContext, { size, zone }: Placement): Pla
   const capabilities = sku ? capabilitiesFromSku(sku) : capabilitiesFromName(size);
   return [
     ...(sku ? availabilityProblems(sku, zone, plan.location).map((text) => problem(`${size} ${text}.`, false)) : []),
-    ...(sku ? quotaProblems(context, size, sku) : []),
+    ...(sku ? quotaProblems(context, placement, sku) : []),
     ...(compared
       ? incompatibilities(capabilities, compared, sizeRequirements(inputs, compared)).map((text) =>
           problem(`${size} ${text}.`, true),
@@ -179,8 +180,8 @@ function checkRetirement(size: string): Finding[] {
 }
 
 /** Quotas that a size counts against: Spot VMs have one for all families. */
-function requiredQuotas({ inputs }: RuleContext, sku: Sku): readonly string[] {
-  return inputs.spot ? ['lowPriorityCores'] : ['cores', ...(sku.family ? [sku.family] : [])];
+function requiredQuotas({ spot }: Pick<Placement, 'spot'>, { family }: Sku): readonly string[] {
+  return spot ? ['lowPriorityCores'] : ['cores', ...(family ? [family] : [])];
 }
 
 export function findUsage(usages: readonly Usage[], name: string): Usage | undefined {
@@ -191,18 +192,18 @@ export function quotaFix(command: string, { portal }: RuleContext['known']): rea
   return [command, `${portal}/#view/Microsoft_Azure_Capacity/QuotaMenuBlade/~/myQuotas`];
 }
 
-function quotaProblems(context: RuleContext, size: string, sku: Sku): PlacementProblem[] {
+function quotaProblems(context: RuleContext, placement: Placement, sku: Sku): PlacementProblem[] {
   const { facts, plan, known } = context;
   const usages = facts.computeUsages && 'value' in facts.computeUsages ? facts.computeUsages.value : [];
   const cores = Number(capability(sku, 'vCPUs') ?? Number.NaN);
-  return requiredQuotas(context, sku).flatMap((name): PlacementProblem[] => {
+  return requiredQuotas(placement, sku).flatMap((name): PlacementProblem[] => {
     const usage = findUsage(usages, name);
     if (!usage || !(usage.limit - usage.currentValue < cores)) return [];
     return [
       {
         id: `quota/${name}`,
         asked: `quota "${usage.name.localizedValue ?? name}" in ${plan.location}`,
-        text: `${usage.currentValue} of ${usage.limit} are in use, and ${size} needs ${cores}.`,
+        text: `${usage.currentValue} of ${usage.limit} are in use, and ${placement.size} needs ${cores}.`,
         fatal: false,
         who: `the owner of subscription ${known.subscriptionId}`,
         fix: [
@@ -226,8 +227,8 @@ function checkQuota(context: RuleContext, skus: readonly Sku[]): Finding[] {
     permission: { action: 'Microsoft.Compute/locations/usages/read', scope: subscription },
   };
   return answered(question, facts.computeUsages, known, (usages) => {
-    const names = [...new Set(skus.flatMap((sku) => requiredQuotas(context, sku)))];
-    return names.flatMap((name) => {
+    const names = new Set(plan.vm.attempts.flatMap((attempt) => skus.flatMap((sku) => requiredQuotas(attempt, sku))));
+    return [...names].flatMap((name) => {
       const usage = findUsage(usages, name);
       if (!usage) return [];
       const title = usage.name.localizedValue ?? name;

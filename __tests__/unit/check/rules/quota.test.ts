@@ -26,6 +26,22 @@ describe('core quota', () => {
       [['quota/lowPriorityCores', 'fault']],
     ],
     [
+      'no Spot quota, although a regular VM would follow',
+      {
+        inputs: { spot: { maxPrice: -1, evictionPolicy: 'Delete', isOptional: true } },
+        facts: { computeUsages: ok([usage('cores'), usage('lowPriorityCores', 0)]) },
+      },
+      [['quota/lowPriorityCores', 'warning']],
+    ],
+    [
+      'no regular quota for the VM that follows a refused Spot VM',
+      {
+        inputs: { spot: { maxPrice: -1, evictionPolicy: 'Delete', isOptional: true } },
+        facts: { computeUsages: ok([usage('cores', 10, 9), usage('lowPriorityCores')]) },
+      },
+      [['quota/cores', 'warning']],
+    ],
+    [
       'quotas that may not be read',
       { facts: { computeUsages: denied, networkUsages: denied } },
       [
