@@ -1,11 +1,15 @@
 /** Where the action goes: clouds by name and by URL, through a proxy that leads their host names to the simulator. */
+import { readFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
+import { resolve } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
 import { createProxy, type ProxyServer } from 'proxy';
 import { githubSettings, idTokenEnvironment } from '../../simulator/github/github.ts';
 import { defaults, type Simulator, startSimulator } from '../../simulator/index.ts';
+import { blobs } from '../../simulator/providers/compute/blobs.ts';
 import type { World } from '../../simulator/world/world.ts';
+import { knownClouds } from '../../src/azure/clouds.ts';
 import { type ActionOptions, assertNoSecrets, defaultInputs, type Run, runAction } from '../support/harness.ts';
 
 let sim: Simulator;
@@ -60,41 +64,61 @@ beforeAll(async () => {
 afterAll(() => unreachable.close());
 
 const errorsOf = (run: Run) => run.annotations.filter(({ level }) => level === 'error').map(({ message }) => message);
-const providerHost = 'pipelines.actions.githubusercontent.com';
-/** As GitHub gives them, with a host name that is not a loopback one. */
-const idTokenEnv = (): Record<string, string> => idTokenEnvironment(sim.world, `https://${providerHost}`);
+/** The hosts in docs/security.md that a cloud and GitHub have. */
+function documentedHosts(environment: string): string[] {
+  const text = readFileSync(resolve(import.meta.dirname, '../../docs/security.md'), 'utf8');
+  const section = /## Hosts\n([\s\S]*?)\n## /.exec(text)?.[1] ?? '';
+  const row = section.split('\n').find((line) => line.startsWith(`| \`${environment}\``)) ?? '';
+  const [, ...cloud] = [...row.matchAll(/`([^`]+)`/g)].map(([, host = '']) => host);
+  const paragraph = /In addition, [\s\S]*/.exec(section)?.[0] ?? '';
+  return [...cloud, ...[...paragraph.matchAll(/`([\w.*-]+\.com)`/g)].map(([, host = '']) => host)];
+}
 
 describe('clouds by name', () => {
-  test.each([
-    ['azurecloud', 'management.azure.com', 'login.microsoftonline.com', 'api://AzureADTokenExchange'],
-    [
-      'AzureUSGovernment',
-      'management.usgovcloudapi.net',
-      'login.microsoftonline.us',
-      'api://AzureADTokenExchangeUSGov',
-    ],
-    ['AzureChinaCloud', 'management.chinacloudapi.cn', 'login.chinacloudapi.cn', 'api://AzureADTokenExchangeChina'],
-  ])('%s: its hosts and audiences, and no others', async (environment, arm, login, audience) => {
-    await start((world) => {
-      world.tokens.audiences.push(`https://${arm}`);
-      const app = world.apps.get(defaults.clientId);
-      if (app) app.federatedCredentials = app.federatedCredentials.map((one) => ({ ...one, audiences: [audience] }));
-    });
-    const { url, tunnels } = await startProxy({
-      [`${arm}:443`]: targetOf(sim.armEndpoint),
-      [`${login}:443`]: targetOf(sim.loginEndpoint),
-      [`${providerHost}:443`]: targetOf(sim.githubEndpoint),
-    });
-    const run = await act({
-      inputs: { environment, operation: 'check', 'client-secret': '' },
-      env: { ...idTokenEnv(), HTTPS_PROXY: url },
-    });
-    expect(errorsOf(run)).toEqual([]);
-    expect(run.exitCode).toBe(0);
-    expect(new Set(tunnels)).toEqual(new Set([`${arm}:443`, `${login}:443`, `${providerHost}:443`]));
-    const tokens = sim.journal.filter(({ kind }) => kind === 'github.idToken');
-    expect(tokens.map(({ query }) => query['audience'])).toEqual([audience, audience]);
-  });
+  test.each(Object.values(knownClouds))(
+    'sends requests to the documented hosts of $name and to no others',
+    async ({ name, resourceManager, loginEndpoint, oidcAudience }) => {
+      const environment = name.toLowerCase();
+      const expected = documentedHosts(environment);
+      const [arm = '', login = '', blob = '', oidc = '', api = ''] = expected.map((host) => host.replace('*', 'any'));
+      expect([`https://${arm}`, `https://${login}`]).toEqual([resourceManager, loginEndpoint]);
+      const runId = '1234567';
+      await start((world) => {
+        world.tokens.audiences.push(resourceManager);
+        const app = world.apps.get(defaults.clientId);
+        if (app)
+          app.federatedCredentials = app.federatedCredentials.map((one) => ({ ...one, audiences: [oidcAudience] }));
+        githubSettings(world).runs.set(`contoso/deploy/${runId}`, { status: 'completed', conclusion: 'cancelled' });
+      });
+      blobs(sim.world).origin = () => `https://${blob}`;
+      const { url, tunnels } = await startProxy({
+        [`${arm}:443`]: targetOf(sim.armEndpoint),
+        [`${login}:443`]: targetOf(sim.loginEndpoint),
+        ...Object.fromEntries([blob, oidc, api].map((host) => [`${host}:443`, targetOf(sim.githubEndpoint)])),
+      });
+      const env = {
+        ...idTokenEnvironment(sim.world, `https://${oidc}`),
+        HTTPS_PROXY: url,
+        GITHUB_API_URL: `https://${api}`,
+      };
+      const common = { environment, 'client-secret': '' };
+      const run = (inputs: Record<string, string>, more = {}) =>
+        act({ inputs: { ...common, ...inputs }, env: { ...env, ...more } });
+      const runs = [
+        await run({ operation: 'check' }),
+        await run({ cleanup: 'always', 'wait-for': 'agent' }, { GITHUB_RUN_ID: runId }),
+        await run({ operation: 'sweep', 'github-token': 'ghs_simulated' }),
+      ];
+      expect(runs.flatMap(errorsOf)).toEqual([]);
+      expect(runs[1]?.outputs['ssh-known-hosts']).not.toBe('');
+      expect(JSON.parse(runs[2]?.outputs['deleted'] ?? '[]')).toContainEqual(expect.stringMatching(/virtualMachines/));
+      expect([...new Set(tunnels)].toSorted()).toEqual(
+        [arm, login, blob, oidc, api].map((one) => `${one}:443`).toSorted(),
+      );
+      const audiences = sim.journal.flatMap(({ kind, query }) => (kind === 'github.idToken' ? query['audience'] : []));
+      expect(new Set(audiences)).toEqual(new Set([oidcAudience]));
+    },
+  );
 });
 
 describe('a cloud by its URL', () => {
@@ -141,33 +165,6 @@ describe('proxies', () => {
       expect(requests).toBeGreaterThan(0);
       expect(tunnels.filter((tunnel) => tunnel === host)).toHaveLength(requests);
     }
-  });
-
-  test("GitHub's API goes through, too", async () => {
-    const old = '1234567';
-    await start((world) => {
-      githubSettings(world).runs.set(`contoso/deploy/${old}`, {
-        status: 'completed',
-        conclusion: 'cancelled',
-      });
-    });
-    const left = await act({
-      inputs: { cleanup: 'always' },
-      env: { GITHUB_RUN_ID: old },
-    });
-    expect(left.exitCode).toBe(0);
-    const hosts = [sim.armEndpoint, sim.loginEndpoint].map(targetOf);
-    const { url, tunnels } = await startProxy({
-      ...Object.fromEntries(hosts.map((host) => [host, host])),
-      'api.github.com:443': targetOf(sim.githubEndpoint),
-    });
-    const run = await act({
-      inputs: { operation: 'sweep', 'github-token': 'ghs_simulated' },
-      env: { HTTPS_PROXY: url, GITHUB_API_URL: 'https://api.github.com' },
-    });
-    expect(errorsOf(run)).toEqual([]);
-    expect(JSON.parse(run.outputs['deleted'] ?? '[]')).toContainEqual(expect.stringMatching(/virtualMachines\/vm1$/));
-    expect(tunnels).toContain('api.github.com:443');
   });
 
   test('with a password, which is shown nowhere', async () => {

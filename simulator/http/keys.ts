@@ -29,6 +29,9 @@ const wellKnownNames = [
   'login.microsoftonline.us',
   'management.chinacloudapi.cn',
   'login.chinacloudapi.cn',
+  '*.blob.core.windows.net',
+  '*.blob.core.usgovcloudapi.net',
+  '*.blob.core.chinacloudapi.cn',
   'api.github.com',
   '*.actions.githubusercontent.com',
 ];
