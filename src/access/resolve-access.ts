@@ -82,11 +82,7 @@ function findIdentity({ arm }: Session, id: string): Promise<ManagedIdentity> {
 }
 
 interface ExistingAssignment {
-  readonly properties: {
-    readonly scope: string;
-    readonly roleDefinitionId: string;
-    readonly principalId: string;
-  };
+  readonly properties: { readonly scope: string; readonly roleDefinitionId: string; readonly principalId: string };
 }
 
 /** Names of the grants that the principal already has, also if they were assigned under another name. */

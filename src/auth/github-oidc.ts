@@ -14,12 +14,12 @@ interface GitHubIdTokenOptions extends HttpOptions {
   readonly event?: unknown;
 }
 
+const requestingIdToken = "asking GitHub's OIDC provider for an ID token";
+
 /**
- * A fresh OIDC token of this job from GitHub; it lives about five minutes.
- *
- * Not `core.getIDToken`: that waits up to three minutes for each of eleven tries, gives up on the first reset connection
- * and on 429, and drops the answer's body.
- * @throws Failure when the job may not have one, or the provider does not give one.
+ * It lives about five minutes. Not `core.getIDToken`: that waits up to three minutes for each of eleven tries, gives up on
+ * the first reset connection and on 429, and drops the answer's body.
+ * @throws ActionError when the job may not have one, or the provider does not give one.
  */
 export async function requestGitHubIdToken(
   env: Readonly<Record<string, string | undefined>>,
@@ -41,21 +41,16 @@ export async function requestGitHubIdToken(
       const why = error instanceof Error ? error.message : String(error);
       throw oidcProviderError(`${url.host} could not be reached: ${why}.`);
     });
-  const value = readIdToken(response);
+  const { status, bodyAsText } = response;
+  const value = status === 200 ? asString(asObject(parseJson(bodyAsText ?? ''))['value']) : undefined;
   if (value === undefined) {
     // A 2xx body is not quoted: it may contain a token under another name.
     throw oidcProviderError(
-      response.status < 300
-        ? `${url.host} answered ${response.status} without a token.`
-        : providerMessage(url, response),
+      status < 300 ? `${url.host} answered ${status} without a token.` : providerMessage(url, response),
     );
   }
   mask(value);
   return value;
-}
-
-function readIdToken({ status, bodyAsText }: PipelineResponse): string | undefined {
-  return status === 200 ? asString(asObject(parseJson(bodyAsText ?? ''))['value']) : undefined;
 }
 
 function providerMessage({ host, href }: URL, { status, headers, bodyAsText = '' }: PipelineResponse): string {
@@ -70,7 +65,7 @@ function providerMessage({ host, href }: URL, { status, headers, bodyAsText = ''
 }
 
 function oidcProviderError(message: string): ActionError {
-  return new ActionError("asking GitHub's OIDC provider for an ID token", {
+  return new ActionError(requestingIdToken, {
     message,
     reason: "GitHub's OIDC provider gave no ID token for this job.",
     fix: [
@@ -82,59 +77,52 @@ function oidcProviderError(message: string): ActionError {
 
 /** The runner names no provider: the job was not given the permission, or could not be. */
 function missingIdTokenPermission(env: Readonly<Record<string, string | undefined>>, event: unknown): ActionError {
-  const doing = "asking GitHub's OIDC provider for an ID token";
   const message = 'This job has no permission to ask for an ID token.';
-  const alternative = 'Or give `client-secret` or `client-certificate`: neither needs an ID token.';
-  if (env['GITHUB_ACTIONS'] !== 'true') {
-    return new ActionError(doing, {
-      message,
-      reason: 'ID tokens are given only to jobs of GitHub Actions, and this is none.',
-      who: 'the operator of the runner',
-      fix: ['Give `client-secret` or `client-certificate`.'],
-    });
-  }
-  if (isForkPullRequest(env, event)) {
-    return new ActionError(doing, {
-      message,
-      reason:
-        'The run was triggered by a pull request from a fork: it gets no ID token and no secrets, even with `permissions`.',
+  const grant = 'Give the job `permissions: { id-token: write, contents: read }`.';
+  const explanation = (): { reason: string; who?: string; fix: readonly string[] } => {
+    if (env['GITHUB_ACTIONS'] !== 'true') {
+      return {
+        reason: 'ID tokens are given only to jobs of GitHub Actions, and this is none.',
+        who: 'the operator of the runner',
+        fix: ['Give `client-secret` or `client-certificate`.'],
+      };
+    }
+    if (isForkPullRequest(env, event)) {
+      return {
+        reason:
+          'The run was triggered by a pull request from a fork: it gets no ID token and no secrets, even with `permissions`.',
+        fix: [
+          'Skip the job for forks: if: github.event.pull_request.head.repo.full_name == github.repository',
+          'Or run it after the merge, on push.',
+        ],
+      };
+    }
+    if (env['GITHUB_ACTOR'] === 'dependabot[bot]') {
+      return {
+        reason:
+          'Runs that Dependabot triggers get a read-only token unless the job asks for more, and only Dependabot secrets.',
+        fix: [grant, "Or skip it: if: github.actor != 'dependabot[bot]'"],
+      };
+    }
+    return {
+      reason: '`permissions: id-token: write` is missing.',
       fix: [
-        'Skip the job for forks: if: github.event.pull_request.head.repo.full_name == github.repository',
-        'Or run it after the merge, on push.',
+        grant,
+        'In a reusable workflow the calling job has to grant it too; it cannot be raised further down.',
+        'Or give `client-secret` or `client-certificate`: neither needs an ID token.',
       ],
-    });
-  }
-  if (env['GITHUB_ACTOR'] === 'dependabot[bot]') {
-    return new ActionError(doing, {
-      message,
-      reason:
-        'Runs that Dependabot triggers get a read-only token unless the job asks for more, and only Dependabot secrets.',
-      fix: [
-        'Give the job `permissions: { id-token: write, contents: read }`.',
-        "Or skip it: if: github.actor != 'dependabot[bot]'",
-      ],
-    });
-  }
-  return new ActionError(doing, {
-    message,
-    reason: '`permissions: id-token: write` is missing.',
-    fix: [
-      'Give the job `permissions: { id-token: write, contents: read }`.',
-      'In a reusable workflow the calling job has to grant it too; it cannot be raised further down.',
-      alternative,
-    ],
-  });
+    };
+  };
+  return new ActionError(requestingIdToken, { message, ...explanation() });
 }
 
 /** Forks are held back in `pull_request` events only; `pull_request_target` runs with the base's rights. */
 function isForkPullRequest(env: Readonly<Record<string, string | undefined>>, event: unknown): boolean {
   if (!/^pull_request(_review|_review_comment)?$/.test(env['GITHUB_EVENT_NAME'] ?? '')) return false;
-  const { pull_request } = (event ?? {}) as {
-    pull_request?: {
-      head?: { repo?: { full_name?: string } | null };
-      base?: { repo?: { full_name?: string } };
-    };
-  };
+  interface Branch {
+    repo?: { full_name?: string } | null;
+  }
+  const { pull_request } = (event ?? {}) as { pull_request?: { head?: Branch; base?: Branch } };
   // A deleted fork leaves null.
   if (pull_request?.head === undefined) return false;
   return pull_request.head.repo?.full_name !== pull_request.base?.repo?.full_name;

@@ -117,17 +117,10 @@ function roleOf(tenant: string, inputs: DeployInputs): TenantSignIn['role'] {
 
 /** @throws ActionError that names the tenant, also when a token is for another tenant or app. */
 export async function openDeploySession(inputs: DeployInputs, options: SessionOptions): Promise<DeploySession> {
-  const { session, verifySubscription, clientsFor, tenantIdOf } = await signInToTarget(
-    inputs,
-    auxiliaryTenants(inputs),
-    options,
-  );
-  return {
-    ...session,
-    verifySubscription,
-    imageTenantId: tenantIdOf(inputs.imageTenantId),
-    imageCompute: clientsFor(inputs.imageTenantId).compute,
-  };
+  const signedIn = await signInToTarget(inputs, auxiliaryTenants(inputs), options);
+  const { session, verifySubscription } = signedIn;
+  const { compute: imageCompute } = signedIn.clientsFor(inputs.imageTenantId);
+  return { ...session, verifySubscription, imageTenantId: signedIn.tenantIdOf(inputs.imageTenantId), imageCompute };
 }
 
 async function signInToTarget(inputs: Inputs, otherTenants: readonly string[], options: SessionOptions) {

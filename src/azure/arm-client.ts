@@ -131,10 +131,7 @@ function createArmRequestFrom({ cloud }: ClientOptions, pipeline: Pipeline): Arm
     const request = createPipelineRequest({
       url: url.href,
       method,
-      headers: createHttpHeaders({
-        accept: 'application/json',
-        ...omitUndefined({ 'content-type': contentType }),
-      }),
+      headers: createHttpHeaders({ accept: 'application/json', ...omitUndefined({ 'content-type': contentType }) }),
       ...omitUndefined({ abortSignal, body: body === undefined ? undefined : JSON.stringify(body) }),
     });
     const response = await pipeline.sendRequest(sharedHttpClient(), request);

@@ -56,7 +56,6 @@ export const unexplainedFailure = 'ProvisioningFailed';
 
 /** For this long, a front end may not know a resource whose creation Azure has accepted: a 404 is polled again. */
 const maxNotFoundSeconds = 30;
-
 const minNotFoundPolls = 8;
 
 /**
@@ -86,7 +85,7 @@ export async function pollUntilDone<T>(
         } catch (error) {
           firstNotFound ??= clockSeconds();
           const isRecent = clockSeconds() - firstNotFound < maxNotFoundSeconds || ++notFound < minNotFoundPolls;
-          const isLate = isNotFoundError(error) && isRecent;
+          const isLate = error instanceof AzureError && error.fault.status === 404 && isRecent;
           if (kind === 'delete' || !isLate) throw error;
         }
         return poller.isDone || undefined;
@@ -100,15 +99,9 @@ export async function pollUntilDone<T>(
   }
 }
 
-function isNotFoundError(error: unknown): boolean {
-  return error instanceof AzureError && error.fault.status === 404;
-}
-
 /** An operation may succeed and leave a Failed resource: the SDK then returns neither a result nor an error. */
 function throwIfFailed(what: string, { operationState, result }: Poller<unknown>): void {
-  const { provisioningState = '', id = what } = {
-    ...(result as { provisioningState?: string; id?: string } | undefined),
-  };
+  const { provisioningState = '', id = what } = (result ?? {}) as { provisioningState?: string; id?: string };
   const ended = [operationState?.status ?? '', provisioningState].find((state) => /^(failed|canceled)$/i.test(state));
   if (ended === undefined) return;
   const message = `Azure accepted the request, but ${what} ended as ${ended.toLowerCase()} without a reason.`;

@@ -145,7 +145,13 @@ export async function readResourceGroup(
   const group = await undefinedIfNotFound(
     arm<{ location: string; properties?: { provisioningState?: string } }>('GET', path, apiVersions.resourceGroups),
   );
-  if (group?.properties?.provisioningState === 'Deleting') throw groupBeingDeleted(resourceGroup);
+  if (group?.properties?.provisioningState === 'Deleting') {
+    throw new ActionError(`reading resource group ${resourceGroup}`, {
+      message: `Resource group "${resourceGroup}" is being deleted.`,
+      reason: 'Azure creates nothing in a resource group that is being deleted.',
+      fix: ['Wait until the group is deleted, or use another `resource-group`.'],
+    });
+  }
   if (group) return { location: location ?? normaliseRegion(group.location), exists: true };
   if (location) return { location, exists: false };
   throw new ActionError(`reading resource group ${resourceGroup}`, {
@@ -155,15 +161,6 @@ export async function readResourceGroup(
       'Set `location` and allow the app to create groups in the subscription; or create the group first:',
       shellCommand`az group create --name ${resourceGroup} --location ${'<region>'} --subscription ${subscriptionId}`,
     ],
-  });
-}
-
-/** Azure refuses every write in such a group (409 ResourceGroupBeingDeleted). */
-function groupBeingDeleted(resourceGroup: string): ActionError {
-  return new ActionError(`reading resource group ${resourceGroup}`, {
-    message: `Resource group "${resourceGroup}" is being deleted.`,
-    reason: 'Azure creates nothing in a resource group that is being deleted.',
-    fix: ['Wait until the group is deleted, or use another `resource-group`.'],
   });
 }
 

@@ -81,9 +81,7 @@ export const resourceTypes: Readonly<Record<string, ResourceType>> = {
   },
   [vmType]: {
     // Forced: the disks are deleted as well, so a clean shutdown would only cost time.
-    ...sdkType('virtual machine', [assignmentType], ({ compute }) => compute.virtualMachines, {
-      forceDeletion: true,
-    }),
+    ...sdkType('virtual machine', [assignmentType], ({ compute }) => compute.virtualMachines, { forceDeletion: true }),
     read: async ({ compute }, { resourceGroup, name }) => {
       const vm = await compute.virtualMachines.get(resourceGroup, name);
       return { tags: vm.tags, principalId: vm.identity?.principalId, vm };

@@ -193,15 +193,8 @@ function featureValue(features: readonly GalleryImageFeature[] | undefined, name
 }
 
 /** As the portal and the Azure CLI do: https://learn.microsoft.com/azure/virtual-machines/trusted-launch */
-function definitionSecurityType(feature: string | undefined): SecurityType {
-  switch (feature?.toLowerCase()) {
-    case 'trustedlaunch':
-    case 'trustedlaunchsupported':
-    case 'trustedlaunchandconfidentialvmsupported':
-      return 'TrustedLaunch';
-    case 'confidentialvm':
-      return 'ConfidentialVM';
-    default:
-      return 'Standard';
-  }
+function definitionSecurityType(feature = ''): SecurityType {
+  if (/^confidentialvm$/i.test(feature)) return 'ConfidentialVM';
+  const allowsTrustedLaunch = /^trustedlaunch((andconfidentialvm)?supported)?$/i.test(feature);
+  return allowsTrustedLaunch ? 'TrustedLaunch' : 'Standard';
 }

@@ -73,12 +73,7 @@ function vnetBody(
     addressSpace: { addressPrefixes: [addressPrefix] },
     // On the subnet and on the NIC: policies may require either.
     subnets: [
-      {
-        name: subnetName,
-        addressPrefix: subnetPrefix,
-        networkSecurityGroup: { id: nsgId },
-        defaultOutboundAccess,
-      },
+      { name: subnetName, addressPrefix: subnetPrefix, networkSecurityGroup: { id: nsgId }, defaultOutboundAccess },
     ],
   };
 }

@@ -58,9 +58,7 @@ async function probeImageAccess(
     undefinedOnFailure(ownerRead, timeout),
     undefinedOnFailure(versionRead, timeout),
   ]);
-  onContext({
-    link: { tokenTenant: session.imageTenantId, ...omitUndefined({ owner, image: imageAccess }) },
-  });
+  onContext({ link: { tokenTenant: session.imageTenantId, ...omitUndefined({ owner, image: imageAccess }) } });
 }
 
 function imageAccessFromError(error: unknown): ImageAccessProbe['image'] {

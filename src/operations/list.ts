@@ -37,9 +37,9 @@ async function findListedDeployments(
   const path = `/subscriptions/${subscriptionId}/resourceGroups/${resourceGroup}/resources`;
   const [resources, vms, nics, addresses] = await Promise.all([
     listAllPages<TaggedResource>(session.arm, path, apiVersions.resources),
-    collect(compute.virtualMachines.list(resourceGroup)),
-    collect(network.networkInterfaces.list(resourceGroup)),
-    collect(network.publicIPAddresses.list(resourceGroup)),
+    Array.fromAsync(compute.virtualMachines.list(resourceGroup)),
+    Array.fromAsync(network.networkInterfaces.list(resourceGroup)),
+    Array.fromAsync(network.publicIPAddresses.list(resourceGroup)),
   ]);
   const names = new Map<string, string>();
   for (const { id, tags } of resources) {
@@ -55,12 +55,6 @@ async function findListedDeployments(
       const tags = vm?.tags ?? resources.find(({ tags }) => tagValue(tags, deploymentTag) === name)?.tags;
       return [describeListed({ name, id: ids.vm, vm, tags }, nics, addresses)];
     });
-}
-
-async function collect<T>(pages: AsyncIterable<T>): Promise<T[]> {
-  const items: T[] = [];
-  for await (const item of pages) items.push(item);
-  return items;
 }
 
 function isCreatedFrom(vm: VirtualMachine | undefined, image: ImageReference): boolean {

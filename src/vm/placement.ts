@@ -70,8 +70,7 @@ async function describeAlternatives(
   refused: readonly RefusedSize[],
 ): Promise<string> {
   try {
-    const skus: Sku[] = [];
-    for await (const sku of session.compute.resourceSkus.list({ filter: `location eq '${location}'` })) skus.push(sku);
+    const skus = await Array.fromAsync(session.compute.resourceSkus.list({ filter: `location eq '${location}'` }));
     const suggestions = suggestSizes(skus, fits, refused);
     return suggestions.length > 0
       ? `Sizes offered in ${location} (capacity is not guaranteed): ${suggestions.join('; ')}.`
