@@ -608,6 +608,34 @@ const scenarios: readonly Scenario[] = [
     finding: 'quota/lowPriorityCores',
   },
   {
+    name: 'a full Spot quota when Spot is only preferred',
+    world: (world) => {
+      settings(world).quota['lowPriorityCores'] = { limit: 0 };
+    },
+    inputs: { spot: 'prefer' },
+  },
+  {
+    name: 'a Spot price above max-price',
+    refusal: 'OperationNotAllowed',
+    world: (world) => {
+      settings(world).spotPrices['Standard_D2s_v5'] = 0.05;
+    },
+    inputs: { spot: 'true', 'max-price': '0.04' },
+    entry: 'spot-price',
+    finding: 'spot-price',
+  },
+  {
+    name: 'a Spot price below max-price',
+    world: (world) => {
+      settings(world).spotPrices['Standard_D2s_v5'] = 0.03;
+    },
+    inputs: { spot: 'true', 'max-price': '0.04' },
+  },
+  {
+    name: 'a Spot price that Azure does not publish',
+    inputs: { spot: 'true', 'max-price': '0.04' },
+  },
+  {
     name: 'a region without the size',
     refusal: 'LocationNotAvailableForResourceType',
     inputs: { location: 'mars' },

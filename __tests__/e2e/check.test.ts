@@ -31,7 +31,7 @@ async function check(
 /** Requests that change something: POSTs for a token and for the evaluation of policies do not. */
 function writes(): string[] {
   return sim.journal
-    .filter(({ method, kind }) => method !== 'GET' && !['entra.token', 'policy.check'].includes(kind))
+    .filter(({ method, kind }) => method !== 'GET' && !['entra.token', 'policy.check', 'graph.query'].includes(kind))
     .map(({ method, path }) => `${method} ${path}`);
 }
 

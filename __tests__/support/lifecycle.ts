@@ -153,7 +153,9 @@ export function writesOf(journal: readonly Exchange[]): Exchange[] {
   return journal.filter(
     ({ host, method, kind }) =>
       // Reading the boot log and evaluating a policy are POSTs.
-      host === 'arm' && !['GET', 'HEAD'].includes(method) && !['vm.bootDiagnostics', 'policy.check'].includes(kind),
+      host === 'arm' &&
+      !['GET', 'HEAD'].includes(method) &&
+      !['vm.bootDiagnostics', 'policy.check', 'graph.query'].includes(kind),
   );
 }
 

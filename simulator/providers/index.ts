@@ -7,6 +7,7 @@ import { marketplaceProvider } from './marketplace.ts';
 import { networkProvider } from './network/index.ts';
 import { policyProvider } from './policy.ts';
 import { registryProvider } from './registry.ts';
+import { resourceGraphProvider } from './resource-graph.ts';
 import { resourcesProvider } from './resources/index.ts';
 
 /** Every resource provider that the simulator models. */
@@ -20,4 +21,5 @@ export const providers: readonly Provider[] = [
   registryProvider,
   policyProvider,
   featuresProvider,
+  resourceGraphProvider,
 ];

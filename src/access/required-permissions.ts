@@ -165,7 +165,7 @@ export const permissionTable = {
   },
   'check the subscription': {
     where: 'subscription',
-    why: 'checking sizes, quotas, registration and Marketplace terms in advance',
+    why: 'checking sizes, quotas, Spot prices, registration and Marketplace terms in advance',
     actions: [
       `${computeType}/skus/read`,
       `${computeType}/locations/usages/read`,
@@ -173,6 +173,7 @@ export const permissionTable = {
       `${networkType}/locations/checkDnsNameAvailability/read`,
       'Microsoft.Resources/subscriptions/providers/read',
       'Microsoft.Features/providers/features/read',
+      'Microsoft.ResourceGraph/resources/read',
       'Microsoft.MarketplaceOrdering/offertypes/publishers/offers/plans/agreements/read',
     ],
   },

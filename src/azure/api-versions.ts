@@ -13,6 +13,7 @@ export const apiVersions = {
   providers: '2021-04-01',
   /** The first stable version that returns `roleAssignmentMode`. */
   registries: '2025-11-01',
+  resourceGraph: '2022-10-01',
   resourceGroups: '2021-04-01',
   resources: '2021-04-01',
   roleAssignments: '2022-04-01',

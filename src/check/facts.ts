@@ -85,6 +85,12 @@ export interface PolicyDenial {
   readonly reason?: string;
 }
 
+export interface SpotPrice {
+  readonly size: string;
+  /** US dollars an hour. */
+  readonly price: number;
+}
+
 /** Answers from the target subscription. Questions that do not apply to the inputs are left out. */
 export interface SubscriptionFacts {
   readonly subscriptionId: string;
@@ -118,6 +124,8 @@ export interface SubscriptionFacts {
   readonly skus?: Result<readonly Sku[]>;
   readonly computeUsages?: Result<readonly Usage[]>;
   readonly networkUsages?: Result<readonly Usage[]>;
+  /** With `max-price`. */
+  readonly spotPrices?: Result<readonly SpotPrice[]>;
   readonly dnsLabelFree?: Result<boolean>;
   /** Of `private-ip-address` in an existing virtual network. */
   readonly privateAddressFree?: Result<boolean>;

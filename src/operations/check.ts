@@ -1,5 +1,6 @@
 import { type CheckSession, openCheckSession } from '../auth/session.ts';
-import { type CheckContext, collectFacts, collectPolicyDenials } from '../check/collect.ts';
+import { type CheckContext, collectFacts } from '../check/collect.ts';
+import { collectPolicyDenials, collectSpotPrices } from '../check/collect-planned.ts';
 import { evaluateChecks } from '../check/evaluate.ts';
 import type { CheckFacts, Finding } from '../check/facts.ts';
 import { ownershipTags } from '../deployment/ownership.ts';
@@ -31,7 +32,7 @@ export async function checkDeployment(
     report.output('image-version', image.value.facts.version);
   }
   const plan = planForCheck(facts, context.run);
-  const findings = evaluateChecks(await withPolicyDenials(facts, session.session, plan), plan);
+  const findings = evaluateChecks(await withPlanFacts(facts, session.session, plan), plan);
   report.outputJson(
     'findings',
     findings.map(({ id, level, asked, answer, who, fix }) => ({ id, level, asked, answer, who, fix })),
@@ -42,12 +43,15 @@ export async function checkDeployment(
   if (faults.length > 0) throw checkFailedError(findings.length, faults);
 }
 
-/** Azure Policy evaluates the planned resources, so its question comes last. */
-async function withPolicyDenials(facts: CheckFacts, session: CheckSession['session'], plan: Plan | undefined) {
+/** These questions need the plan, so they come last. */
+async function withPlanFacts(facts: CheckFacts, session: CheckSession['session'], plan: Plan | undefined) {
   const { subscriptionFacts } = facts;
   if (!subscriptionFacts || !session || !plan) return facts;
-  const policyDenials = await collectPolicyDenials(session, subscriptionFacts, plan);
-  return { ...facts, subscriptionFacts: { ...subscriptionFacts, ...omitUndefined({ policyDenials }) } };
+  const [policyDenials, spotPrices] = await Promise.all([
+    collectPolicyDenials(session, subscriptionFacts, plan),
+    collectSpotPrices(session, facts.inputs, plan),
+  ]);
+  return { ...facts, subscriptionFacts: { ...subscriptionFacts, ...omitUndefined({ policyDenials, spotPrices }) } };
 }
 
 /** The plan for the image as far as it could be read, else for a placeholder. */

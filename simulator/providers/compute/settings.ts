@@ -50,6 +50,8 @@ export interface ComputeSettings {
   trustedLaunchByDefault: Set<string>;
   /** Subscriptions (lower case) with the feature Microsoft.Compute/EncryptionAtHost. */
   encryptionAtHost: Set<string>;
+  /** Spot prices in US dollars an hour by size; a lower maximum is refused. */
+  spotPrices: Record<string, number>;
   /** Provisioning failures after allocation, which leave a failed VM. The first match by name applies. */
   provisioning: {
     readonly vm?: RegExp;
@@ -75,6 +77,7 @@ export function settings(world: World): ComputeSettings {
     standardSecurityType: new Set<string>(),
     trustedLaunchByDefault: new Set<string>(),
     encryptionAtHost: new Set<string>(),
+    spotPrices: {},
     provisioning: [],
     // Recorded: ready 7 to 26 s after the creation (vm-expand-instance-view-2024.json, vm-instance-view.json).
     agentDelay: 10,

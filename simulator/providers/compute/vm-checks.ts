@@ -19,6 +19,7 @@ import {
   checkVmName,
   checkPlan,
   checkSpot,
+  checkSpotPrice,
   invalidParameter,
   unmodelledReferences,
 } from './vm-rules.ts';
@@ -129,6 +130,7 @@ export function checkVmRequest(call: Call, existing: Resource | undefined): VmRe
   }
   if (!existing) checkDataDisks(call, properties, image, size);
   checkSpot(properties, size);
+  checkSpotPrice(body, size, settings(call.world).spotPrices[size.name]);
   checkPlan(body, image, call.resourceId);
   checkTermsAccepted(call, image);
   checkIdentity(call);

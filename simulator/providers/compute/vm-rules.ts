@@ -104,6 +104,18 @@ export function checkSpot(properties: Json, size: Size): void {
   }
 }
 
+/** @param current in US dollars an hour; 0 if it is not known. */
+export function checkSpotPrice({ properties }: Json, size: Size, current = 0): void {
+  const price: unknown = properties.billingProfile?.maxPrice;
+  if (typeof price === 'number' && price !== -1 && price < current) {
+    throw refuse(
+      409,
+      'OperationNotAllowed',
+      `Unable to perform operation 'Create VM' since the provided max price '${price} USD' is lower than the current spot price '${current} USD' for Azure Spot VM size '${size.name}'. For more information, see http://aka.ms/AzureSpot/errormessages.`,
+    );
+  }
+}
+
 /** https://learn.microsoft.com/azure/azure-resource-manager/management/resource-name-rules */
 export function checkVmName(name: string, windows: boolean): void {
   const bad =

@@ -45,6 +45,7 @@ export function checkSizes(context: RuleContext): Finding[] {
   const skus = sizes.flatMap((size) => findSku(context, size) ?? []);
   return [
     ...checkSkuList(context, sizes),
+    ...checkSpotPrices(context, sizes),
     ...problems,
     ...[...sizes.flatMap((size) => availableSize(context, size)), ...checkQuota(context, skus)].filter(
       ({ id }) => !reported.has(id),
@@ -122,6 +123,7 @@ function placementProblems(context: RuleContext, placement: Placement): Placemen
   return [
     ...(sku ? availabilityProblems(sku, zone, plan.location).map((text) => problem(`${size} ${text}.`, false)) : []),
     ...(sku ? quotaProblems(context, placement, sku) : []),
+    ...spotPriceProblems(context, placement),
     ...(compared
       ? incompatibilities(capabilities, compared, sizeRequirements(inputs, compared)).map((text) =>
           problem(`${size} ${text}.`, true),
@@ -215,6 +217,38 @@ function quotaProblems(context: RuleContext, placement: Placement, sku: Sku): Pl
         ],
       },
     ];
+  });
+}
+
+function spotPriceOf({ facts: { spotPrices } }: RuleContext, size: string): number | undefined {
+  if (!spotPrices || 'error' in spotPrices) return undefined;
+  return spotPrices.value.find((entry) => entry.size.toLowerCase() === size.toLowerCase())?.price;
+}
+
+function spotPriceProblems(context: RuleContext, { size, spot }: Placement): PlacementProblem[] {
+  const price = spotPriceOf(context, size);
+  const limit = context.inputs.spot?.maxPrice;
+  if (!spot || price === undefined || limit === undefined || price <= limit) return [];
+  return [
+    {
+      id: 'spot-price',
+      asked: 'the Spot price',
+      text: `${size} costs ${price} US dollars an hour, and \`max-price\` is ${limit}.`,
+      fatal: false,
+      who: workflowAuthor,
+      fix: ['Raise `max-price`, or leave it out to pay the regular price at most.'],
+    },
+  ];
+}
+
+function checkSpotPrices(context: RuleContext, sizes: readonly string[]): Finding[] {
+  const { facts, known, subscription } = context;
+  if (!facts.spotPrices) return [];
+  const permission = { action: 'Microsoft.ResourceGraph/resources/read', scope: subscription };
+  const question = { id: 'spot-price', asked: 'the Spot price', permission };
+  return answered(question, facts.spotPrices, known, () => {
+    const unpriced = sizes.filter((size) => spotPriceOf(context, size) === undefined);
+    return unpriced.map((size) => unknownFinding(question, `Skipped: Azure publishes no Spot price of ${size} here.`));
   });
 }
 
