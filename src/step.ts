@@ -8,6 +8,7 @@ import type { ErrorContext } from './errors/action-error.ts';
 import { formatError } from './errors/format-error.ts';
 import type { Inputs } from './inputs/inputs.ts';
 import type { readInputs } from './inputs/read-inputs.ts';
+import { omitUndefined } from './lib/json.ts';
 import { eventPayload, env } from './runner/github-context.ts';
 import type { Reporter } from './summary/reporter.ts';
 
@@ -24,21 +25,10 @@ export const explainError = (situation: ErrorContext) => (fault: Parameters<type
 
 export function errorContextFrom(inputs: Inputs): ErrorContext {
   const { clientId, tenantId, subscriptionId, resourceGroup } = inputs;
-  return {
-    clientId,
-    tenantId,
-    resourceGroup,
-    ...(subscriptionId ? { subscriptionId } : {}),
-    ...(inputs.operation === 'create' || inputs.operation === 'check'
-      ? {
-          imageTenantId: inputs.imageTenantId,
-          auxiliaryTenantIds: inputs.auxiliaryTenantIds,
-          imageId: inputs.image.id,
-          vmName: inputs.vmName,
-          ...(inputs.location ? { location: inputs.location } : {}),
-        }
-      : {}),
-  };
+  const common = { clientId, tenantId, resourceGroup, ...omitUndefined({ subscriptionId }) };
+  if (inputs.operation !== 'create' && inputs.operation !== 'check') return common;
+  const { imageTenantId, auxiliaryTenantIds, image, vmName, location } = inputs;
+  return { ...common, imageTenantId, auxiliaryTenantIds, imageId: image.id, vmName, ...omitUndefined({ location }) };
 }
 
 export function sessionOptions(report: Reporter, signal: AbortSignal): SessionOptions {

@@ -2,19 +2,7 @@
 
 import type { DeployInputs } from '../inputs/inputs.ts';
 
-type PermissionScope =
-  | 'image definition'
-  | 'subscription'
-  | 'resource group'
-  | 'subnet'
-  | 'security group'
-  | 'public IP'
-  | 'interface'
-  | 'identity'
-  | 'role scope';
-
 export interface PermissionRow {
-  readonly where: PermissionScope;
   /** Completes "… is needed for": `creating the virtual machine`. */
   readonly why: string;
   /** Azure rejects the deployment without these. */
@@ -28,23 +16,23 @@ function permissionsFor(type: string, ...verbs: readonly string[]): readonly str
   return verbs.map((verb) => `${type}/${verb}`);
 }
 
+/** Creating and deleting a resource to which others refer. */
+function newResource(why: string, type: string, join = 'join/action') {
+  return { why, actions: permissionsFor(type, 'read', 'write', join), cleanup: permissionsFor(type, 'delete') };
+}
+
 const computeType = 'Microsoft.Compute';
-
 const networkType = 'Microsoft.Network';
-
 const authorizationType = 'Microsoft.Authorization';
-
 const identityNamespace = 'Microsoft.ManagedIdentity/userAssignedIdentities';
 
 /** Every resource that another one refers to needs a join action, whether it is new or exists. */
 export const permissionTable = {
   image: {
-    where: 'image definition',
     why: 'reading the image and creating a VM from it',
     actions: permissionsFor(`${computeType}/galleries/images`, 'read', 'versions/read'),
   },
   machine: {
-    where: 'resource group',
     why: 'creating the virtual machine',
     actions: [
       'Microsoft.Resources/subscriptions/resourceGroups/read',
@@ -62,76 +50,51 @@ export const permissionTable = {
     ],
   },
   'new resource group': {
-    where: 'subscription',
     why: 'creating the resource group',
     actions: permissionsFor('Microsoft.Resources/subscriptions/resourceGroups', 'read', 'write'),
   },
-  'new interface': {
-    where: 'resource group',
-    why: 'creating the network interface',
-    actions: permissionsFor(`${networkType}/networkInterfaces`, 'read', 'write', 'join/action'),
-    cleanup: permissionsFor(`${networkType}/networkInterfaces`, 'delete'),
-  },
+  'new interface': newResource('creating the network interface', `${networkType}/networkInterfaces`),
   'new network': {
-    where: 'resource group',
-    why: 'creating the virtual network',
-    actions: permissionsFor(`${networkType}/virtualNetworks`, 'read', 'write', 'subnets/join/action'),
-    cleanup: permissionsFor(`${networkType}/virtualNetworks`, 'delete'),
+    ...newResource('creating the virtual network', `${networkType}/virtualNetworks`, 'subnets/join/action'),
     optional: permissionsFor(`${networkType}/virtualNetworks/subnets`, 'read', 'write'),
   },
   'new security group': {
-    where: 'resource group',
-    why: 'creating the network security group',
-    actions: permissionsFor(`${networkType}/networkSecurityGroups`, 'read', 'write', 'join/action'),
-    cleanup: permissionsFor(`${networkType}/networkSecurityGroups`, 'delete'),
+    ...newResource('creating the network security group', `${networkType}/networkSecurityGroups`),
     optional: permissionsFor(`${networkType}/networkSecurityGroups/securityRules`, 'read', 'write'),
   },
-  'new public IP': {
-    where: 'resource group',
-    why: 'creating the public IP',
-    actions: permissionsFor(`${networkType}/publicIPAddresses`, 'read', 'write', 'join/action'),
-    cleanup: permissionsFor(`${networkType}/publicIPAddresses`, 'delete'),
-  },
+  'new public IP': newResource('creating the public IP', `${networkType}/publicIPAddresses`),
   'given subnet': {
-    where: 'subnet',
     why: 'attaching the network interface to the subnet',
     actions: permissionsFor(`${networkType}/virtualNetworks/subnets`, 'join/action'),
     optional: permissionsFor(`${networkType}/virtualNetworks/subnets`, 'read'),
   },
   'given security group': {
-    where: 'security group',
     why: 'associating the network interface with the network security group',
     actions: permissionsFor(`${networkType}/networkSecurityGroups`, 'join/action'),
     optional: permissionsFor(`${networkType}/networkSecurityGroups`, 'read'),
   },
   'given public IP': {
-    where: 'public IP',
     why: 'associating the public IP with the network interface',
     actions: permissionsFor(`${networkType}/publicIPAddresses`, 'read', 'join/action'),
   },
   'given interface': {
-    where: 'interface',
     why: 'attaching the VM to the network interface',
     actions: permissionsFor(`${networkType}/networkInterfaces`, 'read', 'join/action'),
   },
-  'new identity': {
-    where: 'resource group',
-    why: 'creating the user-assigned identity and assigning it to the VM',
-    actions: permissionsFor(identityNamespace, 'read', 'write', 'assign/action'),
-    cleanup: permissionsFor(identityNamespace, 'delete'),
-  },
+  'new identity': newResource(
+    'creating the user-assigned identity and assigning it to the VM',
+    identityNamespace,
+    'assign/action',
+  ),
   'given identity': {
-    where: 'identity',
     why: 'assigning the user-assigned identity to the VM',
     actions: permissionsFor(identityNamespace, 'assign/action'),
   },
   'given identity with roles': {
-    where: 'identity',
     why: 'reading the principal that roles are assigned to',
     actions: permissionsFor(identityNamespace, 'read'),
   },
   'role assignment': {
-    where: 'role scope',
     why: "assigning the role to the VM's identities",
     actions: permissionsFor(`${authorizationType}/roleAssignments`, 'write'),
     cleanup: permissionsFor(`${authorizationType}/roleAssignments`, 'delete'),
@@ -141,22 +104,18 @@ export const permissionTable = {
     ],
   },
   agent: {
-    where: 'resource group',
     why: 'waiting for the VM agent',
     actions: permissionsFor(`${computeType}/virtualMachines`, 'instanceView/read'),
   },
   script: {
-    where: 'resource group',
     why: 'running the script in the VM and deleting it afterwards',
     actions: permissionsFor(`${computeType}/virtualMachines/runCommands`, 'read', 'write', 'delete'),
   },
   rerun: {
-    where: 'resource group',
     why: 'updating the tags of an existing deployment',
     actions: ['Microsoft.Resources/tags/write'],
   },
   'check the group': {
-    where: 'resource group',
     why: 'checking permissions, locks, deny assignments and policies in advance',
     actions: [
       ...permissionsFor(authorizationType, 'permissions/read', 'locks/read', 'denyAssignments/read'),
@@ -164,7 +123,6 @@ export const permissionTable = {
     ],
   },
   'check the subscription': {
-    where: 'subscription',
     why: 'checking sizes, quotas, Spot prices, registration and Marketplace terms in advance',
     actions: [
       `${computeType}/skus/read`,
@@ -212,8 +170,8 @@ export function requiredPermissions(inputs: DeployInputs, context: PermissionCon
   const needs = uses.flatMap((use): RequiredPermission[] => {
     const row: PermissionRow = permissionTable[use.feature];
     const { scope, id } = use;
-    const tenant = row.where === 'image definition' ? 'image-tenant' : 'tenant';
-    const cleanupId = row.where === 'resource group' ? 'rights/clean-up' : `${id}/clean-up`;
+    const tenant = use.feature === 'image' ? 'image-tenant' : 'tenant';
+    const cleanupId = id === groupPermissions ? 'rights/clean-up' : `${id}/clean-up`;
     const cleanup = inputs.cleanup === 'never' ? [] : (row.cleanup ?? []);
     const need = { id, scope, tenant, actions: row.actions, why: row.why, weight: neededFor(use.feature) } as const;
     if (cleanup.length === 0) return [need];
@@ -232,6 +190,9 @@ export function requiredPermissions(inputs: DeployInputs, context: PermissionCon
   return [...merged.values()];
 }
 
+/** ID of what is needed on the resource group. */
+const groupPermissions = 'rights/resource-group';
+
 const cleanupReason = 'deleting what was created';
 
 function neededFor(feature: Feature): NeededFor {
@@ -242,55 +203,47 @@ function neededFor(feature: Feature): NeededFor {
 function featuresInUse(inputs: DeployInputs, { subscriptionId, groupExists }: PermissionContext): FeatureUse[] {
   const subscription = `/subscriptions/${subscriptionId}`;
   const group = groupExists ? `${subscription}/resourceGroups/${inputs.resourceGroup}` : subscription;
-  const inGroup = (feature: Feature): FeatureUse => ({ feature, scope: group, id: 'rights/resource-group' });
-  const { image, identity } = inputs;
+  const { image, identity, roleAssignments, script, waitFor } = inputs;
   const uses: FeatureUse[] = [];
+  const add = (feature: Feature, scope = group, id = groupPermissions) => uses.push({ feature, scope, id });
   if (image.kind === 'version' || image.kind === 'definition') {
-    const scope = image.id.replace(/\/versions\/[^/]+$/i, '');
-    uses.push({ feature: 'image', scope, id: 'rights/image' });
+    add('image', image.id.replace(/\/versions\/[^/]+$/i, ''), 'rights/image');
   }
-  if (!groupExists) {
-    uses.push({ feature: 'new resource group', scope: subscription, id: 'rights/new-resource-group' });
-  }
-  uses.push(inGroup('machine'));
-  uses.push(...networkFeatures(inputs, group));
-  if (identity.named.length > 0) uses.push(inGroup('new identity'));
+  if (!groupExists) add('new resource group', subscription, 'rights/new-resource-group');
+  add('machine');
+  addNetworkFeatures(inputs, add);
+  if (identity.named.length > 0) add('new identity');
   for (const { id, name } of identity.given) {
-    const use = { scope: id, id: `rights/identity/${name}` };
-    uses.push({ feature: 'given identity', ...use });
-    if (inputs.roleAssignments.length > 0) uses.push({ feature: 'given identity with roles', ...use });
+    add('given identity', id, `rights/identity/${name}`);
+    if (roleAssignments.length > 0) add('given identity with roles', id, `rights/identity/${name}`);
   }
-  for (const [index, { scope }] of inputs.roleAssignments.entries()) {
-    uses.push({ feature: 'role assignment', scope, id: `rights/role-assignment/${index + 1}` });
+  for (const [index, { scope }] of roleAssignments.entries()) {
+    add('role assignment', scope, `rights/role-assignment/${index + 1}`);
   }
-  if (inputs.script ?? inputs.waitFor === 'agent') uses.push(inGroup('agent'));
-  if (inputs.script) uses.push(inGroup('script'));
-  uses.push({ feature: 'rerun', scope: group, id: 'rights/rerun' });
-  uses.push({ feature: 'check the group', scope: group, id: 'rights/check' });
-  uses.push({ feature: 'check the subscription', scope: subscription, id: 'rights/check' });
+  if (script ?? waitFor === 'agent') add('agent');
+  if (script) add('script');
+  add('rerun', group, 'rights/rerun');
+  add('check the group', group, 'rights/check');
+  add('check the subscription', subscription, 'rights/check');
   return uses;
 }
 
-function networkFeatures({ network }: DeployInputs, group: string): FeatureUse[] {
+function addNetworkFeatures(
+  { network }: DeployInputs,
+  add: (feature: Feature, scope?: string, id?: string) => void,
+): void {
   if (network.kind === 'given-nic') {
-    return [{ feature: 'given interface', scope: network.nicId.id, id: 'rights/network-interface' }];
+    add('given interface', network.nicId.id, 'rights/network-interface');
+    return;
   }
-  const inGroup = (feature: Feature): FeatureUse => ({ feature, scope: group, id: 'rights/resource-group' });
   const { subnet, nsg, publicIp } = network;
-  const uses = [
-    inGroup('new interface'),
-    subnet.kind === 'new'
-      ? inGroup('new network')
-      : { feature: 'given subnet' as const, scope: subnet.id.id, id: 'rights/subnet' },
-    nsg.kind === 'new'
-      ? inGroup('new security group')
-      : { feature: 'given security group' as const, scope: nsg.id.id, id: 'rights/network-security-group' },
-  ];
-  if (publicIp.kind === 'new') uses.push(inGroup('new public IP'));
-  if (publicIp.kind === 'given') {
-    uses.push({ feature: 'given public IP', scope: publicIp.id.id, id: 'rights/public-ip' });
-  }
-  return uses;
+  add('new interface');
+  if (subnet.kind === 'new') add('new network');
+  else add('given subnet', subnet.id.id, 'rights/subnet');
+  if (nsg.kind === 'new') add('new security group');
+  else add('given security group', nsg.id.id, 'rights/network-security-group');
+  if (publicIp.kind === 'new') add('new public IP');
+  if (publicIp.kind === 'given') add('given public IP', publicIp.id.id, 'rights/public-ip');
 }
 
 /** One entry of Azure's list of what the caller may do on a scope: one per role that reaches it. */

@@ -6,20 +6,12 @@ import { raceAbort } from '../lib/abort.ts';
 import { type Json, asObject, asString, isJson, omitUndefined, parseJson } from '../lib/json.ts';
 import type { LogWriter } from '../runner/log.ts';
 
-interface TokenClaims {
-  /** GUID, also where the tenant was named by a domain. */
-  readonly tenantId?: string;
-  readonly appId?: string;
-  /** Of the service principal; absent if the app has none in the tenant. */
-  readonly objectId?: string;
-}
-
 /**
  * Decodes an access token without verifying it: it came from the sign-in service over TLS, and Resource Manager checks it.
  * Returns no claims for a token that is not a JWT, since its format is not part of the API
  * (https://learn.microsoft.com/entra/identity-platform/access-tokens).
  */
-export function parseTokenClaims(token: string): TokenClaims {
+export function parseTokenClaims(token: string) {
   const { tid, appid, azp, oid } = decodePayload(token);
   // Version 1 tokens have `appid`, version 2 tokens `azp`.
   return omitUndefined({ tenantId: asString(tid), appId: asString(appid ?? azp), objectId: asString(oid) });

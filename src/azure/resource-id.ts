@@ -12,26 +12,17 @@ export interface ResourceId {
   readonly name: string;
 }
 
-export type ImageReference =
-  | {
-      readonly kind: 'version' | 'definition';
-      readonly id: string;
-      readonly subscriptionId: string;
-      readonly resourceGroup: string;
-      readonly gallery: string;
-      readonly definition: string;
-      /** `Major.Minor.Patch`; absent for a definition. */
-      readonly version?: string;
-    }
-  | {
-      readonly kind: 'shared' | 'community';
-      readonly id: string;
-      /** Unique name of a direct-shared gallery, public name of a community gallery. */
-      readonly gallery: string;
-      readonly definition: string;
-      /** Absent: the newest usable version is taken. */
-      readonly version?: string;
-    };
+export type ImageReference = {
+  readonly id: string;
+  /** Unique name of a direct-shared gallery, public name of a community gallery. */
+  readonly gallery: string;
+  readonly definition: string;
+  /** `Major.Minor.Patch`; absent: the newest usable version is taken. */
+  readonly version?: string;
+} & (
+  | { readonly kind: 'version' | 'definition'; readonly subscriptionId: string; readonly resourceGroup: string }
+  | { readonly kind: 'shared' | 'community' }
+);
 
 const guidPattern = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
 
@@ -157,6 +148,14 @@ function parseSharedImage(text: string): ImageReference | undefined {
   return { kind, id: `/${segments.join('/')}`, gallery, definition, ...omitUndefined({ version }) };
 }
 
+const mistakenTypes: Readonly<Record<string, string>> = {
+  'microsoft.compute/images':
+    'is a managed image, which cannot be used across tenants: make an image version from it in a Compute Gallery.',
+  'microsoft.compute/galleries':
+    'is a gallery: add /images/<definition>, and /versions/<version> for a certain version.',
+  'microsoft.compute/galleries/images/versions': 'does not end in a version of the form Major.Minor.Patch, e.g. 1.2.3.',
+};
+
 /** Why `parseImageReference` understood nothing, as the end of a sentence: people give what other tools call an image. */
 export function describeInvalidImageId(text: string): string {
   const shape = '/subscriptions/…/resourceGroups/…/providers/Microsoft.Compute/galleries/…/images/…/versions/1.2.3';
@@ -166,16 +165,8 @@ export function describeInvalidImageId(text: string): string {
       'and a Marketplace image is in every tenant anyway.'
     );
   }
-  const id = parseResourceId(text);
-  if (id?.type === 'microsoft.compute/images') {
-    return 'is a managed image, which cannot be used across tenants: make an image version from it in a Compute Gallery.';
-  }
-  if (id?.type === 'microsoft.compute/galleries') {
-    return 'is a gallery: add /images/<definition>, and /versions/<version> for a certain version.';
-  }
-  if (id?.type === 'microsoft.compute/galleries/images/versions') {
-    return 'does not end in a version of the form Major.Minor.Patch, e.g. 1.2.3.';
-  }
+  const mistaken = mistakenTypes[parseResourceId(text)?.type ?? ''];
+  if (mistaken) return mistaken;
   return (
     `is not the ID of an image version (${shape}), of an image definition (the same without /versions/…), of a ` +
     'direct-shared image (/sharedGalleries/…/images/…) or of a community image (/communityGalleries/…/images/…).'

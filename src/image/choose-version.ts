@@ -82,12 +82,7 @@ function isDecidedByTargets({ targets, provisioningState }: ImageVersion, region
 
 /** By number: 1.10.0 is newer than 1.9.0, regardless of when they were published. */
 function compareVersionsDescending(a: string, b: string): number {
-  const [left, right] = [a, b].map((version) => version.split('.').map(Number));
-  for (let part = 0; part < 3; part++) {
-    const difference = (right?.[part] ?? 0) - (left?.[part] ?? 0);
-    if (difference !== 0) return difference;
-  }
-  return 0;
+  return b.localeCompare(a, 'en', { numeric: true });
 }
 
 export async function findUsableVersion(

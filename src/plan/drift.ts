@@ -139,14 +139,8 @@ export function driftFix(plan: Plan, part: DriftPart, differences: readonly Diff
   ];
 }
 
-interface NetworkComparison {
-  readonly differences: readonly Difference[];
-  /** Names of rules in the security group that this action did not create: they stay. */
-  readonly otherRules: readonly string[];
-}
-
 /** Compares the existing network resources with the plan; none of them is ever changed. */
-export function compareNetwork(existing: ExistingResources, plan: Plan): NetworkComparison {
+export function compareNetwork(existing: ExistingResources, plan: Plan) {
   const { nic, nsg, vnet, publicIp } = existing;
   const comparisons: readonly [string | undefined, readonly Comparison[]][] = [
     [
@@ -165,6 +159,7 @@ export function compareNetwork(existing: ExistingResources, plan: Plan): Network
   ];
   return {
     differences: comparisons.flatMap(([id, list]) => findDifferences(plan.patches.get(id?.toLowerCase() ?? ''), list)),
+    // Those that this action did not create stay.
     otherRules: (isUsable(nsg) ? (nsg.securityRules ?? []) : [])
       .filter((rule) => !isGeneratedRule(rule))
       .map(({ name = '' }) => name),

@@ -2,18 +2,20 @@ import { readFileSync } from 'node:fs';
 import * as core from '@actions/core';
 import { ActionError } from '../errors/action-error.ts';
 
-export interface WorkflowRun {
-  readonly serverUrl: string;
-  readonly repository: string;
-  readonly runId: string;
-  readonly runAttempt: string;
-  readonly job: string;
-  /** ID of the step, or the name that the runner gives to it. */
-  readonly action: string;
-  readonly workflow: string;
-  readonly sha: string;
-  readonly actor: string;
-}
+/** The workflow run that this step belongs to. `action`: ID of the step, or the name that the runner gives to it. */
+const runVariables = {
+  serverUrl: 'GITHUB_SERVER_URL',
+  repository: 'GITHUB_REPOSITORY',
+  runId: 'GITHUB_RUN_ID',
+  runAttempt: 'GITHUB_RUN_ATTEMPT',
+  job: 'GITHUB_JOB',
+  action: 'GITHUB_ACTION',
+  workflow: 'GITHUB_WORKFLOW',
+  sha: 'GITHUB_SHA',
+  actor: 'GITHUB_ACTOR',
+} as const;
+
+export type WorkflowRun = Readonly<Record<keyof typeof runVariables, string>>;
 
 const postMark = Symbol.for('cross-tenant-vm.post');
 
@@ -32,18 +34,8 @@ export function eventPayload(): unknown {
 }
 
 export function workflowRun(): WorkflowRun {
-  const of = (name: string): string => env[`GITHUB_${name}`] ?? '';
-  return {
-    serverUrl: of('SERVER_URL'),
-    repository: of('REPOSITORY'),
-    runId: of('RUN_ID'),
-    runAttempt: of('RUN_ATTEMPT'),
-    job: of('JOB'),
-    action: of('ACTION'),
-    workflow: of('WORKFLOW'),
-    sha: of('SHA'),
-    actor: of('ACTOR'),
-  };
+  const values = Object.entries(runVariables).map(([field, name]) => [field, env[name] ?? '']);
+  return Object.fromEntries(values) as WorkflowRun;
 }
 
 /** Saved state cannot tell: it leaks into nested actions, and a main step that was killed early has saved none. */

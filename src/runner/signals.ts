@@ -23,13 +23,8 @@ export function stopOnSignals(stop: AbortController, activity: () => string): vo
       }),
     );
   };
-  for (const signal of [
-    'SIGINT',
-    'SIGTERM',
-    ...(process.platform === 'win32' ? (['SIGBREAK'] as const) : []),
-  ] as const) {
-    process.on(signal, onSignal);
-  }
+  const windowsOnly = process.platform === 'win32' ? (['SIGBREAK'] as const) : [];
+  for (const signal of ['SIGINT', 'SIGTERM', ...windowsOnly] as const) process.on(signal, onSignal);
 }
 
 export function stopAtTimeLimit(stop: AbortController, minutes: number, activity: () => string): NodeJS.Timeout {
