@@ -1,5 +1,5 @@
 /** Faults that a test injects, selected by host, method, path and count. */
-import type { OperationFailure } from '../model/contract.ts';
+import type { OperationFailure, OperationStyle } from '../model/contract.ts';
 
 export interface FaultMatch {
   readonly host?: 'arm' | 'entra' | 'github';
@@ -34,7 +34,9 @@ export type FaultEffect =
   /** Handles the request, then resets the connection instead of answering. */
   | { readonly dropAfterCommit: true }
   /** Handles the request; the operation that it starts will fail with this error. */
-  | { readonly operationFails: OperationFailure };
+  | { readonly operationFails: OperationFailure }
+  /** Handles the request; the operation that it starts has these poll URLs. `none`: only the resource tells its state. */
+  | { readonly operationStyle: OperationStyle };
 
 export interface Fault {
   readonly match: FaultMatch;

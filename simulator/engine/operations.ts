@@ -4,7 +4,15 @@
  */
 import { createHmac, randomBytes } from 'node:crypto';
 import { ArmError, notModelled } from '../model/arm-error.ts';
-import type { Answer, Budget, Caller, OperationFailure, OperationFamily, OperationStart } from '../model/contract.ts';
+import type {
+  Answer,
+  Budget,
+  Caller,
+  OperationFailure,
+  OperationFamily,
+  OperationStart,
+  OperationStyle,
+} from '../model/contract.ts';
 import type { Clock } from './clock.ts';
 
 /** The part of an operation that tests read. */
@@ -31,6 +39,12 @@ interface RunningOperation extends Operation {
 }
 
 export type RetryAfterProfile = 'short' | 'recorded' | 'recorded50';
+
+/** What a fault changes about an operation. */
+export interface InjectedOperation {
+  failure?: OperationFailure | undefined;
+  style?: OperationStyle | undefined;
+}
 
 /** The request that starts an operation. */
 export interface OperationRequest {
@@ -118,7 +132,7 @@ export class Operations {
   }
 
   /** Starts an operation and returns the answer to the request that started it. */
-  start(request: OperationRequest, start: OperationStart, failure: OperationFailure | undefined): Answer {
+  start(request: OperationRequest, start: OperationStart, injected: InjectedOperation = {}): Answer {
     const seconds = typeof start.latency === 'number' ? start.latency : this.#options.latency(start.latency);
     const profile = retryAfterProfiles[this.#options.retryAfterProfile];
     const running: RunningOperation = {
@@ -139,7 +153,7 @@ export class Operations {
       tenant: request.caller.tenant,
     };
     this.#running.set(running.id, running);
-    const error = failure ?? start.failure;
+    const error = injected.failure ?? start.failure;
     this.#clock.after(seconds, () => {
       if (error) {
         running.status = 'Failed';
@@ -152,12 +166,12 @@ export class Operations {
     });
 
     const headers: Record<string, string> = {};
-    const style = start.style ?? (start.status === 202 ? 'both' : 'async');
-    if (style !== 'location') {
+    const style = injected.style ?? start.style ?? (start.status === 202 ? 'both' : 'async');
+    if (style === 'async' || style === 'both') {
       headers['azure-asyncnotification'] = 'Enabled';
       headers['azure-asyncoperation'] = `${request.origin}${this.#path(running, false)}`;
     }
-    if (style !== 'async') headers['location'] = `${request.origin}${this.#path(running, true)}`;
+    if (style === 'location' || style === 'both') headers['location'] = `${request.origin}${this.#path(running, true)}`;
     headers['retry-after'] = this.#nextRetryAfter(running);
     return { status: start.status, headers, body: start.body };
   }

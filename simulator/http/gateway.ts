@@ -182,7 +182,7 @@ function createCall(
           caller,
         },
         operation,
-        request.state.operationFailure,
+        request.state.operation,
       ),
   };
 }

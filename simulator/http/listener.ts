@@ -1,15 +1,15 @@
 /** A TLS listener: fastify, the journal's entry for each request, and injected faults. */
 import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
 import type { Exchange } from '../engine/journal.ts';
-import type { OperationFailure } from '../model/contract.ts';
+import type { InjectedOperation } from '../engine/operations.ts';
 import type { World } from '../world/world.ts';
 import { tlsIdentity } from './keys.ts';
 
 /** The simulator's data about a request in progress. */
 export interface RequestState {
   readonly exchange: Exchange;
-  /** Set by a fault: the operation that this request starts will fail. */
-  operationFailure: OperationFailure | undefined;
+  /** Set by a fault: how the operation that this request starts is polled and ends. */
+  readonly operation: InjectedOperation;
   /** Set by a fault: changes the body of the answer. */
   changeAnswer: ((body: unknown) => void) | undefined;
   /** Set by a fault: the request is handled but not answered. */
@@ -67,7 +67,7 @@ export async function startListener(options: ListenerOptions): Promise<Listener>
     world.settle();
     request.state = {
       exchange: startExchange(world, host, request),
-      operationFailure: undefined,
+      operation: {},
       changeAnswer: undefined,
       drop: false,
     };
@@ -166,7 +166,9 @@ async function applyFaults(
     } else if ('changeAnswer' in effect) {
       state.changeAnswer = effect.changeAnswer;
     } else if ('operationFails' in effect) {
-      state.operationFailure = effect.operationFails;
+      state.operation.failure = effect.operationFails;
+    } else if ('operationStyle' in effect) {
+      state.operation.style = effect.operationStyle;
     } else {
       const body =
         effect.body ?? (effect.code === undefined ? undefined : options.errorBody(effect.code, effect.message ?? ''));

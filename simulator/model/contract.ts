@@ -34,6 +34,12 @@ export interface Answer {
  */
 export type OperationFamily = 'network' | 'compute' | 'disk' | 'gallery' | 'group';
 
+/**
+ * `async`: Azure-AsyncOperation only (PUT). `both`: also Location (DELETE, POST). `location`: Location only (groups).
+ * `none`: neither, as https://learn.microsoft.com/azure/azure-resource-manager/management/async-operations allows.
+ */
+export type OperationStyle = 'async' | 'both' | 'location' | 'none';
+
 export interface OperationStart {
   readonly family: OperationFamily;
   /** Name in engine/latencies.ts, for example `vmPutLinux`; or simulated seconds. */
@@ -48,11 +54,8 @@ export interface OperationStart {
   readonly resourceId: string;
   /** Name in Azure's error texts: `PutVirtualNetworkOperation`. */
   readonly name?: string;
-  /**
-   * `async`: Azure-AsyncOperation only (PUT). `both`: also Location (DELETE, POST). `location`: Location only (groups).
-   * Default: `async` for 200 and 201, `both` for 202.
-   */
-  readonly style?: 'async' | 'both' | 'location';
+  /** Default: `async` for 200 and 201, `both` for 202. */
+  readonly style?: OperationStyle;
   /** Retry-After of the first answer and of the polls; the last value repeats. Default: the profile's values. */
   readonly retryAfter?: readonly number[];
   /** Called at the end of the operation to complete the change. */

@@ -95,7 +95,10 @@ export async function pollUntilDone<T>(
     return poller.result as T;
   } catch (error) {
     // The SDK turns every abort into its own AbortError and loses the reason.
-    throw signal.aborted ? signal.reason : error;
+    if (signal.aborted) throw signal.reason;
+    // Its own error of a resource without an operation has no reason either.
+    if (!(error instanceof AzureError)) throwIfFailed(what, poller);
+    throw error;
   }
 }
 

@@ -1,5 +1,5 @@
 import type { VirtualMachine } from '@azure/arm-compute';
-import { settle, undefinedIfNotFound, hasSucceeded } from '../azure/lookup.ts';
+import { settle, undefinedIfNotFound, hasSucceeded, isTerminalState } from '../azure/lookup.ts';
 import { createRetries, isTransientError } from '../azure/policies/retry.ts';
 import { pollUntilDone, unexplainedFailure } from '../azure/polling.ts';
 import { sameId } from '../azure/resource-id.ts';
@@ -19,7 +19,7 @@ import {
   isPlacementError,
   noPlacementError,
 } from './placement.ts';
-import { failureReason, readVm, waitForTerminalState } from './vm-status.ts';
+import { failureReason, isFailedState, readProvisioningFailure, readVm, waitForTerminalState } from './vm-status.ts';
 
 /** @throws ActionError listing every placement if all are refused; AzureError for any other refusal. */
 export async function createVm(creation: VmCreation): Promise<VirtualMachine> {
@@ -112,7 +112,8 @@ async function attemptPut(
   const { session, plan } = creation;
   const { signal } = session.waiting;
   try {
-    return { vm: await sendVm(creation, placement, replacesFailed) };
+    const vm = await sendVm(creation, placement, replacesFailed);
+    return isFailedState(vm) ? { error: (await readProvisioningFailure(session, plan)).fault } : { vm };
   } catch (error) {
     if (signal.aborted) throw signal.reason;
     if (!(error instanceof AzureError)) throw error;
@@ -159,7 +160,9 @@ async function sendVm(
     }
     const kind = osType === 'Windows' ? 'vm-create-windows' : 'vm-create-linux';
     const options = { ...waiting, onAccepted: () => markVmAccepted(cleanupState, plan) };
-    const vm = await pollUntilDone(what, kind, options, poller);
+    const answered = await pollUntilDone(what, kind, options, poller);
+    // A front end may lag behind the operation.
+    const vm = isTerminalState(answered) ? answered : ((await waitForTerminalState(session, plan)) ?? answered);
     trackDisks(cleanupState, plan, vm);
     return vm;
   } catch (error) {
