@@ -177,7 +177,7 @@ function oidcAudience(login: URL): string {
 
 function metadataError(url: string, why: string): ActionError {
   return new ActionError('reading the endpoints of the cloud', {
-    message: `${url}: ${why}.`,
+    message: `The endpoints of the cloud cannot be read from ${url}: ${why}.`,
     reason: 'The URL in `environment` does not answer as a Resource Manager that this action can use.',
     fix: [
       'Set `environment` to azurecloud, azureusgovernment or azurechinacloud, or to the https URL of a Resource Manager.',

@@ -55,10 +55,13 @@ const rules: Readonly<Record<'Linux' | 'Windows' | 'either', Rules>> = {
   },
 };
 
-type AdminInputs = Pick<DeployInputs, 'adminUsername' | 'adminPassword' | 'sshPublicKeys' | 'computerName'>;
+type AdminInputs = Pick<
+  DeployInputs,
+  'adminUsername' | 'adminPassword' | 'sshPublicKeys' | 'computerName' | 'licenseType'
+>;
 
 /**
- * Azure's rules for the administrator account and the host name. Checked twice: without the operating system when the
+ * Azure's rules for the administrator account, the host name and the license. Checked twice: without the operating system when the
  * inputs are read, and with it once the image is known.
  */
 export function validateAdminAccount(inputs: AdminInputs, osType?: 'Linux' | 'Windows'): readonly InputIssue[] {
@@ -77,7 +80,15 @@ export function validateAdminAccount(inputs: AdminInputs, osType?: 'Linux' | 'Wi
           } as const,
         ]
       : []),
+    ...validateLicense(inputs.licenseType, osType).map((message) => ({ input: 'license-type', message }) as const),
   ];
+}
+
+/** https://learn.microsoft.com/rest/api/compute/virtual-machines/create-or-update (`licenseType`) */
+function validateLicense(license = 'None', osType?: 'Linux' | 'Windows'): readonly string[] {
+  const isForWindows = license.startsWith('Windows_');
+  if (osType === undefined || license === 'None' || isForWindows === (osType === 'Windows')) return [];
+  return [`"${license}" is a license for ${isForWindows ? 'Windows' : 'Linux'}; the image is ${osType}.`];
 }
 
 function validateUsername(name: string, { who, name: rule }: Rules): readonly string[] {

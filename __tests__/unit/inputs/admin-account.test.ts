@@ -18,6 +18,11 @@ describe('the administrator, once the OS is known', () => {
     [{ sshPublicKeys: [ed25519] }, 'Windows', ['ssh-public-key']],
     [{ computerName: 'web.example' }, 'Linux', []],
     [{ computerName: 'web.example' }, 'Windows', ['computer-name']],
+    [{ licenseType: 'Windows_Server' }, 'Windows', []],
+    [{ licenseType: 'Windows_Server' }, 'Linux', ['license-type']],
+    [{ licenseType: 'RHEL_BYOS' }, 'Linux', []],
+    [{ licenseType: 'RHEL_BYOS' }, 'Windows', ['license-type']],
+    [{ licenseType: 'None' }, 'Windows', []],
   ])('%j on %s', (given, osType, inputs) => {
     expect(validateAdminAccount({ ...account, ...given }, osType).map(({ input }) => input)).toEqual(inputs);
   });

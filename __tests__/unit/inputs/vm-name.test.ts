@@ -1,5 +1,6 @@
+import { KnownVirtualMachineSizeTypes } from '@azure/arm-compute';
 import { describe, expect, test } from '@jest/globals';
-import { toValidVmName } from '../../../src/inputs/vm-name.ts';
+import { toValidVmName, validateVmSize } from '../../../src/inputs/vm-name.ts';
 import { env, issuesOf, readDeployment } from '../../support/read-inputs.ts';
 
 describe('the name of the VM', () => {
@@ -46,4 +47,15 @@ describe('the name of the VM', () => {
       expect(toValidVmName(name)).toMatch(/^[A-Za-z0-9]([A-Za-z0-9-]{0,62}[A-Za-z0-9])?$/);
     },
   );
+});
+
+test('accepts every size that the SDK names, and newer ones', () => {
+  const newer = [
+    'Standard_NC24ads_A100_v4',
+    'Standard_D16-8s_v5',
+    'Standard_M416s_9_v2',
+    'Standard_ND128isr_NDR_GB200_v6',
+  ];
+  const sizes = [...Object.values(KnownVirtualMachineSizeTypes), ...newer];
+  expect(sizes.filter((size) => validateVmSize(size))).toEqual([]);
 });
