@@ -358,7 +358,7 @@ export const authorizationEntries: readonly Entry[] = [
     source: 'https://github.com/Azure/azure-cli/issues/31837',
     match: codeAndMessage('FailedIdentityOperation', /userAssignedIdentities\/[^']+' was not found/i),
     cause: (fault) =>
-      `Identity ${messageText(fault, /userAssignedIdentities\/([^'/]+)' was not found/i, '<name>')} does not exist: ${missingIdentity(fault)}.`,
+      `Identity ${messageText(fault, /userAssignedIdentities\/([^'/]+)' was not found/i, '<name>')} does not exist. Its ID is ${missingIdentity(fault)}.`,
     who: workflowAuthor,
     fix: (fault) => [
       'Correct `identity`. A plain name instead of an ID makes the action create the identity in the resource group. To check the ID:',

@@ -105,6 +105,43 @@ function areInputsSwapped(fault: AzureErrorInfo, known: FilledErrorContext): boo
   return areSameTenant(owningTenant(fault), other, known) && !areSameTenant(known.tenantId, known.imageTenantId, known);
 }
 
+/** `subscription-id` is the image's own, so `image-tenant-id` is right. */
+function isImageSubscription(fault: AzureErrorInfo, known: FilledErrorContext): boolean {
+  const image = idSegment(known.imageId, 'subscriptions')?.toLowerCase();
+  return (
+    image !== undefined &&
+    image === idSegment(fault.url, 'subscriptions')?.toLowerCase() &&
+    !isImageRequest(fault, known) &&
+    areSameTenant(owningTenant(fault), known.imageTenantId, known) &&
+    !areSameTenant(known.tenantId, known.imageTenantId, known)
+  );
+}
+
+function wrongTenantCause(fault: AzureErrorInfo, known: FilledErrorContext): string {
+  const subscription = idSegment(fault.url, 'subscriptions') ?? '';
+  const owner = owningTenant(fault);
+  if (isImageSubscription(fault, known))
+    return `\`subscription-id\` is the subscription of the image. ${subscription} belongs to ${tenantName(owner, known)}; the VM is to be created in ${tenantName(known.tenantId, known)}.`;
+  if (areInputsSwapped(fault, known))
+    return `\`tenant-id\` and \`image-tenant-id\` are swapped. The subscription ${subscription} belongs to tenant ${owner}.`;
+  return `${wrongTenantInput(fault, known)} is the wrong tenant: the subscription belongs to tenant ${owner}. The token is from ${tenantName(issuingTenant(fault, known), known)}.`;
+}
+
+function wrongTenantFix(fault: AzureErrorInfo, known: FilledErrorContext): readonly string[] {
+  if (isImageSubscription(fault, known))
+    return [
+      'Set `subscription-id` to the subscription in which the VM is created. To list those of its tenant:',
+      shellCommand`az account list --all --query ${`[?tenantId=='${known.tenantId}'].{name:name, id:id}`} -o table`,
+    ];
+  return [
+    areInputsSwapped(fault, known)
+      ? `Swap them: \`tenant-id\` is the tenant of the VM (${known.imageTenantId}), \`image-tenant-id\` that of the gallery (${known.tenantId}).`
+      : `Set ${wrongTenantInput(fault, known)} to ${owningTenant(fault)}, or use a subscription of the intended tenant. To see which tenant owns it:`,
+    shellCommand`az account list --all --query ${`[?id=='${idSegment(fault.url, 'subscriptions') ?? known.subscriptionId}'].tenantId`} -o tsv`,
+    'If the subscription was just transferred to another tenant, wait up to an hour.',
+  ];
+}
+
 /** The input with the wrong tenant: the request decides, because both inputs may have the same value. */
 function wrongTenantInput(fault: AzureErrorInfo, known: FilledErrorContext): string {
   if (isImageRequest(fault, known)) return '`image-tenant-id`';
@@ -293,18 +330,9 @@ export const signInEntries: readonly Entry[] = [
     says: 'InvalidAuthenticationTokenTenant: The access token is from the wrong issuer',
     source: 'https://learn.microsoft.com/azure/azure-resource-manager/management/authenticate-multi-tenant',
     match: codeIs('InvalidAuthenticationTokenTenant'),
-    cause: (fault, known) =>
-      areInputsSwapped(fault, known)
-        ? `\`tenant-id\` and \`image-tenant-id\` are swapped. The subscription ${idSegment(fault.url, 'subscriptions') ?? ''} belongs to tenant ${owningTenant(fault)}.`
-        : `${wrongTenantInput(fault, known)} is the wrong tenant: the subscription belongs to tenant ${owningTenant(fault)}. The token is from ${tenantName(issuingTenant(fault, known), known)}.`,
+    cause: wrongTenantCause,
     who: workflowAuthor,
-    fix: (fault, known) => [
-      areInputsSwapped(fault, known)
-        ? `Swap them: \`tenant-id\` is the tenant of the VM (${known.imageTenantId}), \`image-tenant-id\` that of the gallery (${known.tenantId}).`
-        : `Set ${wrongTenantInput(fault, known)} to ${owningTenant(fault)}, or use a subscription of the intended tenant. To see which tenant owns it:`,
-      shellCommand`az account list --all --query ${`[?id=='${idSegment(fault.url, 'subscriptions') ?? known.subscriptionId}'].tenantId`} -o tsv`,
-      'If the subscription was just transferred to another tenant, wait up to an hour.',
-    ],
+    fix: wrongTenantFix,
   },
   {
     id: 'token-expired',

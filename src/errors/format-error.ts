@@ -72,12 +72,12 @@ function ownWords(
 
 const maxTitleLength = 120;
 
-/** The first sentence, with the last names of resource IDs instead of whole IDs. */
+/** The first sentence, with the last names of resource IDs instead of whole IDs. A name or an input keeps its case. */
 function titleFrom(text: string): string {
-  const names = text.replaceAll(/\/\w+\/[^\s'"]*\/([^\s/'".,;:]+(?:\.\d+)*)/g, '$1');
+  const names = text.replaceAll(/(?<![\w.])\/\w+\/[^\s'"]*\/([^\s/'".,;:]+(?:\.\d+)*)/g, '$1');
   const [sentence = ''] = names.split(/[.:]?\s*[\r\n]|\.(?=\s|$)/);
   const plain = sentence.replaceAll(/[`\s]+/g, (run) => (run.includes('`') ? run.replaceAll('`', '') : ' ')).trim();
-  const title = plain.charAt(0).toUpperCase() + plain.slice(1);
+  const title = text.startsWith('`') ? plain : plain.charAt(0).toUpperCase() + plain.slice(1);
   if (title.length <= maxTitleLength) return title;
   const cut = title.slice(0, maxTitleLength);
   return `${cut.slice(0, Math.max(cut.lastIndexOf(' '), maxTitleLength / 2))}…`;

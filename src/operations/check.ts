@@ -127,8 +127,15 @@ function warnAboutSkipped(findings: readonly Finding[], log: LogWriter): void {
 
 function checkFailedError(count: number, faults: readonly Finding[]): ActionError {
   const lines = faults.map(({ id, answer }) => `- ${id}: ${answer}`);
+  const [first, ...others] = faults;
+  const counted = `${faults.length} of ${count} checks failed`;
+  // The title of the annotation is the first sentence: the cause, if there is only one.
+  const summary =
+    first && others.length === 0
+      ? `${first.answer}\n${counted}:`
+      : `${counted}: ${faults.map(({ id }) => id).join(', ')}`;
   return new ActionError('checking the deployment', {
-    message: `${faults.length} of ${count} checks failed:\n${lines.join('\n')}`,
+    message: `${summary}\n${lines.join('\n')}`,
     reason: 'Azure would refuse this deployment. Nothing was created or changed.',
     who: [...new Set(faults.map(({ who }) => who))].join('; '),
     fix: ['The log above and the output `findings` list the commands and URLs for each.'],

@@ -176,6 +176,19 @@ describe('a token of the wrong tenant', () => {
   });
 });
 
+test('a token of the wrong issuer is attributed to subscription-id when it is the subscription of the image', () => {
+  const error = armError(
+    'InvalidAuthenticationTokenTenant',
+    `The access token is from the wrong issuer 'https://sts.windows.net/${vmTenant}/'. It must match the tenant 'https://sts.windows.net/${imageTenant}/' associated with this subscription.`,
+    401,
+    `https://management.azure.com/subscriptions/${imageSubscription}?api-version=1`,
+  );
+  const { cause, fix } = explained(error, { ...context, subscriptionId: imageSubscription });
+  expect(cause).toMatch(/^`subscription-id` is the subscription of the image\./);
+  expect(fix.join()).toContain(`tenantId=='${vmTenant}'`);
+  expect([cause, ...fix].join()).not.toContain('wap');
+});
+
 describe('tenants named by their domains', () => {
   const byDomain: ErrorContext = {
     ...context,

@@ -414,7 +414,11 @@ group('errorTitle', () => {
     [`Version ${version} does not exist.`, 'Version 1.11.0 does not exist'],
     [
       '`image-tenant-id` is the wrong tenant: the image belongs to t.',
-      'Image-tenant-id is the wrong tenant: the image belongs to t',
+      'image-tenant-id is the wrong tenant: the image belongs to t',
+    ],
+    [
+      'The app lacks Microsoft.Network/virtualNetworks/subnets/join/action on virtualNetworks/hub/subnets/apps.',
+      'The app lacks Microsoft.Network/virtualNetworks/subnets/join/action on virtualNetworks/hub/subnets/apps',
     ],
     ['two lines\nof text', 'Two lines'],
     [`${'long '.repeat(60)}end`, `${'Long '.repeat(24).replaceAll(' L', ' l').trim()}…`],
