@@ -192,7 +192,6 @@ export function requiredPermissions(inputs: DeployInputs, context: PermissionCon
 
 /** ID of what is needed on the resource group. */
 const groupPermissions = 'rights/resource-group';
-
 const cleanupReason = 'deleting what was created';
 
 function neededFor(feature: Feature): NeededFor {

@@ -50,7 +50,6 @@ const traces = new AsyncLocalStorage<TokenRequestTrace>();
 
 /** Until just before this, MSAL returns its cached token. Short-lived tokens are replaced at a fifth. */
 const refreshMarginMs = 290_000;
-
 const refreshShare = 0.2;
 
 /** Delay after a failed refresh while the old token is valid. */

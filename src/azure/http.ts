@@ -25,7 +25,6 @@ export interface HttpOptions {
 
 /** Sign-in services answer within a second; an ID token from GitHub lives for five minutes. */
 const signInAttemptSeconds = 15;
-
 const maxThrottledSeconds = 90;
 
 /** Outermost first; `perAttempt` sees each result. 90 s of retries: an ID token lives longer. */
@@ -88,22 +87,14 @@ export function createAnonymousPipeline(options: HttpOptions): Pipeline {
   return pipeline;
 }
 
-interface HttpResponse {
-  readonly status: number;
-  readonly body: string;
-  readonly header: (name: string) => string | undefined;
-}
-
 /** Sends GETs without credentials, through the proxy and with the retries of sign-in. Redirects are not followed. */
-export function createHttpGet(
-  options: HttpOptions = {},
-): (url: string, abortSignal?: AbortSignal) => Promise<HttpResponse> {
+export function createHttpGet(options: HttpOptions = {}) {
   const pipeline = createAnonymousPipeline(options);
   const { httpClient = createProxiedHttpClient() } = options;
-  return async (url, abortSignal) => {
+  return async (url: string, abortSignal?: AbortSignal) => {
     const headers = createHttpHeaders({ accept: 'application/json' });
     const request = createPipelineRequest({ url, headers, ...(abortSignal && { abortSignal }) });
     const { status, bodyAsText, headers: received } = await pipeline.sendRequest(httpClient, request);
-    return { status, body: bodyAsText ?? '', header: (name) => received.get(name) };
+    return { status, body: bodyAsText ?? '', header: (name: string) => received.get(name) };
   };
 }

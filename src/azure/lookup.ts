@@ -16,22 +16,21 @@ export function isNotFound(error: unknown): boolean {
   return code === '' ? body.trim() === '' : !notAboutTheResource.has(code);
 }
 
-export async function undefinedIfNotFound<T>(lookup: Promise<T>): Promise<T | undefined> {
+async function undefinedIf<T>(isExpected: (error: unknown) => boolean, lookup: Promise<T>): Promise<T | undefined> {
   try {
     return await lookup;
   } catch (error) {
-    if (isNotFound(error)) return undefined;
+    if (isExpected(error)) return undefined;
     throw error;
   }
 }
 
-export async function undefinedIfDenied<T>(lookup: Promise<T>): Promise<T | undefined> {
-  try {
-    return await lookup;
-  } catch (error) {
-    if (error instanceof AzureError && error.fault.status === 403) return undefined;
-    throw error;
-  }
+export function undefinedIfNotFound<T>(lookup: Promise<T>): Promise<T | undefined> {
+  return undefinedIf(isNotFound, lookup);
+}
+
+export function undefinedIfDenied<T>(lookup: Promise<T>): Promise<T | undefined> {
+  return undefinedIf((error) => error instanceof AzureError && error.fault.status === 403, lookup);
 }
 
 export type Result<T> = { readonly value: T } | { readonly error: unknown };
@@ -45,13 +44,10 @@ export async function settle<T>(question: () => Promise<T>): Promise<Result<T>> 
 }
 
 /** Other failures are rethrown: taking a throttled request for "none" would leave role assignments behind for good. */
-export async function undefinedIfForbidden<T>(asked: Promise<T>): Promise<T | undefined> {
-  try {
-    return await asked;
-  } catch (error) {
-    if (error instanceof AzureError && (isNotFound(error) || deniesAccess(error.fault))) return undefined;
-    throw error;
-  }
+export function undefinedIfForbidden<T>(lookup: Promise<T>): Promise<T | undefined> {
+  const isExpected = (error: unknown) =>
+    isNotFound(error) || (error instanceof AzureError && deniesAccess(error.fault));
+  return undefinedIf(isExpected, lookup);
 }
 
 /** A page without an error code comes from a proxy and says nothing about access. */

@@ -22,7 +22,6 @@ type PollSchedule = readonly (readonly [until: number, interval: Interval])[];
 
 /** Seconds that a run spends outside its operations: start, sign-in, lookups (`npm run bench`). */
 const overheadSeconds = 0.8;
-
 const shortestInterval = 0.4;
 
 /** Delays the run by at most `share` of the operation's time, with fewer polls than a fixed interval. */
@@ -103,7 +102,6 @@ const lowRemaining = 5;
  * https://learn.microsoft.com/azure/azure-resource-manager/management/request-limits-and-throttling
  */
 const lowSubscriptionReads = 150;
-
 const readsPerSecond = 25;
 
 /** The interval of the row, shortened where it would reach far into a denser one. */

@@ -1,10 +1,9 @@
 import { createRetries } from '../azure/policies/retry.ts';
-import { type PollOptions, pollUntil } from '../azure/polling.ts';
+import { pollUntil } from '../azure/polling.ts';
 import { hasSucceeded, isTerminalState } from '../azure/lookup.ts';
 import { ActionError } from '../errors/action-error.ts';
 import { AzureError } from '../errors/azure-error.ts';
-import type { WorkflowRun } from '../runner/github-context.ts';
-import type { CleanupState } from './cleanup-state.ts';
+import type { RunContext } from './cleanup-state.ts';
 import { type Tags, assertOwned } from './ownership.ts';
 
 interface ExistingResource {
@@ -21,13 +20,6 @@ interface ResourceCreation<T extends ExistingResource> {
   readonly reread: () => Promise<T | undefined>;
 }
 
-interface CreationContext {
-  readonly cleanupState: CleanupState;
-  readonly run: WorkflowRun;
-  readonly waiting: PollOptions;
-  readonly log: { info(line: string): void };
-}
-
 /**
  * Creates a resource unless it exists. An existing one must carry our tags; while it is being created by an interrupted
  * run it is waited for, and if it has failed it is created again. After a transient error the resource is read again
@@ -36,10 +28,11 @@ interface CreationContext {
  * Azure then answers 200 instead of 201.
  */
 export async function createIfMissing<T extends ExistingResource>(
-  context: CreationContext,
+  context: RunContext,
   creation: ResourceCreation<T>,
 ): Promise<T> {
-  const { cleanupState, log, waiting } = context;
+  const { cleanupState, log, session } = context;
+  const { waiting } = session;
   const { what, id, put, reread } = creation;
   const discardUnlessCreated = async (error: AzureError): Promise<AzureError> => {
     if (error.fault.status >= 400 && !(await reread())) cleanupState.discard(id);
@@ -87,7 +80,7 @@ export function appearedError(what: string, id: string): ActionError {
 }
 
 async function waitUntilTerminal<T extends ExistingResource>(
-  { cleanupState, run, waiting }: CreationContext,
+  { cleanupState, run, session: { waiting } }: RunContext,
   { what, id, reread }: ResourceCreation<T>,
   found: T | undefined,
 ): Promise<T | undefined> {

@@ -111,32 +111,30 @@ interface NetworkResource<T> {
 }
 
 function createNetworkResource<T extends { tags?: Record<string, string>; provisioningState?: string }>(
-  { session: { waiting }, cleanupState, run, log }: RunContext,
+  context: RunContext,
   { resourceGroup }: Plan,
   { kind, operations, planned: { id, name, body }, existing, skipResult = false }: NetworkResource<T>,
 ): Promise<T> {
   const what = `${kind} ${name}`;
+  const { waiting } = context.session;
   const options = { abortSignal: waiting.signal };
-  return createIfMissing(
-    { cleanupState, run, waiting, log },
-    {
-      what,
-      id,
-      existing,
-      reread: () => undefinedIfNotFound(operations.get(resourceGroup, name, options)),
-      put: async (onAccepted) => {
-        log.info(`Creating ${what}.`);
-        let answer: HttpAnswer | undefined;
-        const onResponse = (response: HttpAnswer): void => {
-          if (response.request.method === 'PUT') answer = response;
-        };
-        const poller = operations.createOrUpdate(resourceGroup, name, body, { ...options, onResponse });
-        const pollOptions = { ...waiting, skipResult, onAccepted: () => onAccepted(answer?.status ?? 0) };
-        const result = await pollUntilDone(what, 'network', pollOptions, poller);
-        return skipResult ? (flattenProperties(answer?.parsedBody) as T) : result;
-      },
+  return createIfMissing(context, {
+    what,
+    id,
+    existing,
+    reread: () => undefinedIfNotFound(operations.get(resourceGroup, name, options)),
+    put: async (onAccepted) => {
+      context.log.info(`Creating ${what}.`);
+      let answer: HttpAnswer | undefined;
+      const onResponse = (response: HttpAnswer): void => {
+        if (response.request.method === 'PUT') answer = response;
+      };
+      const poller = operations.createOrUpdate(resourceGroup, name, body, { ...options, onResponse });
+      const pollOptions = { ...waiting, skipResult, onAccepted: () => onAccepted(answer?.status ?? 0) };
+      const result = await pollUntilDone(what, 'network', pollOptions, poller);
+      return skipResult ? (flattenProperties(answer?.parsedBody) as T) : result;
     },
-  );
+  });
 }
 
 /** Attaching it needs no read permission, and the address is only for the outputs. */

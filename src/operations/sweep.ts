@@ -72,7 +72,6 @@ interface DeploymentResource {
 
 /** A deployment has up to eight resources that are read or deleted at the same time. */
 const maxConcurrentDeployments = 2;
-
 const maxConcurrentReads = 16;
 
 export async function sweep({ resourceGroup }: SweepInputs, context: SweepContext): Promise<void> {

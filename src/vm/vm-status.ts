@@ -71,15 +71,8 @@ export async function failureReason(session: Session, plan: Plan, known: AzureEr
   }
 }
 
-interface AgentState {
-  readonly ready: boolean;
-  readonly message: string;
-  /** Set if the VM does not run, so that no agent will report: `VM deallocated`. */
-  readonly stopped?: string;
-}
-
 /** Until the agent first reports, the instance view has a "Not Ready" status with a code of another form. */
-export function parseAgentState({ vmAgent, statuses = [] }: VirtualMachineInstanceView): AgentState {
+export function parseAgentState({ vmAgent, statuses = [] }: VirtualMachineInstanceView) {
   const reported = vmAgent?.statuses ?? [];
   const ready = reported.some(
     ({ code, displayStatus }) =>
@@ -90,6 +83,7 @@ export function parseAgentState({ vmAgent, statuses = [] }: VirtualMachineInstan
   return {
     ready,
     message: last ? [last.displayStatus, last.message].filter(Boolean).join(': ') : 'has not reported yet',
+    // No agent will report: `VM deallocated`.
     ...(power ? { stopped: power.displayStatus ?? power.code ?? 'stopped' } : {}),
   };
 }
@@ -132,7 +126,7 @@ export async function waitForAgent(
 
 function agentNotReadyError(
   { vm: { name, osType } }: GuestLocation,
-  { stopped, message }: AgentState,
+  { stopped, message }: ReturnType<typeof parseAgentState>,
   limitMinutes: number,
 ): ActionError {
   const guide = `https://learn.microsoft.com/troubleshoot/azure/virtual-machines/${osType === 'Linux' ? 'linux/linux' : 'windows/windows'}-azure-guest-agent`;

@@ -1,4 +1,5 @@
 import { expect, test } from '@jest/globals';
+import type { Session } from '../../../src/azure/arm-client.ts';
 import { createCleanupState } from '../../../src/deployment/cleanup-state.ts';
 import { createIfMissing } from '../../../src/deployment/create-if-missing.ts';
 import { ownershipTags, runIdentityOf } from '../../../src/deployment/ownership.ts';
@@ -41,11 +42,13 @@ test.each([
     rateLimits: () => ({}),
     onProgress: () => undefined,
   };
+  const session = { waiting } as unknown as Session;
+  const ignore = () => undefined;
   const unexpected = (request: string) => (): never => {
     throw new Error(`unexpected ${request}`);
   };
   const found = await createIfMissing(
-    { cleanupState: state, run, waiting, log: { info: () => undefined } },
+    { cleanupState: state, run, session, log: { debug: ignore, info: ignore, notice: ignore, warning: ignore } },
     { what: 'a network', id: '/a', existing, reread: unexpected('GET'), put: unexpected('PUT') },
   );
   expect(found).toBe(existing);

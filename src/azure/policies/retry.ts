@@ -173,17 +173,15 @@ function retryMessage({ status, code }: AzureErrorInfo, seconds: number): string
   return `${reason}; retrying in ${Math.max(0.1, Math.round(seconds * 10) / 10)} s.`;
 }
 
-/** Waits before the next attempt. Returns false without waiting when the error is not to be retried. */
-type WaitBeforeRetry = (error: AzureErrorInfo, seconds?: number) => Promise<boolean>;
-
 /** Retries of a task of several requests, such as a PUT with its operation and the read before it. */
 export function createRetries(
   what: string,
   { signal, log }: { readonly signal: AbortSignal; readonly log: (line: string) => void },
-): WaitBeforeRetry {
+) {
   let retries = 0;
   let firstFailure: number | undefined;
-  return async (error, ownDelay) => {
+  /** Waits before the next attempt; false, without waiting, if the error is not to be retried. */
+  return async (error: AzureErrorInfo, ownDelay?: number): Promise<boolean> => {
     firstFailure ??= clockSeconds();
     const state = { retries, elapsed: clockSeconds() - firstFailure, remaining: secondsUntilTimeout(signal) };
     const seconds = ownDelay ?? retryDelaySeconds(error, state);
