@@ -280,7 +280,10 @@ export const imageEntries: readonly Entry[] = [
     title: 'The subscription may not buy from the Marketplace',
     says: 'MarketplacePurchaseEligibilityFailed: Marketplace purchase eligibilty check returned errors',
     source: 'azure-cli recording test_vm_create_with_market_place_image',
-    match: all(codeIs('MarketplacePurchaseEligibilityFailed'), not(messageMatches(unknownOffer))),
+    match: all(
+      codeAndMessage('MarketplacePurchaseEligibilityFailed', /purchase eligib/i),
+      not(messageMatches(unknownOffer)),
+    ),
     cause: (fault, { subscriptionId }) => {
       const reason = fault.details.at(-1);
       return `The Marketplace does not let subscription ${subscriptionId} buy the image's plan${reason ? ` (${reason.code}): ${reason.message}` : '; the inner message has the reason.'}`;
