@@ -17,7 +17,7 @@ export interface ActionOptions extends Omit<RunOptions, 'sim'> {
 }
 
 /** 1 in the real-time part of `npm run test:soak`. */
-const timeScale = Number(process.env['TIME_SCALE'] ?? 0.02);
+export const timeScale = Number(process.env['TIME_SCALE'] ?? 0.02);
 const compileCache = join(tmpdir(), 'cross-tenant-vm-compile-cache');
 
 const leftovers: (() => void)[] = [];

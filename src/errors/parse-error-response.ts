@@ -1,3 +1,4 @@
+import { plainText } from '../lib/escape.ts';
 import { retryAfterSeconds, retrySecondsInText } from '../lib/duration.ts';
 import { type Json, isJson, omitUndefined, parseJson } from '../lib/json.ts';
 import type { AzureErrorInfo, ErrorDetail } from './azure-error.ts';
@@ -32,20 +33,33 @@ export function parseErrorResponse(response: ErrorResponse): AzureErrorInfo {
   const tenant = /^\/([^/]+)\/(?:oauth2|v2\.0)\//.exec(path)?.[1];
   return {
     status,
-    code: found.code,
-    message: redactSecrets(found.message),
-    details: found.details.map((detail) => ({ ...detail, message: redactSecrets(detail.message) })),
+    ...boundedDetail(found),
+    details: found.details.slice(-maxDetails).map(boundedDetail),
     method,
     url: path,
-    body: bodyText,
+    body: bodyText.slice(0, maxBodyLength),
     ...omitUndefined({
-      target: found.target || undefined,
       correlationId: correlationId || undefined,
       requestId: requestId || undefined,
       retryAfterSeconds: retryAfter,
       failureCause: headers('x-ms-failure-cause') || undefined,
       tenant,
     }),
+  };
+}
+
+/** Azure's own errors are shorter. What others send must not fill the log, nor keep a pattern of the catalogue busy. */
+const maxBodyLength = 32_000;
+const maxMessageLength = 4000;
+const maxNameLength = 500;
+const maxDetails = 20;
+const maxDepth = 20;
+
+function boundedDetail({ code, message, target }: ErrorDetail): ErrorDetail {
+  return {
+    code: plainText(code, maxNameLength),
+    message: redactSecrets(plainText(message, maxMessageLength)),
+    ...(target ? { target: plainText(target, maxNameLength) } : {}),
   };
 }
 
@@ -68,14 +82,16 @@ function parseArmError(body: unknown): Json | undefined {
   return stringAt(body, 'code') || stringAt(body, 'message') ? body : undefined;
 }
 
-function parseErrorObject(error: Json): Envelope {
+function parseErrorObject(error: Json, depth = 0): Envelope {
   const nested = parseArmError(parseJson(stringAt(error, 'message')));
   const target = stringAt(error, 'target');
   return {
     code: stringAt(error, 'code'),
-    message: nested ? parseErrorObject(nested).message : stringAt(error, 'message'),
+    message: nested && depth < maxDepth ? parseErrorObject(nested, depth + 1).message : stringAt(error, 'message'),
     ...(target ? { target } : {}),
-    details: [...(nested ? flattenDetails(nested) : []), ...nestedError(error).flatMap(flattenDetails)],
+    details: [...(nested ? [nested] : []), ...nestedError(error)].flatMap((detail) =>
+      flattenDetails(detail, depth + 1),
+    ),
   };
 }
 
@@ -85,8 +101,9 @@ function nestedError(error: Json): Json[] {
 }
 
 /** An error as a list, itself first, innermost last. A wrapper whose message is only the next error as text is left out. */
-function flattenDetails(error: Json): ErrorDetail[] {
-  const { code, message, target, details } = parseErrorObject(error);
+function flattenDetails(error: Json, depth: number): ErrorDetail[] {
+  if (depth > maxDepth) return [];
+  const { code, message, target, details } = parseErrorObject(error, depth);
   const wrapper = parseArmError(parseJson(stringAt(error, 'message'))) !== undefined;
   if (wrapper || (!code && !message)) return [...details];
   return [{ code, message, ...(target ? { target } : {}) }, ...details];

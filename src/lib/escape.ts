@@ -1,3 +1,5 @@
+import { stripVTControlCharacters } from 'node:util';
+
 /**
  * GitHub-flavoured Markdown from text that others chose: names, tags, messages of Azure, output of scripts. It stays
  * text: no tag, link, mention, or end of a table or block.
@@ -10,6 +12,14 @@ export type Markdown = string;
 const controlCharacters =
   // oxlint-disable-next-line no-control-regex
   /[\u0000-\u0008\u000B-\u001F\u007F-\u009F\u061C\u200E\u200F\u202A-\u202E\u2066-\u2069]/g;
+
+/** Text for logs and messages: lines and tabs stay, terminal codes and other control characters do not. */
+export function plainText(text: string, longest = Infinity): string {
+  const cut = text.length > longest ? `${text.slice(0, longest - 1).toWellFormed()}…` : text;
+  return stripVTControlCharacters(cut)
+    .replaceAll(/\r\n?|[\u0085\u2028\u2029]/g, '\n')
+    .replaceAll(controlCharacters, '');
+}
 
 const longestInline = 1000;
 

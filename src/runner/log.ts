@@ -1,4 +1,5 @@
 import * as core from '@actions/core';
+import { plainText } from '../lib/escape.ts';
 
 /** One stage of the run, for the timeline of the summary. Milliseconds since the start of the run. */
 export interface StageTiming {
@@ -21,14 +22,17 @@ export interface LogWriter {
  * https://github.com/actions/runner/blob/main/src/Runner.Common/ActionCommand.cs
  */
 export function escapeWorkflowCommands(text: string): string {
-  return text.replaceAll(/(^|[\r\n])([\s\u0085]*):(?=:)/g, '$1$2:\u200B').replaceAll('##[', '##\u200B[');
+  return plainText(text)
+    .replaceAll(/^(\s*):(?=:)/gm, '$1:\u200B')
+    .replaceAll('##[', '##\u200B[');
 }
 
 /** GitHub stores 4 KB of an annotation, and cuts anywhere. */
 const maxAnnotationBytes = 4000;
 
 /** The whole lines of a message that fit in an annotation. */
-export function limitAnnotation(text: string): string {
+export function limitAnnotation(message: string): string {
+  const text = plainText(message);
   if (Buffer.byteLength(text) <= maxAnnotationBytes) return text;
   const note = '… (continued in the log)';
   let cut = Buffer.from(text)

@@ -1,12 +1,13 @@
 import { readFileSync } from 'node:fs';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, jest, test } from '@jest/globals';
 import type { AccessToken, TokenCredential } from '@azure/core-auth';
-import { createDefaultHttpClient, type HttpClient } from '@azure/core-rest-pipeline';
+import type { HttpClient } from '@azure/core-rest-pipeline';
 import { type Cloud, discoverCloud, resourceManagerScope } from '../../../src/azure/clouds.ts';
 import { type TenantCredentialOptions, createTenantCredential } from '../../../src/auth/credential.ts';
 import { requestGitHubIdToken } from '../../../src/auth/github-oidc.ts';
 import { parseOidcClaims, parseTokenClaims } from '../../../src/auth/identity.ts';
 import { createHttpGet } from '../../../src/azure/http.ts';
+import { createProxiedHttpClient } from '../../../src/azure/proxy.ts';
 import { setTimeScale } from '../../../src/lib/clock.ts';
 import { githubSettings, idTokenEnvironment } from '../../../simulator/github/github.ts';
 import { defaults, makeClientCertificate, type Simulator, startSimulator } from '../../../simulator/index.ts';
@@ -151,7 +152,7 @@ describe('over TLS', () => {
 
   /** NODE_EXTRA_CA_CERTS is read once, at the start of a process, so here each request says whom to trust. */
   function trusting(certificateFile: string): HttpClient {
-    const client = createDefaultHttpClient();
+    const client = createProxiedHttpClient();
     const tlsSettings = { ca: readFileSync(certificateFile) };
     return {
       sendRequest: async (request) => {
@@ -295,7 +296,7 @@ describe('over TLS', () => {
   });
 
   test('an untrusted TLS certificate is reported as untrusted', async () => {
-    const untrusting = createDefaultHttpClient();
+    const untrusting = createProxiedHttpClient();
     const fault = await faultOf(ask(createTenantCredential({ ...options, httpClient: untrusting })));
     expect(fault).toMatchObject({
       status: 0,
