@@ -8,8 +8,17 @@ import { gzipSync } from 'node:zlib';
 import { afterAll, describe, expect, test } from '@jest/globals';
 import type { FaultEffect } from '../../simulator/engine/faults.ts';
 import type { Simulator } from '../../simulator/index.ts';
-import type { Run } from '../support/harness.ts';
-import { act, errorOf, disturbed, since, snapshot, startWorld } from '../support/lifecycle.ts';
+import { type Run, timeScale } from '../support/harness.ts';
+import {
+  act,
+  errorOf,
+  disturbed,
+  expireDeployments,
+  since,
+  snapshot,
+  startWorld,
+  warningsOf,
+} from '../support/lifecycle.ts';
 
 const json = { 'content-type': 'application/json; charset=utf-8' };
 const html = { 'content-type': 'text/html' };
@@ -55,6 +64,8 @@ const responses: readonly [string, FaultEffect][] = [
   ['403 with terminal codes', { status: 403, code: '\u001B[31m', message: '\n::error::oops\u202E' }],
 ];
 
+test('knows 40 bad responses', () => expect(responses).toHaveLength(40));
+
 const operations = ['create', 'delete', 'sweep', 'check'] as const;
 type Operation = (typeof operations)[number];
 
@@ -65,12 +76,25 @@ async function worldFor(operation: Operation): Promise<Simulator> {
   if (operation === 'delete' || operation === 'sweep') {
     const run = await act(sim, { 'expires-after': 'PT1M' }, { phases: ['main'] });
     expect(errorOf(run)).toBe('');
+    expireDeployments(sim);
   }
   return sim;
 }
 
+/** The time limit of the step, and twice that for its process: cleanup after a failure has a limit too. */
+const stepMinutes = 30;
+const limitMs = 2 * stepMinutes * 60_000 * timeScale;
+
 const runOperation = (sim: Simulator, operation: Operation): Promise<Run> =>
-  act(sim, { operation, ...(operation === 'create' ? { cleanup: 'always', 'timeout-minutes': '30' } : {}) });
+  act(
+    sim,
+    {
+      operation,
+      'timeout-minutes': String(stepMinutes),
+      ...(operation === 'create' ? { cleanup: 'always' } : {}),
+    },
+    { limitMs },
+  );
 
 interface RequestPattern {
   readonly host: 'arm' | 'entra' | 'github';
@@ -125,6 +149,25 @@ describe.each(operations)('%s', (operation) => {
   );
 });
 
+/**
+ * What a run must not have changed or left: `check` writes nothing; `delete` and `sweep` delete only the deployment, all of
+ * it when they succeed, or say that they kept it.
+ */
+function changesBy(
+  sim: Simulator,
+  operation: Operation,
+  before: ReadonlyMap<string, string>,
+  run: Run,
+): readonly string[] {
+  const isOurs = (id: string): boolean => /\/vm1(?:[-/]|$)/.test(id);
+  const changed = [
+    ...since(sim, before),
+    ...disturbed(sim, before).filter((id) => operation === 'check' || !isOurs(id)),
+  ];
+  const isKept = operation === 'check' || run.exitCode !== 0 || warningsOf(run).includes('vm1');
+  return [...changed, ...(isKept ? [] : [...snapshot(sim).keys()].filter(isOurs))];
+}
+
 async function expectReadableEnd(
   operation: Operation,
   requests: readonly RequestPattern[],
@@ -135,7 +178,7 @@ async function expectReadableEnd(
   if (!request || !effect) return;
   const what = `${pair}: ${request.method} ${request.path.source} gets ${name}`;
   const sim = await worldFor(operation);
-  const before = operation === 'create' ? snapshot(sim) : undefined;
+  const before = snapshot(sim);
   // Odd pairs outlast the retries of a request.
   sim.faults.add({ match: { ...request, times: pair % 2 === 0 ? 1 : 20 }, effect });
   const run = await runOperation(sim, operation);
@@ -146,7 +189,10 @@ async function expectReadableEnd(
   expect([what, lines.filter((line) => unreadable.test(line))]).toEqual([what, []]);
   expect([what, run.exitCode]).toEqual([what, run.exitCode === 0 ? 0 : 1]);
   expect([what, run.annotations.filter(({ level }) => level === 'error').length]).toEqual([what, run.exitCode]);
-  if (!before) return;
+  if (operation !== 'create') {
+    expect([what, changesBy(sim, operation, before, run)]).toEqual([what, []]);
+    return;
+  }
   // While role assignments cannot be listed, what holds them stays, and the post step names it.
   const warnings = (run.post?.annotations ?? []).map(({ message }) => message).join('\n');
   const unreported = since(sim, before).filter((id) => pair % 2 === 0 || !warnings.includes(id));
