@@ -373,7 +373,7 @@ describe('refused before anything is created', () => {
       { identity: 'puller', 'role-assignments': `AcrPull on ${registryIn(defaults.otherSubscriptionId)}` },
       [
         new RegExp(`belongs to tenant ${defaults.otherTenantId}, the VM to tenant ${defaults.tenantId}`),
-        /az acr import --name <registry> --source acrimages/,
+        /az acr import --name '<registry>' --source 'acrimages\.azurecr\.io/,
         /federated credential/,
       ],
     ],
@@ -387,7 +387,7 @@ describe('refused before anything is created', () => {
       [
         new RegExp(`App ${defaults.clientId} has no permission to assign roles on ${registryId}`),
         /Owner or User Access Administrator of/,
-        /az role assignment create --assignee \S+ --role "Role Based Access Control Administrator" --scope \S+ --condition "/,
+        /az role assignment create --assignee \S+ --role 'Role Based Access Control Administrator' --scope \S+ --condition '/,
         /7f951dda-4ed3-4680-a7ca-43fe172d538d/,
       ],
     ],
