@@ -7,6 +7,7 @@ import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { settings } from '../../simulator/providers/compute/settings.ts';
 import { defaults } from '../../simulator/index.ts';
 import { networkSettings } from '../../simulator/providers/network/usages.ts';
+import { policyAssignments } from '../../simulator/world/policies.ts';
 import type { Json } from '../../simulator/model/contract.ts';
 import type { Reply } from '../support/simulator-client.ts';
 import { type ComputeTestClient, createComputeTestClient } from '../support/compute-client.ts';
@@ -159,6 +160,15 @@ const provoked: Readonly<Record<string, () => Promise<Refusal>>> = {
   },
   IPv4BasicSkuPublicIpCountLimitReached: async () =>
     refusalIn(await putNetwork('publicIPAddresses', 'basic', { properties: { publicIPAllocationMethod: 'Static' } })),
+  RequestDisallowedByPolicy: async () => {
+    const assignments = policyAssignments(client.world);
+    const scope = `/subscriptions/${defaults.subscriptionId}`;
+    const displayName = 'Network interfaces should not have public IPs';
+    assignments.push({ name: '1111aa2222bb3333cc4444dd', displayName, scope, denies: () => true });
+    const reply = await putNetwork('publicIPAddresses', 'denied', {});
+    assignments.length = 0;
+    return refusalIn(reply);
+  },
   NicReservedForAnotherVm: async () => {
     const nic = client.addNic('reserved');
     short('AllocationFailed', 'operation');
@@ -204,7 +214,7 @@ test('nothing that a machine or its network is refused with is forgotten', () =>
   const about = entries.filter(
     ({ when, code }) =>
       /virtualMachines|VM create|VM PUT|publicIPAddresses|Run Command|with uefiSettings|^PUT$/.test(when) &&
-      !/Linked|Policy|Missing/.test(code.replace('LinkedInvalid', '')),
+      !/Linked|Missing/.test(code.replace('LinkedInvalid', '')),
   );
   const known = new Set([...Object.keys(provoked), ...Object.keys(notProvoked)]);
   expect(about.map(({ code }) => code).filter((code) => !known.has(code))).toEqual([]);
