@@ -10,6 +10,7 @@ const key = 'ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJdD0NLGbY4HbU8Z1ahbDX4n8Y0WqYn
 
 /** Inputs that request every compared property. */
 const inputs = {
+  location: 'westeurope',
   'vm-size': 'Standard_D2s_v5',
   zone: '1',
   identity: 'puller',

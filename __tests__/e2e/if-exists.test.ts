@@ -93,7 +93,7 @@ describe('if-exists: replace', () => {
     });
     const failed = await act(sim, replace, { phases: ['main', 'post'] });
     expect(failed.exitCode).toBe(1);
-    expect(failed.outputs['outcome']).toBeUndefined();
+    expect(failed.outputs['outcome']).toBe('');
     expect(warningsOf(failed)).toContain('Deployment vm1 has no VM now');
     expect(network(sim)).toEqual(before);
     const again = await act(sim, replace);
