@@ -1,7 +1,9 @@
+import { readFileSync } from 'node:fs';
 import { describe, expect, test } from '@jest/globals';
 import type { FaultEffect, FaultMatch } from '../../simulator/engine/faults.ts';
 import { settings } from '../../simulator/providers/compute/settings.ts';
 import { defaults } from '../../simulator/index.ts';
+import { transientErrors } from '../../src/azure/policies/retry.ts';
 import { type Run, timeJump } from '../support/harness.ts';
 import {
   act,
@@ -30,8 +32,33 @@ const passing: readonly [string, FaultEffect][] = [
   ['RetryableError', { status: 429, code: 'RetryableError', message: 'A retryable error occurred.' }],
   ['AnotherOperationInProgress', { status: 409, code: 'AnotherOperationInProgress', message: 'in progress' }],
   ['ReferencedResourceNotProvisioned', { status: 409, code: 'ReferencedResourceNotProvisioned', message: 'not yet' }],
+  ['an expired token', { status: 401, code: 'ExpiredAuthenticationToken', message: 'The access token has expired.' }],
   ['an answer lost after the request was carried out', { dropAfterCommit: true }],
 ];
+
+/** Rows of the table whose scenario is a test of its kind of resource. */
+const rowsElsewhere: Readonly<Record<string, string>> = {
+  'vm-busy': 'faults.test.ts: a busy run command is retried',
+  'failed-by-azure': 'faults.test.ts: as the end of its operation is retried',
+  'image-not-known-yet': 'faults.test.ts: GalleryImageNotFound is retried when the region reads Completed',
+  'new-resource-group': 'other-answers.test.ts: do not know a new group yet',
+};
+
+test('has a scenario in which the VM survives for every row of the table of transient errors', () => {
+  const rowOf = (effect: FaultEffect): string | undefined => {
+    const { status = 0, code = '', message = '' } = 'status' in effect ? effect : {};
+    const body = JSON.stringify({ error: { code, message } });
+    const lost = status === 0 ? 'ECONNRESET' : code;
+    const error = { status, code: lost, message, details: [], method: 'PUT', url: vm1.machine, body };
+    return transientErrors.find(({ matches }) => matches(error))?.id;
+  };
+  for (const [id, place] of Object.entries(rowsElsewhere)) {
+    const [file = '', name = ''] = place.split(': ');
+    expect([id, readFileSync(`${import.meta.dirname}/${file}`, 'utf8').includes(name)]).toEqual([id, true]);
+  }
+  const covered = new Set([...passing.map(([, effect]) => rowOf(effect)), ...Object.keys(rowsElsewhere)]);
+  expect(transientErrors.map(({ id }) => id).filter((id) => !covered.has(id))).toEqual([]);
+});
 
 /** What the life of a deployment is made of: each of these meets the fault once. */
 const requests: readonly [string, FaultMatch][] = [
