@@ -285,7 +285,7 @@ export const authorizationEntries: readonly Entry[] = [
     says: 'AuthorizationFailed: … does not have authorization to perform action … over scope … or the scope is invalid',
     source: commonErrors,
     match: all(
-      codeAndMessage('AuthorizationFailed', /authorization to perform action/i),
+      codeIs('AuthorizationFailed'),
       not(any(areTenantsSwapped, denied(galleryAction), denied(roleAction), denied(groupRead))),
     ),
     cause: deniedCause,

@@ -327,12 +327,13 @@ describe('match the message and the place, not only the code', () => {
     }
   }
   const codesOfEntries = catalogue.flatMap(({ says }) => /^(\w+): /.exec(says)?.[1] ?? []);
-  // Their entries differ by the sign-in, by the subscription of the request and by the requested token.
-  const differingByPlace = new Set(['AADSTS700024', 'ResourceGroupNotFound', 'RequestDisallowedByPolicy']);
+  // Entries that differ by the sign-in, the subscription of the request and the requested token; and a code whose
+  // last entry holds for every message: a permission is missing.
+  const exempt = new Set(['AADSTS700024', 'ResourceGroupNotFound', 'RequestDisallowedByPolicy', 'AuthorizationFailed']);
   const ambiguous = [...messagesByCode].filter(
     ([code, { shapes }]) =>
       code !== '' &&
-      !differingByPlace.has(code) &&
+      !exempt.has(code) &&
       (shapes.size > 1 || codesOfEntries.filter((known) => known === code).length > 1),
   );
 
