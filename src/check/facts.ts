@@ -7,9 +7,14 @@ import type { Result } from '../azure/lookup.ts';
 import type { ResourceGroup, Subscription } from '../azure/subscriptions.ts';
 import type { AdoptingRun } from '../deployment/ownership.ts';
 import type { ExistingResources, Plan } from '../deployment/resources.ts';
-import { type FilledErrorContext, workflowAuthor } from '../error-catalog/entry.ts';
+import {
+  type FilledErrorContext,
+  grantCommand,
+  roleDelay,
+  roleGranter,
+  workflowAuthor,
+} from '../error-catalog/entry.ts';
 import { explain } from '../error-catalog/explain.ts';
-import { grantCommand, roleDelay, roleGranter } from '../error-catalog/role-commands.ts';
 import { ActionError, type ErrorContext } from '../errors/action-error.ts';
 import { errorChain, findAzureError, rootDetail } from '../errors/azure-error.ts';
 import type { ResolvedImage, ImageInspection } from '../image/image.ts';

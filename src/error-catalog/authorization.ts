@@ -9,29 +9,27 @@ import {
   all,
   any,
   areSameTenant,
+  assignCommand,
+  assignedScope,
+  codeAndMessage,
   codeIs,
+  grantCommand,
+  groupScope,
   guidSuffix,
+  idSegment,
   imageOwner,
   isSameTenant,
-  messageText,
   messagesOf,
+  messageText,
   nobodyNeedsToAct,
   not,
+  ownerLookup,
   resolve,
-  codeAndMessage,
+  roleDelay,
+  roleGranter,
   tenantName,
   workflowAuthor,
 } from './entry.ts';
-import {
-  assignCommand,
-  assignedScope,
-  grantCommand,
-  groupScope,
-  idSegment,
-  ownerLookup,
-  roleDelay,
-  roleGranter,
-} from './role-commands.ts';
 
 const commonErrors =
   'https://learn.microsoft.com/azure/azure-resource-manager/troubleshooting/common-deployment-errors';
@@ -162,7 +160,6 @@ export const authorizationEntries: readonly Entry[] = [
     match: all(codeIs('AuthorizationFailed', 'ResourceGroupNotFound'), areTenantsSwapped),
     cause: (_, { subscriptionId, tenantId, imageTenantId }) =>
       `\`tenant-id\` and \`image-tenant-id\` are swapped. The only subscription of tenant ${tenantId} (\`tenant-id\`) is ${subscriptionId}, the image's own, but \`image-tenant-id\` is ${imageTenantId}.`,
-    who: workflowAuthor,
     fix: (_, { tenantId, imageTenantId }) => [
       `Set \`tenant-id\` to the tenant where the VM is created (probably ${imageTenantId}), and \`image-tenant-id\` to the tenant of the gallery (${tenantId}).`,
       'If both are right, `image-id` names a gallery of the wrong tenant. Set `subscription-id`, so that the action cannot choose the wrong subscription.',
@@ -194,7 +191,6 @@ export const authorizationEntries: readonly Entry[] = [
     match: all(ofForeignTenant, not(ofForeignImage)),
     cause: (fault, known) =>
       `The VM refers to a resource of another tenant. It is in subscription ${foreignSubscription(fault)} (for ${deniedAction(fault)}), which ${tenantName(currentTenant(fault, known), known)} does not own, and no auxiliary token is from its tenant.`,
-    who: workflowAuthor,
     fix: (fault, known) => [
       /ManagedIdentity/i.test(deniedAction(fault))
         ? 'A VM can use only user-assigned identities of the tenant that the VM is in: correct `identity`.'
@@ -345,7 +341,6 @@ export const authorizationEntries: readonly Entry[] = [
     match: codeIs('RoleDefinitionDoesNotExist'),
     cause: (fault) =>
       `Role definition ${messageText(fault, /with ID '([^']+)'/, '<role-definition-id>')} does not exist in the tenant of the VM.`,
-    who: workflowAuthor,
     fix: (fault) => [
       'Correct the role in `role-assignments`. Custom roles exist in their own tenant only. To list the assignable roles:',
       shellCommand`az role definition list --scope ${assignedScope(fault.url) || '<scope>'} --query "[].{name:roleName, id:name}" -o table`,
@@ -359,7 +354,6 @@ export const authorizationEntries: readonly Entry[] = [
     match: codeAndMessage('FailedIdentityOperation', /userAssignedIdentities\/[^']+' was not found/i),
     cause: (fault) =>
       `Identity ${messageText(fault, /userAssignedIdentities\/([^'/]+)' was not found/i, '<name>')} does not exist. Its ID is ${missingIdentity(fault)}.`,
-    who: workflowAuthor,
     fix: (fault) => [
       'Correct `identity`. A plain name instead of an ID makes the action create the identity in the resource group. To check the ID:',
       shellCommand`az identity show --ids ${missingIdentity(fault)}`,

@@ -139,7 +139,6 @@ export const subscriptionEntries: readonly Entry[] = [
     match: all(not(areTenantsSwapped), codeIs('ResourceGroupNotFound')),
     cause: (fault, known) =>
       `Resource group ${groupInMessage(fault, known)} does not exist in subscription ${known.subscriptionId}.`,
-    who: workflowAuthor,
     fix: (fault, known) => [
       'Check `resource-group` and `subscription-id`. With `location`, the action creates the group, which needs a permission on the subscription. Or create it once:',
       shellCommand`az group create --subscription ${known.subscriptionId} -n ${groupInMessage(fault, known)} -l ${known.location}`,
@@ -153,7 +152,6 @@ export const subscriptionEntries: readonly Entry[] = [
     match: codeIs('ResourceGroupBeingDeleted'),
     cause: (fault, known) =>
       `Resource group ${groupInMessage(fault, known)} is being deleted. Azure accepts no changes in it.`,
-    who: workflowAuthor,
     fix: (fault, known) => [
       'Use another `resource-group`, or wait for the deletion and run the job again:',
       shellCommand`az group wait --deleted --subscription ${known.subscriptionId} -n ${groupInMessage(fault, known)}`,
@@ -167,7 +165,6 @@ export const subscriptionEntries: readonly Entry[] = [
     match: codeIs('InvalidResourceGroupLocation'),
     cause: (fault, { resourceGroup, location }) =>
       `Resource group ${resourceGroup} already exists in ${messageText(fault, /exists in location '([^']+)'/, '<location>')}, not in ${messageText(fault, /group location '([^']+)'/, location)}. Another job created it after this one checked.`,
-    who: workflowAuthor,
     fix: ['Run the job again: the group exists now, and a VM can be in another region than its group.'],
   },
   {
@@ -178,7 +175,6 @@ export const subscriptionEntries: readonly Entry[] = [
     match: codeIs('InvalidResourceLocation'),
     cause: (fault, { resourceGroup, location }) =>
       `Resource ${messageText(fault, /The resource '([^']+)'/, '<resource>')} already exists in ${messageText(fault, /exists in location '([^']+)'/, '<other-location>')}. It cannot be created again in ${messageText(fault, /created in location '([^']+)'/, location)} under the same name in resource group ${resourceGroup}.`,
-    who: workflowAuthor,
     fix: ['Use another `vm-name`, or the `location` of the existing resource.'],
   },
   {
@@ -189,7 +185,6 @@ export const subscriptionEntries: readonly Entry[] = [
     match: codeIs('SubscriptionNotFound'),
     cause: (fault, known) =>
       `Subscription ${subscriptionInMessage(fault, known)} does not exist in this cloud, or is not visible to app ${known.clientId}.`,
-    who: workflowAuthor,
     fix: [
       'Check `subscription-id`, `image-id` and `environment`. Signed in as the app, this lists the visible subscriptions:',
       'az account list --all --query "[].{name:name, id:id, tenant:tenantId, state:state}" -o table',
@@ -228,7 +223,6 @@ export const subscriptionEntries: readonly Entry[] = [
     match: codeIs('LocationNotAvailableForResourceType', 'LocationNotAvailableForResourceGroup'),
     cause: (fault, known) =>
       `${messageText(fault, /provided location '([^']+)'/, known.location)} does not offer ${codeIs('LocationNotAvailableForResourceGroup')(fault, known) ? 'resource groups' : messageText(fault, /resource type '([^']+)'/, '<resource-type>')}, or is not a region of this cloud.`,
-    who: workflowAuthor,
     fix: (fault) => [
       `Use another \`location\`. Azure offers: ${messageText(fault, /regions (?:for the resource type )?is '([^']+)'/, '<list in the message>').replaceAll(/,\s*/g, ', ')}.`,
       'az account list-locations --query "[].name" -o tsv',
@@ -247,7 +241,6 @@ export const subscriptionEntries: readonly Entry[] = [
         ? `${region} does not offer ${resourceTypeInMessage(fault)}, or is not a region of this cloud.`
         : `${region} supports no API version of ${resourceTypeInMessage(fault)} that the action can use. It also tried older ones.`;
     },
-    who: workflowAuthor,
     fix: (fault, { subscriptionId }) => [
       'Use another `location` that offers the type. In a cloud other than the public one, check `environment`:',
       shellCommand`az provider show --namespace ${namespaceOf(fault)} --subscription ${subscriptionId} --query "resourceTypes[].{type:resourceType, locations:join(', ', locations), versions:join(', ', apiVersions)}" -o table`,
@@ -264,7 +257,6 @@ export const capacityEntries: readonly Entry[] = [
     match: codeIs('AllocationFailed'),
     cause: (_, { vmSize, location }) =>
       `Azure has no capacity for ${vmSize} in ${location} at the moment. This is independent of the quota.`,
-    who: workflowAuthor,
     fix: tryElsewhere,
   },
   {
@@ -276,7 +268,6 @@ export const capacityEntries: readonly Entry[] = [
     match: codeIs('ZonalAllocationFailed'),
     cause: (_, { vmSize, location }) =>
       `Azure has no capacity for ${vmSize} in this zone of ${location} at the moment. Other zones may have.`,
-    who: workflowAuthor,
     fix: (fault, known) => ['List several zones in `zone`, or remove it.', ...tryElsewhere(fault, known)],
   },
   {
@@ -289,7 +280,6 @@ export const capacityEntries: readonly Entry[] = [
       const constraints = [...messagesOf(fault).matchAll(/^- (.+)$/gm)].map(([, text]) => text?.trim());
       return `No host in ${location} meets all constraints of this ${vmSize}: ${constraints.join('; ') || 'size, zone, accelerated networking and others'}.`;
     },
-    who: workflowAuthor,
     fix: (fault, known) => [
       'Remove a constraint: `accelerated-networking: false`, no `zone`, no `spot`, no ephemeral OS disk.',
       ...tryElsewhere(fault, known),
@@ -303,7 +293,6 @@ export const capacityEntries: readonly Entry[] = [
     match: codeAndMessage('SkuNotAvailable', /not available in location/i),
     cause: (fault, known) =>
       `${sizesInMessage(fault, known)} is not available in ${locationInMessage(fault, known)}. It is not offered to subscription ${known.subscriptionId} there${/zones '[^']+'/.test(messagesOf(fault)) ? ', or not in the requested zone' : ''}, or has no capacity at the moment.`,
-    who: workflowAuthor,
     fix: (fault, known) => [
       'List several sizes in `vm-size`: the action uses the first one that is available. Sizes without restrictions in this list are offered (it does not show capacity):',
       shellCommand`az vm list-skus -l ${locationInMessage(fault, known)} --size ${sizesInMessage(fault, known).split(/,\s*/)[0] ?? ''} --all -o table`,
@@ -318,7 +307,6 @@ export const capacityEntries: readonly Entry[] = [
     match: codeAndMessage('InvalidParameter', /provided for the VM size is not valid/i),
     cause: (fault, known) =>
       `${unknownSize(fault, known)} is not a VM size of ${known.location}. It is misspelled, or the region does not have it.`,
-    who: workflowAuthor,
     fix: (_, known) => [
       'Correct `vm-size`; names begin with `Standard_` (`Standard_D2s_v5`). To list the sizes of the region:',
       shellCommand`az vm list-sizes -l ${known.location} --query "[].name" -o tsv`,
@@ -334,7 +322,6 @@ export const capacityEntries: readonly Entry[] = [
       codeIs('LocationNotSupportAvailabilityZones')(fault, known)
         ? `${messageText(fault, /location '([^']+)'/i, known.location)} has no availability zones.`
         : `Zone ${messageText(fault, /zone\(s\) '([^']+)'/, '<zone>')} does not exist in ${messageText(fault, /for location '([^']+)'/, known.location)}. The region has ${messageText(fault, /are '([^']+)'/, '<zones>')}.`,
-    who: workflowAuthor,
     fix: [
       'Remove `zone`, or use a region that has the zone:',
       'https://learn.microsoft.com/azure/reliability/availability-zones-region-support',
@@ -379,7 +366,6 @@ export const capacityEntries: readonly Entry[] = [
     match: codeAndMessage('OperationNotAllowed', /is lower than the current spot price/i),
     cause: (fault, { vmSize, location }) =>
       `\`max-price\` (${messageText(fault, /max price '([^']+)'/, '<max-price>')}) is below the current Spot price (${messageText(fault, /current spot price '([^']+)'/, '<spot-price>')}) of ${messageText(fault, /VM size '([^']+)'/, vmSize)} in ${location}.`,
-    who: workflowAuthor,
     fix: [
       'Raise `max-price`, or remove it: then the VM costs the Spot price, and is never evicted because of the price.',
       'Or list other sizes in `vm-size`.',

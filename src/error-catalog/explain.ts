@@ -2,12 +2,11 @@
  * Translates an error of Azure into its cause, who must act, and the commands and URLs with the values of this run.
  * An error that the catalogue does not know for sure stays unexplained: a wrong explanation costs more than none.
  */
-import type { Explanation } from '../errors/action-error.ts';
 import type { AzureErrorInfo } from '../errors/azure-error.ts';
-import type { ErrorContext } from '../errors/action-error.ts';
+import type { ErrorContext, Explanation } from '../errors/action-error.ts';
 import { authorizationEntries } from './authorization.ts';
 import { capacityEntries, subscriptionEntries } from './capacity.ts';
-import { type Entry, type FilledErrorContext, fillPlaceholders, resolve } from './entry.ts';
+import { type Entry, type FilledErrorContext, fillPlaceholders, resolve, workflowAuthor } from './entry.ts';
 import { federatedCredentialEntries } from './federated-credentials.ts';
 import { imageEntries } from './image.ts';
 import { cleanupEntries, networkEntries } from './network.ts';
@@ -39,7 +38,7 @@ export const entriesByGroup: Readonly<Record<string, readonly Entry[]>> = {
 export const catalogue: readonly Entry[] = Object.values(entriesByGroup).flat();
 
 export function explainEntry(
-  { cause, who, fix }: Entry,
+  { cause, who = workflowAuthor, fix }: Entry,
   fault: AzureErrorInfo,
   known: FilledErrorContext,
 ): Explanation {

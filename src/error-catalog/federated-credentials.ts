@@ -1,7 +1,7 @@
 import type { AzureErrorInfo } from '../errors/azure-error.ts';
 import type { OidcClaims } from '../errors/action-error.ts';
 import { shellCommand } from '../lib/escape.ts';
-import { type Entry, type FilledErrorContext, appOwner, codeIs, messageText, workflowAuthor } from './entry.ts';
+import { type Entry, type FilledErrorContext, appOwner, codeIs, messageText } from './entry.ts';
 
 /** https://learn.microsoft.com/entra/workload-id/workload-identities-github-immutable-subjects */
 const immutableSubject = /^repo:([^/:@]+)@(\d+)\/([^/:@]+)@(\d+):(.+)$/;
@@ -111,7 +111,6 @@ export const federatedCredentialEntries: readonly Entry[] = [
     match: codeIs('AADSTS700212'),
     cause: (fault, known) =>
       `No federated credential of app ${known.clientId} has audience ${oidcClaims(fault, known).audience}.`,
-    who: workflowAuthor,
     fix: (fault, known) => [
       'Remove the `audience` input: the default is the audience of the cloud, `api://AzureADTokenExchange` in the public cloud. Or register this audience:',
       ...federatedCredentialFix(fault, known),

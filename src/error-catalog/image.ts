@@ -7,20 +7,24 @@ import {
   any,
   authorOrImageOwner,
   badRequest,
+  codeAndMessage,
   codeIs,
+  definitionScope,
+  idSegment,
+  imageOptions,
   imageOwner,
   messageMatches,
-  messageText,
   messagesOf,
+  messageText,
   noCode,
   not,
-  codeAndMessage,
+  showFeatures,
+  sizeCapability,
+  sizeIn,
   statusIs,
   urlMatches,
   vmErrors,
-  workflowAuthor,
 } from './entry.ts';
-import { definitionScope, idSegment, imageOptions, showFeatures, sizeCapability, sizeIn } from './role-commands.ts';
 
 const galleryErrors = 'https://learn.microsoft.com/azure/virtual-machines/troubleshooting-shared-images';
 
@@ -112,7 +116,6 @@ export const imageEntries: readonly Entry[] = [
       );
       return `Image ${name ?? known.imageId} does not exist${group ? ` in resource group ${group}` : ''}. The gallery, the definition or the version is missing or misspelled.`;
     },
-    who: workflowAuthor,
     fix: (fault, known) => [
       'Correct `image-id`. In the image tenant, this lists the versions:',
       `az sig image-version list ${imageOptions(fault, known)} -o table`,
@@ -141,7 +144,6 @@ export const imageEntries: readonly Entry[] = [
     match: codeAndMessage('InvalidParameter', /Parameter 'osProfile' is not allowed/i),
     cause: (_, { imageId }) =>
       `Image definition ${imageName(definitionScope(imageId))} is Specialized, and osProfile may not be sent. User, password and keys are part of the image (${definitionScope(imageId)}).`,
-    who: workflowAuthor,
     fix: [
       'Remove `admin-username`, `admin-password`, `ssh-public-key`, `computer-name`, `custom-data`, and any `osProfile` in `overrides`.',
       'If the image was generalized, its owner must move it to a definition with osState Generalized.',
@@ -155,7 +157,6 @@ export const imageEntries: readonly Entry[] = [
     match: codeAndMessage('InvalidParameter', /parameter 'osProfile' is missing/i),
     cause: (_, { imageId }) =>
       `Image definition ${imageName(definitionScope(imageId))} is Generalized, but osProfile was not sent. A VM from ${definitionScope(imageId)} needs a user.`,
-    who: workflowAuthor,
     fix: [
       'Set `ssh-public-key` (Linux) or `admin-password` (Windows), and remove `overrides` that delete `osProfile`.',
     ],
@@ -168,7 +169,6 @@ export const imageEntries: readonly Entry[] = [
     match: codeAndMessage('InvalidParameter', /Cannot specify user image overrides for a disk/i),
     cause: (fault, { imageId }) =>
       `\`overrides\` redefines ${fault.target ?? 'a disk'} that the image defines. A VM from image ${imageName(imageId)} may set size, type and caching of its disks, but not their source (\`image\`, \`vhd\`, \`createOption\`).`,
-    who: workflowAuthor,
     fix: [
       'In `overrides`, remove `image`, `vhd` and `createOption` from `storageProfile.osDisk` and from the data disks with a LUN of the image.',
       'Add your own data disks under LUNs that the image does not use.',
@@ -182,7 +182,6 @@ export const imageEntries: readonly Entry[] = [
     match: codeAndMessage('InvalidParameter', /dataDisks\.lun\s+does not have required value/i),
     cause: (_, { imageId }) =>
       `The data disks in \`overrides\` lack a LUN of the image. Image ${imageName(imageId)} has data disks, and a request that lists data disks must list all of them.`,
-    who: workflowAuthor,
     fix: (fault, known) => [
       'Remove `storageProfile.dataDisks` from `overrides`, or list one disk with createOption FromImage for each LUN of the image:',
       `az sig image-version show ${imageOptions(fault, known, true)} --query "storageProfile.dataDiskImages[].lun"`,
@@ -303,7 +302,6 @@ export const imageEntries: readonly Entry[] = [
     match: badRequest(/gallery image only supports creation .* security type/i),
     cause: (fault, { imageId }) =>
       `Image ${imageName(imageId)} requires security type ${securityType(fault)}. Its definition has the feature SecurityType=${securityType(fault)}.`,
-    who: workflowAuthor,
     fix: (fault) => [`Set \`security-type: ${securityType(fault)}\`, or remove \`security-type\`.`],
   },
   {
@@ -314,7 +312,6 @@ export const imageEntries: readonly Entry[] = [
     match: badRequest(/Managed Images are not supported .* security type/i),
     cause: (fault) =>
       `A managed image does not support security type ${messageText(fault, /security type (\w+)/, 'TrustedLaunch')}; only gallery images do.`,
-    who: workflowAuthor,
     fix: [
       'Set `security-type: Standard`, or use an image definition with the feature SecurityType=TrustedLaunch or TrustedLaunchSupported.',
     ],
@@ -327,7 +324,6 @@ export const imageEntries: readonly Entry[] = [
     match: badRequest(/TrustedLaunch setting is not supported for the provided image/i),
     cause: (_, { imageId }) =>
       `The image does not support Trusted Launch. Its definition (${definitionScope(imageId)}) lacks the feature SecurityType=TrustedLaunch or TrustedLaunchSupported.`,
-    who: workflowAuthor,
     fix: (fault, known) => [
       "Set `security-type: Standard`. Or have the gallery's owner create a definition of generation V2 with that feature; what this one has:",
       showFeatures(fault, known),
@@ -341,7 +337,6 @@ export const imageEntries: readonly Entry[] = [
     match: badRequest(/UEFI settings are not supported/i),
     cause: (_, { imageId }) =>
       `A Generation 1 image supports no Secure Boot, vTPM or Trusted Launch. The image definition (${definitionScope(imageId)}) is of generation V1.`,
-    who: workflowAuthor,
     fix: [
       'Set `security-type: Standard` and remove `securityProfile` from `overrides`, or use an image of generation V2.',
     ],
@@ -354,7 +349,6 @@ export const imageEntries: readonly Entry[] = [
     match: badRequest(/cannot boot Hypervisor Generation/i),
     cause: (fault, known) =>
       `${sizeIn(fault, known)} cannot boot images of generation ${messageText(fault, /Hypervisor Generation '([^']+)'/, '<1 or 2>')}. Old sizes (Dv2, Av2) boot generation 1 only, sizes since v6 generation 2 only.`,
-    who: workflowAuthor,
     fix: (fault, known) => [
       'Use a `vm-size` that boots it, such as Standard_D2s_v5 (both generations). What a size supports:',
       sizeCapability(fault, known, "name=='HyperVGenerations'"),
@@ -368,7 +362,6 @@ export const imageEntries: readonly Entry[] = [
     match: badRequest(/only supports a CPU Architecture of/i),
     cause: (fault, known) =>
       `${sizeIn(fault, known)} is ${messageText(fault, /CPU Architecture of '([^']+)'/, '<architecture>')}, but the image is ${messageText(fault, /with CPU Architecture '([^']+)'/, '<architecture>')}.`,
-    who: workflowAuthor,
     fix: [
       'Use a `vm-size` of the architecture of the image (Arm64 sizes have a `p`, as in Standard_D2ps_v6), or an image of the other architecture. By default the action selects a size that fits the image definition.',
     ],

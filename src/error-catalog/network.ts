@@ -4,17 +4,16 @@ import {
   type Entry,
   all,
   authorOrSubscriptionOwner,
+  codeAndMessage,
   codeIs,
+  idSegment,
   messageMatches,
   messageText,
   nobodyNeedsToAct,
   not,
   runnerOwner,
-  codeAndMessage,
   statusIs,
-  workflowAuthor,
 } from './entry.ts';
-import { idSegment } from './role-commands.ts';
 
 const nodeErrors = 'https://nodejs.org/api/errors.html#common-system-errors';
 
@@ -50,7 +49,6 @@ export const networkEntries: readonly Entry[] = [
     match: codeIs('DnsRecordInUse'),
     cause: (fault) =>
       `DNS name ${messageText(fault, /DNS record (\S+) is/, '<label>.<location>.cloudapp.azure.com')} is taken by another public IP. All customers of a region share its labels.`,
-    who: workflowAuthor,
     fix: ['Use another `dns-label`.'],
   },
   {
@@ -61,7 +59,6 @@ export const networkEntries: readonly Entry[] = [
     match: codeIs('InvalidDomainNameLabel'),
     cause: (fault) =>
       `"${messageText(fault, /label (\S+) is invalid/, '<label>')}" is not a valid DNS label. It must have 3 to 63 lower-case letters, digits and hyphens, and start with a letter.`,
-    who: workflowAuthor,
     fix: ['Correct `dns-label`.'],
   },
   {
@@ -86,7 +83,6 @@ export const networkEntries: readonly Entry[] = [
     match: codeIs('PrivateIPAddressInUse', 'PrivateIPAddressIsAllocated'),
     cause: (fault) =>
       `\`private-ip-address\` ${privateAddress(fault)} is taken by ${lastName(resourceOf(holder(fault)))}. It is allocated to ${holder(fault)}.`,
-    who: workflowAuthor,
     fix: (fault) => [
       'Use another `private-ip-address`, or remove it: Azure then picks a free one. To show what has it:',
       showResource(resourceOf(holder(fault))),
@@ -104,7 +100,6 @@ export const networkEntries: readonly Entry[] = [
         ? `\`private-ip-address\` ${privateAddress(fault)} is reserved. Azure keeps the first four addresses and the last one of subnet ${prefix}.`
         : `\`private-ip-address\` ${privateAddress(fault)} is outside the subnet ${prefix}.`;
     },
-    who: workflowAuthor,
     fix: ['Correct `private-ip-address`, or remove it: Azure then picks a free one.'],
   },
   {
@@ -115,7 +110,6 @@ export const networkEntries: readonly Entry[] = [
     match: codeAndMessage('PublicIPAddressInUse', /already allocated to resource/i),
     cause: (fault) =>
       `Public IP address ${lastName(messageText(fault, /public IP address (\S+)/i, '<public-ip>'))} is in use by ${lastName(resourceOf(holder(fault)))}. It is allocated to ${holder(fault)}.`,
-    who: workflowAuthor,
     fix: (fault) => [
       'Use another `public-ip`, or detach it from the resource that has it:',
       showResource(resourceOf(holder(fault))),
@@ -134,7 +128,6 @@ export const networkEntries: readonly Entry[] = [
       'InvalidAddressPrefixFormat',
     ),
     cause: (fault) => `\`address-prefix\` or \`subnet-prefix\` is invalid: ${fault.message}`,
-    who: workflowAuthor,
     fix: [
       '`subnet-prefix` must lie within `address-prefix`, be /29 or larger, and both must be network addresses in CIDR notation (`10.0.0.0/24`).',
     ],
@@ -149,7 +142,6 @@ export const networkEntries: readonly Entry[] = [
       const id = messageText(fault, /Resource (\S+) referenced/, '<resource-id>');
       return `${lastName(id)} does not exist, or is in another region than the VM. ${messageText(fault, /referenced by resource (\S+)/, 'The VM')} refers to ${id}.`;
     },
-    who: workflowAuthor,
     fix: (fault) => [
       'Correct `subnet-id`, `nic-id`, `network-security-group-id` or `public-ip`; all must be in the region of the VM:',
       shellCommand`az resource show --ids ${messageText(fault, /Resource (\S+) referenced/, '<resource-id>')} --query "{id:id, location:location}"`,
@@ -229,7 +221,6 @@ export const networkEntries: readonly Entry[] = [
       'https://azure.microsoft.com/updates/upgrade-to-standard-sku-public-ip-addresses-in-azure-by-30-september-2025-basic-sku-will-be-retired',
     match: codeIs('IPv4BasicSkuPublicIpCountLimitReached'),
     cause: 'The request is for a Basic public IP address. Azure has created none since 2025-09-30.',
-    who: workflowAuthor,
     fix: ['The default is Standard: remove `sku` from the key `public-ip` in `overrides`.'],
   },
   {
@@ -242,7 +233,6 @@ export const networkEntries: readonly Entry[] = [
       const path = messageText(fault, /at path '([^']+)'/, '');
       return `"${messageText(fault, /Property id '([^']+)'/, '<value>')}"${path ? ` (${path})` : ''} is not a complete resource ID.`;
     },
-    who: workflowAuthor,
     fix: [
       'Use the ID from `/subscriptions/` on, as `az resource show … --query id` prints it. Inputs that take IDs: `image-id`, `subnet-id`, `nic-id`, `network-security-group-id`, `public-ip`, `identity`, and values in `overrides`.',
     ],

@@ -7,25 +7,25 @@ import {
   any,
   appOwner,
   areSameTenant,
+  codeAndMessage,
   codeIs,
   fromEntra,
+  idSegment,
   isSameTenant,
   messageMatches,
-  messageText,
   messagesOf,
-  noCode,
+  messageText,
   nobodyNeedsToAct,
+  noCode,
   not,
   requestedTenant,
   requestedTenantAdmin,
   runnerOwner,
-  codeAndMessage,
   statusIs,
   tenantInput,
   tenantName,
   workflowAuthor,
 } from './entry.ts';
-import { idSegment } from './role-commands.ts';
 
 const errorCodes = 'https://learn.microsoft.com/entra/identity-platform/reference-error-codes';
 
@@ -235,7 +235,6 @@ export const signInEntries: readonly Entry[] = [
     match: all(fromEntra, any(codeIs('AADSTS900382'), messageMatches(/not supported in Cross Cloud request/i))),
     cause: (fault, known) =>
       `${tenantName(requestedTenant(fault), known).replace(/^t/, 'T')} is not in the cloud of ${known.loginEndpoint}. App, tenants and \`environment\` must all belong to the same cloud.`,
-    who: workflowAuthor,
     fix: (fault, known) => [
       `Set \`environment\` to the cloud of the tenants, for example \`azureusgovernment\` or \`azurechinacloud\`; otherwise correct ${tenantInput(requestedTenant(fault), known)}.`,
       'An app registration exists in one cloud only: use one that was registered in that cloud.',
@@ -251,7 +250,6 @@ export const signInEntries: readonly Entry[] = [
       const isSubscription = isSameTenant(unknownTenant(fault), known.subscriptionId);
       return `Tenant ${unknownTenant(fault)} does not exist in the cloud of ${known.loginEndpoint}.${isSubscription ? ' It is the ID of the subscription.' : ''}`;
     },
-    who: workflowAuthor,
     fix: (fault, known) => [
       `Correct ${tenantInput(unknownTenant(fault), known)}; a common mistake is the ID of a subscription. Signed in to the right tenant, this prints its ID:`,
       ownTenantCommand,
@@ -265,7 +263,6 @@ export const signInEntries: readonly Entry[] = [
     source: errorCodes,
     match: codeIs('AADSTS900023'),
     cause: (fault) => `"${unknownTenant(fault)}" is neither a tenant ID nor a verified domain.`,
-    who: workflowAuthor,
     fix: (fault, known) => [
       `Set ${tenantInput(unknownTenant(fault), known)} to the GUID of the tenant. Signed in to it, this prints the GUID:`,
       ownTenantCommand,
@@ -279,7 +276,6 @@ export const signInEntries: readonly Entry[] = [
     match: (fault, known) => codeIs('AADSTS700024')(fault, known) && known.oidc !== undefined,
     cause: (fault) =>
       `GitHub's ID token had expired when Entra received it. GitHub issued it for the time until ${assertionExpiry(fault)}, and Entra received it at ${entraTime(fault)}. Both times come from servers; the runner's clock plays no part.`,
-    who: workflowAuthor,
     fix: [
       'Run the job again: the action requests a new ID token, valid for about 5 minutes, for each sign-in.',
       'If it happens again, something between the runner and Entra delays requests for minutes, such as a proxy.',
@@ -318,7 +314,6 @@ export const signInEntries: readonly Entry[] = [
     source: errorCodes,
     match: codeIs('AADSTS50034'),
     cause: 'The credential belongs to a user, not to an app. Entra looked for a user account.',
-    who: workflowAuthor,
     fix: (_, { clientId }) => [
       'Use the credential of an app registration: OIDC, `client-secret` or `client-certificate`. To show the app:',
       shellCommand`az ad app show --id ${clientId} --query "{name:displayName, audience:signInAudience}"`,
@@ -331,7 +326,6 @@ export const signInEntries: readonly Entry[] = [
     source: 'https://learn.microsoft.com/azure/azure-resource-manager/management/authenticate-multi-tenant',
     match: codeIs('InvalidAuthenticationTokenTenant'),
     cause: wrongTenantCause,
-    who: workflowAuthor,
     fix: wrongTenantFix,
   },
   {

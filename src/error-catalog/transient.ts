@@ -11,7 +11,6 @@ import {
   not,
   statusIs,
   vmErrors,
-  workflowAuthor,
 } from './entry.ts';
 
 const limits = 'https://learn.microsoft.com/azure/azure-resource-manager/management/request-limits-and-throttling';
@@ -75,7 +74,6 @@ export const transientEntries: readonly Entry[] = [
     match: codeIs('OperationPreempted'),
     cause: (_, { vmName }) =>
       `A newer operation on VM ${vmName} replaced this one. Another job, policy or person changed or deleted the VM at the same time.`,
-    who: workflowAuthor,
     fix: [
       'Run the job again. If it happens often, keep jobs that use the same VM apart with `concurrency`. The activity log of the resource group shows the newer operation.',
     ],

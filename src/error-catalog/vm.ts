@@ -9,24 +9,22 @@ import {
   any,
   authorOrImageOwner,
   badRequest,
+  codeAndMessage,
   codeIs,
+  definitionScope,
   fromCompute,
   imageOwner,
   messageText,
-  codeAndMessage,
-  statusIs,
-  subscriptionOwner,
-  vmErrors,
-  workflowAuthor,
-} from './entry.ts';
-import {
-  definitionScope,
   resourceGroupOptions,
   showFeatures,
   sizeCapability,
   sizeIn,
+  statusIs,
+  subscriptionOwner,
+  vmErrors,
   vmOptions,
-} from './role-commands.ts';
+  workflowAuthor,
+} from './entry.ts';
 
 const invalidParameter = (pattern: RegExp): Match => all(fromCompute, codeAndMessage('InvalidParameter', pattern));
 
@@ -160,7 +158,6 @@ export const vmEntries: readonly Entry[] = [
     match: codeIs('VMStartTimedOut'),
     cause: (fault, known) =>
       `Azure did not start VM ${vmIn(fault, known)} in time. It was still starting on its host; the guest had not booted yet, so the image is not the likely reason.`,
-    who: workflowAuthor,
     fix: (fault, known) => [
       'Run the job again, with another `vm-size` or `zone` if it happens repeatedly. To see whether it started after all:',
       `az vm get-instance-view ${vmOptions(known, vmIn(fault, known))} --query "instanceView.statuses[].displayStatus" -o tsv`,
@@ -189,7 +186,6 @@ export const vmEntries: readonly Entry[] = [
     match: codeIs('VMExtensionProvisioningError'),
     cause: (fault) =>
       `${messageText(fault, /extension '([^']+)'/, 'A script or extension')} failed inside the VM. Azure's message has its last output.`,
-    who: workflowAuthor,
     fix: (_, known) => [
       'The logs are in /var/log/azure (Linux) or C:\\WindowsAzure\\Logs (Windows). To show the state of all extensions:',
       `az vm get-instance-view ${vmOptions(known)} --query instanceView.extensions`,
@@ -203,7 +199,6 @@ export const vmEntries: readonly Entry[] = [
     match: codeAndMessage('Conflict', /Run command extension execution is in progress/i),
     cause: (_, { vmName }) =>
       `Another script is still running in VM ${vmName}. It runs one at a time, for up to 90 minutes each.`,
-    who: workflowAuthor,
     fix: (_, known) => [
       'Wait for it, or delete its run command:',
       `az vm run-command list ${resourceGroupOptions(known)} ${shellCommand`--vm-name ${known.vmName}`} -o table`,
@@ -218,7 +213,6 @@ export const vmEntries: readonly Entry[] = [
     match: codeIs('PropertyChangeNotAllowed'),
     cause: (fault, { vmName }) =>
       `VM ${vmName} exists with another ${messageText(fault, /property '([^']+)'/, fault.target ?? 'imageReference')}, which cannot be changed.`,
-    who: workflowAuthor,
     fix: (_, known) => [
       'Use another `vm-name`, or delete the old VM first (with `operation: delete` if this action created it):',
       `az vm delete ${vmOptions(known)} --yes`,
@@ -232,7 +226,6 @@ export const vmEntries: readonly Entry[] = [
     match: codeIs('ResourceAvailabilityZonesCannotBeModified'),
     cause: (fault, { vmName }) =>
       `VM ${vmName} exists in zone ${messageText(fault, /existing availability zone constraint '([^']*)'/, '<zone>') || 'none'}, not ${messageText(fault, /request has availability zone constraint '([^']*)'/, '<zone>') || 'none'}. The zone of a VM cannot be changed.`,
-    who: workflowAuthor,
     fix: ['Use another `vm-name`, or the `zone` of the existing VM.'],
   },
   {
@@ -244,7 +237,6 @@ export const vmEntries: readonly Entry[] = [
     match: any(codeIs('PreconditionFailed'), statusIs(412)),
     cause: (_, { vmName, resourceGroup }) =>
       `VM ${vmName} in ${resourceGroup} already exists. It was created after this run looked for it, so this run did not overwrite it.`,
-    who: workflowAuthor,
     fix: [
       'Give each job and matrix leg its own `vm-name` (the default does), or keep jobs apart with `concurrency`. Then run the job again.',
     ],
@@ -257,7 +249,6 @@ export const vmEntries: readonly Entry[] = [
     match: codeAndMessage('ConflictingUserInput', /Disk .* already exists/i),
     cause: (fault, { resourceGroup }) =>
       `Disk ${messageText(fault, /Disk (\S+) already/, '<disk>')} already exists in ${resourceGroup}. Azure creates the OS disk with the VM and does not overwrite an existing one.`,
-    who: workflowAuthor,
     fix: (fault, known) => [
       'Use another `vm-name`, or delete the disk if it is left from an earlier VM:',
       `az disk show ${resourceGroupOptions(known)} ${shellCommand`-n ${messageText(fault, /Disk (\S+) already/, '<disk>')}`} --query "{id:id, managedBy:managedBy, tags:tags}"`,
@@ -271,7 +262,6 @@ export const vmEntries: readonly Entry[] = [
     match: all(fromCompute, codeAndMessage('OperationNotAllowed', /disk size .* is smaller than/i)),
     cause: (fault) =>
       `\`os-disk-size-gb\` (${messageText(fault, /disk size (\d+) GB/, '<size>')}) is smaller than the disk of the image (${messageText(fault, /VM image: (\d+) GB/, '<image-size>')} GB).`,
-    who: workflowAuthor,
     fix: ['Set `os-disk-size-gb` to at least the size of the image, or remove it.'],
   },
   {
@@ -282,7 +272,6 @@ export const vmEntries: readonly Entry[] = [
     match: all(fromCompute, codeAndMessage('OperationNotAllowed', /maximum number of data disks/i)),
     cause: (fault, { vmSize }) =>
       `${vmSize} supports at most ${messageText(fault, /size is (\d+)/, '<maximum>')} data disks, and the VM would have more.`,
-    who: workflowAuthor,
     fix: (fault, known) => [
       'Use a larger `vm-size`, or fewer data disks. What the size supports:',
       sizeCapability(fault, known, "name=='MaxDataDiskCount'"),
@@ -296,7 +285,6 @@ export const vmEntries: readonly Entry[] = [
     match: badRequest(/VM size .* is not supported for creation .* security type/i),
     cause: (fault, known) =>
       `${sizeIn(fault, known)} does not support security type ${messageText(fault, /with '([^']+)' security type/, '<NULL>').replace('<NULL>', 'Standard (none set)')}. Confidential sizes (DC, EC) require ConfidentialVM, and other sizes do not support it.`,
-    who: workflowAuthor,
     fix: (fault, known) => [
       'Use another `vm-size`, or the `security-type` that the size supports:',
       sizeCapability(fault, known, "name=='ConfidentialComputingType' || name=='TrustedLaunchDisabled'"),
@@ -324,7 +312,6 @@ export const vmEntries: readonly Entry[] = [
     match: codeIs('VMSizeIsNotPermittedToEnableAcceleratedNetworking'),
     cause: (fault, known) =>
       `${sizeIn(fault, known)} does not support accelerated networking, which is enabled on network interface ${messageText(fault, /networkInterfaces\/([^\s./]+)/i, '<nic>')}.`,
-    who: workflowAuthor,
     fix: (fault, known) => [
       'Set `accelerated-networking: false` (with `nic-id`, disable it on that interface), or use a `vm-size` that supports it:',
       sizeCapability(fault, known, "name=='AcceleratedNetworkingEnabled'"),
@@ -338,7 +325,6 @@ export const vmEntries: readonly Entry[] = [
     match: all(fromCompute, codeAndMessage('NotSupported', /OS disk of Ephemeral VM with size greater than/i)),
     cause: (fault, known) =>
       `The ephemeral OS disk does not fit on the ${messageText(fault, /DiffDiskPlacement is (\w+)/, 'local disk')} of ${sizeIn(fault, known)}, which holds at most ${messageText(fault, /greater than (\d+)/, '<size>')} GB.`,
-    who: workflowAuthor,
     fix: (fault, known) => [
       'Use a larger `vm-size`, another `storageProfile.osDisk.diffDiskSettings.placement` in `overrides` (ResourceDisk, NvmeDisk), or remove `diffDiskSettings`. What the size has:',
       sizeCapability(fault, known, "name=='CachedDiskBytes' || name=='MaxResourceVolumeMB'"),
@@ -368,7 +354,6 @@ export const vmEntries: readonly Entry[] = [
     match: invalidParameter(/Admin Username specified is not allowed/i),
     cause:
       '`admin-username` is a reserved name. Azure reserves admin, administrator, root, user, test, guest and others.',
-    who: workflowAuthor,
     fix: ['Use another `admin-username`, such as the default `azureuser`.'],
   },
   {
@@ -379,7 +364,6 @@ export const vmEntries: readonly Entry[] = [
     match: invalidParameter(/supplied password must/i),
     cause: (fault) =>
       `\`admin-password\` is too weak. It needs ${messageText(fault, /between (\d+-\d+) characters/, '8-123')} characters (8-123 on Windows, 6-72 on Linux) and three of upper case, lower case, digit and special character, and must not be a common password.`,
-    who: workflowAuthor,
     fix: ['Store a stronger one, or remove it: on Windows a random one is generated, on Linux SSH keys are used.'],
   },
   {
@@ -390,7 +374,6 @@ export const vmEntries: readonly Entry[] = [
     match: invalidParameter(/publicKeys\.keyData is invalid/i),
     cause:
       '`ssh-public-key` is not a list of public keys. Each line must be one in OpenSSH format: RSA with at least 2048 bits, or Ed25519.',
-    who: workflowAuthor,
     fix: ['Use the content of the .pub file. To create a key pair:', 'ssh-keygen -t rsa -b 4096 -f vm-key'],
   },
 ];

@@ -1,7 +1,6 @@
 import { type Permission, actionMatches, evaluatePermissions } from '../../access/required-permissions.ts';
 import { sameId } from '../../azure/resource-id.ts';
-import { workflowAuthor } from '../../error-catalog/entry.ts';
-import { assignedScope, grantCommand, roleDelay, roleGranter } from '../../error-catalog/role-commands.ts';
+import { assignedScope, grantCommand, roleDelay, roleGranter, workflowAuthor } from '../../error-catalog/entry.ts';
 import { findAzureError } from '../../errors/azure-error.ts';
 import { shellCommand } from '../../lib/escape.ts';
 import {
