@@ -13,7 +13,7 @@ import { omitUndefined } from '../lib/json.ts';
 import type { WorkflowRun } from '../runner/github-context.ts';
 import type { LogWriter } from '../runner/log.ts';
 import { isFailedState, readProvisioningFailure } from '../vm/vm-status.ts';
-import { collectReferenced, readAddressAvailability } from './collect-referenced.ts';
+import { collectReferenced, readAddressAvailability } from './collect-resources.ts';
 import type { CheckFacts, DenyAssignment, Lock, SubscriptionFacts } from './facts.ts';
 
 export interface CheckContext extends Omit<SessionOptions, 'patches'> {

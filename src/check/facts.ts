@@ -171,26 +171,21 @@ export interface Question {
   readonly asked: string;
 }
 
-export function okFinding({ id, asked }: Question, answer: string): Finding {
-  return { id, level: 'ok', asked, answer, who: '', fix: [] };
+function findingOf(level: Finding['level']) {
+  return ({ id, asked }: Question, answer: string, who = '', fix: readonly string[] = []): Finding => ({
+    id,
+    level,
+    asked,
+    answer,
+    who,
+    fix,
+  });
 }
 
-export function unknownFinding(
-  { id, asked }: Question,
-  answer: string,
-  who = '',
-  fix: readonly string[] = [],
-): Finding {
-  return { id, level: 'unknown', asked, answer, who, fix };
-}
-
-export function warnFinding({ id, asked }: Question, answer: string, who: string, fix: readonly string[]): Finding {
-  return { id, level: 'warning', asked, answer, who, fix };
-}
-
-export function faultFinding({ id, asked }: Question, answer: string, who: string, fix: readonly string[]): Finding {
-  return { id, level: 'fault', asked, answer, who, fix };
-}
+export const okFinding = findingOf('ok');
+export const unknownFinding = findingOf('unknown');
+export const warnFinding = findingOf('warning');
+export const faultFinding = findingOf('fault');
 
 /** Applies a rule to an answer. Without an answer the check is skipped, and the finding names the missing permission. */
 export function answered<T>(

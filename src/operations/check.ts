@@ -1,6 +1,6 @@
 import { type CheckSession, openCheckSession } from '../auth/session.ts';
 import { type CheckContext, collectFacts } from '../check/collect.ts';
-import { collectPolicyDenials, collectSpotPrices } from '../check/collect-planned.ts';
+import { collectPolicyDenials, collectSpotPrices } from '../check/collect-resources.ts';
 import { evaluateChecks } from '../check/evaluate.ts';
 import type { CheckFacts, Finding } from '../check/facts.ts';
 import { ownershipTags } from '../deployment/ownership.ts';
