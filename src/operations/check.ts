@@ -28,8 +28,8 @@ export async function checkDeployment(
   if (image && 'value' in image) {
     report.addFacts({ image: image.value.facts });
     // A later job can create the VM from the version that was checked, even if a newer one was published.
-    report.output('image-version-id', image.value.facts.referenceId);
-    report.output('image-version', image.value.facts.version);
+    const { referenceId, version } = image.value.facts;
+    report.outputAll({ 'image-version-id': referenceId, 'image-version': version });
   }
   const plan = planForCheck(facts, context.run);
   const findings = evaluateChecks(await withPlanFacts(facts, session.session, plan), plan);

@@ -68,7 +68,7 @@ function isArmBody(
   operation: 'status' | 'result' | undefined,
 ): boolean {
   const isEmpty = (bodyAsText ?? '').trim() === '';
-  if (operation === 'status') return isJson(body) && typeof body['status'] === 'string' && body['status'] !== '';
+  if (operation === 'status') return operationStatus(body) !== undefined;
   if (isEmpty) return operation === 'result' || method === 'DELETE' || method === 'HEAD' || status > 201;
   if (operation === 'result' || status > 201) return body !== undefined;
   if (!isJson(body)) return false;
@@ -89,8 +89,7 @@ function failedOperation(request: PipelineRequest, response: PipelineResponse, b
 }
 
 function operationStatus(body: unknown): string | undefined {
-  const status = isJson(body) ? body['status'] : undefined;
-  return typeof status === 'string' && status !== '' ? status : undefined;
+  return isJson(body) ? asString(body['status']) : undefined;
 }
 
 function responsePolicy(
@@ -194,7 +193,6 @@ export function networkError(request: PipelineRequest, error: Error & { code?: s
 
 /** A failed operation is reported with HTTP 200 and its `status` in the body, where no resource has a property. */
 function isFailedOperation(request: PipelineRequest, response: PipelineResponse): boolean {
-  if (request.method !== 'GET') return false;
-  const body = parseJson(response.bodyAsText ?? '');
-  return isJson(body) && typeof body['status'] === 'string' && /^(failed|cancell?ed)$/i.test(body['status']);
+  const status = request.method === 'GET' ? operationStatus(parseJson(response.bodyAsText ?? '')) : undefined;
+  return /^(failed|cancell?ed)$/i.test(status ?? '');
 }
