@@ -3,7 +3,7 @@ import { afterEach, describe, expect, test } from '@jest/globals';
 import { settings } from '../../simulator/providers/compute/settings.ts';
 import { defaults, principals, type Simulator, startSimulator, type World } from '../../simulator/index.ts';
 import { addRegistry } from '../../simulator/providers/registry.ts';
-import { defaultInputs, runAction } from '../support/harness.ts';
+import { defaultInputs, runAction, runJob } from '../support/harness.ts';
 
 const registryIn = (subscription: string) =>
   `/subscriptions/${subscription}/resourceGroups/registry-rg/providers/Microsoft.ContainerRegistry/registries/acrimages`;
@@ -264,7 +264,7 @@ test('an answer that is lost grants nothing twice', async () => {
 test('a run that is killed while it grants leaves nothing behind its post step', async () => {
   const inputs = await start(addRegistryTo);
   sim.world.latencies['principalVisible'] = 0;
-  const run = await runAction({
+  const run = await runJob({
     sim,
     inputs: { ...inputs, identity: 'system, puller', 'role-assignments': `AcrPull on ${registryId}` },
     signal: { name: 'SIGKILL', whenLog: /Role AcrPull on .* is assigned/ },
@@ -277,7 +277,7 @@ test('a run that is killed while it grants leaves nothing behind its post step',
 
 test('`cleanup: always`: the end of the job leaves neither identity nor role', async () => {
   const inputs = await start(addRegistryTo);
-  const run = await runAction({
+  const run = await runJob({
     sim,
     inputs: {
       ...inputs,
@@ -302,7 +302,7 @@ test('the roles of an adopted machine go too, though another run granted them', 
   };
   const first = await runAction({ sim, inputs, phases: ['main'] });
   expect(first.exitCode).toBe(0);
-  const later = await runAction({ sim, inputs, env: { GITHUB_RUN_ID: '2' } });
+  const later = await runJob({ sim, inputs, env: { GITHUB_RUN_ID: '2' } });
   expect(errors(later)).toBe('');
   expect(later.outputs['created']).toBe('[]');
   expect(granted()).toEqual([]);
@@ -312,7 +312,7 @@ test('the roles of an adopted machine go too, though another run granted them', 
 test('an identity is kept while a role assignment of it cannot be deleted', async () => {
   const inputs = await start((world) => addRegistryTo(world));
   const access = { identity: 'system\npuller', 'role-assignments': `AcrPull on ${registryId}` };
-  const run = await runAction({
+  const run = await runJob({
     sim,
     inputs: { ...inputs, ...access, cleanup: 'always' },
     between: () => {

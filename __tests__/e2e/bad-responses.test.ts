@@ -11,6 +11,7 @@ import type { Simulator } from '../../simulator/index.ts';
 import { type Run, timeScale } from '../support/harness.ts';
 import {
   act,
+  actWithPost,
   errorOf,
   disturbed,
   expireDeployments,
@@ -86,7 +87,7 @@ const stepMinutes = 30;
 const limitMs = 2 * stepMinutes * 60_000 * timeScale;
 
 const runOperation = (sim: Simulator, operation: Operation): Promise<Run> =>
-  act(
+  actWithPost(
     sim,
     {
       operation,

@@ -6,7 +6,7 @@ import { networkSettings } from '../../simulator/providers/network/usages.ts';
 import { addRegistry } from '../../simulator/providers/registry.ts';
 import type { Finding } from '../../src/check/facts.ts';
 import { isCommandOrUrl } from '../../src/errors/format-error.ts';
-import { defaultInputs, type Run, runAction } from '../support/harness.ts';
+import { defaultInputs, type Run, runAction, runJob } from '../support/harness.ts';
 
 let sim: Simulator;
 afterEach(() => sim.close());
@@ -17,9 +17,10 @@ const group = `${subscription}/resourceGroups/${defaults.resourceGroup}`;
 async function check(
   world: (world: World) => void,
   inputs: Readonly<Record<string, string>> = {},
+  runSteps = runAction,
 ): Promise<{ run: Run; findings: readonly Finding[]; of: (level: Finding['level']) => string[] }> {
   sim = await startSimulator({ timeScale: 0.02, world });
-  const run = await runAction({
+  const run = await runSteps({
     sim,
     inputs: { ...defaultInputs(sim), 'vm-name': 'vm1', operation: 'check', ...inputs },
   });
@@ -41,7 +42,7 @@ function mayReadAll(world: World): void {
 }
 
 test('with rights to ask, all is well', async () => {
-  const { run, findings, of } = await check(mayReadAll);
+  const { run, findings, of } = await check(mayReadAll, {}, runJob);
   expect(findings.filter(({ level }) => level !== 'ok')).toEqual([]);
   expect(of('ok')).toEqual([
     'sign-in/tenant',

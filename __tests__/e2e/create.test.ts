@@ -3,7 +3,7 @@ import { existsSync, readFileSync, statSync } from 'node:fs';
 import { afterEach, describe, expect, test } from '@jest/globals';
 import { defaults, type Simulator, startSimulator } from '../../simulator/index.ts';
 import type { World } from '../../simulator/world/world.ts';
-import { assertNoSecrets, defaultInputs, runAction } from '../support/harness.ts';
+import { assertNoSecrets, defaultInputs, runAction, runJob, windowsImage, generatedKey } from '../support/harness.ts';
 
 let sim: Simulator;
 const start = async (world?: (world: World) => void): Promise<Simulator> => {
@@ -149,9 +149,9 @@ describe('a Linux machine with defaults', () => {
     await start();
     let mode = 0;
     let derived = '';
-    const run = await runAction({
+    const run = await runJob({
       sim,
-      inputs: { ...defaultInputs(sim), 'vm-name': 'vm1' },
+      inputs: { ...defaultInputs(sim), ...generatedKey, 'vm-name': 'vm1' },
       between: ({ outputs }) => {
         const path = outputs['ssh-private-key-path'] ?? '';
         mode = statSync(path).mode & 0o777;
@@ -212,7 +212,7 @@ describe('Windows', () => {
       sim,
       inputs: {
         ...defaultInputs(sim),
-        'image-id': defaults.imageId('windows-gen1', '1.0.0'),
+        ...windowsImage('windows-gen1', '1.0.0'),
         'vm-name': 'myVM',
         'admin-username': 'azureuser',
         'admin-password': password,
@@ -275,7 +275,7 @@ describe('Windows', () => {
     await start();
     const run = await runAction({
       sim,
-      inputs: { ...defaultInputs(sim), 'image-id': defaults.imageId('windows'), 'vm-name': 'win1' },
+      inputs: { ...defaultInputs(sim), ...windowsImage(), 'vm-name': 'win1' },
     });
     expect(errors(run)).toEqual([]);
     const given = [defaults.clientSecret, 'ghs_simulated'];
@@ -498,7 +498,7 @@ describe('the subscription', () => {
 describe('a failure', () => {
   test('ends in one error with code, message and correlation ID, and leaves nothing', async () => {
     await start();
-    const run = await runAction({
+    const run = await runJob({
       sim,
       inputs: { ...defaultInputs(sim), 'vm-name': 'vm1', 'vm-size': 'Standard_DC2as_v5' },
     });

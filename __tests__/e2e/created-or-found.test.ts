@@ -13,6 +13,7 @@ import {
   snapshot,
   startWorld,
   warningsOf,
+  actWithPost,
 } from '../support/lifecycle.ts';
 
 const vm1 = partsOf('vm1');
@@ -31,7 +32,7 @@ describe('a network resource that appears between its lookup and its PUT', () =>
       match: { method: 'PUT', path: new RegExp(`${id}(\\?|$)`) },
       effect: { onArrival: () => addStranger(sim.world, id) },
     });
-    const run = await act(sim, { cleanup: 'always' });
+    const run = await actWithPost(sim, { cleanup: 'always' });
     expect([run.exitCode, run.post?.exitCode]).toEqual([1, 0]);
     expect(errorOf(run)).toContain('was created by someone else');
     expect(errorOf(run)).toContain(id);
@@ -52,7 +53,7 @@ test.concurrent('the next size replaces our failed VM when its operation ended w
     match: { phase: 'poll', path: /Microsoft\.Compute\/locations/ },
     effect: { status: 409, code: 'AllocationFailed', message: 'Allocation failed.' },
   });
-  const run = await act(sim, { 'vm-size': 'Standard_D2s_v5\nStandard_D4s_v5', cleanup: 'always' });
+  const run = await actWithPost(sim, { 'vm-size': 'Standard_D2s_v5\nStandard_D4s_v5', cleanup: 'always' });
   expect([run.exitCode, run.post?.exitCode]).toEqual([0, 0]);
   expect(run.outputs['vm-size']).toBe('Standard_D4s_v5');
   expectAllGone(sim, before);
@@ -75,7 +76,7 @@ describe('a resource that Azure accepted but does not show yet', () => {
   test.concurrent('is found again and deleted by the post step', async () => {
     const sim = await startWorld();
     const before = snapshot(sim);
-    const run = await act(
+    const run = await actWithPost(
       sim,
       { cleanup: 'always' },
       {
@@ -91,7 +92,7 @@ describe('a resource that Azure accepted but does not show yet', () => {
 
   test.concurrent('is reported as possibly left behind when it stays missing', async () => {
     const sim = await startWorld();
-    const run = await act(
+    const run = await actWithPost(
       sim,
       { cleanup: 'always' },
       {
@@ -108,7 +109,7 @@ describe('a resource that Azure accepted but does not show yet', () => {
 
 test.concurrent('the last request before the DELETE of a VM reads it', async () => {
   const sim = await startWorld();
-  const run = await act(sim, { cleanup: 'always' });
+  const run = await actWithPost(sim, { cleanup: 'always' });
   expect(run.post?.exitCode).toBe(0);
   const isVm = ({ path }: Exchange): boolean => /\/virtualMachines\/vm1$/i.test(path);
   const deletion = sim.journal.findIndex((exchange) => exchange.method === 'DELETE' && isVm(exchange));

@@ -12,6 +12,7 @@ import {
   startWorld,
   warningsOf,
   writesOf,
+  actWithPost,
 } from '../support/lifecycle.ts';
 
 const vm1 = partsOf('vm1');
@@ -36,7 +37,7 @@ describe('delete', () => {
     expect(made.exitCode).toBe(0);
     sim.world.removePrincipal(principals.image);
     const since = sim.journal.length;
-    const run = await act(sim, { operation: 'delete', 'image-id': '', 'image-tenant-id': '' });
+    const run = await actWithPost(sim, { operation: 'delete', 'image-id': '', 'image-tenant-id': '' });
     expect([run.exitCode, run.post?.exitCode]).toEqual([0, 0]);
     expectAllGone(sim, before);
     // Resources deleted by a delete option of the VM are not in the list of requests.
@@ -98,11 +99,11 @@ describe('delete', () => {
       expire(sim, 'vm1');
       // Nobody here waits that long: the run ends before its deletion does, or not at all.
       sim.world.latencies['vmDelete'] = 100_000;
-      const run = await act(sim, { operation }, { signal: { name: 'SIGINT', whenLog: /::debug::DELETE/ } });
+      const run = await actWithPost(sim, { operation }, { signal: { name: 'SIGINT', whenLog: /::debug::DELETE/ } });
       expect([run.exitCode, run.post?.exitCode]).toEqual([1, 0]);
       expect(errorOf(run)).toContain('The workflow run was cancelled (SIGINT)');
       for (const id of [vm1.machine, vm1.nsg, vm1.vnet]) expect(warningsOf(run)).toContain(id);
-      sim.world.latencies['vmDelete'] = 10;
+      sim.world.clock.advance(100_000);
       expect((await act(sim, { operation: 'delete' })).exitCode).toBe(0);
       expectAllGone(sim, before);
     },

@@ -5,7 +5,7 @@ import { afterEach, describe, expect, test } from '@jest/globals';
 import { roleDefinition, roles } from '../../scripts/docs/roles.ts';
 import { defaults, principals, type Simulator, startSimulator, type World } from '../../simulator/index.ts';
 import { addRegistry } from '../../simulator/providers/registry.ts';
-import { type ActionOptions, defaultInputs, runAction } from '../support/harness.ts';
+import { type ActionOptions, defaultInputs, runAction, runJob } from '../support/harness.ts';
 import { lint, type Step, usesOf, workflowsIn } from '../support/workflow-files.ts';
 
 const root = resolve(import.meta.dirname, '../..');
@@ -136,7 +136,7 @@ test.each(cases.map((one) => [one.file, one.job, Object.values(one.matrix).join(
     const started = (sim = await startSimulator({ timeScale: 0.02, world: prepare }));
     const inputs = filledIn(one);
     const before = [...started.world.resources.under(group)].length;
-    const run = await runAction({
+    const run = await runJob({
       sim: started,
       inputs: { ...inputs, environment: started.armEndpoint },
       idToken: inputs['client-secret'] === undefined,
@@ -168,7 +168,7 @@ test('two background steps of a job create two VMs, and the step that is cancell
   const before = [...started.world.resources.under(group)].length;
   const names: string[] = [];
   const start = (one: Case | undefined, options: Partial<ActionOptions>) =>
-    runAction({
+    runJob({
       sim: started,
       inputs: { ...(one ? filledIn(one) : {}), environment: started.armEndpoint },
       idToken: true,

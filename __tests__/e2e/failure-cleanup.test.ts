@@ -15,6 +15,7 @@ import {
   startWorld,
   warningsOf,
   writesOf,
+  actWithPost,
 } from '../support/lifecycle.ts';
 
 const vm1 = partsOf('vm1');
@@ -40,7 +41,7 @@ describe.each(stages)('a failure at the %s', (_, type) => {
         message: 'Resource was disallowed by policy.',
       },
     });
-    const run = await act(sim);
+    const run = await actWithPost(sim);
     expect([run.exitCode, run.post?.exitCode]).toEqual([1, 0]);
     expect(errorOf(run)).toContain('RequestDisallowedByPolicy');
     expect(errorOf(run)).toMatch(/Correlation ID: [0-9a-f-]{36}/);
@@ -63,7 +64,7 @@ describe.each(stages)('a failure at the %s', (_, type) => {
       match,
       effect: { operationFails: { code: 'OperationNotAllowed', message: 'oops' } },
     });
-    const run = await act(sim, { cleanup: 'never' });
+    const run = await actWithPost(sim, { cleanup: 'never' });
     expect([run.exitCode, run.post?.exitCode]).toEqual([1, 0]);
     expect(errorOf(run)).toContain('OperationNotAllowed');
     const left = since(sim, before);
@@ -92,7 +93,7 @@ describe.each(stages)('a failure at the %s', (_, type) => {
         match: { method: 'DELETE', path: match.path, nth: 2 },
         effect: { onArrival: () => sim.world.clock.advance(100_000) },
       });
-      const run = await act(sim, {}, { signal: { name, whenLog: new RegExp(`::debug::PUT \\S+/${type}/`) } });
+      const run = await actWithPost(sim, {}, { signal: { name, whenLog: new RegExp(`::debug::PUT \\S+/${type}/`) } });
       expect([run.exitCode, run.post?.exitCode]).toEqual([1, 0]);
       expect(errorOf(run)).toContain(`The workflow run was cancelled (${name})`);
       expectAllGone(sim, before);
@@ -103,7 +104,7 @@ describe.each(stages)('a failure at the %s', (_, type) => {
 describe('clean-up', () => {
   test('deletes the VM first and the security group after the network that uses it', async () => {
     const sim = await startWorld();
-    const run = await act(sim, { cleanup: 'always' });
+    const run = await actWithPost(sim, { cleanup: 'always' });
     expect([run.exitCode, run.post?.exitCode]).toEqual([0, 0]);
     const order = sim.journal
       .filter(({ method }) => method === 'DELETE')
@@ -121,7 +122,7 @@ describe('clean-up', () => {
       const machine = sim.world.resources.get(vm1.machine)?.body['properties'];
       if (machine) machine.networkProfile.networkInterfaces[0].properties.deleteOption = 'Detach';
     };
-    const run = await act(sim, {}, { onLine: detach });
+    const run = await actWithPost(sim, {}, { onLine: detach });
     expect(run.exitCode).toBe(1);
     expect(errorOf(run)).toContain('AllocationFailed');
     expect(run.stdout).toContain('is still in use (NicReservedForAnotherVm)');
@@ -138,7 +139,7 @@ describe('clean-up', () => {
       match: { method: 'DELETE', path: /virtualMachines/, times: Number.POSITIVE_INFINITY },
       effect: { status: 403, code: 'AuthorizationFailed', message: 'may not delete' },
     });
-    const run = await act(sim);
+    const run = await actWithPost(sim);
     expect([run.exitCode, run.post?.exitCode]).toEqual([1, 0]);
     expect(errorOf(run)).toContain('OSProvisioningTimedOut');
     for (const id of Object.values(vm1)) expect(warningsOf(run)).toContain(id);
@@ -151,7 +152,7 @@ describe('clean-up', () => {
     const sim = await startWorld();
     const before = snapshot(sim);
     sim.world.latencies['vmPutLinux'] = 100_000;
-    const run = await act(sim, { 'timeout-minutes': '4' });
+    const run = await actWithPost(sim, { 'timeout-minutes': '4' });
     expect([run.exitCode, run.post?.exitCode]).toEqual([1, 0]);
     expect(errorOf(run)).toContain('The time limit of 4 minutes was reached');
     expectAllGone(sim, before);
@@ -162,7 +163,7 @@ describe('clean-up', () => {
     const before = snapshot(sim);
     sim.world.latencies['vmDelete'] = 2600;
     const vm = /virtualMachines/;
-    const run = await act(
+    const run = await actWithPost(
       sim,
       {},
       {
@@ -193,7 +194,7 @@ describe('clean-up', () => {
   test('keeps a deployment that a later run has adopted', async () => {
     const sim = await startWorld();
     let adopted: ReadonlyMap<string, string> = new Map();
-    const run = await act(
+    const run = await actWithPost(
       sim,
       { cleanup: 'always' },
       {
@@ -212,7 +213,7 @@ describe('clean-up', () => {
     const other = await startWorld();
     expect((await act(other, {}, { phases: ['main'], env: { GITHUB_RUN_ID: '1' } })).exitCode).toBe(0);
     const before = snapshot(other);
-    const adopting = await act(
+    const adopting = await actWithPost(
       other,
       { cleanup: 'always' },
       {
@@ -231,7 +232,7 @@ describe('clean-up', () => {
   test('killed before it recorded anything, the job leaves nothing, and its post step creates nothing', async () => {
     const sim = await startWorld();
     const arrival = arrivalOf(sim, { method: 'GET', path: /resourceGroups\/deploy-rg/ });
-    const run = await act(sim, {}, { signal: { name: 'SIGKILL', when: arrival } });
+    const run = await actWithPost(sim, {}, { signal: { name: 'SIGKILL', when: arrival } });
     expect([run.exitCode, cleanupStateOf(run)]).toEqual([null, undefined]);
     expect(sim.journal.some(({ faulted }) => faulted)).toBe(true);
     expect(run.post?.stdout).toContain('Nothing to clean up');

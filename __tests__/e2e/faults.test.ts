@@ -15,6 +15,7 @@ import {
   snapshot,
   startWorld,
   warningsOf,
+  actWithPost,
 } from '../support/lifecycle.ts';
 
 const vm1 = partsOf('vm1');
@@ -81,7 +82,7 @@ describe.each(passing)('%s', (_, effect) => {
     const sim = await startWorld();
     const before = snapshot(sim);
     const faults = requests.map(([, match]) => sim.faults.add({ match, effect }));
-    const run = await act(sim, { cleanup: 'always' });
+    const run = await actWithPost(sim, { cleanup: 'always' });
     expect(errorOf(run)).toBe('');
     expect([run.exitCode, run.post?.exitCode]).toEqual([0, 0]);
     expectAllGone(sim, before);

@@ -1,8 +1,9 @@
 import { describe, expect, test } from '@jest/globals';
 import type { FaultMatch } from '../../simulator/engine/faults.ts';
 import { defaults, principals, type Simulator } from '../../simulator/index.ts';
+import { generatedKey } from '../support/harness.ts';
 import {
-  act as actWithPost,
+  act,
   arrivalOf,
   errorOf,
   group,
@@ -14,7 +15,6 @@ import {
 } from '../support/lifecycle.ts';
 
 const vm1 = partsOf('vm1');
-const act: typeof actWithPost = (sim, inputs, options) => actWithPost(sim, inputs, { phases: ['main'], ...options });
 const oldVersion = { 'image-id': defaults.imageId('linux', '1.9.0') };
 const replace = { 'if-exists': 'replace' };
 const vmOf = (sim: Simulator): any => sim.world.resources.get(vm1.machine)?.body;
@@ -51,7 +51,12 @@ describe('if-exists: replace', () => {
   test('replaces a VM of another size and admin user', async () => {
     const sim = await startWorld();
     expect((await act(sim)).exitCode).toBe(0);
-    const run = await act(sim, { ...replace, 'vm-size': 'Standard_D4s_v5', 'admin-username': 'alice' });
+    const run = await act(sim, {
+      ...replace,
+      'vm-size': 'Standard_D4s_v5',
+      'admin-username': 'alice',
+      ...generatedKey,
+    });
     expect([errorOf(run), run.outputs['outcome']]).toEqual(['', 'replaced']);
     expect(vmOf(sim).properties).toMatchObject({
       hardwareProfile: { vmSize: 'Standard_D4s_v5' },
@@ -103,7 +108,7 @@ describe('if-exists: replace', () => {
 });
 
 /** Replaces the VM of image version `from` in a further workflow run. */
-function replaceOnce(sim: Simulator, from: string, run: number, options: Parameters<typeof actWithPost>[2] = {}) {
+function replaceOnce(sim: Simulator, from: string, run: number, options: Parameters<typeof act>[2] = {}) {
   const image = from === '1.9.0' ? defaults.imageId('linux') : defaults.imageId('linux', '1.9.0');
   return act(sim, { ...replace, 'image-id': image }, { env: { GITHUB_RUN_ID: `${run}` }, ...options });
 }

@@ -10,7 +10,7 @@ import { settings } from '../../simulator/providers/compute/settings.ts';
 import { acceptTerms } from '../../simulator/providers/marketplace.ts';
 import { defaults, type Simulator, startSimulator, type World } from '../../simulator/index.ts';
 import type { RunOptions } from '../../scripts/action-runner/action-runner.ts';
-import { defaultInputs, type Run, runAction } from '../support/harness.ts';
+import { defaultInputs, type Run, runAction, windowsImage, generatedKey } from '../support/harness.ts';
 
 let sim: Simulator;
 afterEach(() => sim?.close());
@@ -100,6 +100,9 @@ describe('replication', () => {
     const run = await create({ 'image-id': defaults.imageId('slow'), 'image-wait-minutes': '1' });
     expect(errorOf(run)).toMatch(/version 1\.0\.0 is Replicating in westeurope, \d+ %/);
     expect(run.exitCode).toBe(1);
+    // One each second at first, then after an eighth of the time so far: a busy machine sends fewer.
+    const looks = sim.journal.filter(({ kind }) => kind === 'version.list').length;
+    expect([looks > 1, looks < 40]).toEqual([true, true]);
     expect(puts()).toEqual([]);
   });
 
@@ -225,7 +228,7 @@ describe('galleries that are shared otherwise', () => {
     const without = errorOf(await create({ 'image-id': image }));
     expect(without).toContain('os-type');
     expect(puts()).toEqual([]);
-    const run = await create({ 'image-id': image, 'os-type': 'Windows' });
+    const run = await create({ ...windowsImage(), 'image-id': image, 'os-type': 'Windows' });
     wentWell(run);
     expect(vmBody().properties.osProfile).toHaveProperty('windowsConfiguration');
     expect(run.outputs['image-version']).toBe('1.0.0');
@@ -401,7 +404,8 @@ describe('generation, security type, processor and disk controller', () => {
     ['SCSI only on NVMe only', 'windows', 'Standard_D2s_v6', /NVMe/],
   ])('%s is refused before anything is made', async (_, image, size, why) => {
     await start();
-    const error = errorOf(await create({ 'image-id': defaults.imageId(image), 'vm-size': size }));
+    const key = image === 'windows' ? generatedKey : {};
+    const error = errorOf(await create({ 'image-id': defaults.imageId(image), 'vm-size': size, ...key }));
     expect(error).toMatch(why);
     expect(error).toContain(size);
     expect(puts()).toEqual([]);

@@ -10,7 +10,7 @@ import { expect, test } from '@jest/globals';
 import * as fc from 'fast-check';
 import type { FaultEffect, FaultMatch } from '../../simulator/engine/faults.ts';
 import { defaults, startSimulator } from '../../simulator/index.ts';
-import { defaultInputs, type Phase, type Run, runAction } from '../support/harness.ts';
+import { defaultInputs, type Phase, type Run, runAction, runJob, generatedKey } from '../support/harness.ts';
 import {
   addStranger,
   addStrangers,
@@ -146,6 +146,7 @@ const onceIn = <T>(times: number, what: fc.Arbitrary<T>): fc.Arbitrary<T | undef
 const life = fc.record({
   cleanup: fc.constantFrom('on-failure', 'on-failure', 'always', 'never'),
   image: fc.constantFrom('linux', 'linux', 'windows', 'linux-data-disks'),
+  ownKey: fc.boolean(),
   ownNetwork: fc.boolean(),
   publicIp: fc.boolean(),
   faults: fc.array(fault, { maxLength: 4 }),
@@ -183,6 +184,7 @@ async function live(drawn: Life): Promise<{ violations: string[]; log: string; f
   const inputs = {
     ...defaultInputs(sim),
     'image-id': defaults.imageId(drawn.image),
+    ...(drawn.ownKey && drawn.image !== 'windows' ? {} : generatedKey),
     'vm-name': 'vm1',
     cleanup: drawn.cleanup,
     'public-ip': String(drawn.publicIp),
@@ -214,7 +216,7 @@ async function live(drawn: Life): Promise<{ violations: string[]; log: string; f
     }));
     let atEnd: string[] = [];
     let machineThen: string | undefined;
-    run = await runAction({
+    run = await runJob({
       sim,
       inputs,
       ...(drawn.stop ? { signal: { name: drawn.stop.name, ...drawn.stop.when } } : {}),

@@ -1,8 +1,6 @@
 import { expect, test } from '@jest/globals';
 import { defaults } from '../../simulator/index.ts';
-import { act as actWithPost, errorOf, partsOf, startWorld, writesOf } from '../support/lifecycle.ts';
-
-const act: typeof actWithPost = (sim, inputs, options) => actWithPost(sim, inputs, { phases: ['main'], ...options });
+import { act, errorOf, partsOf, startWorld, writesOf } from '../support/lifecycle.ts';
 
 test('lists every deployment with image, size, addresses, expiry and run, and writes nothing', async () => {
   const sim = await startWorld();

@@ -6,6 +6,7 @@ import { describe, expect, test } from '@jest/globals';
 import { defaults, principals, type Simulator } from '../../simulator/index.ts';
 import { addDefinition, addVersion } from '../../simulator/providers/compute/galleries.ts';
 import { settings } from '../../simulator/providers/compute/settings.ts';
+import { generatedKey } from '../support/harness.ts';
 import {
   act,
   addStranger,
@@ -18,6 +19,7 @@ import {
   warningsOf,
   writesOf,
   expireDeployments,
+  actWithPost,
 } from '../support/lifecycle.ts';
 
 const vm1 = partsOf('vm1');
@@ -275,7 +277,7 @@ describe('clean-up', () => {
       match: { method: 'DELETE', path: /\/runCommands\// },
       effect: { status: 409, code: 'ScopeLocked', message: 'The scope is locked.' },
     });
-    const run = await act(
+    const run = await actWithPost(
       sim,
       { 'run-script': 'true' },
       {
@@ -404,7 +406,7 @@ describe('what fails beside the machine', () => {
       match: { method: 'DELETE', path: /\/runCommands\// },
       effect: { status: 409, code: 'ScopeLocked', message: 'The scope is locked.' },
     });
-    const run = await act(sim, { 'run-script': 'true' });
+    const run = await actWithPost(sim, { 'run-script': 'true' });
     expect(errorOf(run)).toBe('');
     expect([run.exitCode, run.post?.exitCode]).toEqual([0, 0]);
     expect(warningsOf(run)).toContain('The run command of the script could not be deleted (ScopeLocked');
@@ -417,7 +419,7 @@ describe('what fails beside the machine', () => {
   test.concurrent('a private key that cannot be removed does not keep the machine', async () => {
     const sim = await startWorld();
     const before = snapshot(sim);
-    const run = await act(sim, { cleanup: 'always' }, main);
+    const run = await act(sim, { cleanup: 'always', ...generatedKey }, main);
     const state = {
       ...run.state,
       cleanup: JSON.stringify({ ...cleanupStateOf(run), privateKeyPath: 'no\u0000path/id_rsa' }),

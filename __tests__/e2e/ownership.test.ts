@@ -1,5 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
 import { defaults } from '../../simulator/index.ts';
+import { generatedKey } from '../support/harness.ts';
 import {
   act,
   arrivalOf,
@@ -16,6 +17,7 @@ import {
   startWorld,
   warningsOf,
   writesOf,
+  actWithPost,
 } from '../support/lifecycle.ts';
 
 const vm1 = partsOf('vm1');
@@ -34,7 +36,7 @@ describe('what is there already', () => {
       }
       const before = snapshot(sim);
       const written = writesOf(sim.journal).length;
-      const run = await act(sim, { cleanup: 'always' });
+      const run = await actWithPost(sim, { cleanup: 'always' });
       expect(run.exitCode).toBe(1);
       expect(writesOf(sim.journal).slice(written)).toEqual([]);
       expect(disturbed(sim, before)).toEqual([]);
@@ -48,7 +50,7 @@ describe('what is there already', () => {
     const sim = await startWorld();
     expect((await act(sim, {}, { env: { GITHUB_JOB: 'one' } })).exitCode).toBe(0);
     const before = snapshot(sim);
-    const run = await act(sim, { cleanup: 'always' }, { env: { GITHUB_JOB: 'two' } });
+    const run = await actWithPost(sim, { cleanup: 'always' }, { env: { GITHUB_JOB: 'two' } });
     expect(run.exitCode).toBe(1);
     expect(errorOf(run)).toContain('created by job "one" of this workflow run');
     expect(disturbed(sim, before)).toEqual([]);
@@ -57,7 +59,7 @@ describe('what is there already', () => {
   test('a subnet of somebody else is used by `subnet-id` and never deleted', async () => {
     const sim = await startWorld({ world: (made) => addStrangers(made, 'vm1') });
     const before = snapshot(sim);
-    const run = await act(sim, { cleanup: 'always', 'subnet-id': sharedSubnet });
+    const run = await actWithPost(sim, { cleanup: 'always', 'subnet-id': sharedSubnet });
     expect([run.exitCode, run.post?.exitCode]).toEqual([0, 0]);
     expectAllGone(sim, before);
   });
@@ -78,7 +80,7 @@ describe('clean-up', () => {
 
   test('the tag is read right before: what was given away in between stays, and what holds it', async () => {
     const sim = await startWorld();
-    const run = await act(
+    const run = await actWithPost(
       sim,
       { cleanup: 'always', 'image-id': defaults.imageId('linux-data-disks') },
       {
@@ -102,7 +104,7 @@ describe('clean-up', () => {
   test('a machine with data disks goes with all of them', async () => {
     const sim = await startWorld();
     const before = snapshot(sim);
-    const run = await act(sim, { cleanup: 'always', 'image-id': defaults.imageId('linux-data-disks') });
+    const run = await actWithPost(sim, { cleanup: 'always', 'image-id': defaults.imageId('linux-data-disks') });
     expect(run.exitCode).toBe(0);
     expect(JSON.parse(run.outputs['created'] ?? '').length).toBeGreaterThan(6);
     expectAllGone(sim, before);
@@ -130,7 +132,7 @@ describe('clean-up', () => {
       },
     });
     const before = snapshot(sim);
-    const run = await act(sim, { cleanup: 'always', 'nic-id': nic });
+    const run = await actWithPost(sim, { cleanup: 'always', 'nic-id': nic });
     expect([run.exitCode, run.post?.exitCode]).toEqual([0, 0]);
     expect(run.outputs['private-ip-address']).toBe('10.20.0.9');
     expect(since(sim, before)).toEqual([]);
@@ -142,7 +144,7 @@ describe('clean-up', () => {
 
   test('the private key and its folder go with the job, and the state never holds a secret', async () => {
     const sim = await startWorld();
-    const run = await act(sim, { cleanup: 'on-failure' }, {});
+    const run = await actWithPost(sim, generatedKey);
     expect(run.exitCode).toBe(0);
     expect(run.outputs['ssh-private-key-path']).toContain(run.temp);
     expect(Object.keys(run.files()).filter((path) => path.includes('cross-tenant-vm-'))).toEqual([]);
@@ -160,7 +162,7 @@ describe('a VM of the same name that another run created', () => {
   test.concurrent('is kept by the post step of the run whose own VM is gone', async () => {
     const sim = await startWorld();
     let other: ReadonlyMap<string, string> = new Map();
-    const run = await act(
+    const run = await actWithPost(
       sim,
       { cleanup: 'always' },
       {
@@ -181,7 +183,7 @@ describe('a VM of the same name that another run created', () => {
   test.concurrent('is kept by the post step of an earlier step of the same job', async () => {
     const sim = await startWorld();
     let adopted: ReadonlyMap<string, string> = new Map();
-    const run = await act(
+    const run = await actWithPost(
       sim,
       { cleanup: 'always' },
       {
@@ -207,7 +209,7 @@ describe('a VM of the same name that another run created', () => {
     const machine = sim.world.resources.get(vm1.machine)?.body;
     if (machine) machine['tags'] = { ...machine['tags'], 'expires-on': '2020-01-01T00:00:00Z' };
     const before = snapshot(sim);
-    const adopting = await act(sim, { cleanup: 'always' });
+    const adopting = await actWithPost(sim, { cleanup: 'always' });
     expect(adopting.exitCode).toBe(1);
     expect(errorOf(adopting)).toContain('belongs to another repository');
     expect(adopting.outputs['vm-id'] ?? '').toBe('');
@@ -237,7 +239,7 @@ test.concurrent.each(
     },
   });
   const recorded: (readonly string[] | undefined)[] = [];
-  const run = await act(
+  const run = await actWithPost(
     sim,
     {},
     {

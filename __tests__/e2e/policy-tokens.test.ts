@@ -2,7 +2,7 @@ import { expect, test } from '@jest/globals';
 import { policyTokenState } from '../../simulator/http/policy-tokens.ts';
 import type { Simulator } from '../../simulator/index.ts';
 import { assertNoSecrets } from '../support/harness.ts';
-import { act, errorOf, expectAllGone, snapshot, startWorld, writesOf } from '../support/lifecycle.ts';
+import { errorOf, expectAllGone, snapshot, startWorld, writesOf, actWithPost } from '../support/lifecycle.ts';
 
 const name = 'Changes need an approval';
 
@@ -18,7 +18,7 @@ test('acquires a policy token for each write and deletion when a policy demands 
   const sim = await worldWithPolicy(true);
   const before = snapshot(sim);
   const inputs = { 'change-reference': 'CHG0012345', identity: 'system, vm1-identity', cleanup: 'always' };
-  const run = await act(sim, inputs);
+  const run = await actWithPost(sim, inputs);
   expect([errorOf(run), run.exitCode, run.post?.exitCode]).toEqual(['', 0, 0]);
   expectAllGone(sim, before);
   const writes = writesOf(sim.journal);
@@ -37,7 +37,7 @@ test('acquires a policy token for each write and deletion when a policy demands 
 test('ends with what is missing when the policy requires a change reference', async () => {
   const sim = await worldWithPolicy(true);
   const before = snapshot(sim);
-  const run = await act(sim);
+  const run = await actWithPost(sim);
   expect(run.exitCode).toBe(1);
   expect(errorOf(run)).toContain(`Policy "${name}" requires a policy token`);
   expect(errorOf(run)).toContain('Set `change-reference`');
@@ -50,7 +50,7 @@ test('deletes what it created when the external check refuses the VM', async () 
   const before = snapshot(sim);
   const { policy } = policyTokenState(sim.world);
   if (policy) policy.refusal = (_, uri) => (/virtualMachines/.test(uri) ? 'Outside of the change window.' : undefined);
-  const run = await act(sim);
+  const run = await actWithPost(sim);
   expect(run.exitCode).toBe(1);
   expect(errorOf(run)).toContain('Outside of the change window.');
   expectAllGone(sim, before);

@@ -14,6 +14,7 @@ import {
   startWorld,
   warningsOf,
   writesOf,
+  actWithPost,
 } from '../support/lifecycle.ts';
 
 const vm1 = partsOf('vm1');
@@ -134,7 +135,7 @@ describe('the post step', () => {
     const sim = await startWorld();
     const before = snapshot(sim);
     expect((await act(sim, {}, main)).exitCode).toBe(0);
-    const run = await act(
+    const run = await actWithPost(
       sim,
       { operation: 'delete' },
       { signal: { name: 'SIGINT', whenLog: /Deleting virtual machine/ } },
@@ -148,7 +149,7 @@ describe('the post step', () => {
     const sim = await startWorld();
     expect((await act(sim, {}, main)).exitCode).toBe(0);
     sim.world.locks.push({ scope: vm1.nsg, level: 'CanNotDelete', name: 'keep' });
-    const run = await act(sim, { operation: 'delete' });
+    const run = await actWithPost(sim, { operation: 'delete' });
     expect([run.exitCode, run.post?.exitCode]).toEqual([1, 0]);
     expect(run.post?.stdout).toContain('Nothing to clean up');
   });

@@ -1,8 +1,9 @@
 import { describe, expect, test } from '@jest/globals';
 import { settings } from '../../simulator/providers/compute/settings.ts';
 import { defaults, principals, type Simulator } from '../../simulator/index.ts';
+import { windowsImage, generatedKey } from '../support/harness.ts';
 import {
-  act as actWhole,
+  act,
   disturbed,
   errorOf,
   expectAllGone,
@@ -16,8 +17,6 @@ import {
 } from '../support/lifecycle.ts';
 
 const vm1 = partsOf('vm1');
-/** Without its post step, unless that is asked for. */
-const act: typeof actWhole = (sim, inputs, options) => actWhole(sim, inputs, { phases: ['main'], ...options });
 /** Of no pair that anybody kept. */
 const key =
   'ssh-rsa AAAAB3NzaC1yc2EAAAADAQABAAABAQC76SDTZAmcNLI1iPjRFvSQB8hyEzkc0KkMBAPVw8/yzjvLsm8Dm02zgqQtGtMnHMd7VcInykMypCp9f19SnAQ/TYe6oI03+p58Dk1lIzqYPScWwTBLgo2QK2u1s67IIW/zPqRRpA19AeRBKNnHfyIYesf2E733U8iw9+LJXVTRY0noBpyswVjd+LgmqtYez2YQTV26OQ4k8dSLSa2UECbSBe08ZG+GPHMzf4Ev+rkIVwD+rWS6WF+DNHuzEOnumi6IsCxtt5F6rYLws1c6xqIAWW4zQjfZNzDL3MTknj4P9MG37IEeeOWAnYi3ggdzVu47nGRV8xoFaNj2lTH92Tu/ nobody@example';
@@ -159,8 +158,8 @@ describe('on a finished deployment', () => {
 
   test('the key that an earlier run generated is gone: empty output and a warning', async () => {
     const sim = await startWorld();
-    expect((await act(sim)).outputs['ssh-private-key-path']).toBeTruthy();
-    const run = await act(sim);
+    expect((await act(sim, generatedKey)).outputs['ssh-private-key-path']).toBeTruthy();
+    const run = await act(sim, generatedKey);
     expect(run.exitCode).toBe(0);
     expect(run.outputs['ssh-private-key-path']).toBeUndefined();
     expect(warningsOf(run)).toContain('key that an earlier run generated was deleted');
@@ -169,7 +168,7 @@ describe('on a finished deployment', () => {
   test.concurrent.each<[string, Record<string, string>, string]>([
     ['image', { 'image-id': defaults.imageId('linux-data-disks') }, 'image: /'],
     ['version', { 'image-id': defaults.imageId('linux', '1.0.0') }, 'image: /'],
-    ['operating system', { 'image-id': defaults.imageId('windows'), 'ssh-public-key': '' }, 'operating system: Linux'],
+    ['operating system', windowsImage(), 'operating system: Linux'],
     ['size', { 'vm-size': 'Standard_D4s_v5' }, 'size: Standard_D2s_v5; the inputs request Standard_D4s_v5'],
     [
       'region',
@@ -363,11 +362,11 @@ describe('on a half-finished deployment', () => {
   test('a machine that Azure never placed is made anew', async () => {
     const sim = await startWorld();
     settings(sim.world).shortages.push({ code: 'AllocationFailed', at: 'operation', times: 1 });
-    const first = await act(sim, { cleanup: 'never' }, { env: { GITHUB_RUN_ID: '1' } });
+    const first = await act(sim, { cleanup: 'never', ...generatedKey }, { env: { GITHUB_RUN_ID: '1' } });
     expect(first.exitCode).toBe(1);
     expect(errorOf(first)).toContain('AllocationFailed');
     expect(warningsOf(first)).toContain(vm1.machine);
-    const run = await act(sim, {}, { env: { GITHUB_RUN_ID: '2' } });
+    const run = await act(sim, generatedKey, { env: { GITHUB_RUN_ID: '2' } });
     expect(errorOf(run)).toBe('');
     expect(run.exitCode).toBe(0);
     expect(run.outputs['ssh-private-key-path']).toBeTruthy();

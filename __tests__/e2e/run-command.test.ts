@@ -2,7 +2,7 @@
 import { afterEach, expect, test } from '@jest/globals';
 import { type ScriptCall, settings } from '../../simulator/providers/compute/settings.ts';
 import { defaults, type Simulator, startSimulator, type World } from '../../simulator/index.ts';
-import { assertNoSecrets, defaultInputs, runAction } from '../support/harness.ts';
+import { assertNoSecrets, defaultInputs, runAction, runJob } from '../support/harness.ts';
 
 let sim: Simulator;
 afterEach(() => sim.close());
@@ -49,7 +49,7 @@ test('a script that exits 3 fails the step, tells its streams, and the machine g
 
 test('leaves nothing to the post step when the VM of a failed script was deleted', async () => {
   const inputs = await start(failing, { 'run-script': 'exit 3' });
-  const run = await runAction({ sim, inputs });
+  const run = await runJob({ sim, inputs });
   expect(JSON.parse(run.state['cleanup'] ?? '{}')).toMatchObject({ created: [] });
   expect(run.post?.stdout).toContain('Nothing to clean up.');
   expect(run.post?.summary).toBe('');
@@ -57,7 +57,7 @@ test('leaves nothing to the post step when the VM of a failed script was deleted
 
 test('with `cleanup: never` the machine stays, but not the command, which holds the script', async () => {
   const inputs = await start(failing, { 'run-script': 'exit 3', cleanup: 'never' });
-  const run = await runAction({ sim, inputs });
+  const run = await runJob({ sim, inputs });
   expect(run.exitCode).toBe(1);
   expect(left()).toContain('vm1');
   expect(commands()).toEqual([]);
@@ -168,7 +168,7 @@ test('a cancel while the script runs leaves nothing', async () => {
     },
     { 'run-script': 'sleep infinity' },
   );
-  const run = await runAction({ sim, inputs, signal: { name: 'SIGINT', whenLog: /Script: Running/ } });
+  const run = await runJob({ sim, inputs, signal: { name: 'SIGINT', whenLog: /Script: Running/ } });
   expect(run.exitCode).toBe(1);
   expect(errors(run)).toContain('cancelled');
   expect(left()).toEqual([]);

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterAll, expect, test } from '@jest/globals';
 import { copyOfBundle } from '../support/harness.ts';
+import { generatedKey } from '../support/harness.ts';
 import {
   act,
   arrivalOf,
@@ -14,6 +15,7 @@ import {
   startWorld,
   warningsOf,
   writesOf,
+  actWithPost,
 } from '../support/lifecycle.ts';
 
 const folders: string[] = [];
@@ -49,7 +51,7 @@ test.each<[string, Record<string, string | undefined>, string]>([
 
 test('creates nothing when RUNNER_TEMP does not exist', async () => {
   const sim = await startWorld();
-  const run = await act(sim, {}, { env: { RUNNER_TEMP: '/nowhere/temp' }, phases: main });
+  const run = await act(sim, generatedKey, { env: { RUNNER_TEMP: '/nowhere/temp' }, phases: main });
   expect(run.exitCode).toBe(1);
   expect(errorOf(run)).toContain('RUNNER_TEMP cannot be written');
   expect(errorOf(run)).toContain('`ssh-public-key`');
@@ -99,7 +101,7 @@ test.each<[string, RegExp, string]>([
   const between = (): void => {
     for (const name of readdirSync(dirname(bundle))) if (files.test(name)) rmSync(join(dirname(bundle), name));
   };
-  const run = await act(sim, { cleanup: 'always' }, { bundle, between });
+  const run = await actWithPost(sim, { cleanup: 'always' }, { bundle, between });
   expect(run.exitCode).toBe(0);
   const shown = (run.post?.annotations ?? []).map(({ message }) => message).join('\n');
   expect(shown).toContain('A step of the job has deleted or replaced it');

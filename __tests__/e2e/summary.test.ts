@@ -2,7 +2,15 @@ import { afterEach, describe, expect, test } from '@jest/globals';
 import { marked } from 'marked';
 import { osProvisioningTimedOut, settings } from '../../simulator/providers/compute/settings.ts';
 import { defaults, type Simulator, startSimulator } from '../../simulator/index.ts';
-import { assertNoSecrets, defaultInputs, type Phase, runAction } from '../support/harness.ts';
+import {
+  assertNoSecrets,
+  defaultInputs,
+  type Phase,
+  runAction,
+  runJob,
+  windowsImage,
+  generatedKey,
+} from '../support/harness.ts';
 
 let sim: Simulator;
 const start = async (): Promise<Simulator> => {
@@ -24,7 +32,7 @@ describe('the job summary', () => {
   test('links to the portal in both tenants; the one of the post step lists what was deleted', async () => {
     await start();
     const secret = 'correct horse battery staple 1A!';
-    const run = await runAction({
+    const run = await runJob({
       sim,
       inputs: inputs({
         cleanup: 'always',
@@ -53,7 +61,7 @@ describe('the job summary', () => {
 
   test('is not written with `summary: false`, also if inputs are invalid', async () => {
     await start();
-    const unwanted = await runAction({ sim, inputs: inputs({ summary: 'false', cleanup: 'always' }) });
+    const unwanted = await runJob({ sim, inputs: inputs({ summary: 'false', cleanup: 'always' }) });
     expect(unwanted.exitCode).toBe(0);
     expect(unwanted.summary + (unwanted.post?.summary ?? '')).toBe('');
     const wrong = await runAction({
@@ -78,7 +86,7 @@ describe('the job summary', () => {
   test('of a failure starts with the cause and lists what was rolled back', async () => {
     await start();
     settings(sim.world).shortages.push({ code: 'SkuNotAvailable', at: 'put' });
-    const run = await runAction({ sim, inputs: inputs() });
+    const run = await runJob({ sim, inputs: inputs() });
     expect(run.exitCode).toBe(1);
     expect(errors(run)).toHaveLength(1);
     expect(errors(run)[0]?.title).toBe('Standard_D2s_v5 is not available in westeurope');
@@ -229,7 +237,7 @@ describe('diagnosis after a failure', () => {
 describe('the log', () => {
   test('has a debug line for each request, without query, token or body', async () => {
     await start();
-    const run = await runAction({ sim, inputs: inputs(), env: { RUNNER_DEBUG: '1' } });
+    const run = await runJob({ sim, inputs: inputs(), env: { RUNNER_DEBUG: '1' } });
     const lines = [run, run.post].flatMap((phase) => phase?.lines ?? []);
     const debug = lines.filter(({ command }) => command === 'debug').map(({ text }) => text);
     const requests = debug.filter((line) => /^(?:GET|PUT|POST|PATCH|DELETE) /.test(line));
@@ -268,7 +276,7 @@ describe('the log', () => {
     const run = await runAction({
       sim,
       inputs: inputs({
-        'image-id': defaults.imageId('windows-gen1'),
+        ...windowsImage('windows-gen1'),
         'vm-size': 'Standard_D1_v2',
       }),
       phases: ['main'],
@@ -294,7 +302,7 @@ describe('the SSH outputs', () => {
       '-----BEGIN SSH HOST KEY KEYS-----\r\nssh-ed25519 AAAAold root@vm1\r\n-----END SSH HOST KEY KEYS-----',
       `-----BEGIN SSH HOST KEY KEYS-----\r\nssh-ed25519 ${hostKey} root@vm1\r\n-----END SSH HOST KEY KEYS-----`,
     ].join('\r\n');
-    const run = await runAction({ sim, inputs: inputs(), phases: ['main'] });
+    const run = await runAction({ sim, inputs: inputs(generatedKey) });
     const address = run.outputs['public-ip-address'];
     expect(run.outputs['ssh-known-hosts']).toBe(`${address} ssh-ed25519 ${hostKey}`);
     expect(run.outputs['ssh-command']).toMatch(
@@ -320,7 +328,7 @@ describe('the SSH outputs', () => {
 
   test('are empty for Windows', async () => {
     await start();
-    const windows = inputs({ 'image-id': defaults.imageId('windows') });
+    const windows = inputs(windowsImage());
     const run = await runAction({ sim, inputs: windows, phases: ['main'] });
     expect(run.outputs['ssh-command']).toBeUndefined();
     expect(run.lines.at(-1)?.text).toMatch(/^Ready in /);

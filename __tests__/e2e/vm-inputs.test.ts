@@ -2,7 +2,7 @@
 import { afterEach, expect, test } from '@jest/globals';
 import { settings } from '../../simulator/providers/compute/settings.ts';
 import { defaults, type Simulator, startSimulator } from '../../simulator/index.ts';
-import { assertNoSecrets, defaultInputs, type Run, runAction } from '../support/harness.ts';
+import { assertNoSecrets, defaultInputs, type Run, runAction, windowsImage } from '../support/harness.ts';
 
 let sim: Simulator;
 afterEach(() => sim?.close());
@@ -63,7 +63,7 @@ test('tags as YAML or JSON go onto everything, as texts', async () => {
 
 test('names of machine and host keep to the rules of Windows', async () => {
   sim = await startSimulator({ timeScale: 0.005 });
-  const windows = { 'image-id': defaults.imageId('windows') };
+  const windows = windowsImage();
   const long = 'a-machine-with-a-long-name';
   expect(errors(await create({ ...windows, 'vm-name': long }))).toEqual([]);
   expect(vmBody(long).properties.osProfile.computerName).toMatch(/^a-machin-[0-9a-f]{6}$/);
@@ -80,7 +80,7 @@ test('names of machine and host keep to the rules of Windows', async () => {
 test('every disk, licence and price input is where Azure looks for it', async () => {
   sim = await startSimulator({ timeScale: 0.005 });
   const run = await create({
-    'image-id': defaults.imageId('windows'),
+    ...windowsImage(),
     'os-disk-size-gb': '256',
     'os-disk-type': 'premium_lrs',
     'license-type': 'Windows_Server',
@@ -104,7 +104,7 @@ test('every disk, licence and price input is where Azure looks for it', async ()
 
 test('a disk smaller than the image’s is refused in Azure’s words', async () => {
   sim = await startSimulator({ timeScale: 0.005 });
-  const run = await create({ 'image-id': defaults.imageId('windows'), 'os-disk-size-gb': '64' });
+  const run = await create({ ...windowsImage(), 'os-disk-size-gb': '64' });
   expect(errors(run)[0]).toContain('OperationNotAllowed');
   expect(errors(run)[0]).toContain('64 GB is smaller than the size of the corresponding disk in the VM image: 127 GB');
 });

@@ -17,12 +17,16 @@ export async function startWorld(options: SimulatorOptions = {}): Promise<Simula
   return sim;
 }
 
-/** Runs the action for deployment `vm1`, main and post. */
+/** Runs the main step for deployment `vm1`. */
 export const act = (
   sim: Simulator,
   inputs: Readonly<Record<string, string>> = {},
   options: Partial<Omit<ActionOptions, 'inputs' | 'sim'>> = {},
 ): Promise<Run> => runAction({ sim, inputs: { ...defaultInputs(sim), 'vm-name': 'vm1', ...inputs }, ...options });
+
+/** Runs the main and the post step for deployment `vm1`. */
+export const actWithPost: typeof act = (sim, inputs, options) =>
+  act(sim, inputs, { phases: ['main', 'post'], ...options });
 
 /** Settles when the first request that matches has arrived, before it is handled. */
 export function arrivalOf(sim: Simulator, match: FaultMatch): Promise<void> {

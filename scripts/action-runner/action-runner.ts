@@ -151,7 +151,7 @@ async function runPhase(
   const usage = watchUsage(child);
   const log = new Log(options.onLine);
   const plans = phase === 'main' ? [options.signal ?? []].flat() : [];
-  const signals = planSignals(child, plans, options.timeScale ?? 1);
+  const signals = planSignals(child, plans);
   for (const stream of [child.stdout, child.stderr])
     readLines(stream, (lines) => {
       for (const line of lines) log.add(line);

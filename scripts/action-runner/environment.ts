@@ -16,7 +16,7 @@ export interface JobOptions {
   readonly inputs: Readonly<Record<string, string>>;
   /** Overrides the runner's environment; undefined removes a variable. */
   readonly env?: Readonly<Record<string, string | undefined>>;
-  /** Factor for all waits of the action and between the signals of a cancellation. Default 1: real time. */
+  /** Factor for all waits of the action. Default 1: real time. */
   readonly timeScale?: number;
   /** Values of expressions in action.yml's defaults, by name: `strategy.job-index`. */
   readonly context?: Readonly<Record<string, string>>;

@@ -2,7 +2,7 @@ import type { ChildProcess } from 'node:child_process';
 
 /** Sends a signal on the first of these conditions. */
 export interface SignalPlan {
-  /** `cancel` is the runner's sequence: SIGINT, SIGTERM 7.5 s later, SIGKILL 2.5 s later, multiplied by `timeScale`. */
+  /** `cancel` is the runner's sequence in real time, since CPU time has no scale: SIGINT, SIGTERM after 7.5 s, SIGKILL after 10 s. */
   readonly name: NodeJS.Signals | 'cancel';
   /** Since the start of the process. */
   readonly afterMs?: number;
@@ -15,7 +15,6 @@ export interface SignalPlan {
 export function planSignals(
   child: ChildProcess,
   plans: readonly SignalPlan[],
-  timeScale: number,
 ): { checkLog: (log: string) => void; stop: () => void } {
   const timers: NodeJS.Timeout[] = [];
   const pending = new Set(plans);
@@ -29,8 +28,8 @@ export function planSignals(
       return;
     }
     child.kill('SIGINT');
-    after(7_500 * timeScale, 'SIGTERM');
-    after(10_000 * timeScale, 'SIGKILL');
+    after(7_500, 'SIGTERM');
+    after(10_000, 'SIGKILL');
   };
   for (const plan of plans) {
     if (plan.afterMs !== undefined) timers.push(setTimeout(() => send(plan), plan.afterMs));
