@@ -127,7 +127,7 @@ describe.each(Object.entries(runs))('%s', (name, base) => {
   });
   afterAll(() => sim.close());
 
-  test('goes well', () => {
+  test('succeeds when all arguments of the group are given', () => {
     expect(run.annotations.filter(({ level }) => level === 'error')).toEqual([]);
     expect(run.exitCode).toBe(0);
     // One machine a step.
@@ -155,7 +155,7 @@ describe.each(Object.entries(runs))('%s', (name, base) => {
   });
 });
 
-describe('refused before anything is sent', () => {
+describe('refuses before any request', () => {
   test.each(rows.filter(({ refused }) => refused !== undefined).map((row) => [row.argument, row] as const))(
     '%s',
     async (_, row) => {
@@ -173,7 +173,7 @@ describe('refused before anything is sent', () => {
   );
 });
 
-test('every row is there once, says how, and can be tested', () => {
+test('lists every argument once when az vm create documents it', () => {
   const names = rows.map(({ argument }) => argument);
   expect(new Set(names).size).toBe(names.length);
   for (const row of rows) {

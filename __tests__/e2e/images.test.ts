@@ -62,7 +62,7 @@ describe('replication', () => {
     '1.0.0': { regions: [{ region: 'West Europe', completesAfter: 1_000_000 }] },
   });
 
-  test('is waited for with progress, and not longer than it takes', async () => {
+  test('logs progress and stops waiting when the replication completes', async () => {
     await start(replicating);
     const version = defaults.imageId('slow', '1.0.0');
     const looks = () => sim.journal.filter(({ kind }) => kind === 'version.list').length;
@@ -87,7 +87,7 @@ describe('replication', () => {
     expect(looks() - (looksBefore ?? 0)).toBe(1);
   });
 
-  test('that is under way is an error by default, which names the input that waits', async () => {
+  test('fails and names `image-wait-minutes` when the version is replicating', async () => {
     await start(replicating);
     const error = errorOf(await create({ 'image-id': defaults.imageId('slow', '1.0.0'), location: 'West Europe' }));
     expect(error).toMatch(/version 1\.0\.0 is Replicating in westeurope, \d+ %/);
@@ -95,7 +95,7 @@ describe('replication', () => {
     expect(puts()).toEqual([]);
   });
 
-  test('that never comes ends with the wait, and says so', async () => {
+  test('fails after pauses between reads when the version is not replicated in time', async () => {
     await start(replicating);
     const run = await create({ 'image-id': defaults.imageId('slow'), 'image-wait-minutes': '1' });
     expect(errorOf(run)).toMatch(/version 1\.0\.0 is Replicating in westeurope, \d+ %/);
@@ -106,7 +106,7 @@ describe('replication', () => {
     expect(puts()).toEqual([]);
   });
 
-  test('is not waited for in a cancelled run', async () => {
+  test('stops waiting when the run is cancelled', async () => {
     await start(replicating);
     const run = await runAction({
       sim,
@@ -123,7 +123,7 @@ describe('replication', () => {
     expect(puts()).toEqual([]);
   });
 
-  test('lists the regions that have the image, by replication state', async () => {
+  test("lists the regions that have the image when the VM's region does not", async () => {
     await start(
       define('elsewhere', {
         '1.0.0': { regions: ['North Europe', 'uksouth', { region: 'East US', state: 'Replicating' }] },
@@ -139,13 +139,13 @@ describe('replication', () => {
   test.each([
     ['linux-creating', /version 1\.0\.0 is still being built/],
     ['linux-replication-failed', /version 1\.0\.0 is Failed.*Replication to the region failed\./],
-  ])('%s cannot be used', async (definition, why) => {
+  ])('refuses the version when the definition is %s', async (definition, why) => {
     await start();
     expect(errorOf(await create({ 'image-id': defaults.imageId(definition, '1.0.0') }))).toMatch(why);
     expect(puts()).toEqual([]);
   });
 
-  test('the newest usable one: excluded ones, those of other regions and failed ones are passed over', async () => {
+  test('selects the newest usable version when newer ones are excluded, failed or in other regions', async () => {
     await start(
       define('many', {
         '1.2.0': { regions: both },
@@ -169,14 +169,14 @@ describe('replication', () => {
     expect(texts(run, 'warning')).toContainEqual(expect.stringContaining('end of life on 2020-01-31'));
   });
 
-  test('an excluded version is taken when it is named', async () => {
+  test('uses an excluded version when it is named', async () => {
     await start();
     const run = await create({ 'image-id': defaults.imageId('linux', '2.0.0') });
     wentWell(run);
     expect(run.outputs['image-version']).toBe('2.0.0');
   });
 
-  test('a definition without any usable version says why for each', async () => {
+  test('gives the reason for each version when none is usable', async () => {
     await start(
       define('none', {
         '1.0.0': { regions: ['North Europe'] },
@@ -189,7 +189,7 @@ describe('replication', () => {
   });
 });
 
-describe('galleries that are shared otherwise', () => {
+describe('direct-shared and community galleries', () => {
   const readers = (world: World): void => {
     world.grant(defaults.clientId, 'Reader', `/subscriptions/${defaults.subscriptionId}`);
   };
@@ -209,7 +209,7 @@ describe('galleries that are shared otherwise', () => {
       '1.0.0',
       'communityGalleryImageId',
     ],
-  ])('%s: the version is pinned', async (_, id, version, property) => {
+  ])('pins the version when the image is %s', async (_, id, version, property) => {
     await start(readers);
     const run = await create({ 'image-id': id });
     wentWell(run);
@@ -222,7 +222,7 @@ describe('galleries that are shared otherwise', () => {
     expect(vmBody().properties.securityProfile.securityType).toBe('TrustedLaunch');
   });
 
-  test('without the right to read them a version and os-type are enough', async () => {
+  test('creates the VM when the gallery cannot be read and a version and os-type are given', async () => {
     await start();
     const image = `/communityGalleries/${communityName}/images/windows/versions/1.0.0`;
     const without = errorOf(await create({ 'image-id': image }));
@@ -234,7 +234,7 @@ describe('galleries that are shared otherwise', () => {
     expect(run.outputs['image-version']).toBe('1.0.0');
   });
 
-  test('without that right the newest version cannot be found: the error asks for one', async () => {
+  test('asks for a version when the gallery cannot be read', async () => {
     await start();
     const image = `/sharedGalleries/${sharedName}/images/linux`;
     const error = errorOf(await create({ 'image-id': image, 'os-type': 'Linux' }));
@@ -243,7 +243,7 @@ describe('galleries that are shared otherwise', () => {
     expect(puts()).toEqual([]);
   });
 
-  test('a region without the image is said', async () => {
+  test('names the region when it does not have the image', async () => {
     await start((world) => {
       readers(world);
       world.addGroup(defaults.subscriptionId, 'us-rg', 'eastus');
@@ -258,14 +258,14 @@ describe('galleries that are shared otherwise', () => {
   });
 });
 
-describe('a right on the image version alone', () => {
+describe('a role on the image version alone', () => {
   const version = defaults.imageId('linux', '1.10.0');
   const onVersion = (world: World): void => {
     world.revoke(defaults.clientId, gallery);
     world.grant(defaults.clientId, 'Reader', version);
   };
 
-  test('is enough with os-type', async () => {
+  test('creates the VM when os-type is given', async () => {
     await start(onVersion);
     const run = await create({ 'image-id': version, 'os-type': 'Linux' });
     wentWell(run);
@@ -273,7 +273,7 @@ describe('a right on the image version alone', () => {
     expect(vmBody().properties.osProfile).toHaveProperty('linuxConfiguration');
   });
 
-  test('without os-type the error names both ways out', async () => {
+  test('names both solutions when os-type is missing', async () => {
     await start(onVersion);
     const error = errorOf(await create({ 'image-id': version }));
     expect(error).toContain('403 AuthorizationFailed');
@@ -284,7 +284,7 @@ describe('a right on the image version alone', () => {
     expect(puts()).toEqual([]);
   });
 
-  test('leaves to check what only the definition says', async () => {
+  test('reports unknown properties when check cannot read the definition', async () => {
     await start(onVersion);
     const run = await create({ 'image-id': version, 'os-type': 'Linux', operation: 'check' });
     wentWell(run);
@@ -303,7 +303,7 @@ describe('a right on the image version alone', () => {
 });
 
 describe('a purchase plan', () => {
-  test('is copied; terms that nobody accepted are explained with the command', async () => {
+  test('is sent with the VM, and the command is given when the terms are not accepted', async () => {
     await start();
     const inputs = { 'image-id': defaults.imageId('linux-plan') };
     const error = errorOf(await create(inputs));
@@ -368,7 +368,7 @@ describe('generation, security type, processor and disk controller', () => {
     }
   });
 
-  test('an image that allows Trusted Launch and does not ask for it goes without on a size that lacks it', async () => {
+  test('creates a Standard VM when the size lacks the Trusted Launch that the image supports', async () => {
     await start(
       define(
         'arm-supported',
@@ -402,7 +402,7 @@ describe('generation, security type, processor and disk controller', () => {
     ['x64 on Arm', 'linux', 'Standard_D2ps_v5', /Arm64/],
     ['Arm on x64', 'linux-arm64', 'Standard_D2s_v5', /Arm64/],
     ['SCSI only on NVMe only', 'windows', 'Standard_D2s_v6', /NVMe/],
-  ])('%s is refused before anything is made', async (_, image, size, why) => {
+  ])('refuses before creating anything when the combination is %s', async (_, image, size, why) => {
     await start();
     const key = image === 'windows' ? generatedKey : {};
     const error = errorOf(await create({ 'image-id': defaults.imageId(image), 'vm-size': size, ...key }));
@@ -424,7 +424,7 @@ describe('generation, security type, processor and disk controller', () => {
   });
 });
 
-test('data disks of the image are made with the machine and go with it', async () => {
+test("creates and deletes the image's data disks with the VM", async () => {
   await start();
   const run = await create({
     'image-id': defaults.imageId('linux-data-disks'),

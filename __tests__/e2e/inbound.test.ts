@@ -6,7 +6,7 @@ import { defaultInputs, runAction } from '../support/harness.ts';
 let sim: Simulator;
 afterEach(() => sim?.close());
 
-test('ranges, protocols, several sources, service tags and IPv6 become rules in the order of the list', async () => {
+test('creates rules in list order when ranges, protocols, service tags and IPv6 are given', async () => {
   sim = await startSimulator({ timeScale: 0.01 });
   const run = await runAction({
     sim,
@@ -63,7 +63,7 @@ test('ranges, protocols, several sources, service tags and IPv6 become rules in 
   expect(open.filter((message) => message.includes('port 3389 (RDP)'))).toHaveLength(2);
 });
 
-test('the way out is said either way, and overrides changes it', async () => {
+test('reports outbound access when there is a public IP, none, or an override', async () => {
   sim = await startSimulator({ timeScale: 0.01 });
   const outbound = async (name: string, inputs: Record<string, string>) => {
     const run = await runAction({

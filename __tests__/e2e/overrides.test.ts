@@ -41,7 +41,7 @@ public-ip:
   properties: { idleTimeoutInMinutes: 30, dnsSettings: null }
 `;
 
-test('merge, remove and replace in all five bodies; a rerun finds the deployment as asked for', async () => {
+test('merges, removes and replaces properties of all five bodies, and finds no drift when rerun', async () => {
   sim = await startSimulator({ timeScale: 0.01 });
   const inputs = { overrides: patches, tags: 'team: images', 'dns-label': 'my-label' };
   const run = await create(inputs);
@@ -85,7 +85,7 @@ test('merge, remove and replace in all five bodies; a rerun finds the deployment
   expect(again.outputs['created']).toBe('[]');
 });
 
-test('an override in another case replaces the property; a rerun finds no drift', async () => {
+test('replaces a property when an override spells it in another case, and finds no drift when rerun', async () => {
   sim = await startSimulator({ timeScale: 0.01 });
   const inputs = {
     overrides: JSON.stringify({
@@ -118,7 +118,7 @@ test('sends unknown properties unchanged and reports Azure’s error', async () 
   expect([...sim.world.resources.under(`/subscriptions/${defaults.subscriptionId}`)]).toEqual([]);
 });
 
-test('guarantees cannot be patched away: all faults at once, and nothing is sent', async () => {
+test('refuses all protected properties at once, before any request, when overrides change them', async () => {
   sim = await startSimulator({ timeScale: 0.01 });
   const run = await create({
     overrides: JSON.stringify({

@@ -34,7 +34,7 @@ const failing = (world: World): void => {
   });
 };
 
-test('a script that exits 3 fails the step, tells its streams, and the machine goes', async () => {
+test('fails, prints stdout and stderr, and deletes the VM when the script exits with 3', async () => {
   const inputs = await start(failing, { 'run-script': 'exit 3' });
   const run = await runAction({ sim, inputs });
   expect(run.exitCode).toBe(1);
@@ -55,7 +55,7 @@ test('leaves nothing to the post step when the VM of a failed script was deleted
   expect(run.post?.summary).toBe('');
 });
 
-test('with `cleanup: never` the machine stays, but not the command, which holds the script', async () => {
+test('keeps the VM and deletes the run command when the script fails with `cleanup: never`', async () => {
   const inputs = await start(failing, { 'run-script': 'exit 3', cleanup: 'never' });
   const run = await runJob({ sim, inputs });
   expect(run.exitCode).toBe(1);
@@ -64,7 +64,7 @@ test('with `cleanup: never` the machine stays, but not the command, which holds 
   expect(run.post?.stdout).toContain('(`cleanup: never`)');
 });
 
-test('script, parameters and secrets reach the guest; secrets and script reach nothing else', async () => {
+test('sends script, parameters and secrets to the guest only', async () => {
   const seen: ScriptCall[] = [];
   const secret = 'correct-horse-battery';
   const inputs = await start(
@@ -161,7 +161,7 @@ test.each([
   expect(left()).toEqual([]);
 });
 
-test('a cancel while the script runs leaves nothing', async () => {
+test('deletes everything when the run is cancelled while the script runs', async () => {
   const inputs = await start(
     (world) => {
       settings(world).runScript = () => ({ exitCode: 0, seconds: 100_000 });
@@ -174,7 +174,7 @@ test('a cancel while the script runs leaves nothing', async () => {
   expect(left()).toEqual([]);
 });
 
-test('a rerun gives its verdict again on the machine that is there', async () => {
+test('runs the script again on the existing VM when rerun', async () => {
   const inputs = await start(undefined, { 'run-script': 'true' });
   expect((await runAction({ sim, inputs, phases: ['main'] })).exitCode).toBe(0);
   failing(sim.world);

@@ -39,7 +39,7 @@ const placed = (): string[] =>
     [body.properties.hardwareProfile.vmSize, ...(body.zones ?? [])].join(' in '),
   );
 
-describe('refused on the PUT: the next one at once', () => {
+describe('tries the next size at once when the PUT is refused because of', () => {
   test.each<[string, (world: World) => void]>([
     ['SkuNotAvailable', short({ code: 'SkuNotAvailable', size: 'Standard_D2s_v5', at: 'put' })],
     ['AllocationFailed', short({ code: 'AllocationFailed', size: 'Standard_D2s_v5', at: 'put' })],
@@ -82,7 +82,7 @@ describe('refused on the PUT: the next one at once', () => {
     expect(sim.journal.filter(({ kind }) => kind === 'skus.list')).toEqual([]);
   });
 
-  test('a size that the region does not know', async () => {
+  test('tries the next size when the region does not know one', async () => {
     await start();
     const run = await create({ 'vm-size': 'Standard_X9_v9, Standard_D2s_v5' });
     wentWell(run);
@@ -90,7 +90,7 @@ describe('refused on the PUT: the next one at once', () => {
     expect(run.outputs['vm-size']).toBe('Standard_D2s_v5');
   });
 
-  test('a size that is sold in no zone', async () => {
+  test('tries the next size when one is not offered in any zone', async () => {
     await start();
     const run = await create({
       'image-id': defaults.imageId('linux-gen1'),
@@ -101,7 +101,7 @@ describe('refused on the PUT: the next one at once', () => {
     expect(run.outputs).toMatchObject({ 'vm-size': 'Standard_D1_v2', zone: '1' });
   });
 
-  test('Spot has a separate quota', async () => {
+  test('tries the next size when the Spot quota is exhausted', async () => {
     await start((world) => {
       settings(world).quota['lowPriorityCores'] = { limit: 3 };
     });
@@ -113,7 +113,7 @@ describe('refused on the PUT: the next one at once', () => {
     });
   });
 
-  test('what has nothing to do with the size ends the run', async () => {
+  test('ends the run when an error does not depend on the size', async () => {
     await start();
     const run = await create({
       'vm-size': 'Standard_D2s_v5, Standard_D2as_v5',
@@ -125,8 +125,8 @@ describe('refused on the PUT: the next one at once', () => {
   });
 });
 
-describe('a machine that failed', () => {
-  test('takes another size in place', async () => {
+describe('a VM that failed after its acceptance', () => {
+  test('is updated in place when another size is available', async () => {
     await start(short({ code: 'AllocationFailed', size: 'Standard_D2s_v5', at: 'operation' }));
     const run = await create({ 'vm-size': 'Standard_D2s_v5, Standard_D2as_v5' });
     wentWell(run);
@@ -140,7 +140,7 @@ describe('a machine that failed', () => {
     expect(sim.world.resources.get(vm)?.body['properties'].provisioningState).toBe('Succeeded');
   });
 
-  test('takes another zone only after it and its disk are gone, and interface and address are there again', async () => {
+  test('moves to another zone when the VM and its disk are deleted and the NIC and public IP exist again', async () => {
     const registry = `${group}/providers/Microsoft.ContainerRegistry/registries/registry1`;
     await start((world) => {
       short({ code: 'ZonalAllocationFailed', zone: '1', at: 'operation' })(world);
@@ -176,7 +176,7 @@ describe('a machine that failed', () => {
     );
   });
 
-  test('of a given interface: that one stays, and its reservation is waited out', async () => {
+  test('waits for the reservation of a given NIC and keeps the NIC when the VM is replaced', async () => {
     await start();
     wentWell(await create({ 'vm-name': 'donor', 'wait-for': 'accepted' }));
     const nic = `${group}/providers/Microsoft.Network/networkInterfaces/theirs`;
@@ -205,7 +205,7 @@ describe('a machine that failed', () => {
     expect(writes().filter((one) => one.endsWith(' theirs'))).toEqual([]);
   });
 
-  test('is put over in its own zone, then removed for the next', async () => {
+  test('is updated in its own zone before it is deleted for the next zone', async () => {
     await start(
       short(
         { code: 'AllocationFailed', size: 'Standard_D2s_v5', at: 'operation' },
@@ -233,7 +233,7 @@ describe('when all are refused', () => {
   );
   const sizes = 'Standard_D2s_v5, Standard_D2as_v5, Standard_D4s_v5';
 
-  test('one error lists every attempt, and what the region offers instead', async () => {
+  test('lists every attempt and available sizes in one error when all sizes are refused', async () => {
     await start((world) => {
       nothing(world);
       reader(world);
@@ -258,7 +258,7 @@ describe('when all are refused', () => {
     expect([...sim.world.resources.under(group)]).toEqual([]);
   });
 
-  test('without the right to read sizes the error says so, and all else', async () => {
+  test('names the missing permission when the sizes may not be read', async () => {
     await start(nothing);
     const run = await create({ 'vm-size': sizes });
     const [error = ''] = messages(run, 'error');
@@ -267,7 +267,7 @@ describe('when all are refused', () => {
     expect(error).toContain('az vm list-skus');
   });
 
-  test('a single one is explained by its code, with what is offered instead', async () => {
+  test('explains the code and lists available sizes when a single size is refused', async () => {
     await start((world) => {
       reader(world);
       settings(world).quota['standardDSv5Family'] = { limit: 4, used: 4 };

@@ -24,7 +24,7 @@ const create = async (
 const errors = (run: Run): string[] =>
   run.annotations.filter(({ level }) => level === 'error').map(({ message }) => message);
 
-test('custom data and user data arrive byte for byte, up to their limits', async () => {
+test('sends custom data and user data unchanged when they are within their limits', async () => {
   sim = await startSimulator({ timeScale: 0.005 });
   const bytes = Uint8Array.from({ length: 65_535 }, (_, index) => index % 256);
   const userData = ` leading and trailing space\n${'x'.repeat(65_536 - 29)}\n`;
@@ -43,7 +43,7 @@ test('custom data and user data arrive byte for byte, up to their limits', async
   expect(sim.journal).toHaveLength(sent);
 });
 
-test('tags as YAML or JSON go onto everything, as texts', async () => {
+test('tags every resource with strings when tags are YAML or JSON', async () => {
   sim = await startSimulator({ timeScale: 0.005 });
   const asked = { team: 'images', version: '1.10', enabled: 'true', empty: '' };
   for (const [name, tags] of [
@@ -61,7 +61,7 @@ test('tags as YAML or JSON go onto everything, as texts', async () => {
   }
 });
 
-test('names of machine and host keep to the rules of Windows', async () => {
+test('shortens the host name when the image is Windows', async () => {
   sim = await startSimulator({ timeScale: 0.005 });
   const windows = windowsImage();
   const long = 'a-machine-with-a-long-name';
@@ -77,7 +77,7 @@ test('names of machine and host keep to the rules of Windows', async () => {
   expect(errors(refused)[0]).toMatch(/computer-name: .*15/);
 });
 
-test('every disk, licence and price input is where Azure looks for it', async () => {
+test('sends disk, license and Spot settings when their inputs are set', async () => {
   sim = await startSimulator({ timeScale: 0.005 });
   const run = await create({
     ...windowsImage(),
@@ -102,14 +102,14 @@ test('every disk, licence and price input is where Azure looks for it', async ()
   expect(vmBody().properties.diagnosticsProfile.bootDiagnostics).not.toHaveProperty('storageUri');
 });
 
-test('a disk smaller than the image’s is refused in Azure’s words', async () => {
+test('reports Azure’s refusal when the disk is smaller than the image', async () => {
   sim = await startSimulator({ timeScale: 0.005 });
   const run = await create({ ...windowsImage(), 'os-disk-size-gb': '64' });
   expect(errors(run)[0]).toContain('OperationNotAllowed');
   expect(errors(run)[0]).toContain('64 GB is smaller than the size of the corresponding disk in the VM image: 127 GB');
 });
 
-test('keys: a private one, a damaged one and one of another type are refused before anything is sent', async () => {
+test('refuses SSH keys before any request when they are private, damaged or of another type', async () => {
   sim = await startSimulator({ timeScale: 0.005 });
   const run = await create({ 'ssh-public-key': 'ssh-ed25519 AAAAC3Nz\necdsa-sha2-nistp256 AAAA\nhello' });
   expect(errors(run)[0]?.match(/- ssh-public-key:/g)).toHaveLength(3);

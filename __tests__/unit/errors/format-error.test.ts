@@ -17,7 +17,7 @@ function fault(body: unknown, answer: Partial<ErrorResponse> & { with?: Record<s
 }
 
 group('parseErrorResponse', () => {
-  test('the usual shape: code, message, target, details, innererror', () => {
+  test('parses code, message, target, details and innererror', () => {
     const read = fault({
       error: {
         code: 'Outer',
@@ -51,7 +51,7 @@ group('parseErrorResponse', () => {
     expect(rootDetail(read)).toMatchObject({ code: 'Innermost', message: 'innermost' });
   });
 
-  test('without an outer error, as Compute sends its 429', () => {
+  test('parses a body without an outer error, such as a 429 of Compute', () => {
     const read = fault(
       {
         code: 'OperationNotAllowed',
@@ -69,14 +69,14 @@ group('parseErrorResponse', () => {
     expect(read).toMatchObject({ status: 200, code: 'AllocationFailed', message: 'no room' });
   });
 
-  test('an operation that failed without a word', () => {
+  test('parses an operation that failed without an error', () => {
     expect(fault({ status: 'Canceled' }, { status: 200 })).toMatchObject({
       code: 'Canceled',
       message: 'The operation ended as Canceled and gave no reason.',
     });
   });
 
-  test('details whose message is the next error as text', () => {
+  test('parses JSON in the message of a detail', () => {
     const nested = {
       error: { code: 'Real', message: 'the reason', details: [{ code: 'Deeper', message: 'deeper' }] },
     };
@@ -94,7 +94,7 @@ group('parseErrorResponse', () => {
     expect(rootDetail(read)).toEqual({ code: 'Deeper', message: 'deeper' });
   });
 
-  test('an outer message that is the next error as text', () => {
+  test('parses JSON in the outer message', () => {
     const read = fault({
       error: { code: 'Outer', message: JSON.stringify({ code: 'Real', message: 'the reason' }) },
     });
@@ -105,7 +105,7 @@ group('parseErrorResponse', () => {
     });
   });
 
-  test("Entra's shape, with the tenant that was asked", () => {
+  test('parses an error of Entra and adds the requested tenant', () => {
     const read = fault(
       {
         error: 'unauthorized_client',
