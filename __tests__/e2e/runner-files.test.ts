@@ -3,8 +3,7 @@ import { mkdtempSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterAll, expect, test } from '@jest/globals';
-import { copyOfBundle } from '../support/harness.ts';
-import { generatedKey } from '../support/harness.ts';
+import { copyOfBundle, generatedKey } from '../support/harness.ts';
 import {
   act,
   arrivalOf,
