@@ -124,10 +124,11 @@ export function claimOf({ operation, deployment, run, notCreated }: CleanupState
 export function signInStateOf({
   credential,
   ...inputs
-}: Pick<CommonInputs, 'clientId' | 'tenantId' | 'environment' | 'credential'>): SignInState {
-  const { clientId, tenantId, environment } = inputs;
+}: Pick<CommonInputs, keyof SignInState & keyof CommonInputs>): SignInState {
+  const { clientId, tenantId, environment, changeReference } = inputs;
   const audience = credential.kind === 'oidc' ? credential.audience : undefined;
-  return { clientId, tenantId, environment, credential: credential.kind, ...omitUndefined({ audience }) };
+  const optional = omitUndefined({ audience, changeReference });
+  return { clientId, tenantId, environment, credential: credential.kind, ...optional };
 }
 
 type Check = (value: unknown) => boolean;
