@@ -7,7 +7,7 @@ import { settings } from '../../simulator/providers/compute/settings.ts';
 import { defaults, type Simulator } from '../../simulator/index.ts';
 import type { FaultEffect, FaultMatch } from '../../simulator/engine/faults.ts';
 import { assertNoSecrets } from '../support/harness.ts';
-import { act, errorOf, expectAllGone, partsOf, snapshot, startWorld } from '../support/lifecycle.ts';
+import { act, actWithPost, errorOf, expectAllGone, partsOf, snapshot, startWorld } from '../support/lifecycle.ts';
 
 const vm1 = partsOf('vm1');
 const main = { phases: ['main'] } as const;
@@ -33,7 +33,7 @@ test.each(styles.map((style, offset) => [style, offset] as const))(
       match: { phase: 'poll', path: /Microsoft\.Compute/ },
       effect: { status: 404, code: 'NotFound', message: 'The entity was not found.' },
     });
-    const run = await act(sim, { cleanup: 'always' });
+    const run = await actWithPost(sim, { cleanup: 'always' });
     expect([errorOf(run), run.exitCode, run.post?.exitCode]).toEqual(['', 0, 0]);
     expect(run.outputs['public-ip-address']).not.toBe('');
     expect(run.outputs['vm-instance-id']).toMatch(/^[0-9a-f-]{36}$/);
