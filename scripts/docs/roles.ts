@@ -36,7 +36,7 @@ export const roles: readonly Role[] = [
     file: 'deploy-into-given-network.json',
     name: 'Cross-tenant VM deployer (given network)',
     description: 'Creates and deletes virtual machines in an existing network, without public IPs',
-    features: ['machine', 'new interface', 'new security group', 'rerun', 'check the group'],
+    features: ['machine', 'new interface', 'new security group', 'names of the deployment', 'rerun', 'check the group'],
     scope: 'the resource group',
     when: '`subnet-id` with `public-ip: false`, instead of the first',
   },
@@ -81,12 +81,20 @@ export const roles: readonly Role[] = [
     when: '`role-assignments`',
   },
   {
+    file: 'find-role-assignments.json',
+    name: 'Cross-tenant VM role assignment reader',
+    description: 'Reads role assignments, to find those of a VM that is deleted',
+    features: ['find role assignments'],
+    scope: 'the subscription of what the roles are granted on',
+    when: '`role-assignments`, if `operation: delete` or `sweep` deletes the VM',
+  },
+  {
     file: 'check-beforehand.json',
     name: 'Cross-tenant VM preflight reader',
     description: 'Reads sizes, quotas, registrations and Marketplace terms',
     features: ['check the subscription'],
     scope: 'the subscription',
-    when: 'never needed; `check` knows more with it, and sizes are chosen before they are tried',
+    when: 'optional: with it, `check` covers quota, sizes and policies, and `create` skips unavailable sizes',
   },
   {
     file: 'create-resource-groups.json',
@@ -94,7 +102,7 @@ export const roles: readonly Role[] = [
     description: 'Creates resource groups',
     features: ['new resource group'],
     scope: 'the subscription',
-    when: 'the group shall be created too; then `deploy.json` has to be assigned on the subscription as well. Better to create it beforehand',
+    when: 'a resource group that does not exist; `deploy.json` must then be assigned on the subscription. Create the group beforehand instead',
   },
 ];
 

@@ -35,7 +35,8 @@ export const permissionTable = {
   machine: {
     why: 'creating the virtual machine',
     actions: [
-      'Microsoft.Resources/subscriptions/resourceGroups/read',
+      // The resources of a deployment are found by one listing of the group, in `create`, `sweep` and `list` alike.
+      ...permissionsFor('Microsoft.Resources/subscriptions/resourceGroups', 'read', 'resources/read'),
       ...permissionsFor(`${computeType}/virtualMachines`, 'read', 'write'),
       ...permissionsFor(`${computeType}/disks`, 'write'),
     ],
@@ -54,14 +55,8 @@ export const permissionTable = {
     actions: permissionsFor('Microsoft.Resources/subscriptions/resourceGroups', 'read', 'write'),
   },
   'new interface': newResource('creating the network interface', `${networkType}/networkInterfaces`),
-  'new network': {
-    ...newResource('creating the virtual network', `${networkType}/virtualNetworks`, 'subnets/join/action'),
-    optional: permissionsFor(`${networkType}/virtualNetworks/subnets`, 'read', 'write'),
-  },
-  'new security group': {
-    ...newResource('creating the network security group', `${networkType}/networkSecurityGroups`),
-    optional: permissionsFor(`${networkType}/networkSecurityGroups/securityRules`, 'read', 'write'),
-  },
+  'new network': newResource('creating the virtual network', `${networkType}/virtualNetworks`, 'subnets/join/action'),
+  'new security group': newResource('creating the network security group', `${networkType}/networkSecurityGroups`),
   'new public IP': newResource('creating the public IP', `${networkType}/publicIPAddresses`),
   'given subnet': {
     why: 'attaching the network interface to the subnet',
@@ -103,6 +98,10 @@ export const permissionTable = {
       ...permissionsFor(`${authorizationType}/roleDefinitions`, 'read'),
     ],
   },
+  'find role assignments': {
+    why: 'finding role assignments outside the resource group, to delete them with the VM',
+    actions: permissionsFor(`${authorizationType}/roleAssignments`, 'read'),
+  },
   agent: {
     why: 'waiting for the VM agent',
     actions: permissionsFor(`${computeType}/virtualMachines`, 'instanceView/read'),
@@ -110,6 +109,13 @@ export const permissionTable = {
   script: {
     why: 'running the script in the VM and deleting it afterwards',
     actions: permissionsFor(`${computeType}/virtualMachines/runCommands`, 'read', 'write', 'delete'),
+  },
+  'names of the deployment': {
+    why: 'looking for the other resources that a deployment of this name may have, to list or delete it',
+    actions: [
+      ...permissionsFor(`${networkType}/virtualNetworks`, 'read'),
+      ...permissionsFor(`${networkType}/publicIPAddresses`, 'read'),
+    ],
   },
   rerun: {
     why: 'updating the tags of an existing deployment',

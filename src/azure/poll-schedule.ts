@@ -20,7 +20,7 @@ type Interval = number | ((elapsedSeconds: number) => number);
 /** `[until second, interval]`; the last row has no end. */
 type PollSchedule = readonly (readonly [until: number, interval: Interval])[];
 
-/** Seconds that a run spends outside its operations: start, sign-in, lookups (`npm run bench`). */
+/** Seconds that a run spends outside its operations: start, sign-in, lookups. */
 const overheadSeconds = 0.8;
 const shortestInterval = 0.4;
 

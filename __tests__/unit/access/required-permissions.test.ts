@@ -30,6 +30,7 @@ describe('requiredPermissions', () => {
     'Microsoft.Compute/virtualMachines/read',
     'Microsoft.Compute/virtualMachines/write',
     'Microsoft.Resources/subscriptions/resourceGroups/read',
+    'Microsoft.Resources/subscriptions/resourceGroups/resources/read',
   ];
   const actionsOn = (type: string, ...verbs: string[]) => verbs.map((verb) => `Microsoft.Network/${type}/${verb}`);
   const nic = actionsOn('networkInterfaces', 'join/action', 'read', 'write');

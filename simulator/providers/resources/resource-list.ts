@@ -75,7 +75,7 @@ export const listRoutes: readonly Route[] = [
     path: `${groupPath}/resources`,
     kind: 'resources.list',
     query: ['$filter'],
-    action: 'Microsoft.Resources/subscriptions/resourceGroups/read',
+    action: 'Microsoft.Resources/subscriptions/resourceGroups/resources/read',
     scope: (call) => call.resourceId.replace(/\/resources$/i, ''),
     handle: (call) => listResources(call, call.resourceId.replace(/\/resources$/i, '')),
   },
