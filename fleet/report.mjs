@@ -118,7 +118,7 @@ function deploymentTable(rows, url) {
       cell(deployment['expires-on']?.slice(0, 10)),
     ]),
   );
-  if (cells.length === 0) return [];
+  if (cells.length === 0) return rows.some(({ result }) => result?.deployments) ? ['', 'No deployments found.'] : [];
   const heading = ['tenant', 'VM', 'state', 'image version', 'size', 'region', 'address', 'created', 'expires'];
   return ['', `### Deployments (${cells.length})`, '', ...table(heading, cells.slice(0, 2000))];
 }

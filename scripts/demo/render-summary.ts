@@ -142,7 +142,7 @@ async function runScene(name: string, changes: Record<string, string> = {}): Pro
       'vm-name': 'vm1',
     };
     if (name === 'sweep') inputs['expires-after'] = '1s';
-    if (['delete', 'kept', 'list', 'replaced', 'sweep'].includes(name))
+    if (['delete', 'kept', 'list', 'replaced', 'sweep'].includes(name) || changes['operation'] === 'list')
       await runAsRunner({ sim, inputs, phases: ['main'] });
     prepare(sim, inputs);
     const run = await runAsRunner({ sim, inputs: { ...inputs, ...changes } });
