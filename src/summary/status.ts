@@ -43,7 +43,7 @@ export function resultLine(facts: SummaryFacts): string {
   const duration = elapsed(facts);
   if (operation !== 'create') return `${resultText(facts).replaceAll('`', '')} (${duration})`;
   const version = outputs['image-version'];
-  const about = [outputs['vm-size'], outputs['location'], version && `image ${version}`].filter(Boolean);
+  const about = [usedSize(facts), outputs['location'], version && `image ${version}`].filter(Boolean);
   const address = addressOf(facts);
   const command = address && facts.plan?.vm.osType === 'Linux' ? `. Connect: ${sshCommandOf(facts, address)}` : '';
   const vm = `${requested?.vmName} (${about.join(', ')})${address ? ` at ${address}` : ''}`;
@@ -117,13 +117,18 @@ export function statusLine(facts: SummaryFacts): Markdown {
   const parts = [
     `**${readiness(facts)} in ${elapsed(facts)}**`,
     plan.vm.osType,
-    ...[outputs['vm-size'], plan.location].map((value) => value && markdownText(value)),
+    markdownText(usedSize(facts)),
+    markdownText(plan.location),
     zone && `zone ${markdownText(zone)}`,
     version && `image ${markdownText(version)}`,
     markdownText(addressOf(facts) ?? ''),
     link('portal', portalUrl(outputs['vm-id'], requested.tenantId, facts)),
   ].filter((part) => part !== '' && part !== 'portal' && part !== undefined);
   return [parts.join(' · '), lifetime(requested, plan)].filter(Boolean).join('\n\n');
+}
+
+function usedSize({ outputs }: SummaryFacts): string {
+  return `${outputs['vm-size'] ?? ''}${outputs.spot === 'true' ? ' (Spot)' : ''}`;
 }
 
 function readiness({ requested, adopted }: SummaryFacts): string {

@@ -44,6 +44,13 @@ describe('the last line of the log', () => {
     );
   });
 
+  test('says whether a VM is a Spot VM', () => {
+    const facts = summaryFacts();
+    const outputs = { ...facts.outputs, spot: 'true' };
+    expect(resultLine({ ...facts, outputs })).toContain('vm1 (Standard_D2s_v5 (Spot), ');
+    expect(renderSummary({ ...facts, outputs })).toContain('Standard&#95;D2s&#95;v5 (Spot) · ');
+  });
+
   test('says what was deleted', () => {
     expect(resultLine({ ...summaryFacts(), operation: 'delete', outputs: { deleted: '["/a"]' } })).toBe(
       'vm1 deleted (16 s)',
