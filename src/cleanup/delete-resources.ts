@@ -105,10 +105,15 @@ async function deleteResource(
   const retry = createRetry(context, target, progress.targets, maxWait);
   let vmParts: VmParts | undefined;
   let sent = false;
+  // Also after a DELETE whose answer was lost: what goes with the VM is then missing, not late.
+  const markDeleted = () => {
+    vmParts?.deletedWithVm.forEach((part) => progress.deletedWithVm.add(part.toLowerCase()));
+    return 'deleted' as const;
+  };
   for (;;) {
     const found = await undefinedIfNotFound(type.read(session, id));
     if (!found) {
-      if (sent || progress.deletedWithVm.has(id.id.toLowerCase())) return 'deleted';
+      if (sent || progress.deletedWithVm.has(id.id.toLowerCase())) return markDeleted();
       if (await recheck()) continue;
       return 'notFound';
     }
@@ -123,11 +128,10 @@ async function deleteResource(
       }
       sent = true;
       await sendDelete(context, target);
-      vmParts?.deletedWithVm.forEach((part) => progress.deletedWithVm.add(part.toLowerCase()));
-      return 'deleted';
+      return markDeleted();
     } catch (error) {
       if (session.waiting.signal.aborted || !(error instanceof AzureError)) throw error;
-      if (isNotFound(error)) return 'deleted';
+      if (isNotFound(error)) return markDeleted();
       await retry(error);
     }
   }
