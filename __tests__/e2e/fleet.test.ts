@@ -57,6 +57,12 @@ describe('tenants.json', () => {
     ['missing tenants', {}, "the document: must have required property 'tenants'"],
     ['a size without its prefix', first((tenant) => Object.assign(tenant, { 'vm-size': 'D2s_v5' })), 'D2s_v5'],
     ['a word as public-ip', first((tenant) => Object.assign(tenant, { 'public-ip': 'no' })), '"no" must match'],
+    ['no issue if Spot is preferred', first((tenant) => Object.assign(tenant, { spot: 'prefer' })), undefined],
+    [
+      'an unknown value of spot',
+      first((tenant) => Object.assign(tenant, { spot: 'always' })),
+      '/tenants/0/spot: must be one of',
+    ],
     ['an empty list', { tenants: [] }, '/tenants: must NOT have fewer than 1 items'],
     [
       'an unknown top-level property',
