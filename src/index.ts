@@ -1,7 +1,7 @@
 import { setTimeScale } from './lib/clock.ts';
 import { main } from './main.ts';
 import { post } from './post-job.ts';
-import { isPost, env } from './runner/github-context.ts';
+import { isPost, env } from './runner/environment.ts';
 
 setTimeScale(env['CROSS_TENANT_VM_TIME_SCALE']);
 

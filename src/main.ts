@@ -13,7 +13,7 @@ import { create } from './operations/create.ts';
 import { runDelete } from './operations/delete.ts';
 import { listDeployments } from './operations/list.ts';
 import { createRunStatusReader, sweep } from './operations/sweep.ts';
-import { actionReference, assertRunnerFiles, workflowRun, env } from './runner/github-context.ts';
+import { actionReference, assertRunnerFiles, workflowRun, env } from './runner/environment.ts';
 import { limitAnnotation } from './runner/log.ts';
 import { cleanupSignal, stopAtTimeLimit, stopOnSignals } from './runner/signals.ts';
 import {

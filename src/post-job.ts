@@ -11,7 +11,7 @@ import { maskSecrets } from './inputs/mask-secrets.ts';
 import { omitUndefined } from './lib/json.ts';
 import { timeoutSignal } from './lib/clock.ts';
 import { needsCleanup, resourcesToDelete, runPostJobCleanup } from './operations/delete.ts';
-import { actionReference, cleanupStateKey, env } from './runner/github-context.ts';
+import { actionReference, cleanupStateKey, env } from './runner/environment.ts';
 import { errorContextFrom, explainError, logStrayRejection, rawInput, sessionOptions, wantsSummary } from './step.ts';
 import { deleteStepYaml } from './summary/render-details.ts';
 import { type Reporter, createReporter } from './summary/reporter.ts';

@@ -9,7 +9,7 @@ import { formatError } from './errors/format-error.ts';
 import type { Inputs } from './inputs/inputs.ts';
 import type { readInputs } from './inputs/read-inputs.ts';
 import { omitUndefined } from './lib/json.ts';
-import { eventPayload, env } from './runner/github-context.ts';
+import { eventPayload, env } from './runner/environment.ts';
 import type { Reporter } from './summary/reporter.ts';
 
 /** The SDK refreshes in the background without awaiting: a rejection must not kill the process and skip cleanup. */

@@ -6,7 +6,7 @@ import { describe, expect, test } from '@jest/globals';
 import { parse } from 'yaml';
 import { generatedDocuments } from '../../scripts/docs/generate.ts';
 import { inputNames } from '../../src/inputs/inputs.ts';
-import { outputNames } from '../../src/runner/github-context.ts';
+import { outputNames } from '../../src/runner/environment.ts';
 import { copyOfBundle } from '../support/harness.ts';
 
 const root = resolve(import.meta.dirname, '../..');

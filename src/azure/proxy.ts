@@ -11,7 +11,7 @@ import {
 import { ActionError } from '../errors/action-error.ts';
 import { describeResponse } from '../errors/parse-error-response.ts';
 import { isJson, parseJson } from '../lib/json.ts';
-import { env as runnerEnvironment } from '../runner/github-context.ts';
+import { env as runnerEnvironment } from '../runner/environment.ts';
 import { invalidResponseBody } from './policies/responses.ts';
 
 type Environment = Readonly<Record<string, string | undefined>>;

@@ -10,7 +10,7 @@ import type { ErrorContext } from '../errors/action-error.ts';
 import { type ResolvedImage, inspectImage } from '../image/image.ts';
 import type { DeployInputs } from '../inputs/inputs.ts';
 import { omitUndefined } from '../lib/json.ts';
-import type { WorkflowRun } from '../runner/github-context.ts';
+import type { WorkflowRun } from '../runner/environment.ts';
 import type { LogWriter } from '../runner/log.ts';
 import { isFailedState, readProvisioningFailure } from '../vm/vm-status.ts';
 import { collectReferenced, readAddressAvailability } from './collect-resources.ts';

@@ -4,7 +4,7 @@ import { isGuid, sameId } from '../azure/resource-id.ts';
 import type { CleanupPolicy, ClientCredential, CommonInputs } from '../inputs/inputs.ts';
 import { validateVmName } from '../inputs/vm-name.ts';
 import { isJson, omitUndefined, parseJson } from '../lib/json.ts';
-import type { WorkflowRun } from '../runner/github-context.ts';
+import type { WorkflowRun } from '../runner/environment.ts';
 import type { LogWriter } from '../runner/log.ts';
 import { type DeletionClaim, type RunIdentity, repositoryClaim } from './ownership.ts';
 

@@ -3,7 +3,7 @@
 import { sameId } from '../azure/resource-id.ts';
 import { ActionError } from '../errors/action-error.ts';
 import type { CleanupPolicy } from '../inputs/inputs.ts';
-import type { WorkflowRun } from '../runner/github-context.ts';
+import type { WorkflowRun } from '../runner/environment.ts';
 
 export const deploymentTag = 'cross-tenant-vm';
 

@@ -9,7 +9,7 @@ import { createIfMissing } from '../deployment/create-if-missing.ts';
 import type { ExistingResources, Plan, PlannedResource } from '../deployment/resources.ts';
 import { allSettledOrThrow } from '../lib/abort.ts';
 import { flattenProperties, omitUndefined } from '../lib/json.ts';
-import type { OutputValues } from '../runner/github-context.ts';
+import type { OutputValues } from '../runner/environment.ts';
 
 /**
  * Creates the NSG and then the virtual network that refers to it, the public IP in parallel; then the network interface.

@@ -11,7 +11,7 @@ import type { ResolvedImage } from '../image/image.ts';
 import type { DeployInputs } from '../inputs/inputs.ts';
 import { omitUndefined } from '../lib/json.ts';
 import { createPlan } from '../plan/create-plan.ts';
-import type { WorkflowRun } from '../runner/github-context.ts';
+import type { WorkflowRun } from '../runner/environment.ts';
 import type { LogWriter } from '../runner/log.ts';
 import type { Reporter } from '../summary/reporter.ts';
 

@@ -20,7 +20,7 @@ import { allSettledOrThrow } from '../lib/abort.ts';
 import type { MergePatch } from '../lib/json.ts';
 import { generateSshKeyPair } from '../lib/ssh-key.ts';
 import { createNetwork } from '../network/create-network.ts';
-import type { WorkflowRun } from '../runner/github-context.ts';
+import type { WorkflowRun } from '../runner/environment.ts';
 import { type Reporter, reportDeletion } from '../summary/reporter.ts';
 import { mayNeedSshKey, writePrivateKey } from '../vm/admin-credentials.ts';
 import { createVm } from '../vm/create-vm.ts';

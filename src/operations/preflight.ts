@@ -24,7 +24,7 @@ import type { SshKeyPair } from '../lib/ssh-key.ts';
 import { createPlan } from '../plan/create-plan.ts';
 import { type Difference, assertNoDrift, compareNetwork } from '../plan/drift.ts';
 import { assertNoOrphanedDisk } from '../plan/vm-drift.ts';
-import type { WorkflowRun } from '../runner/github-context.ts';
+import type { WorkflowRun } from '../runner/environment.ts';
 import type { Reporter } from '../summary/reporter.ts';
 import { resolveAdminCredentials } from '../vm/admin-credentials.ts';
 import {

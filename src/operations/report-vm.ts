@@ -2,7 +2,7 @@ import type { VirtualMachine } from '@azure/arm-compute';
 import { mkdtemp, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { formatError } from '../errors/format-error.ts';
-import { runnerFileError } from '../runner/github-context.ts';
+import { runnerFileError } from '../runner/environment.ts';
 import { provisioningStateOf } from '../azure/lookup.ts';
 import type { Plan, ExistingResources } from '../deployment/resources.ts';
 import type { DeployInputs } from '../inputs/inputs.ts';

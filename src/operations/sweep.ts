@@ -9,7 +9,7 @@ import { ActionError } from '../errors/action-error.ts';
 import { formatError } from '../errors/format-error.ts';
 import type { SweepInputs } from '../inputs/inputs.ts';
 import { mapLimited } from '../lib/abort.ts';
-import type { WorkflowRun } from '../runner/github-context.ts';
+import type { WorkflowRun } from '../runner/environment.ts';
 import { type Reporter, reportDeletion } from '../summary/reporter.ts';
 
 interface ExpiryDecision {

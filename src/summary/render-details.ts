@@ -6,7 +6,7 @@ import { type Markdown, block, details, link, markdownCode, markdownText, senten
 import type { ClientCredential } from '../inputs/inputs.ts';
 import { omitUndefined } from '../lib/json.ts';
 import { rulesAreOverridden } from '../plan/drift.ts';
-import type { OutputName } from '../runner/github-context.ts';
+import type { OutputName } from '../runner/environment.ts';
 import { type RequestedDeployment, type SummaryFacts, hasVm, parseDeployments, parseIds } from './summary-facts.ts';
 
 /** Rows of one list in the summary; the log has the rest. */

@@ -11,7 +11,7 @@ import {
   runnerFileError,
   saveCleanupState,
   writeOutput,
-} from '../runner/github-context.ts';
+} from '../runner/environment.ts';
 import { omitUndefined } from '../lib/json.ts';
 import { deleteStepYaml } from './render-details.ts';
 import { renderSummary } from './render-summary.ts';

@@ -7,7 +7,7 @@ import type { ResolvedImage } from '../image/image.ts';
 import type { ClientCredential } from '../inputs/inputs.ts';
 import type { Difference } from '../plan/drift.ts';
 import type { StageTiming } from '../runner/log.ts';
-import type { OutputName } from '../runner/github-context.ts';
+import type { OutputName } from '../runner/environment.ts';
 
 /** The inputs that the summary shows. None of them is a secret. */
 export interface RequestedDeployment {

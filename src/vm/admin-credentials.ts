@@ -3,7 +3,7 @@ import { randomInt } from 'node:crypto';
 import { chmod, mkdtemp, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { ActionError } from '../errors/action-error.ts';
-import { runnerFileError } from '../runner/github-context.ts';
+import { runnerFileError } from '../runner/environment.ts';
 import type { ResolvedImage } from '../image/image.ts';
 import { validateAdminAccount } from '../inputs/admin-account.ts';
 import type { DeployInputs } from '../inputs/inputs.ts';

@@ -8,7 +8,7 @@ import {
   tagsFromDescription,
   tagsToDescription,
 } from '../../../src/deployment/ownership.ts';
-import type { WorkflowRun } from '../../../src/runner/github-context.ts';
+import type { WorkflowRun } from '../../../src/runner/environment.ts';
 
 const run: WorkflowRun = {
   serverUrl: 'https://github.com',

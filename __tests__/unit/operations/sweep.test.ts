@@ -1,7 +1,7 @@
 import { describe, expect, test } from '@jest/globals';
 import { ownershipTags } from '../../../src/deployment/ownership.ts';
 import { decideExpiry, type WorkflowRunStatus } from '../../../src/operations/sweep.ts';
-import type { WorkflowRun } from '../../../src/runner/github-context.ts';
+import type { WorkflowRun } from '../../../src/runner/environment.ts';
 
 const run: WorkflowRun = {
   serverUrl: 'https://github.com',

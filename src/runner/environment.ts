@@ -1,3 +1,4 @@
+/** What the runner gives to a step and takes from it: environment, workflow context, outputs, state. */
 import { readFileSync } from 'node:fs';
 import * as core from '@actions/core';
 import { ActionError } from '../errors/action-error.ts';
