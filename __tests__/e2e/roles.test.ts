@@ -4,7 +4,8 @@ import { roleDefinition, roles } from '../../scripts/docs/roles.ts';
 import { defaults, principals, type Simulator, startSimulator, type World } from '../../simulator/index.ts';
 import { applyFailure } from '../../simulator/failures.ts';
 import { addRegistry } from '../../simulator/providers/registry.ts';
-import { defaultInputs, runJob } from '../support/harness.ts';
+import { defaultInputs, runAction, runJob } from '../support/harness.ts';
+import { expireDeployments, warningsOf } from '../support/lifecycle.ts';
 
 const group = `/subscriptions/${defaults.subscriptionId}/resourceGroups/${defaults.resourceGroup}`;
 const subnet = `${group.replace(defaults.resourceGroup, 'network-rg')}/providers/Microsoft.Network/virtualNetworks/hub/subnets/vms`;
@@ -80,6 +81,7 @@ afterEach(async () => {
 
 /** Actions that a request of the app needed and had, in lower case. */
 const used = new Set<string>();
+const completed = new Set<string>();
 
 function recordActions(world: World): void {
   const decide = world.allowed.bind(world);
@@ -113,9 +115,9 @@ test.each(situations)('every operation works with the documented roles for $name
   await run({}, 0, { GITHUB_RUN_ID: '2' });
   await run({ operation: 'list' });
   await run({ operation: 'delete' });
-  await run({ 'expires-after': '1s' });
-  started.world.clock.advance(60);
-  await run({ operation: 'sweep' });
+  await run({ 'expires-after': '8h' });
+  expireDeployments(started);
+  expect((await run({ operation: 'sweep' })).outputs['deleted']).toContain('virtualMachines/vm1');
   await run({ cleanup: 'always' });
   applyFailure(started.world, 'quota-exceeded');
   await run({}, 1);
@@ -125,6 +127,22 @@ test.each(situations)('every operation works with the documented roles for $name
   expect(forbidden).toEqual([]);
   const granted = started.world.roleAssignments.filter(({ scope }) => scope.toLowerCase() === registry.toLowerCase());
   expect(granted.map(({ principalId }) => principalId).filter((id) => id !== principals.deploy)).toEqual([]);
+  completed.add(situation.name);
+});
+
+test('delete says that role assignments may remain when it may not look for them', async () => {
+  const [situation] = situations.slice(-1);
+  const roles = situation?.roles.filter(([file]) => file !== 'find-role-assignments.json') ?? [];
+  const started = (sim = await startSimulator({
+    timeScale: 0.02,
+    world: (world) => prepare(world, { name: '', inputs: {}, roles }),
+  }));
+  const inputs = { ...defaultInputs(started), ...situation?.inputs, 'vm-name': 'vm1' };
+  expect((await runAction({ sim: started, inputs })).exitCode).toBe(0);
+  const [assignment] = started.world.roleAssignments.slice(-1);
+  const deleted = await runAction({ sim: started, inputs: { ...inputs, operation: 'delete' } });
+  expect(deleted.exitCode).toBe(0);
+  expect(warningsOf(deleted)).toContain(`az role assignment list --all --assignee ${assignment?.principalId}`);
 });
 
 /**
@@ -140,6 +158,8 @@ const askedByAzureOnly = new Set([
 ]);
 
 afterAll(() => {
+  // One situation alone, run by its name, does not use all actions.
+  if (completed.size < situations.length) return;
   const inRoles = situations.flatMap((each) => each.roles.flatMap(([file]) => roleDefinition(roleIn(file)).Actions));
   const unused = [...new Set(inRoles)].filter(
     (action) => !used.has(action.toLowerCase()) && !askedByAzureOnly.has(action),

@@ -221,9 +221,10 @@ export interface RoleAssignment {
   readonly properties: { readonly principalId?: string; readonly description?: string | null };
 }
 
-interface AssignmentQuery {
-  readonly session: Session;
-  readonly log: { warning(line: string): void };
+interface FoundAssignments {
+  readonly ids: readonly string[];
+  /** Subscriptions of which the app may not list all role assignments: some of the deployment may be missing. */
+  readonly incomplete: readonly string[];
 }
 
 /**
@@ -232,12 +233,11 @@ interface AssignmentQuery {
  * that the app can see, because a registry is often in another one.
  */
 export async function findRoleAssignments(
-  query: AssignmentQuery,
+  session: Session,
   resourceGroup: string,
   deployment: string,
   principalId?: string,
-): Promise<readonly string[]> {
-  const { session } = query;
+): Promise<FoundAssignments> {
   const listed = await undefinedIfForbidden(
     listAllPages<{ subscriptionId: string; tenantId?: string }>(
       session.arm,
@@ -251,44 +251,35 @@ export async function findRoleAssignments(
     .map(({ subscriptionId }) => subscriptionId.toLowerCase())
     .filter((id) => id !== own);
   const found = await Promise.all([
-    listInSubscription(query, own, [`/subscriptions/${own}/resourceGroups/${resourceGroup}`]),
-    ...others.map((id) => listInSubscription(query, id, [])),
+    listInSubscription(session, own, [`/subscriptions/${own}/resourceGroups/${resourceGroup}`]),
+    ...others.map((id) => listInSubscription(session, id, [])),
   ]);
   const described = found
-    .flat()
+    .flatMap(({ assignments }) => assignments)
     .filter(({ properties }) => hasDeploymentTag(tagsFromDescription(properties.description), deployment))
     .filter(({ properties }) => principalId === undefined || properties.principalId === principalId);
   // An assignment on a management group is in the list of each subscription below it.
-  return [...new Map(described.map(({ id }) => [id.toLowerCase(), id])).values()];
+  const ids = [...new Map(described.map(({ id }) => [id.toLowerCase(), id])).values()];
+  return { ids, incomplete: [own, ...others].filter((_, index) => !found[index]?.isComplete) };
 }
 
 /** Scopes that are listed one by one if the subscription cannot be listed: each costs one of 250 reads. */
 const maxScopes = 50;
 
 /** Without permission for the subscription's list, visible groups and resources are listed one by one. */
-async function listInSubscription(
-  query: AssignmentQuery,
-  subscriptionId: string,
-  knownScopes: readonly string[],
-): Promise<readonly RoleAssignment[]> {
-  const { session, log } = query;
+async function listInSubscription(session: Session, subscriptionId: string, knownScopes: readonly string[]) {
   const subscription = `/subscriptions/${subscriptionId}`;
-  const complete = await listAtScope(query, subscription);
-  if (complete) return complete;
+  const complete = await listAtScope(session, subscription);
+  if (complete) return { assignments: complete, isComplete: true };
   const [groups = [], resources = []] = await Promise.all(
     ['resourceGroups', 'resources'].map((list) => listIds(session.arm, `${subscription}/${list}`)),
   );
-  const groupLists = await listAtScopes(query, [...knownScopes, ...groups], maxScopes);
+  const groupLists = await listAtScopes(session, [...knownScopes, ...groups], maxScopes);
   const outside = resources.filter(
     (id) => !groupLists.listed.some((scope) => id.toLowerCase().startsWith(`${scope}/`)),
   );
-  const resourceLists = await listAtScopes(query, outside, maxScopes - groupLists.requests);
-  if (groupLists.skipped || resourceLists.skipped) {
-    log.warning(
-      `The app cannot list all role assignments of ${subscription}, and it contains more than ${maxScopes} visible scopes: a role assignment of this deployment may remain.`,
-    );
-  }
-  return [...groupLists.assignments, ...resourceLists.assignments];
+  const resourceLists = await listAtScopes(session, outside, maxScopes - groupLists.requests);
+  return { assignments: [...groupLists.assignments, ...resourceLists.assignments], isComplete: false };
 }
 
 async function listIds(arm: ArmRequest, path: string): Promise<readonly string[] | undefined> {
@@ -296,21 +287,20 @@ async function listIds(arm: ArmRequest, path: string): Promise<readonly string[]
   return listed?.map(({ id }) => id);
 }
 
-async function listAtScopes(query: AssignmentQuery, scopes: readonly string[], limit: number) {
+async function listAtScopes(session: Session, scopes: readonly string[], limit: number) {
   const distinct = [...new Set(scopes.map((scope) => scope.toLowerCase()))];
   const queried = distinct.slice(0, limit);
   const lists = await Promise.all(
-    queried.map(async (scope) => ({ scope, assignments: await listAtScope(query, scope) })),
+    queried.map(async (scope) => ({ scope, assignments: await listAtScope(session, scope) })),
   );
   return {
     assignments: lists.flatMap(({ assignments = [] }) => assignments),
     listed: lists.flatMap(({ scope, assignments }) => (assignments ? [scope] : [])),
     requests: queried.length,
-    skipped: queried.length < distinct.length,
   };
 }
 
-async function listAtScope({ session }: AssignmentQuery, scope: string): Promise<RoleAssignment[] | undefined> {
+async function listAtScope(session: Session, scope: string): Promise<RoleAssignment[] | undefined> {
   const path = `${scope}/providers/Microsoft.Authorization/roleAssignments`;
   return undefinedIfForbidden(listAllPages<RoleAssignment>(session.arm, path, apiVersions.roleAssignments));
 }

@@ -4,6 +4,7 @@ import { listAllPages } from '../azure/arm-client.ts';
 import { undefinedIfForbidden, undefinedIfNotFound } from '../azure/lookup.ts';
 import { type Tags, hasDeploymentTag, repositoryClaim } from '../deployment/ownership.ts';
 import { resourceIds, resourceNames } from '../deployment/resources.ts';
+import { shellCommand } from '../lib/escape.ts';
 import { deleteResources } from './delete-resources.ts';
 import { disksCreatedWith, type DeletionContext, type DeletionResult, isDeletable } from './resource-types.ts';
 
@@ -16,11 +17,16 @@ export async function deleteDeployment(context: DeletionContext, resourceGroup: 
     undefinedIfNotFound(session.compute.virtualMachines.get(resourceGroup, deployment)),
     findIdentities(context, resourceGroup),
     // Found now, while VM and identities exist: nothing refers to their assignments afterwards.
-    findRoleAssignments(context, resourceGroup, deployment),
+    findRoleAssignments(session, resourceGroup, deployment),
   ]);
   const isVmOurs = found !== undefined && (await isDeletable(context, ids.vm, found.tags));
+  const principals = [
+    isVmOurs ? found.identity?.principalId : undefined,
+    ...identities.map((each) => each.principalId),
+  ];
+  warnIfIncomplete(context, assignments, principals);
   const all = [
-    ...assignments,
+    ...assignments.ids,
     ids.vm,
     ids.osDisk,
     ...disksCreatedWith(isVmOurs ? found : undefined),
@@ -28,7 +34,7 @@ export async function deleteDeployment(context: DeletionContext, resourceGroup: 
     ids.publicIp,
     ids.nsg,
     ids.vnet,
-    ...identities,
+    ...identities.map(({ id }) => id),
     ...created,
   ];
   const assignmentClaim = isVmOurs ? { ...claim, ...repositoryClaim(deployment, owner) } : claim;
@@ -42,18 +48,41 @@ export async function deleteVmOfDeployment(context: DeletionContext, resourceGro
   const ids = resourceIds(session.subscriptionId, resourceGroup, resourceNames(deployment));
   const vm = await undefinedIfNotFound(session.compute.virtualMachines.get(resourceGroup, deployment));
   const principal = vm?.identity?.principalId;
-  const assignments = principal ? await findRoleAssignments(context, resourceGroup, deployment, principal) : [];
-  const all = [...assignments, ids.vm, ids.osDisk, ...disksCreatedWith(vm)];
+  const assignments = principal && (await findRoleAssignments(session, resourceGroup, deployment, principal));
+  if (assignments) warnIfIncomplete(context, assignments, [principal]);
+  const all = [...(assignments ? assignments.ids : []), ids.vm, ids.osDisk, ...disksCreatedWith(vm)];
   // What may not be deleted is detached before, or Azure would delete it with the VM.
   const notCreated = [...(claim.notCreated ?? []), ids.nic, ids.publicIp];
   return deleteResources({ ...context, claim: { ...claim, notCreated } }, all);
 }
 
-/** IDs of identities that this deployment created. The workflow's author chose their names: only tags identify them. */
-async function findIdentities(context: DeletionContext, resourceGroup: string): Promise<readonly string[]> {
+/** Without the list, an assignment outside the visible scopes outlives its principal, and nothing leads to it then. */
+function warnIfIncomplete(
+  { log }: DeletionContext,
+  { ids, incomplete }: Awaited<ReturnType<typeof findRoleAssignments>>,
+  principals: readonly (string | undefined)[],
+): void {
+  const holders = principals.filter((id) => id !== undefined);
+  if (ids.length > 0 || incomplete.length === 0 || holders.length === 0) return;
+  const commands = holders.map((id) => shellCommand`az role assignment list --all --assignee ${id} --output table`);
+  log.warning(
+    `The app may not list the role assignments of subscription ${incomplete.join(', ')}, so those of the deleted identities may remain. An administrator can list and delete them:\n${commands.join('\n')}`,
+  );
+}
+
+/** Identities that this deployment created. The workflow's author chose their names: only tags identify them. */
+async function findIdentities(context: DeletionContext, resourceGroup: string) {
   const { session, claim } = context;
   const path = `/subscriptions/${session.subscriptionId}/resourceGroups/${resourceGroup}/providers/${identityType}`;
-  const list = listAllPages<{ id: string; tags?: Tags }>(session.arm, path, apiVersions.identities);
+  const list = listAllPages<Identity>(session.arm, path, apiVersions.identities);
   const identities = (await undefinedIfForbidden(list)) ?? [];
-  return identities.flatMap(({ id, tags }) => (hasDeploymentTag(tags, claim.deployment) ? [id] : []));
+  return identities
+    .filter(({ tags }) => hasDeploymentTag(tags, claim.deployment))
+    .map(({ id, properties }) => ({ id, principalId: properties?.principalId }));
+}
+
+interface Identity {
+  readonly id: string;
+  readonly tags?: Tags;
+  readonly properties?: { readonly principalId?: string };
 }

@@ -17,8 +17,7 @@ test('every subscription is searched that is not known to be of another tenant',
     return { value: path === '/subscriptions' ? listed : [] } as T;
   };
   const session = { arm, tenantId, subscriptionId: 'own' } as Session;
-  const query = { session, log: { warning: () => undefined } };
-  expect(await findRoleAssignments(query, 'deploy-rg', 'vm1')).toEqual([]);
+  expect(await findRoleAssignments(session, 'deploy-rg', 'vm1')).toEqual({ ids: [], incomplete: [] });
   expect(asked.filter((path) => path.endsWith('/roleAssignments'))).toEqual([
     '/subscriptions/own/providers/Microsoft.Authorization/roleAssignments',
     '/subscriptions/silent/providers/Microsoft.Authorization/roleAssignments',
@@ -33,8 +32,7 @@ describe('a role assignment list that Azure refuses', () => {
       tenantId,
       subscriptionId: 'own',
     } as unknown as Session;
-    const log = { warning: () => undefined };
-    return findRoleAssignments({ session, log }, 'deploy-rg', 'vm1');
+    return findRoleAssignments(session, 'deploy-rg', 'vm1');
   };
 
   test.each([
@@ -42,8 +40,9 @@ describe('a role assignment list that Azure refuses', () => {
     [404, 'SubscriptionNotFound'],
     [404, ''],
     [401, 'InvalidAuthenticationTokenTenant'],
-  ])('is skipped when the app has no access: %d %s', async (status, code) => {
-    expect(await searchRefusedWith(status, code, code ? undefined : '')).toEqual([]);
+  ])('is reported as incomplete when the app has no access: %d %s', async (status, code) => {
+    const found = await searchRefusedWith(status, code, code ? undefined : '');
+    expect(found).toEqual({ ids: [], incomplete: ['own'] });
   });
 
   test.each([
