@@ -101,6 +101,16 @@ describe.each(passing)('%s', (_, effect) => {
   });
 });
 
+test('reports nothing left behind when the answer to the DELETE of the VM is lost and the VM is gone at once', async () => {
+  const sim = await startWorld();
+  const before = snapshot(sim);
+  sim.world.latencies['vmDelete'] = 0;
+  sim.faults.add({ match: { method: 'DELETE', path: every(vm1.machine) }, effect: { dropAfterCommit: true } });
+  const run = await actWithPost(sim, { cleanup: 'always' });
+  expectAllGone(sim, before);
+  expect(warningsOf(run.post)).not.toContain('may be left behind');
+});
+
 describe('the end of an operation', () => {
   test.concurrent.each(['networkSecurityGroups', 'virtualNetworks', 'publicIPAddresses', 'virtualMachines'])(
     'AnotherOperationInProgress as the end of a PUT to %s: it is sent again',
