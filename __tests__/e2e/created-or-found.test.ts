@@ -34,7 +34,7 @@ describe('a network resource that appears between its lookup and its PUT', () =>
     });
     const run = await actWithPost(sim, { cleanup: 'always' });
     expect([run.exitCode, run.post?.exitCode]).toEqual([1, 0]);
-    expect(errorOf(run)).toContain('was created by someone else');
+    expect(errorOf(run)).toContain('exists, although this step did not find it before');
     expect(errorOf(run)).toContain(id);
     // The network that the PUT reached uses the security group, which therefore cannot be deleted.
     const kept = id === vm1.vnet ? [vm1.nsg, id] : [id];

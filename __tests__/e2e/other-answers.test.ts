@@ -438,7 +438,7 @@ test.concurrent('a job that has the same name in the same run does not take over
   const [late, early] = runs.toSorted((one, other) => (other.exitCode ?? 9) - (one.exitCode ?? 9));
   expect([late?.exitCode, early?.exitCode]).toEqual([1, 0]);
   // Whichever resource both request first shows the clash.
-  expect(errorOf(late!)).toMatch(/Another job of this run created|was created by someone else after this step/);
+  expect(errorOf(late!)).toMatch(/Another job of this run created|exists, although this step did not find it before/);
   expect(errorOf(late!)).toContain('`vm-name`');
   expect(cleanupStateOf(late!)?.created).toEqual([]);
   const before = snapshot(sim);

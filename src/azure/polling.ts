@@ -59,7 +59,7 @@ const maxNotFoundSeconds = 30;
 const minNotFoundPolls = 8;
 
 /**
- * Polls an SDK operation to its end on our own schedule instead of the service's Retry-After.
+ * Polls an SDK operation to its end on our own schedule; a Retry-After counts only if it is shorter.
  * @returns the created resource; undefined for deletions, and without meaning with `skipResult`.
  * @throws AzureError when the request is refused or the operation fails; the signal's reason once it aborts.
  */

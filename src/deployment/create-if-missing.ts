@@ -73,8 +73,8 @@ function isAmbiguous({ fault }: AzureError): boolean {
 
 export function appearedError(what: string, id: string): ActionError {
   return new ActionError(`creating ${what}`, {
-    message: `${what} was created by someone else after this step had looked for it.`,
-    reason: `Azure answered 200 instead of 201, so the request changed an existing resource: ${id}. This step does not delete it.`,
+    message: `${what} exists, although this step did not find it before.`,
+    reason: `Azure answered 200 instead of 201, so the request changed an existing resource: ${id}. Someone created it after this step had looked, or Azure did not list it yet. This step does not delete it.`,
     fix: ['Set a different `vm-name`, or find out what else creates resources with this name.'],
   });
 }
