@@ -52,7 +52,7 @@ export const least: Given = {
 export const env = {
   GITHUB_RUN_ID: '77',
   GITHUB_JOB: 'build',
-  GITHUB_WORKSPACE: '/home/runner/work',
+  GITHUB_WORKSPACE: '/workspace',
   GITHUB_REPOSITORY: 'octo/repo',
 };
 

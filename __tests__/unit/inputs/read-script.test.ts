@@ -3,7 +3,7 @@ import type { RunnerValues } from '../../../src/inputs/input-reader.ts';
 import { readDeployment, issuesOf } from '../../support/read-inputs.ts';
 
 describe('custom data from a file', () => {
-  const files = (path: string) => (path === '/home/runner/work/init/cloud.yml' ? Buffer.of(0xff, 0x00) : undefined);
+  const files = (path: string) => (path === '/workspace/init/cloud.yml' ? Buffer.of(0xff, 0x00) : undefined);
 
   test('is read from the workspace, byte by byte', () => {
     expect(readDeployment({ 'custom-data-file': 'init/cloud.yml' }, { readFile: files }).customData).toBe('/wA=');

@@ -86,7 +86,7 @@ describe('the summary of a created VM', () => {
     expect(renderSummary({ ...summaryFacts({}, { image: windows }), requested: withoutPassword })).toContain(
       'The generated password is not exposed. To sign in, reset it:',
     );
-    const keyPath = '/home/runner/work/_temp/my key/id_rsa';
+    const keyPath = '/runner/_temp/my key/id_rsa';
     expect(connect({}, { outputs: { ...base.outputs, 'ssh-private-key-path': keyPath } })).toContain(
       `ssh -i '${keyPath}'`,
     );
