@@ -6,8 +6,10 @@ import { parseInboundRule } from '../../../src/inputs/read-network.ts';
 import type { ResolvedImage } from '../../../src/image/image.ts';
 import type { DeployInputs } from '../../../src/inputs/inputs.ts';
 import { createPlan } from '../../../src/plan/create-plan.ts';
-import { driftFix, compareNetwork } from '../../../src/plan/drift.ts';
+import { comparedProperties, driftFix, compareNetwork } from '../../../src/plan/drift.ts';
 import { compareVm } from '../../../src/plan/vm-drift.ts';
+import { type Change as AnswerChange, changes, inputs as driftInputs } from '../../support/drift-changes.ts';
+import { least, network, readDeployment, subscription as ownSubscription } from '../../support/read-inputs.ts';
 import {
   deployInputs,
   group,
@@ -20,6 +22,147 @@ import {
 
 const inputs = deployInputs;
 const image = linuxImage;
+
+describe('a deployment', () => {
+  const identity = `${ownSubscription}/resourceGroups/deploy-rg/providers/Microsoft.ManagedIdentity/userAssignedIdentities/puller`;
+  const id = (path: string) => ({ id: `${network}/${path}` });
+  const dataDisk = (lun: number) => ({
+    lun,
+    name: `vm1_disk${lun}`,
+    createOption: 'Empty',
+    deleteOption: 'Delete',
+    diskSizeGB: 32,
+    managedDisk: { storageAccountType: 'Premium_LRS' },
+  });
+  /** What GET returns after a create with these inputs. */
+  const answers = {
+    machine: {
+      location: 'westeurope',
+      zones: ['1'],
+      identity: { type: 'UserAssigned', userAssignedIdentities: { [identity]: { principalId: 'p', clientId: 'c' } } },
+      properties: {
+        provisioningState: 'Succeeded',
+        hardwareProfile: { vmSize: 'Standard_D2s_v5' },
+        licenseType: 'RHEL_BYOS',
+        priority: 'Spot',
+        evictionPolicy: 'Deallocate',
+        billingProfile: { maxPrice: 0.5 },
+        osProfile: {
+          adminUsername: 'alice',
+          computerName: 'web',
+          linuxConfiguration: { ssh: { publicKeys: [{ keyData: driftInputs['ssh-public-key'] }] } },
+        },
+        securityProfile: { encryptionAtHost: true, securityType: 'TrustedLaunch' },
+        storageProfile: {
+          diskControllerType: 'SCSI',
+          imageReference: { id: versionId },
+          osDisk: {
+            osType: 'Linux',
+            createOption: 'FromImage',
+            diskSizeGB: 64,
+            managedDisk: { storageAccountType: 'Premium_LRS' },
+          },
+          dataDisks: [dataDisk(0), dataDisk(1)],
+        },
+        networkProfile: {
+          networkInterfaces: [{ ...id('networkInterfaces/vm1-nic'), properties: { primary: true } }],
+        },
+      },
+    },
+    nic: {
+      location: 'westeurope',
+      properties: {
+        provisioningState: 'Succeeded',
+        enableAcceleratedNetworking: true,
+        networkSecurityGroup: id('networkSecurityGroups/vm1-nsg'),
+        ipConfigurations: [
+          {
+            properties: {
+              primary: true,
+              privateIPAddress: '192.168.1.10',
+              subnet: id('virtualNetworks/vm1-vnet/subnets/default'),
+              publicIPAddress: id('publicIPAddresses/vm1-ip'),
+            },
+          },
+        ],
+      },
+    },
+    nsg: {
+      location: 'westeurope',
+      properties: {
+        provisioningState: 'Succeeded',
+        securityRules: [
+          {
+            name: 'allow-22-tcp-1000',
+            properties: {
+              access: 'Allow',
+              direction: 'Inbound',
+              priority: 1000,
+              protocol: 'Tcp',
+              sourceAddressPrefix: '203.0.113.0/24',
+              sourcePortRange: '*',
+              destinationAddressPrefix: '*',
+              destinationPortRange: '22',
+            },
+          },
+        ],
+      },
+    },
+    vnet: {
+      location: 'westeurope',
+      properties: {
+        provisioningState: 'Succeeded',
+        addressSpace: { addressPrefixes: ['192.168.0.0/16'] },
+        subnets: [{ name: 'default', properties: { addressPrefix: '192.168.1.0/24' } }],
+      },
+    },
+    publicIp: {
+      location: 'westeurope',
+      properties: { provisioningState: 'Succeeded', dnsSettings: { domainNameLabel: 'shop' } },
+    },
+  };
+  const wanted = readDeployment({
+    ...least,
+    ...driftInputs,
+    'vm-name': 'vm1',
+    'image-id': versionId,
+    'subscription-id': subscriptionId,
+  });
+  const gen2: ResolvedImage = { ...image, generation: 'V2', securityType: 'TrustedLaunch' };
+  const around = {
+    subscriptionId: ownSubscription.split('/')[2] ?? '',
+    location: 'westeurope',
+    ownership: {},
+    generated: {},
+  };
+
+  /** The SDK moves what is below `properties` of a resource up. */
+  const flatten = (value: any): any => {
+    if (Array.isArray(value)) return value.map(flatten);
+    if (typeof value !== 'object' || value === null) return value;
+    const { properties, ...rest } = value;
+    const entries = Object.entries({ ...rest, ...properties });
+    return Object.fromEntries(entries.map(([name, inner]) => [name, flatten(inner)]));
+  };
+
+  function differences(change?: AnswerChange): readonly string[] {
+    const changed = structuredClone(answers);
+    change?.apply(changed[change.part]);
+    const { machine, ...existing } = flatten(changed);
+    const plan = createPlan(wanted, gen2, around);
+    return [...compareVm(machine, plan, gen2, wanted).differences, ...compareNetwork(existing, plan).differences].map(
+      ({ property }) => property,
+    );
+  }
+
+  test('does not differ when nothing changed', () => {
+    expect(differences()).toEqual([]);
+  });
+
+  test.each(comparedProperties)('differs when %s alone changed', (property) => {
+    expect(differences(changes[property])).toEqual([property]);
+  });
+});
 
 type Change = Partial<Omit<DeployInputs, 'network'>> & { readonly network?: Partial<NewNic> };
 
