@@ -33,6 +33,7 @@ export const registryId = `${hub}/providers/Microsoft.ContainerRegistry/registri
 
 function sku(name: string, capabilities: Readonly<Record<string, string>> = {}, more: object = {}): ResourceSku {
   const all = {
+    MaxDataDiskCount: '4',
     vCPUs: '2',
     MemoryGB: '8',
     HyperVGenerations: 'V1,V2',

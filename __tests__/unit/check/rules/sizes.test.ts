@@ -1,6 +1,16 @@
 import { describe, expect, test } from '@jest/globals';
-import { type Change, denied, findingsFor, expectFindings, type Case } from '../../../support/check-facts.ts';
+import {
+  type Case,
+  type Change,
+  denied,
+  expectFindings,
+  findingsFor,
+  ok,
+  usage,
+} from '../../../support/check-facts.ts';
 import { newNetwork } from '../../../support/values.ts';
+
+const spot = { maxPrice: 0.04, evictionPolicy: 'Delete' } as const;
 
 describe('sizes', () => {
   test.each<Case>([
@@ -91,6 +101,21 @@ describe('sizes', () => {
       [['size/Standard_E2s_v5', 'fault', /no zone at all/]],
     ],
     [
+      'a Spot price below `max-price`',
+      { inputs: { spot }, facts: { spotPrices: ok([{ size: 'Standard_D2s_v5', price: 0.03 }]) } },
+      [],
+    ],
+    [
+      'a Spot price that Azure does not publish',
+      { inputs: { spot }, facts: { spotPrices: ok([]) } },
+      [['spot-price', 'unknown', /publishes no Spot price/]],
+    ],
+    [
+      'Spot prices that may not be read',
+      { inputs: { spot }, facts: { spotPrices: denied } },
+      [['spot-price', 'unknown', /ResourceGraph/]],
+    ],
+    [
       'sizes that may not be listed',
       { facts: { skus: denied } },
       [['size', 'unknown', /Microsoft.Compute\/skus\/read/]],
@@ -132,5 +157,58 @@ describe('the finding of an available size', () => {
     ],
   ])('does not say that the image boots when %s', (_, change) => {
     expect(answerOf(change)).toMatch(/GiB\. Not compared with the image\.$/);
+  });
+});
+
+describe('core quota', () => {
+  test.each<Case>([
+    [
+      'cores that are used up',
+      { facts: { computeUsages: ok([usage('cores', 10, 9), usage('family of Standard_D2s_v5')]) } },
+      [['quota/cores', 'fault', /9 of 10 are in use, and Standard_D2s_v5 needs 2/]],
+    ],
+    ['cores that just suffice', { facts: { computeUsages: ok([usage('cores', 10, 8)]) } }, []],
+    [
+      'a family that is used up, and another size',
+      {
+        inputs: { sizes: ['Standard_D2s_v5', 'Standard_D4s_v5'] },
+        facts: { computeUsages: ok([usage('cores'), usage('family of Standard_D2s_v5', 0)]) },
+      },
+      [['quota/family of Standard_D2s_v5', 'warning']],
+    ],
+    [
+      'Spot has a separate quota',
+      {
+        inputs: { spot: { maxPrice: -1, evictionPolicy: 'Delete' } },
+        facts: { computeUsages: ok([usage('cores', 0), usage('lowPriorityCores', 3, 2)]) },
+      },
+      [['quota/lowPriorityCores', 'fault']],
+    ],
+    [
+      'no Spot quota, although a regular VM would follow',
+      {
+        inputs: { spot: { maxPrice: -1, evictionPolicy: 'Delete', isOptional: true } },
+        facts: { computeUsages: ok([usage('cores'), usage('lowPriorityCores', 0)]) },
+      },
+      [['quota/lowPriorityCores', 'warning']],
+    ],
+    [
+      'no regular quota for the VM that follows a refused Spot VM',
+      {
+        inputs: { spot: { maxPrice: -1, evictionPolicy: 'Delete', isOptional: true } },
+        facts: { computeUsages: ok([usage('cores', 10, 9), usage('lowPriorityCores')]) },
+      },
+      [['quota/cores', 'warning']],
+    ],
+    [
+      'quotas that may not be read',
+      { facts: { computeUsages: denied, networkUsages: denied } },
+      [
+        ['quota', 'unknown'],
+        ['quota/public-ip', 'unknown'],
+      ],
+    ],
+  ])('reports findings for %s', (_, change, expected) => {
+    expectFindings(change, expected);
   });
 });
