@@ -12,7 +12,7 @@ const root = resolve(import.meta.dirname, '../..');
 /** GitHub has these since actionlint 1.7.12; a step that waits for others or cancels one has neither `run` nor `uses`. */
 const newerThanActionlint = [
   'property "workflow_(repository|sha)" is not defined',
-  'unexpected key "(background|wait|cancel)" for "step" section',
+  'unexpected key "(background|wait|cancel)" for ("step" section|step to execute action)',
   'step must run script with "run" section or run action with "uses" section',
 ];
 

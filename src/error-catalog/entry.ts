@@ -259,28 +259,37 @@ function subscriptionTenant(action: string, scope: string, known: FilledErrorCon
 
 export const roleDelay = 'A new role assignment can take up to 10 minutes to take effect; then run the job again.';
 
-/** Options of `az sig …` that name the image: from the message, else from the request, else from `image-id`. */
-export function imageOptions(fault: AzureErrorInfo, { imageId }: FilledErrorContext, withVersion = false): string {
+/** Words of `az sig …` that name the image: from the message, else from the request, else from `image-id`. */
+export function imageOptions(
+  fault: AzureErrorInfo,
+  { imageId }: FilledErrorContext,
+  withVersion = false,
+): readonly string[] {
   const messages = messagesOf(fault);
   const source = [messages, fault.url, imageId].find((id) => /\/galleries\/[^/]/i.test(id)) ?? '';
   const names = [source, imageId].map((id) => imageNames.exec(id)?.groups ?? {});
   const name = (part: string) => names.find((found) => found[part])?.[part];
   const group = /under resource group '([^']+)'/.exec(messages)?.[1] ?? idSegment(source, 'resourceGroups');
   const subscription = idSegment(source, 'subscriptions') ?? idSegment(imageId, 'subscriptions');
-  const options = shellCommand`--subscription ${subscription ?? '<image-subscription-id>'} -g ${group ?? idSegment(imageId, 'resourceGroups') ?? '<gallery-resource-group>'} -r ${name('gallery') ?? '<gallery>'} -i ${name('definition') ?? '<image-definition>'}`;
-  return withVersion ? `${options} ${shellCommand`-e ${name('version') ?? '<image-version>'}`}` : options;
+  return [
+    ...['--subscription', subscription ?? '<image-subscription-id>'],
+    ...['-g', group ?? idSegment(imageId, 'resourceGroups') ?? '<gallery-resource-group>'],
+    ...['-r', name('gallery') ?? '<gallery>'],
+    ...['-i', name('definition') ?? '<image-definition>'],
+    ...(withVersion ? ['-e', name('version') ?? '<image-version>'] : []),
+  ];
 }
 
 /** One pattern for all names, because a gallery may be called "images". */
 const imageNames =
   /\/galleries\/(?<gallery>[^/'"\s]+)(?:\/images\/(?<definition>[^/'"\s]+)(?:\/versions\/(?<version>[^/'"\s]+))?)?/i;
 
-export function resourceGroupOptions({ subscriptionId, resourceGroup }: FilledErrorContext): string {
-  return shellCommand`--subscription ${subscriptionId} -g ${resourceGroup}`;
+export function resourceGroupOptions({ subscriptionId, resourceGroup }: FilledErrorContext): readonly string[] {
+  return ['--subscription', subscriptionId, '-g', resourceGroup];
 }
 
-export function vmOptions(known: FilledErrorContext, name = known.vmName): string {
-  return `${resourceGroupOptions(known)} ${shellCommand`-n ${name}`}`;
+export function vmOptions(known: FilledErrorContext, name = known.vmName): readonly string[] {
+  return [...resourceGroupOptions(known), '-n', name];
 }
 
 /** The size that the message names. */
@@ -288,7 +297,7 @@ export const sizeIn = (fault: AzureErrorInfo, known: FilledErrorContext) =>
   messageText(fault, /(?:VM size|Virtual Machine size|of size) '?(Standard_\w+|[^'\s]+)/i, known.vmSize);
 
 export const showFeatures = (fault: AzureErrorInfo, known: FilledErrorContext) =>
-  `az sig image-definition show ${imageOptions(fault, known)} --query "{generation:hyperVGeneration, architecture:architecture, features:features}"`;
+  shellCommand`az sig image-definition show ${imageOptions(fault, known)} --query "{generation:hyperVGeneration, architecture:architecture, features:features}"`;
 
 export const sizeCapability = (fault: AzureErrorInfo, known: FilledErrorContext, filter: string) =>
   shellCommand`az vm list-skus -l ${known.location} --size ${sizeIn(fault, known)} --query ${`[].capabilities[?${filter}][]`}`;

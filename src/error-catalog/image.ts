@@ -55,7 +55,7 @@ const billingAdmin = (_: AzureErrorInfo, { tenantId }: FilledErrorContext) =>
   `the billing administrator of the VM's tenant (${tenantId})`;
 
 const showPlan = (fault: AzureErrorInfo, known: FilledErrorContext) =>
-  `az sig image-definition show ${imageOptions(fault, known)} --query purchasePlan`;
+  shellCommand`az sig image-definition show ${imageOptions(fault, known)} --query purchasePlan`;
 
 export const imageEntries: readonly Entry[] = [
   {
@@ -69,9 +69,9 @@ export const imageEntries: readonly Entry[] = [
     who: imageOwner,
     fix: (fault, known) => [
       'Replicate it, in the image tenant:',
-      `az sig image-version update ${imageOptions(fault, known, true)} --add publishingProfile.targetRegions ${shellCommand`${`name=${regionOf(fault, known)}`}`}`,
+      shellCommand`az sig image-version update ${imageOptions(fault, known, true)} --add publishingProfile.targetRegions ${`name=${regionOf(fault, known)}`}`,
       'Or use a `location` that has a replica:',
-      `az sig image-version show ${imageOptions(fault, known, true)} --expand ReplicationStatus --query replicationStatus.summary -o table`,
+      shellCommand`az sig image-version show ${imageOptions(fault, known, true)} --expand ReplicationStatus --query replicationStatus.summary -o table`,
       'If replication is in progress, set `image-wait-minutes` to wait for it.',
     ],
   },
@@ -88,9 +88,9 @@ export const imageEntries: readonly Entry[] = [
     who: authorOrImageOwner,
     fix: (fault, known) => [
       'Set `image-id` to a version. To list the versions:',
-      `az sig image-version list ${imageOptions(fault, known)} -o table`,
+      shellCommand`az sig image-version list ${imageOptions(fault, known)} -o table`,
       'Or include a version in latest:',
-      `az sig image-version update ${imageOptions(fault, known, true)} --set publishingProfile.excludeFromLatest=false`,
+      shellCommand`az sig image-version update ${imageOptions(fault, known, true)} --set publishingProfile.excludeFromLatest=false`,
     ],
   },
   {
@@ -118,7 +118,7 @@ export const imageEntries: readonly Entry[] = [
     },
     fix: (fault, known) => [
       'Correct `image-id`. In the image tenant, this lists the versions:',
-      `az sig image-version list ${imageOptions(fault, known)} -o table`,
+      shellCommand`az sig image-version list ${imageOptions(fault, known)} -o table`,
     ],
   },
   {
@@ -133,7 +133,7 @@ export const imageEntries: readonly Entry[] = [
     who: 'nobody: wait until the version exists, which takes about 7 minutes, and up to hours for many regions',
     fix: (fault, known) => [
       'Set `image-wait-minutes`, or wait for it in the image tenant:',
-      `az sig image-version wait ${imageOptions(fault, known, true)} --created`,
+      shellCommand`az sig image-version wait ${imageOptions(fault, known, true)} --created`,
     ],
   },
   {
@@ -184,7 +184,7 @@ export const imageEntries: readonly Entry[] = [
       `The data disks in \`overrides\` lack a LUN of the image. Image ${imageName(imageId)} has data disks, and a request that lists data disks must list all of them.`,
     fix: (fault, known) => [
       'Remove `storageProfile.dataDisks` from `overrides`, or list one disk with createOption FromImage for each LUN of the image:',
-      `az sig image-version show ${imageOptions(fault, known, true)} --query "storageProfile.dataDiskImages[].lun"`,
+      shellCommand`az sig image-version show ${imageOptions(fault, known, true)} --query "storageProfile.dataDiskImages[].lun"`,
     ],
   },
   {

@@ -33,11 +33,11 @@ const clientError = (pattern: RegExp): Match => codeAndMessage('OSProvisioningCl
 const vmIn = (fault: AzureErrorInfo, known: FilledErrorContext) => messageText(fault, /VM '([^']+)'/, known.vmName);
 
 const readBootLog = (fault: AzureErrorInfo, known: FilledErrorContext) =>
-  `az vm boot-diagnostics get-boot-log ${vmOptions(known, vmIn(fault, known))}`;
+  shellCommand`az vm boot-diagnostics get-boot-log ${vmOptions(known, vmIn(fault, known))}`;
 
 const deleteVm = (fault: AzureErrorInfo, known: FilledErrorContext) => [
   'The VM exists and incurs costs until it is deleted. With `cleanup: never`, delete it yourself:',
-  `az vm delete ${vmOptions(known, vmIn(fault, known))} --yes`,
+  shellCommand`az vm delete ${vmOptions(known, vmIn(fault, known))} --yes`,
 ];
 
 const generalize =
@@ -160,7 +160,7 @@ export const vmEntries: readonly Entry[] = [
       `Azure did not start VM ${vmIn(fault, known)} in time. It was still starting on its host; the guest had not booted yet, so the image is not the likely reason.`,
     fix: (fault, known) => [
       'Run the job again, with another `vm-size` or `zone` if it happens repeatedly. To see whether it started after all:',
-      `az vm get-instance-view ${vmOptions(known, vmIn(fault, known))} --query "instanceView.statuses[].displayStatus" -o tsv`,
+      shellCommand`az vm get-instance-view ${vmOptions(known, vmIn(fault, known))} --query "instanceView.statuses[].displayStatus" -o tsv`,
       ...deleteVm(fault, known),
     ],
   },
@@ -188,7 +188,7 @@ export const vmEntries: readonly Entry[] = [
       `${messageText(fault, /extension '([^']+)'/, 'A script or extension')} failed inside the VM. Azure's message has its last output.`,
     fix: (_, known) => [
       'The logs are in /var/log/azure (Linux) or C:\\WindowsAzure\\Logs (Windows). To show the state of all extensions:',
-      `az vm get-instance-view ${vmOptions(known)} --query instanceView.extensions`,
+      shellCommand`az vm get-instance-view ${vmOptions(known)} --query instanceView.extensions`,
     ],
   },
   {
@@ -201,7 +201,7 @@ export const vmEntries: readonly Entry[] = [
       `Another script is still running in VM ${vmName}. It runs one at a time, for up to 90 minutes each.`,
     fix: (_, known) => [
       'Wait for it, or delete its run command:',
-      `az vm run-command list ${resourceGroupOptions(known)} ${shellCommand`--vm-name ${known.vmName}`} -o table`,
+      shellCommand`az vm run-command list ${resourceGroupOptions(known)} --vm-name ${known.vmName} -o table`,
     ],
   },
   {
@@ -215,7 +215,7 @@ export const vmEntries: readonly Entry[] = [
       `VM ${vmName} exists with another ${messageText(fault, /property '([^']+)'/, fault.target ?? 'imageReference')}, which cannot be changed.`,
     fix: (_, known) => [
       'Use another `vm-name`, or delete the old VM first (with `operation: delete` if this action created it):',
-      `az vm delete ${vmOptions(known)} --yes`,
+      shellCommand`az vm delete ${vmOptions(known)} --yes`,
     ],
   },
   {
@@ -251,7 +251,7 @@ export const vmEntries: readonly Entry[] = [
       `Disk ${messageText(fault, /Disk (\S+) already/, '<disk>')} already exists in ${resourceGroup}. Azure creates the OS disk with the VM and does not overwrite an existing one.`,
     fix: (fault, known) => [
       'Use another `vm-name`, or delete the disk if it is left from an earlier VM:',
-      `az disk show ${resourceGroupOptions(known)} ${shellCommand`-n ${messageText(fault, /Disk (\S+) already/, '<disk>')}`} --query "{id:id, managedBy:managedBy, tags:tags}"`,
+      shellCommand`az disk show ${resourceGroupOptions(known)} -n ${messageText(fault, /Disk (\S+) already/, '<disk>')} --query "{id:id, managedBy:managedBy, tags:tags}"`,
     ],
   },
   {

@@ -8,7 +8,6 @@ import {
   link,
   markdownCode,
   markdownText,
-  quoteForShell,
   shellCommand,
   sentence,
   wrapCommand,
@@ -213,10 +212,9 @@ interface VmUser {
 
 /** The command that replaces a key or password that nobody has. */
 export function resetCommand({ osType, user, ...vm }: VmUser): string {
-  const command = shellCommand`az vm user update ${vmOptions(vm)} --username ${user}`;
   return osType === 'Windows'
-    ? `${command} --password ${quoteForShell('<new-password>')}`
-    : `${command} --ssh-key-value ~/.ssh/id_ed25519.pub`;
+    ? shellCommand`az vm user update ${vmOptions(vm)} --username ${user} --password ${'<new-password>'}`
+    : shellCommand`az vm user update ${vmOptions(vm)} --username ${user} --ssh-key-value ~/.ssh/id_ed25519.pub`;
 }
 
 function vmUser(facts: SummaryFacts, { subscriptionId, resourceGroup, vm }: Plan): VmUser {
@@ -244,7 +242,7 @@ function addressOf({ outputs }: SummaryFacts): string | undefined {
 function sshCommandOf(facts: SummaryFacts, address: string): string {
   const user = userOf(facts);
   const keyPath = facts.outputs['ssh-private-key-path'];
-  if (!keyPath) return `ssh ${quoteForShell(user)}@${quoteForShell(address)}`;
+  if (!keyPath) return shellCommand`ssh ${`${user}@${address}`}`;
   return facts.outputs['ssh-command'] ?? sshCommand({ user, address, keyPath });
 }
 
@@ -259,10 +257,10 @@ interface SshTarget {
 
 export function sshCommand({ user, address, keyPath, knownHostsPath }: SshTarget): string {
   const hostKeys = knownHostsPath
-    ? `-o StrictHostKeyChecking=yes -o UserKnownHostsFile=${quoteForShell(knownHostsPath)}`
-    : '-o StrictHostKeyChecking=accept-new';
-  const key = keyPath ? [`-i ${quoteForShell(keyPath)}`] : [];
-  return ['ssh', ...key, hostKeys, `${quoteForShell(user)}@${quoteForShell(address)}`].join(' ');
+    ? ['-o', 'StrictHostKeyChecking=yes', '-o', `UserKnownHostsFile=${knownHostsPath}`]
+    : ['-o', 'StrictHostKeyChecking=accept-new'];
+  const key = keyPath ? ['-i', keyPath] : [];
+  return shellCommand`ssh ${[...key, ...hostKeys, `${user}@${address}`]}`;
 }
 
 /** A hint if the deployment's own NSG keeps the port closed. Silent if others may have opened it. */
