@@ -331,13 +331,16 @@ describe('a rerun on a half-finished deployment', () => {
 
   test('creates a resource again when it failed', async () => {
     const sim = await startWorld();
+    // Any code that is not retried, or the first run would not fail.
     sim.faults.add({
       match: { method: 'PUT', path: /virtualNetworks/ },
       effect: { operationFails: { code: 'OperationNotAllowed', message: 'oops' } },
     });
+    const state = (): unknown => sim.world.resources.get(vm1.vnet)?.body['properties'].provisioningState;
     expect((await act(sim, { cleanup: 'never' })).exitCode).toBe(1);
+    expect(state()).toBe('Failed');
     const run = await act(sim);
-    expect(run.exitCode).toBe(0);
+    expect([run.exitCode, state()]).toEqual([0, 'Succeeded']);
     expect(JSON.parse(run.outputs['created'] ?? '')).not.toContain(vm1.vnet);
   });
 
