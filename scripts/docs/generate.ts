@@ -54,7 +54,8 @@ function inputTables({ inputs }: Metadata, action: string): string {
       current = section;
       lines.push('', `## ${section}`, '', '| input | values | default | meaning | example |', '|---|---|---|---|---|');
     }
-    const shown = required ? '**required**' : value ? `\`${value}\`` : '';
+    // The marker at the end of the default of `vm-name` is not part of the name.
+    const shown = required ? '**required**' : value ? `\`${value.replace(/\*$/, '')}\`` : '';
     const { values, example } = examples[name] ?? { values: '', example: '' };
     lines.push(`| \`${name}\` | ${cell(values)} | ${shown} | ${cell(description)} | \`${cell(example)}\` |`);
   }
@@ -76,7 +77,7 @@ function replaceParts(page: string, parts: Readonly<Record<string, string>>): st
 }
 
 /** Returns the expected content of every document with generated parts, by path from the root. */
-function generatedDocuments(): Readonly<Record<string, string>> {
+export function generatedDocuments(): Readonly<Record<string, string>> {
   const read = (path: string): string => readFileSync(join(root, path), 'utf8');
   const action = read('action.yml');
   const metadata = parse(action) as Metadata;

@@ -49,7 +49,7 @@ export function ownershipTags(
 
 /** The tag's value. Azure compares tag names regardless of case and may return them in another case. */
 export function tagValue(tags: Tags, name: string): string | undefined {
-  return Object.entries(tags ?? {}).find(([key]) => key.toLowerCase() === name)?.[1];
+  return Object.entries(tags ?? {}).find(([key]) => key.toLowerCase() === name.toLowerCase())?.[1];
 }
 
 const describedTags = [deploymentTag, 'cleanup', ...Object.values(identityTags), 'expires-on'];

@@ -10,7 +10,7 @@ import { AzureError, isClientError } from '../errors/azure-error.ts';
 import type { ResolvedImage } from '../image/image.ts';
 import type { DeployInputs } from '../inputs/inputs.ts';
 import { allSettledOrThrow, delay } from '../lib/abort.ts';
-import { type Difference, assertNoDrift } from '../plan/drift.ts';
+import { type Difference, assertNoDrift, compareTags, requestedTags } from '../plan/drift.ts';
 import { addedIdentitiesNotice, assertRecreatable, compareVm, replacementReasons } from '../plan/vm-drift.ts';
 import type { Reporter } from '../summary/reporter.ts';
 import { isFailedState, readProvisioningFailure, waitForTerminalState } from '../vm/vm-status.ts';
@@ -98,22 +98,23 @@ const resourceApiVersions = [
 
 interface TagContext {
   readonly session: Session;
-  readonly ownership: OwnershipTags;
+  readonly plan: Plan;
   readonly report: Reporter;
 }
 
 /**
- * Gives existing resources this run's ownership tags: the only write of a rerun, and none if they are right. Those of the
- * VM are written last: if they are right, so are those of its disks, which are not read again.
+ * Gives existing resources the tags of this run and its inputs: the only write of a rerun, and none if they are right.
+ * Those of the VM are written last: if they are right, so are those of its disks, which are not read again.
  * @returns false if some of them no longer exist.
  */
 export async function updateTags(
-  { session, ownership, report }: TagContext,
+  { session, plan, report }: TagContext,
   existing: ExistingResources,
   identities: readonly TaggedResource[],
 ): Promise<boolean> {
   const { vm, ...network } = existing;
-  const isOutdated = ({ tags }: TaggedResource) => !isCurrent(tags, ownership) || hasOldExpiry(tags, ownership);
+  const isOutdated = ({ id = '', tags }: TaggedResource) =>
+    !isCurrent(tags, requestedTags(plan, id)) || hasOldExpiry(tags, plan);
   const outdatedVm = vm && isOutdated(vm) ? vm : undefined;
   const others: readonly TaggedResource[] = [...Object.values(network), ...identities];
   const ids = [
@@ -122,8 +123,10 @@ export async function updateTags(
   ];
   const last = outdatedVm?.id ? [outdatedVm.id] : [];
   if (ids.length + last.length === 0) return true;
-  const updateAll = (all: readonly string[]) =>
-    allSettledOrThrow(all.map((id) => updateOrKeepTags(session, id, ownership)));
+  const changes = [...others, ...(vm ? [vm] : [])].flatMap((resource) => compareTags(resource, plan));
+  const lines = changes.map(({ property, actual, expected }) => `Updating ${property}: ${actual} → ${expected}`);
+  for (const line of new Set(lines)) report.log.info(line);
+  const updateAll = (all: readonly string[]) => allSettledOrThrow(all.map((id) => updateOrKeepTags(session, id, plan)));
   const results = await report.stage('Tags', () =>
     withActivity('updating the tags of the deployment', async () => [
       ...(await updateAll(ids)),
@@ -140,15 +143,15 @@ interface TaggedResource {
   readonly tags?: Tags;
 }
 
-type OwnershipTags = Readonly<Record<string, string>>;
+type RequestedTags = Readonly<Record<string, string>>;
 
-function isCurrent(tags: Tags, ownership: OwnershipTags): boolean {
-  return Object.entries(ownership).every(([name, value]) => tagValue(tags, name) === value);
+function isCurrent(tags: Tags, requested: RequestedTags): boolean {
+  return Object.entries(requested).every(([name, value]) => tagValue(tags, name) === value);
 }
 
 /** An expiry that this run does not request must not delete the deployment. */
-function hasOldExpiry(tags: Tags, ownership: OwnershipTags): boolean {
-  return ownership['expires-on'] === undefined && tagValue(tags, 'expires-on') !== undefined;
+function hasOldExpiry(tags: Tags, plan: Plan): boolean {
+  return plan.tags['expires-on'] === undefined && tagValue(tags, 'expires-on') !== undefined;
 }
 
 /** Tags that Azure refused to change, for instance because of a lock or a policy. */
@@ -165,17 +168,13 @@ const refusedStatuses: ReadonlySet<number> = new Set([400, 403, 409]);
 const conflictDelays = [1, 2, 4, 8, 15];
 
 /** A refused update does not fail the run: the deployment exists and matches the inputs. */
-async function updateOrKeepTags(
-  session: Session,
-  id: string,
-  ownership: OwnershipTags,
-): Promise<'updated' | 'not found' | KeptTags> {
+async function updateOrKeepTags(session: Session, id: string, plan: Plan): Promise<'updated' | 'not found' | KeptTags> {
   for (const seconds of [...conflictDelays, undefined]) {
     let tags: Tags;
     try {
       // Creating a VM needs no permission to read disks; their tags stay as they are.
       tags = await undefinedIfDenied(readTags(session, id));
-      await updateTagsOf(session, id, tags, ownership);
+      await updateTagsOf(session, id, tags, plan);
       return 'updated';
     } catch (error) {
       if (isNotFound(error)) return 'not found';
@@ -212,22 +211,23 @@ export function existingIds(existing: ExistingResources): readonly string[] {
  * Tags are a resource type with its own permission; write permission on the resource itself is enough too
  * (https://learn.microsoft.com/azure/azure-resource-manager/management/tag-resources).
  */
-async function updateTagsOf(session: Session, id: string, before: Tags, ownership: OwnershipTags): Promise<void> {
+async function updateTagsOf(session: Session, id: string, before: Tags, plan: Plan): Promise<void> {
   // A resource that lost its tag since it was found belongs to someone else.
-  const isOurs = ownerTags.every((name) => tagValue(before, name)?.toLowerCase() === ownership[name]?.toLowerCase());
+  const isOurs = ownerTags.every((name) => tagValue(before, name)?.toLowerCase() === plan.tags[name]?.toLowerCase());
   if (!isOurs) return;
+  const requested = requestedTags(plan, id);
   const write = (operation: 'Merge' | 'Delete', tags: Readonly<Record<string, string>>) =>
     session.arm('PATCH', `${id}/providers/Microsoft.Resources/tags/default`, apiVersions.tags, {
       body: { operation, properties: { tags } },
     });
   try {
-    if (!isCurrent(before, ownership)) await write('Merge', ownership);
-    if (hasOldExpiry(before, ownership)) await write('Delete', { 'expires-on': tagValue(before, 'expires-on') ?? '' });
+    if (!isCurrent(before, requested)) await write('Merge', requested);
+    if (hasOldExpiry(before, plan)) await write('Delete', { 'expires-on': tagValue(before, 'expires-on') ?? '' });
   } catch (error) {
     const apiVersion = resourceApiVersions.find(([type]) => type.test(id))?.[1];
     if (!(error instanceof AzureError) || error.fault.status !== 403 || !apiVersion) throw error;
-    const replaced = new Set([...Object.keys(ownership), 'expires-on']);
+    const replaced = new Set([...Object.keys(requested), 'expires-on'].map((name) => name.toLowerCase()));
     const others = Object.entries(before ?? {}).filter(([name]) => !replaced.has(name.toLowerCase()));
-    await session.arm('PATCH', id, apiVersion, { body: { tags: { ...Object.fromEntries(others), ...ownership } } });
+    await session.arm('PATCH', id, apiVersion, { body: { tags: { ...Object.fromEntries(others), ...requested } } });
   }
 }

@@ -6,7 +6,7 @@ import { runnerFileError } from '../runner/environment.ts';
 import { provisioningStateOf } from '../azure/lookup.ts';
 import type { Plan, ExistingResources } from '../deployment/resources.ts';
 import type { DeployInputs } from '../inputs/inputs.ts';
-import { compareNetwork } from '../plan/drift.ts';
+import { compareNetwork, compareTags } from '../plan/drift.ts';
 import { compareVm } from '../plan/vm-drift.ts';
 import type { Reporter } from '../summary/reporter.ts';
 import { imageIdOf } from '../vm/vm-spec.ts';
@@ -49,7 +49,11 @@ export function warnAboutChanges(
   vm: VirtualMachine,
   network: ExistingResources,
 ): void {
-  const differences = [...compareVm(vm, plan, image, inputs).differences, ...compareNetwork(network, plan).differences];
+  const differences = [
+    ...compareVm(vm, plan, image, inputs).differences,
+    ...compareNetwork(network, plan).differences,
+    ...compareTags(vm, plan),
+  ];
   const changedSettings = differences.map(
     ({ property, actual, expected }) => `${property}: ${actual}; the inputs request ${expected}`,
   );

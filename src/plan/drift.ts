@@ -7,9 +7,10 @@ import type {
 } from '@azure/arm-network';
 import { sameId, normaliseRegion } from '../azure/resource-id.ts';
 import { type ExistingResources, subnetName, type Plan } from '../deployment/resources.ts';
-import { isPatched, patchedSetting } from '../inputs/overrides.ts';
+import { type Tags, tagValue } from '../deployment/ownership.ts';
+import { isPatched, patchedSetting, reservedTags } from '../inputs/overrides.ts';
 import { shellCommand } from '../lib/escape.ts';
-import { type MergePatch, omitUndefined } from '../lib/json.ts';
+import { type MergePatch, mergePatch, omitUndefined } from '../lib/json.ts';
 import { isGeneratedRule } from '../network/network-spec.ts';
 import { isFailedState } from '../vm/vm-status.ts';
 import { ActionError } from '../errors/action-error.ts';
@@ -164,6 +165,24 @@ export function compareNetwork(existing: ExistingResources, plan: Plan) {
       .filter((rule) => !isGeneratedRule(rule))
       .map(({ name = '' }) => name),
   };
+}
+
+/** The run's tags and those of the inputs, as `overrides` patch them on this resource. */
+export function requestedTags({ tags, patches }: Plan, id: string): Readonly<Record<string, string>> {
+  const patched = mergePatch({ tags }, patches.get(id.toLowerCase()) ?? {});
+  return (patched as { readonly tags: Readonly<Record<string, string>> }).tags;
+}
+
+/** Compares the tags that the inputs request. A rerun updates these, so they are no reason to refuse or replace. */
+export function compareTags(
+  { id = '', tags }: { readonly id?: string; readonly tags?: Tags },
+  plan: Plan,
+): Difference[] {
+  return Object.entries(requestedTags(plan, id)).flatMap(([name, expected]) => {
+    const actual = tagValue(tags, name);
+    if (reservedTags.includes(name.toLowerCase()) || actual === expected) return [];
+    return [{ property: `tag ${name}`, actual: actual ?? 'none', expected }];
+  });
 }
 
 /** A failed resource is created again from the plan, so it is not compared. */

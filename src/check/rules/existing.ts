@@ -3,7 +3,7 @@ import { hasSucceeded, provisioningStateOf } from '../../azure/lookup.ts';
 import { resourceIds, resourceNames } from '../../deployment/resources.ts';
 import { assertOwned, classifyOwnership } from '../../deployment/ownership.ts';
 import { workflowAuthor } from '../../error-catalog/entry.ts';
-import { type Difference, compareNetwork, driftFix } from '../../plan/drift.ts';
+import { type Difference, compareNetwork, compareTags, driftFix } from '../../plan/drift.ts';
 import {
   addedIdentitiesNotice,
   assertNoOrphanedDisk,
@@ -45,7 +45,7 @@ export function checkNames(context: RuleContext): Finding[] {
     const title = `${partTitles[part]} ${names[part]}`;
     const question = {
       id: `name/${partTitles[part].replaceAll(' ', '-').toLowerCase()}`,
-      asked: `whether the name of ${title} is free`,
+      asked: `name of ${title}`,
     };
     if ('error' in found) {
       if (part !== 'osDisk') return requiredReadFinding(question, found.error, ids[part], context);
@@ -81,10 +81,10 @@ export function checkNetwork({ inputs, run, facts, plan }: RuleContext): Finding
   if (own.length === 0) return [];
   const question = {
     id: 'rerun/network',
-    asked: `whether the existing network of deployment ${plan.deployment} matches the inputs`,
+    asked: `existing network of deployment ${plan.deployment}`,
   };
   const { differences } = compareNetwork(Object.fromEntries(own), plan);
-  if (differences.length === 0) return [okFinding(question, 'It does; it would not be changed.')];
+  if (differences.length === 0) return [okFinding(question, 'It matches the inputs and would not be changed.')];
   return [faultFinding(question, describeDrift(differences), workflowAuthor, driftFix(plan, 'network', differences))];
 }
 
@@ -106,7 +106,7 @@ export function checkVm(context: RuleContext): Finding[] {
 /** What `create` would do with an existing VM of this deployment: keep it, recreate it, or refuse. */
 function checkRerun(context: RuleContext, vm: VirtualMachine): Finding[] {
   const { inputs, facts, plan, known, image } = context;
-  const question = { id: 'rerun', asked: `whether the existing VM ${plan.vm.name} matches the inputs` };
+  const question = { id: 'rerun', asked: `existing VM ${plan.vm.name}` };
   const state = provisioningStateOf(vm);
   if (state === 'Deleting') {
     const answer = 'It is being deleted: `create` would wait for that and create it again.';
@@ -136,8 +136,12 @@ function checkRerun(context: RuleContext, vm: VirtualMachine): Finding[] {
     return [faultFinding(question, describeDrift(differences), workflowAuthor, driftFix(plan, 'vm', differences))];
   }
   const equal = hasSucceeded(vm)
-    ? 'It does; it would not be changed.'
-    : `It does. It is ${state}: \`create\` would wait for that.`;
-  const notices = addedIdentities.length > 0 ? [addedIdentitiesNotice(addedIdentities)] : [];
+    ? 'It matches the inputs and would not be changed.'
+    : `It matches the inputs. It is ${state}: \`create\` would wait for that.`;
+  const tags = compareTags(vm, plan).map(({ property, actual, expected }) => `${property} (${actual} → ${expected})`);
+  const notices = [
+    ...(addedIdentities.length > 0 ? [addedIdentitiesNotice(addedIdentities)] : []),
+    ...(tags.length > 0 ? [`Only this would be updated: ${tags.join(', ')}.`] : []),
+  ];
   return [okFinding(question, [equal, ...notices].join(' '))];
 }
