@@ -164,7 +164,7 @@ export const subscriptionEntries: readonly Entry[] = [
     source: 'https://github.com/Azure/azure-cli/issues/22242',
     match: codeIs('InvalidResourceGroupLocation'),
     cause: (fault, { resourceGroup, location }) =>
-      `Resource group ${resourceGroup} already exists in ${messageText(fault, /exists in location '([^']+)'/, '<location>')}, not in ${messageText(fault, /group location '([^']+)'/, location)}. Another job created it after this one checked.`,
+      `Resource group ${resourceGroup} already exists in ${messageText(fault, /exists in location '([^']+)'/, '<other-location>')}, not in ${messageText(fault, /group location '([^']+)'/, location)}. Another job created it after this one checked.`,
     fix: ['Run the job again: the group exists now, and a VM can be in another region than its group.'],
   },
   {

@@ -96,7 +96,7 @@ export const imageEntries: readonly Entry[] = [
   {
     id: 'image-not-found',
     title: 'The image does not exist',
-    says: "ResourceNotFound: The Resource 'Microsoft.Compute/galleries/…/images/…/versions/…' under resource group … was not found",
+    says: "ResourceNotFound: The Resource 'Microsoft.Compute/galleries/<gallery>/images/<image-definition>/versions/<image-version>' under resource group … was not found",
     source: `${galleryErrors}; azure-cli recordings`,
     match: all(
       codeIs('ResourceNotFound', 'NotFound', 'ParentResourceNotFound'),
@@ -361,7 +361,7 @@ export const imageEntries: readonly Entry[] = [
     source: vmErrors,
     match: badRequest(/only supports a CPU Architecture of/i),
     cause: (fault, known) =>
-      `${sizeIn(fault, known)} is ${messageText(fault, /CPU Architecture of '([^']+)'/, '<architecture>')}, but the image is ${messageText(fault, /with CPU Architecture '([^']+)'/, '<architecture>')}.`,
+      `${sizeIn(fault, known)} is ${messageText(fault, /CPU Architecture of '([^']+)'/, '<size-architecture>')}, but the image is ${messageText(fault, /with CPU Architecture '([^']+)'/, '<image-architecture>')}.`,
     fix: [
       'Use a `vm-size` of the architecture of the image (Arm64 sizes have a `p`, as in Standard_D2ps_v6), or an image of the other architecture. By default the action selects a size that fits the image definition.',
     ],

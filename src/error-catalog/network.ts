@@ -254,7 +254,7 @@ export const cleanupEntries: readonly Entry[] = [
       'NicInUse',
     ),
     cause: (fault) =>
-      `${lastName(resourceOf(holder(fault)))} still uses the resource. ${lastName(fault.url) || 'It'} cannot be deleted or reused while ${holder(fault)} uses it; that resource may just be on its way to deletion.`,
+      `${lastName(resourceOf(holder(fault)))} still uses the resource. ${lastName(fault.url) || 'It'} cannot be deleted or reused while ${holder(fault)} uses it. It may be about to be deleted itself.`,
     who: nobodyNeedsToAct,
     fix: (fault) => [
       'The action deletes in dependency order (VM, NIC, public IP and NSG, virtual network) and retries. If it gave up, another user attached something; check:',

@@ -225,7 +225,7 @@ export const vmEntries: readonly Entry[] = [
     source: 'https://learn.microsoft.com/azure/azure-resource-manager/troubleshooting/common-deployment-errors',
     match: codeIs('ResourceAvailabilityZonesCannotBeModified'),
     cause: (fault, { vmName }) =>
-      `VM ${vmName} exists in zone ${messageText(fault, /existing availability zone constraint '([^']*)'/, '<zone>') || 'none'}, not ${messageText(fault, /request has availability zone constraint '([^']*)'/, '<zone>') || 'none'}. The zone of a VM cannot be changed.`,
+      `VM ${vmName} exists in zone ${messageText(fault, /existing availability zone constraint '([^']*)'/, '<other-zone>') || 'none'}, not ${messageText(fault, /request has availability zone constraint '([^']*)'/, '<zone>') || 'none'}. The zone of a VM cannot be changed.`,
     fix: ['Use another `vm-name`, or the `zone` of the existing VM.'],
   },
   {
@@ -284,7 +284,7 @@ export const vmEntries: readonly Entry[] = [
     source: 'https://github.com/GoogleCloudPlatform/PerfKitBenchmarker',
     match: badRequest(/VM size .* is not supported for creation .* security type/i),
     cause: (fault, known) =>
-      `${sizeIn(fault, known)} does not support security type ${messageText(fault, /with '([^']+)' security type/, '<NULL>').replace('<NULL>', 'Standard (none set)')}. Confidential sizes (DC, EC) require ConfidentialVM, and other sizes do not support it.`,
+      `${sizeIn(fault, known)} does not support security type ${messageText(fault, /with '([^']+)' security type/, '<security-type>').replace('<NULL>', 'Standard (none set)')}. Confidential sizes (DC, EC) require ConfidentialVM, and other sizes do not support it.`,
     fix: (fault, known) => [
       'Use another `vm-size`, or the `security-type` that the size supports:',
       sizeCapability(fault, known, "name=='ConfidentialComputingType' || name=='TrustedLaunchDisabled'"),
@@ -363,7 +363,7 @@ export const vmEntries: readonly Entry[] = [
     source: 'https://learn.microsoft.com/azure/virtual-machines/windows/faq',
     match: invalidParameter(/supplied password must/i),
     cause: (fault) =>
-      `\`admin-password\` is too weak. It needs ${messageText(fault, /between (\d+-\d+) characters/, '8-123')} characters (8-123 on Windows, 6-72 on Linux) and three of upper case, lower case, digit and special character, and must not be a common password.`,
+      `\`admin-password\` is too weak. It needs ${messageText(fault, /between (\d+-\d+) characters/, '<minimum>-<maximum>')} characters (8-123 on Windows, 6-72 on Linux) and three of upper case, lower case, digit and special character, and must not be a common password.`,
     fix: ['Store a stronger one, or remove it: on Windows a random one is generated, on Linux SSH keys are used.'],
   },
   {

@@ -77,7 +77,7 @@ export function link(label: Markdown, url: string | undefined): Markdown {
 export function quotation(value: string, longest = 4000): Markdown {
   const cut = value.length > longest ? `${value.slice(0, longest)}…` : value;
   const lines = cut.split(/[\r\n]+/).filter((line) => line.trim() !== '');
-  return `> ${lines.map(markdownText).join('<br>')}`;
+  return `> ${lines.map((line) => markdownText(line.replace(/^- /, '• '))).join('<br>')}`;
 }
 
 /** Text of several lines, as it is. */
@@ -114,7 +114,7 @@ export function details(summary: Markdown, body: Markdown, open = false): Markdo
  * A value as one word of a POSIX shell command. Control and format characters become spaces: a command is one line, and what
  * it shows is what runs. Placeholders are quoted too, because a bare `<name>` would be a redirection.
  */
-export function quoteForShell(value: string): string {
+function quoteForShell(value: string): string {
   const text = value.replaceAll(/[\p{Cc}\p{Cf}\u2028\u2029]+/gu, ' ');
   if (/^[\w@%+=:,./-]+$/.test(text)) return text;
   if (!text.includes("'")) return `'${text}'`;

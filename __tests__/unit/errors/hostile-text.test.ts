@@ -4,7 +4,7 @@ import { explain } from '../../../src/error-catalog/explain.ts';
 import { AzureError } from '../../../src/errors/azure-error.ts';
 import { errorTitle, formatError } from '../../../src/errors/format-error.ts';
 import { parseErrorResponse } from '../../../src/errors/parse-error-response.ts';
-import { block, markdownText, quotation, quoteForShell } from '../../../src/lib/escape.ts';
+import { block, markdownText, quotation, shellCommand } from '../../../src/lib/escape.ts';
 import { escapeWorkflowCommands, limitAnnotation } from '../../../src/runner/log.ts';
 
 const megabytes = 2_000_000;
@@ -65,5 +65,5 @@ test.each<[string, object | string]>([
     expect(markdown.length).toBeLessThan(50_000);
   }
   expect(block(fault.message).split('\n').at(-1)).toMatch(/^`{3,}$/);
-  expect(quoteForShell(fault.message)).not.toMatch(/\n/);
+  expect(shellCommand`${fault.message}`).not.toMatch(/\n/);
 });

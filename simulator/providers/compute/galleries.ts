@@ -56,6 +56,8 @@ export interface VersionOptions {
   /** Default: Succeeded, or Updating while a region is replicating. */
   readonly provisioningState?: 'Creating' | 'Updating' | 'Failed' | 'Succeeded';
   readonly endOfLifeDate?: string;
+  /** ISO 8601: the version is soft-deleted and served until then, by its exact ID only. */
+  readonly softDeletedUntil?: string;
   readonly osDiskSizeGB?: number;
   readonly dataDisks?: readonly { lun: number; sizeInGB: number }[];
 }
@@ -163,6 +165,9 @@ export function addVersion(world: World, definition: string, name: string, optio
               }),
         },
         safetyProfile: { allowDeletionOfReplicatedLocations: false, reportedForPolicyViolation: false },
+        ...(options.softDeletedUntil === undefined
+          ? {}
+          : { imageState: 'SoftDeleted', consumptionEndTime: options.softDeletedUntil }),
       },
     },
     internal: { replicas, provisioningState: options.provisioningState },

@@ -31,7 +31,7 @@ export function checkImage(context: RuleContext): Finding[] {
     ...checkDefinitionRead(context, image),
     ...image.facts.warnings.map((warning) =>
       warnFinding(
-        { id: 'image/end-of-life', asked: 'the end-of-life date of the image' },
+        { id: 'image/end-of-life', asked: 'the lifetime of the image version' },
         warning,
         'the owner of the gallery',
         ['Deploy a newer version or another image (`image-id`).'],
@@ -39,6 +39,7 @@ export function checkImage(context: RuleContext): Finding[] {
     ),
     ...checkAccount(context, image.facts),
     ...checkOsDiskSize(context, image.facts),
+    ...checkOverrides(context),
     ...checkSecurityType(context, image.facts),
     ...checkTerms(context, image.facts),
   ];
@@ -93,11 +94,15 @@ function checkOsDiskSize(
   ];
 }
 
+function checkOverrides({ inputs: { overrides } }: RuleContext): Finding[] {
+  const keys = Object.values(overrides).flatMap((patch) => Object.keys(patch));
+  if (keys.every((key) => key.toLowerCase() === 'tags')) return [];
+  const question = { id: 'overrides', asked: 'what `overrides` changes' };
+  return [unknownFinding(question, 'Skipped: only Azure can tell, when it creates the resources.')];
+}
+
 function checkSecurityType({ inputs }: RuleContext, image: ResolvedImage): Finding[] {
-  if (overridesAffectSize(inputs)) {
-    const question = { id: 'overrides', asked: 'what `overrides` changes in the VM' };
-    return [unknownFinding(question, 'Skipped: only Azure can tell, when it creates the VM.')];
-  }
+  if (overridesAffectSize(inputs)) return [];
   const problem = securityTypeIncompatibility(image, inputs.securityType ?? image.securityType);
   if (!problem) return [];
   return [

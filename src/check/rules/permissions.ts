@@ -70,7 +70,7 @@ export function checkRoleAssignments({ inputs, facts, known }: RuleContext): Fin
   return facts.roles.flatMap(({ request, scope, resolved, held }, index) => {
     const question = {
       id: `role-assignment/${index + 1}`,
-      asked: `whether the app may grant ${request}`,
+      asked: `permission to assign ${request}`,
       permission: { action: readPermissions, scope },
     };
     if ('error' in resolved) {
@@ -191,7 +191,7 @@ export function checkPolicies({ facts, group, subscription, known }: RuleContext
   if ('error' in facts.policyDenials && findAzureError(facts.policyDenials.error)?.code === 'ScopeLocked') return [];
   const question = {
     id: 'policy',
-    asked: 'whether Azure Policy denies the resources that would be created',
+    asked: 'Azure Policy for the resources that would be created',
     permission: {
       action: 'Microsoft.PolicyInsights/checkPolicyRestrictions/read',
       scope: 'value' in facts.group && facts.group.value.exists ? group : subscription,

@@ -131,7 +131,7 @@ export function checkPrivateAddress(context: RuleContext): Finding[] {
   if (hasOwnNic(context)) return [];
   const question = {
     id: 'private-ip-address',
-    asked: `whether ${network.privateIpAddress} is free in subnet ${network.subnet.id.name}`,
+    asked: `private IP address ${network.privateIpAddress} in subnet ${network.subnet.id.name}`,
     permission: {
       action: 'Microsoft.Network/virtualNetworks/checkIpAddressAvailability/read',
       scope: network.subnet.id.id.replace(/\/subnets\/[^/]+$/i, ''),
@@ -187,7 +187,7 @@ function checkDnsLabel({ inputs, facts, plan, known, subscription }: RuleContext
   if (!label || !facts.dnsLabelFree) return [];
   const question = {
     id: 'name/dns-label',
-    asked: `whether DNS label ${label} is free in ${plan.location}`,
+    asked: `DNS label ${label} in ${plan.location}`,
     permission: { action: 'Microsoft.Network/locations/checkDnsNameAvailability/read', scope: subscription },
   };
   return answered(question, facts.dnsLabelFree, known, (isFree) =>

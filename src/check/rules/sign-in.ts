@@ -85,7 +85,7 @@ export function checkEncryptionAtHost({ facts, known, subscription }: RuleContex
   if (!facts.encryptionAtHost) return [];
   const question = {
     id: 'encryption-at-host',
-    asked: 'whether the subscription has the feature EncryptionAtHost',
+    asked: 'feature EncryptionAtHost of the subscription',
     permission: { action: 'Microsoft.Features/providers/features/read', scope: subscription },
   };
   return answered(question, facts.encryptionAtHost, known, (state) =>

@@ -58,7 +58,7 @@ function checkSkuList({ facts, plan, known, subscription }: RuleContext, sizes: 
   if (!facts.skus) return [unknownFinding({ id: 'size', asked: 'the sizes' }, 'Skipped: the region is not known.')];
   const question = {
     id: 'size',
-    asked: `whether ${sizes.join(', ')} ${sizes.length > 1 ? 'are' : 'is'} available in ${plan.location}`,
+    asked: `${sizes.length > 1 ? 'sizes' : 'size'} ${sizes.join(', ')} in ${plan.location}`,
     permission: { action: 'Microsoft.Compute/skus/read', scope: subscription },
   };
   return answered(question, facts.skus, known, () => []);

@@ -45,6 +45,12 @@ describe('the image', () => {
       ],
     ],
     [
+      'overrides that only Azure can judge',
+      { inputs: { overrides: { 'public-ip': { sku: { name: 'Basic' } } } } },
+      [['overrides', 'unknown']],
+    ],
+    ['overrides of tags', { inputs: { overrides: { vm: { tags: { team: 'blue' } } } } }, []],
+    [
       'terms that are not accepted',
       { image: { plan: { publisher: 'p', product: 'o', name: 'n' } }, facts: { terms: ok(false) } },
       [['terms', 'fault', /Not accepted/]],
