@@ -37,12 +37,11 @@ function cell(text) {
     .replaceAll(/[\\`*_[\]|@#]/g, '\\$&');
 }
 
+/** Leaves out columns without a value: a check has no codes, a list no versions. */
 function table(heading, rows) {
-  return [
-    `| ${heading.join(' | ')} |`,
-    `|${heading.map(() => '---|').join('')}`,
-    ...rows.map((cells) => `| ${cells.join(' | ')} |`),
-  ];
+  const isUsed = (_, column) => rows.some((cells) => cells[column]);
+  const line = (cells) => `| ${cells.filter(isUsed).join(' | ')} |`;
+  return [line(heading), line(heading.map(() => ':---')), ...rows.map(line)];
 }
 
 function tenantLink({ name, job }, url) {
@@ -145,7 +144,7 @@ export function formatSummary(rows, { title, url }) {
       row.attempt ?? '',
     ]);
   return [
-    `### ${title}`,
+    `### ${countOf('success') === rows.length && rows.length > 0 ? symbols.success : symbols.failure} ${title}`,
     '',
     `${rows.length} tenants: ${counts.join(', ')}.`,
     ...retry,

@@ -443,7 +443,7 @@ describe('a fleet deployment', () => {
     expect(text).toContain('### Deployments (2)');
     const nothing = rows.map((row) => ({ ...row, result: { deployments: [] } }));
     expect(formatSummary(nothing, { title: 't', url: 'u' })).toContain('No deployments found.');
-    expect(text).toContain('| b | app-1 | Succeeded | 1.9.0 | S | westeurope |  | 2026-11-01 |  |');
+    expect(text).toContain('| b | app-1 | Succeeded | 1.9.0 | S | westeurope | 2026-11-01 |');
   });
 
   test('passes the resource group of the defaults to each tenant', () => {

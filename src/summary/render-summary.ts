@@ -98,8 +98,8 @@ function errorSections(report: ErrorReport): Markdown[] {
   const { activity, message, notes, explanation, azure, trace } = report;
   const doing = activity.length > 0 ? [`Failed while ${activity.join(', ')}.`] : [];
   const answer = [
-    ...quoteLines([...notes, ...doing, ...azure]),
-    ...(trace.length > 0 ? [trace.map(markdownText).join('<br>')] : []),
+    ...quoteLines([...notes, ...azure]),
+    ...(doing.length + trace.length > 0 ? [[...doing, ...trace].map(markdownText).join('<br>')] : []),
   ];
   return [
     ...(explanation
@@ -168,9 +168,10 @@ function findingSections(findings: readonly Finding[]): Markdown[] {
   });
   const open = [...ofLevel('fault'), ...ofLevel('warning')];
   return [
-    counts.join(' · '),
+    // Otherwise the collapsed sections say as much.
+    open.length > 0 ? counts.join(' · ') : '',
     ...mergeEqual(open, ({ level, answer, who, fix }) => [level, answer, who, fix]).map(openFinding),
-    ...skippedSections(ofLevel('unknown')),
+    ...skippedSections(ofLevel('unknown'), open.length === 0),
     ...passedSection(ofLevel('ok')),
   ];
 }
@@ -201,7 +202,7 @@ function openFinding({ level, subjects, answer, who, fix }: MergedFinding): Mark
 }
 
 /** Findings with the same remedy share it. */
-function skippedSections(skipped: readonly Finding[]): Markdown[] {
+function skippedSections(skipped: readonly Finding[], isOpen: boolean): Markdown[] {
   if (skipped.length === 0) return [];
   const groups = mergeEqual(skipped, ({ who, fix }) => [who, fix]);
   const bodies = groups.map(({ who, fix, subjects }) => {
@@ -213,7 +214,7 @@ function skippedSections(skipped: readonly Finding[]): Markdown[] {
     const whoCanEnable = who ? `**Who can enable ${subjects.length === 1 ? 'it' : 'them'}:** ${sentence(who)}` : '';
     return [limitedTable(['Skipped', 'Why'], rows), whoCanEnable, fixes(fix)].filter(Boolean).join('\n\n');
   });
-  return [details(`${marks.unknown} ${skipped.length} skipped`, bodies.join('\n\n'))];
+  return [details(`${marks.unknown} ${skipped.length} skipped`, bodies.join('\n\n'), isOpen)];
 }
 
 function passedSection(passed: readonly Finding[]): Markdown[] {

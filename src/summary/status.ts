@@ -150,7 +150,7 @@ function lifetime({ cleanup }: RequestedDeployment, plan: Plan): Markdown {
     timeZone: 'UTC',
   });
   const time = expiry.toISOString().slice(11, 16);
-  return `Expires ${day} ${time} UTC: the next run of ${markdownCode('operation: sweep')} deletes it.`;
+  return `Expires ${day} ${time} UTC: ${markdownCode('operation: sweep')} deletes it after that.`;
 }
 
 // Connect
@@ -166,7 +166,7 @@ export function connecting(facts: SummaryFacts): Markdown {
         closedPort(facts, plan, isWindows ? 3389 : 22),
       ]
     : [
-        `No public IP. Connect to ${markdownCode(facts.outputs['private-ip-address'] ?? '')} from its network or a peered one, or use Azure Bastion. Without a connection:`,
+        `No public IP. Connect to ${markdownCode(facts.outputs['private-ip-address'] ?? '')} from its network or a peered one, or use Azure Bastion. To run a command without a connection:`,
         shellBlock(runCommand(plan)),
       ];
   if (image?.osState === 'Specialized') {
@@ -176,8 +176,19 @@ export function connecting(facts: SummaryFacts): Markdown {
 }
 
 function ssh(facts: SummaryFacts, address: string): Markdown[] {
-  const { outputs, plan, requested } = facts;
-  if (!outputs['ssh-private-key-path']) return [shellBlock(sshCommandOf(facts, address))];
+  const { outputs, plan, requested, image } = facts;
+  if (!outputs['ssh-private-key-path']) {
+    const hasOwnAccess =
+      requested?.adminPassword || requested?.sshPublicKeys?.length || image?.osState === 'Specialized';
+    const reset =
+      plan && facts.adopted && !hasOwnAccess
+        ? [
+            'The key that an earlier run generated was deleted with its job. To set one of your own:',
+            shellBlock(resetCommand(vmUser(facts, plan))),
+          ]
+        : [];
+    return [shellBlock(sshCommandOf(facts, address)), ...reset];
+  }
   const command = [
     'From a later step of this job (the generated key is deleted when the job ends):',
     shellBlock(sshCommandOf(facts, address)),

@@ -95,6 +95,12 @@ describe('the summary of a created VM', () => {
     const specialized = { ...base.image, osState: 'Specialized' } as ResolvedImage;
     const { 'admin-username': ___, ...nameless } = base.outputs;
     expect(connect({}, { image: specialized, outputs: nameless })).toContain("ssh '<user>@198.51.100.7'");
+    // Nobody has the generated key of an existing VM.
+    const withoutKey = { ...withoutPassword, sshPublicKeys: [] };
+    const isLost = /key that an earlier run generated was deleted[\s\S]*az vm user update/;
+    expect(connect({}, { adopted: true, requested: withoutKey })).toMatch(isLost);
+    expect(connect({}, { adopted: true, requested: base.requested as DeployInputs })).not.toMatch(isLost);
+    expect(connect({}, { requested: withoutKey })).not.toMatch(isLost);
   });
 
   test.each<[string, Partial<DeployInputs>, Partial<SummaryFacts>, RegExp]>([
@@ -262,6 +268,9 @@ describe('the summary of a check', () => {
       { ...finding('ok', 'the name vm1-nic'), answer: 'Free.' },
     ]);
     expect(markdown).toContain('| The quota<br>The sizes | equal |');
+    // Nothing is more important, so it is not collapsed, and no line of counts repeats the headings.
+    expect(markdown).toContain('<details open><summary>⏭️ 2 skipped</summary>');
+    expect(markdown).not.toContain('⏭️ 2 skipped · ');
     expect(markdown).toContain('| The name vm1<br>The name vm1-nic | Free. |');
     expect(markdown.match(/az role assignment create/g)).toHaveLength(1);
   });
