@@ -3,7 +3,11 @@ export default {
   testMatch: ['<rootDir>/**/*.test.ts'],
   modulePathIgnorePatterns: ['<rootDir>/build/', '<rootDir>/dist/'],
   extensionsToTreatAsEsm: ['.ts'],
-  transform: { '\\.ts$': '<rootDir>/scripts/jest/strip-types.js' },
+  transform: {
+    '<rootDir>/(simulator|scripts/action-runner)/.*\\.ts$': '<rootDir>/scripts/jest/native-modules.js',
+    '\\.ts$': '<rootDir>/scripts/jest/strip-types.js',
+  },
+  testEnvironment: '<rootDir>/scripts/jest/environment.js',
   // Scenarios start a simulator and the action itself as a process. They mostly wait, so more of them run than there are
   // cores; the limit is for a test that hangs, not for a slow machine.
   maxWorkers: 4,

@@ -81,10 +81,10 @@ function simulateDeployment(tenants: number, maxParallel: number, seed: number):
   let throttledTenants = 0;
   let now = 0;
   for (const count of [canaries, early, tenants - canaries - early]) {
+    // When each runner is free, in this order.
     const runners = Array.from({ length: Math.min(maxParallel, count) }, () => now);
     for (let index = 0; index < count; index += 1) {
-      const runner = runners.indexOf(Math.min(...runners));
-      const ready = (runners[runner] ?? now) + assumed.start * (0.8 + 0.4 * random()) + 4 * assumed.roundTrip;
+      const ready = (runners.shift() ?? now) + assumed.start * (0.8 + 0.4 * random()) + 4 * assumed.roundTrip;
       const wait = bucket.take(ready);
       if (wait > 0) throttledTenants += 1;
       const network = Math.max(seconds('nsgPut'), seconds('vnetPut')) + seconds('nicPut');
@@ -92,9 +92,10 @@ function simulateDeployment(tenants: number, maxParallel: number, seed: number):
       // The action notices the end of the operation within 3 s.
       const end = start + seconds('vmPutLinux') + 3 * random();
       creates.push({ start, end });
-      runners[runner] = end + assumed.end;
+      const free = end + assumed.end;
+      runners.splice(runners.findLastIndex((other) => other <= free) + 1, 0, free);
     }
-    now = count === 0 ? now : Math.max(...runners);
+    now = runners.at(-1) ?? now;
   }
   return { seconds: now, peakCreates: peakOf(creates), lowestTokens: bucket.lowest, throttledTenants };
 }

@@ -1,6 +1,7 @@
 import * as core from '@actions/core';
 import { tmpdir } from 'node:os';
 import { type SessionOptions, openSession } from './auth/session.ts';
+import { abortSignInRequests } from './azure/http.ts';
 import { createCleanupState, signInStateOf } from './deployment/cleanup-state.ts';
 import { runIdentityOf } from './deployment/ownership.ts';
 import type { ErrorContext } from './errors/action-error.ts';
@@ -69,6 +70,7 @@ export async function main(): Promise<void> {
     const errors = failure ? toErrorReports(failure.error, explainError(situation)) : [];
     report.writeResult(errors);
     if (wantsSummary()) report.writeSummary(errors);
+    abortSignInRequests();
   }
 }
 

@@ -3,6 +3,7 @@ import { lstat, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { basename, dirname, resolve } from 'node:path';
 import { openSession } from './auth/session.ts';
+import { abortSignInRequests } from './azure/http.ts';
 import { type CleanupStateData, parseCleanupState } from './deployment/cleanup-state.ts';
 import { ActionError, type ErrorContext } from './errors/action-error.ts';
 import { formatError } from './errors/format-error.ts';
@@ -68,6 +69,7 @@ async function cleanUp(state: CleanupStateData, report: Reporter): Promise<void>
     );
   }
   if (wantsSummary()) report.writeSummary();
+  abortSignInRequests();
 }
 
 /** Everything but the secret comes from the state, because the runner may give other inputs to the post step. */

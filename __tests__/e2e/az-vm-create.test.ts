@@ -7,6 +7,7 @@ import { acceptTerms } from '../../simulator/providers/marketplace.ts';
 import { defaults, principals, type Simulator, startSimulator, type World } from '../../simulator/index.ts';
 import { mergePatch } from '../../src/lib/json.ts';
 import { defaultInputs, type Run, runAction } from '../support/harness.ts';
+import { issuesOf } from '../support/read-inputs.ts';
 
 const group = `/subscriptions/${defaults.subscriptionId}/resourceGroups/${defaults.resourceGroup}`;
 const { runs, rows } = readArguments();
@@ -155,22 +156,12 @@ describe.each(Object.entries(runs))('%s', (name, base) => {
   });
 });
 
+const refused = rows.filter((row) => row.refused !== undefined);
+
 describe('refuses before any request', () => {
-  test.each(rows.filter(({ refused }) => refused !== undefined).map((row) => [row.argument, row] as const))(
-    '%s',
-    async (_, row) => {
-      const sim = await startSimulator({ timeScale: 0.005 });
-      const run = await runAction({
-        sim,
-        phases: ['main'],
-        inputs: { ...defaultInputs(sim), ...inputsOf([row], { 'image-id': 'linux' }) },
-      });
-      expect(run.exitCode).toBe(1);
-      expect(run.annotations.at(-1)?.message).toContain(row.refused);
-      expect(sim.journal).toEqual([]);
-      await sim.close();
-    },
-  );
+  test.each(refused.map((row) => [row.argument, row] as const))('%s', (_, row) => {
+    expect(issuesOf(inputsOf([row], { 'image-id': 'linux' })).join('\n')).toContain(row.refused);
+  });
 });
 
 test('lists every argument once when az vm create documents it', () => {

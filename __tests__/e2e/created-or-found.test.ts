@@ -36,9 +36,10 @@ describe('a network resource that appears between its lookup and its PUT', () =>
     expect([run.exitCode, run.post?.exitCode]).toEqual([1, 0]);
     expect(errorOf(run)).toContain('exists, although this step did not find it before');
     expect(errorOf(run)).toContain(id);
-    // The network that the PUT reached uses the security group, which therefore cannot be deleted.
-    const kept = id === vm1.vnet ? [vm1.nsg, id] : [id];
-    expect(since(sim, before).toSorted()).toEqual(kept.toSorted());
+    // Azure has no conditional PUT of a network: ours put the security group on its subnet, and it cannot be deleted then.
+    const kept = id === vm1.vnet ? [vm1.nsg] : [];
+    expect(since(sim, before).toSorted()).toEqual([id, ...kept].toSorted());
+    for (const left of kept) expect(warningsOf(run)).toContain(left);
     expect(run.outputs['created']).not.toContain(id);
     expect(JSON.stringify(cleanupStateOf(run)?.created)).not.toContain(id);
   });

@@ -123,6 +123,34 @@ describe('delete', () => {
   });
 });
 
+describe('a DELETE that is answered as done without being carried out', () => {
+  const answerDeletes = (sim: Simulator, id: string, status: number, times: number) =>
+    sim.faults.add({ match: { method: 'DELETE', path: new RegExp(id), times }, effect: { status } });
+
+  test('is sent again', async () => {
+    const sim = await startWorld();
+    const before = snapshot(sim);
+    expect((await act(sim, {}, main)).exitCode).toBe(0);
+    answerDeletes(sim, vm1.machine, 200, 1);
+    answerDeletes(sim, vm1.vnet, 202, 1);
+    answerDeletes(sim, vm1.nsg, 204, 2);
+    const run = await act(sim, { operation: 'delete' });
+    expect([run.exitCode, errorOf(run)]).toEqual([0, '']);
+    expectAllGone(sim, before);
+  });
+
+  test('fails the step when the resource still exists after minutes', async () => {
+    const sim = await startWorld();
+    expect((await act(sim, {}, main)).exitCode).toBe(0);
+    answerDeletes(sim, vm1.nsg, 204, Infinity);
+    const run = await act(sim, { operation: 'delete' });
+    expect(run.exitCode).toBe(1);
+    expect(errorOf(run)).toContain('It still exists although Azure, or a proxy, answered each DELETE as done.');
+    expect(listOf(run.outputs['deleted']).map((id) => id.toLowerCase())).not.toContain(vm1.nsg.toLowerCase());
+    expect(sim.world.resources.has(vm1.nsg)).toBe(true);
+  });
+});
+
 describe('sweep', () => {
   /** A deployment whose runner was lost: the post step never ran. */
   async function lost(sim: Simulator, name: string, runId: string, inputs: Record<string, string> = {}): Promise<void> {

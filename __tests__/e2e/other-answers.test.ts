@@ -3,6 +3,7 @@
  * operations without a reason, front ends that lag behind.
  */
 import { describe, expect, test } from '@jest/globals';
+import type { FaultMatch } from '../../simulator/engine/faults.ts';
 import { defaults, principals, type Simulator } from '../../simulator/index.ts';
 import { addDefinition, addVersion } from '../../simulator/providers/compute/galleries.ts';
 import { settings } from '../../simulator/providers/compute/settings.ts';
@@ -431,22 +432,47 @@ describe('what fails beside the machine', () => {
   });
 });
 
-test.concurrent('a job that has the same name in the same run does not take over the machine of its twin', async () => {
-  const sim = await startWorld();
-  sim.faults.add({ match: { method: 'PUT', path: /virtualMachines\/vm1\?/ }, effect: { delaySeconds: 3 } });
-  const runs = await Promise.all([act(sim, { cleanup: 'always' }, main), act(sim, { cleanup: 'always' }, main)]);
-  const [late, early] = runs.toSorted((one, other) => (other.exitCode ?? 9) - (one.exitCode ?? 9));
-  expect([late?.exitCode, early?.exitCode]).toEqual([1, 0]);
-  // Whichever resource both request first shows the clash.
-  expect(errorOf(late!)).toMatch(/Another job of this run created|exists, although this step did not find it before/);
-  expect(errorOf(late!)).toContain('`vm-name`');
-  expect(cleanupStateOf(late!)?.created).toEqual([]);
-  const before = snapshot(sim);
-  const post = await act(sim, { cleanup: 'always' }, { phases: ['post'], state: late!.state });
-  expect(post.exitCode).toBe(0);
-  expect(snapshot(sim)).toEqual(before);
-  expect(before.has(vm1.machine.toLowerCase())).toBe(true);
-});
+test.concurrent.each<[string, boolean, FaultMatch, string]>([
+  [
+    'its network',
+    false,
+    { method: 'PUT', path: /\/(networkSecurityGroups|publicIPAddresses)\//, times: 2 },
+    'exists, although this step did not find it before',
+  ],
+  ['its VM', true, { method: 'PUT', path: /virtualMachines\/vm1\?/ }, 'Another job of this run created'],
+])(
+  'a job of the same name in the same run does not take over what its twin created: %s',
+  async (_, hasNetwork, match, message) => {
+    const sim = await startWorld();
+    const inputs = { cleanup: 'always' };
+    if (hasNetwork) {
+      expect((await act(sim, inputs, main)).exitCode).toBe(0);
+      for (const id of [vm1.machine, vm1.osDisk]) sim.world.resources.remove(id);
+    }
+    const hasTwinEnded = Promise.withResolvers<void>();
+    const hasArrived = new Promise<void>((arrived) => {
+      const onArrival = (): Promise<void> => {
+        arrived();
+        return hasTwinEnded.promise;
+      };
+      sim.faults.add({ match, effect: { onArrival } });
+    });
+    const held = act(sim, inputs, main);
+    await hasArrived;
+    const twin = await act(sim, inputs, main);
+    hasTwinEnded.resolve();
+    const late = await held;
+    expect([late.exitCode, twin.exitCode]).toEqual([1, 0]);
+    expect(errorOf(late)).toContain(message);
+    expect(errorOf(late)).toContain('`vm-name`');
+    expect(cleanupStateOf(late)?.created).toEqual([]);
+    const before = snapshot(sim);
+    const post = await act(sim, inputs, { phases: ['post'], state: late.state });
+    expect(post.exitCode).toBe(0);
+    expect(snapshot(sim)).toEqual(before);
+    expect(before.has(vm1.machine.toLowerCase())).toBe(true);
+  },
+);
 
 test.concurrent('size and GUID are put out as soon as the machine is taken, for a job that is cancelled then', async () => {
   const sim = await startWorld();

@@ -1,5 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
-import { defaults } from '../../simulator/index.ts';
+import { defaults, type Simulator } from '../../simulator/index.ts';
 import { generatedKey } from '../support/harness.ts';
 import {
   act,
@@ -22,51 +22,64 @@ import {
 
 const vm1 = partsOf('vm1');
 
-describe('what is there already', () => {
-  test.concurrent.each(Object.entries(vm1))(
-    'a foreign %s of the derived name is refused before any write',
-    async (_, id) => {
-      const sim = await startWorld();
-      if (id === vm1.machine) {
-        // A machine is no plain resource: this one is another action's.
-        expect((await act(sim)).exitCode).toBe(0);
-        for (const part of Object.values(vm1)) delete sim.world.resources.get(part)?.body['tags'];
-      } else {
-        addStranger(sim.world, id, { owner: 'somebody' });
-      }
-      const before = snapshot(sim);
-      const written = writesOf(sim.journal).length;
-      const run = await actWithPost(sim, { cleanup: 'always' });
-      expect(run.exitCode).toBe(1);
-      expect(writesOf(sim.journal).slice(written)).toEqual([]);
-      expect(disturbed(sim, before)).toEqual([]);
-      expect(errorOf(run)).toMatch(/already exists and was not created by this action/);
-      expect(errorOf(run)).toContain(id);
-      expect(errorOf(run)).toContain('subnet-id');
-    },
-  );
+async function expectRefused(
+  sim: Simulator,
+  inputs: Readonly<Record<string, string>>,
+  words: readonly string[],
+  runSteps = act,
+): Promise<void> {
+  const before = snapshot(sim);
+  const written = writesOf(sim.journal).length;
+  const run = await runSteps(sim, { cleanup: 'always', ...inputs });
+  expect(run.exitCode).toBe(1);
+  expect(writesOf(sim.journal).slice(written)).toEqual([]);
+  expect(disturbed(sim, before)).toEqual([]);
+  for (const word of words) expect(errorOf(run)).toContain(word);
+}
 
-  test('an equal name in another job of the same run is refused, not taken over', async () => {
+const notOurs = 'already exists and was not created by this action';
+
+describe('existing resources', () => {
+  test('are refused before any write when somebody else created one of the derived name', async () => {
     const sim = await startWorld();
-    expect((await act(sim, {}, { env: { GITHUB_JOB: 'one' } })).exitCode).toBe(0);
-    const before = snapshot(sim);
-    const run = await actWithPost(sim, { cleanup: 'always' }, { env: { GITHUB_JOB: 'two' } });
-    expect(run.exitCode).toBe(1);
-    expect(errorOf(run)).toContain('created by job "one" of this workflow run');
-    expect(disturbed(sim, before)).toEqual([]);
+    for (const [part, name] of [
+      ['osDisk', 'vm1'],
+      ['nic', 'vm2'],
+      ['nsg', 'vm3'],
+      ['vnet', 'vm4'],
+      ['publicIp', 'vm5'],
+    ] as const) {
+      const id = partsOf(name)[part];
+      addStranger(sim.world, id, { owner: 'somebody' });
+      await expectRefused(sim, { 'vm-name': name }, [notOurs, id, 'subnet-id']);
+    }
   });
 
-  test('a subnet of somebody else is used by `subnet-id` and never deleted', async () => {
-    const sim = await startWorld({ world: (made) => addStrangers(made, 'vm1') });
-    const before = snapshot(sim);
-    const run = await actWithPost(sim, { cleanup: 'always', 'subnet-id': sharedSubnet });
-    expect([run.exitCode, run.post?.exitCode]).toEqual([0, 0]);
-    expectAllGone(sim, before);
+  test('are refused when another job of the same run, or somebody else, created the VM', async () => {
+    const sim = await startWorld();
+    expect((await act(sim, {}, { env: { GITHUB_JOB: 'one' } })).exitCode).toBe(0);
+    await expectRefused(sim, {}, ['created by job "one" of this workflow run'], actWithPost);
+    for (const part of Object.values(vm1)) delete sim.world.resources.get(part)?.body['tags'];
+    await expectRefused(sim, {}, [notOurs, vm1.machine, 'subnet-id'], actWithPost);
   });
 });
 
-describe('clean-up', () => {
-  test('copied tags under other names are left alone by delete and sweep; the group is never deleted', async () => {
+describe('cleanup', () => {
+  test('deletes a VM with its data disks, and leaves the subnet that the inputs name', async () => {
+    const sim = await startWorld({ world: (made) => addStrangers(made, 'vm1') });
+    const before = snapshot(sim);
+    const run = await actWithPost(sim, {
+      cleanup: 'always',
+      'subnet-id': sharedSubnet,
+      'image-id': defaults.imageId('linux-data-disks'),
+    });
+    expect([run.exitCode, run.post?.exitCode]).toEqual([0, 0]);
+    const created = JSON.parse(run.outputs['created'] ?? '') as readonly string[];
+    expect(created.filter((id) => id.includes('/disks/')).length).toBeGreaterThan(1);
+    expectAllGone(sim, before);
+  });
+
+  test('by delete and sweep leaves copied tags under other names, and never deletes the group', async () => {
     const sim = await startWorld({ world: (made) => addStrangers(made, 'vm1') });
     const before = snapshot(sim);
     expect((await act(sim, {}, { phases: ['main'] })).exitCode).toBe(0);
@@ -78,7 +91,7 @@ describe('clean-up', () => {
     expect(sim.world.group(defaults.subscriptionId, defaults.resourceGroup)).toBeDefined();
   });
 
-  test('the tag is read right before: what was given away in between stays, and what holds it', async () => {
+  test('keeps a resource whose tags were changed before its DELETE, and the resources that it holds', async () => {
     const sim = await startWorld();
     const run = await actWithPost(
       sim,
@@ -94,23 +107,14 @@ describe('clean-up', () => {
     );
     expect([run.exitCode, run.post?.exitCode]).toEqual([0, 0]);
     const left = [...sim.world.resources.under(`/subscriptions/${defaults.subscriptionId}`)].map(({ id }) => id);
-    // The interface holds its address, its security group and its network.
+    // The NIC uses its public IP, its security group and its network.
     expect(left.toSorted()).toEqual([vm1.nic, vm1.nsg, vm1.osDisk, vm1.publicIp, vm1.vnet].toSorted());
     expect(sim.world.resources.get(vm1.osDisk)?.body['properties'].diskState).toBe('Unattached');
     for (const id of left) expect(warningsOf(run.post)).toContain(id);
     expect(warningsOf(run.post)).toMatch(/Not deleted, because their tags do not belong to this deployment/);
   });
 
-  test('a machine with data disks goes with all of them', async () => {
-    const sim = await startWorld();
-    const before = snapshot(sim);
-    const run = await actWithPost(sim, { cleanup: 'always', 'image-id': defaults.imageId('linux-data-disks') });
-    expect(run.exitCode).toBe(0);
-    expect(JSON.parse(run.outputs['created'] ?? '').length).toBeGreaterThan(6);
-    expectAllGone(sim, before);
-  });
-
-  test('an interface that was given by ID stays, and is not written to', async () => {
+  test('neither deletes nor writes to the NIC that the inputs name', async () => {
     const nic = partsOf('theirs').nic;
     const sim = await startWorld({
       world: (made) => {
@@ -136,13 +140,13 @@ describe('clean-up', () => {
     expect([run.exitCode, run.post?.exitCode]).toEqual([0, 0]);
     expect(run.outputs['private-ip-address']).toBe('10.20.0.9');
     expect(since(sim, before)).toEqual([]);
-    // Azure itself notes on it which machine uses it, and its physical address.
+    // Azure writes the VM that uses it, and its MAC address.
     expect(disturbed(sim, before).filter((id) => id !== nic.toLowerCase())).toEqual([]);
     expect(writesOf(sim.journal).filter(({ path }) => path.includes('/networkInterfaces/'))).toEqual([]);
     expect(sim.world.resources.get(nic)?.body['properties'].virtualMachine).toBeUndefined();
   });
 
-  test('the private key and its folder go with the job, and the state never holds a secret', async () => {
+  test('deletes the private key with its folder when the job ends, and puts no secret into the state', async () => {
     const sim = await startWorld();
     const run = await actWithPost(sim, generatedKey);
     expect(run.exitCode).toBe(0);
@@ -199,10 +203,8 @@ describe('a VM of the same name that another run created', () => {
     expect(snapshot(sim)).toEqual(adopted);
   });
 
-  test.concurrent.each([
-    ['repository', { GITHUB_REPOSITORY: 'fabrikam/other' }],
-    ['server', { GITHUB_SERVER_URL: 'https://github.example' }],
-  ])('of another %s is neither adopted, deleted nor swept', async (_, env) => {
+  test.concurrent('is neither adopted, deleted nor swept when the run belongs to another repository', async () => {
+    const env = { GITHUB_REPOSITORY: 'fabrikam/other' };
     const sim = await startWorld();
     const created = await act(sim, { 'expires-after': '1s' }, { ...main, env });
     expect(created.exitCode).toBe(0);
@@ -219,43 +221,47 @@ describe('a VM of the same name that another run created', () => {
   });
 });
 
-const parts = Object.entries(vm1).filter(([part]) => part !== 'osDisk');
+const stages: readonly (readonly (keyof typeof vm1)[])[] = [['nsg', 'publicIp'], ['vnet'], ['nic'], ['machine']];
 test.concurrent.each(
-  (['SIGKILL', 'SIGINT'] as const).flatMap((name) => parts.map(([part, id]) => [part, name, id] as const)),
-)('before the PUT of the %s its ID is in the state, as %s shows while the PUT is under way', async (part, name, id) => {
+  (['SIGKILL', 'SIGINT'] as const).flatMap((name) => stages.map((parts) => [parts.join(', '), name, parts] as const)),
+)('the state has the ID of the %s before the PUT when %s ends the step during it', async (_, name, parts) => {
   const sim = await startWorld();
   const before = snapshot(sim);
-  const arrival = Promise.withResolvers<void>();
+  const ids = parts.map((part) => vm1[part]);
   const end = Promise.withResolvers<void>();
-  const fault = sim.faults.add({
-    match: { method: 'PUT', path: new RegExp(`${id}(\\?|$)`) },
-    effect: {
-      // Carried out when the process has ended and the post step has already looked for the resource once.
-      onArrival: async () => {
-        arrival.resolve();
-        await end.promise;
-        await arrivalOf(sim, { method: 'GET', path: new RegExp(`${id}(\\?|$)`), nth: 2 });
+  const arrivals = ids.map((id) => {
+    const arrival = Promise.withResolvers<void>();
+    sim.faults.add({
+      match: { method: 'PUT', path: new RegExp(`${id}(\\?|$)`) },
+      effect: {
+        // Carried out when the process has ended and the post step has already looked for the resource once.
+        onArrival: async () => {
+          arrival.resolve();
+          await end.promise;
+          await arrivalOf(sim, { method: 'GET', path: new RegExp(`${id}(\\?|$)`), nth: 2 });
+        },
       },
-    },
+    });
+    return arrival.promise;
   });
-  const recorded: (readonly string[] | undefined)[] = [];
+  const recorded: string[] = [];
   const run = await actWithPost(
     sim,
     {},
     {
-      signal: { name, when: arrival.promise },
+      signal: { name, when: Promise.all(arrivals) },
       between: (main) => {
-        recorded.push(cleanupStateOf(main)?.pending);
+        recorded.push(...(cleanupStateOf(main)?.pending ?? []));
         end.resolve();
       },
     },
   );
-  expect(fault.applied).toBe(1);
-  const [put] = sim.journal.filter(({ method, faulted }) => method === 'PUT' && faulted);
-  // After SIGINT the step itself has deleted what interface and machine stand on, so Azure refuses those.
-  expect([201, ...(name === 'SIGINT' ? [400] : [])]).toContain(put?.status);
+  const puts = sim.journal.filter(({ method, faulted }) => method === 'PUT' && faulted);
+  expect(puts).toHaveLength(ids.length);
+  // After SIGINT the step itself has deleted what NIC and VM need, so Azure refuses those.
+  for (const { status } of puts) expect([201, ...(name === 'SIGINT' ? [400] : [])]).toContain(status);
   expect([run.exitCode, run.post?.exitCode]).toEqual([name === 'SIGKILL' ? null : 1, 0]);
-  // Azure makes the disk with the machine.
-  expect(recorded[0]).toEqual(expect.arrayContaining(part === 'machine' ? [id, vm1.osDisk] : [id]));
+  // Azure creates the disk with the VM.
+  expect(recorded).toEqual(expect.arrayContaining(parts[0] === 'machine' ? [...ids, vm1.osDisk] : ids));
   expectAllGone(sim, before);
 });

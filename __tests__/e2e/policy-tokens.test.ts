@@ -1,8 +1,18 @@
-import { expect, test } from '@jest/globals';
+import { describe, expect, test } from '@jest/globals';
 import { policyTokenState } from '../../simulator/http/policy-tokens.ts';
-import type { Simulator } from '../../simulator/index.ts';
+import { defaults, type Simulator } from '../../simulator/index.ts';
 import { assertNoSecrets } from '../support/harness.ts';
-import { errorOf, expectAllGone, snapshot, startWorld, writesOf, actWithPost } from '../support/lifecycle.ts';
+import {
+  actWithPost,
+  disturbed,
+  errorOf,
+  expectAllGone,
+  partsOf,
+  snapshot,
+  startWorld,
+  warningsOf,
+  writesOf,
+} from '../support/lifecycle.ts';
 
 const name = 'Changes need an approval';
 
@@ -54,4 +64,66 @@ test('deletes what it created when the external check refuses the VM', async () 
   expect(run.exitCode).toBe(1);
   expect(errorOf(run)).toContain('Outside of the change window.');
   expectAllGone(sim, before);
+});
+
+describe('if-exists: replace', () => {
+  const reference = { 'change-reference': 'CHG0012345' };
+  const replacement = { ...reference, 'if-exists': 'replace' };
+  const vm = partsOf('vm1').machine;
+
+  async function worldWithOldVm(): Promise<Simulator> {
+    const sim = await worldWithPolicy(true);
+    const run = await actWithPost(sim, { ...reference, 'image-id': defaults.imageId('linux', '1.9.0') });
+    expect([errorOf(run), run.exitCode]).toEqual(['', 0]);
+    return sim;
+  }
+
+  function refuse(sim: Simulator, method: string): void {
+    const { policy } = policyTokenState(sim.world);
+    if (!policy) throw new Error('the world has no policy');
+    policy.refusal = (asked, uri) =>
+      asked === method && uri.includes('/virtualMachines/') ? 'Outside of the change window.' : undefined;
+  }
+
+  test('replaces the VM with a policy token for the deletion and for each write', async () => {
+    const sim = await worldWithOldVm();
+    const mark = sim.journal.length;
+    const run = await actWithPost(sim, replacement);
+    expect([errorOf(run), run.outputs['outcome']]).toEqual(['', 'replaced']);
+    const writes = writesOf(sim.journal.slice(mark));
+    const references = writes
+      .filter(({ kind }) => kind === 'policyToken.acquire')
+      .map(({ requestBody }) => (requestBody as { changeReference: string }).changeReference);
+    expect(references).toEqual(writes.filter(isRefused).map(() => 'CHG0012345'));
+    const ofVm = writes.filter(({ path }) => path === vm).map(({ method, code }) => [method, code]);
+    expect(ofVm.filter(([method]) => method !== 'PATCH')).toEqual([
+      ['DELETE', 'RequestDisallowedByPolicy'],
+      ['DELETE', undefined],
+      ['PUT', 'RequestDisallowedByPolicy'],
+      ['PUT', undefined],
+    ]);
+  });
+
+  test('keeps the old VM when the external check refuses its deletion', async () => {
+    const sim = await worldWithOldVm();
+    const before = snapshot(sim);
+    refuse(sim, 'DELETE');
+    const run = await actWithPost(sim, replacement);
+    expect(run.exitCode).toBe(1);
+    expect(errorOf(run)).toContain('Outside of the change window.');
+    // Its interface was set to outlive it, which changes nothing while it exists.
+    expect(disturbed(sim, before)).toEqual([vm.toLowerCase()]);
+    const { hardwareProfile, vmId, storageProfile } = JSON.parse(before.get(vm.toLowerCase()) ?? '').properties;
+    expect(sim.world.resources.get(vm)?.body['properties']).toMatchObject({ hardwareProfile, vmId, storageProfile });
+  });
+
+  test('keeps the network and says that no VM is left when the external check refuses the new VM', async () => {
+    const sim = await worldWithOldVm();
+    refuse(sim, 'PUT');
+    const run = await actWithPost(sim, replacement);
+    expect(run.exitCode).toBe(1);
+    expect(errorOf(run)).toContain('Outside of the change window.');
+    expect(warningsOf(run)).toContain('Deployment vm1 has no VM now');
+    expect(sim.world.resources.has(partsOf('vm1').nic)).toBe(true);
+  });
 });

@@ -1,9 +1,10 @@
-import { describe, expect, test } from '@jest/globals';
+import { afterEach, beforeAll, describe, expect, test } from '@jest/globals';
 import { settings } from '../../simulator/providers/compute/settings.ts';
 import { defaults, principals, type Simulator } from '../../simulator/index.ts';
-import { windowsImage, generatedKey } from '../support/harness.ts';
+import { generatedKey, type Run, windowsImage } from '../support/harness.ts';
 import {
   act,
+  actWithPost,
   disturbed,
   errorOf,
   expectAllGone,
@@ -17,7 +18,7 @@ import {
 } from '../support/lifecycle.ts';
 
 const vm1 = partsOf('vm1');
-/** Of no pair that anybody kept. */
+/** Its private key exists nowhere. */
 const key =
   'ssh-rsa AAAAB3NzaC1yc2EAAAADAQABAAABAQC76SDTZAmcNLI1iPjRFvSQB8hyEzkc0KkMBAPVw8/yzjvLsm8Dm02zgqQtGtMnHMd7VcInykMypCp9f19SnAQ/TYe6oI03+p58Dk1lIzqYPScWwTBLgo2QK2u1s67IIW/zPqRRpA19AeRBKNnHfyIYesf2E733U8iw9+LJXVTRY0noBpyswVjd+LgmqtYez2YQTV26OQ4k8dSLSa2UECbSBe08ZG+GPHMzf4Ev+rkIVwD+rWS6WF+DNHuzEOnumi6IsCxtt5F6rYLws1c6xqIAWW4zQjfZNzDL3MTknj4P9MG37IEeeOWAnYi3ggdzVu47nGRV8xoFaNj2lTH92Tu/ nobody@example';
 const tagOf = (sim: Simulator, id: string, name: string): string | undefined =>
@@ -26,8 +27,8 @@ const tagOf = (sim: Simulator, id: string, name: string): string | undefined =>
 const withoutTags = (all: ReadonlyMap<string, string>): ReadonlyMap<string, string> =>
   new Map([...all].map(([id, body]) => [id, JSON.stringify({ ...JSON.parse(body), tags: undefined })]));
 
-describe('on a finished deployment', () => {
-  test('the same inputs change nothing but the tags of the run, and give the same outputs', async () => {
+describe('a rerun on a finished deployment', () => {
+  test('changes nothing but the tags of the run, and gives the same outputs, when the inputs are the same', async () => {
     const sim = await startWorld();
     const inputs = { tags: '{"team": "blue"}', 'expires-after': 'PT2H', 'ssh-public-key': key };
     const first = await act(sim, inputs, { env: { GITHUB_RUN_ID: '1' } });
@@ -47,7 +48,7 @@ describe('on a finished deployment', () => {
       expect([id, tagOf(sim, id, 'github-run-id')]).toEqual([id, '2']);
       expect(tagOf(sim, id, 'cleanup')).toBe('always');
       expect(tagOf(sim, id, 'team')).toBe('blue');
-      // Nobody asked for an end this time.
+      // The second run has no `expires-after`.
       expect(tagOf(sim, id, 'expires-on')).toBeUndefined();
     }
     const { created, result: _result, outcome, ...outputs } = second.outputs;
@@ -56,74 +57,6 @@ describe('on a finished deployment', () => {
     expect(outputs).toEqual(firstOutputs);
     expect([created, JSON.parse(made ?? '').length]).toEqual(['[]', 6]);
     expect(cleanupStateOf(second)).toMatchObject({ created: [], completed: true });
-  });
-
-  test('a role that may write machines and networks but not tags alone will do', async () => {
-    const sim = await startWorld();
-    expect((await act(sim, {}, { env: { GITHUB_RUN_ID: '1' } })).exitCode).toBe(0);
-    const tags = /\/tags\/default/;
-    sim.faults.add({
-      match: { method: 'PATCH', path: tags, times: Number.POSITIVE_INFINITY },
-      effect: { status: 403, code: 'AuthorizationFailed', message: 'no right to write tags' },
-    });
-    const before = withoutTags(snapshot(sim));
-    const run = await act(sim, {}, { env: { GITHUB_RUN_ID: '2' } });
-    expect(run.exitCode).toBe(0);
-    for (const id of Object.values(vm1)) expect([id, tagOf(sim, id, 'github-run-id')]).toEqual([id, '2']);
-    const changed = [...withoutTags(snapshot(sim))].filter(([id, body]) => before.get(id) !== body);
-    expect(changed.map(([id]) => id).filter((id) => !/network/i.test(id))).toEqual([]);
-    expect(principals.deploy).toBeDefined();
-  });
-
-  test('writes nothing when the tags are right already', async () => {
-    const sim = await startWorld();
-    const inputs = { 'ssh-public-key': key };
-    expect((await act(sim, inputs)).exitCode).toBe(0);
-    const before = snapshot(sim);
-    const written = writesOf(sim.journal).length;
-    expect((await act(sim, inputs)).exitCode).toBe(0);
-    expect(writesOf(sim.journal).slice(written)).toEqual([]);
-    expect(snapshot(sim)).toEqual(before);
-  });
-
-  test('updates the tags of the inputs that changed, and reports each before it does', async () => {
-    const sim = await startWorld();
-    const inputs = { 'ssh-public-key': key, tags: 'team: blue\ncost-center: "7"' };
-    expect((await act(sim, inputs)).exitCode).toBe(0);
-    const before = withoutTags(snapshot(sim));
-    const changed = {
-      ...inputs,
-      'if-exists': 'replace',
-      tags: 'Team: red\ncost-center: "7"',
-      overrides: JSON.stringify({ nic: { tags: { 'Cost-Center': '8' } } }),
-    };
-    const check = await act(sim, { ...changed, operation: 'check' });
-    expect(check.outputs['findings']).toContain('Only this would be updated: tag Team (blue → red).');
-    const run = await act(sim, changed);
-    expect([errorOf(run), run.outputs['outcome']]).toEqual(['', 'kept']);
-    expect(run.stdout).toContain('Updating tag Team: blue → red');
-    expect(withoutTags(snapshot(sim))).toEqual(before);
-    for (const id of Object.values(vm1)) {
-      expect([id, tagOf(sim, id, 'team')]).toEqual([id, 'red']);
-      expect([id, tagOf(sim, id, 'cost-center')]).toEqual([id, id === vm1.nic ? '8' : '7']);
-    }
-    const written = writesOf(sim.journal).length;
-    expect((await act(sim, changed)).stdout).not.toContain('Updating tag');
-    expect(writesOf(sim.journal).slice(written)).toEqual([]);
-  });
-
-  test('updates the tags after other operations on the resource have ended', async () => {
-    const sim = await startWorld();
-    expect((await act(sim, {}, { env: { GITHUB_RUN_ID: '1' } })).exitCode).toBe(0);
-    const fault = sim.faults.add({
-      match: { method: 'PATCH', path: /vm1-vnet.*\/tags\/default/, times: 2 },
-      effect: { status: 409, code: 'Conflict', message: 'Another operation changes the resource.' },
-    });
-    const run = await act(sim, {}, { env: { GITHUB_RUN_ID: '2' } });
-    expect([errorOf(run), run.exitCode]).toEqual(['', 0]);
-    expect(fault.applied).toBe(2);
-    expect(tagOf(sim, vm1.vnet, 'github-run-id')).toBe('2');
-    expect(run.annotations.filter(({ message }) => message.includes('tags'))).toEqual([]);
   });
 
   test('warns what sweep goes by, and sets all outputs, when a lock prevents the update of tags', async () => {
@@ -142,111 +75,174 @@ describe('on a finished deployment', () => {
     );
   });
 
-  test('sets the outputs of a kept deployment before it updates the tags', async () => {
-    const sim = await startWorld();
-    const inputs = { 'ssh-public-key': key };
-    const first = await act(sim, inputs, { env: { GITHUB_RUN_ID: '1' } });
-    sim.faults.add({
-      match: { method: 'PATCH', path: /vm1-nic.*\/tags\/default/, times: Number.POSITIVE_INFINITY },
-      effect: { status: 412, code: 'PreconditionFailed', message: 'unexpected' },
+  describe('that the tests share', () => {
+    let sim: Simulator;
+    let first: Run;
+    beforeAll(async () => {
+      sim = await startWorld();
+      const inputs = { 'ssh-public-key': key, 'image-id': defaults.imageId('linux', '1.0.0') };
+      first = await act(sim, inputs, { env: { GITHUB_RUN_ID: '1' } });
+      expect([errorOf(first), first.exitCode]).toEqual(['', 0]);
     });
-    const run = await act(sim, inputs, { env: { GITHUB_RUN_ID: '2' } });
-    expect(run.exitCode).toBe(1);
-    for (const name of ['vm-instance-id', 'public-ip-address', 'private-ip-address', 'nic-id', 'os-disk-id'])
-      expect([name, run.outputs[name]]).toEqual([name, first.outputs[name]]);
+    afterEach(() => sim.faults.clear());
+    const rerun = (runId: string, inputs: Readonly<Record<string, string>> = {}) =>
+      act(sim, { 'ssh-public-key': key, ...inputs }, { env: { GITHUB_RUN_ID: runId } });
+
+    test('updates the tags with the resources when the role may not write tags alone', async () => {
+      sim.faults.add({
+        match: { method: 'PATCH', path: /\/tags\/default/, times: Number.POSITIVE_INFINITY },
+        effect: { status: 403, code: 'AuthorizationFailed', message: 'no right to write tags' },
+      });
+      const before = withoutTags(snapshot(sim));
+      const run = await rerun('2');
+      expect(run.exitCode).toBe(0);
+      for (const id of Object.values(vm1)) expect([id, tagOf(sim, id, 'github-run-id')]).toEqual([id, '2']);
+      const changed = [...withoutTags(snapshot(sim))].filter(([id, body]) => before.get(id) !== body);
+      expect(changed.map(([id]) => id).filter((id) => !/network/i.test(id))).toEqual([]);
+    });
+
+    test('writes nothing when the tags are right already', async () => {
+      expect((await rerun('3')).exitCode).toBe(0);
+      const before = snapshot(sim);
+      const written = writesOf(sim.journal).length;
+      expect((await rerun('3')).exitCode).toBe(0);
+      expect(writesOf(sim.journal).slice(written)).toEqual([]);
+      expect(snapshot(sim)).toEqual(before);
+    });
+
+    test('updates the tags after other operations on the resource have ended', async () => {
+      const fault = sim.faults.add({
+        match: { method: 'PATCH', path: /vm1-vnet.*\/tags\/default/, times: 2 },
+        effect: { status: 409, code: 'Conflict', message: 'Another operation changes the resource.' },
+      });
+      const run = await rerun('4');
+      expect([errorOf(run), run.exitCode]).toEqual(['', 0]);
+      expect(fault.applied).toBe(2);
+      expect(tagOf(sim, vm1.vnet, 'github-run-id')).toBe('4');
+      expect(run.annotations.filter(({ message }) => message.includes('tags'))).toEqual([]);
+    });
+
+    test('sets the outputs before it updates the tags', async () => {
+      sim.faults.add({
+        match: { method: 'PATCH', path: /vm1-nic.*\/tags\/default/, times: Number.POSITIVE_INFINITY },
+        effect: { status: 412, code: 'PreconditionFailed', message: 'unexpected' },
+      });
+      const run = await rerun('5');
+      expect(run.exitCode).toBe(1);
+      for (const name of ['vm-instance-id', 'public-ip-address', 'private-ip-address', 'nic-id', 'os-disk-id'])
+        expect([name, run.outputs[name]]).toEqual([name, first.outputs[name]]);
+    });
+
+    test('updates the tags of the inputs that changed, and reports each before it does', async () => {
+      expect((await rerun('6', { tags: 'team: blue\ncost-center: "7"' })).stdout).toContain('tag team: none → blue');
+      const before = withoutTags(snapshot(sim));
+      const changed = {
+        'if-exists': 'replace',
+        'image-id': defaults.imageId('linux', '1.0.0'),
+        tags: 'Team: red\ncost-center: "7"',
+        overrides: JSON.stringify({ nic: { tags: { 'Cost-Center': '8' } } }),
+      };
+      const check = await rerun('6', { ...changed, operation: 'check' });
+      expect(check.outputs['findings']).toContain('Only this would be updated: tag Team (blue → red).');
+      const run = await rerun('6', changed);
+      expect([errorOf(run), run.outputs['outcome']]).toEqual(['', 'kept']);
+      expect(run.stdout).toContain('Updating tag Team: blue → red');
+      expect(withoutTags(snapshot(sim))).toEqual(before);
+      for (const id of Object.values(vm1)) {
+        expect([id, tagOf(sim, id, 'team')]).toEqual([id, 'red']);
+        expect([id, tagOf(sim, id, 'cost-center')]).toEqual([id, id === vm1.nic ? '8' : '7']);
+      }
+    });
+
+    test('reports a newer image version and keeps the version of the VM', async () => {
+      const run = await rerun('7');
+      expect(run.exitCode).toBe(0);
+      expect(run.outputs['image-version']).toBe('1.0.0');
+      expect(run.stdout).toMatch(/created from image version 1\.0\.0 and keeps it; the newest one is 1\.10\.0/);
+    });
+
+    test.each<[string, Record<string, string>, readonly string[]]>([
+      ['image', { 'image-id': defaults.imageId('linux-data-disks') }, ['image: /']],
+      ['image version', { 'image-id': defaults.imageId('linux', '1.10.0') }, ['image: /']],
+      ['operating system', windowsImage(), ['operating system: Linux; the inputs request Windows']],
+      [
+        'region',
+        { location: 'North Europe' },
+        ['region of the network interface: westeurope; the inputs request northeurope'],
+      ],
+      [
+        'security group, DNS label, subnet and accelerated networking',
+        {
+          'allow-inbound': '22 from 203.0.113.0/24',
+          'dns-label': 'my-machine',
+          'subnet-prefix': '192.168.2.0/24',
+          'accelerated-networking': 'true',
+        },
+        [
+          'inbound rules: none; the inputs request 22/tcp from 203.0.113.0/24',
+          'DNS label: none; the inputs request my-machine',
+          'subnet prefix: 192.168.1.0/24; the inputs request 192.168.2.0/24',
+          'accelerated networking: false; the inputs request true',
+        ],
+      ],
+      ['public IP', { 'public-ip': 'false' }, ['public IP: /']],
+      [
+        'VM',
+        {
+          'vm-size': 'Standard_D4s_v5',
+          zone: '2',
+          'admin-username': 'bob',
+          spot: 'true',
+          'os-disk-size-gb': '200',
+          'security-type': 'Standard',
+          identity: 'system',
+        },
+        [
+          'size: Standard_D2s_v5; the inputs request Standard_D4s_v5',
+          'zone: none; the inputs request 2',
+          'admin user: azureuser; the inputs request bob',
+          'priority: Regular; the inputs request Spot',
+          'OS disk size in GB: 30; the inputs request 200',
+          'security type: TrustedLaunch; the inputs request Standard',
+          'identity: none; the inputs request system',
+        ],
+      ],
+    ])('fails with all differences and what to do when the inputs request another %s', async (what, inputs, says) => {
+      const before = snapshot(sim);
+      // The post step has nothing to clean up after a refusal.
+      const phases = ['main', ...(what === 'VM' ? (['post'] as const) : [])] as const;
+      const run = await act(sim, { 'ssh-public-key': key, cleanup: 'always', ...inputs }, { phases });
+      expect(run.exitCode).toBe(1);
+      for (const line of says) expect(errorOf(run)).toContain(line);
+      expect(errorOf(run)).toContain('operation: delete');
+      expect(errorOf(run)).toContain('another `vm-name`');
+      expect(disturbed(sim, before)).toEqual([]);
+      if (what === 'VM') expect(run.outputs['admin-username']).toBe('azureuser');
+    });
   });
 
-  test('warns of settings that a policy changed while the VM was created', async () => {
+  test('warns when a policy changed a tag while the VM was created', async () => {
     const sim = await startWorld();
+    const policy = () => {
+      const body = sim.world.resources.get(vm1.machine)?.body;
+      if (body) body['tags'] = { ...body['tags'], team: 'finance' };
+    };
     sim.faults.add({
       match: { method: 'GET', path: new RegExp(`${vm1.machine}\\?`), nth: 2 },
-      effect: {
-        onArrival: () => {
-          const body = sim.world.resources.get(vm1.machine)?.body;
-          if (body) {
-            body['properties'].licenseType = 'RHEL_BYOS';
-            body['tags'] = { ...body['tags'], team: 'finance' };
-          }
-        },
-      },
+      effect: { onArrival: policy },
     });
-    const run = await act(sim, { 'ssh-public-key': key, 'license-type': 'None', tags: 'team: blue' });
+    const run = await act(sim, { 'ssh-public-key': key, tags: 'team: blue' });
     expect([errorOf(run), run.exitCode]).toEqual(['', 0]);
-    expect(warningsOf(run)).toContain('license: RHEL_BYOS; the inputs request None');
     expect(warningsOf(run)).toContain('tag team: finance; the inputs request blue');
-    expect(run.summary).toContain('other settings than requested');
   });
 
-  test('reports a newer image version and keeps the VM’s version', async () => {
-    const sim = await startWorld();
-    expect((await act(sim, { 'image-id': defaults.imageId('linux', '1.0.0') })).exitCode).toBe(0);
-    const run = await act(sim);
-    expect(run.exitCode).toBe(0);
-    expect(run.outputs['image-version']).toBe('1.0.0');
-    expect(run.stdout).toMatch(/created from image version 1\.0\.0 and keeps it; the newest one is 1\.10\.0/);
-  });
-
-  test('the key that an earlier run generated is gone: empty output and a warning', async () => {
+  test('warns and leaves the output empty when the generated key is gone', async () => {
     const sim = await startWorld();
     expect((await act(sim, generatedKey)).outputs['ssh-private-key-path']).toBeTruthy();
     const run = await act(sim, generatedKey);
     expect(run.exitCode).toBe(0);
     expect(run.outputs['ssh-private-key-path']).toBeUndefined();
     expect(warningsOf(run)).toContain('key that an earlier run generated was deleted');
-  });
-
-  test.concurrent.each<[string, Record<string, string>, string]>([
-    ['image', { 'image-id': defaults.imageId('linux-data-disks') }, 'image: /'],
-    ['version', { 'image-id': defaults.imageId('linux', '1.0.0') }, 'image: /'],
-    ['operating system', windowsImage(), 'operating system: Linux'],
-    ['size', { 'vm-size': 'Standard_D4s_v5' }, 'size: Standard_D2s_v5; the inputs request Standard_D4s_v5'],
-    [
-      'region',
-      { location: 'North Europe' },
-      'region of the network interface: westeurope; the inputs request northeurope',
-    ],
-    ['zone', { zone: '2' }, 'zone: none; the inputs request 2'],
-    [
-      'rule',
-      { 'allow-inbound': '22 from 203.0.113.0/24' },
-      'inbound rules: none; the inputs request 22/tcp from 203.0.113.0/24',
-    ],
-    ['label', { 'dns-label': 'my-machine' }, 'DNS label: none; the inputs request my-machine'],
-    [
-      'prefix',
-      { 'subnet-prefix': '192.168.2.0/24' },
-      'subnet prefix: 192.168.1.0/24; the inputs request 192.168.2.0/24',
-    ],
-    ['admin user', { 'admin-username': 'bob' }, 'admin user: azureuser; the inputs request bob'],
-    [
-      'accelerated networking',
-      { 'accelerated-networking': 'true' },
-      'accelerated networking: false; the inputs request true',
-    ],
-    ['priority', { spot: 'true' }, 'priority: Regular; the inputs request Spot'],
-    ['disk size', { 'os-disk-size-gb': '200' }, 'OS disk size in GB: 30; the inputs request 200'],
-    ['security type', { 'security-type': 'Standard' }, 'security type: TrustedLaunch; the inputs request Standard'],
-    ['public IP', { 'public-ip': 'false' }, 'public IP: /'],
-    ['identity', { identity: 'system' }, 'identity: none; the inputs request system'],
-  ])('another %s ends in an error that says what differs and what to do', async (_, inputs, says) => {
-    const sim = await startWorld();
-    expect((await act(sim, { 'ssh-public-key': key })).exitCode).toBe(0);
-    const before = snapshot(sim);
-    const run = await act(sim, { 'ssh-public-key': key, cleanup: 'always', ...inputs }, { phases: ['main', 'post'] });
-    expect(run.exitCode).toBe(1);
-    expect(errorOf(run)).toContain(says);
-    expect(errorOf(run)).toContain('operation: delete');
-    expect(errorOf(run)).toContain('another `vm-name`');
-    expect(disturbed(sim, before)).toEqual([]);
-  });
-
-  test('puts out the admin user of the VM when a rerun names another one', async () => {
-    const sim = await startWorld();
-    const inputs = { 'ssh-public-key': key, 'admin-username': 'alice' };
-    expect((await act(sim, inputs)).outputs['admin-username']).toBe('alice');
-    const run = await act(sim, { ...inputs, 'admin-username': 'bob' });
-    expect(run.exitCode).toBe(1);
-    expect(run.outputs['admin-username']).toBe('alice');
   });
 
   test('keeps an identity that Azure Policy added and assigns no roles to it', async () => {
@@ -275,7 +271,7 @@ describe('on a finished deployment', () => {
     expect(sim.world.roleAssignments).toHaveLength(granted);
   });
 
-  test('a port that is to be closed is not passed over; a rule that somebody added is', async () => {
+  test('keeps a rule that somebody added, and fails when the inputs close a port', async () => {
     const sim = await startWorld();
     const inputs = { 'ssh-public-key': key, 'allow-inbound': '22 from *' };
     expect((await act(sim, inputs)).exitCode).toBe(0);
@@ -299,7 +295,7 @@ describe('on a finished deployment', () => {
     expect(overridden.summary).not.toContain('nothing is open');
   });
 
-  test('one of several sizes is as good as another, and what overrides changed is as asked for', async () => {
+  test('accepts a size by override, and any of several sizes', async () => {
     const sim = await startWorld();
     const inputs = {
       overrides: '{"vm": {"properties": {"hardwareProfile": {"vmSize": "Standard_D4s_v5"}}}}',
@@ -310,32 +306,44 @@ describe('on a finished deployment', () => {
     expect([run.exitCode, run.outputs['vm-size']]).toEqual([0, 'Standard_D4s_v5']);
   });
 
-  test('an image tenant that refuses the sign-in is named', async () => {
+  test('adopts resources that have no provisioningState, and fails when the image tenant refuses the sign-in', async () => {
     const sim = await startWorld();
     expect((await act(sim)).exitCode).toBe(0);
+    for (const id of Object.values(vm1)) {
+      delete sim.world.resources.get(id)?.body['properties'].provisioningState;
+    }
+    const written = writesOf(sim.journal).length;
+    const run = await act(sim);
+    expect([errorOf(run), run.exitCode]).toEqual(['', 0]);
+    expect(writesOf(sim.journal).slice(written)).toEqual([]);
+    expect(run.stdout).toContain('Virtual machine vm1: Succeeded.');
+
     const before = snapshot(sim);
     sim.world.removePrincipal(principals.image);
-    const run = await act(sim);
-    expect(run.exitCode).toBe(1);
-    expect(errorOf(run)).toContain(`signing in to tenant ${defaults.imageTenantId}`);
+    const refused = await act(sim);
+    expect(refused.exitCode).toBe(1);
+    expect(errorOf(refused)).toContain(`signing in to tenant ${defaults.imageTenantId}`);
     expect(disturbed(sim, before)).toEqual([]);
   });
 });
 
-describe('on a half-finished deployment', () => {
-  const stages = [
-    ['security group', 'networkSecurityGroups'],
-    ['virtual network', 'virtualNetworks'],
-    ['public IP', 'publicIPAddresses'],
-    ['interface', 'networkInterfaces'],
-    ['machine', 'virtualMachines'],
-  ] as const;
-  test.concurrent.each(stages)(
-    'it goes on from a run that was lost at the %s, and deletes all of it in the end',
-    async (_, type) => {
-      const sim = await startWorld();
-      const before = snapshot(sim);
-      // The first try is held until the runner is gone, and carried out after that.
+describe('a rerun on a half-finished deployment', () => {
+  test('goes on when earlier runs were killed at each of its resources, and deletes all of it in the end', async () => {
+    const sim = await startWorld();
+    const before = snapshot(sim);
+    const types = [
+      'networkSecurityGroups',
+      'virtualNetworks',
+      'publicIPAddresses',
+      'networkInterfaces',
+      'virtualMachines',
+    ];
+    for (const [index, type] of types.entries()) {
+      for (const later of types.slice(index + 1)) {
+        const match = { method: 'PUT', path: new RegExp(`/${later}/`), times: Number.POSITIVE_INFINITY };
+        sim.faults.add({ match, effect: { reset: true } });
+      }
+      // The PUT is held until the runner is gone, and carried out after that.
       const arrival = Promise.withResolvers<void>();
       const end = Promise.withResolvers<void>();
       const fault = sim.faults.add({
@@ -347,49 +355,32 @@ describe('on a half-finished deployment', () => {
           },
         },
       });
-      const lost = await act(
-        sim,
-        {},
-        { env: { GITHUB_RUN_ID: '1' }, signal: { name: 'SIGKILL', when: arrival.promise } },
-      );
-      expect(fault.applied).toBe(1);
-      expect(lost.exitCode).toBeNull();
+      const lost = await act(sim, {}, { signal: { name: 'SIGKILL', when: arrival.promise } });
+      expect([type, fault.applied, lost.exitCode]).toEqual([type, 1, null]);
+      sim.faults.clear();
       end.resolve();
-      const run = await act(sim, { cleanup: 'always' }, { env: { GITHUB_RUN_ID: '2' }, phases: ['main', 'post'] });
-      expect(errorOf(run)).toBe('');
-      expect([run.exitCode, run.post?.exitCode]).toEqual([0, 0]);
-      expectAllGone(sim, before);
-    },
-  );
+    }
+    const run = await actWithPost(sim, { cleanup: 'always' }, { env: { GITHUB_RUN_ID: '2' } });
+    expect([errorOf(run), run.exitCode, run.post?.exitCode]).toEqual(['', 0, 0]);
+    expectAllGone(sim, before);
+  });
 
-  test('a part that failed is made again', async () => {
+  test('creates a resource again when it failed', async () => {
     const sim = await startWorld();
+    // Any code that is not retried, or the first run would not fail.
     sim.faults.add({
       match: { method: 'PUT', path: /virtualNetworks/ },
       effect: { operationFails: { code: 'OperationNotAllowed', message: 'oops' } },
     });
+    const state = (): unknown => sim.world.resources.get(vm1.vnet)?.body['properties'].provisioningState;
     expect((await act(sim, { cleanup: 'never' })).exitCode).toBe(1);
+    expect(state()).toBe('Failed');
     const run = await act(sim);
-    expect(run.exitCode).toBe(0);
+    expect([run.exitCode, state()]).toEqual([0, 'Succeeded']);
     expect(JSON.parse(run.outputs['created'] ?? '')).not.toContain(vm1.vnet);
   });
 
-  test('a deployment whose resources have no provisioningState is adopted', async () => {
-    const sim = await startWorld();
-    expect((await act(sim)).exitCode).toBe(0);
-    for (const id of Object.values(vm1)) {
-      delete sim.world.resources.get(id)?.body['properties'].provisioningState;
-    }
-    const written = writesOf(sim.journal).length;
-    const run = await act(sim);
-    expect(errorOf(run)).toBe('');
-    expect(run.exitCode).toBe(0);
-    const writes = writesOf(sim.journal).slice(written);
-    expect(writes).toEqual([]);
-    expect(run.stdout).toContain('Virtual machine vm1: Succeeded.');
-  });
-
-  test('a machine that Azure never placed is made anew', async () => {
+  test('creates the VM again when Azure never placed it', async () => {
     const sim = await startWorld();
     settings(sim.world).shortages.push({ code: 'AllocationFailed', at: 'operation', times: 1 });
     const first = await act(sim, { cleanup: 'never', ...generatedKey }, { env: { GITHUB_RUN_ID: '1' } });
@@ -403,7 +394,7 @@ describe('on a half-finished deployment', () => {
     expect(tagOf(sim, vm1.machine, 'github-run-id')).toBe('2');
   });
 
-  test('a machine that failed after it had run is neither taken over nor replaced', async () => {
+  test('neither adopts nor replaces a VM that failed after it had run', async () => {
     const sim = await startWorld();
     settings(sim.world).provisioning.push({
       failure: { code: 'OSProvisioningTimedOut', message: '' },
@@ -419,7 +410,7 @@ describe('on a half-finished deployment', () => {
     expect(disturbed(sim, before)).toEqual([]);
   });
 
-  test('a disk without its machine is not overwritten', async () => {
+  test('fails when the OS disk exists without its VM', async () => {
     const sim = await startWorld();
     const first = await act(sim, {
       overrides: '{"vm": {"properties": {"storageProfile": {"osDisk": {"deleteOption": "Detach"}}}}}',
@@ -433,12 +424,12 @@ describe('on a half-finished deployment', () => {
     expect(disturbed(sim, before)).toEqual([]);
   });
 
-  test('one that is being deleted is waited for, then made', async () => {
+  test('waits and then creates the VM when it is being deleted', async () => {
     const sim = await startWorld();
     expect((await act(sim, {}, { env: { GITHUB_RUN_ID: '1' } })).exitCode).toBe(0);
     const machine = sim.world.resources.get(vm1.machine)?.body;
     if (machine) machine['properties'].provisioningState = 'Deleting';
-    // Found so three times. What the machine takes along goes with it.
+    // Three reads find it so. Its disk, NIC and public IP are deleted with it.
     const fourth = sim.faults.add({
       match: { method: 'GET', path: new RegExp(`${vm1.machine}\\?`), nth: 4 },
       effect: {

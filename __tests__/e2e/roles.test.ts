@@ -102,9 +102,13 @@ test.each(situations)('every operation works with the documented roles for $name
   }));
   const inputs = { ...defaultInputs(started), ...situation.inputs, 'vm-name': 'vm1' };
   const forbidden: string[] = [];
-  const run = async (changes: Readonly<Record<string, string>>, exitCode = 0, env: Record<string, string> = {}) => {
+  const run = async (
+    changes: Readonly<Record<string, string>>,
+    exitCode = 0,
+    { runSteps = runAction, env = {} }: { runSteps?: typeof runAction; env?: Record<string, string> } = {},
+  ) => {
     const seen = started.journal.length;
-    const result = await runJob({ sim: started, inputs: { ...inputs, ...changes }, env });
+    const result = await runSteps({ sim: started, inputs: { ...inputs, ...changes }, env });
     expect([changes, result.exitCode, result.stdout]).toEqual([changes, exitCode, expect.any(String)]);
     const refused = started.journal.slice(seen).filter(({ method, status }) => status === 403 && method !== 'GET');
     forbidden.push(...refused.map(({ method, path }) => `${JSON.stringify(changes)}: ${method} ${path}`));
@@ -112,15 +116,15 @@ test.each(situations)('every operation works with the documented roles for $name
   };
   await run({ operation: 'check' });
   await run({});
-  await run({}, 0, { GITHUB_RUN_ID: '2' });
+  await run({}, 0, { env: { GITHUB_RUN_ID: '2' } });
   await run({ operation: 'list' });
   await run({ operation: 'delete' });
   await run({ 'expires-after': '8h' });
   expireDeployments(started);
   expect((await run({ operation: 'sweep' })).outputs['deleted']).toContain('virtualMachines/vm1');
-  await run({ cleanup: 'always' });
+  await run({ cleanup: 'always' }, 0, { runSteps: runJob });
   applyFailure(started.world, 'quota-exceeded');
-  await run({}, 1);
+  await run({}, 1, { runSteps: runJob });
   const left = [...started.world.resources.under(group)].map(({ id }) => id);
   expect(left).toEqual([]);
   // Reads that are refused are optional: roles of other scopes, quotas and sizes.

@@ -109,15 +109,19 @@ test.each<[string, RegExp, string]>([
   expect(run.post?.stdout).not.toMatch(/^\s+at /m);
 });
 
-test.each(['SIGINT', 'the time limit'])('says what was waited for when %s ends the sign-in', async (cause) => {
+test.each(['SIGINT', 'the time limit'])('ends a sign-in that hangs when %s stops the step', async (cause) => {
   const sim = await startWorld();
   const match = { host: 'entra', path: /token/ } as const;
   const when = arrivalOf(sim, match);
-  sim.faults.add({ match, effect: { delaySeconds: 3 } });
+  const hung = Promise.withResolvers<void>();
+  const hanging = sim.faults.add({ match: { ...match, times: Infinity }, effect: { onArrival: () => hung.promise } });
   const run =
     cause === 'SIGINT'
       ? await act(sim, {}, { phases: main, signal: { name: 'SIGINT', when } })
       : await act(sim, { 'timeout-minutes': '1' }, { phases: main });
+  hung.resolve();
+  // One request per tenant: the process did not stay for a second attempt.
+  expect(hanging.applied).toBe(2);
   expect(run.exitCode).toBe(1);
   expect(errorOf(run)).toContain(
     cause === 'SIGINT' ? 'was cancelled (SIGINT)' : 'The time limit of 1 minute was reached',

@@ -77,7 +77,7 @@ function replaceParts(page: string, parts: Readonly<Record<string, string>>): st
 }
 
 /** Returns the expected content of every document with generated parts, by path from the root. */
-export function generatedDocuments(): Readonly<Record<string, string>> {
+function generatedDocuments(): Readonly<Record<string, string>> {
   const read = (path: string): string => readFileSync(join(root, path), 'utf8');
   const action = read('action.yml');
   const metadata = parse(action) as Metadata;

@@ -158,8 +158,9 @@ export async function makeClientCertificate(
       .toString('hex')
       .replace(/^[89a-f]/, '1'),
     name: options.subject ?? 'CN=client',
-    notBefore: options.notBefore ?? new Date(Date.now() - 3600_000),
-    notAfter: options.notAfter ?? new Date(Date.now() + 365 * 86400_000),
+    // The library does not accept the Date class of Jest's sandbox.
+    notBefore: new Date(options.notBefore ?? Date.now() - 3600_000),
+    notAfter: new Date(options.notAfter ?? Date.now() + 365 * 86400_000),
     signingAlgorithm: algorithm,
     keys,
   });

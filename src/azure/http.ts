@@ -27,6 +27,22 @@ export interface HttpOptions {
 const signInAttemptSeconds = 15;
 const maxThrottledSeconds = 90;
 
+const stepEnd = new AbortController();
+
+/** Called when the step has its result: retries of a sign-in that no code awaits would keep the process alive. */
+export function abortSignInRequests(): void {
+  stepEnd.abort();
+}
+
+const stepEndPolicy: PipelinePolicy = {
+  name: 'stepEndPolicy',
+  sendRequest(request, next) {
+    const own = request.abortSignal as AbortSignal | undefined;
+    request.abortSignal = own ? AbortSignal.any([own, stepEnd.signal]) : stepEnd.signal;
+    return next(request);
+  },
+};
+
 /** Outermost first; `perAttempt` sees each result. 90 s of retries: an ID token lives longer. */
 export function signInPolicies(
   options: HttpOptions,
@@ -34,6 +50,7 @@ export function signInPolicies(
 ): readonly PipelinePolicy[] {
   const { log, attemptTimeoutSeconds = signInAttemptSeconds } = options;
   return [
+    stepEndPolicy,
     transientErrorRetryPolicy({ log: (line) => log?.info(line), maxThrottledSeconds }),
     ...perAttempt,
     ...(options.acceptsText ? [] : [checkResponsePolicy()]),

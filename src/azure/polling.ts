@@ -17,6 +17,11 @@ interface Poller<T> {
   poll(options?: { abortSignal?: AbortSignal }): Promise<unknown>;
 }
 
+/** Whether the response named an operation that was polled to its end. */
+export function hasOperationUrl({ operationState }: Poller<unknown>): boolean {
+  return operationState?.config?.operationLocation !== undefined;
+}
+
 export interface PollOptions {
   readonly signal: AbortSignal;
   /** The latest rate limits, read before each poll. */

@@ -1,6 +1,6 @@
 import { isNotFound, undefinedIfNotFound } from '../azure/lookup.ts';
 import { createRetries, isConcurrentOperation } from '../azure/policies/retry.ts';
-import { pollUntilDone } from '../azure/polling.ts';
+import { hasOperationUrl, pollUntilDone } from '../azure/polling.ts';
 import { type ResourceId, sameId } from '../azure/resource-id.ts';
 import type { CleanupState } from '../deployment/cleanup-state.ts';
 import { ActionError } from '../errors/action-error.ts';
@@ -103,6 +103,7 @@ async function deleteResource(
   const { id, type } = target;
   const recheck = createRecheck(context, target, progress);
   const retry = createRetry(context, target, progress.targets, maxWait);
+  const waitUnconfirmed = createUnconfirmedWait(context, target);
   let vmParts: VmParts | undefined;
   let sent = false;
   // Also after a DELETE whose answer was lost: what goes with the VM is then missing, not late.
@@ -127,8 +128,8 @@ async function deleteResource(
         continue;
       }
       sent = true;
-      await sendDelete(context, target);
-      return markDeleted();
+      if (await sendDelete(context, target)) return markDeleted();
+      await waitUnconfirmed();
     } catch (error) {
       if (session.waiting.signal.aborted || !(error instanceof AzureError)) throw error;
       if (isNotFound(error)) return markDeleted();
@@ -137,11 +138,30 @@ async function deleteResource(
   }
 }
 
-async function sendDelete({ session, log }: DeletionContext, { id, type }: Target): Promise<void> {
+/** False if the response named no operation, as that of a proxy does: then only a read tells whether it is gone. */
+async function sendDelete({ session, log }: DeletionContext, { id, type }: Target): Promise<boolean> {
   const what = `${type.label} ${id.name}`;
   log.info(`Deleting ${what}.`);
   const operation = type.delete(session, id);
   await ('submitted' in operation ? pollUntilDone(what, 'delete', session.waiting, operation) : operation);
+  return 'submitted' in operation && hasOperationUrl(operation);
+}
+
+/** The first read follows at once. */
+function createUnconfirmedWait({ session, log }: DeletionContext, { id, type }: Target): () => Promise<void> {
+  const start = clockSeconds();
+  const what = `${type.label} ${id.name}`;
+  let waits = 0;
+  return async () => {
+    if (clockSeconds() - start >= maxInUseSeconds) {
+      const message = 'It still exists although Azure, or a proxy, answered each DELETE as done.';
+      throw new ActionError(`deleting ${what}`, { message });
+    }
+    const seconds = waits === 0 ? 0 : Math.min(15, 1.5 ** waits);
+    if (seconds > 0) log.info(`${what} still exists after its DELETE; checking again in ${Math.round(seconds)} s.`);
+    waits++;
+    await delay(seconds, session.waiting.signal);
+  };
 }
 
 /** A role assignment outlives its principal, and then nothing leads to it: while one remains, its identity is kept. */

@@ -59,6 +59,10 @@ export function secondsUntilTimeout(signal: AbortSignal): number {
 /** `AbortSignal.timeout` on this clock. */
 export function timeoutSignal(seconds: number): AbortSignal {
   const controller = new AbortController();
-  abortAfter(controller, seconds, () => new DOMException('The operation was aborted due to timeout', 'TimeoutError'));
+  abortAfter(
+    controller,
+    seconds,
+    () => new DOMException(`The time limit of ${Math.round(seconds / 60)} minutes was reached.`, 'TimeoutError'),
+  );
   return controller.signal;
 }

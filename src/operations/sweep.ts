@@ -20,7 +20,7 @@ interface ExpiryDecision {
 }
 
 /** `unknown`: GitHub does not show the run to this token. */
-export type WorkflowRunStatus = 'ended' | 'running' | 'unknown';
+type WorkflowRunStatus = 'ended' | 'running' | 'unknown';
 
 /** It has expired, or its run has ended without its cleanup (lost runner). Keeps what cannot be decided. */
 export function decideExpiry(

@@ -1,6 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
 import { ownershipTags } from '../../../src/deployment/ownership.ts';
-import { decideExpiry, type WorkflowRunStatus } from '../../../src/operations/sweep.ts';
+import { decideExpiry } from '../../../src/operations/sweep.ts';
 import type { WorkflowRun } from '../../../src/runner/environment.ts';
 
 const run: WorkflowRun = {
@@ -21,7 +21,7 @@ describe('sweep decides about a deployment', () => {
   const expired = { ...base, 'expires-on': '2026-11-22T11:59:59Z' };
   const alive = { ...base, 'expires-on': '2026-11-22T12:00:01Z' };
   const otherServer = { ...base, 'github-server-url': 'https://ghes.example' };
-  test.each<[string, Record<string, string>, WorkflowRunStatus | undefined, boolean]>([
+  test.each<[string, Record<string, string>, Parameters<typeof decideExpiry>[3], boolean]>([
     ['that has expired', expired, undefined, true],
     ['that has expired while its run is in progress', expired, 'running', true],
     ['that has not expired, but whose run has ended', alive, 'ended', true],
