@@ -4,7 +4,7 @@ import { type SessionOptions, openSession } from './auth/session.ts';
 import { abortSignInRequests } from './azure/http.ts';
 import { createCleanupState, signInStateOf } from './deployment/cleanup-state.ts';
 import { runIdentityOf } from './deployment/ownership.ts';
-import type { ErrorContext } from './errors/action-error.ts';
+import type { ErrorContext } from './errors/errors.ts';
 import { errorTitle, formatError, toErrorReports } from './errors/format-error.ts';
 import type { DeleteInputs, Inputs } from './inputs/inputs.ts';
 import { readInputs } from './inputs/read-inputs.ts';

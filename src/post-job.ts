@@ -5,7 +5,7 @@ import { basename, dirname, resolve } from 'node:path';
 import { openSession } from './auth/session.ts';
 import { abortSignInRequests } from './azure/http.ts';
 import { type CleanupStateData, parseCleanupState } from './deployment/cleanup-state.ts';
-import { ActionError, type ErrorContext } from './errors/action-error.ts';
+import { type ErrorContext, ActionError } from './errors/errors.ts';
 import { formatError } from './errors/format-error.ts';
 import type { ClientCredential, DeleteInputs } from './inputs/inputs.ts';
 import { maskSecrets } from './inputs/mask-secrets.ts';

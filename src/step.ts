@@ -4,7 +4,7 @@ import { readFileSync, realpathSync } from 'node:fs';
 import { isSignInError } from './auth/credential.ts';
 import type { SessionOptions } from './auth/session.ts';
 import { explain } from './error-catalog/explain.ts';
-import type { ErrorContext } from './errors/action-error.ts';
+import type { ErrorContext } from './errors/errors.ts';
 import { formatError } from './errors/format-error.ts';
 import type { Inputs } from './inputs/inputs.ts';
 import type { readInputs } from './inputs/read-inputs.ts';

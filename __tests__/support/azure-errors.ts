@@ -3,8 +3,7 @@ import { readFileSync } from 'node:fs';
 import { expect } from '@jest/globals';
 import { catalogue, explain } from '../../src/error-catalog/explain.ts';
 import { fillPlaceholders } from '../../src/error-catalog/entry.ts';
-import type { ErrorContext, Explanation } from '../../src/errors/action-error.ts';
-import type { AzureErrorInfo } from '../../src/errors/azure-error.ts';
+import type { AzureErrorInfo, ErrorContext, Explanation } from '../../src/errors/errors.ts';
 import { parseErrorResponse } from '../../src/errors/parse-error-response.ts';
 
 export const vmTenant = '22222222-0000-4000-8000-000000000002';

@@ -3,7 +3,7 @@ import { expect, jest } from '@jest/globals';
 import type { AccessToken, TokenCredential } from '@azure/core-auth';
 import { createHttpHeaders, type HttpClient, type PipelineRequest, RestError } from '@azure/core-rest-pipeline';
 import { knownClouds } from '../../src/azure/clouds.ts';
-import { AzureError } from '../../src/errors/azure-error.ts';
+import { AzureError } from '../../src/errors/errors.ts';
 import { type TenantCredentialOptions, createTenantCredential } from '../../src/auth/credential.ts';
 
 export const tenantId = '33333333-3333-3333-3333-333333333333';

@@ -1,7 +1,6 @@
 import { type Entry, fillPlaceholders } from '../../src/error-catalog/entry.ts';
 import { entriesByGroup, explainEntry } from '../../src/error-catalog/explain.ts';
-import type { Explanation } from '../../src/errors/action-error.ts';
-import type { AzureErrorInfo } from '../../src/errors/azure-error.ts';
+import type { AzureErrorInfo, Explanation } from '../../src/errors/errors.ts';
 
 const emptyError: AzureErrorInfo = {
   status: 0,

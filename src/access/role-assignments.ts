@@ -10,8 +10,7 @@ import {
   tagsFromDescription,
 } from '../deployment/ownership.ts';
 import type { Plan } from '../deployment/resources.ts';
-import { ActionError, withActivity } from '../errors/action-error.ts';
-import { AzureError, isClientError } from '../errors/azure-error.ts';
+import { ActionError, AzureError, isClientError, withActivity } from '../errors/errors.ts';
 import { allSettledOrThrow } from '../lib/abort.ts';
 import { clockSeconds } from '../lib/clock.ts';
 import { type AccessPlan, type ManagedIdentity, type Principal, cannotAssignError } from './resolve-access.ts';

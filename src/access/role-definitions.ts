@@ -5,8 +5,7 @@ import { apiVersions } from '../azure/api-versions.ts';
 import { listAllPages, type Session } from '../azure/arm-client.ts';
 import { isNotFound } from '../azure/lookup.ts';
 import { subscriptionOwnerOf } from '../azure/subscriptions.ts';
-import { ActionError } from '../errors/action-error.ts';
-import { AzureError } from '../errors/azure-error.ts';
+import { ActionError, AzureError } from '../errors/errors.ts';
 import type { RoleRequest } from '../inputs/inputs.ts';
 import { shellCommand } from '../lib/escape.ts';
 

@@ -2,7 +2,7 @@ import { type PipelineResponse, createHttpHeaders, createPipelineRequest } from 
 import { type HttpOptions, createAnonymousPipeline } from '../azure/http.ts';
 import { createProxiedHttpClient } from '../azure/proxy.ts';
 import { invalidResponseMessage } from '../azure/policies/responses.ts';
-import { ActionError } from '../errors/action-error.ts';
+import { ActionError } from '../errors/errors.ts';
 import { describeResponse } from '../errors/parse-error-response.ts';
 import { asObject, asString, parseJson } from '../lib/json.ts';
 

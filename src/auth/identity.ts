@@ -1,7 +1,7 @@
 import type { TokenCredential } from '@azure/core-auth';
 import { type Cloud, resourceManagerScope, signInOrigins } from '../azure/clouds.ts';
 import type { createHttpGet } from '../azure/http.ts';
-import { ActionError, withActivity, type OidcClaims } from '../errors/action-error.ts';
+import { type OidcClaims, ActionError, withActivity } from '../errors/errors.ts';
 import { raceAbort } from '../lib/abort.ts';
 import { type Json, asObject, asString, isJson, omitUndefined, parseJson } from '../lib/json.ts';
 import type { LogWriter } from '../runner/log.ts';

@@ -21,8 +21,7 @@ import {
   findSubscription,
   readSubscription,
 } from '../azure/subscriptions.ts';
-import type { ErrorContext } from '../errors/action-error.ts';
-import { findAzureError } from '../errors/azure-error.ts';
+import { type ErrorContext, findAzureError } from '../errors/errors.ts';
 import type { DeployInputs, Inputs } from '../inputs/inputs.ts';
 import { raceAbort } from '../lib/abort.ts';
 import { type MergePatch, omitUndefined } from '../lib/json.ts';

@@ -13,7 +13,7 @@ import {
   createPipelineRequest,
 } from '@azure/core-rest-pipeline';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { ActionError } from '../errors/action-error.ts';
+import { ActionError } from '../errors/errors.ts';
 import { type MergePatch, mergePatch, omitUndefined, parseJson } from '../lib/json.ts';
 import type { LogWriter } from '../runner/log.ts';
 import { apiVersions } from './api-versions.ts';

@@ -1,6 +1,6 @@
 import { cloudMetadataVersions } from './api-versions.ts';
 import { invalidResponseMessage } from './policies/responses.ts';
-import { ActionError } from '../errors/action-error.ts';
+import { ActionError } from '../errors/errors.ts';
 import { asObject, asString, omitUndefined } from '../lib/json.ts';
 
 /** A cloud by its well-known name, or by the https origin of its Resource Manager. */

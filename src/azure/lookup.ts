@@ -1,4 +1,4 @@
-import { AzureError, type AzureErrorInfo } from '../errors/azure-error.ts';
+import { type AzureErrorInfo, AzureError } from '../errors/errors.ts';
 
 /** 404s that say nothing of the resource itself. */
 const notAboutTheResource = new Set([

@@ -1,4 +1,4 @@
-import { AzureError } from '../errors/azure-error.ts';
+import { AzureError } from '../errors/errors.ts';
 import { delay, progressSeconds } from '../lib/abort.ts';
 import { clockSeconds } from '../lib/clock.ts';
 import { type OperationKind, nextPollDelay, type RemainingRequests } from './poll-schedule.ts';

@@ -8,7 +8,7 @@ import {
   isRestError,
   proxyPolicy,
 } from '@azure/core-rest-pipeline';
-import { ActionError } from '../errors/action-error.ts';
+import { ActionError } from '../errors/errors.ts';
 import { describeResponse } from '../errors/parse-error-response.ts';
 import { isJson, parseJson } from '../lib/json.ts';
 import { env as runnerEnvironment } from '../runner/environment.ts';

@@ -1,6 +1,5 @@
 import { apiVersions } from './api-versions.ts';
-import { ActionError, withActivity } from '../errors/action-error.ts';
-import { AzureError } from '../errors/azure-error.ts';
+import { ActionError, AzureError, withActivity } from '../errors/errors.ts';
 import { delay } from '../lib/abort.ts';
 import { shellCommand } from '../lib/escape.ts';
 import { type ArmRequest, listAllPages, sharedHttpClient, type Session } from './arm-client.ts';

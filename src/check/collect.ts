@@ -6,7 +6,7 @@ import { type Session, listAllPages } from '../azure/arm-client.ts';
 import { type Result, settle, undefinedIfNotFound } from '../azure/lookup.ts';
 import { readResourceGroup } from '../azure/subscriptions.ts';
 import { type ExistingResources, existingResourceQueries, resourceNames } from '../deployment/resources.ts';
-import type { ErrorContext } from '../errors/action-error.ts';
+import type { ErrorContext } from '../errors/errors.ts';
 import { type ResolvedImage, inspectImage } from '../image/image.ts';
 import type { DeployInputs } from '../inputs/inputs.ts';
 import { omitUndefined } from '../lib/json.ts';

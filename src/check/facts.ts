@@ -15,8 +15,7 @@ import {
   workflowAuthor,
 } from '../error-catalog/entry.ts';
 import { explain } from '../error-catalog/explain.ts';
-import { ActionError, type ErrorContext } from '../errors/action-error.ts';
-import { errorChain, findAzureError, rootDetail } from '../errors/azure-error.ts';
+import { type ErrorContext, ActionError, errorChain, findAzureError, rootDetail } from '../errors/errors.ts';
 import type { ResolvedImage, ImageInspection } from '../image/image.ts';
 import type { DeployInputs } from '../inputs/inputs.ts';
 import type { Sku } from '../vm/sizes.ts';

@@ -3,8 +3,7 @@ import { createRetries, isConcurrentOperation } from '../azure/policies/retry.ts
 import { hasOperationUrl, pollUntilDone } from '../azure/polling.ts';
 import { type ResourceId, sameId } from '../azure/resource-id.ts';
 import type { CleanupState } from '../deployment/cleanup-state.ts';
-import { ActionError } from '../errors/action-error.ts';
-import { AzureError, rootDetail } from '../errors/azure-error.ts';
+import { ActionError, AzureError, rootDetail } from '../errors/errors.ts';
 import { delay } from '../lib/abort.ts';
 import { clockSeconds } from '../lib/clock.ts';
 import { shellCommand } from '../lib/escape.ts';

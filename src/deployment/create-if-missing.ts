@@ -1,8 +1,7 @@
 import { createRetries } from '../azure/policies/retry.ts';
 import { pollUntil } from '../azure/polling.ts';
 import { hasSucceeded, isTerminalState } from '../azure/lookup.ts';
-import { ActionError } from '../errors/action-error.ts';
-import { AzureError } from '../errors/azure-error.ts';
+import { ActionError, AzureError } from '../errors/errors.ts';
 import type { RunContext } from './cleanup-state.ts';
 import { type Tags, assertOwned } from './ownership.ts';
 

@@ -1,7 +1,7 @@
 /** Who owns a resource: the tags that say so, and the rules that read them. */
 
 import { sameId } from '../azure/resource-id.ts';
-import { ActionError } from '../errors/action-error.ts';
+import { ActionError } from '../errors/errors.ts';
 import type { CleanupPolicy } from '../inputs/inputs.ts';
 import type { WorkflowRun } from '../runner/environment.ts';
 

@@ -1,5 +1,4 @@
-import type { Explanation } from '../errors/action-error.ts';
-import type { AzureErrorInfo } from '../errors/azure-error.ts';
+import type { AzureErrorInfo, Explanation } from '../errors/errors.ts';
 import { shellCommand } from '../lib/escape.ts';
 import {
   type Entry,

@@ -1,5 +1,5 @@
 import { requiresPolicyToken } from '../azure/policies/policy-token.ts';
-import type { AzureErrorInfo } from '../errors/azure-error.ts';
+import type { AzureErrorInfo } from '../errors/errors.ts';
 import { shellCommand } from '../lib/escape.ts';
 import { areTenantsSwapped } from './authorization.ts';
 import {

@@ -1,6 +1,5 @@
 import { apiVersions } from '../azure/api-versions.ts';
-import type { ErrorContext } from '../errors/action-error.ts';
-import type { AzureErrorInfo } from '../errors/azure-error.ts';
+import type { AzureErrorInfo, ErrorContext } from '../errors/errors.ts';
 import { shellCommand } from '../lib/escape.ts';
 
 /** An error context in which every unknown value is a `<placeholder>`. */

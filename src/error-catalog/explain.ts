@@ -2,8 +2,7 @@
  * Translates an error of Azure into its cause, who must act, and the commands and URLs with the values of this run.
  * An error that the catalogue does not know for sure stays unexplained: a wrong explanation costs more than none.
  */
-import type { AzureErrorInfo } from '../errors/azure-error.ts';
-import type { ErrorContext, Explanation } from '../errors/action-error.ts';
+import type { AzureErrorInfo, ErrorContext, Explanation } from '../errors/errors.ts';
 import { authorizationEntries } from './authorization.ts';
 import { capacityEntries, subscriptionEntries } from './capacity.ts';
 import { type Entry, type FilledErrorContext, fillPlaceholders, resolve, workflowAuthor } from './entry.ts';

@@ -1,5 +1,4 @@
-import type { AzureErrorInfo } from '../errors/azure-error.ts';
-import type { OidcClaims } from '../errors/action-error.ts';
+import type { AzureErrorInfo, OidcClaims } from '../errors/errors.ts';
 import { shellCommand } from '../lib/escape.ts';
 import { type Entry, type FilledErrorContext, appOwner, codeIs, messageText } from './entry.ts';
 

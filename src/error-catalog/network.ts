@@ -1,4 +1,4 @@
-import type { AzureErrorInfo } from '../errors/azure-error.ts';
+import type { AzureErrorInfo } from '../errors/errors.ts';
 import { shellCommand } from '../lib/escape.ts';
 import {
   type Entry,

@@ -1,4 +1,4 @@
-import type { AzureErrorInfo } from '../errors/azure-error.ts';
+import type { AzureErrorInfo } from '../errors/errors.ts';
 import {
   type Entry,
   type Lines,

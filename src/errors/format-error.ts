@@ -1,6 +1,5 @@
-import { ActionError, type Explanation } from './action-error.ts';
+import { type AzureErrorInfo, type Explanation, ActionError, AzureError, errorChain, rootDetail } from './errors.ts';
 import { omitUndefined } from '../lib/json.ts';
-import { AzureError, type AzureErrorInfo, errorChain, rootDetail } from './azure-error.ts';
 
 /** A failure in the parts that the annotation, the log and the summary show. */
 export interface ErrorReport {

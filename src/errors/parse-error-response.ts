@@ -1,7 +1,7 @@
 import { plainText } from '../lib/escape.ts';
 import { retryAfterSeconds, retrySecondsInText } from '../lib/duration.ts';
 import { type Json, isJson, omitUndefined, parseJson } from '../lib/json.ts';
-import type { AzureErrorInfo, ErrorDetail } from './azure-error.ts';
+import type { AzureErrorInfo, ErrorDetail } from './errors.ts';
 import { redactSecrets } from './format-error.ts';
 
 export interface ErrorResponse {

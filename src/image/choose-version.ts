@@ -1,4 +1,4 @@
-import { ActionError } from '../errors/action-error.ts';
+import { ActionError } from '../errors/errors.ts';
 import { delay } from '../lib/abort.ts';
 import { clockSeconds } from '../lib/clock.ts';
 import type { Gallery, GalleryClients, ImageRequest, ImageVersion } from './gallery.ts';

@@ -6,8 +6,7 @@ import type {
   RegionalReplicationStatus,
 } from '@azure/arm-compute';
 import { type ImageReference, normaliseRegion } from '../azure/resource-id.ts';
-import { ActionError } from '../errors/action-error.ts';
-import { AzureError } from '../errors/azure-error.ts';
+import { ActionError, AzureError } from '../errors/errors.ts';
 import type { DeployInputs } from '../inputs/inputs.ts';
 import { omitUndefined } from '../lib/json.ts';
 

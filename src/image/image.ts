@@ -1,5 +1,5 @@
 import type { GalleryImageFeature, ImageReference as VmImageReference } from '@azure/arm-compute';
-import { ActionError } from '../errors/action-error.ts';
+import { ActionError } from '../errors/errors.ts';
 import { omitUndefined } from '../lib/json.ts';
 import { findUsableVersion, noUsableVersionError, waitForUsableVersion } from './choose-version.ts';
 import {

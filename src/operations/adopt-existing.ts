@@ -5,8 +5,7 @@ import { isNotFound, hasSucceeded, undefinedIfDenied } from '../azure/lookup.ts'
 import { disksCreatedWith, readTags } from '../cleanup/resource-types.ts';
 import type { ExistingResources, Plan } from '../deployment/resources.ts';
 import { type Tags, ownerTags, tagValue } from '../deployment/ownership.ts';
-import { ActionError, withActivity } from '../errors/action-error.ts';
-import { AzureError, isClientError } from '../errors/azure-error.ts';
+import { ActionError, AzureError, isClientError, withActivity } from '../errors/errors.ts';
 import type { ResolvedImage } from '../image/image.ts';
 import type { DeployInputs } from '../inputs/inputs.ts';
 import { allSettledOrThrow, delay } from '../lib/abort.ts';

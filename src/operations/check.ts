@@ -5,7 +5,7 @@ import { evaluateChecks } from '../check/evaluate.ts';
 import type { CheckFacts, Finding } from '../check/facts.ts';
 import { ownershipTags } from '../deployment/ownership.ts';
 import type { Plan } from '../deployment/resources.ts';
-import { ActionError } from '../errors/action-error.ts';
+import { ActionError } from '../errors/errors.ts';
 import { isCommandOrUrl } from '../errors/format-error.ts';
 import type { ResolvedImage } from '../image/image.ts';
 import type { DeployInputs } from '../inputs/inputs.ts';

@@ -14,7 +14,7 @@ import {
 } from '../deployment/cleanup-state.ts';
 import { type ExistingResources, findExistingResources, resourceNames } from '../deployment/resources.ts';
 import { repositoryClaim, runIdentityOf } from '../deployment/ownership.ts';
-import { ActionError, withActivity } from '../errors/action-error.ts';
+import { ActionError, withActivity } from '../errors/errors.ts';
 import type { DeployInputs } from '../inputs/inputs.ts';
 import { allSettledOrThrow } from '../lib/abort.ts';
 import type { MergePatch } from '../lib/json.ts';

@@ -1,7 +1,7 @@
 import type { Session } from '../azure/arm-client.ts';
 import { deleteDeployment } from '../cleanup/delete-deployment.ts';
 import { type RepositoryIdentity, repositoryClaim } from '../deployment/ownership.ts';
-import { ActionError } from '../errors/action-error.ts';
+import { ActionError } from '../errors/errors.ts';
 import type { DeleteInputs } from '../inputs/inputs.ts';
 import { type Reporter, reportDeletion } from '../summary/reporter.ts';
 import { deleteResources } from '../cleanup/delete-resources.ts';

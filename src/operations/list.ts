@@ -6,7 +6,7 @@ import { provisioningStateOf } from '../azure/lookup.ts';
 import { type ImageReference, sameId } from '../azure/resource-id.ts';
 import { type Tags, deploymentTag, tagValue } from '../deployment/ownership.ts';
 import { isDerivedId, resourceIds, resourceNames } from '../deployment/resources.ts';
-import { withActivity } from '../errors/action-error.ts';
+import { withActivity } from '../errors/errors.ts';
 import type { ListInputs } from '../inputs/inputs.ts';
 import { omitUndefined } from '../lib/json.ts';
 import type { Reporter } from '../summary/reporter.ts';

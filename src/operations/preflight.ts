@@ -16,7 +16,7 @@ import {
   type Plan,
 } from '../deployment/resources.ts';
 import { assertOwned, ownershipTags } from '../deployment/ownership.ts';
-import { ActionError, type ErrorContext, withActivity } from '../errors/action-error.ts';
+import { type ErrorContext, ActionError, withActivity } from '../errors/errors.ts';
 import { type ResolvedImage, resolveImage } from '../image/image.ts';
 import type { DeployInputs } from '../inputs/inputs.ts';
 import { omitUndefined } from '../lib/json.ts';

@@ -5,7 +5,7 @@ import { deleteDeployment } from '../cleanup/delete-deployment.ts';
 import { type DeletionResult, readTags } from '../cleanup/resource-types.ts';
 import { isDerivedId, resourceIds, resourceNames } from '../deployment/resources.ts';
 import { type Tags, deploymentTag, repositoryClaim, tagValue } from '../deployment/ownership.ts';
-import { ActionError } from '../errors/action-error.ts';
+import { ActionError } from '../errors/errors.ts';
 import { formatError } from '../errors/format-error.ts';
 import type { SweepInputs } from '../inputs/inputs.ts';
 import { mapLimited } from '../lib/abort.ts';

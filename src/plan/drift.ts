@@ -13,7 +13,7 @@ import { shellCommand } from '../lib/escape.ts';
 import { type MergePatch, mergePatch, omitUndefined } from '../lib/json.ts';
 import { isGeneratedRule } from '../network/network-spec.ts';
 import { isFailedState } from '../vm/vm-status.ts';
-import { ActionError } from '../errors/action-error.ts';
+import { ActionError } from '../errors/errors.ts';
 
 /** Everything that is compared with the inputs: on a rerun, by `check`, and after a create. */
 export const comparedProperties = [

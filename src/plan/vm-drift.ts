@@ -1,7 +1,7 @@
 import type { DataDisk, Disk, VirtualMachine } from '@azure/arm-compute';
 import { sameId } from '../azure/resource-id.ts';
 import type { Plan } from '../deployment/resources.ts';
-import { ActionError } from '../errors/action-error.ts';
+import { ActionError } from '../errors/errors.ts';
 import type { ResolvedImage } from '../image/image.ts';
 import type { DeployInputs } from '../inputs/inputs.ts';
 import { isPatched, patchedList } from '../inputs/overrides.ts';

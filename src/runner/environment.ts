@@ -1,7 +1,7 @@
 /** What the runner gives to a step and takes from it: environment, workflow context, outputs, state. */
 import { readFileSync } from 'node:fs';
 import * as core from '@actions/core';
-import { ActionError } from '../errors/action-error.ts';
+import { ActionError } from '../errors/errors.ts';
 
 /** The workflow run that this step belongs to. `action`: ID of the step, or the name that the runner gives to it. */
 const runVariables = {

@@ -1,5 +1,5 @@
 import * as core from '@actions/core';
-import { ActionError } from '../errors/action-error.ts';
+import { ActionError } from '../errors/errors.ts';
 import { abortAfter, timeoutSignal } from '../lib/clock.ts';
 
 /**

@@ -2,7 +2,7 @@ import type { VirtualMachine } from '@azure/arm-compute';
 import { randomInt } from 'node:crypto';
 import { chmod, mkdtemp, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { ActionError } from '../errors/action-error.ts';
+import { ActionError } from '../errors/errors.ts';
 import { runnerFileError } from '../runner/environment.ts';
 import type { ResolvedImage } from '../image/image.ts';
 import { validateAdminAccount } from '../inputs/admin-account.ts';

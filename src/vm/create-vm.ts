@@ -6,8 +6,7 @@ import { sameId } from '../azure/resource-id.ts';
 import type { CleanupState } from '../deployment/cleanup-state.ts';
 import { assertOwned, hasDeploymentTag, mayDelete } from '../deployment/ownership.ts';
 import type { Placement, Plan } from '../deployment/resources.ts';
-import { ActionError } from '../errors/action-error.ts';
-import { AzureError, isClientError, rootDetail } from '../errors/azure-error.ts';
+import { ActionError, AzureError, isClientError, rootDetail } from '../errors/errors.ts';
 import { clockSeconds } from '../lib/clock.ts';
 import { omitUndefined } from '../lib/json.ts';
 import {

@@ -1,7 +1,6 @@
 import type { RunContext } from '../deployment/cleanup-state.ts';
 import type { Placement, Plan } from '../deployment/resources.ts';
-import { ActionError } from '../errors/action-error.ts';
-import { AzureError, rootDetail } from '../errors/azure-error.ts';
+import { ActionError, AzureError, rootDetail } from '../errors/errors.ts';
 import { omitUndefined } from '../lib/json.ts';
 import { shellCommand } from '../lib/escape.ts';
 import { type RefusedSize, type Sku, suggestSizes } from './sizes.ts';

@@ -1,6 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
 import type { ArmRequest, Session } from '../../../src/azure/arm-client.ts';
-import { AzureError } from '../../../src/errors/azure-error.ts';
+import { AzureError } from '../../../src/errors/errors.ts';
 import { findRoleAssignments } from '../../../src/access/role-assignments.ts';
 
 const tenantId = '22222222-bbbb-4c3d-9d63-1e8e2f6a2b02';

@@ -1,7 +1,7 @@
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterAll, afterEach, beforeAll, describe, expect, jest, test } from '@jest/globals';
-import { ActionError } from '../../../src/errors/action-error.ts';
+import { ActionError } from '../../../src/errors/errors.ts';
 import { requestGitHubIdToken } from '../../../src/auth/github-oidc.ts';
 import { createHttpGet } from '../../../src/azure/http.ts';
 import { setTimeScale } from '../../../src/lib/clock.ts';

@@ -4,7 +4,7 @@ import { type ArmRequest, createArmRequest, listAllPages } from '../../../src/az
 import { newestSupportedVersion } from '../../../src/azure/policies/api-version-fallback.ts';
 import { createRateLimitTracker } from '../../../src/azure/poll-schedule.ts';
 import { knownClouds } from '../../../src/azure/clouds.ts';
-import { AzureError } from '../../../src/errors/azure-error.ts';
+import { AzureError } from '../../../src/errors/errors.ts';
 import { type Simulator, startSimulator } from '../../../simulator/index.ts';
 
 let sim: Simulator;

@@ -1,6 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
 import { knownClouds, discoverCloud, resourceManagerScope } from '../../../src/azure/clouds.ts';
-import { ActionError } from '../../../src/errors/action-error.ts';
+import { ActionError } from '../../../src/errors/errors.ts';
 
 const stamp = 'https://management.local.example';
 

@@ -1,8 +1,7 @@
 import { afterEach, beforeEach, describe, expect, jest, test } from '@jest/globals';
 import type { ArmRequest } from '../../../src/azure/arm-client.ts';
 import { findSubscription, assertSubscriptionInTenant, type Subscription } from '../../../src/azure/subscriptions.ts';
-import { ActionError } from '../../../src/errors/action-error.ts';
-import { AzureError } from '../../../src/errors/azure-error.ts';
+import { ActionError, AzureError } from '../../../src/errors/errors.ts';
 import { parseErrorResponse } from '../../../src/errors/parse-error-response.ts';
 
 const tenantId = '22222222-bbbb-4c3d-9d63-1e8e2f6a2b02';

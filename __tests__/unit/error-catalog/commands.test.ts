@@ -2,7 +2,7 @@ import { globSync, readFileSync } from 'node:fs';
 import { expect, test } from '@jest/globals';
 import { documentedErrors } from '../../../scripts/docs/documented-errors.ts';
 import { catalogue, explain } from '../../../src/error-catalog/explain.ts';
-import type { ErrorContext } from '../../../src/errors/action-error.ts';
+import type { ErrorContext } from '../../../src/errors/errors.ts';
 import { parseErrorResponse } from '../../../src/errors/parse-error-response.ts';
 import { commandsOf, context, quotedErrors, recordedErrors } from '../../support/azure-errors.ts';
 import { commandsIn } from '../../support/bash.ts';

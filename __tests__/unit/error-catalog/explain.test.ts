@@ -1,7 +1,7 @@
 import { describe, expect, test } from '@jest/globals';
 import { documentedErrors } from '../../../scripts/docs/documented-errors.ts';
 import { catalogue, explain } from '../../../src/error-catalog/explain.ts';
-import type { AzureErrorInfo } from '../../../src/errors/azure-error.ts';
+import type { AzureErrorInfo } from '../../../src/errors/errors.ts';
 import {
   armError,
   clientId,

@@ -1,5 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
-import type { ErrorContext } from '../../../src/errors/action-error.ts';
+import type { ErrorContext } from '../../../src/errors/errors.ts';
 import {
   type Case,
   clientId,

@@ -1,6 +1,5 @@
 import { describe as group, expect, test } from '@jest/globals';
-import { withActivity, ActionError } from '../../../src/errors/action-error.ts';
-import { type AzureErrorInfo, AzureError, rootDetail } from '../../../src/errors/azure-error.ts';
+import { type AzureErrorInfo, ActionError, AzureError, rootDetail, withActivity } from '../../../src/errors/errors.ts';
 import { errorTitle, formatError, isCommandOrUrl } from '../../../src/errors/format-error.ts';
 import { type ErrorResponse, parseErrorResponse } from '../../../src/errors/parse-error-response.ts';
 import { retryAfterSeconds } from '../../../src/lib/duration.ts';

@@ -1,7 +1,7 @@
 /** Text from outside stays text in the log, the annotation, the summary and commands, however long it is. */
 import { expect, test } from '@jest/globals';
 import { explain } from '../../../src/error-catalog/explain.ts';
-import { AzureError } from '../../../src/errors/azure-error.ts';
+import { AzureError } from '../../../src/errors/errors.ts';
 import { errorTitle, formatError } from '../../../src/errors/format-error.ts';
 import { parseErrorResponse } from '../../../src/errors/parse-error-response.ts';
 import { block, markdownText, quotation, shellCommand } from '../../../src/lib/escape.ts';

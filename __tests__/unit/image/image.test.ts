@@ -1,7 +1,7 @@
 import { ComputeManagementClient } from '@azure/arm-compute';
 import { createHttpHeaders, type HttpClient } from '@azure/core-rest-pipeline';
 import { describe, expect, test } from '@jest/globals';
-import { AzureError } from '../../../src/errors/azure-error.ts';
+import { AzureError } from '../../../src/errors/errors.ts';
 import { parseErrorResponse } from '../../../src/errors/parse-error-response.ts';
 import type { GalleryClients } from '../../../src/image/gallery.ts';
 import { inspectImage, resolveImage } from '../../../src/image/image.ts';

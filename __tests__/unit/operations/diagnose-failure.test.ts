@@ -1,7 +1,7 @@
 import { describe, expect, test } from '@jest/globals';
 import { tenantFromChallenge } from '../../../src/azure/subscriptions.ts';
 import { explain } from '../../../src/error-catalog/explain.ts';
-import type { ImageAccessProbe } from '../../../src/errors/action-error.ts';
+import type { ImageAccessProbe } from '../../../src/errors/errors.ts';
 import { parseErrorResponse } from '../../../src/errors/parse-error-response.ts';
 
 const token = '11111111-aaaa-4b1e-8c52-0d7d1e5f1a01';

@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { setTimeScale } from '../../../src/lib/clock.ts';
 import * as fc from 'fast-check';
 import type { Session } from '../../../src/azure/arm-client.ts';
-import { ActionError } from '../../../src/errors/action-error.ts';
+import { ActionError } from '../../../src/errors/errors.ts';
 import { parseAgentState, waitForAgent } from '../../../src/vm/vm-status.ts';
 import { normalizeScript, parseScriptStatus } from '../../../src/vm/run-command.ts';
 import { createRedactor, appendedText, guestOutputLines } from '../../../src/vm/script-output.ts';

@@ -7,7 +7,7 @@ import {
   createPipelineRequest,
 } from '@azure/core-rest-pipeline';
 import { ifNoneMatchSince, oldestValidVersions, standardSecurityTypeSince } from '../api-versions.ts';
-import { AzureError, type AzureErrorInfo } from '../../errors/azure-error.ts';
+import { type AzureErrorInfo, AzureError } from '../../errors/errors.ts';
 import { isNotFound } from '../lookup.ts';
 import { errorFromResponse } from './responses.ts';
 

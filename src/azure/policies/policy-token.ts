@@ -1,5 +1,5 @@
 import type { PipelinePolicy, PipelineRequest } from '@azure/core-rest-pipeline';
-import { AzureError } from '../../errors/azure-error.ts';
+import { AzureError } from '../../errors/errors.ts';
 import { asObject, asString, parseJson } from '../../lib/json.ts';
 
 /** https://learn.microsoft.com/javascript/api/@azure/arm-policy/policytokenresponse */

@@ -5,10 +5,9 @@ import {
   createHttpHeaders,
   isRestError,
 } from '@azure/core-rest-pipeline';
-import { ActionError } from '../../errors/action-error.ts';
+import { type AzureErrorInfo, ActionError, AzureError } from '../../errors/errors.ts';
 import { describeResponse, parseErrorResponse } from '../../errors/parse-error-response.ts';
 import { asObject, asString, isJson, parseJson } from '../../lib/json.ts';
-import { AzureError, type AzureErrorInfo } from '../../errors/azure-error.ts';
 
 /** Code of a response that is not the expected JSON. It is retried like a 502, the status of an invalid upstream response. */
 const invalidResponse = 'InvalidResponse';

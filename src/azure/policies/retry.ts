@@ -6,7 +6,7 @@ import {
   type RetryStrategy,
   retryPolicy,
 } from '@azure/core-rest-pipeline';
-import type { AzureErrorInfo } from '../../errors/azure-error.ts';
+import type { AzureErrorInfo } from '../../errors/errors.ts';
 import { isHtml } from '../../errors/parse-error-response.ts';
 import { delayWithProgress, progressSeconds } from '../../lib/abort.ts';
 import { clockSeconds, realMilliseconds, secondsUntilTimeout, startAnswerTimer, startTimer } from '../../lib/clock.ts';

@@ -1,7 +1,7 @@
 import { type Permission, actionMatches, evaluatePermissions } from '../../access/required-permissions.ts';
 import { sameId } from '../../azure/resource-id.ts';
 import { assignedScope, grantCommand, roleDelay, roleGranter, workflowAuthor } from '../../error-catalog/entry.ts';
-import { findAzureError } from '../../errors/azure-error.ts';
+import { findAzureError } from '../../errors/errors.ts';
 import { shellCommand } from '../../lib/escape.ts';
 import {
   type DenyAssignment,

@@ -3,7 +3,7 @@ import type { Plan } from '../../deployment/resources.ts';
 import { isAssignable, parseAddress, parsePrefix } from '../../lib/cidr.ts';
 import { normaliseRegion, sameId } from '../../azure/resource-id.ts';
 import { workflowAuthor } from '../../error-catalog/entry.ts';
-import { findAzureError } from '../../errors/azure-error.ts';
+import { findAzureError } from '../../errors/errors.ts';
 import {
   type Finding,
   type Question,

@@ -1,6 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
 import { isConcurrentOperation, retryDelaySeconds, transientErrors } from '../../../../src/azure/policies/retry.ts';
-import type { AzureErrorInfo } from '../../../../src/errors/azure-error.ts';
+import type { AzureErrorInfo } from '../../../../src/errors/errors.ts';
 
 const errorWith = (parts: Partial<AzureErrorInfo>): AzureErrorInfo => ({
   status: 500,
