@@ -2,37 +2,28 @@
  * Runs the bundled action against the simulator, without an Azure account: streams the log, then prints the outputs, the
  * existing resources and the paths of the files.
  *
- *     npm run demo -- [--windows | --specialized] [--check | --delete] [--summary] [--fail [CODE]] [--cleanup never|on-failure|always]
+ *     npm run demo -- [--windows | --specialized] [--check | --delete] [--summary] [--fail [NAME]] [--cleanup never|on-failure|always]
  *                     [--real-time] [--keep]
  */
-import { readFileSync } from 'node:fs';
 import { parseArgs, styleText } from 'node:util';
-import { defaults, type Simulator, startSimulator } from '../../simulator/index.ts';
+import { applyFailure, defaults, failureDescriptions, type Simulator, startSimulator } from '../../simulator/index.ts';
 import { type Run, runAsRunner } from '../action-runner/action-runner.ts';
 import type { LogLine } from '../action-runner/log.ts';
-
-/** An entry of errors.json: a recorded or documented response of Azure. */
-interface RecordedError {
-  readonly code: string;
-  readonly httpStatus: number;
-  readonly when: string;
-  readonly body?: { readonly error?: string | { readonly code: string; readonly message: string } };
-}
 
 const usage = `npm run demo -- [options]
   --windows, --specialized   use a Windows or a specialized image (default: generalized Linux)
   --check                    run the preflight checks only
   --delete                   create a deployment, then show how it is deleted
   --summary                  print the job summary too
-  --fail [CODE]              make Azure return an error (default: SkuNotAvailable); --fail list prints all codes
-  --cleanup POLICY           never, on-failure (default), always
+  --fail [NAME]              choose a failure (default: size-not-available); --fail list prints all names
+  --cleanup POLICY           never, on-failure, always (default)
   --real-time                use recorded durations (about a minute) instead of a tenth of them
   --keep                     keep the simulator running, to inspect the resources`;
 
 // parseArgs has no options with an optional value.
 const args = process.argv.slice(2).flatMap((arg, index, all) => {
   const hasNoValue = arg === '--fail' && (all[index + 1] ?? '--').startsWith('--');
-  return hasNoValue ? [arg, 'SkuNotAvailable'] : [arg];
+  return hasNoValue ? [arg, 'size-not-available'] : [arg];
 });
 const { values: options } = parseArgs({
   args,
@@ -40,7 +31,7 @@ const { values: options } = parseArgs({
     windows: { type: 'boolean', default: false },
     specialized: { type: 'boolean', default: false },
     fail: { type: 'string' },
-    cleanup: { type: 'string', default: 'on-failure' },
+    cleanup: { type: 'string', default: 'always' },
     check: { type: 'boolean', default: false },
     delete: { type: 'boolean', default: false },
     summary: { type: 'boolean', default: false },
@@ -50,14 +41,24 @@ const { values: options } = parseArgs({
   },
 });
 
+/** Without these, the failure would not be met. */
+const inputsOfFailure: Readonly<Record<string, Readonly<Record<string, string>>>> = {
+  'script-fails': { 'run-script': 'systemctl is-active web' },
+  'agent-not-ready': { 'wait-for': 'agent', 'timeout-minutes': '5' },
+};
+
 if (options.help) console.log(usage);
-else if (options.fail === 'list') console.log(errorCodes().join('\n'));
-else process.exitCode = await demo();
+else if (options.fail === 'list') {
+  for (const [name, description] of failureDescriptions) console.log(`${name.padEnd(26)}${description}`);
+} else if (options.fail !== undefined && !failureDescriptions.has(options.fail)) {
+  console.error(`Unknown failure ${options.fail}; --fail list prints the names.`);
+  process.exitCode = 2;
+} else process.exitCode = await demo();
 
 async function demo(): Promise<number> {
   const sim = await startSimulator({ timeScale: options['real-time'] ? 1 : 0.1 });
   const inputs = createInputs(sim);
-  if (options.fail !== undefined) injectError(options.fail, sim, inputs);
+  if (options.fail !== undefined) applyFailure(sim.world, options.fail);
 
   await chooseOperation(sim, inputs);
   title('Inputs');
@@ -78,8 +79,8 @@ async function demo(): Promise<number> {
   printResult(run, sim);
   if (options.keep) await waitForInterrupt(sim);
   await sim.close();
-  const asExpected = options.fail === undefined ? run.exitCode === 0 : run.exitCode !== 0;
-  return asExpected ? 0 : 1;
+  // Some failures are retried and some fail the step; both are what was asked for.
+  return options.fail === undefined && run.exitCode !== 0 ? 1 : 0;
 }
 
 function createInputs(sim: Simulator): Record<string, string> {
@@ -94,6 +95,7 @@ function createInputs(sim: Simulator): Record<string, string> {
     'image-id': defaults.imageId(image),
     'allow-inbound': `${options.windows ? 3389 : 22} from 203.0.113.0/24`,
     cleanup: options.cleanup,
+    ...inputsOfFailure[options.fail ?? ''],
   };
 }
 
@@ -137,62 +139,6 @@ function printResult(run: Run, sim: Simulator): void {
   console.log(
     `\nExit code ${run.exitCode} after ${seconds} s; ${requests} requests; peak memory ${Math.round(run.peakRssBytes / 1e6)} MB.`,
   );
-}
-
-/** Makes the run fail with an Azure error code: through the simulated tenants if possible, else with a recorded response. */
-function injectError(code: string, sim: Simulator, inputs: Record<string, string>): void {
-  switch (code) {
-    case 'AADSTS7000215':
-      inputs['client-secret'] = 'not-the-secret';
-      return;
-    case 'AADSTS7000222':
-      inputs['client-secret'] = defaults.expiredSecret;
-      return;
-    case 'AADSTS700016':
-      inputs['tenant-id'] = defaults.otherTenantId;
-      return;
-    case 'AuthorizationFailed':
-      sim.world.revoke(
-        defaults.clientId,
-        `/subscriptions/${defaults.subscriptionId}/resourceGroups/${defaults.resourceGroup}`,
-      );
-      return;
-  }
-  const recorded = createErrors().find((error) => codeOf(error) === code);
-  if (!recorded?.body) throw new Error(`Unknown error code ${code}. Known codes: ${errorCodes().join(', ')}`);
-  const { body, httpStatus, when } = recorded;
-  if (when.startsWith('POST')) {
-    sim.faults.add({
-      match: { host: 'entra', method: 'POST', times: Infinity },
-      effect: { status: httpStatus, body },
-    });
-    return;
-  }
-  const path = when.includes('publicIPAddresses') ? /\/publicIPAddresses\//i : /\/virtualMachines\//i;
-  const match = { host: 'arm', method: 'PUT', path, times: Infinity } as const;
-  const operationError = httpStatus === 200 && typeof body.error === 'object' ? body.error : undefined;
-  sim.faults.add({
-    match,
-    effect: operationError ? { operationFails: operationError } : { status: httpStatus, body },
-  });
-}
-
-/** Returns the recorded errors that `create` can receive. */
-function createErrors(): readonly RecordedError[] {
-  const file = new URL('../../__tests__/fixtures/errors.json', import.meta.url);
-  return (JSON.parse(readFileSync(file, 'utf8')) as RecordedError[]).filter(
-    ({ body, when }) =>
-      body &&
-      /^(POST .*\/token$|PUT$|PUT (virtualMachines|publicIPAddresses|that)|any management|poll of the VM)/.test(when),
-  );
-}
-
-function codeOf({ code }: RecordedError): string {
-  return code.split(' ')[0] ?? code;
-}
-
-function errorCodes(): readonly string[] {
-  return [...new Set(createErrors().map(codeOf))].toSorted();
 }
 
 function title(text: string): void {

@@ -240,7 +240,7 @@ export function unknownFromError(
     question,
     `Skipped: the app lacks ${action} on ${scope}, which creating the VM does not need.`,
     roleGranter(action, scope, known),
-    ['To include this check, assign the role:', grantCommand(action, permission.scope, known)],
+    ['Assign the role on that scope:', grantCommand(action, permission.scope, known)],
   );
   return { ...finding, missing: { action, scope } };
 }

@@ -209,7 +209,7 @@ function skippedSections(skipped: readonly Finding[], isOpen: boolean): Markdown
     const answers = skipped.filter((finding) => finding.who === who && String(finding.fix) === String(fix));
     const rows = mergeEqual(answers, ({ answer }) => answer).map((row) => [
       row.subjects.map(sentence).join('<br>'),
-      sentence(row.answer),
+      sentence(capitalize(row.answer.replace(/^Skipped: /, ''))),
     ]);
     const whoCanEnable = who ? `**Who can enable ${subjects.length === 1 ? 'it' : 'them'}:** ${sentence(who)}` : '';
     return [limitedTable(['Skipped', 'Why'], rows), whoCanEnable, fixes(fix)].filter(Boolean).join('\n\n');

@@ -267,7 +267,7 @@ describe('the summary of a check', () => {
       { ...finding('ok', 'the name vm1'), answer: 'Free.' },
       { ...finding('ok', 'the name vm1-nic'), answer: 'Free.' },
     ]);
-    expect(markdown).toContain('| The quota<br>The sizes | equal |');
+    expect(markdown).toContain('| The quota<br>The sizes | Equal |');
     // Nothing is more important, so it is not collapsed, and no line of counts repeats the headings.
     expect(markdown).toContain('<details open><summary>⏭️ 2 skipped</summary>');
     expect(markdown).not.toContain('⏭️ 2 skipped · ');
