@@ -63,7 +63,7 @@ function readSizes(reader: Reader): readonly string[] {
   const sizes = reader.list('vm-size');
   for (const size of sizes) {
     const issue = validateVmSize(size);
-    if (issue) reader.addIssue('vm-size', `${quoteValue(size)} ${issue}.`);
+    if (issue) reader.addIssue('vm-size', `${quoteValue(size)} ${issue}`);
   }
   return sizes;
 }

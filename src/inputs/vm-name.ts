@@ -42,7 +42,7 @@ export function validateVmSize(name: string): string | undefined {
   const [, base = '', version] = /^(?:standard[^a-z0-9]*)?(.*?)(?:[^a-z0-9]*v(\d+))?$/i.exec(name) ?? [];
   const parts = base.split(/[^a-z0-9]+/i).filter((part) => part !== '');
   const suggestion = ['Standard', ...parts, ...(version ? [`v${version}`] : [])].join('_');
-  const hint = sizePattern.test(suggestion) ? `: did you mean ${suggestion}?` : ', such as Standard_D2s_v5';
+  const hint = sizePattern.test(suggestion) ? `: did you mean ${suggestion}?` : ', such as Standard_D2s_v5.';
   return `is not the name of a VM size${hint}`;
 }
 

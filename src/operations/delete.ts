@@ -56,10 +56,10 @@ export async function runPostJobCleanup(session: Session, state: CleanupStateDat
   }
   const created = resourcesToDelete(state);
   const context = { session, log: report.log, claim: claimOf(state), created, pending };
-  reportDeletion(
+  const result =
     cleanup === 'always' && !hasNameClash(state)
       ? await deleteDeployment(context, resourceGroup)
-      : await deleteResources(context, (await includeVmDisks(session, created)).toReversed()),
-    report,
-  );
+      : await deleteResources(context, (await includeVmDisks(session, created)).toReversed());
+  if (result.deleted.length + result.failed.length === 0) report.log.info('Nothing was left to delete.');
+  reportDeletion(result, report);
 }

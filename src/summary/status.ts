@@ -90,9 +90,8 @@ function deletionResult({ outputs, left, operation, requested }: SummaryFacts, n
   }
   const after = operation === 'clean-up' ? ' after the job' : '';
   if (left.length > 0) return `${name} only partly deleted${after}`;
-  return isEmpty && operation === 'delete'
-    ? `Nothing to delete: ${name} was not found in ${group}`
-    : `${name} deleted${after}`;
+  if (!isEmpty) return `${name} deleted${after}`;
+  return operation === 'delete' ? `Nothing to delete: ${name} was not found in ${group}` : 'Nothing was left to delete';
 }
 
 function isIncomplete(findings: readonly Finding[]): boolean {

@@ -292,6 +292,7 @@ test.each([
   ['sweep', { deleted: '["/a"]' }, [], '✅ Expired deployments deleted from resource group rg'],
   ['sweep', {}, [], '✅ No expired deployments in resource group rg'],
   ['clean-up', { deleted: '["/a"]' }, [], '✅ vm1 deleted after the job'],
+  ['clean-up', { deleted: '[]' }, [], '✅ Nothing was left to delete'],
 ] as const)('heads the summary of %s with %j', (operation, outputs, left, title) => {
   const markdown = renderSummary({ ...summaryFacts(), operation, outputs, left });
   expect(shown(markdown).split('\n')[0]).toBe(title);
