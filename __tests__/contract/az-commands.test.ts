@@ -36,11 +36,9 @@ test('a query in backticks is a command of Bash', () => {
 });
 
 test('each az command with a value in it is quoted by shellCommand', () => {
-  const quotedByHand = globSync('src/**/*.ts')
-    .filter((path) => !path.startsWith('src/error-catalog/'))
-    .flatMap((path) => {
-      const text = readFileSync(path, 'utf8');
-      return [...text.matchAll(/(?<!shellCommand)`az [a-z][^`]*\$\{/g)].map(([command]) => `${path}: ${command}`);
-    });
+  const quotedByHand = globSync('src/**/*.ts').flatMap((path) => {
+    const text = readFileSync(path, 'utf8');
+    return [...text.matchAll(/(?<!shellCommand)`az [a-z][^`]*\$\{/g)].map(([command]) => `${path}: ${command}`);
+  });
   expect(quotedByHand).toEqual([]);
 });
