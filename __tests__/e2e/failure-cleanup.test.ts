@@ -30,7 +30,7 @@ const stages = [
 describe.each(stages)('a failure at the %s', (_, type) => {
   const match = { method: 'PUT', path: new RegExp(`/${type}/`) };
 
-  test.concurrent('on-failure: what was created goes, the error stays the error', async () => {
+  test.concurrent('deletes what was created and reports the error', async () => {
     const sim = await startWorld({ world: (made) => addStrangers(made, 'vm1') });
     const before = snapshot(sim);
     sim.faults.add({
@@ -47,7 +47,6 @@ describe.each(stages)('a failure at the %s', (_, type) => {
     expect(errorOf(run)).toMatch(/Correlation ID: [0-9a-f-]{36}/);
     expectAllGone(sim, before);
     expect(cleanupStateOf(run)).toMatchObject({ created: [], completed: false });
-    // What was refused was never created.
     expect(run.outputs['created']).not.toContain(`/${type}/`);
     // No output names what does not exist.
     expect(Object.values(run.outputs).filter((value) => value.startsWith(group))).toEqual([]);
@@ -55,53 +54,45 @@ describe.each(stages)('a failure at the %s', (_, type) => {
     expect(run.post?.stdout).toContain('Nothing to clean up');
   });
 
-  test.concurrent('never: all of it stays and is listed', async () => {
-    const sim = await startWorld();
-    const before = snapshot(sim);
-    // Otherwise there is no operation that could fail: an interface is often made at once.
-    sim.world.latencies['nicPut'] = 1;
-    sim.faults.add({
-      match,
-      effect: { operationFails: { code: 'OperationNotAllowed', message: 'oops' } },
-    });
-    const run = await actWithPost(sim, { cleanup: 'never' });
-    expect([run.exitCode, run.post?.exitCode]).toEqual([1, 0]);
-    expect(errorOf(run)).toContain('OperationNotAllowed');
-    const left = since(sim, before);
-    expect(left.length).toBeGreaterThan(0);
-    for (const id of left) expect(warningsOf(run)).toContain(id);
-  });
-
-  // Both signals have the same handler, so one resource is enough for the second one.
-  test.concurrent.each(type === 'virtualMachines' ? (['SIGINT', 'SIGTERM'] as const) : (['SIGINT'] as const))(
-    '%s while it is made: deletions start at once, all is gone',
-    async (name) => {
-      const sim = await startWorld({ world: (made) => addStrangers(made, 'vm1') });
+  if (type === 'virtualNetworks' || type === 'virtualMachines')
+    test.concurrent('keeps and lists everything with `cleanup: never`', async () => {
+      const sim = await startWorld();
       const before = snapshot(sim);
-      for (const latency of ['nsgPut', 'vnetPut', 'publicIpPut', 'nicPut', 'vmPutLinux'])
-        sim.world.latencies[latency] = 1;
-      const hanging = {
-        networkSecurityGroups: 'nsgPut',
-        virtualNetworks: 'vnetPut',
-        publicIPAddresses: 'publicIpPut',
-        networkInterfaces: 'nicPut',
-        virtualMachines: 'vmPutLinux',
-      }[type];
-      sim.world.latencies[hanging] = 100_000;
-      // Only a DELETE that was refused and sent again ends the operation: a run that waits for it first never ends.
       sim.faults.add({
-        match: { method: 'DELETE', path: match.path, nth: 2 },
-        effect: { onArrival: () => sim.world.clock.advance(100_000) },
+        match,
+        effect: { operationFails: { code: 'OperationNotAllowed', message: 'oops' } },
       });
-      const run = await actWithPost(sim, {}, { signal: { name, whenLog: new RegExp(`::debug::PUT \\S+/${type}/`) } });
+      const run = await actWithPost(sim, { cleanup: 'never' });
       expect([run.exitCode, run.post?.exitCode]).toEqual([1, 0]);
-      expect(errorOf(run)).toContain(`The workflow run was cancelled (${name})`);
-      expectAllGone(sim, before);
-    },
-  );
+      expect(errorOf(run)).toContain('OperationNotAllowed');
+      const left = since(sim, before);
+      expect(left.length).toBeGreaterThan(0);
+      for (const id of left) expect(warningsOf(run)).toContain(id);
+    });
 });
 
-describe('clean-up', () => {
+// Both signals have the same handler. A signal during the PUT of each resource: ownership.test.ts
+test.concurrent.each([
+  ['virtualNetworks', 'vnetPut', 'SIGINT'],
+  ['virtualMachines', 'vmPutLinux', 'SIGINT'],
+  ['virtualMachines', 'vmPutLinux', 'SIGTERM'],
+] as const)('a PUT to %s (%s) does not delay the deletions when %s ends the step', async (type, hanging, name) => {
+  const sim = await startWorld({ world: (made) => addStrangers(made, 'vm1') });
+  const before = snapshot(sim);
+  for (const latency of ['nsgPut', 'vnetPut', 'publicIpPut', 'nicPut', 'vmPutLinux']) sim.world.latencies[latency] = 1;
+  sim.world.latencies[hanging] = 100_000;
+  // Only a DELETE that was refused and sent again ends the operation: a run that waits for it first never ends.
+  sim.faults.add({
+    match: { method: 'DELETE', path: new RegExp(`/${type}/`), nth: 2 },
+    effect: { onArrival: () => sim.world.clock.advance(100_000) },
+  });
+  const run = await actWithPost(sim, {}, { signal: { name, whenLog: new RegExp(`::debug::PUT \\S+/${type}/`) } });
+  expect([run.exitCode, run.post?.exitCode]).toEqual([1, 0]);
+  expect(errorOf(run)).toContain(`The workflow run was cancelled (${name})`);
+  expectAllGone(sim, before);
+});
+
+describe('cleanup', () => {
   test('deletes the VM first and the security group after the network that uses it', async () => {
     const sim = await startWorld();
     const run = await actWithPost(sim, { cleanup: 'always' });
@@ -115,11 +106,11 @@ describe('clean-up', () => {
     ]);
   });
 
-  test('waits for an interface that Azure keeps for its failed machine', async () => {
+  test('waits when Azure reserves the NIC for its failed VM', async () => {
     const sim = await startWorld({ timeScale: 0.02 });
     const before = snapshot(sim);
     settings(sim.world).shortages.push({ code: 'AllocationFailed', at: 'operation' });
-    // Somebody detaches the interface from the failed machine: it outlives that, and is held for 180 s.
+    // Somebody detaches the NIC from the failed VM, so that it is not deleted with it: Azure reserves it for 180 s.
     const detach = (): void => {
       const machine = sim.world.resources.get(vm1.machine)?.body['properties'];
       if (machine) machine.networkProfile.networkInterfaces[0].properties.deleteOption = 'Detach';
@@ -131,7 +122,7 @@ describe('clean-up', () => {
     expectAllGone(sim, before);
   });
 
-  test('what cannot be deleted is listed with its ID, and the first error stays the error', async () => {
+  test('lists the IDs of what cannot be deleted, and reports the first error', async () => {
     const sim = await startWorld();
     settings(sim.world).provisioning.push({
       failure: { code: 'OSProvisioningTimedOut', message: '' },
@@ -146,11 +137,11 @@ describe('clean-up', () => {
     expect(errorOf(run)).toContain('OSProvisioningTimedOut');
     for (const id of Object.values(vm1)) expect(warningsOf(run)).toContain(id);
     expect(warningsOf(run)).toContain('AuthorizationFailed');
-    // It was recorded, so the post step tries again and says so again.
+    // It is in the state, so the post step tries again and warns again.
     expect(warningsOf(run.post)).toContain(vm1.machine);
   });
 
-  test('the time limit ends the step as a failed create', async () => {
+  test('deletes everything when the time limit is reached', async () => {
     const sim = await startWorld();
     const before = snapshot(sim);
     sim.world.latencies['vmPutLinux'] = 100_000;
@@ -160,7 +151,7 @@ describe('clean-up', () => {
     expectAllGone(sim, before);
   });
 
-  test('the runner ends it in the middle of clean-up: the post step finishes', async () => {
+  test('is finished by the post step when the runner kills the step during it', async () => {
     const sim = await startWorld();
     const before = snapshot(sim);
     const vm = /virtualMachines/;
@@ -174,14 +165,14 @@ describe('clean-up', () => {
     expectAllGone(sim, before);
   });
 
-  test('a pause that Azure asked for does not hold up a cancelled run', async () => {
+  test('does not wait for a Retry-After when the run is cancelled', async () => {
     const sim = await startWorld();
     sim.faults.add({
       match: { path: /virtualMachines\/vm1/, times: Number.POSITIVE_INFINITY },
       effect: { status: 429, code: 'TooManyRequests', message: 'later', headers: { 'retry-after': '1200' } },
     });
     const run = await act(sim, {}, { signal: { name: 'SIGINT', whenLog: /retrying in 1200/ } });
-    // That it has ended at all: nobody here waits for 1200 s.
+    // It would not end within the limit of the test.
     expect(run.exitCode).toBe(1);
   });
 
@@ -203,7 +194,7 @@ describe('clean-up', () => {
     expect(run.post?.exitCode).toBe(0);
     expect(snapshot(sim)).toEqual(adopted);
     expect(warningsOf(run.post)).toContain(vm1.machine);
-    // The other way round: what it only took over stays with the run whose tags are on it.
+    // The reverse: an adopted deployment stays with the run whose tags it has.
     const other = await startWorld();
     expect((await act(other, {}, { phases: ['main'], env: { GITHUB_RUN_ID: '1' } })).exitCode).toBe(0);
     const before = snapshot(other);
@@ -223,7 +214,7 @@ describe('clean-up', () => {
     expect(defaults.resourceGroup).toBeTruthy();
   });
 
-  test('killed before it recorded anything, the job leaves nothing, and its post step creates nothing', async () => {
+  test('has nothing to do when the step was killed before its first write', async () => {
     const sim = await startWorld();
     const arrival = arrivalOf(sim, { method: 'GET', path: /resourceGroups\/deploy-rg/ });
     const run = await actWithPost(sim, {}, { signal: { name: 'SIGKILL', when: arrival } });

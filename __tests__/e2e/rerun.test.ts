@@ -154,11 +154,12 @@ describe('a rerun on a finished deployment', () => {
       }
     });
 
-    test('reports a newer image version and keeps the version of the VM', async () => {
+    test('warns of a newer image version and keeps the version of the VM', async () => {
       const run = await rerun('7');
       expect(run.exitCode).toBe(0);
       expect(run.outputs['image-version']).toBe('1.0.0');
-      expect(run.stdout).toMatch(/created from image version 1\.0\.0 and keeps it; the newest one is 1\.10\.0/);
+      expect(run.outputs['outcome']).toBe('kept');
+      expect(warningsOf(run)).toMatch(/created from image version 1\.0\.0 and keeps it; the newest one is 1\.10\.0/);
     });
 
     test.each<[string, Record<string, string>, readonly string[]]>([

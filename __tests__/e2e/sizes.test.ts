@@ -1,4 +1,4 @@
-/** Sizes and zones as ordered lists: what is tried next, what it costs, and what is said when nothing is left. */
+/** Sizes and zones as ordered lists: which one is tried next, with which requests, and the error when none is left. */
 import { afterEach, describe, expect, test } from '@jest/globals';
 import { settings, type Shortage } from '../../simulator/providers/compute/settings.ts';
 import { defaults, type Simulator, startSimulator, type World } from '../../simulator/index.ts';
@@ -39,50 +39,82 @@ const placed = (): string[] =>
     [body.properties.hardwareProfile.vmSize, ...(body.zones ?? [])].join(' in '),
   );
 
-describe('tries the next size at once when the PUT is refused because of', () => {
-  test.each<[string, (world: World) => void]>([
-    ['SkuNotAvailable', short({ code: 'SkuNotAvailable', size: 'Standard_D2s_v5', at: 'put' })],
-    ['AllocationFailed', short({ code: 'AllocationFailed', size: 'Standard_D2s_v5', at: 'put' })],
-    ['ZonalAllocationFailed', short({ code: 'ZonalAllocationFailed', size: 'Standard_D2s_v5', at: 'put' })],
-    [
-      'OverconstrainedAllocationRequest',
-      short({ code: 'OverconstrainedAllocationRequest', size: 'Standard_D2s_v5', at: 'put' }),
-    ],
-    [
-      'OperationNotAllowed',
-      (world) => {
-        settings(world).quota['standardDSv5Family'] = { limit: 1 };
-      },
-    ],
-    [
-      'SkuNotAvailable',
-      (world) => {
-        settings(world).restrictions.push({
-          location: 'westeurope',
-          size: 'Standard_D2s_v5',
-          reasonCode: 'NotAvailableForSubscription',
-        });
-      },
-    ],
-  ])('%s', async (code, world) => {
-    await start(world);
-    const run = await create({ 'vm-size': 'Standard_D2s_v5\nStandard_D2as_v5' });
+describe('the next size', () => {
+  test('is tried at once when Azure refuses the PUT for capacity, a restriction or a quota', async () => {
+    const shortages: readonly Required<Pick<Shortage, 'size' | 'code' | 'at'>>[] = [
+      { size: 'Standard_D2s_v5', code: 'SkuNotAvailable', at: 'put' },
+      { size: 'Standard_D2as_v5', code: 'AllocationFailed', at: 'put' },
+      { size: 'Standard_D2ds_v5', code: 'ZonalAllocationFailed', at: 'put' },
+      { size: 'Standard_D2s_v4', code: 'OverconstrainedAllocationRequest', at: 'put' },
+    ];
+    const refusals = [
+      ...shortages.map(({ size, code }) => [size, code] as const),
+      ['Standard_D2s_v3', 'OperationNotAllowed'],
+      ['Standard_E2s_v5', 'SkuNotAvailable'],
+    ] as const;
+    await start((world) => {
+      short(...shortages)(world);
+      settings(world).quota['standardDSv3Family'] = { limit: 1 };
+      const reasonCode = 'NotAvailableForSubscription';
+      settings(world).restrictions.push({ location: 'westeurope', size: 'Standard_E2s_v5', reasonCode });
+    });
+    const sizes = [...refusals.map(([size]) => size), 'Standard_D4s_v5'];
+    const run = await create({ 'vm-size': sizes.join('\n') });
     wentWell(run);
-    expect(placed()).toEqual(['Standard_D2s_v5', 'Standard_D2as_v5']);
-    expect(vmPuts().map(({ status }) => status)).toEqual([409, 201]);
-    expect(vmPuts().map(({ requestHeaders }) => requestHeaders['if-none-match'])).toEqual(['*', '*']);
-    // Two reads in between, whether the refused one has left anything; no pause, which would be told.
-    const [first, second] = vmPuts().map((put) => sim.journal.indexOf(put));
-    expect(sim.journal.slice((first ?? 0) + 1, second).map(({ method }) => method)).toEqual(['GET', 'GET']);
+    expect(placed()).toEqual(sizes);
+    expect(vmPuts().map(({ status }) => status)).toEqual([...refusals.map(() => 409), 201]);
+    expect(vmPuts().map(({ requestHeaders }) => requestHeaders['if-none-match'])).toEqual(sizes.map(() => '*'));
+    // Two reads in between, whether the refused PUT has left anything; a pause would be logged.
+    const indexes = vmPuts().map((put) => sim.journal.indexOf(put));
+    for (const [at, index] of indexes.slice(1).entries()) {
+      expect(sim.journal.slice((indexes[at] ?? 0) + 1, index).map(({ method }) => method)).toEqual(['GET', 'GET']);
+    }
     expect(run.stdout).not.toMatch(/retrying|looking again/);
-    expect(run.outputs['vm-size']).toBe('Standard_D2as_v5');
-    expect(messages(run, 'notice')).toContainEqual(
-      expect.stringMatching(new RegExp(`^Standard_D2s_v5 is not available: ${code}: .* Trying Standard_D2as_v5\\.$`)),
+    expect(run.outputs['vm-size']).toBe('Standard_D4s_v5');
+    const notices = messages(run, 'notice').filter((line) => line.includes('is not available'));
+    expect(notices).toEqual(
+      refusals.map(([size, code], index) =>
+        expect.stringMatching(
+          new RegExp(`^${size} is not available: ${code}: [\\s\\S]* Trying ${sizes[index + 1]}\\.$`),
+        ),
+      ),
     );
     expect(sim.journal.filter(({ kind }) => kind === 'skus.list')).toEqual([]);
   });
 
-  test('tries the next size when the region does not know one', async () => {
+  test('is tried when Azure refuses the PUT because of another property of the size', async () => {
+    const refusals = [
+      [
+        'VMSizeIsNotPermittedToEnableAcceleratedNetworking',
+        'Virtual Machine size Standard_B1s is not in the allowed list of VM sizes for accelerated networking.',
+      ],
+      [
+        'OperationNotAllowed',
+        "Unable to perform operation 'Create VM' since the provided max price '0.01 USD' is lower than the current spot price '0.02 USD' for Azure Spot VM size 'Standard_D2s_v5'.",
+      ],
+      [
+        'ComputeResourceZoneConstraintDoesNotMatchPublicIPAddressZoneConstraint',
+        'Compute resource vm1 has a zone constraint 1 but the PublicIPAddress ip has a different zone constraint 2.',
+      ],
+      [
+        'InvalidParameter',
+        "The VM size 'Standard_D2s_v6' cannot boot with OS image or disk. Please check that disk controller types supported by the OS image or disk is one of the supported disk controller types.",
+      ],
+    ] as const;
+    await start();
+    for (const [index, [code, message]] of refusals.entries()) {
+      const match = { method: 'PUT', path: /virtualMachines\/vm1\?/, nth: index + 1 };
+      sim.faults.add({ match, effect: { status: 400, code, message } });
+    }
+    const sizes = ['Standard_D2s_v5', 'Standard_D2as_v5', 'Standard_D2ds_v5', 'Standard_D2s_v4', 'Standard_D2s_v3'];
+    const run = await create({ 'vm-size': sizes.join(', ') });
+    wentWell(run);
+    expect(run.outputs['vm-size']).toBe(sizes.at(-1));
+    const notices = messages(run, 'notice').join('\n');
+    for (const [code, message] of refusals) expect(notices).toContain(`${code}: ${message}`);
+  });
+
+  test('is tried when the region does not know one', async () => {
     await start();
     const run = await create({ 'vm-size': 'Standard_X9_v9, Standard_D2s_v5' });
     wentWell(run);
@@ -90,7 +122,7 @@ describe('tries the next size at once when the PUT is refused because of', () =>
     expect(run.outputs['vm-size']).toBe('Standard_D2s_v5');
   });
 
-  test('tries the next size when one is not offered in any zone', async () => {
+  test('is tried when one is not offered in any zone', async () => {
     await start();
     const run = await create({
       'image-id': defaults.imageId('linux-gen1'),
@@ -101,7 +133,7 @@ describe('tries the next size at once when the PUT is refused because of', () =>
     expect(run.outputs).toMatchObject({ 'vm-size': 'Standard_D1_v2', zone: '1' });
   });
 
-  test('tries the next size when the Spot quota is exhausted', async () => {
+  test('is tried when the Spot quota is exhausted', async () => {
     await start((world) => {
       settings(world).quota['lowPriorityCores'] = { limit: 3 };
     });
@@ -113,7 +145,7 @@ describe('tries the next size at once when the PUT is refused because of', () =>
     });
   });
 
-  test('ends the run when an error does not depend on the size', async () => {
+  test('is not tried when an error does not depend on the size', async () => {
     await start();
     const run = await create({
       'vm-size': 'Standard_D2s_v5, Standard_D2as_v5',
@@ -330,33 +362,4 @@ test('zone: any tries every zone', async () => {
   wentWell(run);
   expect(run.outputs['zone']).toBe('3');
   expect(placed()).toEqual(['1', '2', '3'].map((zone) => `Standard_D2s_v5 in ${zone}`));
-});
-
-test.each([
-  [
-    'VMSizeIsNotPermittedToEnableAcceleratedNetworking',
-    'Virtual Machine size Standard_B1s is not in the allowed list of VM sizes for accelerated networking.',
-  ],
-  [
-    'OperationNotAllowed',
-    "Unable to perform operation 'Create VM' since the provided max price '0.01 USD' is lower than the current spot price '0.02 USD' for Azure Spot VM size 'Standard_D2s_v5'.",
-  ],
-  [
-    'ComputeResourceZoneConstraintDoesNotMatchPublicIPAddressZoneConstraint',
-    'Compute resource vm1 has a zone constraint 1 but the PublicIPAddress ip has a different zone constraint 2.',
-  ],
-  [
-    'InvalidParameter',
-    "The VM size 'Standard_D2s_v6' cannot boot with OS image or disk. Please check that disk controller types supported by the OS image or disk is one of the supported disk controller types.",
-  ],
-])('takes the next size after %s', async (code, message) => {
-  await start();
-  sim.faults.add({
-    match: { method: 'PUT', path: /virtualMachines\/vm1\?/ },
-    effect: { status: 400, code, message },
-  });
-  const run = await create({ 'vm-size': 'Standard_D2s_v5, Standard_D2as_v5' });
-  wentWell(run);
-  expect(run.outputs['vm-size']).toBe('Standard_D2as_v5');
-  expect(messages(run, 'notice').join('\n')).toContain(`${code}: ${message}`);
 });
