@@ -12,7 +12,7 @@ import {
 } from '../azure/arm-client.ts';
 import { type Cloud, discoverCloud } from '../azure/clouds.ts';
 import { type HttpOptions, createHttpGet } from '../azure/http.ts';
-import { type Result, settle } from '../azure/lookup.ts';
+import { type Result, settle, valueOf } from '../azure/lookup.ts';
 import { createRateLimitTracker } from '../azure/poll-schedule.ts';
 import { proxySecrets } from '../azure/proxy.ts';
 import {
@@ -89,17 +89,15 @@ export async function openCheckSession(inputs: DeployInputs, options: SessionOpt
     ),
   );
   const resultOf = (tenant: string) => signIns.find((signIn) => sameTenant(signIn.tenant, tenant))?.result;
-  const target = resultOf(inputs.tenantId);
-  const image = resultOf(inputs.imageTenantId);
-  const tenantId = target && 'value' in target ? target.value.tenantId : undefined;
+  const tenantId = valueOf(resultOf(inputs.tenantId))?.tenantId;
   const subscription =
     tenantId === undefined ? undefined : await settle(() => readSubscription(tenants.arm, inputs, tenantId));
   const subscriptionId = subscription && usableSubscriptionId(subscription, inputs);
   const clients = await loading;
   const session =
     tenantId !== undefined && subscriptionId ? tenants.session(tenantId, subscriptionId, clients) : undefined;
-  const imageCompute =
-    image && 'value' in image ? tenants.clientsFor(inputs.imageTenantId, clients).compute : undefined;
+  const canReadImage = valueOf(resultOf(inputs.imageTenantId)) !== undefined;
+  const imageCompute = canReadImage ? tenants.clientsFor(inputs.imageTenantId, clients).compute : undefined;
   return { cloud: tenants.cloud, signIns, ...omitUndefined({ subscription, session, imageCompute }) };
 }
 

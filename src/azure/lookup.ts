@@ -43,6 +43,11 @@ export async function settle<T>(question: () => Promise<T>): Promise<Result<T>> 
   }
 }
 
+/** Undefined: not asked, failed, or answered so. */
+export function valueOf<T>(result: Result<T> | undefined): T | undefined {
+  return result && 'value' in result ? result.value : undefined;
+}
+
 /** Other failures are rethrown: taking a throttled request for "none" would leave role assignments behind for good. */
 export function undefinedIfForbidden<T>(lookup: Promise<T>): Promise<T | undefined> {
   const isExpected = (error: unknown) =>

@@ -3,7 +3,7 @@ import { resolveAccess } from '../access/resolve-access.ts';
 import type { CheckSession, SessionOptions } from '../auth/session.ts';
 import { apiVersions } from '../azure/api-versions.ts';
 import { type Session, listAllPages } from '../azure/arm-client.ts';
-import { type Result, settle, undefinedIfNotFound } from '../azure/lookup.ts';
+import { type Result, settle, undefinedIfNotFound, valueOf } from '../azure/lookup.ts';
 import { readResourceGroup } from '../azure/subscriptions.ts';
 import { type ExistingResources, existingResourceQueries, resourceNames } from '../deployment/resources.ts';
 import type { ErrorContext } from '../errors/errors.ts';
@@ -28,13 +28,13 @@ export async function collectFacts(
   inputs: DeployInputs,
   context: CheckContext,
 ): Promise<CheckFacts> {
-  const target = signIns.find(({ role }) => role === 'tenant')?.result;
+  const target = valueOf(signIns.find(({ role }) => role === 'tenant')?.result);
   const subscriptionFacts =
-    session && target && 'value' in target
-      ? await collectSubscriptionFacts({ session, imageCompute, objectId: target.value.objectId }, inputs, context.log)
+    session && target
+      ? await collectSubscriptionFacts({ session, imageCompute, objectId: target.objectId }, inputs, context.log)
       : undefined;
-  if (subscriptionFacts && 'value' in subscriptionFacts.group)
-    context.onContext({ location: subscriptionFacts.group.value.location });
+  const group = valueOf(subscriptionFacts?.group);
+  if (group) context.onContext({ location: group.location });
   return {
     inputs,
     run: context.run,
@@ -63,17 +63,14 @@ async function collectSubscriptionFacts(
   const { compute, subscriptionId, waiting } = session;
   const group = settle(() => readResourceGroup(session, inputs));
   const inRegion: InRegion = async (question) => {
-    const answer = await group;
-    const region = 'value' in answer ? answer.value.location : inputs.location;
+    const region = valueOf(await group)?.location ?? inputs.location;
     return region === undefined ? undefined : settle(() => question(region));
   };
   const permissionsAt = createPermissionReader(session);
   const existing = collectExisting(session, inputs);
   const images = imageCompute && { imageCompute, compute, signal: waiting.signal, onWaiting: log.info };
   const image = images && inRegion((region) => inspectImage(images, inputs, Promise.resolve(region)));
-  const vm = existing.then((found) =>
-    found.vm && 'value' in found.vm && found.vm.value ? { vm: found.vm.value } : {},
-  );
+  const vm = existing.then((found) => omitUndefined({ vm: valueOf(found.vm) }));
   return awaitProperties<Omit<SubscriptionFacts, 'policyDenials' | 'spotPrices'>>({
     subscriptionId,
     objectId,
@@ -95,7 +92,7 @@ async function collectSubscriptionFacts(
     ...collectRegionalFacts(session, inputs, inRegion),
     image,
     terms: image?.then((answer) => {
-      const plan = answer && 'value' in answer ? answer.value.facts.plan : undefined;
+      const plan = valueOf(answer)?.facts.plan;
       return plan && settle(() => areTermsAccepted(session, plan));
     }),
   });
@@ -197,9 +194,9 @@ function collectRestrictions(session: Session, inputs: DeployInputs) {
 function collectRegionalFacts({ compute, network }: Session, { network: choice }: DeployInputs, inRegion: InRegion) {
   const dnsLabel = choice.kind === 'new-nic' && choice.publicIp.kind === 'new' ? choice.publicIp.dnsLabel : undefined;
   return {
-    skus: inRegion((region) => collectPages(compute.resourceSkus.list({ filter: `location eq '${region}'` }))),
-    computeUsages: inRegion((region) => collectPages(compute.usage.list(region))),
-    networkUsages: inRegion((region) => collectPages(network.usages.list(region))),
+    skus: inRegion((region) => Array.fromAsync(compute.resourceSkus.list({ filter: `location eq '${region}'` }))),
+    computeUsages: inRegion((region) => Array.fromAsync(compute.usage.list(region))),
+    networkUsages: inRegion((region) => Array.fromAsync(network.usages.list(region))),
     dnsLabelFree:
       dnsLabel === undefined
         ? undefined
@@ -208,12 +205,6 @@ function collectRegionalFacts({ compute, network }: Session, { network: choice }
             return available === true;
           }),
   };
-}
-
-async function collectPages<T>(pages: AsyncIterable<T>): Promise<T[]> {
-  const items: T[] = [];
-  for await (const item of pages) items.push(item);
-  return items;
 }
 
 async function readRegistration({ arm, subscriptionId }: Session, namespace: string): Promise<string> {

@@ -1,3 +1,4 @@
+import { valueOf } from '../azure/lookup.ts';
 import type { Plan } from '../deployment/resources.ts';
 import { fillPlaceholders, workflowAuthor } from '../error-catalog/entry.ts';
 import { type CheckFacts, type Finding, type RuleContext, isForbidden, unknownFinding, warnFinding } from './facts.ts';
@@ -51,7 +52,6 @@ export function evaluateChecks(facts: CheckFacts, plan: Plan | undefined): Findi
     return [...before, unknownFinding(question, 'Skipped: it needs a token of the tenant and a subscription.')];
   }
   const subscription = `/subscriptions/${subscriptionFacts.subscriptionId}`;
-  const { image } = subscriptionFacts;
   const context: RuleContext = {
     inputs,
     run,
@@ -61,7 +61,7 @@ export function evaluateChecks(facts: CheckFacts, plan: Plan | undefined): Findi
     known,
     subscription,
     group: `${subscription}/resourceGroups/${inputs.resourceGroup}`,
-    image: image && 'value' in image ? image.value.facts : undefined,
+    image: valueOf(subscriptionFacts.image)?.facts,
   };
   const findings = [...before, ...checkRules.flatMap((rule) => rule(context))];
   return isForbidden('error' in context.facts.group && context.facts.group.error)

@@ -186,13 +186,14 @@ export const unknownFinding = findingOf('unknown');
 export const warnFinding = findingOf('warning');
 export const faultFinding = findingOf('fault');
 
-/** Applies a rule to an answer. Without an answer the check is skipped, and the finding names the missing permission. */
+/** Applies a rule to an answer; no finding if the question was not asked. Without an answer the check is skipped, and the finding names the missing permission. */
 export function answered<T>(
   question: Question & { readonly permission: MissingPermission },
-  result: Result<T>,
+  result: Result<T> | undefined,
   known: FilledErrorContext,
   rule: (value: T) => Finding | readonly Finding[],
 ): Finding[] {
+  if (!result) return [];
   if ('error' in result) return [unknownFromError(question, result.error, question.permission, known)];
   return [rule(result.value)].flat();
 }

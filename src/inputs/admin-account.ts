@@ -1,5 +1,4 @@
-import type { InputIssue } from './inputs.ts';
-import type { DeployInputs } from './inputs.ts';
+import type { DeployInputs, InputIssue } from './inputs.ts';
 
 // Both lists and the lengths: https://learn.microsoft.com/rest/api/compute/virtual-machines/create-or-update#osprofile
 const refusedNames = new Set(
@@ -73,12 +72,7 @@ export function validateAdminAccount(inputs: AdminInputs, osType?: 'Linux' | 'Wi
       (message) => ({ input: 'computer-name', message }) as const,
     ),
     ...(osType === 'Windows' && inputs.sshPublicKeys.length > 0
-      ? [
-          {
-            input: 'ssh-public-key',
-            message: 'is for Linux images; this one is Windows: use admin-password.',
-          } as const,
-        ]
+      ? [{ input: 'ssh-public-key', message: 'is for Linux images; this one is Windows: use admin-password.' }]
       : []),
     ...validateLicense(inputs.licenseType, osType).map((message) => ({ input: 'license-type', message }) as const),
   ];

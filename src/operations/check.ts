@@ -1,4 +1,5 @@
 import { type CheckSession, openCheckSession } from '../auth/session.ts';
+import { valueOf } from '../azure/lookup.ts';
 import { type CheckContext, collectFacts } from '../check/collect.ts';
 import { collectPolicyDenials, collectSpotPrices } from '../check/collect-resources.ts';
 import { evaluateChecks } from '../check/evaluate.ts';
@@ -24,12 +25,11 @@ export async function checkDeployment(
   const session = await report.stage('Sign in', () => openCheckSession(inputs, options));
   const facts = await report.stage('Query Azure', () => collectFacts(session, inputs, options));
   context.signal.throwIfAborted();
-  const image = facts.subscriptionFacts?.image;
-  if (image && 'value' in image) {
-    report.addFacts({ image: image.value.facts });
+  const image = valueOf(facts.subscriptionFacts?.image)?.facts;
+  if (image) {
+    report.addFacts({ image });
     // A later job can create the VM from the version that was checked, even if a newer one was published.
-    const { referenceId, version } = image.value.facts;
-    report.outputAll({ 'image-version-id': referenceId, 'image-version': version });
+    report.outputAll({ 'image-version-id': image.referenceId, 'image-version': image.version });
   }
   const plan = planForCheck(facts, context.run);
   const findings = evaluateChecks(await withPlanFacts(facts, session.session, plan), plan);
@@ -58,9 +58,9 @@ async function withPlanFacts(facts: CheckFacts, session: CheckSession['session']
 function planForCheck({ inputs, subscriptionFacts }: CheckFacts, run: WorkflowRun): Plan | undefined {
   if (!subscriptionFacts) return undefined;
   const { subscriptionId, image, group } = subscriptionFacts;
-  return createPlan(inputs, image && 'value' in image ? image.value.facts : placeholderImage(inputs), {
+  return createPlan(inputs, valueOf(image)?.facts ?? placeholderImage(inputs), {
     subscriptionId,
-    location: 'value' in group ? group.value.location : (inputs.location ?? ''),
+    location: valueOf(group)?.location ?? inputs.location ?? '',
     ownership: ownershipTags(run, inputs.vmName, inputs.cleanup),
     generated: {},
   });

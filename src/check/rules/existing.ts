@@ -1,5 +1,5 @@
 import type { VirtualMachine } from '@azure/arm-compute';
-import { hasSucceeded, provisioningStateOf } from '../../azure/lookup.ts';
+import { hasSucceeded, provisioningStateOf, valueOf } from '../../azure/lookup.ts';
 import { resourceIds, resourceNames } from '../../deployment/resources.ts';
 import { assertOwned, classifyOwnership } from '../../deployment/ownership.ts';
 import { workflowAuthor } from '../../error-catalog/entry.ts';
@@ -97,8 +97,7 @@ function describeDrift(differences: readonly Difference[]): string {
 
 export function checkVm(context: RuleContext): Finding[] {
   const { inputs, run, facts } = context;
-  const { vm } = facts.existing;
-  const existing = vm && 'value' in vm ? vm.value : undefined;
+  const existing = valueOf(facts.existing.vm);
   if (!existing) return checkSizes(context);
   return classifyOwnership(existing.tags, inputs.vmName, run) === 'ours' ? checkRerun(context, existing) : [];
 }
@@ -124,7 +123,7 @@ function checkRerun(context: RuleContext, vm: VirtualMachine): Finding[] {
     const answer = `An earlier run failed to create or change it (${fault.code}): it would be deleted and created again.`;
     return [okFinding(question, answer), ...checkSizes(context)];
   }
-  if (!image || (facts.image && 'value' in facts.image && facts.image.value.unusable)) return [];
+  if (!image || valueOf(facts.image)?.unusable) return [];
   const comparison = compareVm(vm, plan, image, inputs);
   const { differences, addedIdentities } = comparison;
   const reasons = replacementReasons(vm, comparison, image, inputs);

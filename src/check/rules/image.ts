@@ -1,6 +1,5 @@
 import { workflowAuthor } from '../../error-catalog/entry.ts';
-import type { ResolvedImage } from '../../image/image.ts';
-import type { ImageInspection } from '../../image/image.ts';
+import type { ImageInspection, ResolvedImage } from '../../image/image.ts';
 import { validateAdminAccount } from '../../inputs/admin-account.ts';
 import { shellCommand } from '../../lib/escape.ts';
 import { overridesAffectSize, securityTypeIncompatibility } from '../../vm/sizes.ts';
@@ -113,7 +112,7 @@ function checkSecurityType({ inputs }: RuleContext, image: ResolvedImage): Findi
 }
 
 function checkTerms({ facts, known, subscription }: RuleContext, { plan }: ResolvedImage): Finding[] {
-  if (!plan || !facts.terms) return [];
+  if (!plan) return [];
   const { publisher, product, name } = plan;
   const question = {
     id: 'terms',

@@ -1,4 +1,5 @@
 import { type Permission, actionMatches, evaluatePermissions } from '../../access/required-permissions.ts';
+import { valueOf } from '../../azure/lookup.ts';
 import { sameId } from '../../azure/resource-id.ts';
 import { assignedScope, grantCommand, roleDelay, roleGranter, workflowAuthor } from '../../error-catalog/entry.ts';
 import { findAzureError } from '../../errors/errors.ts';
@@ -89,7 +90,7 @@ export function checkRoleAssignments({ inputs, facts, known }: RuleContext): Fin
 
 /** A resource group that will be created has no locks and no deny assignments. */
 function isNewGroup({ facts: { group } }: RuleContext): boolean {
-  return 'value' in group && !group.value.exists;
+  return valueOf(group)?.exists === false;
 }
 
 export function checkLocks(context: RuleContext): Finding[] {
@@ -143,12 +144,9 @@ function isDeployed({ existing }: RuleContext['facts']): boolean {
 function ownIds({ plan, facts }: RuleContext): readonly string[] {
   const { nic, nsg, publicIp, vnet, vm, identities } = plan;
   const created = [nic, nsg, publicIp].flatMap((part) => (part?.origin === 'made' ? [part.id] : []));
-  const { vm: existing } = facts.existing;
-  const { osDisk, dataDisks = [] } =
-    (existing && 'value' in existing ? existing.value?.storageProfile : undefined) ?? {};
+  const { osDisk, dataDisks = [] } = valueOf(facts.existing.vm)?.storageProfile ?? {};
   const disks = [osDisk, ...dataDisks].flatMap((disk) => disk?.managedDisk?.id ?? []);
-  const plannedDisk = vm.osDisk.id;
-  return [vm.id, plannedDisk, ...disks, ...created, ...(vnet ? [vnet.id] : []), ...identities.map(({ id }) => id)];
+  return [vm.id, vm.osDisk.id, ...disks, ...created, ...(vnet ? [vnet.id] : []), ...identities.map(({ id }) => id)];
 }
 
 /** A lock applies to its scope and to everything below it. */
@@ -186,18 +184,19 @@ export function checkDenyAssignments(context: RuleContext): Finding[] {
 }
 
 export function checkPolicies({ facts, group, subscription, known }: RuleContext): Finding[] {
-  if (!facts.policyDenials) return [];
   // A ReadOnly lock refuses every POST; `checkLocks` reports it.
-  if ('error' in facts.policyDenials && findAzureError(facts.policyDenials.error)?.code === 'ScopeLocked') return [];
+  const { policyDenials } = facts;
+  if (policyDenials && 'error' in policyDenials && findAzureError(policyDenials.error)?.code === 'ScopeLocked')
+    return [];
   const question = {
     id: 'policy',
     asked: 'Azure Policy for the resources that would be created',
     permission: {
       action: 'Microsoft.PolicyInsights/checkPolicyRestrictions/read',
-      scope: 'value' in facts.group && facts.group.value.exists ? group : subscription,
+      scope: valueOf(facts.group)?.exists ? group : subscription,
     },
   };
-  return answered(question, facts.policyDenials, known, (denials) =>
+  return answered(question, policyDenials, known, (denials) =>
     denials.length === 0
       ? okFinding(question, 'Azure Policy reports no denial.')
       : denials.map(({ resource, policyAssignmentId, reason }) => {

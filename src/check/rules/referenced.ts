@@ -1,3 +1,4 @@
+import { valueOf } from '../../azure/lookup.ts';
 import { classifyOwnership } from '../../deployment/ownership.ts';
 import type { Plan } from '../../deployment/resources.ts';
 import { isAssignable, parseAddress, parsePrefix } from '../../lib/cidr.ts';
@@ -119,15 +120,13 @@ function subnetConflict(context: RuleContext, resource: ReferencedProperties): C
 
 /** The network interface of this deployment exists and keeps its address. */
 function hasOwnNic({ facts, inputs, run }: RuleContext): boolean {
-  const { nic } = facts.existing;
-  const tags = nic && 'value' in nic ? nic.value?.tags : undefined;
-  return classifyOwnership(tags, inputs.vmName, run) === 'ours';
+  return classifyOwnership(valueOf(facts.existing.nic)?.tags, inputs.vmName, run) === 'ours';
 }
 
 export function checkPrivateAddress(context: RuleContext): Finding[] {
   const { inputs, facts, known } = context;
   const { network } = inputs;
-  if (!facts.privateAddressFree || network.kind !== 'new-nic' || network.subnet.kind !== 'given') return [];
+  if (network.kind !== 'new-nic' || network.subnet.kind !== 'given') return [];
   if (hasOwnNic(context)) return [];
   const question = {
     id: 'private-ip-address',
@@ -148,15 +147,12 @@ export function checkPrivateAddress(context: RuleContext): Finding[] {
 
 /** Quota and DNS label of a public IP that will be created. */
 export function checkPublicIp(context: RuleContext): Finding[] {
-  const existing = context.facts.existing.publicIp;
-  const exists = existing && 'value' in existing && existing.value;
-  if (context.plan.publicIp?.origin !== 'made' || exists) return [];
+  if (context.plan.publicIp?.origin !== 'made' || valueOf(context.facts.existing.publicIp)) return [];
   return [...checkPublicIpQuota(context), ...checkDnsLabel(context)];
 }
 
 function checkPublicIpQuota(context: RuleContext): Finding[] {
   const { facts, plan, known, subscription } = context;
-  if (!facts.networkUsages) return [];
   const question = {
     id: 'quota/public-ip',
     asked: `public IP quota in ${plan.location}`,
@@ -184,7 +180,7 @@ function checkPublicIpQuota(context: RuleContext): Finding[] {
 function checkDnsLabel({ inputs, facts, plan, known, subscription }: RuleContext): Finding[] {
   const { network } = inputs;
   const label = network.kind === 'new-nic' && network.publicIp.kind === 'new' ? network.publicIp.dnsLabel : undefined;
-  if (!label || !facts.dnsLabelFree) return [];
+  if (!label) return [];
   const question = {
     id: 'name/dns-label',
     asked: `DNS label ${label} in ${plan.location}`,

@@ -82,7 +82,6 @@ export function checkResourceGroup({ inputs, facts, known }: RuleContext): Findi
 
 /** https://learn.microsoft.com/azure/virtual-machines/disks-enable-host-based-encryption-portal#prerequisites */
 export function checkEncryptionAtHost({ facts, known, subscription }: RuleContext): Finding[] {
-  if (!facts.encryptionAtHost) return [];
   const question = {
     id: 'encryption-at-host',
     asked: 'feature EncryptionAtHost of the subscription',

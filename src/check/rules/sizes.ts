@@ -1,3 +1,4 @@
+import { valueOf } from '../../azure/lookup.ts';
 import type { Placement } from '../../deployment/resources.ts';
 import { workflowAuthor } from '../../error-catalog/entry.ts';
 import { shellCommand } from '../../lib/escape.ts';
@@ -93,8 +94,7 @@ function severityByPlacement(problems: readonly (readonly PlacementProblem[])[])
 }
 
 function findSku({ facts }: RuleContext, size: string): Sku | undefined {
-  if (!facts.skus || 'error' in facts.skus) return undefined;
-  return facts.skus.value.find(
+  return valueOf(facts.skus)?.find(
     ({ resourceType, name }) => resourceType === 'virtualMachines' && name?.toLowerCase() === size.toLowerCase(),
   );
 }
@@ -196,7 +196,7 @@ export function quotaFix(command: string, { portal }: RuleContext['known']): rea
 
 function quotaProblems(context: RuleContext, placement: Placement, sku: Sku): PlacementProblem[] {
   const { facts, plan, known } = context;
-  const usages = facts.computeUsages && 'value' in facts.computeUsages ? facts.computeUsages.value : [];
+  const usages = valueOf(facts.computeUsages) ?? [];
   const cores = Number(capability(sku, 'vCPUs') ?? Number.NaN);
   return requiredQuotas(placement, sku).flatMap((name): PlacementProblem[] => {
     const usage = findUsage(usages, name);
@@ -221,8 +221,7 @@ function quotaProblems(context: RuleContext, placement: Placement, sku: Sku): Pl
 }
 
 function spotPriceOf({ facts: { spotPrices } }: RuleContext, size: string): number | undefined {
-  if (!spotPrices || 'error' in spotPrices) return undefined;
-  return spotPrices.value.find((entry) => entry.size.toLowerCase() === size.toLowerCase())?.price;
+  return valueOf(spotPrices)?.find((entry) => entry.size.toLowerCase() === size.toLowerCase())?.price;
 }
 
 function spotPriceProblems(context: RuleContext, { size, spot }: Placement): PlacementProblem[] {
@@ -243,7 +242,6 @@ function spotPriceProblems(context: RuleContext, { size, spot }: Placement): Pla
 
 function checkSpotPrices(context: RuleContext, sizes: readonly string[]): Finding[] {
   const { facts, known, subscription } = context;
-  if (!facts.spotPrices) return [];
   const permission = { action: 'Microsoft.ResourceGraph/resources/read', scope: subscription };
   const question = { id: 'spot-price', asked: 'the Spot price', permission };
   return answered(question, facts.spotPrices, known, () => {
@@ -254,7 +252,6 @@ function checkSpotPrices(context: RuleContext, sizes: readonly string[]): Findin
 
 function checkQuota(context: RuleContext, skus: readonly Sku[]): Finding[] {
   const { facts, plan, known, subscription } = context;
-  if (!facts.computeUsages) return [];
   const question = {
     id: 'quota',
     asked: `core quota in ${plan.location}`,
