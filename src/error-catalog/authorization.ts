@@ -296,7 +296,6 @@ export const authorizationEntries: readonly Entry[] = [
     title: 'A new identity has not replicated in Entra ID yet',
     says: 'PrincipalNotFound: Principal … does not exist in the directory',
     source: `${rbacErrors}; azure-cli recording test_resource_policy_identity`,
-    match: codeIs('PrincipalNotFound'),
     cause: (fault) =>
       `The new identity has not replicated in Entra ID yet. Principal ${messageText(fault, /Principal (\S+) does not exist/, '<principal-id>')} is not visible everywhere in directory ${messageText(fault, /in the directory ([\w-]+)/, '<tenant-id>')}; in recorded cases this took from 6 seconds to 4½ minutes.`,
     who: nobodyNeedsToAct,
@@ -307,7 +306,6 @@ export const authorizationEntries: readonly Entry[] = [
     title: 'The role is already assigned',
     says: 'RoleAssignmentExists: The role assignment already exists',
     source: 'azure-cli recording test_create_for_rbac_idempotent',
-    match: codeIs('RoleAssignmentExists'),
     cause: (fault) => {
       const id = /conflicting role assignment is ([0-9a-f]{32})/i.exec(messagesOf(fault))?.[1];
       return `The identity already has this role on this scope, through another assignment${id ? ` (${id})` : ''}.`;
@@ -323,7 +321,6 @@ export const authorizationEntries: readonly Entry[] = [
     title: 'A stale role assignment blocks the new one',
     says: 'RoleAssignmentUpdateNotPermitted: Tenant ID, application ID, principal ID, and scope are not allowed to be updated',
     source: rbacErrors,
-    match: codeIs('RoleAssignmentUpdateNotPermitted'),
     cause:
       'A stale role assignment has the same name. It belongs to another identity, usually one that was deleted and created again under its old name.',
     who: deniedWho,
@@ -337,7 +334,6 @@ export const authorizationEntries: readonly Entry[] = [
     title: 'The role definition does not exist',
     says: 'RoleDefinitionDoesNotExist: The specified role definition with ID … does not exist',
     source: rbacErrors,
-    match: codeIs('RoleDefinitionDoesNotExist'),
     cause: (fault) =>
       `Role definition ${messageText(fault, /with ID '([^']+)'/, '<role-definition-id>')} does not exist in the tenant of the VM.`,
     fix: (fault) => [

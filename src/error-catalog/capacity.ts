@@ -121,7 +121,6 @@ export const subscriptionEntries: readonly Entry[] = [
     title: 'Azure does not offer the region to this subscription',
     says: 'RequestDisallowedByAzure: Resource … was disallowed by Azure: This policy maintains a set of best available regions',
     source: 'https://github.com/Azure/azure-cli/issues/32567',
-    match: codeIs('RequestDisallowedByAzure'),
     cause: (_, { subscriptionId, location }) =>
       `Azure does not allow subscription ${subscriptionId} to deploy to ${location}. Microsoft itself restricts the regions of some subscriptions, such as trial and student ones. No Azure Policy of the tenant is involved, and no role or exemption changes it.`,
     who: authorOrSubscriptionOwner,
@@ -149,7 +148,6 @@ export const subscriptionEntries: readonly Entry[] = [
     title: 'The resource group is being deleted',
     says: 'ResourceGroupBeingDeleted: The resource group … is in deprovisioning state and cannot perform this operation',
     source: `${troubleshooting}/error-not-found`,
-    match: codeIs('ResourceGroupBeingDeleted'),
     cause: (fault, known) =>
       `Resource group ${groupInMessage(fault, known)} is being deleted. Azure accepts no changes in it.`,
     fix: (fault, known) => [
@@ -162,7 +160,6 @@ export const subscriptionEntries: readonly Entry[] = [
     title: 'The resource group is in another region',
     says: 'InvalidResourceGroupLocation: … The Resource group already exists in location',
     source: 'https://github.com/Azure/azure-cli/issues/22242',
-    match: codeIs('InvalidResourceGroupLocation'),
     cause: (fault, { resourceGroup, location }) =>
       `Resource group ${resourceGroup} already exists in ${messageText(fault, /exists in location '([^']+)'/, '<other-location>')}, not in ${messageText(fault, /group location '([^']+)'/, location)}. Another job created it after this one checked.`,
     fix: ['Run the job again: the group exists now, and a VM can be in another region than its group.'],
@@ -172,7 +169,6 @@ export const subscriptionEntries: readonly Entry[] = [
     title: 'A resource with this name exists in another region',
     says: 'InvalidResourceLocation: The resource … already exists in location … A resource with the same name cannot be created in location',
     source: `${troubleshooting}/common-deployment-errors`,
-    match: codeIs('InvalidResourceLocation'),
     cause: (fault, { resourceGroup, location }) =>
       `Resource ${messageText(fault, /The resource '([^']+)'/, '<resource>')} already exists in ${messageText(fault, /exists in location '([^']+)'/, '<other-location>')}. It cannot be created again in ${messageText(fault, /created in location '([^']+)'/, location)} under the same name in resource group ${resourceGroup}.`,
     fix: ['Use another `vm-name`, or the `location` of the existing resource.'],
@@ -182,7 +178,6 @@ export const subscriptionEntries: readonly Entry[] = [
     title: 'The subscription does not exist',
     says: 'SubscriptionNotFound: The subscription … could not be found',
     source: `${troubleshooting}/error-not-found`,
-    match: codeIs('SubscriptionNotFound'),
     cause: (fault, known) =>
       `Subscription ${subscriptionInMessage(fault, known)} does not exist in this cloud, or is not visible to app ${known.clientId}.`,
     fix: [
@@ -195,7 +190,6 @@ export const subscriptionEntries: readonly Entry[] = [
     title: 'The subscription is disabled',
     says: 'ReadOnlyDisabledSubscription: The subscription … is disabled and therefore marked as read only',
     source: 'https://learn.microsoft.com/azure/cost-management-billing/manage/subscription-disabled',
-    match: codeIs('ReadOnlyDisabledSubscription'),
     cause: (fault, known) =>
       `Subscription ${subscriptionInMessage(fault, known)} is disabled. A credit has run out, a payment is overdue, or it was canceled. Nothing in it can be created or changed.`,
     who: subscriptionOwner,
@@ -206,7 +200,6 @@ export const subscriptionEntries: readonly Entry[] = [
     title: 'The resource provider is not registered',
     says: 'MissingSubscriptionRegistration: The subscription is not registered to use namespace',
     source: `${troubleshooting}/error-register-resource-provider`,
-    match: codeIs('MissingSubscriptionRegistration'),
     cause: (fault, known) =>
       `Resource provider ${namespaceInMessage(fault)} is not registered in subscription ${known.subscriptionId}.`,
     who: subscriptionOwner,
@@ -254,7 +247,6 @@ export const capacityEntries: readonly Entry[] = [
     title: 'No capacity in the region',
     says: 'AllocationFailed: Allocation failed. Please try reducing the VM size or number of VMs',
     source: allocationFailures,
-    match: codeIs('AllocationFailed'),
     cause: (_, { vmSize, location }) =>
       `Azure has no capacity for ${vmSize} in ${location} at the moment. This is independent of the quota.`,
     fix: tryElsewhere,
@@ -265,7 +257,6 @@ export const capacityEntries: readonly Entry[] = [
     says: 'ZonalAllocationFailed: … We do not have sufficient capacity for the requested VM size in this zone',
     source:
       'https://learn.microsoft.com/troubleshoot/azure/azure-kubernetes/error-codes/zonalallocation-allocationfailed-error',
-    match: codeIs('ZonalAllocationFailed'),
     cause: (_, { vmSize, location }) =>
       `Azure has no capacity for ${vmSize} in this zone of ${location} at the moment. Other zones may have.`,
     fix: (fault, known) => ['List several zones in `zone`, or remove it.', ...tryElsewhere(fault, known)],

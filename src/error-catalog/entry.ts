@@ -19,7 +19,8 @@ export interface Entry {
   readonly says: string;
   /** Where the text or its meaning is documented, quoted or recorded. */
   readonly source: string;
-  readonly match: Match;
+  /** By default: the code that `says` begins with, in the error or its details. */
+  readonly match?: Match;
   /** The first sentence is the title of the annotation: short, and with the values of this run. */
   readonly cause: Text;
   /** By default, the author of the workflow. */

@@ -5,7 +5,7 @@
 import type { AzureErrorInfo, ErrorContext, Explanation } from '../errors/errors.ts';
 import { authorizationEntries } from './authorization.ts';
 import { capacityEntries, subscriptionEntries } from './capacity.ts';
-import { type Entry, type FilledErrorContext, fillPlaceholders, resolve, workflowAuthor } from './entry.ts';
+import { type Entry, type FilledErrorContext, codeIs, fillPlaceholders, resolve, workflowAuthor } from './entry.ts';
 import { federatedCredentialEntries } from './federated-credentials.ts';
 import { imageEntries } from './image.ts';
 import { cleanupEntries, networkEntries } from './network.ts';
@@ -34,7 +34,9 @@ export const entriesByGroup: Readonly<Record<string, readonly Entry[]>> = {
   'Transient errors': transientEntries,
 };
 
-export const catalogue: readonly Entry[] = Object.values(entriesByGroup).flat();
+export const catalogue = Object.values(entriesByGroup)
+  .flat()
+  .map((entry) => ({ match: codeIs(/^\w+/.exec(entry.says)?.[0] ?? ''), ...entry }));
 
 export function explainEntry(
   { cause, who = workflowAuthor, fix }: Entry,

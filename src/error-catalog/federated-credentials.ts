@@ -1,6 +1,6 @@
 import type { AzureErrorInfo, OidcClaims } from '../errors/errors.ts';
 import { shellCommand } from '../lib/escape.ts';
-import { type Entry, type FilledErrorContext, appOwner, codeIs, messageText } from './entry.ts';
+import { type Entry, type FilledErrorContext, appOwner, messageText } from './entry.ts';
 
 /** https://learn.microsoft.com/entra/workload-id/workload-identities-github-immutable-subjects */
 const immutableSubject = /^repo:([^/:@]+)@(\d+)\/([^/:@]+)@(\d+):(.+)$/;
@@ -70,7 +70,6 @@ export const federatedCredentialEntries: readonly Entry[] = [
     title: 'No federated credential for this subject',
     says: 'AADSTS700213: No matching federated identity record found for presented assertion subject',
     source: 'https://github.com/Azure/login/issues/453',
-    match: codeIs('AADSTS700213'),
     cause: (fault, known) =>
       `The app has no federated credential for subject ${oidcClaims(fault, known).subject}. Its credentials are for another branch, tag, event or environment, or for the other form of the subject (with or without the IDs of owner and repository).`,
     who: appOwner,
@@ -81,7 +80,6 @@ export const federatedCredentialEntries: readonly Entry[] = [
     title: 'The subject differs in letter case',
     says: 'AADSTS7002138: … The subject matches with case-insensitive comparison, but not with case-sensitive comparison',
     source: 'https://github.com/Azure/login/issues/517',
-    match: codeIs('AADSTS7002138'),
     cause: (fault, known) =>
       `The app's federated credential differs from subject ${oidcClaims(fault, known).subject} in letter case only. Entra compares owner, repository, branch and environment case-sensitively.`,
     who: appOwner,
@@ -92,7 +90,6 @@ export const federatedCredentialEntries: readonly Entry[] = [
     title: 'No federated credential for this issuer',
     says: 'AADSTS700211: No matching federated identity record found for presented assertion issuer',
     source: 'https://github.com/Azure/login/issues/360',
-    match: codeIs('AADSTS700211'),
     cause: (fault, known) =>
       `No federated credential of app ${known.clientId} has issuer ${oidcClaims(fault, known).issuer}. The credential has another issuer (a trailing slash counts; GitHub Enterprise has its own), or \`client-id\` names another app.`,
     who: appOwner,
@@ -107,7 +104,6 @@ export const federatedCredentialEntries: readonly Entry[] = [
     title: 'No federated credential for this audience',
     says: 'AADSTS700212: No matching federated identity record found for presented assertion audience',
     source: 'https://learn.microsoft.com/entra/identity-platform/reference-error-codes',
-    match: codeIs('AADSTS700212'),
     cause: (fault, known) =>
       `No federated credential of app ${known.clientId} has audience ${oidcClaims(fault, known).audience}.`,
     fix: (fault, known) => [
@@ -120,7 +116,6 @@ export const federatedCredentialEntries: readonly Entry[] = [
     title: 'No federated credential matches the token',
     says: 'AADSTS70021: No matching federated identity record found for presented assertion',
     source: 'https://github.com/Azure/azure-saas/issues/239',
-    match: codeIs('AADSTS70021'),
     cause: (fault, known) =>
       `No federated credential of app ${known.clientId} matches subject ${oidcClaims(fault, known).subject}. Issuer, subject and audience must all be equal. A credential that was added minutes ago may not be effective yet.`,
     who: appOwner,
@@ -134,7 +129,6 @@ export const federatedCredentialEntries: readonly Entry[] = [
     title: 'The app has no federated credential',
     says: 'AADSTS70025: The client … has no configured federated identity credentials',
     source: 'https://github.com/microsoft/AL-Go/issues/1147',
-    match: codeIs('AADSTS70025'),
     cause: (_, { clientId }) => `App ${clientId} has no federated credential. GitHub's tokens cannot sign it in.`,
     who: appOwner,
     fix: (fault, known) => [

@@ -46,7 +46,6 @@ export const networkEntries: readonly Entry[] = [
     title: 'The DNS label is taken',
     says: 'DnsRecordInUse: DNS record … is already used by another public IP',
     source: 'https://github.com/scarolan/azure-terraform-beginners/issues/20',
-    match: codeIs('DnsRecordInUse'),
     cause: (fault) =>
       `DNS name ${messageText(fault, /DNS record (\S+) is/, '<label>.<location>.cloudapp.azure.com')} is taken by another public IP. All customers of a region share its labels.`,
     fix: ['Use another `dns-label`.'],
@@ -56,7 +55,6 @@ export const networkEntries: readonly Entry[] = [
     title: 'The DNS label is invalid',
     says: 'InvalidDomainNameLabel: The domain name label … is invalid. It must conform to the following regular expression',
     source: 'https://learn.microsoft.com/azure/virtual-network/ip-services/public-ip-addresses',
-    match: codeIs('InvalidDomainNameLabel'),
     cause: (fault) =>
       `"${messageText(fault, /label (\S+) is invalid/, '<label>')}" is not a valid DNS label. It must have 3 to 63 lower-case letters, digits and hyphens, and start with a letter.`,
     fix: ['Correct `dns-label`.'],
@@ -66,7 +64,6 @@ export const networkEntries: readonly Entry[] = [
     title: 'The subnet is full',
     says: 'SubnetIsFull: Subnet … with address prefix … does not have enough capacity for 1 IP addresses',
     source: 'https://github.com/MicrosoftDocs/azure-docs/issues/88211',
-    match: codeIs('SubnetIsFull'),
     cause: (fault) =>
       `Subnet ${lastName(messageText(fault, /Subnet (\S+) with/, '<subnet>'))} (${messageText(fault, /address prefix ([\d./]+)/, '<prefix>')}) has no free IP address. Azure reserves five addresses of each subnet.`,
     who: "the owner of the virtual network, or the workflow's author",
@@ -137,7 +134,6 @@ export const networkEntries: readonly Entry[] = [
     title: 'A referenced resource does not exist',
     says: 'InvalidResourceReference: Resource … referenced by resource … was not found',
     source: 'https://github.com/Azure/azure-cli/issues/1237',
-    match: codeIs('InvalidResourceReference'),
     cause: (fault) => {
       const id = messageText(fault, /Resource (\S+) referenced/, '<resource-id>');
       return `${lastName(id)} does not exist, or is in another region than the VM. ${messageText(fault, /referenced by resource (\S+)/, 'The VM')} refers to ${id}.`;
@@ -203,7 +199,6 @@ export const networkEntries: readonly Entry[] = [
     title: 'The public IP address quota is used up',
     says: 'PublicIPCountLimitReached: Cannot create more than … public IP addresses for this subscription in this region',
     source: 'https://learn.microsoft.com/azure/azure-resource-manager/management/azure-subscription-service-limits',
-    match: codeIs('PublicIPCountLimitReached'),
     cause: (fault, { subscriptionId, location }) =>
       `The public IP address quota in ${location} is used up: all ${messageText(fault, /more than (\d+)/, '<limit>')} of subscription ${subscriptionId} exist.`,
     who: authorOrSubscriptionOwner,
@@ -219,7 +214,6 @@ export const networkEntries: readonly Entry[] = [
     says: 'IPv4BasicSkuPublicIpCountLimitReached: Cannot create more than 0 IPv4 Basic SKU public IP addresses',
     source:
       'https://azure.microsoft.com/updates/upgrade-to-standard-sku-public-ip-addresses-in-azure-by-30-september-2025-basic-sku-will-be-retired',
-    match: codeIs('IPv4BasicSkuPublicIpCountLimitReached'),
     cause: 'The request is for a Basic public IP address. Azure has created none since 2025-09-30.',
     fix: ['The default is Standard: remove `sku` from the key `public-ip` in `overrides`.'],
   },
@@ -228,7 +222,6 @@ export const networkEntries: readonly Entry[] = [
     title: 'A resource ID is incomplete',
     says: 'LinkedInvalidPropertyId: Property id … is invalid. Expect fully qualified resource Id',
     source: 'azure-cli recording test_account_renew_credentials_fails',
-    match: codeIs('LinkedInvalidPropertyId'),
     cause: (fault) => {
       const path = messageText(fault, /at path '([^']+)'/, '');
       return `"${messageText(fault, /Property id '([^']+)'/, '<value>')}"${path ? ` (${path})` : ''} is not a complete resource ID.`;
@@ -267,7 +260,6 @@ export const cleanupEntries: readonly Entry[] = [
     title: 'The NIC is reserved after a failed create',
     says: 'NicReservedForAnotherVm: Nic(s) in request is reserved for another Virtual Machine for 180 seconds',
     source: 'https://github.com/Azure/karpenter-provider-azure',
-    match: codeIs('NicReservedForAnotherVm'),
     cause: (fault) =>
       `The NIC is reserved for ${messageText(fault, /for (\d+) seconds/, '180')} seconds after a failed create. It stays reserved for VM ${messageText(fault, /Reserved VM: (\S+)/, '<vm-id>')}.`,
     who: nobodyNeedsToAct,
@@ -291,7 +283,6 @@ export const cleanupEntries: readonly Entry[] = [
     title: 'A lock blocks the change',
     says: 'ScopeLocked: … cannot perform … operation because following scope(s) are locked',
     source: 'azure-cli recording test_readonly_resource_lock',
-    match: codeIs('ScopeLocked'),
     cause: (fault) =>
       `A lock on ${lastName(lockedScope(fault))} blocks the ${messageText(fault, /cannot perform (\w+) operation/, 'write or delete')}. The lock applies to ${lockedScope(fault)}.`,
     who: (fault, known) => {

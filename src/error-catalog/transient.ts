@@ -71,7 +71,6 @@ export const transientEntries: readonly Entry[] = [
     title: 'A newer operation replaced this one',
     says: 'OperationPreempted: Operation execution has been preempted by a more recent operation',
     source: vmErrors,
-    match: codeIs('OperationPreempted'),
     cause: (_, { vmName }) =>
       `A newer operation on VM ${vmName} replaced this one. Another job, policy or person changed or deleted the VM at the same time.`,
     fix: [

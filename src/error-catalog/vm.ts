@@ -59,7 +59,6 @@ export const vmEntries: readonly Entry[] = [
     title: 'The guest did not report in time',
     says: 'OSProvisioningTimedOut: OS Provisioning for VM … did not finish in the allotted time',
     source: vmErrors,
-    match: codeIs('OSProvisioningTimedOut'),
     cause: (fault, known) =>
       `The guest of VM ${vmIn(fault, known)} did not report to Azure in time (about 20 minutes on Linux, 40 on Windows). Either the image is not generalized, has no working agent (waagent, cloud-init) or is marked with the wrong OS; or Secure Boot refuses its unsigned boot loader or kernel (Trusted Launch); or the guest cannot reach 168.63.129.16.`,
     who: imageOwner,
@@ -139,7 +138,6 @@ export const vmEntries: readonly Entry[] = [
     title: 'Azure failed to provision the OS',
     says: 'OSProvisioningInternalError: OS Provisioning failed for VM … due to an internal error',
     source: vmErrors,
-    match: codeIs('OSProvisioningInternalError'),
     cause: (fault, known) =>
       `Azure failed to provision VM ${vmIn(fault, known)} because of an internal error. It does not say that the image is at fault.`,
     who: `${workflowAuthor}; if it keeps failing, Azure support`,
@@ -155,7 +153,6 @@ export const vmEntries: readonly Entry[] = [
     title: 'The VM did not start in time',
     says: 'VMStartTimedOut: VM … did not start in the allotted time. The VM may still start successfully. Please check the power state later',
     source: vmErrors,
-    match: codeIs('VMStartTimedOut'),
     cause: (fault, known) =>
       `Azure did not start VM ${vmIn(fault, known)} in time. It was still starting on its host; the guest had not booted yet, so the image is not the likely reason.`,
     fix: (fault, known) => [
@@ -169,7 +166,6 @@ export const vmEntries: readonly Entry[] = [
     title: 'The VM agent does not report',
     says: 'VMAgentStatusCommunicationError: VM … has not reported status for VM agent or extensions',
     source: 'https://github.com/Azure/azure-powershell/issues/5741',
-    match: codeIs('VMAgentStatusCommunicationError'),
     cause: (fault, known) =>
       `The agent in VM ${vmIn(fault, known)} does not report. It is missing, stopped or cannot reach Azure, and no script or extension can run without it.`,
     who: imageOwner,
@@ -183,7 +179,6 @@ export const vmEntries: readonly Entry[] = [
     title: 'A script or extension failed in the VM',
     says: 'VMExtensionProvisioningError: VM has reported a failure when processing extension',
     source: 'azure-cli recording test_vm_disk_encryption',
-    match: codeIs('VMExtensionProvisioningError'),
     cause: (fault) =>
       `${messageText(fault, /extension '([^']+)'/, 'A script or extension')} failed inside the VM. Azure's message has its last output.`,
     fix: (_, known) => [
@@ -210,7 +205,6 @@ export const vmEntries: readonly Entry[] = [
     says: "PropertyChangeNotAllowed: Changing property 'imageReference' is not allowed",
     source:
       'https://learn.microsoft.com/troubleshoot/azure/azure-kubernetes/create-upgrade-delete/changing-property-imagereference-not-allowed',
-    match: codeIs('PropertyChangeNotAllowed'),
     cause: (fault, { vmName }) =>
       `VM ${vmName} exists with another ${messageText(fault, /property '([^']+)'/, fault.target ?? 'imageReference')}, which cannot be changed.`,
     fix: (_, known) => [
@@ -223,7 +217,6 @@ export const vmEntries: readonly Entry[] = [
     title: 'A VM with this name exists in another zone',
     says: 'ResourceAvailabilityZonesCannotBeModified: The resource … has an existing availability zone constraint … and the request has availability zone constraint',
     source: 'https://learn.microsoft.com/azure/azure-resource-manager/troubleshooting/common-deployment-errors',
-    match: codeIs('ResourceAvailabilityZonesCannotBeModified'),
     cause: (fault, { vmName }) =>
       `VM ${vmName} exists in zone ${messageText(fault, /existing availability zone constraint '([^']*)'/, '<other-zone>') || 'none'}, not ${messageText(fault, /request has availability zone constraint '([^']*)'/, '<zone>') || 'none'}. The zone of a VM cannot be changed.`,
     fix: ['Use another `vm-name`, or the `zone` of the existing VM.'],
@@ -309,7 +302,6 @@ export const vmEntries: readonly Entry[] = [
     title: 'The size does not support accelerated networking',
     says: 'VMSizeIsNotPermittedToEnableAcceleratedNetworking: Virtual Machine size … is not in the allowed list of VM sizes for accelerated networking',
     source: 'https://learn.microsoft.com/azure/virtual-network/accelerated-networking-overview',
-    match: codeIs('VMSizeIsNotPermittedToEnableAcceleratedNetworking'),
     cause: (fault, known) =>
       `${sizeIn(fault, known)} does not support accelerated networking, which is enabled on network interface ${messageText(fault, /networkInterfaces\/([^\s./]+)/i, '<nic>')}.`,
     fix: (fault, known) => [
