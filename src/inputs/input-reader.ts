@@ -1,6 +1,7 @@
 import { parseDocument } from 'yaml';
 import { type ResourceId, isGuid, parseResourceId } from '../azure/resource-id.ts';
 import { parseDuration } from '../lib/duration.ts';
+import { isJson } from '../lib/json.ts';
 import type { InputIssue, InputName } from './inputs.ts';
 
 /** A value as it was given, for a message: on one line and at most 300 characters. */
@@ -197,7 +198,7 @@ export function parseMap(
   } catch {
     return { error: 'uses YAML aliases in a way that cannot be resolved' };
   }
-  if (typeof value === 'object' && value !== null && !Array.isArray(value)) return { map: { ...value } };
+  if (isJson(value)) return { map: { ...value } };
   return { error: 'is not a YAML or JSON object (lines of "name: value", or {"name": "value"})' };
 }
 

@@ -1,5 +1,5 @@
 import { type ResourceId, sameId } from '../azure/resource-id.ts';
-import { type MergePatch, mergePatch } from '../lib/json.ts';
+import { type MergePatch, isJson, mergePatch } from '../lib/json.ts';
 import type { OverrideTarget } from './inputs.ts';
 
 /** Tags that the action sets itself; those of the user cannot replace them. Compared without case. */
@@ -49,10 +49,6 @@ export function validateOverrides(target: OverrideTarget, patch: MergePatch, nic
   ];
 }
 
-function isMap(value: unknown): value is MergePatch {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
-}
-
 /** The values under a key. Resource Manager reads keys without case, so `Name` must not slip past `name`. */
 function valuesAt(patch: MergePatch, key: string): readonly unknown[] {
   return Object.entries(patch).flatMap(([name, value]) => (name.toLowerCase() === key.toLowerCase() ? [value] : []));
@@ -66,7 +62,7 @@ function replacements(patch: MergePatch, path: string): readonly unknown[] {
   const [key = '', ...rest] = path.split('.');
   const values = valuesAt(patch, key);
   if (rest.length === 0) return values;
-  return values.flatMap((value) => (isMap(value) ? replacements(value, rest.join('.')) : [null]));
+  return values.flatMap((value) => (isJson(value) ? replacements(value, rest.join('.')) : [null]));
 }
 
 /** Whether the patch sets, replaces or removes what is at a path such as `properties.subnets`; keys match in any case. */
@@ -94,7 +90,8 @@ export function patchedList<Entry>(
 
 function validateTagOverrides(target: OverrideTarget, patch: MergePatch): readonly string[] {
   return valuesAt(patch, 'tags').flatMap((tags) => {
-    if (!isMap(tags)) return [`${target}: tags cannot be replaced as a whole; the action finds its resources by them.`];
+    if (!isJson(tags))
+      return [`${target}: tags cannot be replaced as a whole; the action finds its resources by them.`];
     const touched = Object.keys(tags).filter((name) => reservedTags.includes(name.toLowerCase()));
     return touched.map((name) => `${target}: the tag ${name} is set by the action and cannot be patched or removed.`);
   });
@@ -106,7 +103,7 @@ function validateNicOverrides(patch: MergePatch, nicId: ResourceId | undefined):
   if (lists.length === 0) return [];
   if (nicId === undefined) return [`vm: ${path} is set by the action unless nic-id is given.`];
   return lists.flatMap((list) => {
-    const entries = Array.isArray(list) ? list.filter(isMap) : [];
+    const entries = Array.isArray(list) ? list.filter(isJson) : [];
     const given = entries.filter((entry) => valuesAt(entry, 'id').some((id) => sameId(String(id), nicId.id)));
     if (given.length === 0) return [`vm: ${path} must contain nic-id.`];
     const deleted = given.some((entry) =>
@@ -119,7 +116,7 @@ function validateNicOverrides(patch: MergePatch, nicId: ResourceId | undefined):
 function validateSubnetOverrides(patch: MergePatch): readonly string[] {
   const path = 'properties.subnets';
   const isDefault = (subnet: unknown) =>
-    isMap(subnet) && valuesAt(subnet, 'name').some((name) => String(name).toLowerCase() === 'default');
+    isJson(subnet) && valuesAt(subnet, 'name').some((name) => String(name).toLowerCase() === 'default');
   return replacements(patch, path).flatMap((subnets) =>
     Array.isArray(subnets) && subnets.some(isDefault)
       ? []

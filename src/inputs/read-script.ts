@@ -1,5 +1,5 @@
 import { resolve, sep } from 'node:path';
-import type { MergePatch } from '../lib/json.ts';
+import { type MergePatch, isJson } from '../lib/json.ts';
 import { type Reader, type RunnerValues, quoteValue } from './input-reader.ts';
 import type { DeployInputs, GuestScript, InputName, NetworkChoice, OverrideTarget } from './inputs.ts';
 import { validateOverrides } from './overrides.ts';
@@ -97,7 +97,7 @@ export function readOverrides(reader: Reader, network: NetworkChoice | undefined
     const target = overrideTargets.find((one) => one === key);
     if (target === undefined) {
       reader.addIssue('overrides', `${quoteValue(key)} is none of: ${overrideTargets.join(', ')}.`);
-    } else if (typeof patch !== 'object' || patch === null || Array.isArray(patch)) {
+    } else if (!isJson(patch)) {
       reader.addIssue('overrides', `${target}: is not an object in the REST shape, e.g. {"properties": {…}}.`);
     } else if (notMade.includes(target)) {
       reader.addIssue(

@@ -27,18 +27,14 @@ export function asString(value: unknown): string | undefined {
  * as Resource Manager reads them, and keep the target's spelling: it must not get both `vmSize` and `VMSize`.
  */
 export function mergePatch(target: unknown, patch: unknown): unknown {
-  if (!isPlainObject(patch)) return patch;
-  const merged = new Map(isPlainObject(target) ? Object.entries(target) : []);
+  if (!isJson(patch)) return patch;
+  const merged = new Map(isJson(target) ? Object.entries(target) : []);
   for (const [key, value] of Object.entries(patch)) {
     const spelled = [...merged.keys()].find((known) => known.toLowerCase() === key.toLowerCase()) ?? key;
     if (value === null) merged.delete(spelled);
     else merged.set(spelled, mergePatch(merged.get(spelled), value));
   }
   return Object.fromEntries(merged);
-}
-
-function isPlainObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
 type WithoutUndefined<Fields> = {
