@@ -1,6 +1,7 @@
 import type { TokenCredential } from '@azure/core-auth';
 import { type Cloud, resourceManagerScope, signInOrigins } from '../azure/clouds.ts';
 import type { createHttpGet } from '../azure/http.ts';
+import { sameTenant } from '../azure/resource-id.ts';
 import { type OidcClaims, ActionError, withActivity } from '../errors/errors.ts';
 import { raceAbort } from '../lib/abort.ts';
 import { type Json, asObject, asString, isJson, omitUndefined, parseJson } from '../lib/json.ts';
@@ -40,10 +41,6 @@ export interface ServicePrincipal {
   readonly tenantId: string;
   /** Of the app's service principal there; absent if the token has no such claim. */
   readonly objectId?: string;
-}
-
-export function sameTenant(one: string, other: string): boolean {
-  return one.toLowerCase() === other.toLowerCase();
 }
 
 interface VerifyOptions {

@@ -15,6 +15,7 @@ import { type HttpOptions, createHttpGet } from '../azure/http.ts';
 import { type Result, settle, valueOf } from '../azure/lookup.ts';
 import { createRateLimitTracker } from '../azure/poll-schedule.ts';
 import { proxySecrets } from '../azure/proxy.ts';
+import { sameTenant } from '../azure/resource-id.ts';
 import {
   type Subscription,
   assertSubscriptionInTenant,
@@ -28,7 +29,7 @@ import { type MergePatch, omitUndefined } from '../lib/json.ts';
 import type { LogWriter } from '../runner/log.ts';
 import { createTenantCredential, loadCredentialClasses } from './credential.ts';
 import { requestGitHubIdToken } from './github-oidc.ts';
-import { type ServicePrincipal, parseOidcClaims, sameTenant, verifyIdentity } from './identity.ts';
+import { type ServicePrincipal, parseOidcClaims, verifyIdentity } from './identity.ts';
 
 export interface SessionOptions {
   readonly log: LogWriter;

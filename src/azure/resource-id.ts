@@ -30,6 +30,11 @@ export function isGuid(text: string): boolean {
   return guidPattern.test(text);
 }
 
+/** Whether two GUIDs or two domains of tenants are equal; a domain is not resolved. */
+export function sameTenant(one: string, other: string): boolean {
+  return one.toLowerCase() === other.toLowerCase();
+}
+
 /** Undefined if a part could change the meaning of a URL: IDs of workflow authors end up in paths. */
 function segmentsOf(text: string): readonly string[] | undefined {
   const trimmed = text.trim().replace(/\/$/, '');

@@ -1,3 +1,4 @@
+import { sameTenant } from '../azure/resource-id.ts';
 import type { AzureErrorInfo, Explanation } from '../errors/errors.ts';
 import { shellCommand } from '../lib/escape.ts';
 import {
@@ -17,7 +18,6 @@ import {
   guidSuffix,
   idSegment,
   imageOwner,
-  isSameTenant,
   messagesOf,
   messageText,
   nobodyNeedsToAct,
@@ -98,7 +98,7 @@ function explainImageLink(fault: AzureErrorInfo, known: FilledErrorContext): Exp
   if (!link) return undefined;
   const subscription = idSegment(known.imageId, 'subscriptions') ?? '<image-subscription-id>';
   const { tokenTenant, owner, image } = link;
-  if (owner && !isSameTenant(owner, tokenTenant)) {
+  if (owner && !sameTenant(owner, tokenTenant)) {
     return {
       cause: `\`image-tenant-id\` is the wrong tenant: the image belongs to tenant ${owner}. The auxiliary token is from tenant ${tokenTenant}, but the image's subscription ${subscription} belongs to tenant ${owner}.`,
       who: workflowAuthor,

@@ -1,3 +1,4 @@
+import { sameTenant } from '../azure/resource-id.ts';
 import { apiVersions } from '../azure/api-versions.ts';
 import type { AzureErrorInfo, ErrorContext } from '../errors/errors.ts';
 import { shellCommand } from '../lib/escape.ts';
@@ -144,10 +145,6 @@ export const authorOrImageOwner: Text = (fault, known) => `${workflowAuthor}, or
 export const requestedTenantAdmin: Text = (fault, known) =>
   `an administrator of ${tenantName(requestedTenant(fault), known)}`;
 
-export function isSameTenant(tenant: string, other: string): boolean {
-  return tenant.toLowerCase() === other.toLowerCase();
-}
-
 /** The GUID of a tenant that an input names by a domain, if a sign-in has revealed it; otherwise the name. */
 function guidOf(tenant: string, { tenantGuids }: FilledErrorContext): string {
   return tenantGuids.get(tenant.toLowerCase()) ?? tenant;
@@ -156,12 +153,12 @@ function guidOf(tenant: string, { tenantGuids }: FilledErrorContext): string {
 /** ` (GUID)` after a tenant that an input names by a domain, because Azure names tenants by GUID. */
 export function guidSuffix(tenant: string, known: FilledErrorContext): string {
   const guid = guidOf(tenant, known);
-  return isSameTenant(guid, tenant) ? '' : ` (${guid})`;
+  return sameTenant(guid, tenant) ? '' : ` (${guid})`;
 }
 
 /** Whether two names, each a domain or a GUID, are known to mean the same tenant. */
 export function areSameTenant(tenant: string, other: string, known: FilledErrorContext): boolean {
-  return isSameTenant(guidOf(tenant, known), guidOf(other, known));
+  return sameTenant(guidOf(tenant, known), guidOf(other, known));
 }
 
 export function tenantName(id: string, known: FilledErrorContext): string {
@@ -284,11 +281,17 @@ export function imageOptions(
 const imageNames =
   /\/galleries\/(?<gallery>[^/'"\s]+)(?:\/images\/(?<definition>[^/'"\s]+)(?:\/versions\/(?<version>[^/'"\s]+))?)?/i;
 
-export function resourceGroupOptions({ subscriptionId, resourceGroup }: FilledErrorContext): readonly string[] {
+export function resourceGroupOptions({
+  subscriptionId,
+  resourceGroup,
+}: Pick<FilledErrorContext, 'subscriptionId' | 'resourceGroup'>): readonly string[] {
   return ['--subscription', subscriptionId, '-g', resourceGroup];
 }
 
-export function vmOptions(known: FilledErrorContext, name = known.vmName): readonly string[] {
+export function vmOptions(
+  known: Pick<FilledErrorContext, 'subscriptionId' | 'resourceGroup' | 'vmName'>,
+  name = known.vmName,
+): readonly string[] {
   return [...resourceGroupOptions(known), '-n', name];
 }
 

@@ -1,3 +1,4 @@
+import { sameTenant } from '../azure/resource-id.ts';
 import type { AzureErrorInfo } from '../errors/errors.ts';
 import { shellCommand } from '../lib/escape.ts';
 import {
@@ -11,7 +12,6 @@ import {
   codeIs,
   fromEntra,
   idSegment,
-  isSameTenant,
   messageMatches,
   messagesOf,
   messageText,
@@ -241,7 +241,7 @@ export const signInEntries: readonly Entry[] = [
     says: 'AADSTS90002: Tenant … not found',
     source: errorCodes,
     cause: (fault, known) => {
-      const isSubscription = isSameTenant(unknownTenant(fault), known.subscriptionId);
+      const isSubscription = sameTenant(unknownTenant(fault), known.subscriptionId);
       return `Tenant ${unknownTenant(fault)} does not exist in the cloud of ${known.loginEndpoint}.${isSubscription ? ' It is the ID of the subscription.' : ''}`;
     },
     fix: (fault, known) => [

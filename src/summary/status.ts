@@ -2,6 +2,7 @@
 
 import type { Finding } from '../check/facts.ts';
 import type { Plan } from '../deployment/resources.ts';
+import { vmOptions } from '../error-catalog/entry.ts';
 import {
   type Markdown,
   block,
@@ -53,7 +54,8 @@ export function resultLine(facts: SummaryFacts): string {
 export function title(facts: SummaryFacts): Markdown {
   const { errors = [], findings = [], left } = facts;
   const failed = errors.length > 0 || findings.some(({ level }) => level === 'fault');
-  const incomplete = left.length > 0 || (facts.operation === 'check' && isIncomplete(findings));
+  const incomplete =
+    left.length > 0 || (facts.operation === 'check' && findings.some(({ level }) => level === 'unknown'));
   const missing = facts.operation === 'delete' && parseIds(facts.outputs.deleted).length === 0;
   const mark = failed ? '❌' : incomplete || missing ? '⚠️' : '✅';
   return `${mark} ${sentence(resultText(facts))}`;
@@ -92,10 +94,6 @@ function deletionResult({ outputs, left, operation, requested }: SummaryFacts, n
   if (left.length > 0) return `${name} only partly deleted${after}`;
   if (!isEmpty) return `${name} deleted${after}`;
   return operation === 'delete' ? `Nothing to delete: ${name} was not found in ${group}` : 'Nothing was left to delete';
-}
-
-function isIncomplete(findings: readonly Finding[]): boolean {
-  return findings.some(({ level }) => level === 'unknown');
 }
 
 function checkResult(name: string, findings: readonly Finding[]): string {
@@ -142,12 +140,7 @@ function lifetime({ cleanup }: RequestedDeployment, plan: Plan): Markdown {
   if (cleanup === 'always') return 'Deleted when the job ends.';
   const expiry = new Date(plan.tags['expires-on'] ?? '');
   if (Number.isNaN(expiry.getTime())) return '';
-  const day = expiry.toLocaleDateString('en-GB', {
-    day: 'numeric',
-    month: 'short',
-    year: 'numeric',
-    timeZone: 'UTC',
-  });
+  const day = expiry.toLocaleDateString('en-GB', { day: 'numeric', month: 'short', year: 'numeric', timeZone: 'UTC' });
   const time = expiry.toISOString().slice(11, 16);
   return `Expires ${day} ${time} UTC: ${markdownCode('operation: sweep')} deletes it after that.`;
 }
@@ -234,10 +227,6 @@ function vmUser(facts: SummaryFacts, { subscriptionId, resourceGroup, vm }: Plan
 function runCommand({ subscriptionId, resourceGroup, vm }: Plan): string {
   const commandId = vm.osType === 'Windows' ? 'RunPowerShellScript' : 'RunShellScript';
   return shellCommand`az vm run-command invoke ${vmOptions({ subscriptionId, resourceGroup, vmName: vm.name })} --command-id ${commandId} --scripts hostname`;
-}
-
-function vmOptions(vm: Pick<VmUser, 'subscriptionId' | 'resourceGroup' | 'vmName'>): readonly string[] {
-  return ['--subscription', vm.subscriptionId, '-g', vm.resourceGroup, '-n', vm.vmName];
 }
 
 function userOf({ outputs, image }: SummaryFacts): string {
