@@ -117,10 +117,7 @@ export const permissionTable = {
       ...permissionsFor(`${networkType}/publicIPAddresses`, 'read'),
     ],
   },
-  rerun: {
-    why: 'updating the tags of an existing deployment',
-    actions: ['Microsoft.Resources/tags/write'],
-  },
+  rerun: { why: 'updating the tags of an existing deployment', actions: ['Microsoft.Resources/tags/write'] },
   'check the group': {
     why: 'checking permissions, locks, deny assignments and policies in advance',
     actions: [

@@ -1,3 +1,5 @@
+import { omitUndefined } from '../lib/json.ts';
+
 /*
  * Why not only the service's Retry-After: Azure suggests 10, then 35 to 50 seconds between polls, which delays a run by up to
  * half a minute per VM. A shorter one is honored. Compute really allows 45 polls per VM, refilled by 15 a minute
@@ -170,12 +172,7 @@ export function createRateLimitTracker(): RateLimitTracker {
       const polls = left(/\/GetOperationResource;(\d+)/, compute);
       const vmReads = left(/\/LowCostGetResource;(\d+)/, compute);
       const reads = left(/^\s*(\d+)/, headers.get('x-ms-ratelimit-remaining-subscription-reads') ?? '');
-      budget = {
-        ...budget,
-        ...(polls === undefined ? {} : { polls }),
-        ...(vmReads === undefined ? {} : { vmReads }),
-        ...(reads === undefined ? {} : { reads }),
-      };
+      budget = { ...budget, ...omitUndefined({ polls, vmReads, reads }) };
     },
   };
 }

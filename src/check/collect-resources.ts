@@ -62,11 +62,7 @@ async function readReferencedResource(
 ): Promise<ReferencedProperties> {
   const api = apiVersions[kind === 'identity' ? 'identities' : 'network'];
   const { location, zones, properties } = await arm<ReferencedBody>('GET', id, api);
-  return omitUndefined({
-    location,
-    zones,
-    usedBy: properties?.virtualMachine?.id ?? properties?.ipConfiguration?.id,
-  });
+  return omitUndefined({ location, zones, usedBy: properties?.virtualMachine?.id ?? properties?.ipConfiguration?.id });
 }
 
 /** Only the virtual network has a region. An app that may join the subnet may not be able to read the network. */
@@ -171,11 +167,12 @@ export function collectPolicyDenials(
           plan.patches.get(id.toLowerCase()) ?? {},
         );
         const apiVersion = type.startsWith('Microsoft.Compute') ? apiVersions.virtualMachines : apiVersions.network;
-        const answer = await arm<{
-          contentEvaluationResult?: { policyEvaluations?: readonly PolicyEvaluation[] };
-        }>('POST', path, apiVersions.policyRestrictions, {
-          body: { resourceDetails: { resourceContent, apiVersion } },
-        });
+        const answer = await arm<{ contentEvaluationResult?: { policyEvaluations?: readonly PolicyEvaluation[] } }>(
+          'POST',
+          path,
+          apiVersions.policyRestrictions,
+          { body: { resourceDetails: { resourceContent, apiVersion } } },
+        );
         return (answer.contentEvaluationResult?.policyEvaluations ?? [])
           .filter(
             ({ evaluationResult, effectDetails }) =>

@@ -297,7 +297,7 @@ export const capacityEntries: readonly Entry[] = [
     source: `${troubleshooting}/error-sku-not-available`,
     match: codeAndMessage('InvalidParameter', /provided for the VM size is not valid/i),
     cause: (fault, known) =>
-      `${unknownSize(fault, known)} is not a VM size of ${known.location}. It is misspelled, or the region does not have it.`,
+      `${messageText(fault, /The value (\S+) provided/, known.vmSize)} is not a VM size of ${known.location}. It is misspelled, or the region does not have it.`,
     fix: (_, known) => [
       'Correct `vm-size`; names begin with `Standard_` (`Standard_D2s_v5`). To list the sizes of the region:',
       shellCommand`az vm list-sizes -l ${known.location} --query "[].name" -o tsv`,
@@ -363,10 +363,6 @@ export const capacityEntries: readonly Entry[] = [
     ],
   },
 ];
-
-function unknownSize(fault: AzureErrorInfo, { vmSize }: FilledErrorContext): string {
-  return messageText(fault, /The value (\S+) provided/, vmSize);
-}
 
 function resourceTypeInMessage(fault: AzureErrorInfo): string {
   return messageText(fault, /(?:for type|The resource type) '([^']+)'/, 'the type');

@@ -59,10 +59,7 @@ export function readDeployment(
   const account = {
     adminUsername: reader.text('admin-username') ?? '',
     sshPublicKeys: readSshKeys(reader),
-    ...omitUndefined({
-      adminPassword: reader.raw('admin-password'),
-      computerName: reader.text('computer-name'),
-    }),
+    ...omitUndefined({ adminPassword: reader.raw('admin-password'), computerName: reader.text('computer-name') }),
   };
   reader.issues.push(...validateAdminAccount(account, osType));
   const script = readScript(reader, runner);

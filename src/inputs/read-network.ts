@@ -20,9 +20,7 @@ export function parseInboundRule(entry: string): InboundRule | { readonly error:
   if (from > 65_535 || to > 65_535) return { error: 'names a port above 65535' };
   if (from > to) return { error: `has a port range that runs backwards: write ${to}-${from}` };
   if (!isSource(source)) {
-    return {
-      error: `comes from "${source}", which is not an address, CIDR, service tag (e.g. VirtualNetwork) or *`,
-    };
+    return { error: `comes from "${source}", which is not an address, CIDR, service tag (e.g. VirtualNetwork) or *` };
   }
   return { fromPort: from, toPort: to, protocol: protocols[protocol.toLowerCase()] ?? 'Tcp', source };
 }

@@ -10,31 +10,27 @@ export function readVmInputs(reader: Reader, runner: RunnerValues) {
     zones: readZones(reader),
     dataDiskSizesGb: readDataDiskSizes(reader),
     encryptionAtHost: reader.boolean('encryption-at-host'),
-    ...readVmOptions(reader, runner),
-  };
-}
-
-/** Properties of the VM that are left to Azure or the image unless they are given. */
-function readVmOptions(reader: Reader, runner: RunnerValues) {
-  return omitUndefined({
-    spot: readSpot(reader),
-    osDiskSizeGb: reader.number('os-disk-size-gb', {
-      accepts: (value) => Number.isInteger(value) && value >= 1 && value <= 4_095,
-      text: 'a whole number from 1 to 4095',
+    // Left to Azure or the image unless they are given.
+    ...omitUndefined({
+      spot: readSpot(reader),
+      osDiskSizeGb: reader.number('os-disk-size-gb', {
+        accepts: (value) => Number.isInteger(value) && value >= 1 && value <= 4_095,
+        text: 'a whole number from 1 to 4095',
+      }),
+      osDiskType: reader.oneOf('os-disk-type', [
+        'Standard_LRS',
+        'StandardSSD_LRS',
+        'StandardSSD_ZRS',
+        'Premium_LRS',
+        'Premium_ZRS',
+        'PremiumV2_LRS',
+      ]),
+      customData: readCustomData(reader, runner),
+      userData: encoded(reader, 'user-data', Buffer.from(reader.raw('user-data') ?? ''), 65_536),
+      securityType: reader.oneOf('security-type', ['Standard', 'TrustedLaunch', 'ConfidentialVM']),
+      licenseType: reader.oneOf('license-type', licenseTypes),
     }),
-    osDiskType: reader.oneOf('os-disk-type', [
-      'Standard_LRS',
-      'StandardSSD_LRS',
-      'StandardSSD_ZRS',
-      'Premium_LRS',
-      'Premium_ZRS',
-      'PremiumV2_LRS',
-    ]),
-    customData: readCustomData(reader, runner),
-    userData: encoded(reader, 'user-data', Buffer.from(reader.raw('user-data') ?? ''), 65_536),
-    securityType: reader.oneOf('security-type', ['Standard', 'TrustedLaunch', 'ConfidentialVM']),
-    licenseType: reader.oneOf('license-type', licenseTypes),
-  });
+  };
 }
 
 /** https://learn.microsoft.com/cli/azure/vm#az-vm-create (`--license-type`) */

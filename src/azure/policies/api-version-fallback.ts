@@ -22,14 +22,14 @@ export function apiVersionFallbackPolicy(debug: (line: string) => void): Pipelin
   return {
     name: 'apiVersionFallbackPolicy',
     async sendRequest(request, next) {
-      const asked = requestApiVersion(request.url);
+      const asked = apiVersionParameter.exec(request.url)?.[2];
       if (asked === undefined) return next(request);
-      const key = `${requestResourceType(request.url)} ${asked}`;
+      const type = requestResourceType(request.url);
+      const key = `${type} ${asked}`;
       const instead = known.get(key);
       if (instead !== undefined) return sendWithApiVersion(request, instead, next);
       const response = await next(request);
       if (response.status !== 400 && response.status !== 404) return response;
-      const type = requestResourceType(request.url);
       const oldest = oldestValidVersions[type.split('/')[0] ?? ''];
       const older = newestSupportedVersion(errorFromResponse(request, response), asked, oldest);
       if (older === undefined) return response;
@@ -46,7 +46,7 @@ async function sendWithApiVersion(
   version: string,
   next: SendRequest,
 ): Promise<PipelineResponse> {
-  request.url = withApiVersion(request.url, version);
+  request.url = request.url.replace(apiVersionParameter, `$1${version}`);
   if (version < standardSecurityTypeSince && typeof request.body === 'string')
     request.body = request.body.replace(/"securityType":"Standard",?/, '');
   if (version >= ifNoneMatchSince || !request.headers.has('if-none-match')) return next(request);
@@ -63,14 +63,6 @@ async function sendWithApiVersion(
 }
 
 const apiVersionParameter = /([?&]api-version=)([^&]+)/i;
-
-function requestApiVersion(url: string): string | undefined {
-  return apiVersionParameter.exec(url)?.[2];
-}
-
-function withApiVersion(url: string, version: string): string {
-  return url.replace(apiVersionParameter, `$1${version}`);
-}
 
 /** `microsoft.compute/virtualmachines` of a path, without the names; the last provider's, as Resource Manager has it. */
 function requestResourceType(url: string): string {

@@ -75,7 +75,8 @@ export const transientErrors: readonly TransientError[] = [
     matches: ({ status, code, method, url, message }) =>
       status === 409 &&
       (/Run command extension execution is in progress/i.test(message) ||
-        (code === 'Conflict' && (/\/runCommands\//i.test(url) || (method === 'PATCH' && isVmUrl(url))))),
+        (code === 'Conflict' &&
+          (/\/runCommands\//i.test(url) || (method === 'PATCH' && /\/virtualMachines\/[^/]+$/i.test(url))))),
     maxSeconds: 15 * 60,
     minDelay: 5,
     source: 'https://learn.microsoft.com/azure/virtual-machines/linux/run-command#restrictions',
@@ -120,10 +121,6 @@ export const transientErrors: readonly TransientError[] = [
       'Recorded: retry-502-bad-gateway.json; https://learn.microsoft.com/azure/architecture/best-practices/retry-service-specific',
   },
 ];
-
-function isVmUrl(url: string): boolean {
-  return /\/virtualMachines\/[^/]+$/i.test(url);
-}
 
 export function isTransientError(error: AzureErrorInfo): boolean {
   return transientErrors.some(({ matches }) => matches(error));

@@ -43,10 +43,7 @@ export function checkNames(context: RuleContext): Finding[] {
   return Object.entries({ ...facts.existing, osDisk: facts.osDisk }).map(([key, found]) => {
     const part = key as Part;
     const title = `${partTitles[part]} ${names[part]}`;
-    const question = {
-      id: `name/${partTitles[part].replaceAll(' ', '-').toLowerCase()}`,
-      asked: `name of ${title}`,
-    };
+    const question = { id: `name/${partTitles[part].replaceAll(' ', '-').toLowerCase()}`, asked: `name of ${title}` };
     if ('error' in found) {
       if (part !== 'osDisk') return requiredReadFinding(question, found.error, ids[part], context);
       // `create` does not need this read: Azure refuses a disk name that is taken.
@@ -79,10 +76,7 @@ export function checkNetwork({ inputs, run, facts, plan }: RuleContext): Finding
       : [],
   );
   if (own.length === 0) return [];
-  const question = {
-    id: 'rerun/network',
-    asked: `existing network of deployment ${plan.deployment}`,
-  };
+  const question = { id: 'rerun/network', asked: `existing network of deployment ${plan.deployment}` };
   const { differences } = compareNetwork(Object.fromEntries(own), plan);
   if (differences.length === 0) return [okFinding(question, 'It matches the inputs and would not be changed.')];
   return [faultFinding(question, describeDrift(differences), workflowAuthor, driftFix(plan, 'network', differences))];
