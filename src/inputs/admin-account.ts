@@ -65,17 +65,15 @@ type AdminInputs = Pick<
  */
 export function validateAdminAccount(inputs: AdminInputs, osType?: 'Linux' | 'Windows'): readonly InputIssue[] {
   const rule = rules[osType ?? 'either'];
-  return [
-    ...validateUsername(inputs.adminUsername, rule).map((message) => ({ input: 'admin-username', message }) as const),
-    ...validatePassword(inputs.adminPassword, rule).map((message) => ({ input: 'admin-password', message }) as const),
-    ...validateComputerName(inputs.computerName, rule, osType).map(
-      (message) => ({ input: 'computer-name', message }) as const,
-    ),
-    ...(osType === 'Windows' && inputs.sshPublicKeys.length > 0
-      ? [{ input: 'ssh-public-key', message: 'is for Linux images; this one is Windows: use admin-password.' }]
-      : []),
-    ...validateLicense(inputs.licenseType, osType).map((message) => ({ input: 'license-type', message }) as const),
-  ];
+  const hasUnusableKey = osType === 'Windows' && inputs.sshPublicKeys.length > 0;
+  const messages = {
+    'admin-username': validateUsername(inputs.adminUsername, rule),
+    'admin-password': validatePassword(inputs.adminPassword, rule),
+    'computer-name': validateComputerName(inputs.computerName, rule, osType),
+    'ssh-public-key': hasUnusableKey ? ['is for Linux images; this one is Windows: use admin-password.'] : [],
+    'license-type': validateLicense(inputs.licenseType, osType),
+  };
+  return Object.entries(messages).flatMap(([input, all]) => all.map((message) => ({ input, message })));
 }
 
 /** https://learn.microsoft.com/rest/api/compute/virtual-machines/create-or-update (`licenseType`) */
