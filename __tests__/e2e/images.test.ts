@@ -11,6 +11,7 @@ import { acceptTerms } from '../../simulator/providers/marketplace.ts';
 import { defaults, type Simulator, startSimulator, type World } from '../../simulator/index.ts';
 import type { RunOptions } from '../../scripts/action-runner/action-runner.ts';
 import { defaultInputs, type Run, runAction, windowsImage } from '../support/harness.ts';
+import { addStranger, partsOf } from '../support/lifecycle.ts';
 
 const open: Simulator[] = [];
 afterAll(() => Promise.all(open.map((one) => one.close())));
@@ -127,6 +128,23 @@ describe('replication', () => {
     // One each second at first, then after an eighth of the time so far, at most 15 s: 45 at most, 300 with equal pauses.
     const looks = requests().filter(({ kind }) => kind === 'version.list').length;
     expect([looks > 1, looks < 50]).toEqual([true, true]);
+    expect(puts()).toEqual([]);
+  });
+
+  test('refuses a name that somebody took during the wait', async () => {
+    replicating('slow5')(sim.world);
+    const { nsg } = partsOf('vm-waiting');
+    const run = await create(
+      { 'image-id': defaults.imageId('slow5'), 'image-wait-minutes': '60', 'vm-name': 'vm-waiting' },
+      {
+        onLine: ({ text }) => {
+          if (!text.includes('Waiting for the image')) return;
+          if (!sim.world.resources.has(nsg)) addStranger(sim.world, nsg, { owner: 'somebody' });
+          replicate(sim.world, defaults.imageId('slow5', '1.0.0'), 'West Europe', { completesAfter: 1 });
+        },
+      },
+    );
+    expect(errorOf(run)).toMatch(/vm-waiting-nsg already exists and was not created by this action/);
     expect(puts()).toEqual([]);
   });
 

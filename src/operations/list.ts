@@ -1,7 +1,6 @@
 import type { NetworkInterface, PublicIPAddress } from '@azure/arm-network';
 import type { VirtualMachine } from '@azure/arm-compute';
-import { apiVersions } from '../azure/api-versions.ts';
-import { type Session, listAllPages } from '../azure/arm-client.ts';
+import { type Session, listGroup } from '../azure/arm-client.ts';
 import { provisioningStateOf } from '../azure/lookup.ts';
 import { type ImageReference, sameId } from '../azure/resource-id.ts';
 import { type Tags, deploymentTag, tagValue } from '../deployment/ownership.ts';
@@ -34,9 +33,8 @@ async function findListedDeployments(
 ): Promise<readonly ListedDeployment[]> {
   const { subscriptionId, compute, network } = session;
   // Unfiltered: filtered by tag, the list lags behind and omits the tags.
-  const path = `/subscriptions/${subscriptionId}/resourceGroups/${resourceGroup}/resources`;
   const [resources, vms, nics, addresses] = await Promise.all([
-    listAllPages<TaggedResource>(session.arm, path, apiVersions.resources),
+    listGroup<TaggedResource>(session, resourceGroup),
     Array.fromAsync(compute.virtualMachines.list(resourceGroup)),
     Array.fromAsync(network.networkInterfaces.list(resourceGroup)),
     Array.fromAsync(network.publicIPAddresses.list(resourceGroup)),

@@ -1,8 +1,7 @@
 import type { Disk, VirtualMachine } from '@azure/arm-compute';
 import { type AccessPlan, resolveAccess } from '../access/resolve-access.ts';
 import type { DeploySession } from '../auth/session.ts';
-import { apiVersions } from '../azure/api-versions.ts';
-import { listAllPages, type Session } from '../azure/arm-client.ts';
+import { listGroup, type Session } from '../azure/arm-client.ts';
 import { undefinedIfDenied, undefinedIfNotFound } from '../azure/lookup.ts';
 import { normaliseRegion, sameId } from '../azure/resource-id.ts';
 import { readResourceGroup } from '../azure/subscriptions.ts';
@@ -115,20 +114,31 @@ async function gatherPrerequisites(
   inputs: DeployInputs,
   report: Reporter,
 ): Promise<Prerequisites> {
-  const found = findDeployment(session, inputs);
-  const region = found.then(({ location }) => location);
-  const existing = found.then((deployment) => deployment.existing);
-  // `found` reports the failure; nothing may be awaiting these yet.
-  for (const part of [region, existing]) part.catch(() => undefined);
+  let hasWaited = false;
+  const onWaiting = (line: string): void => {
+    hasWaited = true;
+    report.log.info(line);
+  };
+  const lookUp = () => {
+    const found = findDeployment(session, inputs);
+    const region = found.then(({ location }) => location);
+    const existing = found.then((deployment) => deployment.existing);
+    // `found` reports the failure; nothing may be awaiting these yet.
+    for (const part of [region, existing]) part.catch(() => undefined);
+    return { found: Promise.all([found, resolveAccess(session, inputs, existing)]), region };
+  };
+  const { found, region } = lookUp();
   const image = withActivity(`reading image ${inputs.image.id}`, () =>
-    resolveImage({ ...session, signal: session.waiting.signal, onWaiting: report.log.info }, inputs, region),
+    resolveImage({ ...session, signal: session.waiting.signal, onWaiting }, inputs, region),
   );
-  const reads = Promise.all([found, image, resolveAccess(session, inputs, existing)]);
-  const [deployment, resolved, access] = await reads.catch(async (error: unknown) => {
+  const reads = Promise.all([found, image]);
+  const [first, resolved] = await reads.catch(async (error: unknown) => {
     // A subscription of another tenant explains every other refusal.
     await session.verifySubscription();
     throw error;
   });
+  // What was looked up before the wait may have changed since.
+  const [deployment, access] = hasWaited ? await lookUp().found : first;
   const { version, osType, osState, architecture, generation } = resolved;
   report.log.info(
     `Image version ${version}: ${osType}, ${osState}, ${architecture}${generation ? `, generation ${generation}` : ''}. Region: ${deployment.location}.`,
@@ -159,8 +169,7 @@ async function findDeployment(
     const location = inputs.location ?? normaliseRegion(vm.location);
     return { location, groupExists: true, existing, osDisk: undefined };
   }
-  const path = `/subscriptions/${session.subscriptionId}/resourceGroups/${inputs.resourceGroup}/resources`;
-  const listing = undefinedIfNotFound(listAllPages<{ id: string }>(session.arm, path, apiVersions.resources));
+  const listing = undefinedIfNotFound(listGroup(session, inputs.resourceGroup));
   const [group, listed = []] = await Promise.all([readGroup(), lookFor(() => listing), session.verifySubscription()]);
   const ids = resourceIds(session.subscriptionId, inputs.resourceGroup, names);
   const isTaken = (part: keyof ResourceIds) => listed.some(({ id }) => sameId(id, ids[part]));
