@@ -309,6 +309,30 @@ test('the roles of an adopted machine go too, though another run granted them', 
   expect([...sim.world.resources.under(`/subscriptions/${defaults.subscriptionId}`)]).toHaveLength(1);
 });
 
+test.each(['adopts it without the identity', 'adopts it between the steps of the first'])(
+  'a role assignment stays with the identity that another run owns when a run %s',
+  async (order) => {
+    const inputs = { ...(await start(addRegistryTo)), cleanup: 'always' };
+    const access = { identity: 'puller', 'role-assignments': `AcrPull on ${registryId}` };
+    const first = { sim, inputs: { ...inputs, ...access } };
+    const other = { GITHUB_RUN_ID: '2' };
+    if (order === 'adopts it without the identity') {
+      expect((await runAction(first)).exitCode).toBe(0);
+      expect((await runJob({ sim, inputs, env: other })).post?.exitCode).toBe(0);
+    } else {
+      const between = async () => {
+        expect((await runAction({ ...first, env: other })).exitCode).toBe(0);
+      };
+      expect((await runJob({ ...first, between })).post?.exitCode).toBe(0);
+    }
+    expect(granted()).toHaveLength(1);
+    expect(sim.world.resources.has(identityAt('puller'))).toBe(true);
+    expect((await runAction({ sim, inputs: { ...inputs, operation: 'delete' } })).exitCode).toBe(0);
+    expect(granted()).toEqual([]);
+    expect(sim.world.resources.has(identityAt('puller'))).toBe(false);
+  },
+);
+
 test('an identity is kept while a role assignment of it cannot be deleted', async () => {
   const inputs = await start((world) => addRegistryTo(world));
   const access = { identity: 'system\npuller', 'role-assignments': `AcrPull on ${registryId}` };

@@ -82,6 +82,30 @@ describe('delete', () => {
     expectAllGone(sim, before);
   });
 
+  describe.each(['delete', 'sweep'])('%s and a network that the group lists', (operation) => {
+    const isVnet = { method: 'GET', path: /virtualNetworks\/vm1-vnet\?/ } as const;
+    const effect = { status: 404, code: 'ResourceNotFound', message: 'The Resource was not found.' } as const;
+    const createAndDelete = async (sim: Simulator, times: number) => {
+      expect((await act(sim, { 'expires-after': '1h' }, main)).exitCode).toBe(0);
+      expire(sim, 'vm1');
+      sim.faults.add({ match: { ...isVnet, times }, effect });
+      return act(sim, { operation }, main);
+    };
+
+    test('looks again and deletes it when Azure is late', async () => {
+      const sim = await startWorld();
+      const before = snapshot(sim);
+      expect((await createAndDelete(sim, 4)).exitCode).toBe(0);
+      expectAllGone(sim, before);
+    });
+
+    test('warns that it may be left behind when it stays missing', async () => {
+      const sim = await startWorld();
+      const run = await createAndDelete(sim, Number.POSITIVE_INFINITY);
+      expect(warningsOf(run)).toContain(`may be left behind: ${vm1.vnet}`);
+    });
+  });
+
   test.each(['delete', 'sweep'])(
     'stops waiting and lists what is left when a %s is cancelled, and can be run again',
     async (operation) => {

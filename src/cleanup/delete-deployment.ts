@@ -2,7 +2,7 @@ import { findRoleAssignments } from '../access/role-assignments.ts';
 import { apiVersions, identityType } from '../azure/api-versions.ts';
 import { listAllPages } from '../azure/arm-client.ts';
 import { undefinedIfForbidden, undefinedIfNotFound } from '../azure/lookup.ts';
-import { type Tags, hasDeploymentTag, repositoryClaim } from '../deployment/ownership.ts';
+import { type Tags, hasDeploymentTag } from '../deployment/ownership.ts';
 import { resourceIds, resourceNames } from '../deployment/resources.ts';
 import { shellCommand } from '../lib/escape.ts';
 import { deleteResources } from './delete-resources.ts';
@@ -11,7 +11,7 @@ import { disksCreatedWith, type DeletionContext, type DeletionResult, isDeletabl
 /** Derived names, VM disks, identities, role assignments and what the run recorded, each only if its own tags agree. */
 export async function deleteDeployment(context: DeletionContext, resourceGroup: string): Promise<DeletionResult> {
   const { session, claim, created = [] } = context;
-  const { deployment, owner } = claim;
+  const { deployment } = claim;
   const ids = resourceIds(session.subscriptionId, resourceGroup, resourceNames(deployment));
   const [found, identities, assignments] = await Promise.all([
     undefinedIfNotFound(session.compute.virtualMachines.get(resourceGroup, deployment)),
@@ -37,8 +37,7 @@ export async function deleteDeployment(context: DeletionContext, resourceGroup: 
     ...identities.map(({ id }) => id),
     ...created,
   ];
-  const assignmentClaim = isVmOurs ? { ...claim, ...repositoryClaim(deployment, owner) } : claim;
-  return deleteResources({ ...context, assignmentClaim }, all);
+  return deleteResources(context, all);
 }
 
 /** With its disks and the role assignments of its system-assigned identity; the network stays. */

@@ -1,8 +1,10 @@
-import { isNotFound, undefinedIfNotFound } from '../azure/lookup.ts';
+import { identityType } from '../azure/api-versions.ts';
+import { isNotFound, settle, undefinedIfNotFound } from '../azure/lookup.ts';
 import { createRetries, isConcurrentOperation } from '../azure/policies/retry.ts';
 import { hasOperationUrl, pollUntilDone } from '../azure/polling.ts';
 import { type ResourceId, sameId } from '../azure/resource-id.ts';
 import type { CleanupState } from '../deployment/cleanup-state.ts';
+import { type DeletionClaim, mayDelete, repositoryClaim } from '../deployment/ownership.ts';
 import { ActionError, AzureError, rootDetail } from '../errors/errors.ts';
 import { delay } from '../lib/abort.ts';
 import { clockSeconds } from '../lib/clock.ts';
@@ -13,6 +15,7 @@ import {
   includeVmDisks,
   type DeletionContext,
   type DeletionResult,
+  type ResourceFacts,
   type ResourceType,
   assignmentType,
   diskType,
@@ -21,6 +24,7 @@ import {
   parseDeletableId,
   resourceTypes,
   vmOfRunCommand,
+  vmType,
 } from './resource-types.ts';
 
 interface Target {
@@ -37,6 +41,8 @@ interface Progress {
   readonly principals: Map<string, string>;
   /** Role assignments that could not be deleted, by principal; '' where that is not known. */
   readonly remainingAssignments: Map<string, string>;
+  /** Whether the VM and the identities may be deleted, by principal; '' for the VM without one. */
+  readonly holders: ReadonlyMap<string, boolean>;
 }
 
 /** In dependency order, each read right before its deletion. Failures are part of the result. */
@@ -47,8 +53,10 @@ export async function deleteResources(context: DeletionContext, ids: readonly st
     notOwned: [] as string[],
     failed: [] as { id: string; error: unknown }[],
   };
+  const targets = findTargets(ids);
   const progress: Progress = {
-    targets: findTargets(ids),
+    targets,
+    holders: await readHolders(context, targets),
     deletedWithVm: new Set(),
     knownDisks: new Set(),
     principals: new Map(),
@@ -117,7 +125,11 @@ async function deleteResource(
       if (await recheck()) continue;
       return 'notFound';
     }
-    if (!(await isDeletable(context, id.id, found.tags))) return 'notOwned';
+    const isOurs =
+      id.type === assignmentType
+        ? mayDeleteAssignment(context.claim, id.id, found, progress.holders)
+        : await isDeletable(context, id.id, found.tags);
+    if (!isOurs) return 'notOwned';
     assertNoAssignmentRemains(target, found.principalId, progress);
     try {
       if (found.vm && !vmParts) {
@@ -135,6 +147,39 @@ async function deleteResource(
       await retry(error);
     }
   }
+}
+
+/** Read before anything is deleted, and only if there are role assignments. */
+async function readHolders(
+  context: DeletionContext,
+  targets: readonly Target[],
+): Promise<ReadonlyMap<string, boolean>> {
+  const holders = new Map<string, boolean>();
+  if (!targets.some(({ id }) => id.type === assignmentType)) return holders;
+  const candidates = targets.filter(({ id }) => id.type === vmType || id.type === identityType.toLowerCase());
+  await Promise.all(
+    candidates.map(async ({ id, type }) => {
+      const found = await settle(() => type.read(context.session, id));
+      if (!('value' in found)) return;
+      const { tags, principalId } = found.value;
+      const isOurs = await isDeletable(context, id.id, tags);
+      if (principalId) holders.set(principalId.toLowerCase(), isOurs);
+      if (id.type === vmType) holders.set('', isOurs);
+    }),
+  );
+  return holders;
+}
+
+/** A role assignment follows its holder, or else the VM: a run that adopts a deployment cannot change descriptions. */
+function mayDeleteAssignment(
+  claim: DeletionClaim,
+  id: string,
+  { tags, principalId = '' }: ResourceFacts,
+  holders: ReadonlyMap<string, boolean>,
+): boolean {
+  const isHolderOurs = holders.get(principalId.toLowerCase()) ?? holders.get('');
+  if (isHolderOurs === false) return false;
+  return mayDelete(isHolderOurs ? repositoryClaim(claim.deployment, claim.owner) : claim, id, tags);
 }
 
 /** False if the response named no operation, as that of a proxy does: then only a read tells whether it is gone. */
@@ -188,11 +233,15 @@ function assertNoAssignmentRemains(
 }
 
 /** Pauses between the reads of a resource that Azure may be late to show: 30 s in all. */
-const recheckDelays = [1, 2, 3, 4, 5, 7, 8];
+export const recheckDelays = [1, 2, 3, 4, 5, 7, 8];
+
+export function listedButMissing(id: string): string {
+  return `Listed in the group, but not found for 30 s. Unless it was deleted a moment ago, it may be left behind: ${id}`;
+}
 
 /** False: missing. @throws ActionError from the returned function if Azure had accepted the creation. */
 function createRecheck(
-  { session, log, created = [], pending = [] }: DeletionContext,
+  { session, log, created = [], pending = [], listed }: DeletionContext,
   { id, type }: Target,
   { knownDisks }: Progress,
 ): () => Promise<boolean> {
@@ -201,13 +250,19 @@ function createRecheck(
   const what = `${type.label} ${id.name}`;
   return async () => {
     // A VM that was found names the disks that exist.
-    const isLate = created.some(isSame) && !(id.type === diskType && knownDisks.size > 0);
+    if (id.type === diskType && knownDisks.size > 0) return false;
+    const isCreated = created.some(isSame);
+    if (!isCreated && !(await listed?.())?.some(isSame)) return false;
     const seconds = delays.shift();
-    if (!isLate) return false;
     if (seconds !== undefined) {
-      log.info(`${what} not found, but its creation was requested; checking again in ${seconds} s.`);
+      const reason = isCreated ? 'its creation was requested' : 'the list of the group shows it';
+      log.info(`${what} not found, but ${reason}; checking again in ${seconds} s.`);
       await delay(seconds, session.waiting.signal);
       return true;
+    }
+    if (!isCreated) {
+      log.warning(listedButMissing(id.id));
+      return false;
     }
     if (pending.some(isSame)) return false;
     throw new ActionError(`deleting ${what}`, {

@@ -16,7 +16,7 @@ export interface ResourceType {
   readonly delete: (session: Session, id: ResourceId) => DeleteOperation;
 }
 
-interface ResourceFacts {
+export interface ResourceFacts {
   /** Of a role assignment: the tags in its description. */
   readonly tags: Tags;
   /** Of an identity or VM: its own principal. Of a role assignment: the principal that it is assigned to. */
@@ -52,7 +52,7 @@ const sdkType = (
     group(session).delete(resourceGroup, name, { ...options, abortSignal: session.waiting.signal }),
 });
 
-const vmType = 'microsoft.compute/virtualmachines';
+export const vmType = 'microsoft.compute/virtualmachines';
 export const diskType = 'microsoft.compute/disks';
 export const assignmentType = 'microsoft.authorization/roleassignments';
 const commandType = `${vmType}/runcommands`;
@@ -138,20 +138,19 @@ export interface DeletionContext {
   readonly session: Session;
   readonly log: { info(line: string): void; warning(line: string): void };
   readonly claim: DeletionClaim;
-  /** For role assignments, if it differs: descriptions still name the run that created an adopted deployment. */
-  readonly assignmentClaim?: DeletionClaim;
-  /** A further condition on the tags, evaluated right before each deletion. Role assignments follow their principal. */
+  /** A further condition on the tags, evaluated right before each deletion. Role assignments follow their holder. */
   readonly confirm?: (tags: Tags) => Promise<boolean>;
   /** IDs whose PUT was sent: a 404 can mean that Azure is late, and is checked again. */
   readonly created?: readonly string[];
   /** Those of them without a response: they may never appear. */
   readonly pending?: readonly string[];
+  /** IDs that the group's list shows, for `delete` and `sweep`, which do not know what was created. */
+  readonly listed?: () => Promise<readonly string[]>;
 }
 
 /** Asks the owner of the question, `mayDelete`, and the caller's further condition. */
 export async function isDeletable(context: DeletionContext, id: string, tags: Tags): Promise<boolean> {
-  const { claim, assignmentClaim = claim, confirm } = context;
-  if (parseDeletableId(id)?.type === assignmentType) return mayDelete(assignmentClaim, id, tags);
+  const { claim, confirm } = context;
   return mayDelete(claim, id, tags) && (confirm === undefined || (await confirm(tags)));
 }
 

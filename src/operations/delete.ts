@@ -1,4 +1,5 @@
-import type { Session } from '../azure/arm-client.ts';
+import { type Session, listGroup } from '../azure/arm-client.ts';
+import { undefinedIfForbidden } from '../azure/lookup.ts';
 import { deleteDeployment } from '../cleanup/delete-deployment.ts';
 import { type RepositoryIdentity, repositoryClaim } from '../deployment/ownership.ts';
 import { ActionError } from '../errors/errors.ts';
@@ -16,7 +17,9 @@ export async function runDelete(
   report: Reporter,
 ): Promise<void> {
   const claim = repositoryClaim(vmName, run);
-  const result = await deleteDeployment({ session, log: report.log, claim }, resourceGroup);
+  let list: Promise<readonly string[]> | undefined;
+  const listed = () => (list ??= listIds(session, resourceGroup));
+  const result = await deleteDeployment({ session, log: report.log, claim, listed }, resourceGroup);
   reportDeletion(result, report);
   if (result.deleted.length === 0 && result.failed.length === 0) {
     report.log.warning(
@@ -25,6 +28,11 @@ export async function runDelete(
   }
   const [first] = result.failed;
   if (first) throw new ActionError(`deleting deployment ${vmName}`, { cause: first.error });
+}
+
+async function listIds(session: Session, resourceGroup: string): Promise<readonly string[]> {
+  const resources = await undefinedIfForbidden(listGroup(session, resourceGroup));
+  return (resources ?? []).map(({ id }) => id);
 }
 
 /** What the post step deletes of what the main step recorded: everything, or only what the run itself needed. */

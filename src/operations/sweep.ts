@@ -1,14 +1,14 @@
-import { apiVersions } from '../azure/api-versions.ts';
-import { listAllPages, type Session } from '../azure/arm-client.ts';
+import { listGroup, type Session } from '../azure/arm-client.ts';
 import { undefinedIfNotFound } from '../azure/lookup.ts';
 import { deleteDeployment } from '../cleanup/delete-deployment.ts';
+import { listedButMissing, recheckDelays } from '../cleanup/delete-resources.ts';
 import { type DeletionResult, readTags } from '../cleanup/resource-types.ts';
 import { isDerivedId, resourceIds, resourceNames } from '../deployment/resources.ts';
 import { type Tags, deploymentTag, repositoryClaim, tagValue } from '../deployment/ownership.ts';
 import { ActionError } from '../errors/errors.ts';
 import { formatError } from '../errors/format-error.ts';
 import type { SweepInputs } from '../inputs/inputs.ts';
-import { mapLimited } from '../lib/abort.ts';
+import { delay, mapLimited } from '../lib/abort.ts';
 import type { WorkflowRun } from '../runner/environment.ts';
 import { type Reporter, reportDeletion } from '../summary/reporter.ts';
 
@@ -75,12 +75,12 @@ const maxConcurrentDeployments = 2;
 const maxConcurrentReads = 16;
 
 export async function sweep({ resourceGroup }: SweepInputs, context: SweepContext): Promise<void> {
-  const { session, report } = context;
-  const deployments = [...(await findDeployments(session, resourceGroup))];
+  const { report } = context;
+  const deployments = [...(await findDeployments(context, resourceGroup))];
   const undecided: string[] = [];
-  const results = await mapLimited(deployments, maxConcurrentDeployments, async ([deployment, resources]) => {
-    const decision = await decideDeployment(context, resources);
-    if (decision?.isUndecided) undecided.push(deployment);
+  const results = await mapLimited(deployments, maxConcurrentDeployments, async (deployment) => {
+    const decision = await decideDeployment(context, deployment[1]);
+    if (decision?.isUndecided) undecided.push(deployment[0]);
     return sweepOne(context, resourceGroup, deployment, decision);
   });
   const deleted = results.flatMap((result) => result.deleted);
@@ -124,7 +124,7 @@ function reportUndecided(
 async function sweepOne(
   context: SweepContext,
   resourceGroup: string,
-  deployment: string,
+  [deployment, resources]: readonly [string, readonly DeploymentResource[]],
   decision: ExpiryDecision | undefined,
 ): Promise<DeletionResult> {
   const { session, report } = context;
@@ -136,7 +136,8 @@ async function sweepOne(
   const confirm = async (tags: Tags): Promise<boolean> => (await decide(context, tags)).isExpired;
   const claim = repositoryClaim(deployment, context.run);
   try {
-    return await deleteDeployment({ session, log: report.log, claim, confirm }, resourceGroup);
+    const listed = async () => resources.map(({ id }) => id);
+    return await deleteDeployment({ session, log: report.log, claim, confirm, listed }, resourceGroup);
   } catch (error) {
     // Goes on with the other deployments.
     if (session.waiting.signal.aborted) throw error;
@@ -157,19 +158,23 @@ async function decide({ run, runState }: SweepContext, tags: Tags): Promise<Expi
  * are read from each resource.
  */
 async function findDeployments(
-  session: Session,
+  { session, report }: SweepContext,
   resourceGroup: string,
 ): Promise<ReadonlyMap<string, readonly DeploymentResource[]>> {
-  const listed = await listAllPages<{ id: string }>(
-    session.arm,
-    `/subscriptions/${session.subscriptionId}/resourceGroups/${resourceGroup}/resources`,
-    apiVersions.resources,
-    { $filter: `tagName eq '${deploymentTag}'` },
-  );
-  const found = await mapLimited(listed, maxConcurrentReads, async ({ id }) => ({
-    id,
-    tags: await undefinedIfNotFound(readTags(session, id)),
-  }));
+  const found: DeploymentResource[] = [];
+  let missing = await listGroup(session, resourceGroup, { $filter: `tagName eq '${deploymentTag}'` });
+  // Either the list is late, or the read is.
+  for (const seconds of [0, ...recheckDelays]) {
+    if (missing.length === 0) break;
+    if (seconds > 0) report.log.info(`${missing.length} listed resources not found; checking again in ${seconds} s.`);
+    await delay(seconds, session.waiting.signal);
+    const read = await mapLimited(missing, maxConcurrentReads, ({ id }) =>
+      undefinedIfNotFound(readTags(session, id).then((tags) => ({ id, tags }))),
+    );
+    found.push(...read.filter((each) => each !== undefined));
+    missing = missing.filter((_, index) => !read[index]);
+  }
+  if (missing.length > 0) report.log.warning(missing.map(({ id }) => listedButMissing(id)).join('\n'));
   const byName = Map.groupBy(found, ({ tags }) => tagValue(tags, deploymentTag)?.toLowerCase() ?? '');
   byName.delete('');
   const deployments = [...byName.values()].map((resources): [string, DeploymentResource[]] => {
