@@ -1,4 +1,5 @@
 /** Faults that a test injects, selected by host, method, path and count. */
+import type { Exchange } from './journal.ts';
 import type { OperationFailure, OperationStyle } from '../model/contract.ts';
 
 export interface FaultMatch {
@@ -28,7 +29,7 @@ export type FaultEffect =
   /** Handles the request after that many wall-clock seconds. */
   | { readonly delaySeconds: number }
   /** Called when the request arrives; the request is handled once the returned promise has settled. */
-  | { readonly onArrival: () => void | Promise<void> }
+  | { readonly onArrival: (request: Exchange) => void | Promise<void> }
   /** Handles the request and changes the body of its answer. */
   | { readonly changeAnswer: (body: any) => void }
   /** Handles the request, then resets the connection instead of answering. */

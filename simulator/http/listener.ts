@@ -159,7 +159,7 @@ async function applyFaults(
       await new Promise((resolve) => setTimeout(resolve, effect.delaySeconds * 1000));
       world.settle();
     } else if ('onArrival' in effect) {
-      await effect.onArrival();
+      await effect.onArrival(exchange);
       world.settle();
     } else if ('dropAfterCommit' in effect) {
       state.drop = true;

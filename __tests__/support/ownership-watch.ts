@@ -1,0 +1,196 @@
+/** Judges every write of several runs at the moment of its arrival: may this run change or delete this resource? */
+import type { Exchange } from '../../simulator/engine/journal.ts';
+import type { Simulator } from '../../simulator/index.ts';
+
+export interface Actor {
+  readonly operation: 'create' | 'delete' | 'sweep';
+  readonly deployment: string;
+  readonly env: Readonly<Record<string, string>>;
+}
+
+type Tags = Readonly<Record<string, string>> | undefined;
+
+interface Look {
+  readonly order: number;
+  readonly path: string;
+  readonly exchange: Exchange;
+  readonly tags: Tags;
+}
+
+const repositoryTags = ['SERVER_URL', 'REPOSITORY'];
+const stepTags = [...repositoryTags, 'RUN_ID', 'RUN_ATTEMPT', 'JOB', 'ACTION'];
+
+function agrees({ env }: Actor, tags: Tags, names: readonly string[]): boolean {
+  return names.every((name) => tags?.[`github-${name.toLowerCase().replace('_', '-')}`] === env[`GITHUB_${name}`]);
+}
+
+function isOfRepository(actor: Actor, tags: Tags): boolean {
+  const isDeployment = actor.operation === 'sweep' || tags?.['cross-tenant-vm'] === actor.deployment;
+  return isDeployment && agrees(actor, tags, repositoryTags);
+}
+
+/** Whether the tags name this step of this run and its deployment. */
+export function isOfStep(actor: Actor, tags: Tags): boolean {
+  return isOfRepository(actor, tags) && agrees(actor, tags, stepTags);
+}
+
+function claims(actor: Actor, tags: Tags): boolean {
+  return actor.operation === 'create' ? isOfStep(actor, tags) : isOfRepository(actor, tags);
+}
+
+/** Other jobs of one run never adopt each other's deployment. */
+function mayAdopt(actor: Actor, tags: Tags): boolean {
+  const isOtherJob = agrees(actor, tags, ['RUN_ID']) && !agrees(actor, tags, ['JOB']);
+  return isOfRepository(actor, tags) && !isOtherJob;
+}
+
+/** The tags in the description of a role assignment. */
+export function describedTags(description: string | undefined): Tags {
+  if (!description?.startsWith('cross-tenant-vm=')) return undefined;
+  return Object.fromEntries(description.split('; ').map((part) => part.split(/=(.*)/s).slice(0, 2)));
+}
+
+export class OwnershipWatch {
+  readonly violations: string[] = [];
+  /** Lower-cased IDs of what changed between a run's last look and its write: Azure has no condition to exclude that. */
+  readonly changedInGap = new Set<string>();
+  /** By lower-cased ID: the run whose PUT created it. */
+  readonly creators = new Map<string, Actor>();
+  /** Lower-cased IDs of what is being deleted. */
+  readonly deleting = new Set<string>();
+  readonly #sim: Simulator;
+  readonly #actors = new Map<string, Actor>();
+  readonly #looks = new Map<Actor, Look[]>();
+  /** By lower-cased ID: when it was created or its tags were last changed, by anybody. */
+  readonly #changed = new Map<string, number>();
+  #order = 0;
+  #newest: Actor | undefined;
+
+  constructor(sim: Simulator) {
+    this.#sim = sim;
+  }
+
+  /** The next unknown correlation ID is this actor's. */
+  startProcess(actor: Actor): void {
+    this.#newest = actor;
+  }
+
+  noteChange(id: string): void {
+    this.#changed.set(id.toLowerCase(), ++this.#order);
+  }
+
+  /** @returns who sent the request */
+  arrive(exchange: Exchange): Actor | undefined {
+    const correlation = exchange.requestHeaders['x-ms-correlation-request-id'] ?? '';
+    const actor = this.#actors.get(correlation) ?? this.#newest;
+    if (!actor || correlation === '') return undefined;
+    this.#actors.set(correlation, actor);
+    const path = exchange.path.toLowerCase().replace(/\/providers\/microsoft\.resources\/tags\/default$/, '');
+    const { method } = exchange;
+    if (method === 'GET') this.#look(actor, path, exchange);
+    if (method === 'DELETE') this.#judgeDelete(actor, path);
+    if (method === 'PUT') this.#judgePut(actor, path, exchange);
+    if (method === 'PATCH') this.#judgePatch(actor, path);
+    return actor;
+  }
+
+  tagsOf(id: string): Tags {
+    const { resources, roleAssignments } = this.#sim.world;
+    const assignment = roleAssignments.find((each) => each.id.toLowerCase() === id.toLowerCase());
+    return assignment ? describedTags(assignment.description) : resources.get(id)?.body['tags'];
+  }
+
+  #look(actor: Actor, path: string, exchange: Exchange): void {
+    const tags = this.tagsOf(path);
+    const look = { order: ++this.#order, path, exchange, tags: tags && { ...tags } };
+    this.#looks.set(actor, [...(this.#looks.get(actor) ?? []), look]);
+  }
+
+  #lastLook(actor: Actor, covers: (path: string) => boolean): Look | undefined {
+    return this.#looks.get(actor)?.findLast(({ path, exchange }) => exchange.status === 200 && covers(path));
+  }
+
+  #violate(actor: Actor, what: string, id: string): void {
+    this.violations.push(
+      `${actor.operation} of ${actor.deployment} by ${Object.values(actor.env).join(' ')} ${what}: ${id}`,
+    );
+  }
+
+  #judgeDelete(actor: Actor, id: string): void {
+    const look = this.#lastLook(actor, (path) => path === id);
+    if (!look) return this.#violate(actor, 'deleted without a look', id);
+    const holder = this.#holderOf(id);
+    if (/\/roleassignments\//.test(id)) {
+      if (!isOfRepository(actor, look.tags)) this.#violate(actor, 'deleted what is not its own', id);
+      const isHeldByOther = holder && this.tagsOf(holder)?.['cross-tenant-vm'] && !claims(actor, this.tagsOf(holder));
+      const isChanged = (this.#changed.get(holder?.toLowerCase() ?? '') ?? 0) > look.order;
+      if (isHeldByOther && !isChanged) this.#violate(actor, `deleted a role assignment of ${holder}`, id);
+      if (!holder && !claims(actor, look.tags)) this.#violate(actor, 'deleted what is not its own', id);
+      return;
+    }
+    for (const each of [id, ...this.#deletedWith(id)]) this.deleting.add(each.toLowerCase());
+    if (!claims(actor, look.tags)) this.#violate(actor, 'deleted what is not its own', id);
+    else if (!claims(actor, this.tagsOf(id))) this.changedInGap.add(id);
+    for (const part of this.#deletedWith(id)) {
+      const seen = this.#lastLook(actor, (path) => path === part.toLowerCase()) ?? look;
+      if (!this.#sim.world.resources.has(part) || claims(actor, this.tagsOf(part))) continue;
+      const isChanged = (this.#changed.get(part.toLowerCase()) ?? 0) > seen.order;
+      if (isChanged) this.changedInGap.add(part.toLowerCase());
+      else this.#violate(actor, `deleted with ${id} what is not its own`, part);
+    }
+  }
+
+  #judgePut(actor: Actor, id: string, { requestHeaders }: Exchange): void {
+    if (/\/roleassignments\//.test(id)) return;
+    const existing = this.#sim.world.resources.get(id);
+    if (!existing) {
+      this.creators.set(id, actor);
+      this.deleting.delete(id);
+      return this.noteChange(id);
+    }
+    if (requestHeaders['if-none-match'] === '*' || mayAdopt(actor, this.tagsOf(id))) return;
+    const collection = id.replace(/\/[^/]+$/, '');
+    const covers = (path: string): boolean => path === id || path === collection || path.endsWith('/resources');
+    const look = this.#lastLook(actor, covers);
+    const isNew = (this.#changed.get(id) ?? 0) > (look?.order ?? 0);
+    if (isNew) this.changedInGap.add(id);
+    else this.#violate(actor, 'overwrote', id);
+  }
+
+  #judgePatch(actor: Actor, id: string): void {
+    const look = this.#lastLook(actor, (path) => path === id);
+    if ((this.#changed.get(id) ?? 0) > (look?.order ?? 0)) this.changedInGap.add(id);
+    const isAllowed = actor.operation === 'create' ? mayAdopt : claims;
+    if (!look || !isAllowed(actor, look.tags)) this.#violate(actor, 'changed', id);
+    this.noteChange(id);
+  }
+
+  /** The identity or VM that holds a role assignment. */
+  #holderOf(assignmentId: string): string | undefined {
+    const { roleAssignments, resources } = this.#sim.world;
+    const principal = roleAssignments.find(({ id }) => id.toLowerCase() === assignmentId)?.principalId;
+    if (principal === undefined) return undefined;
+    return [...resources.all()].find(
+      ({ body }) => body['properties']?.principalId === principal || body['identity']?.principalId === principal,
+    )?.id;
+  }
+
+  /** What Azure deletes with a VM. */
+  #deletedWith(id: string): string[] {
+    const { resources } = this.#sim.world;
+    const { networkProfile, storageProfile } = resources.get(id)?.body['properties'] ?? {};
+    const nics: string[] = (networkProfile?.networkInterfaces ?? [])
+      .filter((nic: any) => nic.properties?.deleteOption === 'Delete')
+      .map((nic: any) => nic.id);
+    const disks: string[] = [storageProfile?.osDisk, ...(storageProfile?.dataDisks ?? [])]
+      .filter((disk: any) => disk?.deleteOption === 'Delete' && disk.managedDisk?.id)
+      .map((disk: any) => disk.managedDisk.id);
+    const addresses = nics.flatMap((nic) =>
+      (resources.get(nic)?.body['properties'].ipConfigurations ?? [])
+        .map((each: any) => each.properties?.publicIPAddress)
+        .filter((address: any) => address?.properties?.deleteOption === 'Delete')
+        .map((address: any) => address.id),
+    );
+    return [...nics, ...disks, ...addresses];
+  }
+}
