@@ -17,6 +17,11 @@ const rounds = [
     files: ['lifecycle.property'],
     env: { LIFECYCLE_RUNS: runs, LIFECYCLE_SEED: seed },
   },
+  {
+    name: 'lives of several runs',
+    files: ['several-runs'],
+    env: { SEVERAL_RUNS_LIVES: process.env['SOAK_RUNS'] || '500', LIFECYCLE_SEED: seed },
+  },
   { name: 'a crowd', files: ['side-by-side'], env: { CROWD: '20' } },
   { name: 'bad responses to every request', files: ['bad-responses'], env: { BAD_RESPONSES: 'all' } },
   { name: 'a replacement killed at every request', files: ['if-exists'], env: { REPLACE_KILLED_AT: 'all' } },
