@@ -10,16 +10,7 @@ import * as fc from 'fast-check';
 import { type Simulator, defaults, startSimulator } from '../../simulator/index.ts';
 import { addRegistry } from '../../simulator/providers/registry.ts';
 import { type Run, defaultInputs, runAction, timeScale } from '../support/harness.ts';
-import {
-  addStranger,
-  expireDeployments,
-  group,
-  partsOf,
-  disturbed,
-  snapshot,
-  warningsOf,
-  errorOf,
-} from '../support/lifecycle.ts';
+import { addStranger, expireDeployments, group, partsOf, disturbed, snapshot } from '../support/lifecycle.ts';
 import { type Actor, OwnershipWatch, describedTags, isOfStep } from '../support/ownership-watch.ts';
 
 const lives = Number(process.env['SEVERAL_RUNS_LIVES'] ?? 30);
@@ -246,7 +237,7 @@ async function live(drawn: Life): Promise<{ violations: string[]; log: string; e
     if (run.post?.exitCode !== 0) violations.push(`the post step ended with ${run.post?.exitCode}`);
     const isKept = operation !== 'create' || cleanup === 'never' || (run.exitCode === 0 && cleanup !== 'always');
     if (!isKept) {
-      const warned = `${warningsOf(run, run.post)}${errorOf(run)}`.toLowerCase();
+      const warned = `${run.stdout}${run.post?.stdout}`.toLowerCase();
       for (const id of tagged(sim)) {
         const isOurs = isOfStep(actor, watch.tagsOf(id)) && watch.creators.get(id.toLowerCase()) === actor;
         if (isOurs && !warned.includes(id.toLowerCase())) violations.push(`left by its run: ${id}`);
@@ -295,18 +286,23 @@ async function live(drawn: Life): Promise<{ violations: string[]; log: string; e
       const inputs = { ...defaultInputs(sim), operation: 'sweep' };
       const run = await runAction({ sim, inputs, env, timeScale });
       log += `--- sweep ${JSON.stringify(env)}: exit ${run.exitCode}\n${run.stdout}\n`;
-      said += `${warningsOf(run)}${errorOf(run)}`.toLowerCase();
+      said += run.stdout.toLowerCase();
       runs.push(run);
     }
     for (const id of tagged(sim)) {
       if (watch.tagsOf(id)?.['github-repository'] === 'fabrikam/theirs') continue;
       // A data disk of a VM that a stranger took over.
       const vm = sim.world.resources.get(id)?.body['managedBy'];
-      if (watch.changedInGap.has(id.toLowerCase()) || (vm && !watch.tagsOf(vm)?.['cross-tenant-vm'])) continue;
+      if (watch.changedInGap.has(id.toLowerCase()) || (vm && !isSameRepository(watch.tagsOf(vm), watch.tagsOf(id))))
+        continue;
       const isExplained = drawn.strangers.length > 0 && said.includes(id.toLowerCase());
       if (!isExplained) violations.push(`left behind: ${id}`);
     }
   }
+}
+
+function isSameRepository(tags: Record<string, string> = {}, others: Record<string, string> = {}): boolean {
+  return ['github-server-url', 'github-repository'].every((name) => tags[name] === others[name]);
 }
 
 function withoutExpiry(tags: Record<string, string> = {}): string {

@@ -115,6 +115,17 @@ export function mayDelete({ deployment, owner, notCreated = [] }: DeletionClaim,
   );
 }
 
+/** A role assignment follows its holder: a run that adopts a deployment cannot change the description. */
+export function mayDeleteAssignment(
+  claim: DeletionClaim,
+  id: string,
+  tags: Tags,
+  isHolderOurs: boolean | undefined,
+): boolean {
+  if (isHolderOurs === false) return false;
+  return mayDelete(isHolderOurs ? repositoryClaim(claim.deployment, claim.owner) : claim, id, tags);
+}
+
 export type AdoptingRun = RepositoryIdentity & Pick<RunIdentity, 'runId' | 'job'>;
 
 type Ownership = 'ours' | 'foreign' | 'other-repository' | 'other-job';
