@@ -24,17 +24,17 @@ test.each(styles.map((style, offset) => [style, offset] as const))(
     for (const [index, name] of ['vm1', 'vm1-nsg', 'vm1-vnet', 'vm1-ip', 'vm1-nic'].entries()) {
       const operationStyle = styles[(index + offset) % styles.length] ?? 'async';
       sim.faults.add({ match: put(name), effect: { operationStyle } });
-      // A deletion without a poll URL has no form in which its end could be seen.
-      const deletion = operationStyle === 'none' ? 'location' : operationStyle;
-      sim.faults.add({ match: { ...put(name), method: 'DELETE' }, effect: { operationStyle: deletion } });
+      sim.faults.add({ match: { ...put(name), method: 'DELETE' }, effect: { operationStyle } });
     }
     // A front end does not know the operation yet.
-    sim.faults.add({
+    const late = sim.faults.add({
       match: { phase: 'poll', path: /Microsoft\.Compute/ },
       effect: { status: 404, code: 'NotFound', message: 'The entity was not found.' },
     });
     const run = await actWithPost(sim, { cleanup: 'always' });
     expect([errorOf(run), run.exitCode, run.post?.exitCode]).toEqual(['', 0, 0]);
+    // Retries would hide that the answer to a poll is taken for an invalid one.
+    expect(`${run.stdout}${run.post?.stdout}`.match(/InvalidResponse; retrying/g) ?? []).toHaveLength(late.applied);
     expect(run.outputs['public-ip-address']).not.toBe('');
     expect(run.outputs['vm-instance-id']).toMatch(/^[0-9a-f-]{36}$/);
     expectAllGone(sim, before);
