@@ -10,6 +10,7 @@ import type { FaultEffect } from '../../simulator/engine/faults.ts';
 import { type Simulator, startSimulator } from '../../simulator/index.ts';
 import type { Resource } from '../../simulator/model/entities.ts';
 import { mapLimited } from '../../src/lib/abort.ts';
+import { isJson, parseJson } from '../../src/lib/json.ts';
 import { type Run, timeScale } from '../support/harness.ts';
 import {
   act,
@@ -194,11 +195,15 @@ function changesBy(
 const leftBy = (sim: Simulator): readonly string[] =>
   [...snapshot(sim).keys()].filter((id) => /\/vm1(?:[-/]|$)/.test(id));
 
-/** One such response must not fail a run: only a refusal may. The endpoints of a cloud are wrong, not late, when other JSON comes. */
-function isTransient({ path }: RequestPattern, effect: FaultEffect): boolean {
+/** One such response must not fail a run: only a refusal may, or other JSON from a sign-in service. */
+function isTransient({ host, path }: RequestPattern, effect: FaultEffect): boolean {
   if (!('status' in effect)) return true;
-  const { status, headers = {} } = effect;
-  if (status < 300) return !path.test('/metadata/endpoints');
+  const { status, headers = {}, body } = effect;
+  if (status < 300 && (host === 'entra' || path.test('/metadata/endpoints'))) {
+    const other = parseJson(String(body));
+    return !isJson(other) && !Array.isArray(other);
+  }
+  if (status < 300) return true;
   return (status === 429 && !('retry-after' in headers)) || status >= 500;
 }
 

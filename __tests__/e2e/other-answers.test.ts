@@ -140,6 +140,33 @@ describe('a 404 that does not say that the thing itself is gone', () => {
   });
 });
 
+test.concurrent('reads JSON with a byte order mark and another content type', async () => {
+  const sim = await startWorld();
+  const definition = sim.world.resources.get(defaults.imageId('linux'))?.body;
+  const fault = sim.faults.add({
+    match: { method: 'GET', path: /images\/linux\?/, times: every },
+    effect: { status: 200, body: `\uFEFF${JSON.stringify(definition)}`, headers: { 'content-type': 'text/plain' } },
+  });
+  const run = await act(sim, {}, main);
+  expect([errorOf(run), run.exitCode]).toEqual(['', 0]);
+  expect(fault.applied).toBe(1);
+});
+
+test.concurrent('sends a request again whose success says nothing', async () => {
+  const sim = await startWorld();
+  const answer = (method: string, path: RegExp, effect: { status: number; body?: string }) =>
+    sim.faults.add({ match: { method, path }, effect: { ...effect, headers: { 'content-type': 'application/json' } } });
+  const faults = [
+    answer('PUT', /networkSecurityGroups\//, { status: 204 }),
+    answer('PUT', /virtualNetworks\//, { status: 202 }),
+    answer('PUT', /virtualMachines\/vm1\?/, { status: 204 }),
+    answer('POST', new RegExp(`${defaults.imageTenantId}/oauth2`), { status: 200, body: '{"access_token": "' }),
+  ];
+  const run = await act(sim, {}, main);
+  expect([errorOf(run), run.exitCode]).toEqual(['', 0]);
+  expect(faults.map(({ applied }) => applied)).toEqual([1, 1, 1, 1]);
+});
+
 describe('an operation that ends without a reason', () => {
   test.concurrent.each(['failed', 'Cancelled'])(
     'as "%s": an error of ours with the request, and clean-up',

@@ -62,12 +62,13 @@ const operationHeaders = [
 
 function isArmBody(
   { method }: PipelineRequest,
-  { status, bodyAsText }: PipelineResponse,
+  { status, bodyAsText, headers }: PipelineResponse,
   body: unknown,
   operation: 'status' | 'result' | undefined,
 ): boolean {
   const isEmpty = (bodyAsText ?? '').trim() === '';
   if (operation === 'status') return operationStatus(body) !== undefined;
+  if (isEmpty && (method === 'PUT' || method === 'PATCH')) return operationHeaders.some(([name]) => headers.has(name));
   if (isEmpty) return operation === 'result' || method === 'DELETE' || method === 'HEAD' || status > 201;
   if (operation === 'result' || status > 201) return body !== undefined;
   if (!isJson(body)) return false;

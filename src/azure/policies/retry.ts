@@ -248,7 +248,9 @@ function createStrategy(
     stopHeartbeat: () => clearTimeout(heartbeat),
     strategy: {
       name: 'transientErrorRetryStrategy',
-      retry({ retryCount, response, responseError }) {
+      retry({ retryCount, response: received, responseError }) {
+        // The SDK could not parse a success: the response is broken, like one that ends early.
+        const response = responseError && (received?.status ?? 0) < 400 ? undefined : received;
         if (isCancelled() || !isSafeToRetry(request) || (response && response.status < 400))
           return { skipStrategy: true };
         const error = response
