@@ -230,6 +230,11 @@ export function transientErrorRetryPolicy(options: RetryPolicyOptions): Pipeline
   };
 }
 
+/** Undefined for a success that the SDK could not parse: it is broken, like a response that ends early. */
+function errorResponseOf(response: PipelineResponse | undefined): PipelineResponse | undefined {
+  return response && response.status >= 400 ? response : undefined;
+}
+
 function createStrategy(
   request: PipelineRequest,
   { log, signal, maxThrottledSeconds = Infinity }: RetryPolicyOptions,
@@ -249,8 +254,7 @@ function createStrategy(
     strategy: {
       name: 'transientErrorRetryStrategy',
       retry({ retryCount, response: received, responseError }) {
-        // The SDK could not parse a success: the response is broken, like one that ends early.
-        const response = responseError && (received?.status ?? 0) < 400 ? undefined : received;
+        const response = responseError ? errorResponseOf(received) : received;
         if (isCancelled() || !isSafeToRetry(request) || (response && response.status < 400))
           return { skipStrategy: true };
         const error = response
