@@ -188,24 +188,28 @@ test('a registry in another subscription of the tenant: granted there, and found
   expect(granted()).toEqual([]);
 });
 
-test('delete fails and deletes nothing when identities or role assignments cannot be listed', async () => {
+test.each([
+  ['identities', /\/userAssignedIdentities\?/],
+  ['role assignments', /\/roleAssignments\?/],
+])('delete keeps the identity for the next delete when the list of %s cannot be read', async (_, path) => {
   const inputs = await start(addRegistryTo);
   const made = await runAction({
     sim,
     inputs: { ...inputs, identity: 'puller', 'role-assignments': `AcrPull on ${registryId}` },
   });
   expect(errors(made)).toBe('');
-  for (const path of [/\/userAssignedIdentities\?/, /\/roleAssignments\?/]) {
-    sim.faults.add({
-      match: { method: 'GET', path, times: Infinity },
-      effect: { status: 401, code: 'InvalidAuthenticationToken', message: 'The access token is invalid.' },
-    });
-    const removal = await runAction({ sim, inputs: { ...inputs, operation: 'delete' } });
-    sim.faults.clear();
-    expect([path, removal.exitCode]).toEqual([path, 1]);
-    expect(errors(removal)).toContain('401 InvalidAuthenticationToken');
-    expect(writes().filter(({ method }) => method === 'DELETE')).toEqual([]);
-  }
+  sim.faults.add({
+    match: { method: 'GET', path, times: Infinity },
+    effect: { status: 401, code: 'InvalidAuthenticationToken', message: 'The access token is invalid.' },
+  });
+  const removal = await runAction({ sim, inputs: { ...inputs, operation: 'delete' } });
+  expect(removal.exitCode).toBe(1);
+  expect(errors(removal)).toContain('401 InvalidAuthenticationToken');
+  expect(sim.world.resources.has(identityAt('puller'))).toBe(true);
+  sim.faults.clear();
+  const next = await runAction({ sim, inputs: { ...inputs, operation: 'delete' } });
+  expect([errors(next), next.exitCode]).toEqual(['', 0]);
+  expect([granted(), sim.world.resources.has(identityAt('puller'))]).toEqual([[], false]);
 });
 
 test('a machine that fails and moves to another zone takes its roles along', async () => {

@@ -139,6 +139,34 @@ describe('delete', () => {
   });
 });
 
+describe('role assignments and identities that cannot be listed', () => {
+  const list = /\/(roleAssignments|userAssignedIdentities)\?/;
+  const outage = (sim: Simulator) =>
+    sim.faults.add({ match: { method: 'GET', path: list, times: Infinity }, effect: { status: 500 } });
+
+  test('do not keep a VM without an identity', async () => {
+    const sim = await startWorld();
+    const before = snapshot(sim);
+    expect((await act(sim, {}, main)).exitCode).toBe(0);
+    outage(sim);
+    const run = await act(sim, { operation: 'delete' });
+    expect(run.exitCode).toBe(1);
+    expect(errorOf(run)).toContain('500');
+    expect(warningsOf(run)).toContain('/providers/Microsoft.Authorization/roleAssignments');
+    expectAllGone(sim, before);
+  });
+
+  test('keep a VM whose identity may hold some', async () => {
+    const sim = await startWorld();
+    expect((await act(sim, { identity: 'system' }, main)).exitCode).toBe(0);
+    outage(sim);
+    const run = await act(sim, { operation: 'delete' });
+    expect(run.exitCode).toBe(1);
+    expect(warningsOf(run)).toContain('the role assignments of its identity could not be looked for');
+    expect(sim.world.resources.has(vm1.machine)).toBe(true);
+  });
+});
+
 describe('a DELETE that is answered as done without being carried out', () => {
   const answerDeletes = (sim: Simulator, id: string, status: number, times: number) =>
     sim.faults.add({ match: { method: 'DELETE', path: new RegExp(id), times }, effect: { status } });

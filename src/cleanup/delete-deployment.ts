@@ -1,7 +1,7 @@
 import { findRoleAssignments } from '../access/role-assignments.ts';
 import { apiVersions, identityType } from '../azure/api-versions.ts';
 import { listAllPages } from '../azure/arm-client.ts';
-import { undefinedIfForbidden, undefinedIfNotFound } from '../azure/lookup.ts';
+import { type Result, settle, undefinedIfForbidden, undefinedIfNotFound } from '../azure/lookup.ts';
 import { type Tags, hasDeploymentTag } from '../deployment/ownership.ts';
 import { resourceIds, resourceNames } from '../deployment/resources.ts';
 import { shellCommand } from '../lib/escape.ts';
@@ -13,12 +13,15 @@ export async function deleteDeployment(context: DeletionContext, resourceGroup: 
   const { session, claim, created = [] } = context;
   const { deployment } = claim;
   const ids = resourceIds(session.subscriptionId, resourceGroup, resourceNames(deployment));
-  const [found, identities, assignments] = await Promise.all([
+  const [found, listedIdentities, listedAssignments] = await Promise.all([
     undefinedIfNotFound(session.compute.virtualMachines.get(resourceGroup, deployment)),
-    findIdentities(context, resourceGroup),
+    settle(() => findIdentities(context, resourceGroup)),
     // Found now, while VM and identities exist: nothing refers to their assignments afterwards.
-    findRoleAssignments(session, resourceGroup, deployment),
+    settle(() => findRoleAssignments(session, resourceGroup, deployment)),
   ]);
+  session.waiting.signal.throwIfAborted();
+  const identities = valueOr(listedIdentities, []);
+  const assignments = valueOr(listedAssignments, { ids: [], incomplete: [] });
   const isVmOurs = found !== undefined && (await isDeletable(context, ids.vm, found.tags));
   const principals = [
     isVmOurs ? found.identity?.principalId : undefined,
@@ -37,7 +40,21 @@ export async function deleteDeployment(context: DeletionContext, resourceGroup: 
     ...identities.map(({ id }) => id),
     ...created,
   ];
-  return deleteResources(context, all);
+  const assignmentsUnknown = 'error' in listedAssignments;
+  const result = await deleteResources({ ...context, assignmentsUnknown }, all);
+  const lists = [
+    [
+      `/subscriptions/${session.subscriptionId}/resourceGroups/${resourceGroup}/providers/${identityType}`,
+      listedIdentities,
+    ],
+    [`/subscriptions/${session.subscriptionId}/providers/Microsoft.Authorization/roleAssignments`, listedAssignments],
+  ] as const;
+  const unlisted = lists.flatMap(([id, list]) => ('error' in list ? [{ id, error: list.error }] : []));
+  return { ...result, failed: [...unlisted, ...result.failed] };
+}
+
+function valueOr<T>(result: Result<T>, otherwise: T): T {
+  return 'value' in result ? result.value : otherwise;
 }
 
 /** With its disks and the role assignments of its system-assigned identity; the network stays. */

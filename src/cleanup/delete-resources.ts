@@ -39,7 +39,7 @@ interface Progress {
   /** Disks of a VM that was found: Azure is not late with these. */
   readonly knownDisks: Set<string>;
   readonly principals: Map<string, string>;
-  /** Role assignments that could not be deleted, by principal; '' where that is not known. */
+  /** Role assignments that could not be deleted, by principal; '' for either that is not known. */
   readonly remainingAssignments: Map<string, string>;
   /** Whether the VM and the identities may be deleted, by principal; '' for the VM without one. */
   readonly holders: ReadonlyMap<string, boolean>;
@@ -63,7 +63,7 @@ export async function deleteResources(context: DeletionContext, ids: readonly st
     deletedWithVm: new Set(),
     knownDisks: new Set(),
     principals: new Map(),
-    remainingAssignments: new Map(),
+    remainingAssignments: new Map(context.assignmentsUnknown ? [['', '']] : []),
   };
   const deletions = new Map<string, Promise<boolean>[]>();
   for (const target of progress.targets) {
@@ -217,9 +217,16 @@ function assertNoAssignmentRemains(
   }
   const assignment = remainingAssignments.get(principalId.toLowerCase()) ?? remainingAssignments.get('');
   if (assignment === undefined) return;
-  throw new ActionError(`deleting ${type.label} ${id.name}`, {
+  const what = `deleting ${type.label} ${id.name}`;
+  const reason =
+    'A role assignment outlives the identity that holds it, and could not be found by the identity afterwards.';
+  if (assignment === '') {
+    const message = 'It is kept because the role assignments of its identity could not be looked for.';
+    throw new ActionError(what, { message, reason, fix: ['Run `operation: delete` later.'] });
+  }
+  throw new ActionError(what, {
     message: `It is kept because role assignment ${assignment} of its identity could not be deleted.`,
-    reason: 'A role assignment outlives the identity that holds it, and could not be found by the identity afterwards.',
+    reason,
     who: 'an Owner or User Access Administrator of the scope of the role assignment',
     fix: [
       'Delete the role assignment, then the deployment with `operation: delete`:',

@@ -138,6 +138,8 @@ export interface DeletionContext {
   readonly session: Session;
   readonly log: { info(line: string): void; warning(line: string): void };
   readonly claim: DeletionClaim;
+  /** Role assignments could not be listed: what may hold some is kept. */
+  readonly assignmentsUnknown?: boolean;
   /** A further condition on the tags, evaluated right before each deletion. Role assignments follow their holder. */
   readonly confirm?: (tags: Tags) => Promise<boolean>;
   /** IDs whose PUT was sent: a 404 can mean that Azure is late, and is checked again. */

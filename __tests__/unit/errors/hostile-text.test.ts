@@ -47,6 +47,7 @@ test.each<[string, object | string]>([
   const bodyText = typeof body === 'string' ? body : JSON.stringify(body);
   const url = 'https://management.azure.com/subscriptions/s/providers/Microsoft.Compute/virtualMachines/vm1';
   const fault = parseErrorResponse({ method: 'PUT', url, status: 409, headers: () => undefined, bodyText });
+  expect([fault.details.length <= 20, fault.body.length <= 32_000]).toEqual([true, true]);
   const error = new AzureError(fault);
   const explained = (one: typeof fault) => explain(one, {});
   const text = formatError(error, explained).join('\n');
