@@ -45,6 +45,24 @@ describe('a network resource that appears between its lookup and its PUT', () =>
   });
 });
 
+describe('a network resource that the group lists and a GET does not find', () => {
+  test.concurrent.each([
+    ['for seconds', 3, 'was not created by this action'],
+    ['for minutes', Number.POSITIVE_INFINITY, 'is listed in its resource group'],
+  ])('is not overwritten when it is missing %s', async (_, times, message) => {
+    const sim = await startWorld();
+    addStranger(sim.world, vm1.publicIp);
+    sim.world.clock.advance(60);
+    const before = JSON.stringify(sim.world.resources.get(vm1.publicIp)?.body);
+    sim.faults.add({ match: { method: 'GET', path: /publicIPAddresses\/vm1-ip/, times }, effect: notFound });
+    const run = await act(sim, {}, main);
+    expect(run.exitCode).toBe(1);
+    expect(errorOf(run)).toContain(message);
+    expect(errorOf(run)).toContain(vm1.publicIp);
+    expect(JSON.stringify(sim.world.resources.get(vm1.publicIp)?.body)).toBe(before);
+  });
+});
+
 test.concurrent('the next size replaces our failed VM when its operation ended with HTTP 409', async () => {
   const sim = await startWorld();
   const before = snapshot(sim);

@@ -5,9 +5,11 @@ import { listGroup, type Session } from '../azure/arm-client.ts';
 import { undefinedIfDenied, undefinedIfNotFound } from '../azure/lookup.ts';
 import { normaliseRegion, sameId } from '../azure/resource-id.ts';
 import { readResourceGroup } from '../azure/subscriptions.ts';
+import { recheckDelays } from '../cleanup/delete-resources.ts';
 import {
   type ExistingResources,
   type ResourceIds,
+  existingResourceQueries,
   findExistingResources,
   networkParts,
   resourceIds,
@@ -18,6 +20,7 @@ import { assertOwned, ownershipTags } from '../deployment/ownership.ts';
 import { type ErrorContext, ActionError, withActivity } from '../errors/errors.ts';
 import { type ResolvedImage, resolveImage } from '../image/image.ts';
 import type { DeployInputs } from '../inputs/inputs.ts';
+import { delay } from '../lib/abort.ts';
 import { omitUndefined } from '../lib/json.ts';
 import type { SshKeyPair } from '../lib/ssh-key.ts';
 import { createPlan } from '../plan/create-plan.ts';
@@ -169,13 +172,55 @@ async function findDeployment(
     const location = inputs.location ?? normaliseRegion(vm.location);
     return { location, groupExists: true, existing, osDisk: undefined };
   }
-  const listing = undefinedIfNotFound(listGroup(session, inputs.resourceGroup));
-  const [group, listed = []] = await Promise.all([readGroup(), lookFor(() => listing), session.verifySubscription()]);
-  const ids = resourceIds(session.subscriptionId, inputs.resourceGroup, names);
-  const isTaken = (part: keyof ResourceIds) => listed.some(({ id }) => sameId(id, ids[part]));
-  const existing = await lookFor(() => findExistingResources(session, inputs, names, networkParts.filter(isTaken)));
-  const osDisk = isTaken('osDisk') ? await findOsDisk(session, inputs) : undefined;
+  const listTaken = () => lookFor(() => listTakenNames(session, inputs));
+  const [group, taken] = await Promise.all([readGroup(), listTaken(), session.verifySubscription()]);
+  const existing = await lookFor(() => findListedResources(session, inputs, taken, listTaken));
+  const osDisk = taken.includes('osDisk') ? await findOsDisk(session, inputs) : undefined;
   return { location: group.location, groupExists: group.exists, existing, osDisk };
+}
+
+async function listTakenNames(session: Session, inputs: DeployInputs): Promise<readonly (keyof ResourceIds)[]> {
+  const { subscriptionId } = session;
+  const ids = resourceIds(subscriptionId, inputs.resourceGroup, resourceNames(inputs.vmName));
+  const listed = (await undefinedIfNotFound(listGroup(session, inputs.resourceGroup))) ?? [];
+  return Object.entries(ids).flatMap(([part, id]) =>
+    listed.some((resource) => sameId(resource.id, id)) ? [part as keyof ResourceIds] : [],
+  );
+}
+
+/**
+ * Reads again for up to 30 s what the group lists and a GET does not find: a PUT would overwrite it.
+ * @throws ActionError if it is still listed then
+ */
+async function findListedResources(
+  session: Session,
+  inputs: DeployInputs,
+  listed: readonly (keyof ResourceIds)[],
+  listTaken: () => Promise<readonly (keyof ResourceIds)[]>,
+): Promise<ExistingResources> {
+  const names = resourceNames(inputs.vmName);
+  const queries = existingResourceQueries(session, inputs, names);
+  const delays = [...recheckDelays];
+  for (let taken = listed; ; taken = await listTaken()) {
+    const parts = networkParts.filter((part) => queries[part] && taken.includes(part));
+    const found = await findExistingResources(session, inputs, names, parts);
+    const missing = parts.find((part) => !found[part]);
+    if (missing === undefined) return found;
+    const seconds = delays.shift();
+    if (seconds === undefined) {
+      throw unreadableError(resourceIds(session.subscriptionId, inputs.resourceGroup, names)[missing]);
+    }
+    await delay(seconds, session.waiting.signal);
+  }
+}
+
+function unreadableError(id: string): ActionError {
+  return new ActionError('looking for existing resources', {
+    message: `${id} is listed in its resource group, but Azure does not find it when it is read.`,
+    reason:
+      'Azure shows a creation or a deletion late. A write could change a resource that exists. Nothing was created.',
+    fix: ['Run the job again in a few minutes, or set a different `vm-name`.'],
+  });
 }
 
 /** What exists after another run's operation on the VM was waited for. */
