@@ -237,7 +237,7 @@ async function live(drawn: Life): Promise<{ violations: string[]; log: string; e
     if (run.post?.exitCode !== 0) violations.push(`the post step ended with ${run.post?.exitCode}`);
     const isKept = operation !== 'create' || cleanup === 'never' || (run.exitCode === 0 && cleanup !== 'always');
     if (!isKept) {
-      const warned = `${run.stdout}${run.post?.stdout}`.toLowerCase();
+      const warned = `${shownLog(run)}${run.post ? shownLog(run.post) : ''}`;
       for (const id of tagged(sim)) {
         const isOurs = isOfStep(actor, watch.tagsOf(id)) && watch.creators.get(id.toLowerCase()) === actor;
         if (isOurs && !warned.includes(id.toLowerCase())) violations.push(`left by its run: ${id}`);
@@ -286,7 +286,7 @@ async function live(drawn: Life): Promise<{ violations: string[]; log: string; e
       const inputs = { ...defaultInputs(sim), operation: 'sweep' };
       const run = await runAction({ sim, inputs, env, timeScale });
       log += `--- sweep ${JSON.stringify(env)}: exit ${run.exitCode}\n${run.stdout}\n`;
-      said += run.stdout.toLowerCase();
+      said += shownLog(run);
       runs.push(run);
     }
     for (const id of tagged(sim)) {
@@ -299,6 +299,14 @@ async function live(drawn: Life): Promise<{ violations: string[]; log: string; e
       if (!isExplained) violations.push(`left behind: ${id}`);
     }
   }
+}
+
+/** What a user sees without debug logging, in lower case: a long annotation is shortened, but its lines are in the log. */
+function shownLog({ lines }: Pick<Run, 'lines'>): string {
+  return lines
+    .filter(({ command }) => command !== 'debug')
+    .map(({ text }) => `${text.toLowerCase()}\n`)
+    .join('');
 }
 
 function isSameRepository(tags: Record<string, string> = {}, others: Record<string, string> = {}): boolean {
