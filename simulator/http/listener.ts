@@ -1,4 +1,5 @@
 /** A TLS listener: fastify, the journal's entry for each request, and injected faults. */
+import type { Socket } from 'node:net';
 import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
 import type { Exchange } from '../engine/journal.ts';
 import type { InjectedOperation } from '../engine/operations.ts';
@@ -88,6 +89,12 @@ export async function startListener(options: ListenerOptions): Promise<Listener>
     if (drop) request.raw.socket.destroy();
     return changeAnswer && reply.statusCode < 300 ? changedAnswer(payload, changeAnswer) : payload;
   });
+  // A TLS handshake that a client gave up would delay the close by its timeout of two minutes.
+  const sockets = new Set<Socket>();
+  app.server.on('connection', (socket: Socket) => {
+    sockets.add(socket);
+    socket.once('close', () => sockets.delete(socket));
+  });
   await options.routes(app, () => origin);
   // `localhost` may resolve to IPv4 or IPv6 first; the certificate covers both.
   await app.listen({ host: 'localhost', port: options.port });
@@ -97,6 +104,7 @@ export async function startListener(options: ListenerOptions): Promise<Listener>
   return {
     origin,
     close: async () => {
+      for (const socket of sockets) socket.destroy();
       await app.close();
     },
   };
