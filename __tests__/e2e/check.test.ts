@@ -41,6 +41,17 @@ function mayReadAll(world: World): void {
   world.grant(defaults.clientId, 'Reader', subscription);
 }
 
+test('reports a provider as unknown when Azure does not name its state', async () => {
+  const { run, of } = await check((world) => {
+    mayReadAll(world);
+    world.faults.add({
+      match: { method: 'GET', path: /\/providers\/Microsoft\.Network\?/ },
+      effect: { changeAnswer: (body) => delete body.registrationState },
+    });
+  });
+  expect([run.exitCode, of('unknown')]).toEqual([0, ['provider/Microsoft.Network']]);
+});
+
 test('with rights to ask, all is well', async () => {
   const { run, findings, of } = await check(mayReadAll, {}, runJob);
   expect(findings.filter(({ level }) => level !== 'ok')).toEqual([]);

@@ -45,6 +45,9 @@ test('fails, prints stdout and stderr, and deletes the VM when the script exits 
   expect(run.stdout).toContain('stderr | smoke test: nothing listens on port 80');
   expect(errors(run)).toMatch(/exit code 3[\s\S]*nothing listens on port 80/);
   expect(left()).toEqual([]);
+  // Azure refuses empty lists of parameters, and would end the operation as failed where the output is wanted.
+  const body: any = sent('runCommand.put')[0]?.requestBody;
+  expect(Object.keys(body.properties).toSorted()).toEqual(['asyncExecution', 'source', 'timeoutInSeconds']);
 });
 
 test('leaves nothing to the post step when the VM of a failed script was deleted', async () => {

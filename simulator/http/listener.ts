@@ -113,7 +113,8 @@ export async function startListener(options: ListenerOptions): Promise<Listener>
 function startExchange(world: World, host: Exchange['host'], request: FastifyRequest): Exchange {
   const [path, search] = splitUrl(request.raw.url ?? '');
   const query: Record<string, string> = {};
-  for (const [name, value] of new URLSearchParams(search)) {
+  // Resource Manager's providers do not read a plus sign as a space.
+  for (const [name, value] of new URLSearchParams(search.replaceAll('+', '%2B'))) {
     query[name.toLowerCase()] = name === 'c' || name === 's' || name === 'h' ? '<cut>' : value;
   }
   const decoded = decode(path);
