@@ -1,7 +1,7 @@
 import { findRoleAssignments } from '../access/role-assignments.ts';
 import { apiVersions, identityType } from '../azure/api-versions.ts';
 import { listAllPages } from '../azure/arm-client.ts';
-import { type Result, settle, undefinedIfForbidden, undefinedIfNotFound } from '../azure/lookup.ts';
+import { settle, undefinedIfForbidden, undefinedIfNotFound, valueOf } from '../azure/lookup.ts';
 import { type Tags, hasDeploymentTag } from '../deployment/ownership.ts';
 import { resourceIds, resourceNames } from '../deployment/resources.ts';
 import { shellCommand } from '../lib/escape.ts';
@@ -20,8 +20,8 @@ export async function deleteDeployment(context: DeletionContext, resourceGroup: 
     settle(() => findRoleAssignments(session, resourceGroup, deployment)),
   ]);
   session.waiting.signal.throwIfAborted();
-  const identities = valueOr(listedIdentities, []);
-  const assignments = valueOr(listedAssignments, { ids: [], incomplete: [] });
+  const identities = valueOf(listedIdentities) ?? [];
+  const assignments = valueOf(listedAssignments) ?? { ids: [], incomplete: [] };
   const isVmOurs = found !== undefined && (await isDeletable(context, ids.vm, found.tags));
   const principals = [
     isVmOurs ? found.identity?.principalId : undefined,
@@ -51,10 +51,6 @@ export async function deleteDeployment(context: DeletionContext, resourceGroup: 
   ] as const;
   const unlisted = lists.flatMap(([id, list]) => ('error' in list ? [{ id, error: list.error }] : []));
   return { ...result, failed: [...unlisted, ...result.failed] };
-}
-
-function valueOr<T>(result: Result<T>, otherwise: T): T {
-  return 'value' in result ? result.value : otherwise;
 }
 
 /** With its disks and the role assignments of its system-assigned identity; the network stays. */

@@ -39,7 +39,7 @@ interface Progress {
   /** Disks of a VM that was found: Azure is not late with these. */
   readonly knownDisks: Set<string>;
   readonly principals: Map<string, string>;
-  /** Role assignments that could not be deleted, by principal; '' for either that is not known. */
+  /** Role assignments that could not be deleted, by principal. Either is '' if unknown: both if the list failed. */
   readonly remainingAssignments: Map<string, string>;
   /** Whether the VM and the identities may be deleted, by principal; '' for the VM without one. */
   readonly holders: ReadonlyMap<string, boolean>;
@@ -195,7 +195,7 @@ function createUnconfirmedWait({ session, log }: DeletionContext, { id, type }: 
   return async () => {
     if (clockSeconds() - start >= maxInUseSeconds) {
       const message = 'It still exists although Azure, or a proxy, answered each DELETE as done.';
-      throw new ActionError(`deleting ${what}`, { message });
+      throw new ActionError(`deleting ${what}`, { message, fix: ['Run `operation: delete` later.'] });
     }
     const seconds = waits === 0 ? 0 : Math.min(15, 1.5 ** waits);
     if (seconds > 0) log.info(`${what} still exists after its DELETE; checking again in ${Math.round(seconds)} s.`);
