@@ -2,7 +2,8 @@
  * Answers each request of an operation in turn with a response that a proxy, a gateway or a broken service may give. The
  * step ends with success or one readable error, and nothing is left behind.
  *
- * A spread of all pairs runs by default. BAD_RESPONSES=all runs them all (`npm run test:soak`), BAD_RESPONSES=<n>[,<n>] single ones.
+ * By default, each response and each request is used at least once, and faults that a run survives share one run.
+ * BAD_RESPONSES=all runs every pair (`npm run test:soak`), BAD_RESPONSES=<n>[,<n>] single ones.
  */
 import { gzipSync } from 'node:zlib';
 import { expect, test } from '@jest/globals';
@@ -11,7 +12,7 @@ import { type Simulator, startSimulator } from '../../simulator/index.ts';
 import type { Resource } from '../../simulator/model/entities.ts';
 import { mapLimited } from '../../src/lib/abort.ts';
 import { isJson, parseJson } from '../../src/lib/json.ts';
-import { type Run, timeScale } from '../support/harness.ts';
+import { type ActionOptions, type Run, timeScale } from '../support/harness.ts';
 import {
   act,
   actWithPost,
@@ -75,20 +76,29 @@ type Operation = (typeof operations)[number];
 
 const unreadable = /Unexpected|undefined|\[object|Cannot read|at .*\.js:\d/;
 
-/** What `delete` and `sweep` find: an expired deployment, created once and copied into the world of each pair. */
-let deployed: Promise<readonly Resource[]> | undefined;
-
-async function createExpiredDeployment(): Promise<readonly Resource[]> {
-  const sim = await startWorld();
-  const run = await act(sim, { 'expires-after': 'PT1M' });
-  expect(errorOf(run)).toBe('');
-  expireDeployments(sim);
-  return structuredClone([...sim.world.resources.all()]);
+/** A create and its requests; what `delete` and `sweep` find is copied before its post step. */
+interface CreatedOnce {
+  readonly journal: Simulator['journal'];
+  readonly resources: readonly Resource[];
 }
+let created: Promise<CreatedOnce> | undefined;
+
+async function createExpiredDeployment(): Promise<CreatedOnce> {
+  const sim = await startWorld();
+  let resources: readonly Resource[] = [];
+  const between = (): void => {
+    expireDeployments(sim);
+    resources = structuredClone([...sim.world.resources.all()]);
+  };
+  expect(errorOf(await runOperation(sim, 'create', { between }))).toBe('');
+  return { journal: sim.journal, resources };
+}
+
+const createOnce = () => (created ??= createExpiredDeployment());
 
 async function inWorldFor<T>(operation: Operation, work: (sim: Simulator) => Promise<T>): Promise<T> {
   const isRemoval = operation === 'delete' || operation === 'sweep';
-  const resources = isRemoval ? await (deployed ??= createExpiredDeployment()) : [];
+  const resources = isRemoval ? (await createOnce()).resources : [];
   const sim = await startSimulator({
     timeScale: 0.002,
     world: (world) => {
@@ -102,20 +112,22 @@ async function inWorldFor<T>(operation: Operation, work: (sim: Simulator) => Pro
   }
 }
 
-/** The time limit of the step, and twice that for its process: cleanup after a failure has a limit too. */
-const stepMinutes = 90;
-const limitMs = 2 * stepMinutes * 60_000 * timeScale;
+/** Below an hour, so that a Retry-After of an hour ends the step at once. */
+const stepMinutes = 30;
+/** Cleanup after a failure has a limit, too. */
+const limitMs = 6 * stepMinutes * 60_000 * timeScale;
 
-const runOperation = (sim: Simulator, operation: Operation): Promise<Run> =>
-  actWithPost(
-    sim,
-    {
-      operation,
-      'timeout-minutes': String(stepMinutes),
-      ...(operation === 'create' ? { cleanup: 'always' } : {}),
-    },
-    { limitMs },
-  );
+/** Only `create` leaves something to its post step. */
+const runOperation = (
+  sim: Simulator,
+  operation: Operation,
+  options: Pick<ActionOptions, 'between'> = {},
+): Promise<Run> => {
+  const inputs = { operation, 'timeout-minutes': String(stepMinutes) };
+  return operation === 'create'
+    ? actWithPost(sim, { ...inputs, cleanup: 'always', 'expires-after': 'PT1M' }, { ...options, limitMs })
+    : act(sim, inputs, { limitMs });
+};
 
 interface RequestPattern {
   readonly host: 'arm' | 'entra' | 'github';
@@ -123,13 +135,15 @@ interface RequestPattern {
   readonly path: RegExp;
 }
 
+const journalOf = (operation: Operation) => async (sim: Simulator) => {
+  (await runOperation(sim, operation)).dispose();
+  return sim.journal;
+};
+
 /** The different requests that a run sends: method and path, where IDs of operations and storage accounts do not count. */
 async function requestsOf(operation: Operation): Promise<readonly RequestPattern[]> {
-  const journal = await inWorldFor(operation, async (sim) => {
-    const run = await runOperation(sim, operation);
-    run.dispose();
-    return sim.journal;
-  });
+  const journal =
+    operation === 'create' ? (await createOnce()).journal : await inWorldFor(operation, journalOf(operation));
   const patterns = new Map<string, RequestPattern>();
   for (const { host, method, path } of journal) {
     const escaped = path.replaceAll(/[.+?^${}()|[\]\\]/g, String.raw`\$&`);
@@ -141,33 +155,58 @@ async function requestsOf(operation: Operation): Promise<readonly RequestPattern
 }
 
 const wanted = process.env['BAD_RESPONSES'] ?? '';
-/** Pairs per operation in `npm test`: together they meet every response and most requests. */
-const spread = 10;
 /** They mostly wait for retries. */
-const pairsAtOnce = wanted === '' ? 4 : 6;
+const runsAtOnce = wanted === '' ? 4 : 6;
 
-function chosen(requests: number, operation: Operation): readonly number[] {
-  if (wanted === 'all') return Array.from({ length: requests * responses.length }, (_, index) => index);
-  if (wanted !== '') return wanted.split(',').map(Number);
-  const offset = operations.indexOf(operation) * spread;
-  // Response n of 40 with a request that is different for each.
-  return Array.from({ length: spread }, (_, index) => {
-    const response = offset + index;
-    return ((response * 7) % requests) * responses.length + response;
+interface Pair {
+  readonly pair: number;
+  readonly request: RequestPattern;
+  readonly response: (typeof responses)[number];
+  readonly isLasting: boolean;
+}
+
+function pairOf(requests: readonly RequestPattern[], pair: number, isLasting: boolean): Pair {
+  const request = requests[Math.floor(pair / responses.length)];
+  const response = responses[pair % responses.length];
+  if (!request || !response) throw new Error(`There is no pair ${pair}.`);
+  return { pair, request, response, isLasting };
+}
+
+/** The pairs of each run. Half of the single faults outlast the retries of a request. */
+function choosePairs(requests: readonly RequestPattern[], operation: Operation): readonly (readonly Pair[])[] {
+  if (wanted === '') return spreadOf(requests, operation);
+  const all = Array.from({ length: requests.length * responses.length }, (_, index) => index);
+  const isLasting = (pair: number) => (Math.floor(pair / responses.length) + pair) % 2 === 1;
+  const numbers = wanted === 'all' ? all : wanted.split(',').map(Number);
+  return numbers.filter((pair) => pair < all.length).map((pair) => [pairOf(requests, pair, isLasting(pair))]);
+}
+
+/** A quarter of the responses: transient ones in one run that meets one at each request, the others in a run each. */
+function spreadOf(requests: readonly RequestPattern[], operation: Operation): readonly (readonly Pair[])[] {
+  const own = [...responses.keys()].filter((index) => operations[index % operations.length] === operation);
+  const pairAt = (request: number, response: number, isLasting: boolean) =>
+    pairOf(requests, request * responses.length + response, isLasting);
+  const survived = requests.flatMap((request, at) => {
+    const transient = own.filter((index) => isTransient(request, responses[index]?.[1] ?? { reset: true }));
+    const response = transient[at % transient.length];
+    return response === undefined ? [] : [pairAt(at, response, false)];
   });
+  const isUsed = new Set(survived.map(({ pair }) => pair % responses.length));
+  const single = own
+    .filter((index) => !isUsed.has(index))
+    .map((index, at) => [pairAt((index * 7) % requests.length, index, at % 2 === 1)]);
+  const outage = survived[(operations.indexOf(operation) * 5) % survived.length];
+  return [survived, ...single, ...(outage ? [[{ ...outage, isLasting: true }]] : [])];
 }
 
 test.each(operations)(
   'ends %s with success or one readable error when a request gets a bad response',
   async (operation) => {
     const requests = await requestsOf(operation);
-    const problems = await mapLimited(chosen(requests.length, operation), pairsAtOnce, async (pair) => {
-      const response = responses[pair % responses.length];
-      const request = requests[Math.floor(pair / responses.length)];
-      return request && response
-        ? inWorldFor(operation, (sim) => problemsOf(sim, operation, { pair, request, response }))
-        : [];
-    });
+    const runs = choosePairs(requests, operation);
+    const problems = await mapLimited(runs, runsAtOnce, (pairs) =>
+      inWorldFor(operation, (sim) => problemsOf(sim, operation, pairs)),
+    );
     expect(problems.flat()).toEqual([]);
   },
   limitMs * (wanted === '' ? 10 : 100),
@@ -207,22 +246,17 @@ function isTransient({ host, path }: RequestPattern, effect: FaultEffect): boole
   return (status === 429 && !('retry-after' in headers)) || status >= 500;
 }
 
-interface Pair {
-  readonly pair: number;
-  readonly request: RequestPattern;
-  readonly response: (typeof responses)[number];
-}
-
-async function problemsOf(
-  sim: Simulator,
-  operation: Operation,
-  { pair, request, response: [name, effect] }: Pair,
-): Promise<readonly string[]> {
+async function problemsOf(sim: Simulator, operation: Operation, pairs: readonly Pair[]): Promise<readonly string[]> {
   const before = snapshot(sim);
-  // Half of the faults outlast the retries of a request.
-  const isLasting = (Math.floor(pair / responses.length) + pair) % 2 === 1;
-  const fault = sim.faults.add({ match: { ...request, times: isLasting ? 20 : 1 }, effect });
-  const what = `${pair}: ${request.method} ${request.path.source} gets ${name}${isLasting ? ' 20 times' : ''}`;
+  const faults = pairs.map(({ request, response: [, effect], isLasting }) =>
+    sim.faults.add({ match: { ...request, times: isLasting ? 20 : 1 }, effect }),
+  );
+  const what = pairs
+    .map(({ pair, request, response: [name], isLasting }) => {
+      const times = isLasting ? ' 20 times' : '';
+      return `${pair}: ${request.method} ${request.path.source} gets ${name}${times}`;
+    })
+    .join('; ');
   const run = await runOperation(sim, operation).catch((error: unknown) => String(error));
   if (typeof run === 'string') return [`${what}: ${run}`];
   run.dispose();
@@ -230,14 +264,13 @@ async function problemsOf(
   const lines = [run, ...(run.post ? [run.post] : [])].flatMap((phase) =>
     phase.lines.filter(({ command }) => command !== 'add-mask' && command !== 'debug').map(({ text }) => text),
   );
+  const survives = pairs.every(({ request, response, isLasting }) => !isLasting && isTransient(request, response[1]));
   const problems = [
-    ...(fault.applied === 0 ? ['the request was not sent'] : []),
+    ...(faults.some(({ applied }) => applied === 0) ? ['a request was not sent'] : []),
     ...lines.filter((line) => unreadable.test(line)),
     ...(run.exitCode === (errors === 0 ? 0 : 1) && errors <= 1 ? [] : [`exit code ${run.exitCode}, ${errors} errors`]),
     ...changesBy(sim, operation, before, run),
-    ...(isLasting || !isTransient(request, effect)
-      ? []
-      : [errorOf(run), ...(operation === 'check' ? [] : leftBy(sim))]),
+    ...(survives ? [errorOf(run), ...(operation === 'check' ? [] : leftBy(sim))] : []),
   ];
   return problems.filter((problem) => problem !== '').map((problem) => `${what}: ${problem}`);
 }
