@@ -1,8 +1,8 @@
 /** Errors of Azure as the action parses them, and the context of a run that meets them. */
 import { readFileSync } from 'node:fs';
 import { expect } from '@jest/globals';
-import { catalogue, explain } from '../../src/error-catalog/explain.ts';
-import { fillPlaceholders } from '../../src/error-catalog/entry.ts';
+import { entriesByGroup, explain } from '../../src/error-catalog/explain.ts';
+import { fillPlaceholders, matches } from '../../src/error-catalog/entry.ts';
 import type { AzureErrorInfo, ErrorContext, Explanation } from '../../src/errors/errors.ts';
 import { parseErrorResponse } from '../../src/errors/parse-error-response.ts';
 
@@ -67,21 +67,26 @@ export function textOf({ cause, who, fix }: Explanation): string {
   return [cause, who, ...fix].join('\n');
 }
 
-export function idsOf(error: AzureErrorInfo, known: ErrorContext = context): string[] {
-  const filled = fillPlaceholders(known);
-  return catalogue.filter(({ match }) => match(error, filled)).map(({ id }) => id);
+export const catalogue = Object.values(entriesByGroup).flatMap((entries) =>
+  Object.entries(entries).map(([title, entry]) => ({ title, ...entry })),
+);
+
+/** The headings of all entries that match. */
+export function titlesOf(error: AzureErrorInfo, known: ErrorContext = context): string[] {
+  const failure = { ...fillPlaceholders(known), ...error };
+  return catalogue.filter((entry) => matches(entry, failure)).map(({ title }) => title);
 }
 
 /** An error, the one entry that must explain it, and what the explanation must contain. */
-export type Case = readonly [error: AzureErrorInfo, id: string, ...quoted: readonly string[]];
+export type Case = readonly [error: AzureErrorInfo, title: string, ...quoted: readonly string[]];
 
 export function named(cases: readonly Case[]): [string, ...Case][] {
   return cases.map((row) => [`${row[0].code || `HTTP ${row[0].status}`} as ${row[1]}`, ...row]);
 }
 
 /** Asserts that exactly one entry explains the error, completely, also when nothing but the error is known. */
-export function expectExplained(error: AzureErrorInfo, id: string, quoted: readonly string[]): void {
-  expect(idsOf(error)).toEqual([id]);
+export function expectExplained(error: AzureErrorInfo, title: string, quoted: readonly string[]): void {
+  expect(titlesOf(error)).toEqual([title]);
   const explanation = explained(error);
   for (const part of [explanation, explained(error, {})]) expectComplete(part);
   for (const words of quoted) expect(textOf(explanation)).toContain(words);
@@ -110,7 +115,7 @@ export interface Evidence {
   readonly error: AzureErrorInfo;
 }
 
-const fixture = (name: string): unknown =>
+export const fixture = (name: string): unknown =>
   JSON.parse(readFileSync(new URL(`../fixtures/${name}`, import.meta.url), 'utf8'));
 
 export const recordedErrors: readonly Evidence[] = (

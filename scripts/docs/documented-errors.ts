@@ -23,13 +23,13 @@ export function documentedErrors(): readonly {
   readonly group: string;
   readonly entries: readonly DocumentedError[];
 }[] {
-  const documented = (entry: Entry): DocumentedError => ({
-    title: entry.title,
+  const documented = ([title, entry]: [string, Entry]): DocumentedError => ({
+    title,
     says: entry.says,
-    ...explainEntry(entry, { ...emptyError, message: entry.says }, fillPlaceholders({})),
+    ...explainEntry(entry, { ...fillPlaceholders({}), ...emptyError, message: entry.says }),
   });
   return Object.entries(entriesByGroup).map(([group, entries]) => ({
     group,
-    entries: entries.map(documented),
+    entries: Object.entries(entries).map(documented),
   }));
 }

@@ -1,27 +1,23 @@
 import { sameTenant } from '../azure/resource-id.ts';
-import type { AzureErrorInfo, Explanation } from '../errors/errors.ts';
+import type { Explanation } from '../errors/errors.ts';
 import { shellCommand } from '../lib/escape.ts';
 import {
-  type Entry,
-  type FilledErrorContext,
-  type Match,
+  type Entries,
+  type Failure,
   type Text,
-  all,
-  any,
   areSameTenant,
   assignCommand,
   assignedScope,
-  codeAndMessage,
-  codeIs,
   grantCommand,
   groupScope,
   guidSuffix,
   idSegment,
   imageOwner,
+  isInImageSubscription,
+  isInSubscription,
   messagesOf,
   messageText,
   nobodyNeedsToAct,
-  not,
   ownerLookup,
   resolve,
   roleDelay,
@@ -30,20 +26,13 @@ import {
   workflowAuthor,
 } from './entry.ts';
 
-const commonErrors =
-  'https://learn.microsoft.com/azure/azure-resource-manager/troubleshooting/common-deployment-errors';
+/** `AuthorizationFailed` for such an action, unless it is due to swapped tenants. */
+const isDenied = (action: RegExp) => (failure: Failure) =>
+  action.test(deniedAction(failure)) && !areTenantsSwapped(failure);
 
-const multiTenant = 'https://learn.microsoft.com/azure/azure-resource-manager/management/authenticate-multi-tenant';
+const deniedAction = (failure: Failure) => messageText(failure, /perform action '([^']+)'/, '<action>');
 
-const rbacErrors = 'https://learn.microsoft.com/azure/role-based-access-control/troubleshooting';
-
-const deniedAction = (fault: AzureErrorInfo) => messageText(fault, /perform action '([^']+)'/, '<action>');
-
-const deniedScope = (fault: AzureErrorInfo) => messageText(fault, /over scope '([^']+)'/, '<scope>');
-
-function denied(action: RegExp): Match {
-  return (fault, known) => codeIs('AuthorizationFailed')(fault, known) && action.test(deniedAction(fault));
-}
+const deniedScope = (failure: Failure) => messageText(failure, /over scope '([^']+)'/, '<scope>');
 
 const galleryAction = /^Microsoft\.Compute\/galleries\//i;
 
@@ -55,48 +44,44 @@ const roleAction = /^Microsoft\.Authorization\/roleAssignments\/(?:write|delete)
 
 const groupRead = /^Microsoft\.Resources\/subscriptions\/resourceGroups\/read$/i;
 
-const deniedWho: Text = (fault, known) => roleGranter(deniedAction(fault), deniedScope(fault), known);
+const actionsOfOtherEntries = [galleryAction, roleAction, groupRead];
+
+const deniedWho: Text = (failure) => roleGranter(deniedAction(failure), deniedScope(failure), failure);
 
 /** `galleries/g` rather than the whole ID, which would fill the title. */
 const shortScope = (scope: string) =>
   /\/providers\/[^/]+\/(.+)$/i.exec(scope)?.[1] ?? /\/(resourceGroups\/[^/]+)$/i.exec(scope)?.[1] ?? scope;
 
-const deniedCause: Text = (fault, known) =>
-  `The app lacks ${deniedAction(fault)} on ${shortScope(deniedScope(fault))}. App ${known.clientId} has no role with this permission on ${deniedScope(fault)}, or that resource does not exist.`;
+const deniedCause: Text = (failure) =>
+  `The app lacks ${deniedAction(failure)} on ${shortScope(deniedScope(failure))}. App ${failure.clientId} has no role with this permission on ${deniedScope(failure)}, or that resource does not exist.`;
 
-const deniedGrant = (fault: AzureErrorInfo, known: FilledErrorContext) =>
-  grantCommand(deniedAction(fault), deniedScope(fault), known);
+const deniedGrant = (failure: Failure) => grantCommand(deniedAction(failure), deniedScope(failure), failure);
 
-const foreignSubscription = (fault: AzureErrorInfo) =>
-  messageText(fault, /access linked subscription '([^']+)'/, '<image-subscription-id>');
+const foreignSubscription = (failure: Failure) =>
+  messageText(failure, /access linked subscription '([^']+)'/, '<image-subscription-id>');
 
-const currentTenant = (fault: AzureErrorInfo, known: FilledErrorContext) =>
-  messageText(fault, /current tenant '([^']+)'/, known.tenantId);
+const currentTenant = (failure: Failure) => messageText(failure, /current tenant '([^']+)'/, failure.tenantId);
 
 const foreignTenantText = /not authorized to access linked subscription/i;
-
-const ofForeignTenant = codeAndMessage('LinkedAuthorizationFailed', foreignTenantText);
-
-const ofForeignImage = all(ofForeignTenant, (fault) => galleryAction.test(deniedAction(fault)));
 
 /** "…however, it does not have permission to perform action(s) 'A' on the (number) linked scope(s) 'S,T' or …" */
 const linkedScopes =
   /not have permission to perform action(?:\(s\))? '([^']+)' on the (?:'\d+' )?linked scope\(s\) '([^']*)'/i;
 
-function linked(fault: AzureErrorInfo): { action: string; scopes: readonly string[] } {
-  const [, action = '<action>', scopes = '<linked-scope>'] = linkedScopes.exec(messagesOf(fault)) ?? [];
+function linked(failure: Failure): { action: string; scopes: readonly string[] } {
+  const [, action = '<action>', scopes = '<linked-scope>'] = linkedScopes.exec(messagesOf(failure)) ?? [];
   return { action, scopes: scopes.split(/,\s*/) };
 }
 
 /** Set if the refused link is the one to the image. */
-const imageLink = (fault: AzureErrorInfo, known: FilledErrorContext) =>
-  galleryAction.test(linked(fault).action) ? explainImageLink(fault, known) : undefined;
+const imageLink = (failure: Failure) =>
+  galleryAction.test(linked(failure).action) ? explainImageLink(failure) : undefined;
 
 /** Whether the auxiliary token or the role is wrong, from the probe after the refusal; undefined if it found neither. */
-function explainImageLink(fault: AzureErrorInfo, known: FilledErrorContext): Explanation | undefined {
-  const { link } = known;
+function explainImageLink(failure: Failure): Explanation | undefined {
+  const { link } = failure;
   if (!link) return undefined;
-  const subscription = idSegment(known.imageId, 'subscriptions') ?? '<image-subscription-id>';
+  const subscription = idSegment(failure.imageId, 'subscriptions') ?? '<image-subscription-id>';
   const { tokenTenant, owner, image } = link;
   if (owner && !sameTenant(owner, tokenTenant)) {
     return {
@@ -104,17 +89,17 @@ function explainImageLink(fault: AzureErrorInfo, known: FilledErrorContext): Exp
       who: workflowAuthor,
       fix: [
         `Set \`image-tenant-id\` to ${owner}. If the app has no service principal there, an administrator of that tenant creates it:`,
-        `${shellCommand`az login --tenant ${owner} --allow-no-subscriptions`} && ${shellCommand`az ad sp create --id ${known.clientId}`}`,
+        `${shellCommand`az login --tenant ${owner} --allow-no-subscriptions`} && ${shellCommand`az ad sp create --id ${failure.clientId}`}`,
         'Then grant the role on the image:',
-        grantCommand(versionRead, known.imageId, known),
+        grantCommand(versionRead, failure.imageId, failure),
       ],
     };
   }
   if (image === 'denied') {
     return {
       cause: `The app has no role on the image. The auxiliary token is from the right tenant ${tokenTenant}${owner ? `, which owns the image's subscription ${subscription}` : ''}, and reading the image with it is refused as well.`,
-      who: resolve(imageOwner, fault, known),
-      fix: ['Grant the role on the image definition:', grantCommand(versionRead, known.imageId, known), roleDelay],
+      who: resolve(imageOwner, failure),
+      fix: ['Grant the role on the image definition:', grantCommand(versionRead, failure.imageId, failure), roleDelay],
     };
   }
   if (image === 'absent') {
@@ -131,7 +116,7 @@ function explainImageLink(fault: AzureErrorInfo, known: FilledErrorContext): Exp
     who: `${workflowAuthor}, or the operator of the runner`,
     fix: [
       `${roleDelay} If it fails again, check proxies that intercept TLS (HTTPS_PROXY).`,
-      ...(owner ? [] : ownerLookup(subscription, known)),
+      ...(owner ? [] : ownerLookup(subscription, failure)),
     ],
   };
 }
@@ -140,228 +125,182 @@ function explainImageLink(fault: AzureErrorInfo, known: FilledErrorContext): Exp
  * The VM's subscription, chosen because `subscription-id` was not given, is the image's although the tenants differ. A
  * subscription belongs to one tenant, so `tenant-id` names the image's.
  */
-export const areTenantsSwapped: Match = ({ url }, known) => {
-  const image = idSegment(known.imageId, 'subscriptions')?.toLowerCase();
-  return (
-    image !== undefined &&
-    image === known.subscriptionId.toLowerCase() &&
-    image === idSegment(url, 'subscriptions')?.toLowerCase() &&
-    !areSameTenant(known.tenantId, known.imageTenantId, known)
-  );
-};
+export const areTenantsSwapped = (failure: Failure) =>
+  isInImageSubscription(failure) &&
+  isInSubscription(failure.imageId, failure.subscriptionId) &&
+  !areSameTenant(failure.tenantId, failure.imageTenantId, failure);
 
-export const authorizationEntries: readonly Entry[] = [
-  {
-    id: 'tenants-swapped',
-    title: 'tenant-id and image-tenant-id are swapped',
+export const authorizationEntries: Entries = {
+  'tenant-id and image-tenant-id are swapped': {
     says: 'AuthorizationFailed, or ResourceGroupNotFound, in the subscription of the image',
-    source: multiTenant,
-    match: all(codeIs('AuthorizationFailed', 'ResourceGroupNotFound'), areTenantsSwapped),
-    cause: (_, { subscriptionId, tenantId, imageTenantId }) =>
+    codes: ['AuthorizationFailed', 'ResourceGroupNotFound'],
+    when: areTenantsSwapped,
+    cause: ({ subscriptionId, tenantId, imageTenantId }) =>
       `\`tenant-id\` and \`image-tenant-id\` are swapped. The only subscription of tenant ${tenantId} (\`tenant-id\`) is ${subscriptionId}, the image's own, but \`image-tenant-id\` is ${imageTenantId}.`,
-    fix: (_, { tenantId, imageTenantId }) => [
+    fix: ({ tenantId, imageTenantId }) => [
       `Set \`tenant-id\` to the tenant where the VM is created (probably ${imageTenantId}), and \`image-tenant-id\` to the tenant of the gallery (${tenantId}).`,
       'If both are right, `image-id` names a gallery of the wrong tenant. Set `subscription-id`, so that the action cannot choose the wrong subscription.',
     ],
   },
-  {
-    id: 'image-tenant-not-linked',
-    title: 'No token of the tenant that owns the image',
+  'No token of the tenant that owns the image': {
     says: 'LinkedAuthorizationFailed: … galleries/images/versions/read … the current tenant … is not authorized to access linked subscription',
-    source: 'https://github.com/Azure/azure-cli/issues/30976',
-    match: ofForeignImage,
-    cause: (fault, known) =>
-      explainImageLink(fault, known)?.cause ??
-      `No token of the tenant that owns the image was accepted. The image is in subscription ${foreignSubscription(fault)}, which ${tenantName(currentTenant(fault, known), known)} does not own. \`image-tenant-id\` is ${known.imageTenantId}${guidSuffix(known.imageTenantId, known)}.`,
-    who: (fault, known) => explainImageLink(fault, known)?.who ?? workflowAuthor,
-    fix: (fault, known) =>
-      explainImageLink(fault, known)?.fix ?? [
-        ...ownerLookup(foreignSubscription(fault), known),
+    message: foreignTenantText,
+    when: (failure) => galleryAction.test(deniedAction(failure)),
+    cause: (failure) =>
+      explainImageLink(failure)?.cause ??
+      `No token of the tenant that owns the image was accepted. The image is in subscription ${foreignSubscription(failure)}, which ${tenantName(currentTenant(failure), failure)} does not own. \`image-tenant-id\` is ${failure.imageTenantId}${guidSuffix(failure.imageTenantId, failure)}.`,
+    who: (failure) => explainImageLink(failure)?.who ?? workflowAuthor,
+    fix: (failure) =>
+      explainImageLink(failure)?.fix ?? [
+        ...ownerLookup(foreignSubscription(failure), failure),
         "Set `image-tenant-id` to that tenant. If it is already, the app lacks the role on the image, and the gallery's owner grants it:",
-        grantCommand(versionRead, known.imageId, known),
+        grantCommand(versionRead, failure.imageId, failure),
         '`operation: check` tests both tenants and the image separately.',
       ],
   },
-  {
-    id: 'other-tenant-not-linked',
-    title: 'Another resource belongs to another tenant',
+  'Another resource belongs to another tenant': {
     says: 'LinkedAuthorizationFailed: … the current tenant … is not authorized to access linked subscription',
-    source: 'https://learn.microsoft.com/entra/identity/managed-identities-azure-resources/managed-identities-faq',
-    match: all(ofForeignTenant, not(ofForeignImage)),
-    cause: (fault, known) =>
-      `The VM refers to a resource of another tenant. It is in subscription ${foreignSubscription(fault)} (for ${deniedAction(fault)}), which ${tenantName(currentTenant(fault, known), known)} does not own, and no auxiliary token is from its tenant.`,
-    fix: (fault, known) => [
-      /ManagedIdentity/i.test(deniedAction(fault))
+    message: foreignTenantText,
+    when: (failure) => !galleryAction.test(deniedAction(failure)),
+    cause: (failure) =>
+      `The VM refers to a resource of another tenant. It is in subscription ${foreignSubscription(failure)} (for ${deniedAction(failure)}), which ${tenantName(currentTenant(failure), failure)} does not own, and no auxiliary token is from its tenant.`,
+    fix: (failure) => [
+      /ManagedIdentity/i.test(deniedAction(failure))
         ? 'A VM can use only user-assigned identities of the tenant that the VM is in: correct `identity`.'
         : 'Correct the ID, or add the tenant that owns it to `auxiliary-tenant-ids`.',
-      ...ownerLookup(foreignSubscription(fault), known),
+      ...ownerLookup(foreignSubscription(failure), failure),
     ],
   },
-  {
-    id: 'linked-scope-denied',
-    title: 'No permission on a resource that the VM refers to',
+  'No permission on a resource that the VM refers to': {
     says: 'LinkedAuthorizationFailed: … does not have permission to perform action … on the linked scope(s)',
-    source: 'https://github.com/Azure/aad-pod-identity/issues/613',
-    match: codeAndMessage('LinkedAuthorizationFailed', /on the (?:'\d+' )?linked scope/i),
-    cause: (fault, known) => {
-      const probed = imageLink(fault, known);
+    message: /on the (?:'\d+' )?linked scope/i,
+    cause: (failure) => {
+      const probed = imageLink(failure);
       if (probed) return probed.cause;
-      const { action, scopes } = linked(fault);
-      const blocked = /deny assignment/i.test(messagesOf(fault)) ? ' A deny assignment blocks it.' : '';
-      return `The app lacks ${action} on ${scopes.map(shortScope).join(' and ')}. App ${known.clientId} may create the resource but has no role with this permission on ${scopes.join(' and ')}, which it refers to; or that resource does not exist.${blocked}`;
+      const { action, scopes } = linked(failure);
+      const blocked = /deny assignment/i.test(messagesOf(failure)) ? ' A deny assignment blocks it.' : '';
+      return `The app lacks ${action} on ${scopes.map(shortScope).join(' and ')}. App ${failure.clientId} may create the resource but has no role with this permission on ${scopes.join(' and ')}, which it refers to; or that resource does not exist.${blocked}`;
     },
-    who: (fault, known) => {
-      const { action, scopes } = linked(fault);
-      return imageLink(fault, known)?.who ?? roleGranter(action, scopes[0] ?? '', known);
+    who: (failure) => {
+      const { action, scopes } = linked(failure);
+      return imageLink(failure)?.who ?? roleGranter(action, scopes[0] ?? '', failure);
     },
-    fix: (fault, known) => {
-      const { action, scopes } = linked(fault);
+    fix: (failure) => {
+      const { action, scopes } = linked(failure);
       return (
-        imageLink(fault, known)?.fix ?? [
+        imageLink(failure)?.fix ?? [
           'Check the ID, then grant the role:',
-          ...scopes.map((scope) => grantCommand(action, scope, known)),
+          ...scopes.map((scope) => grantCommand(action, scope, failure)),
           roleDelay,
         ]
       );
     },
   },
-  {
-    id: 'image-denied',
-    title: 'The app may not read the image',
+  'The app may not read the image': {
     says: "AuthorizationFailed: … does not have authorization to perform action 'Microsoft.Compute/galleries/images/versions/read'",
-    source: 'https://learn.microsoft.com/azure/virtual-machines/share-using-app-registration',
-    match: all(not(areTenantsSwapped), denied(galleryAction)),
-    cause: (fault, known) =>
-      `The app may not read the image. App ${known.clientId} has no role with ${deniedAction(fault)} on ${deniedScope(fault)}. Azure returns the same error if the gallery does not exist.`,
+    when: isDenied(galleryAction),
+    cause: (failure) =>
+      `The app may not read the image. App ${failure.clientId} has no role with ${deniedAction(failure)} on ${deniedScope(failure)}. Azure returns the same error if the gallery does not exist.`,
     who: deniedWho,
-    fix: (fault, known) => [
-      `Check \`image-id\`, then grant the role in the image tenant (${known.imageTenantId}):`,
-      deniedGrant(fault, known),
+    fix: (failure) => [
+      `Check \`image-id\`, then grant the role in the image tenant (${failure.imageTenantId}):`,
+      deniedGrant(failure),
       roleDelay,
-      ...(definitionRead.test(deniedAction(fault))
+      ...(definitionRead.test(deniedAction(failure))
         ? ['Or, if the app is to have access to the version only, set what the definition would say: `os-type`.']
         : []),
     ],
   },
-  {
-    id: 'role-grant-denied',
-    title: 'The app may not assign roles',
+  'The app may not assign roles': {
     says: "AuthorizationFailed: … does not have authorization to perform action 'Microsoft.Authorization/roleAssignments/write'",
-    source: rbacErrors,
-    match: all(not(areTenantsSwapped), denied(roleAction)),
-    cause: (fault, known) =>
-      `The app may not assign roles on ${shortScope(assignedScope(deniedScope(fault)))}. \`role-assignments\` needs this permission for app ${known.clientId} on ${assignedScope(deniedScope(fault))}.`,
+    when: isDenied(roleAction),
+    cause: (failure) =>
+      `The app may not assign roles on ${shortScope(assignedScope(deniedScope(failure)))}. \`role-assignments\` needs this permission for app ${failure.clientId} on ${assignedScope(deniedScope(failure))}.`,
     who: deniedWho,
-    fix: (fault, known) => [
+    fix: (failure) => [
       'Grant it there, preferably with a condition that allows only the roles in question. Or assign the roles yourself and remove `role-assignments`:',
-      deniedGrant(fault, known),
+      deniedGrant(failure),
       roleDelay,
     ],
   },
-  {
-    id: 'group-denied',
-    title: 'The resource group is missing, or the app may not read it',
+  'The resource group is missing, or the app may not read it': {
     says: "AuthorizationFailed: … does not have authorization to perform action 'Microsoft.Resources/subscriptions/resourceGroups/read'",
-    source: commonErrors,
-    match: all(not(areTenantsSwapped), denied(groupRead)),
-    cause: (fault, known) =>
-      `Resource group ${deniedGroup(fault, known)} does not exist, or the app has no role on it. Azure returns the same error for both if the caller cannot read the group (app ${known.clientId}).`,
+    when: isDenied(groupRead),
+    cause: (failure) =>
+      `Resource group ${deniedGroup(failure)} does not exist, or the app has no role on it. Azure returns the same error for both if the caller cannot read the group (app ${failure.clientId}).`,
     who: deniedWho,
-    fix: (fault, known) => [
+    fix: (failure) => [
       'Create the resource group if needed, and assign the role:',
-      shellCommand`az group create --subscription ${idSegment(deniedScope(fault), 'subscriptions') ?? known.subscriptionId} -n ${deniedGroup(fault, known)} -l ${known.location}`,
-      assignCommand('Contributor', groupScope(deniedScope(fault)), known.clientId),
+      shellCommand`az group create --subscription ${idSegment(deniedScope(failure), 'subscriptions') ?? failure.subscriptionId} -n ${deniedGroup(failure)} -l ${failure.location}`,
+      assignCommand('Contributor', groupScope(deniedScope(failure)), failure.clientId),
       roleDelay,
     ],
   },
-  {
-    id: 'denied',
-    title: 'The app lacks a permission',
+  'The app lacks a permission': {
     says: 'AuthorizationFailed: … does not have authorization to perform action … over scope … or the scope is invalid',
-    source: commonErrors,
-    match: all(
-      codeIs('AuthorizationFailed'),
-      not(any(areTenantsSwapped, denied(galleryAction), denied(roleAction), denied(groupRead))),
-    ),
+    when: (failure) =>
+      !areTenantsSwapped(failure) && !actionsOfOtherEntries.some((action) => action.test(deniedAction(failure))),
     cause: deniedCause,
     who: deniedWho,
-    fix: (fault, known) => [
-      'Grant the role, or a custom role with just this action:',
-      deniedGrant(fault, known),
-      roleDelay,
-    ],
+    fix: (failure) => ['Grant the role, or a custom role with just this action:', deniedGrant(failure), roleDelay],
   },
-  {
-    id: 'principal-not-found',
-    title: 'A new identity has not replicated in Entra ID yet',
+  'A new identity has not replicated in Entra ID yet': {
     says: 'PrincipalNotFound: Principal … does not exist in the directory',
-    source: `${rbacErrors}; azure-cli recording test_resource_policy_identity`,
-    cause: (fault) =>
-      `The new identity has not replicated in Entra ID yet. Principal ${messageText(fault, /Principal (\S+) does not exist/, '<principal-id>')} is not visible everywhere in directory ${messageText(fault, /in the directory ([\w-]+)/, '<tenant-id>')}; in recorded cases this took from 6 seconds to 4½ minutes.`,
+    cause: (failure) =>
+      `The new identity has not replicated in Entra ID yet. Principal ${messageText(failure, /Principal (\S+) does not exist/, '<principal-id>')} is not visible everywhere in directory ${messageText(failure, /in the directory ([\w-]+)/, '<tenant-id>')}; in recorded cases this took from 6 seconds to 4½ minutes.`,
     who: nobodyNeedsToAct,
     fix: ['The action retries for five minutes. If it gave up, run the job again.'],
   },
-  {
-    id: 'role-exists',
-    title: 'The role is already assigned',
+  'The role is already assigned': {
     says: 'RoleAssignmentExists: The role assignment already exists',
-    source: 'azure-cli recording test_create_for_rbac_idempotent',
-    cause: (fault) => {
-      const id = /conflicting role assignment is ([0-9a-f]{32})/i.exec(messagesOf(fault))?.[1];
+    cause: (failure) => {
+      const id = /conflicting role assignment is ([0-9a-f]{32})/i.exec(messagesOf(failure))?.[1];
       return `The identity already has this role on this scope, through another assignment${id ? ` (${id})` : ''}.`;
     },
     who: 'nobody: the action accepts the existing assignment',
-    fix: (fault) => [
+    fix: (failure) => [
       'Nothing to do. To list the roles there:',
-      shellCommand`az role assignment list --scope ${assignedScope(fault.url) || '<scope>'} -o table`,
+      shellCommand`az role assignment list --scope ${assignedScope(failure.url) || '<scope>'} -o table`,
     ],
   },
-  {
-    id: 'role-of-another',
-    title: 'A stale role assignment blocks the new one',
+  'A stale role assignment blocks the new one': {
     says: 'RoleAssignmentUpdateNotPermitted: Tenant ID, application ID, principal ID, and scope are not allowed to be updated',
-    source: rbacErrors,
     cause:
       'A stale role assignment has the same name. It belongs to another identity, usually one that was deleted and created again under its old name.',
     who: deniedWho,
-    fix: (fault) => [
+    fix: (failure) => [
       'Delete the stale assignment (the portal shows its identity as "not found"), and run the job again:',
-      shellCommand`az role assignment delete --ids ${/roleAssignments\//i.test(fault.url) ? fault.url : '<role-assignment-id>'}`,
+      shellCommand`az role assignment delete --ids ${/roleAssignments\//i.test(failure.url) ? failure.url : '<role-assignment-id>'}`,
     ],
   },
-  {
-    id: 'role-not-found',
-    title: 'The role definition does not exist',
+  'The role definition does not exist': {
     says: 'RoleDefinitionDoesNotExist: The specified role definition with ID … does not exist',
-    source: rbacErrors,
-    cause: (fault) =>
-      `Role definition ${messageText(fault, /with ID '([^']+)'/, '<role-definition-id>')} does not exist in the tenant of the VM.`,
-    fix: (fault) => [
+    cause: (failure) =>
+      `Role definition ${messageText(failure, /with ID '([^']+)'/, '<role-definition-id>')} does not exist in the tenant of the VM.`,
+    fix: (failure) => [
       'Correct the role in `role-assignments`. Custom roles exist in their own tenant only. To list the assignable roles:',
-      shellCommand`az role definition list --scope ${assignedScope(fault.url) || '<scope>'} --query "[].{name:roleName, id:name}" -o table`,
+      shellCommand`az role definition list --scope ${assignedScope(failure.url) || '<scope>'} --query "[].{name:roleName, id:name}" -o table`,
     ],
   },
-  {
-    id: 'identity-not-found',
-    title: 'The user-assigned identity does not exist',
+  'The user-assigned identity does not exist': {
     says: "FailedIdentityOperation: Identity operation for resource … failed … Resource '…/userAssignedIdentities/…' was not found",
-    source: 'https://github.com/Azure/azure-cli/issues/31837',
-    match: codeAndMessage('FailedIdentityOperation', /userAssignedIdentities\/[^']+' was not found/i),
-    cause: (fault) =>
-      `Identity ${messageText(fault, /userAssignedIdentities\/([^'/]+)' was not found/i, '<name>')} does not exist. Its ID is ${missingIdentity(fault)}.`,
-    fix: (fault) => [
+    message: /userAssignedIdentities\/[^']+' was not found/i,
+    cause: (failure) =>
+      `Identity ${messageText(failure, /userAssignedIdentities\/([^'/]+)' was not found/i, '<name>')} does not exist. Its ID is ${missingIdentity(failure)}.`,
+    fix: (failure) => [
       'Correct `identity`. A plain name instead of an ID makes the action create the identity in the resource group. To check the ID:',
-      shellCommand`az identity show --ids ${missingIdentity(fault)}`,
+      shellCommand`az identity show --ids ${missingIdentity(failure)}`,
     ],
   },
-];
+};
 
-function deniedGroup(fault: AzureErrorInfo, known: FilledErrorContext): string {
-  return idSegment(deniedScope(fault), 'resourceGroups') ?? known.resourceGroup;
+function deniedGroup(failure: Failure): string {
+  return idSegment(deniedScope(failure), 'resourceGroups') ?? failure.resourceGroup;
 }
 
-function missingIdentity(fault: AzureErrorInfo): string {
+function missingIdentity(failure: Failure): string {
   return (
-    /Resource '([^'…]+\/userAssignedIdentities\/[^'…]+)' was not found/i.exec(messagesOf(fault))?.[1] ?? '<identity-id>'
+    /Resource '([^'…]+\/userAssignedIdentities\/[^'…]+)' was not found/i.exec(messagesOf(failure))?.[1] ??
+    '<identity-id>'
   );
 }

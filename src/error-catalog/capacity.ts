@@ -3,61 +3,52 @@ import type { AzureErrorInfo } from '../errors/errors.ts';
 import { shellCommand } from '../lib/escape.ts';
 import { areTenantsSwapped } from './authorization.ts';
 import {
-  type Entry,
-  type FilledErrorContext,
-  all,
-  any,
+  type Entries,
+  type Failure,
   authorOrSubscriptionOwner,
-  codeIs,
-  messageText,
+  hasCode,
   messagesOf,
-  not,
-  codeAndMessage,
+  messageText,
   subscriptionOwner,
   workflowAuthor,
 } from './entry.ts';
 
-const troubleshooting = 'https://learn.microsoft.com/azure/azure-resource-manager/troubleshooting';
+const sizesInMessage = (failure: Failure) =>
+  messageText(failure, /Restrictions?: ([\w, ]+?)'/i, messageText(failure, /VM size '([^']+)'/, failure.vmSize));
 
-const allocationFailures = 'https://learn.microsoft.com/troubleshoot/azure/virtual-machines/windows/allocation-failure';
+const locationInMessage = (failure: Failure) =>
+  messageText(failure, /in location '([^']+)'/i, messageText(failure, /Location: (\w+)/, failure.location));
 
-const sizesInMessage = (fault: AzureErrorInfo, { vmSize }: FilledErrorContext) =>
-  messageText(fault, /Restrictions?: ([\w, ]+?)'/i, messageText(fault, /VM size '([^']+)'/, vmSize));
+const groupInMessage = (failure: Failure) => messageText(failure, /resource group '([^']+)'/i, failure.resourceGroup);
 
-const locationInMessage = (fault: AzureErrorInfo, { location }: FilledErrorContext) =>
-  messageText(fault, /in location '([^']+)'/i, messageText(fault, /Location: (\w+)/, location));
+const subscriptionInMessage = (failure: Failure) =>
+  messageText(failure, /subscription '([^']+)'/i, failure.subscriptionId);
 
-const groupInMessage = (fault: AzureErrorInfo, { resourceGroup }: FilledErrorContext) =>
-  messageText(fault, /resource group '([^']+)'/i, resourceGroup);
+const namespaceInMessage = (failure: Failure) => messageText(failure, /namespace '([^']+)'/, '<namespace>');
 
-const subscriptionInMessage = (fault: AzureErrorInfo, { subscriptionId }: FilledErrorContext) =>
-  messageText(fault, /subscription '([^']+)'/i, subscriptionId);
-
-const namespaceInMessage = (fault: AzureErrorInfo) => messageText(fault, /namespace '([^']+)'/, '<namespace>');
-
-const tryElsewhere = (_: AzureErrorInfo, known: FilledErrorContext): string[] => [
+const tryElsewhere = (failure: Failure): string[] => [
   'List several sizes in `vm-size` (and zones in `zone`): the action uses the first one that is available. To list the sizes of the region:',
-  shellCommand`az vm list-skus -l ${known.location} --size Standard_D2 -o table`,
+  shellCommand`az vm list-skus -l ${failure.location} --size Standard_D2 -o table`,
   'Or use another `location` that has a replica of the image, or try again later.',
 ];
 
-const figure = (fault: AzureErrorInfo, name: string, placeholder: string) =>
-  messageText(fault, new RegExp(`${name}: (\\d+)`), placeholder);
+const figure = (failure: Failure, name: string, placeholder: string) =>
+  messageText(failure, new RegExp(`${name}: (\\d+)`), placeholder);
 
-const usageText = (fault: AzureErrorInfo) =>
-  `${figure(fault, 'Current Usage', '<usage>')} of ${figure(fault, 'Current Limit', '<limit>')} are in use and ${figure(fault, 'Additional Required', '<needed>')} more are needed; the limit would have to be ${figure(fault, 'New Limit Required', '<new-limit>')}`;
+const usageText = (failure: Failure) =>
+  `${figure(failure, 'Current Usage', '<usage>')} of ${figure(failure, 'Current Limit', '<limit>')} are in use and ${figure(failure, 'Additional Required', '<needed>')} more are needed; the limit would have to be ${figure(failure, 'New Limit Required', '<new-limit>')}`;
 
-const raiseQuota = (fault: AzureErrorInfo, known: FilledErrorContext): string[] => [
+const raiseQuota = (failure: Failure): string[] => [
   'To show the usage:',
-  shellCommand`az vm list-usage --subscription ${known.subscriptionId} -l ${locationInMessage(fault, known)} -o table`,
-  `Or request a limit of ${figure(fault, 'New Limit Required', '<new-limit>')} in the portal:`,
-  `${known.portal}/#view/Microsoft_Azure_Capacity/QuotaMenuBlade/~/myQuotas`,
+  shellCommand`az vm list-usage --subscription ${failure.subscriptionId} -l ${locationInMessage(failure)} -o table`,
+  `Or request a limit of ${figure(failure, 'New Limit Required', '<new-limit>')} in the portal:`,
+  `${failure.portal}/#view/Microsoft_Azure_Capacity/QuotaMenuBlade/~/myQuotas`,
 ];
 
-const policyNames = (fault: AzureErrorInfo): string[] => {
+const policyNames = (failure: Failure): string[] => {
   // In the message, in additionalInfo or in both, and within JSON that may be a string itself.
   const patterns = [/policyAssignmentDisplayName\\?"\s*:\s*\\?"([^"\\]+)/g, /"policyAssignment":\{"name":"([^"]+)"/g];
-  const texts = `${fault.body}\n${messagesOf(fault)}`;
+  const texts = `${failure.body}\n${messagesOf(failure)}`;
   return [...new Set(patterns.flatMap((pattern) => [...texts.matchAll(pattern)].map(([, name = '']) => name)))];
 };
 
@@ -70,20 +61,18 @@ const policyHints: readonly (readonly [name: RegExp, hint: string])[] = [
   [/inbound|\b(?:mgmt)?ports?\b/i, 'a narrower `allow-inbound`'],
 ];
 
-export const subscriptionEntries: readonly Entry[] = [
-  {
-    id: 'policy-token',
-    title: 'An Azure Policy requires a policy token',
+export const subscriptionEntries: Entries = {
+  'An Azure Policy requires a policy token': {
     says: 'RequestDisallowedByPolicy: Resource … was disallowed by policy (missingPolicyTokenDetails)',
-    source: 'https://github.com/Azure/azure-sdk/issues/10081',
-    match: ({ body }) => requiresPolicyToken(body),
-    cause: (fault) =>
+    codes: [],
+    when: ({ body }) => requiresPolicyToken(body),
+    cause: (failure) =>
       `Policy ${
-        policyNames(fault)
+        policyNames(failure)
           .map((name) => `"${name}"`)
           .join(', ') || '<policy>'
       } requires a policy token, and none was issued for this request. The message of its external check is at the end of Azure's message.`,
-    who: (_, { tenantId }) => `${workflowAuthor}, or the owner of the policy in the VM's tenant (${tenantId})`,
+    who: ({ tenantId }) => `${workflowAuthor}, or the owner of the policy in the VM's tenant (${tenantId})`,
     fix: ({ body }) => [
       ...(/"isChangeReferenceRequired"\s*:\s*true/.test(body)
         ? ['Set `change-reference` to the reference of an approved change.']
@@ -91,23 +80,20 @@ export const subscriptionEntries: readonly Entry[] = [
       'Fulfil what the external check asks for, then run the job again.',
     ],
   },
-  {
-    id: 'policy',
-    title: 'An Azure Policy denies the resource',
+  'An Azure Policy denies the resource': {
     says: 'RequestDisallowedByPolicy: Resource … was disallowed by policy',
-    source: `${troubleshooting}/error-policy-requestdisallowedbypolicy`,
-    match: all(codeIs('RequestDisallowedByPolicy'), ({ body }) => !requiresPolicyToken(body)),
-    cause: (fault) => {
-      const names = policyNames(fault).map((name) => `"${name}"`);
-      return `Policy ${names.join(', ') || '<policy>'} denies ${messageText(fault, /Resource '([^']+)' was disallowed/, fault.target ?? '<resource>')}.`;
+    when: ({ body }) => !requiresPolicyToken(body),
+    cause: (failure) => {
+      const names = policyNames(failure).map((name) => `"${name}"`);
+      return `Policy ${names.join(', ') || '<policy>'} denies ${messageText(failure, /Resource '([^']+)' was disallowed/, failure.target ?? '<resource>')}.`;
     },
-    who: (_, { tenantId }) => `${workflowAuthor}, or the owner of the policy in the VM's tenant (${tenantId})`,
-    fix: (fault, known) => {
-      const id = messageText(fault, /"policyAssignment":\{[^}]*"id":"([^"]+)"/, '<policy-assignment-id>');
-      const names = policyNames(fault).join(' ');
+    who: ({ tenantId }) => `${workflowAuthor}, or the owner of the policy in the VM's tenant (${tenantId})`,
+    fix: (failure) => {
+      const id = messageText(failure, /"policyAssignment":\{[^}]*"id":"([^"]+)"/, '<policy-assignment-id>');
+      const names = policyNames(failure).join(' ');
       const hints = policyHints.filter(([name]) => name.test(names)).map(([, hint]) => hint);
       const [scope, name] = id.split('/providers/Microsoft.Authorization/policyAssignments/');
-      const group = `/subscriptions/${known.subscriptionId}/resourceGroups/${known.resourceGroup}`;
+      const group = `/subscriptions/${failure.subscriptionId}/resourceGroups/${failure.resourceGroup}`;
       return [
         `Change the input that violates the policy${hints.length > 0 ? `; judging by its name, ${hints.join(' or ')}` : ''}. To show what it requires:`,
         shellCommand`az policy assignment show --name ${name ?? '<policy-assignment>'} --scope ${name ? (scope ?? '') : '<scope>'}`,
@@ -116,256 +102,193 @@ export const subscriptionEntries: readonly Entry[] = [
       ];
     },
   },
-  {
-    id: 'region-restricted-by-azure',
-    title: 'Azure does not offer the region to this subscription',
+  'Azure does not offer the region to this subscription': {
     says: 'RequestDisallowedByAzure: Resource … was disallowed by Azure: This policy maintains a set of best available regions',
-    source: 'https://github.com/Azure/azure-cli/issues/32567',
-    cause: (_, { subscriptionId, location }) =>
+    cause: ({ subscriptionId, location }) =>
       `Azure does not allow subscription ${subscriptionId} to deploy to ${location}. Microsoft itself restricts the regions of some subscriptions, such as trial and student ones. No Azure Policy of the tenant is involved, and no role or exemption changes it.`,
     who: authorOrSubscriptionOwner,
-    fix: (_, { portal }) => [
+    fix: ({ portal }) => [
       'Use another `location` that has a replica of the image.',
       'Or ask Microsoft for access to the region: a support request of type "Service and subscription limits (quotas)":',
       `${portal}/#view/Microsoft_Azure_Support/NewSupportRequestV3Blade`,
     ],
   },
-  {
-    id: 'group-not-found',
-    title: 'The resource group does not exist',
+  'The resource group does not exist': {
     says: 'ResourceGroupNotFound: Resource group … could not be found',
-    source: `${troubleshooting}/error-not-found`,
-    match: all(not(areTenantsSwapped), codeIs('ResourceGroupNotFound')),
-    cause: (fault, known) =>
-      `Resource group ${groupInMessage(fault, known)} does not exist in subscription ${known.subscriptionId}.`,
-    fix: (fault, known) => [
+    when: (failure) => !areTenantsSwapped(failure),
+    cause: (failure) =>
+      `Resource group ${groupInMessage(failure)} does not exist in subscription ${failure.subscriptionId}.`,
+    fix: (failure) => [
       'Check `resource-group` and `subscription-id`. With `location`, the action creates the group, which needs a permission on the subscription. Or create it once:',
-      shellCommand`az group create --subscription ${known.subscriptionId} -n ${groupInMessage(fault, known)} -l ${known.location}`,
+      shellCommand`az group create --subscription ${failure.subscriptionId} -n ${groupInMessage(failure)} -l ${failure.location}`,
     ],
   },
-  {
-    id: 'group-being-deleted',
-    title: 'The resource group is being deleted',
+  'The resource group is being deleted': {
     says: 'ResourceGroupBeingDeleted: The resource group … is in deprovisioning state and cannot perform this operation',
-    source: `${troubleshooting}/error-not-found`,
-    cause: (fault, known) =>
-      `Resource group ${groupInMessage(fault, known)} is being deleted. Azure accepts no changes in it.`,
-    fix: (fault, known) => [
+    cause: (failure) => `Resource group ${groupInMessage(failure)} is being deleted. Azure accepts no changes in it.`,
+    fix: (failure) => [
       'Use another `resource-group`, or wait for the deletion and run the job again:',
-      shellCommand`az group wait --deleted --subscription ${known.subscriptionId} -n ${groupInMessage(fault, known)}`,
+      shellCommand`az group wait --deleted --subscription ${failure.subscriptionId} -n ${groupInMessage(failure)}`,
     ],
   },
-  {
-    id: 'group-elsewhere',
-    title: 'The resource group is in another region',
+  'The resource group is in another region': {
     says: 'InvalidResourceGroupLocation: … The Resource group already exists in location',
-    source: 'https://github.com/Azure/azure-cli/issues/22242',
-    cause: (fault, { resourceGroup, location }) =>
-      `Resource group ${resourceGroup} already exists in ${messageText(fault, /exists in location '([^']+)'/, '<other-location>')}, not in ${messageText(fault, /group location '([^']+)'/, location)}. Another job created it after this one checked.`,
+    cause: (failure) =>
+      `Resource group ${failure.resourceGroup} already exists in ${messageText(failure, /exists in location '([^']+)'/, '<other-location>')}, not in ${messageText(failure, /group location '([^']+)'/, failure.location)}. Another job created it after this one checked.`,
     fix: ['Run the job again: the group exists now, and a VM can be in another region than its group.'],
   },
-  {
-    id: 'resource-elsewhere',
-    title: 'A resource with this name exists in another region',
+  'A resource with this name exists in another region': {
     says: 'InvalidResourceLocation: The resource … already exists in location … A resource with the same name cannot be created in location',
-    source: `${troubleshooting}/common-deployment-errors`,
-    cause: (fault, { resourceGroup, location }) =>
-      `Resource ${messageText(fault, /The resource '([^']+)'/, '<resource>')} already exists in ${messageText(fault, /exists in location '([^']+)'/, '<other-location>')}. It cannot be created again in ${messageText(fault, /created in location '([^']+)'/, location)} under the same name in resource group ${resourceGroup}.`,
+    cause: (failure) =>
+      `Resource ${messageText(failure, /The resource '([^']+)'/, '<resource>')} already exists in ${messageText(failure, /exists in location '([^']+)'/, '<other-location>')}. It cannot be created again in ${messageText(failure, /created in location '([^']+)'/, failure.location)} under the same name in resource group ${failure.resourceGroup}.`,
     fix: ['Use another `vm-name`, or the `location` of the existing resource.'],
   },
-  {
-    id: 'subscription-not-found',
-    title: 'The subscription does not exist',
+  'The subscription does not exist': {
     says: 'SubscriptionNotFound: The subscription … could not be found',
-    source: `${troubleshooting}/error-not-found`,
-    cause: (fault, known) =>
-      `Subscription ${subscriptionInMessage(fault, known)} does not exist in this cloud, or is not visible to app ${known.clientId}.`,
+    cause: (failure) =>
+      `Subscription ${subscriptionInMessage(failure)} does not exist in this cloud, or is not visible to app ${failure.clientId}.`,
     fix: [
       'Check `subscription-id`, `image-id` and `environment`. Signed in as the app, this lists the visible subscriptions:',
       'az account list --all --query "[].{name:name, id:id, tenant:tenantId, state:state}" -o table',
     ],
   },
-  {
-    id: 'subscription-disabled',
-    title: 'The subscription is disabled',
+  'The subscription is disabled': {
     says: 'ReadOnlyDisabledSubscription: The subscription … is disabled and therefore marked as read only',
-    source: 'https://learn.microsoft.com/azure/cost-management-billing/manage/subscription-disabled',
-    cause: (fault, known) =>
-      `Subscription ${subscriptionInMessage(fault, known)} is disabled. A credit has run out, a payment is overdue, or it was canceled. Nothing in it can be created or changed.`,
+    cause: (failure) =>
+      `Subscription ${subscriptionInMessage(failure)} is disabled. A credit has run out, a payment is overdue, or it was canceled. Nothing in it can be created or changed.`,
     who: subscriptionOwner,
     fix: ['Reactivate it:', 'https://learn.microsoft.com/azure/cost-management-billing/manage/subscription-disabled'],
   },
-  {
-    id: 'provider-not-registered',
-    title: 'The resource provider is not registered',
+  'The resource provider is not registered': {
     says: 'MissingSubscriptionRegistration: The subscription is not registered to use namespace',
-    source: `${troubleshooting}/error-register-resource-provider`,
-    cause: (fault, known) =>
-      `Resource provider ${namespaceInMessage(fault)} is not registered in subscription ${known.subscriptionId}.`,
+    cause: (failure) =>
+      `Resource provider ${namespaceInMessage(failure)} is not registered in subscription ${failure.subscriptionId}.`,
     who: subscriptionOwner,
-    fix: (fault, known) => [
+    fix: (failure) => [
       'Register it, once per subscription (it takes a minute or two):',
-      shellCommand`az provider register --namespace ${namespaceInMessage(fault)} --subscription ${known.subscriptionId} --wait`,
+      shellCommand`az provider register --namespace ${namespaceInMessage(failure)} --subscription ${failure.subscriptionId} --wait`,
     ],
   },
-  {
-    id: 'region-not-offered',
-    title: 'The region does not offer the resource type',
+  'The region does not offer the resource type': {
     says: 'LocationNotAvailableForResourceType: The provided location … is not available for resource type',
-    source: `${troubleshooting}/common-deployment-errors`,
-    match: codeIs('LocationNotAvailableForResourceType', 'LocationNotAvailableForResourceGroup'),
-    cause: (fault, known) =>
-      `${messageText(fault, /provided location '([^']+)'/, known.location)} does not offer ${codeIs('LocationNotAvailableForResourceGroup')(fault, known) ? 'resource groups' : messageText(fault, /resource type '([^']+)'/, '<resource-type>')}, or is not a region of this cloud.`,
-    fix: (fault) => [
-      `Use another \`location\`. Azure offers: ${messageText(fault, /regions (?:for the resource type )?is '([^']+)'/, '<list in the message>').replaceAll(/,\s*/g, ', ')}.`,
+    codes: ['LocationNotAvailableForResourceType', 'LocationNotAvailableForResourceGroup'],
+    cause: (failure) =>
+      `${messageText(failure, /provided location '([^']+)'/, failure.location)} does not offer ${hasCode(failure, 'LocationNotAvailableForResourceGroup') ? 'resource groups' : messageText(failure, /resource type '([^']+)'/, '<resource-type>')}, or is not a region of this cloud.`,
+    fix: (failure) => [
+      `Use another \`location\`. Azure offers: ${messageText(failure, /regions (?:for the resource type )?is '([^']+)'/, '<list in the message>').replaceAll(/,\s*/g, ', ')}.`,
       'az account list-locations --query "[].name" -o tsv',
     ],
   },
-  {
-    id: 'api-version-unknown',
-    title: 'The region or cloud supports no API version that the action knows',
+  'The region or cloud supports no API version that the action knows': {
     says: "NoRegisteredProviderFound: No registered resource provider found for location '…' and API version '…' for type '…'",
-    source: 'https://github.com/Azure/azure-cli/issues/28496',
-    match: codeIs('NoRegisteredProviderFound', 'InvalidResourceType', 'InvalidResourceNamespace'),
-    cause: (fault, { location }) => {
-      const region = messageText(fault, /for location '([^']+)'/, location);
-      const requested = messageText(fault, /API version '([^']+)'/i, '');
-      return requested && messageText(fault, /supported api-versions are '([^']*)'/i, '').includes(requested)
-        ? `${region} does not offer ${resourceTypeInMessage(fault)}, or is not a region of this cloud.`
-        : `${region} supports no API version of ${resourceTypeInMessage(fault)} that the action can use. It also tried older ones.`;
+    codes: ['NoRegisteredProviderFound', 'InvalidResourceType', 'InvalidResourceNamespace'],
+    cause: (failure) => {
+      const region = messageText(failure, /for location '([^']+)'/, failure.location);
+      const requested = messageText(failure, /API version '([^']+)'/i, '');
+      return requested && messageText(failure, /supported api-versions are '([^']*)'/i, '').includes(requested)
+        ? `${region} does not offer ${resourceTypeInMessage(failure)}, or is not a region of this cloud.`
+        : `${region} supports no API version of ${resourceTypeInMessage(failure)} that the action can use. It also tried older ones.`;
     },
-    fix: (fault, { subscriptionId }) => [
+    fix: (failure) => [
       'Use another `location` that offers the type. In a cloud other than the public one, check `environment`:',
-      shellCommand`az provider show --namespace ${namespaceOf(fault)} --subscription ${subscriptionId} --query "resourceTypes[].{type:resourceType, locations:join(', ', locations), versions:join(', ', apiVersions)}" -o table`,
+      shellCommand`az provider show --namespace ${namespaceOf(failure)} --subscription ${failure.subscriptionId} --query "resourceTypes[].{type:resourceType, locations:join(', ', locations), versions:join(', ', apiVersions)}" -o table`,
     ],
   },
-];
+};
 
-export const capacityEntries: readonly Entry[] = [
-  {
-    id: 'no-capacity',
-    title: 'No capacity in the region',
+export const capacityEntries: Entries = {
+  'No capacity in the region': {
     says: 'AllocationFailed: Allocation failed. Please try reducing the VM size or number of VMs',
-    source: allocationFailures,
-    cause: (_, { vmSize, location }) =>
+    cause: ({ vmSize, location }) =>
       `Azure has no capacity for ${vmSize} in ${location} at the moment. This is independent of the quota.`,
     fix: tryElsewhere,
   },
-  {
-    id: 'no-capacity-in-zone',
-    title: 'No capacity in the zone',
+  'No capacity in the zone': {
     says: 'ZonalAllocationFailed: … We do not have sufficient capacity for the requested VM size in this zone',
-    source:
-      'https://learn.microsoft.com/troubleshoot/azure/azure-kubernetes/error-codes/zonalallocation-allocationfailed-error',
-    cause: (_, { vmSize, location }) =>
+    cause: ({ vmSize, location }) =>
       `Azure has no capacity for ${vmSize} in this zone of ${location} at the moment. Other zones may have.`,
-    fix: (fault, known) => ['List several zones in `zone`, or remove it.', ...tryElsewhere(fault, known)],
+    fix: (failure) => ['List several zones in `zone`, or remove it.', ...tryElsewhere(failure)],
   },
-  {
-    id: 'too-many-constraints',
-    title: 'No host meets all constraints',
+  'No host meets all constraints': {
     says: 'OverconstrainedAllocationRequest: … the condition is too restrictive',
-    source: 'https://learn.microsoft.com/azure/sap/automation/troubleshooting',
-    match: codeIs('OverconstrainedAllocationRequest', 'OverconstrainedZonalAllocationRequest'),
-    cause: (fault, { vmSize, location }) => {
-      const constraints = [...messagesOf(fault).matchAll(/^- (.+)$/gm)].map(([, text]) => text?.trim());
-      return `No host in ${location} meets all constraints of this ${vmSize}: ${constraints.join('; ') || 'size, zone, accelerated networking and others'}.`;
+    codes: ['OverconstrainedAllocationRequest', 'OverconstrainedZonalAllocationRequest'],
+    cause: (failure) => {
+      const constraints = [...messagesOf(failure).matchAll(/^- (.+)$/gm)].map(([, text]) => text?.trim());
+      return `No host in ${failure.location} meets all constraints of this ${failure.vmSize}: ${constraints.join('; ') || 'size, zone, accelerated networking and others'}.`;
     },
-    fix: (fault, known) => [
+    fix: (failure) => [
       'Remove a constraint: `accelerated-networking: false`, no `zone`, no `spot`, no ephemeral OS disk.',
-      ...tryElsewhere(fault, known),
+      ...tryElsewhere(failure),
     ],
   },
-  {
-    id: 'size-not-available',
-    title: 'The size is not available in the region',
+  'The size is not available in the region': {
     says: 'SkuNotAvailable: The requested VM size … is currently not available in location',
-    source: `${troubleshooting}/error-sku-not-available`,
-    match: codeAndMessage('SkuNotAvailable', /not available in location/i),
-    cause: (fault, known) =>
-      `${sizesInMessage(fault, known)} is not available in ${locationInMessage(fault, known)}. It is not offered to subscription ${known.subscriptionId} there${/zones '[^']+'/.test(messagesOf(fault)) ? ', or not in the requested zone' : ''}, or has no capacity at the moment.`,
-    fix: (fault, known) => [
+    message: /not available in location/i,
+    cause: (failure) =>
+      `${sizesInMessage(failure)} is not available in ${locationInMessage(failure)}. It is not offered to subscription ${failure.subscriptionId} there${/zones '[^']+'/.test(messagesOf(failure)) ? ', or not in the requested zone' : ''}, or has no capacity at the moment.`,
+    fix: (failure) => [
       'List several sizes in `vm-size`: the action uses the first one that is available. Sizes without restrictions in this list are offered (it does not show capacity):',
-      shellCommand`az vm list-skus -l ${locationInMessage(fault, known)} --size ${sizesInMessage(fault, known).split(/,\s*/)[0] ?? ''} --all -o table`,
+      shellCommand`az vm list-skus -l ${locationInMessage(failure)} --size ${sizesInMessage(failure).split(/,\s*/)[0] ?? ''} --all -o table`,
       'Or use another `zone` or `location`.',
     ],
   },
-  {
-    id: 'size-unknown',
-    title: 'The size does not exist in the region',
+  'The size does not exist in the region': {
     says: 'InvalidParameter: The value … provided for the VM size is not valid. The valid sizes in the current region are',
-    source: `${troubleshooting}/error-sku-not-available`,
-    match: codeAndMessage('InvalidParameter', /provided for the VM size is not valid/i),
-    cause: (fault, known) =>
-      `${messageText(fault, /The value (\S+) provided/, known.vmSize)} is not a VM size of ${known.location}. It is misspelled, or the region does not have it.`,
-    fix: (_, known) => [
+    message: /provided for the VM size is not valid/i,
+    cause: (failure) =>
+      `${messageText(failure, /The value (\S+) provided/, failure.vmSize)} is not a VM size of ${failure.location}. It is misspelled, or the region does not have it.`,
+    fix: (failure) => [
       'Correct `vm-size`; names begin with `Standard_` (`Standard_D2s_v5`). To list the sizes of the region:',
-      shellCommand`az vm list-sizes -l ${known.location} --query "[].name" -o tsv`,
+      shellCommand`az vm list-sizes -l ${failure.location} --query "[].name" -o tsv`,
     ],
   },
-  {
-    id: 'zone-not-in-region',
-    title: 'The region does not have the zone',
+  'The region does not have the zone': {
     says: 'InvalidAvailabilityZone, LocationNotSupportAvailabilityZones: The location … does not support availability zones',
-    source: 'https://learn.microsoft.com/azure/reliability/availability-zones-region-support',
-    match: codeIs('InvalidAvailabilityZone', 'LocationNotSupportAvailabilityZones'),
-    cause: (fault, known) =>
-      codeIs('LocationNotSupportAvailabilityZones')(fault, known)
-        ? `${messageText(fault, /location '([^']+)'/i, known.location)} has no availability zones.`
-        : `Zone ${messageText(fault, /zone\(s\) '([^']+)'/, '<zone>')} does not exist in ${messageText(fault, /for location '([^']+)'/, known.location)}. The region has ${messageText(fault, /are '([^']+)'/, '<zones>')}.`,
+    cause: (failure) =>
+      hasCode(failure, 'LocationNotSupportAvailabilityZones')
+        ? `${messageText(failure, /location '([^']+)'/i, failure.location)} has no availability zones.`
+        : `Zone ${messageText(failure, /zone\(s\) '([^']+)'/, '<zone>')} does not exist in ${messageText(failure, /for location '([^']+)'/, failure.location)}. The region has ${messageText(failure, /are '([^']+)'/, '<zones>')}.`,
     fix: [
       'Remove `zone`, or use a region that has the zone:',
       'https://learn.microsoft.com/azure/reliability/availability-zones-region-support',
     ],
   },
-  {
-    id: 'spot-quota',
-    title: 'The Spot quota is used up',
+  'The Spot quota is used up': {
     says: 'OperationNotAllowed: Operation could not be completed as it results in exceeding approved LowPriorityCores quota',
-    source: 'https://learn.microsoft.com/azure/virtual-machines/spot-vms',
-    match: codeAndMessage('OperationNotAllowed', /exceeding approved LowPriorityCores quota/i),
-    cause: (fault, known) =>
-      `The Spot quota in ${locationInMessage(fault, known)} is used up: ${usageText(fault)}. Spot VMs of all sizes share this quota; regular VMs have their own.`,
+    message: /exceeding approved LowPriorityCores quota/i,
+    cause: (failure) =>
+      `The Spot quota in ${locationInMessage(failure)} is used up: ${usageText(failure)}. Spot VMs of all sizes share this quota; regular VMs have their own.`,
     who: authorOrSubscriptionOwner,
-    fix: (fault, known) => [
+    fix: (failure) => [
       'Remove `spot` to create a regular VM, use a smaller `vm-size` or another `location`, or delete Spot VMs that are no longer needed.',
-      ...raiseQuota(fault, known),
+      ...raiseQuota(failure),
     ],
   },
-  {
-    id: 'quota',
-    title: 'The core quota is used up',
-    says: 'QuotaExceeded, or OperationNotAllowed: Operation could not be completed as it results in exceeding approved … quota',
-    source: `${troubleshooting}/error-resource-quota`,
-    match: any(
-      codeIs('QuotaExceeded'),
-      codeAndMessage('OperationNotAllowed', /exceeding approved (?!LowPriorityCores).+ quota/i),
-    ),
-    cause: (fault, known) =>
-      `The quota ${messageText(fault, /exceeding approved (.+?) quota/i, '<quota>')} in ${locationInMessage(fault, known)} is used up: ${usageText(fault)}.`,
+  'The core quota is used up': {
+    says: 'QuotaExceeded, OperationNotAllowed: Operation could not be completed as it results in exceeding approved … quota',
+    message: /exceeding approved (?!LowPriorityCores).+ quota/i,
+    cause: (failure) =>
+      `The quota ${messageText(failure, /exceeding approved (.+?) quota/i, '<quota>')} in ${locationInMessage(failure)} is used up: ${usageText(failure)}.`,
     who: authorOrSubscriptionOwner,
-    fix: (fault, known) => [
+    fix: (failure) => [
       'Use a smaller `vm-size`, one of another family or another `location`, or delete VMs that are no longer needed.',
-      ...raiseQuota(fault, known),
+      ...raiseQuota(failure),
     ],
   },
-  {
-    id: 'spot-price',
-    title: 'The Spot price is above max-price',
+  'The Spot price is above max-price': {
     says: "OperationNotAllowed: Unable to perform operation … since the provided max price … is lower than the current spot price … for Azure Spot VM size '…'",
-    source: 'https://github.com/redhat-developer/mapt/issues/548',
-    match: codeAndMessage('OperationNotAllowed', /is lower than the current spot price/i),
-    cause: (fault, { vmSize, location }) =>
-      `\`max-price\` (${messageText(fault, /max price '([^']+)'/, '<max-price>')}) is below the current Spot price (${messageText(fault, /current spot price '([^']+)'/, '<spot-price>')}) of ${messageText(fault, /VM size '([^']+)'/, vmSize)} in ${location}.`,
+    message: /is lower than the current spot price/i,
+    cause: (failure) =>
+      `\`max-price\` (${messageText(failure, /max price '([^']+)'/, '<max-price>')}) is below the current Spot price (${messageText(failure, /current spot price '([^']+)'/, '<spot-price>')}) of ${messageText(failure, /VM size '([^']+)'/, failure.vmSize)} in ${failure.location}.`,
     fix: [
       'Raise `max-price`, or remove it: then the VM costs the Spot price, and is never evicted because of the price.',
       'Or list other sizes in `vm-size`.',
     ],
   },
-];
+};
 
-function resourceTypeInMessage(fault: AzureErrorInfo): string {
-  return messageText(fault, /(?:for type|The resource type) '([^']+)'/, 'the type');
+function resourceTypeInMessage(failure: Failure): string {
+  return messageText(failure, /(?:for type|The resource type) '([^']+)'/, 'the type');
 }
 
 function namespaceOf({ url }: AzureErrorInfo): string {

@@ -1,33 +1,38 @@
 import { sameTenant } from '../azure/resource-id.ts';
 import { apiVersions } from '../azure/api-versions.ts';
-import type { AzureErrorInfo, ErrorContext } from '../errors/errors.ts';
+import type { AzureErrorInfo, ErrorContext, ErrorDetail } from '../errors/errors.ts';
 import { shellCommand } from '../lib/escape.ts';
 
 /** An error context in which every unknown value is a `<placeholder>`. */
 export type FilledErrorContext = Readonly<Required<Omit<ErrorContext, 'oidc' | 'link'>>> &
   Pick<ErrorContext, 'oidc' | 'link'>;
 
-export type Text = string | ((fault: AzureErrorInfo, known: FilledErrorContext) => string);
+/** An error of Azure, and what is known of the run that met it. */
+export type Failure = AzureErrorInfo & FilledErrorContext;
 
-export type Lines = readonly string[] | ((fault: AzureErrorInfo, known: FilledErrorContext) => readonly string[]);
+export type Text = string | ((failure: Failure) => string);
+
+export type Lines = readonly string[] | ((failure: Failure) => readonly string[]);
 
 /** One error of Azure: how to recognise it, and what it means for this action. */
 export interface Entry {
-  readonly id: string;
-  /** Heading in docs/troubleshooting.md. */
-  readonly title: string;
   /** Azure's text as users search for it, with `…` for what varies. */
   readonly says: string;
-  /** Where the text or its meaning is documented, quoted or recorded. */
-  readonly source: string;
-  /** By default: the code that `says` begins with, in the error or its details. */
-  readonly match?: Match;
+  /** One of them, in the error or its details; none for any code. By default, those that `says` lists before its colon. */
+  readonly codes?: readonly string[];
+  /** In the message that has the code. */
+  readonly message?: RegExp;
+  /** What else must hold. */
+  readonly when?: (failure: Failure) => boolean;
   /** The first sentence is the title of the annotation: short, and with the values of this run. */
   readonly cause: Text;
   /** By default, the author of the workflow. */
   readonly who?: Text;
   readonly fix: Lines;
 }
+
+/** Entries by their heading in docs/troubleshooting.md. */
+export type Entries = Readonly<Record<string, Entry>>;
 
 export function fillPlaceholders(context: ErrorContext): FilledErrorContext {
   const origin = (url: string | undefined, publicCloud: string) => (url ?? publicCloud).replace(/\/$/, '');
@@ -50,61 +55,36 @@ export function fillPlaceholders(context: ErrorContext): FilledErrorContext {
   };
 }
 
-export function resolve(value: Text, fault: AzureErrorInfo, known: FilledErrorContext): string {
-  return typeof value === 'string' ? value : value(fault, known);
+export function resolve(value: Text, failure: Failure): string {
+  return typeof value === 'string' ? value : value(failure);
 }
-
-export type Match = (fault: AzureErrorInfo, known: FilledErrorContext) => boolean;
 
 function levelsOf(fault: AzureErrorInfo): AzureErrorInfo['details'] {
   return [fault, ...fault.details];
 }
 
-/** The outer code or one of the details'. For codes with one meaning; others need `codeAndMessage`. */
-export function codeIs(...codes: readonly string[]): Match {
-  return (fault) => levelsOf(fault).some(({ code }) => codes.includes(code));
+/** Every provider uses these codes; the texts of the catalogue are Compute's. */
+const codesOfCompute = ['BadRequest', 'InvalidParameter', 'NotSupported'];
+
+export function matches(entry: Entry, failure: Failure): boolean {
+  const listed = /^[A-Za-z]\w+(?:, [A-Za-z]\w+)*(?=:|$)/.exec(entry.says)?.[0].split(', ') ?? [];
+  const { codes = listed, message, when } = entry;
+  const isCompute = /\/Microsoft\.Compute\//i.test(failure.url);
+  const isMeant = ({ code }: ErrorDetail) =>
+    codes.length === 0 || (codes.includes(code) && (isCompute || !codesOfCompute.includes(code)));
+  return (
+    levelsOf(failure).some((level) => isMeant(level) && (message?.test(level.message) ?? true)) &&
+    (when?.(failure) ?? true)
+  );
 }
 
-/** A code and a message on the same level, outer or detail. */
-export function codeAndMessage(code: string, pattern: RegExp): Match {
-  return (fault) => levelsOf(fault).some((level) => level.code === code && pattern.test(level.message));
+/** Whether it answers a token request. */
+export const isFromEntra = ({ tenant }: AzureErrorInfo) => tenant !== undefined;
+
+/** The outer code or one of the details'. */
+export function hasCode(fault: AzureErrorInfo, ...codes: readonly string[]): boolean {
+  return levelsOf(fault).some(({ code }) => codes.includes(code));
 }
-
-export function messageMatches(pattern: RegExp): Match {
-  return (fault) => pattern.test(messagesOf(fault));
-}
-
-export function statusIs(...statuses: readonly number[]): Match {
-  return (fault) => statuses.includes(fault.status);
-}
-
-export function urlMatches(pattern: RegExp): Match {
-  return (fault) => pattern.test(fault.url);
-}
-
-export function all(...matches: readonly Match[]): Match {
-  return (fault, known) => matches.every((match) => match(fault, known));
-}
-
-export function any(...matches: readonly Match[]): Match {
-  return (fault, known) => matches.some((match) => match(fault, known));
-}
-
-export function not(match: Match): Match {
-  return (fault, known) => !match(fault, known);
-}
-
-export const noCode: Match = (fault) => fault.code === '';
-
-// Where it happened. An operation that ends Failed has the URL of its provider's `operations`.
-
-export const fromCompute = urlMatches(/\/Microsoft\.Compute\//i);
-
-/** Compute's BadRequest: only the message tells one from another. */
-export const badRequest = (pattern: RegExp): Match => all(fromCompute, codeAndMessage('BadRequest', pattern));
-
-/** A token request: `tenant` is set for Entra only. */
-export const fromEntra: Match = (fault) => fault.tenant !== undefined;
 
 export function messagesOf(fault: AzureErrorInfo): string {
   return levelsOf(fault)
@@ -118,9 +98,6 @@ export function messageText(fault: AzureErrorInfo, pattern: RegExp, placeholder:
   return found && found !== '…' ? found : placeholder;
 }
 
-/** Lists most codes of Compute with their messages. */
-export const vmErrors = 'https://learn.microsoft.com/troubleshoot/azure/virtual-machines/linux/error-messages';
-
 // Who must act. Tenants and apps are named, so that the sentence can be forwarded.
 
 export const workflowAuthor = "the workflow's author";
@@ -129,21 +106,21 @@ export const nobodyNeedsToAct = 'nobody: the error is transient, and the action 
 
 export const runnerOwner = 'the operator of the runner';
 
-export const appOwner: Text = (_, { clientId }) => `the owner of the app registration ${clientId}, in its home tenant`;
+export const appOwner: Text = ({ clientId }) => `the owner of the app registration ${clientId}, in its home tenant`;
 
-export const subscriptionOwner: Text = (_, { subscriptionId, tenantId }) =>
+export const subscriptionOwner: Text = ({ subscriptionId, tenantId }) =>
   `the owner of subscription ${subscriptionId}, in the VM's tenant (${tenantId})`;
 
-export const authorOrSubscriptionOwner: Text = (fault, known) =>
-  `${workflowAuthor}, or ${resolve(subscriptionOwner, fault, known)}`;
+export const authorOrSubscriptionOwner: Text = (failure) =>
+  `${workflowAuthor}, or ${resolve(subscriptionOwner, failure)}`;
 
-export const imageOwner: Text = (_, { imageTenantId }) =>
+export const imageOwner: Text = ({ imageTenantId }) =>
   `the owner of the gallery, in the image tenant (${imageTenantId})`;
 
-export const authorOrImageOwner: Text = (fault, known) => `${workflowAuthor}, or ${resolve(imageOwner, fault, known)}`;
+export const authorOrImageOwner: Text = (failure) => `${workflowAuthor}, or ${resolve(imageOwner, failure)}`;
 
-export const requestedTenantAdmin: Text = (fault, known) =>
-  `an administrator of ${tenantName(requestedTenant(fault), known)}`;
+export const requestedTenantAdmin: Text = (failure) =>
+  `an administrator of ${tenantName(requestedTenant(failure), failure)}`;
 
 /** The GUID of a tenant that an input names by a domain, if a sign-in has revealed it; otherwise the name. */
 function guidOf(tenant: string, { tenantGuids }: FilledErrorContext): string {
@@ -190,6 +167,16 @@ export function requestedTenant(fault: AzureErrorInfo): string {
 /** A name in a Resource Manager ID. Messages also quote incomplete IDs, which `parseResourceId` would refuse. */
 export function idSegment(id: string, type: string): string | undefined {
   return new RegExp(`/${type}/([^/'"\\s]+)`, 'i').exec(id)?.[1];
+}
+
+export function isInSubscription(id: string, subscription: string): boolean {
+  return idSegment(id, 'subscriptions')?.toLowerCase() === subscription.toLowerCase();
+}
+
+/** Whether the request went to the subscription of the image. */
+export function isInImageSubscription({ url, imageId }: Failure): boolean {
+  const image = idSegment(imageId, 'subscriptions');
+  return image !== undefined && isInSubscription(url, image);
 }
 
 const subscriptionScope = (scope: string) => /^\/subscriptions\/[^/]+/i.exec(scope)?.[0] ?? scope;
@@ -257,13 +244,10 @@ function subscriptionTenant(action: string, scope: string, known: FilledErrorCon
 export const roleDelay = 'A new role assignment can take up to 10 minutes to take effect; then run the job again.';
 
 /** Words of `az sig …` that name the image: from the message, else from the request, else from `image-id`. */
-export function imageOptions(
-  fault: AzureErrorInfo,
-  { imageId }: FilledErrorContext,
-  withVersion = false,
-): readonly string[] {
-  const messages = messagesOf(fault);
-  const source = [messages, fault.url, imageId].find((id) => /\/galleries\/[^/]/i.test(id)) ?? '';
+export function imageOptions(failure: Failure, withVersion = false): readonly string[] {
+  const { url, imageId } = failure;
+  const messages = messagesOf(failure);
+  const source = [messages, url, imageId].find((id) => /\/galleries\/[^/]/i.test(id)) ?? '';
   const names = [source, imageId].map((id) => imageNames.exec(id)?.groups ?? {});
   const name = (part: string) => names.find((found) => found[part])?.[part];
   const group = /under resource group '([^']+)'/.exec(messages)?.[1] ?? idSegment(source, 'resourceGroups');
@@ -281,29 +265,25 @@ export function imageOptions(
 const imageNames =
   /\/galleries\/(?<gallery>[^/'"\s]+)(?:\/images\/(?<definition>[^/'"\s]+)(?:\/versions\/(?<version>[^/'"\s]+))?)?/i;
 
-export function resourceGroupOptions({
-  subscriptionId,
-  resourceGroup,
-}: Pick<FilledErrorContext, 'subscriptionId' | 'resourceGroup'>): readonly string[] {
-  return ['--subscription', subscriptionId, '-g', resourceGroup];
-}
+type VmNames = Pick<FilledErrorContext, 'subscriptionId' | 'resourceGroup' | 'vmName'>;
 
-export function vmOptions(
-  known: Pick<FilledErrorContext, 'subscriptionId' | 'resourceGroup' | 'vmName'>,
-  name = known.vmName,
-): readonly string[] {
+export const resourceGroupOptions = ({ subscriptionId, resourceGroup }: Omit<VmNames, 'vmName'>): readonly string[] => [
+  ...['--subscription', subscriptionId, '-g', resourceGroup],
+];
+
+export function vmOptions(known: VmNames, name = known.vmName): readonly string[] {
   return [...resourceGroupOptions(known), '-n', name];
 }
 
 /** The size that the message names. */
-export const sizeIn = (fault: AzureErrorInfo, known: FilledErrorContext) =>
-  messageText(fault, /(?:VM size|Virtual Machine size|of size) '?(Standard_\w+|[^'\s]+)/i, known.vmSize);
+export const sizeIn = (failure: Failure) =>
+  messageText(failure, /(?:VM size|Virtual Machine size|of size) '?(Standard_\w+|[^'\s]+)/i, failure.vmSize);
 
-export const showFeatures = (fault: AzureErrorInfo, known: FilledErrorContext) =>
-  shellCommand`az sig image-definition show ${imageOptions(fault, known)} --query "{generation:hyperVGeneration, architecture:architecture, features:features}"`;
+export const showFeatures = (failure: Failure) =>
+  shellCommand`az sig image-definition show ${imageOptions(failure)} --query "{generation:hyperVGeneration, architecture:architecture, features:features}"`;
 
-export const sizeCapability = (fault: AzureErrorInfo, known: FilledErrorContext, filter: string) =>
-  shellCommand`az vm list-skus -l ${known.location} --size ${sizeIn(fault, known)} --query ${`[].capabilities[?${filter}][]`}`;
+export const sizeCapability = (failure: Failure, filter: string) =>
+  shellCommand`az vm list-skus -l ${failure.location} --size ${sizeIn(failure)} --query ${`[].capabilities[?${filter}][]`}`;
 
 export function ownerLookup(subscription: string, { resourceManager }: FilledErrorContext): string[] {
   return [

@@ -5,7 +5,7 @@
 import type { AzureErrorInfo, ErrorContext, Explanation } from '../errors/errors.ts';
 import { authorizationEntries } from './authorization.ts';
 import { capacityEntries, subscriptionEntries } from './capacity.ts';
-import { type Entry, type FilledErrorContext, codeIs, fillPlaceholders, resolve, workflowAuthor } from './entry.ts';
+import { type Entries, type Entry, type Failure, fillPlaceholders, matches, resolve, workflowAuthor } from './entry.ts';
 import { federatedCredentialEntries } from './federated-credentials.ts';
 import { imageEntries } from './image.ts';
 import { cleanupEntries, networkEntries } from './network.ts';
@@ -15,13 +15,13 @@ import { vmEntries } from './vm.ts';
 
 /** Explains an error, or returns undefined if the catalogue does not know it. */
 export function explain(fault: AzureErrorInfo, context: ErrorContext): Explanation | undefined {
-  const known = fillPlaceholders(context);
-  const entry = catalogue.find(({ match }) => match(fault, known));
-  return entry && explainEntry(entry, fault, known);
+  const failure = { ...fillPlaceholders(context), ...fault };
+  const entry = catalogue.find((each) => matches(each, failure));
+  return entry && explainEntry(entry, failure);
 }
 
 /** The catalogue by the groups of docs/troubleshooting.md. */
-export const entriesByGroup: Readonly<Record<string, readonly Entry[]>> = {
+export const entriesByGroup: Readonly<Record<string, Entries>> = {
   'Sign-in': signInEntries,
   'Federated credentials': federatedCredentialEntries,
   Permissions: authorizationEntries,
@@ -34,18 +34,12 @@ export const entriesByGroup: Readonly<Record<string, readonly Entry[]>> = {
   'Transient errors': transientEntries,
 };
 
-export const catalogue = Object.values(entriesByGroup)
-  .flat()
-  .map((entry) => ({ match: codeIs(/^\w+/.exec(entry.says)?.[0] ?? ''), ...entry }));
+const catalogue = Object.values(entriesByGroup).flatMap((entries) => Object.values(entries));
 
-export function explainEntry(
-  { cause, who = workflowAuthor, fix }: Entry,
-  fault: AzureErrorInfo,
-  known: FilledErrorContext,
-): Explanation {
+export function explainEntry({ cause, who = workflowAuthor, fix }: Entry, failure: Failure): Explanation {
   return {
-    cause: resolve(cause, fault, known),
-    who: resolve(who, fault, known),
-    fix: typeof fix === 'function' ? fix(fault, known) : fix,
+    cause: resolve(cause, failure),
+    who: resolve(who, failure),
+    fix: typeof fix === 'function' ? fix(failure) : fix,
   };
 }

@@ -1,6 +1,6 @@
-import type { AzureErrorInfo, OidcClaims } from '../errors/errors.ts';
+import type { OidcClaims } from '../errors/errors.ts';
 import { shellCommand } from '../lib/escape.ts';
-import { type Entry, type FilledErrorContext, appOwner, messageText } from './entry.ts';
+import { type Entries, type Failure, appOwner, messageText } from './entry.ts';
 
 /** https://learn.microsoft.com/entra/workload-id/workload-identities-github-immutable-subjects */
 const immutableSubject = /^repo:([^/:@]+)@(\d+)\/([^/:@]+)@(\d+):(.+)$/;
@@ -21,12 +21,12 @@ function otherSubjectForm({ issuer, subject, ownerId, repositoryId }: OidcClaims
 }
 
 /** The claims of the token, else as Entra quotes them. Entra adds a slash to the issuer that the token does not have. */
-function oidcClaims(fault: AzureErrorInfo, { oidc }: FilledErrorContext): OidcClaims {
+function oidcClaims(failure: Failure): OidcClaims {
   return {
-    issuer: messageText(fault, /issuer:? '([^']+?)\/?'/i, 'https://token.actions.githubusercontent.com'),
-    subject: messageText(fault, /subject:? '([^']+)'/i, '<subject>'),
-    audience: messageText(fault, /audience:? '([^']+)'/i, 'api://AzureADTokenExchange'),
-    ...oidc,
+    issuer: messageText(failure, /issuer:? '([^']+?)\/?'/i, 'https://token.actions.githubusercontent.com'),
+    subject: messageText(failure, /subject:? '([^']+)'/i, '<subject>'),
+    audience: messageText(failure, /audience:? '([^']+)'/i, 'api://AzureADTokenExchange'),
+    ...failure.oidc,
   };
 }
 
@@ -41,20 +41,20 @@ function credentialCommand({ issuer, audience }: OidcClaims, subject: string, cl
 }
 
 /** Commands for the subject of the token, and for the other form that GitHub may send. */
-function federatedCredentialFix(fault: AzureErrorInfo, known: FilledErrorContext): string[] {
-  const claims = oidcClaims(fault, known);
+function federatedCredentialFix(failure: Failure): string[] {
+  const claims = oidcClaims(failure);
   const { issuer, subject, audience } = claims;
   const other = otherSubjectForm(claims);
   const [, owner = '', repository = ''] = classicSubject.exec(subject) ?? [];
   return [
     `This job's token has issuer ${issuer}, subject ${subject} and audience ${audience}. In the app's home tenant, add a federated credential with exactly these values (case-sensitive):`,
-    credentialCommand(claims, subject, known.clientId),
+    credentialCommand(claims, subject, failure.clientId),
     ...(other
       ? [
           immutableSubject.test(subject)
             ? 'For repositories that still send the classic subject:'
             : 'For repositories created or renamed since 2026-07-15, and those that opted in, which send the immutable subject:',
-          credentialCommand(claims, other, known.clientId),
+          credentialCommand(claims, other, failure.clientId),
         ]
       : []),
     ...(other?.includes('<owner-id>')
@@ -64,76 +64,58 @@ function federatedCredentialFix(fault: AzureErrorInfo, known: FilledErrorContext
   ];
 }
 
-export const federatedCredentialEntries: readonly Entry[] = [
-  {
-    id: 'federated-subject',
-    title: 'No federated credential for this subject',
+export const federatedCredentialEntries: Entries = {
+  'No federated credential for this subject': {
     says: 'AADSTS700213: No matching federated identity record found for presented assertion subject',
-    source: 'https://github.com/Azure/login/issues/453',
-    cause: (fault, known) =>
-      `The app has no federated credential for subject ${oidcClaims(fault, known).subject}. Its credentials are for another branch, tag, event or environment, or for the other form of the subject (with or without the IDs of owner and repository).`,
+    cause: (failure) =>
+      `The app has no federated credential for subject ${oidcClaims(failure).subject}. Its credentials are for another branch, tag, event or environment, or for the other form of the subject (with or without the IDs of owner and repository).`,
     who: appOwner,
     fix: federatedCredentialFix,
   },
-  {
-    id: 'federated-subject-case',
-    title: 'The subject differs in letter case',
+  'The subject differs in letter case': {
     says: 'AADSTS7002138: … The subject matches with case-insensitive comparison, but not with case-sensitive comparison',
-    source: 'https://github.com/Azure/login/issues/517',
-    cause: (fault, known) =>
-      `The app's federated credential differs from subject ${oidcClaims(fault, known).subject} in letter case only. Entra compares owner, repository, branch and environment case-sensitively.`,
+    cause: (failure) =>
+      `The app's federated credential differs from subject ${oidcClaims(failure).subject} in letter case only. Entra compares owner, repository, branch and environment case-sensitively.`,
     who: appOwner,
     fix: federatedCredentialFix,
   },
-  {
-    id: 'federated-issuer',
-    title: 'No federated credential for this issuer',
+  'No federated credential for this issuer': {
     says: 'AADSTS700211: No matching federated identity record found for presented assertion issuer',
-    source: 'https://github.com/Azure/login/issues/360',
-    cause: (fault, known) =>
-      `No federated credential of app ${known.clientId} has issuer ${oidcClaims(fault, known).issuer}. The credential has another issuer (a trailing slash counts; GitHub Enterprise has its own), or \`client-id\` names another app.`,
+    cause: (failure) =>
+      `No federated credential of app ${failure.clientId} has issuer ${oidcClaims(failure).issuer}. The credential has another issuer (a trailing slash counts; GitHub Enterprise has its own), or \`client-id\` names another app.`,
     who: appOwner,
-    fix: (fault, known) => [
+    fix: (failure) => [
       'List the credentials of the app:',
-      shellCommand`az ad app federated-credential list --id ${known.clientId} -o table`,
-      ...federatedCredentialFix(fault, known),
+      shellCommand`az ad app federated-credential list --id ${failure.clientId} -o table`,
+      ...federatedCredentialFix(failure),
     ],
   },
-  {
-    id: 'federated-audience',
-    title: 'No federated credential for this audience',
+  'No federated credential for this audience': {
     says: 'AADSTS700212: No matching federated identity record found for presented assertion audience',
-    source: 'https://learn.microsoft.com/entra/identity-platform/reference-error-codes',
-    cause: (fault, known) =>
-      `No federated credential of app ${known.clientId} has audience ${oidcClaims(fault, known).audience}.`,
-    fix: (fault, known) => [
+    cause: (failure) =>
+      `No federated credential of app ${failure.clientId} has audience ${oidcClaims(failure).audience}.`,
+    fix: (failure) => [
       'Remove the `audience` input: the default is the audience of the cloud, `api://AzureADTokenExchange` in the public cloud. Or register this audience:',
-      ...federatedCredentialFix(fault, known),
+      ...federatedCredentialFix(failure),
     ],
   },
-  {
-    id: 'federated-none-matching',
-    title: 'No federated credential matches the token',
+  'No federated credential matches the token': {
     says: 'AADSTS70021: No matching federated identity record found for presented assertion',
-    source: 'https://github.com/Azure/azure-saas/issues/239',
-    cause: (fault, known) =>
-      `No federated credential of app ${known.clientId} matches subject ${oidcClaims(fault, known).subject}. Issuer, subject and audience must all be equal. A credential that was added minutes ago may not be effective yet.`,
+    cause: (failure) =>
+      `No federated credential of app ${failure.clientId} matches subject ${oidcClaims(failure).subject}. Issuer, subject and audience must all be equal. A credential that was added minutes ago may not be effective yet.`,
     who: appOwner,
-    fix: (fault, known) => [
+    fix: (failure) => [
       'If such a credential was just added, run the job again in a few minutes.',
-      ...federatedCredentialFix(fault, known),
+      ...federatedCredentialFix(failure),
     ],
   },
-  {
-    id: 'federated-none-configured',
-    title: 'The app has no federated credential',
+  'The app has no federated credential': {
     says: 'AADSTS70025: The client … has no configured federated identity credentials',
-    source: 'https://github.com/microsoft/AL-Go/issues/1147',
-    cause: (_, { clientId }) => `App ${clientId} has no federated credential. GitHub's tokens cannot sign it in.`,
+    cause: ({ clientId }) => `App ${clientId} has no federated credential. GitHub's tokens cannot sign it in.`,
     who: appOwner,
-    fix: (fault, known) => [
-      ...federatedCredentialFix(fault, known),
+    fix: (failure) => [
+      ...federatedCredentialFix(failure),
       'To sign in without OIDC, set `client-secret` or `client-certificate`.',
     ],
   },
-];
+};

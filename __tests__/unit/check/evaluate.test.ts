@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from '@jest/globals';
 import { type ResourceId, parseResourceId } from '../../../src/azure/resource-id.ts';
-import { catalogue } from '../../../src/error-catalog/explain.ts';
+import { catalogue } from '../../support/azure-errors.ts';
 import {
   addressId,
   type Case,
@@ -76,25 +76,29 @@ const noAccess = (action: string, scope: string): [number, string, string] => [
 
 /** Entry of the catalogue, the finding that predicts this refusal, and the facts. */
 const predicted: readonly (readonly [entry: string, finding: string, change: Change])[] = [
-  ...catalogue.flatMap(({ id, says }): (typeof predicted)[number][] => {
+  ...catalogue.flatMap(({ title, says }): (typeof predicted)[number][] => {
     const code = /^(AADSTS\d+):/.exec(says)?.[1];
     if (!code) return [];
     const result = refusal(401, code, says);
-    return [[id, 'sign-in/tenant', { check: { signIns: [{ tenant: 'deploy-tenant', role: 'tenant', result }] } }]];
+    return [[title, 'sign-in/tenant', { check: { signIns: [{ tenant: 'deploy-tenant', role: 'tenant', result }] } }]];
   }),
   [
-    'token-of-wrong-tenant',
+    'The subscription belongs to another tenant',
     'subscription',
     subscriptionRefused(401, 'InvalidAuthenticationTokenTenant', 'The access token is from the wrong issuer.'),
   ],
   [
-    'token-without-principal',
+    'The token has no service principal',
     'subscription',
     subscriptionRefused(401, 'InvalidAuthenticationToken', "one of the claims 'puid' or 'oid' should be present."),
   ],
-  ['tenants-swapped', 'resource-group', groupRefused(404, 'ResourceGroupNotFound', "Resource group 'rg' not found.")],
   [
-    'image-tenant-not-linked',
+    'tenant-id and image-tenant-id are swapped',
+    'resource-group',
+    groupRefused(404, 'ResourceGroupNotFound', "Resource group 'rg' not found."),
+  ],
+  [
+    'No token of the tenant that owns the image',
     'image',
     imageRefused(
       403,
@@ -103,12 +107,12 @@ const predicted: readonly (readonly [entry: string, finding: string, change: Cha
     ),
   ],
   [
-    'other-tenant-not-linked',
+    'Another resource belongs to another tenant',
     'given/identity/puller',
     { facts: referenced('identity', identityId, refusal(401, 'InvalidAuthenticationTokenTenant', 'wrong issuer')) },
   ],
   [
-    'linked-scope-denied',
+    'No permission on a resource that the VM refers to',
     'rights/subnet',
     {
       inputs: { network: inSubnet() },
@@ -116,78 +120,130 @@ const predicted: readonly (readonly [entry: string, finding: string, change: Cha
       ...withoutAction('Microsoft.Network/virtualNetworks/subnets/join/action'),
     },
   ],
-  ['image-denied', 'image', imageRefused(...noAccess('Microsoft.Compute/galleries/images/versions/read', versionId))],
-  ['role-grant-denied', 'role-assignment/1', { facts: role(denied, []) }],
-  ['group-denied', 'resource-group', { facts: { group: denied } }],
-  ['denied', 'rights/resource-group', withoutAction('Microsoft.Network/publicIPAddresses/write')],
-  ['role-not-found', 'role-assignment/1', { facts: role({ error: later }, []) }],
-  ['identity-not-found', 'given/identity/puller', { facts: referenced('identity', identityId, ok(undefined)) }],
-  ['policy', 'policy/vm1-ip', { facts: { policyDenials: ok([{ resource: 'vm1-ip', policyAssignmentId: '/p' }]) } }],
-  ['group-not-found', 'resource-group', groupRefused(404, 'ResourceGroupNotFound', "Resource group 'rg' not found.")],
-  ['group-being-deleted', 'resource-group', groupRefused(409, 'ResourceGroupBeingDeleted', 'in deprovisioning state')],
   [
-    'resource-elsewhere',
+    'The app may not read the image',
+    'image',
+    imageRefused(...noAccess('Microsoft.Compute/galleries/images/versions/read', versionId)),
+  ],
+  ['The app may not assign roles', 'role-assignment/1', { facts: role(denied, []) }],
+  ['The resource group is missing, or the app may not read it', 'resource-group', { facts: { group: denied } }],
+  ['The app lacks a permission', 'rights/resource-group', withoutAction('Microsoft.Network/publicIPAddresses/write')],
+  ['The role definition does not exist', 'role-assignment/1', { facts: role({ error: later }, []) }],
+  [
+    'The user-assigned identity does not exist',
+    'given/identity/puller',
+    { facts: referenced('identity', identityId, ok(undefined)) },
+  ],
+  [
+    'An Azure Policy denies the resource',
+    'policy/vm1-ip',
+    { facts: { policyDenials: ok([{ resource: 'vm1-ip', policyAssignmentId: '/p' }]) } },
+  ],
+  [
+    'The resource group does not exist',
+    'resource-group',
+    groupRefused(404, 'ResourceGroupNotFound', "Resource group 'rg' not found."),
+  ],
+  [
+    'The resource group is being deleted',
+    'resource-group',
+    groupRefused(409, 'ResourceGroupBeingDeleted', 'in deprovisioning state'),
+  ],
+  [
+    'A resource with this name exists in another region',
     'rerun/network',
     { facts: { existing: { vnet: ok({ location: 'northeurope', tags: own, provisioningState: 'Succeeded' }) } } },
   ],
-  ['subscription-not-found', 'subscription', subscriptionRefused(404, 'SubscriptionNotFound')],
-  ['subscription-disabled', 'subscription', { check: subscriptionIn('Disabled') }],
-  ['provider-not-registered', 'provider/A', { facts: { providers: [{ namespace: 'A', state: ok('NotRegistered') }] } }],
-  ['region-not-offered', 'size/Standard_D2s_v5', { facts: { skus: ok([]) } }],
-  ['image-not-in-region', 'image', unusableVersion(false)],
-  ['image-no-latest', 'image', imageRefused(404, 'NotFound', 'There is no latest image version exists for x.')],
-  ['image-not-found', 'image', imageRefused(404, 'ResourceNotFound', "The Resource 'x/versions/1' was not found.")],
-  ['image-being-created', 'image', unusableVersion(true)],
-  ['terms-not-accepted', 'terms', terms],
-  ['marketplace-not-eligible', 'terms', terms],
+  ['The subscription does not exist', 'subscription', subscriptionRefused(404, 'SubscriptionNotFound')],
+  ['The subscription is disabled', 'subscription', { check: subscriptionIn('Disabled') }],
   [
-    'image-security-type',
+    'The resource provider is not registered',
+    'provider/A',
+    { facts: { providers: [{ namespace: 'A', state: ok('NotRegistered') }] } },
+  ],
+  ['The region does not offer the resource type', 'size/Standard_D2s_v5', { facts: { skus: ok([]) } }],
+  ['The image version is not replicated to the region', 'image', unusableVersion(false)],
+  [
+    'The image definition has no latest version',
+    'image',
+    imageRefused(404, 'NotFound', 'There is no latest image version exists for x.'),
+  ],
+  [
+    'The image does not exist',
+    'image',
+    imageRefused(404, 'ResourceNotFound', "The Resource 'x/versions/1' was not found."),
+  ],
+  ['The image version is still being created', 'image', unusableVersion(true)],
+  ['The terms of the Marketplace plan are not accepted', 'terms', terms],
+  ['The subscription may not buy from the Marketplace', 'terms', terms],
+  [
+    'The image requires a security type',
     'security-type',
     { image: { securityFeature: 'TrustedLaunch' }, inputs: { securityType: 'Standard' } },
   ],
   [
-    'trusted-launch-image',
+    'The image does not support Trusted Launch',
     'security-type',
     { image: { securityFeature: 'None' }, inputs: { securityType: 'TrustedLaunch' } },
   ],
-  ['uefi-on-generation-1', 'security-type', { image: { generation: 'V1' }, inputs: { securityType: 'TrustedLaunch' } }],
-  ['hypervisor-generation', 'size/Standard_D1_v2', ofSize('Standard_D1_v2')],
-  ['architecture', 'size/Standard_D2ps_v5', ofSize('Standard_D2ps_v5')],
-  ['vm-differs', 'rerun', { facts: { existing: { vm: ok(vmOf('Standard_D4s_v5')) } } }],
   [
-    'zones-differ',
+    'A Generation 1 image has no UEFI settings',
+    'security-type',
+    { image: { generation: 'V1' }, inputs: { securityType: 'TrustedLaunch' } },
+  ],
+  ['The size cannot boot the generation of the image', 'size/Standard_D1_v2', ofSize('Standard_D1_v2')],
+  ['The size has another CPU architecture than the image', 'size/Standard_D2ps_v5', ofSize('Standard_D2ps_v5')],
+  [
+    'A VM with this name exists with different settings',
+    'rerun',
+    { facts: { existing: { vm: ok(vmOf('Standard_D4s_v5')) } } },
+  ],
+  [
+    'A VM with this name exists in another zone',
     'rerun',
     { inputs: { zones: ['2'] }, facts: { existing: { vm: ok({ ...vmOf('Standard_D2s_v5'), zones: ['1'] }) } } },
   ],
-  ['disk-name-taken', 'name/disk', { facts: { osDisk: ok({ location: 'westeurope' }) } }],
-  ['disk-too-small', 'input/os-disk-size-gb', { image: { osDiskSizeGb: 30 }, inputs: { osDiskSizeGb: 20 } }],
-  ['too-many-data-disks', 'size/Standard_D2s_v5', { inputs: { dataDiskSizesGb: [4, 4, 4, 4, 4] } }],
-  ['size-and-security-type', 'size/Standard_DC2as_v5', ofSize('Standard_DC2as_v5')],
-  ['disk-controller', 'size/Standard_D2s_v6', ofSize('Standard_D2s_v6')],
+  ['A disk with this name exists', 'name/disk', { facts: { osDisk: ok({ location: 'westeurope' }) } }],
   [
-    'accelerated-networking',
+    'The OS disk is smaller than the image',
+    'input/os-disk-size-gb',
+    { image: { osDiskSizeGb: 30 }, inputs: { osDiskSizeGb: 20 } },
+  ],
+  [
+    'The size does not support that many data disks',
+    'size/Standard_D2s_v5',
+    { inputs: { dataDiskSizesGb: [4, 4, 4, 4, 4] } },
+  ],
+  ['The size does not support the security type', 'size/Standard_DC2as_v5', ofSize('Standard_DC2as_v5')],
+  ['The size needs NVMe, which the image does not support', 'size/Standard_D2s_v6', ofSize('Standard_D2s_v6')],
+  [
+    'The size does not support accelerated networking',
     'size/Standard_D1_v2',
     ofSize('Standard_D1_v2', { network: { ...newNetwork, acceleratedNetworking: true } }),
   ],
-  ['encryption-at-host', 'encryption-at-host', { facts: { encryptionAtHost: ok('NotRegistered') } }],
-  ['size-not-available', 'size/Standard_D8s_v5', ofSize('Standard_D8s_v5')],
-  ['size-unknown', 'size/Standard_Z9', ofSize('Standard_Z9')],
-  ['zone-not-in-region', 'size/Standard_E2s_v5', ofSize('Standard_E2s_v5', { zones: ['3'] })],
   [
-    'spot-quota',
+    'Encryption at host is not enabled in the subscription',
+    'encryption-at-host',
+    { facts: { encryptionAtHost: ok('NotRegistered') } },
+  ],
+  ['The size is not available in the region', 'size/Standard_D8s_v5', ofSize('Standard_D8s_v5')],
+  ['The size does not exist in the region', 'size/Standard_Z9', ofSize('Standard_Z9')],
+  ['The region does not have the zone', 'size/Standard_E2s_v5', ofSize('Standard_E2s_v5', { zones: ['3'] })],
+  [
+    'The Spot quota is used up',
     'quota/lowPriorityCores',
     { inputs: { spot }, facts: { computeUsages: ok([usage('lowPriorityCores', 0)]) } },
   ],
-  ['quota', 'quota/cores', { facts: { computeUsages: ok([usage('cores', 0)]) } }],
+  ['The core quota is used up', 'quota/cores', { facts: { computeUsages: ok([usage('cores', 0)]) } }],
   [
-    'spot-price',
+    'The Spot price is above max-price',
     'spot-price',
     { inputs: { spot }, facts: { spotPrices: ok([{ size: 'Standard_D2s_v5', price: 0.05 }]) } },
   ],
-  ['dns-label-taken', 'name/dns-label', { inputs: { network: labelled }, facts: { dnsLabelFree: ok(false) } }],
-  ['subnet-full', 'given/subnet', { inputs: { network: inSubnet() }, facts: subnet(3) }],
+  ['The DNS label is taken', 'name/dns-label', { inputs: { network: labelled }, facts: { dnsLabelFree: ok(false) } }],
+  ['The subnet is full', 'given/subnet', { inputs: { network: inSubnet() }, facts: subnet(3) }],
   [
-    'private-ip-taken',
+    'The private IP address is taken',
     'private-ip-address',
     {
       inputs: { network: inSubnet({ privateIpAddress: '10.1.0.5' }) },
@@ -195,20 +251,24 @@ const predicted: readonly (readonly [entry: string, finding: string, change: Cha
     },
   ],
   [
-    'private-ip-outside',
+    'The private IP address cannot be used in the subnet',
     'given/subnet',
     { inputs: { network: inSubnet({ privateIpAddress: '10.2.0.5' }) }, facts: subnet() },
   ],
   [
-    'public-ip-taken',
+    'The public IP address is in use',
     'given/public-ip',
     {
       facts: referenced('public IP', addressId, ok({ location: 'westeurope', usedBy: `${nicId}/ipConfigurations/a` })),
     },
   ],
-  ['reference-not-found', 'given/subnet', { facts: referenced('subnet', subnetId, ok(undefined)) }],
-  ['public-ip-quota', 'quota/public-ip', { facts: { networkUsages: ok([usage('PublicIPAddresses', 0)]) } }],
-  ['locked', 'locks', { facts: lock('ReadOnly') }],
+  ['A referenced resource does not exist', 'given/subnet', { facts: referenced('subnet', subnetId, ok(undefined)) }],
+  [
+    'The public IP address quota is used up',
+    'quota/public-ip',
+    { facts: { networkUsages: ok([usage('PublicIPAddresses', 0)]) } },
+  ],
+  ['A lock blocks the change', 'locks', { facts: lock('ReadOnly') }],
 ];
 
 /** Rows of docs/check.md: the refusal, and what predicts it. */
@@ -229,12 +289,11 @@ describe('docs/check.md', () => {
   });
 
   test('names the finding of each refusal that has one, and of no other', () => {
-    const tested = new Map(predicted.map(([id, finding]) => [id, finding]));
-    for (const [index, { check }] of documented.entries()) {
-      const id = catalogue[index]?.id ?? '';
+    const tested = new Map(predicted.map(([title, finding]) => [title, finding]));
+    for (const { title, check } of documented) {
       const patterns = [...check.matchAll(/`([^`]+)`/g)].map(([, name = '']) => name.replace('…', '.+'));
-      if (/^(not|before|the first)/.test(check)) expect([id, tested.get(id)]).toEqual([id, undefined]);
-      else expect(`${id}: ${tested.get(id)}`).toMatch(new RegExp(`: (${patterns.join('|')})$`));
+      if (/^(not|before|the first)/.test(check)) expect([title, tested.get(title)]).toEqual([title, undefined]);
+      else expect(`${title}: ${tested.get(title)}`).toMatch(new RegExp(`: (${patterns.join('|')})$`));
     }
   });
 });

@@ -9,7 +9,7 @@ import {
   expectExplained,
   explained,
   groupId,
-  idsOf,
+  titlesOf,
   imageId,
   imageSubscription,
   imageTenant,
@@ -33,15 +33,15 @@ const versionRead = 'Microsoft.Compute/galleries/images/versions/read';
 const groupRead = 'Microsoft.Resources/subscriptions/resourceGroups/read';
 
 const cases: readonly Case[] = [
-  [denial(versionRead, imageId), 'image-denied', 'The app may not read the image.', imageTenant],
+  [denial(versionRead, imageId), 'The app may not read the image', 'The app may not read the image.', imageTenant],
   [
     denial('Microsoft.Authorization/roleAssignments/write', roleUrl),
-    'role-grant-denied',
+    'The app may not assign roles',
     'The app may not assign roles on resourceGroups/deploy-rg.',
   ],
   [
     denial(groupRead, groupId),
-    'group-denied',
+    'The resource group is missing, or the app may not read it',
     'Resource group deploy-rg does not exist, or the app has no role on it.',
     `az group create --subscription ${subscription} -n deploy-rg -l westeurope`,
     `az role assignment create --assignee ${clientId} --role Contributor --scope ${groupId}`,
@@ -53,7 +53,7 @@ const cases: readonly Case[] = [
       400,
       roleUrl,
     ),
-    'role-of-another',
+    'A stale role assignment blocks the new one',
     `az role assignment delete --ids ${roleUrl}`,
   ],
   [
@@ -63,13 +63,13 @@ const cases: readonly Case[] = [
       404,
       roleUrl,
     ),
-    'role-not-found',
+    'The role definition does not exist',
     'Role definition b24988ac6180',
     `az role definition list --scope ${groupId}`,
   ],
 ];
 
-test.each(named(cases))('explain %s', (_, error, id, ...quoted) => expectExplained(error, id, quoted));
+test.each(named(cases))('explain %s', (_, error, title, ...quoted) => expectExplained(error, title, quoted));
 
 describe('swapped tenants', () => {
   // Without `subscription-id` the action chooses the only subscription of `tenant-id`: here the image's.
@@ -88,15 +88,15 @@ describe('swapped tenants', () => {
       armError('ResourceGroupNotFound', "Resource group 'deploy-rg' could not be found.", 404, inImageSubscription),
     ],
   ])('are recognised by a %s in the subscription of the image', (_, error) => {
-    expect(idsOf(error, known)).toEqual(['tenants-swapped']);
+    expect(titlesOf(error, known)).toEqual(['tenant-id and image-tenant-id are swapped']);
     const { cause, fix } = explained(error, known);
     expect(cause).toMatch(/^`tenant-id` and `image-tenant-id` are swapped\./);
     expect(fix.join()).not.toMatch(/az role assignment create|az group create/);
   });
 
   test('are not suspected when both inputs name one tenant', () => {
-    expect(idsOf(denial(groupRead, inImageSubscription), { ...known, imageTenantId: imageTenant })).toEqual([
-      'group-denied',
+    expect(titlesOf(denial(groupRead, inImageSubscription), { ...known, imageTenantId: imageTenant })).toEqual([
+      'The resource group is missing, or the app may not read it',
     ]);
   });
 });
@@ -156,7 +156,7 @@ describe('the role to grant', () => {
     ],
   ])('for %s on %s is %s', (action, scope, role, on, tenant) => {
     const error = denial(action, scope);
-    expect(idsOf(error)).toHaveLength(1);
+    expect(titlesOf(error)).toHaveLength(1);
     const { fix, who } = explained(error);
     const name = role.includes(' ') ? `'${role}'` : role;
     expect(fix).toContain(`az role assignment create --assignee ${clientId} --role ${name} --scope ${on}`);

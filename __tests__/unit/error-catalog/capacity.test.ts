@@ -17,7 +17,7 @@ const cases: readonly Case[] = [
       'NoRegisteredProviderFound',
       "No registered resource provider found for location 'mars' and API version '2026-04-01' for type 'virtualMachines'. The supported api-versions are '2025-04-01, 2026-04-01'. The supported locations are 'westeurope'.",
     ),
-    'api-version-unknown',
+    'The region or cloud supports no API version that the action knows',
     'mars does not offer virtualMachines, or is not a region of this cloud',
   ],
   [
@@ -25,7 +25,7 @@ const cases: readonly Case[] = [
       'NoRegisteredProviderFound',
       "No registered resource provider found for location 'southwest' and API version '2026-04-01' for type 'virtualMachines'. The supported api-versions are '2099-01-01'. The supported locations are 'southwest'.",
     ),
-    'api-version-unknown',
+    'The region or cloud supports no API version that the action knows',
     'southwest supports no API version of virtualMachines that the action can use',
     'az provider show --namespace Microsoft.Compute',
   ],
@@ -35,7 +35,7 @@ const cases: readonly Case[] = [
       "The subscription 'c23fa617-d0cf-4c92-a529-5e444a4cc1fa' could not be found.",
       404,
     ),
-    'subscription-not-found',
+    'The subscription does not exist',
     'c23fa617-d0cf-4c92-a529-5e444a4cc1fa',
   ],
   [
@@ -44,7 +44,7 @@ const cases: readonly Case[] = [
       `The subscription '${subscription}' is disabled and therefore marked as read only.`,
       409,
     ),
-    'subscription-disabled',
+    'The subscription is disabled',
     subscription,
     vmTenant,
   ],
@@ -54,7 +54,7 @@ const cases: readonly Case[] = [
       "The resource group 'deploy-rg' is in deprovisioning state and cannot perform this operation.",
       409,
     ),
-    'group-being-deleted',
+    'The resource group is being deleted',
     'Resource group deploy-rg is being deleted.',
     `az group wait --deleted --subscription ${subscription} -n deploy-rg`,
   ],
@@ -64,7 +64,7 @@ const cases: readonly Case[] = [
       "Invalid resource group location 'eastus'. The Resource group already exists in location 'westus'.",
       409,
     ),
-    'group-elsewhere',
+    'The resource group is in another region',
     'already exists in westus, not in eastus',
   ],
   [
@@ -73,7 +73,7 @@ const cases: readonly Case[] = [
       "The resource 'vm-1-vnet' already exists in location 'eastus' in resource group 'deploy-rg'. A resource with the same name cannot be created in location 'westeurope'. Please select a new resource name.",
       409,
     ),
-    'resource-elsewhere',
+    'A resource with this name exists in another region',
     'Resource vm-1-vnet already exists in eastus.',
     'again in westeurope',
   ],
@@ -82,7 +82,7 @@ const cases: readonly Case[] = [
       'LocationNotAvailableForResourceType',
       "The provided location 'WUS' is not available for resource type 'Microsoft.Compute/virtualMachines'. List of available regions for the resource type is 'eastus,westeurope'.",
     ),
-    'region-not-offered',
+    'The region does not offer the resource type',
     'WUS does not offer Microsoft.Compute/virtualMachines',
     'Azure offers: eastus, westeurope.',
   ],
@@ -91,13 +91,13 @@ const cases: readonly Case[] = [
       'LocationNotAvailableForResourceGroup',
       "The provided location 'germanynorth' is not available for resource group. List of available regions is 'centralus,eastasia'.",
     ),
-    'region-not-offered',
+    'The region does not offer the resource type',
     'germanynorth does not offer resource groups',
     'centralus, eastasia',
   ],
   [
     armError('OverconstrainedZonalAllocationRequest', 'Allocation failed.', 200),
-    'too-many-constraints',
+    'No host meets all constraints',
     'Standard_D2s_v5',
   ],
   [
@@ -106,7 +106,7 @@ const cases: readonly Case[] = [
       `The requested size for resource '/subscriptions/s/x' is currently not available in location 'westeurope' zones '1' for subscription '${subscription}'. Please try another size or deploy to a different location or zones.`,
       409,
     ),
-    'size-not-available',
+    'The size is not available in the region',
     'Standard_D2s_v5 is not available in westeurope',
     'not in the requested zone',
   ],
@@ -115,7 +115,7 @@ const cases: readonly Case[] = [
       'InvalidParameter',
       'The value D2s_v5 provided for the VM size is not valid. The valid sizes in the current region are: Standard_D2s_v5. Find out more on the valid VM sizes in each region at https://aka.ms/azure-regions.',
     ),
-    'size-unknown',
+    'The size does not exist in the region',
     'D2s_v5 is not a VM size of westeurope',
     'names begin with `Standard_`',
   ],
@@ -124,7 +124,7 @@ const cases: readonly Case[] = [
       'InvalidAvailabilityZone',
       "The zone(s) '4' for resource 'Microsoft.Compute/virtualMachines/v' is not supported. The supported zones for location 'westeurope' are '1,2,3'",
     ),
-    'zone-not-in-region',
+    'The region does not have the zone',
     'Zone 4 does not exist in westeurope. The region has 1,2,3.',
   ],
   [
@@ -133,7 +133,7 @@ const cases: readonly Case[] = [
       "Unable to perform operation 'Create VM' since the provided max price '0.03207 USD' is lower than the current spot price '0.032077 USD' for Azure Spot VM size 'Standard_D4as_v6'. For more information, see http://aka.ms/AzureSpot/errormessages.",
       409,
     ),
-    'spot-price',
+    'The Spot price is above max-price',
     '`max-price` (0.03207 USD) is below the current Spot price (0.032077 USD) of Standard_D4as_v6',
   ],
   [
@@ -157,13 +157,13 @@ const cases: readonly Case[] = [
       },
       403,
     ),
-    'policy-token',
+    'An Azure Policy requires a policy token',
     'Policy "Change safety" requires a policy token',
     'Set `change-reference`',
   ],
 ];
 
-test.each(named(cases))('explain %s', (_, error, id, ...quoted) => expectExplained(error, id, quoted));
+test.each(named(cases))('explain %s', (_, error, title, ...quoted) => expectExplained(error, title, quoted));
 
 test('name a policy from details that are JSON text', () => {
   const info = { policyAssignmentDisplayName: 'Allowed locations' };

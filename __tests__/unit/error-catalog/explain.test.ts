@@ -1,17 +1,19 @@
 import { describe, expect, test } from '@jest/globals';
 import { documentedErrors } from '../../../scripts/docs/documented-errors.ts';
-import { catalogue, explain } from '../../../src/error-catalog/explain.ts';
+import { explain } from '../../../src/error-catalog/explain.ts';
 import type { AzureErrorInfo } from '../../../src/errors/errors.ts';
 import {
   armError,
+  catalogue,
   clientId,
   context,
   definitionId,
   entraUrl,
   errorOf,
   expectExplained,
+  fixture,
   groupId,
-  idsOf,
+  titlesOf,
   imageId,
   imageTenant,
   quotedErrors,
@@ -24,166 +26,212 @@ type Row = readonly [name: string, id: string, ...quoted: readonly string[]];
 
 /** In the order of errors.json: its code, the entry that explains it, and what the explanation must quote. */
 const recorded: readonly Row[] = [
-  ['AADSTS7000215', 'secret-wrong', 'a8fdfbd0-da97-42d9-8f1a-fd6a7cb650b4', `--id ${clientId}`],
-  ['AADSTS7000222', 'secret-expired', 'xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx', `--id ${clientId}`],
+  ['AADSTS7000215', 'The client secret is wrong', 'a8fdfbd0-da97-42d9-8f1a-fd6a7cb650b4', `--id ${clientId}`],
+  ['AADSTS7000222', 'The client secret has expired', 'xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx', `--id ${clientId}`],
   [
     'AADSTS700016',
-    'app-not-in-tenant',
+    'The app is not in that tenant',
     `/${vmTenant}/adminconsent?client_id=22222222-f9fb-4b76-a853-222222222222`,
     'az ad sp create --id 22222222-f9fb-4b76-a853-222222222222',
   ],
-  ['AADSTS90002', 'tenant-not-found', '12345678-1234-1234-1234-123456789012'],
-  ['AADSTS900023', 'tenant-malformed', '"contoso"'],
+  ['AADSTS90002', 'The tenant does not exist', '12345678-1234-1234-1234-123456789012'],
+  ['AADSTS900023', 'The tenant is neither a GUID nor a domain', '"contoso"'],
   [
     'AADSTS700213',
-    'federated-subject',
+    'No federated credential for this subject',
     '"subject":"repo:RMI-PACTA/workflow.transition.monitor:ref:refs/heads/update-scenario-es"',
     'repo:RMI-PACTA@<owner-id>/workflow.transition.monitor@<repository-id>:ref:refs/heads/update-scenario-es',
   ],
-  ['AADSTS700211', 'federated-issuer', '"issuer":"https://token.actions.githubusercontent.com"'],
-  ['AADSTS700212', 'federated-audience', 'https://github.com/contoso'],
+  ['AADSTS700211', 'No federated credential for this issuer', '"issuer":"https://token.actions.githubusercontent.com"'],
+  ['AADSTS700212', 'No federated credential for this audience', 'https://github.com/contoso'],
   [
     'AADSTS70021',
-    'federated-none-matching',
+    'No federated credential matches the token',
     '"subject":"repo:fbomb111/parallel:ref:refs/heads/main"',
     '"issuer":"https://token.actions.githubusercontent.com"',
   ],
-  ['AADSTS700024', 'assertion-expired', '2023-08-01T11:08:01.5274809Z', '2023-08-01T10:28:26.0000000Z'],
-  ['AADSTS700027', 'certificate-unknown', `--id ${clientId} --cert @cert.pem`],
+  [
+    'AADSTS700024',
+    'The signed assertion has expired or is not valid yet',
+    '2023-08-01T11:08:01.5274809Z',
+    '2023-08-01T10:28:26.0000000Z',
+  ],
+  ['AADSTS700027', 'The certificate is not registered on the app', `--id ${clientId} --cert @cert.pem`],
   [
     'AADSTS7000229',
-    'no-service-principal',
+    'The app has no service principal in that tenant',
     '/11111111-1111-1111-1111-111111111111/adminconsent?client_id=632aab43-dad1-485c-80ff-636b9dfdc58e',
   ],
-  ['AADSTS50034', 'user-sign-in', clientId],
+  ['AADSTS50034', 'A user was signed in instead of an app', clientId],
   [
     'InvalidAuthenticationTokenTenant',
-    'token-of-wrong-tenant',
+    'The subscription belongs to another tenant',
     '54826b22-38d6-4fb2-bad9-b7b93a3e9c5a',
     '72f988bf-86f1-41af-91ab-2d7cd011db47',
   ],
-  ['ExpiredAuthenticationToken', 'token-expired', '3/19/2023 8:55:46 AM', '3/19/2023 8:55:57 AM'],
-  ['InvalidAuthenticationToken', 'token-without-principal', `az ad sp create --id ${clientId}`],
-  ['InvalidAuthenticationToken (auxiliary)', 'token-refused', imageTenant, vmTenant],
+  ['ExpiredAuthenticationToken', 'The access token has expired', '3/19/2023 8:55:46 AM', '3/19/2023 8:55:57 AM'],
+  ['InvalidAuthenticationToken', 'The token has no service principal', `az ad sp create --id ${clientId}`],
+  ['InvalidAuthenticationToken (auxiliary)', 'Resource Manager refused one of the tokens', imageTenant, vmTenant],
   [
     'LinkedAuthorizationFailed',
-    'other-tenant-not-linked',
+    'Another resource belongs to another tenant',
     '54826b22-38d6-4fb2-bad9-b7b93a3e9c5a',
     '1c638cf4-608f-4ee6-b680-c329e824c3a8',
     'Microsoft.ManagedIdentity/userAssignedIdentities/assign/action',
   ],
   [
     'LinkedAuthorizationFailed',
-    'image-tenant-not-linked',
+    'No token of the tenant that owns the image',
     '77f54315-0000-0000-0000-000000000000',
     'e6b5053b-4c38-4475-a835-a025aeb3d8c7',
     imageTenant,
   ],
   [
     'LinkedAuthorizationFailed',
-    'linked-scope-denied',
+    'No permission on a resource that the VM refers to',
     "--role 'Managed Identity Operator' --scope /subscriptions/xxxx/resourcegroups/elephant/providers/Microsoft.ManagedIdentity/userAssignedIdentities/elephant",
   ],
   [
     'AuthorizationFailed',
-    'denied',
+    'The app lacks a permission',
     'Microsoft.Authorization/policyDefinitions/error_policy/read',
     '--scope /providers/Microsoft.Authorization/policyDefinitions/test',
   ],
-  ['GalleryImageNotFound', 'image-not-in-region', "'name=<region>'", "-r '<gallery>' -i '<definition>' -e '<version>'"],
+  [
+    'GalleryImageNotFound',
+    'The image version is not replicated to the region',
+    "'name=<region>'",
+    "-r '<gallery>' -i '<definition>' -e '<version>'",
+  ],
   [
     'NotFound / ResourceNotFound (image version)',
-    'image-not-found',
+    'The image does not exist',
     'version <version> of <definition> in gallery <gallery>',
     "-g '<rg>' -r '<gallery>' -i '<definition>'",
   ],
-  ['NotFound (no latest)', 'image-no-latest', '<image definition id>'],
-  ['image version being created', 'image-being-created', imageId],
-  ['InvalidParameter (osProfile not allowed)', 'os-profile-not-allowed', definitionId],
-  ['InvalidParameter (osProfile missing)', 'os-profile-missing', definitionId],
-  ['VMMarketplaceInvalidInput', 'plan-missing', 'scott-NCv3-vm'],
+  ['NotFound (no latest)', 'The image definition has no latest version', '<image definition id>'],
+  ['image version being created', 'The image version is still being created', imageId],
+  ['InvalidParameter (osProfile not allowed)', 'A specialized image does not accept a user', definitionId],
+  ['InvalidParameter (osProfile missing)', 'A generalized image needs a user', definitionId],
+  ['VMMarketplaceInvalidInput', 'The image needs a purchase plan', 'scott-NCv3-vm'],
   [
     'ResourcePurchaseValidationFailed',
-    'terms-not-accepted',
+    'The terms of the Marketplace plan are not accepted',
     '--publisher nvidia --offer pytorch_from_nvidia --plan ngc-pytorch-version-21-11-0 --subscription 9630d625-8e9f-445e-acd8-85b3083e766e',
   ],
   [
     'MarketplacePurchaseEligibilityFailed',
-    'marketplace-not-eligible',
+    'The subscription may not buy from the Marketplace',
     'AccountSetupError',
     'https://aka.ms/orgprofile',
   ],
-  ['OSProvisioningTimedOut', 'os-provisioning-timed-out', '-n dsvm'],
-  ['OSProvisioningClientError', 'os-provisioning-keeps-failing', imageId],
-  ['AllocationFailed', 'no-capacity', 'Standard_D2s_v5', 'westeurope'],
-  ['ZonalAllocationFailed', 'no-capacity-in-zone', 'Standard_D2s_v5', '`zone`'],
+  ['OSProvisioningTimedOut', 'The guest did not report in time', '-n dsvm'],
+  ['OSProvisioningClientError', 'VMs from this image fail repeatedly', imageId],
+  ['AllocationFailed', 'No capacity in the region', 'Standard_D2s_v5', 'westeurope'],
+  ['ZonalAllocationFailed', 'No capacity in the zone', 'Standard_D2s_v5', '`zone`'],
   [
     'OverconstrainedAllocationRequest',
-    'too-many-constraints',
+    'No host meets all constraints',
     'Networking Constraints (such as Accelerated Networking or IPv6); VM Size',
   ],
   [
     'SkuNotAvailable',
-    'size-not-available',
+    'The size is not available in the region',
     'Standard_B2s is not available in westeurope',
     '-l westeurope --size Standard_B2s',
   ],
   [
     'QuotaExceeded',
-    'quota',
+    'The core quota is used up',
     'Total Regional Cores in westus is used up: 9 of 100 are in use and 101 more',
     'limit of 110',
     '-l westus',
   ],
   [
     'OperationNotAllowed (quota)',
-    'quota',
+    'The core quota is used up',
     'Total Regional Cores in CentralIndia is used up: 4 of 4 are in use and 2 more',
     'limit of 6',
   ],
-  ['PropertyChangeNotAllowed', 'vm-differs', 'imageReference', '-n vm-1'],
-  ['BadRequest (security type)', 'security-type-of-managed-image', 'TrustedLaunch'],
-  ['BadRequest (TrustedLaunch, image)', 'trusted-launch-image', definitionId],
-  ['BadRequest (Gen1 and UEFI)', 'uefi-on-generation-1', definitionId],
-  ['BadRequest (size and security type)', 'size-and-security-type', 'Standard_DC2as_v5', 'none set'],
-  ['BadRequest (hypervisor generation)', 'hypervisor-generation', 'Standard_D2_v2', 'generation 2'],
-  ['InvalidParameter (adminUsername)', 'admin-username', '`admin-username`'],
-  ['InvalidParameter (adminPassword)', 'admin-password', '8-123 characters'],
-  ['InvalidParameter (ssh key)', 'ssh-key', '`ssh-public-key`'],
-  ['LinkedInvalidPropertyId', 'id-malformed', '"myIdentity"'],
-  ['VMExtensionProvisioningError', 'extension-failed', 'AzureDiskEncryption', '-n vm-1'],
-  ['PublicIPCountLimitReached', 'public-ip-quota', 'all 10 of subscription'],
-  ['IPv4BasicSkuPublicIpCountLimitReached', 'basic-public-ip', '`public-ip`'],
-  ['InUseNetworkSecurityGroupCannotBeDeleted', 'still-in-use', '/networkInterfaces/cli-test-vm000002VMNic '],
-  ['PublicIPAddressCannotBeDeleted', 'still-in-use', '/networkInterfaces/cli-test-vm000002VMNic '],
-  ['InUseSubnetCannotBeDeleted', 'still-in-use', '/networkInterfaces/cli-test-vm000002VMNic '],
-  ['NicReservedForAnotherVm', 'nic-reserved', '/virtualMachines/<vm>', '180 seconds'],
-  ['RetryableError', 'resource-busy', '/virtualNetworkGateways/vnet-gateway-name', '12 s'],
-  ['AnotherOperationInProgress', 'resource-busy', '5d66a0e0-e08b-4ecf-aee5-0ff5a461962b'],
+  ['PropertyChangeNotAllowed', 'A VM with this name exists with different settings', 'imageReference', '-n vm-1'],
+  ['BadRequest (security type)', 'The kind of image does not support the security type', 'TrustedLaunch'],
+  ['BadRequest (TrustedLaunch, image)', 'The image does not support Trusted Launch', definitionId],
+  ['BadRequest (Gen1 and UEFI)', 'A Generation 1 image has no UEFI settings', definitionId],
+  [
+    'BadRequest (size and security type)',
+    'The size does not support the security type',
+    'Standard_DC2as_v5',
+    'none set',
+  ],
+  [
+    'BadRequest (hypervisor generation)',
+    'The size cannot boot the generation of the image',
+    'Standard_D2_v2',
+    'generation 2',
+  ],
+  ['InvalidParameter (adminUsername)', 'The user name is reserved', '`admin-username`'],
+  ['InvalidParameter (adminPassword)', 'The password is too weak', '8-123 characters'],
+  ['InvalidParameter (ssh key)', 'The SSH key is not a public key', '`ssh-public-key`'],
+  ['LinkedInvalidPropertyId', 'A resource ID is incomplete', '"myIdentity"'],
+  ['VMExtensionProvisioningError', 'A script or extension failed in the VM', 'AzureDiskEncryption', '-n vm-1'],
+  ['PublicIPCountLimitReached', 'The public IP address quota is used up', 'all 10 of subscription'],
+  ['IPv4BasicSkuPublicIpCountLimitReached', 'Basic public IP addresses are retired', '`public-ip`'],
+  [
+    'InUseNetworkSecurityGroupCannotBeDeleted',
+    'Another resource still uses it',
+    '/networkInterfaces/cli-test-vm000002VMNic ',
+  ],
+  ['PublicIPAddressCannotBeDeleted', 'Another resource still uses it', '/networkInterfaces/cli-test-vm000002VMNic '],
+  ['InUseSubnetCannotBeDeleted', 'Another resource still uses it', '/networkInterfaces/cli-test-vm000002VMNic '],
+  ['NicReservedForAnotherVm', 'The NIC is reserved after a failed create', '/virtualMachines/<vm>', '180 seconds'],
+  [
+    'RetryableError',
+    'Another operation on the resource is in progress',
+    '/virtualNetworkGateways/vnet-gateway-name',
+    '12 s',
+  ],
+  [
+    'AnotherOperationInProgress',
+    'Another operation on the resource is in progress',
+    '5d66a0e0-e08b-4ecf-aee5-0ff5a461962b',
+  ],
   [
     'RequestDisallowedByPolicy',
-    'policy',
+    'An Azure Policy denies the resource',
     '"Network interfaces should not have public IPs" denies examplenic1207',
     '--name 1111aa2222bb3333cc4444dd',
     '`public-ip: false`',
   ],
-  ['ScopeLocked', 'locked', '/virtualNetworks/cli.lock.rsrc000002', '-g cli_test_readonly_resource_lock000001'],
-  ['ResourceGroupNotFound', 'group-not-found', '-n my-rg'],
-  ['MissingSubscriptionRegistration', 'provider-not-registered', '--namespace Microsoft.RecoveryServices'],
-  ['RoleAssignmentExists', 'role-exists', 'already has this role'],
+  [
+    'ScopeLocked',
+    'A lock blocks the change',
+    '/virtualNetworks/cli.lock.rsrc000002',
+    '-g cli_test_readonly_resource_lock000001',
+  ],
+  ['ResourceGroupNotFound', 'The resource group does not exist', '-n my-rg'],
+  [
+    'MissingSubscriptionRegistration',
+    'The resource provider is not registered',
+    '--namespace Microsoft.RecoveryServices',
+  ],
+  ['RoleAssignmentExists', 'The role is already assigned', 'already has this role'],
   [
     'PrincipalNotFound',
-    'principal-not-found',
+    'A new identity has not replicated in Entra ID yet',
     'e92c765f7f4f4794afb92012f91f0fa3',
     '54826b22-38d6-4fb2-bad9-b7b93a3e9c5a',
   ],
-  ['OperationNotAllowed / TooManyRequests (compute)', 'compute-limit', 'HighCostGet30Min: 1238 requests, 800 allowed'],
-  ['429 (Resource Manager)', 'throttled', clientId, subscription],
-  ['BadGatewayConnection', 'gateway-fault', 'Microsoft.Compute'],
-  ['InternalServerError', 'server-fault', '5336a00c-2d41-4e8d-a981-d13dccfbe3eb'],
+  [
+    'OperationNotAllowed / TooManyRequests (compute)',
+    "Compute's request limit is reached",
+    'HighCostGet30Min: 1238 requests, 800 allowed',
+  ],
+  ['429 (Resource Manager)', "Resource Manager's request limit is reached", clientId, subscription],
+  ['BadGatewayConnection', 'A gateway failed', 'Microsoft.Compute'],
+  ['InternalServerError', 'Azure had an internal error', '5336a00c-2d41-4e8d-a981-d13dccfbe3eb'],
   [
     'OperationNotAllowed (disk attached)',
-    'disk-attached',
+    'The disk is attached to a VM',
     'cli-test-vm000002_disk1_639ab90f6aa7437f8b7e4075894fff70',
     '/virtualMachines/cli-test-vm000002 ',
   ],
@@ -191,58 +239,96 @@ const recorded: readonly Row[] = [
 
 /** In the order of texts.json: refusals whose message decides, because the code has several meanings or none. */
 const quoted: readonly Row[] = [
-  ['plan-not-needed', 'plan-not-needed', 'A purchase plan was sent for an image that has none', 'Remove `plan`'],
-  ['undeployable', 'windows-not-generalized', 'sysprep', 'az vm delete'],
-  ['agent-running', 'agent-runs-unprepared', 'with a working agent', 'The image is not generalized'],
+  [
+    'plan-not-needed',
+    'The image has no purchase plan',
+    'A purchase plan was sent for an image that has none',
+    'Remove `plan`',
+  ],
+  ['undeployable', 'The Windows image is not generalized', 'sysprep', 'az vm delete'],
+  [
+    'agent-running',
+    'The guest runs but was not prepared as an image',
+    'with a working agent',
+    'The image is not generalized',
+  ],
   [
     'cloud-init-dhcp',
-    'provisioning-agent-failed',
+    'cloud-init or azure-init in the image reported a failure',
     'failure to obtain DHCP lease. Cloud-Init/24.1.3-0ubuntu1~22.04.4 in VM vm-acc',
     'https://aka.ms/linuxprovisioningerror',
   ],
   [
     'not-purchasable',
-    'not-purchasable',
+    'The Marketplace plan is not sold to this subscription',
     'Offer appliance of publisher contoso is not available in the billing country',
     'Accepting terms does not help',
   ],
-  ['terms', 'terms-not-accepted', 'az vm image terms accept --publisher contoso --offer appliance --plan byol'],
-  ['offer-not-found', 'offer-not-found', 'no offer appliance of publisher contoso', 'purchasePlan'],
-  ['internal-provisioning', 'os-provisioning-internal', 'does not say that the image is at fault', 'again'],
-  ['start-timed-out', 'start-timed-out', 'the image is not the likely reason', 'get-instance-view'],
-  ['secure-boot', 'os-provisioning-timed-out', 'Secure Boot refuses', 'secureBootEnabled: false'],
-  ['by-azure', 'region-restricted-by-azure', 'westeurope', 'No Azure Policy of the tenant is involved'],
-  ['subnet-full', 'subnet-full', 'Subnet apps (10.9.1.0/29) has no free IP address'],
-  ['no-zones', 'zone-not-in-region', 'eastus has no availability zones', 'Remove `zone`'],
+  [
+    'terms',
+    'The terms of the Marketplace plan are not accepted',
+    'az vm image terms accept --publisher contoso --offer appliance --plan byol',
+  ],
+  [
+    'offer-not-found',
+    "The image's Marketplace offer does not exist",
+    'no offer appliance of publisher contoso',
+    'purchasePlan',
+  ],
+  ['internal-provisioning', 'Azure failed to provision the OS', 'does not say that the image is at fault', 'again'],
+  ['start-timed-out', 'The VM did not start in time', 'the image is not the likely reason', 'get-instance-view'],
+  ['secure-boot', 'The guest did not report in time', 'Secure Boot refuses', 'secureBootEnabled: false'],
+  [
+    'by-azure',
+    'Azure does not offer the region to this subscription',
+    'westeurope',
+    'No Azure Policy of the tenant is involved',
+  ],
+  ['subnet-full', 'The subnet is full', 'Subnet apps (10.9.1.0/29) has no free IP address'],
+  ['no-zones', 'The region does not have the zone', 'eastus has no availability zones', 'Remove `zone`'],
   [
     'identity-operation',
-    'identity-not-found',
+    'The user-assigned identity does not exist',
     'Identity gone does not exist',
     'az identity show --ids /subscriptions/5a2b1c9d-0002-4e5f-8a6b-7c8d9e0f1a02/resourceGroups/myResourceGroup/providers/Microsoft.ManagedIdentity/userAssignedIdentities/gone',
   ],
   [
     'encryption-at-host',
-    'encryption-at-host',
+    'Encryption at host is not enabled in the subscription',
     `az feature register --namespace Microsoft.Compute --name EncryptionAtHost --subscription ${subscription}`,
   ],
-  ['ephemeral', 'ephemeral-disk', 'CacheDisk of Standard_D2s_v3, which holds at most 50 GB'],
-  ['own-data-disks', 'own-data-disks', 'redefines a disk that the image defines', '`createOption`'],
-  ['cross-cloud', 'other-cloud', '`environment`', 'login.microsoftonline.com'],
+  [
+    'ephemeral',
+    'The OS disk does not fit on the local disk',
+    'CacheDisk of Standard_D2s_v3, which holds at most 50 GB',
+  ],
+  [
+    'own-data-disks',
+    'The request redefines a disk of the image',
+    'redefines a disk that the image defines',
+    '`createOption`',
+  ],
+  ['cross-cloud', 'The tenant belongs to another cloud', '`environment`', 'login.microsoftonline.com'],
   [
     'app-disabled',
-    'app-disabled',
+    'The app is disabled in that tenant',
     'az ad sp update --id c0ffee00-a11c-4b2d-9e3f-0123456789ab --set accountEnabled=true',
   ],
   [
     'accelerated',
-    'accelerated-networking',
+    'The size does not support accelerated networking',
     'Standard_B1s does not support accelerated networking, which is enabled on network interface vm-acc-nic',
     '`accelerated-networking: false`',
   ],
-  ['nvme', 'disk-controller', 'Standard_D2s_v6 cannot boot the image', 'DiskControllerTypes=SCSI,NVMe'],
+  [
+    'nvme',
+    'The size needs NVMe, which the image does not support',
+    'Standard_D2s_v6 cannot boot the image',
+    'DiskControllerTypes=SCSI,NVMe',
+  ],
   [
     'spot-quota',
-    'spot-quota',
+    'The Spot quota is used up',
     'Spot quota in eastus is used up: 2 of 3 are in use and 2 more are needed',
     'Remove `spot`',
   ],
@@ -287,12 +373,12 @@ describe('match the message and the place, not only the code', () => {
   test('leave a BadRequest of another service unexplained', () => {
     const message = 'Managed Images are not supported for virtual machines with security type TrustedLaunch.';
     const network = `${groupId}/providers/Microsoft.Network/virtualNetworks/v`;
-    expect(idsOf(armError('BadRequest', message))).toEqual(['security-type-of-managed-image']);
-    expect(idsOf(armError('BadRequest', message, 400, network))).toEqual([]);
+    expect(titlesOf(armError('BadRequest', message))).toEqual(['The kind of image does not support the security type']);
+    expect(titlesOf(armError('BadRequest', message, 400, network))).toEqual([]);
   });
 
   test('leave the text of a token request unexplained in an answer of Resource Manager', () => {
-    expect(idsOf(armError('BadRequest', "Application 'a'(b) is disabled."))).toEqual([]);
+    expect(titlesOf(armError('BadRequest', "Application 'a'(b) is disabled."))).toEqual([]);
   });
 
   test('explain an empty 409 only where an image is involved', () => {
@@ -308,7 +394,9 @@ describe('match the message and the place, not only the code', () => {
   test('find the code in nested details', () => {
     const inner = { error: { code: 'DnsRecordInUse', message: 'DNS record a.b is already used' } };
     const details = [{ code: 'BadRequest', message: JSON.stringify(inner) }];
-    expect(idsOf(errorOf({ error: { code: 'DeploymentFailed', message: 'x', details } }))).toEqual(['dns-label-taken']);
+    expect(titlesOf(errorOf({ error: { code: 'DeploymentFailed', message: 'x', details } }))).toEqual([
+      'The DNS label is taken',
+    ]);
   });
 
   /** Values in a message do not make it another message. */
@@ -356,15 +444,20 @@ describe('match the message and the place, not only the code', () => {
     const { status } = example;
     const neutral = status === 429 || status >= 500 ? 400 : status;
     const unknown = { ...example, status: neutral, code, message: 'Not seen before.', details: [] };
-    expect(idsOf({ ...unknown, body: '' })).toEqual([]);
+    expect(titlesOf({ ...unknown, body: '' })).toEqual([]);
   });
 });
 
+/** Where the text or its meaning is documented, quoted or recorded, by the heading of the entry. */
+const sources = fixture('error-sources.json') as Record<string, string>;
+
 describe('the catalogue', () => {
-  test('has a unique ID, a source and a short first sentence for each entry', () => {
-    const ids = catalogue.map(({ id }) => id);
-    expect(new Set(ids).size).toBe(ids.length);
-    expect(catalogue.filter(({ source }) => !/https:\/\/\S+\.\S+|recording \w+|record \w+/.test(source))).toEqual([]);
+  test('has a heading of its own and a source for each entry', () => {
+    const titles = catalogue.map(({ title }) => title);
+    expect(new Set(titles).size).toBe(titles.length);
+    expect(Object.keys(sources)).toEqual(titles);
+    const isSource = (text: string) => /https:\/\/\S+\.\S+|recording \w+|record \w+/.test(text);
+    expect(Object.values(sources).filter((source) => !isSource(source))).toEqual([]);
   });
 
   test('starts each cause with a sentence that fits a title', () => {

@@ -17,17 +17,17 @@ const cases: readonly Case[] = [
       'AADSTS7002138',
       "No matching federated identity record found for presented assertion subject 'repo:Octo/Ship:environment:Prod'. The subject matches with case-insensitive comparison, but not with case-sensitive comparison.",
     ),
-    'federated-subject-case',
+    'The subject differs in letter case',
     '"subject":"repo:Octo/Ship:environment:Prod"',
   ],
   [
     entraError('AADSTS70025', "The client 'x'(Ship) has no configured federated identity credentials."),
-    'federated-none-configured',
+    'The app has no federated credential',
     'az ad app federated-credential create',
   ],
 ];
 
-test.each(named(cases))('explain %s', (_, error, id, ...quoted) => expectExplained(error, id, quoted));
+test.each(named(cases))('explain %s', (_, error, title, ...quoted) => expectExplained(error, title, quoted));
 
 const claims = {
   issuer: 'https://token.actions.githubusercontent.com',

@@ -17,13 +17,13 @@ const cases: readonly Case[] = [
       404,
       imageId,
     ),
-    'image-not-found',
+    'The image does not exist',
     'Image images/linux does not exist in resource group gallery-rg.',
     '-r images -i linux',
   ],
   [
     armError('NotFound', `There is no latest image version exists for "${definitionId}"`, 404),
-    'image-no-latest',
+    'The image definition has no latest version',
     'Image definition linux has no version that counts as the latest.',
   ],
   [
@@ -31,7 +31,7 @@ const cases: readonly Case[] = [
       'VMMarketplaceInvalidInput',
       "Unable to deploy from the Marketplace image or a custom image sourced from Marketplace image. The part number in the purchase information for VM '/x/vm-1' is not as expected. Beware that the Plan object's properties are case-sensitive.",
     ),
-    'plan-differs',
+    'The purchase plan is not that of the image',
     'case-sensitive',
   ],
   [
@@ -39,7 +39,7 @@ const cases: readonly Case[] = [
       'InvalidParameter',
       'StorageProfile.dataDisks.lun does not have required value(s) for image specified in storage profile.',
     ),
-    'data-disk-luns',
+    'The data disks do not match the image',
     '--query "storageProfile.dataDiskImages[].lun"',
   ],
   [
@@ -47,7 +47,7 @@ const cases: readonly Case[] = [
       'BadRequest',
       "The provided gallery image only supports creation of VMs and VM Scale Sets with 'ConfidentialVM' security type.",
     ),
-    'image-security-type',
+    'The image requires a security type',
     'Image linux 1.0.0 requires security type ConfidentialVM.',
   ],
   [
@@ -55,12 +55,12 @@ const cases: readonly Case[] = [
       'BadRequest',
       "Cannot create a VM of size 'Standard_D2ps_v6' because this VM size only supports a CPU Architecture of 'Arm64', but an image or disk with CPU Architecture 'x64' was given. Please check that the CPU Architecture of the image or disk is compatible with that of the VM size.",
     ),
-    'architecture',
+    'The size has another CPU architecture than the image',
     'Standard_D2ps_v6 is Arm64, but the image is x64.',
   ],
 ];
 
-test.each(named(cases))('explain %s', (_, error, id, ...quoted) => expectExplained(error, id, quoted));
+test.each(named(cases))('explain %s', (_, error, title, ...quoted) => expectExplained(error, title, quoted));
 
 test('name version and region in the first sentence when the version is not replicated', () => {
   const { cause, fix } = explained(

@@ -10,7 +10,7 @@ const refused = (code: string, message: string) => armError(code, message, 400, 
 const cases: readonly Case[] = [
   [
     refused('DnsRecordInUse', 'DNS record ship.westeurope.cloudapp.azure.com is already used by another public IP.'),
-    'dns-label-taken',
+    'The DNS label is taken',
     'DNS name ship.westeurope.cloudapp.azure.com is taken',
   ],
   [
@@ -18,7 +18,7 @@ const cases: readonly Case[] = [
       'InvalidDomainNameLabel',
       'The domain name label Ship_1 is invalid. It must conform to the following regular expression: ^[a-z][a-z0-9-]{1,61}[a-z0-9]$.',
     ),
-    'dns-label-invalid',
+    'The DNS label is invalid',
     '"Ship_1" is not a valid DNS label',
   ],
   [
@@ -26,7 +26,7 @@ const cases: readonly Case[] = [
       'PrivateIPAddressInUse',
       `IP configuration ${nic}/ipConfigurations/c is using the private IP address 10.0.0.4 which is already allocated to resource ${nic}-other/ipConfigurations/c.`,
     ),
-    'private-ip-taken',
+    'The private IP address is taken',
     '`private-ip-address` 10.0.0.4 is taken by n-other.',
     `az resource show --ids ${nic}-other --query`,
   ],
@@ -35,7 +35,7 @@ const cases: readonly Case[] = [
       'PrivateIPAddressNotInSubnet',
       'Private static IP address 10.1.0.4 does not belong to the range of subnet prefix 10.0.0.0/24.',
     ),
-    'private-ip-outside',
+    'The private IP address cannot be used in the subnet',
     '`private-ip-address` 10.1.0.4 is outside the subnet 10.0.0.0/24.',
   ],
   [
@@ -43,7 +43,7 @@ const cases: readonly Case[] = [
       'PrivateIPAddressInReservedRange',
       'Private static IP address 10.0.0.1 falls within reserved IP range of subnet prefix 10.0.0.0/24.',
     ),
-    'private-ip-outside',
+    'The private IP address cannot be used in the subnet',
     '`private-ip-address` 10.0.0.1 is reserved.',
   ],
   [
@@ -51,7 +51,7 @@ const cases: readonly Case[] = [
       'PublicIPAddressInUse',
       `Resource ${nic} is referencing public IP address ${address} that is already allocated to resource ${nic}-other/ipConfigurations/c.`,
     ),
-    'public-ip-taken',
+    'The public IP address is in use',
     'Public IP address a is in use by n-other.',
   ],
   [
@@ -59,7 +59,7 @@ const cases: readonly Case[] = [
       'NetcfgSubnetRangeOutsideVnet',
       "Subnet 'default' is not valid because its IP address range is outside the IP address range of virtual network 'v'.",
     ),
-    'address-prefix',
+    'The address prefixes do not fit',
     'outside the IP address range of virtual network',
   ],
   [
@@ -67,7 +67,7 @@ const cases: readonly Case[] = [
       'InvalidResourceReference',
       `Resource ${subnet} referenced by resource ${nic} was not found. Please make sure that the referenced resource exists, and that both resources are in the same region.`,
     ),
-    'reference-not-found',
+    'A referenced resource does not exist',
     `az resource show --ids ${subnet}`,
     `${nic} refers to ${subnet}.`,
   ],
@@ -76,12 +76,12 @@ const cases: readonly Case[] = [
       'NicInUse',
       `Network Interface ${nic} is used by existing resource ${vm}. In order to delete the network interface, it must be dissociated from the resource.`,
     ),
-    'still-in-use',
+    'Another resource still uses it',
     `while ${vm} uses it`,
   ],
   [
     { ...errorOf(null, 0), code: 'ENOTFOUND', message: 'login.example could not be reached' },
-    'unreachable',
+    'Azure cannot be reached',
     'login.example could not be reached',
     'https://management.azure.com',
   ],
@@ -91,7 +91,7 @@ const cases: readonly Case[] = [
       code: 'ECONNREFUSED',
       message: 'login.example could not be reached: refused (through the proxy proxy.example:3128 of https_proxy)',
     },
-    'proxy',
+    'The proxy of the runner does not connect to Azure',
     'Check address, user name and password in https_proxy',
   ],
   [
@@ -99,15 +99,15 @@ const cases: readonly Case[] = [
       ...errorOf(null, 407),
       message: 'The proxy of HTTPS_PROXY refused the connection to login.example: proxy.example answered 407.',
     },
-    'proxy',
+    'The proxy of the runner does not connect to Azure',
     'user name and password in HTTPS_PROXY',
     'NO_PROXY',
   ],
   [
     { ...errorOf(null, 0), code: 'SELF_SIGNED_CERT_IN_CHAIN', message: 'self-signed certificate' },
-    'certificate-not-trusted',
+    "The runner does not trust Azure's certificate",
     'NODE_EXTRA_CA_CERTS',
   ],
 ];
 
-test.each(named(cases))('explain %s', (_, error, id, ...quoted) => expectExplained(error, id, quoted));
+test.each(named(cases))('explain %s', (_, error, title, ...quoted) => expectExplained(error, title, quoted));

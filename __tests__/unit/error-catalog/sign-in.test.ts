@@ -9,7 +9,7 @@ import {
   entraError,
   expectExplained,
   explained,
-  idsOf,
+  titlesOf,
   imageSubscription,
   imageTenant,
   named,
@@ -21,26 +21,31 @@ import {
 const cases: readonly Case[] = [
   [
     entraError('AADSTS7000112', "Application 'abc'(shipper) is disabled."),
-    'app-disabled',
+    'The app is disabled in that tenant',
     'app abc is disabled',
     `az login --tenant ${vmTenant}`,
     'az ad sp update --id abc',
   ],
   [
     entraError('AADSTS53003', 'Access has been blocked by Conditional Access policies.', imageTenant),
-    'conditional-access',
+    'Conditional Access blocks the app',
     `the image tenant (${imageTenant})`,
   ],
   [
     entraError('AADSTS900382', 'Confidential Client is not supported in Cross Cloud request.', imageTenant),
-    'other-cloud',
+    'The tenant belongs to another cloud',
     'The image tenant',
     'correct `image-tenant-id`',
   ],
-  [armError('InvalidAuthenticationToken', 'The access token is invalid.', 401), 'token-refused', vmTenant, imageTenant],
+  [
+    armError('InvalidAuthenticationToken', 'The access token is invalid.', 401),
+    'Resource Manager refused one of the tokens',
+    vmTenant,
+    imageTenant,
+  ],
 ];
 
-test.each(named(cases))('explain %s', (_, error, id, ...quoted) => expectExplained(error, id, quoted));
+test.each(named(cases))('explain %s', (_, error, title, ...quoted) => expectExplained(error, title, quoted));
 
 describe('consent', () => {
   const notFound = `Application with identifier '${clientId}' was not found in the directory 'X'.`;
@@ -103,7 +108,7 @@ describe('AADSTS700024', () => {
 
   test("does not blame the runner's clock when GitHub issued the assertion", () => {
     const known = { ...context, oidc };
-    expect(idsOf(error, known)).toEqual(['id-token-expired']);
+    expect(titlesOf(error, known)).toEqual(["GitHub's ID token expired before Entra received it"]);
     const { cause, who, fix } = explained(error, known);
     expect(cause).toMatch(/GitHub issued it .*until 2026-08-01T11:03:00.0Z/);
     expect(cause).toContain("the runner's clock plays no part");
@@ -111,7 +116,7 @@ describe('AADSTS700024', () => {
   });
 
   test("blames the runner's clock when the runner signed it with a certificate", () => {
-    expect(idsOf(error)).toEqual(['assertion-expired']);
+    expect(titlesOf(error)).toEqual(['The signed assertion has expired or is not valid yet']);
     expect(explained(error).cause).toContain('The clock of the runner is wrong.');
   });
 });

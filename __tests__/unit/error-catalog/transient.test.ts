@@ -19,7 +19,7 @@ const cases: readonly Case[] = [
       429,
       nicUrl,
     ),
-    'resource-busy',
+    'Another operation on the resource is in progress',
     'retries',
   ],
   [
@@ -29,10 +29,13 @@ const cases: readonly Case[] = [
       200,
       operationUrl,
     ),
-    'preempted',
+    'A newer operation replaced this one',
     'A newer operation on VM vm-1 replaced this one.',
   ],
-  [armError('InternalExecutionError', 'An internal execution error occurred.', 200, operationUrl), 'server-fault'],
+  [
+    armError('InternalExecutionError', 'An internal execution error occurred.', 200, operationUrl),
+    'Azure had an internal error',
+  ],
   [
     armError(
       'NetworkingInternalOperationError',
@@ -40,12 +43,12 @@ const cases: readonly Case[] = [
       200,
       operationUrl,
     ),
-    'server-fault',
+    'Azure had an internal error',
   ],
-  [errorOf(null, 503), 'gateway-fault', 'A gateway at Azure, or a proxy, failed temporarily.'],
+  [errorOf(null, 503), 'A gateway failed', 'A gateway at Azure, or a proxy, failed temporarily.'],
 ];
 
-test.each(named(cases))('explain %s', (_, error, id, ...quoted) => expectExplained(error, id, quoted));
+test.each(named(cases))('explain %s', (_, error, title, ...quoted) => expectExplained(error, title, quoted));
 
 test('quote the waiting time of the header', () => {
   expect(explained(errorOf(null, 429, vmUrl, { 'retry-after': '17' })).fix.join()).toContain('17 s');

@@ -9,7 +9,7 @@ const cases: readonly Case[] = [
       200,
       operationUrl,
     ),
-    'agent-silent',
+    'The VM agent does not report',
     '-n vm-9',
   ],
   [
@@ -18,12 +18,12 @@ const cases: readonly Case[] = [
       'Run command extension execution is in progress. Please wait for completion before invoking a run command.',
       409,
     ),
-    'script-running',
+    'Another script is still running in the VM',
     '--vm-name vm-1',
   ],
   [
     armError('PreconditionFailed', 'The condition is not met.', 412),
-    'vm-created-by-another-run',
+    'A VM with this name appeared during the run',
     'VM vm-1 in deploy-rg',
   ],
   [
@@ -32,7 +32,7 @@ const cases: readonly Case[] = [
       'Disk vm-1-osdisk already exists in resource group DEPLOY-RG. Only CreateOption.Attach is supported.',
       409,
     ),
-    'disk-name-taken',
+    'A disk with this name exists',
     'az disk show',
     '-n vm-1-osdisk',
   ],
@@ -42,7 +42,7 @@ const cases: readonly Case[] = [
       'The specified disk size 10 GB is smaller than the size of the corresponding disk in the VM image: 30 GB. This is not allowed.',
       409,
     ),
-    'disk-too-small',
+    'The OS disk is smaller than the image',
     '`os-disk-size-gb` (10) is smaller than the disk of the image (30 GB).',
   ],
   [
@@ -51,7 +51,7 @@ const cases: readonly Case[] = [
       'The maximum number of data disks allowed to be attached to a VM of this size is 4.',
       409,
     ),
-    'too-many-data-disks',
+    'The size does not support that many data disks',
     'Standard_D2s_v5 supports at most 4 data disks',
   ],
   [
@@ -59,7 +59,7 @@ const cases: readonly Case[] = [
       'ResourceAvailabilityZonesCannotBeModified',
       "The resource '/x/vm-1' has an existing availability zone constraint '1' and the request has availability zone constraint '2', which do not match.",
     ),
-    'zones-differ',
+    'A VM with this name exists in another zone',
     'exists in zone 1, not 2',
   ],
   [
@@ -67,9 +67,9 @@ const cases: readonly Case[] = [
       'VMSizeIsNotPermittedToEnableAcceleratedNetworking',
       'The specified VM size Standard_B1s is not permitted to enable AcceleratedNetworking on network interface(s) /s/networkInterfaces/n.',
     ),
-    'accelerated-networking',
+    'The size does not support accelerated networking',
     'Standard_B1s does not support accelerated networking, which is enabled on network interface n.',
   ],
 ];
 
-test.each(named(cases))('explain %s', (_, error, id, ...quoted) => expectExplained(error, id, quoted));
+test.each(named(cases))('explain %s', (_, error, title, ...quoted) => expectExplained(error, title, quoted));
