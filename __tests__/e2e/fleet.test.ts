@@ -325,6 +325,21 @@ describe('a fleet deployment', () => {
     };
 
     expect(await runJob('own-test', 'canary', '1')).toBe('success');
+    // What the report shows, without the script's output and the path of the private key.
+    const artifact: unknown = JSON.parse(readFileSync(join(results, 'own-test.json'), 'utf8'));
+    expect(artifact).toEqual({
+      name: 'own-test',
+      wave: 'canary',
+      outcome: 'success',
+      attempt: 1,
+      job: '',
+      result: {
+        'vm-name': 'app-1-own-test',
+        'image-version': '1.10.0',
+        location: 'westeurope',
+        'private-ip-address': '192.168.1.4',
+      },
+    });
     const bodyOf = (kind: string) =>
       started.journal.find((exchange) => exchange.kind === kind)?.requestBody as {
         properties: Record<string, unknown>;
