@@ -142,14 +142,26 @@ describe('a 404 that does not say that the thing itself is gone', () => {
 
 test.concurrent('reads JSON with a byte order mark and another content type', async () => {
   const sim = await startWorld();
-  const definition = sim.world.resources.get(defaults.imageId('linux'))?.body;
-  const fault = sim.faults.add({
-    match: { method: 'GET', path: /images\/linux\?/, times: every },
-    effect: { status: 200, body: `\uFEFF${JSON.stringify(definition)}`, headers: { 'content-type': 'text/plain' } },
-  });
-  const run = await act(sim, {}, main);
-  expect([errorOf(run), run.exitCode]).toEqual(['', 0]);
-  expect(fault.applied).toBe(1);
+  const vm = {
+    id: vm1.machine,
+    tags: { 'cross-tenant-vm': 'vm1' },
+    properties: { vmId: '7', provisioningState: 'Succeeded' },
+  };
+  // The SDK parses the list of VMs, the action itself that of the resources.
+  const faults = [/deploy-rg\/resources\?/, /deploy-rg\/providers\/Microsoft\.Compute\/virtualMachines\?/].map((path) =>
+    sim.faults.add({
+      match: { method: 'GET', path },
+      effect: {
+        status: 200,
+        body: `\uFEFF${JSON.stringify({ value: [vm] })}`,
+        headers: { 'content-type': 'text/plain' },
+      },
+    }),
+  );
+  const run = await act(sim, { operation: 'list', 'image-id': '', 'image-tenant-id': '' }, main);
+  expect(errorOf(run)).toBe('');
+  expect(faults.map(({ applied }) => applied)).toEqual([1, 1]);
+  expect(JSON.parse(run.outputs['deployments'] ?? '')).toMatchObject([{ 'vm-name': 'vm1', state: 'Succeeded' }]);
 });
 
 test.concurrent('sends a request again whose success says nothing', async () => {

@@ -121,12 +121,10 @@ export class Sanitizer {
     if (Array.isArray(value)) return value.map((element) => this.#value(element));
     if (!isObject(value)) return value;
     const isRunCommand = 'executionState' in value;
-    const isScriptSource = member === 'source';
     return Object.fromEntries(
       Object.entries(value).map(([name, inner]) => {
         const isPrinted = isRunCommand && (name === 'output' || name === 'error') && inner !== '';
-        const isScript = isScriptSource && name === 'script';
-        return [this.#text(name), isPrinted || isScript ? redacted : this.#value(inner, name)];
+        return [this.#text(name), isPrinted ? redacted : this.#value(inner, name)];
       }),
     );
   }

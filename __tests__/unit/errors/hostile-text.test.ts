@@ -58,7 +58,11 @@ test.each<[string, object | string]>([
   expect(log.length).toBeLessThan(100_000);
   expect(Buffer.byteLength(annotation)).toBeLessThanOrEqual(4096);
   expect(errorTitle(error, explained).length).toBeLessThanOrEqual(200);
-  for (const shown of [log, annotation]) expect(shown).not.toMatch(unsafe);
+  for (const shown of [log, annotation]) {
+    expect(shown).not.toMatch(unsafe);
+    // What is left of terminal codes without their first character.
+    expect(shown).not.toMatch(/\[31m|\[2J|\]8;;/);
+  }
   expect(log).not.toMatch(/^\s*::|##\[/m);
   for (const markdown of [markdownText(fault.message), quotation(fault.message)]) {
     expect(markdown).not.toMatch(unsafe);
