@@ -60,7 +60,7 @@ export async function build(folder: string): Promise<void> {
 
 /** ncc's own minifier keeps dead code; esbuild removes it and reduces the bundle to a third. */
 async function minify(code: string): Promise<string> {
-  const result = await transform(code, {
+  const result = await transform(markUnusedImports(code), {
     minify: true,
     treeShaking: true,
     format: 'esm',
@@ -72,6 +72,14 @@ async function minify(code: string): Promise<string> {
     define: { FormData: 'undefined' },
   });
   return result.code;
+}
+
+/**
+ * @actions/core's HTTP client, which the action never uses, imports `undici`. ncc drops the client and still evaluates what
+ * it imported, 5 ms at each start; esbuild drops an unused import that is marked as free of side effects.
+ */
+function markUnusedImports(code: string): string {
+  return code.replaceAll(/^(\/\/ EXTERNAL MODULE: .*\nvar \w+ = )(?=__nccwpck_require__\()/gm, '$1/* @__PURE__ */ ');
 }
 
 if (import.meta.main) {
