@@ -51,7 +51,7 @@ let sim: Simulator;
 afterEach(() => sim.close());
 
 async function start(world: (world: World) => void): Promise<Record<string, string>> {
-  sim = await startSimulator({ timeScale: 0.02, world });
+  sim = await startSimulator({ timeScale: 0.002, world });
   return { ...defaultInputs(sim), 'vm-name': 'host' };
 }
 

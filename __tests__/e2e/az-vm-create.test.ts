@@ -118,7 +118,7 @@ describe.each(Object.entries(runs))('%s', (name, base) => {
   let sim: Simulator;
   let run: Run;
   beforeAll(async () => {
-    sim = await startSimulator({ timeScale: 0.005, world: furnish });
+    sim = await startSimulator({ timeScale: 0.002, world: furnish });
     const { 'image-id': _, 'ssh-public-key': __, ...needed } = defaultInputs(sim);
     run = await runAction({
       sim,

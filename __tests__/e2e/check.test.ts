@@ -19,7 +19,7 @@ async function check(
   inputs: Readonly<Record<string, string>> = {},
   runSteps = runAction,
 ): Promise<{ run: Run; findings: readonly Finding[]; of: (level: Finding['level']) => string[] }> {
-  sim = await startSimulator({ timeScale: 0.02, world });
+  sim = await startSimulator({ timeScale: 0.002, world });
   const run = await runSteps({
     sim,
     inputs: { ...defaultInputs(sim), 'vm-name': 'vm1', operation: 'check', ...inputs },
@@ -272,7 +272,7 @@ describe('a tenant that has not consented', () => {
 });
 
 test('check reports a fault when the VM may not be read, where create fails as well', async () => {
-  sim = await startSimulator({ timeScale: 0.02, world: mayReadAll });
+  sim = await startSimulator({ timeScale: 0.002, world: mayReadAll });
   sim.faults.add({
     match: { method: 'GET', path: /\/virtualMachines\/vm1\?/, times: Number.POSITIVE_INFINITY },
     effect: { status: 403, code: 'AuthorizationFailed', message: 'no right to read virtual machines' },
@@ -322,7 +322,7 @@ describe('a group that is to be made', () => {
 });
 
 test('what create has made is found to be its own', async () => {
-  sim = await startSimulator({ timeScale: 0.02, world: mayReadAll });
+  sim = await startSimulator({ timeScale: 0.002, world: mayReadAll });
   const inputs = { ...defaultInputs(sim), 'vm-name': 'vm1', 'ssh-public-key': sshKey };
   const created = await runAction({ sim, inputs });
   expect(created.annotations.filter(({ level }) => level === 'error')).toEqual([]);
@@ -375,7 +375,7 @@ describe('check and create agree on leftovers of an earlier run', () => {
       mayReadAll(made);
       world(made);
     };
-    sim = await startSimulator({ timeScale: 0.02, world: prepare });
+    sim = await startSimulator({ timeScale: 0.002, world: prepare });
     const common = { ...defaultInputs(sim), 'vm-name': 'vm1', 'ssh-public-key': sshKey };
     await runAction({ sim, inputs: { ...common, ...before }, phases: ['main'] });
     between(sim);
@@ -390,7 +390,7 @@ describe('check and create agree on leftovers of an earlier run', () => {
 });
 
 test('create refuses before its first write what is certain not to boot', async () => {
-  sim = await startSimulator({ timeScale: 0.02 });
+  sim = await startSimulator({ timeScale: 0.002 });
   const run = await runAction({ sim, inputs: { ...defaultInputs(sim), 'vm-size': 'Standard_D1_v2' } });
   expect(run.exitCode).toBe(1);
   const [error] = run.annotations.filter(({ level }) => level === 'error');

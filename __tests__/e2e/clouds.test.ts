@@ -22,7 +22,7 @@ afterEach(async () => {
 });
 
 const start = async (world?: (world: World) => void): Promise<void> => {
-  sim = await startSimulator({ timeScale: 0.01, ...(world ? { world } : {}) });
+  sim = await startSimulator({ timeScale: 0.002, ...(world ? { world } : {}) });
 };
 
 const targetOf = (endpoint: string): string => new URL(endpoint).host;

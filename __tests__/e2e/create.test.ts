@@ -7,7 +7,7 @@ import { assertNoSecrets, defaultInputs, runAction, runJob, windowsImage, genera
 
 let sim: Simulator;
 const start = async (world?: (world: World) => void): Promise<Simulator> => {
-  sim = await startSimulator({ timeScale: 0.01, ...(world ? { world } : {}) });
+  sim = await startSimulator({ timeScale: 0.002, ...(world ? { world } : {}) });
   return sim;
 };
 afterEach(() => sim?.close());

@@ -86,7 +86,7 @@ afterEach(() => sim.close());
 test.each(['system-identity', 'named-identity'])(
   'creates, reuses and deletes the VM when the job is %s',
   async (job) => {
-    sim = await startSimulator({ timeScale: 0.02, world: withRegistry });
+    sim = await startSimulator({ timeScale: 0.002, world: withRegistry });
     const inputs = {
       ...defaultInputs(sim),
       ...stepOf(job),

@@ -142,7 +142,7 @@ const distinct = cases.filter(
 test.each(distinct.map((one) => [one.file, one.job, Object.values(one.matrix).join(), one] as const))(
   '%s: %s %s',
   async (_file, _job, _leg, one) => {
-    const started = (sim = await startSimulator({ timeScale: 0.02, world: prepare }));
+    const started = (sim = await startSimulator({ timeScale: 0.002, world: prepare }));
     const inputs = filledIn(one);
     const before = [...started.world.resources.under(group)].length;
     // The post step of the others has nothing to delete.
@@ -175,7 +175,7 @@ test.each(distinct.map((one) => [one.file, one.job, Object.values(one.matrix).jo
 
 test('two background steps of a job create two VMs, and the step that is cancelled leaves nothing behind', async () => {
   const [target, load] = cases.filter(({ file }) => file === 'examples/overlapped.yml');
-  const started = (sim = await startSimulator({ timeScale: 0.02, world: prepare }));
+  const started = (sim = await startSimulator({ timeScale: 0.002, world: prepare }));
   const before = [...started.world.resources.under(group)].length;
   const names: string[] = [];
   const start = (one: Case | undefined, options: Partial<ActionOptions>) =>
@@ -268,7 +268,7 @@ describe("the README's logs", () => {
   ].map(([, block]) => block);
   /** What a run says, with the IDs cut as in the README. */
   const said = async (inputs: Record<string, string>): Promise<string> => {
-    const started = (sim = await startSimulator({ timeScale: 0.02 }));
+    const started = (sim = await startSimulator({ timeScale: 0.002 }));
     const run = await runAction({ sim: started, inputs: { ...defaultInputs(started), ...inputs } });
     return run.lines
       .map(({ text }) => text)

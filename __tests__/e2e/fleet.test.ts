@@ -230,7 +230,7 @@ describe('a fleet deployment', () => {
   }
 
   test('reports the tenant without consent, and succeeds for it when re-run', async () => {
-    const started = (sim = await startSimulator({ timeScale: 0.02 }));
+    const started = (sim = await startSimulator({ timeScale: 0.002 }));
     const own = { 'tenant-id': defaults.tenantId, 'subscription-id': defaults.subscriptionId };
     const document = {
       defaults: {
@@ -385,7 +385,7 @@ describe('a fleet deployment', () => {
   });
 
   test('sends as many requests as the fleet benchmark assumes', async () => {
-    const started = (sim = await startSimulator({ timeScale: 0.02 }));
+    const started = (sim = await startSimulator({ timeScale: 0.002 }));
     const image = defaults.imageId('linux', '1.10.0');
     const inputs = { ...defaultInputs(started), 'image-id': image, 'public-ip': 'false' };
     expect((await runAction({ sim: started, inputs })).exitCode).toBe(0);

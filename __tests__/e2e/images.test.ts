@@ -25,7 +25,7 @@ let tests = 0;
 const vmName = () => `vm${tests}`;
 
 async function start(world?: (world: World) => void): Promise<void> {
-  sim = await startSimulator({ timeScale: 0.01, world });
+  sim = await startSimulator({ timeScale: 0.002, world });
   open.push(sim);
   seen = 0;
 }
@@ -123,7 +123,7 @@ describe('replication', () => {
   test('fails after ever longer pauses between reads when the version is not replicated in time', async () => {
     replicating('slow3')(sim.world);
     const inputs = { 'image-id': defaults.imageId('slow3'), 'image-wait-minutes': '5' };
-    expect(errorOf(await create(inputs, { timeScale: 0.01 }))).toMatch(
+    expect(errorOf(await create(inputs, { timeScale: 0.002 }))).toMatch(
       /version 1\.0\.0 is Replicating in westeurope, \d+ %/,
     );
     // One each second at first, then after an eighth of the time so far, at most 15 s: 45 at most, 300 with equal pauses.

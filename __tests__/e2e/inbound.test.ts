@@ -7,7 +7,7 @@ let sim: Simulator;
 afterEach(() => sim?.close());
 
 test('creates rules in list order when ranges, protocols, service tags and IPv6 are given', async () => {
-  sim = await startSimulator({ timeScale: 0.01 });
+  sim = await startSimulator({ timeScale: 0.002 });
   const run = await runAction({
     sim,
     phases: ['main'],
@@ -64,7 +64,7 @@ test('creates rules in list order when ranges, protocols, service tags and IPv6 
 });
 
 test('reports outbound access when there is a public IP, none, or an override', async () => {
-  sim = await startSimulator({ timeScale: 0.01 });
+  sim = await startSimulator({ timeScale: 0.002 });
   const outbound = async (name: string, inputs: Record<string, string>) => {
     const run = await runAction({
       sim,

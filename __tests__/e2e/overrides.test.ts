@@ -42,7 +42,7 @@ public-ip:
 `;
 
 test('merges, removes and replaces properties of all five bodies, and finds no drift when rerun', async () => {
-  sim = await startSimulator({ timeScale: 0.01 });
+  sim = await startSimulator({ timeScale: 0.002 });
   const inputs = { overrides: patches, tags: 'team: images', 'dns-label': 'my-label' };
   const run = await create(inputs);
   expect(errors(run)).toEqual([]);
@@ -86,7 +86,7 @@ test('merges, removes and replaces properties of all five bodies, and finds no d
 });
 
 test('replaces a property when an override spells it in another case, and finds no drift when rerun', async () => {
-  sim = await startSimulator({ timeScale: 0.01 });
+  sim = await startSimulator({ timeScale: 0.002 });
   const inputs = {
     overrides: JSON.stringify({
       vm: { Properties: { HardwareProfile: { VmSize: 'Standard_D4s_v5' }, DiagnosticsProfile: null } },
@@ -105,7 +105,7 @@ test('replaces a property when an override spells it in another case, and finds 
 });
 
 test('sends unknown properties unchanged and reports Azure’s error', async () => {
-  sim = await startSimulator({ timeScale: 0.01 });
+  sim = await startSimulator({ timeScale: 0.002 });
   const run = await create({
     overrides: '{"nsg": {"properties": {"notYetInvented": {"deep": [1, {"null": false}]}}}}',
   });
@@ -119,7 +119,7 @@ test('sends unknown properties unchanged and reports Azure’s error', async () 
 });
 
 test('refuses all protected properties at once, before any request, when overrides change them', async () => {
-  sim = await startSimulator({ timeScale: 0.01 });
+  sim = await startSimulator({ timeScale: 0.002 });
   const run = await create({
     overrides: JSON.stringify({
       vm: {

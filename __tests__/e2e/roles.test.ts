@@ -94,7 +94,7 @@ function recordActions(world: World): void {
 
 test.each(situations)('every operation works with the documented roles for $name', async (situation) => {
   const started = (sim = await startSimulator({
-    timeScale: 0.02,
+    timeScale: 0.002,
     world: (world) => {
       prepare(world, situation);
       recordActions(world);
@@ -138,7 +138,7 @@ test('delete says that role assignments may remain when it may not look for them
   const [situation] = situations.slice(-1);
   const roles = situation?.roles.filter(([file]) => file !== 'find-role-assignments.json') ?? [];
   const started = (sim = await startSimulator({
-    timeScale: 0.02,
+    timeScale: 0.002,
     world: (world) => prepare(world, { name: '', inputs: {}, roles }),
   }));
   const inputs = { ...defaultInputs(started), ...situation?.inputs, 'vm-name': 'vm1' };

@@ -11,7 +11,7 @@ async function start(
   world: (world: World) => void = () => undefined,
   inputs: Record<string, string> = {},
 ): Promise<Record<string, string>> {
-  sim = await startSimulator({ timeScale: 0.02, world });
+  sim = await startSimulator({ timeScale: 0.002, world });
   return { ...defaultInputs(sim), 'vm-name': 'vm1', ...inputs };
 }
 

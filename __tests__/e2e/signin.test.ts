@@ -25,7 +25,7 @@ let sim: Simulator;
 let shared: Simulator | undefined;
 async function start(world?: (world: World) => void): Promise<void> {
   const isNew = world !== undefined || shared === undefined;
-  sim = shared && !world ? shared : await startSimulator({ timeScale: 0.01, world });
+  sim = shared && !world ? shared : await startSimulator({ timeScale: 0.002, world });
   if (isNew) open.push(sim);
   if (!world) shared = sim;
   sim.world.journal.clear();

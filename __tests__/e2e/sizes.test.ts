@@ -7,7 +7,7 @@ import { defaultInputs, type Run, runAction } from '../support/harness.ts';
 let sim: Simulator;
 afterEach(() => sim?.close());
 const start = async (world?: (world: World) => void): Promise<void> => {
-  sim = await startSimulator({ timeScale: 0.01, world });
+  sim = await startSimulator({ timeScale: 0.002, world });
 };
 
 const group = `/subscriptions/${defaults.subscriptionId}/resourceGroups/${defaults.resourceGroup}`;

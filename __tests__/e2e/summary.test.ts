@@ -14,7 +14,7 @@ import {
 
 let sim: Simulator;
 const start = async (): Promise<Simulator> => {
-  sim = await startSimulator({ timeScale: 0.01 });
+  sim = await startSimulator({ timeScale: 0.002 });
   return sim;
 };
 afterEach(() => sim?.close());

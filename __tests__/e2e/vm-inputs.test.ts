@@ -13,7 +13,7 @@ const create = async (
   inputs: Record<string, string>,
   workspace: Record<string, string | Uint8Array> = {},
 ): Promise<Run> => {
-  sim ??= await startSimulator({ timeScale: 0.005 });
+  sim ??= await startSimulator({ timeScale: 0.002 });
   return runAction({
     sim,
     phases: ['main'],
@@ -25,7 +25,7 @@ const errors = (run: Run): string[] =>
   run.annotations.filter(({ level }) => level === 'error').map(({ message }) => message);
 
 test('sends custom data and user data unchanged when they are within their limits', async () => {
-  sim = await startSimulator({ timeScale: 0.005 });
+  sim = await startSimulator({ timeScale: 0.002 });
   const bytes = Uint8Array.from({ length: 65_535 }, (_, index) => index % 256);
   const userData = ` leading and trailing space\n${'x'.repeat(65_536 - 29)}\n`;
   const run = await create({ 'custom-data-file': 'cloud/init.gz', 'user-data': userData }, { 'cloud/init.gz': bytes });
@@ -44,7 +44,7 @@ test('sends custom data and user data unchanged when they are within their limit
 });
 
 test('tags every resource with strings when tags are YAML or JSON', async () => {
-  sim = await startSimulator({ timeScale: 0.005 });
+  sim = await startSimulator({ timeScale: 0.002 });
   const asked = { team: 'images', version: '1.10', enabled: 'true', empty: '' };
   for (const [name, tags] of [
     ['yaml', 'team: images\nversion: 1.10\nenabled: true\nempty:'],
@@ -62,7 +62,7 @@ test('tags every resource with strings when tags are YAML or JSON', async () => 
 });
 
 test('shortens the host name when the image is Windows', async () => {
-  sim = await startSimulator({ timeScale: 0.005 });
+  sim = await startSimulator({ timeScale: 0.002 });
   const windows = windowsImage();
   const long = 'a-machine-with-a-long-name';
   expect(errors(await create({ ...windows, 'vm-name': long }))).toEqual([]);
@@ -78,7 +78,7 @@ test('shortens the host name when the image is Windows', async () => {
 });
 
 test('sends disk, license and Spot settings when their inputs are set', async () => {
-  sim = await startSimulator({ timeScale: 0.005 });
+  sim = await startSimulator({ timeScale: 0.002 });
   const run = await create({
     ...windowsImage(),
     'os-disk-size-gb': '256',
@@ -103,14 +103,14 @@ test('sends disk, license and Spot settings when their inputs are set', async ()
 });
 
 test('reports Azure’s refusal when the disk is smaller than the image', async () => {
-  sim = await startSimulator({ timeScale: 0.005 });
+  sim = await startSimulator({ timeScale: 0.002 });
   const run = await create({ ...windowsImage(), 'os-disk-size-gb': '64' });
   expect(errors(run)[0]).toContain('OperationNotAllowed');
   expect(errors(run)[0]).toContain('64 GB is smaller than the size of the corresponding disk in the VM image: 127 GB');
 });
 
 test('refuses SSH keys before any request when they are private, damaged or of another type', async () => {
-  sim = await startSimulator({ timeScale: 0.005 });
+  sim = await startSimulator({ timeScale: 0.002 });
   const run = await create({ 'ssh-public-key': 'ssh-ed25519 AAAAC3Nz\necdsa-sha2-nistp256 AAAA\nhello' });
   expect(errors(run)[0]?.match(/- ssh-public-key:/g)).toHaveLength(3);
   const secret = await create({
@@ -123,7 +123,7 @@ test('refuses SSH keys before any request when they are private, damaged or of a
 
 test('sends empty data disks and encryption at host', async () => {
   sim = await startSimulator({
-    timeScale: 0.005,
+    timeScale: 0.002,
     world: (world) => void settings(world).encryptionAtHost.add(defaults.subscriptionId),
   });
   const run = await create({ 'data-disk-sizes-gb': '128, 512, 128', 'encryption-at-host': 'true' });
