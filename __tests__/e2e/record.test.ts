@@ -1,4 +1,8 @@
 /** The recorder and the comparison that maintainers use on a live run, tried on the simulator. */
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
 import { beforeAll, describe, expect, test } from '@jest/globals';
 import { compareRecordings } from '../../scripts/record/compare-recordings.ts';
 import type { RecordedExchange, Recording } from '../../scripts/record/recording.ts';
@@ -91,5 +95,19 @@ describe('a recorded run of the bundle', () => {
     const { differences } = compareRecordings(changed(recording, isVmPut, change), second);
     const key = 'PUT /subscriptions/*/resourcegroups/*/providers/microsoft.compute/virtualmachines/*';
     expect(differences).toEqual(expected.map((difference) => `${key}: ${difference}`));
+  });
+
+  test('record:compare prints the one answer that differs and ends with exit code 1', () => {
+    const folder = mkdtempSync(join(tmpdir(), 'record-compare-'));
+    const files = [changed(recording, isVmPut, () => ({ status: 202 })), second].map((content, index) => {
+      const file = join(folder, `${index}.json`);
+      writeFileSync(file, JSON.stringify(content));
+      return file;
+    });
+    const script = resolve(import.meta.dirname, '../../scripts/record/compare.ts');
+    const { status, stdout } = spawnSync(process.execPath, [script, ...files], { encoding: 'utf8' });
+    rmSync(folder, { recursive: true });
+    expect([status, stdout.match(/: status 202 /g)?.length]).toEqual([1, 1]);
+    expect(stdout).toMatch(/\n1 difference\n$/);
   });
 });

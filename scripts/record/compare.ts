@@ -30,6 +30,6 @@ else if (recordingFile === undefined) {
   const { differences, unmatched } = compareRecordings(recorded, simulated);
   for (const line of differences) console.log(line);
   if (unmatched.length > 0) console.log(`\nNot compared:\n${unmatched.join('\n')}`);
-  console.log(`\n${differences.length} differences`);
+  console.log(`\n${differences.length} ${differences.length === 1 ? 'difference' : 'differences'}`);
   process.exitCode = differences.length > 0 ? 1 : 0;
 }
