@@ -359,12 +359,16 @@ describe('front ends that lag behind', () => {
 
   test.concurrent('do not know yet what an operation has just made: it is looked at again', async () => {
     const sim = await startWorld();
-    sim.faults.add({
-      match: { method: 'GET', path: /virtualNetworks\/vm1-vnet\?/, nth: 2, times: 2 },
-      effect: { status: 404, code: 'ResourceNotFound', message: 'not yet' },
-    });
+    const late = (path: RegExp, nth: number) =>
+      sim.faults.add({
+        match: { method: 'GET', path, nth, times: 2 },
+        effect: { status: 404, code: 'ResourceNotFound', message: 'not yet' },
+      });
+    // The first read of the VM is the one before its PUT.
+    const faults = [late(/publicIPAddresses\/vm1-ip\?/, 1), late(/virtualMachines\/vm1\?/, 2)];
     const run = await act(sim, {}, main);
     expect(errorOf(run)).toBe('');
+    expect(faults.map(({ applied }) => applied)).toEqual([2, 2]);
   });
 });
 
