@@ -1,7 +1,7 @@
 import { valueOf } from '../azure/lookup.ts';
 import type { Plan } from '../deployment/resources.ts';
-import { fillPlaceholders, workflowAuthor } from '../error-catalog/entry.ts';
-import { type CheckFacts, type Finding, type RuleContext, isForbidden, unknownFinding, warnFinding } from './facts.ts';
+import { fillPlaceholders } from '../error-catalog/entry.ts';
+import { type CheckFacts, type Finding, type RuleContext, createQuestion, isForbidden } from './facts.ts';
 import { checkNames, checkNetwork, checkVm } from './rules/existing.ts';
 import { checkImage } from './rules/image.ts';
 import {
@@ -46,12 +46,14 @@ const checkRules: readonly ((context: RuleContext) => readonly Finding[])[] = [
 export function evaluateChecks(facts: CheckFacts, plan: Plan | undefined): Finding[] {
   const { inputs, run, signIns, subscriptionFacts } = facts;
   const known = fillPlaceholders(facts.errorContext);
-  const before = [...signIns.map((signIn) => checkSignIn(signIn, known)), ...checkSubscription(facts, known)];
+  const subscription = `/subscriptions/${subscriptionFacts?.subscriptionId ?? inputs.subscriptionId ?? ''}`;
+  const ask: RuleContext['ask'] = (id, asked, action = '', scope = subscription) =>
+    createQuestion(known, id, asked, { action, scope });
+  const before = [...signIns.map((signIn) => checkSignIn(signIn, known, ask)), ...checkSubscription(facts, ask)];
   if (!subscriptionFacts || !plan) {
-    const question = { id: 'deployment', asked: 'everything in the subscription' };
-    return [...before, unknownFinding(question, 'Skipped: it needs a token of the tenant and a subscription.')];
+    const question = ask('deployment', 'everything in the subscription');
+    return [...before, question.unknown('Skipped: it needs a token of the tenant and a subscription.')];
   }
-  const subscription = `/subscriptions/${subscriptionFacts.subscriptionId}`;
   const context: RuleContext = {
     inputs,
     run,
@@ -62,6 +64,7 @@ export function evaluateChecks(facts: CheckFacts, plan: Plan | undefined): Findi
     subscription,
     group: `${subscription}/resourceGroups/${inputs.resourceGroup}`,
     image: valueOf(subscriptionFacts.image)?.facts,
+    ask,
   };
   const findings = [...before, ...checkRules.flatMap((rule) => rule(context))];
   return isForbidden('error' in context.facts.group && context.facts.group.error)
@@ -74,9 +77,7 @@ function withoutOptionalRoles(finding: Finding): Finding {
   return finding.level === 'unknown' ? { ...finding, who: '', fix: [] } : finding;
 }
 
-function checkInbound({ plan }: RuleContext): Finding[] {
-  const question = { id: 'inbound', asked: 'what `allow-inbound` opens' };
-  return plan.warnings.map((warning) =>
-    warnFinding(question, warning, workflowAuthor, ['Name the addresses that need it in `allow-inbound`.']),
-  );
+function checkInbound({ plan, ask }: RuleContext): Finding[] {
+  const fix = ['Name the addresses that need it in `allow-inbound`.'];
+  return plan.warnings.map((warning) => ask('inbound', 'what `allow-inbound` opens').warning(warning, fix));
 }

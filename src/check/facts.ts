@@ -1,6 +1,6 @@
 /** What `operation: check` knows when it starts to decide, and the findings that it decides on. */
 
-import type { Disk } from '@azure/arm-compute';
+import type { Disk, Usage as ComputeUsage } from '@azure/arm-compute';
 import type { RequiredPermission, Permission } from '../access/required-permissions.ts';
 import type { TenantSignIn } from '../auth/session.ts';
 import type { Result } from '../azure/lookup.ts';
@@ -56,11 +56,7 @@ export interface ReferencedProperties {
   readonly usedAddresses?: number;
 }
 
-export interface Usage {
-  readonly name: { readonly value?: string; readonly localizedValue?: string };
-  readonly currentValue: number;
-  readonly limit: number;
-}
+export type Usage = Pick<ComputeUsage, 'name' | 'currentValue' | 'limit'>;
 
 export interface Lock {
   readonly name: string;
@@ -157,6 +153,8 @@ export interface RuleContext extends Pick<CheckFacts, 'inputs' | 'run' | 'signIn
   readonly group: string;
   /** Undefined if the image could not be read. */
   readonly image: ResolvedImage | undefined;
+  /** @param action that reading the answer needs on the scope, by default the subscription. */
+  readonly ask: (id: string, asked: string, action?: string, scope?: string) => Question;
 }
 
 interface MissingPermission {
@@ -164,38 +162,49 @@ interface MissingPermission {
   readonly scope: string;
 }
 
-/** What a finding answers. */
-export interface Question {
-  readonly id: string;
-  readonly asked: string;
-}
+export type Question = ReturnType<typeof createQuestion>;
 
-function findingOf(level: Finding['level']) {
-  return ({ id, asked }: Question, answer: string, who = '', fix: readonly string[] = []): Finding => ({
-    id,
-    level,
-    asked,
-    answer,
-    who,
-    fix,
-  });
-}
+/** A question, with the permission that its answer needs, and the findings that can answer it. */
+export function createQuestion(known: FilledErrorContext, id: string, asked: string, permission: MissingPermission) {
+  const findingOf =
+    (level: Finding['level'], author = '') =>
+    (answer: string, fix: readonly string[] = [], who = author): Finding => ({ id, level, asked, answer, who, fix });
+  const fault = findingOf('fault', workflowAuthor);
+  const unknown = findingOf('unknown');
 
-export const okFinding = findingOf('ok');
-export const unknownFinding = findingOf('unknown');
-export const warnFinding = findingOf('warning');
-export const faultFinding = findingOf('fault');
+  /** A skipped check of something that `create` does not read: with the missing permission, if that is the reason. */
+  function skipped(error: unknown): Finding {
+    const azure = findAzureError(error);
+    if (azure?.status !== 403) return unknown(`Azure did not answer: ${errorMessage(error)}`);
+    const denied = /perform action '([^']+)' over scope '([^']+)'/.exec(azure.message);
+    const action = denied?.[1] ?? permission.action;
+    const scope = denied?.[2]?.startsWith('/') ? denied[2] : permission.scope;
+    const finding = unknown(
+      `Skipped: the app lacks ${action} on ${scope}, which creating the VM does not need.`,
+      ['Assign the role on that scope:', grantCommand(action, permission.scope, known)],
+      roleGranter(action, scope, known),
+    );
+    return { ...finding, missing: { action, scope } };
+  }
 
-/** Applies a rule to an answer; no finding if the question was not asked. Without an answer the check is skipped, and the finding names the missing permission. */
-export function answered<T>(
-  question: Question & { readonly permission: MissingPermission },
-  result: Result<T> | undefined,
-  known: FilledErrorContext,
-  rule: (value: T) => Finding | readonly Finding[],
-): Finding[] {
-  if (!result) return [];
-  if ('error' in result) return [unknownFromError(question, result.error, question.permission, known)];
-  return [rule(result.value)].flat();
+  /** A fault for an error that `create` would run into as well. */
+  function refused(error: unknown): Finding {
+    const azure = findAzureError(error);
+    const explanation = explanationIn(error) ?? (azure && explain(azure, known));
+    const message = errorMessage(error);
+    if (!explanation) return fault(message, azure?.correlationId ? [`Correlation ID: ${azure.correlationId}`] : []);
+    const { cause, who, fix } = explanation;
+    return fault(message === '' || cause.includes(message) ? cause : `${cause} (${message})`, fix, who);
+  }
+
+  /** Applies a rule to an answer. No finding if the question was not asked. */
+  function answered<T>(result: Result<T> | undefined, rule: (value: T) => Finding | readonly Finding[]): Finding[] {
+    if (!result) return [];
+    return 'error' in result ? [skipped(result.error)] : [rule(result.value)].flat();
+  }
+
+  const ok = (answer: string) => findingOf('ok')(answer);
+  return { id, asked, ok, warning: findingOf('warning', workflowAuthor), fault, unknown, skipped, refused, answered };
 }
 
 export function isForbidden(error: unknown): boolean {
@@ -206,18 +215,6 @@ function explanationIn(error: unknown): ActionError['explanation'] {
   return errorChain(error).flatMap((link) => (link instanceof ActionError && link.explanation) || [])[0];
 }
 
-/** A fault for an error that `create` would run into as well. */
-export function faultFromError(question: Question, error: unknown, known: FilledErrorContext): Finding {
-  const azure = findAzureError(error);
-  const explanation = explanationIn(error) ?? (azure && explain(azure, known));
-  const message = errorMessage(error);
-  const reference = azure?.correlationId ? [`Correlation ID: ${azure.correlationId}`] : [];
-  if (!explanation) return faultFinding(question, message, workflowAuthor, reference);
-  const repeated = message === '' || explanation.cause.includes(message);
-  const answer = repeated ? explanation.cause : `${explanation.cause} (${message})`;
-  return faultFinding(question, answer, explanation.who, explanation.fix);
-}
-
 function errorMessage(error: unknown): string {
   const azure = findAzureError(error);
   if (!azure) return error instanceof Error ? error.message : String(error);
@@ -225,46 +222,20 @@ function errorMessage(error: unknown): string {
   return `${code || `HTTP ${azure.status}`}: ${message.split(/\r?\n/)[0] ?? ''}`;
 }
 
-/** A skipped check of something that `create` does not read: with the missing permission, if that is the reason. */
-export function unknownFromError(
-  question: Question,
-  error: unknown,
-  permission: MissingPermission,
-  known: FilledErrorContext,
-): Finding {
-  const azure = findAzureError(error);
-  if (azure?.status !== 403) return unknownFinding(question, `Azure did not answer: ${errorMessage(error)}`);
-  const denied = /perform action '([^']+)' over scope '([^']+)'/.exec(azure.message);
-  const action = denied?.[1] ?? permission.action;
-  const scope = denied?.[2]?.startsWith('/') ? denied[2] : permission.scope;
-  const finding = unknownFinding(
-    question,
-    `Skipped: the app lacks ${action} on ${scope}, which creating the VM does not need.`,
-    roleGranter(action, scope, known),
-    ['Assign the role on that scope:', grantCommand(action, permission.scope, known)],
-  );
-  return { ...finding, missing: { action, scope } };
-}
-
 /** For a read that `create` makes before its first write: without the permission the deployment fails. */
-export function requiredReadFinding(
-  question: Question,
-  error: unknown,
-  resource: string,
-  { inputs, facts, group, known }: RuleContext,
-): Finding {
-  const type = /\/providers\/([^/]+\/[^/]+)/i.exec(resource)?.[1] ?? 'Microsoft.Resources';
-  const permission = { action: `${type}/read`, scope: resource };
-  if (!isForbidden(error)) return unknownFromError(question, error, permission, known);
+export function refusedRead(context: RuleContext, { id, asked }: Question, resource: string, error: unknown): Finding {
+  const { inputs, facts, group, known, ask } = context;
+  const action = `${/\/providers\/([^/]+\/[^/]+)/i.exec(resource)?.[1] ?? 'Microsoft.Resources'}/read`;
+  const question = ask(id, asked, action, resource);
+  if (!isForbidden(error)) return question.skipped(error);
   // The same role is missing; that finding has the command.
   if ('error' in facts.group && isForbidden(facts.group.error)) {
-    return unknownFinding(question, `The app may not read resource group ${inputs.resourceGroup}.`);
+    return question.unknown(`The app may not read resource group ${inputs.resourceGroup}.`);
   }
-  const answer = `The app lacks ${permission.action} on ${resource}. Creating the VM starts with this read, so it would fail.`;
-  return faultFinding(question, answer, roleGranter(permission.action, resource, known), [
-    'Assign the role on the resource group:',
+  return question.fault(
+    `The app lacks ${action} on ${resource}. Creating the VM starts with this read, so it would fail.`,
     // The resource may not exist yet, so the role cannot be assigned on it.
-    grantCommand(permission.action, group, known),
-    roleDelay,
-  ]);
+    ['Assign the role on the resource group:', grantCommand(action, group, known), roleDelay],
+    roleGranter(action, resource, known),
+  );
 }

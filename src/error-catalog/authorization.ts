@@ -19,7 +19,6 @@ import {
   messageText,
   nobodyNeedsToAct,
   ownerLookup,
-  resolve,
   roleDelay,
   roleGranter,
   tenantName,
@@ -98,7 +97,7 @@ function explainImageLink(failure: Failure): Explanation | undefined {
   if (image === 'denied') {
     return {
       cause: `The app has no role on the image. The auxiliary token is from the right tenant ${tokenTenant}${owner ? `, which owns the image's subscription ${subscription}` : ''}, and reading the image with it is refused as well.`,
-      who: resolve(imageOwner, failure),
+      who: imageOwner(failure),
       fix: ['Grant the role on the image definition:', grantCommand(versionRead, failure.imageId, failure), roleDelay],
     };
   }

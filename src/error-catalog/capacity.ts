@@ -5,12 +5,13 @@ import { areTenantsSwapped } from './authorization.ts';
 import {
   type Entries,
   type Failure,
+  authorOrPolicyOwner,
   authorOrSubscriptionOwner,
   hasCode,
   messagesOf,
   messageText,
+  quotaPage,
   subscriptionOwner,
-  workflowAuthor,
 } from './entry.ts';
 
 const sizesInMessage = (failure: Failure) =>
@@ -42,7 +43,7 @@ const raiseQuota = (failure: Failure): string[] => [
   'To show the usage:',
   shellCommand`az vm list-usage --subscription ${failure.subscriptionId} -l ${locationInMessage(failure)} -o table`,
   `Or request a limit of ${figure(failure, 'New Limit Required', '<new-limit>')} in the portal:`,
-  `${failure.portal}/#view/Microsoft_Azure_Capacity/QuotaMenuBlade/~/myQuotas`,
+  quotaPage(failure),
 ];
 
 const policyNames = (failure: Failure): string[] => {
@@ -72,7 +73,7 @@ export const subscriptionEntries: Entries = {
           .map((name) => `"${name}"`)
           .join(', ') || '<policy>'
       } requires a policy token, and none was issued for this request. The message of its external check is at the end of Azure's message.`,
-    who: ({ tenantId }) => `${workflowAuthor}, or the owner of the policy in the VM's tenant (${tenantId})`,
+    who: authorOrPolicyOwner,
     fix: ({ body }) => [
       ...(/"isChangeReferenceRequired"\s*:\s*true/.test(body)
         ? ['Set `change-reference` to the reference of an approved change.']
@@ -87,7 +88,7 @@ export const subscriptionEntries: Entries = {
       const names = policyNames(failure).map((name) => `"${name}"`);
       return `Policy ${names.join(', ') || '<policy>'} denies ${messageText(failure, /Resource '([^']+)' was disallowed/, failure.target ?? '<resource>')}.`;
     },
-    who: ({ tenantId }) => `${workflowAuthor}, or the owner of the policy in the VM's tenant (${tenantId})`,
+    who: authorOrPolicyOwner,
     fix: (failure) => {
       const id = messageText(failure, /"policyAssignment":\{[^}]*"id":"([^"]+)"/, '<policy-assignment-id>');
       const names = policyNames(failure).join(' ');

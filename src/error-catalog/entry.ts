@@ -55,10 +55,6 @@ export function fillPlaceholders(context: ErrorContext): FilledErrorContext {
   };
 }
 
-export function resolve(value: Text, failure: Failure): string {
-  return typeof value === 'string' ? value : value(failure);
-}
-
 function levelsOf(fault: AzureErrorInfo): AzureErrorInfo['details'] {
   return [fault, ...fault.details];
 }
@@ -108,16 +104,18 @@ export const runnerOwner = 'the operator of the runner';
 
 export const appOwner: Text = ({ clientId }) => `the owner of the app registration ${clientId}, in its home tenant`;
 
-export const subscriptionOwner: Text = ({ subscriptionId, tenantId }) =>
+export const subscriptionOwner = ({ subscriptionId, tenantId }: FilledErrorContext) =>
   `the owner of subscription ${subscriptionId}, in the VM's tenant (${tenantId})`;
 
-export const authorOrSubscriptionOwner: Text = (failure) =>
-  `${workflowAuthor}, or ${resolve(subscriptionOwner, failure)}`;
+export const authorOrSubscriptionOwner: Text = (failure) => `${workflowAuthor}, or ${subscriptionOwner(failure)}`;
 
-export const imageOwner: Text = ({ imageTenantId }) =>
+export const authorOrPolicyOwner = ({ tenantId }: FilledErrorContext) =>
+  `${workflowAuthor}, or the owner of the policy in the VM's tenant (${tenantId})`;
+
+export const imageOwner = ({ imageTenantId }: FilledErrorContext) =>
   `the owner of the gallery, in the image tenant (${imageTenantId})`;
 
-export const authorOrImageOwner: Text = (failure) => `${workflowAuthor}, or ${resolve(imageOwner, failure)}`;
+export const authorOrImageOwner: Text = (failure) => `${workflowAuthor}, or ${imageOwner(failure)}`;
 
 export const requestedTenantAdmin: Text = (failure) =>
   `an administrator of ${tenantName(requestedTenant(failure), failure)}`;
@@ -274,6 +272,9 @@ export const resourceGroupOptions = ({ subscriptionId, resourceGroup }: Omit<VmN
 export function vmOptions(known: VmNames, name = known.vmName): readonly string[] {
   return [...resourceGroupOptions(known), '-n', name];
 }
+
+export const quotaPage = ({ portal }: FilledErrorContext) =>
+  `${portal}/#view/Microsoft_Azure_Capacity/QuotaMenuBlade/~/myQuotas`;
 
 /** The size that the message names. */
 export const sizeIn = (failure: Failure) =>

@@ -5,7 +5,7 @@
 import type { AzureErrorInfo, ErrorContext, Explanation } from '../errors/errors.ts';
 import { authorizationEntries } from './authorization.ts';
 import { capacityEntries, subscriptionEntries } from './capacity.ts';
-import { type Entries, type Entry, type Failure, fillPlaceholders, matches, resolve, workflowAuthor } from './entry.ts';
+import { type Entries, type Entry, type Failure, fillPlaceholders, matches, workflowAuthor } from './entry.ts';
 import { federatedCredentialEntries } from './federated-credentials.ts';
 import { imageEntries } from './image.ts';
 import { cleanupEntries, networkEntries } from './network.ts';
@@ -37,9 +37,7 @@ export const entriesByGroup: Readonly<Record<string, Entries>> = {
 const catalogue = Object.values(entriesByGroup).flatMap((entries) => Object.values(entries));
 
 export function explainEntry({ cause, who = workflowAuthor, fix }: Entry, failure: Failure): Explanation {
-  return {
-    cause: resolve(cause, failure),
-    who: resolve(who, failure),
-    fix: typeof fix === 'function' ? fix(failure) : fix,
-  };
+  const filled = <T extends string | readonly string[]>(value: T | ((failure: Failure) => T)) =>
+    typeof value === 'function' ? value(failure) : value;
+  return { cause: filled(cause), who: filled(who), fix: filled(fix) };
 }

@@ -2,7 +2,6 @@ import type { VirtualMachine } from '@azure/arm-compute';
 import { hasSucceeded, provisioningStateOf, valueOf } from '../../azure/lookup.ts';
 import { resourceIds, resourceNames } from '../../deployment/resources.ts';
 import { assertOwned, classifyOwnership } from '../../deployment/ownership.ts';
-import { workflowAuthor } from '../../error-catalog/entry.ts';
 import { type Difference, compareNetwork, compareTags, driftFix } from '../../plan/drift.ts';
 import {
   addedIdentitiesNotice,
@@ -12,15 +11,7 @@ import {
   replacementReasons,
 } from '../../plan/vm-drift.ts';
 import { isFailedState } from '../../vm/vm-status.ts';
-import {
-  type Finding,
-  type RuleContext,
-  faultFinding,
-  faultFromError,
-  okFinding,
-  requiredReadFinding,
-  unknownFromError,
-} from '../facts.ts';
+import { type Finding, type RuleContext, refusedRead } from '../facts.ts';
 import { checkSizes } from './sizes.ts';
 
 const partTitles = {
@@ -35,7 +26,7 @@ const partTitles = {
 type Part = keyof typeof partTitles;
 
 export function checkNames(context: RuleContext): Finding[] {
-  const { inputs, run, facts, group, known } = context;
+  const { inputs, run, facts, group, ask } = context;
   const names = resourceNames(inputs.vmName);
   const ids = resourceIds(facts.subscriptionId, inputs.resourceGroup, names);
   const { vm } = facts.existing;
@@ -43,30 +34,29 @@ export function checkNames(context: RuleContext): Finding[] {
   return Object.entries({ ...facts.existing, osDisk: facts.osDisk }).map(([key, found]) => {
     const part = key as Part;
     const title = `${partTitles[part]} ${names[part]}`;
-    const question = { id: `name/${partTitles[part].replaceAll(' ', '-').toLowerCase()}`, asked: `name of ${title}` };
+    const id = `name/${partTitles[part].replaceAll(' ', '-').toLowerCase()}`;
+    const question = ask(id, `name of ${title}`, 'Microsoft.Compute/disks/read', group);
     if ('error' in found) {
-      if (part !== 'osDisk') return requiredReadFinding(question, found.error, ids[part], context);
-      // `create` does not need this read: Azure refuses a disk name that is taken.
-      const permission = { action: 'Microsoft.Compute/disks/read', scope: group };
-      return unknownFromError(question, found.error, permission, known);
+      // `create` does not read the disk: Azure refuses a disk name that is taken.
+      return part === 'osDisk' ? question.skipped(found.error) : refusedRead(context, question, ids[part], found.error);
     }
-    if (!found.value) return okFinding(question, 'Free.');
-    if (part === 'osDisk' && vmExists) return okFinding(question, 'Exists, with its VM.');
+    if (!found.value) return question.ok('Free.');
+    if (part === 'osDisk' && vmExists) return question.ok('Exists, with its VM.');
     try {
       assertOwned(title, { id: ids[part], tags: found.value.tags }, inputs.vmName, run);
       if (part === 'osDisk' && vmExists === false) assertNoOrphanedDisk(found.value, ids.osDisk, inputs);
-      if (inputs.ifExists !== 'fail') return okFinding(question, 'Exists and belongs to this deployment.');
-      return faultFinding(question, 'Exists, and `if-exists: fail` refuses to use it.', workflowAuthor, [
+      if (inputs.ifExists !== 'fail') return question.ok('Exists and belongs to this deployment.');
+      return question.fault('Exists, and `if-exists: fail` refuses to use it.', [
         'To use what matches the inputs, set `if-exists: keep`; to replace a VM that differs, `if-exists: replace`.',
       ]);
     } catch (error) {
-      return faultFromError(question, error, known);
+      return question.refused(error);
     }
   });
 }
 
 /** Compares network resources of this deployment with the inputs. Others are reported by `checkNames`. */
-export function checkNetwork({ inputs, run, facts, plan }: RuleContext): Finding[] {
+export function checkNetwork({ inputs, run, facts, plan, ask }: RuleContext): Finding[] {
   const own = Object.entries(facts.existing).flatMap(([part, found]) =>
     part !== 'vm' &&
     'value' in found &&
@@ -76,10 +66,10 @@ export function checkNetwork({ inputs, run, facts, plan }: RuleContext): Finding
       : [],
   );
   if (own.length === 0) return [];
-  const question = { id: 'rerun/network', asked: `existing network of deployment ${plan.deployment}` };
+  const question = ask('rerun/network', `existing network of deployment ${plan.deployment}`);
   const { differences } = compareNetwork(Object.fromEntries(own), plan);
-  if (differences.length === 0) return [okFinding(question, 'It matches the inputs and would not be changed.')];
-  return [faultFinding(question, describeDrift(differences), workflowAuthor, driftFix(plan, 'network', differences))];
+  if (differences.length === 0) return [question.ok('It matches the inputs and would not be changed.')];
+  return [question.fault(describeDrift(differences), driftFix(plan, 'network', differences))];
 }
 
 function describeDrift(differences: readonly Difference[]): string {
@@ -98,24 +88,24 @@ export function checkVm(context: RuleContext): Finding[] {
 
 /** What `create` would do with an existing VM of this deployment: keep it, recreate it, or refuse. */
 function checkRerun(context: RuleContext, vm: VirtualMachine): Finding[] {
-  const { inputs, facts, plan, known, image } = context;
-  const question = { id: 'rerun', asked: `existing VM ${plan.vm.name}` };
+  const { inputs, facts, plan, image, ask } = context;
+  const question = ask('rerun', `existing VM ${plan.vm.name}`);
   const state = provisioningStateOf(vm);
   if (state === 'Deleting') {
     const answer = 'It is being deleted: `create` would wait for that and create it again.';
-    return [okFinding(question, answer), ...checkSizes(context)];
+    return [question.ok(answer), ...checkSizes(context)];
   }
   if (isFailedState(vm) && facts.provisioningFailure) {
     const failure = facts.provisioningFailure;
-    if ('error' in failure) return [requiredReadFinding(question, failure.error, plan.vm.id, context)];
+    if ('error' in failure) return [refusedRead(context, question, plan.vm.id, failure.error)];
     try {
       assertRecreatable(vm, failure.value, inputs);
     } catch (error) {
-      return [faultFromError(question, error, known)];
+      return [question.refused(error)];
     }
     const { fault } = failure.value.fault;
     const answer = `An earlier run failed to create or change it (${fault.code}): it would be deleted and created again.`;
-    return [okFinding(question, answer), ...checkSizes(context)];
+    return [question.ok(answer), ...checkSizes(context)];
   }
   if (!image || valueOf(facts.image)?.unusable) return [];
   const comparison = compareVm(vm, plan, image, inputs);
@@ -123,10 +113,10 @@ function checkRerun(context: RuleContext, vm: VirtualMachine): Finding[] {
   const reasons = replacementReasons(vm, comparison, image, inputs);
   if (reasons.length > 0) {
     const answer = `${describeDrift(reasons)} \`if-exists: replace\` would delete it with its disks and create it again.`;
-    return [okFinding(question, answer), ...checkSizes(context)];
+    return [question.ok(answer), ...checkSizes(context)];
   }
   if (differences.length > 0) {
-    return [faultFinding(question, describeDrift(differences), workflowAuthor, driftFix(plan, 'vm', differences))];
+    return [question.fault(describeDrift(differences), driftFix(plan, 'vm', differences))];
   }
   const equal = hasSucceeded(vm)
     ? 'It matches the inputs and would not be changed.'
@@ -136,5 +126,5 @@ function checkRerun(context: RuleContext, vm: VirtualMachine): Finding[] {
     ...(addedIdentities.length > 0 ? [addedIdentitiesNotice(addedIdentities)] : []),
     ...(tags.length > 0 ? [`Only this would be updated: ${tags.join(', ')}.`] : []),
   ];
-  return [okFinding(question, [equal, ...notices].join(' '))];
+  return [question.ok([equal, ...notices].join(' '))];
 }

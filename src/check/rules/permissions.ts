@@ -1,22 +1,17 @@
 import { type Permission, actionMatches, evaluatePermissions } from '../../access/required-permissions.ts';
 import { valueOf } from '../../azure/lookup.ts';
 import { sameId } from '../../azure/resource-id.ts';
-import { assignedScope, grantCommand, roleDelay, roleGranter, workflowAuthor } from '../../error-catalog/entry.ts';
+import {
+  assignedScope,
+  authorOrPolicyOwner,
+  grantCommand,
+  roleDelay,
+  roleGranter,
+  workflowAuthor,
+} from '../../error-catalog/entry.ts';
 import { findAzureError } from '../../errors/errors.ts';
 import { shellCommand } from '../../lib/escape.ts';
-import {
-  type DenyAssignment,
-  type Finding,
-  type Lock,
-  type Question,
-  type RuleContext,
-  answered,
-  faultFinding,
-  faultFromError,
-  okFinding,
-  unknownFinding,
-  warnFinding,
-} from '../facts.ts';
+import type { DenyAssignment, Finding, Lock, Question, RuleContext } from '../facts.ts';
 
 const readPermissions = 'Microsoft.Authorization/permissions/read';
 
@@ -27,29 +22,23 @@ const levelByWeight = {
   'for checking': 'unknown',
 } as const;
 
-export function checkPermissions({ facts, known }: RuleContext): Finding[] {
+export function checkPermissions({ facts, known, ask }: RuleContext): Finding[] {
   return facts.permissions.flatMap(({ required, held }) => {
     const { id, scope, actions, why, weight } = required;
-    const permission = { action: readPermissions, scope };
-    const question = { id, asked: `permissions on ${scope} for ${why}`, permission };
-    return answered(question, held, known, (permissions) => {
+    const question = ask(id, `permissions on ${scope} for ${why}`, readPermissions, scope);
+    return question.answered(held, (permissions) => {
       const decided = (decision: string) =>
         actions.filter((action) => evaluatePermissions(permissions, action) === decision);
       const denied = decided('denied');
       if (denied.length > 0) {
         const commands = new Set(denied.map((action) => grantCommand(action, scope, known)));
-        return {
-          id,
-          level: levelByWeight[weight],
-          asked: question.asked,
-          answer: `Missing: ${denied.join(', ')}.`,
-          who: roleGranter(denied[0] ?? '', scope, known),
-          fix: ['Assign the role, or a custom role with these actions:', ...commands, roleDelay],
-        };
+        const fix = ['Assign the role, or a custom role with these actions:', ...commands, roleDelay];
+        const granter = roleGranter(denied[0] ?? '', scope, known);
+        return { ...question.fault(`Missing: ${denied.join(', ')}.`, fix, granter), level: levelByWeight[weight] };
       }
       const conditional = decided('conditional');
       if (conditional.length > 0) return conditionFinding(question, conditional, permissions);
-      return okFinding(question, `The app has ${actions.join(', ')}.`);
+      return question.ok(`The app has ${actions.join(', ')}.`);
     });
   });
 }
@@ -60,30 +49,25 @@ function conditionFinding(question: Question, actions: readonly string[], permis
     .filter((permission) => actions.some((action) => evaluatePermissions([permission], action) === 'conditional'))
     .map(({ condition }) => condition ?? '');
   const answer = `Granted under a condition, which only Azure can evaluate: ${actions.join(', ')}.`;
-  return unknownFinding(question, answer, workflowAuthor, [
-    `Check whether it allows what the inputs request: ${[...new Set(conditions)].join(' — ')}`,
-  ]);
+  const fix = [`Check whether it allows what the inputs request: ${[...new Set(conditions)].join(' — ')}`];
+  return question.unknown(answer, fix, workflowAuthor);
 }
 
 const assignRoles = 'Microsoft.Authorization/roleAssignments/write';
 
-export function checkRoleAssignments({ inputs, facts, known }: RuleContext): Finding[] {
+export function checkRoleAssignments({ inputs, facts, ask }: RuleContext): Finding[] {
   return facts.roles.flatMap(({ request, scope, resolved, held }, index) => {
-    const question = {
-      id: `role-assignment/${index + 1}`,
-      asked: `permission to assign ${request}`,
-      permission: { action: readPermissions, scope },
-    };
+    const question = ask(`role-assignment/${index + 1}`, `permission to assign ${request}`, readPermissions, scope);
     if ('error' in resolved) {
       const azure = findAzureError(resolved.error);
       // A missing identity that was given by ID is reported once, where it is given.
       const reported = azure?.status === 404 && inputs.identity.given.some(({ id }) => sameId(id, azure.url));
-      return reported ? [] : [faultFromError(question, resolved.error, known)];
+      return reported ? [] : [question.refused(resolved.error)];
     }
-    return answered(question, held, known, (permissions) => {
+    return question.answered(held, (permissions) => {
       const decision = evaluatePermissions(permissions, assignRoles);
       if (decision === 'conditional') return conditionFinding(question, [assignRoles], permissions);
-      return okFinding(question, decision === 'allowed' ? 'It may.' : 'The role is already assigned.');
+      return question.ok(decision === 'allowed' ? 'It may.' : 'The role is already assigned.');
     });
   });
 }
@@ -94,15 +78,12 @@ function isNewGroup({ facts: { group } }: RuleContext): boolean {
 }
 
 export function checkLocks(context: RuleContext): Finding[] {
-  const { inputs, facts, group, known } = context;
+  const { inputs, facts, group, ask } = context;
   if (isNewGroup(context)) return [];
-  const question = {
-    id: 'locks',
-    asked: `locks on resource group ${inputs.resourceGroup}`,
-    permission: { action: 'Microsoft.Authorization/locks/read', scope: group },
-  };
-  return answered(question, facts.locks, known, (locks) => {
-    if (locks.length === 0) return okFinding(question, 'None.');
+  const asked = `locks on resource group ${inputs.resourceGroup}`;
+  const question = ask('locks', asked, 'Microsoft.Authorization/locks/read', group);
+  return question.answered(facts.locks, (locks) => {
+    if (locks.length === 0) return question.ok('None.');
     const own = ownIds(context);
     const used = [...own, ...facts.referenced.map(({ id }) => id)];
     const findings = locks.flatMap((lock) => {
@@ -112,7 +93,7 @@ export function checkLocks(context: RuleContext): Finding[] {
       const applies = affected.some((id) => isWithinScope(id, scope) || isWithinScope(scope, id));
       return applies ? [checkLock(context, question, lock)] : [];
     });
-    return findings.length > 0 ? findings : okFinding(question, 'None that affects the deployment.');
+    return findings.length > 0 ? findings : question.ok('None that affects the deployment.');
   });
 }
 
@@ -123,16 +104,15 @@ function checkLock({ inputs, facts, group }: RuleContext, question: Question, lo
   const who = 'an Owner or User Access Administrator there';
   const fix = ['Delete the lock:', shellCommand`az lock delete --ids ${lock.id}`];
   if (lock.properties.level === 'ReadOnly' && isDeployed(facts)) {
-    return warnFinding(question, `${title} is ReadOnly: the tags of the deployment cannot be updated.`, who, fix);
+    return question.warning(`${title} is ReadOnly: the tags of the deployment cannot be updated.`, fix, who);
   }
   if (lock.properties.level === 'ReadOnly') {
     const effect = coversGroup ? 'nothing can be created' : 'it can neither be changed nor joined';
-    return faultFinding(question, `${title} is ReadOnly: ${effect}.`, who, fix);
+    return question.fault(`${title} is ReadOnly: ${effect}.`, fix, who);
   }
-  if (inputs.cleanup === 'never')
-    return okFinding(question, `${title} only prevents deletion; \`cleanup\` is \`never\`.`);
+  if (inputs.cleanup === 'never') return question.ok(`${title} only prevents deletion; \`cleanup\` is \`never\`.`);
   const affected = coversGroup ? 'nothing' : 'not everything';
-  return warnFinding(question, `${title} prevents deletion, so ${affected} can be cleaned up.`, who, fix);
+  return question.warning(`${title} prevents deletion, so ${affected} can be cleaned up.`, fix, who);
 }
 
 /** Whether everything exists, so that `create` would only update tags. */
@@ -155,17 +135,14 @@ function isWithinScope(id: string, scope: string): boolean {
 }
 
 export function checkDenyAssignments(context: RuleContext): Finding[] {
-  const { inputs, facts, group, known } = context;
+  const { inputs, facts, group, ask } = context;
   if (isNewGroup(context)) return [];
-  const question = {
-    id: 'deny-assignments',
-    asked: `deny assignments on resource group ${inputs.resourceGroup}`,
-    permission: { action: 'Microsoft.Authorization/denyAssignments/read', scope: group },
-  };
+  const asked = `deny assignments on resource group ${inputs.resourceGroup}`;
+  const question = ask('deny-assignments', asked, 'Microsoft.Authorization/denyAssignments/read', group);
   const needed = facts.permissions
     .filter(({ required }) => required.weight === 'needed' && sameId(required.scope, group))
     .flatMap(({ required }) => required.actions);
-  return answered(question, facts.denyAssignments, known, (assignments) => {
+  return question.answered(facts.denyAssignments, (assignments) => {
     const findings = assignments.flatMap((assignment): Finding[] => {
       const blocked = blockedActions(assignment, needed);
       const effect = blocked.length > 0 ? effectOnApp(assignment, facts.objectId?.toLowerCase()) : 'none';
@@ -177,42 +154,36 @@ export function checkDenyAssignments(context: RuleContext): Finding[] {
         'Deploy to another resource group, or have the app excluded from it:',
         'https://learn.microsoft.com/azure/role-based-access-control/deny-assignments',
       ];
-      return [(effect === 'blocked' ? faultFinding : unknownFinding)(question, answer, who, fix)];
+      return [(effect === 'blocked' ? question.fault : question.unknown)(answer, fix, who)];
     });
-    return findings.length > 0 ? findings : okFinding(question, 'None that affects the app.');
+    return findings.length > 0 ? findings : question.ok('None that affects the app.');
   });
 }
 
-export function checkPolicies({ facts, group, subscription, known }: RuleContext): Finding[] {
+export function checkPolicies({ facts, group, subscription, known, ask }: RuleContext): Finding[] {
   // A ReadOnly lock refuses every POST; `checkLocks` reports it.
   const { policyDenials } = facts;
   if (policyDenials && 'error' in policyDenials && findAzureError(policyDenials.error)?.code === 'ScopeLocked')
     return [];
-  const question = {
-    id: 'policy',
-    asked: 'Azure Policy for the resources that would be created',
-    permission: {
-      action: 'Microsoft.PolicyInsights/checkPolicyRestrictions/read',
-      scope: valueOf(facts.group)?.exists ? group : subscription,
-    },
-  };
-  return answered(question, policyDenials, known, (denials) =>
+  const asked = 'Azure Policy for the resources that would be created';
+  const scope = valueOf(facts.group)?.exists ? group : subscription;
+  const question = ask('policy', asked, 'Microsoft.PolicyInsights/checkPolicyRestrictions/read', scope);
+  return question.answered(policyDenials, (denials) =>
     denials.length === 0
-      ? okFinding(question, 'Azure Policy reports no denial.')
+      ? question.ok('Azure Policy reports no denial.')
       : denials.map(({ resource, policyAssignmentId, reason }) => {
-          const [scope = '', name = ''] = policyAssignmentId.split(
+          const [assigned = '', name = ''] = policyAssignmentId.split(
             /\/providers\/Microsoft.Authorization\/policyAssignments\//i,
           );
-          return faultFinding(
-            { ...question, id: `policy/${resource}` },
+          return ask(`policy/${resource}`, asked).fault(
             `Policy assignment ${policyAssignmentId} denies ${resource}.${reason ? ` ${reason}` : ''}`,
-            `${workflowAuthor}, or the owner of the policy in the VM's tenant (${known.tenantId})`,
             [
               'Change the input that violates the policy. To show what it requires:',
-              shellCommand`az policy assignment show --name ${name} --scope ${scope}`,
+              shellCommand`az policy assignment show --name ${name} --scope ${assigned}`,
               'Or exempt the resource group:',
               shellCommand`az policy exemption create --name cross-tenant-vm --policy-assignment ${policyAssignmentId} --exemption-category Waiver --scope ${group}`,
             ],
+            authorOrPolicyOwner(known),
           );
         }),
   );

@@ -3,20 +3,10 @@ import { classifyOwnership } from '../../deployment/ownership.ts';
 import type { Plan } from '../../deployment/resources.ts';
 import { isAssignable, parseAddress, parsePrefix } from '../../lib/cidr.ts';
 import { normaliseRegion, sameId } from '../../azure/resource-id.ts';
-import { workflowAuthor } from '../../error-catalog/entry.ts';
+import { quotaPage, subscriptionOwner } from '../../error-catalog/entry.ts';
 import { findAzureError } from '../../errors/errors.ts';
-import {
-  type Finding,
-  type Question,
-  type ReferencedProperties,
-  type ReferencedResource,
-  type RuleContext,
-  answered,
-  faultFinding,
-  faultFromError,
-  okFinding,
-} from '../facts.ts';
-import { findUsage, quotaFix } from './sizes.ts';
+import type { Finding, Question, ReferencedProperties, ReferencedResource, RuleContext } from '../facts.ts';
+import { findUsage } from './sizes.ts';
 import { shellCommand } from '../../lib/escape.ts';
 
 const readActions: Readonly<Record<ReferencedResource['kind'], string>> = {
@@ -30,21 +20,14 @@ const readActions: Readonly<Record<ReferencedResource['kind'], string>> = {
 /** Resources that the inputs name by ID. */
 export function checkReferenced(context: RuleContext): Finding[] {
   return context.facts.referenced.flatMap(({ kind, id, found }) => {
-    const name = id.split('/').at(-1) ?? '';
-    const question = {
-      id: `given/${kind.toLowerCase().replaceAll(' ', '-')}${kind === 'identity' ? `/${name}` : ''}`,
-      asked: `${kind} ${id}`,
-      permission: { action: readActions[kind], scope: id },
-    };
+    const name = kind === 'identity' ? `identity/${id.split('/').at(-1)}` : kind.toLowerCase().replaceAll(' ', '-');
+    const question = context.ask(`given/${name}`, `${kind} ${id}`, readActions[kind], id);
     if ('error' in found) {
       const status = findAzureError(found.error)?.status;
       const isReadByCreate = kind === 'network interface' || kind === 'public IP';
-      if (status === 401 || (status === 403 && isReadByCreate))
-        return [faultFromError(question, found.error, context.known)];
+      if (status === 401 || (status === 403 && isReadByCreate)) return [question.refused(found.error)];
     }
-    return answered(question, found, context.known, (resource) =>
-      checkReferencedResource(context, question, kind, resource),
-    );
+    return question.answered(found, (resource) => checkReferencedResource(context, question, kind, resource));
   });
 }
 
@@ -54,68 +37,56 @@ function checkReferencedResource(
   kind: ReferencedResource['kind'],
   resource: ReferencedProperties | undefined,
 ): Finding {
-  if (!resource) return faultFinding(question, 'It does not exist.', workflowAuthor, ['Correct the ID.']);
+  if (!resource) return question.fault('It does not exist.', ['Correct the ID.']);
   const { plan } = context;
   const { usedBy } = resource;
   const location = resource.location && normaliseRegion(resource.location);
   if (kind !== 'identity' && location && location !== plan.location) {
-    const answer = `It is in ${location}, and the VM will be in ${plan.location}: both must be in the same region.`;
-    return faultFinding(question, answer, workflowAuthor, [
-      `Give \`location: ${location}\`, or another ${kind} in ${plan.location}.`,
-    ]);
+    return question.fault(
+      `It is in ${location}, and the VM will be in ${plan.location}: both must be in the same region.`,
+      [`Give \`location: ${location}\`, or another ${kind} in ${plan.location}.`],
+    );
   }
-  const conflict = zoneConflict(plan, resource) ?? (kind === 'subnet' && subnetConflict(context, resource));
-  if (conflict) return faultFinding(question, conflict.answer, workflowAuthor, conflict.fix);
+  const conflict =
+    zoneConflict(question, plan, resource) ?? (kind === 'subnet' && subnetConflict(context, question, resource));
+  if (conflict) return conflict;
   const isOurs = [plan.vm.id, plan.nic.id].some(
     (own) => usedBy && (sameId(own, usedBy) || usedBy.toLowerCase().startsWith(`${own.toLowerCase()}/`)),
   );
   if (usedBy && !isOurs) {
-    return faultFinding(question, `It is in use by ${usedBy}.`, workflowAuthor, [
-      `Give another ${kind}, or detach this one first; only one VM can use it.`,
-    ]);
+    const fix = [`Give another ${kind}, or detach this one first; only one VM can use it.`];
+    return question.fault(`It is in use by ${usedBy}.`, fix);
   }
   const region = location ? ` in ${location}` : '; its region could not be read';
-  return okFinding(question, `Exists${region}${usedBy ? ', used by this deployment' : ''}.`);
-}
-
-interface Conflict {
-  readonly answer: string;
-  readonly fix: readonly string[];
+  return question.ok(`Exists${region}${usedBy ? ', used by this deployment' : ''}.`);
 }
 
 /** A zonal public IP serves only VMs in its zone; a zone-redundant one has several zones. */
-function zoneConflict({ vm }: Plan, { zones = [] }: ReferencedProperties): Conflict | undefined {
+function zoneConflict(question: Question, { vm }: Plan, { zones = [] }: ReferencedProperties): Finding | undefined {
   const requested = vm.attempts.flatMap(({ zone }) => zone ?? []);
   if (zones.length === 0 || requested.length === 0) return undefined;
   if (requested.some((zone) => zones.includes(zone))) return undefined;
-  return {
-    answer: `It is in zone ${zones.join(', ')}, and the VM will be in zone ${requested.join(' or ')}.`,
-    fix: [`Give \`zone: ${zones.join(', ')}\`, or another public IP.`],
-  };
+  const answer = `It is in zone ${zones.join(', ')}, and the VM will be in zone ${requested.join(' or ')}.`;
+  return question.fault(answer, [`Give \`zone: ${zones.join(', ')}\`, or another public IP.`]);
 }
 
-function subnetConflict(context: RuleContext, resource: ReferencedProperties): Conflict | undefined {
+function subnetConflict(context: RuleContext, question: Question, resource: ReferencedProperties): Finding | undefined {
   const { prefixes = [], usedAddresses = 0 } = resource;
-  const ranges = prefixes.flatMap((prefix) => {
-    const range = parsePrefix(prefix);
-    return 'error' in range ? [] : [range];
-  });
+  const ranges = prefixes.map(parsePrefix).flatMap((range) => ('error' in range ? [] : [range]));
   if (ranges.length === 0 || hasOwnNic(context)) return undefined;
   const { network } = context.inputs;
   const address = network.kind === 'new-nic' ? network.privateIpAddress : undefined;
   if (address && !ranges.some((range) => isAssignable(parseAddress(address) ?? 0, range))) {
-    return {
-      answer: `${address} is not an address that a VM can have in ${prefixes.join(', ')}: Azure reserves the first four and the last.`,
-      fix: ['Give another `private-ip-address`, or leave it out.'],
-    };
+    return question.fault(
+      `${address} is not an address that a VM can have in ${prefixes.join(', ')}: Azure reserves the first four and the last.`,
+      ['Give another `private-ip-address`, or leave it out.'],
+    );
   }
   // Azure keeps five addresses of each prefix.
   const usable = ranges.reduce((sum, { first, last }) => sum + last - first + 1 - 5, 0);
   if (usedAddresses < usable) return undefined;
-  return {
-    answer: `All ${usable} addresses of ${prefixes.join(', ')} are in use.`,
-    fix: ['Give another subnet, or free an address in this one.'],
-  };
+  const answer = `All ${usable} addresses of ${prefixes.join(', ')} are in use.`;
+  return question.fault(answer, ['Give another subnet, or free an address in this one.']);
 }
 
 /** The network interface of this deployment exists and keeps its address. */
@@ -124,24 +95,19 @@ function hasOwnNic({ facts, inputs, run }: RuleContext): boolean {
 }
 
 export function checkPrivateAddress(context: RuleContext): Finding[] {
-  const { inputs, facts, known } = context;
+  const { inputs, facts, ask } = context;
   const { network } = inputs;
   if (network.kind !== 'new-nic' || network.subnet.kind !== 'given') return [];
   if (hasOwnNic(context)) return [];
-  const question = {
-    id: 'private-ip-address',
-    asked: `private IP address ${network.privateIpAddress} in subnet ${network.subnet.id.name}`,
-    permission: {
-      action: 'Microsoft.Network/virtualNetworks/checkIpAddressAvailability/read',
-      scope: network.subnet.id.id.replace(/\/subnets\/[^/]+$/i, ''),
-    },
-  };
-  return answered(question, facts.privateAddressFree, known, (isFree) =>
-    isFree
-      ? okFinding(question, 'Free.')
-      : faultFinding(question, 'It is in use or reserved.', workflowAuthor, [
-          'Give another `private-ip-address`, or leave it out.',
-        ]),
+  const question = ask(
+    'private-ip-address',
+    `private IP address ${network.privateIpAddress} in subnet ${network.subnet.id.name}`,
+    'Microsoft.Network/virtualNetworks/checkIpAddressAvailability/read',
+    network.subnet.id.id.replace(/\/subnets\/[^/]+$/i, ''),
+  );
+  const fix = ['Give another `private-ip-address`, or leave it out.'];
+  return question.answered(facts.privateAddressFree, (isFree) =>
+    isFree ? question.ok('Free.') : question.fault('It is in use or reserved.', fix),
   );
 }
 
@@ -151,44 +117,33 @@ export function checkPublicIp(context: RuleContext): Finding[] {
   return [...checkPublicIpQuota(context), ...checkDnsLabel(context)];
 }
 
-function checkPublicIpQuota(context: RuleContext): Finding[] {
-  const { facts, plan, known, subscription } = context;
-  const question = {
-    id: 'quota/public-ip',
-    asked: `public IP quota in ${plan.location}`,
-    permission: { action: 'Microsoft.Network/locations/usages/read', scope: subscription },
-  };
-  return answered(question, facts.networkUsages, known, (all) => {
+function checkPublicIpQuota({ facts, plan, known, ask }: RuleContext): Finding[] {
+  const asked = `public IP quota in ${plan.location}`;
+  const question = ask('quota/public-ip', asked, 'Microsoft.Network/locations/usages/read');
+  return question.answered(facts.networkUsages, (all) => {
     const usages = ['StandardSkuPublicIpAddresses', 'PublicIPAddresses'].flatMap((name) => findUsage(all, name) ?? []);
     const full = usages.find(({ limit, currentValue }) => limit - currentValue < 1);
     if (full) {
-      const owner = `the owner of subscription ${known.subscriptionId}`;
-      return faultFinding(question, `All ${full.limit} are in use.`, owner, [
+      const fix = [
         'Delete unused public IPs, use `public-ip: false`, or request a higher quota:',
-        ...quotaFix(
-          shellCommand`az network list-usages --subscription ${known.subscriptionId} -l ${plan.location} -o table`,
-          known,
-        ),
-      ]);
+        shellCommand`az network list-usages --subscription ${known.subscriptionId} -l ${plan.location} -o table`,
+        quotaPage(known),
+      ];
+      return question.fault(`All ${full.limit} are in use.`, fix, subscriptionOwner(known));
     }
     const [first] = usages;
     const free = first && `${first.limit - first.currentValue} of ${first.limit} are free.`;
-    return okFinding(question, free ?? 'Azure lists no limit.');
+    return question.ok(free ?? 'Azure lists no limit.');
   });
 }
 
-function checkDnsLabel({ inputs, facts, plan, known, subscription }: RuleContext): Finding[] {
-  const { network } = inputs;
+function checkDnsLabel({ inputs: { network }, facts, plan, ask }: RuleContext): Finding[] {
   const label = network.kind === 'new-nic' && network.publicIp.kind === 'new' ? network.publicIp.dnsLabel : undefined;
-  if (!label) return [];
-  const question = {
-    id: 'name/dns-label',
-    asked: `DNS label ${label} in ${plan.location}`,
-    permission: { action: 'Microsoft.Network/locations/checkDnsNameAvailability/read', scope: subscription },
-  };
-  return answered(question, facts.dnsLabelFree, known, (isFree) =>
+  const asked = `DNS label ${label} in ${plan.location}`;
+  const question = ask('name/dns-label', asked, 'Microsoft.Network/locations/checkDnsNameAvailability/read');
+  return question.answered(facts.dnsLabelFree, (isFree) =>
     isFree
-      ? okFinding(question, 'Free.')
-      : faultFinding(question, 'Taken: labels are unique in a region.', workflowAuthor, ['Give another `dns-label`.']),
+      ? question.ok('Free.')
+      : question.fault('Taken: labels are unique in a region.', ['Give another `dns-label`.']),
   );
 }

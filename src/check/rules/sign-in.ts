@@ -1,55 +1,42 @@
 import type { TenantSignIn } from '../../auth/session.ts';
 import type { Subscription } from '../../azure/subscriptions.ts';
-import type { FilledErrorContext } from '../../error-catalog/entry.ts';
-import {
-  type CheckFacts,
-  type Finding,
-  type Question,
-  type RuleContext,
-  answered,
-  faultFinding,
-  faultFromError,
-  isForbidden,
-  okFinding,
-  unknownFromError,
-  unknownFinding,
-  warnFinding,
-} from '../facts.ts';
+import { type FilledErrorContext, subscriptionOwner } from '../../error-catalog/entry.ts';
 import { shellCommand } from '../../lib/escape.ts';
+import { type CheckFacts, type Finding, type Question, type RuleContext, isForbidden } from '../facts.ts';
 
-export function checkSignIn({ tenant, role, result }: TenantSignIn, known: FilledErrorContext): Finding {
-  const input = { tenant: 'tenant-id', 'image-tenant': 'image-tenant-id', auxiliary: 'auxiliary-tenant-ids' };
-  const question = {
-    id: role === 'auxiliary' ? `sign-in/auxiliary/${tenant}` : `sign-in/${role}`,
-    asked: `a token of tenant ${tenant} (\`${input[role]}\`) for app ${known.clientId}`,
-  };
-  if ('error' in result) return faultFromError(question, result.error, known);
+const tenantInputs = { tenant: 'tenant-id', 'image-tenant': 'image-tenant-id', auxiliary: 'auxiliary-tenant-ids' };
+
+export function checkSignIn(
+  { tenant, role, result }: TenantSignIn,
+  { clientId }: FilledErrorContext,
+  ask: RuleContext['ask'],
+): Finding {
+  const question = ask(
+    role === 'auxiliary' ? `sign-in/auxiliary/${tenant}` : `sign-in/${role}`,
+    `a token of tenant ${tenant} (\`${tenantInputs[role]}\`) for app ${clientId}`,
+  );
+  if ('error' in result) return question.refused(result.error);
   const { objectId } = result.value;
-  const principal = objectId
-    ? `Signed in as service principal ${objectId}.`
-    : 'Signed in; the token does not name the service principal.';
-  return okFinding(question, principal);
+  return question.ok(
+    objectId
+      ? `Signed in as service principal ${objectId}.`
+      : 'Signed in; the token does not name the service principal.',
+  );
 }
 
 /** https://learn.microsoft.com/azure/cost-management-billing/manage/subscription-states */
 const readOnlyStates = new Set(['Disabled', 'Warned', 'Expired', 'Deleted']);
 
-export function checkSubscription({ subscription, inputs }: CheckFacts, known: FilledErrorContext): Finding[] {
+export function checkSubscription({ subscription, inputs }: CheckFacts, ask: RuleContext['ask']): Finding[] {
   if (!subscription) return [];
-  const question = {
-    id: 'subscription',
-    asked: `subscription ${inputs.subscriptionId ?? 'to deploy to (`subscription-id` is not given)'}`,
-  };
+  const question = ask(
+    'subscription',
+    `subscription ${inputs.subscriptionId ?? 'to deploy to (`subscription-id` is not given)'}`,
+    'Microsoft.Resources/subscriptions/read',
+  );
   if ('value' in subscription) return [checkSubscriptionState(question, subscription.value)];
-  const permission = {
-    action: 'Microsoft.Resources/subscriptions/read',
-    scope: `/subscriptions/${inputs.subscriptionId ?? ''}`,
-  };
-  return [
-    isForbidden(subscription.error)
-      ? unknownFromError(question, subscription.error, permission, known)
-      : faultFromError(question, subscription.error, known),
-  ];
+  const { error } = subscription;
+  return [isForbidden(error) ? question.skipped(error) : question.refused(error)];
 }
 
 function checkSubscriptionState(question: Question, { displayName, subscriptionId, state }: Subscription): Finding {
@@ -57,71 +44,56 @@ function checkSubscriptionState(question: Question, { displayName, subscriptionI
   const owner = `the owner of subscription ${subscriptionId}`;
   const billing = 'https://learn.microsoft.com/azure/cost-management-billing/manage';
   if (readOnlyStates.has(state)) {
-    return faultFinding(question, `${name} is ${state}: nothing can be created in it.`, owner, [
-      'Reactivate the subscription:',
-      `${billing}/subscription-disabled`,
-    ]);
+    const fix = ['Reactivate the subscription:', `${billing}/subscription-disabled`];
+    return question.fault(`${name} is ${state}: nothing can be created in it.`, fix, owner);
   }
-  if (state !== 'PastDue') return okFinding(question, `${name} is ${state}.`);
-  return warnFinding(question, `${name} is past due and will be disabled unless the bill is paid.`, owner, [
-    `${billing}/resolve-past-due-balance`,
-  ]);
+  if (state !== 'PastDue') return question.ok(`${name} is ${state}.`);
+  const fix = [`${billing}/resolve-past-due-balance`];
+  return question.warning(`${name} is past due and will be disabled unless the bill is paid.`, fix, owner);
 }
 
-export function checkResourceGroup({ inputs, facts, known }: RuleContext): Finding[] {
-  const question = { id: 'resource-group', asked: `resource group ${inputs.resourceGroup}` };
-  if ('error' in facts.group) return [faultFromError(question, facts.group.error, known)];
-  const { location, exists } = facts.group.value;
+export function checkResourceGroup({ inputs, facts: { group }, ask }: RuleContext): Finding[] {
+  const question = ask('resource-group', `resource group ${inputs.resourceGroup}`);
+  if ('error' in group) return [question.refused(group.error)];
+  const { location, exists } = group.value;
   return [
-    okFinding(
-      question,
+    question.ok(
       exists ? `Exists. The VM will be deployed to ${location}.` : `Does not exist; it will be created in ${location}.`,
     ),
   ];
 }
 
 /** https://learn.microsoft.com/azure/virtual-machines/disks-enable-host-based-encryption-portal#prerequisites */
-export function checkEncryptionAtHost({ facts, known, subscription }: RuleContext): Finding[] {
-  const question = {
-    id: 'encryption-at-host',
-    asked: 'feature EncryptionAtHost of the subscription',
-    permission: { action: 'Microsoft.Features/providers/features/read', scope: subscription },
-  };
-  return answered(question, facts.encryptionAtHost, known, (state) =>
+export function checkEncryptionAtHost({ facts, known, ask }: RuleContext): Finding[] {
+  const asked = 'feature EncryptionAtHost of the subscription';
+  const question = ask('encryption-at-host', asked, 'Microsoft.Features/providers/features/read');
+  const fix = [
+    'Register it once per subscription (it takes a few minutes), then refresh the provider:',
+    shellCommand`az feature register --namespace Microsoft.Compute --name EncryptionAtHost --subscription ${known.subscriptionId}`,
+    shellCommand`az provider register --namespace Microsoft.Compute --subscription ${known.subscriptionId}`,
+  ];
+  return question.answered(facts.encryptionAtHost, (state) =>
     state === 'Registered'
-      ? okFinding(question, 'Registered.')
-      : faultFinding(question, `${state}: Azure refuses it.`, `the owner of subscription ${known.subscriptionId}`, [
-          'Register it once per subscription (it takes a few minutes), then refresh the provider:',
-          shellCommand`az feature register --namespace Microsoft.Compute --name EncryptionAtHost --subscription ${known.subscriptionId}`,
-          shellCommand`az provider register --namespace Microsoft.Compute --subscription ${known.subscriptionId}`,
-        ]),
+      ? question.ok('Registered.')
+      : question.fault(`${state}: Azure refuses it.`, fix, subscriptionOwner(known)),
   );
 }
 
-export function checkProviders({ facts, known, subscription }: RuleContext): Finding[] {
+export function checkProviders({ facts, known, ask }: RuleContext): Finding[] {
+  const owner = subscriptionOwner(known);
   return facts.providers.flatMap(({ namespace, state }) => {
-    const question = {
-      id: `provider/${namespace}`,
-      asked: `resource provider ${namespace} in the subscription`,
-      permission: { action: 'Microsoft.Resources/subscriptions/providers/read', scope: subscription },
-    };
+    const asked = `resource provider ${namespace} in the subscription`;
+    const question = ask(`provider/${namespace}`, asked, 'Microsoft.Resources/subscriptions/providers/read');
     const command = shellCommand`az provider register --namespace ${namespace} --subscription ${known.subscriptionId} --wait`;
-    const owner = `the owner of subscription ${known.subscriptionId}`;
-    return answered(question, state, known, (value) => {
-      if (value === 'Registered') return okFinding(question, 'Registered.');
-      if (value === 'Unknown') {
-        return unknownFinding(question, 'Azure did not say whether it is registered.');
-      }
+    return question.answered(state, (value) => {
+      if (value === 'Registered') return question.ok('Registered.');
+      if (value === 'Unknown') return question.unknown('Azure did not say whether it is registered.');
       if (value === 'Registering') {
-        return warnFinding(question, 'Being registered, which takes a minute or two.', owner, [
-          'Wait until it is registered:',
-          command,
-        ]);
+        const fix = ['Wait until it is registered:', command];
+        return question.warning('Being registered, which takes a minute or two.', fix, owner);
       }
-      return faultFinding(question, `${value}: Azure refuses to create its resources.`, owner, [
-        'Register it once per subscription (it takes a minute or two):',
-        command,
-      ]);
+      const fix = ['Register it once per subscription (it takes a minute or two):', command];
+      return question.fault(`${value}: Azure refuses to create its resources.`, fix, owner);
     });
   });
 }

@@ -1,6 +1,6 @@
 import { valueOf } from '../../azure/lookup.ts';
 import type { Placement } from '../../deployment/resources.ts';
-import { workflowAuthor } from '../../error-catalog/entry.ts';
+import { quotaPage, subscriptionOwner } from '../../error-catalog/entry.ts';
 import { shellCommand } from '../../lib/escape.ts';
 import {
   type Sku,
@@ -12,33 +12,16 @@ import {
   retirementDate,
   sizeRequirements,
 } from '../../vm/sizes.ts';
-import {
-  type Finding,
-  type RuleContext,
-  type Usage,
-  answered,
-  okFinding,
-  unknownFinding,
-  warnFinding,
-} from '../facts.ts';
+import type { Finding, RuleContext, Usage } from '../facts.ts';
 
-/** What is wrong with one placement of the VM. */
-interface PlacementProblem {
-  readonly id: string;
-  readonly asked: string;
-  readonly text: string;
-  /** `create` tries the next placement after quota and capacity errors; any other error ends it. */
-  readonly fatal: boolean;
-  readonly who: string;
-  readonly fix: readonly string[];
-}
+/** What is wrong with one placement of the VM. `create` tries the next one, unless the problem is fatal. */
+type PlacementProblem = Finding & { readonly isFatal?: true };
 
 export function checkSizes(context: RuleContext): Finding[] {
-  const { inputs, image, plan } = context;
+  const { inputs, image, plan, ask } = context;
   if (!image && inputs.sizes.length === 0) {
-    const question = { id: 'size', asked: 'the size' };
     const answer = 'Skipped: the default size depends on the image, which could not be read.';
-    return [unknownFinding(question, answer)];
+    return [ask('size', 'the size').unknown(answer)];
   }
   const sizes = [...new Set(plan.vm.attempts.map(({ size }) => size))];
   const problems = placementFindings(context);
@@ -51,18 +34,14 @@ export function checkSizes(context: RuleContext): Finding[] {
     ...[...sizes.flatMap((size) => availableSize(context, size)), ...checkQuota(context, skus)].filter(
       ({ id }) => !reported.has(id),
     ),
-    ...sizes.flatMap(checkRetirement),
+    ...sizes.flatMap((size) => checkRetirement(context, size)),
   ];
 }
 
-function checkSkuList({ facts, plan, known, subscription }: RuleContext, sizes: readonly string[]): Finding[] {
-  if (!facts.skus) return [unknownFinding({ id: 'size', asked: 'the sizes' }, 'Skipped: the region is not known.')];
-  const question = {
-    id: 'size',
-    asked: `${sizes.length > 1 ? 'sizes' : 'size'} ${sizes.join(', ')} in ${plan.location}`,
-    permission: { action: 'Microsoft.Compute/skus/read', scope: subscription },
-  };
-  return answered(question, facts.skus, known, () => []);
+function checkSkuList({ facts, plan, ask }: RuleContext, sizes: readonly string[]): Finding[] {
+  if (!facts.skus) return [ask('size', 'the sizes').unknown('Skipped: the region is not known.')];
+  const asked = `${sizes.length > 1 ? 'sizes' : 'size'} ${sizes.join(', ')} in ${plan.location}`;
+  return ask('size', asked, 'Microsoft.Compute/skus/read').answered(facts.skus, () => []);
 }
 
 /** One finding per size or quota, although several placements may have the same problem. */
@@ -70,14 +49,12 @@ function placementFindings(context: RuleContext): Finding[] {
   const byPlacement = context.plan.vm.attempts.map((placement) => placementProblems(context, placement));
   const levels = severityByPlacement(byPlacement);
   const all = byPlacement.flatMap((list, index) =>
-    list.map((problem) => ({ ...problem, level: levels[index] ?? 'fault' })),
+    list.map((problem): Finding => ({ ...problem, level: levels[index] ?? 'fault' })),
   );
-  return [...Map.groupBy(all, ({ id }) => id)].flatMap(([id, [first, ...others]]) => {
-    if (!first) return [];
-    const same = [first, ...others];
-    const level = same.some((problem) => problem.level === 'fault') ? 'fault' : 'warning';
-    const answer = [...new Set(same.map(({ text }) => text))].join(' ');
-    return [{ id, level, asked: first.asked, answer, who: first.who, fix: first.fix }];
+  return [...Map.groupBy(all, ({ id }) => id).values()].flatMap((same) => {
+    const level = same.some((finding) => finding.level === 'fault') ? 'fault' : 'warning';
+    const answer = [...new Set(same.map((finding) => finding.answer))].join(' ');
+    return same.slice(0, 1).map((first) => ({ ...first, level, answer }));
   });
 }
 
@@ -87,10 +64,9 @@ function placementFindings(context: RuleContext): Finding[] {
  */
 function severityByPlacement(problems: readonly (readonly PlacementProblem[])[]): ('fault' | 'warning')[] {
   const usable = problems.findIndex((list) => list.length === 0);
-  return problems.map((list, index) => {
-    if (usable < 0) return 'fault';
-    return index < usable && list.some(({ fatal }) => fatal) ? 'fault' : 'warning';
-  });
+  return problems.map((list, index) =>
+    usable < 0 || (index < usable && list.some(({ isFatal }) => isFatal)) ? 'fault' : 'warning',
+  );
 }
 
 function findSku({ facts }: RuleContext, size: string): Sku | undefined {
@@ -100,35 +76,25 @@ function findSku({ facts }: RuleContext, size: string): Sku | undefined {
 }
 
 function placementProblems(context: RuleContext, placement: Placement): PlacementProblem[] {
-  const { inputs, facts, plan, known, image } = context;
+  const { inputs, facts, plan, known, image, ask } = context;
   const { size, zone } = placement;
   const zones = inputs.zones.length > 0 ? `, zone ${inputs.zones.join(', ')}` : '';
   const series = /^Standard_[A-Z]+\d+/i.exec(size)?.[0] ?? size;
-  const problem = (text: string, fatal: boolean): PlacementProblem => ({
-    id: `size/${size}`,
-    asked: `size ${size} in ${plan.location}${zones}`,
-    text,
-    fatal,
-    who: workflowAuthor,
-    fix: [
+  const problem = (text: string) =>
+    ask(`size/${size}`, `size ${size} in ${plan.location}${zones}`).fault(text, [
       'Give another size in `vm-size`, or several: the first available one is used. To list what the region offers:',
       shellCommand`az vm list-skus --subscription ${known.subscriptionId} -l ${plan.location} --size ${series} --all -o table`,
-    ],
-  });
+    ]);
   const sku = findSku(context, size);
-  if (facts.skus && 'value' in facts.skus && !sku)
-    return [problem(`There is no size ${size} in ${plan.location}.`, false)];
+  if (valueOf(facts.skus) && !sku) return [problem(`There is no size ${size} in ${plan.location}.`)];
   const compared = image && !overridesAffectSize(inputs) ? image : undefined;
   const capabilities = sku ? capabilitiesFromSku(sku) : capabilitiesFromName(size);
+  const misfits = compared ? incompatibilities(capabilities, compared, sizeRequirements(inputs, compared)) : [];
   return [
-    ...(sku ? availabilityProblems(sku, zone, plan.location).map((text) => problem(`${size} ${text}.`, false)) : []),
+    ...(sku ? availabilityProblems(sku, zone, plan.location).map((text) => problem(`${size} ${text}.`)) : []),
     ...(sku ? quotaProblems(context, placement, sku) : []),
     ...spotPriceProblems(context, placement),
-    ...(compared
-      ? incompatibilities(capabilities, compared, sizeRequirements(inputs, compared)).map((text) =>
-          problem(`${size} ${text}.`, true),
-        )
-      : []),
+    ...misfits.map((text) => ({ ...problem(`${size} ${text}.`), isFatal: true as const })),
   ];
 }
 
@@ -152,7 +118,7 @@ function zonesOf({ locationInfo = [] }: Sku): readonly string[] {
 }
 
 function availableSize(context: RuleContext, size: string): Finding[] {
-  const { inputs, plan, image } = context;
+  const { inputs, plan, image, ask } = context;
   const sku = findSku(context, size);
   if (!sku) return [];
   // `incompatibilities` compares only with an image definition that was read, and only what `overrides` leaves alone.
@@ -161,24 +127,19 @@ function availableSize(context: RuleContext, size: string): Finding[] {
   const zones = zonesOf(sku);
   const place = zones.length > 0 ? `${plan.location}, zones ${zones.join(', ')}` : plan.location;
   const capacity = `${capability(sku, 'vCPUs') ?? '?'} vCPUs, ${capability(sku, 'MemoryGB') ?? '?'} GiB`;
-  const question = { id: `size/${size}`, asked: `size ${size} in ${plan.location}` };
-  return [okFinding(question, `Offered in ${place}: ${capacity}. ${compatibility}`)];
+  const question = ask(`size/${size}`, `size ${size} in ${plan.location}`);
+  return [question.ok(`Offered in ${place}: ${capacity}. ${compatibility}`)];
 }
 
-function checkRetirement(size: string): Finding[] {
+function checkRetirement({ ask }: RuleContext, size: string): Finding[] {
   const date = retirementDate(size);
   if (!date) return [];
-  return [
-    warnFinding(
-      { id: `retirement/${size}`, asked: `the retirement of size ${size}` },
-      `Azure retires ${size} on ${date}, and its capacity becomes scarce before then.`,
-      workflowAuthor,
-      [
-        'Use a newer size, e.g. Standard_D2s_v5:',
-        'https://learn.microsoft.com/azure/virtual-machines/sizes/retirement/retired-sizes-list',
-      ],
-    ),
+  const answer = `Azure retires ${size} on ${date}, and its capacity becomes scarce before then.`;
+  const fix = [
+    'Use a newer size, e.g. Standard_D2s_v5:',
+    'https://learn.microsoft.com/azure/virtual-machines/sizes/retirement/retired-sizes-list',
   ];
+  return [ask(`retirement/${size}`, `the retirement of size ${size}`).warning(answer, fix)];
 }
 
 /** Quotas that a size counts against: Spot VMs have one for all families. */
@@ -190,33 +151,23 @@ export function findUsage(usages: readonly Usage[], name: string): Usage | undef
   return usages.find((usage) => usage.name.value?.toLowerCase() === name.toLowerCase());
 }
 
-export function quotaFix(command: string, { portal }: RuleContext['known']): readonly string[] {
-  return [command, `${portal}/#view/Microsoft_Azure_Capacity/QuotaMenuBlade/~/myQuotas`];
+function askQuota({ plan, ask }: RuleContext, name: string, usage: Usage) {
+  return ask(`quota/${name}`, `quota "${usage.name.localizedValue ?? name}" in ${plan.location}`);
 }
 
-function quotaProblems(context: RuleContext, placement: Placement, sku: Sku): PlacementProblem[] {
+function quotaProblems(context: RuleContext, placement: Placement, sku: Sku): Finding[] {
   const { facts, plan, known } = context;
-  const usages = valueOf(facts.computeUsages) ?? [];
   const cores = Number(capability(sku, 'vCPUs') ?? Number.NaN);
-  return requiredQuotas(placement, sku).flatMap((name): PlacementProblem[] => {
-    const usage = findUsage(usages, name);
+  return requiredQuotas(placement, sku).flatMap((name) => {
+    const usage = findUsage(valueOf(facts.computeUsages) ?? [], name);
     if (!usage || !(usage.limit - usage.currentValue < cores)) return [];
-    return [
-      {
-        id: `quota/${name}`,
-        asked: `quota "${usage.name.localizedValue ?? name}" in ${plan.location}`,
-        text: `${usage.currentValue} of ${usage.limit} are in use, and ${placement.size} needs ${cores}.`,
-        fatal: false,
-        who: `the owner of subscription ${known.subscriptionId}`,
-        fix: [
-          'Delete unused VMs, use another size or `location`, or request a higher quota:',
-          ...quotaFix(
-            shellCommand`az vm list-usage --subscription ${known.subscriptionId} -l ${plan.location} -o table`,
-            known,
-          ),
-        ],
-      },
+    const answer = `${usage.currentValue} of ${usage.limit} are in use, and ${placement.size} needs ${cores}.`;
+    const fix = [
+      'Delete unused VMs, use another size or `location`, or request a higher quota:',
+      shellCommand`az vm list-usage --subscription ${known.subscriptionId} -l ${plan.location} -o table`,
+      quotaPage(known),
     ];
+    return [askQuota(context, name, usage).fault(answer, fix, subscriptionOwner(known))];
   });
 }
 
@@ -224,49 +175,32 @@ function spotPriceOf({ facts: { spotPrices } }: RuleContext, size: string): numb
   return valueOf(spotPrices)?.find((entry) => entry.size.toLowerCase() === size.toLowerCase())?.price;
 }
 
-function spotPriceProblems(context: RuleContext, { size, spot }: Placement): PlacementProblem[] {
+function spotPriceProblems(context: RuleContext, { size, spot }: Placement): Finding[] {
   const price = spotPriceOf(context, size);
   const limit = context.inputs.spot?.maxPrice;
   if (!spot || price === undefined || limit === undefined || price <= limit) return [];
-  return [
-    {
-      id: 'spot-price',
-      asked: 'the Spot price',
-      text: `${size} costs ${price} US dollars an hour, and \`max-price\` is ${limit}.`,
-      fatal: false,
-      who: workflowAuthor,
-      fix: ['Raise `max-price`, or leave it out to pay the regular price at most.'],
-    },
-  ];
+  const answer = `${size} costs ${price} US dollars an hour, and \`max-price\` is ${limit}.`;
+  const fix = ['Raise `max-price`, or leave it out to pay the regular price at most.'];
+  return [context.ask('spot-price', 'the Spot price').fault(answer, fix)];
 }
 
 function checkSpotPrices(context: RuleContext, sizes: readonly string[]): Finding[] {
-  const { facts, known, subscription } = context;
-  const permission = { action: 'Microsoft.ResourceGraph/resources/read', scope: subscription };
-  const question = { id: 'spot-price', asked: 'the Spot price', permission };
-  return answered(question, facts.spotPrices, known, () => {
+  const question = context.ask('spot-price', 'the Spot price', 'Microsoft.ResourceGraph/resources/read');
+  return question.answered(context.facts.spotPrices, () => {
     const unpriced = sizes.filter((size) => spotPriceOf(context, size) === undefined);
-    return unpriced.map((size) => unknownFinding(question, `Skipped: Azure publishes no Spot price of ${size} here.`));
+    return unpriced.map((size) => question.unknown(`Skipped: Azure publishes no Spot price of ${size} here.`));
   });
 }
 
 function checkQuota(context: RuleContext, skus: readonly Sku[]): Finding[] {
-  const { facts, plan, known, subscription } = context;
-  const question = {
-    id: 'quota',
-    asked: `core quota in ${plan.location}`,
-    permission: { action: 'Microsoft.Compute/locations/usages/read', scope: subscription },
-  };
-  return answered(question, facts.computeUsages, known, (usages) => {
+  const { facts, plan, ask } = context;
+  const question = ask('quota', `core quota in ${plan.location}`, 'Microsoft.Compute/locations/usages/read');
+  return question.answered(facts.computeUsages, (usages) => {
     const names = new Set(plan.vm.attempts.flatMap((attempt) => skus.flatMap((sku) => requiredQuotas(attempt, sku))));
     return [...names].flatMap((name) => {
       const usage = findUsage(usages, name);
       if (!usage) return [];
-      const title = usage.name.localizedValue ?? name;
-      return okFinding(
-        { id: `quota/${name}`, asked: `quota "${title}" in ${plan.location}` },
-        `${usage.limit - usage.currentValue} of ${usage.limit} are free.`,
-      );
+      return askQuota(context, name, usage).ok(`${usage.limit - usage.currentValue} of ${usage.limit} are free.`);
     });
   });
 }
