@@ -2,7 +2,7 @@
  * Random lives: faults, cancellations and earlier runs are drawn, and after each life it is checked that nothing foreign
  * changed, that nothing of ours is left unless a warning names it, that the exit code is right and no secret got out.
  *
- * LIFECYCLE_RUNS sets how many lives (default 12), LIFECYCLE_SEED draws other ones (`npm run test:soak`: many), LIFECYCLE_ONLY=<n>[,<n>]
+ * LIFECYCLE_RUNS sets how many lives (default 6), LIFECYCLE_SEED draws other ones (`npm run test:soak`: many), LIFECYCLE_ONLY=<n>[,<n>]
  * runs single ones of them and prints their logs.
  */
 import { cpus } from 'node:os';
@@ -25,7 +25,7 @@ import {
   warningsOf,
 } from '../support/lifecycle.ts';
 
-const runs = Number(process.env['LIFECYCLE_RUNS'] ?? 12);
+const runs = Number(process.env['LIFECYCLE_RUNS'] ?? 6);
 const seed = Number(process.env['LIFECYCLE_SEED'] ?? 1);
 const only = process.env['LIFECYCLE_ONLY']?.split(',').map(Number);
 const timeScale = 0.01;
