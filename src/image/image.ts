@@ -184,7 +184,9 @@ function endOfLifeWarnings({ endOfLife }: ImageVersion, { endOfLifeDate }: Defin
     .filter((date) => date instanceof Date)
     .toSorted((a, b) => a.getTime() - b.getTime());
   return end && end.getTime() < Date.now()
-    ? [`The image reached its end of life on ${end.toISOString().slice(0, 10)}; its owner may delete it.`]
+    ? [
+        `The image reached its end of life on ${end.toISOString().slice(0, 10)}. The owner of the gallery may delete it, and can set a later date.`,
+      ]
     : [];
 }
 
