@@ -263,7 +263,7 @@ export function imageOptions(failure: Failure, withVersion = false): readonly st
 const imageNames =
   /\/galleries\/(?<gallery>[^/'"\s]+)(?:\/images\/(?<definition>[^/'"\s]+)(?:\/versions\/(?<version>[^/'"\s]+))?)?/i;
 
-type VmNames = Pick<FilledErrorContext, 'subscriptionId' | 'resourceGroup' | 'vmName'>;
+export type VmNames = Pick<FilledErrorContext, 'subscriptionId' | 'resourceGroup' | 'vmName'>;
 
 export const resourceGroupOptions = ({ subscriptionId, resourceGroup }: Omit<VmNames, 'vmName'>): readonly string[] => [
   ...['--subscription', subscriptionId, '-g', resourceGroup],

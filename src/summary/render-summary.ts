@@ -13,7 +13,7 @@ import {
   resourceTable,
 } from './render-details.ts';
 import { connecting, statusLine, title } from './status.ts';
-import { type SummaryFacts, hasVm } from './summary-facts.ts';
+import type { SummaryFacts } from './summary-facts.ts';
 import { formatDuration, timeline, topology } from './topology.ts';
 
 /** GitHub drops a step's summary of more than 1 MiB. */
@@ -22,6 +22,7 @@ const maxBytes = 1024 * 1024;
 /** Renders the summary, the most important section first; leaves out the last ones if it would get too long. */
 export function renderSummary(facts: SummaryFacts, limit = maxBytes): Markdown {
   const { findings, stages, bootLog } = facts;
+  const drawing = topology(facts);
   const sections = [
     `## ${title(facts)}`,
     statusLine(facts),
@@ -33,7 +34,7 @@ export function renderSummary(facts: SummaryFacts, limit = maxBytes): Markdown {
     removals(facts),
     resourceTable(facts),
     deleteStep(facts),
-    drawing(facts),
+    drawing && details('Topology', drawing),
     stages.length > 1
       ? details(`Timeline: ${formatDuration(Math.max(...stages.map(({ to }) => to)))}`, timeline(stages))
       : '',
@@ -62,25 +63,6 @@ function fitInto(sections: readonly Markdown[], limit: number): Markdown {
     kept.push(section);
   }
   return [...kept, note].join('\n\n');
-}
-
-function drawing(facts: SummaryFacts): Markdown {
-  const { plan, image, requested, outputs } = facts;
-  if (!hasVm(facts) || !plan || !requested?.image || !requested.imageTenantId) return '';
-  const diagram = topology({
-    plan,
-    image: requested.image,
-    imageVersion: outputs['image-version'] ?? image?.version ?? '',
-    tenant: requested.tenantId,
-    imageTenant: requested.imageTenantId,
-    size: outputs['vm-size'] ?? plan.vm.attempts[0]?.size ?? '',
-    publicIpAddress: outputs['public-ip-address'],
-    privateIpAddress: outputs['private-ip-address'],
-  });
-  const usesExisting =
-    [plan.nic, plan.nsg, plan.publicIp].some((part) => part?.origin === 'given') || (plan.subnetId && !plan.vnet);
-  const legend = 'Dashed: existing resources, given by ID.';
-  return details('Topology', usesExisting ? `${diagram}\n\n${legend}` : diagram);
 }
 
 // What failed, and what a check found: cause, who must act and commands first, everything else collapsed.

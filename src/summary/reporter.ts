@@ -16,43 +16,19 @@ import { omitUndefined } from '../lib/json.ts';
 import { deleteStepYaml } from './render-details.ts';
 import { renderSummary } from './render-summary.ts';
 import { requestLine, resultLine } from './status.ts';
-import type { CollectedFacts, Leftover, RequestedDeployment, SummaryFacts } from './summary-facts.ts';
+import {
+  type CollectedFacts,
+  type Leftover,
+  type RequestedDeployment,
+  type SummaryFacts,
+  parseIds,
+} from './summary-facts.ts';
 import { formatDuration } from './topology.ts';
 
+type Outputs = Partial<Record<OutputName, string>>;
+
 /** The only writer of log, outputs and job summary. */
-export interface Reporter {
-  readonly log: LogWriter;
-  readonly stages: readonly StageTiming[];
-  readonly warnings: readonly string[];
-  readonly outputs: Readonly<Partial<Record<OutputName, string>>>;
-  /** Runs a stage in a group of the log, then logs how long it took. */
-  stage<T>(title: string, work: () => Promise<T>): Promise<T>;
-  /** What the run waits for, to complete "Failed while …". */
-  activity(): string;
-  /** Saves the state for the post step. */
-  saveState(state: object): void;
-  /** Sets an output as soon as it is known; does nothing if undefined. */
-  output(name: PlainOutput, value: string | number | undefined): void;
-  outputAll(values: OutputValues): void;
-  outputCreated(ids: readonly string[]): void;
-  /** Appends to the IDs of the output `deleted`. */
-  addDeleted(ids: readonly string[]): void;
-  /** Empties the outputs of all other resources than these. */
-  clearOutputsExcept(ids: readonly string[]): void;
-  outputJson(name: 'findings' | 'deployments', entries: readonly object[]): void;
-  /** Has the runner hide a text in all logs. */
-  mask(secret: string): void;
-  addFacts(facts: Partial<CollectedFacts>): void;
-  addLeftovers(left: readonly Leftover[]): void;
-  /** Logs the first line of the run: what is done where. */
-  logRequest(requested: RequestedDeployment): void;
-  /** Logs the last line of a successful run. */
-  logResult(): void;
-  /** Sets `result` to all outputs so far and, after a failure, what failed and who must act. */
-  writeResult(errors?: readonly ErrorReport[]): void;
-  /** Writes the job summary. Called once, at the end. */
-  writeSummary(errors?: readonly ErrorReport[]): void;
-}
+export type Reporter = ReturnType<typeof createReporter>;
 
 /** Outputs that describe a resource, by the output of its ID. */
 const outputsByResource: Partial<Record<PlainOutput, readonly PlainOutput[]>> = {
@@ -63,7 +39,7 @@ const outputsByResource: Partial<Record<PlainOutput, readonly PlainOutput[]>> = 
   'public-ip-id': ['public-ip-address', 'fqdn'],
 };
 
-function outputsOfOthers(ids: readonly string[], outputs: Readonly<Partial<Record<OutputName, string>>>) {
+function outputsOfOthers(ids: readonly string[], outputs: Readonly<Outputs>) {
   return Object.entries(outputsByResource).flatMap(([name, details]) => {
     const value = outputs[name as PlainOutput] ?? '';
     return value !== '' && !ids.some((id) => sameId(id, value))
@@ -73,10 +49,10 @@ function outputsOfOthers(ids: readonly string[], outputs: Readonly<Partial<Recor
 }
 
 /** @param summaryFile GITHUB_STEP_SUMMARY; undefined on GitHub Enterprise Server before 3.6. */
-export function createReporter(summaryFile: string | undefined): Reporter {
+export function createReporter(summaryFile: string | undefined) {
   const stages: StageTiming[] = [];
   const warnings: string[] = [];
-  const outputs: Partial<Record<OutputName, string>> = {};
+  const outputs: Outputs = {};
   const masks = new Set<string>();
   const left: Leftover[] = [];
   const known: Partial<CollectedFacts> = {};
@@ -87,7 +63,8 @@ export function createReporter(summaryFile: string | undefined): Reporter {
     outputs[name] = value;
     write('GITHUB_OUTPUT', () => writeOutput(name, value));
   };
-  const output: Reporter['output'] = (name, value) => {
+  /** Sets an output as soon as it is known; does nothing if undefined. */
+  const output = (name: PlainOutput, value: string | number | undefined): void => {
     if (value !== undefined && value !== '') set(name, String(value));
   };
   const summaryFacts = (errors: readonly ErrorReport[] = []): SummaryFacts => ({
@@ -101,32 +78,41 @@ export function createReporter(summaryFile: string | undefined): Reporter {
   });
   return {
     log,
-    stages,
-    warnings,
-    outputs,
+    stages: stages as readonly StageTiming[],
+    warnings: warnings as readonly string[],
+    outputs: outputs as Readonly<Outputs>,
     ...createStageRunner(stages, log),
-    saveState: (state) => write('GITHUB_STATE', () => saveCleanupState(state)),
+    /** For the post step. */
+    saveState: (state: object) => write('GITHUB_STATE', () => saveCleanupState(state)),
     output,
-    outputAll: (values) => Object.entries(values).forEach(([name, value]) => output(name as PlainOutput, value)),
-    outputCreated: (ids) => set('created', JSON.stringify(ids)),
-    addDeleted: (ids) => set('deleted', JSON.stringify([...JSON.parse(outputs.deleted ?? '[]'), ...ids])),
-    outputJson: (name, entries) => set(name, JSON.stringify(entries)),
-    clearOutputsExcept: (ids) => outputsOfOthers(ids, outputs).forEach((name) => set(name, '')),
-    mask(secret) {
+    outputAll: (values: OutputValues) =>
+      Object.entries(values).forEach(([name, value]) => output(name as PlainOutput, value)),
+    outputCreated: (ids: readonly string[]) => set('created', JSON.stringify(ids)),
+    /** Appends to the IDs of the output `deleted`. */
+    addDeleted: (ids: readonly string[]) => set('deleted', JSON.stringify([...parseIds(outputs.deleted), ...ids])),
+    outputJson: (name: 'findings' | 'deployments', entries: readonly object[]) => set(name, JSON.stringify(entries)),
+    /** Empties the outputs of all other resources than these. */
+    clearOutputsExcept: (ids: readonly string[]) => outputsOfOthers(ids, outputs).forEach((name) => set(name, '')),
+    /** Has the runner hide a text in all logs. */
+    mask(secret: string) {
       masks.add(secret);
       maskInLogs(secret);
     },
-    addFacts: (facts) => void Object.assign(known, facts),
-    addLeftovers: (more) => void left.push(...more),
-    logRequest(requested) {
+    addFacts: (facts: Partial<CollectedFacts>) => void Object.assign(known, facts),
+    addLeftovers: (more: readonly Leftover[]) => void left.push(...more),
+    /** Logs the first line of the run: what is done where. */
+    logRequest(requested: RequestedDeployment) {
       if (known.operation) log.info(requestLine(known.operation, requested));
     },
+    /** Logs the last line of a successful run. */
     logResult: () => log.info(resultLine(summaryFacts())),
-    writeResult(errors = []) {
+    /** Sets `result` to all outputs so far and, after a failure, what failed and who must act. */
+    writeResult(errors: readonly ErrorReport[] = []) {
       set('result', formatResult(outputs, errors));
       warnAboutMaskedOutputs(outputs, masks, log);
     },
-    writeSummary(errors) {
+    /** Called once, at the end. */
+    writeSummary(errors?: readonly ErrorReport[]) {
       if (summaryFile && known.operation) appendSummary(summaryFile, renderSummary(summaryFacts(errors)), log);
     },
   };
@@ -149,11 +135,13 @@ function createRunnerFileWriter(known: Partial<CollectedFacts>, log: LogWriter) 
   };
 }
 
-function createStageRunner(stages: StageTiming[], log: LogWriter): Pick<Reporter, 'stage' | 'activity'> {
+function createStageRunner(stages: StageTiming[], log: LogWriter) {
   const started = performance.now();
   const open: string[] = [];
+  /** What the run waits for, to complete "Failed while …". */
   const activity = () => (open.length > 0 ? `waiting for Azure (${open.join(', ')})` : 'waiting for Azure');
-  const stage: Reporter['stage'] = async (title, work) => {
+  /** Runs a stage in a group of the log, then logs how long it took. */
+  const stage = async <T>(title: string, work: () => Promise<T>): Promise<T> => {
     const from = performance.now() - started;
     let failed = true;
     open.push(title);
@@ -171,7 +159,7 @@ function createStageRunner(stages: StageTiming[], log: LogWriter): Pick<Reporter
   return { stage, activity };
 }
 
-function formatResult(outputs: Reporter['outputs'], [error]: readonly ErrorReport[]): string {
+function formatResult(outputs: Readonly<Outputs>, [error]: readonly ErrorReport[]): string {
   const lists = new Set<string>(['created', 'deleted', 'findings', 'deployments']);
   const parsed = Object.entries(outputs).map(([name, value]) => [
     name,
@@ -191,7 +179,7 @@ function appendSummary(file: string, text: string, log: LogWriter): void {
 }
 
 /** GitHub drops job outputs that contain a masked value. Only this step's own masks are known here. */
-function warnAboutMaskedOutputs(outputs: Reporter['outputs'], masks: ReadonlySet<string>, log: LogWriter): void {
+function warnAboutMaskedOutputs(outputs: Readonly<Outputs>, masks: ReadonlySet<string>, log: LogWriter): void {
   const secrets = [...masks].flatMap((mask) => mask.split(/\r?\n/)).filter((secret) => secret.trim() !== '');
   const names = outputNames.filter(
     (name) => name !== 'result' && secrets.some((secret) => outputs[name]?.includes(secret)),

@@ -2,15 +2,15 @@
 
 import type { Finding } from '../check/facts.ts';
 import type { Plan } from '../deployment/resources.ts';
-import { vmOptions } from '../error-catalog/entry.ts';
+import { type VmNames, vmOptions } from '../error-catalog/entry.ts';
 import {
   type Markdown,
   block,
   link,
   markdownCode,
   markdownText,
-  shellCommand,
   sentence,
+  shellCommand,
   wrapCommand,
 } from '../lib/escape.ts';
 import { rulesAreOverridden } from '../plan/drift.ts';
@@ -153,10 +153,7 @@ export function connecting(facts: SummaryFacts): Markdown {
   const isWindows = plan.vm.osType === 'Windows';
   const address = facts.outputs['fqdn'] ?? facts.outputs['public-ip-address'];
   const lines = address
-    ? [
-        ...(isWindows ? remoteDesktop(facts, address) : ssh(facts, address)),
-        closedPort(facts, plan, isWindows ? 3389 : 22),
-      ]
+    ? [...(isWindows ? remoteDesktop : ssh)(facts, address, plan), closedPort(facts, plan, isWindows ? 3389 : 22)]
     : [
         `No public IP. Connect to ${markdownCode(facts.outputs['private-ip-address'] ?? '')} from its network or a peered one, or use Azure Bastion. To run a command without a connection:`,
         shellBlock(runCommand(plan)),
@@ -167,61 +164,51 @@ export function connecting(facts: SummaryFacts): Markdown {
   return ['### Connect', ...lines.filter(Boolean)].join('\n\n');
 }
 
-function ssh(facts: SummaryFacts, address: string): Markdown[] {
-  const { outputs, plan, requested, image } = facts;
-  if (!outputs['ssh-private-key-path']) {
-    const hasOwnAccess =
-      requested?.adminPassword || requested?.sshPublicKeys?.length || image?.osState === 'Specialized';
-    const reset =
-      plan && facts.adopted && !hasOwnAccess
-        ? [
-            'The key that an earlier run generated was deleted with its job. To set one of your own:',
-            shellBlock(resetCommand(vmUser(facts, plan))),
-          ]
-        : [];
-    return [shellBlock(sshCommandOf(facts, address)), ...reset];
+function ssh(facts: SummaryFacts, address: string, plan: Plan): Markdown[] {
+  const { outputs, requested, image, adopted } = facts;
+  const command = shellBlock(sshCommandOf(facts, address));
+  if (outputs['ssh-private-key-path']) {
+    return [
+      'From a later step of this job (the generated key is deleted when the job ends):',
+      command,
+      ...(requested?.cleanup === 'always'
+        ? []
+        : ['To sign in after the job, set a key of your own:', resetBlock(facts, plan)]),
+    ];
   }
-  const command = [
-    'From a later step of this job (the generated key is deleted when the job ends):',
-    shellBlock(sshCommandOf(facts, address)),
-  ];
-  if (!plan || requested?.cleanup === 'always') return command;
-  return [
-    ...command,
-    'To sign in after the job, set a key of your own:',
-    shellBlock(resetCommand(vmUser(facts, plan))),
-  ];
+  const hasOwnAccess = requested?.adminPassword || requested?.sshPublicKeys?.length || image?.osState === 'Specialized';
+  if (!adopted || hasOwnAccess) return [command];
+  const deleted = 'The key that an earlier run generated was deleted with its job. To set one of your own:';
+  return [command, deleted, resetBlock(facts, plan)];
 }
 
-function remoteDesktop(facts: SummaryFacts, address: string): Markdown[] {
-  const { plan, requested, image } = facts;
-  const hasKnownPassword = requested?.adminPassword || image?.osState === 'Specialized' || facts.adopted;
+function remoteDesktop(facts: SummaryFacts, address: string, plan: Plan): Markdown[] {
+  const { requested, image, adopted } = facts;
+  const hasKnownPassword = requested?.adminPassword || image?.osState === 'Specialized' || adopted;
   return [
     block(`mstsc /v:${address}`),
     `User ${markdownCode(userOf(facts))}.`,
-    ...(plan && !hasKnownPassword
-      ? ['The generated password is not exposed. To sign in, reset it:', shellBlock(resetCommand(vmUser(facts, plan)))]
-      : []),
+    ...(hasKnownPassword
+      ? []
+      : ['The generated password is not exposed. To sign in, reset it:', resetBlock(facts, plan)]),
   ];
 }
 
-interface VmUser {
-  readonly subscriptionId: string;
-  readonly resourceGroup: string;
-  readonly vmName: string;
-  readonly osType: 'Linux' | 'Windows';
+interface VmUser extends Pick<Plan['vm'], 'osType'> {
   readonly user: string;
 }
 
 /** The command that replaces a key or password that nobody has. */
-export function resetCommand({ osType, user, ...vm }: VmUser): string {
+export function resetCommand({ osType, user, ...vm }: VmUser & VmNames): string {
   return osType === 'Windows'
     ? shellCommand`az vm user update ${vmOptions(vm)} --username ${user} --password ${'<new-password>'}`
     : shellCommand`az vm user update ${vmOptions(vm)} --username ${user} --ssh-key-value ~/.ssh/id_ed25519.pub`;
 }
 
-function vmUser(facts: SummaryFacts, { subscriptionId, resourceGroup, vm }: Plan): VmUser {
-  return { subscriptionId, resourceGroup, vmName: vm.name, osType: vm.osType, user: userOf(facts) };
+/** The block that replaces the key or password of the VM's user. */
+function resetBlock(facts: SummaryFacts, { subscriptionId, resourceGroup, vm }: Plan): Markdown {
+  const user = userOf(facts);
+  return shellBlock(resetCommand({ subscriptionId, resourceGroup, vmName: vm.name, osType: vm.osType, user }));
 }
 
 function runCommand({ subscriptionId, resourceGroup, vm }: Plan): string {

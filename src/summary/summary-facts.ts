@@ -1,32 +1,23 @@
-import type { Environment } from '../azure/clouds.ts';
-import type { ImageReference } from '../azure/resource-id.ts';
 import type { Finding } from '../check/facts.ts';
 import type { Plan } from '../deployment/resources.ts';
 import type { ErrorReport } from '../errors/format-error.ts';
 import type { ResolvedImage } from '../image/image.ts';
-import type { ClientCredential } from '../inputs/inputs.ts';
+import type { ClientCredential, DeployInputs } from '../inputs/inputs.ts';
 import type { Difference } from '../plan/drift.ts';
 import type { StageTiming } from '../runner/log.ts';
 import type { OutputName } from '../runner/environment.ts';
 
-/** The inputs that the summary shows. None of them is a secret. */
-export interface RequestedDeployment {
-  readonly clientId: string;
-  readonly credential: Pick<ClientCredential, 'kind'>;
-  readonly environment: Environment;
-  readonly tenantId: string;
-  readonly resourceGroup: string;
-  readonly subscriptionId?: string;
-  readonly changeReference?: string;
-  readonly location?: string;
-  readonly imageTenantId?: string;
-  readonly image?: ImageReference;
-  readonly vmName?: string;
-  readonly cleanup?: 'never' | 'on-failure' | 'always';
-  readonly waitFor?: 'accepted' | 'provisioned' | 'agent';
-  readonly adminPassword?: unknown;
-  readonly sshPublicKeys?: readonly unknown[];
-}
+/** The inputs that the summary shows. */
+export type RequestedDeployment = Pick<
+  DeployInputs,
+  'clientId' | 'environment' | 'tenantId' | 'resourceGroup' | 'subscriptionId' | 'changeReference'
+> &
+  Partial<Pick<DeployInputs, 'location' | 'imageTenantId' | 'image' | 'vmName' | 'cleanup' | 'waitFor'>> & {
+    readonly credential: Pick<ClientCredential, 'kind'>;
+    /** Whether there is one; the summary shows neither. */
+    readonly adminPassword?: unknown;
+    readonly sshPublicKeys?: readonly unknown[];
+  };
 
 /** Facts that are added as they become known. A run can fail before its first request, so each may be missing. */
 export interface CollectedFacts {
@@ -60,20 +51,13 @@ export interface SummaryFacts extends Partial<CollectedFacts> {
   readonly left: readonly Leftover[];
 }
 
+type OptionalDetail = 'image-version-id' | 'vm-size' | 'location' | 'public-ip-address' | 'private-ip-address';
+
 /** An entry of the output `deployments`. */
-export interface ListedDeployment {
-  readonly 'vm-name': string;
-  readonly 'vm-id': string;
-  readonly state: string;
-  readonly 'image-version-id'?: string;
-  readonly 'vm-size'?: string;
-  readonly location?: string;
-  readonly 'public-ip-address'?: string;
-  readonly 'private-ip-address'?: string;
-  readonly 'created-on'?: string;
-  readonly 'expires-on'?: string;
-  readonly 'run-url'?: string;
-}
+export type ListedDeployment = Readonly<
+  Record<'vm-name' | 'vm-id' | 'state', string> &
+    Partial<Record<OptionalDetail | 'created-on' | 'expires-on' | 'run-url', string>>
+>;
 
 /** A resource that was not deleted although it should have been. */
 export interface Leftover {

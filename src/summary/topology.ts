@@ -1,20 +1,18 @@
 /** Mermaid diagrams of a deployment and of a run (https://mermaid.js.org). */
 
-import type { ImageReference } from '../azure/resource-id.ts';
+import { sameTenant } from '../azure/resource-id.ts';
 import type { Plan, ResourcePlan } from '../deployment/resources.ts';
 import { type Markdown, block } from '../lib/escape.ts';
 import { rulesAreOverridden } from '../plan/drift.ts';
 import type { StageTiming } from '../runner/log.ts';
+import { type SummaryFacts, hasVm } from './summary-facts.ts';
 
 /**
  * Text as a quoted label. Every character with a meaning in Mermaid or HTML becomes one of Mermaid's entity codes, `%` too:
  * `%%{…}%%` is a directive anywhere.
  */
-export function label(...lines: readonly string[]): string {
-  return `"${lines
-    .filter((line) => line !== '')
-    .map(escaped)
-    .join('<br/>')}"`;
+export function label(...lines: readonly (string | undefined)[]): string {
+  return `"${lines.flatMap((line) => (line ? escaped(line) : [])).join('<br/>')}"`;
 }
 
 function escaped(line: string): string {
@@ -25,76 +23,71 @@ function escaped(line: string): string {
     .replaceAll(/[^\p{L}\p{N}\p{M} ,./…-]/gu, (character) => `#${character.codePointAt(0)};`);
 }
 
-interface Topology {
-  readonly plan: Plan;
-  readonly image: ImageReference;
-  readonly imageVersion: string;
-  readonly tenant: string;
-  readonly imageTenant: string;
-  /** The size that was used, or the first that will be tried. */
-  readonly size: string;
-  readonly publicIpAddress?: string | undefined;
-  readonly privateIpAddress?: string | undefined;
-}
+const nameIn = (id = ''): string => id.split('/').at(-1) ?? id;
 
-const nameIn = (id: string): string => id.split('/').at(-1) ?? id;
+const galleryKinds = {
+  version: 'Gallery',
+  definition: 'Gallery',
+  shared: 'Shared gallery',
+  community: 'Community gallery',
+} as const;
 
-/** The resources of a deployment and how they are connected. */
-export function topology(facts: Topology): Markdown {
-  const { plan, image, tenant, imageTenant } = facts;
+/** The resources of a deployment and how they are connected; empty without a VM. */
+export function topology(facts: SummaryFacts): Markdown {
+  const { plan, requested, outputs } = facts;
+  if (!hasVm(facts) || !plan || !requested?.image || !requested.imageTenantId) return '';
+  const { image, imageTenantId, tenantId } = requested;
   const { nic, nsg, publicIp, vm } = plan;
-  const oneTenant = tenant.toLowerCase() === imageTenant.toLowerCase();
   const existing: string[] = [];
-  const node = (id: string, part: ResourcePlan<unknown> | undefined, ...lines: string[]): string[] => {
+  const node = (id: string, part: ResourcePlan<unknown> | undefined, ...lines: (string | undefined)[]): string[] => {
     if (!part) return [];
     if (part.origin === 'given') existing.push(id);
     return [`${id}[${label(...lines)}]`];
   };
-  const gallery = `image[(${label(
-    `${{ version: 'Gallery', definition: 'Gallery', shared: 'Shared gallery', community: 'Community gallery' }[image.kind]} ${image.gallery}`,
-    image.definition,
-    facts.imageVersion,
-  )})]`;
+  const version = outputs['image-version'] ?? facts.image?.version;
+  const gallery = `image[(${label(`${galleryKinds[image.kind]} ${image.gallery}`, image.definition, version)})]`;
   const resources = [
-    `vm[${label(`VM ${vm.name}`, `${vm.osType}, ${facts.size}`)}]`,
-    ...node('nic', nic, `Network interface ${nameIn(nic.id)}`, facts.privateIpAddress ?? ''),
+    `vm[${label(`VM ${vm.name}`, `${vm.osType}, ${outputs['vm-size'] ?? vm.attempts[0]?.size}`)}]`,
+    ...node('nic', nic, `Network interface ${nameIn(nic.id)}`, outputs['private-ip-address']),
     ...subnet(plan, existing),
-    ...node('nsg', nsg, `NSG ${nameIn(nsg?.id ?? '')}`),
-    ...node('ip', publicIp, `Public IP ${nameIn(publicIp?.id ?? '')}`, facts.publicIpAddress ?? ''),
+    ...node('nsg', nsg, `NSG ${nameIn(nsg?.id)}`),
+    ...node('ip', publicIp, `Public IP ${nameIn(publicIp?.id)}`, outputs['public-ip-address']),
     ...plan.identities.map(({ name }, index) => `identity${index}[${label(`Identity ${name}`)}]`),
   ];
+  const target = `resource group ${plan.resourceGroup}, ${plan.location}`;
+  const subgraph = (id: string, heading: string, nodes: readonly string[]) => [
+    `subgraph ${id} [${label(heading)}]`,
+    ...indented(nodes),
+    'end',
+  ];
+  const tenants = sameTenant(tenantId, imageTenantId)
+    ? subgraph('tenant', `Tenant; ${target}`, [...resources, gallery])
+    : [
+        ...subgraph('tenant', `Target tenant; ${target}`, resources),
+        ...subgraph('imageTenant', 'Image tenant', [gallery]),
+      ];
+  const styles = ['classDef existing stroke-dasharray: 5 5', `class ${existing.join(',')} existing`];
+  const drawing = diagram([
+    'flowchart LR',
+    ...indented([...tenants, ...edges(plan), ...(existing.length > 0 ? styles : [])]),
+  ]);
+  return existing.length > 0 ? `${drawing}\n\nDashed: existing resources, given by ID.` : drawing;
+}
+
+function edges(plan: Plan): string[] {
+  const { nsg, publicIp, subnetId, identities } = plan;
   const entry = publicIp ? 'ip' : 'nic';
-  const edges = [
+  return [
     `vm -- ${label('created from')} --> image`,
     ...(publicIp ? ['ip --- nic'] : []),
     'nic --- vm',
-    ...(plan.subnetId ? ['subnet --- nic'] : []),
+    ...(subnetId ? ['subnet --- nic'] : []),
     ...(nsg ? ['nsg -.- nic'] : []),
-    ...plan.identities.map((_, index) => `vm -.- identity${index}`),
-    ...sources(plan).flatMap(({ source, ports }, index) => [
-      `source${index}([${label(source)}]) -- ${label(ports)} --> ${entry}`,
-    ]),
-  ];
-  const target = `resource group ${plan.resourceGroup}, ${plan.location}`;
-  return diagram([
-    'flowchart LR',
-    ...indented(
-      oneTenant
-        ? [`subgraph tenant [${label(`Tenant; ${target}`)}]`, ...indented([...resources, gallery]), 'end']
-        : [
-            `subgraph tenant [${label(`Target tenant; ${target}`)}]`,
-            ...indented(resources),
-            'end',
-            `subgraph imageTenant [${label('Image tenant')}]`,
-            ...indented([gallery]),
-            'end',
-          ],
+    ...identities.map((_, index) => `vm -.- identity${index}`),
+    ...sources(plan).map(
+      ({ source, ports }, index) => `source${index}([${label(source)}]) -- ${label(ports)} --> ${entry}`,
     ),
-    ...indented(edges),
-    ...(existing.length > 0
-      ? indented(['classDef existing stroke-dasharray: 5 5', `class ${existing.join(',')} existing`])
-      : []),
-  ]);
+  ];
 }
 
 function subnet({ subnetId, vnet }: Plan, existing: string[]): string[] {
