@@ -41,17 +41,6 @@ function mayReadAll(world: World): void {
   world.grant(defaults.clientId, 'Reader', subscription);
 }
 
-test('reports a provider as unknown when Azure does not name its state', async () => {
-  const { run, of } = await check((world) => {
-    mayReadAll(world);
-    world.faults.add({
-      match: { method: 'GET', path: /\/providers\/Microsoft\.Network\?/ },
-      effect: { changeAnswer: (body) => delete body.registrationState },
-    });
-  });
-  expect([run.exitCode, of('unknown')]).toEqual([0, ['provider/Microsoft.Network']]);
-});
-
 test('with rights to ask, all is well', async () => {
   const { run, findings, of } = await check(mayReadAll, {}, runJob);
   expect(findings.filter(({ level }) => level !== 'ok')).toEqual([]);
@@ -122,10 +111,8 @@ test('names the checks that were skipped when the app has permissions on the gro
   expect(writes()).toEqual([]);
 });
 
-test.each<[string, Readonly<Record<string, string>>]>([
-  ['with defaults', {}],
-  ['with other mistakes', { 'image-id': defaults.imageId('linux', '9.9.9'), location: 'westeurope' }],
-])('fails as create does when the app has no role in the subscription, %s', async (_, inputs) => {
+test('fails as create does when the app has no role in the subscription, with other mistakes', async () => {
+  const inputs = { 'image-id': defaults.imageId('linux', '9.9.9'), location: 'westeurope' };
   const noRole = (world: World) => world.revoke(defaults.clientId, group);
   const { run, findings, of } = await check(noRole, inputs);
   expect(run.exitCode).toBe(1);
@@ -147,7 +134,7 @@ test.each<[string, Readonly<Record<string, string>>]>([
   expect(writes()).toEqual([]);
 });
 
-test('twelve faults at once are twelve findings and nothing else', async () => {
+test('many faults at once are as many findings and nothing else', async () => {
   const image = `${defaults.imageId('linux-plan')}/versions/3.0.0`;
   const networkGroup = `${subscription}/resourceGroups/network-rg`;
   const subnet = `${networkGroup}/providers/Microsoft.Network/virtualNetworks/hub/subnets/machines`;
@@ -183,6 +170,7 @@ test('twelve faults at once are twelve findings and nothing else', async () => {
       });
       settings(world).quota['standardDSv5Family'] = { limit: 10, used: 9 };
       networkSettings(world).limits['StandardSkuPublicIpAddresses'] = 0;
+      addLabelledAddress(world, networkGroup, 'shop');
       addForeignGroup(world);
       world.addLock(group, 'ReadOnly', 'frozen');
       // The list at a group has those below it too.
@@ -192,8 +180,9 @@ test('twelve faults at once are twelve findings and nothing else', async () => {
       'auxiliary-tenant-ids': defaults.otherTenantId,
       'image-id': image,
       identity: 'puller',
-      'role-assignments': `AcrPull on ${registry}`,
+      'role-assignments': `AcrPull on ${registry}\nNo Such Role on ${group}`,
       'subnet-id': subnet,
+      'dns-label': 'shop',
       'vm-size': 'Standard_D2s_v5\nStandard_D2as_v5',
     },
   );
@@ -207,7 +196,9 @@ test('twelve faults at once are twelve findings and nothing else', async () => {
       'rights/resource-group',
       'rights/subnet',
       'role-assignment/1',
+      'role-assignment/2',
       'name/network-security-group',
+      'name/dns-label',
       'size/Standard_D2as_v5',
       'quota/standardDSv5Family',
       'quota/public-ip',
@@ -271,17 +262,25 @@ describe('a tenant that has not consented', () => {
   });
 });
 
-test('check reports a fault when the VM may not be read, where create fails as well', async () => {
+test('check reports an unreadable VM as a fault, as create does, and a provider without state as unknown', async () => {
   sim = await startSimulator({ timeScale: 0.002, world: mayReadAll });
   sim.faults.add({
     match: { method: 'GET', path: /\/virtualMachines\/vm1\?/, times: Number.POSITIVE_INFINITY },
     effect: { status: 403, code: 'AuthorizationFailed', message: 'no right to read virtual machines' },
   });
+  sim.faults.add({
+    match: { method: 'GET', path: /\/providers\/Microsoft\.Network\?/ },
+    effect: { changeAnswer: (body) => delete body.registrationState },
+  });
   const inputs = { ...defaultInputs(sim), 'vm-name': 'vm1' };
   const checked = await runAction({ sim, inputs: { ...inputs, operation: 'check' }, phases: ['main'] });
   const findings = JSON.parse(checked.outputs['findings'] ?? '[]') as readonly Finding[];
-  const faults = findings.filter(({ level }) => level !== 'ok');
-  expect(faults.map(({ id, level }) => [id, level])).toEqual([['name/virtual-machine', 'fault']]);
+  const problems = findings.filter(({ level }) => level !== 'ok');
+  expect(problems.map(({ id, level }) => [id, level])).toEqual([
+    ['provider/Microsoft.Network', 'unknown'],
+    ['name/virtual-machine', 'fault'],
+  ]);
+  const faults = problems.slice(1);
   expect(faults[0]?.answer).toContain('lacks Microsoft.Compute/virtualMachines/read');
   expect(faults[0]?.answer).not.toContain('does without');
   expect(faults[0]?.fix).toContain(
@@ -290,14 +289,6 @@ test('check reports a fault when the VM may not be read, where create fails as w
   const created = await runAction({ sim, inputs, phases: ['main'] });
   expect([checked.exitCode, created.exitCode]).toEqual([1, 1]);
   expect(writes()).toEqual([]);
-});
-
-test('a group that may not be seen is one fault; nothing that depends on it is made up', async () => {
-  const { findings, of } = await check(() => undefined, { 'resource-group': 'elsewhere-rg' });
-  expect(of('fault')).toEqual(['resource-group']);
-  expect(findings.find(({ id }) => id === 'resource-group')?.fix).toContain(
-    `az role assignment create --assignee ${defaults.clientId} --role Contributor --scope ${subscription}/resourceGroups/elsewhere-rg`,
-  );
 });
 
 describe('a group that is to be made', () => {
@@ -321,72 +312,36 @@ describe('a group that is to be made', () => {
   });
 });
 
-test('what create has made is found to be its own', async () => {
+test('check and create agree on what an earlier run created', async () => {
   sim = await startSimulator({ timeScale: 0.002, world: mayReadAll });
-  const inputs = { ...defaultInputs(sim), 'vm-name': 'vm1', 'ssh-public-key': sshKey };
-  const created = await runAction({ sim, inputs });
-  expect(created.annotations.filter(({ level }) => level === 'error')).toEqual([]);
-  const from = sim.journal.length;
-  const run = await runAction({ sim, inputs: { ...inputs, operation: 'check' } });
-  const findings = JSON.parse(run.outputs['findings'] ?? '[]') as readonly Finding[];
-  expect(findings.filter(({ level }) => level !== 'ok')).toEqual([]);
-  expect(findings.map(({ id }) => id)).toEqual(expect.arrayContaining(['rerun', 'rerun/network']));
-  expect(sim.journal.slice(from).filter(({ method }) => method === 'PUT')).toEqual([]);
-});
+  const run = (inputs: Readonly<Record<string, string>>) =>
+    runAction({ sim, inputs: { ...defaultInputs(sim), 'vm-name': 'vm1', ...inputs } });
+  const problemsOf = ({ outputs }: Run) =>
+    (JSON.parse(outputs['findings'] ?? '[]') as readonly Finding[])
+      .filter(({ level }) => level !== 'ok')
+      .map(({ id, level }) => [id, level]);
+  expect((await run({})).exitCode).toBe(0);
+  const failure = { code: 'OSProvisioningTimedOut', message: '' };
+  settings(sim.world).provisioning.push({ failure, afterSeconds: 30, times: 1 });
+  expect((await run({ 'vm-name': 'failed', cleanup: 'never' })).exitCode).toBe(1);
 
-describe('check and create agree on leftovers of an earlier run', () => {
-  const osDiskStays = '{"vm": {"properties": {"storageProfile": {"osDisk": {"deleteOption": "Detach"}}}}}';
-  const machineId = `${group}/providers/Microsoft.Compute/virtualMachines/vm1`;
-
-  test.each<
-    [
-      string,
-      string,
-      (world: World) => void,
-      Readonly<Record<string, string>>,
-      (sim: Simulator) => void,
-      Readonly<Record<string, string>>,
-    ]
-  >([
-    [
-      'a disk without its machine',
-      'name/disk',
-      () => undefined,
-      { overrides: osDiskStays },
-      ({ world }) => {
-        world.resources.remove(machineId);
-      },
-      {},
-    ],
-    [
-      'a machine that failed after it had run',
-      'rerun',
-      (world) => {
-        const failure = { code: 'OSProvisioningTimedOut', message: '' };
-        settings(world).provisioning.push({ failure, afterSeconds: 30, times: 1 });
-      },
-      { cleanup: 'never' },
-      () => undefined,
-      {},
-    ],
-    ['an interface with a public IP', 'rerun/network', () => undefined, {}, () => undefined, { 'public-ip': 'false' }],
-  ])('%s', async (_, id, world, before, between, inputs) => {
-    const prepare = (made: World): void => {
-      mayReadAll(made);
-      world(made);
-    };
-    sim = await startSimulator({ timeScale: 0.002, world: prepare });
-    const common = { ...defaultInputs(sim), 'vm-name': 'vm1', 'ssh-public-key': sshKey };
-    await runAction({ sim, inputs: { ...common, ...before }, phases: ['main'] });
-    between(sim);
-    const from = writes().length;
-    const checked = await runAction({ sim, inputs: { ...common, ...inputs, operation: 'check' } });
-    const findings = JSON.parse(checked.outputs['findings'] ?? '[]') as readonly Finding[];
-    expect(findings.filter(({ level }) => level !== 'ok').map((one) => [one.id, one.level])).toEqual([[id, 'fault']]);
-    const created = await runAction({ sim, inputs: { ...common, ...inputs }, phases: ['main'] });
-    expect([checked.exitCode, created.exitCode]).toEqual([1, 1]);
-    expect(writes().slice(from)).toEqual([]);
-  });
+  const from = writes().length;
+  const same = await run({ operation: 'check' });
+  expect([same.exitCode, problemsOf(same)]).toEqual([0, []]);
+  expect(same.outputs['findings']).toContain('"rerun"');
+  expect(same.outputs['findings']).toContain('"rerun/network"');
+  const check = await run({ operation: 'check', 'vm-name': 'failed' });
+  expect([check.exitCode, problemsOf(check)]).toEqual([1, [['rerun', 'fault']]]);
+  const isRefused = async (id: string, inputs: Readonly<Record<string, string>>): Promise<void> => {
+    const checked = await run({ ...inputs, operation: 'check' });
+    expect([checked.exitCode, problemsOf(checked)]).toEqual([1, [[id, 'fault']]]);
+    expect((await run(inputs)).exitCode).toBe(1);
+  };
+  await isRefused('rerun/network', { 'public-ip': 'false' });
+  // The disk stays.
+  sim.world.resources.remove(`${group}/providers/Microsoft.Compute/virtualMachines/vm1`);
+  await isRefused('name/disk', {});
+  expect(writes().slice(from)).toEqual([]);
 });
 
 test('create refuses before its first write what is certain not to boot', async () => {
@@ -397,8 +352,6 @@ test('create refuses before its first write what is certain not to boot', async 
   expect(error?.message).toContain('Size Standard_D1_v2 boots generation 1, and the image is generation 2.');
   expect(writes()).toEqual([]);
 });
-
-const sshKey = 'ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJdD0NLGbY4HbU8Z1ahbDX4n8Y0WqYnVtfL9XWq8m2cB someone@example.org';
 
 function addNetwork(world: World, inGroup: string): void {
   const id = `${inGroup}/providers/Microsoft.Network/virtualNetworks/hub`;
@@ -419,6 +372,14 @@ function addNetwork(world: World, inGroup: string): void {
       },
     },
   });
+}
+
+function addLabelledAddress(world: World, inGroup: string, label: string): void {
+  const id = `${inGroup}/providers/Microsoft.Network/publicIPAddresses/front`;
+  const type = 'Microsoft.Network/publicIPAddresses';
+  const dnsSettings = { domainNameLabel: label, fqdn: `${label}.${defaults.location}.cloudapp.azure.com` };
+  const properties = { provisioningState: 'Succeeded', publicIPAddressVersion: 'IPv4', dnsSettings };
+  world.resources.put({ id, type, body: { id, name: 'front', type, location: defaults.location, properties } });
 }
 
 function addForeignGroup(world: World): void {
