@@ -36,7 +36,6 @@ export function sessionOptions(report: Reporter, signal: AbortSignal): SessionOp
     log: report.log,
     signal,
     env,
-    event: eventPayload(),
     mask: report.mask,
     onContext: (known) => reportContext(known, report),
   };
@@ -56,6 +55,7 @@ export function createRunnerValues(report: Reporter): Parameters<typeof readInpu
   };
   return {
     env,
+    event: eventPayload(),
     readFile: (path) => undefinedOnError(() => readFileSync(path)),
     realPath: (path) => undefinedOnError(() => realpathSync(path)),
     mask: report.mask,

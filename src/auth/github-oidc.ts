@@ -10,8 +10,6 @@ interface GitHubIdTokenOptions extends HttpOptions {
   readonly audience: string;
   /** Masks the token in the job's log; called before anything else uses it. */
   readonly mask: (secret: string) => void;
-  /** The webhook payload of the run, to tell a fork from a missing permission. */
-  readonly event?: unknown;
 }
 
 const requestingIdToken = "asking GitHub's OIDC provider for an ID token";
@@ -23,10 +21,10 @@ const requestingIdToken = "asking GitHub's OIDC provider for an ID token";
  */
 export async function requestGitHubIdToken(
   env: Readonly<Record<string, string | undefined>>,
-  { audience, mask, event, httpClient = createProxiedHttpClient(), ...options }: GitHubIdTokenOptions,
+  { audience, mask, httpClient = createProxiedHttpClient(), ...options }: GitHubIdTokenOptions,
 ): Promise<string> {
   const { ACTIONS_ID_TOKEN_REQUEST_URL: requestUrl, ACTIONS_ID_TOKEN_REQUEST_TOKEN: requestToken } = env;
-  if (!requestUrl || !requestToken) throw missingIdTokenPermission(env, event);
+  if (!requestUrl || !requestToken) throw missingProviderError();
 
   if (!URL.canParse(requestUrl)) throw oidcProviderError('ACTIONS_ID_TOKEN_REQUEST_URL of the runner is not a URL.');
   const url = new URL(requestUrl);
@@ -75,55 +73,15 @@ function oidcProviderError(message: string): ActionError {
   });
 }
 
-/** The runner names no provider: the job was not given the permission, or could not be. */
-function missingIdTokenPermission(env: Readonly<Record<string, string | undefined>>, event: unknown): ActionError {
-  const message = 'This job has no permission to ask for an ID token.';
-  const grant = 'Give the job `permissions: { id-token: write, contents: read }`.';
-  const explanation = (): { reason: string; who?: string; fix: readonly string[] } => {
-    if (env['GITHUB_ACTIONS'] !== 'true') {
-      return {
-        reason: 'ID tokens are given only to jobs of GitHub Actions, and this is none.',
-        who: 'the operator of the runner',
-        fix: ['Give `client-secret` or `client-certificate`.'],
-      };
-    }
-    if (isForkPullRequest(env, event)) {
-      return {
-        reason:
-          'The run was triggered by a pull request from a fork: it gets no ID token and no secrets, even with `permissions`.',
-        fix: [
-          'Skip the job for forks: if: github.event.pull_request.head.repo.full_name == github.repository',
-          'Or run it after the merge, on push.',
-        ],
-      };
-    }
-    if (env['GITHUB_ACTOR'] === 'dependabot[bot]') {
-      return {
-        reason:
-          'Runs that Dependabot triggers get a read-only token unless the job asks for more, and only Dependabot secrets.',
-        fix: [grant, "Or skip it: if: github.actor != 'dependabot[bot]'"],
-      };
-    }
-    return {
-      reason: '`permissions: id-token: write` is missing.',
-      fix: [
-        grant,
-        'In a reusable workflow the calling job has to grant it too; it cannot be raised further down.',
-        'Or give `client-secret` or `client-certificate`: neither needs an ID token.',
-      ],
-    };
-  };
-  return new ActionError(requestingIdToken, { message, ...explanation() });
-}
-
-/** Forks are held back in `pull_request` events only; `pull_request_target` runs with the base's rights. */
-function isForkPullRequest(env: Readonly<Record<string, string | undefined>>, event: unknown): boolean {
-  if (!/^pull_request(_review|_review_comment)?$/.test(env['GITHUB_EVENT_NAME'] ?? '')) return false;
-  interface Branch {
-    repo?: { full_name?: string } | null;
-  }
-  const { pull_request } = (event ?? {}) as { pull_request?: { head?: Branch; base?: Branch } };
-  // A deleted fork leaves null.
-  if (pull_request?.head === undefined) return false;
-  return pull_request.head.repo?.full_name !== pull_request.base?.repo?.full_name;
+/** The inputs were read with a provider: another action of the job may have cleared its variables since. */
+function missingProviderError(): ActionError {
+  return new ActionError(requestingIdToken, {
+    message: 'This job has no permission to ask for an ID token.',
+    reason: '`permissions: id-token: write` is missing.',
+    fix: [
+      'Give the job `permissions: { id-token: write, contents: read }`.',
+      'In a reusable workflow the calling job has to grant it too; it cannot be raised further down.',
+      'Or give `client-secret` or `client-certificate`: neither needs an ID token.',
+    ],
+  });
 }

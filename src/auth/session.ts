@@ -35,8 +35,6 @@ export interface SessionOptions {
   readonly log: LogWriter;
   readonly signal: AbortSignal;
   readonly env: Readonly<Record<string, string | undefined>>;
-  /** The webhook payload of the workflow run. */
-  readonly event?: unknown;
   readonly mask: (secret: string) => void;
   /** Receives facts as they become known, so that errors name real values instead of placeholders. */
   readonly onContext: (context: Partial<ErrorContext>) => void;
@@ -210,7 +208,7 @@ function createCredentials(
   { credential, clientId, tenantId: target }: Inputs,
   otherTenants: readonly string[],
   cloud: Cloud,
-  { env, event, mask, onContext, ...http }: SessionOptions & HttpOptions,
+  { env, mask, onContext, ...http }: SessionOptions & HttpOptions,
 ) {
   if (env['NODE_TLS_REJECT_UNAUTHORIZED'] === '0') {
     http.log.warning(
@@ -218,7 +216,7 @@ function createCredentials(
     );
   }
   const idToken = async (audience: string): Promise<string> => {
-    const token = await requestGitHubIdToken(env, { ...http, event, audience, mask });
+    const token = await requestGitHubIdToken(env, { ...http, audience, mask });
     const oidc = parseOidcClaims(token);
     if (oidc) onContext({ oidc });
     return token;

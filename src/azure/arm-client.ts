@@ -103,25 +103,21 @@ export async function loadManagementClients(): Promise<ManagementClients> {
   return { Compute: compute.ComputeManagementClient, Network: network.NetworkManagementClient };
 }
 
-/** Sends requests to Resource Manager without loading the SDK's clients. */
-export function createArmRequest(options: ClientOptions): ArmRequest {
-  return createArmRequestFrom(options, createPipeline(options));
-}
-
 /** Creates clients that share one pipeline; all clients of the process share one pool of connections. */
 export function createAzureClients(options: ClientOptions, { Compute, Network }: ManagementClients): AzureClients {
   const pipeline = createPipeline(options);
   const client = { endpoint: options.cloud.resourceManager, pipeline, httpClient: sharedHttpClient() };
   return {
-    arm: createArmRequestFrom(options, pipeline),
+    arm: createArmRequest(options, pipeline),
     compute: (subscriptionId) => new Compute(options.credential, subscriptionId, client),
     network: (subscriptionId) => new Network(options.credential, subscriptionId, client),
   };
 }
 
-function createArmRequestFrom({ cloud }: ClientOptions, pipeline: Pipeline): ArmRequest {
+/** Sends requests to Resource Manager without loading the SDK's clients. */
+export function createArmRequest(options: ClientOptions, pipeline = createPipeline(options)): ArmRequest {
   return async (method, path, apiVersion, { query = {}, body, abortSignal, onStatus } = {}) => {
-    const url = new URL(path, cloud.resourceManager);
+    const url = new URL(path, options.cloud.resourceManager);
     // A nextLink contains its api-version.
     if (!url.searchParams.has('api-version')) url.searchParams.set('api-version', apiVersion);
     for (const [name, value] of Object.entries(query)) url.searchParams.set(name, value);

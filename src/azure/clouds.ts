@@ -1,11 +1,11 @@
 import { cloudMetadataVersions } from './api-versions.ts';
 import { invalidResponseMessage } from './policies/responses.ts';
 import { ActionError } from '../errors/errors.ts';
-import { asObject, asString, omitUndefined } from '../lib/json.ts';
+import { type Json, asObject, asString, omitUndefined, parseJson } from '../lib/json.ts';
 
 /** A cloud by its well-known name, or by the https origin of its Resource Manager. */
 export type Environment =
-  | { readonly kind: 'known'; readonly name: 'azurecloud' | 'azureusgovernment' | 'azurechinacloud' }
+  | { readonly kind: 'known'; readonly name: keyof typeof knownClouds }
   | { readonly kind: 'discovered'; readonly resourceManager: string };
 
 /** https origins without a slash at the end. */
@@ -21,7 +21,7 @@ export interface Cloud {
 }
 
 /** https://learn.microsoft.com/entra/identity-platform/authentication-national-cloud */
-export const knownClouds: Readonly<Record<'azurecloud' | 'azureusgovernment' | 'azurechinacloud', Cloud>> = {
+export const knownClouds = {
   azurecloud: {
     name: 'AzureCloud',
     resourceManager: 'https://management.azure.com',
@@ -46,24 +46,19 @@ export const knownClouds: Readonly<Record<'azurecloud' | 'azureusgovernment' | '
     oidcAudience: 'api://AzureADTokenExchangeChina',
     portal: 'https://portal.azure.cn',
   },
-};
+} as const satisfies Readonly<Record<string, Cloud>>;
 
-/** Sign-in hosts that mean a known cloud though its entry above names another one. */
-const otherLoginHosts: Readonly<Record<string, keyof typeof knownClouds>> = {
-  'login.windows.net': 'azurecloud',
-  'login.microsoft.com': 'azurecloud',
-  'login.partner.microsoftonline.cn': 'azurechinacloud',
-};
+/** The sign-in hosts of each known cloud: MSAL uses the second name of some. */
+const signInHosts = [
+  [knownClouds.azurecloud.loginEndpoint, 'https://login.windows.net', 'https://login.microsoft.com'],
+  [knownClouds.azureusgovernment.loginEndpoint],
+  [knownClouds.azurechinacloud.loginEndpoint, 'https://login.partner.microsoftonline.cn'],
+];
 
-/** The hosts that may answer for a cloud's sign-in endpoint: MSAL uses the second name of some. */
-export function signInOrigins({ loginEndpoint }: Cloud): readonly string[] {
-  const cloudOf = (host: string) =>
-    otherLoginHosts[host] ??
-    Object.entries(knownClouds).find(([, known]) => new URL(known.loginEndpoint).host === host)?.[0];
-  const name = cloudOf(new URL(loginEndpoint).host);
-  const others = Object.keys(otherLoginHosts).filter((host) => name !== undefined && cloudOf(host) === name);
-  const known = Object.entries(knownClouds).flatMap(([key, cloud]) => (key === name ? cloud.loginEndpoint : []));
-  return [...new Set([new URL(loginEndpoint).origin, ...known, ...others.map((host) => `https://${host}`)])];
+/** The hosts that may answer for a cloud's sign-in endpoint. */
+export function signInOrigins({ loginEndpoint }: Pick<Cloud, 'loginEndpoint'>): readonly string[] {
+  const { origin } = new URL(loginEndpoint);
+  return signInHosts.find((origins) => origins.includes(origin)) ?? [origin];
 }
 
 /** Entra cuts exactly `/.default` off and puts the rest into `aud`, so a slash at the end of an audience is kept. */
@@ -71,11 +66,7 @@ export function resourceManagerScope(cloud: Cloud): string {
   return `${cloud.audience}/.default`;
 }
 
-/**
- * Looks up a known cloud, and asks the Resource Manager of any other for its endpoints.
- * @param http sends a GET without credentials; rejects if there is no answer.
- * @throws ActionError naming the URL, the answer, and what was expected.
- */
+/** @param http sends a GET without credentials; rejects if there is no answer. */
 export async function discoverCloud(
   environment: Environment,
   http: (url: string) => Promise<{ readonly status: number; readonly body: string }>,
@@ -99,13 +90,16 @@ export async function discoverCloud(
 }
 
 function readCloudMetadata(url: string, body: string, origin: string): Cloud {
-  const described = parseCloudMetadataList(url, body, origin);
-  const login = metadataUrl(url, 'authentication.loginEndpoint', described.loginEndpoint);
+  const cloud = findCloudMetadata(url, body, origin);
+  const { loginEndpoint = '', audiences, identityProvider } = asObject(cloud['authentication']);
+  const login = httpsUrl(String(loginEndpoint));
+  if (loginEndpoint === '') throw metadataError(url, 'authentication.loginEndpoint is missing');
+  if (!login) throw metadataError(url, `authentication.loginEndpoint is not an https URL: ${String(loginEndpoint)}`);
   // AD FS has no tenants; its authority is a path (/adfs), and @azure/identity would put the tenant behind it.
-  if (described.identityProvider?.toLowerCase() === 'adfs' || /^\/adfs\/?$/i.test(login.pathname)) {
+  if (asString(identityProvider)?.toLowerCase() === 'adfs' || /^\/adfs\/?$/i.test(login.pathname)) {
     throw metadataError(
       url,
-      `it signs in through AD FS (${described.loginEndpoint ?? ''}), which has no tenants. ` +
+      `it signs in through AD FS (${String(loginEndpoint)}), which has no tenants. ` +
         'This action needs Microsoft Entra ID as identity provider',
     );
   }
@@ -114,65 +108,35 @@ function readCloudMetadata(url: string, body: string, origin: string): Cloud {
     throw metadataError(url, why);
   }
   // Two audiences are named where a cloud has moved; the one that is the endpoint itself is the newer.
-  const audience =
-    described.audiences.find((candidate) => httpsUrl(candidate)?.origin === origin) ?? described.audiences[0];
+  const named = (Array.isArray(audiences) ? audiences : []).flatMap((audience: unknown) => asString(audience) ?? []);
+  const audience = named.find((candidate) => httpsUrl(candidate)?.origin === origin) ?? named[0];
   if (audience === undefined) throw metadataError(url, 'authentication.audiences is missing or empty');
-  const portal = described.portal === undefined ? undefined : httpsUrl(described.portal)?.origin;
+  const portal = httpsUrl(asString(cloud['portal']) ?? asString(cloud['portalEndpoint']) ?? '')?.origin;
+  const origins = signInOrigins({ loginEndpoint: login.origin });
+  const known = Object.values(knownClouds).find(({ loginEndpoint: usual }) => origins.includes(usual));
   return {
-    name: described.name ?? new URL(origin).host,
+    name: asString(cloud['name']) ?? new URL(origin).host,
     // The endpoint that was named, not the one that the document names: it may be a regional or private one.
     resourceManager: origin,
     loginEndpoint: login.origin,
     audience,
-    oidcAudience: oidcAudience(login),
+    oidcAudience: (known ?? knownClouds.azurecloud).oidcAudience,
     ...omitUndefined({ portal }),
   };
 }
 
-/** The cloud at `origin`, from any of the three published shapes. */
-function parseCloudMetadataList(url: string, body: string, origin: string): ReturnType<typeof parseCloudMetadata> {
-  let document: unknown;
-  try {
-    document = JSON.parse(body);
-  } catch {
-    throw metadataError(url, 'the answer is not JSON');
-  }
-  if (!Array.isArray(document)) return parseCloudMetadata(document);
-  // The array lists all public clouds. A list of one may name another endpoint than the private or regional one asked.
-  const all = document.map(parseCloudMetadata);
-  const match =
-    all.length === 1 ? all[0] : all.find(({ resourceManager }) => httpsUrl(resourceManager ?? '')?.origin === origin);
-  if (match !== undefined) return match;
-  const listed = all.flatMap(({ resourceManager }) => resourceManager ?? []);
-  throw metadataError(url, `${origin} is not among the clouds listed there (${listed.join(', ') || 'none'})`);
-}
-
-function parseCloudMetadata(document: unknown) {
-  const cloud = asObject(document);
-  const authentication = asObject(cloud['authentication']);
-  const audiences = authentication['audiences'];
-  return {
-    name: asString(cloud['name']),
-    resourceManager: asString(cloud['resourceManager']),
-    loginEndpoint: asString(authentication['loginEndpoint']),
-    audiences: Array.isArray(audiences) ? audiences.flatMap((audience) => asString(audience) ?? []) : [],
-    identityProvider: asString(authentication['identityProvider']),
-    portal: asString(cloud['portal']) ?? asString(cloud['portalEndpoint']),
-  };
-}
-
-function metadataUrl(url: string, field: string, value: string | undefined): URL {
-  if (value === undefined) throw metadataError(url, `${field} is missing`);
-  const parsed = httpsUrl(value);
-  if (parsed === undefined) throw metadataError(url, `${field} is not an https URL: ${value}`);
-  return parsed;
-}
-
-function oidcAudience(login: URL): string {
-  const known =
-    Object.values(knownClouds).find(({ loginEndpoint }) => loginEndpoint === login.origin) ??
-    knownClouds[otherLoginHosts[login.host] ?? 'azurecloud'];
-  return known.oidcAudience;
+/** The cloud at `origin`, from any of the three published shapes: an array lists all public clouds. */
+function findCloudMetadata(url: string, body: string, origin: string): Json {
+  const document = parseJson(body);
+  if (document === undefined) throw metadataError(url, 'the answer is not JSON');
+  const clouds = [document].flat().map(asObject);
+  const endpointOf = (cloud: Json) => asString(cloud['resourceManager']) ?? '';
+  // A list of one may name another endpoint than the private or regional one asked.
+  const found =
+    clouds.length === 1 ? clouds[0] : clouds.find((cloud) => httpsUrl(endpointOf(cloud))?.origin === origin);
+  if (found) return found;
+  const listed = clouds.map(endpointOf).filter(Boolean).join(', ') || 'none';
+  throw metadataError(url, `${origin} is not among the clouds listed there (${listed})`);
 }
 
 function metadataError(url: string, why: string): ActionError {

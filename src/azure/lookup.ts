@@ -16,22 +16,22 @@ export function isNotFound(error: unknown): boolean {
   return code === '' ? body.trim() === '' : !notAboutTheResource.has(code);
 }
 
-async function undefinedIf<T>(isExpected: (error: unknown) => boolean, lookup: Promise<T>): Promise<T | undefined> {
-  try {
-    return await lookup;
-  } catch (error) {
-    if (isExpected(error)) return undefined;
-    throw error;
-  }
-}
+const undefinedIf =
+  (isExpected: (error: unknown) => boolean) =>
+  <T>(lookup: Promise<T>): Promise<T | undefined> =>
+    lookup.catch((error: unknown) => {
+      if (isExpected(error)) return undefined;
+      throw error;
+    });
 
-export function undefinedIfNotFound<T>(lookup: Promise<T>): Promise<T | undefined> {
-  return undefinedIf(isNotFound, lookup);
-}
+export const undefinedIfNotFound = undefinedIf(isNotFound);
 
-export function undefinedIfDenied<T>(lookup: Promise<T>): Promise<T | undefined> {
-  return undefinedIf((error) => error instanceof AzureError && error.fault.status === 403, lookup);
-}
+export const undefinedIfDenied = undefinedIf((error) => error instanceof AzureError && error.fault.status === 403);
+
+/** Other failures are rethrown: taking a throttled request for "none" would leave role assignments behind for good. */
+export const undefinedIfForbidden = undefinedIf(
+  (error) => isNotFound(error) || (error instanceof AzureError && deniesAccess(error.fault)),
+);
 
 export type Result<T> = { readonly value: T } | { readonly error: unknown };
 
@@ -48,31 +48,28 @@ export function valueOf<T>(result: Result<T> | undefined): T | undefined {
   return result && 'value' in result ? result.value : undefined;
 }
 
-/** Other failures are rethrown: taking a throttled request for "none" would leave role assignments behind for good. */
-export function undefinedIfForbidden<T>(lookup: Promise<T>): Promise<T | undefined> {
-  const isExpected = (error: unknown) =>
-    isNotFound(error) || (error instanceof AzureError && deniesAccess(error.fault));
-  return undefinedIf(isExpected, lookup);
-}
-
 /** A page without an error code comes from a proxy and says nothing about access. */
 function deniesAccess({ status, code }: AzureErrorInfo): boolean {
   if (status === 401) return code === 'InvalidAuthenticationTokenTenant';
   return (status === 403 || status === 404) && code !== '';
 }
 
+interface Stateful {
+  readonly provisioningState?: string;
+}
+
 /**
  * A resource that names no state has succeeded:
  * https://learn.microsoft.com/azure/azure-resource-manager/management/async-operations
  */
-export function provisioningStateOf({ provisioningState }: { readonly provisioningState?: string }): string {
+export function provisioningStateOf({ provisioningState }: Stateful): string {
   return provisioningState || 'Succeeded';
 }
 
-export function isTerminalState(resource: Parameters<typeof provisioningStateOf>[0]): boolean {
+export function isTerminalState(resource: Stateful): boolean {
   return /^(Succeeded|Failed|Canceled)$/i.test(provisioningStateOf(resource));
 }
 
-export function hasSucceeded(resource: Parameters<typeof provisioningStateOf>[0]): boolean {
+export function hasSucceeded(resource: Stateful): boolean {
   return /^Succeeded$/i.test(provisioningStateOf(resource));
 }

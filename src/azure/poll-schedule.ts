@@ -86,15 +86,10 @@ const pollSchedules: Readonly<Record<OperationKind, PollSchedule>> = {
 const refillInterval = 60 / 15;
 
 /** Compute's buckets per VM: 45 polls, refilled by 15 a minute; 36 reads, refilled by 12 a minute. */
-const vmBuckets: Readonly<
-  Partial<Record<OperationKind, { readonly budget: 'polls' | 'vmReads'; readonly refillSeconds: number }>>
-> = {
-  'vm-create-linux': { budget: 'polls', refillSeconds: refillInterval },
-  'vm-create-windows': { budget: 'polls', refillSeconds: refillInterval },
-  'vm-update': { budget: 'polls', refillSeconds: refillInterval },
-  delete: { budget: 'polls', refillSeconds: refillInterval },
-  guest: { budget: 'vmReads', refillSeconds: 60 / 12 },
-};
+function vmBucket(kind: OperationKind, { polls, vmReads }: RemainingRequests) {
+  if (kind === 'network' || kind === 'directory') return undefined;
+  return kind === 'guest' ? { left: vmReads, refillSeconds: 60 / 12 } : { left: polls, refillSeconds: refillInterval };
+}
 
 const lowRemaining = 5;
 
@@ -121,10 +116,9 @@ export function nextPollDelay(kind: OperationKind, elapsedSeconds: number, budge
   // Azure's hints are whole seconds; 0 would empty the bucket within half a minute.
   const hint = Math.max(1, budget.retryAfter ?? Infinity);
   let interval = Math.min(hint, scheduledInterval(pollSchedules[kind], elapsedSeconds));
-  const bucket = vmBuckets[kind];
-  const left = bucket && budget[bucket.budget];
-  if (bucket && left !== undefined && left <= lowRemaining) {
-    interval = Math.max(interval, bucket.refillSeconds * (left <= 2 ? 2 : 1));
+  const bucket = vmBucket(kind, budget);
+  if (bucket?.left !== undefined && bucket.left <= lowRemaining) {
+    interval = Math.max(interval, bucket.refillSeconds * (bucket.left <= 2 ? 2 : 1));
   }
   if (budget.reads !== undefined) {
     interval = Math.max(interval, (lowSubscriptionReads - budget.reads) / readsPerSecond);
@@ -155,17 +149,14 @@ export function createRateLimitTracker(): RateLimitTracker {
   const hints = new Map<string, number>();
   const key = (url: string): string => url.replace(/\?.*/s, '');
   return {
-    read(operation) {
-      const retryAfter = operation === undefined ? undefined : hints.get(key(operation));
-      return retryAfter === undefined ? budget : { ...budget, retryAfter };
-    },
+    read: (operation = '') => ({ ...budget, ...omitUndefined({ retryAfter: hints.get(key(operation)) }) }),
     record(headers, url) {
       const seconds = Number(headers.get('retry-after') ?? Number.NaN);
       const operation = headers.get('azure-asyncoperation') ?? headers.get('location') ?? url;
       hints.set(key(operation), Number.isNaN(seconds) ? Infinity : seconds);
       const compute = headers.get('x-ms-ratelimit-remaining-resource') ?? '';
       const left = (pattern: RegExp, text: string): number | undefined => {
-        const found = pattern.exec(text)?.[1];
+        const [, found] = pattern.exec(text) ?? [];
         return found === undefined ? undefined : Number(found);
       };
       // e.g. Microsoft.Compute/GetOperationResource;44,Microsoft.Compute/GetOperationSubscriptionMaximum;14999

@@ -63,11 +63,7 @@ export const unexplainedFailure = 'ProvisioningFailed';
 const maxNotFoundSeconds = 30;
 const minNotFoundPolls = 8;
 
-/**
- * Polls an SDK operation to its end on our own schedule; a Retry-After counts only if it is shorter.
- * @returns the created resource; undefined for deletions, and without meaning with `skipResult`.
- * @throws AzureError when the request is refused or the operation fails; the signal's reason once it aborts.
- */
+/** @returns the created resource; without meaning with `skipResult`. @throws AzureError; the signal's reason. */
 export async function pollUntilDone<T>(
   what: string,
   kind: OperationKind,

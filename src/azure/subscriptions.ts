@@ -16,18 +16,14 @@ export interface Subscription {
 }
 
 /** For the commands of explanations. */
-interface LookupContext {
-  readonly clientId: string;
-  readonly resourceGroup: string;
-}
+type LookupContext = Readonly<Record<'clientId' | 'resourceGroup', string>>;
 
 /** Seconds between reads, two minutes in total: a new role took up to 40 s to become effective in recorded runs. */
 const newRoleRetryDelays = [1, 2, 4, 8, 15, 15, 15, 15, 15, 15, 15];
 
 /**
- * Returns the only enabled subscription of the tenant. If none is visible, it waits: the app may have been granted its
- * first role just now. A named subscription is not waited for, because every typing error would then take two minutes.
- * @throws ActionError when there is none, or several (it lists them); the signal's reason.
+ * The only enabled subscription of the tenant. If none is visible, it waits: the app may have been granted its first role
+ * just now. A named one is not waited for, because every typing error would then take two minutes.
  */
 export async function findSubscription(
   arm: ArmRequest,

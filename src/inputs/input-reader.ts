@@ -205,6 +205,8 @@ export function parseMap(
 /** The runner's part of reading inputs. */
 export interface RunnerValues {
   readonly env: Readonly<Record<string, string | undefined>>;
+  /** The webhook payload of the workflow run. */
+  readonly event?: unknown;
   /** Content of a file; undefined if it cannot be read. */
   readonly readFile: (path: string) => Buffer | undefined;
   /** The path with links resolved; undefined if there is no such file. */

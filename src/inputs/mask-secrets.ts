@@ -40,16 +40,14 @@ function linesToMask(text: string): readonly string[] {
 }
 
 /** Explains why a value that usually comes from a secret may be empty. */
-export function explainEmptyInput({ env, readFile }: RunnerValues): string {
-  const event = env['GITHUB_EVENT_NAME'] ?? '';
+export function explainEmptyInput({ env, event }: RunnerValues): string {
   if (env['GITHUB_ACTOR'] === 'dependabot[bot]') {
     return (
       'This run was started by Dependabot: GitHub gives such runs none of the Actions secrets. ' +
       'Add them as Dependabot secrets, or skip this step when github.actor is dependabot[bot].'
     );
   }
-  const fork =
-    event.startsWith('pull_request') && event !== 'pull_request_target' ? isForkEvent(env, readFile) : undefined;
+  const fork = findFork(env, event);
   if (fork !== undefined) {
     return (
       `This run belongs to a pull request from a fork (${fork}): GitHub gives such runs no secrets and no ID token. ` +
@@ -63,17 +61,13 @@ export function explainEmptyInput({ env, readFile }: RunnerValues): string {
   );
 }
 
-function isForkEvent(env: RunnerValues['env'], readFile: RunnerValues['readFile']): string | undefined {
-  const payload = readFile(env['GITHUB_EVENT_PATH'] ?? '')?.toString('utf8');
-  if (payload === undefined) return undefined;
-  try {
-    const { pull_request: pull } = JSON.parse(payload) as {
-      pull_request?: { head?: { repo?: { full_name?: string } | null } };
-    };
-    if (pull === undefined) return undefined;
-    const head = pull.head?.repo?.full_name ?? 'since deleted';
-    return head.toLowerCase() === env['GITHUB_REPOSITORY']?.toLowerCase() ? undefined : head;
-  } catch {
-    return undefined;
-  }
+/** The fork whose pull request started the run. `pull_request_target` runs with the rights of the base. */
+function findFork(env: RunnerValues['env'], event: unknown): string | undefined {
+  const { pull_request: pull } = (event ?? {}) as {
+    pull_request?: { head?: { repo?: { full_name?: string } | null } };
+  };
+  if (!pull?.head || !/^pull_request(_review|_review_comment)?$/.test(env['GITHUB_EVENT_NAME'] ?? '')) return undefined;
+  // A deleted fork leaves null.
+  const head = pull.head.repo?.full_name ?? 'since deleted';
+  return head.toLowerCase() === env['GITHUB_REPOSITORY']?.toLowerCase() ? undefined : head;
 }

@@ -83,51 +83,14 @@ describe('ID tokens from GitHub', () => {
     expect(failure.message).toMatch(message);
   });
 
-  const pull = (head: string | undefined): object => ({
-    pull_request: {
-      head: { repo: head ? { full_name: head } : null },
-      base: { repo: { full_name: 'octo/repo' } },
-    },
-  });
-  test.each<[string, Record<string, string>, unknown, RegExp, RegExp]>([
-    ['no permission', {}, {}, /`permissions: id-token: write` is missing/, /reusable workflow/],
-    [
-      'own pull request',
-      { GITHUB_EVENT_NAME: 'pull_request' },
-      pull('octo/repo'),
-      /`permissions: id-token: write` is missing/,
-      /id-token: write/,
-    ],
-    [
-      'fork',
-      { GITHUB_EVENT_NAME: 'pull_request' },
-      pull('someone/repo'),
-      /pull request from a fork/,
-      /head\.repo\.full_name/,
-    ],
-    ['deleted fork', { GITHUB_EVENT_NAME: 'pull_request' }, pull(undefined), /from a fork/, /on push/],
-    [
-      'pull_request_target',
-      { GITHUB_EVENT_NAME: 'pull_request_target' },
-      pull('someone/repo'),
-      /is missing/,
-      /id-token: write/,
-    ],
-    [
-      'Dependabot',
-      { GITHUB_EVENT_NAME: 'pull_request', GITHUB_ACTOR: 'dependabot[bot]' },
-      pull('octo/repo'),
-      /Dependabot/,
-      /id-token: write/,
-    ],
-    ['elsewhere', { GITHUB_ACTIONS: '' }, undefined, /only to jobs of GitHub Actions/, /client-secret/],
-  ])('%s says what to do', async (_what, where, event, cause, fix) => {
+  test('says what to do when the job has no permission', async () => {
     const { ACTIONS_ID_TOKEN_REQUEST_URL: _url, ...without } = env;
-    const failure = (await failureOf(
-      requestGitHubIdToken({ ...without, ...where }, { ...options, event }),
-    )) as ActionError;
-    expect(failure).toBeInstanceOf(ActionError);
-    expect(failure.explanation?.cause).toMatch(cause);
-    expect(failure.explanation?.fix.join('\n')).toMatch(fix);
+    const failure = await failureOf(requestGitHubIdToken(without, options));
+    expect(failure).toMatchObject({
+      explanation: {
+        cause: expect.stringMatching(/`permissions: id-token: write` is missing/),
+        fix: expect.arrayContaining([expect.stringMatching(/reusable workflow/)]),
+      },
+    });
   });
 });

@@ -4,6 +4,7 @@ import {
   type PipelineResponse,
   RestError,
   type RetryStrategy,
+  type SendRequest,
   retryPolicy,
 } from '@azure/core-rest-pipeline';
 import type { AzureErrorInfo } from '../../errors/errors.ts';
@@ -131,23 +132,16 @@ export function isConcurrentOperation(error: AzureErrorInfo): boolean {
   return error.status !== 0 && concurrentOperationCodes.test(error.body);
 }
 
-interface RetryState {
-  readonly retries: number;
-  /** Seconds since the first failure. */
-  readonly elapsed: number;
-  /** Seconds that throttling may still be waited out. */
-  readonly remaining?: number;
-}
-
 /**
- * Seconds until the next attempt; undefined when a retry would not help or comes too late. Throttling is waited out as long
- * as the time limit allows; each run then adds up to 8 s at random, because parallel runs get the same Retry-After and
- * would collide again.
+ * Undefined when a retry would not help or comes too late. Throttling is waited out as long as the time limit allows, plus
+ * up to 8 s at random, because parallel runs get the same Retry-After and would collide again.
+ * @param state `elapsed`: seconds since the first failure; `remaining`: that throttling may still be waited out.
  */
 export function retryDelaySeconds(
   error: AzureErrorInfo,
-  { retries, elapsed, remaining = Infinity }: RetryState,
+  state: { readonly retries: number; readonly elapsed: number; readonly remaining?: number },
 ): number | undefined {
+  const { retries, elapsed, remaining = Infinity } = state;
   const transient = transientErrors.find(({ matches }) => matches(error));
   if (transient === undefined) return undefined;
   const { retryAfterSeconds: retryAfter = 0 } = error;
@@ -210,53 +204,31 @@ interface RetryPolicyOptions {
   readonly maxThrottledSeconds?: number;
 }
 
-/** Retries transient errors: the library's `retryPolicy`, with one strategy per request that knows when it began to fail. */
-export function transientErrorRetryPolicy(options: RetryPolicyOptions): PipelinePolicy {
-  return {
-    name: 'transientErrorRetryPolicy',
-    async sendRequest(request, next) {
-      const cancellation = forwardAbort(request);
-      const attempts = createStrategy(request, options, cancellation.isRequested);
-      try {
-        return await retryPolicy([attempts.strategy], { maxRetries: Infinity }).sendRequest(
-          request,
-          cancellation.track(next),
-        );
-      } finally {
-        attempts.stopHeartbeat();
-        cancellation.restore();
-      }
-    },
-  };
-}
-
 /** Undefined for a success that the SDK could not parse: it is broken, like a response that ends early. */
 function errorResponseOf(response: PipelineResponse | undefined): PipelineResponse | undefined {
   return response && response.status >= 400 ? response : undefined;
 }
 
-function createStrategy(
-  request: PipelineRequest,
-  { log, signal, maxThrottledSeconds = Infinity }: RetryPolicyOptions,
-  isCancelled: () => boolean,
-): { readonly strategy: RetryStrategy; readonly stopHeartbeat: () => void } {
-  const { host } = new URL(request.url);
-  let firstFailure: number | undefined;
-  let heartbeat: NodeJS.Timeout | undefined;
-  const beat = (): void => {
-    heartbeat = startTimer(progressSeconds, () => {
-      log(`Still retrying ${host} (${Math.round(clockSeconds() - (firstFailure ?? 0))} s).`);
-      beat();
-    });
-  };
+/** Retries transient errors: the library's `retryPolicy`, with one strategy per request that knows when it began to fail. */
+export function transientErrorRetryPolicy(options: RetryPolicyOptions): PipelinePolicy {
+  const { log, signal, maxThrottledSeconds = Infinity } = options;
   return {
-    stopHeartbeat: () => clearTimeout(heartbeat),
-    strategy: {
-      name: 'transientErrorRetryStrategy',
-      retry({ retryCount, response: received, responseError }) {
+    name: 'transientErrorRetryPolicy',
+    async sendRequest(request, next) {
+      const { host } = new URL(request.url);
+      const cancellation = forwardAbort(request);
+      let firstFailure: number | undefined;
+      let heartbeat: NodeJS.Timeout | undefined;
+      const beat = (): void => {
+        heartbeat = startTimer(progressSeconds, () => {
+          log(`Still retrying ${host} (${Math.round(clockSeconds() - (firstFailure ?? 0))} s).`);
+          beat();
+        });
+      };
+      const retry: RetryStrategy['retry'] = ({ retryCount, response: received, responseError }) => {
         const response = responseError ? errorResponseOf(received) : received;
-        if (isCancelled() || !isSafeToRetry(request) || (response && response.status < 400))
-          return { skipStrategy: true };
+        const isFinal = cancellation.isRequested() || !isSafeToRetry(request);
+        if (isFinal || (response && response.status < 400)) return { skipStrategy: true };
         const error = response
           ? errorFromResponse(request, response)
           : networkError(request, responseError ?? new RestError('no response'));
@@ -269,7 +241,14 @@ function createStrategy(
         log(`${host}: ${retryMessage(error, seconds)}`);
         if (!heartbeat) beat();
         return { retryAfterInMs: realMilliseconds(seconds) };
-      },
+      };
+      try {
+        const policy = retryPolicy([{ name: 'transientErrorRetryStrategy', retry }], { maxRetries: Infinity });
+        return await policy.sendRequest(request, cancellation.track(next));
+      } finally {
+        clearTimeout(heartbeat);
+        cancellation.restore();
+      }
     },
   };
 }
@@ -291,15 +270,11 @@ function forwardAbort(request: PipelineRequest) {
   return {
     isRequested: () => outer?.aborted === true,
     track:
-      (next: (request: PipelineRequest) => Promise<PipelineResponse>) =>
-      async (sent: PipelineRequest): Promise<PipelineResponse> => {
+      (next: SendRequest): SendRequest =>
+      async (sent) => {
         if (controller.signal.aborted) throw new DOMException('Cancelled before it was sent.', 'AbortError');
         inFlight = true;
-        try {
-          return await next(sent);
-        } finally {
-          inFlight = false;
-        }
+        return await next(sent).finally(() => (inFlight = false));
       },
     restore(): void {
       clearTimeout(grace);
