@@ -91,38 +91,40 @@ export async function discoverCloud(
 
 function readCloudMetadata(url: string, body: string, origin: string): Cloud {
   const cloud = findCloudMetadata(url, body, origin);
-  const { loginEndpoint = '', audiences, identityProvider } = asObject(cloud['authentication']);
-  const login = httpsUrl(String(loginEndpoint));
-  if (loginEndpoint === '') throw metadataError(url, 'authentication.loginEndpoint is missing');
-  if (!login) throw metadataError(url, `authentication.loginEndpoint is not an https URL: ${String(loginEndpoint)}`);
-  // AD FS has no tenants; its authority is a path (/adfs), and @azure/identity would put the tenant behind it.
-  if (asString(identityProvider)?.toLowerCase() === 'adfs' || /^\/adfs\/?$/i.test(login.pathname)) {
-    throw metadataError(
-      url,
-      `it signs in through AD FS (${String(loginEndpoint)}), which has no tenants. ` +
-        'This action needs Microsoft Entra ID as identity provider',
-    );
-  }
-  if (login.pathname !== '/') {
-    const why = `authentication.loginEndpoint has a path (${login.href}), so no tenant can be put behind it`;
-    throw metadataError(url, why);
-  }
+  const { audiences, ...authentication } = asObject(cloud['authentication']);
+  const loginEndpoint = readLoginEndpoint(url, authentication);
   // Two audiences are named where a cloud has moved; the one that is the endpoint itself is the newer.
   const named = (Array.isArray(audiences) ? audiences : []).flatMap((audience: unknown) => asString(audience) ?? []);
   const audience = named.find((candidate) => httpsUrl(candidate)?.origin === origin) ?? named[0];
   if (audience === undefined) throw metadataError(url, 'authentication.audiences is missing or empty');
   const portal = httpsUrl(asString(cloud['portal']) ?? asString(cloud['portalEndpoint']) ?? '')?.origin;
-  const origins = signInOrigins({ loginEndpoint: login.origin });
+  const origins = signInOrigins({ loginEndpoint });
   const known = Object.values(knownClouds).find(({ loginEndpoint: usual }) => origins.includes(usual));
   return {
     name: asString(cloud['name']) ?? new URL(origin).host,
     // The endpoint that was named, not the one that the document names: it may be a regional or private one.
     resourceManager: origin,
-    loginEndpoint: login.origin,
+    loginEndpoint,
     audience,
     oidcAudience: (known ?? knownClouds.azurecloud).oidcAudience,
     ...omitUndefined({ portal }),
   };
+}
+
+function readLoginEndpoint(url: string, { loginEndpoint, identityProvider }: Json): string {
+  if (!asString(loginEndpoint)) throw metadataError(url, 'authentication.loginEndpoint is missing');
+  const login = httpsUrl(String(loginEndpoint));
+  if (!login) throw metadataError(url, `authentication.loginEndpoint is not an https URL: ${String(loginEndpoint)}`);
+  // AD FS has no tenants; its authority is a path (/adfs), and @azure/identity would put the tenant behind it.
+  if (asString(identityProvider)?.toLowerCase() === 'adfs' || /^\/adfs\/?$/i.test(login.pathname)) {
+    const why = `it signs in through AD FS (${login.href}), which has no tenants. This action needs Microsoft Entra ID`;
+    throw metadataError(url, why);
+  }
+  if (login.pathname !== '/') {
+    const why = `authentication.loginEndpoint has a path (${login.href}), so no tenant can be put behind it`;
+    throw metadataError(url, why);
+  }
+  return login.origin;
 }
 
 /** The cloud at `origin`, from any of the three published shapes: an array lists all public clouds. */
