@@ -12,15 +12,10 @@ const refusedPasswords = new Set(
   'abc@123 P@$$w0rd P@ssw0rd P@ssword123 Pa$$word pass@word1 Password! Password1 Password22 iloveyou!'.split(' '),
 );
 
-interface Rules {
-  readonly who: string;
-  readonly name: { readonly maxLength: number; readonly characters: RegExp; readonly text: string };
-  readonly password: { readonly shortest: number; readonly maxLength: number };
-  readonly computerName: { readonly maxLength: number };
-}
+type Rules = (typeof rules)[keyof typeof rules];
 
 // The characters are those that az vm create refuses; Azure itself only says that the name is not allowed.
-const rules: Readonly<Record<'Linux' | 'Windows' | 'either', Rules>> = {
+const rules = {
   Linux: {
     who: 'on Linux',
     name: {
@@ -54,16 +49,13 @@ const rules: Readonly<Record<'Linux' | 'Windows' | 'either', Rules>> = {
   },
 };
 
-type AdminInputs = Pick<
-  DeployInputs,
-  'adminUsername' | 'adminPassword' | 'sshPublicKeys' | 'computerName' | 'licenseType'
->;
+type AdminInput = 'adminUsername' | 'adminPassword' | 'sshPublicKeys' | 'computerName' | 'licenseType';
 
-/**
- * Azure's rules for the administrator account, the host name and the license. Checked twice: without the operating system when the
- * inputs are read, and with it once the image is known.
- */
-export function validateAdminAccount(inputs: AdminInputs, osType?: 'Linux' | 'Windows'): readonly InputIssue[] {
+/** Asked twice: without the operating system when the inputs are read, and with it once the image is known. */
+export function validateAdminAccount(
+  inputs: Pick<DeployInputs, AdminInput>,
+  osType?: 'Linux' | 'Windows',
+): readonly InputIssue[] {
   const rule = rules[osType ?? 'either'];
   const hasUnusableKey = osType === 'Windows' && inputs.sshPublicKeys.length > 0;
   const messages = {

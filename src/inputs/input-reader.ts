@@ -1,80 +1,100 @@
 import { parseDocument } from 'yaml';
 import { type ResourceId, isGuid, parseResourceId } from '../azure/resource-id.ts';
 import { parseDuration } from '../lib/duration.ts';
-import { isJson } from '../lib/json.ts';
-import type { InputIssue, InputName } from './inputs.ts';
+import { type Json, isJson } from '../lib/json.ts';
+import { type InputIssue, type InputName, inputDefaults } from './inputs.ts';
 
 /** A value as it was given, for a message: on one line and at most 300 characters. */
 export function quoteValue(text: string): string {
   return JSON.stringify(text.length > 300 ? `${text.slice(0, 297)}...` : text);
 }
 
-/**
- * Turns the strings of a workflow into values. An invalid value is recorded as an issue and replaced by a placeholder, so
- * that one error can name every mistake.
- */
-export class InputReader<Name extends string> {
+type Parsed<T> = T | { readonly error: string };
+
+/** Turns the strings of a workflow into values. Each mistake is an issue, so that one error can name them all. */
+export class Reader {
   readonly issues: InputIssue[] = [];
   /** A required value is empty: the error then explains where GitHub withholds secrets. */
   missing = false;
   readonly #get: (name: string) => string;
-  readonly #defaults: Readonly<Record<Name, string>>;
 
-  constructor(get: (name: string) => string, defaults: Readonly<Record<Name, string>>) {
+  constructor(get: (name: string) => string) {
     this.#get = get;
-    this.#defaults = defaults;
   }
 
-  addIssue(input: Name, message: string): void {
+  addIssue(input: InputName, message: string): void {
     this.issues.push({ input, message });
   }
 
-  addMissing(input: Name, message: string): void {
+  addMissing(input: InputName, message: string): void {
     this.missing = true;
     this.addIssue(input, message);
   }
 
+  /** `problem` continues the sentence that begins with the value: `is not …`. */
+  addInvalid(input: InputName, value: string, problem: string): void {
+    this.addIssue(input, `${quoteValue(value)} ${problem}${/[.?]$/.test(problem) ? '' : '.'}`);
+  }
+
+  /** The value again, after `validate` has said what is wrong with it, if anything. */
+  validated(input: InputName, value: string, validate: (value: string) => string | undefined): string {
+    const problem = validate(value);
+    if (problem !== undefined) this.addInvalid(input, value, problem);
+    return value;
+  }
+
+  parse<T extends object>(input: InputName, text: string, parser: (text: string) => Parsed<T>): T | undefined {
+    const parsed = parser(text);
+    if (!('error' in parsed)) return parsed;
+    this.addInvalid(input, text, parsed.error);
+    return undefined;
+  }
+
+  parseEach<T extends object>(name: InputName, parser: (text: string) => Parsed<T>): readonly T[] {
+    return this.list(name).flatMap((entry) => this.parse(name, entry, parser) ?? []);
+  }
+
   /** The untrimmed value; undefined if it is blank. */
-  raw(name: Name): string | undefined {
+  raw(name: InputName): string | undefined {
     const value = this.#get(name);
     return value.trim() === '' ? undefined : value;
   }
 
   /** The trimmed value, or the default. */
-  text(name: Name): string | undefined {
-    return (this.raw(name)?.trim() ?? this.#defaults[name]) || undefined;
+  text(name: InputName): string | undefined {
+    return (this.raw(name)?.trim() ?? inputDefaults[name]) || undefined;
   }
 
-  required(name: Name): string {
+  required(name: InputName): string {
     const value = this.text(name);
     if (value === undefined) this.addMissing(name, 'is required, but is missing or arrived empty.');
     return value ?? '';
   }
 
   /** Whether the value differs from the default. */
-  isGiven(name: Name): boolean {
+  isGiven(name: InputName): boolean {
     const value = this.text(name);
-    const usual = this.#defaults[name];
+    const usual: string = inputDefaults[name];
     if (value === undefined || value.toLowerCase() === usual.toLowerCase()) return false;
     // 60 and 60.0 are the same number.
     return usual === '' || Number(value) !== Number(usual);
   }
 
   /** Reports each of the inputs that is given although another input leaves it without effect. */
-  rejectIfGiven(names: readonly Name[], reason: string): void {
+  rejectIfGiven(names: readonly InputName[], reason: string): void {
     for (const name of names) {
       if (this.isGiven(name)) this.addIssue(name, `cannot be used here: ${reason}.`);
     }
   }
 
   /** `rule` completes the sentence "… is not". */
-  pattern(name: Name, pattern: RegExp, rule: string): string | undefined {
+  pattern(name: InputName, pattern: RegExp, rule: string): string | undefined {
     const value = this.text(name);
-    if (value !== undefined && !pattern.test(value)) this.addIssue(name, `${quoteValue(value)} is not ${rule}.`);
+    if (value !== undefined && !pattern.test(value)) this.addInvalid(name, value, `is not ${rule}`);
     return value;
   }
 
-  guid(name: Name): string | undefined {
+  guid(name: InputName): string | undefined {
     const value = this.text(name)?.toLowerCase();
     // The value is not shown: a secret pasted here would be printed, in lower case and therefore unmasked.
     if (value !== undefined && !isGuid(value)) {
@@ -84,7 +104,7 @@ export class InputReader<Name extends string> {
   }
 
   /** A tenant by its GUID or by one of its domains, in lower case. */
-  tenant(name: Name, text: string): string {
+  tenant(name: InputName, text: string): string {
     const domain = /^(?=.{4,253}$)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z][a-z0-9-]*[a-z0-9]$/i;
     if (text !== '' && !isGuid(text) && !domain.test(text)) {
       this.addIssue(name, 'is neither the GUID nor a verified domain (contoso.onmicrosoft.com) of a tenant.');
@@ -93,81 +113,74 @@ export class InputReader<Name extends string> {
   }
 
   /** One of the legal values, in any case. */
-  oneOf<Legal extends string>(name: Name, legal: readonly [Legal, ...Legal[]]): Legal | undefined {
+  oneOf<Legal extends string>(name: InputName, legal: readonly Legal[]): Legal | undefined {
     const value = this.text(name);
     if (value === undefined) return undefined;
     const found = legal.find((one) => one.toLowerCase() === value.toLowerCase());
-    if (found === undefined) this.addIssue(name, `${quoteValue(value)} is none of: ${legal.join(', ')}.`);
+    if (found === undefined) this.addInvalid(name, value, `is none of: ${legal.join(', ')}`);
     return found ?? legal[0];
   }
 
-  boolean(name: Name): boolean {
+  boolean(name: InputName): boolean {
     return this.oneOf(name, ['false', 'true']) === 'true';
   }
 
   /** `rule.text` completes the sentence "… is not". */
-  number(
-    name: Name,
-    rule: { readonly accepts: (value: number) => boolean; readonly text: string },
-  ): number | undefined {
+  number(name: InputName, rule: { accepts: (value: number) => boolean; text: string }): number | undefined {
     const text = this.text(name);
     if (text === undefined) return undefined;
     const value = /^-?\d+(\.\d+)?$/.test(text) ? Number(text) : Number.NaN;
-    if (!rule.accepts(value)) this.addIssue(name, `${quoteValue(text)} is not ${rule.text}.`);
+    if (!rule.accepts(value)) this.addInvalid(name, text, `is not ${rule.text}`);
     return value;
   }
 
   /** Minutes, from a number of minutes or a duration such as `90s`, `2h` or `PT2H`. */
-  minutes(name: Name, max: number, { allowZero = false } = {}): number {
+  minutes(name: InputName, max: number, { allowZero = false } = {}): number {
     const text = this.text(name);
     if (text === undefined) return 0;
     const minutes = (parseDuration(text) ?? Number.NaN) / 60;
     if (!(minutes <= max && (allowZero || minutes > 0))) {
       const range = `${allowZero ? 'from 0' : 'above 0'} to ${max} minutes`;
-      this.addIssue(name, `${quoteValue(text)} is not a duration ${range} (30, 90s, 2h, PT2H).`);
+      this.addInvalid(name, text, `is not a duration ${range} (30, 90s, 2h, PT2H)`);
     }
     return minutes;
   }
 
   /** Entries without blank ones and repetitions, one per line; by default commas also separate. */
-  list(name: Name, separator?: RegExp): readonly string[] {
+  list(name: InputName, separator?: RegExp): readonly string[] {
     return [...new Map(this.entries(name, separator).map((entry) => [entry.toLowerCase(), entry])).values()];
   }
 
   /** Like `list`, with repeated entries. */
-  entries(name: Name, separator: RegExp = /[\n,]/): readonly string[] {
+  entries(name: InputName, separator: RegExp = /[\n,]/): readonly string[] {
     const entries = (this.text(name) ?? '').split(separator).map((entry) => entry.trim());
     return entries.filter((entry) => entry !== '');
   }
 
   /** ID of an existing resource of one type, such as `Microsoft.Network/networkInterfaces`. */
-  resourceId(name: Name, type: string): ResourceId | undefined {
+  resourceId(name: InputName, type: string): ResourceId | undefined {
     const value = this.text(name);
     if (value === undefined) return undefined;
     const id = parseResourceId(value);
     if (id?.type === type.toLowerCase()) return id;
     const [namespace, ...types] = type.split('/');
     const shape = `/subscriptions/…/resourceGroups/…/providers/${namespace}/${types.map((part) => `${part}/…`).join('/')}`;
-    this.addIssue(name, `${quoteValue(value)} is not the ID of a resource of type ${type} (${shape}).`);
+    this.addInvalid(name, value, `is not the ID of a resource of type ${type} (${shape})`);
     return undefined;
   }
 
-  /** A YAML or JSON object with values of any kind. */
-  map(name: Name): Readonly<Record<string, unknown>> {
-    return this.#yaml(name, 'core');
-  }
-
   /** A YAML or JSON object of strings. Numbers and booleans keep their spelling: a tag `1.10` does not become 1.1. */
-  textMap(name: Name): Readonly<Record<string, string>> {
+  textMap(name: InputName): Readonly<Record<string, string>> {
     const texts: [string, string][] = [];
-    for (const [key, value] of Object.entries(this.#yaml(name, 'failsafe'))) {
+    for (const [key, value] of Object.entries(this.map(name, 'failsafe'))) {
       if (typeof value === 'string') texts.push([key, value]);
-      else this.addIssue(name, `${quoteValue(key)} holds a list or an object, not a text.`);
+      else this.addInvalid(name, key, 'holds a list or an object, not a text');
     }
     return Object.fromEntries(texts);
   }
 
-  #yaml(name: Name, schema: 'core' | 'failsafe'): Readonly<Record<string, unknown>> {
+  /** A YAML or JSON object with values of any kind; see `parseMap`. */
+  map(name: InputName, schema: 'core' | 'failsafe' = 'core'): Readonly<Record<string, unknown>> {
     const text = this.raw(name);
     if (text === undefined) return {};
     const parsed = parseMap(text, schema);
@@ -178,10 +191,7 @@ export class InputReader<Name extends string> {
 }
 
 /** Reads a YAML or JSON object. With `failsafe` every scalar is a string; `core` knows numbers, booleans and null. */
-export function parseMap(
-  text: string,
-  schema: 'core' | 'failsafe',
-): { readonly map: Readonly<Record<string, unknown>> } | { readonly error: string } {
+export function parseMap(text: string, schema: 'core' | 'failsafe'): Parsed<{ readonly map: Json }> {
   const document = parseDocument(text, { schema, logLevel: 'silent' });
   const [error] = document.errors;
   if (error) {
@@ -214,5 +224,3 @@ export interface RunnerValues {
   /** Hides a text in all logs. */
   readonly mask: (secret: string) => void;
 }
-
-export type Reader = InputReader<InputName>;

@@ -18,29 +18,19 @@ export const reservedTags: readonly string[] = [
   'expires-on',
 ];
 
-/**
- * What a patch may not touch, because the action guarantees it: which resource it is, the image, and the name of the
- * disk, by which it is found again.
- */
-const reservedForEveryType = ['id', 'name', 'type', 'location'];
-
-const reservedPaths: Readonly<Record<OverrideTarget, readonly string[]>> = {
-  vm: [
-    'properties.storageProfile.imageReference',
-    'properties.storageProfile.osDisk.name',
-    'properties.storageProfile.osDisk.createOption',
-    'properties.storageProfile.osDisk.managedDisk.id',
-  ],
-  nic: [],
-  vnet: [],
-  nsg: [],
-  'public-ip': [],
-};
+/** What the action guarantees: which resource it is, the image, and the name of the disk, by which it is found again. */
+const reservedPaths = ['id', 'name', 'type', 'location'];
+const reservedVmPaths = [
+  'properties.storageProfile.imageReference',
+  'properties.storageProfile.osDisk.name',
+  'properties.storageProfile.osDisk.createOption',
+  'properties.storageProfile.osDisk.managedDisk.id',
+];
 
 /** What is wrong with the patch of one resource. `nicId` is set where the interface is a given one. */
 export function validateOverrides(target: OverrideTarget, patch: MergePatch, nicId?: ResourceId): readonly string[] {
   return [
-    ...[...reservedForEveryType, ...reservedPaths[target]]
+    ...[...reservedPaths, ...(target === 'vm' ? reservedVmPaths : [])]
       .filter((path) => replacements(patch, path).length > 0)
       .map((path) => `${target}: ${path} is set by the action and cannot be patched or removed.`),
     ...validateTagOverrides(target, patch),
@@ -54,10 +44,7 @@ function valuesAt(patch: MergePatch, key: string): readonly unknown[] {
   return Object.entries(patch).flatMap(([name, value]) => (name.toLowerCase() === key.toLowerCase() ? [value] : []));
 }
 
-/**
- * What the patch puts at the path, null where it replaces something around it by what is no object; empty if it leaves
- * the path alone.
- */
+/** What the patch puts at the path, null where it replaces something around it; empty if it leaves the path alone. */
 function replacements(patch: MergePatch, path: string): readonly unknown[] {
   const [key = '', ...rest] = path.split('.');
   const values = valuesAt(patch, key);

@@ -12,13 +12,12 @@ import { parseDuration } from '../lib/duration.ts';
 import { omitUndefined } from '../lib/json.ts';
 import { validateSshPublicKey } from '../lib/ssh-key.ts';
 import { validateAdminAccount } from './admin-account.ts';
-import { type Reader, type RunnerValues, quoteValue } from './input-reader.ts';
+import type { Reader, RunnerValues } from './input-reader.ts';
 import type { CommonInputs, DeployInputs, IdentityChoice, RoleRequest } from './inputs.ts';
 import { reservedTags } from './overrides.ts';
 import { readNetwork } from './read-network.ts';
-import { readOverrides, readScript } from './read-script.ts';
-import { readVmInputs } from './read-vm.ts';
-import { resolveVmName, validateVmName } from './vm-name.ts';
+import { encoded, readCustomData, readOverrides, readScript } from './read-script.ts';
+import { resolveVmName, validateVmName, validateVmSize } from './vm-name.ts';
 
 const roleDefinitionPattern = /^(?:\/.+)?\/providers\/Microsoft\.Authorization\/roleDefinitions\/([^/]+)$/i;
 
@@ -76,10 +75,14 @@ export function readDeployment(
     auxiliaryTenantIds: readAuxiliaryTenants(reader, [common.tenantId, imageTenantId]),
     tags: readTags(reader, ownTags),
     imageWaitMinutes: reader.minutes('image-wait-minutes', maxJobMinutes, { allowZero: true }),
-    vmName: readVmName(reader, runner.env),
+    vmName: reader.validated('vm-name', resolveVmName(reader.text('vm-name'), runner.env), validateVmName),
+    sizes: reader.list('vm-size').map((size) => reader.validated('vm-size', size, validateVmSize)),
+    zones: readZones(reader),
+    dataDiskSizesGb: readDataDiskSizes(reader),
+    encryptionAtHost: reader.boolean('encryption-at-host'),
     ...account,
     ...omitUndefined({ location: readLocation(reader), expiresAfterSeconds, osType, script }),
-    ...readVmInputs(reader, runner),
+    ...readVmOptions(reader, runner),
     identity,
     roleAssignments: readRoleAssignments(reader),
     overrides: readOverrides(reader, network),
@@ -87,27 +90,17 @@ export function readDeployment(
   return image && network && { ...deployment, image, network };
 }
 
-/** Reads the name of the VM, which is also the name of the deployment. */
-function readVmName(reader: Reader, env: RunnerValues['env']): string {
-  const name = resolveVmName(reader.text('vm-name'), env);
-  const issue = validateVmName(name);
-  if (issue !== undefined) reader.addIssue('vm-name', `${quoteValue(name)} ${issue}.`);
-  return name;
-}
-
 function readTags(reader: Reader, ownTags: number): Readonly<Record<string, string>> {
   const tags = reader.textMap('tags');
   const names = Object.keys(tags);
+  const invalid = (name: string, problem: string) => reader.addInvalid('tags', name, problem);
   for (const [name, value] of Object.entries(tags)) {
     if (reservedTags.includes(name.toLowerCase())) {
-      reader.addIssue('tags', `${quoteValue(name)} is a tag that the action sets itself (${reservedTags.join(', ')}).`);
+      invalid(name, `is a tag that the action sets itself (${reservedTags.join(', ')})`);
     }
-    if (name.trim() === '' || name.length > 512)
-      reader.addIssue('tags', `${quoteValue(name)} is not a name of 1 to 512 characters.`);
-    if (/[<>%&\\?/]/.test(name))
-      reader.addIssue('tags', `the name ${quoteValue(name)} contains one of < > % & \\ ? /.`);
-    if (value.length > 256)
-      reader.addIssue('tags', `the value of ${quoteValue(name)} has ${value.length} characters; the limit is 256.`);
+    if (name.trim() === '' || name.length > 512) invalid(name, 'is not a name of 1 to 512 characters');
+    if (/[<>%&\\?/]/.test(name)) invalid(name, 'contains one of < > % & \\ ? /');
+    if (value.length > 256) invalid(name, `has a value of ${value.length} characters; the limit is 256`);
   }
   if (new Set(names.map((name) => name.toLowerCase())).size < names.length) {
     reader.addIssue('tags', 'has two names that differ only in case, which are one to Azure.');
@@ -121,40 +114,34 @@ function readTags(reader: Reader, ownTags: number): Readonly<Record<string, stri
 function readExpiry(reader: Reader): number | undefined {
   const text = reader.text('expires-after');
   if (text === undefined) return undefined;
-  const seconds = parseDuration(text);
-  if (seconds === undefined || seconds <= 0 || seconds > 3_650 * 86_400) {
-    reader.addIssue(
-      'expires-after',
-      `${quoteValue(text)} is not a duration above zero and at most 3650 days (90m, 2h, 1d, PT2H).`,
-    );
+  const seconds = parseDuration(text) ?? Number.NaN;
+  if (!(seconds > 0 && seconds <= 3_650 * 86_400)) {
+    const rule = 'a duration above zero and at most 3650 days (90m, 2h, 1d, PT2H)';
+    reader.addInvalid('expires-after', text, `is not ${rule}`);
   }
   return seconds;
 }
 
 function readLocation(reader: Reader): string | undefined {
   const text = reader.text('location');
-  if (text === undefined) return undefined;
-  const region = normaliseRegion(text);
-  if (!/^[a-z0-9]+$/.test(region)) {
-    reader.addIssue('location', `${quoteValue(text)} is not the name of a region (westeurope, "West Europe").`);
+  const region = text === undefined ? undefined : normaliseRegion(text);
+  if (text && !/^[a-z0-9]+$/.test(region ?? '')) {
+    reader.addInvalid('location', text, 'is not the name of a region (westeurope, "West Europe")');
   }
   return region;
 }
 
 function readAuxiliaryTenants(reader: Reader, others: readonly string[]): readonly string[] {
-  const entries = reader.list('auxiliary-tenant-ids');
-  const tenants = entries.map((entry) => reader.tenant('auxiliary-tenant-ids', entry));
+  const input = 'auxiliary-tenant-ids';
+  const tenants = reader.list(input).map((entry) => reader.tenant(input, entry));
   if (tenants.length > 2) {
     reader.addIssue(
-      'auxiliary-tenant-ids',
+      input,
       `has ${tenants.length} entries: Resource Manager takes three auxiliary tokens, of which the image tenant's is one.`,
     );
   }
   for (const tenant of tenants.filter((one) => others.includes(one))) {
-    reader.addIssue(
-      'auxiliary-tenant-ids',
-      `${quoteValue(tenant)} is already named by tenant-id or image-tenant-id: leave it out.`,
-    );
+    reader.addInvalid(input, tenant, 'is already named by tenant-id or image-tenant-id: leave it out');
   }
   return tenants;
 }
@@ -162,7 +149,7 @@ function readAuxiliaryTenants(reader: Reader, others: readonly string[]): readon
 export function readImageInput(reader: Reader, text = reader.required('image-id')): ImageReference | undefined {
   if (text === '') return undefined;
   const image = parseImageReference(text);
-  if (image === undefined) reader.addIssue('image-id', `${quoteValue(text)} ${describeInvalidImageId(text)}`);
+  if (image === undefined) reader.addInvalid('image-id', text, describeInvalidImageId(text));
   return image;
 }
 
@@ -173,10 +160,7 @@ function readSshKeys(reader: Reader): readonly string[] {
   }
   const lines = reader.list('ssh-public-key', /\n/).filter((line) => !line.startsWith('#'));
   const keys = [...new Set(lines.flatMap(keysIn))];
-  for (const key of keys) {
-    const issue = validateSshPublicKey(key);
-    if (issue !== undefined) reader.addIssue('ssh-public-key', `${quoteValue(key.slice(0, 40))} ${issue}.`);
-  }
+  for (const key of keys) reader.validated('ssh-public-key', key.slice(0, 40), () => validateSshPublicKey(key));
   return keys;
 }
 
@@ -195,33 +179,92 @@ function readIdentityInput(reader: Reader): IdentityChoice {
     const id = parseResourceId(entry);
     if (/^(?:system|systemassigned|\[system\])$/i.test(entry)) system = true;
     else if (/^(?:userassigned|none|systemassigned,\s*userassigned)$/i.test(entry)) {
-      const meaning = 'is a type in ARM templates, not an identity';
-      reader.addIssue(
-        'identity',
-        `${quoteValue(entry)} ${meaning}. List system, resource IDs of user-assigned identities, or their names; leave the input out for none.`,
-      );
+      const choice =
+        'List system, resource IDs of user-assigned identities, or their names; leave the input out for none';
+      reader.addInvalid('identity', entry, `is a type in ARM templates, not an identity. ${choice}`);
     } else if (id?.type === type.toLowerCase()) given.push(id);
     else if (/^[a-z0-9][a-z0-9_-]{2,127}$/i.test(entry)) named.push(entry);
     else {
       const rule = `system, nor the ID of a resource of type ${type}, nor a name of 3 to 128 letters, digits, _ and - that starts with a letter or digit`;
-      reader.addIssue('identity', `${quoteValue(entry)} is neither ${rule}.`);
+      reader.addInvalid('identity', entry, `is neither ${rule}`);
     }
   }
   return { system, given, named };
 }
 
 function readRoleAssignments(reader: Reader): readonly RoleRequest[] {
-  const requests: RoleRequest[] = [];
-  for (const entry of reader.list('role-assignments')) {
-    const request = parseRoleRequest(entry);
-    if ('error' in request) reader.addIssue('role-assignments', `${quoteValue(entry)} ${request.error}.`);
-    else requests.push(request);
-  }
   if (reader.isGiven('role-assignments') && !reader.isGiven('identity')) {
     reader.addIssue(
       'role-assignments',
       'needs an identity that is granted the roles: give identity (e.g. system) too.',
     );
   }
-  return requests;
+  return reader.parseEach('role-assignments', parseRoleRequest);
+}
+
+/** Reads what is left to Azure or the image unless it is given. */
+function readVmOptions(reader: Reader, runner: RunnerValues) {
+  return omitUndefined({
+    spot: readSpot(reader),
+    osDiskSizeGb: reader.number('os-disk-size-gb', {
+      accepts: (value) => Number.isInteger(value) && value >= 1 && value <= 4_095,
+      text: 'a whole number from 1 to 4095',
+    }),
+    osDiskType: reader.oneOf('os-disk-type', osDiskTypes),
+    customData: readCustomData(reader, runner),
+    userData: encoded(reader, 'user-data', Buffer.from(reader.raw('user-data') ?? ''), 65_536),
+    securityType: reader.oneOf('security-type', ['Standard', 'TrustedLaunch', 'ConfidentialVM']),
+    licenseType: reader.oneOf('license-type', licenseTypes),
+  });
+}
+
+function words(text: string): readonly string[] {
+  return text.split(' ');
+}
+
+const osDiskTypes = words('Standard_LRS StandardSSD_LRS StandardSSD_ZRS Premium_LRS Premium_ZRS PremiumV2_LRS');
+
+/** https://learn.microsoft.com/cli/azure/vm#az-vm-create (`--license-type`) */
+const licenseTypes = words(
+  'None RHEL_BASE RHEL_BASESAPAPPS RHEL_BASESAPHA RHEL_BYOS RHEL_ELS_6 RHEL_EUS RHEL_SAPAPPS RHEL_SAPHA SLES SLES_BYOS ' +
+    'SLES_HPC SLES_SAP SLES_STANDARD UBUNTU UBUNTU_PRO Windows_Client Windows_Server',
+);
+
+/** Azure numbers the zones of every region with zones alike; a zone that does not offer the size is refused and skipped. */
+const allZones = ['1', '2', '3'];
+
+function readZones(reader: Reader): readonly string[] {
+  if (reader.text('zone')?.toLowerCase() === 'any') return allZones;
+  const isZone = (zone: string) => (allZones.includes(zone) ? undefined : 'is not a zone: 1, 2 or 3, or any alone');
+  return reader.list('zone').map((zone) => reader.validated('zone', zone, isZone));
+}
+
+function validateDiskSize(size: string): string | undefined {
+  return /^[1-9]\d{0,4}$/.test(size) && Number(size) <= 32_767 ? undefined : 'is not a whole number from 1 to 32767';
+}
+
+function readDataDiskSizes(reader: Reader): readonly number[] {
+  const input = 'data-disk-sizes-gb';
+  for (const size of reader.list(input)) reader.validated(input, size, validateDiskSize);
+  const sizes = reader.entries(input).map(Number);
+  // No Azure size takes more data disks.
+  if (sizes.length > 64) reader.addIssue(input, `has ${sizes.length} entries; a VM takes 64.`);
+  return sizes;
+}
+
+function readSpot(reader: Reader): DeployInputs['spot'] {
+  const spot = reader.oneOf('spot', ['false', 'true', 'prefer']);
+  if (spot === 'false') {
+    reader.rejectIfGiven(['max-price', 'eviction-policy'], 'it is for Azure Spot, and spot is neither true nor prefer');
+    return undefined;
+  }
+  const maxPrice = reader.number('max-price', {
+    accepts: (value) => value === -1 || value > 0,
+    text: 'a price in US dollars an hour above 0, or -1 for no limit',
+  });
+  return {
+    maxPrice: maxPrice ?? -1,
+    evictionPolicy: reader.oneOf('eviction-policy', ['Delete', 'Deallocate']) ?? 'Delete',
+    ...(spot === 'prefer' ? { isOptional: true as const } : {}),
+  };
 }

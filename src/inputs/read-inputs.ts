@@ -2,7 +2,7 @@ import type { Environment } from '../azure/clouds.ts';
 import { isGuid } from '../azure/resource-id.ts';
 import { omitUndefined } from '../lib/json.ts';
 import { validateClientCertificate } from '../lib/pem.ts';
-import { InputReader, type Reader, type RunnerValues, quoteValue } from './input-reader.ts';
+import { Reader, type RunnerValues } from './input-reader.ts';
 import {
   type ClientCredential,
   type CommonInputs,
@@ -10,7 +10,6 @@ import {
   type InputName,
   type Inputs,
   InvalidInputs,
-  inputDefaults,
   inputNames,
 } from './inputs.ts';
 import { explainEmptyInput, maskSecrets } from './mask-secrets.ts';
@@ -25,7 +24,7 @@ import { givenVmName, validateVmName } from './vm-name.ts';
  * @throws InvalidInputs with every mistake in all inputs
  */
 export function readInputs(get: (name: string) => string, runner: RunnerValues): Inputs {
-  const reader: Reader = new InputReader(get, inputDefaults);
+  const reader = new Reader(get);
   maskSecrets(get, runner.mask);
   const operation = reader.oneOf('operation', ['create', 'check', 'delete', 'sweep', 'list']) ?? 'create';
   const operationIsLegal = reader.issues.length === 0;
@@ -105,10 +104,9 @@ function secretMisuse(secret: string): string | undefined {
   return undefined;
 }
 
-const cloudNames = ['azurecloud', 'azureusgovernment', 'azurechinacloud'] as const;
-
 function readEnvironment(reader: Reader): Environment {
   const text = reader.text('environment') ?? '';
+  const cloudNames = ['azurecloud', 'azureusgovernment', 'azurechinacloud'] as const;
   const name = cloudNames.find((cloud) => cloud === text.toLowerCase());
   if (name !== undefined) return { kind: 'known', name };
   const url = URL.canParse(text) ? new URL(text) : undefined;
@@ -116,7 +114,7 @@ function readEnvironment(reader: Reader): Environment {
     url?.pathname === '/' && url.search === '' && url.hash === '' && url.username === '' && url.password === '';
   if (url?.protocol !== 'https:' || !isOrigin) {
     const legal = `${cloudNames.join(', ')}, or the https URL of a Resource Manager endpoint without a path`;
-    reader.addIssue('environment', `${quoteValue(text)} is none of: ${legal}.`);
+    reader.addInvalid('environment', text, `is none of: ${legal}`);
   }
   return { kind: 'discovered', resourceManager: url?.origin ?? '' };
 }
@@ -124,13 +122,10 @@ function readEnvironment(reader: Reader): Environment {
 /** For `delete`: a default would name a VM that this step has not created. */
 function readGivenVmName(reader: Reader): string {
   const name = givenVmName(reader.text('vm-name'));
-  const issue = name === undefined ? undefined : validateVmName(name);
-  if (issue !== undefined) reader.addIssue('vm-name', `${quoteValue(name ?? '')} ${issue}.`);
-  if (name === undefined) {
-    reader.addIssue(
-      'vm-name',
-      'is required to delete: pass the name of the deployment, e.g. ${{ steps.<id>.outputs.vm-name }} of the step that created it.',
-    );
-  }
-  return name ?? '';
+  if (name !== undefined) return reader.validated('vm-name', name, validateVmName);
+  reader.addIssue(
+    'vm-name',
+    'is required to delete: pass the name of the deployment, e.g. ${{ steps.<id>.outputs.vm-name }} of the step that created it.',
+  );
+  return '';
 }

@@ -1,7 +1,7 @@
 import { isIP, isIPv4, isIPv6 } from 'node:net';
 import { contains, isAssignable, parseAddress, parsePrefix } from '../lib/cidr.ts';
 import { omitUndefined } from '../lib/json.ts';
-import { type Reader, quoteValue } from './input-reader.ts';
+import type { Reader } from './input-reader.ts';
 import type { InboundRule, NetworkChoice, Nsg, PublicIp } from './inputs.ts';
 
 const inboundRulePattern = /^(\*|\d+(?:\s*-\s*\d+)?)(?:\s*\/\s*(tcp|udp|\*))?\s+from\s+(\S+)$/i;
@@ -59,31 +59,20 @@ export function readNetwork(reader: Reader): NetworkChoice | undefined {
   const nsg = readNsg(reader);
   const publicIp = readPublicIpInput(reader);
   const acceleratedNetworking = reader.boolean('accelerated-networking');
-  const privateIpAddress = readPrivateIpAddress(reader);
-  return (
-    subnet &&
-    nsg &&
-    publicIp && {
-      kind: 'new-nic',
-      subnet,
-      nsg,
-      publicIp,
-      acceleratedNetworking,
-      ...omitUndefined({ privateIpAddress }),
-    }
-  );
+  const privateIpAddress = omitUndefined({ privateIpAddress: readPrivateIpAddress(reader) });
+  if (!subnet || !nsg || !publicIp) return undefined;
+  return { kind: 'new-nic', subnet, nsg, publicIp, acceleratedNetworking, ...privateIpAddress };
 }
 
-type NewNic = Extract<NetworkChoice, { kind: 'new-nic' }>;
-
-function readSubnet(reader: Reader): NewNic['subnet'] | undefined {
+function readSubnet(reader: Reader): Extract<NetworkChoice, { kind: 'new-nic' }>['subnet'] | undefined {
   if (reader.isGiven('subnet-id')) {
     reader.rejectIfGiven(['address-prefix', 'subnet-prefix'], 'with subnet-id no virtual network is made');
     const id = reader.resourceId('subnet-id', 'Microsoft.Network/virtualNetworks/subnets');
     return id && { kind: 'given', id };
   }
-  const [addressPrefix, outer] = readPrefix(reader, 'address-prefix');
-  const [subnetPrefix, inner] = readPrefix(reader, 'subnet-prefix');
+  const [addressPrefix, subnetPrefix] = [reader.text('address-prefix') ?? '', reader.text('subnet-prefix') ?? ''];
+  const outer = reader.parse('address-prefix', addressPrefix, parsePrefix);
+  const inner = reader.parse('subnet-prefix', subnetPrefix, parsePrefix);
   if (outer && inner && !contains(outer, inner)) {
     reader.addIssue(
       'subnet-prefix',
@@ -93,19 +82,11 @@ function readSubnet(reader: Reader): NewNic['subnet'] | undefined {
   return { kind: 'new', addressPrefix, subnetPrefix };
 }
 
-function readPrefix(reader: Reader, name: 'address-prefix' | 'subnet-prefix') {
-  const text = reader.text(name) ?? '';
-  const range = parsePrefix(text);
-  if (!('error' in range)) return [text, range] as const;
-  reader.addIssue(name, `${quoteValue(text)} ${range.error}.`);
-  return [text] as const;
-}
-
 function readPrivateIpAddress(reader: Reader): string | undefined {
   const text = reader.text('private-ip-address');
   if (text === undefined) return undefined;
   if (!isIPv4(text)) {
-    reader.addIssue('private-ip-address', `${quoteValue(text)} is not an IPv4 address.`);
+    reader.addInvalid('private-ip-address', text, 'is not an IPv4 address');
     return text;
   }
   if (reader.isGiven('subnet-id')) return text;
@@ -126,13 +107,7 @@ function readNsg(reader: Reader): Nsg | undefined {
     const id = reader.resourceId('network-security-group-id', 'Microsoft.Network/networkSecurityGroups');
     return id && { kind: 'given', id };
   }
-  const inbound: InboundRule[] = [];
-  for (const entry of reader.list('allow-inbound')) {
-    const rule = parseInboundRule(entry);
-    if ('error' in rule) reader.addIssue('allow-inbound', `${quoteValue(entry)} ${rule.error}.`);
-    else inbound.push(rule);
-  }
-  return { kind: 'new', inbound };
+  return { kind: 'new', inbound: reader.parseEach('allow-inbound', parseInboundRule) };
 }
 
 function readPublicIpInput(reader: Reader): PublicIp | undefined {
@@ -140,15 +115,13 @@ function readPublicIpInput(reader: Reader): PublicIp | undefined {
   if (text.toLowerCase() === 'true') {
     const rule =
       '3 to 63 lower-case letters, digits and hyphens that start with a letter and end with a letter or digit';
-    return {
-      kind: 'new',
-      ...omitUndefined({ dnsLabel: reader.pattern('dns-label', /^[a-z][a-z0-9-]{1,61}[a-z0-9]$/, rule) }),
-    };
+    const dnsLabel = reader.pattern('dns-label', /^[a-z][a-z0-9-]{1,61}[a-z0-9]$/, rule);
+    return { kind: 'new', ...omitUndefined({ dnsLabel }) };
   }
   reader.rejectIfGiven(['dns-label'], 'it is for a public IP that the action makes');
   if (text.toLowerCase() === 'false') return { kind: 'none' };
   if (!text.startsWith('/')) {
-    reader.addIssue('public-ip', `${quoteValue(text)} is none of: true, false, or the ID of an existing public IP.`);
+    reader.addInvalid('public-ip', text, 'is none of: true, false, or the ID of an existing public IP');
     return undefined;
   }
   const id = reader.resourceId('public-ip', 'Microsoft.Network/publicIPAddresses');

@@ -37,16 +37,15 @@ function readWorkspaceFile(reader: Reader, runner: RunnerValues, name: InputName
   const workspace = runner.realPath(runner.env['GITHUB_WORKSPACE'] ?? '.');
   const path = workspace && runner.realPath(resolve(workspace, file));
   if (workspace === undefined || path === undefined) {
-    const hint = 'does not exist in the workspace: is the repository checked out?';
-    reader.addIssue(name, `${quoteValue(file)} ${hint}`);
+    reader.addIssue(name, `${quoteValue(file)} does not exist in the workspace: is the repository checked out?`);
     return undefined;
   }
   if (!path.startsWith(workspace.endsWith(sep) ? workspace : workspace + sep)) {
-    reader.addIssue(name, `${quoteValue(file)} lies outside the workspace.`);
+    reader.addInvalid(name, file, 'lies outside the workspace');
     return undefined;
   }
   const bytes = runner.readFile(path);
-  if (bytes === undefined) reader.addIssue(name, `${quoteValue(file)} cannot be read.`);
+  if (bytes === undefined) reader.addInvalid(name, file, 'cannot be read');
   return bytes;
 }
 
@@ -61,10 +60,8 @@ export function readScript(reader: Reader, runner: RunnerValues): GuestScript | 
     ['run-script-secrets', Object.keys(secrets)],
   ] as const;
   if (text === undefined) {
-    const filled = maps.filter(([, keys]) => keys.length > 0).map(([name]) => name);
-    if (!reader.isGiven('run-script-file')) {
-      reader.rejectIfGiven(filled, 'there is no run-script that could take it');
-    }
+    const filled = maps.flatMap(([name, keys]) => (keys.length > 0 ? [name] : []));
+    if (!reader.isGiven('run-script-file')) reader.rejectIfGiven(filled, 'there is no run-script that could take it');
     return undefined;
   }
   for (const [name, keys] of maps) {
@@ -79,8 +76,7 @@ export function readScript(reader: Reader, runner: RunnerValues): GuestScript | 
   const taken = new Set(Object.keys(parameters).map((key) => key.toLowerCase()));
   for (const [key, value] of Object.entries(secrets)) {
     if (value === '') reader.addMissing('run-script-secrets', `the value of ${quoteValue(key)} is empty.`);
-    if (taken.has(key.toLowerCase()))
-      reader.addIssue('run-script-secrets', `${quoteValue(key)} is also in run-script-parameters.`);
+    if (taken.has(key.toLowerCase())) reader.addInvalid('run-script-secrets', key, 'is also in run-script-parameters');
   }
   // Run Command's limit: https://learn.microsoft.com/azure/virtual-machines/linux/run-command
   const timeoutMinutes = reader.minutes('run-script-timeout-minutes', 90);
@@ -96,7 +92,7 @@ export function readOverrides(reader: Reader, network: NetworkChoice | undefined
   for (const [key, patch] of Object.entries(reader.map('overrides'))) {
     const target = overrideTargets.find((one) => one === key);
     if (target === undefined) {
-      reader.addIssue('overrides', `${quoteValue(key)} is none of: ${overrideTargets.join(', ')}.`);
+      reader.addInvalid('overrides', key, `is none of: ${overrideTargets.join(', ')}`);
     } else if (!isJson(patch)) {
       reader.addIssue('overrides', `${target}: is not an object in the REST shape, e.g. {"properties": {…}}.`);
     } else if (notMade.includes(target)) {

@@ -33,10 +33,7 @@ export function toValidVmName(name: string): string {
   return kept === '' ? hash : `${kept}-${hash}`;
 }
 
-/**
- * Checks the name of a VM size, in any case.
- * https://learn.microsoft.com/azure/virtual-machines/vm-naming-conventions
- */
+/** https://learn.microsoft.com/azure/virtual-machines/vm-naming-conventions */
 export function validateVmSize(name: string): string | undefined {
   if (sizePattern.test(name)) return undefined;
   const [, base = '', version] = /^(?:standard[^a-z0-9]*)?(.*?)(?:[^a-z0-9]*v(\d+))?$/i.exec(name) ?? [];
