@@ -10,11 +10,16 @@ import {
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { type Cloud, signInOrigins } from '../azure/clouds.ts';
 import { type HttpOptions, correlationPolicy, signInPolicies } from '../azure/http.ts';
-import { networkError, allowedHostsPolicy, invalidResponseMessage } from '../azure/policies/responses.ts';
+import {
+  allowedHostsPolicy,
+  errorFromResponse,
+  invalidResponseMessage,
+  networkError,
+} from '../azure/policies/responses.ts';
 import { createProxiedHttpClient, unusedProxy } from '../azure/proxy.ts';
-import { type AzureErrorInfo, ActionError, AzureError } from '../errors/errors.ts';
-import { parseErrorResponse } from '../errors/parse-error-response.ts';
+import { ActionError, AzureError } from '../errors/errors.ts';
 import type { ClientCredential } from '../inputs/inputs.ts';
+import { raceAbort } from '../lib/abort.ts';
 import { omitUndefined } from '../lib/json.ts';
 import { normalizePem } from '../lib/pem.ts';
 
@@ -30,15 +35,9 @@ export interface TenantCredentialOptions extends HttpOptions {
   readonly mask?: (secret: string) => void;
 }
 
-/** The last attempt of a token request. MSAL keeps neither the body nor the reason of a failure. */
-interface HttpAttempt {
-  readonly request: PipelineRequest;
-  readonly response?: PipelineResponse | undefined;
-  readonly error?: RestError;
-}
-
 interface TokenRequestTrace {
-  last?: HttpAttempt;
+  /** The last attempt. MSAL keeps neither the body nor the reason of a failure. */
+  last?: { request: PipelineRequest; response?: PipelineResponse | undefined; error?: RestError };
   /** Why an attempt was not sent. MSAL wraps errors of the network client. */
   refusal?: ActionError;
   /** MSAL calls the assertion callback twice per token request; GitHub gets one request. */
@@ -65,8 +64,7 @@ export function isSignInError(error: unknown): boolean {
 }
 
 /**
- * A credential bound to one tenant; it ignores tenant hints in authentication challenges. Concurrent callers share one
- * token request; failures are not cached.
+ * Bound to one tenant. Concurrent callers share one token request; failures are not cached.
  * @throws AzureError with `tenant` set for errors of Entra and the network; ActionError for those of GitHub's provider.
  */
 export function createTenantCredential(options: TenantCredentialOptions): TokenCredential {
@@ -123,10 +121,12 @@ export function createTenantCredential(options: TenantCredentialOptions): TokenC
       let shared = inFlight.get(key);
       if (shared === undefined) {
         shared = refreshToken(scope, claims).finally(() => inFlight.delete(key));
+        // The caller may have aborted when it fails.
+        shared.catch(() => undefined);
         inFlight.set(key, shared);
       }
       try {
-        return await untilAborted(shared, abortSignal);
+        return await (abortSignal ? raceAbort(shared, abortSignal as AbortSignal) : shared);
       } catch (error) {
         // The SDK refreshes in the background with the signal of an arbitrary request and awaits that nowhere. An abort
         // must not fail the refresh: the SDK would retry it every three seconds until the token expires.
@@ -251,7 +251,7 @@ function msalCorrelationPolicy(correlationId: string): PipelinePolicy {
 /** The reason of a failed token request, from the wire. It has no cause: the SDK's errors contain complete requests. */
 function toSignInError(
   error: unknown,
-  last: HttpAttempt | undefined,
+  last: TokenRequestTrace['last'],
   { credential, tenantId, cloud }: TenantCredentialOptions,
 ): Error {
   if (error instanceof ActionError) return error;
@@ -277,29 +277,12 @@ function toSignInError(
       fix: [`Make ${cloud.loginEndpoint} reachable from the runner, directly or through HTTPS_PROXY.`],
     });
   }
-  const fault: AzureErrorInfo = parseErrorResponse({
-    method: request.method,
-    url: request.url,
-    status,
-    headers: (name) => headers.get(name),
-    bodyText: redactSecret(bodyAsText ?? '', credential),
-  });
-  return new AzureError({ ...fault, tenant: tenantId });
+  const redacted = { ...response, bodyAsText: redactSecret(bodyAsText ?? '', credential) };
+  return new AzureError({ ...errorFromResponse(request, redacted), tenant: tenantId });
 }
 
 function redactSecret(text: string, credential: ClientCredential): string {
   // A secret of a few letters is not one of Entra's; replacing it would garble words.
   const isLong = credential.kind === 'secret' && credential.secret.length >= 16;
   return isLong ? text.replaceAll(credential.secret, '***') : text;
-}
-
-/** The promise's result, or an AbortError as soon as the signal aborts. The shared request continues for other callers. */
-function untilAborted<T>(shared: Promise<T>, signal: GetTokenOptions['abortSignal']): Promise<T> {
-  if (signal === undefined) return shared;
-  return new Promise<T>((resolve, reject) => {
-    const abort = (): void => reject(new DOMException('Signing in was aborted.', 'AbortError'));
-    if (signal.aborted) abort();
-    signal.addEventListener('abort', abort);
-    shared.then(resolve, reject).finally(() => signal.removeEventListener('abort', abort));
-  });
 }

@@ -15,9 +15,8 @@ interface GitHubIdTokenOptions extends HttpOptions {
 const requestingIdToken = "asking GitHub's OIDC provider for an ID token";
 
 /**
- * It lives about five minutes. Not `core.getIDToken`: that waits up to three minutes for each of eleven tries, gives up on
- * the first reset connection and on 429, and drops the answer's body.
- * @throws ActionError when the job may not have one, or the provider does not give one.
+ * Not `core.getIDToken`: that waits up to three minutes for each of eleven tries, gives up on the first reset connection and
+ * on 429, and drops the answer's body.
  */
 export async function requestGitHubIdToken(
   env: Readonly<Record<string, string | undefined>>,

@@ -8,9 +8,8 @@ import { type Json, asObject, asString, isJson, omitUndefined, parseJson } from 
 import type { LogWriter } from '../runner/log.ts';
 
 /**
- * Decodes an access token without verifying it: it came from the sign-in service over TLS, and Resource Manager checks it.
- * Returns no claims for a token that is not a JWT, since its format is not part of the API
- * (https://learn.microsoft.com/entra/identity-platform/access-tokens).
+ * Not verified: it came from the sign-in service over TLS, and Resource Manager checks it. It need not be a JWT:
+ * https://learn.microsoft.com/entra/identity-platform/access-tokens
  */
 export function parseTokenClaims(token: string) {
   const { tid, appid, azp, oid } = decodePayload(token);
@@ -51,10 +50,7 @@ interface VerifyOptions {
   readonly signal: AbortSignal;
 }
 
-/**
- * Requests a token and verifies its tenant and app. Catches swapped secrets or a mistyped domain before anything is
- * deployed to the wrong customer. A missing claim is no reason to reject the token: Resource Manager validates it.
- */
+/** Catches swapped secrets and mistyped domains before anything is deployed to the wrong customer. A claim may be missing. */
 export async function verifyIdentity(
   clientId: string,
   tenant: string,
