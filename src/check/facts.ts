@@ -7,15 +7,16 @@ import type { Result } from '../azure/lookup.ts';
 import type { ResourceGroup, Subscription } from '../azure/subscriptions.ts';
 import type { AdoptingRun } from '../deployment/ownership.ts';
 import type { ExistingResources, Plan } from '../deployment/resources.ts';
-import {
-  type FilledErrorContext,
-  grantCommand,
-  roleDelay,
-  roleGranter,
-  workflowAuthor,
-} from '../error-catalog/entry.ts';
+import { grantCommand, roleDelay, roleGranter, workflowAuthor } from '../error-catalog/entry.ts';
 import { explain } from '../error-catalog/explain.ts';
-import { type ErrorContext, ActionError, errorChain, findAzureError, rootDetail } from '../errors/errors.ts';
+import {
+  type ErrorContext,
+  type FilledErrorContext,
+  ActionError,
+  errorChain,
+  findAzureError,
+  rootDetail,
+} from '../errors/errors.ts';
 import type { ResolvedImage, ImageInspection } from '../image/image.ts';
 import type { DeployInputs } from '../inputs/inputs.ts';
 import type { Sku } from '../vm/sizes.ts';

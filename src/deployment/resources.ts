@@ -18,6 +18,15 @@ export interface ResourceNames {
   readonly osDisk: string;
 }
 
+export const resourceTitles = {
+  vm: 'virtual machine',
+  nic: 'network interface',
+  nsg: 'network security group',
+  vnet: 'virtual network',
+  publicIp: 'public IP',
+  osDisk: 'disk',
+} as const satisfies ResourceNames;
+
 export const subnetName = 'default';
 
 /** https://learn.microsoft.com/azure/azure-resource-manager/management/resource-name-rules */

@@ -1,11 +1,13 @@
 import { sameTenant } from '../azure/resource-id.ts';
 import { apiVersions } from '../azure/api-versions.ts';
-import type { AzureErrorInfo, ErrorContext, ErrorDetail } from '../errors/errors.ts';
+import {
+  type AzureErrorInfo,
+  type ErrorContext,
+  type ErrorDetail,
+  type FilledErrorContext,
+  unknownContext,
+} from '../errors/errors.ts';
 import { shellCommand } from '../lib/escape.ts';
-
-/** An error context in which every unknown value is a `<placeholder>`. */
-export type FilledErrorContext = Readonly<Required<Omit<ErrorContext, 'oidc' | 'link'>>> &
-  Pick<ErrorContext, 'oidc' | 'link'>;
 
 /** An error of Azure, and what is known of the run that met it. */
 export type Failure = AzureErrorInfo & FilledErrorContext;
@@ -34,24 +36,15 @@ export interface Entry {
 /** Entries by their heading in docs/troubleshooting.md. */
 export type Entries = Readonly<Record<string, Entry>>;
 
+/** The context with a `<placeholder>` for every unknown value. */
 export function fillPlaceholders(context: ErrorContext): FilledErrorContext {
-  const origin = (url: string | undefined, publicCloud: string) => (url ?? publicCloud).replace(/\/$/, '');
+  const filled = { ...unknownContext, ...context };
+  const origin = (url: string) => url.replace(/\/$/, '');
   return {
-    clientId: '<client-id>',
-    tenantId: '<tenant-id>',
-    imageTenantId: '<image-tenant-id>',
-    auxiliaryTenantIds: [],
-    subscriptionId: '<subscription-id>',
-    resourceGroup: '<resource-group>',
-    location: '<location>',
-    vmName: '<vm-name>',
-    vmSize: '<vm-size>',
-    imageId: '<image-id>',
-    tenantGuids: new Map(),
-    ...context,
-    loginEndpoint: origin(context.loginEndpoint, 'https://login.microsoftonline.com'),
-    portal: origin(context.portal, 'https://portal.azure.com'),
-    resourceManager: origin(context.resourceManager, 'https://management.azure.com'),
+    ...filled,
+    loginEndpoint: origin(filled.loginEndpoint),
+    portal: origin(filled.portal),
+    resourceManager: origin(filled.resourceManager),
   };
 }
 

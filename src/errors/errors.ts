@@ -129,26 +129,29 @@ export interface ImageAccessProbe {
   readonly image?: 'readable' | 'denied' | 'absent';
 }
 
-/** What is known when something fails. A missing value appears in explanations as a placeholder such as `<client-id>`. */
-export interface ErrorContext {
-  readonly clientId?: string;
-  readonly tenantId?: string;
-  readonly imageTenantId?: string;
-  readonly auxiliaryTenantIds?: readonly string[];
-  readonly subscriptionId?: string;
-  readonly resourceGroup?: string;
-  readonly location?: string;
-  readonly vmName?: string;
-  readonly vmSize?: string;
-  readonly imageId?: string;
-  /** `https://login.microsoftonline.com` unless told. */
-  readonly loginEndpoint?: string;
-  /** `https://portal.azure.com` unless told. */
-  readonly portal?: string;
-  /** `https://management.azure.com` unless told. */
-  readonly resourceManager?: string;
+/** What explanations quote of a run: its values if nothing is known. A private cloud has other endpoints. */
+export const unknownContext = {
+  clientId: '<client-id>',
+  tenantId: '<tenant-id>',
+  imageTenantId: '<image-tenant-id>',
+  auxiliaryTenantIds: [] as readonly string[],
+  subscriptionId: '<subscription-id>',
+  resourceGroup: '<resource-group>',
+  location: '<location>',
+  vmName: '<vm-name>',
+  vmSize: '<vm-size>',
+  imageId: '<image-id>',
+  /** GUIDs of the tenants that were signed in to, by the lower-cased name that an input gives them: a domain, or the GUID. */
+  tenantGuids: new Map() as ReadonlyMap<string, string>,
+  loginEndpoint: 'https://login.microsoftonline.com',
+  portal: 'https://portal.azure.com',
+  resourceManager: 'https://management.azure.com',
+};
+
+export interface FilledErrorContext extends Readonly<typeof unknownContext> {
   readonly oidc?: OidcClaims;
   readonly link?: ImageAccessProbe;
-  /** GUIDs of the tenants that were signed in to, by the lower-cased name that an input gives them: a domain, or the GUID. */
-  readonly tenantGuids?: ReadonlyMap<string, string>;
 }
+
+/** What is known when something fails. */
+export type ErrorContext = Partial<FilledErrorContext>;

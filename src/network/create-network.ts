@@ -6,7 +6,7 @@ import { type ResourceId, parseResourceId } from '../azure/resource-id.ts';
 import type { Session } from '../azure/arm-client.ts';
 import type { RunContext } from '../deployment/cleanup-state.ts';
 import { createIfMissing } from '../deployment/create-if-missing.ts';
-import type { ExistingResources, Plan, PlannedResource } from '../deployment/resources.ts';
+import { type ExistingResources, type Plan, resourceTitles } from '../deployment/resources.ts';
 import { allSettledOrThrow } from '../lib/abort.ts';
 import { flattenProperties, omitUndefined } from '../lib/json.ts';
 import type { OutputValues } from '../runner/environment.ts';
@@ -28,71 +28,27 @@ export async function createNetwork(
     onOutputs(await readExistingNic(session, plan.nic.id));
     return {};
   }
-  const { network } = session;
-  const { nic, nsg, publicIp } = plan;
-  onOutputs({ 'nic-id': nic.id, 'nsg-id': nsg?.id, ...subnetIds(plan.subnetId), 'public-ip-id': publicIp?.id });
+  const { nic, nsg, publicIp, resourceGroup, subnetId } = plan;
+  onOutputs({ 'nic-id': nic.id, 'nsg-id': nsg?.id, ...subnetIds(subnetId), 'public-ip-id': publicIp?.id });
   const [ip, created] = await allSettledOrThrow([
-    publicIp?.origin === 'made'
-      ? createNetworkResource(context, plan, {
-          kind: 'public IP',
-          operations: network.publicIPAddresses,
-          planned: publicIp,
-          existing: existing.publicIp,
-        })
-      : publicIp && findPublicIp(session, publicIp.id),
+    publicIp?.origin === 'given'
+      ? findPublicIp(session, publicIp.id)
+      : createPart(context, plan, 'publicIp', existing.publicIp),
     createNsgAndVnet(context, plan, existing),
   ]);
   onOutputs(publicAddress(ip));
   // Its parents took seconds, and Network has no If-None-Match: look again.
   const options = { abortSignal: session.waiting.signal };
-  const findNic = () => undefinedIfNotFound(network.networkInterfaces.get(plan.resourceGroup, nic.name, options));
-  const createdNic = await createNetworkResource(context, plan, {
-    kind: 'network interface',
-    operations: network.networkInterfaces,
-    planned: nic,
-    existing: existing.nic ?? (await findNic()),
-  });
-  onOutputs({ 'private-ip-address': createdNic.ipConfigurations?.[0]?.privateIPAddress });
-  return { nic: createdNic, ...created, ...omitUndefined({ publicIp: publicIp?.origin === 'made' ? ip : undefined }) };
+  const findNic = () => undefinedIfNotFound(session.network.networkInterfaces.get(resourceGroup, nic.name, options));
+  const createdNic = await createPart(context, plan, 'nic', existing.nic ?? (await findNic()));
+  onOutputs({ 'private-ip-address': createdNic?.ipConfigurations?.[0]?.privateIPAddress });
+  return omitUndefined({ nic: createdNic, ...created, publicIp: publicIp?.origin === 'made' ? ip : undefined });
 }
 
 /** In this order: policies such as "Deny-Subnet-Without-Nsg" refuse a subnet that gets its NSG in a later request. */
-async function createNsgAndVnet(
-  context: RunContext,
-  plan: Plan,
-  existing: ExistingResources,
-): Promise<Pick<ExistingResources, 'nsg' | 'vnet'>> {
-  const { network } = context.session;
-  const createdNsg =
-    plan.nsg?.origin === 'made'
-      ? await createNetworkResource(context, plan, {
-          kind: 'network security group',
-          operations: network.networkSecurityGroups,
-          planned: plan.nsg,
-          existing: existing.nsg,
-          skipResult: true,
-        })
-      : undefined;
-  const createdVnet =
-    plan.vnet &&
-    (await createNetworkResource(context, plan, {
-      kind: 'virtual network',
-      operations: network.virtualNetworks,
-      planned: plan.vnet,
-      existing: existing.vnet,
-      skipResult: true,
-    }));
-  return omitUndefined({ nsg: createdNsg, vnet: createdVnet });
-}
-
-interface NetworkOperations<T> {
-  get(resourceGroup: string, name: string, options?: { abortSignal?: AbortSignal }): Promise<T>;
-  createOrUpdate(
-    resourceGroup: string,
-    name: string,
-    body: T,
-    options?: { abortSignal?: AbortSignal; onResponse?: (response: HttpAnswer) => void },
-  ): PollerLike<OperationState<T>, T>;
+async function createNsgAndVnet(context: RunContext, plan: Plan, existing: ExistingResources) {
+  const nsg = await createPart(context, plan, 'nsg', existing.nsg);
+  return { nsg, vnet: await createPart(context, plan, 'vnet', existing.vnet) };
 }
 
 interface HttpAnswer {
@@ -101,38 +57,59 @@ interface HttpAnswer {
   readonly request: { readonly method: string };
 }
 
-interface NetworkResource<T> {
-  readonly kind: string;
-  readonly operations: NetworkOperations<T>;
-  readonly planned: PlannedResource<T>;
-  readonly existing: T | undefined;
-  /** The answer to the PUT is enough; it is returned. See `PollOptions`. */
-  readonly skipResult?: boolean;
+interface NetworkOperations<T> {
+  get(resourceGroup: string, name: string, options: { abortSignal: AbortSignal }): Promise<T>;
+  createOrUpdate(
+    resourceGroup: string,
+    name: string,
+    body: T,
+    options: { abortSignal: AbortSignal; onResponse: (response: HttpAnswer) => void },
+  ): PollerLike<OperationState<T>, T>;
 }
 
-function createNetworkResource<T extends { tags?: Record<string, string>; provisioningState?: string }>(
+/** `skipResult`: the answer to the PUT is enough; it is returned. See `PollOptions`. */
+const parts = {
+  nsg: { operations: 'networkSecurityGroups', skipResult: true },
+  vnet: { operations: 'virtualNetworks', skipResult: true },
+  publicIp: { operations: 'publicIPAddresses', skipResult: false },
+  nic: { operations: 'networkInterfaces', skipResult: false },
+} as const;
+
+type Resource<Part extends keyof typeof parts> = NonNullable<ExistingResources[Part]>;
+
+/** Undefined if the deployment has none of its own. */
+async function createPart<Part extends keyof typeof parts>(
   context: RunContext,
-  { resourceGroup }: Plan,
-  { kind, operations, planned: { id, name, body }, existing, skipResult = false }: NetworkResource<T>,
-): Promise<T> {
-  const what = `${kind} ${name}`;
-  const { waiting } = context.session;
+  plan: Plan,
+  part: Part,
+  existing: ExistingResources[Part],
+): Promise<Resource<Part> | undefined> {
+  const planned = plan[part];
+  if (!planned || !('body' in planned)) return undefined;
+  const { id, name, body } = planned;
+  const { skipResult } = parts[part];
+  const { waiting, network } = context.session;
+  const operations = network[parts[part].operations] as unknown as NetworkOperations<Resource<Part>>;
+  const what = `${resourceTitles[part]} ${name}`;
   const options = { abortSignal: waiting.signal };
-  return createIfMissing(context, {
+  return createIfMissing<Resource<Part>>(context, {
     what,
     id,
     existing,
-    reread: () => undefinedIfNotFound(operations.get(resourceGroup, name, options)),
+    reread: () => undefinedIfNotFound(operations.get(plan.resourceGroup, name, options)),
     put: async (onAccepted) => {
       context.log.info(`Creating ${what}.`);
       let answer: HttpAnswer | undefined;
       const onResponse = (response: HttpAnswer): void => {
         if (response.request.method === 'PUT') answer = response;
       };
-      const poller = operations.createOrUpdate(resourceGroup, name, body, { ...options, onResponse });
+      const poller = operations.createOrUpdate(plan.resourceGroup, name, body, {
+        ...options,
+        onResponse,
+      });
       const pollOptions = { ...waiting, skipResult, onAccepted: () => onAccepted(answer?.status ?? 0) };
       const result = await pollUntilDone(what, 'network', pollOptions, poller);
-      return skipResult ? (flattenProperties(answer?.parsedBody) as T) : result;
+      return skipResult ? (flattenProperties(answer?.parsedBody) as Resource<Part>) : result;
     },
   });
 }

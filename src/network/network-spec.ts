@@ -1,11 +1,11 @@
 import type { NetworkInterface, NetworkSecurityGroup, PublicIPAddress, VirtualNetwork } from '@azure/arm-network';
 import {
-  type ResourceIds,
-  type ResourceNames,
-  subnetName,
   type Common,
   type PlannedNetwork,
+  type ResourceIds,
+  type ResourceNames,
   type ResourcePlan,
+  subnetName,
 } from '../deployment/resources.ts';
 import type { DeployInputs, InboundRule, NetworkChoice } from '../inputs/inputs.ts';
 import { isPatched } from '../inputs/overrides.ts';
@@ -19,24 +19,27 @@ export function planNetwork(
 ): PlannedNetwork {
   if (network.kind === 'given-nic') return { nic: { origin: 'given', id: network.nicId.id }, notices: [] };
   const { subnet } = network;
-  const nsg = planNsg(network, names, ids, common);
-  const publicIp = planPublicIp(network, names, ids, common);
-  const vnet =
-    subnet.kind === 'new'
-      ? { id: ids.vnet, name: names.vnet, body: vnetBody(network, subnet, nsg.id, common) }
-      : undefined;
+  const made = <Body extends object>(part: 'nsg' | 'vnet' | 'publicIp' | 'nic', body: Body) =>
+    ({ origin: 'made', id: ids[part], name: names[part], body: { ...common, ...body } }) as const;
+  const given = (id: string) => ({ origin: 'given', id }) as const;
+  const { nsg: nsgChoice, publicIp: ipChoice } = network;
+  const nsg: ResourcePlan<NetworkSecurityGroup> =
+    nsgChoice.kind === 'given'
+      ? given(nsgChoice.id.id)
+      : made('nsg', { securityRules: nsgChoice.inbound.map(securityRule) });
+  const publicIp: ResourcePlan<PublicIPAddress> | undefined =
+    ipChoice.kind === 'none'
+      ? undefined
+      : ipChoice.kind === 'given'
+        ? given(ipChoice.id.id)
+        : made('publicIp', publicIpProperties(ipChoice.dnsLabel));
+  const vnet = subnet.kind === 'new' ? made('vnet', vnetProperties(ipChoice, subnet, nsg.id)) : undefined;
   const subnetId = subnet.kind === 'new' ? `${ids.vnet}/subnets/${subnetName}` : subnet.id.id;
-  const isOutboundDefault =
-    vnet && network.publicIp.kind === 'none' && !isPatched(overrides.vnet, 'properties.subnets');
+  const isOutboundDefault = vnet && ipChoice.kind === 'none' && !isPatched(overrides.vnet, 'properties.subnets');
   return {
     nsg,
     subnetId,
-    nic: {
-      origin: 'made',
-      id: ids.nic,
-      name: names.nic,
-      body: { ...common, ...nicProperties(network, nsg.id, subnetId, publicIp) },
-    },
+    nic: made('nic', nicProperties(network, nsg.id, subnetId, publicIp)),
     notices: isOutboundDefault
       ? [
           'The VM has no public IP, so the new subnet keeps default outbound access: without it, the guest could not ' +
@@ -49,27 +52,14 @@ export function planNetwork(
 
 type NewNicChoice = Extract<NetworkChoice, { kind: 'new-nic' }>;
 
-function planNsg(
-  { nsg }: NewNicChoice,
-  names: ResourceNames,
-  ids: ResourceIds,
-  common: Common,
-): ResourcePlan<NetworkSecurityGroup> {
-  if (nsg.kind === 'given') return { origin: 'given', id: nsg.id.id };
-  const body = { ...common, securityRules: nsg.inbound.map(securityRule) };
-  return { origin: 'made', id: ids.nsg, name: names.nsg, body };
-}
-
-function vnetBody(
-  { publicIp }: NewNicChoice,
+function vnetProperties(
+  publicIp: NewNicChoice['publicIp'],
   { addressPrefix, subnetPrefix }: Extract<NewNicChoice['subnet'], { kind: 'new' }>,
   nsgId: string,
-  common: Common,
 ): VirtualNetwork {
   // Set explicitly: the default changed to "off" with api-version 2025-07-01 of Microsoft.Network.
   const defaultOutboundAccess = publicIp.kind === 'none';
   return {
-    ...common,
     addressSpace: { addressPrefixes: [addressPrefix] },
     // On the subnet and on the NIC: policies may require either.
     subnets: [
@@ -78,28 +68,14 @@ function vnetBody(
   };
 }
 
-function planPublicIp(
-  { publicIp }: NewNicChoice,
-  names: ResourceNames,
-  ids: ResourceIds,
-  common: Common,
-): ResourcePlan<PublicIPAddress> | undefined {
-  if (publicIp.kind === 'none') return undefined;
-  if (publicIp.kind === 'given') return { origin: 'given', id: publicIp.id.id };
-  const { dnsLabel } = publicIp;
+function publicIpProperties(domainNameLabel: string | undefined): PublicIPAddress {
   return {
-    origin: 'made',
-    id: ids.publicIp,
-    name: names.publicIp,
-    body: {
-      ...common,
-      // Basic was retired on 2025-09-30. Without zones it is zone-redundant and fits a VM in any zone.
-      sku: { name: 'Standard' },
-      publicIPAllocationMethod: 'Static',
-      publicIPAddressVersion: 'IPv4',
-      idleTimeoutInMinutes: 4,
-      ...omitUndefined({ dnsSettings: dnsLabel ? { domainNameLabel: dnsLabel } : undefined }),
-    },
+    // Basic was retired on 2025-09-30. Without zones it is zone-redundant and fits a VM in any zone.
+    sku: { name: 'Standard' },
+    publicIPAllocationMethod: 'Static',
+    publicIPAddressVersion: 'IPv4',
+    idleTimeoutInMinutes: 4,
+    ...(domainNameLabel && { dnsSettings: { domainNameLabel } }),
   };
 }
 

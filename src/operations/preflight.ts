@@ -14,6 +14,7 @@ import {
   networkParts,
   resourceIds,
   resourceNames,
+  resourceTitles,
   type Plan,
 } from '../deployment/resources.ts';
 import { assertOwned, ownershipTags } from '../deployment/ownership.ts';
@@ -254,17 +255,15 @@ function assertNamesFree(
   run: WorkflowRun,
 ): void {
   const ids = resourceIds(session.subscriptionId, inputs.resourceGroup, resourceNames(inputs.vmName));
-  const resources = [
-    ['virtual machine', ids.vm, existing.vm],
-    ['network interface', ids.nic, existing.nic],
-    ['network security group', ids.nsg, existing.nsg],
-    ['virtual network', ids.vnet, existing.vnet],
-    ['public IP', ids.publicIp, existing.publicIp],
-    ['disk', ids.osDisk, found.osDisk],
-  ] as const;
-  for (const [kind, id, resource] of resources) {
+  for (const [part, resource] of Object.entries({ ...existing, osDisk: found.osDisk })) {
     if (!resource) continue;
-    assertOwned(`${kind} ${resource.name ?? ''}`, { id, tags: resource.tags }, inputs.vmName, run);
+    const key = part as keyof typeof resourceTitles;
+    assertOwned(
+      `${resourceTitles[key]} ${resource.name ?? ''}`,
+      { id: ids[key], tags: resource.tags },
+      inputs.vmName,
+      run,
+    );
   }
   // With `replace`, a disk that an interrupted run left is deleted with the VM that it belonged to.
   assertNoOrphanedDisk(found.osDisk, ids.osDisk, inputs);

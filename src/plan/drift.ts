@@ -6,7 +6,13 @@ import type {
   VirtualNetwork,
 } from '@azure/arm-network';
 import { sameId, normaliseRegion } from '../azure/resource-id.ts';
-import { type ExistingResources, subnetName, type Plan } from '../deployment/resources.ts';
+import {
+  type ExistingResources,
+  type Plan,
+  networkParts,
+  resourceTitles,
+  subnetName,
+} from '../deployment/resources.ts';
 import { type Tags, tagValue } from '../deployment/ownership.ts';
 import { isPatched, patchedSetting, reservedTags } from '../inputs/overrides.ts';
 import { shellCommand } from '../lib/escape.ts';
@@ -143,16 +149,11 @@ export function driftFix(plan: Plan, part: DriftPart, differences: readonly Diff
 /** Compares the existing network resources with the plan; none of them is ever changed. */
 export function compareNetwork(existing: ExistingResources, plan: Plan) {
   const { nic, nsg, vnet, publicIp } = existing;
+  const regions = networkParts.map((part) =>
+    compareRegion(`region of the ${resourceTitles[part]}`, existing[part] ?? {}, plan),
+  );
   const comparisons: readonly [string | undefined, readonly Comparison[]][] = [
-    [
-      undefined,
-      [
-        ...(nic ? [compareRegion('region of the network interface', nic, plan)] : []),
-        ...(nsg ? [compareRegion('region of the network security group', nsg, plan)] : []),
-        ...(vnet ? [compareRegion('region of the virtual network', vnet, plan)] : []),
-        ...(publicIp ? [compareRegion('region of the public IP', publicIp, plan)] : []),
-      ],
-    ],
+    [undefined, regions],
     [plan.nic.id, nic ? compareInterface(nic, plan) : []],
     [plan.vnet?.id, isUsable(vnet) ? compareAddresses(vnet, plan) : []],
     [plan.publicIp?.id, isUsable(publicIp) ? compareLabel(publicIp, plan) : []],

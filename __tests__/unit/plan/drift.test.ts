@@ -238,7 +238,7 @@ describe('the region', () => {
       Object.entries(there).map(([part, body]) => [part, { ...body, location: 'North Europe' }]),
     );
     expect(compareNetwork(moved, planOf()).differences).toEqual(
-      ['network interface', 'network security group', 'virtual network', 'public IP'].map((what) => ({
+      ['network security group', 'virtual network', 'public IP', 'network interface'].map((what) => ({
         property: `region of the ${what}`,
         ...elsewhere,
       })),

@@ -1,6 +1,6 @@
 import type { VirtualMachine } from '@azure/arm-compute';
 import { hasSucceeded, provisioningStateOf, valueOf } from '../../azure/lookup.ts';
-import { resourceIds, resourceNames } from '../../deployment/resources.ts';
+import { resourceIds, resourceNames, resourceTitles } from '../../deployment/resources.ts';
 import { assertOwned, classifyOwnership } from '../../deployment/ownership.ts';
 import { type Difference, compareNetwork, compareTags, driftFix } from '../../plan/drift.ts';
 import {
@@ -14,17 +14,6 @@ import { isFailedState } from '../../vm/vm-status.ts';
 import { type Finding, type RuleContext, refusedRead } from '../facts.ts';
 import { checkSizes } from './sizes.ts';
 
-const partTitles = {
-  vm: 'virtual machine',
-  nsg: 'network security group',
-  vnet: 'virtual network',
-  publicIp: 'public IP',
-  nic: 'network interface',
-  osDisk: 'disk',
-} as const;
-
-type Part = keyof typeof partTitles;
-
 export function checkNames(context: RuleContext): Finding[] {
   const { inputs, run, facts, group, ask } = context;
   const names = resourceNames(inputs.vmName);
@@ -32,9 +21,9 @@ export function checkNames(context: RuleContext): Finding[] {
   const { vm } = facts.existing;
   const vmExists = vm && 'value' in vm ? vm.value !== undefined : undefined;
   return Object.entries({ ...facts.existing, osDisk: facts.osDisk }).map(([key, found]) => {
-    const part = key as Part;
-    const title = `${partTitles[part]} ${names[part]}`;
-    const id = `name/${partTitles[part].replaceAll(' ', '-').toLowerCase()}`;
+    const part = key as keyof typeof resourceTitles;
+    const title = `${resourceTitles[part]} ${names[part]}`;
+    const id = `name/${resourceTitles[part].replaceAll(' ', '-').toLowerCase()}`;
     const question = ask(id, `name of ${title}`, 'Microsoft.Compute/disks/read', group);
     if ('error' in found) {
       // `create` does not read the disk: Azure refuses a disk name that is taken.

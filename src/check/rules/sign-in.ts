@@ -1,6 +1,7 @@
 import type { TenantSignIn } from '../../auth/session.ts';
 import type { Subscription } from '../../azure/subscriptions.ts';
-import { type FilledErrorContext, subscriptionOwner } from '../../error-catalog/entry.ts';
+import { subscriptionOwner } from '../../error-catalog/entry.ts';
+import type { FilledErrorContext } from '../../errors/errors.ts';
 import { shellCommand } from '../../lib/escape.ts';
 import { type CheckFacts, type Finding, type Question, type RuleContext, isForbidden } from '../facts.ts';
 
