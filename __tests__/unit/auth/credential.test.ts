@@ -254,6 +254,16 @@ describe('failures', () => {
     ]);
   });
 
+  test('sends no request to the regional host that MSAL takes from the environment', async () => {
+    const { client, requests } = wire(token());
+    process.env['AZURE_REGIONAL_AUTHORITY_NAME'] = 'westeurope';
+    const failure = await failureOf(withSecret(client).getToken(scope)).finally(() => {
+      delete process.env['AZURE_REGIONAL_AUTHORITY_NAME'];
+    });
+    expect(failure.message).toContain('leads to westeurope.login.microsoft.com, but sign-in requests are sent to');
+    expect(requests).toHaveLength(0);
+  });
+
   test('an impossible tenant is rejected without a request', async () => {
     const { client, requests } = wire(token());
     const failure = await failureOf(withSecret(client, { tenantId: 'not a tenant' }).getToken(scope));
