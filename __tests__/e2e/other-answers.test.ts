@@ -217,16 +217,20 @@ describe('an operation that ends without a reason', () => {
     expect(sim.journal.some(({ method, path }) => method === 'PUT' && path.includes('virtualMachines'))).toBe(false);
   });
 
-  test.concurrent('in the machine: its own status tells why', async () => {
+  test.concurrent('in the VM, which was read as Creating before: its own status tells why', async () => {
     const sim = await startWorld({ timeScale: 0.0001 });
     settings(sim.world).shortages.push({ code: 'AllocationFailed', at: 'operation' });
     sim.faults.add({
       match: { path: /Microsoft\.Compute\/locations/, phase: 'poll', times: every },
       effect: { status: 200, body: { status: 'Succeeded' } },
     });
+    const late = sim.faults.add({
+      match: { method: 'GET', path: /virtualMachines\/vm1\?/, nth: 2 },
+      effect: { changeAnswer: (body) => (body.properties.provisioningState = 'Creating') },
+    });
     sim.world.latencies['vmPutLinux'] = 0.1;
     const run = await act(sim, {}, main);
-    expect(run.exitCode).toBe(1);
+    expect([run.exitCode, late.applied]).toEqual([1, 1]);
     expect(errorOf(run)).toContain('AllocationFailed');
   });
 });
