@@ -356,9 +356,14 @@ describe('front ends that lag behind', () => {
         message: "Resource group 'new-rg' could not be found.",
       },
     });
-    const run = await act(sim, { 'resource-group': 'new-rg', location: 'westeurope' }, main);
+    const run = await act(sim, { 'resource-group': 'new-rg', location: 'North Europe' }, main);
     expect(errorOf(run)).toBe('');
     expect(run.exitCode).toBe(0);
+    expect(run.outputs['location']).toBe('northeurope');
+    expect(writesOf(sim.journal)[0]).toMatchObject({
+      path: expect.stringMatching(/resourceGroups\/new-rg$/i),
+      requestBody: { location: 'northeurope' },
+    });
   });
 
   test.concurrent('do not know yet what an operation has just made: it is looked at again', async () => {

@@ -282,6 +282,59 @@ describe('responses without optional values, or with null', () => {
   });
 });
 
+test('gives the reason for each version when none is usable', async () => {
+  const image: ImageReference = { kind: 'definition', id: definitionId, ...own };
+  const versionOf = (name: string, properties: object) => ({ ...of(properties), name });
+  const versions = [
+    versionOf('1.0.0', { provisioningState: 'Succeeded', ...targets('North Europe') }),
+    versionOf('1.1.0', {
+      provisioningState: 'Failed',
+      replicationStatus: { summary: [{ region: 'West Europe', state: 'Failed', details: 'No space.' }] },
+    }),
+    versionOf('2.0.0', { publishingProfile: { excludeFromLatest: true } }),
+  ];
+  const responses = {
+    '/images/linux': definition,
+    '/versions': { value: versions },
+    ...Object.fromEntries(versions.map((one) => [`/versions/${one.name}`, one])),
+  };
+  await expect(resolveImage(galleryClients(responses), { ...wanted, image }, region)).rejects.toThrow(
+    /: version 1\.1\.0 is Failed \(No space\.\); version 1\.0\.0 is not replicated to westeurope/,
+  );
+});
+
+test('names `image-wait-minutes` when the version is still replicating', async () => {
+  const replicationStatus = { summary: [{ region: 'West Europe', state: 'Replicating', progress: 30 }] };
+  const responses = { '/images/linux': definition, '/versions/1.0.0': of({ replicationStatus }) };
+  await expect(resolveImage(galleryClients(responses), wanted, region)).rejects.toMatchObject({
+    message: expect.stringContaining('version 1.0.0 is Replicating in westeurope, 30 %'),
+    explanation: { fix: expect.arrayContaining([expect.stringContaining('set `image-wait-minutes`')]) },
+  });
+});
+
+test('says that `os-type` is missing when the definition of a community gallery cannot be read', async () => {
+  const responses = { '/images/linux': 403, '/versions/1.0.0': of({}) } as const;
+  const reading = resolveImage(galleryClients(responses), { ...wanted, image: community }, region);
+  await expect(reading).rejects.toMatchObject({
+    explanation: { fix: ['Set `os-type: Linux` or `os-type: Windows`.'] },
+  });
+});
+
+test.each([
+  [undefined, 'Standard'],
+  ['None', 'Standard'],
+  ['TrustedLaunch', 'TrustedLaunch'],
+  ['TrustedLaunchSupported', 'TrustedLaunch'],
+  ['TrustedLaunchAndConfidentialVmSupported', 'TrustedLaunch'],
+  ['ConfidentialVmSupported', 'Standard'],
+  ['ConfidentialVM', 'ConfidentialVM'],
+])('reads the security type of the VM from the feature %s: %s', async (value, securityType) => {
+  const features = value === undefined ? [] : [{ name: 'SecurityType', value }];
+  const properties = { ...definition.properties, features };
+  const responses = { '/images/linux': { properties }, '/versions/1.0.0': of({}) };
+  expect(await resolveImage(galleryClients(responses), wanted, region)).toMatchObject({ securityType });
+});
+
 describe('a soft-deleted version', () => {
   const softDeleted = { imageState: 'SoftDeleted', consumptionEndTime: '2027-01-31T00:00:00Z' };
   const versionOf = (name: string, properties: object = {}) => ({ ...of(properties), name });
@@ -300,7 +353,9 @@ describe('a soft-deleted version', () => {
 
   test('draws a warning with its end and the restore command when it is named', async () => {
     const image = { ...version, id: `${definitionId}/versions/2.0.0`, version: '2.0.0' };
-    const { warnings } = await resolveImage(galleryClients(responses), { ...wanted, image }, region);
+    const facts = await resolveImage(galleryClients(responses), { ...wanted, image }, region);
+    const { warnings } = facts;
+    expect(facts.version).toBe('2.0.0');
     expect(warnings).toEqual([expect.stringMatching(/soft-deleted .* until 2027-01-31\..*properties\.restore=true/)]);
   });
 });

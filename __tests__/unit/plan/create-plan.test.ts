@@ -262,6 +262,8 @@ describe('machine', () => {
       { lun: 0, createOption: 'FromImage', deleteOption: 'Delete' },
       { lun: 2, createOption: 'FromImage', deleteOption: 'Delete' },
     ]);
+    // Compute picks the controller that image and size have in common.
+    expect(made.storageProfile).not.toHaveProperty('diskControllerType');
     expect(made.plan).toEqual({ name: 'n', publisher: 'p', product: 'o' });
     expect(made.securityProfile).toEqual({
       securityType: 'TrustedLaunch',
@@ -269,6 +271,12 @@ describe('machine', () => {
     });
     expect(body({ securityType: 'Standard' }, { securityType: 'TrustedLaunch' })).toMatchObject({
       securityProfile: { securityType: 'Standard' },
+    });
+    expect(body({}, { securityType: 'Standard' })).not.toHaveProperty('securityProfile');
+    const confidential = body({}, { securityType: 'ConfidentialVM' });
+    expect(confidential.securityProfile).toMatchObject({ securityType: 'ConfidentialVM' });
+    expect(confidential.storageProfile?.osDisk?.managedDisk?.securityProfile).toEqual({
+      securityEncryptionType: 'VMGuestStateOnly',
     });
   });
 
