@@ -4,6 +4,7 @@ import { settings } from '../../simulator/providers/compute/settings.ts';
 import { defaults, principals, type Simulator, startSimulator, type World } from '../../simulator/index.ts';
 import { addRegistry } from '../../simulator/providers/registry.ts';
 import { defaultInputs, runAction, runJob } from '../support/harness.ts';
+import { addIdentity } from '../support/lifecycle.ts';
 
 const registryIn = (subscription: string) =>
   `/subscriptions/${subscription}/resourceGroups/registry-rg/providers/Microsoft.ContainerRegistry/registries/acrimages`;
@@ -31,22 +32,6 @@ function addRegistryTo(world: World, { subscription, abac, mayGrant = true }: Se
   if (mayGrant) world.grant(principals.deploy, grantingRole, id);
 }
 
-/** An identity that someone else made, known to Entra for long. @returns its principal ID. */
-function addIdentity(world: World, name: string, tags: Record<string, string> = {}): string {
-  const principal = world.addPrincipal({
-    oid: world.uuid(),
-    tenant: defaults.tenantId,
-    app: world.uuid(),
-    type: 'ManagedIdentity',
-    displayName: name,
-  });
-  const id = identityAt(name);
-  const type = 'Microsoft.ManagedIdentity/userAssignedIdentities';
-  const properties = { tenantId: defaults.tenantId, principalId: principal.oid, clientId: principal.app };
-  world.resources.put({ id, type, body: { id, name, type, location: defaults.location, tags, properties } });
-  return principal.oid;
-}
-
 let sim: Simulator;
 afterEach(() => sim.close());
 
@@ -72,8 +57,8 @@ test('all identities are granted the role; what others made stays when the deplo
   let foreign = '';
   const inputs = await start((world) => {
     addRegistryTo(world);
-    given = addIdentity(world, 'given');
-    foreign = addIdentity(world, 'foreign', { team: 'blue' });
+    given = addIdentity(world, identityAt('given'));
+    foreign = addIdentity(world, identityAt('foreign'), { team: 'blue' });
     world.grant(given, 'Reader', registryId);
   });
   const run = await runAction({
@@ -126,7 +111,7 @@ test('what is granted already is left as it is, and takes no right to grant', as
   const inputs = await start((world) => {
     addRegistryTo(world, { mayGrant: false });
     world.grant(principals.deploy, 'Reader', registryId);
-    world.grant(addIdentity(world, 'given'), 'AcrPull', registryId);
+    world.grant(addIdentity(world, identityAt('given')), 'AcrPull', registryId);
   });
   const run = await runAction({
     sim,
@@ -156,7 +141,7 @@ test('one that the app could not see is met as RoleAssignmentExists, which is fi
       notActions: [],
     });
     world.grant(principals.deploy, 'Grant only', registryId);
-    world.grant(addIdentity(world, 'given'), 'AcrPull', registryId);
+    world.grant(addIdentity(world, identityAt('given')), 'AcrPull', registryId);
   });
   const run = await runAction({
     sim,
@@ -363,7 +348,7 @@ test('a role of an existing identity is removed by `delete` after the run was ki
   let given = '';
   const inputs = await start((world) => {
     addRegistryTo(world);
-    given = addIdentity(world, 'theirs');
+    given = addIdentity(world, identityAt('theirs'));
   });
   const run = await runAction({
     sim,

@@ -5,11 +5,17 @@ import { defaults, principals, type Simulator, startSimulator, type World } from
 import { applyFailure } from '../../simulator/failures.ts';
 import { addRegistry } from '../../simulator/providers/registry.ts';
 import { defaultInputs, runAction, runJob } from '../support/harness.ts';
-import { expireDeployments, warningsOf } from '../support/lifecycle.ts';
+import { addIdentity, addStranger, expireDeployments, warningsOf } from '../support/lifecycle.ts';
 
 const group = `/subscriptions/${defaults.subscriptionId}/resourceGroups/${defaults.resourceGroup}`;
-const subnet = `${group.replace(defaults.resourceGroup, 'network-rg')}/providers/Microsoft.Network/virtualNetworks/hub/subnets/vms`;
+const networkGroup = `${group.replace(defaults.resourceGroup, 'network-rg')}/providers/Microsoft.Network`;
+const vnet = `${networkGroup}/virtualNetworks/hub`;
+const subnet = `${vnet}/subnets/machines`;
+const nsg = `${networkGroup}/networkSecurityGroups/shared`;
+const publicIp = `${networkGroup}/publicIPAddresses/shared`;
+const nic = `${networkGroup}/networkInterfaces/shared`;
 const registry = `${group.replace(defaults.resourceGroup, 'registry-rg')}/providers/Microsoft.ContainerRegistry/registries/acr`;
+const identity = `${networkGroup.replace('Network', 'ManagedIdentity')}/userAssignedIdentities/shared`;
 
 interface Situation {
   readonly name: string;
@@ -25,38 +31,50 @@ const situations: readonly Situation[] = [
     inputs: { 'allow-inbound': '22 from 203.0.113.0/24' },
   },
   {
-    name: 'an existing subnet',
+    name: 'an existing subnet, NSG, public IP and identity, and Spot',
     roles: [
       ['deploy-into-given-network.json', group],
       ['use-given-network.json', subnet],
+      ['use-given-network.json', nsg],
+      ['use-given-network.json', publicIp],
+      ['use-given-identities.json', identity],
     ],
-    inputs: { 'subnet-id': subnet, 'public-ip': 'false' },
+    inputs: { 'subnet-id': subnet, 'network-security-group-id': nsg, 'public-ip': publicIp, identity, spot: 'true' },
   },
   {
-    name: 'an identity with a role, and a script',
+    name: 'an existing network interface, identities with a role, and a script',
     roles: [
-      ['deploy.json', group],
+      ['deploy-into-given-network.json', group],
+      ['use-given-network.json', nic],
       ['run-scripts.json', group],
       ['create-identities.json', group],
+      ['use-given-identities.json', identity],
       ['grant-roles.json', registry],
       ['find-role-assignments.json', `/subscriptions/${defaults.subscriptionId}`],
     ],
-    inputs: { identity: 'puller', 'role-assignments': `AcrPull on ${registry}`, 'run-script': 'true' },
+    inputs: {
+      'nic-id': nic,
+      identity: `puller, ${identity}`,
+      'role-assignments': `AcrPull on ${registry}`,
+      'run-script': 'true',
+    },
   },
 ];
 
 function prepare(world: World, situation: Situation): void {
   for (const name of ['network-rg', 'registry-rg']) world.addGroup(defaults.subscriptionId, name, defaults.location);
   addRegistry(world, { subscription: defaults.subscriptionId, group: 'registry-rg', name: 'acr' });
-  const properties = { provisioningState: 'Succeeded', addressPrefix: '10.1.0.0/24' };
-  const id = subnet.replace('/subnets/vms', '');
-  const type = 'Microsoft.Network/virtualNetworks';
-  const vnet = {
+  for (const id of [vnet, nsg, publicIp, nic]) addStranger(world, id);
+  const configuration = {
+    primary: true,
     provisioningState: 'Succeeded',
-    addressSpace: { addressPrefixes: ['10.1.0.0/16'] },
-    subnets: [{ name: 'vms', id: subnet, properties }],
+    privateIPAddress: '10.20.0.9',
+    subnet: { id: subnet },
   };
-  world.resources.put({ id, type, body: { id, name: 'hub', type, location: defaults.location, properties: vnet } });
+  Object.assign(world.resources.get(nic)?.body['properties'], {
+    ipConfigurations: [{ id: `${nic}/ipConfigurations/one`, name: 'one', properties: configuration }],
+  });
+  addIdentity(world, identity);
   world.revoke(principals.deploy, group, 'Contributor');
   for (const [file, scope] of situation.roles) {
     const role = roleIn(file);
@@ -116,15 +134,17 @@ test.each(situations)('every operation works with the documented roles for $name
   };
   await run({ operation: 'check' });
   await run({});
-  await run({}, 0, { env: { GITHUB_RUN_ID: '2' } });
+  const replacing = { 'if-exists': 'replace', 'vm-size': 'Standard_D4s_v5' };
+  const replaced = await run({ ...replacing, 'expires-after': '8h' }, 0, { env: { GITHUB_RUN_ID: '2' } });
+  expect(replaced.outputs['outcome']).toBe('replaced');
   await run({ operation: 'list' });
-  await run({ operation: 'delete' });
-  await run({ 'expires-after': '8h' });
   expireDeployments(started);
   expect((await run({ operation: 'sweep' })).outputs['deleted']).toContain('virtualMachines/vm1');
   await run({ cleanup: 'always' }, 0, { runSteps: runJob });
+  await run({});
+  await run({ operation: 'delete' });
   applyFailure(started.world, 'quota-exceeded');
-  await run({}, 1, { runSteps: runJob });
+  await run({ spot: 'false' }, 1);
   const left = [...started.world.resources.under(group)].map(({ id }) => id);
   expect(left).toEqual([]);
   // Reads that are refused are optional: roles of other scopes, quotas and sizes.

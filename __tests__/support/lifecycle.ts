@@ -85,6 +85,17 @@ export function addStranger(world: World, id: string, tags?: Record<string, stri
   });
 }
 
+/** An identity that someone else made, known to Entra for long. @returns its principal ID. */
+export function addIdentity(world: World, id: string, tags: Record<string, string> = {}): string {
+  const type = 'Microsoft.ManagedIdentity/userAssignedIdentities';
+  const name = id.split('/').at(-1) ?? '';
+  const [oid, app, tenant] = [world.uuid(), world.uuid(), defaults.tenantId];
+  world.addPrincipal({ oid, app, tenant, type: 'ManagedIdentity', displayName: name });
+  const properties = { tenantId: tenant, principalId: oid, clientId: app };
+  world.resources.put({ id, type, body: { id, name, type, location: defaults.location, tags, properties } });
+  return oid;
+}
+
 /** Strangers of every kind that is ever deleted, some with tags that were copied from a deployment of ours. */
 export function addStrangers(world: World, deployment: string): void {
   const copied = {

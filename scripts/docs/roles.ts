@@ -38,7 +38,7 @@ export const roles: readonly Role[] = [
     description: 'Creates and deletes virtual machines in an existing network, without public IPs',
     features: ['machine', 'new interface', 'new security group', 'names of the deployment', 'rerun', 'check the group'],
     scope: 'the resource group',
-    when: '`subnet-id` with `public-ip: false`, instead of the first',
+    when: '`nic-id`, or `subnet-id` without a new public IP, instead of the first',
   },
   {
     file: 'use-given-network.json',
