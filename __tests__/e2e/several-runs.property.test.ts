@@ -9,8 +9,17 @@ import { expect, test } from '@jest/globals';
 import * as fc from 'fast-check';
 import { type Simulator, defaults, startSimulator } from '../../simulator/index.ts';
 import { addRegistry } from '../../simulator/providers/registry.ts';
+import type { LogLine } from '../../scripts/action-runner/log.ts';
 import { type Run, defaultInputs, runAction, timeScale } from '../support/harness.ts';
-import { addStranger, expireDeployments, group, partsOf, disturbed, snapshot } from '../support/lifecycle.ts';
+import {
+  addIdentity,
+  addStranger,
+  expireDeployments,
+  group,
+  partsOf,
+  disturbed,
+  snapshot,
+} from '../support/lifecycle.ts';
 import { type Actor, OwnershipWatch, describedTags, isOfStep } from '../support/ownership-watch.ts';
 
 const lives = Number(process.env['SEVERAL_RUNS_LIVES'] ?? 30);
@@ -142,17 +151,7 @@ function prepareWorld(sim: Simulator): void {
   const registries = `/subscriptions/${defaults.subscriptionId}/resourceGroups/registries`;
   world.grant(defaults.clientId, 'User Access Administrator', registries);
   world.grant(defaults.clientId, 'Reader', `/subscriptions/${defaults.subscriptionId}`);
-  const { oid } = world.addPrincipal({
-    oid: world.uuid(),
-    tenant: defaults.tenantId,
-    app: world.uuid(),
-    type: 'ManagedIdentity',
-    displayName: 'given',
-  });
-  const type = 'Microsoft.ManagedIdentity/userAssignedIdentities';
-  const properties = { tenantId: defaults.tenantId, principalId: oid, clientId: world.uuid() };
-  const body = { id: givenIdentity, name: 'given', type, location: defaults.location, tags: {}, properties };
-  world.resources.put({ id: givenIdentity, type, body });
+  addIdentity(world, givenIdentity);
 }
 
 async function live(drawn: Life): Promise<{ violations: string[]; log: string; ends: string[] }> {
@@ -182,7 +181,7 @@ async function live(drawn: Life): Promise<{ violations: string[]; log: string; e
           if (body) strangers.set(id, withoutExpiry(body['tags']));
           else strangers.delete(id);
         }
-        const actor = watch.arrive(exchange);
+        const actor = watch.senderOf(exchange);
         if (!actor) return;
         const path = exchange.path;
         if (
@@ -200,6 +199,7 @@ async function live(drawn: Life): Promise<{ violations: string[]; log: string; e
         const nth = (counts.get(actor) ?? 0) + 1;
         counts.set(actor, nth);
         for (const each of waiting.get(actor) ?? []) if (each.nth === nth) await each.act();
+        watch.judge(actor, exchange);
       },
     },
   });
@@ -217,9 +217,9 @@ async function live(drawn: Life): Promise<{ violations: string[]; log: string; e
       ...(typeof next === 'number' ? [{ nth: next, act: runRest }] : []),
     ]);
     if (operation === 'sweep') expireDeployments(sim);
-    watch.startProcess(actor);
     const run = await runAction({
       sim,
+      onLine: ({ text }: LogLine) => watch.readLine(actor, text),
       inputs: inputsOf(sim, drawnStep),
       env,
       timeScale,
@@ -228,7 +228,6 @@ async function live(drawn: Life): Promise<{ violations: string[]; log: string; e
       between: async () => {
         waiting.delete(actor);
         if (next === 'between') await runRest();
-        watch.startProcess(actor);
       },
     });
     runs.push(run);
@@ -282,9 +281,10 @@ async function live(drawn: Life): Promise<{ violations: string[]; log: string; e
     let said = '';
     for (const env of owners.values()) {
       expireDeployments(sim);
-      watch.startProcess({ operation: 'sweep', deployment: '', env });
+      const actor: Actor = { operation: 'sweep', deployment: '', env };
       const inputs = { ...defaultInputs(sim), operation: 'sweep' };
-      const run = await runAction({ sim, inputs, env, timeScale });
+      const onLine = ({ text }: LogLine) => watch.readLine(actor, text);
+      const run = await runAction({ sim, inputs, env, timeScale, onLine });
       log += `--- sweep ${JSON.stringify(env)}: exit ${run.exitCode}\n${run.stdout}\n`;
       said += shownLog(run);
       runs.push(run);

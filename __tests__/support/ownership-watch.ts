@@ -1,4 +1,4 @@
-/** Judges every write of several runs at the moment of its arrival: may this run change or delete this resource? */
+/** Judges every write of several runs right before Azure handles it: may this run change or delete this resource? */
 import type { Exchange } from '../../simulator/engine/journal.ts';
 import type { Simulator } from '../../simulator/index.ts';
 
@@ -64,15 +64,15 @@ export class OwnershipWatch {
   /** By lower-cased ID: when it was created or its tags were last changed, by anybody. */
   readonly #changed = new Map<string, number>();
   #order = 0;
-  #newest: Actor | undefined;
 
   constructor(sim: Simulator) {
     this.#sim = sim;
   }
 
-  /** The next unknown correlation ID is this actor's. */
-  startProcess(actor: Actor): void {
-    this.#newest = actor;
+  /** Learns the correlation ID of a process, which it logs before its first request. */
+  readLine(actor: Actor, line: string): void {
+    const correlation = /^Correlation ID of all requests of this run: (\S+)/.exec(line)?.[1];
+    if (correlation) this.#actors.set(correlation, actor);
   }
 
   noteChange(id: string): void {
@@ -80,18 +80,21 @@ export class OwnershipWatch {
   }
 
   /** @returns who sent the request */
-  arrive(exchange: Exchange): Actor | undefined {
-    const correlation = exchange.requestHeaders['x-ms-correlation-request-id'] ?? '';
-    const actor = this.#actors.get(correlation) ?? this.#newest;
-    if (!actor || correlation === '') return undefined;
-    this.#actors.set(correlation, actor);
+  senderOf({ method, path, requestHeaders }: Exchange): Actor | undefined {
+    const correlation = requestHeaders['x-ms-correlation-request-id'];
+    const actor = this.#actors.get(correlation ?? '');
+    if (correlation && !actor) this.violations.push(`no process has logged the correlation ID of ${method} ${path}`);
+    return actor;
+  }
+
+  /** To be called when nothing else can happen before Azure handles the request. */
+  judge(actor: Actor, exchange: Exchange): void {
     const path = exchange.path.toLowerCase().replace(/\/providers\/microsoft\.resources\/tags\/default$/, '');
     const { method } = exchange;
     if (method === 'GET') this.#look(actor, path, exchange);
     if (method === 'DELETE') this.#judgeDelete(actor, path);
     if (method === 'PUT') this.#judgePut(actor, path, exchange);
     if (method === 'PATCH') this.#judgePatch(actor, path);
-    return actor;
   }
 
   tagsOf(id: string): Tags {
