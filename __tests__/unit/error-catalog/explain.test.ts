@@ -452,7 +452,7 @@ describe('match the message and the place, not only the code', () => {
 const sources = fixture('error-sources.json') as Record<string, string>;
 
 describe('the catalogue', () => {
-  test('has a heading of its own and a source for each entry', () => {
+  test('gives each entry a distinct heading and a source', () => {
     const titles = catalogue.map(({ title }) => title);
     expect(new Set(titles).size).toBe(titles.length);
     expect(Object.keys(sources)).toEqual(titles);
