@@ -115,7 +115,7 @@ export interface Evidence {
   readonly error: AzureErrorInfo;
 }
 
-export const fixture = (name: string): unknown =>
+const fixture = (name: string): unknown =>
   JSON.parse(readFileSync(new URL(`../fixtures/${name}`, import.meta.url), 'utf8'));
 
 export const recordedErrors: readonly Evidence[] = (

@@ -1,3 +1,4 @@
+import sources from './error-sources.json' with { type: 'json' };
 import { type Entry, fillPlaceholders } from '../../src/error-catalog/entry.ts';
 import { entriesByGroup, explainEntry } from '../../src/error-catalog/explain.ts';
 import type { AzureErrorInfo, Explanation } from '../../src/errors/errors.ts';
@@ -16,7 +17,11 @@ const emptyError: AzureErrorInfo = {
 export interface DocumentedError extends Explanation {
   readonly title: string;
   readonly says: string;
+  /** Where the text or its meaning is documented, quoted or recorded. */
+  readonly source: string;
 }
+
+const sourceOf: Readonly<Record<string, string>> = sources;
 
 /** Returns the error catalogue for the documentation, by group. */
 export function documentedErrors(): readonly {
@@ -26,6 +31,7 @@ export function documentedErrors(): readonly {
   const documented = ([title, entry]: [string, Entry]): DocumentedError => ({
     title,
     says: entry.says,
+    source: sourceOf[title] ?? '',
     ...explainEntry(entry, { ...fillPlaceholders({}), ...emptyError, message: entry.says }),
   });
   return Object.entries(entriesByGroup).map(([group, entries]) => ({

@@ -21,13 +21,14 @@ ${sections.join('\n\n')}
 `;
 }
 
-function section({ title, says, cause, who, fix }: DocumentedError): string {
+function section({ title, says, cause, who, fix, source }: DocumentedError): string {
   return [
     `### ${title}`,
     `> ${escapeMarkdown(says)}`,
     `**Cause:** ${escapeMarkdown(cause)}`,
     `**Who must act:** ${escapeMarkdown(who)}`,
     `**What to do:**\n\n${fix.map(step).join('\n')}`,
+    `Source: ${escapeMarkdown(source)}`,
   ].join('\n\n');
 }
 

@@ -11,68 +11,46 @@ interface UnusableVersion {
   readonly temporary: boolean;
 }
 
-interface VersionSearch {
-  readonly version?: ImageVersion;
-  readonly unusable: readonly UnusableVersion[];
-}
+const unusable = ({ name }: ImageVersion, reason: string, temporary = false): UnusableVersion => ({
+  reason: `version ${name} ${reason}`,
+  temporary,
+});
 
 function findObstacle(version: ImageVersion, region: string): UnusableVersion | undefined {
-  const unusable = (reason: string, temporary = false): UnusableVersion => ({
-    reason: `version ${version.name} ${reason}`,
-    temporary,
-  });
   const details = version.replication?.get(region)?.details;
-  switch (version.provisioningState) {
-    case 'Deleting':
-      return unusable('is being deleted');
-    case 'Failed':
-      return unusable(`is Failed${details ? ` (${details})` : ''}`);
-    case 'Creating':
-      return unusable('is still being built', true);
-    default:
-      return version.replication
-        ? findReplicationObstacle(version, version.replication, region, unusable)
-        : findTargetObstacle(version, region, unusable);
+  const { provisioningState: state = 'Succeeded' } = version;
+  if (state === 'Deleting') return unusable(version, 'is being deleted');
+  if (state === 'Failed') return unusable(version, `is Failed${details ? ` (${details})` : ''}`);
+  if (state === 'Creating') return unusable(version, 'is still being built', true);
+  if (version.replication) return findReplicationObstacle(version, version.replication, region);
+  // Without a replication report, the target regions decide; without those, Compute does when the VM is created.
+  const { targets } = version;
+  if (!targets) return undefined;
+  if (!targets.includes(region)) {
+    return unusable(version, `is not replicated to ${region} (its target regions: ${targets.join(', ')})`);
   }
+  if (state === 'Succeeded') return undefined;
+  return unusable(version, `is ${state}, and Azure does not report which regions are complete`, true);
 }
 
-type DescribeObstacle = (reason: string, temporary?: boolean) => UnusableVersion;
-
 function findReplicationObstacle(
-  { provisioningState, targets }: ImageVersion,
+  version: ImageVersion,
   replication: NonNullable<ImageVersion['replication']>,
   region: string,
-  unusable: DescribeObstacle,
 ): UnusableVersion | undefined {
   const here = replication.get(region);
   if (!here) {
     const completed = [...replication].flatMap(([name, { state }]) => (state === 'Completed' ? [name] : []));
     // A region that was just added may not be in the report yet.
-    const isBeingAdded = provisioningState === 'Updating' && targets?.includes(region) === true;
-    return unusable(
-      `is not replicated to ${region} (it is in: ${completed.join(', ') || 'no region yet'})`,
-      isBeingAdded,
-    );
+    const isBeingAdded = version.provisioningState === 'Updating' && version.targets?.includes(region) === true;
+    const regions = completed.join(', ') || 'no region yet';
+    return unusable(version, `is not replicated to ${region} (it is in: ${regions})`, isBeingAdded);
   }
   // While another region is being added, the version is Updating and still usable where it is complete.
   if (here.state === 'Completed') return undefined;
   const progress = here.progress === undefined ? '' : `, ${here.progress} %`;
   const details = here.details ? ` (${here.details})` : '';
-  return unusable(`is ${here.state} in ${region}${progress}${details}`, here.state !== 'Failed');
-}
-
-/** Without a replication report, the target regions decide; without those, Compute does when the VM is created. */
-function findTargetObstacle(
-  { provisioningState, targets }: ImageVersion,
-  region: string,
-  unusable: DescribeObstacle,
-): UnusableVersion | undefined {
-  if (!targets) return undefined;
-  if (!targets.includes(region)) {
-    return unusable(`is not replicated to ${region} (its target regions: ${targets.join(', ')})`);
-  }
-  if (provisioningState === undefined || provisioningState === 'Succeeded') return undefined;
-  return unusable(`is ${provisioningState}, and Azure does not report which regions are complete`, true);
+  return unusable(version, `is ${here.state} in ${region}${progress}${details}`, here.state !== 'Failed');
 }
 
 /** A replication report adds nothing: no target, or the version's write, which covers all, has succeeded. */
@@ -89,14 +67,14 @@ export async function findUsableVersion(
   gallery: Gallery,
   { image, imageWaitMinutes }: ImageRequest,
   regionPromise: Promise<string>,
-): Promise<VersionSearch> {
+): Promise<{ readonly version?: ImageVersion; readonly unusable: readonly UnusableVersion[] }> {
   const candidates =
     image.version === undefined
       ? (await gallery.versions())
           .filter(({ excluded }) => !excluded)
           .toSorted((a, b) => compareVersionsDescending(a.name, b.name))
       : [{ name: image.version }];
-  const unusable: UnusableVersion[] = [];
+  const rejected: UnusableVersion[] = [];
   for (const { name, ...candidate } of candidates) {
     const listed = 'listed' in candidate ? candidate.listed : undefined;
     // Only the decision needs the region, so the read does not wait for the resource group's.
@@ -105,12 +83,12 @@ export async function findUsableVersion(
     const obstacle = version
       ? findObstacle(version, region)
       : { reason: `the gallery has no version ${name} in ${region}`, temporary: false };
-    if (version && !obstacle) return { version, unusable };
-    if (obstacle) unusable.push(obstacle);
+    if (version && !obstacle) return { version, unusable: rejected };
+    if (obstacle) rejected.push(obstacle);
     // With `image-wait-minutes`, "newest" includes a version that is still replicating.
     if (obstacle?.temporary && imageWaitMinutes > 0) break;
   }
-  return { unusable };
+  return { unusable: rejected };
 }
 
 /** @throws ActionError when no version is usable within `imageWaitMinutes`. */
@@ -124,15 +102,15 @@ export async function waitForUsableVersion(
   const deadline = start + request.imageWaitMinutes * 60;
   let lastLogged = Number.NEGATIVE_INFINITY;
   for (;;) {
-    const { version, unusable } = await findUsableVersion(gallery, request, region);
+    const { version, unusable: rejected } = await findUsableVersion(gallery, request, region);
     if (version) return version;
-    if (!unusable.some(({ temporary }) => temporary) || clockSeconds() >= deadline) {
-      throw noUsableVersionError(request, await region, unusable, request.imageWaitMinutes);
+    if (!rejected.some(({ temporary }) => temporary) || clockSeconds() >= deadline) {
+      throw noUsableVersionError(request, await region, rejected, request.imageWaitMinutes);
     }
     if (clockSeconds() - lastLogged >= 30) {
       lastLogged = clockSeconds();
       const minutes = Math.floor((lastLogged - start) / 60);
-      const reasons = unusable.map(({ reason }) => reason).join('; ');
+      const reasons = rejected.map(({ reason }) => reason).join('; ');
       onWaiting(`Waiting for the image, ${minutes} of ${request.imageWaitMinutes} minutes: ${reasons}.`);
     }
     const now = clockSeconds();
@@ -147,10 +125,10 @@ export async function waitForUsableVersion(
 export function noUsableVersionError(
   { image }: Pick<ImageRequest, 'image'>,
   region: string,
-  unusable: readonly UnusableVersion[],
+  rejected: readonly UnusableVersion[],
   waitedMinutes: number,
 ): ActionError {
-  const reasons = unusable.map(({ reason }) => reason).join('; ');
+  const reasons = rejected.map(({ reason }) => reason).join('; ');
   const subscription = 'subscriptionId' in image ? ['--subscription', image.subscriptionId] : [];
   const group = 'resourceGroup' in image ? image.resourceGroup : '<resource-group>';
   const waitFix =
@@ -162,7 +140,7 @@ export function noUsableVersionError(
     reason: `A VM can only be created from a version that is completely replicated to its region, ${region}.`,
     who: 'the owner of the gallery (image tenant)',
     fix: [
-      ...(unusable.some(({ temporary }) => temporary) ? [waitFix] : []),
+      ...(rejected.some(({ temporary }) => temporary) ? [waitFix] : []),
       'To replicate it:',
       shellCommand`az sig image-version update ${subscription} -g ${group} -r ${image.gallery} -i ${image.definition} -e ${image.version ?? '<version>'} --add publishingProfile.targetRegions ${`name=${region}`}`,
       'Or deploy to a region that has it (`location`).',

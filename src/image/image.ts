@@ -88,9 +88,7 @@ export async function inspectImage(
   });
 }
 
-type VersionChoice =
-  | { readonly version: ImageVersion; readonly unusable?: never }
-  | { readonly version?: never; readonly unusable: NonNullable<ImageInspection['unusable']> };
+type VersionChoice = { readonly version?: ImageVersion } & Pick<ImageInspection, 'unusable'>;
 
 async function readImage(
   clients: GalleryClients,

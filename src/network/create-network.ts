@@ -77,7 +77,7 @@ const parts = {
 
 type Resource<Part extends keyof typeof parts> = NonNullable<ExistingResources[Part]>;
 
-/** Undefined if the deployment has none of its own. */
+/** Undefined if the deployment uses none, or one that exists. */
 async function createPart<Part extends keyof typeof parts>(
   context: RunContext,
   plan: Plan,

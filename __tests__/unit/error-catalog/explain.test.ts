@@ -1,4 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
+import sources from '../../../scripts/docs/error-sources.json' with { type: 'json' };
 import { documentedErrors } from '../../../scripts/docs/documented-errors.ts';
 import { explain } from '../../../src/error-catalog/explain.ts';
 import type { AzureErrorInfo } from '../../../src/errors/errors.ts';
@@ -11,7 +12,6 @@ import {
   entraUrl,
   errorOf,
   expectExplained,
-  fixture,
   groupId,
   titlesOf,
   imageId,
@@ -447,9 +447,6 @@ describe('match the message and the place, not only the code', () => {
     expect(titlesOf({ ...unknown, body: '' })).toEqual([]);
   });
 });
-
-/** Where the text or its meaning is documented, quoted or recorded, by the heading of the entry. */
-const sources = fixture('error-sources.json') as Record<string, string>;
 
 describe('the catalogue', () => {
   test('gives each entry a distinct heading and a source', () => {
