@@ -165,7 +165,7 @@ function isAlreadyQuoted(line: string, words: readonly string[]): boolean {
 
 function messagePrefix({ status, code, tenant }: AzureErrorInfo): string {
   if (status === 0) return `No answer, ${code}: `;
-  if (status < 400) return `The operation failed, ${code}: `;
+  if (status < 300) return `The operation failed, ${code}: `;
   const speaker = tenant ? `Entra ID (tenant ${tenant})` : 'Azure';
   // The message of a response that is not the expected JSON says who answered.
   if (code === '' || code === 'InvalidResponse') return tenant ? `${speaker}: ` : '';

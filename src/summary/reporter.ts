@@ -203,7 +203,10 @@ export function reportDeletion({ deleted, notOwned, failed }: DeletionResult, re
     report.log.warning(`Not deleted, because their tags do not belong to this deployment:\n${notOwned.join('\n')}`);
   }
   if (failed.length > 0) {
-    const lines = failed.map(({ id, error }) => `${id}\n  ${formatError(error).join(' ')}`);
-    report.log.warning(`Could not be deleted. Delete them by hand or with \`operation: delete\`:\n${lines.join('\n')}`);
+    // IDs first: an annotation has room for some of the reasons only.
+    const ids = failed.map(({ id }) => id);
+    const reasons = failed.map(({ id, error }) => `${id.split('/').at(-1)}: ${formatError(error).join(' ')}`);
+    const lines = ['Could not be deleted. Delete them by hand or with `operation: delete`:', ...ids, ...reasons];
+    report.log.warning(lines.join('\n'));
   }
 }

@@ -354,9 +354,11 @@ group('formatError', () => {
     expect(formatError(new AzureError(ended))[0]).toBe('The operation failed, AllocationFailed: no room');
     const silent = { ...fault(''), status: 0, code: 'ENOTFOUND', message: 'x could not be reached' };
     expect(formatError(new AzureError(silent))[0]).toBe('No answer, ENOTFOUND: x could not be reached');
-    expect(formatError(new AzureError(fault('', { status: 429 })))[0]).toBe(
-      'management.azure.com answered 429 with an empty body',
-    );
+    for (const status of [302, 429]) {
+      expect(formatError(new AzureError(fault('', { status })))[0]).toBe(
+        `management.azure.com answered ${status} with an empty body`,
+      );
+    }
   });
 
   test('formats plain errors with their causes, several errors, and other values', () => {

@@ -68,11 +68,13 @@ function isArmBody(
 ): boolean {
   const isEmpty = (bodyAsText ?? '').trim() === '';
   if (operation === 'status') return operationStatus(body) !== undefined;
-  if (isEmpty && (method === 'PUT' || method === 'PATCH')) return operationHeaders.some(([name]) => headers.has(name));
+  const isFilled = isJson(body) && Object.keys(body).length > 0;
+  // No POST of the action starts an operation.
+  if (method === 'POST') return isFilled;
+  if (isEmpty && /^(PUT|PATCH)$/.test(method)) return operationHeaders.some(([name]) => headers.has(name));
   if (isEmpty) return operation === 'result' || method === 'DELETE' || method === 'HEAD' || status > 201;
   if (operation === 'result' || status > 201) return body !== undefined;
-  if (!isJson(body)) return false;
-  return Object.keys(body).length > 0 && (method !== 'PUT' || typeof body['id'] === 'string');
+  return isFilled && (method !== 'PUT' || typeof body['id'] === 'string');
 }
 
 /** Statuses of a poll that concern the poll itself, not the operation. */
