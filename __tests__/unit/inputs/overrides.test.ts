@@ -29,6 +29,15 @@ describe('overrides', () => {
     expect(issuesOf({ overrides: 'vm: {"properties": null}' }).length).toBeGreaterThan(4);
   });
 
+  test('are all refused at once', () => {
+    const patches = { vm: { location: 'eastus' }, nic: { name: 'mine' }, 'public-ip': { tags: null }, disk: {} };
+    expect(issuesOf({ overrides: JSON.stringify(patches) })).toEqual(
+      ['vm: location', 'nic: name', 'public-ip: tags', '"disk" is none of'].map((part) =>
+        expect.stringContaining(part),
+      ),
+    );
+  });
+
   test.each([
     ['vm', { properties: { osProfile: { secrets: [] }, storageProfile: { osDisk: { caching: 'None' } } } }],
     ['vm', { properties: { storageProfile: { dataDisks: [{ lun: 0 }] } }, tags: { mine: 'x' } }],
