@@ -72,10 +72,6 @@ function linked(failure: Failure): { action: string; scopes: readonly string[] }
   return { action, scopes: scopes.split(/,\s*/) };
 }
 
-/** Set if the refused link is the one to the image. */
-const imageLink = (failure: Failure) =>
-  galleryAction.test(linked(failure).action) ? explainImageLink(failure) : undefined;
-
 /** Whether the auxiliary token or the role is wrong, from the probe after the refusal; undefined if it found neither. */
 function explainImageLink(failure: Failure): Explanation | undefined {
   const { link } = failure;
@@ -145,17 +141,15 @@ export const authorizationEntries: Entries = {
     says: 'LinkedAuthorizationFailed: … galleries/images/versions/read … the current tenant … is not authorized to access linked subscription',
     message: foreignTenantText,
     when: (failure) => galleryAction.test(deniedAction(failure)),
+    explain: explainImageLink,
     cause: (failure) =>
-      explainImageLink(failure)?.cause ??
       `No token of the tenant that owns the image was accepted. The image is in subscription ${foreignSubscription(failure)}, which ${tenantName(currentTenant(failure), failure)} does not own. \`image-tenant-id\` is ${failure.imageTenantId}${guidSuffix(failure.imageTenantId, failure)}.`,
-    who: (failure) => explainImageLink(failure)?.who ?? workflowAuthor,
-    fix: (failure) =>
-      explainImageLink(failure)?.fix ?? [
-        ...ownerLookup(foreignSubscription(failure), failure),
-        "Set `image-tenant-id` to that tenant. If it is already, the app lacks the role on the image, and the gallery's owner grants it:",
-        grantCommand(versionRead, failure.imageId, failure),
-        '`operation: check` tests both tenants and the image separately.',
-      ],
+    fix: (failure) => [
+      ...ownerLookup(foreignSubscription(failure), failure),
+      "Set `image-tenant-id` to that tenant. If it is already, the app lacks the role on the image, and the gallery's owner grants it:",
+      grantCommand(versionRead, failure.imageId, failure),
+      '`operation: check` tests both tenants and the image separately.',
+    ],
   },
   'Another resource belongs to another tenant': {
     says: 'LinkedAuthorizationFailed: … the current tenant … is not authorized to access linked subscription',
@@ -173,27 +167,18 @@ export const authorizationEntries: Entries = {
   'No permission on a resource that the VM refers to': {
     says: 'LinkedAuthorizationFailed: … does not have permission to perform action … on the linked scope(s)',
     message: /on the (?:'\d+' )?linked scope/i,
+    explain: (failure) => (galleryAction.test(linked(failure).action) ? explainImageLink(failure) : undefined),
     cause: (failure) => {
-      const probed = imageLink(failure);
-      if (probed) return probed.cause;
       const { action, scopes } = linked(failure);
       const blocked = /deny assignment/i.test(messagesOf(failure)) ? ' A deny assignment blocks it.' : '';
       return `The app lacks ${action} on ${scopes.map(shortScope).join(' and ')}. App ${failure.clientId} may create the resource but has no role with this permission on ${scopes.join(' and ')}, which it refers to; or that resource does not exist.${blocked}`;
     },
-    who: (failure) => {
-      const { action, scopes } = linked(failure);
-      return imageLink(failure)?.who ?? roleGranter(action, scopes[0] ?? '', failure);
-    },
-    fix: (failure) => {
-      const { action, scopes } = linked(failure);
-      return (
-        imageLink(failure)?.fix ?? [
-          'Check the ID, then grant the role:',
-          ...scopes.map((scope) => grantCommand(action, scope, failure)),
-          roleDelay,
-        ]
-      );
-    },
+    who: (failure) => roleGranter(linked(failure).action, linked(failure).scopes[0] ?? '', failure),
+    fix: (failure) => [
+      'Check the ID, then grant the role:',
+      ...linked(failure).scopes.map((scope) => grantCommand(linked(failure).action, scope, failure)),
+      roleDelay,
+    ],
   },
   'The app may not read the image': {
     says: "AuthorizationFailed: … does not have authorization to perform action 'Microsoft.Compute/galleries/images/versions/read'",

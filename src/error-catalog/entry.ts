@@ -4,6 +4,7 @@ import {
   type AzureErrorInfo,
   type ErrorContext,
   type ErrorDetail,
+  type Explanation,
   type FilledErrorContext,
   unknownContext,
 } from '../errors/errors.ts';
@@ -26,6 +27,8 @@ export interface Entry {
   readonly message?: RegExp;
   /** What else must hold. */
   readonly when?: (failure: Failure) => boolean;
+  /** If it returns something, this is the explanation; the other fields are for documentation and what it leaves open. */
+  readonly explain?: (failure: Failure) => Explanation | undefined;
   /** The first sentence is the title of the annotation: short, and with the values of this run. */
   readonly cause: Text;
   /** By default, the author of the workflow. */
@@ -81,9 +84,10 @@ export function messagesOf(fault: AzureErrorInfo): string {
     .join('\n');
 }
 
-/** The first group of the pattern in the messages; `…` counts as absent, see `Entry.says`. */
+/** The group of the pattern in the messages; `…` counts as absent, see `Entry.says`. */
 export function messageText(fault: AzureErrorInfo, pattern: RegExp, placeholder: string): string {
-  const found = pattern.exec(messagesOf(fault))?.[1];
+  const [, ...groups] = pattern.exec(messagesOf(fault)) ?? [];
+  const found = groups.find((group) => group !== undefined);
   return found && found !== '…' ? found : placeholder;
 }
 

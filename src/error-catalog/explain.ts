@@ -36,8 +36,9 @@ export const entriesByGroup: Readonly<Record<string, Entries>> = {
 
 const catalogue = Object.values(entriesByGroup).flatMap((entries) => Object.values(entries));
 
-export function explainEntry({ cause, who = workflowAuthor, fix }: Entry, failure: Failure): Explanation {
+export function explainEntry(entry: Entry, failure: Failure): Explanation {
+  const { cause, who = workflowAuthor, fix } = entry;
   const filled = <T extends string | readonly string[]>(value: T | ((failure: Failure) => T)) =>
     typeof value === 'function' ? value(failure) : value;
-  return { cause: filled(cause), who: filled(who), fix: filled(fix) };
+  return entry.explain?.(failure) ?? { cause: filled(cause), who: filled(who), fix: filled(fix) };
 }

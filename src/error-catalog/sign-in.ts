@@ -1,4 +1,5 @@
 import { sameTenant } from '../azure/resource-id.ts';
+import type { Explanation } from '../errors/errors.ts';
 import { shellCommand } from '../lib/escape.ts';
 import { areTenantsSwapped } from './authorization.ts';
 import {
@@ -35,9 +36,7 @@ function consent(tenant: string, clientId: string, failure: Failure): string[] {
   ];
 }
 
-function loginCommand(tenant: string): string {
-  return shellCommand`az login --tenant ${tenant} --allow-no-subscriptions`;
-}
+const loginCommand = (tenant: string) => shellCommand`az login --tenant ${tenant} --allow-no-subscriptions`;
 
 const ownTenantCommand = 'az account show --query tenantId -o tsv';
 
@@ -47,11 +46,9 @@ const newSecret = (clientId: string) => [
   'Or remove `client-secret` and use GitHub OIDC (`permissions: id-token: write`), which has no secret that expires.',
 ];
 
-const clientIn = (pattern: RegExp) => (failure: Failure) => messageText(failure, pattern, failure.clientId);
-
-const notFoundClient = clientIn(/identifier '([^']+)'/);
-
-const unconsentedClient = clientIn(/client application (\S+)/);
+/** The app that the message names. */
+const namedClient = (failure: Failure) =>
+  messageText(failure, /(?:app|identifier|Application) '([^']+)'|client application (\S+)/, failure.clientId);
 
 const namedTenant = (failure: Failure) =>
   messageText(failure, /in the tenant ([0-9a-f-]{36})/i, requestedTenant(failure));
@@ -84,82 +81,75 @@ const isImageRequest = (failure: Failure) =>
 
 const tokenTenant = (failure: Failure): string => (isImageRequest(failure) ? failure.imageTenantId : failure.tenantId);
 
-/** `tenant-id` where the input for images has the right value, and the other way round. */
-function areInputsSwapped(failure: Failure): boolean {
-  const other = isImageRequest(failure) ? failure.tenantId : failure.imageTenantId;
-  return (
-    areSameTenant(owningTenant(failure), other, failure) &&
-    !areSameTenant(failure.tenantId, failure.imageTenantId, failure)
-  );
-}
+/** To see which tenant owns the subscription of the request. */
+const showOwner = (failure: Failure) => [
+  shellCommand`az account list --all --query ${`[?id=='${idSegment(failure.url, 'subscriptions') ?? failure.subscriptionId}'].tenantId`} -o tsv`,
+  'If the subscription was just transferred to another tenant, wait up to an hour.',
+];
 
-/** `subscription-id` is the image's own, so `image-tenant-id` is right. */
-const isImageSubscription = (failure: Failure) =>
-  areTenantsSwapped(failure) && areSameTenant(owningTenant(failure), failure.imageTenantId, failure);
-
-function wrongTenantCause(failure: Failure): string {
+/** `subscription-id` is the image's own, or the inputs for tenants are swapped. */
+function explainSwappedInputs(failure: Failure): Explanation | undefined {
+  const { tenantId, imageTenantId } = failure;
   const subscription = idSegment(failure.url, 'subscriptions') ?? '';
   const owner = owningTenant(failure);
-  if (isImageSubscription(failure))
-    return `\`subscription-id\` is the subscription of the image. ${subscription} belongs to ${tenantName(owner, failure)}; the VM is to be created in ${tenantName(failure.tenantId, failure)}.`;
-  if (areInputsSwapped(failure))
-    return `\`tenant-id\` and \`image-tenant-id\` are swapped. The subscription ${subscription} belongs to tenant ${owner}.`;
-  return `${wrongTenantInput(failure)} is the wrong tenant: the subscription belongs to tenant ${owner}. The token is from ${tenantName(issuingTenant(failure), failure)}.`;
-}
-
-function wrongTenantFix(failure: Failure): readonly string[] {
-  if (isImageSubscription(failure))
-    return [
-      'Set `subscription-id` to the subscription in which the VM is created. To list those of its tenant:',
-      shellCommand`az account list --all --query ${`[?tenantId=='${failure.tenantId}'].{name:name, id:id}`} -o table`,
-    ];
-  return [
-    areInputsSwapped(failure)
-      ? `Swap them: \`tenant-id\` is the tenant of the VM (${failure.imageTenantId}), \`image-tenant-id\` that of the gallery (${failure.tenantId}).`
-      : `Set ${wrongTenantInput(failure)} to ${owningTenant(failure)}, or use a subscription of the intended tenant. To see which tenant owns it:`,
-    shellCommand`az account list --all --query ${`[?id=='${idSegment(failure.url, 'subscriptions') ?? failure.subscriptionId}'].tenantId`} -o tsv`,
-    'If the subscription was just transferred to another tenant, wait up to an hour.',
-  ];
+  if (areTenantsSwapped(failure) && areSameTenant(owner, imageTenantId, failure)) {
+    return {
+      cause: `\`subscription-id\` is the subscription of the image. ${subscription} belongs to ${tenantName(owner, failure)}; the VM is to be created in ${tenantName(tenantId, failure)}.`,
+      who: workflowAuthor,
+      fix: [
+        'Set `subscription-id` to the subscription in which the VM is created. To list those of its tenant:',
+        shellCommand`az account list --all --query ${`[?tenantId=='${tenantId}'].{name:name, id:id}`} -o table`,
+      ],
+    };
+  }
+  const other = isImageRequest(failure) ? tenantId : imageTenantId;
+  if (!areSameTenant(owner, other, failure) || areSameTenant(tenantId, imageTenantId, failure)) return undefined;
+  return {
+    cause: `\`tenant-id\` and \`image-tenant-id\` are swapped. The subscription ${subscription} belongs to tenant ${owner}.`,
+    who: workflowAuthor,
+    fix: [
+      `Swap them: \`tenant-id\` is the tenant of the VM (${imageTenantId}), \`image-tenant-id\` that of the gallery (${tenantId}).`,
+      ...showOwner(failure),
+    ],
+  };
 }
 
 /** The input with the wrong tenant: the request decides, because both inputs may have the same value. */
-function wrongTenantInput(failure: Failure): string {
-  if (isImageRequest(failure)) return '`image-tenant-id`';
-  return tenantInput(issuingTenant(failure), failure);
-}
+const wrongTenantInput = (failure: Failure) =>
+  isImageRequest(failure) ? '`image-tenant-id`' : tenantInput(issuingTenant(failure), failure);
 
 export const signInEntries: Entries = {
   'The client secret is wrong': {
     says: 'AADSTS7000215: Invalid client secret provided',
     cause: (failure) =>
-      `\`client-secret\` is not a valid secret of app ${clientIn(/app '([^']+)'/)(failure)}. It is mistyped, belongs to another app, or is the secret's ID instead of its value.`,
+      `\`client-secret\` is not a valid secret of app ${namedClient(failure)}. It is mistyped, belongs to another app, or is the secret's ID instead of its value.`,
     who: appOwner,
     fix: ({ clientId }) => newSecret(clientId),
   },
   'The client secret has expired': {
     says: 'AADSTS7000222: The provided client secret keys for app … are expired',
-    cause: (failure) => `The client secret of app ${clientIn(/app '([^']+)'/)(failure)} has expired.`,
+    cause: (failure) => `The client secret of app ${namedClient(failure)} has expired.`,
     who: appOwner,
     fix: ({ clientId }) => newSecret(clientId),
   },
   'The app is not in that tenant': {
     says: 'AADSTS700016: Application with identifier … was not found in the directory',
     cause: (failure) =>
-      `App ${notFoundClient(failure)} has no service principal in ${tenantName(requestedTenant(failure), failure)}. No administrator has consented to it there, the app is single-tenant, or an ID is mistyped.`,
+      `App ${namedClient(failure)} has no service principal in ${tenantName(requestedTenant(failure), failure)}. No administrator has consented to it there, the app is single-tenant, or an ID is mistyped.`,
     who: requestedTenantAdmin,
     fix: (failure) => [
-      ...consent(requestedTenant(failure), notFoundClient(failure), failure),
+      ...consent(requestedTenant(failure), namedClient(failure), failure),
       'If Entra refuses that as well, the app is single-tenant. Its owner changes this in its home tenant:',
-      shellCommand`az ad app update --id ${notFoundClient(failure)} --sign-in-audience AzureADMultipleOrgs`,
+      shellCommand`az ad app update --id ${namedClient(failure)} --sign-in-audience AzureADMultipleOrgs`,
       `Also compare \`client-id\` and ${tenantInput(requestedTenant(failure), failure)} with the portal.`,
     ],
   },
   'The app has no service principal in that tenant': {
     says: 'AADSTS7000229: The client application … is missing service principal in the tenant',
     cause: (failure) =>
-      `App ${unconsentedClient(failure)} has no service principal in ${tenantName(namedTenant(failure), failure)}.`,
+      `App ${namedClient(failure)} has no service principal in ${tenantName(namedTenant(failure), failure)}.`,
     who: (failure) => `an administrator of ${tenantName(namedTenant(failure), failure)}`,
-    fix: (failure) => consent(namedTenant(failure), unconsentedClient(failure), failure),
+    fix: (failure) => consent(namedTenant(failure), namedClient(failure), failure),
   },
   'The app is disabled in that tenant': {
     says: 'AADSTS7000112: Application … is disabled',
@@ -167,12 +157,12 @@ export const signInEntries: Entries = {
     message: /^Application '[^']*' ?\([^)]*\) is disabled/,
     when: isFromEntra,
     cause: (failure) =>
-      `The service principal of app ${clientIn(/Application '([^']+)'/)(failure)} is disabled in ${tenantName(requestedTenant(failure), failure)}.`,
+      `The service principal of app ${namedClient(failure)} is disabled in ${tenantName(requestedTenant(failure), failure)}.`,
     who: requestedTenantAdmin,
     fix: (failure) => [
       'Find out why it was disabled. To enable it again:',
       loginCommand(requestedTenant(failure)),
-      shellCommand`az ad sp update --id ${clientIn(/Application '([^']+)'/)(failure)} --set accountEnabled=true`,
+      shellCommand`az ad sp update --id ${namedClient(failure)} --set accountEnabled=true`,
     ],
   },
   'Conditional Access blocks the app': {
@@ -256,8 +246,13 @@ export const signInEntries: Entries = {
   },
   'The subscription belongs to another tenant': {
     says: 'InvalidAuthenticationTokenTenant: The access token is from the wrong issuer',
-    cause: wrongTenantCause,
-    fix: wrongTenantFix,
+    explain: explainSwappedInputs,
+    cause: (failure) =>
+      `${wrongTenantInput(failure)} is the wrong tenant: the subscription belongs to tenant ${owningTenant(failure)}. The token is from ${tenantName(issuingTenant(failure), failure)}.`,
+    fix: (failure) => [
+      `Set ${wrongTenantInput(failure)} to ${owningTenant(failure)}, or use a subscription of the intended tenant. To see which tenant owns it:`,
+      ...showOwner(failure),
+    ],
   },
   'The access token has expired': {
     says: 'ExpiredAuthenticationToken: The access token expiry UTC time … is earlier than current UTC time',
