@@ -35,8 +35,6 @@ const deniedScope = (failure: Failure) => messageText(failure, /over scope '([^'
 
 const galleryAction = /^Microsoft\.Compute\/galleries\//i;
 
-const definitionRead = /^Microsoft\.Compute\/galleries\/images\/read$/i;
-
 const versionRead = 'Microsoft.Compute/galleries/images/versions/read';
 
 const roleAction = /^Microsoft\.Authorization\/roleAssignments\/(?:write|delete)$/i;
@@ -51,10 +49,12 @@ const deniedWho: Text = (failure) => roleGranter(deniedAction(failure), deniedSc
 const shortScope = (scope: string) =>
   /\/providers\/[^/]+\/(.+)$/i.exec(scope)?.[1] ?? /\/(resourceGroups\/[^/]+)$/i.exec(scope)?.[1] ?? scope;
 
-const deniedCause: Text = (failure) =>
-  `The app lacks ${deniedAction(failure)} on ${shortScope(deniedScope(failure))}. App ${failure.clientId} has no role with this permission on ${deniedScope(failure)}, or that resource does not exist.`;
-
 const deniedGrant = (failure: Failure) => grantCommand(deniedAction(failure), deniedScope(failure), failure);
+
+const deniedGroup = (failure: Failure) => idSegment(deniedScope(failure), 'resourceGroups') ?? failure.resourceGroup;
+
+const missingIdentity = (failure: Failure) =>
+  messageText(failure, /Resource '([^'…]+\/userAssignedIdentities\/[^'…]+)' was not found/i, '<identity-id>');
 
 const foreignSubscription = (failure: Failure) =>
   messageText(failure, /access linked subscription '([^']+)'/, '<image-subscription-id>');
@@ -64,11 +64,9 @@ const currentTenant = (failure: Failure) => messageText(failure, /current tenant
 const foreignTenantText = /not authorized to access linked subscription/i;
 
 /** "…however, it does not have permission to perform action(s) 'A' on the (number) linked scope(s) 'S,T' or …" */
-const linkedScopes =
-  /not have permission to perform action(?:\(s\))? '([^']+)' on the (?:'\d+' )?linked scope\(s\) '([^']*)'/i;
-
-function linked(failure: Failure): { action: string; scopes: readonly string[] } {
-  const [, action = '<action>', scopes = '<linked-scope>'] = linkedScopes.exec(messagesOf(failure)) ?? [];
+function linked(failure: Failure) {
+  const scopes = messageText(failure, /on the (?:'\d+' )?linked scope\(s\) '([^']*)'/i, '<linked-scope>');
+  const action = messageText(failure, /not have permission to perform action(?:\(s\))? '([^']+)'/i, '<action>');
   return { action, scopes: scopes.split(/,\s*/) };
 }
 
@@ -190,7 +188,7 @@ export const authorizationEntries: Entries = {
       `Check \`image-id\`, then grant the role in the image tenant (${failure.imageTenantId}):`,
       deniedGrant(failure),
       roleDelay,
-      ...(definitionRead.test(deniedAction(failure))
+      ...(/\/images\/read$/i.test(deniedAction(failure))
         ? ['Or, if the app is to have access to the version only, set what the definition would say: `os-type`.']
         : []),
     ],
@@ -224,7 +222,8 @@ export const authorizationEntries: Entries = {
     says: 'AuthorizationFailed: … does not have authorization to perform action … over scope … or the scope is invalid',
     when: (failure) =>
       !areTenantsSwapped(failure) && !actionsOfOtherEntries.some((action) => action.test(deniedAction(failure))),
-    cause: deniedCause,
+    cause: (failure) =>
+      `The app lacks ${deniedAction(failure)} on ${shortScope(deniedScope(failure))}. App ${failure.clientId} has no role with this permission on ${deniedScope(failure)}, or that resource does not exist.`,
     who: deniedWho,
     fix: (failure) => ['Grant the role, or a custom role with just this action:', deniedGrant(failure), roleDelay],
   },
@@ -277,14 +276,3 @@ export const authorizationEntries: Entries = {
     ],
   },
 };
-
-function deniedGroup(failure: Failure): string {
-  return idSegment(deniedScope(failure), 'resourceGroups') ?? failure.resourceGroup;
-}
-
-function missingIdentity(failure: Failure): string {
-  return (
-    /Resource '([^'…]+\/userAssignedIdentities\/[^'…]+)' was not found/i.exec(messagesOf(failure))?.[1] ??
-    '<identity-id>'
-  );
-}

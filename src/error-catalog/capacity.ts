@@ -1,5 +1,4 @@
 import { requiresPolicyToken } from '../azure/policies/policy-token.ts';
-import type { AzureErrorInfo } from '../errors/errors.ts';
 import { shellCommand } from '../lib/escape.ts';
 import { areTenantsSwapped } from './authorization.ts';
 import {
@@ -186,13 +185,14 @@ export const subscriptionEntries: Entries = {
     cause: (failure) => {
       const region = messageText(failure, /for location '([^']+)'/, failure.location);
       const requested = messageText(failure, /API version '([^']+)'/i, '');
+      const type = messageText(failure, /(?:for type|The resource type) '([^']+)'/, 'the type');
       return requested && messageText(failure, /supported api-versions are '([^']*)'/i, '').includes(requested)
-        ? `${region} does not offer ${resourceTypeInMessage(failure)}, or is not a region of this cloud.`
-        : `${region} supports no API version of ${resourceTypeInMessage(failure)} that the action can use. It also tried older ones.`;
+        ? `${region} does not offer ${type}, or is not a region of this cloud.`
+        : `${region} supports no API version of ${type} that the action can use. It also tried older ones.`;
     },
     fix: (failure) => [
       'Use another `location` that offers the type. In a cloud other than the public one, check `environment`:',
-      shellCommand`az provider show --namespace ${namespaceOf(failure)} --subscription ${failure.subscriptionId} --query "resourceTypes[].{type:resourceType, locations:join(', ', locations), versions:join(', ', apiVersions)}" -o table`,
+      shellCommand`az provider show --namespace ${/\/providers\/([\w.]+)(?!.*\/providers\/)/.exec(failure.url)?.[1] ?? '<namespace>'} --subscription ${failure.subscriptionId} --query "resourceTypes[].{type:resourceType, locations:join(', ', locations), versions:join(', ', apiVersions)}" -o table`,
     ],
   },
 };
@@ -287,11 +287,3 @@ export const capacityEntries: Entries = {
     ],
   },
 };
-
-function resourceTypeInMessage(failure: Failure): string {
-  return messageText(failure, /(?:for type|The resource type) '([^']+)'/, 'the type');
-}
-
-function namespaceOf({ url }: AzureErrorInfo): string {
-  return /\/providers\/([\w.]+)(?!.*\/providers\/)/.exec(url)?.[1] ?? '<namespace>';
-}

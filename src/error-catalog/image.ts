@@ -27,6 +27,8 @@ function imageName(id: string): string {
   return definition ? definition.slice(1).filter(Boolean).join(' ') : id;
 }
 
+const securityType = (failure: Failure) => messageText(failure, /with '([^']+)' security type/, 'TrustedLaunch');
+
 const planSubscription = (failure: Failure) => messageText(failure, /subscription: '([^']+)'/, failure.subscriptionId);
 
 const hasUnknownOffer = (failure: Failure) => /Offer with PublisherId.* not found/i.test(messagesOf(failure));
@@ -279,7 +281,3 @@ export const imageEntries: Entries = {
     ],
   },
 };
-
-function securityType(failure: Failure): string {
-  return messageText(failure, /with '([^']+)' security type/, 'TrustedLaunch');
-}

@@ -62,6 +62,11 @@ const issuingTenant = (failure: Failure) =>
 const owningTenant = (failure: Failure) =>
   messageText(failure, /match the tenant 'https:\/\/[^/]+\/([^/']+)/, '<owning-tenant-id>');
 
+const assertionExpiry = (failure: Failure) =>
+  messageText(failure, /expiry time of assertion (\S+?)\.?(?:\s|$)/, '<expiry>');
+
+const entraTime = (failure: Failure) => messageText(failure, /Current time: (\S+?),/, '<now>');
+
 /** The tenant that a 401 names. The VM's comes last, because the message may name it in addition to the refused one. */
 function refusedTenant(failure: Failure): string | undefined {
   const messages = messagesOf(failure).toLowerCase();
@@ -299,11 +304,3 @@ export const signInEntries: Entries = {
     ],
   },
 };
-
-function assertionExpiry(failure: Failure): string {
-  return messageText(failure, /expiry time of assertion (\S+?)\.?(?:\s|$)/, '<expiry>');
-}
-
-function entraTime(failure: Failure): string {
-  return messageText(failure, /Current time: (\S+?),/, '<now>');
-}

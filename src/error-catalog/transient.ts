@@ -18,8 +18,6 @@ const busyCodes = [
   'ReferencedResourceNotProvisioned',
 ];
 
-const internalErrors = ['InternalServerError', 'InternalExecutionError', 'NetworkingInternalOperationError'];
-
 const isThrottled = (failure: Failure) => failure.status === 429 && !hasCode(failure, ...busyCodes);
 
 const isComputeLimit = (failure: Failure) => hasCode(failure, 'OperationNotAllowed', 'TooManyRequests');
@@ -88,7 +86,9 @@ export const transientEntries: Entries = {
   },
   'Azure had an internal error': {
     says: 'InternalServerError (500): Encountered internal server error; InternalExecutionError; NetworkingInternalOperationError',
-    when: (failure) => failure.status === 500 || hasCode(failure, ...internalErrors),
+    when: (failure) =>
+      failure.status === 500 ||
+      hasCode(failure, 'InternalServerError', 'InternalExecutionError', 'NetworkingInternalOperationError'),
     cause: (failure) =>
       `Azure had an internal error. Azure support can find the request by correlation ID ${correlationId(failure)}.`,
     who: nobodyNeedsToAct,

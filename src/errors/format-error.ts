@@ -1,6 +1,8 @@
 import { type AzureErrorInfo, type Explanation, ActionError, AzureError, errorChain, rootDetail } from './errors.ts';
 import { omitUndefined } from '../lib/json.ts';
 
+type Explain = (fault: AzureErrorInfo) => Explanation | undefined;
+
 /** A failure in the parts that the annotation, the log and the summary show. */
 export interface ErrorReport {
   /** The cause in one short sentence, without Markdown. */
@@ -21,17 +23,14 @@ export interface ErrorReport {
 }
 
 /** The parts of an error; of each error in an AggregateError. `explain` is for errors that bring no explanation. */
-export function toErrorReports(
-  error: unknown,
-  explain: (fault: AzureErrorInfo) => Explanation | undefined = () => undefined,
-): ErrorReport[] {
+export function toErrorReports(error: unknown, explain: Explain = () => undefined): ErrorReport[] {
   if (error instanceof AggregateError && error.errors.length > 0) {
     return error.errors.flatMap((each: unknown) => toErrorReports(each, explain));
   }
   return [reportOf(error, explain)];
 }
 
-function reportOf(error: unknown, explain: (fault: AzureErrorInfo) => Explanation | undefined): ErrorReport {
+function reportOf(error: unknown, explain: Explain): ErrorReport {
   const chain = errorChain(error);
   const azureError = chain.find((link) => link instanceof AzureError);
   const fault = azureError?.fault;
@@ -43,19 +42,13 @@ function reportOf(error: unknown, explain: (fault: AzureErrorInfo) => Explanatio
   const headline = explained && plainMessage(explained);
   const message = explanation ? words.filter((text) => text === headline) : words;
   return {
-    title: titleFrom(message[0] ?? explanation?.cause ?? azureMessage(fault) ?? `${activity[0]} failed`),
+    title: titleFrom(message[0] ?? explanation?.cause ?? azureText(fault) ?? `${activity[0]} failed`),
     activity,
     message,
     notes: words.filter((text) => !message.includes(text)),
-    ...omitUndefined({ explanation, code: (fault && rootDetail(fault).code) || undefined }),
-    ...azureLines(fault, words),
+    ...omitUndefined({ explanation, code: codeOf(fault) }),
+    ...(fault ? { azure: azureLines(fault, words), trace: requestLines(fault) } : { azure: [], trace: [] }),
   };
-}
-
-function azureLines(fault: AzureErrorInfo | undefined, words: readonly string[]): Pick<ErrorReport, 'azure' | 'trace'> {
-  if (!fault) return { azure: [], trace: [] };
-  const azure = azureMessageLines(fault).filter((line) => !isAlreadyQuoted(line, words));
-  return { azure, trace: requestLines(fault) };
 }
 
 /** The messages of the errors above Azure's. An ActionError without a message has that of its cause. */
@@ -82,18 +75,16 @@ function titleFrom(text: string): string {
   return `${cut.slice(0, Math.max(cut.lastIndexOf(' '), maxTitleLength / 2))}…`;
 }
 
-const maxLeadLength = 800;
-
 /**
  * The lines of an error, the most important first, because annotations are cut: message, cause, who must act, commands;
  * then what failed, Azure's message, request and IDs.
  */
-export function formatError(error: unknown, explain?: (fault: AzureErrorInfo) => Explanation | undefined): string[] {
+export function formatError(error: unknown, explain?: Explain): string[] {
   return toErrorReports(error, explain).flatMap((report, index) => {
     const { activity, message, notes, explanation, azure, trace } = report;
     const lines = message.flatMap((text) => text.split('\n'));
     // A message that lists many attempts would push the commands out of the annotation.
-    const lead = explanation && message.join().length > maxLeadLength ? 1 : lines.length;
+    const lead = explanation && message.join().length > 800 ? 1 : lines.length;
     return [
       ...(index > 0 ? [''] : []),
       ...lines.slice(0, lead),
@@ -108,7 +99,7 @@ export function formatError(error: unknown, explain?: (fault: AzureErrorInfo) =>
 }
 
 /** The title of the annotation for an error. */
-export function errorTitle(error: unknown, explain?: (fault: AzureErrorInfo) => Explanation | undefined): string {
+export function errorTitle(error: unknown, explain?: Explain): string {
   const [first, ...others] = toErrorReports(error, explain);
   return `${first?.title ?? 'Failed'}${others.length > 0 ? ` (and ${others.length} more)` : ''}`;
 }
@@ -143,24 +134,22 @@ function plainMessage(error: unknown): string {
   return redactSecrets(error instanceof Error ? error.message || error.name : String(error));
 }
 
-function azureMessage(fault: AzureErrorInfo | undefined): string | undefined {
-  if (!fault) return undefined;
-  const { code, message } = rootDetail(fault);
-  return code ? `${code}: ${message}` : message;
+const codeOf = (fault: AzureErrorInfo | undefined) => (fault && rootDetail(fault).code) || undefined;
+
+function azureText(fault: AzureErrorInfo | undefined): string | undefined {
+  const root = fault && rootDetail(fault);
+  return root && [root.code, root.message].filter(Boolean).join(': ');
 }
 
-function azureMessageLines(fault: AzureErrorInfo): string[] {
+/** Azure's message and the detail that it wraps, without what an ActionError, such as a list of attempts, quotes already. */
+function azureLines(fault: AzureErrorInfo, words: readonly string[]): string[] {
   const { code, message } = rootDetail(fault);
-  const differs = message !== fault.message || code !== fault.code;
-  return [`${messagePrefix(fault)}${fault.message}`, ...(differs ? [`In detail, ${code}: ${message}`] : [])].map(
-    (line) => line.replaceAll('\r\n', '\n').trim(),
-  );
-}
-
-/** Whether an ActionError, such as one that lists several attempts, already quotes Azure's message. */
-function isAlreadyQuoted(line: string, words: readonly string[]): boolean {
-  const message = line.split('\n')[0]?.replace(/^[^:]*: /, '') ?? '';
-  return message.length > 20 && words.some((text) => text.includes(message));
+  const isQuoted = (text: string) => text.length > 20 && words.some((word) => word.includes(text));
+  const lines = [[messagePrefix(fault), fault.message]];
+  if (message !== fault.message || code !== fault.code) lines.push([`In detail, ${code}: `, message]);
+  return lines
+    .filter(([, text = '']) => !isQuoted(text.trim().split(/\r?\n/)[0] ?? ''))
+    .map((parts) => parts.join('').replaceAll('\r\n', '\n').trim());
 }
 
 function messagePrefix({ status, code, tenant }: AzureErrorInfo): string {

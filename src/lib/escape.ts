@@ -106,6 +106,10 @@ export function table(heading: readonly string[], rows: readonly (readonly Markd
   return [row(heading), row(heading.map(() => ':---')), ...rows.map(row)].join('\n');
 }
 
+export function paragraphs(...parts: readonly (Markdown | false | undefined)[]): Markdown {
+  return parts.filter(Boolean).join('\n\n');
+}
+
 export function details(summary: Markdown, body: Markdown, open = false): Markdown {
   return `<details${open ? ' open' : ''}><summary>${summary}</summary>\n\n${body}\n\n</details>`;
 }

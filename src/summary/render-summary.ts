@@ -2,7 +2,17 @@
 
 import type { Finding } from '../check/facts.ts';
 import { type ErrorReport, isCommandOrUrl } from '../errors/format-error.ts';
-import { type Markdown, block, details, link, markdownText, quotation, sentence, wrapCommand } from '../lib/escape.ts';
+import {
+  type Markdown,
+  block,
+  details,
+  link,
+  markdownText,
+  paragraphs,
+  quotation,
+  sentence,
+  wrapCommand,
+} from '../lib/escape.ts';
 import {
   deleteStep,
   deploymentTable,
@@ -21,12 +31,12 @@ const maxBytes = 1024 * 1024;
 
 /** Renders the summary, the most important section first; leaves out the last ones if it would get too long. */
 export function renderSummary(facts: SummaryFacts, limit = maxBytes): Markdown {
-  const { findings, stages, bootLog } = facts;
+  const { findings, errors = [], stages, bootLog } = facts;
   const drawing = topology(facts);
   const sections = [
     `## ${title(facts)}`,
     statusLine(facts),
-    ...(findings ? findingSections(findings) : failureSections(facts)),
+    ...(findings ? findingSections(findings) : errors.slice(0, 10).map(errorSection)),
     replacementTable(facts),
     connecting(facts),
     changedSettingsList(facts),
@@ -44,11 +54,9 @@ export function renderSummary(facts: SummaryFacts, limit = maxBytes): Markdown {
 }
 
 function changedSettingsList({ changedSettings = [] }: SummaryFacts): Markdown {
-  if (changedSettings.length === 0) return '';
-  return [
-    '⚠️ **Azure or a policy created the VM with other settings than requested**',
-    changedSettings.map((line) => `- ${markdownText(line)}`).join('\n'),
-  ].join('\n\n');
+  const heading = '⚠️ **Azure or a policy created the VM with other settings than requested**';
+  const list = changedSettings.map((line) => `- ${markdownText(line)}`).join('\n');
+  return list && paragraphs(heading, list);
 }
 
 function fitInto(sections: readonly Markdown[], limit: number): Markdown {
@@ -67,41 +75,26 @@ function fitInto(sections: readonly Markdown[], limit: number): Markdown {
 
 // What failed, and what a check found: cause, who must act and commands first, everything else collapsed.
 
-function failureSections({ errors = [] }: SummaryFacts): Markdown[] {
-  return errors
-    .slice(0, 10)
-    .flatMap((error, index) => [
-      ...(index > 0 ? [`### ❌ ${markdownText(error.title)}`] : []),
-      ...errorSections(error),
-    ]);
-}
-
-function errorSections(report: ErrorReport): Markdown[] {
+function errorSection(report: ErrorReport, index: number): Markdown {
   const { activity, message, notes, explanation, azure, trace } = report;
   const doing = activity.length > 0 ? [`Failed while ${activity.join(', ')}.`] : [];
-  const answer = [
-    ...quoteLines([...notes, ...azure]),
-    ...(doing.length + trace.length > 0 ? [[...doing, ...trace].map(markdownText).join('<br>')] : []),
-  ];
-  return [
-    ...(explanation
-      ? [
-          `**Cause:** ${sentence(explanation.cause)}`,
-          `**Who must act:** ${sentence(explanation.who)}`,
-          fixes(explanation.fix),
-        ].filter(Boolean)
-      : []),
-    ...(explanation || trace.length > 0 ? quoteLines(message) : messageLines(message)),
-    ...(answer.length > 0 ? [details("Azure's answer and IDs", answer.join('\n\n'), !explanation)] : []),
-  ];
+  const answer = paragraphs(quoted([...notes, ...azure]), [...doing, ...trace].map(markdownText).join('<br>'));
+  return paragraphs(
+    index > 0 && `### ❌ ${markdownText(report.title)}`,
+    explanation && `**Cause:** ${sentence(explanation.cause)}`,
+    explanation && `**Who must act:** ${sentence(explanation.who)}`,
+    explanation && fixes(explanation.fix),
+    explanation || trace.length > 0 ? quoted(message) : messageLines(message),
+    answer && details("Azure's answer and IDs", answer, !explanation),
+  );
 }
 
-function quoteLines(lines: readonly string[]): Markdown[] {
-  return lines.length > 0 ? [quotation(lines.join('\n'))] : [];
+function quoted(lines: readonly string[]): Markdown {
+  return lines.length > 0 ? quotation(lines.join('\n')) : '';
 }
 
 /** Messages of the action itself: a line that starts with a dash is a list item. */
-function messageLines(words: readonly string[]): Markdown[] {
+function messageLines(words: readonly string[]): Markdown {
   const lines = words
     .join('\n')
     .split('\n')
@@ -111,7 +104,7 @@ function messageLines(words: readonly string[]): Markdown[] {
     const item = /^- (.*)/.exec(line)?.[1];
     return item === undefined ? `\n${sentence(line)}\n` : `- ${sentence(item)}`;
   });
-  return [rendered.join('\n').trim()].filter(Boolean);
+  return rendered.join('\n').trim();
 }
 
 /** Sentences as a list; commands as blocks to copy, consecutive ones in one block. */
@@ -153,8 +146,8 @@ function findingSections(findings: readonly Finding[]): Markdown[] {
     // Otherwise the collapsed sections say as much.
     open.length > 0 ? counts.join(' · ') : '',
     ...mergeEqual(open, ({ level, answer, who, fix }) => [level, answer, who, fix]).map(openFinding),
-    ...skippedSections(ofLevel('unknown'), open.length === 0),
-    ...passedSection(ofLevel('ok')),
+    skippedSection(ofLevel('unknown'), open.length === 0),
+    passedSection(ofLevel('ok')),
   ];
 }
 
@@ -179,33 +172,38 @@ function mergeEqual(findings: readonly Finding[], keyOf: (finding: Finding) => u
 
 function openFinding({ level, subjects, answer, who, fix }: MergedFinding): Markdown {
   const heading = `### ${marks[level]} ${sentence(subjects.join(', '))}`;
-  const whoMustAct = who ? `**Who must act:** ${sentence(who)}` : '';
-  return [heading, sentence(answer), whoMustAct, fixes(fix)].filter(Boolean).join('\n\n');
+  return paragraphs(heading, sentence(answer), who && `**Who must act:** ${sentence(who)}`, fixes(fix));
 }
 
 /** Findings with the same remedy share it. */
-function skippedSections(skipped: readonly Finding[], isOpen: boolean): Markdown[] {
-  if (skipped.length === 0) return [];
-  const groups = mergeEqual(skipped, ({ who, fix }) => [who, fix]);
-  const bodies = groups.map(({ who, fix, subjects }) => {
-    const answers = skipped.filter((finding) => finding.who === who && String(finding.fix) === String(fix));
-    const rows = mergeEqual(answers, ({ answer }) => answer).map((row) => [
-      row.subjects.map(sentence).join('<br>'),
-      sentence(capitalize(row.answer.replace(/^Skipped: /, ''))),
-    ]);
-    const whoCanEnable = who ? `**Who can enable ${subjects.length === 1 ? 'it' : 'them'}:** ${sentence(who)}` : '';
-    return [limitedTable(['Skipped', 'Why'], rows), whoCanEnable, fixes(fix)].filter(Boolean).join('\n\n');
+function skippedSection(skipped: readonly Finding[], isOpen: boolean): Markdown {
+  if (skipped.length === 0) return '';
+  const groups = Map.groupBy(skipped, ({ who, fix }) => JSON.stringify([who, fix]));
+  const bodies = [...groups.values()].map((group) => {
+    const [{ who, fix } = { who: '', fix: [] }] = group;
+    const answers = group.map((finding) => ({
+      ...finding,
+      answer: capitalize(finding.answer.replace(/^Skipped: /, '')),
+    }));
+    const whoCanEnable = `**Who can enable ${group.length === 1 ? 'it' : 'them'}:** ${sentence(who)}`;
+    return paragraphs(answerTable(['Skipped', 'Why'], answers), who && whoCanEnable, fixes(fix));
   });
-  return [details(`${marks.unknown} ${skipped.length} skipped`, bodies.join('\n\n'), isOpen)];
+  return details(`${marks.unknown} ${skipped.length} skipped`, bodies.join('\n\n'), isOpen);
 }
 
-function passedSection(passed: readonly Finding[]): Markdown[] {
-  if (passed.length === 0) return [];
-  const rows = mergeEqual(passed, ({ answer }) => answer).map(({ subjects, answer }) => [
-    subjects.map(sentence).join('<br>'),
-    sentence(answer),
-  ]);
-  return [details(`${marks.ok} ${passed.length} passed`, limitedTable(['Passed', 'Result'], rows))];
+function passedSection(passed: readonly Finding[]): Markdown {
+  return passed.length > 0
+    ? details(`${marks.ok} ${passed.length} passed`, answerTable(['Passed', 'Result'], passed))
+    : '';
+}
+
+/** One row for each answer, with all that it holds for. */
+function answerTable(heading: readonly string[], findings: readonly Finding[]): Markdown {
+  const rows = mergeEqual(findings, ({ answer }) => answer);
+  return limitedTable(
+    heading,
+    rows.map(({ subjects, answer }) => [subjects.map(sentence).join('<br>'), sentence(answer)]),
+  );
 }
 
 function capitalize(text: string): string {
