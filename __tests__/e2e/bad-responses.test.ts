@@ -8,8 +8,8 @@
 import { gzipSync } from 'node:zlib';
 import { expect, test } from '@jest/globals';
 import type { FaultEffect } from '../../simulator/engine/faults.ts';
-import { type Simulator, startSimulator } from '../../simulator/index.ts';
-import type { Resource } from '../../simulator/model/entities.ts';
+import { principals, type Simulator, startSimulator, type World } from '../../simulator/index.ts';
+import type { Resource, RoleAssignment } from '../../simulator/model/entities.ts';
 import { mapLimited } from '../../src/lib/abort.ts';
 import { isJson, parseJson } from '../../src/lib/json.ts';
 import { type ActionOptions, type Run, timeScale } from '../support/harness.ts';
@@ -19,6 +19,7 @@ import {
   errorOf,
   disturbed,
   expireDeployments,
+  group,
   since,
   snapshot,
   startWorld,
@@ -80,28 +81,39 @@ const unreadable = /Unexpected|undefined|\[object|Cannot read|at .*\.js:\d/;
 interface CreatedOnce {
   readonly journal: Simulator['journal'];
   readonly resources: readonly Resource[];
+  readonly assignments: readonly RoleAssignment[];
 }
 let created: Promise<CreatedOnce> | undefined;
 
 async function createExpiredDeployment(): Promise<CreatedOnce> {
-  const sim = await startWorld();
+  const sim = await startWorld({ world: mayAssignRoles });
   let resources: readonly Resource[] = [];
+  let assignments: readonly RoleAssignment[] = [];
   const between = (): void => {
     expireDeployments(sim);
     resources = structuredClone([...sim.world.resources.all()]);
+    assignments = assignmentsOfRuns(sim);
   };
   expect(errorOf(await runOperation(sim, 'create', { between }))).toBe('');
-  return { journal: sim.journal, resources };
+  return { journal: sim.journal, resources, assignments };
 }
+
+const mayAssignRoles = (world: World): unknown =>
+  world.grant(principals.deploy, 'Role Based Access Control Administrator', group);
+
+/** The others, of the default world, have no description. */
+const assignmentsOfRuns = ({ world }: Simulator) => world.roleAssignments.filter(({ description }) => description);
 
 const createOnce = () => (created ??= createExpiredDeployment());
 
 async function inWorldFor<T>(operation: Operation, work: (sim: Simulator) => Promise<T>): Promise<T> {
   const isRemoval = operation === 'delete' || operation === 'sweep';
-  const resources = isRemoval ? (await createOnce()).resources : [];
+  const { resources, assignments } = isRemoval ? await createOnce() : { resources: [], assignments: [] };
   const sim = await startSimulator({
     timeScale: 0.002,
     world: (world) => {
+      mayAssignRoles(world);
+      world.roleAssignments.push(...assignments);
       for (const resource of structuredClone(resources)) world.resources.put(resource);
     },
   });
@@ -117,6 +129,15 @@ const stepMinutes = 30;
 /** Cleanup after a failure has a limit, too. */
 const limitMs = 6 * stepMinutes * 60_000 * timeScale;
 
+/** With all kinds of requests. */
+const createInputs = {
+  cleanup: 'always',
+  'expires-after': 'PT1M',
+  identity: 'system, vm1-app',
+  'role-assignments': `Reader on ${group}`,
+  'run-script': 'true',
+};
+
 /** Only `create` leaves something to its post step. */
 const runOperation = (
   sim: Simulator,
@@ -125,7 +146,7 @@ const runOperation = (
 ): Promise<Run> => {
   const inputs = { operation, 'timeout-minutes': String(stepMinutes) };
   return operation === 'create'
-    ? actWithPost(sim, { ...inputs, cleanup: 'always', 'expires-after': 'PT1M' }, { ...options, limitMs })
+    ? actWithPost(sim, { ...inputs, ...createInputs }, { ...options, limitMs })
     : act(sim, inputs, { limitMs });
 };
 
@@ -228,11 +249,13 @@ function changesBy(
     const said = warningsOf(run, run.post).toLowerCase();
     return said.includes(id) || (operation !== 'create' && (run.exitCode !== 0 || said.includes('vm1')));
   };
-  return [...changed, ...leftBy(sim).filter((id) => isOurs(id) && !isNamed(id))];
+  return [...changed, ...leftBy(sim).filter((id) => !isNamed(id))];
 }
 
-const leftBy = (sim: Simulator): readonly string[] =>
-  [...snapshot(sim).keys()].filter((id) => /\/vm1(?:[-/]|$)/.test(id));
+const leftBy = (sim: Simulator): readonly string[] => [
+  ...[...snapshot(sim).keys()].filter((id) => /\/vm1(?:[-/]|$)/.test(id)),
+  ...assignmentsOfRuns(sim).map(({ id }) => id.toLowerCase()),
+];
 
 /** One such response must not fail a run: only a refusal may, or other JSON from a sign-in service. */
 function isTransient({ host, path }: RequestPattern, effect: FaultEffect): boolean {
