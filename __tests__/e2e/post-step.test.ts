@@ -155,6 +155,43 @@ describe('the post step', () => {
   });
 });
 
+test.concurrent('a create ends with its error, result and summary when it is cancelled while Azure does not answer', async () => {
+  const sim = await startWorld();
+  const before = snapshot(sim);
+  const hasEnded = Promise.withResolvers<void>();
+  const polls = { method: 'GET', path: /\/Microsoft\.Compute\/locations\/[^/]+\/operations\// } as const;
+  const hasArrived = Promise.withResolvers<void>();
+  const held = sim.faults.add({
+    match: { ...polls, times: Infinity },
+    effect: {
+      onArrival: () => {
+        hasArrived.resolve();
+        return hasEnded.promise;
+      },
+    },
+  });
+  const run = await actWithPost(
+    sim,
+    {},
+    {
+      // Without the runner's SIGTERM and SIGKILL: it must end by itself.
+      signal: { name: 'SIGINT', when: hasArrived.promise },
+      between: () => hasEnded.resolve(),
+    },
+  );
+  // Both the creation of the VM and its deletion were accepted, and none of their polls answered in time.
+  expect(held.applied).toBeGreaterThanOrEqual(2);
+  expect([run.exitCode, run.post?.exitCode]).toEqual([1, 0]);
+  expect(errorOf(run)).toContain('The workflow run was cancelled (SIGINT)');
+  expect(JSON.parse(run.outputs['result'] ?? '')).toMatchObject({ 'vm-id': vm1.machine });
+  expect(run.summary).toContain('The workflow run was cancelled (SIGINT)');
+  expect(cleanupStateOf(run)?.created).toContain(vm1.machine);
+  expectAllGone(sim, before);
+  // The VM was deleted between the steps, with its disk, network interface and public IP.
+  expect(warningsOf(run.post)).toBe('');
+  expect(run.post?.stdout).not.toContain('checking again');
+});
+
 test.concurrent('a create creates the VM when the state of another step leaks into it', async () => {
   const sim = await startWorld();
   const run = await act(sim, {}, { ...main, env: { STATE_phase: 'main', STATE_cleanup: '{}' } });

@@ -30,6 +30,8 @@ import {
 interface Target {
   readonly id: ResourceId;
   readonly type: ResourceType;
+  /** For messages: `disk vm1-osdisk`. */
+  readonly what: string;
 }
 
 /** What the deletions of one call have to know of each other. IDs are in lower case. */
@@ -98,7 +100,7 @@ function findTargets(ids: readonly string[]): Target[] {
       const type = parsed && resourceTypes[parsed.type];
       // Azure deletes run commands with their VM.
       const goesWithVm = isRunCommand(id) && ids.some((other) => sameId(other, vmOfRunCommand(id)));
-      return type && !goesWithVm ? [{ id: parsed, type }] : [];
+      return type && !goesWithVm ? [{ id: parsed, type, what: `${type.label} ${parsed.name}` }] : [];
     })
     .toSorted((a, b) => order.indexOf(a.id.type) - order.indexOf(b.id.type));
 }
@@ -109,7 +111,6 @@ async function deleteResource(
   progress: Progress,
   maxWait: number,
 ): Promise<'deleted' | 'notFound' | 'notOwned'> {
-  const { session } = context;
   const { id, type } = target;
   const recheck = createRecheck(context, target, progress);
   const retry = createRetry(context, target, progress.targets, maxWait);
@@ -122,7 +123,7 @@ async function deleteResource(
     return 'deleted' as const;
   };
   for (;;) {
-    const found = await undefinedIfNotFound(type.read(session, id));
+    const found = await undefinedIfNotFound(type.read(context.session, id));
     if (!found) {
       if (sent || progress.deletedWithVm.has(id.id.toLowerCase())) return markDeleted();
       if (await recheck()) continue;
@@ -142,10 +143,10 @@ async function deleteResource(
         continue;
       }
       sent = true;
-      if (await sendDelete(context, target)) return markDeleted();
+      if (await sendDelete(context, target, vmParts)) return markDeleted();
       await waitUnconfirmed();
     } catch (error) {
-      if (session.waiting.signal.aborted || !(error instanceof AzureError)) throw error;
+      if (context.session.waiting.signal.aborted || !(error instanceof AzureError)) throw error;
       if (isNotFound(error)) return markDeleted();
       await retry(error);
     }
@@ -179,8 +180,10 @@ function holderOf({ principalId = '' }: ResourceFacts, { holders }: Progress): b
 }
 
 /** False if the response named no operation, as that of a proxy does: then only a read tells whether it is gone. */
-async function sendDelete({ session, log }: DeletionContext, { id, type }: Target): Promise<boolean> {
-  const what = `${type.label} ${id.name}`;
+async function sendDelete(context: DeletionContext, target: Target, vmParts?: VmParts): Promise<boolean> {
+  const { session, log, onDelete } = context;
+  const { id, type, what } = target;
+  onDelete?.([id.id, ...(vmParts?.deletedWithVm ?? [])]);
   log.info(`Deleting ${what}.`);
   const operation = type.delete(session, id);
   await ('submitted' in operation ? pollUntilDone(what, 'delete', session.waiting, operation) : operation);
@@ -188,9 +191,8 @@ async function sendDelete({ session, log }: DeletionContext, { id, type }: Targe
 }
 
 /** The first read follows at once. */
-function createUnconfirmedWait({ session, log }: DeletionContext, { id, type }: Target): () => Promise<void> {
+function createUnconfirmedWait({ session, log }: DeletionContext, { what }: Target): () => Promise<void> {
   const start = clockSeconds();
-  const what = `${type.label} ${id.name}`;
   let waits = 0;
   return async () => {
     if (clockSeconds() - start >= maxInUseSeconds) {
@@ -206,7 +208,7 @@ function createUnconfirmedWait({ session, log }: DeletionContext, { id, type }: 
 
 /** A role assignment outlives its principal, and then nothing leads to it: while one remains, its identity is kept. */
 function assertNoAssignmentRemains(
-  { id, type }: Target,
+  { id, what }: Target,
   principalId: string | undefined,
   { principals, remainingAssignments }: Progress,
 ): void {
@@ -217,14 +219,14 @@ function assertNoAssignmentRemains(
   }
   const assignment = remainingAssignments.get(principalId.toLowerCase()) ?? remainingAssignments.get('');
   if (assignment === undefined) return;
-  const what = `deleting ${type.label} ${id.name}`;
+  const activity = `deleting ${what}`;
   const reason =
     'A role assignment outlives the identity that holds it, and could not be found by the identity afterwards.';
   if (assignment === '') {
     const message = 'It is kept because the role assignments of its identity could not be looked for.';
-    throw new ActionError(what, { message, reason, fix: ['Run `operation: delete` later.'] });
+    throw new ActionError(activity, { message, reason, fix: ['Run `operation: delete` later.'] });
   }
-  throw new ActionError(what, {
+  throw new ActionError(activity, {
     message: `It is kept because role assignment ${assignment} of its identity could not be deleted.`,
     reason,
     who: 'an Owner or User Access Administrator of the scope of the role assignment',
@@ -244,17 +246,16 @@ export function listedButMissing(id: string): string {
 
 /** False: missing. @throws ActionError from the returned function if Azure had accepted the creation. */
 function createRecheck(
-  { session, log, created = [], pending = [], listed }: DeletionContext,
-  { id, type }: Target,
+  { session, log, created = [], pending = [], deleting = [], listed }: DeletionContext,
+  { id, what }: Target,
   { knownDisks }: Progress,
 ): () => Promise<boolean> {
   const delays = [...recheckDelays];
   const isSame = (other: string): boolean => sameId(other, id.id);
-  const what = `${type.label} ${id.name}`;
   return async () => {
     // A VM that was found names the disks that exist.
     if (id.type === diskType && knownDisks.size > 0) return false;
-    const isCreated = created.some(isSame);
+    const isCreated = created.some(isSame) && !deleting.some(isSame);
     if (!isCreated && !(await listed?.())?.some(isSame)) return false;
     const seconds = delays.shift();
     if (seconds !== undefined) {
@@ -283,12 +284,11 @@ const maxForeignUseSeconds = 20;
 /** Waits until the DELETE can be sent again, after the tags are read again; rethrows errors that do not pass. */
 function createRetry(
   { session: { waiting }, log }: DeletionContext,
-  { id, type }: Target,
+  { id, what }: Target,
   targets: readonly Target[],
   maxWait: number,
 ): (error: AzureError) => Promise<void> {
   const start = clockSeconds();
-  const what = `${type.label} ${id.name}`;
   const waitBeforeRetry = createRetries(what, { signal: waiting.signal, log: log.info });
   let conflicts = 0;
   return async (error) => {
@@ -334,7 +334,7 @@ export async function rollback(
   const { claim, entries } = cleanupState;
   const { created, pending } = entries;
   const result = await deleteResources(
-    { ...context, claim, ...(isFinal && { created, pending }) },
+    { ...context, claim, ...(isFinal && { created, pending }), onDelete: cleanupState.markDeleting },
     (await includeVmDisks(context.session, ids)).toReversed(),
   );
   const isRecorded = (id: string): boolean => created.some((other) => sameId(other, id));

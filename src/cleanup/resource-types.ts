@@ -146,6 +146,10 @@ export interface DeletionContext {
   readonly created?: readonly string[];
   /** Those of them without a response: they may never appear. */
   readonly pending?: readonly string[];
+  /** Those of them that the main step was deleting: they are missing because they are gone. */
+  readonly deleting?: readonly string[];
+  /** Called before each DELETE with all that it deletes. */
+  readonly onDelete?: (ids: readonly string[]) => void;
   /** IDs that the group's list shows, for `delete` and `sweep`, which do not know what was created. */
   readonly listed?: () => Promise<readonly string[]>;
 }

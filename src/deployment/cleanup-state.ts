@@ -31,6 +31,8 @@ export interface CleanupStateData {
   readonly created: readonly string[];
   /** Those without a response to their PUT yet: they may appear after cleanup has looked for them. */
   readonly pending: readonly string[];
+  /** Those whose DELETE was sent after a read had found them: if they are missing then, Azure is not late. */
+  readonly deleting: readonly string[];
   /** Resources that turned out to exist when their PUT was sent. */
   readonly notCreated: readonly string[];
   /** True once the operation has ended: then only `cleanup: always` deletes what `create` has created. */
@@ -53,6 +55,8 @@ export interface CleanupState {
   markAccepted(id: string): void;
   /** Records that the PUT hit an existing resource, which is not this run's to delete. */
   markExisting(id: string): void;
+  /** Records resources before their DELETE. */
+  markDeleting(ids: readonly string[]): void;
   markDeleted(id: string): void;
   /** Forgets a resource whose PUT was rejected and created nothing. */
   discard(id: string): void;
@@ -62,14 +66,15 @@ export interface CleanupState {
   markCompleted(): void;
 }
 
-type RunFields = 'created' | 'pending' | 'notCreated' | 'completed';
+type RunFields = 'created' | 'pending' | 'deleting' | 'notCreated' | 'completed';
 
 /** @param save called at once and after every change; `everCreated` includes resources that were deleted since. */
 export function createCleanupState(
   start: Omit<CleanupStateData, RunFields>,
   save: (entries: CleanupStateData, everCreated: readonly string[]) => void,
 ): CleanupState {
-  let entries: CleanupStateData = { ...start, created: [], pending: [], notCreated: [], completed: false };
+  const lists = { created: [], pending: [], deleting: [], notCreated: [] };
+  let entries: CleanupStateData = { ...start, ...lists, completed: false };
   let everCreated: readonly string[] = [];
   let disowned = false;
   const change = (next: Partial<CleanupStateData>): void => {
@@ -94,13 +99,14 @@ export function createCleanupState(
       const pending = withId(entries.pending, id);
       if (created === entries.created && pending === entries.pending) return;
       everCreated = withId(everCreated, id);
-      change({ created, pending });
+      change({ created, pending, deleting: without(entries.deleting, id) });
     },
     markAccepted: (id) => change({ pending: without(entries.pending, id) }),
     markExisting(id) {
       everCreated = without(everCreated, id);
       remove(id, { notCreated: withId(entries.notCreated, id) });
     },
+    markDeleting: (ids) => change({ deleting: [...entries.deleting, ...ids] }),
     markDeleted: (id) => remove(id),
     discard(id) {
       everCreated = without(everCreated, id);
@@ -176,6 +182,7 @@ const checks: Readonly<Record<keyof CleanupStateData, Check>> = {
   resourceGroup: (value) => typeof value === 'string' && /^[\p{L}\p{N}_().-]{1,90}$/u.test(value),
   created: isIdList,
   pending: isIdList,
+  deleting: isIdList,
   notCreated: isIdList,
   completed: isOneOf(true, false),
   privateKeyPath: isOptional(isText),

@@ -57,13 +57,13 @@ function hasNameClash({ completed, notCreated }: CleanupStateData): boolean {
  * resources of the deployment whose tags name this run (a later run may have adopted it), otherwise what this run created.
  */
 export async function runPostJobCleanup(session: Session, state: CleanupStateData, report: Reporter): Promise<void> {
-  const { operation, deployment, cleanup, resourceGroup, pending, run } = state;
+  const { operation, deployment, cleanup, resourceGroup, pending, deleting, run } = state;
   if (operation === 'delete') {
     await runDelete(session, { resourceGroup, vmName: deployment }, run, report);
     return;
   }
   const created = resourcesToDelete(state);
-  const context = { session, log: report.log, claim: claimOf(state), created, pending };
+  const context = { session, log: report.log, claim: claimOf(state), created, pending, deleting };
   const result =
     cleanup === 'always' && !hasNameClash(state)
       ? await deleteDeployment(context, resourceGroup)

@@ -55,6 +55,16 @@ describe('createCleanupState', () => {
     expect([state.entries.created, everCreated, state.claim.notCreated]).toEqual([[], [], ['/a']]);
   });
 
+  test('does not count as being deleted what is created again', () => {
+    const state = openState(() => {});
+    state.addPending('/a');
+    state.markAccepted('/a');
+    state.markDeleting(['/a', '/b']);
+    expect(state.entries.deleting).toEqual(['/a', '/b']);
+    state.addPending('/A');
+    expect(state.entries).toMatchObject({ pending: ['/A'], deleting: ['/b'] });
+  });
+
   test('records nothing that is still in progress after it was disowned', () => {
     let last: CleanupStateData | undefined;
     let everCreated: readonly string[] = [];
@@ -75,6 +85,7 @@ describe('parseCleanupState', () => {
     ...start,
     created: ['/a'],
     pending: [],
+    deleting: [],
     notCreated: [],
     completed: false,
     privateKeyPath: '/tmp/cross-tenant-vm-abcdef/id_rsa',
@@ -97,6 +108,7 @@ describe('parseCleanupState', () => {
     ['created', { created: ['/a', 7] }],
     ['created', { created: '/a' }],
     ['pending', { pending: ['a'] }],
+    ['deleting', { deleting: undefined }],
     ['notCreated', { notCreated: undefined }],
     ['completed', { completed: 'yes' }],
     ['privateKeyPath', { privateKeyPath: ['/tmp'] }],
