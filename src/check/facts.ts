@@ -191,7 +191,8 @@ export function createQuestion(known: FilledErrorContext, id: string, asked: str
   /** A fault for an error that `create` would run into as well. */
   function refused(error: unknown): Finding {
     const azure = findAzureError(error);
-    const explanation = explanationIn(error) ?? (azure && explain(azure, known));
+    const [own] = errorChain(error).flatMap((link) => (link instanceof ActionError && link.explanation) || []);
+    const explanation = own ?? (azure && explain(azure, known));
     const message = errorMessage(error);
     if (!explanation) return fault(message, azure?.correlationId ? [`Correlation ID: ${azure.correlationId}`] : []);
     const { cause, who, fix } = explanation;
@@ -210,10 +211,6 @@ export function createQuestion(known: FilledErrorContext, id: string, asked: str
 
 export function isForbidden(error: unknown): boolean {
   return findAzureError(error)?.status === 403;
-}
-
-function explanationIn(error: unknown): ActionError['explanation'] {
-  return errorChain(error).flatMap((link) => (link instanceof ActionError && link.explanation) || [])[0];
 }
 
 function errorMessage(error: unknown): string {

@@ -58,11 +58,6 @@ function isDecidedByTargets({ targets, provisioningState }: ImageVersion, region
   return targets !== undefined && (!targets.includes(region) || provisioningState === 'Succeeded');
 }
 
-/** By number: 1.10.0 is newer than 1.9.0, regardless of when they were published. */
-function compareVersionsDescending(a: string, b: string): number {
-  return b.localeCompare(a, 'en', { numeric: true });
-}
-
 export async function findUsableVersion(
   gallery: Gallery,
   { image, imageWaitMinutes }: ImageRequest,
@@ -72,7 +67,8 @@ export async function findUsableVersion(
     image.version === undefined
       ? (await gallery.versions())
           .filter(({ excluded }) => !excluded)
-          .toSorted((a, b) => compareVersionsDescending(a.name, b.name))
+          // By number: 1.10.0 is newer than 1.9.0, regardless of when they were published.
+          .toSorted((a, b) => b.name.localeCompare(a.name, 'en', { numeric: true }))
       : [{ name: image.version }];
   const rejected: UnusableVersion[] = [];
   for (const { name, ...candidate } of candidates) {

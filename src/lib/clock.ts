@@ -5,16 +5,13 @@
  * wait (CONTRIBUTING.md). It cannot lengthen a wait, and every value but a decimal fraction is ignored.
  */
 
-/** Below this, timers of one millisecond would no longer tell waits apart. */
-const smallestTimeScale = 0.001;
-
 let timeScale = 1;
 
-/** The factor that CROSS_TENANT_VM_TIME_SCALE asks for; 1 unless it is a decimal fraction from 0.001 to 1. */
+/** 1 unless it is a decimal fraction from 0.001 to 1: below, timers of one millisecond would not tell waits apart. */
 export function parseTimeScale(text: string | undefined): number {
   if (text === undefined || !/^[01]\.\d{1,4}$/.test(text)) return 1;
   const scale = Number(text);
-  return scale >= smallestTimeScale && scale <= 1 ? scale : 1;
+  return scale >= 0.001 && scale <= 1 ? scale : 1;
 }
 
 /** Called once per process, before the first wait. */

@@ -40,13 +40,11 @@ export function normalizePem(pem: string): string | undefined {
   return `${key.export({ type: 'pkcs8', format: 'pem' }).toString()}${certificate.toString()}`;
 }
 
-const warnDays = 30;
-
 /** What to say of a certificate that is valid now: until when, and whether it is time to replace it. */
 export function certificateExpiryNotice(expiry: Date, now: Date): { readonly soon: boolean; readonly text: string } {
   const days = Math.floor((expiry.getTime() - now.getTime()) / 86_400_000);
   const text = `The client certificate is valid until ${expiry.toISOString()} (${days} ${days === 1 ? 'day' : 'days'}).`;
-  return days >= warnDays
+  return days >= 30
     ? { soon: false, text }
     : { soon: true, text: `${text} Register a new one on the app before that, and store it as the secret.` };
 }

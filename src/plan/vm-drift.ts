@@ -89,11 +89,11 @@ export function compareVm(vm: VirtualMachine, plan: Plan, image: ResolvedImage, 
   const identities = identityIds(vm.identity);
   const expectedIdentities = identityIds(body.identity);
   const hasIdentities = expectedIdentities.every((id) => identities.includes(id));
-  const isEncrypted = `${vm.securityProfile?.encryptionAtHost === true}`;
   const rows: readonly Row[] = [
-    ...(keptVersion === undefined ? [compareImage(vm, image)] : []),
+    ...(keptVersion === undefined
+      ? [compareIds('image', 'storageProfile.imageReference', imageIdOf(vm), image.referenceId)]
+      : []),
     ...comparePlacement(vm, plan),
-    compareNic(vm, plan),
     ['identity', 'identity', identities.join(', '), expectedIdentities.join(', '), hasIdentities],
     ...compareAccount(vm, body, inputs, plan),
     ...compareSpot(vm, body, inputs.spot?.isOptional),
@@ -103,7 +103,7 @@ export function compareVm(vm: VirtualMachine, plan: Plan, image: ResolvedImage, 
     [
       'encryption at host',
       'securityProfile.encryptionAtHost',
-      isEncrypted,
+      `${vm.securityProfile?.encryptionAtHost === true}`,
       inputs.encryptionAtHost ? 'true' : undefined,
     ],
     compareSecurity(vm, body, plan, inputs.securityType ?? image.generation),
@@ -136,12 +136,13 @@ function olderVersion(vm: VirtualMachine, { referenceId }: ResolvedImage): strin
   return isOther ? actual.slice(prefix.length) : undefined;
 }
 
-function compareImage(vm: VirtualMachine, { referenceId }: ResolvedImage): Row {
-  const actual = imageIdOf(vm);
-  return ['image', 'storageProfile.imageReference', actual, referenceId, sameId(actual, referenceId)];
+function compareIds(property: Row[0], path: string, actual: string, expected: string): Row {
+  return [property, path, actual, expected, sameId(actual, expected)];
 }
 
-function comparePlacement(vm: VirtualMachine, { vm: planned }: Plan): readonly Row[] {
+function comparePlacement(vm: VirtualMachine, { vm: planned, nic: plannedNic }: Plan): readonly Row[] {
+  const nics = vm.networkProfile?.networkInterfaces ?? [];
+  const nic = nics.find(({ primary }) => primary) ?? nics[0];
   const size = vm.hardwareProfile?.vmSize;
   const sizes = [...new Set(planned.attempts.map((attempt) => attempt.size))];
   const hasSize = sizes.some((expected) => isSameSetting(size ?? '', expected));
@@ -151,13 +152,8 @@ function comparePlacement(vm: VirtualMachine, { vm: planned }: Plan): readonly R
     ['operating system', 'storageProfile.osDisk.osType', vm.storageProfile?.osDisk?.osType, planned.osType],
     ['size', 'hardwareProfile.vmSize', size, sizes.join(' or '), hasSize],
     ['zone', 'zones', zone, zones.join(' or '), zones.length === 0 || zones.includes(zone)],
+    compareIds('network interface', 'networkProfile.networkInterfaces', nic?.id ?? '', plannedNic.id),
   ];
-}
-
-function compareNic({ networkProfile }: VirtualMachine, { nic }: Plan): Row {
-  const nics = networkProfile?.networkInterfaces ?? [];
-  const actual = (nics.find(({ primary }) => primary) ?? nics[0])?.id ?? '';
-  return ['network interface', 'networkProfile.networkInterfaces', actual, nic.id, sameId(actual, nic.id)];
 }
 
 function compareAccount(vm: VirtualMachine, body: VirtualMachine, inputs: DeployInputs, plan: Plan): readonly Row[] {

@@ -86,7 +86,8 @@ function vmRows(facts: SummaryFacts, requested: RequestedDeployment): Markdown[]
   if (!requested.image) return [];
   const id = hasVm(facts) ? outputs['vm-id'] : undefined;
   const name = link(markdownCode(requested.vmName ?? ''), portalUrl(id, requested.tenantId, facts));
-  const size = outputs['vm-size'] ?? sizeList(plan);
+  const sizes = new Set(plan?.vm.attempts.map((attempt) => attempt.size));
+  const size = outputs['vm-size'] ?? [...sizes].join(', ');
   const values = [size, plan?.location].map((value) => (value ? markdownCode(value) : ''));
   const system = image && [
     image.osType,
@@ -100,11 +101,6 @@ function vmRows(facts: SummaryFacts, requested: RequestedDeployment): Markdown[]
     ['Image', imageCell(facts, requested, requested.image)],
     ...(system ? [['System', system.map(markdownText).join(', ')]] : []),
   ];
-}
-
-function sizeList(plan: Plan | undefined): string | undefined {
-  const sizes = new Set(plan?.vm.attempts.map(({ size }) => size));
-  return sizes.size > 0 ? [...sizes].join(', ') : undefined;
 }
 
 function imageCell(facts: SummaryFacts, requested: RequestedDeployment, image: ImageReference): Markdown {

@@ -26,11 +26,8 @@ import { connecting, statusLine, title } from './status.ts';
 import type { SummaryFacts } from './summary-facts.ts';
 import { formatDuration, timeline, topology } from './topology.ts';
 
-/** GitHub drops a step's summary of more than 1 MiB. */
-const maxBytes = 1024 * 1024;
-
-/** Renders the summary, the most important section first; leaves out the last ones if it would get too long. */
-export function renderSummary(facts: SummaryFacts, limit = maxBytes): Markdown {
+/** The most important section comes first; the last ones are left out if GitHub would drop the summary (1 MiB). */
+export function renderSummary(facts: SummaryFacts, limit = 1024 * 1024): Markdown {
   const { findings, errors = [], stages, bootLog } = facts;
   const drawing = topology(facts);
   const sections = [
@@ -142,12 +139,13 @@ function findingSections(findings: readonly Finding[]): Markdown[] {
     return length > 0 ? [`${marks[level]} ${length} ${noun}`] : [];
   });
   const open = [...ofLevel('fault'), ...ofLevel('warning')];
+  const passed = ofLevel('ok');
   return [
     // Otherwise the collapsed sections say as much.
     open.length > 0 ? counts.join(' · ') : '',
     ...mergeEqual(open, ({ level, answer, who, fix }) => [level, answer, who, fix]).map(openFinding),
     skippedSection(ofLevel('unknown'), open.length === 0),
-    passedSection(ofLevel('ok')),
+    passed.length > 0 ? details(`${marks.ok} ${passed.length} passed`, answerTable(['Passed', 'Result'], passed)) : '',
   ];
 }
 
@@ -189,12 +187,6 @@ function skippedSection(skipped: readonly Finding[], isOpen: boolean): Markdown 
     return paragraphs(answerTable(['Skipped', 'Why'], answers), who && whoCanEnable, fixes(fix));
   });
   return details(`${marks.unknown} ${skipped.length} skipped`, bodies.join('\n\n'), isOpen);
-}
-
-function passedSection(passed: readonly Finding[]): Markdown {
-  return passed.length > 0
-    ? details(`${marks.ok} ${passed.length} passed`, answerTable(['Passed', 'Result'], passed))
-    : '';
 }
 
 /** One row for each answer, with all that it holds for. */

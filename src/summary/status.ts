@@ -156,7 +156,9 @@ export function connecting(facts: SummaryFacts): Markdown {
     ? [...(isWindows ? remoteDesktop : ssh)(facts, address, plan), closedPort(facts, plan, isWindows ? 3389 : 22)]
     : [
         `No public IP. Connect to ${markdownCode(facts.outputs['private-ip-address'] ?? '')} from its network or a peered one, or use Azure Bastion. To run a command without a connection:`,
-        shellBlock(runCommand(plan)),
+        shellBlock(
+          shellCommand`az vm run-command invoke ${vmOptions({ ...plan, vmName: plan.vm.name })} --command-id ${isWindows ? 'RunPowerShellScript' : 'RunShellScript'} --scripts hostname`,
+        ),
       ];
   if (image?.osState === 'Specialized') {
     lines.push('The image is specialized: sign in with an account of the image.');
@@ -209,11 +211,6 @@ export function resetCommand({ osType, user, ...vm }: VmUser & VmNames): string 
 function resetBlock(facts: SummaryFacts, { subscriptionId, resourceGroup, vm }: Plan): Markdown {
   const user = userOf(facts);
   return shellBlock(resetCommand({ subscriptionId, resourceGroup, vmName: vm.name, osType: vm.osType, user }));
-}
-
-function runCommand({ subscriptionId, resourceGroup, vm }: Plan): string {
-  const commandId = vm.osType === 'Windows' ? 'RunPowerShellScript' : 'RunShellScript';
-  return shellCommand`az vm run-command invoke ${vmOptions({ subscriptionId, resourceGroup, vmName: vm.name })} --command-id ${commandId} --scripts hostname`;
 }
 
 function userOf({ outputs, image }: SummaryFacts): string {

@@ -103,7 +103,9 @@ function checkLock({ inputs, facts, group }: RuleContext, question: Question, lo
   const title = `Lock "${lock.name}"${coversGroup ? '' : ` on ${scope}`}`;
   const who = 'an Owner or User Access Administrator there';
   const fix = ['Delete the lock:', shellCommand`az lock delete --ids ${lock.id}`];
-  if (lock.properties.level === 'ReadOnly' && isDeployed(facts)) {
+  // If everything exists, `create` would only update tags.
+  const isDeployed = Object.values(facts.existing).every((found) => 'value' in found && found.value);
+  if (lock.properties.level === 'ReadOnly' && isDeployed) {
     return question.warning(`${title} is ReadOnly: the tags of the deployment cannot be updated.`, fix, who);
   }
   if (lock.properties.level === 'ReadOnly') {
@@ -113,11 +115,6 @@ function checkLock({ inputs, facts, group }: RuleContext, question: Question, lo
   if (inputs.cleanup === 'never') return question.ok(`${title} only prevents deletion; \`cleanup\` is \`never\`.`);
   const affected = coversGroup ? 'nothing' : 'not everything';
   return question.warning(`${title} prevents deletion, so ${affected} can be cleaned up.`, fix, who);
-}
-
-/** Whether everything exists, so that `create` would only update tags. */
-function isDeployed({ existing }: RuleContext['facts']): boolean {
-  return Object.values(existing).every((found) => 'value' in found && found.value !== undefined);
 }
 
 /** IDs of the resources of the deployment, existing or planned. */
@@ -204,16 +201,12 @@ function effectOnApp({ properties }: DenyAssignment, objectId: string | undefine
   const { principals = [], excludePrincipals = [] } = properties;
   const isApp = ({ id }: { readonly id: string }) => id.toLowerCase() === objectId;
   if (excludePrincipals.some(isApp)) return 'none';
-  const named = principals.some((principal) => isApp(principal) || isEveryone(principal));
+  // "All principals" has the empty GUID as its ID.
+  const named = principals.some((principal) => isApp(principal) || /^[0-]+$/.test(principal.id));
   const others = named ? excludePrincipals : principals;
   if (objectId === undefined && others.length > 0)
     return ', for or except principals that may include the app; its token does not name it';
   if (others.some(({ type }) => type === 'Group'))
     return ', for or except members of a group; whether the app is a member is not known';
   return named ? 'blocked' : 'none';
-}
-
-/** "All principals" has the empty GUID as its ID. */
-function isEveryone({ id }: { readonly id: string }): boolean {
-  return /^[0-]+$/.test(id);
 }
