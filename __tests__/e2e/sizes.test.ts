@@ -82,38 +82,6 @@ describe('the next size', () => {
     expect(sim.journal.filter(({ kind }) => kind === 'skus.list')).toEqual([]);
   });
 
-  test('is tried when Azure refuses the PUT because of another property of the size', async () => {
-    const refusals = [
-      [
-        'VMSizeIsNotPermittedToEnableAcceleratedNetworking',
-        'Virtual Machine size Standard_B1s is not in the allowed list of VM sizes for accelerated networking.',
-      ],
-      [
-        'OperationNotAllowed',
-        "Unable to perform operation 'Create VM' since the provided max price '0.01 USD' is lower than the current spot price '0.02 USD' for Azure Spot VM size 'Standard_D2s_v5'.",
-      ],
-      [
-        'ComputeResourceZoneConstraintDoesNotMatchPublicIPAddressZoneConstraint',
-        'Compute resource vm1 has a zone constraint 1 but the PublicIPAddress ip has a different zone constraint 2.',
-      ],
-      [
-        'InvalidParameter',
-        "The VM size 'Standard_D2s_v6' cannot boot with OS image or disk. Please check that disk controller types supported by the OS image or disk is one of the supported disk controller types.",
-      ],
-    ] as const;
-    await start();
-    for (const [index, [code, message]] of refusals.entries()) {
-      const match = { method: 'PUT', path: /virtualMachines\/vm1\?/, nth: index + 1 };
-      sim.faults.add({ match, effect: { status: 400, code, message } });
-    }
-    const sizes = ['Standard_D2s_v5', 'Standard_D2as_v5', 'Standard_D2ds_v5', 'Standard_D2s_v4', 'Standard_D2s_v3'];
-    const run = await create({ 'vm-size': sizes.join(', ') });
-    wentWell(run);
-    expect(run.outputs['vm-size']).toBe(sizes.at(-1));
-    const notices = messages(run, 'notice').join('\n');
-    for (const [code, message] of refusals) expect(notices).toContain(`${code}: ${message}`);
-  });
-
   test('is tried when the region does not know one', async () => {
     await start();
     const run = await create({ 'vm-size': 'Standard_X9_v9, Standard_D2s_v5' });
