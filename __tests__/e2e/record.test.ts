@@ -8,6 +8,7 @@ import { compareRecordings } from '../../scripts/record/compare-recordings.ts';
 import type { RecordedExchange, Recording } from '../../scripts/record/recording.ts';
 import { recordSimulator } from '../../scripts/record/scenario.ts';
 import { defaults } from '../../simulator/index.ts';
+import { compileCache, publicKey } from '../support/harness.ts';
 
 const isVmPut = ({ method, path }: RecordedExchange) => method === 'PUT' && /\/virtualMachines\/[^/?]+\?/.test(path);
 
@@ -30,9 +31,10 @@ describe('a recorded run of the bundle', () => {
   let second: Recording;
 
   beforeAll(async () => {
-    const env = { GITHUB_REPOSITORY: 'fabrikam-owner/fabrikam-images', GITHUB_ACTOR: 'some-actor' };
-    ({ recording, failed } = await recordSimulator({ env, inputs: { 'vm-name': 'build-7-vm' } }));
-    ({ recording: second } = await recordSimulator());
+    const env = { ...compileCache, GITHUB_REPOSITORY: 'fabrikam-owner/fabrikam-images', GITHUB_ACTOR: 'some-actor' };
+    const inputs = { 'ssh-public-key': publicKey };
+    ({ recording, failed } = await recordSimulator({ env, inputs: { ...inputs, 'vm-name': 'build-7-vm' } }));
+    ({ recording: second } = await recordSimulator({ env: compileCache, inputs }));
   });
 
   test('holds sign-in, check, create and delete in the format of the recordings', () => {

@@ -104,6 +104,8 @@ async function record(
         inputs: { ...inputs, ...step.inputs },
         env: { ...env, HTTPS_PROXY: recorder.proxyUrl },
         timeScale,
+        // The post step has nothing to do: cleanup is never, and the delete step always runs.
+        phases: ['main'],
         limitMs: 3_600_000,
         ...(onLine === undefined ? {} : { onLine }),
       });
