@@ -271,6 +271,8 @@ describe('Windows', () => {
         message: expect.stringContaining('3389 (RDP) to the whole internet'),
       }),
     );
+    // The size will be retired.
+    expect(run.annotations.filter(({ message }) => message.includes('2028'))).toHaveLength(1);
     assertNoSecrets(run, [password, defaults.clientSecret]);
   });
 
@@ -287,6 +289,8 @@ describe('Windows', () => {
     expect(generated).toHaveLength(1);
     assertNoSecrets(run, [...generated, defaults.clientSecret]);
     expect(run.outputs).not.toHaveProperty('ssh-private-key-path');
+    expect(run.outputs).not.toHaveProperty('ssh-command');
+    expect(run.lines.at(-1)?.text).toMatch(/^Ready in /);
     expect(run.annotations.map(({ message }) => message).join('\n')).toMatch(
       /`admin-password`[\s\S]*az vm user update .* -n win1 --username azureuser --password/,
     );

@@ -39,9 +39,9 @@ const passing: readonly [string, FaultEffect][] = [
 
 /** Rows of the table whose scenario is a test of its kind of resource. */
 const rowsElsewhere: Readonly<Record<string, string>> = {
-  'vm-busy': 'faults.test.ts: a busy run command is retried',
-  'failed-by-azure': 'faults.test.ts: as the end of its operation is retried',
-  'image-not-known-yet': 'faults.test.ts: GalleryImageNotFound is retried when the region reads Completed',
+  'vm-busy': 'faults.test.ts: // A busy run command.',
+  'failed-by-azure': 'faults.test.ts: // Ends of operations.',
+  'image-not-known-yet': 'faults.test.ts: // GalleryImageNotFound although the region reads Completed.',
   'new-resource-group': 'other-answers.test.ts: do not know a new group yet',
 };
 
@@ -78,7 +78,7 @@ const requests: readonly [string, FaultMatch][] = [
 ];
 
 /** Effects that one life meets in turn at each of its requests. A poll that ends with 409 is settled by reading the VM, without a retry. */
-const lives: readonly (readonly number[])[] = [[0, 1, 2], [3, 4, 5], [6, 7, 10], [8], [9], [11]];
+const lives: readonly (readonly number[])[] = [[0, 1, 2, 8], [3, 4, 5, 9], [6, 7, 10], [11]];
 
 describe('every request of a life', () => {
   test('meets every transient error', () => {
@@ -124,21 +124,6 @@ test('reports nothing left behind when the answer to the DELETE of the VM is los
 });
 
 describe('the end of an operation', () => {
-  test.concurrent('is followed by another PUT when it is AnotherOperationInProgress', async () => {
-    const sim = await startWorld();
-    const types = ['networkSecurityGroups', 'virtualNetworks', 'publicIPAddresses', 'virtualMachines'];
-    const code = 'AnotherOperationInProgress';
-    for (const type of types) {
-      sim.faults.add({
-        match: { method: 'PUT', path: new RegExp(`/${type}/`) },
-        effect: { operationFails: { code, message: 'Another operation is in progress.' } },
-      });
-    }
-    const run = await act(sim);
-    expect([errorOf(run), run.exitCode]).toEqual(['', 0]);
-    expect(run.stdout.match(/the operation ended as AnotherOperationInProgress; retrying/g)).toHaveLength(types.length);
-  });
-
   test('keeps its code, its innermost details and the correlation ID in the error', async () => {
     const sim = await startWorld();
     sim.faults.add({
@@ -239,9 +224,17 @@ describe('retries', () => {
 describe('a transient error of the VM', () => {
   const machine = every(vm1.machine);
 
-  test.concurrent('as the end of its operation is retried', async () => {
+  test.concurrent('is retried as the refusal of a PUT and as the end of its operation', async () => {
     const sim = await startWorld();
+    // GalleryImageNotFound although the region reads Completed.
+    sim.faults.add({
+      match: { method: 'PUT', path: machine, times: 2 },
+      effect: { status: 404, code: 'GalleryImageNotFound', message: 'The gallery image is not available.' },
+    });
+    // Ends of operations.
+    const another = 'AnotherOperationInProgress';
     const codes = [
+      another,
       'NetworkingInternalOperationError',
       'InternalExecutionError',
       'OperationPreempted',
@@ -249,60 +242,54 @@ describe('a transient error of the VM', () => {
     ];
     for (const [index, code] of codes.entries()) {
       sim.faults.add({
-        match: { method: 'PUT', path: machine, nth: index + 1 },
+        match: { method: 'PUT', path: machine, nth: index + 3 },
         effect: { operationFails: { code, message: 'Please try again later.' } },
       });
     }
-    const run = await act(sim, {}, main);
-    expect(errorOf(run)).toBe('');
-    for (const code of codes) expect(run.stdout).toContain(`the operation ended as ${code}; retrying in`);
-    expect(sim.world.resources.get(vm1.machine)?.body).toMatchObject({
-      properties: { provisioningState: 'Succeeded' },
-    });
-  });
-
-  test.concurrent.each<[string, FaultEffect]>([
-    ['an outage of the operation status', { status: 503 }],
-    ['an empty object', { status: 200, body: {} }],
-    ['an HTML page', { status: 200, body: '<html><title>Busy</title></html>' }],
-    ['nothing', { status: 200 }],
-  ])('keeps a VM that succeeds while its polls are answered with %s', async (_, effect) => {
-    const sim = await startWorld();
-    const fault = sim.faults.add({
-      match: { path: /Microsoft.Compute\/locations\/.*operations/, phase: 'poll', times: Infinity },
-      effect,
-    });
-    const run = await act(sim, {}, main);
-    expect(errorOf(run)).toBe('');
-    expect(fault.applied).toBeGreaterThan(1);
-    expect(sim.world.resources.get(vm1.machine)?.body).toMatchObject({
-      properties: { provisioningState: 'Succeeded' },
-    });
-  });
-
-  test.concurrent('GalleryImageNotFound is retried when the region reads Completed', async () => {
-    const sim = await startWorld();
-    sim.faults.add({
-      match: { method: 'PUT', path: machine, times: 2 },
-      effect: { status: 404, code: 'GalleryImageNotFound', message: 'The gallery image is not available.' },
-    });
-    const run = await act(sim, {}, main);
-    expect(errorOf(run)).toBe('');
-    expect(run.stdout).toContain('answered 404 GalleryImageNotFound; retrying in');
-  });
-
-  test.concurrent('a busy run command is retried', async () => {
-    const sim = await startWorld();
+    const types = ['networkSecurityGroups', 'virtualNetworks', 'publicIPAddresses'];
+    for (const type of types) {
+      sim.faults.add({
+        match: { method: 'PUT', path: new RegExp(`/${type}/`) },
+        effect: { operationFails: { code: another, message: 'Another operation is in progress.' } },
+      });
+    }
+    // A busy run command.
+    const message = 'Run command extension execution is in progress. Please wait for completion.';
     sim.faults.add({
       match: { method: 'PUT', path: /\/runCommands\// },
-      effect: {
-        status: 409,
-        code: 'Conflict',
-        message: 'Run command extension execution is in progress. Please wait for completion.',
-      },
+      effect: { status: 409, code: 'Conflict', message },
     });
     const run = await act(sim, { 'run-script': 'true' });
-    expect(errorOf(run)).toBe('');
+    expect([errorOf(run), run.exitCode]).toEqual(['', 0]);
+    expect(run.stdout.match(/answered 404 GalleryImageNotFound; retrying in/g)).toHaveLength(2);
+    for (const code of codes) expect(run.stdout).toContain(`the operation ended as ${code}; retrying in`);
+    expect(run.stdout.match(/the operation ended as AnotherOperationInProgress; retrying/g)).toHaveLength(
+      types.length + 1,
+    );
     expect(run.stdout).toContain('answered 409 Conflict; retrying in');
+    expect(sim.world.resources.get(vm1.machine)?.body).toMatchObject({
+      properties: { provisioningState: 'Succeeded' },
+    });
+  });
+
+  test.concurrent.each<[string, readonly FaultEffect[]]>([
+    ['an outage of the operation status', [{ status: 503 }]],
+    [
+      'an HTML page, nothing, then empty objects',
+      [{ status: 200, body: '<html><title>Busy</title></html>' }, { status: 200 }, { status: 200, body: {} }],
+    ],
+  ])('keeps a VM that succeeds while its polls are answered with %s', async (_, effects) => {
+    const sim = await startWorld();
+    const faults = effects.map((effect, index) => {
+      const match = { path: /Microsoft.Compute\/locations\/.*operations/, phase: 'poll', nth: index + 1 } as const;
+      const isLast = index === effects.length - 1;
+      return sim.faults.add({ match: { ...match, times: isLast ? Infinity : 1 }, effect });
+    });
+    const run = await act(sim, {}, main);
+    expect(errorOf(run)).toBe('');
+    for (const fault of faults) expect(fault.applied).toBeGreaterThan(0);
+    expect(sim.world.resources.get(vm1.machine)?.body).toMatchObject({
+      properties: { provisioningState: 'Succeeded' },
+    });
   });
 });

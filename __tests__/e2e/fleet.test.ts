@@ -16,7 +16,7 @@ import { collectResults, formatSummary } from '../../fleet/report.mjs';
 import { requestsPerTenant } from '../../bench/fleet.ts';
 import { defaults, type Simulator, startSimulator } from '../../simulator/index.ts';
 import { inputNames } from '../../src/inputs/inputs.ts';
-import { defaultInputs, runAction } from '../support/harness.ts';
+import { defaultInputs, publicKey, runAction } from '../support/harness.ts';
 import { schemaValidator, validatorFile } from '../../scripts/build/schema-validator.ts';
 import { documents } from '../../scripts/docs/documents.ts';
 import { type Job, type Workflow, workflowAt } from '../support/workflow-files.ts';
@@ -236,6 +236,7 @@ describe('a fleet deployment', () => {
       defaults: {
         'resource-group': defaults.resourceGroup,
         'public-ip': false,
+        'ssh-public-key': publicKey,
         tags: { application: 'app' },
         cloud: started.armEndpoint,
       },

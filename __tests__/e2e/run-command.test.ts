@@ -36,7 +36,7 @@ const failing = (world: World): void => {
 
 test('fails, prints stdout and stderr, and deletes the VM when the script exits with 3', async () => {
   const inputs = await start(failing, { 'run-script': 'exit 3' });
-  const run = await runAction({ sim, inputs });
+  const run = await runJob({ sim, inputs });
   expect(run.exitCode).toBe(1);
   expect(run.outputs['script-exit-code']).toBe('3');
   expect(run.outputs['script-stdout']).toBe('looking around\n');
@@ -48,23 +48,27 @@ test('fails, prints stdout and stderr, and deletes the VM when the script exits 
   // Azure refuses empty lists of parameters, and would end the operation as failed where the output is wanted.
   const body: any = sent('runCommand.put')[0]?.requestBody;
   expect(Object.keys(body.properties).toSorted()).toEqual(['asyncExecution', 'source', 'timeoutInSeconds']);
-});
-
-test('leaves nothing to the post step when the VM of a failed script was deleted', async () => {
-  const inputs = await start(failing, { 'run-script': 'exit 3' });
-  const run = await runJob({ sim, inputs });
+  // The post step has nothing left to do.
   expect(JSON.parse(run.state['cleanup'] ?? '{}')).toMatchObject({ created: [] });
   expect(run.post?.stdout).toContain('Nothing to clean up.');
   expect(run.post?.summary).toBe('');
 });
 
-test('keeps the VM and deletes the run command when the script fails with `cleanup: never`', async () => {
+test('keeps the VM and deletes the run command when the script fails with `cleanup: never`, or on an existing VM', async () => {
   const inputs = await start(failing, { 'run-script': 'exit 3', cleanup: 'never' });
   const run = await runJob({ sim, inputs });
   expect(run.exitCode).toBe(1);
   expect(left()).toContain('vm1');
   expect(commands()).toEqual([]);
   expect(run.post?.stdout).toContain('(`cleanup: never`)');
+
+  const rerun = await runAction({ sim, inputs: { ...inputs, cleanup: 'on-failure' }, env: { GITHUB_RUN_ID: '2' } });
+  expect(rerun.exitCode).toBe(1);
+  expect(rerun.outputs['script-exit-code']).toBe('3');
+  expect(sent('runCommand.put')).toHaveLength(2);
+  // Only what the failing run created goes: the command.
+  expect(left()).toContain('vm1');
+  expect(commands()).toEqual([]);
 });
 
 test('sends script, parameters and secrets to the guest only', async () => {
@@ -125,39 +129,36 @@ test('sends script, parameters and secrets to the guest only', async () => {
   expect(run.state['cleanup']).not.toContain('runCommands');
 });
 
-test('redacts the rest of a secret when the 4 KB that Azure keeps begin inside it', async () => {
+test('runs a file, and redacts the rest of a secret when the 4 KB that Azure keeps begin inside it', async () => {
   const secret = 'hunter2-supersecretvalue-98765';
+  const seen: string[] = [];
   const inputs = await start(
     (world) => {
-      settings(world).runScript = () => ({
-        exitCode: 0,
-        output: `${secret}${'x'.repeat(4096 - 18)}`,
-        error: '',
-        seconds: 6,
-      });
+      settings(world).runScript = ({ script }) => {
+        seen.push(script);
+        return { exitCode: 0, output: `${secret}${'x'.repeat(4096 - 18)}`, error: '', seconds: 6 };
+      };
     },
-    { 'run-script': 'print', 'run-script-secrets': JSON.stringify({ S: secret }) },
+    { 'run-script-file': 'scripts/test.sh', 'run-script-secrets': JSON.stringify({ S: secret }) },
   );
-  const run = await runAction({ sim, inputs });
+  const run = await runAction({ sim, inputs, workspace: { 'scripts/test.sh': 'echo from a file\n' } });
   expect(run.exitCode).toBe(0);
+  expect(seen).toEqual(['echo from a file\n']);
   expect(run.outputs['script-stdout']).toMatch(/^\*\*\*x+$/);
   const printed = run.lines.filter(({ text }) => text.startsWith('stdout | ')).map(({ text }) => text);
   expect(printed).toEqual([expect.stringMatching(/^stdout \| \*\*\*x+$/)]);
 });
 
-test.each([
-  ['0.33', 20],
-  ['4.15', 249],
-])('a script past its %s minutes fails the step and says which input to raise', async (minutes, seconds) => {
+test('a script past its minutes fails the step and says which input to raise', async () => {
   const inputs = await start(
     (world) => {
       settings(world).runScript = () => ({ exitCode: 0, output: 'hanging\n', seconds: 100_000 });
     },
-    { 'run-script': 'sleep infinity', 'run-script-timeout-minutes': minutes },
+    { 'run-script': 'sleep infinity', 'run-script-timeout-minutes': '4.15' },
   );
   const run = await runAction({ sim, inputs });
   // Whole seconds, rounded up; what the fraction lacks in exactness is no second more.
-  expect(sent('runCommand.put')[0]?.requestBody).toMatchObject({ properties: { timeoutInSeconds: seconds } });
+  expect(sent('runCommand.put')[0]?.requestBody).toMatchObject({ properties: { timeoutInSeconds: 249 } });
   expect(run.exitCode).toBe(1);
   expect(errors(run)).toMatch(/ended at its time limit[\s\S]*run-script-timeout-minutes/);
   expect(run.outputs['script-exit-code']).toBeUndefined();
@@ -171,22 +172,10 @@ test('deletes everything when the run is cancelled while the script runs', async
     },
     { 'run-script': 'sleep infinity' },
   );
-  const run = await runJob({ sim, inputs, signal: { name: 'SIGINT', whenLog: /Script: Running/ } });
+  const run = await runAction({ sim, inputs, signal: { name: 'SIGINT', whenLog: /Script: Running/ } });
   expect(run.exitCode).toBe(1);
   expect(errors(run)).toContain('cancelled');
   expect(left()).toEqual([]);
-});
-
-test('runs the script again on the existing VM when rerun', async () => {
-  const inputs = await start(undefined, { 'run-script': 'true' });
-  expect((await runAction({ sim, inputs, phases: ['main'] })).exitCode).toBe(0);
-  failing(sim.world);
-  const rerun = await runAction({ sim, inputs, env: { GITHUB_RUN_ID: '2' } });
-  expect(rerun.exitCode).toBe(1);
-  expect(rerun.outputs['script-exit-code']).toBe('3');
-  // Only what the failing run created goes: the command.
-  expect(left()).toContain('vm1');
-  expect(commands()).toEqual([]);
 });
 
 test('`wait-for: agent` ends when the agent is ready, within the budget of reads', async () => {
@@ -220,20 +209,4 @@ test('fails with the boot log when the VM stops, without the URL of the log', as
   expect(errors(run)).toMatch(/not running/);
   expect(run.stdout).toContain('boot | [ 9.9] Kernel panic - not syncing');
   expect(run.stdout).not.toContain('sig=');
-});
-
-test('runs the script from run-script-file', async () => {
-  const seen: ScriptCall[] = [];
-  const inputs = await start(
-    (world) => {
-      settings(world).runScript = (call) => {
-        seen.push(call);
-        return { exitCode: 0 };
-      };
-    },
-    { 'run-script-file': 'scripts/test.sh' },
-  );
-  const run = await runAction({ sim, inputs, workspace: { 'scripts/test.sh': 'echo from a file\n' } });
-  expect(errors(run)).toBe('');
-  expect(seen.map(({ script }) => script)).toEqual(['echo from a file\n']);
 });

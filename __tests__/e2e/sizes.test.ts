@@ -3,6 +3,7 @@ import { afterEach, describe, expect, test } from '@jest/globals';
 import { settings, type Shortage } from '../../simulator/providers/compute/settings.ts';
 import { defaults, type Simulator, startSimulator, type World } from '../../simulator/index.ts';
 import { defaultInputs, type Run, runAction } from '../support/harness.ts';
+import { addStranger, sharedSubnet } from '../support/lifecycle.ts';
 
 let sim: Simulator;
 afterEach(() => sim?.close());
@@ -101,18 +102,6 @@ describe('the next size', () => {
     expect(run.outputs).toMatchObject({ 'vm-size': 'Standard_D1_v2', zone: '1' });
   });
 
-  test('is tried when the Spot quota is exhausted', async () => {
-    await start((world) => {
-      settings(world).quota['lowPriorityCores'] = { limit: 3 };
-    });
-    const run = await create({ spot: 'true', 'vm-size': 'Standard_D4s_v5, Standard_D2s_v5' });
-    wentWell(run);
-    expect(run.outputs['vm-size']).toBe('Standard_D2s_v5');
-    expect(vmPuts().at(-1)?.requestBody).toMatchObject({
-      properties: { priority: 'Spot', evictionPolicy: 'Delete', billingProfile: { maxPrice: -1 } },
-    });
-  });
-
   test('is not tried when an error does not depend on the size', async () => {
     await start();
     const run = await create({
@@ -178,17 +167,13 @@ describe('a VM that failed after its acceptance', () => {
 
   test('waits for the reservation of a given NIC and keeps the NIC when the VM is replaced', async () => {
     await start();
-    wentWell(await create({ 'vm-name': 'donor', 'wait-for': 'accepted' }));
     const nic = `${group}/providers/Microsoft.Network/networkInterfaces/theirs`;
-    const body = structuredClone(sim.world.resources.get(nic.replace('theirs', 'donor-nic'))?.body) as any;
-    delete body.tags;
-    delete body.properties.virtualMachine;
-    delete body.properties.ipConfigurations[0].properties.publicIPAddress;
-    body.properties.ipConfigurations[0].properties.privateIPAddress = '192.168.1.99';
-    sim.world.resources.put({
-      id: nic,
-      type: 'Microsoft.Network/networkInterfaces',
-      body: { ...body, id: nic, name: 'theirs' },
+    addStranger(sim.world, sharedSubnet.replace(/\/subnets\/.*/, ''));
+    addStranger(sim.world, nic);
+    const primary = { privateIPAddress: '10.20.0.9', privateIPAllocationMethod: 'Dynamic', primary: true };
+    const properties = { ...primary, subnet: { id: sharedSubnet }, provisioningState: 'Succeeded' };
+    Object.assign(sim.world.resources.get(nic)?.body['properties'], {
+      ipConfigurations: [{ name: 'primary', id: `${nic}/ipConfigurations/primary`, properties }],
     });
     settings(sim.world).shortages.push({ code: 'ZonalAllocationFailed', zone: '1', at: 'operation' });
     const message = `Nic(s) in request is reserved for another Virtual Machine for 180 seconds. Please provide another nic(s) or retry after 180 seconds. Reserved VM: ${vm}`;
@@ -292,7 +277,9 @@ describe('spot: prefer', () => {
     const run = await create(bothSizes);
     wentWell(run);
     expect(run.outputs).toMatchObject({ spot: 'true', 'vm-size': 'Standard_D2s_v5' });
-    expect(priorities()).toEqual(['Spot']);
+    expect(vmPuts().map(({ requestBody }) => requestBody)).toMatchObject([
+      { properties: { priority: 'Spot', evictionPolicy: 'Delete', billingProfile: { maxPrice: -1 } } },
+    ]);
   });
 
   test('tries every size as Spot before a regular VM', async () => {

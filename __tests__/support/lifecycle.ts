@@ -96,17 +96,30 @@ export function addIdentity(world: World, id: string, tags: Record<string, strin
   return oid;
 }
 
-/** Strangers of every kind that is ever deleted, some with tags that were copied from a deployment of ours. */
-export function addStrangers(world: World, deployment: string): void {
-  const copied = {
+/** Gives another deployment the same resources, as a create with this `vm-name` would. */
+export function copyDeployment({ world }: Simulator, from: string, to: string): void {
+  const ids = new Set(Object.values(partsOf(from)).map((id) => id.toLowerCase()));
+  for (const { id, type, body } of [...world.resources.all()].filter((one) => ids.has(one.id.toLowerCase()))) {
+    const renamed = (text: string) => text.replaceAll(new RegExp(`([/"])${from}(?=[-/"])`, 'g'), `$1${to}`);
+    world.resources.put({ id: renamed(`${id}/`).slice(0, -1), type, body: JSON.parse(renamed(JSON.stringify(body))) });
+  }
+}
+
+/** Tags of the resources of a deployment with `cleanup: always`. */
+export function tagsOf(deployment: string, runId = '9876543210'): Record<string, string> {
+  return {
     'cross-tenant-vm': deployment,
     cleanup: 'always',
-    'expires-on': '2020-01-01T00:00:00Z',
-    'github-run-id': '9876543210',
+    'github-run-id': runId,
     'github-job': 'deploy',
     'github-repository': 'contoso/deploy',
     'github-server-url': 'https://github.com',
   };
+}
+
+/** Strangers of every kind that is ever deleted, some with tags that were copied from a deployment of ours. */
+export function addStrangers(world: World, deployment: string): void {
+  const copied = { ...tagsOf(deployment), 'expires-on': '2020-01-01T00:00:00Z' };
   const other = partsOf('elsewhere');
   addStranger(world, other.nsg, { 'cross-tenant-vm': 'elsewhere' });
   addStranger(world, other.osDisk, { 'cross-tenant-vm': 'elsewhere' });
