@@ -34,8 +34,6 @@ const main = ['main'] as const;
 test.each<[string, Record<string, string | undefined>, string]>([
   ['GITHUB_OUTPUT is on a full disk', { GITHUB_OUTPUT: '/dev/full' }, 'ENOSPC'],
   ['GITHUB_OUTPUT is not set', { GITHUB_OUTPUT: undefined }, 'is not set'],
-  ['GITHUB_OUTPUT does not exist', { GITHUB_OUTPUT: '/nowhere/output' }, '/nowhere/output'],
-  ['GITHUB_STATE is on a full disk', { GITHUB_STATE: '/dev/full' }, 'ENOSPC'],
   ['GITHUB_STATE is a folder', { GITHUB_STATE: tmpdir() }, 'EISDIR'],
 ])('ends before any request when %s', async (_, env, reason) => {
   const sim = await startWorld();
@@ -57,30 +55,25 @@ test('creates nothing when RUNNER_TEMP does not exist', async () => {
   expect(writesOf(sim.journal)).toEqual([]);
 });
 
-test.each(['GITHUB_OUTPUT', 'GITHUB_STATE'])(
-  'keeps the VM and warns when %s breaks during the run',
-  async (variable) => {
-    const sim = await startWorld();
-    const before = snapshot(sim);
-    const file = join(temporaryFolder(), 'file');
-    writeFileSync(file, '');
-    sim.faults.add({
-      match: { method: 'PUT', path: /virtualMachines/ },
-      effect: { onArrival: () => rmSync(file) },
-    });
-    const run = await act(sim, {}, { env: { [variable]: file }, phases: main });
-    expect([errorOf(run), run.exitCode]).toEqual(['', 0]);
-    expect(warningsOf(run).match(/cannot be written/g)).toHaveLength(1);
-    expect(warningsOf(run)).toContain('operation: delete');
-    expect(since(sim, before)).toContain(partsOf('vm1').machine);
-  },
-);
-
-test('keeps the VM and warns when the job summary cannot be written', async () => {
+test('keeps the VM and warns when GITHUB_OUTPUT and GITHUB_STATE break during the run', async () => {
   const sim = await startWorld();
-  const run = await act(sim, {}, { env: { GITHUB_STEP_SUMMARY: '/dev/full' }, phases: main });
+  const before = snapshot(sim);
+  const files = ['GITHUB_OUTPUT', 'GITHUB_STATE'].map(
+    (variable) => [variable, join(temporaryFolder(), 'file')] as const,
+  );
+  for (const [, file] of files) writeFileSync(file, '');
+  sim.faults.add({
+    match: { method: 'PUT', path: /virtualMachines/ },
+    effect: { onArrival: () => files.forEach(([, file]) => rmSync(file)) },
+  });
+  const env = { ...Object.fromEntries(files), GITHUB_STEP_SUMMARY: '/dev/full' };
+  const run = await act(sim, {}, { env, phases: main });
   expect([errorOf(run), run.exitCode]).toEqual(['', 0]);
+  for (const [variable] of files)
+    expect(warningsOf(run).match(new RegExp(`${variable} cannot be written`, 'g'))).toHaveLength(1);
+  expect(warningsOf(run)).toContain('operation: delete');
   expect(warningsOf(run)).toContain('The job summary could not be written: ENOSPC');
+  expect(since(sim, before)).toContain(partsOf('vm1').machine);
 });
 
 test('names the variable when the URL for ID tokens is malformed', async () => {
