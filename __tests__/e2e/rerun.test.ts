@@ -317,12 +317,12 @@ describe('a rerun on a half-finished deployment', () => {
 
   test('neither adopts nor replaces a VM that failed after it had run', async () => {
     const sim = await startWorld();
-    settings(sim.world).provisioning.push({
-      failure: { code: 'OSProvisioningTimedOut', message: '' },
-      afterSeconds: 30,
-      times: 1,
-    });
-    expect((await act(sim, { cleanup: 'never' })).exitCode).toBe(1);
+    await addDeployment(sim);
+    const machine = sim.world.resources.get(vm1.machine);
+    if (machine) {
+      machine.internal['failure'] = { code: 'OSProvisioningTimedOut', message: 'Timed out.' };
+      machine.body['properties'].provisioningState = 'Failed';
+    }
     const before = snapshot(sim);
     const run = await act(sim, { cleanup: 'always' });
     expect(run.exitCode).toBe(1);

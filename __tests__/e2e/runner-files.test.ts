@@ -2,7 +2,8 @@
 import { mkdtempSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
-import { afterAll, expect, test } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import type { Simulator } from '../../simulator/index.ts';
 import { copyOfBundle, generatedKey } from '../support/harness.ts';
 import {
   act,
@@ -31,28 +32,41 @@ function temporaryFolder(): string {
 
 const main = ['main'] as const;
 
-test.each<[string, Record<string, string | undefined>, string]>([
-  ['GITHUB_OUTPUT is on a full disk', { GITHUB_OUTPUT: '/dev/full' }, 'ENOSPC'],
-  ['GITHUB_OUTPUT is not set', { GITHUB_OUTPUT: undefined }, 'is not set'],
-  ['GITHUB_STATE is a folder', { GITHUB_STATE: tmpdir() }, 'EISDIR'],
-])('ends before any request when %s', async (_, env, reason) => {
-  const sim = await startWorld();
-  const run = await act(sim, {}, { env, phases: main });
-  expect(run.exitCode).toBe(1);
-  const [variable = ''] = Object.keys(env);
-  expect(errorOf(run)).toContain(`${variable} cannot be written`);
-  expect(errorOf(run)).toContain(reason);
-  expect(errorOf(run)).toContain('the operator of the runner');
-  expect(sim.journal).toEqual([]);
-});
+describe('a step that ends before its first write', () => {
+  let sim: Simulator;
+  beforeAll(async () => {
+    sim = await startWorld();
+  });
 
-test('creates nothing when RUNNER_TEMP does not exist', async () => {
-  const sim = await startWorld();
-  const run = await act(sim, generatedKey, { env: { RUNNER_TEMP: '/nowhere/temp' }, phases: main });
-  expect(run.exitCode).toBe(1);
-  expect(errorOf(run)).toContain('RUNNER_TEMP cannot be written');
-  expect(errorOf(run)).toContain('`ssh-public-key`');
-  expect(writesOf(sim.journal)).toEqual([]);
+  test.each<[string, Record<string, string | undefined>, string]>([
+    ['GITHUB_OUTPUT is on a full disk', { GITHUB_OUTPUT: '/dev/full' }, 'ENOSPC'],
+    ['GITHUB_OUTPUT is not set', { GITHUB_OUTPUT: undefined }, 'is not set'],
+    ['GITHUB_STATE is a folder', { GITHUB_STATE: tmpdir() }, 'EISDIR'],
+  ])('sends no request when %s', async (_, env, reason) => {
+    const requests = sim.journal.length;
+    const run = await act(sim, {}, { env, phases: main });
+    expect(run.exitCode).toBe(1);
+    const [variable = ''] = Object.keys(env);
+    expect(errorOf(run)).toContain(`${variable} cannot be written`);
+    expect(errorOf(run)).toContain(reason);
+    expect(errorOf(run)).toContain('the operator of the runner');
+    expect(sim.journal.slice(requests)).toEqual([]);
+  });
+
+  test('creates nothing when RUNNER_TEMP does not exist', async () => {
+    const run = await act(sim, generatedKey, { env: { RUNNER_TEMP: '/nowhere/temp' }, phases: main });
+    expect(run.exitCode).toBe(1);
+    expect(errorOf(run)).toContain('RUNNER_TEMP cannot be written');
+    expect(errorOf(run)).toContain('`ssh-public-key`');
+    expect(writesOf(sim.journal)).toEqual([]);
+  });
+
+  test('names the variable when the URL for ID tokens is malformed', async () => {
+    const env = { ACTIONS_ID_TOKEN_REQUEST_URL: 'not a URL', ACTIONS_ID_TOKEN_REQUEST_TOKEN: 'x' };
+    const run = await act(sim, { 'client-secret': '' }, { env, phases: main });
+    expect(run.exitCode).toBe(1);
+    expect(errorOf(run)).toContain('ACTIONS_ID_TOKEN_REQUEST_URL of the runner is not a URL');
+  });
 });
 
 test('keeps the VM and warns when GITHUB_OUTPUT and GITHUB_STATE break during the run', async () => {
@@ -74,14 +88,6 @@ test('keeps the VM and warns when GITHUB_OUTPUT and GITHUB_STATE break during th
   expect(warningsOf(run)).toContain('operation: delete');
   expect(warningsOf(run)).toContain('The job summary could not be written: ENOSPC');
   expect(since(sim, before)).toContain(partsOf('vm1').machine);
-});
-
-test('names the variable when the URL for ID tokens is malformed', async () => {
-  const sim = await startWorld();
-  const env = { ACTIONS_ID_TOKEN_REQUEST_URL: 'not a URL', ACTIONS_ID_TOKEN_REQUEST_TOKEN: 'x' };
-  const run = await act(sim, { 'client-secret': '' }, { env, phases: main });
-  expect(run.exitCode).toBe(1);
-  expect(errorOf(run)).toContain('ACTIONS_ID_TOKEN_REQUEST_URL of the runner is not a URL');
 });
 
 test.each<[string, RegExp, string]>([
