@@ -1,16 +1,22 @@
 /** Answers about resources that the inputs name by ID, and about those that the plan would create. */
+import type { NetworkInterface, PublicIPAddress, Subnet, VirtualNetwork } from '@azure/arm-network';
 import { apiVersions } from '../azure/api-versions.ts';
 import type { Session } from '../azure/arm-client.ts';
 import { type Result, settle, undefinedIfNotFound } from '../azure/lookup.ts';
 import type { ResourceId } from '../azure/resource-id.ts';
 import type { ExistingResources, Plan } from '../deployment/resources.ts';
 import type { DeployInputs } from '../inputs/inputs.ts';
-import { type Json, isJson, mergePatch, omitUndefined } from '../lib/json.ts';
+import { type Json, flattenProperties, isJson, mergePatch, omitUndefined } from '../lib/json.ts';
 import type { PolicyDenial, ReferencedProperties, ReferencedResource, SpotPrice, SubscriptionFacts } from './facts.ts';
 
 /** Reads the resources that the inputs name by ID. */
 export function collectReferenced(session: Session, inputs: DeployInputs): Promise<ReferencedResource[]> {
-  return Promise.all(referencedIds(inputs).map((reference) => readReferenced(session, reference)));
+  return Promise.all(
+    referencedIds(inputs).map(async ({ kind, id }) => {
+      const read = kind === 'subnet' ? readSubnet(session, id) : readReferenced(session, kind, id.id);
+      return { kind, id: id.id, found: await settle(() => read) };
+    }),
+  );
 }
 
 type ReferencedId = Pick<ReferencedResource, 'kind'> & { readonly id: ResourceId };
@@ -27,55 +33,32 @@ function referencedIds({ network, identity }: DeployInputs): ReferencedId[] {
   ];
 }
 
-async function readReferenced(session: Session, { kind, id }: ReferencedId): Promise<ReferencedResource> {
-  const found = await settle(() =>
-    kind === 'subnet'
-      ? readReferencedSubnet(session, id)
-      : undefinedIfNotFound(readReferencedResource(session, kind, id.id)),
-  );
-  return { kind, id: id.id, found };
+/** Reads by ID, in the shape of the SDK's models. */
+async function readById<T>({ arm }: Session, id: string, api: string = apiVersions.network): Promise<T | undefined> {
+  return flattenProperties(await undefinedIfNotFound(arm('GET', id, api))) as T | undefined;
 }
 
-interface ReferencedBody {
-  readonly location?: string;
-  readonly zones?: readonly string[];
-  readonly properties?: {
-    readonly virtualMachine?: { readonly id: string };
-    readonly ipConfiguration?: { readonly id: string };
-    readonly subnets?: readonly SubnetBody[];
-  };
-}
-
-interface SubnetBody {
-  readonly name: string;
-  readonly properties?: {
-    readonly addressPrefix?: string;
-    readonly addressPrefixes?: readonly string[];
-    readonly ipConfigurations?: readonly unknown[];
-  };
-}
-
-async function readReferencedResource(
-  { arm }: Session,
+async function readReferenced(
+  session: Session,
   kind: ReferencedResource['kind'],
   id: string,
-): Promise<ReferencedProperties> {
+): Promise<ReferencedProperties | undefined> {
   const api = apiVersions[kind === 'identity' ? 'identities' : 'network'];
-  const { location, zones, properties } = await arm<ReferencedBody>('GET', id, api);
-  return omitUndefined({ location, zones, usedBy: properties?.virtualMachine?.id ?? properties?.ipConfiguration?.id });
+  const found = await readById<NetworkInterface & Pick<PublicIPAddress, 'ipConfiguration' | 'zones'>>(session, id, api);
+  if (!found) return undefined;
+  const { location, zones, virtualMachine, ipConfiguration } = found;
+  return omitUndefined({ location, zones, usedBy: virtualMachine?.id ?? ipConfiguration?.id });
 }
 
 /** Only the virtual network has a region. An app that may join the subnet may not be able to read the network. */
-async function readReferencedSubnet(
-  { arm }: Session,
-  { id, name }: ResourceId,
-): Promise<ReferencedProperties | undefined> {
-  const vnet = await settle(() => undefinedIfNotFound(arm<ReferencedBody>('GET', vnetIdOf(id), apiVersions.network)));
+async function readSubnet(session: Session, { id, name }: ResourceId): Promise<ReferencedProperties | undefined> {
+  const vnet = await settle(() => readById<VirtualNetwork>(session, vnetIdOf(id)));
   if ('value' in vnet) {
-    const found = vnet.value?.properties?.subnets?.find((subnet) => subnet.name.toLowerCase() === name.toLowerCase());
-    return found && omitUndefined({ location: vnet.value?.location, ...addressesOf(found) });
+    const { location, subnets = [] } = vnet.value ?? {};
+    const found = subnets.find((subnet) => subnet.name?.toLowerCase() === name.toLowerCase());
+    return found && omitUndefined({ location, ...addressesOf(found) });
   }
-  const subnet = await settle(() => undefinedIfNotFound(arm<SubnetBody>('GET', id, apiVersions.network)));
+  const subnet = await settle(() => readById<Subnet>(session, id));
   if ('error' in subnet) throw vnet.error;
   return subnet.value && addressesOf(subnet.value);
 }
@@ -84,8 +67,7 @@ function vnetIdOf(subnetId: string): string {
   return subnetId.replace(/\/subnets\/[^/]+$/i, '');
 }
 
-function addressesOf({ properties = {} }: SubnetBody): ReferencedProperties {
-  const { addressPrefix, addressPrefixes = [], ipConfigurations = [] } = properties;
+function addressesOf({ addressPrefix, addressPrefixes = [], ipConfigurations = [] }: Subnet): ReferencedProperties {
   const prefixes = [...(addressPrefix ? [addressPrefix] : []), ...addressPrefixes];
   return { prefixes, usedAddresses: ipConfigurations.length };
 }

@@ -2,42 +2,11 @@ import { valueOf } from '../azure/lookup.ts';
 import type { Plan } from '../deployment/resources.ts';
 import { fillPlaceholders } from '../error-catalog/entry.ts';
 import { type CheckFacts, type Finding, type RuleContext, createQuestion, isForbidden } from './facts.ts';
-import { checkNames, checkNetwork, checkVm } from './rules/existing.ts';
+import { existingRules } from './rules/existing.ts';
 import { checkImage } from './rules/image.ts';
-import {
-  checkDenyAssignments,
-  checkLocks,
-  checkPermissions,
-  checkPolicies,
-  checkRoleAssignments,
-} from './rules/permissions.ts';
-import { checkPrivateAddress, checkPublicIp, checkReferenced } from './rules/referenced.ts';
-import {
-  checkEncryptionAtHost,
-  checkProviders,
-  checkResourceGroup,
-  checkSignIn,
-  checkSubscription,
-} from './rules/sign-in.ts';
-
-const checkRules: readonly ((context: RuleContext) => readonly Finding[])[] = [
-  checkResourceGroup,
-  checkProviders,
-  checkEncryptionAtHost,
-  checkImage,
-  checkPermissions,
-  checkRoleAssignments,
-  checkNames,
-  checkReferenced,
-  checkPrivateAddress,
-  checkNetwork,
-  checkVm,
-  checkPublicIp,
-  checkLocks,
-  checkDenyAssignments,
-  checkPolicies,
-  checkInbound,
-];
+import { permissionRules } from './rules/permissions.ts';
+import { referencedRules } from './rules/referenced.ts';
+import { checkSignIn, checkSubscription, subscriptionRules } from './rules/sign-in.ts';
 
 /**
  * Turns facts into findings.
@@ -66,7 +35,15 @@ export function evaluateChecks(facts: CheckFacts, plan: Plan | undefined): Findi
     image: valueOf(subscriptionFacts.image)?.facts,
     ask,
   };
-  const findings = [...before, ...checkRules.flatMap((rule) => rule(context))];
+  const rules = [
+    ...subscriptionRules,
+    checkImage,
+    ...permissionRules,
+    ...existingRules,
+    ...referencedRules,
+    checkInbound,
+  ];
+  const findings = [...before, ...rules.flatMap((rule) => rule(context))];
   return isForbidden('error' in context.facts.group && context.facts.group.error)
     ? findings.map(withoutOptionalRoles)
     : findings;

@@ -14,7 +14,7 @@ import { isFailedState } from '../../vm/vm-status.ts';
 import { type Finding, type RuleContext, refusedRead } from '../facts.ts';
 import { checkSizes } from './sizes.ts';
 
-export function checkNames(context: RuleContext): Finding[] {
+function checkNames(context: RuleContext): Finding[] {
   const { inputs, run, facts, group, ask } = context;
   const names = resourceNames(inputs.vmName);
   const ids = resourceIds(facts.subscriptionId, inputs.resourceGroup, names);
@@ -45,7 +45,7 @@ export function checkNames(context: RuleContext): Finding[] {
 }
 
 /** Compares network resources of this deployment with the inputs. Others are reported by `checkNames`. */
-export function checkNetwork({ inputs, run, facts, plan, ask }: RuleContext): Finding[] {
+function checkNetwork({ inputs, run, facts, plan, ask }: RuleContext): Finding[] {
   const own = Object.entries(facts.existing).flatMap(([part, found]) =>
     part !== 'vm' &&
     'value' in found &&
@@ -68,7 +68,7 @@ function describeDrift(differences: readonly Difference[]): string {
   return `It differs: ${list.join('; ')}.`;
 }
 
-export function checkVm(context: RuleContext): Finding[] {
+function checkVm(context: RuleContext): Finding[] {
   const { inputs, run, facts } = context;
   const existing = valueOf(facts.existing.vm);
   if (!existing) return checkSizes(context);
@@ -117,3 +117,5 @@ function checkRerun(context: RuleContext, vm: VirtualMachine): Finding[] {
   ];
   return [question.ok([equal, ...notices].join(' '))];
 }
+
+export const existingRules = [checkNames, checkNetwork, checkVm];

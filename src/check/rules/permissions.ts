@@ -22,7 +22,7 @@ const levelByWeight = {
   'for checking': 'unknown',
 } as const;
 
-export function checkPermissions({ facts, known, ask }: RuleContext): Finding[] {
+function checkPermissions({ facts, known, ask }: RuleContext): Finding[] {
   return facts.permissions.flatMap(({ required, held }) => {
     const { id, scope, actions, why, weight } = required;
     const question = ask(id, `permissions on ${scope} for ${why}`, readPermissions, scope);
@@ -55,7 +55,7 @@ function conditionFinding(question: Question, actions: readonly string[], permis
 
 const assignRoles = 'Microsoft.Authorization/roleAssignments/write';
 
-export function checkRoleAssignments({ inputs, facts, ask }: RuleContext): Finding[] {
+function checkRoleAssignments({ inputs, facts, ask }: RuleContext): Finding[] {
   return facts.roles.flatMap(({ request, scope, resolved, held }, index) => {
     const question = ask(`role-assignment/${index + 1}`, `permission to assign ${request}`, readPermissions, scope);
     if ('error' in resolved) {
@@ -77,7 +77,7 @@ function isNewGroup({ facts: { group } }: RuleContext): boolean {
   return valueOf(group)?.exists === false;
 }
 
-export function checkLocks(context: RuleContext): Finding[] {
+function checkLocks(context: RuleContext): Finding[] {
   const { inputs, facts, group, ask } = context;
   if (isNewGroup(context)) return [];
   const asked = `locks on resource group ${inputs.resourceGroup}`;
@@ -131,7 +131,7 @@ function isWithinScope(id: string, scope: string): boolean {
   return sameId(id, scope) || id.toLowerCase().startsWith(`${scope.toLowerCase()}/`);
 }
 
-export function checkDenyAssignments(context: RuleContext): Finding[] {
+function checkDenyAssignments(context: RuleContext): Finding[] {
   const { inputs, facts, group, ask } = context;
   if (isNewGroup(context)) return [];
   const asked = `deny assignments on resource group ${inputs.resourceGroup}`;
@@ -157,7 +157,7 @@ export function checkDenyAssignments(context: RuleContext): Finding[] {
   });
 }
 
-export function checkPolicies({ facts, group, subscription, known, ask }: RuleContext): Finding[] {
+function checkPolicies({ facts, group, subscription, known, ask }: RuleContext): Finding[] {
   // A ReadOnly lock refuses every POST; `checkLocks` reports it.
   const { policyDenials } = facts;
   if (policyDenials && 'error' in policyDenials && findAzureError(policyDenials.error)?.code === 'ScopeLocked')
@@ -210,3 +210,11 @@ function effectOnApp({ properties }: DenyAssignment, objectId: string | undefine
     return ', for or except members of a group; whether the app is a member is not known';
   return named ? 'blocked' : 'none';
 }
+
+export const permissionRules = [
+  checkPermissions,
+  checkRoleAssignments,
+  checkLocks,
+  checkDenyAssignments,
+  checkPolicies,
+];

@@ -18,7 +18,7 @@ const readActions: Readonly<Record<ReferencedResource['kind'], string>> = {
 };
 
 /** Resources that the inputs name by ID. */
-export function checkReferenced(context: RuleContext): Finding[] {
+function checkReferenced(context: RuleContext): Finding[] {
   return context.facts.referenced.flatMap(({ kind, id, found }) => {
     const name = kind === 'identity' ? `identity/${id.split('/').at(-1)}` : kind.toLowerCase().replaceAll(' ', '-');
     const question = context.ask(`given/${name}`, `${kind} ${id}`, readActions[kind], id);
@@ -94,7 +94,7 @@ function hasOwnNic({ facts, inputs, run }: RuleContext): boolean {
   return classifyOwnership(valueOf(facts.existing.nic)?.tags, inputs.vmName, run) === 'ours';
 }
 
-export function checkPrivateAddress(context: RuleContext): Finding[] {
+function checkPrivateAddress(context: RuleContext): Finding[] {
   const { inputs, facts, ask } = context;
   const { network } = inputs;
   if (network.kind !== 'new-nic' || network.subnet.kind !== 'given') return [];
@@ -112,7 +112,7 @@ export function checkPrivateAddress(context: RuleContext): Finding[] {
 }
 
 /** Quota and DNS label of a public IP that will be created. */
-export function checkPublicIp(context: RuleContext): Finding[] {
+function checkPublicIp(context: RuleContext): Finding[] {
   if (context.plan.publicIp?.origin !== 'made' || valueOf(context.facts.existing.publicIp)) return [];
   return [...checkPublicIpQuota(context), ...checkDnsLabel(context)];
 }
@@ -147,3 +147,5 @@ function checkDnsLabel({ inputs: { network }, facts, plan, ask }: RuleContext): 
       : question.fault('Taken: labels are unique in a region.', ['Give another `dns-label`.']),
   );
 }
+
+export const referencedRules = [checkReferenced, checkPrivateAddress, checkPublicIp];

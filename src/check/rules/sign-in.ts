@@ -53,7 +53,7 @@ function checkSubscriptionState(question: Question, { displayName, subscriptionI
   return question.warning(`${name} is past due and will be disabled unless the bill is paid.`, fix, owner);
 }
 
-export function checkResourceGroup({ inputs, facts: { group }, ask }: RuleContext): Finding[] {
+function checkResourceGroup({ inputs, facts: { group }, ask }: RuleContext): Finding[] {
   const question = ask('resource-group', `resource group ${inputs.resourceGroup}`);
   if ('error' in group) return [question.refused(group.error)];
   const { location, exists } = group.value;
@@ -65,7 +65,7 @@ export function checkResourceGroup({ inputs, facts: { group }, ask }: RuleContex
 }
 
 /** https://learn.microsoft.com/azure/virtual-machines/disks-enable-host-based-encryption-portal#prerequisites */
-export function checkEncryptionAtHost({ facts, known, ask }: RuleContext): Finding[] {
+function checkEncryptionAtHost({ facts, known, ask }: RuleContext): Finding[] {
   const asked = 'feature EncryptionAtHost of the subscription';
   const question = ask('encryption-at-host', asked, 'Microsoft.Features/providers/features/read');
   const fix = [
@@ -80,7 +80,7 @@ export function checkEncryptionAtHost({ facts, known, ask }: RuleContext): Findi
   );
 }
 
-export function checkProviders({ facts, known, ask }: RuleContext): Finding[] {
+function checkProviders({ facts, known, ask }: RuleContext): Finding[] {
   const owner = subscriptionOwner(known);
   return facts.providers.flatMap(({ namespace, state }) => {
     const asked = `resource provider ${namespace} in the subscription`;
@@ -98,3 +98,5 @@ export function checkProviders({ facts, known, ask }: RuleContext): Finding[] {
     });
   });
 }
+
+export const subscriptionRules = [checkResourceGroup, checkProviders, checkEncryptionAtHost];
