@@ -55,9 +55,8 @@ function providerMessage({ host, href }: URL, { status, headers, bodyAsText = ''
   const unexpected = invalidResponseMessage(bodyText);
   if (unexpected !== undefined) return unexpected;
   const message = asString(asObject(parseJson(bodyText))['message']);
-  const location = headers.get('location');
   return message === undefined
-    ? `${describeResponse({ url: href, status, location, bodyText })}.`
+    ? `${describeResponse({ url: href, status, bodyText }, headers.get('location'))}.`
     : `${host} answered ${status}: ${message.slice(0, 500)}`;
 }
 

@@ -169,7 +169,7 @@ export function isInSubscription(id: string, subscription: string): boolean {
 }
 
 /** Whether the request went to the subscription of the image. */
-export function isInImageSubscription({ url, imageId }: Failure): boolean {
+export function isInImageSubscription({ url, imageId }: Pick<Failure, 'url' | 'imageId'>): boolean {
   const image = idSegment(imageId, 'subscriptions');
   return image !== undefined && isInSubscription(url, image);
 }
@@ -228,11 +228,10 @@ export function roleGranter(action: string, scope: string, known: FilledErrorCon
 }
 
 function subscriptionTenant(action: string, scope: string, known: FilledErrorContext): string {
-  const subscription = idSegment(scope, 'subscriptions')?.toLowerCase();
-  const isImages =
-    subscription !== undefined && subscription === idSegment(known.imageId, 'subscriptions')?.toLowerCase();
+  const isImages = isInImageSubscription({ url: scope, imageId: known.imageId });
   if (isImages || /\/galleries\//i.test(action)) return tenantName(known.imageTenantId, known);
-  const isVms = subscription === undefined || subscription === known.subscriptionId.toLowerCase();
+  const subscription = idSegment(scope, 'subscriptions')?.toLowerCase();
+  const isVms = subscription === undefined || isInSubscription(scope, known.subscriptionId);
   return isVms ? tenantName(known.tenantId, known) : `the tenant that owns subscription ${subscription}`;
 }
 

@@ -63,10 +63,7 @@ function boundedDetail({ code, message, target }: ErrorDetail): ErrorDetail {
   };
 }
 
-interface Envelope {
-  readonly code: string;
-  readonly message: string;
-  readonly target?: string;
+interface Envelope extends ErrorDetail {
   readonly details: readonly ErrorDetail[];
 }
 
@@ -109,9 +106,7 @@ function flattenDetails(error: Json, depth: number): ErrorDetail[] {
   return [{ code, message, ...(target ? { target } : {}) }, ...details];
 }
 
-function parseEntraError(
-  body: unknown,
-): (Envelope & { readonly correlationId: string; readonly requestId: string }) | undefined {
+function parseEntraError(body: unknown) {
   if (!isJson(body) || typeof body['error'] !== 'string') return undefined;
   const description = stringAt(body, 'error_description');
   return {
@@ -124,13 +119,10 @@ function parseEntraError(
   };
 }
 
-function parseNonJsonError(
-  { url, status, bodyText, headers }: ErrorResponse,
-  body: unknown,
-): { code: string; message: string; target?: string } {
+function parseNonJsonError({ url, status, bodyText, headers }: ErrorResponse, body: unknown): ErrorDetail {
   const state = isJson(body) ? stringAt(body, 'status') : '';
   if (state) return { code: state, message: `The operation ended as ${state} and gave no reason.` };
-  return { code: '', message: describeResponse({ url, status, location: headers('location'), bodyText }) };
+  return { code: '', message: describeResponse({ url, status, bodyText }, headers('location')) };
 }
 
 export function isHtml(text: string): boolean {
@@ -138,12 +130,10 @@ export function isHtml(text: string): boolean {
 }
 
 /** Says in one line who answered what, without quoting more of the body than a page's title or its first line. */
-export function describeResponse({
-  url,
-  status,
-  location,
-  bodyText,
-}: Pick<ErrorResponse, 'url' | 'status' | 'bodyText'> & { readonly location?: string | undefined }): string {
+export function describeResponse(
+  { url, status, bodyText }: Pick<ErrorResponse, 'url' | 'status' | 'bodyText'>,
+  location?: string,
+): string {
   const from = URL.canParse(url) ? new URL(url).host : 'The service';
   const answered = `${from} answered ${status}`;
   if (status >= 300 && status < 400 && location) {
@@ -153,8 +143,6 @@ export function describeResponse({
   return `${answered} with ${describeBody(bodyText)}`;
 }
 
-const maxQuotedLength = 120;
-
 function describeBody(text: string): string {
   if (text.trim() === '') return 'an empty body';
   const body = parseJson(text);
@@ -163,20 +151,15 @@ function describeBody(text: string): string {
   if (body !== undefined) return 'a JSON value that is not an object';
   const head = text.slice(0, 10_000);
   if (isHtml(head)) {
-    const title = firstLine(/<title>([^<]*)/i.exec(head)?.[1] ?? '');
+    const [line = ''] = (/<title>\s*([^<]*)/i.exec(head)?.[1] ?? '').split(/[\r\n]/);
+    const title = line
+      .replaceAll(/[^\p{L}\p{N}\p{P}\p{S} ]/gu, '')
+      .slice(0, 120)
+      .trim();
     return title ? `an HTML page titled "${title}"` : 'an HTML page';
   }
   if (/^\s*[{[]/.test(head)) return 'truncated or invalid JSON';
   return 'a body that is not JSON';
-}
-
-/** The first line without control characters, at most 120 characters. */
-function firstLine(text: string): string {
-  const line = text.trim().split(/[\r\n]/)[0] ?? '';
-  return line
-    .replaceAll(/[^\p{L}\p{N}\p{P}\p{S} ]/gu, '')
-    .slice(0, maxQuotedLength)
-    .trim();
 }
 
 function requestPath(url: string): string {

@@ -64,17 +64,7 @@ export interface Gallery {
 type OwnImage = Extract<ImageReference, { subscriptionId: string }>;
 type SharedImage = Exclude<ImageReference, OwnImage>;
 
-export async function openGallery(
-  clients: GalleryClients,
-  image: ImageReference,
-  region: Promise<string>,
-): Promise<Gallery> {
-  return 'subscriptionId' in image
-    ? openOwnGallery(clients, image, region)
-    : openSharedGallery(clients, image, await region);
-}
-
-function openOwnGallery({ imageCompute }: GalleryClients, image: OwnImage, region: Promise<string>): Gallery {
+export function openOwnGallery({ imageCompute }: GalleryClients, image: OwnImage, region: Promise<string>): Gallery {
   const compute = imageCompute(image.subscriptionId);
   const at = [image.resourceGroup, image.gallery, image.definition] as const;
   const definitionId = image.kind === 'version' ? image.id.replace(/\/versions\/[^/]+$/i, '') : image.id;
@@ -104,7 +94,7 @@ function openOwnGallery({ imageCompute }: GalleryClients, image: OwnImage, regio
 }
 
 /** Direct-shared and community galleries: read per region, through the deployment's own subscription. */
-function openSharedGallery({ compute }: GalleryClients, image: SharedImage, region: string): Gallery {
+export function openSharedGallery({ compute }: GalleryClients, image: SharedImage, region: string): Gallery {
   const [definitions, operations] =
     image.kind === 'shared'
       ? [compute.sharedGalleryImages, compute.sharedGalleryImageVersions]
@@ -142,10 +132,7 @@ function openSharedGallery({ compute }: GalleryClients, image: SharedImage, regi
     referenceTo: (version) => {
       const root = image.kind === 'shared' ? 'SharedGalleries' : 'CommunityGalleries';
       const id = `/${root}/${image.gallery}/Images/${image.definition}/Versions/${version}`;
-      return {
-        id,
-        reference: image.kind === 'shared' ? { sharedGalleryImageId: id } : { communityGalleryImageId: id },
-      };
+      return { id, reference: { [image.kind === 'shared' ? 'sharedGalleryImageId' : 'communityGalleryImageId']: id } };
     },
   };
 }
@@ -200,22 +187,15 @@ function parseImageVersion(version: GalleryImageVersion): ImageVersion {
       osDiskSizeGb: version.storageProfile?.osDiskImage?.sizeInGB,
       endOfLife: profile?.endOfLifeDate,
       targets: targets.length > 0 ? targets : undefined,
-      replication: report ? parseReplication(report) : undefined,
+      replication: report && new Map(report.map(parseReplication)),
     }),
   };
 }
 
-function parseReplication(report: readonly RegionalReplicationStatus[]): NonNullable<ImageVersion['replication']> {
-  return new Map(
-    report.map(({ region, state, progress, details }) => [
-      normaliseRegion(region ?? ''),
-      {
-        state: state ?? 'Unknown',
-        // Azure sends null for values that it does not know, which the SDK passes on.
-        ...omitUndefined({ progress: progress ?? undefined, details: details || undefined }),
-      },
-    ]),
-  );
+function parseReplication({ region, state, progress, details }: RegionalReplicationStatus) {
+  // Azure sends null for values that it does not know, which the SDK passes on.
+  const known = omitUndefined({ progress: progress ?? undefined, details: details || undefined });
+  return [normaliseRegion(region ?? ''), { state: state ?? 'Unknown', ...known }] as const;
 }
 
 /** A version can be excluded from latest as a whole or in single regions. */

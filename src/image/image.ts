@@ -9,7 +9,8 @@ import {
   type ImageRequest,
   type ImageVersion,
   httpStatus,
-  openGallery,
+  openOwnGallery,
+  openSharedGallery,
 } from './gallery.ts';
 import { shellCommand } from '../lib/escape.ts';
 
@@ -96,12 +97,16 @@ async function readImage(
   region: Promise<string>,
   chooseVersion: (gallery: Gallery) => Promise<VersionChoice>,
 ): Promise<ImageInspection> {
-  const gallery = await openGallery(clients, request.image, region);
+  const { image } = request;
+  const gallery =
+    'subscriptionId' in image
+      ? openOwnGallery(clients, image, region)
+      : openSharedGallery(clients, image, await region);
   const [{ definition, ...unread }, { version, unusable }] = await Promise.all([
     readDefinition(gallery, request),
     chooseVersion(gallery),
   ]);
-  const placeholder = { name: request.image.version ?? 'latest', luns: [] };
+  const placeholder = { name: image.version ?? 'latest', luns: [] };
   return {
     facts: toResolvedImage(request, gallery, definition, version ?? placeholder),
     ...omitUndefined({ unusable }),

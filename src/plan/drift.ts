@@ -70,9 +70,6 @@ export interface Difference {
   readonly fix?: readonly string[];
 }
 
-/** Only the VM can be replaced by `if-exists: replace`. */
-type DriftPart = 'vm' | 'network';
-
 /** One comparison: what a GET returns and what the inputs request. Undefined: not comparable. */
 export interface Comparison extends Pick<Difference, 'fix'> {
   readonly property: ComparedProperty;
@@ -122,7 +119,7 @@ export function rulesAreOverridden({ nsg, patches }: Plan): boolean {
 }
 
 /** @throws ActionError that lists every difference: existing resources are never changed. */
-export function assertNoDrift(plan: Plan, part: DriftPart, differences: readonly Difference[]): void {
+export function assertNoDrift(plan: Plan, part: 'vm' | 'network', differences: readonly Difference[]): void {
   if (differences.length === 0) return;
   const lines = differences.map(
     ({ property, actual, expected }) => `- ${property}: ${actual}; the inputs request ${expected}`,
@@ -135,7 +132,7 @@ export function assertNoDrift(plan: Plan, part: DriftPart, differences: readonly
 }
 
 /** How to resolve differences: for the whole deployment, and for each property that can be changed in place. */
-export function driftFix(plan: Plan, part: DriftPart, differences: readonly Difference[]): readonly string[] {
+export function driftFix(plan: Plan, part: 'vm' | 'network', differences: readonly Difference[]): readonly string[] {
   return [
     ...(part === 'vm'
       ? ['To delete the VM with its disks and create it again on the same network, set `if-exists: replace`.']

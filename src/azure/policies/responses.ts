@@ -117,12 +117,8 @@ function withJson(response: PipelineResponse, body: unknown): PipelineResponse {
 
 function invalid(request: PipelineRequest, response: PipelineResponse): PipelineResponse {
   if (response.status >= 400 && response.status !== 404) return response;
-  const message = `${describeResponse({
-    url: request.url,
-    status: response.status,
-    location: response.headers.get('location'),
-    bodyText: response.bodyAsText ?? '',
-  })}.`;
+  const answer = { url: request.url, status: response.status, bodyText: response.bodyAsText ?? '' };
+  const message = `${describeResponse(answer, response.headers.get('location'))}.`;
   const headers = createHttpHeaders(response.headers.toJSON());
   headers.set('content-type', 'application/json');
   return { ...response, headers, status: 502, bodyAsText: invalidResponseBody(message) };
