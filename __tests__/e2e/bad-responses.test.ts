@@ -8,6 +8,7 @@
 import { gzipSync } from 'node:zlib';
 import { expect, test } from '@jest/globals';
 import type { FaultEffect } from '../../simulator/engine/faults.ts';
+import { githubSettings } from '../../simulator/github/github.ts';
 import { principals, type Simulator, startSimulator, type World } from '../../simulator/index.ts';
 import type { Resource, RoleAssignment } from '../../simulator/model/entities.ts';
 import { mapLimited } from '../../src/lib/abort.ts';
@@ -18,7 +19,6 @@ import {
   actWithPost,
   errorOf,
   disturbed,
-  expireDeployments,
   group,
   since,
   snapshot,
@@ -85,12 +85,11 @@ interface CreatedOnce {
 }
 let created: Promise<CreatedOnce> | undefined;
 
-async function createExpiredDeployment(): Promise<CreatedOnce> {
+async function createDeployment(): Promise<CreatedOnce> {
   const sim = await startWorld({ world: mayAssignRoles });
   let resources: readonly Resource[] = [];
   let assignments: readonly RoleAssignment[] = [];
   const between = (): void => {
-    expireDeployments(sim);
     resources = structuredClone([...sim.world.resources.all()]);
     assignments = assignmentsOfRuns(sim);
   };
@@ -104,7 +103,7 @@ const mayAssignRoles = (world: World): unknown =>
 /** The others, of the default world, have no description. */
 const assignmentsOfRuns = ({ world }: Simulator) => world.roleAssignments.filter(({ description }) => description);
 
-const createOnce = () => (created ??= createExpiredDeployment());
+const createOnce = () => (created ??= createDeployment());
 
 async function inWorldFor<T>(operation: Operation, work: (sim: Simulator) => Promise<T>): Promise<T> {
   const isRemoval = operation === 'delete' || operation === 'sweep';
@@ -113,6 +112,7 @@ async function inWorldFor<T>(operation: Operation, work: (sim: Simulator) => Pro
     timeScale: 0.002,
     world: (world) => {
       mayAssignRoles(world);
+      githubSettings(world).runs.set('contoso/deploy/9876543210', { status: 'completed', conclusion: 'cancelled' });
       world.roleAssignments.push(...assignments);
       for (const resource of structuredClone(resources)) world.resources.put(resource);
     },
@@ -132,7 +132,6 @@ const limitMs = 6 * stepMinutes * 60_000 * timeScale;
 /** With all kinds of requests. */
 const createInputs = {
   cleanup: 'always',
-  'expires-after': 'PT1M',
   identity: 'system, vm1-app',
   'role-assignments': `Reader on ${group}`,
   'run-script': 'true',
@@ -147,7 +146,7 @@ const runOperation = (
   const inputs = { operation, 'timeout-minutes': String(stepMinutes) };
   return operation === 'create'
     ? actWithPost(sim, { ...inputs, ...createInputs }, { ...options, limitMs })
-    : act(sim, inputs, { limitMs });
+    : act(sim, { ...inputs, 'github-token': 'ghs_simulated' }, { limitMs });
 };
 
 interface RequestPattern {
@@ -257,11 +256,11 @@ const leftBy = (sim: Simulator): readonly string[] => [
   ...assignmentsOfRuns(sim).map(({ id }) => id.toLowerCase()),
 ];
 
-/** One such response must not fail a run: only a refusal may, or other JSON from a sign-in service. */
+/** One such response must not fail a run: only a refusal may, or other JSON from Entra or GitHub. */
 function isTransient({ host, path }: RequestPattern, effect: FaultEffect): boolean {
   if (!('status' in effect)) return true;
   const { status, headers = {}, body } = effect;
-  if (status < 300 && (host === 'entra' || path.test('/metadata/endpoints'))) {
+  if (status < 300 && (host !== 'arm' || path.test('/metadata/endpoints'))) {
     const other = parseJson(String(body));
     return !isJson(other) && !Array.isArray(other);
   }

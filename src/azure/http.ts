@@ -104,12 +104,13 @@ export function createAnonymousPipeline(options: HttpOptions): Pipeline {
   return pipeline;
 }
 
-/** Sends GETs without credentials, through the proxy and with the retries of sign-in. Redirects are not followed. */
-export function createHttpGet(options: HttpOptions = {}) {
+/** Sends GETs through the proxy and with the retries of sign-in, by default without credentials. Redirects are not followed. */
+export function createHttpGet({ token, ...options }: HttpOptions & { readonly token?: string } = {}) {
   const pipeline = createAnonymousPipeline(options);
   const { httpClient = createProxiedHttpClient() } = options;
   return async (url: string, abortSignal?: AbortSignal) => {
     const headers = createHttpHeaders({ accept: 'application/json' });
+    if (token !== undefined) headers.set('authorization', `Bearer ${token}`);
     const request = createPipelineRequest({ url, headers, ...(abortSignal && { abortSignal }) });
     const { status, bodyAsText, headers: received } = await pipeline.sendRequest(httpClient, request);
     return { status, body: bodyAsText ?? '', header: (name: string) => received.get(name) };

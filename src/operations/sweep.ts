@@ -1,5 +1,7 @@
 import { listGroup, type Session } from '../azure/arm-client.ts';
+import { createHttpGet } from '../azure/http.ts';
 import { undefinedIfNotFound } from '../azure/lookup.ts';
+import { invalidResponseMessage } from '../azure/policies/responses.ts';
 import { deleteDeployment } from '../cleanup/delete-deployment.ts';
 import { listedButMissing, recheckDelays } from '../cleanup/delete-resources.ts';
 import { type DeletionResult, readTags } from '../cleanup/resource-types.ts';
@@ -7,9 +9,11 @@ import { isDerivedId, resourceIds, resourceNames } from '../deployment/resources
 import { type Tags, deploymentTag, repositoryClaim, tagValue } from '../deployment/ownership.ts';
 import { ActionError } from '../errors/errors.ts';
 import { formatError } from '../errors/format-error.ts';
+import { describeResponse } from '../errors/parse-error-response.ts';
 import type { SweepInputs } from '../inputs/inputs.ts';
 import { delay, mapLimited } from '../lib/abort.ts';
-import type { WorkflowRun } from '../runner/environment.ts';
+import { asObject, asString, parseJson } from '../lib/json.ts';
+import { env, type WorkflowRun } from '../runner/environment.ts';
 import { type Reporter, reportDeletion } from '../summary/reporter.ts';
 
 interface ExpiryDecision {
@@ -187,25 +191,30 @@ async function findDeployments(
 }
 
 /**
- * Each run is read once: a later attempt that adopts a deployment changes its tags. @actions/github costs 75 ms of start
- * time, so it is loaded only here. The reader never throws: a run that the token may not read is `unknown`.
+ * Each run is read once: a later attempt that adopts a deployment changes its tags. The reader never throws: a run that the
+ * token may not read is `unknown`.
  */
 export function createRunStatusReader(
   token: string,
   repository: string,
-  report: Reporter,
+  { log }: Reporter,
 ): (runId: string) => Promise<WorkflowRunStatus> {
-  const octokit = import('@actions/github').then(({ getOctokit }) => getOctokit(token));
-  const [owner = '', repo = ''] = repository.split('/');
+  const get = createHttpGet({ log, token });
   const read = async (runId: string): Promise<WorkflowRunStatus> => {
+    const url = `${env['GITHUB_API_URL'] || 'https://api.github.com'}/repos/${repository}/actions/runs/${runId}`;
+    let reason: string;
     try {
-      const run = { owner, repo, run_id: Number(runId) };
-      const { data } = await (await octokit).rest.actions.getWorkflowRun(run);
-      return data.status === 'completed' ? 'ended' : 'running';
+      const { status, body } = await get(url);
+      const answer = asObject(parseJson(body));
+      const runStatus = asString(answer['status']);
+      if (status === 200 && runStatus) return runStatus === 'completed' ? 'ended' : 'running';
+      const message = invalidResponseMessage(body) ?? asString(answer['message']);
+      reason = message ? `${status} ${message}` : describeResponse({ url, status, bodyText: body });
     } catch (error) {
-      report.log.info(`Status of run ${runId} not available: ${formatError(error).join(' ')}`);
-      return 'unknown';
+      reason = formatError(error).join(' ');
     }
+    log.info(`Status of run ${runId} not available: ${reason}`);
+    return 'unknown';
   };
   const statuses = new Map<string, Promise<WorkflowRunStatus>>();
   return (runId) => {
