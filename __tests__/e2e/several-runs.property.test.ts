@@ -160,6 +160,8 @@ async function live(drawn: Life): Promise<{ violations: string[]; log: string; e
   const before = snapshot(sim);
   const watch = new OwnershipWatch(sim);
   const strangers = new Map<string, string>();
+  /** Deployments of which a stranger changed something. */
+  const disturbedNames = new Set<string | undefined>();
   const violations: string[] = [];
   const ends: string[] = [];
   const runs: Run[] = [];
@@ -176,6 +178,7 @@ async function live(drawn: Life): Promise<{ violations: string[]; log: string; e
         for (const event of drawn.strangers.filter(({ nth }) => nth === requests)) {
           const id = actAsStranger(sim, watch, event);
           if (!id) continue;
+          disturbedNames.add(event.deployment);
           log += `--- request ${requests}: a stranger: ${event.action} ${id}\n`;
           const body = sim.world.resources.get(id)?.body;
           if (body) strangers.set(id, withoutExpiry(body['tags']));
@@ -236,7 +239,9 @@ async function live(drawn: Life): Promise<{ violations: string[]; log: string; e
     if (run.post?.exitCode !== 0) violations.push(`the post step ended with ${run.post?.exitCode}`);
     const isKept = operation !== 'create' || cleanup === 'never' || (run.exitCode === 0 && cleanup !== 'always');
     if (!isKept) {
-      const warned = `${shownLog(run)}${run.post ? shownLog(run.post) : ''}`;
+      const isAlone = drawn.steps.filter((each) => each.deployment === deployment).length === 1;
+      const mayLeave = !isAlone || drawn.late !== undefined || disturbedNames.has(deployment);
+      const warned = mayLeave ? `${shownLog(run)}${run.post ? shownLog(run.post) : ''}` : '';
       for (const id of tagged(sim)) {
         const isOurs = isOfStep(actor, watch.tagsOf(id)) && watch.creators.get(id.toLowerCase()) === actor;
         if (isOurs && !warned.includes(id.toLowerCase())) violations.push(`left by its run: ${id}`);
@@ -295,7 +300,8 @@ async function live(drawn: Life): Promise<{ violations: string[]; log: string; e
       const vm = sim.world.resources.get(id)?.body['managedBy'];
       if (watch.changedInGap.has(id.toLowerCase()) || (vm && !isSameRepository(watch.tagsOf(vm), watch.tagsOf(id))))
         continue;
-      const isExplained = drawn.strangers.length > 0 && said.includes(id.toLowerCase());
+      const isDisturbed = disturbedNames.has(watch.tagsOf(id)?.['cross-tenant-vm']);
+      const isExplained = isDisturbed && said.includes(id.toLowerCase());
       if (!isExplained) violations.push(`left behind: ${id}`);
     }
   }

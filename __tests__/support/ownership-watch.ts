@@ -119,9 +119,22 @@ export class OwnershipWatch {
     );
   }
 
+  /** The answer to the last read before a DELETE. Each DELETE needs its own, and the parts of a VM are read before the VM. */
+  #lookBeforeDelete(actor: Actor, id: string): Look | undefined {
+    const looks = this.#looks.get(actor) ?? [];
+    const look = looks.findLast(({ path }) => path === id);
+    this.#looks.set(
+      actor,
+      looks.filter(({ path }) => path !== id),
+    );
+    const parts = new Set(this.#deletedWith(id).map((part) => part.toLowerCase()));
+    const isStale = looks.some(({ order, path }) => parts.has(path) && order > (look?.order ?? 0));
+    return look?.exchange.status === 200 && !isStale ? look : undefined;
+  }
+
   #judgeDelete(actor: Actor, id: string): void {
-    const look = this.#lastLook(actor, (path) => path === id);
-    if (!look) return this.#violate(actor, 'deleted without a look', id);
+    const look = this.#lookBeforeDelete(actor, id);
+    if (!look) return this.#violate(actor, 'deleted without a look right before', id);
     const holder = this.#holderOf(id);
     if (/\/roleassignments\//.test(id)) {
       if (!isOfRepository(actor, look.tags)) this.#violate(actor, 'deleted what is not its own', id);
