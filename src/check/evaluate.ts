@@ -4,7 +4,7 @@ import { fillPlaceholders } from '../error-catalog/entry.ts';
 import { type CheckFacts, type Finding, type RuleContext, createQuestion, isForbidden } from './facts.ts';
 import { existingRules } from './rules/existing.ts';
 import { checkImage } from './rules/image.ts';
-import { permissionRules } from './rules/permissions.ts';
+import { permissionRules, restrictionRules } from './rules/permissions.ts';
 import { referencedRules } from './rules/referenced.ts';
 import { checkSignIn, checkSubscription, subscriptionRules } from './rules/sign-in.ts';
 
@@ -41,6 +41,7 @@ export function evaluateChecks(facts: CheckFacts, plan: Plan | undefined): Findi
     ...permissionRules,
     ...existingRules,
     ...referencedRules,
+    ...restrictionRules,
     checkInbound,
   ];
   const findings = [...before, ...rules.flatMap((rule) => rule(context))];

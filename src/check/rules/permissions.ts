@@ -211,10 +211,6 @@ function effectOnApp({ properties }: DenyAssignment, objectId: string | undefine
   return named ? 'blocked' : 'none';
 }
 
-export const permissionRules = [
-  checkPermissions,
-  checkRoleAssignments,
-  checkLocks,
-  checkDenyAssignments,
-  checkPolicies,
-];
+export const permissionRules = [checkPermissions, checkRoleAssignments];
+
+export const restrictionRules = [checkLocks, checkDenyAssignments, checkPolicies];
