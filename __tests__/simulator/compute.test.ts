@@ -468,15 +468,6 @@ describe('refusals of a virtual machine', () => {
     ],
     ['no plan', image('linux-plan'), 400, 'VMMarketplaceInvalidInput', /requires Plan information/],
     [
-      'terms not accepted',
-      both(image('linux-plan'), (body) => {
-        body['plan'] = { name: 'hardened', publisher: 'contoso', product: 'linux-images' };
-      }),
-      400,
-      'ResourcePurchaseValidationFailed',
-      /az|Azure CLI/,
-    ],
-    [
       'zone',
       (body) => {
         body['zones'] = ['7'];
@@ -545,18 +536,18 @@ describe('refusals of a virtual machine', () => {
     ).toEqual([409, 'ZonalAllocationFailed']);
   });
 
-  test('accepted terms let the plan through', async () => {
-    acceptTerms(client.world, defaults.subscriptionId, {
-      name: 'hardened',
-      publisher: 'contoso',
-      product: 'linux-images',
+  test('a plan is refused until its terms are accepted', async () => {
+    const plan = { name: 'hardened', publisher: 'contoso', product: 'linux-images' };
+    const withPlan = both(image('linux-plan'), (body) => {
+      body['plan'] = plan;
     });
-    const [status] = await refusal(
-      both(image('linux-plan'), (body) => {
-        body['plan'] = { name: 'hardened', publisher: 'contoso', product: 'linux-images' };
-      }),
-    );
-    expect(status).toBe(201);
+    expect(await refusal(withPlan)).toEqual([
+      400,
+      'ResourcePurchaseValidationFailed',
+      expect.stringMatching(/az|Azure CLI/),
+    ]);
+    acceptTerms(client.world, defaults.subscriptionId, plan);
+    expect((await refusal(withPlan))[0]).toBe(201);
   });
 });
 
@@ -623,6 +614,8 @@ describe('galleries', () => {
 describe('usages', () => {
   test('have the recorded shape and count machines', async () => {
     client.world.grant(defaults.clientId, 'Reader', `/subscriptions/${defaults.subscriptionId}`);
+    const created = await client.send('PUT', client.vmId('counted'), client.vmBody(client.addNic('counted-nic')));
+    expect(created.status).toBe(201);
     const reply = await client.send(
       'GET',
       `/subscriptions/${defaults.subscriptionId}/providers/Microsoft.Compute/locations/westeurope/usages`,

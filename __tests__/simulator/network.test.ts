@@ -84,7 +84,7 @@ describe('security rules', () => {
       rule({ sourceAddressPrefix: 'AzureCloud.WestEurope' }),
       rule({ priority: 110, destinationPortRange: undefined, destinationPortRanges: ['80', '8000-8100'] }, 'web'),
     ];
-    const reply = await put('networkSecurityGroups/rules', { securityRules });
+    const reply = await put('networkSecurityGroups/accepted', { securityRules });
     expect(reply.status).toBe(201);
     expect(reply.body.properties.securityRules[1].properties.destinationPortRanges).toEqual(['80', '8000-8100']);
   });
@@ -200,16 +200,18 @@ describe('network interfaces', () => {
   });
 
   test('one of a failed machine is reserved for 180 seconds; a used one stays', async () => {
-    const held = simulator.world.resources.get(`${client.group}/providers/Microsoft.Network/networkInterfaces/third`);
+    const fixed = nic({ privateIPAllocationMethod: 'Static', privateIPAddress: '10.0.1.20' });
+    const { id } = (await put('networkInterfaces/held', fixed)).body;
+    const held = simulator.world.resources.get(id);
     if (!held) throw new Error('no interface');
     held.internal['reservation'] = { vm: '/vm', until: simulator.world.clock.now() + 180 };
-    const reply = await client.arm('DELETE', url('networkInterfaces/third'));
+    const reply = await client.arm('DELETE', url('networkInterfaces/held'));
     expect([reply.status, reply.body.error.code]).toEqual([400, 'NicReservedForAnotherVm']);
     held.internal['reservation'] = undefined;
     const vm = `${client.group}/providers/Microsoft.Compute/virtualMachines/vm`;
     simulator.world.resources.put({ id: vm, type: 'Microsoft.Compute/virtualMachines', body: { location } });
     held.body['properties'].virtualMachine = { id: vm };
-    expect((await client.arm('DELETE', url('networkInterfaces/third'))).body.error.code).toBe('NicInUse');
+    expect((await client.arm('DELETE', url('networkInterfaces/held'))).body.error.code).toBe('NicInUse');
   });
 });
 

@@ -1,6 +1,6 @@
 /** The simulator's answers held against recorded ones: same status, headers present, same shape of the body. */
 import { readFileSync } from 'node:fs';
-import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { defaults, type Simulator, startSimulator } from '../../simulator/index.ts';
 import { type Body, type Client, connect, type Reply } from '../support/simulator-client.ts';
 
@@ -21,7 +21,7 @@ function recording(name: string): Recorded[] {
 let simulator: Simulator;
 let client: Client;
 
-beforeAll(async () => {
+beforeEach(async () => {
   simulator = await startSimulator({ timeScale: 0.002 });
   // The recordings work in groups and regions of their own.
   const { world } = simulator;
@@ -29,7 +29,7 @@ beforeAll(async () => {
   client = await connect(simulator);
 });
 
-afterAll(async () => {
+afterEach(async () => {
   await simulator.close();
 });
 

@@ -51,7 +51,7 @@ const rules = {
 
 type AdminInput = 'adminUsername' | 'adminPassword' | 'sshPublicKeys' | 'computerName' | 'licenseType';
 
-/** Asked twice: without the operating system when the inputs are read, and with it once the image is known. */
+/** Called twice: without the operating system when the inputs are read, and with it once the image is known. */
 export function validateAdminAccount(
   inputs: Pick<DeployInputs, AdminInput>,
   osType?: 'Linux' | 'Windows',
