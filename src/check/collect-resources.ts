@@ -9,7 +9,6 @@ import type { DeployInputs } from '../inputs/inputs.ts';
 import { type Json, flattenProperties, isJson, mergePatch, omitUndefined } from '../lib/json.ts';
 import type { PolicyDenial, ReferencedProperties, ReferencedResource, SpotPrice, SubscriptionFacts } from './facts.ts';
 
-/** Reads the resources that the inputs name by ID. */
 export function collectReferenced(session: Session, inputs: DeployInputs): Promise<ReferencedResource[]> {
   return Promise.all(
     referencedIds(inputs).map(async ({ kind, id }) => {

@@ -11,7 +11,6 @@ import { type ResolvedImage, inspectImage } from '../image/image.ts';
 import type { DeployInputs } from '../inputs/inputs.ts';
 import { omitUndefined } from '../lib/json.ts';
 import type { WorkflowRun } from '../runner/environment.ts';
-import type { LogWriter } from '../runner/log.ts';
 import { isFailedState, readProvisioningFailure } from '../vm/vm-status.ts';
 import { collectReferenced, readAddressAvailability } from './collect-resources.ts';
 import type { CheckFacts, DenyAssignment, Lock, SubscriptionFacts } from './facts.ts';
@@ -29,10 +28,10 @@ export async function collectFacts(
   context: CheckContext,
 ): Promise<CheckFacts> {
   const target = valueOf(signIns.find(({ role }) => role === 'tenant')?.result);
+  const { signal, log } = context;
+  const images = session && imageCompute && { imageCompute, compute: session.compute, signal, onWaiting: log.info };
   const subscriptionFacts =
-    session && target
-      ? await collectSubscriptionFacts({ session, imageCompute, objectId: target.objectId }, inputs, context.log)
-      : undefined;
+    session && target && (await collectSubscriptionFacts(session, inputs, target.objectId, images));
   const group = valueOf(subscriptionFacts?.group);
   if (group) context.onContext({ location: group.location });
   return {
@@ -44,11 +43,6 @@ export async function collectFacts(
   };
 }
 
-interface Connection extends Pick<SubscriptionFacts, 'objectId'> {
-  readonly session: Session;
-  readonly imageCompute: CheckSession['imageCompute'];
-}
-
 /** Asks once the region is known; not at all if it never is. */
 type InRegion = <T>(question: (region: string) => Promise<T>) => Promise<Result<T> | undefined>;
 
@@ -56,11 +50,12 @@ type InRegion = <T>(question: (region: string) => Promise<T>) => Promise<Result<
 type PermissionsAt = (scope: string) => Promise<Result<readonly Permission[]>>;
 
 async function collectSubscriptionFacts(
-  { session, imageCompute, objectId }: Connection,
+  session: Session,
   inputs: DeployInputs,
-  log: LogWriter,
+  objectId: string | undefined,
+  images: Parameters<typeof inspectImage>[0] | undefined,
 ): Promise<SubscriptionFacts> {
-  const { compute, subscriptionId, waiting } = session;
+  const { compute, subscriptionId } = session;
   const group = settle(() => readResourceGroup(session, inputs));
   const inRegion: InRegion = async (question) => {
     const region = valueOf(await group)?.location ?? inputs.location;
@@ -68,7 +63,6 @@ async function collectSubscriptionFacts(
   };
   const permissionsAt = createPermissionReader(session);
   const existing = collectExisting(session, inputs);
-  const images = imageCompute && { imageCompute, compute, signal: waiting.signal, onWaiting: log.info };
   const image = images && inRegion((region) => inspectImage(images, inputs, Promise.resolve(region)));
   const vm = existing.then((found) => omitUndefined({ vm: valueOf(found.vm) }));
   return awaitProperties<Omit<SubscriptionFacts, 'policyDenials' | 'spotPrices'>>({
@@ -172,10 +166,7 @@ function collectRestrictions(session: Session, inputs: DeployInputs) {
   ];
   return {
     providers: Promise.all(
-      namespaces.map(async (namespace) => ({
-        namespace,
-        state: await settle(() => readRegistration(session, namespace)),
-      })),
+      namespaces.map(async (namespace) => ({ namespace, state: await readRegistration(session, namespace) })),
     ),
     encryptionAtHost: inputs.encryptionAtHost
       ? settle(async () => {
@@ -207,10 +198,12 @@ function collectRegionalFacts({ compute, network }: Session, { network: choice }
   };
 }
 
-async function readRegistration({ arm, subscriptionId }: Session, namespace: string): Promise<string> {
+function readRegistration({ arm, subscriptionId }: Session, namespace: string): Promise<Result<string>> {
   const path = `/subscriptions/${subscriptionId}/providers/${namespace}`;
-  const { registrationState } = await arm<{ registrationState?: string }>('GET', path, apiVersions.providers);
-  return registrationState ?? 'Unknown';
+  return settle(async () => {
+    const { registrationState } = await arm<{ registrationState?: string }>('GET', path, apiVersions.providers);
+    return registrationState ?? 'Unknown';
+  });
 }
 
 async function areTermsAccepted(

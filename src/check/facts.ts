@@ -22,7 +22,6 @@ import type { DeployInputs } from '../inputs/inputs.ts';
 import type { Sku } from '../vm/sizes.ts';
 import type { ProvisioningFailure } from '../vm/vm-status.ts';
 
-/** One question and its answer, as in the output `findings`. */
 export interface Finding {
   /** Stable from run to run: `image`, `rights/resource-group`, `size/Standard_D2s_v5`. */
   readonly id: string;
@@ -79,7 +78,6 @@ export interface DenyAssignment {
   };
 }
 
-/** A planned resource that a policy denies. */
 export interface PolicyDenial {
   readonly resource: string;
   readonly policyAssignmentId: string;
@@ -152,7 +150,6 @@ export interface RuleContext extends Pick<CheckFacts, 'inputs' | 'run' | 'signIn
   /** Scopes that permissions are granted on. */
   readonly subscription: string;
   readonly group: string;
-  /** Undefined if the image could not be read. */
   readonly image: ResolvedImage | undefined;
   /** @param action that reading the answer needs on the scope, by default the subscription. */
   readonly ask: (id: string, asked: string, action?: string, scope?: string) => Question;

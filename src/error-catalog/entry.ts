@@ -152,7 +152,6 @@ function isAuxiliary(id: string, known: FilledErrorContext): boolean {
   return known.auxiliaryTenantIds.some((tenant) => areSameTenant(id, tenant, known));
 }
 
-/** The tenant whose token was requested from Entra. */
 export function requestedTenant(fault: AzureErrorInfo): string {
   return fault.tenant ?? '<tenant-id>';
 }
@@ -212,7 +211,6 @@ const roles: readonly (readonly [action: RegExp, role: string, on: (scope: strin
   [/^Microsoft\.Network\//i, 'Network Contributor', groupScope],
 ];
 
-/** The command that gives the app a role with the action. */
 export function grantCommand(action: string, scope: string, { clientId }: FilledErrorContext): string {
   const [, role, on] = roles.find(([pattern]) => pattern.test(action)) ?? [/./, 'Contributor', groupScope];
   return assignCommand(action === '<action>' ? '<role>' : role, on(scope), clientId);
@@ -272,7 +270,6 @@ export function vmOptions(known: VmNames, name = known.vmName): readonly string[
 export const quotaPage = ({ portal }: FilledErrorContext) =>
   `${portal}/#view/Microsoft_Azure_Capacity/QuotaMenuBlade/~/myQuotas`;
 
-/** The size that the message names. */
 export const sizeIn = (failure: Failure) =>
   messageText(failure, /(?:VM size|Virtual Machine size|of size) '?(Standard_\w+|[^'\s]+)/i, failure.vmSize);
 

@@ -46,7 +46,6 @@ const newSecret = (clientId: string) => [
   'Or remove `client-secret` and use GitHub OIDC (`permissions: id-token: write`), which has no secret that expires.',
 ];
 
-/** The app that the message names. */
 const namedClient = (failure: Failure) =>
   messageText(failure, /(?:app|identifier|Application) '([^']+)'|client application (\S+)/, failure.clientId);
 

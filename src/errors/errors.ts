@@ -1,4 +1,3 @@
-/** One line of an error's `details`. */
 export interface ErrorDetail {
   readonly code: string;
   readonly message: string;
@@ -31,7 +30,6 @@ export interface AzureErrorInfo {
   readonly previousAttemptLost?: boolean;
 }
 
-/** Azure refused, or could not be reached. */
 export class AzureError extends Error {
   override readonly name = 'AzureError';
   readonly fault: AzureErrorInfo;
@@ -52,7 +50,6 @@ export function rootDetail(fault: AzureErrorInfo): { readonly code: string; read
   return fault.details.at(-1) ?? fault;
 }
 
-/** The error and what caused it, outermost first. */
 export function errorChain(error: unknown): unknown[] {
   const chain: unknown[] = [];
   for (let link = error; link !== undefined && !chain.includes(link); ) {
@@ -62,7 +59,6 @@ export function errorChain(error: unknown): unknown[] {
   return chain;
 }
 
-/** What Azure said, wherever in the chain of causes it stands. */
 export function findAzureError(error: unknown): AzureErrorInfo | undefined {
   return errorChain(error).find((link) => link instanceof AzureError)?.fault;
 }
@@ -76,7 +72,6 @@ export interface Explanation {
 
 interface ErrorParts {
   readonly message?: string;
-  /** The error that led to this one. */
   readonly cause?: unknown;
   /** With `who` and `fix`: the explanation. Without it, the error catalogue explains Azure's error in the causes. */
   readonly reason?: string;
@@ -153,5 +148,4 @@ export interface FilledErrorContext extends Readonly<typeof unknownContext> {
   readonly link?: ImageAccessProbe;
 }
 
-/** What is known when something fails. */
 export type ErrorContext = Partial<FilledErrorContext>;

@@ -7,13 +7,11 @@ type Explain = (fault: AzureErrorInfo) => Explanation | undefined;
 export interface ErrorReport {
   /** The cause in one short sentence, without Markdown. */
   readonly title: string;
-  /** Azure's code, if Azure refused something. */
   readonly code?: string;
   /** From the outermost activity to the innermost. */
   readonly activity: readonly string[];
   /** The message of the error that has the explanation; of all errors if none has. */
   readonly message: readonly string[];
-  /** Messages of the other errors of the action. */
   readonly notes: readonly string[];
   readonly explanation?: Explanation;
   /** Azure's code and message. */
@@ -98,7 +96,6 @@ export function formatError(error: unknown, explain?: Explain): string[] {
   });
 }
 
-/** The title of the annotation for an error. */
 export function errorTitle(error: unknown, explain?: Explain): string {
   const [first, ...others] = toErrorReports(error, explain);
   return `${first?.title ?? 'Failed'}${others.length > 0 ? ` (and ${others.length} more)` : ''}`;

@@ -31,9 +31,7 @@ export interface ResolvedImage {
   readonly generation?: 'V1' | 'V2';
   /** What the VM gets unless the inputs name another. */
   readonly securityType: SecurityType;
-  /** The definition's SecurityType feature, as written there. */
   readonly securityFeature?: string;
-  /** Disk controllers that the image can boot from, e.g. `SCSI, NVMe`. */
   readonly diskControllers?: string;
   readonly plan?: { readonly name: string; readonly publisher: string; readonly product: string };
   readonly dataDiskLuns: readonly number[];

@@ -44,7 +44,6 @@ export async function allSettledOrThrow<T extends readonly unknown[]>(
   return Promise.all(work);
 }
 
-/** Like `Promise.all` over the results of `work`, with at most `limit` of them in progress. */
 export async function mapLimited<T, R>(
   items: readonly T[],
   limit: number,

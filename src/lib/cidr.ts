@@ -6,7 +6,6 @@ interface AddressRange {
   readonly last: number;
 }
 
-/** An IPv4 address as a number. */
 export function parseAddress(text: string): number | undefined {
   if (!isIPv4(text)) return undefined;
   return text.split('.').reduce((sum, part) => sum * 256 + Number(part), 0);
@@ -53,7 +52,6 @@ function overlaps({ first, last }: AddressRange, prefix: string): boolean {
   return first <= block.last && block.first <= last;
 }
 
-/** Whether the inner range lies inside the outer one. */
 export function contains(outer: AddressRange, inner: AddressRange): boolean {
   return outer.first <= inner.first && inner.last <= outer.last;
 }

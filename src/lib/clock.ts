@@ -24,7 +24,6 @@ export function clockSeconds(): number {
   return performance.now() / 1000 / timeScale;
 }
 
-/** Calls `run` once `seconds` have passed on this clock. */
 export function startTimer(seconds: number, run: () => void): NodeJS.Timeout {
   return setTimeout(run, seconds * 1000 * timeScale);
 }

@@ -40,7 +40,6 @@ function referenced(text: string): string {
     .replaceAll(/\b(www)\./gi, '$1&#46;');
 }
 
-/** Text on one line, as it is. */
 export function markdownText(value: string): Markdown {
   // A zero-width space keeps @name and #1 from becoming a mention or a reference.
   return referenced(oneLine(value)).replaceAll(/&#(?:64|35);/g, '$&&#8203;');
@@ -73,14 +72,12 @@ export function link(label: Markdown, url: string | undefined): Markdown {
   return `[${label}](${address})`;
 }
 
-/** What someone else said, with its line breaks, set off from what is said here. */
 export function quotation(value: string, longest = 4000): Markdown {
   const cut = value.length > longest ? `${value.slice(0, longest)}…` : value;
   const lines = cut.split(/[\r\n]+/).filter((line) => line.trim() !== '');
   return `> ${lines.map((line) => markdownText(line.replace(/^- /, '• '))).join('<br>')}`;
 }
 
-/** Text of several lines, as it is. */
 export function block(
   value: string,
   options: { readonly language?: string; readonly longest?: number; readonly keep?: 'head' | 'tail' } = {},
@@ -100,7 +97,6 @@ export function block(
   return `${fence}${language}\n${shown}\n${fence}`;
 }
 
-/** Rows of cells that are Markdown on one line each. */
 export function table(heading: readonly string[], rows: readonly (readonly Markdown[])[]): Markdown {
   const row = (cells: readonly string[]) => `| ${cells.join(' | ')} |`;
   return [row(heading), row(heading.map(() => ':---')), ...rows.map(row)].join('\n');

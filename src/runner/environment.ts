@@ -113,7 +113,6 @@ export function assertRunnerFiles(savesState: boolean): void {
   }
 }
 
-/** An error of a file or folder that the runner provides. */
 export function runnerFileError(variable: string, error: unknown, fix: readonly string[] = []): ActionError {
   return new ActionError(`writing to ${variable}`, {
     message: `${variable} cannot be written: ${error instanceof Error ? error.message : String(error)}`,

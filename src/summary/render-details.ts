@@ -49,7 +49,6 @@ function sharedPath(one: string, other: string): number {
     : 0;
 }
 
-/** The result of `operation: list`. */
 export function deploymentTable(facts: SummaryFacts): Markdown {
   const { requested } = facts;
   const deployments = parseDeployments(facts);

@@ -93,18 +93,15 @@ export function createReporter(summaryFile: string | undefined) {
     outputJson: (name: 'findings' | 'deployments', entries: readonly object[]) => set(name, JSON.stringify(entries)),
     /** Empties the outputs of all other resources than these. */
     clearOutputsExcept: (ids: readonly string[]) => outputsOfOthers(ids, outputs).forEach((name) => set(name, '')),
-    /** Has the runner hide a text in all logs. */
     mask(secret: string) {
       masks.add(secret);
       maskInLogs(secret);
     },
     addFacts: (facts: Partial<CollectedFacts>) => void Object.assign(known, facts),
     addLeftovers: (more: readonly Leftover[]) => void left.push(...more),
-    /** Logs the first line of the run: what is done where. */
     logRequest(requested: RequestedDeployment) {
       if (known.operation) log.info(requestLine(known.operation, requested));
     },
-    /** Logs the last line of a successful run. */
     logResult: () => log.info(resultLine(summaryFacts())),
     /** Sets `result` to all outputs so far and, after a failure, what failed and who must act. */
     writeResult(errors: readonly ErrorReport[] = []) {

@@ -37,7 +37,6 @@ export function requestLine(operation: Operation, requested: RequestedDeployment
   return `${start[operation]} ${place}`;
 }
 
-/** The log's last line. */
 export function resultLine(facts: SummaryFacts): string {
   const { outputs, operation, requested } = facts;
   const duration = elapsed(facts);
@@ -50,7 +49,6 @@ export function resultLine(facts: SummaryFacts): string {
   return `${readiness(facts)} in ${duration}: ${vm}${command}`;
 }
 
-/** The summary's heading. */
 export function title(facts: SummaryFacts): Markdown {
   const { errors = [], findings = [], left } = facts;
   const failed = errors.length > 0 || findings.some(({ level }) => level === 'fault');
@@ -207,7 +205,6 @@ export function resetCommand({ osType, user, ...vm }: VmUser & VmNames): string 
     : shellCommand`az vm user update ${vmOptions(vm)} --username ${user} --ssh-key-value ~/.ssh/id_ed25519.pub`;
 }
 
-/** The block that replaces the key or password of the VM's user. */
 function resetBlock(facts: SummaryFacts, { subscriptionId, resourceGroup, vm }: Plan): Markdown {
   const user = userOf(facts);
   return shellBlock(resetCommand({ subscriptionId, resourceGroup, vmName: vm.name, osType: vm.osType, user }));
@@ -232,9 +229,7 @@ function sshCommandOf(facts: SummaryFacts, address: string): string {
 interface SshTarget {
   readonly user: string;
   readonly address: string;
-  /** Private key, if the action generated it. */
   readonly keyPath?: string | undefined;
-  /** File with the host keys, if they are known. */
   readonly knownHostsPath?: string | undefined;
 }
 

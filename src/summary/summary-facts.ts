@@ -7,7 +7,6 @@ import type { Difference } from '../plan/drift.ts';
 import type { StageTiming } from '../runner/log.ts';
 import type { OutputName } from '../runner/environment.ts';
 
-/** The inputs that the summary shows. */
 export type RequestedDeployment = Pick<
   DeployInputs,
   'clientId' | 'environment' | 'tenantId' | 'resourceGroup' | 'subscriptionId' | 'changeReference'
@@ -36,9 +35,7 @@ export interface CollectedFacts {
   readonly otherRules: readonly string[];
   /** Settings of the new VM that differ from the inputs. */
   readonly changedSettings: readonly string[];
-  /** The end of the serial console's log. */
   readonly bootLog: string;
-  /** The action as `uses` names it. */
   readonly uses: string;
 }
 
@@ -53,7 +50,6 @@ export interface SummaryFacts extends Partial<CollectedFacts> {
 
 type OptionalDetail = 'image-version-id' | 'vm-size' | 'location' | 'public-ip-address' | 'private-ip-address';
 
-/** An entry of the output `deployments`. */
 export type ListedDeployment = Readonly<
   Record<'vm-name' | 'vm-id' | 'state', string> &
     Partial<Record<OptionalDetail | 'created-on' | 'expires-on' | 'run-url', string>>
@@ -73,7 +69,6 @@ export function parseDeployments({ outputs }: Pick<SummaryFacts, 'outputs'>): re
   return JSON.parse(outputs.deployments ?? '[]') as ListedDeployment[];
 }
 
-/** Whether the run ends with a VM that this summary describes. */
 export function hasVm({ operation, errors = [] }: SummaryFacts): boolean {
   return operation === 'create' && errors.length === 0;
 }

@@ -98,7 +98,6 @@ function subnet({ subnetId, vnet }: Plan, existing: string[]): string[] {
   return [`subnet[${label(`Subnet ${nameIn(subnetId)} of ${network}`, planned?.addressPrefix ?? '')}]`];
 }
 
-/** The open ports of each source. */
 function sources(plan: Plan): { source: string; ports: string }[] {
   const { nsg } = plan;
   const rules = nsg?.origin === 'made' && !rulesAreOverridden(plan) ? (nsg.body.securityRules ?? []) : [];

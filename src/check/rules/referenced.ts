@@ -17,7 +17,6 @@ const readActions: Readonly<Record<ReferencedResource['kind'], string>> = {
   identity: 'Microsoft.ManagedIdentity/userAssignedIdentities/read',
 };
 
-/** Resources that the inputs name by ID. */
 function checkReferenced(context: RuleContext): Finding[] {
   return context.facts.referenced.flatMap(({ kind, id, found }) => {
     const name = kind === 'identity' ? `identity/${id.split('/').at(-1)}` : kind.toLowerCase().replaceAll(' ', '-');
@@ -111,7 +110,6 @@ function checkPrivateAddress(context: RuleContext): Finding[] {
   );
 }
 
-/** Quota and DNS label of a public IP that will be created. */
 function checkPublicIp(context: RuleContext): Finding[] {
   if (context.plan.publicIp?.origin !== 'made' || valueOf(context.facts.existing.publicIp)) return [];
   return [...checkPublicIpQuota(context), ...checkDnsLabel(context)];
