@@ -6,8 +6,8 @@ import { addRegistry } from '../../simulator/providers/registry.ts';
 import { defaultInputs, runAction, runJob } from '../support/harness.ts';
 import { addIdentity } from '../support/lifecycle.ts';
 
-const registryIn = (subscription: string) =>
-  `/subscriptions/${subscription}/resourceGroups/registry-rg/providers/Microsoft.ContainerRegistry/registries/acrimages`;
+const registryIn = (subscription: string, name = 'acrimages') =>
+  `/subscriptions/${subscription}/resourceGroups/registry-rg/providers/Microsoft.ContainerRegistry/registries/${name}`;
 const registryId = registryIn(defaults.subscriptionId);
 const identityAt = (name: string) =>
   `/subscriptions/${defaults.subscriptionId}/resourceGroups/${defaults.resourceGroup}/providers/Microsoft.ManagedIdentity/userAssignedIdentities/${name}`;
@@ -15,17 +15,18 @@ const grantingRole = 'Role Based Access Control Administrator';
 
 interface Setting {
   readonly subscription?: string;
+  readonly name?: string;
   readonly abac?: boolean;
   /** The app may grant roles on the registry. */
   readonly mayGrant?: boolean;
 }
 
 /** A registry in a separate group; the app's other permissions are limited to the VM's group. */
-function addRegistryTo(world: World, { subscription, abac, mayGrant = true }: Setting = {}): void {
+function addRegistryTo(world: World, { subscription, name = 'acrimages', abac, mayGrant = true }: Setting = {}): void {
   const where = {
     subscription: subscription ?? defaults.subscriptionId,
     group: 'registry-rg',
-    name: 'acrimages',
+    name,
   };
   world.addGroup(where.subscription, where.group, defaults.location);
   const id = addRegistry(world, where, abac);
@@ -370,35 +371,14 @@ test('a role of an existing identity is removed by `delete` after the run was ki
 });
 
 describe('refused before anything is created', () => {
-  const system = { identity: 'system', 'role-assignments': `AcrPull on ${registryId}` };
-
   test.each([
-    [
-      'a registry in ABAC mode',
-      (world: World) => {
-        addRegistryTo(world, { abac: true });
-        world.grant(principals.deploy, 'Reader', registryId);
-      },
-      system,
-      [/ignores AcrPull/, /`Container Registry Repository Reader on \/subscriptions\//],
-    ],
-    [
-      'a scope in another tenant',
-      (world: World) => addRegistryTo(world, { subscription: defaults.otherSubscriptionId, mayGrant: false }),
-      { identity: 'puller', 'role-assignments': `AcrPull on ${registryIn(defaults.otherSubscriptionId)}` },
-      [
-        new RegExp(`belongs to tenant ${defaults.otherTenantId}, the VM to tenant ${defaults.tenantId}`),
-        /az acr import --name '<registry>' --source 'acrimages\.azurecr\.io/,
-        /federated credential/,
-      ],
-    ],
     [
       'a scope where the app may not grant',
       (world: World) => {
         addRegistryTo(world, { mayGrant: false });
         world.grant(principals.deploy, 'Contributor', registryId);
       },
-      system,
+      { identity: 'system' },
       [
         new RegExp(`App ${defaults.clientId} has no permission to assign roles on ${registryId}`),
         /Owner or User Access Administrator of/,
@@ -407,28 +387,55 @@ describe('refused before anything is created', () => {
       ],
     ],
     [
-      'a role that is not there',
-      addRegistryTo,
-      { ...system, 'role-assignments': `AcrPul on ${registryId}` },
-      [/There is no role named "AcrPul"/, /az role definition list --scope/],
-    ],
-    [
-      'a role whose name may not be looked up',
-      (world: World) => addRegistryTo(world, { mayGrant: false }),
-      system,
-      [/Use the role's GUID instead/, /az role definition list --name AcrPull --query/],
-    ],
-    [
       'an identity that is not there',
       addRegistryTo,
-      { ...system, identity: identityAt('nobody') },
+      { identity: identityAt('nobody') },
       [/reading identity .*nobody/, /ResourceNotFound/],
     ],
-  ] as const)('%s', async (_, world, asked, expected) => {
+  ] as const)('%s', async (_, world, identity, expected) => {
     const inputs = await start((into) => world(into));
-    const run = await runAction({ sim, inputs: { ...inputs, ...asked } });
+    const request = { ...identity, 'role-assignments': `AcrPull on ${registryId}` };
+    const run = await runAction({ sim, inputs: { ...inputs, ...request } });
     expect(run.exitCode).toBe(1);
     for (const text of expected) expect(errors(run)).toMatch(text);
     expect(writes()).toEqual([]);
+  });
+
+  // `create` resolves each assignment by the same function, and ends with the first error.
+  test('every assignment that cannot be resolved, as `check` lists them', async () => {
+    const closed = registryIn(defaults.subscriptionId, 'closed');
+    const foreign = registryIn(defaults.otherSubscriptionId);
+    const inputs = await start((world) => {
+      addRegistryTo(world, { abac: true });
+      world.grant(principals.deploy, 'Reader', registryId);
+      addRegistryTo(world, { name: 'closed', mayGrant: false });
+      addRegistryTo(world, { subscription: defaults.otherSubscriptionId, mayGrant: false });
+    });
+    const expected: readonly (readonly [request: string, texts: readonly RegExp[]])[] = [
+      [`AcrPull on ${registryId}`, [/ignores AcrPull/, /`Container Registry Repository Reader on \/subscriptions\//]],
+      [
+        `AcrPull on ${foreign}`,
+        [
+          new RegExp(`belongs to tenant ${defaults.otherTenantId}, the VM to tenant ${defaults.tenantId}`),
+          /az acr import --name '<registry>' --source 'acrimages\.azurecr\.io/,
+          /federated credential/,
+        ],
+      ],
+      [`AcrPul on ${registryId}`, [/There is no role named "AcrPul"/, /az role definition list --scope/]],
+      [`AcrPull on ${closed}`, [/Use the role's GUID instead/, /az role definition list --name AcrPull --query/]],
+    ];
+    const requests = expected.map(([request]) => request).join('\n');
+    const run = await runAction({
+      sim,
+      inputs: { ...inputs, operation: 'check', identity: 'system', 'role-assignments': requests },
+    });
+    const findings: { id: string; level: string; answer: string; fix: string[] }[] = JSON.parse(
+      run.outputs['findings'] ?? '[]',
+    );
+    for (const [index, [, texts]] of expected.entries()) {
+      const finding = findings.find(({ id }) => id === `role-assignment/${index + 1}`);
+      expect([index, finding?.level]).toEqual([index, 'fault']);
+      for (const text of texts) expect(`${finding?.answer}\n${finding?.fix.join('\n')}`).toMatch(text);
+    }
   });
 });
