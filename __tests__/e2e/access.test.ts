@@ -82,6 +82,11 @@ test('all identities are granted the role; what others made stays when the deplo
     match: { method: 'GET', path: /roleDefinitions\?/ },
     effect: { status: 200, body: { value: definitions } },
   });
+  // However busy the machine is: the directory does not know one identity at first.
+  sim.faults.add({
+    match: { method: 'PUT', path: /roleAssignments/ },
+    effect: { status: 400, code: 'PrincipalNotFound', message: 'Principal x does not exist in the directory y.' },
+  });
   const run = await runAction({
     sim,
     inputs: {

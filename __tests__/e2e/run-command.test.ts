@@ -172,7 +172,7 @@ test('deletes everything when the run is cancelled while the script runs', async
     },
     { 'run-script': 'sleep infinity' },
   );
-  const run = await runAction({ sim, inputs, signal: { name: 'SIGINT', whenLog: /Script: Running/ } });
+  const run = await runJob({ sim, inputs, signal: { name: 'SIGINT', whenLog: /Script: Running/ } });
   expect(run.exitCode).toBe(1);
   expect(errors(run)).toContain('cancelled');
   expect(left()).toEqual([]);
