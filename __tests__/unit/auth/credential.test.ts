@@ -221,7 +221,7 @@ describe('failures', () => {
   });
 
   test.each<[string, Step]>([
-    ['a redirect', { status: 307, headers: { location: 'https://portal.example/' } }],
+    ['a redirect', { status: 307, headers: { location: 'https://login.microsoftonline.com/elsewhere' } }],
     ['an answer without token', { status: 200, body: '{}' }],
   ])('reports %s that is not an answer of Entra without a retry', async (_what, step) => {
     const { client, requests } = wire(step);

@@ -34,7 +34,7 @@ describe('plain requests', () => {
   test('are tried again, carry no credential, and are not redirected', async () => {
     const { client, requests } = wire(
       { status: 503 },
-      { status: 302, headers: { location: 'https://elsewhere.example/' } },
+      { status: 302, headers: { location: 'https://management.example/elsewhere' } },
     );
     expect(
       await createHttpGet({ httpClient: client, attemptTimeoutSeconds })('https://management.example/metadata'),
