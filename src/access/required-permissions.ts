@@ -155,12 +155,6 @@ export interface RequiredPermission {
   readonly weight: NeededFor;
 }
 
-interface FeatureUse {
-  readonly feature: Feature;
-  readonly scope: string;
-  readonly id: string;
-}
-
 interface PermissionContext {
   readonly subscriptionId: string;
   /** If false, it is created first, so its permissions must come from the subscription. */
@@ -169,15 +163,12 @@ interface PermissionContext {
 
 /** Merged by scope and weight. Permissions on resources still to be created are those on their group. */
 export function requiredPermissions(inputs: DeployInputs, context: PermissionContext): RequiredPermission[] {
-  const uses = featuresInUse(inputs, context);
-  const needs = uses.flatMap((use): RequiredPermission[] => {
-    const row: PermissionRow = permissionTable[use.feature];
-    const { scope, id } = use;
-    const tenant = use.feature === 'image' ? 'image-tenant' : 'tenant';
+  const needs = featuresInUse(inputs, context).flatMap(({ feature, scope, id }): RequiredPermission[] => {
+    const { actions, why, cleanup = [] }: PermissionRow = permissionTable[feature];
+    const tenant = feature === 'image' ? 'image-tenant' : 'tenant';
+    const need = { id, scope, tenant, actions, why, weight: neededFor(feature) } as const;
+    if (inputs.cleanup === 'never' || cleanup.length === 0) return [need];
     const cleanupId = id === groupPermissions ? 'rights/clean-up' : `${id}/clean-up`;
-    const cleanup = inputs.cleanup === 'never' ? [] : (row.cleanup ?? []);
-    const need = { id, scope, tenant, actions: row.actions, why: row.why, weight: neededFor(use.feature) } as const;
-    if (cleanup.length === 0) return [need];
     return [need, { ...need, id: cleanupId, actions: cleanup, why: cleanupReason, weight: 'for clean-up' }];
   });
   const merged = new Map<string, RequiredPermission>();
@@ -202,11 +193,11 @@ function neededFor(feature: Feature): NeededFor {
   return feature.startsWith('check the') ? 'for checking' : 'needed';
 }
 
-function featuresInUse(inputs: DeployInputs, { subscriptionId, groupExists }: PermissionContext): FeatureUse[] {
+function featuresInUse(inputs: DeployInputs, { subscriptionId, groupExists }: PermissionContext) {
   const subscription = `/subscriptions/${subscriptionId}`;
   const group = groupExists ? `${subscription}/resourceGroups/${inputs.resourceGroup}` : subscription;
   const { image, identity, roleAssignments, script, waitFor } = inputs;
-  const uses: FeatureUse[] = [];
+  const uses: { feature: Feature; scope: string; id: string }[] = [];
   const add = (feature: Feature, scope = group, id = groupPermissions) => uses.push({ feature, scope, id });
   if (image.kind === 'version' || image.kind === 'definition') {
     add('image', image.id.replace(/\/versions\/[^/]+$/i, ''), 'rights/image');
@@ -272,8 +263,7 @@ export function evaluatePermissions(permissions: readonly Permission[], action: 
 /** Whether a pattern of a role covers an action: `*` stands for anything, letters in any case. */
 export function actionMatches(pattern: string, action: string): boolean {
   const literal = (text: string) => text.replaceAll(/[.+?^${}()|[\]\\]/g, String.raw`\$&`);
-  // Between slashes it stands for nothing as well: Managed Identity Operator has `userAssignedIdentities/*/assign/action`
-  // and grants `userAssignedIdentities/assign/action` by it.
+  // Between slashes it stands for nothing as well: Managed Identity Operator grants `userAssignedIdentities/*/assign/action`.
   const expression = pattern
     .split('/*/')
     .map((part) => part.split('*').map(literal).join('.*'))

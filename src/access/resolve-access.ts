@@ -1,7 +1,7 @@
 import type { VirtualMachine } from '@azure/arm-compute';
 import { apiVersions, identityType } from '../azure/api-versions.ts';
 import { listAllPages, type Session } from '../azure/arm-client.ts';
-import { undefinedIfDenied, undefinedIfNotFound } from '../azure/lookup.ts';
+import { settle, undefinedIfDenied, undefinedIfNotFound, valueOf } from '../azure/lookup.ts';
 import { type Permission, evaluatePermissions } from './required-permissions.ts';
 import { resourceId, sameId } from '../azure/resource-id.ts';
 import { ActionError, AzureError, withActivity } from '../errors/errors.ts';
@@ -58,30 +58,26 @@ export async function resolveAccess(
     ),
     Promise.all(roleAssignments.map((request) => resolveRoleGrant(session, request))),
   ]);
-  const resolved = { grants, named: new Map(named.flat()), given };
+  const found = new Map(named.flat());
   const system = needsRoles && identity.system ? (await existing).vm?.identity?.principalId : undefined;
   const known: readonly string[] = [
-    ...resolved.given.map(({ principalId }) => principalId),
-    ...[...resolved.named.values()].map(({ properties }) => properties.principalId),
+    ...given.map(({ principalId }) => principalId),
+    ...[...found.values()].map(({ properties }) => properties.principalId),
     ...(system ? [system] : []),
   ];
   const held = new Set(
     (await Promise.all(known.map((principalId) => findExistingAssignments(session, principalId, grants)))).flat(),
   );
-  const hasUnknownPrincipal = (identity.system && !system) || identity.named.length > resolved.named.size;
+  const hasUnknownPrincipal = (identity.system && !system) || identity.named.length > found.size;
   const missing = grants.filter(
     (grant) => hasUnknownPrincipal || known.some((principalId) => !held.has(assignmentName(grant, principalId))),
   );
   await Promise.all(missing.map((grant) => assertCanAssign(session, grant, inputs.clientId)));
-  return { ...resolved, held };
+  return { grants, named: found, given, held };
 }
 
 function findIdentity({ arm }: Session, id: string): Promise<ManagedIdentity> {
   return arm<ManagedIdentity>('GET', id, apiVersions.identities);
-}
-
-interface ExistingAssignment {
-  readonly properties: { readonly scope: string; readonly roleDefinitionId: string; readonly principalId: string };
 }
 
 /** Names of the grants that the principal already has, also if they were assigned under another name. */
@@ -95,7 +91,12 @@ async function findExistingAssignments(
     [...scopes.values()].map(async (scope) => {
       const path = `${scope}/providers/Microsoft.Authorization/roleAssignments`;
       const $filter = `principalId eq '${principalId}'`;
-      const list = listAllPages<ExistingAssignment>(arm, path, apiVersions.roleAssignments, { $filter });
+      const list = listAllPages<{ properties: Record<'scope' | 'roleDefinitionId' | 'principalId', string> }>(
+        arm,
+        path,
+        apiVersions.roleAssignments,
+        { $filter },
+      );
       // Permission to assign does not include permission to read; the PUT will answer RoleAssignmentExists.
       const assignments = (await undefinedIfDenied(list)) ?? [];
       // The list includes inherited assignments and those of scopes below.
@@ -111,15 +112,12 @@ const grantAction = 'Microsoft.Authorization/roleAssignments/write';
 
 /** @throws ActionError if Azure's list of permissions shows that the app cannot assign roles at the scope. */
 async function assertCanAssign({ arm }: Session, grant: RoleGrant, clientId: string): Promise<void> {
-  let permissions: readonly Permission[];
-  try {
-    const path = `${grant.scope}/providers/Microsoft.Authorization/permissions`;
-    permissions = await listAllPages<Permission>(arm, path, apiVersions.permissions);
-  } catch (error) {
-    if (error instanceof AzureError) return;
-    throw error;
-  }
-  if (evaluatePermissions(permissions, grantAction) === 'denied') throw cannotAssignError(grant, clientId);
+  const path = `${grant.scope}/providers/Microsoft.Authorization/permissions`;
+  const listed = await settle(() => listAllPages<Permission>(arm, path, apiVersions.permissions));
+  if ('error' in listed && !(listed.error instanceof AzureError)) throw listed.error;
+  const permissions = valueOf(listed);
+  if (permissions && evaluatePermissions(permissions, grantAction) === 'denied')
+    throw cannotAssignError(grant, clientId);
 }
 
 export function cannotAssignError(

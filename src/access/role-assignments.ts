@@ -1,6 +1,7 @@
 import { apiVersions } from '../azure/api-versions.ts';
-import { type Session, type ArmRequest, listAllPages } from '../azure/arm-client.ts';
+import { type Session, listAllPages } from '../azure/arm-client.ts';
 import { pollUntil } from '../azure/polling.ts';
+import { listSubscriptions } from '../azure/subscriptions.ts';
 import type { RunContext } from '../deployment/cleanup-state.ts';
 import { appearedError } from '../deployment/create-if-missing.ts';
 import {
@@ -17,9 +18,7 @@ import { type AccessPlan, type ManagedIdentity, type Principal, cannotAssignErro
 import { type RoleGrant, assignmentName } from './role-definitions.ts';
 import { undefinedIfForbidden } from '../azure/lookup.ts';
 
-interface AccessContext extends RunContext {
-  readonly clientId: string;
-}
+type AccessContext = RunContext & { readonly clientId: string };
 
 interface GrantTask {
   readonly principalId: string;
@@ -43,9 +42,11 @@ export function createAccessTasks(context: AccessContext, plan: Plan, accessPlan
     const abort = new AbortController();
     const signal = AbortSignal.any([session.waiting.signal, stopAll.signal, abort.signal]);
     const recorded: string[] = [];
-    const target = { principal, description: tagsToDescription(plan.tags), held: accessPlan.held, recorded };
+    const details = { description: tagsToDescription(plan.tags), held: accessPlan.held, recorded };
     const taskContext = { ...context, session: session.withSignal(signal) };
-    const done = allSettledOrThrow(accessPlan.grants.map((grant) => assignRole(taskContext, grant, target)));
+    const done = allSettledOrThrow(
+      accessPlan.grants.map((grant) => assignRole(taskContext, grant, principal, details)),
+    );
     // Awaited by `waitUntilGranted`, perhaps much later.
     done.catch(() => undefined);
     const task = { principalId, recorded, done, abort };
@@ -127,17 +128,11 @@ async function createIdentity(
   }
 }
 
-interface AssignmentTarget {
-  readonly principal: Principal;
-  readonly description: string;
-  readonly held: ReadonlySet<string>;
-  readonly recorded: string[];
-}
-
 async function assignRole(
   context: AccessContext,
   grant: RoleGrant,
-  { principal, description, held, recorded }: AssignmentTarget,
+  principal: Principal,
+  { description, held, recorded }: { description: string; held: ReadonlySet<string>; recorded: string[] },
 ): Promise<void> {
   const { session, cleanupState, log, clientId } = context;
   const { role, roleDefinitionId, scope } = grant;
@@ -194,25 +189,20 @@ async function retryUntilReplicated(
   what: string,
   put: () => Promise<void>,
 ): Promise<void> {
-  const isUnknown = (error: unknown): boolean =>
-    error instanceof AzureError && error.fault.code === 'PrincipalNotFound';
-  try {
-    await put();
-    return;
-  } catch (error) {
-    if (!isUnknown(error)) throw error;
-  }
-  log.info(`Entra ID does not know ${what} yet (PrincipalNotFound); retrying until it does.`);
   const start = clockSeconds();
-  await pollUntil(`Entra ID to know ${what}`, 'directory', session.waiting, async () => {
+  const tryPut = async (): Promise<true | undefined> => {
     try {
       await put();
       return true;
     } catch (error) {
-      if (!isUnknown(error) || clockSeconds() - start > maxReplicationSeconds) throw error;
+      const isUnknown = error instanceof AzureError && error.fault.code === 'PrincipalNotFound';
+      if (!isUnknown || clockSeconds() - start > maxReplicationSeconds) throw error;
       return undefined;
     }
-  });
+  };
+  if (await tryPut()) return;
+  log.info(`Entra ID does not know ${what} yet (PrincipalNotFound); retrying until it does.`);
+  await pollUntil(`Entra ID to know ${what}`, 'directory', session.waiting, tryPut);
 }
 
 export interface RoleAssignment {
@@ -220,35 +210,19 @@ export interface RoleAssignment {
   readonly properties: { readonly principalId?: string; readonly description?: string | null };
 }
 
-interface FoundAssignments {
-  readonly ids: readonly string[];
-  /** Subscriptions of which the app may not list all role assignments: some of the deployment may be missing. */
-  readonly incomplete: readonly string[];
-}
-
 /**
- * Finds a deployment's role assignments by their description: they have no tags and are in no list of resources. Also
- * finds those of existing identities, and those whose VM was never created. Searches every subscription of the tenant
- * that the app can see, because a registry is often in another one.
+ * By their description: they have no tags and are in no list of resources. Searches every subscription of the tenant that
+ * the app can see, because a registry is often in another one.
  */
 export async function findRoleAssignments(
   session: Session,
   resourceGroup: string,
   deployment: string,
   principalId?: string,
-): Promise<FoundAssignments> {
-  const listed = await undefinedIfForbidden(
-    listAllPages<{ subscriptionId: string; tenantId?: string }>(
-      session.arm,
-      '/subscriptions',
-      apiVersions.subscriptions,
-    ),
-  );
+) {
   const own = session.subscriptionId.toLowerCase();
-  const others = (listed ?? [])
-    .filter(({ tenantId }) => !tenantId || tenantId.toLowerCase() === session.tenantId)
-    .map(({ subscriptionId }) => subscriptionId.toLowerCase())
-    .filter((id) => id !== own);
+  const listed = (await undefinedIfForbidden(listSubscriptions(session.arm, session.tenantId))) ?? [];
+  const others = listed.map(({ subscriptionId }) => subscriptionId.toLowerCase()).filter((id) => id !== own);
   const found = await Promise.all([
     listInSubscription(session, own, [`/subscriptions/${own}/resourceGroups/${resourceGroup}`]),
     ...others.map((id) => listInSubscription(session, id, [])),
@@ -259,7 +233,9 @@ export async function findRoleAssignments(
     .filter(({ properties }) => principalId === undefined || properties.principalId === principalId);
   // An assignment on a management group is in the list of each subscription below it.
   const ids = [...new Map(described.map(({ id }) => [id.toLowerCase(), id])).values()];
-  return { ids, incomplete: [own, ...others].filter((_, index) => !found[index]?.isComplete) };
+  // Subscriptions of which the app may not list all role assignments: some of the deployment may be missing.
+  const incomplete = [own, ...others].filter((_, index) => !found[index]?.isComplete);
+  return { ids, incomplete };
 }
 
 /** Scopes that are listed one by one if the subscription cannot be listed: each costs one of 250 reads. */
@@ -271,32 +247,23 @@ async function listInSubscription(session: Session, subscriptionId: string, know
   const complete = await listAtScope(session, subscription);
   if (complete) return { assignments: complete, isComplete: true };
   const [groups = [], resources = []] = await Promise.all(
-    ['resourceGroups', 'resources'].map((list) => listIds(session.arm, `${subscription}/${list}`)),
+    ['resourceGroups', 'resources'].map(async (list) => {
+      const items = listAllPages<{ id: string }>(session.arm, `${subscription}/${list}`, apiVersions.resources);
+      return (await undefinedIfForbidden(items))?.map(({ id }) => id);
+    }),
   );
   const groupLists = await listAtScopes(session, [...knownScopes, ...groups], maxScopes);
-  const outside = resources.filter(
-    (id) => !groupLists.listed.some((scope) => id.toLowerCase().startsWith(`${scope}/`)),
-  );
-  const resourceLists = await listAtScopes(session, outside, maxScopes - groupLists.requests);
-  return { assignments: [...groupLists.assignments, ...resourceLists.assignments], isComplete: false };
-}
-
-async function listIds(arm: ArmRequest, path: string): Promise<readonly string[] | undefined> {
-  const listed = await undefinedIfForbidden(listAllPages<{ id: string }>(arm, path, apiVersions.resources));
-  return listed?.map(({ id }) => id);
+  const isListed = (id: string) =>
+    groupLists.some(({ scope, assignments }) => assignments && id.toLowerCase().startsWith(`${scope}/`));
+  const outside = resources.filter((id) => !isListed(id));
+  const resourceLists = await listAtScopes(session, outside, maxScopes - groupLists.length);
+  const assignments = [...groupLists, ...resourceLists].flatMap((list) => list.assignments ?? []);
+  return { assignments, isComplete: false };
 }
 
 async function listAtScopes(session: Session, scopes: readonly string[], limit: number) {
-  const distinct = [...new Set(scopes.map((scope) => scope.toLowerCase()))];
-  const queried = distinct.slice(0, limit);
-  const lists = await Promise.all(
-    queried.map(async (scope) => ({ scope, assignments: await listAtScope(session, scope) })),
-  );
-  return {
-    assignments: lists.flatMap(({ assignments = [] }) => assignments),
-    listed: lists.flatMap(({ scope, assignments }) => (assignments ? [scope] : [])),
-    requests: queried.length,
-  };
+  const distinct = [...new Set(scopes.map((scope) => scope.toLowerCase()))].slice(0, limit);
+  return Promise.all(distinct.map(async (scope) => ({ scope, assignments: await listAtScope(session, scope) })));
 }
 
 async function listAtScope(session: Session, scope: string): Promise<RoleAssignment[] | undefined> {

@@ -5,7 +5,7 @@ import { apiVersions } from '../azure/api-versions.ts';
 import { listAllPages, type Session } from '../azure/arm-client.ts';
 import { isNotFound } from '../azure/lookup.ts';
 import { subscriptionOwnerOf } from '../azure/subscriptions.ts';
-import { ActionError, AzureError } from '../errors/errors.ts';
+import { ActionError, AzureError, findAzureError } from '../errors/errors.ts';
 import type { RoleRequest } from '../inputs/inputs.ts';
 import { shellCommand } from '../lib/escape.ts';
 
@@ -117,12 +117,7 @@ async function assertScopeInTenant(session: Session, role: string, scope: string
 
 /** ID of the scope's tenant if Azure rejected our token because of its tenant; '' if the message does not name it. */
 function scopeTenantError(error: unknown): string | undefined {
-  const fault =
-    error instanceof AzureError
-      ? error.fault
-      : error instanceof ActionError && error.cause instanceof AzureError
-        ? error.cause.fault
-        : undefined;
+  const fault = findAzureError(error);
   if (fault?.code !== 'InvalidAuthenticationTokenTenant') return undefined;
   return /must match the tenant 'https:\/\/[^/]+\/([0-9a-f-]{36})/i.exec(fault.message)?.[1] ?? '';
 }

@@ -82,7 +82,7 @@ async function readNamedSubscription(arm: ArmRequest, named: string, tenantId: s
 }
 
 /** The tenant's subscriptions in any state: Azure's list also has delegated ones of other tenants (Azure Lighthouse). */
-async function listSubscriptions(arm: ArmRequest, tenantId: string): Promise<readonly Subscription[]> {
+export async function listSubscriptions(arm: ArmRequest, tenantId: string): Promise<readonly Subscription[]> {
   const all = await listAllPages<Subscription>(arm, '/subscriptions', apiVersions.subscriptions);
   return all.filter((subscription) => !belongsToOtherTenant(subscription, tenantId));
 }
