@@ -13,7 +13,7 @@ import { checkDeployment } from './operations/check.ts';
 import { create } from './operations/create.ts';
 import { runDelete } from './operations/delete.ts';
 import { listDeployments } from './operations/list.ts';
-import { createRunStatusReader, sweep } from './operations/sweep.ts';
+import { sweep } from './operations/sweep.ts';
 import { actionReference, assertRunnerFiles, workflowRun, env } from './runner/environment.ts';
 import { limitAnnotation } from './runner/log.ts';
 import { cleanupSignal, stopAtTimeLimit, stopOnSignals } from './runner/signals.ts';
@@ -95,15 +95,7 @@ async function runOperation(
       return 'deleted';
     case 'sweep': {
       const session = await report.stage('Sign in', () => openSession(inputs, options));
-      const { githubToken } = inputs;
-      await report.stage('Sweep', () =>
-        sweep(inputs, {
-          session,
-          report,
-          run: workflowRun(),
-          ...(githubToken ? { runState: createRunStatusReader(githubToken, workflowRun().repository, report) } : {}),
-        }),
-      );
+      await report.stage('Sweep', () => sweep(inputs, { session, report, run: workflowRun() }));
       return 'swept';
     }
     case 'list': {

@@ -1,16 +1,18 @@
 import type { VirtualMachine } from '@azure/arm-compute';
+import type { DeploySession } from '../auth/session.ts';
 import { apiVersions } from '../azure/api-versions.ts';
 import type { Session } from '../azure/arm-client.ts';
 import { isNotFound, hasSucceeded, undefinedIfDenied } from '../azure/lookup.ts';
 import { disksCreatedWith, readTags } from '../cleanup/resource-types.ts';
 import type { ExistingResources, Plan } from '../deployment/resources.ts';
 import { type Tags, ownerTags, tagValue } from '../deployment/ownership.ts';
-import { ActionError, AzureError, isClientError, withActivity } from '../errors/errors.ts';
+import { type ErrorContext, ActionError, AzureError, isClientError, withActivity } from '../errors/errors.ts';
 import type { ResolvedImage } from '../image/image.ts';
 import type { DeployInputs } from '../inputs/inputs.ts';
 import { allSettledOrThrow, delay } from '../lib/abort.ts';
 import { type Difference, assertNoDrift, compareTags, requestedTags } from '../plan/drift.ts';
 import { addedIdentitiesNotice, assertRecreatable, compareVm, replacementReasons } from '../plan/vm-drift.ts';
+import type { WorkflowRun } from '../runner/environment.ts';
 import type { Reporter } from '../summary/reporter.ts';
 import { isFailedState, readProvisioningFailure, waitForTerminalState } from '../vm/vm-status.ts';
 
@@ -46,16 +48,25 @@ export async function findExistingVm(
   return { kind: 'never-started', vm: final, reason: failure.fault };
 }
 
-export interface ComparedDeployment {
+/** What every stage of a create uses. */
+export interface DeployContext {
+  readonly report: Reporter;
+  readonly run: WorkflowRun;
+  /** Folder of a generated private key; the runner empties it after the job. */
+  readonly temporaryFolder: string;
+  readonly onContext: (context: Partial<ErrorContext>) => void;
+}
+
+export interface PlannedDeployment extends Pick<DeployContext, 'report'> {
+  readonly session: DeploySession;
   readonly inputs: DeployInputs;
   readonly plan: Plan;
   readonly image: ResolvedImage;
-  readonly report: Reporter;
 }
 
 /** @returns why it has to be replaced, or undefined. @throws ActionError if it differs and is to be kept. */
 export function findReplacementReasons(
-  { inputs, plan, image, report: { log } }: ComparedDeployment,
+  { inputs, plan, image, report: { log } }: PlannedDeployment,
   existing: Extract<ExistingVm, { kind: 'adoptable' | 'failed' }>,
 ): readonly Difference[] | undefined {
   const comparison = compareVm(existing.vm, plan, image, inputs);
@@ -95,41 +106,29 @@ const resourceApiVersions = [
   [/\/Microsoft\.ManagedIdentity\//i, apiVersions.identities],
 ] as const;
 
-interface TagContext {
-  readonly session: Session;
-  readonly plan: Plan;
-  readonly report: Reporter;
-}
-
 /**
- * Gives existing resources the tags of this run and its inputs: the only write of a rerun, and none if they are right.
- * Those of the VM are written last: if they are right, so are those of its disks, which are not read again.
- * @returns false if some of them no longer exist.
+ * The only write of a rerun, and none if the tags are right. Those of the VM are written last: if they are right, so are
+ * those of its disks, which are not read again. @returns false if some of the resources no longer exist.
  */
 export async function updateTags(
-  { session, plan, report }: TagContext,
-  existing: ExistingResources,
+  { session, plan, report }: PlannedDeployment,
+  { vm, ...network }: ExistingResources,
   identities: readonly TaggedResource[],
 ): Promise<boolean> {
-  const { vm, ...network } = existing;
   const isOutdated = ({ id = '', tags }: TaggedResource) =>
     !isCurrent(tags, requestedTags(plan, id)) || hasOldExpiry(tags, plan);
-  const outdatedVm = vm && isOutdated(vm) ? vm : undefined;
   const others: readonly TaggedResource[] = [...Object.values(network), ...identities];
-  const ids = [
-    ...others.filter(isOutdated).flatMap(({ id }) => id ?? []),
-    ...(outdatedVm ? disksCreatedWith(outdatedVm) : []),
-  ];
-  const last = outdatedVm?.id ? [outdatedVm.id] : [];
-  if (ids.length + last.length === 0) return true;
+  const outdated = others.filter(isOutdated).flatMap(({ id }) => id ?? []);
+  const [first, last] = vm?.id && isOutdated(vm) ? [[...outdated, ...disksCreatedWith(vm)], [vm.id]] : [outdated, []];
+  if (first.length + last.length === 0) return true;
   const changes = [...others, ...(vm ? [vm] : [])].flatMap((resource) => compareTags(resource, plan));
   const lines = changes.map(({ property, actual, expected }) => `Updating ${property}: ${actual} → ${expected}`);
   for (const line of new Set(lines)) report.log.info(line);
-  const updateAll = (all: readonly string[]) => allSettledOrThrow(all.map((id) => updateOrKeepTags(session, id, plan)));
+  const update = (ids: readonly string[]) => allSettledOrThrow(ids.map((id) => updateOrKeepTags(session, id, plan)));
   const results = await report.stage('Tags', () =>
     withActivity('updating the tags of the deployment', async () => [
-      ...(await updateAll(ids)),
-      ...(await updateAll(last)),
+      ...(await update(first)),
+      ...(await update(last)),
     ]),
   );
   const kept = results.filter((result) => typeof result === 'object');
@@ -142,9 +141,7 @@ interface TaggedResource {
   readonly tags?: Tags;
 }
 
-type RequestedTags = Readonly<Record<string, string>>;
-
-function isCurrent(tags: Tags, requested: RequestedTags): boolean {
+function isCurrent(tags: Tags, requested: Readonly<Record<string, string>>): boolean {
   return Object.entries(requested).every(([name, value]) => tagValue(tags, name) === value);
 }
 
@@ -153,22 +150,14 @@ function hasOldExpiry(tags: Tags, plan: Plan): boolean {
   return plan.tags['expires-on'] === undefined && tagValue(tags, 'expires-on') !== undefined;
 }
 
-/** Tags that Azure refused to change, for instance because of a lock or a policy. */
-interface KeptTags {
-  readonly id: string;
-  readonly tags: Tags;
-  readonly reason: AzureError;
-}
-
 /** Of locks, policies, missing permissions and resources that reject the tags. */
 const refusedStatuses: ReadonlySet<number> = new Set([400, 403, 409]);
 
-/** Seconds between attempts while another operation changes the resource. */
-const conflictDelays = [1, 2, 4, 8, 15];
-
 /** A refused update does not fail the run: the deployment exists and matches the inputs. */
-async function updateOrKeepTags(session: Session, id: string, plan: Plan): Promise<'updated' | 'not found' | KeptTags> {
-  for (const seconds of [...conflictDelays, undefined]) {
+async function updateOrKeepTags(session: Session, id: string, plan: Plan) {
+  // Seconds between attempts while another operation changes the resource.
+  const conflictDelays = [1, 2, 4, 8, 15];
+  for (;;) {
     let tags: Tags;
     try {
       // Creating a VM needs no permission to read disks; their tags stay as they are.
@@ -179,12 +168,14 @@ async function updateOrKeepTags(session: Session, id: string, plan: Plan): Promi
       if (isNotFound(error)) return 'not found';
       if (!isClientError(error) || !refusedStatuses.has(error.fault.status)) throw error;
       const isConflict = error.fault.status === 409 && error.fault.code !== 'ScopeLocked';
-      if (!isConflict || seconds === undefined) return { id, tags, reason: error };
+      const seconds = isConflict ? conflictDelays.shift() : undefined;
+      if (seconds === undefined) return { id, tags, reason: error };
       await delay(seconds, session.waiting.signal);
     }
   }
-  return 'updated';
 }
+
+type KeptTags = Exclude<Awaited<ReturnType<typeof updateOrKeepTags>>, string>;
 
 /** `sweep` decides by the tags, so it goes by those of the earlier run. */
 function warnAboutKeptTags(kept: readonly KeptTags[], { log }: Reporter): void {

@@ -7,8 +7,8 @@ import { rollback } from '../cleanup/delete-resources.ts';
 import { deleteVmOfDeployment } from '../cleanup/delete-deployment.ts';
 import { includeVmDisks, isRunCommand } from '../cleanup/resource-types.ts';
 import {
-  type CleanupState,
   type CleanupStateData,
+  type RunContext,
   createCleanupState,
   signInStateOf,
 } from '../deployment/cleanup-state.ts';
@@ -20,34 +20,25 @@ import { allSettledOrThrow } from '../lib/abort.ts';
 import type { MergePatch } from '../lib/json.ts';
 import { generateSshKeyPair } from '../lib/ssh-key.ts';
 import { createNetwork } from '../network/create-network.ts';
-import type { WorkflowRun } from '../runner/environment.ts';
-import { type Reporter, reportDeletion } from '../summary/reporter.ts';
+import { reportDeletion } from '../summary/reporter.ts';
 import { mayNeedSshKey, writePrivateKey } from '../vm/admin-credentials.ts';
 import { createVm } from '../vm/create-vm.ts';
 import { runScript } from '../vm/run-command.ts';
 import { capabilitiesFromSku, incompatibilities, sizeRequirements } from '../vm/sizes.ts';
 import { waitForAgent } from '../vm/vm-status.ts';
-import { existingIds, updateTags } from './adopt-existing.ts';
+import { type DeployContext, existingIds, updateTags } from './adopt-existing.ts';
 import { diagnoseFailure, warnIfVmIsMissing } from './diagnose-failure.ts';
 import { outputExisting, outputVm, warnAboutChanges, outputSshConnection } from './report-vm.ts';
 import { type Preparation, prepareDeployment } from './preflight.ts';
 
-interface CreateContext extends Omit<SessionOptions, 'log' | 'patches'> {
-  readonly report: Reporter;
-  readonly run: WorkflowRun;
-  /** Folder of a generated private key; the runner empties it after the job. */
-  readonly temporaryFolder: string;
+interface CreateContext extends DeployContext, Omit<SessionOptions, 'log' | 'patches'> {
   readonly saveCleanupState: (entries: CleanupStateData) => void;
   /** Signal for cleanup after a failure; must not be the one that aborted the run. */
   readonly cleanupSignal: () => AbortSignal;
 }
 
-/**
- * Signs in to both tenants, decides what to create, and creates it: network and identities, VM, role assignments, script.
- * Every ID is an output as soon as it is known. After a failure, what this run created is deleted, as `cleanup` says.
- * @throws ActionError, AzureError, or the signal's reason.
- */
-export async function create(inputs: DeployInputs, context: CreateContext): Promise<Outcome> {
+/** Every ID is an output as soon as it is known. After a failure, what this run created is deleted, as `cleanup` says. */
+export async function create(inputs: DeployInputs, context: CreateContext): Promise<'created' | 'kept' | 'replaced'> {
   const { report } = context;
   // Generated in its own thread, so it is ready before the image is known to be Linux.
   const keyPair = mayNeedSshKey(inputs) ? generateSshKeyPair(`${inputs.adminUsername}@${inputs.vmName}`) : undefined;
@@ -68,18 +59,11 @@ export async function create(inputs: DeployInputs, context: CreateContext): Prom
   }
 }
 
-interface Deployment extends Omit<Preparation, 'access'> {
+interface Deployment extends Omit<Preparation, 'access'>, CreateContext, RunContext {
   readonly session: DeploySession;
   readonly inputs: DeployInputs;
-  readonly context: CreateContext;
-  readonly report: Reporter;
-  readonly run: WorkflowRun;
-  readonly log: Reporter['log'];
-  readonly cleanupState: CleanupState;
   readonly access: ReturnType<typeof createAccessTasks>;
 }
-
-type Outcome = 'created' | 'kept' | 'replaced';
 
 function startDeployment(
   session: DeploySession,
@@ -88,6 +72,7 @@ function startDeployment(
   preparation: Preparation,
 ): Deployment {
   const { report, run } = context;
+  const { log } = report;
   const { plan } = preparation;
   const cleanupState = createCleanupState(
     {
@@ -104,9 +89,9 @@ function startDeployment(
       report.outputCreated(created.filter((id) => !isRunCommand(id)));
     },
   );
-  const tasks = { session, cleanupState, run, clientId: inputs.clientId, log: report.log };
+  const tasks = { session, cleanupState, run, clientId: inputs.clientId, log };
   const access = createAccessTasks(tasks, plan, preparation.access);
-  return { ...preparation, session, inputs, context, report, run, log: report.log, cleanupState, access };
+  return { ...context, ...preparation, session, inputs, log, cleanupState, access };
 }
 
 async function createDeployment(deployment: Deployment): Promise<void> {
@@ -142,9 +127,10 @@ async function createDeployment(deployment: Deployment): Promise<void> {
   await outputSshConnection(deployment);
 }
 
-async function storePrivateKey({ credentials, context, cleanupState, report }: Deployment): Promise<void> {
+async function storePrivateKey(deployment: Deployment): Promise<void> {
+  const { credentials, temporaryFolder, cleanupState, report } = deployment;
   if (!credentials.privateKey) return;
-  await writePrivateKey(context.temporaryFolder, credentials.privateKey, (path) => {
+  await writePrivateKey(temporaryFolder, credentials.privateKey, (path) => {
     cleanupState.keepPrivateKey(path);
     report.output('ssh-private-key-path', path);
   });
@@ -207,7 +193,7 @@ function createOrKeepNetwork(deployment: Deployment, existing: ExistingResources
 }
 
 function createPlannedVm(deployment: Deployment): Promise<VirtualMachine> {
-  const { inputs, image, context, report, access } = deployment;
+  const { inputs, image, onContext, report, access } = deployment;
   const requirements = sizeRequirements(inputs, image);
   return createVm({
     ...deployment,
@@ -215,7 +201,7 @@ function createPlannedVm(deployment: Deployment): Promise<VirtualMachine> {
     restoreNetwork: async () => createOrKeepNetwork(deployment, await readExisting(deployment)),
     deleteVm: () => deleteFailedVm(deployment, 'a VM cannot change its zone or priority'),
     fits: (sku) => incompatibilities(capabilitiesFromSku(sku), image, requirements).length === 0,
-    onAttempt: ({ size }) => context.onContext({ vmSize: size }),
+    onAttempt: ({ size }) => onContext({ vmSize: size }),
     onAccepted: ({ size, zone, spot }, { instanceId, principalId }) => {
       report.outputAll({ 'vm-size': size, zone, spot: `${spot === true}` });
       report.outputAll({ 'vm-instance-id': instanceId, 'principal-id': principalId });
@@ -260,37 +246,34 @@ async function deleteFailedVm(deployment: Deployment, reason: string): Promise<v
 
 /** Diagnoses the failure, stops what runs in the background, and rolls back. @returns the error to report. */
 async function cleanUpAfterFailure(deployment: Deployment, error: unknown): Promise<unknown> {
-  const { context, access } = deployment;
-  const { signal, onContext } = context;
+  const { signal, access, existing, cleanupState, report } = deployment;
   // The SDK's AbortError has no reason; a signal that arrives during cleanup is not the reason either.
   const reason: unknown = signal.aborted ? signal.reason : error;
-  if (!signal.aborted) await diagnoseFailure(error, { ...deployment, onContext });
+  if (!signal.aborted) await diagnoseFailure(error, deployment);
   await access.stop();
-  await rollbackCreate(deployment);
-  const cleanupSession = deployment.session.withSignal(context.cleanupSignal());
+  const cleanupSession = deployment.session.withSignal(deployment.cleanupSignal());
+  await rollbackCreate(deployment, cleanupSession);
   if (deployment.replacement) await warnIfVmIsMissing(cleanupSession, deployment.plan, deployment.log);
-  const { existing, cleanupState, report } = deployment;
   // Outputs name only what exists: not what this run has deleted again or never came to create.
   report.clearOutputsExcept([...cleanupState.entries.created, ...existingIds(existing)]);
   return reason;
 }
 
 /** Deletes what this run created, except with `cleanup: never`; its run commands are always deleted. */
-async function rollbackCreate({ inputs, session, cleanupState, context, report }: Deployment): Promise<void> {
+async function rollbackCreate(deployment: Deployment, session: Session): Promise<void> {
+  const { inputs, cleanupState, signal, report } = deployment;
   const { created } = cleanupState.entries;
   const toDelete = inputs.cleanup === 'never' ? created.filter(isRunCommand) : created;
   const toKeep = created.filter((id) => !toDelete.includes(id));
-  const cleanupSession: Session = session.withSignal(context.cleanupSignal());
   if (toKeep.length > 0) {
-    const ids = await includeVmDisks(cleanupSession, toKeep);
+    const ids = await includeVmDisks(session, toKeep);
     report.log.warning(`Keeping ${ids.length} resources (\`cleanup: never\`):\n${ids.join('\n')}`);
     report.addLeftovers(ids.map((id) => ({ id, why: '`cleanup: never`' })));
   }
   if (toDelete.length === 0) return;
   await report.stage('Clean up', async () => {
-    const cleanup = { session: cleanupSession, log: report.log };
     // A stopped run has no time to look for late resources; the post step does.
-    const isFinal = !context.signal.aborted;
-    reportDeletion(await rollback(cleanup, cleanupState, toDelete, isFinal), report);
+    const isFinal = !signal.aborted;
+    reportDeletion(await rollback({ session, log: report.log }, cleanupState, toDelete, isFinal), report);
   });
 }

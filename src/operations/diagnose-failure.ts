@@ -1,28 +1,18 @@
-import type { DeploySession } from '../auth/session.ts';
 import type { Session } from '../azure/arm-client.ts';
 import { undefinedIfNotFound } from '../azure/lookup.ts';
 import { subscriptionOwnerOf } from '../azure/subscriptions.ts';
 import type { Plan } from '../deployment/resources.ts';
-import { type ErrorContext, type ImageAccessProbe, AzureError, findAzureError } from '../errors/errors.ts';
-import type { DeployInputs } from '../inputs/inputs.ts';
+import { type ImageAccessProbe, AzureError, findAzureError } from '../errors/errors.ts';
 import { raceAbort } from '../lib/abort.ts';
 import { omitUndefined } from '../lib/json.ts';
 import type { LogWriter } from '../runner/log.ts';
-import type { Reporter } from '../summary/reporter.ts';
 import { logBootDiagnostics, readVm } from '../vm/vm-status.ts';
-
-interface DiagnosticsContext {
-  readonly session: DeploySession;
-  readonly inputs: Pick<DeployInputs, 'image'>;
-  readonly plan: Plan;
-  readonly report: Pick<Reporter, 'log' | 'addFacts'>;
-  readonly onContext: (context: Partial<ErrorContext>) => void;
-}
+import type { DeployContext, PlannedDeployment } from './adopt-existing.ts';
 
 const probeTimeoutMs = 8_000;
 
 /** What can only be seen before the rollback. Takes a few seconds at most, sends no write, never throws. */
-export async function diagnoseFailure(error: unknown, context: DiagnosticsContext): Promise<void> {
+export async function diagnoseFailure(error: unknown, context: PlannedDeployment & DeployContext): Promise<void> {
   const fault = findAzureError(error);
   if (!fault) return;
   const codes = [fault.code, ...fault.details.map(({ code }) => code)];
@@ -40,7 +30,7 @@ export async function diagnoseFailure(error: unknown, context: DiagnosticsContex
 }
 
 async function probeImageAccess(
-  { session, inputs, plan, onContext }: DiagnosticsContext,
+  { session, inputs, plan, onContext }: PlannedDeployment & DeployContext,
   timeout: AbortSignal,
 ): Promise<void> {
   const { image } = inputs;

@@ -18,7 +18,7 @@ import {
   type Plan,
 } from '../deployment/resources.ts';
 import { assertOwned, ownershipTags } from '../deployment/ownership.ts';
-import { type ErrorContext, ActionError, withActivity } from '../errors/errors.ts';
+import { ActionError, withActivity } from '../errors/errors.ts';
 import { type ResolvedImage, resolveImage } from '../image/image.ts';
 import type { DeployInputs } from '../inputs/inputs.ts';
 import { delay } from '../lib/abort.ts';
@@ -38,7 +38,13 @@ import {
   sizeRequirements,
 } from '../vm/sizes.ts';
 import { readVm } from '../vm/vm-status.ts';
-import { type ExistingVm, assertDeploymentAbsent, findExistingVm, findReplacementReasons } from './adopt-existing.ts';
+import {
+  type DeployContext,
+  type ExistingVm,
+  assertDeploymentAbsent,
+  findExistingVm,
+  findReplacementReasons,
+} from './adopt-existing.ts';
 import { lostCredentialWarnings } from './report-vm.ts';
 
 interface Prerequisites {
@@ -56,15 +62,11 @@ export interface Preparation extends Omit<Prerequisites, 'location'> {
   /** How the existing VM differs from the inputs, if it is to be replaced. */
   readonly replacement: readonly Difference[] | undefined;
   readonly credentials: Awaited<ReturnType<typeof resolveAdminCredentials>>;
-  readonly ownership: Readonly<Record<string, string>>;
   readonly plan: Plan;
 }
 
-interface PreflightContext {
-  readonly report: Reporter;
-  readonly run: WorkflowRun;
+interface PreflightContext extends DeployContext {
   readonly mask: (secret: string) => void;
-  readonly onContext: (context: Partial<ErrorContext>) => void;
   readonly keyPair: Promise<SshKeyPair> | undefined;
 }
 
@@ -83,12 +85,13 @@ export async function prepareDeployment(
   const found = await updateFindings(session, inputs, first, existingVm);
   // Again: waiting may have changed what exists.
   if (found !== first) assertNamesFree(session, inputs, found, run);
-  const ownership = ownershipTags(run, inputs.vmName, inputs.cleanup, expiryDate(inputs));
+  const { expiresAfterSeconds } = inputs;
+  const expiry = expiresAfterSeconds === undefined ? undefined : new Date(Date.now() + expiresAfterSeconds * 1000);
+  const ownership = ownershipTags(run, inputs.vmName, inputs.cleanup, expiry);
   const planFor = async (adopted: VirtualMachine | undefined) => {
     const credentials = await resolveAdminCredentials(inputs, found.image, adopted, context.keyPair);
-    const { subscriptionId } = session;
-    const { image, location } = found;
-    const plan = createPlan(inputs, image, { subscriptionId, location, ownership, generated: credentials });
+    const target = { subscriptionId: session.subscriptionId, location: found.location };
+    const plan = createPlan(inputs, found.image, { ...target, ownership, generated: credentials });
     return { credentials, plan };
   };
   const isExisting = existingVm.kind === 'adoptable' || existingVm.kind === 'failed';
@@ -96,21 +99,21 @@ export async function prepareDeployment(
   report.output('admin-username', planned.credentials.adminUsername);
   const { differences, otherRules } = compareNetwork(found.existing, planned.plan);
   assertNoDrift(planned.plan, 'network', differences);
-  const adoption = { inputs, plan: planned.plan, image: found.image, report };
+  const adoption = { session, inputs, plan: planned.plan, image: found.image, report };
   const replacement = isExisting ? findReplacementReasons(adoption, existingVm) : undefined;
   if (replacement) planned = await planFor(undefined);
+  const { credentials, plan } = planned;
   const adopted = isExisting && !replacement;
-  report.addFacts({ plan: planned.plan, image: found.image, adopted, otherRules, ...omitUndefined({ replacement }) });
-  report.output('admin-username', planned.credentials.adminUsername);
-  if (planned.credentials.password) context.mask(planned.credentials.password);
-  const warnings = lostCredentialWarnings(inputs, planned.credentials, planned.plan);
-  const lostCredentials = { notices: [], warnings };
-  for (const { notices, warnings } of [planned.credentials, lostCredentials, found.image, planned.plan]) {
+  report.addFacts({ plan, image: found.image, adopted, otherRules, ...omitUndefined({ replacement }) });
+  report.output('admin-username', credentials.adminUsername);
+  if (credentials.password) context.mask(credentials.password);
+  const lostCredentials = { notices: [], warnings: lostCredentialWarnings(inputs, credentials, plan) };
+  for (const { notices, warnings } of [credentials, lostCredentials, found.image, plan]) {
     for (const line of notices) report.log.notice(line);
     for (const line of warnings) report.log.warning(line);
   }
-  if (!adopted) assertBootable(inputs, planned.plan, found.image, report);
-  return { ...found, ...planned, existingVm, replacement, ownership };
+  if (!adopted) assertBootable(inputs, plan, found.image, report);
+  return { ...found, ...planned, existingVm, replacement };
 }
 
 async function gatherPrerequisites(
@@ -181,18 +184,14 @@ async function findDeployment(
 }
 
 async function listTakenNames(session: Session, inputs: DeployInputs): Promise<readonly (keyof ResourceIds)[]> {
-  const { subscriptionId } = session;
-  const ids = resourceIds(subscriptionId, inputs.resourceGroup, resourceNames(inputs.vmName));
+  const ids = resourceIds(session.subscriptionId, inputs.resourceGroup, resourceNames(inputs.vmName));
   const listed = (await undefinedIfNotFound(listGroup(session, inputs.resourceGroup))) ?? [];
   return Object.entries(ids).flatMap(([part, id]) =>
     listed.some((resource) => sameId(resource.id, id)) ? [part as keyof ResourceIds] : [],
   );
 }
 
-/**
- * Reads again for up to 30 s what the group lists and a GET does not find: a PUT would overwrite it.
- * @throws ActionError if it is still listed then
- */
+/** Reads again for up to 30 s what the group lists and a GET does not find: a PUT would overwrite it. */
 async function findListedResources(
   session: Session,
   inputs: DeployInputs,
@@ -209,19 +208,16 @@ async function findListedResources(
     if (missing === undefined) return found;
     const seconds = delays.shift();
     if (seconds === undefined) {
-      throw unreadableError(resourceIds(session.subscriptionId, inputs.resourceGroup, names)[missing]);
+      const id = resourceIds(session.subscriptionId, inputs.resourceGroup, names)[missing];
+      throw new ActionError('looking for existing resources', {
+        message: `${id} is listed in its resource group, but Azure does not find it when it is read.`,
+        reason:
+          'Azure shows a creation or a deletion late. A write could change a resource that exists. Nothing was created.',
+        fix: ['Run the job again in a few minutes, or set a different `vm-name`.'],
+      });
     }
     await delay(seconds, session.waiting.signal);
   }
-}
-
-function unreadableError(id: string): ActionError {
-  return new ActionError('looking for existing resources', {
-    message: `${id} is listed in its resource group, but Azure does not find it when it is read.`,
-    reason:
-      'Azure shows a creation or a deletion late. A write could change a resource that exists. Nothing was created.',
-    fix: ['Run the job again in a few minutes, or set a different `vm-name`.'],
-  });
 }
 
 /** What exists after another run's operation on the VM was waited for. */
@@ -241,10 +237,6 @@ async function updateFindings(
 function findOsDisk({ compute }: Session, { vmName, resourceGroup }: DeployInputs): Promise<Disk | undefined> {
   const { osDisk } = resourceNames(vmName);
   return undefinedIfDenied(undefinedIfNotFound(compute.disks.get(resourceGroup, osDisk)));
-}
-
-function expiryDate({ expiresAfterSeconds }: DeployInputs): Date | undefined {
-  return expiresAfterSeconds === undefined ? undefined : new Date(Date.now() + expiresAfterSeconds * 1000);
 }
 
 /** @throws ActionError if a derived name is taken by a resource that does not belong to this deployment. */

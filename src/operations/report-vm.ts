@@ -11,11 +11,10 @@ import { compareVm } from '../plan/vm-drift.ts';
 import type { Reporter } from '../summary/reporter.ts';
 import { imageIdOf } from '../vm/vm-spec.ts';
 import { retirementDate } from '../vm/sizes.ts';
-import type { Session } from '../azure/arm-client.ts';
 import { knownHosts } from '../lib/ssh-key.ts';
 import { resetCommand, sshCommand } from '../summary/status.ts';
 import { readSerialLog } from '../vm/vm-status.ts';
-import type { ComparedDeployment } from './adopt-existing.ts';
+import type { DeployContext, PlannedDeployment } from './adopt-existing.ts';
 
 export function outputVm(vm: VirtualMachine, plan: Plan, { log, outputAll }: Reporter): void {
   const size = vm.hardwareProfile?.vmSize ?? '';
@@ -45,7 +44,7 @@ export function outputExisting({ nic, nsg, vnet, publicIp }: ExistingResources, 
 
 /** Compares a new deployment with the inputs: Azure and Azure Policy can change settings of a request. */
 export function warnAboutChanges(
-  { inputs, plan, image, report }: ComparedDeployment,
+  { inputs, plan, image, report }: PlannedDeployment,
   vm: VirtualMachine,
   network: ExistingResources,
 ): void {
@@ -63,32 +62,24 @@ export function warnAboutChanges(
   report.log.warning(`Azure or a policy created ${plan.vm.name} with other settings than requested:\n${lines}`);
 }
 
-interface ConnectionContext {
-  readonly session: Session;
-  readonly inputs: Pick<DeployInputs, 'waitFor'>;
-  readonly plan: Plan;
-  readonly report: Pick<Reporter, 'log' | 'output' | 'outputs'>;
-  readonly context: { readonly temporaryFolder: string };
-}
-
 /** The host keys only make the connection safer, so they must not delay or fail a run. */
 const bootLogTimeoutMs = 8_000;
 
 /** Outputs how to connect to a Linux VM. Host keys come from its boot log, which only those with a role on the VM can read. */
-export async function outputSshConnection(connection: ConnectionContext): Promise<void> {
-  const { plan, report, context } = connection;
+export async function outputSshConnection(deployment: PlannedDeployment & DeployContext): Promise<void> {
+  const { plan, report, temporaryFolder } = deployment;
   const { outputs } = report;
   const addresses = [outputs.fqdn, outputs['public-ip-address'] ?? outputs['private-ip-address']];
   const [address] = addresses.filter(Boolean);
   if (plan.vm.osType !== 'Linux' || !address) return;
   const user = outputs['admin-username'];
   const keyPath = outputs['ssh-private-key-path'];
-  const hostKeys = await readHostKeys(connection, addresses.filter(Boolean).join(','));
+  const hostKeys = await readHostKeys(deployment, addresses.filter(Boolean).join(','));
   let knownHostsPath: string | undefined;
   if (hostKeys) {
     report.output('ssh-known-hosts', hostKeys.trim());
     try {
-      const folder = keyPath ? dirname(keyPath) : await mkdtemp(join(context.temporaryFolder, 'cross-tenant-vm-'));
+      const folder = keyPath ? dirname(keyPath) : await mkdtemp(join(temporaryFolder, 'cross-tenant-vm-'));
       await writeFile(join(folder, 'known_hosts'), hostKeys);
       knownHostsPath = join(folder, 'known_hosts');
     } catch (error) {
@@ -99,7 +90,7 @@ export async function outputSshConnection(connection: ConnectionContext): Promis
   if (user) report.output('ssh-command', sshCommand({ user, address, keyPath, knownHostsPath }));
 }
 
-async function readHostKeys({ session, plan, inputs, report }: ConnectionContext, hosts: string): Promise<string> {
+async function readHostKeys({ session, plan, inputs, report }: PlannedDeployment, hosts: string): Promise<string> {
   if (inputs.waitFor === 'accepted') return '';
   const signal = AbortSignal.any([session.waiting.signal, AbortSignal.timeout(bootLogTimeoutMs)]);
   try {

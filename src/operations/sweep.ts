@@ -63,53 +63,48 @@ function isFromRepository(
 
 interface SweepContext {
   readonly session: Session;
+  readonly resourceGroup: string;
   readonly report: Reporter;
   readonly run: WorkflowRun;
-  /** Asks GitHub; absent without a `github-token`. */
-  readonly runState?: (runId: string) => Promise<WorkflowRunStatus>;
+  /** Asks GitHub; undefined without a `github-token`. */
+  readonly runState: ((runId: string) => Promise<WorkflowRunStatus>) | undefined;
 }
 
-interface DeploymentResource {
-  readonly id: string;
-  readonly tags: Tags;
-}
+type DeploymentResource = { readonly id: string; readonly tags: Tags };
 
 /** A deployment has up to eight resources that are read or deleted at the same time. */
 const maxConcurrentDeployments = 2;
 const maxConcurrentReads = 16;
 
-export async function sweep({ resourceGroup }: SweepInputs, context: SweepContext): Promise<void> {
-  const { report } = context;
-  const deployments = [...(await findDeployments(context, resourceGroup))];
+export async function sweep(
+  { resourceGroup, githubToken }: SweepInputs,
+  given: Pick<SweepContext, 'session' | 'report' | 'run'>,
+): Promise<void> {
+  const { report, run } = given;
+  const runState = githubToken ? createRunStatusReader(githubToken, run.repository, report) : undefined;
+  const context = { ...given, resourceGroup, runState };
   const undecided: string[] = [];
+  const deployments = await findDeployments(context);
   const results = await mapLimited(deployments, maxConcurrentDeployments, async (deployment) => {
-    const decision = await decideDeployment(context, deployment[1]);
-    if (decision?.isUndecided) undecided.push(deployment[0]);
-    return sweepOne(context, resourceGroup, deployment, decision);
+    const decisions = await Promise.all(deployment.resources.map(({ tags }) => decide(context, tags)));
+    // One resource that is kept keeps all: a run that adopts the deployment updates the tags one by one.
+    const decision = decisions.find(({ isExpired }) => !isExpired) ?? decisions[0];
+    if (decision?.isUndecided) undecided.push(deployment.name);
+    return sweepOne(context, deployment, decision);
   });
   const deleted = results.flatMap((result) => result.deleted);
   const failed = results.flatMap((result) => result.failed);
   const notOwned = results.flatMap((result) => result.notOwned);
   reportDeletion({ deleted, notFound: [], notOwned, failed }, report);
   if (deleted.length === 0) report.log.info('No deployment had to be deleted.');
-  reportUndecided(context, resourceGroup, undecided);
+  reportUndecided(context, undecided);
   const [first] = failed;
   if (first) throw new ActionError('sweeping', { cause: first.error });
 }
 
-/** One resource that is kept keeps all: a run that adopts the deployment updates the tags one by one. */
-async function decideDeployment(
-  context: SweepContext,
-  resources: readonly DeploymentResource[],
-): Promise<ExpiryDecision | undefined> {
-  const decisions = await Promise.all(resources.map(({ tags }) => decide(context, tags)));
-  return decisions.find(({ isExpired }) => !isExpired) ?? decisions[0];
-}
-
 /** One warning for all deployments that are kept because GitHub did not tell whether their run has ended. */
 function reportUndecided(
-  { session, report, runState }: SweepContext,
-  resourceGroup: string,
+  { session, resourceGroup, report, runState }: SweepContext,
   undecided: readonly string[],
 ): void {
   if (undecided.length === 0) return;
@@ -127,25 +122,24 @@ function reportUndecided(
 
 async function sweepOne(
   context: SweepContext,
-  resourceGroup: string,
-  [deployment, resources]: readonly [string, readonly DeploymentResource[]],
+  { name, resources }: FoundDeployment,
   decision: ExpiryDecision | undefined,
 ): Promise<DeletionResult> {
-  const { session, report } = context;
+  const { session, resourceGroup, report } = context;
   const nothing: DeletionResult = { deleted: [], notFound: [], notOwned: [], failed: [] };
   if (!decision) return nothing;
-  report.log.info(`${deployment}: ${decision.isExpired ? 'deleting' : 'keeping'}, ${decision.reason}.`);
+  report.log.info(`${name}: ${decision.isExpired ? 'deleting' : 'keeping'}, ${decision.reason}.`);
   if (!decision.isExpired) return nothing;
   // Decided again right before each deletion: a run may have adopted the deployment since.
   const confirm = async (tags: Tags): Promise<boolean> => (await decide(context, tags)).isExpired;
-  const claim = repositoryClaim(deployment, context.run);
+  const claim = repositoryClaim(name, context.run);
   try {
     const listed = async () => resources.map(({ id }) => id);
     return await deleteDeployment({ session, log: report.log, claim, confirm, listed }, resourceGroup);
   } catch (error) {
     // Goes on with the other deployments.
     if (session.waiting.signal.aborted) throw error;
-    const { vm } = resourceIds(session.subscriptionId, resourceGroup, resourceNames(deployment));
+    const { vm } = resourceIds(session.subscriptionId, resourceGroup, resourceNames(name));
     return { ...nothing, failed: [{ id: vm, error }] };
   }
 }
@@ -157,14 +151,13 @@ async function decide({ run, runState }: SweepContext, tags: Tags): Promise<Expi
   return runState && runId && dependsOnRun ? decideExpiry(tags, new Date(), run, await runState(runId)) : decision;
 }
 
-/**
- * With their resources of derived names and their identities. The filtered list returns only IDs, and late, so the tags
- * are read from each resource.
- */
-async function findDeployments(
-  { session, report }: SweepContext,
-  resourceGroup: string,
-): Promise<ReadonlyMap<string, readonly DeploymentResource[]>> {
+interface FoundDeployment {
+  readonly name: string;
+  readonly resources: readonly DeploymentResource[];
+}
+
+/** The filtered list returns only IDs, and late, so the tags are read from each resource. */
+async function findDeployments({ session, resourceGroup, report }: SweepContext): Promise<FoundDeployment[]> {
   const found: DeploymentResource[] = [];
   let missing = await listGroup(session, resourceGroup, { $filter: `tagName eq '${deploymentTag}'` });
   // Either the list is late, or the read is.
@@ -181,24 +174,16 @@ async function findDeployments(
   if (missing.length > 0) report.log.warning(missing.map(({ id }) => listedButMissing(id)).join('\n'));
   const byName = Map.groupBy(found, ({ tags }) => tagValue(tags, deploymentTag)?.toLowerCase() ?? '');
   byName.delete('');
-  const deployments = [...byName.values()].map((resources): [string, DeploymentResource[]] => {
+  return [...byName.values()].map((resources) => {
     const name = tagValue(resources[0]?.tags, deploymentTag) ?? '';
     const isPart = ({ id }: DeploymentResource): boolean =>
       isDerivedId(session.subscriptionId, resourceGroup, name, id) || /\/userAssignedIdentities\/[^/]+$/i.test(id);
-    return [name, resources.filter(isPart)];
+    return { name, resources: resources.filter(isPart) };
   });
-  return new Map(deployments);
 }
 
-/**
- * Each run is read once: a later attempt that adopts a deployment changes its tags. The reader never throws: a run that the
- * token may not read is `unknown`.
- */
-export function createRunStatusReader(
-  token: string,
-  repository: string,
-  { log }: Reporter,
-): (runId: string) => Promise<WorkflowRunStatus> {
+/** Each run is read once: a later attempt that adopts a deployment changes its tags. Never throws. */
+function createRunStatusReader(token: string, repository: string, { log }: Reporter) {
   const get = createHttpGet({ log, token });
   const read = async (runId: string): Promise<WorkflowRunStatus> => {
     const url = `${env['GITHUB_API_URL'] || 'https://api.github.com'}/repos/${repository}/actions/runs/${runId}`;
@@ -217,7 +202,7 @@ export function createRunStatusReader(
     return 'unknown';
   };
   const statuses = new Map<string, Promise<WorkflowRunStatus>>();
-  return (runId) => {
+  return (runId: string) => {
     const status = statuses.get(runId) ?? read(runId);
     statuses.set(runId, status);
     return status;
