@@ -71,12 +71,6 @@ async function createVmAt(
   }
 }
 
-interface PutAttempt {
-  readonly startSeconds: number;
-  readonly conflicts: number;
-  readonly replacesFailed: boolean;
-}
-
 type PutResult = { readonly vm: VirtualMachine } | { readonly error: AzureError };
 
 async function putVm(creation: VmCreation, placement: Placement, replacesFailed: boolean): Promise<VirtualMachine> {
@@ -85,9 +79,9 @@ async function putVm(creation: VmCreation, placement: Placement, replacesFailed:
   creation.onAttempt(placement);
   log.info(`Creating ${what}: ${describePlacement(placement)}.`);
   const waitBeforeRetry = createRetries(what, { signal: session.waiting.signal, log: log.info });
-  let attempt: PutAttempt = { startSeconds: clockSeconds(), conflicts: 0, replacesFailed };
+  const attempt = { startSeconds: clockSeconds(), conflicts: 0, replacesFailed };
   for (;;) {
-    const result = await attemptPut(creation, placement, attempt);
+    const result = await attemptPut(creation, placement, attempt.replacesFailed);
     if ('vm' in result) return result.vm;
     const { error } = result;
     const next = retryDelay(error, attempt);
@@ -95,19 +89,12 @@ async function putVm(creation: VmCreation, placement: Placement, replacesFailed:
       if (!hasFailedAfterAcceptance(error)) await discardMissing(creation, error);
       throw error;
     }
-    attempt = {
-      ...attempt,
-      conflicts: attempt.conflicts + 1,
-      replacesFailed: attempt.replacesFailed || hasFailedAfterAcceptance(error),
-    };
+    attempt.conflicts++;
+    attempt.replacesFailed ||= hasFailedAfterAcceptance(error);
   }
 }
 
-async function attemptPut(
-  creation: VmCreation,
-  placement: Placement,
-  { replacesFailed }: PutAttempt,
-): Promise<PutResult> {
+async function attemptPut(creation: VmCreation, placement: Placement, replacesFailed: boolean): Promise<PutResult> {
   const { session, plan } = creation;
   const { signal } = session.waiting;
   try {
@@ -193,7 +180,10 @@ async function resumeTransientFailure(creation: VmCreation, error: AzureError): 
 }
 
 /** Undefined: give up. Without `seconds`, the delay follows from the error. Refused requests were already retried. */
-function retryDelay(error: AzureError, attempt: PutAttempt): { readonly seconds?: number } | undefined {
+function retryDelay(
+  error: AzureError,
+  attempt: { readonly startSeconds: number; readonly conflicts: number; readonly replacesFailed: boolean },
+): { readonly seconds?: number } | undefined {
   // Azure reserves a network interface for a failed VM, ours or another, for 180 seconds.
   if (rootDetail(error.fault).code === 'NicReservedForAnotherVm') {
     const elapsed = clockSeconds() - attempt.startSeconds;
@@ -201,14 +191,9 @@ function retryDelay(error: AzureError, attempt: PutAttempt): { readonly seconds?
     return elapsed > 240 ? undefined : { seconds: Math.min(15, Math.max(1, elapsed / 2)) };
   }
   // Azure may still be working on the failed VM that is overwritten.
-  if (isNameConflict(error) && attempt.replacesFailed && attempt.conflicts < maxConflicts) {
-    return { seconds: conflictSeconds };
-  }
+  if (isNameConflict(error) && attempt.replacesFailed && attempt.conflicts < 6) return { seconds: 5 };
   return hasFailedAfterAcceptance(error) ? {} : undefined;
 }
-
-const conflictSeconds = 5;
-const maxConflicts = 6;
 
 /** Whether the VM exists: decided by the answer to its PUT, or by a VM that was read as failed (status 200). */
 function hasFailedAfterAcceptance(error: AzureError): boolean {

@@ -94,10 +94,9 @@ export async function noPlacementError(creation: VmCreation, failed: readonly Fa
   const alternatives = await describeAlternatives(creation, refused);
   if (failed.length === 1) return new ActionError(activity, { message: alternatives, cause });
   const lines = failed.map(({ placement, error }) => `- ${describePlacement(placement)}: ${describeCause(error)}`);
+  const title = `None of the requested sizes and zones is available in ${plan.location}:`;
   return new ActionError(activity, {
-    message: [`None of the requested sizes and zones is available in ${plan.location}:`, ...lines, alternatives].join(
-      '\n',
-    ),
+    message: [title, ...lines, alternatives].join('\n'),
     cause,
     reason: 'Azure refused every requested size and zone because of quota, capacity or availability.',
     fix: [

@@ -24,38 +24,27 @@ interface ScriptResult {
 }
 
 interface ScriptEnd {
-  readonly done: true;
   readonly outcome: 'succeeded' | 'failed' | 'timed out' | 'cancelled';
   readonly exitCode?: number;
   readonly message: string;
 }
 
-type ScriptStatus = { readonly done: false; readonly state: string } | ScriptEnd;
-
-/** Reads the execution state. The provisioning state only says whether the agent accepted the command. */
-export function parseScriptStatus(view: VirtualMachineRunCommandInstanceView | undefined): ScriptStatus {
-  const state = view?.executionState ?? 'Unknown';
-  const agentMessage = view?.executionMessage?.trim();
+/** Undefined: it runs. The provisioning state only says whether the agent accepted the command. */
+export function parseScriptEnd(view: VirtualMachineRunCommandInstanceView = {}): ScriptEnd | undefined {
+  const { executionState: state = '', exitCode } = view;
+  const agentMessage = view.executionMessage?.trim();
   const suffix = agentMessage ? ` The agent says: ${agentMessage}` : '';
-  if (state === 'TimedOut') {
-    return { done: true, outcome: 'timed out', message: `The script was ended at its time limit.${suffix}` };
+  if (state === 'TimedOut')
+    return { outcome: 'timed out', message: `The script was ended at its time limit.${suffix}` };
+  if (state === 'Canceled') return { outcome: 'cancelled', message: `The script was cancelled from outside.${suffix}` };
+  if (state === 'Succeeded' && !exitCode) {
+    return { outcome: 'succeeded', exitCode: 0, message: 'The script ended with exit code 0.' };
   }
-  if (state === 'Canceled') {
-    return { done: true, outcome: 'cancelled', message: `The script was cancelled from outside.${suffix}` };
-  }
-  if (state !== 'Succeeded' && state !== 'Failed') return { done: false, state };
+  if (state !== 'Succeeded' && state !== 'Failed') return undefined;
   // An agent that could not start the script reports Failed with the default of 0.
-  return parseExitCode(state === 'Succeeded' ? (view?.exitCode ?? 0) : view?.exitCode || undefined, suffix);
-}
-
-function parseExitCode(exitCode: number | undefined, suffix: string): ScriptEnd {
-  if (exitCode === undefined) {
-    return { done: true, outcome: 'failed', message: `The script failed without an exit code.${suffix}` };
-  }
-  const message = `The script ended with exit code ${exitCode}.`;
-  return exitCode === 0
-    ? { done: true, outcome: 'succeeded', exitCode, message }
-    : { done: true, outcome: 'failed', exitCode, message: message + suffix };
+  return exitCode
+    ? { outcome: 'failed', exitCode, message: `The script ended with exit code ${exitCode}.${suffix}` }
+    : { outcome: 'failed', message: `The script failed without an exit code.${suffix}` };
 }
 
 /** Azure ends the script at its limit; if the end is never reported, the wait ends this much later. */
@@ -68,8 +57,7 @@ interface RunCommand {
 }
 
 /**
- * Runs the script, logs its output as it appears, and deletes the run command, which holds the script's text, readable
- * with the VM. The text itself is never logged.
+ * Deletes the run command, because it holds the script's text, readable with the VM; the text is never logged.
  * @throws ActionError if the script fails in any way; the run command is then left to the cleanup.
  */
 export async function runScript(
@@ -98,7 +86,7 @@ async function executeRunCommand(
   { id, path }: RunCommand,
   script: GuestScript,
   body: VirtualMachineRunCommand,
-): Promise<{ readonly end: ScriptEnd; readonly stdout: string; readonly stderr: string }> {
+) {
   const { waiting, compute } = session;
   const commands = compute.virtualMachineRunCommands;
   const options = { abortSignal: waiting.signal };
@@ -112,15 +100,15 @@ async function executeRunCommand(
     const { instanceView } = await commands.getByVirtualMachine(...path, { expand: 'instanceView', ...options });
     stdout.update(instanceView?.output ?? '');
     stderr.update(instanceView?.error ?? '');
-    const status = parseScriptStatus(instanceView);
-    if (status.done) return status;
-    if (status.state !== state) log.info(`Script: ${status.state}.`);
-    state = status.state;
+    const end = parseScriptEnd(instanceView);
+    if (end) return end;
+    const { executionState = 'Unknown' } = { ...instanceView };
+    if (executionState !== state) log.info(`Script: ${executionState}.`);
+    state = executionState;
     // The operation ends when the script has started, and fails if the agent does not accept the command.
     if (!poller.isDone) await poller.poll(options);
     if ((clockSeconds() - start) / 60 <= script.timeoutMinutes + graceMinutes) return undefined;
-    const message = 'The script is past its time limit, and Azure did not report its end.';
-    return { done: true, outcome: 'timed out', message };
+    return { outcome: 'timed out', message: 'The script is past its time limit, and Azure did not report its end.' };
   };
   try {
     await poller.submitted().catch((error: unknown) => {

@@ -88,12 +88,9 @@ function storageProfile({ inputs, image, names }: VmSpec): StorageProfile {
   const freeLuns = Array.from({ length: 64 + imageDisks.length }, (_, lun) => lun).filter(
     (lun) => !image.dataDiskLuns.includes(lun),
   );
-  const emptyDisks = inputs.dataDiskSizesGb.map((diskSizeGB, index) => ({
-    lun: freeLuns[index] ?? index,
-    createOption: 'Empty',
-    deleteOption: 'Delete',
-    diskSizeGB,
-  }));
+  const emptyDisks = inputs.dataDiskSizesGb.map((diskSizeGB, index) => {
+    return { lun: freeLuns[index] ?? index, createOption: 'Empty', deleteOption: 'Delete', diskSizeGB };
+  });
   const dataDisks = [...imageDisks, ...emptyDisks];
   return {
     imageReference: image.reference,

@@ -9,10 +9,7 @@ import { clockSeconds } from '../lib/clock.ts';
 import type { LogWriter } from '../runner/log.ts';
 import { guestOutputLines, lastLines } from './script-output.ts';
 
-interface VmLocation {
-  readonly resourceGroup: string;
-  readonly vm: { readonly name: string };
-}
+type VmLocation = Pick<Plan, 'resourceGroup'> & { readonly vm: Pick<Plan['vm'], 'name'> };
 
 export function readVm({ compute }: Session, { resourceGroup, vm }: VmLocation): Promise<VirtualMachine> {
   return compute.virtualMachines.get(resourceGroup, vm.name);
@@ -94,16 +91,10 @@ interface GuestContext {
   readonly onBootLog?: ((lines: string) => void) | undefined;
 }
 
-type GuestLocation = Pick<Plan, 'resourceGroup'> & { readonly vm: Pick<Plan['vm'], 'name' | 'osType'> };
-
-const maxBootMinutes = 15;
+type GuestLocation = VmLocation & { readonly vm: Pick<Plan['vm'], 'osType'> };
 
 /** @throws ActionError after `limitMinutes`, or at once if the VM has stopped; the boot log is logged before. */
-export async function waitForAgent(
-  context: GuestContext,
-  location: GuestLocation,
-  limitMinutes = maxBootMinutes,
-): Promise<void> {
+export async function waitForAgent(context: GuestContext, location: GuestLocation, limitMinutes = 15): Promise<void> {
   const { session, log } = context;
   const { name } = location.vm;
   const start = clockSeconds();
@@ -141,9 +132,6 @@ function agentNotReadyError(
   });
 }
 
-const bootLogLines = 40;
-const maxBootLogSeconds = 10;
-
 /** Logs the end of the serial console log, if there is one. Never throws. */
 export async function logBootDiagnostics(
   { session, log, onBootLog }: GuestContext,
@@ -152,7 +140,7 @@ export async function logBootDiagnostics(
   try {
     const body = await readSerialLog(session, { resourceGroup, vm });
     if (body === '') return;
-    const end = lastLines(body, bootLogLines);
+    const end = lastLines(body, 40);
     log.info(`The end of the boot log (serial console) of ${vm.name}:`);
     for (const line of guestOutputLines('boot', end)) log.info(line);
     onBootLog?.(end);
@@ -171,7 +159,7 @@ export async function readSerialLog(session: Session, { resourceGroup, vm }: VmL
   if (!serialConsoleLogBlobUri) return '';
   // The URL grants access to the log: it must not appear in a log or an error.
   // Bounded: neither a failure nor the end of a create may wait for the retries of an unreachable host.
-  const timeout = AbortSignal.timeout(maxBootLogSeconds * 1000);
+  const timeout = AbortSignal.timeout(10_000);
   const signal = AbortSignal.any([session.waiting.signal, timeout]);
   const get = createHttpGet({ httpClient: sharedHttpClient(), acceptsText: true });
   const { status, body } = await get(serialConsoleLogBlobUri, signal);

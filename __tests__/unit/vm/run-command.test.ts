@@ -7,7 +7,7 @@ import * as fc from 'fast-check';
 import type { Session } from '../../../src/azure/arm-client.ts';
 import { ActionError } from '../../../src/errors/errors.ts';
 import { parseAgentState, waitForAgent } from '../../../src/vm/vm-status.ts';
-import { normalizeScript, parseScriptStatus } from '../../../src/vm/run-command.ts';
+import { normalizeScript, parseScriptEnd } from '../../../src/vm/run-command.ts';
 import { createRedactor, appendedText, guestOutputLines } from '../../../src/vm/script-output.ts';
 
 function recordedViews(name: string): VirtualMachineInstanceView[] {
@@ -114,31 +114,24 @@ describe('waiting for an agent that never comes', () => {
 
 describe('the verdict on a script', () => {
   test.each([
-    [undefined, { done: false, state: 'Unknown' }],
-    [
-      { executionState: 'Pending', exitCode: 0 },
-      { done: false, state: 'Pending' },
-    ],
-    [
-      { executionState: 'Running', exitCode: 0, output: 'x' },
-      { done: false, state: 'Running' },
-    ],
+    [undefined, undefined],
+    [{ executionState: 'Pending', exitCode: 0 }, undefined],
+    [{ executionState: 'Running', exitCode: 0, output: 'x' }, undefined],
     [
       { executionState: 'Succeeded', exitCode: 0 },
-      { done: true, outcome: 'succeeded', exitCode: 0, message: 'The script ended with exit code 0.' },
+      { outcome: 'succeeded', exitCode: 0, message: 'The script ended with exit code 0.' },
     ],
     [
       { executionState: 'Succeeded' },
-      { done: true, outcome: 'succeeded', exitCode: 0, message: 'The script ended with exit code 0.' },
+      { outcome: 'succeeded', exitCode: 0, message: 'The script ended with exit code 0.' },
     ],
     [
       { executionState: 'Succeeded', exitCode: 7 },
-      { done: true, outcome: 'failed', exitCode: 7, message: 'The script ended with exit code 7.' },
+      { outcome: 'failed', exitCode: 7, message: 'The script ended with exit code 7.' },
     ],
     [
       { executionState: 'Failed', exitCode: 3, executionMessage: 'Execution failed' },
       {
-        done: true,
         outcome: 'failed',
         exitCode: 3,
         message: 'The script ended with exit code 3. The agent says: Execution failed',
@@ -147,21 +140,17 @@ describe('the verdict on a script', () => {
     [
       { executionState: 'Failed', exitCode: 0, executionMessage: 'no such user' },
       {
-        done: true,
         outcome: 'failed',
         message: 'The script failed without an exit code. The agent says: no such user',
       },
     ],
     [
       { executionState: 'TimedOut', exitCode: -1 },
-      { done: true, outcome: 'timed out', message: 'The script was ended at its time limit.' },
+      { outcome: 'timed out', message: 'The script was ended at its time limit.' },
     ],
-    [
-      { executionState: 'Canceled' },
-      { done: true, outcome: 'cancelled', message: 'The script was cancelled from outside.' },
-    ],
+    [{ executionState: 'Canceled' }, { outcome: 'cancelled', message: 'The script was cancelled from outside.' }],
   ] as const)('%j', (view, verdict) => {
-    expect(parseScriptStatus(view as Parameters<typeof parseScriptStatus>[0])).toEqual(verdict);
+    expect(parseScriptEnd(view as Parameters<typeof parseScriptEnd>[0])).toEqual(verdict);
   });
 });
 
