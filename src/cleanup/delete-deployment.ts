@@ -1,8 +1,9 @@
+import type { ManagedIdentity } from '../access/resolve-access.ts';
 import { findRoleAssignments } from '../access/role-assignments.ts';
 import { apiVersions, identityType } from '../azure/api-versions.ts';
 import { listAllPages } from '../azure/arm-client.ts';
 import { settle, undefinedIfForbidden, undefinedIfNotFound, valueOf } from '../azure/lookup.ts';
-import { type Tags, hasDeploymentTag } from '../deployment/ownership.ts';
+import { hasDeploymentTag } from '../deployment/ownership.ts';
 import { resourceIds, resourceNames } from '../deployment/resources.ts';
 import { shellCommand } from '../lib/escape.ts';
 import { deleteResources } from './delete-resources.ts';
@@ -42,12 +43,10 @@ export async function deleteDeployment(context: DeletionContext, resourceGroup: 
   ];
   const assignmentsUnknown = 'error' in listedAssignments;
   const result = await deleteResources({ ...context, assignmentsUnknown }, all);
+  const subscription = `/subscriptions/${session.subscriptionId}`;
   const lists = [
-    [
-      `/subscriptions/${session.subscriptionId}/resourceGroups/${resourceGroup}/providers/${identityType}`,
-      listedIdentities,
-    ],
-    [`/subscriptions/${session.subscriptionId}/providers/Microsoft.Authorization/roleAssignments`, listedAssignments],
+    [`${subscription}/resourceGroups/${resourceGroup}/providers/${identityType}`, listedIdentities],
+    [`${subscription}/providers/Microsoft.Authorization/roleAssignments`, listedAssignments],
   ] as const;
   const unlisted = lists.flatMap(([id, list]) => ('error' in list ? [{ id, error: list.error }] : []));
   return { ...result, failed: [...unlisted, ...result.failed] };
@@ -86,15 +85,9 @@ function warnIfIncomplete(
 async function findIdentities(context: DeletionContext, resourceGroup: string) {
   const { session, claim } = context;
   const path = `/subscriptions/${session.subscriptionId}/resourceGroups/${resourceGroup}/providers/${identityType}`;
-  const list = listAllPages<Identity>(session.arm, path, apiVersions.identities);
+  const list = listAllPages<ManagedIdentity>(session.arm, path, apiVersions.identities);
   const identities = (await undefinedIfForbidden(list)) ?? [];
   return identities
     .filter(({ tags }) => hasDeploymentTag(tags, claim.deployment))
     .map(({ id, properties }) => ({ id, principalId: properties?.principalId }));
-}
-
-interface Identity {
-  readonly id: string;
-  readonly tags?: Tags;
-  readonly properties?: { readonly principalId?: string };
 }

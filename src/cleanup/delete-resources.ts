@@ -47,10 +47,7 @@ interface Progress {
   readonly holders: ReadonlyMap<string, boolean>;
 }
 
-/**
- * In dependency order. Each is read right before its deletion: no DELETE of these types takes If-Match (arm-compute 25, arm-network 39),
- * so a change within that one request goes unseen. Failures are part of the result.
- */
+/** In dependency order. Each is read right before: no DELETE of these types takes If-Match (arm-compute 25, arm-network 39). */
 export async function deleteResources(context: DeletionContext, ids: readonly string[]): Promise<DeletionResult> {
   const result = {
     deleted: [] as string[],

@@ -1,5 +1,6 @@
 import type { VirtualMachine } from '@azure/arm-compute';
 import type { OperationState, PollerLike } from '@azure/core-lro';
+import type { ManagedIdentity } from '../access/resolve-access.ts';
 import type { RoleAssignment } from '../access/role-assignments.ts';
 import { apiVersions, identityType } from '../azure/api-versions.ts';
 import type { Session } from '../azure/arm-client.ts';
@@ -25,11 +26,6 @@ export interface ResourceFacts {
 }
 
 type DeleteOperation = PollerLike<OperationState<void>, void> | Promise<void>;
-
-interface IdentityBody {
-  readonly tags?: Tags;
-  readonly properties?: { readonly principalId?: string };
-}
 
 interface OperationGroup {
   get(resourceGroup: string, name: string): Promise<{ tags?: Record<string, string> }>;
@@ -104,7 +100,7 @@ export const resourceTypes: Readonly<Record<string, ResourceType>> = {
     label: 'user-assigned identity',
     after: [assignmentType, vmType],
     read: async ({ arm }, { id }) => {
-      const { tags, properties } = await arm<IdentityBody>('GET', id, apiVersions.identities);
+      const { tags, properties } = await arm<ManagedIdentity>('GET', id, apiVersions.identities);
       return { tags, principalId: properties?.principalId };
     },
     delete: ({ arm }, { id }) => arm('DELETE', id, apiVersions.identities),
@@ -168,15 +164,10 @@ export interface DeletionResult {
   readonly failed: readonly { readonly id: string; readonly error: unknown }[];
 }
 
-export interface VmParts {
-  /** IDs that Azure deletes with the VM. */
-  readonly deletedWithVm: readonly string[];
-  /** IDs of disks that the VM has or had, also those that are kept. */
-  readonly disks: readonly string[];
-}
+export type VmParts = Awaited<ReturnType<typeof detachUnowned>>;
 
 /** Azure also deletes resources with the delete option `Delete`, regardless of tags: others' get `Detach`. */
-export async function detachUnowned(context: DeletionContext, vm: VirtualMachine): Promise<VmParts> {
+export async function detachUnowned(context: DeletionContext, vm: VirtualMachine) {
   const { compute, waiting } = context.session;
   const disks = attachedDisks(vm);
   const parts = await Promise.all([
@@ -193,7 +184,9 @@ export async function detachUnowned(context: DeletionContext, vm: VirtualMachine
     await pollUntilDone(`virtual machine ${name}`, 'vm-update', waiting, update);
   }
   return {
+    /** IDs that Azure deletes with the VM. */
     deletedWithVm: parts.flatMap((part) => (part.isUnowned ? [] : [part.id, ...part.children])),
+    /** IDs of disks that the VM has or had, also those that are kept. */
     disks: disks.map((disk) => disk.id),
   };
 }
@@ -216,18 +209,12 @@ function detachingBody(vm: VirtualMachine, unowned: ReadonlySet<string>) {
   };
 }
 
-interface CheckedPart {
-  readonly id: string;
-  readonly isUnowned: boolean;
-  readonly children: readonly string[];
-}
-
-async function checkPart(context: DeletionContext, id: string, children: readonly string[]): Promise<CheckedPart> {
+async function checkPart(context: DeletionContext, id: string, children: readonly string[]) {
   const checks = await Promise.all([id, ...children].map((part) => isUnowned(context, part)));
   return { id, isUnowned: checks.includes(true), children };
 }
 
-async function checkNic(context: DeletionContext, id: string): Promise<CheckedPart> {
+async function checkNic(context: DeletionContext, id: string) {
   const nic = parseResourceId(id);
   const found =
     nic && (await undefinedIfNotFound(context.session.network.networkInterfaces.get(nic.resourceGroup, nic.name)));
@@ -244,22 +231,16 @@ async function isUnowned(context: DeletionContext, id: string): Promise<boolean>
   return found !== undefined && !(await isDeletable(context, id, found.tags));
 }
 
-interface AttachedDisk {
-  readonly id: string;
-  /** False for a disk that existed before the VM. */
-  readonly createdWithVm: boolean;
-  readonly deleteOption: string | undefined;
-}
-
-function attachedDisks(vm: VirtualMachine | undefined): AttachedDisk[] {
+function attachedDisks(vm: VirtualMachine | undefined) {
   const { osDisk, dataDisks = [] } = vm?.storageProfile ?? {};
   return [...(osDisk ? [osDisk] : []), ...dataDisks].flatMap(({ managedDisk, createOption, deleteOption }) =>
-    managedDisk?.id ? [{ id: managedDisk.id, createdWithVm: createOption !== 'Attach', deleteOption }] : [],
+    managedDisk?.id ? [{ id: managedDisk.id, createOption, deleteOption }] : [],
   );
 }
 
+/** Without those that existed before the VM. */
 export function disksCreatedWith(vm: VirtualMachine | undefined): readonly string[] {
-  return attachedDisks(vm).flatMap(({ id, createdWithVm }) => (createdWithVm ? [id] : []));
+  return attachedDisks(vm).flatMap(({ id, createOption }) => (createOption === 'Attach' ? [] : [id]));
 }
 
 /** Adds the disks that Azure has created for these VMs under names of its choice. */

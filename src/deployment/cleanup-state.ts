@@ -47,24 +47,7 @@ export interface RunContext {
   readonly log: LogWriter;
 }
 
-export interface CleanupState {
-  readonly entries: CleanupStateData;
-  readonly claim: DeletionClaim;
-  /** Records a resource before its PUT. */
-  addPending(id: string): void;
-  markAccepted(id: string): void;
-  /** Records that the PUT hit an existing resource, which is not this run's to delete. */
-  markExisting(id: string): void;
-  /** Records resources before their DELETE. */
-  markDeleting(ids: readonly string[]): void;
-  markDeleted(id: string): void;
-  /** Forgets a resource whose PUT was rejected and created nothing. */
-  discard(id: string): void;
-  /** Gives up everything recorded and everything still to come: another job creates the same deployment. */
-  disown(): void;
-  keepPrivateKey(path: string): void;
-  markCompleted(): void;
-}
+export type CleanupState = ReturnType<typeof createCleanupState>;
 
 type RunFields = 'created' | 'pending' | 'deleting' | 'notCreated' | 'completed';
 
@@ -72,7 +55,7 @@ type RunFields = 'created' | 'pending' | 'deleting' | 'notCreated' | 'completed'
 export function createCleanupState(
   start: Omit<CleanupStateData, RunFields>,
   save: (entries: CleanupStateData, everCreated: readonly string[]) => void,
-): CleanupState {
+) {
   const lists = { created: [], pending: [], deleting: [], notCreated: [] };
   let entries: CleanupStateData = { ...start, ...lists, completed: false };
   let everCreated: readonly string[] = [];
@@ -93,7 +76,8 @@ export function createCleanupState(
     get claim() {
       return claimOf(entries);
     },
-    addPending(id) {
+    /** Records a resource before its PUT. */
+    addPending(id: string): void {
       if (disowned) return;
       const created = withId(entries.created, id);
       const pending = withId(entries.pending, id);
@@ -101,23 +85,27 @@ export function createCleanupState(
       everCreated = withId(everCreated, id);
       change({ created, pending, deleting: without(entries.deleting, id) });
     },
-    markAccepted: (id) => change({ pending: without(entries.pending, id) }),
-    markExisting(id) {
+    markAccepted: (id: string) => change({ pending: without(entries.pending, id) }),
+    /** Records that the PUT hit an existing resource, which is not this run's to delete. */
+    markExisting(id: string): void {
       everCreated = without(everCreated, id);
       remove(id, { notCreated: withId(entries.notCreated, id) });
     },
-    markDeleting: (ids) => change({ deleting: [...entries.deleting, ...ids] }),
-    markDeleted: (id) => remove(id),
-    discard(id) {
+    /** Records resources before their DELETE. */
+    markDeleting: (ids: readonly string[]) => change({ deleting: [...entries.deleting, ...ids] }),
+    markDeleted: (id: string) => remove(id),
+    /** Forgets a resource whose PUT was rejected and created nothing. */
+    discard(id: string): void {
       everCreated = without(everCreated, id);
       remove(id);
     },
-    disown() {
+    /** Gives up everything recorded and everything still to come: another job creates the same deployment. */
+    disown(): void {
       disowned = true;
       everCreated = [];
       change({ created: [], pending: [], cleanup: 'never' });
     },
-    keepPrivateKey: (privateKeyPath) => change({ privateKeyPath }),
+    keepPrivateKey: (privateKeyPath: string) => change({ privateKeyPath }),
     markCompleted: () => change({ completed: true }),
   };
 }

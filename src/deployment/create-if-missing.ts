@@ -20,11 +20,8 @@ interface ResourceCreation<T extends ExistingResource> {
 }
 
 /**
- * Creates a resource unless it exists. An existing one must carry our tags; while it is being created by an interrupted
- * run it is waited for, and if it has failed it is created again. After a transient error the resource is read again
- * before the next PUT, because the previous one may have succeeded.
- * @throws ActionError if the name is taken by a resource that is not ours, also if it appeared since it was looked up:
- * Azure then answers 200 instead of 201.
+ * An existing resource must carry our tags; one that is being created is waited for, one that has failed is created again.
+ * @throws ActionError if the name is taken by a resource that is not ours, or by one that appeared after the look-up.
  */
 export async function createIfMissing<T extends ExistingResource>(
   context: RunContext,
@@ -33,10 +30,6 @@ export async function createIfMissing<T extends ExistingResource>(
   const { cleanupState, log, session } = context;
   const { waiting } = session;
   const { what, id, put, reread } = creation;
-  const discardUnlessCreated = async (error: AzureError): Promise<AzureError> => {
-    if (error.fault.status >= 400 && !(await reread())) cleanupState.discard(id);
-    return error;
-  };
   let found = creation.existing;
   // After a lost answer, a 200 can also mean that the lost PUT was carried out.
   let isRepeated = false;
@@ -58,16 +51,14 @@ export async function createIfMissing<T extends ExistingResource>(
       return created;
     } catch (error) {
       if (existed || waiting.signal.aborted || !(error instanceof AzureError)) throw error;
-      isRepeated ||= isAmbiguous(error);
-      if (!(await waitBeforeRetry(error.fault))) throw await discardUnlessCreated(error);
+      // The PUT may have been carried out although it failed.
+      isRepeated ||= error.fault.status === 0 || error.fault.status >= 500;
+      const isRetried = await waitBeforeRetry(error.fault);
+      if (!isRetried && error.fault.status >= 400 && !(await reread())) cleanupState.discard(id);
+      if (!isRetried) throw error;
       found = await reread();
     }
   }
-}
-
-/** Whether the PUT may have been carried out although it failed. */
-function isAmbiguous({ fault }: AzureError): boolean {
-  return fault.status === 0 || fault.status >= 500;
 }
 
 export function appearedError(what: string, id: string): ActionError {

@@ -9,14 +9,7 @@ import type { Session } from '../azure/arm-client.ts';
 import type { DeployInputs } from '../inputs/inputs.ts';
 import { omitUndefined, type MergePatch } from '../lib/json.ts';
 
-export interface ResourceNames {
-  readonly vm: string;
-  readonly nsg: string;
-  readonly vnet: string;
-  readonly publicIp: string;
-  readonly nic: string;
-  readonly osDisk: string;
-}
+export type ResourceNames = ReturnType<typeof resourceNames>;
 
 export const resourceTitles = {
   vm: 'virtual machine',
@@ -30,7 +23,7 @@ export const resourceTitles = {
 export const subnetName = 'default';
 
 /** https://learn.microsoft.com/azure/azure-resource-manager/management/resource-name-rules */
-export function resourceNames(vmName: string): ResourceNames {
+export function resourceNames(vmName: string) {
   return {
     vm: vmName,
     nsg: derivedName(vmName, '-nsg', 80),
@@ -78,15 +71,11 @@ export interface ExistingResources {
   readonly nic?: NetworkInterface;
 }
 
-type ExistingResourceQueries = {
-  readonly [Part in keyof ExistingResources]?: () => Promise<ExistingResources[Part]>;
-};
-
 export function existingResourceQueries(
   { compute, network }: Pick<Session, 'compute' | 'network'>,
   { resourceGroup, network: choice }: Pick<DeployInputs, 'resourceGroup' | 'network'>,
   names: ResourceNames,
-): ExistingResourceQueries {
+) {
   const newNic = choice.kind === 'new-nic' ? choice : undefined;
   const queryIf = <T>(needed: boolean, get: () => Promise<T>) =>
     needed ? () => undefinedIfNotFound(get()) : undefined;

@@ -52,10 +52,7 @@ function hasNameClash({ completed, notCreated }: CleanupStateData): boolean {
   return !completed && notCreated.some((id) => !/\/roleAssignments\//i.test(id));
 }
 
-/**
- * The post step's cleanup. Finishes a `delete` that was cancelled. After a `create` with `cleanup: always` it deletes the
- * resources of the deployment whose tags name this run (a later run may have adopted it), otherwise what this run created.
- */
+/** Of a `create` with `cleanup: always`, the resources whose tags name this run: a later run may have adopted some. */
 export async function runPostJobCleanup(session: Session, state: CleanupStateData, report: Reporter): Promise<void> {
   const { operation, deployment, cleanup, resourceGroup, pending, deleting, run } = state;
   if (operation === 'delete') {
