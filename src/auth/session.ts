@@ -57,7 +57,7 @@ export interface TenantSignIn {
   readonly result: Result<ServicePrincipal>;
 }
 
-/** A session of `check`: a tenant's refusal is a result like any other, and the rest continues without it. */
+/** A tenant's refusal is a result like any other: the rest of a check continues without it. */
 export interface CheckSession {
   readonly cloud: Cloud;
   /** The target tenant first. */
@@ -87,17 +87,15 @@ export async function openCheckSession(inputs: DeployInputs, options: SessionOpt
       }),
     ),
   );
-  const resultOf = (tenant: string) => signIns.find((signIn) => sameTenant(signIn.tenant, tenant))?.result;
-  const tenantId = valueOf(resultOf(inputs.tenantId))?.tenantId;
-  const subscription =
-    tenantId === undefined ? undefined : await settle(() => readSubscription(tenants.arm, inputs, tenantId));
+  const identityIn = (tenant: string) => valueOf(signIns.find((signIn) => sameTenant(signIn.tenant, tenant))?.result);
+  const tenantId = identityIn(inputs.tenantId)?.tenantId;
+  const subscription = tenantId ? await settle(() => readSubscription(tenants.arm, inputs, tenantId)) : undefined;
   const subscriptionId = subscription && usableSubscriptionId(subscription, inputs);
   const clients = await loading;
-  const session =
-    tenantId !== undefined && subscriptionId ? tenants.session(tenantId, subscriptionId, clients) : undefined;
-  const canReadImage = valueOf(resultOf(inputs.imageTenantId)) !== undefined;
-  const imageCompute = canReadImage ? tenants.clientsFor(inputs.imageTenantId, clients).compute : undefined;
-  return { cloud: tenants.cloud, signIns, ...omitUndefined({ subscription, session, imageCompute }) };
+  const session = tenantId && subscriptionId ? tenants.session(tenantId, subscriptionId, clients) : undefined;
+  const imageClients = identityIn(inputs.imageTenantId) && tenants.clientsFor(inputs.imageTenantId, clients);
+  const optional = omitUndefined({ subscription, session, imageCompute: imageClients?.compute });
+  return { cloud: tenants.cloud, signIns, ...optional };
 }
 
 /** An app that may not read the named subscription may still use its resource group: only that decides a create. */
@@ -113,8 +111,8 @@ function roleOf(tenant: string, inputs: DeployInputs): TenantSignIn['role'] {
 
 /** @throws ActionError that names the tenant, also when a token is for another tenant or app. */
 export async function openDeploySession(inputs: DeployInputs, options: SessionOptions): Promise<DeploySession> {
-  const signedIn = await signInToTarget(inputs, auxiliaryTenants(inputs), options);
-  const { session, verifySubscription } = signedIn;
+  const { session, ...signedIn } = await signInToTarget(inputs, auxiliaryTenants(inputs), options);
+  const { verifySubscription } = signedIn;
   const { compute: imageCompute } = signedIn.clientsFor(inputs.imageTenantId);
   return { ...session, verifySubscription, imageTenantId: signedIn.tenantIdOf(inputs.imageTenantId), imageCompute };
 }

@@ -83,8 +83,6 @@ export interface Session {
   withSignal(signal: AbortSignal): Session;
 }
 
-const userAgent = 'cross-tenant-vm';
-
 /** Resource Manager itself gives up after a minute; a response that takes longer does not come. */
 const attemptTimeoutSeconds = 90;
 
@@ -174,11 +172,10 @@ export function listGroup<T extends { readonly id: string }>(
 }
 
 function createPipeline(options: ClientOptions): Pipeline {
-  const { cloud, credential, auxiliary = [], changeReference, mask } = options;
+  const { cloud, credential, auxiliary = [], changeReference, mask, signal, log, rateLimits } = options;
   const scopes = [resourceManagerScope(cloud)];
-  const { signal, log, rateLimits } = options;
   const pipeline = createPipelineFromOptions({
-    userAgentOptions: { userAgentPrefix: userAgent },
+    userAgentOptions: { userAgentPrefix: 'cross-tenant-vm' },
     redirectOptions: { maxRetries: 0 },
     proxyOptions: unusedProxy,
   });
@@ -189,15 +186,15 @@ function createPipeline(options: ClientOptions): Pipeline {
   pipeline.addPolicy(correlationPolicy(options.correlationId));
   if (options.patches) pipeline.addPolicy(mergePatchPolicy(options.patches));
   pipeline.addPolicy(apiVersionFallbackPolicy(log.debug));
+  // Without auxiliary tokens: it links to nothing.
   const post = (path: string, body: unknown, abortSignal: AbortSignal): Promise<PolicyTokenResponse> =>
     createArmRequest({ ...options, auxiliary: [] })('POST', path, apiVersions.policyTokens, { body, abortSignal });
   pipeline.addPolicy(policyTokenPolicy({ post, changeReference, mask, debug: log.debug }));
   pipeline.addPolicy(transientErrorRetryPolicy({ log: log.info, signal }), { phase: 'Retry' });
   pipeline.addPolicy(bearerTokenAuthenticationPolicy({ credential, scopes }), { afterPhase: 'Retry' });
   if (auxiliary.length > 0) {
-    pipeline.addPolicy(auxiliaryAuthenticationHeaderPolicy({ credentials: [...auxiliary], scopes }), {
-      afterPhase: 'Retry',
-    });
+    const auxiliaryPolicy = auxiliaryAuthenticationHeaderPolicy({ credentials: [...auxiliary], scopes });
+    pipeline.addPolicy(auxiliaryPolicy, { afterPhase: 'Retry' });
   }
   pipeline.addPolicy(checkArmResponsePolicy(), { afterPhase: 'Retry' });
   pipeline.addPolicy(requestLogPolicy(log.debug, rateLimits), { afterPhase: 'Sign' });

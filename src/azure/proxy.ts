@@ -23,10 +23,8 @@ interface Proxy {
 }
 
 /**
- * The proxy for a URL, read as curl and @actions/http-client read the environment. The SDK would apply HTTP_PROXY to https,
- * fail on a value without a scheme, and match NO_PROXY by whole names. Not `getProxyUrl` of @actions/http-client: it ignores
- * invalid values and bypasses loopback hosts, where recorders and simulators listen.
- * @throws ActionError if the value is not the URL of an HTTP proxy.
+ * Read as curl does. The SDK would apply HTTP_PROXY to https, fail on a value without a scheme, and match NO_PROXY by whole
+ * names; `getProxyUrl` of @actions/http-client ignores invalid values and bypasses loopback hosts, where recorders listen.
  */
 export function findProxy(target: string, env: Environment = runnerEnvironment): Proxy | undefined {
   const { protocol, hostname, port } = new URL(target);

@@ -24,10 +24,8 @@ export type ImageReference = {
   | { readonly kind: 'shared' | 'community' }
 );
 
-const guidPattern = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
-
 export function isGuid(text: string): boolean {
-  return guidPattern.test(text);
+  return /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i.test(text);
 }
 
 /** Whether two GUIDs or two domains of tenants are equal; a domain is not resolved. */
@@ -137,16 +135,11 @@ function parseGalleryImage(text: string): ImageReference | undefined {
   return { kind, id, subscriptionId, resourceGroup, gallery, definition, ...omitUndefined({ version }) };
 }
 
-const sharedGalleryKinds: Readonly<Record<string, 'shared' | 'community'>> = {
-  sharedgalleries: 'shared',
-  communitygalleries: 'community',
-};
-
 /** `/sharedGalleries/<gallery>/images/<definition>`, with or without `/versions/<version>`. */
 function parseSharedImage(text: string): ImageReference | undefined {
   const segments = segmentsOf(text);
   const [galleries = '', gallery, images, definition, versions = 'versions', version] = segments ?? [];
-  const kind = sharedGalleryKinds[galleries.toLowerCase()];
+  const kind = (['shared', 'community'] as const).find((one) => galleries.toLowerCase() === `${one}galleries`);
   if (kind === undefined || gallery === undefined || definition === undefined) return undefined;
   if (`${images}/${versions}`.toLowerCase() !== 'images/versions') return undefined;
   if (segments?.length !== 4 && segments?.length !== 6) return undefined;
@@ -170,10 +163,9 @@ export function describeInvalidImageId(text: string): string {
       'and a Marketplace image is in every tenant anyway.'
     );
   }
-  const mistaken = mistakenTypes[parseResourceId(text)?.type ?? ''];
-  if (mistaken) return mistaken;
   return (
+    mistakenTypes[parseResourceId(text)?.type ?? ''] ??
     `is not the ID of an image version (${shape}), of an image definition (the same without /versions/…), of a ` +
-    'direct-shared image (/sharedGalleries/…/images/…) or of a community image (/communityGalleries/…/images/…).'
+      'direct-shared image (/sharedGalleries/…/images/…) or of a community image (/communityGalleries/…/images/…).'
   );
 }

@@ -144,10 +144,8 @@ export interface ListInputs extends CommonInputs {
 export type Inputs = DeployInputs | DeleteInputs | SweepInputs | ListInputs;
 
 /**
- * Every input with its default. action.yml is the place where these are decided, and a test holds this table equal to it.
- * The code needs them for two reasons: the runner passes on an empty value as it is although it means "not given", and
- * a value equal to its default must not count as a contradiction. `vm-name` and `github-token` have expressions as
- * defaults, which only the runner can fill in.
+ * A test holds this table equal to action.yml. The code needs it because an empty value means "not given", and a value equal
+ * to its default contradicts nothing. `vm-name` and `github-token` have expressions as defaults, which the runner fills in.
  */
 export const inputDefaults = {
   'client-id': '',

@@ -1,10 +1,7 @@
 import { type RunnerValues, parseMap } from './input-reader.ts';
 import type { InputName } from './inputs.ts';
 
-/**
- * Masks every secret among the inputs. IDs are not masked: GitHub drops each job output that contains a masked value, and
- * the outputs of this action are resource IDs.
- */
+/** IDs are not masked: GitHub drops each job output that contains a masked value, and our outputs are resource IDs. */
 export function maskSecrets(get: (name: InputName) => string, mask: (secret: string) => void): void {
   const secrets = new Set((['client-secret', 'admin-password', 'github-token'] as const).map(get));
   // The certificate is public; the rest of the PEM text is the private key.

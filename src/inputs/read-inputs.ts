@@ -17,10 +17,7 @@ import { maxJobMinutes, readDeployment, readImageInput } from './read-deployment
 import { givenVmName, validateVmName } from './vm-name.ts';
 
 /**
- * Reads the inputs of the chosen operation and ignores those of other operations, because steps often share one block of
- * inputs. Secrets are masked first.
- *
- * @param get the raw, untrimmed value of an input; '' if it is not given
+ * Ignores the inputs of other operations, because steps often share one block of inputs. Secrets are masked first.
  * @throws InvalidInputs with every mistake in all inputs
  */
 export function readInputs(get: (name: string) => string, runner: RunnerValues): Inputs {

@@ -8,10 +8,7 @@ export function givenVmName(text: string | undefined): string | undefined {
   return text?.endsWith(defaultMarker) ? undefined : text;
 }
 
-/**
- * The name of the VM. A given name is never changed. The default gets a hash of the step, because GitHub's expressions
- * do not know it, and is adjusted to Azure's rules: job names may be longer and have other characters.
- */
+/** The default gets a hash of the step, because GitHub's expressions do not know it, and is adjusted to Azure's rules. */
 export function resolveVmName(text: string | undefined, env: Readonly<Record<string, string | undefined>>): string {
   const given = givenVmName(text);
   if (given !== undefined) return given;

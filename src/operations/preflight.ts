@@ -153,10 +153,7 @@ async function gatherPrerequisites(
   return { ...deployment, image: resolved, access };
 }
 
-/**
- * Looks for the deployment. If its VM exists, everything is read by name, and the group and the subscription, in which an
- * earlier run created it, need not be. Otherwise one list of the group shows which names are taken.
- */
+/** If the VM exists, group and subscription need not be read. Otherwise one list of the group shows which names are taken. */
 async function findDeployment(
   session: DeploySession,
   inputs: DeployInputs,

@@ -198,11 +198,7 @@ export interface RefusedSize {
 
 const maxSuggestions = 5;
 
-/**
- * Sizes that the subscription can use in the region and that no refusal rules out, those most similar to the first
- * refused one first: `Standard_D2as_v5 (2 vCPUs, 8 GiB, zones 1, 2, 3)`. No list says whether there is capacity.
- * @param fits whether the image boots on a size with these inputs.
- */
+/** Those most similar to the first refused one first: `Standard_D2as_v5 (2 vCPUs, 8 GiB, zones 1, 2, 3)`. */
 export function suggestSizes(
   skus: readonly Sku[],
   fits: (sku: Sku) => boolean,

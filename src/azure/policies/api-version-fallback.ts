@@ -12,10 +12,9 @@ import { isNotFound } from '../lookup.ts';
 import { errorFromResponse } from './responses.ts';
 
 /**
- * Retries in an older API version where Resource Manager does not know the SDK's: regions get a new version weeks apart
- * (https://github.com/Azure/azure-sdk-for-go/issues/27470), other clouds are months behind. The error lists the supported
- * versions; the newest stable one is used for the type from then on, unless our request bodies are invalid in it. The error
- * comes from the gateway, before any provider has received the request, so every method can be retried.
+ * Regions get a new API version weeks apart (https://github.com/Azure/azure-sdk-for-go/issues/27470), other clouds are months
+ * behind. The error lists the supported versions; it comes before any provider has received the request, so every method can
+ * be retried.
  */
 export function apiVersionFallbackPolicy(debug: (line: string) => void): PipelinePolicy {
   const known = new Map<string, string>();

@@ -11,7 +11,6 @@ export interface PolicyTokenResponse {
 }
 
 interface PolicyTokenOptions {
-  /** Sends the POST, without auxiliary tokens: it links to nothing. */
   readonly post: (path: string, body: unknown, abortSignal: AbortSignal) => Promise<PolicyTokenResponse>;
   readonly changeReference?: string | undefined;
   readonly mask: (secret: string) => void;
