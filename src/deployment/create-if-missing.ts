@@ -30,6 +30,10 @@ export async function createIfMissing<T extends ExistingResource>(
   const { cleanupState, log, session } = context;
   const { waiting } = session;
   const { what, id, put, reread } = creation;
+  const discardUnlessCreated = async (error: AzureError): Promise<AzureError> => {
+    if (error.fault.status >= 400 && !(await reread())) cleanupState.discard(id);
+    return error;
+  };
   let found = creation.existing;
   // After a lost answer, a 200 can also mean that the lost PUT was carried out.
   let isRepeated = false;
@@ -51,14 +55,16 @@ export async function createIfMissing<T extends ExistingResource>(
       return created;
     } catch (error) {
       if (existed || waiting.signal.aborted || !(error instanceof AzureError)) throw error;
-      // The PUT may have been carried out although it failed.
-      isRepeated ||= error.fault.status === 0 || error.fault.status >= 500;
-      const isRetried = await waitBeforeRetry(error.fault);
-      if (!isRetried && error.fault.status >= 400 && !(await reread())) cleanupState.discard(id);
-      if (!isRetried) throw error;
+      isRepeated ||= isAmbiguous(error);
+      if (!(await waitBeforeRetry(error.fault))) throw await discardUnlessCreated(error);
       found = await reread();
     }
   }
+}
+
+/** Whether the PUT may have been carried out although it failed. */
+function isAmbiguous({ fault }: AzureError): boolean {
+  return fault.status === 0 || fault.status >= 500;
 }
 
 export function appearedError(what: string, id: string): ActionError {
