@@ -56,6 +56,8 @@ describe('a recorded run of the bundle', () => {
       body: { properties: { provisioningState: 'Creating' } },
     });
     expect(find('DELETE', /\/virtualMachines\//)?.status).toBe(202);
+    // A boot log shows what the guest prints.
+    expect(find('GET', /serialconsole/)?.body).toBe('REDACTED');
     expect(recording.interactionIndexes).toHaveLength(recording.exchanges.length);
   });
 
