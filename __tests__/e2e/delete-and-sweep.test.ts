@@ -201,6 +201,7 @@ describe('sweep', () => {
       'goes-on': ofRun('11'),
       unknown: ofRun('12'),
       forbidden: ofRun('13'),
+      'half-adopted': ofRun('10'),
       stays: { ...ofRun('10'), cleanup: 'on-failure' },
       later: { ...ofRun('15'), cleanup: 'on-failure', 'expires-on': later },
       foreign: { ...ofRun('10'), ...foreign },
@@ -209,6 +210,7 @@ describe('sweep', () => {
       copycat: { ...ofRun('51'), cleanup: 'on-failure' },
     };
     for (const [name, tags] of Object.entries(deployments)) await addDeployment(sim, { name, tags });
+    Object.assign(sim.world.resources.get(partsOf('half-adopted').machine)?.body['tags'], ofRun('11'));
     const copy = sim.world.resources.get(partsOf('copycat').machine);
     Object.assign(copy?.body['tags'], { 'cross-tenant-vm': 'copied', ...expired });
     addState(sim, '10', ended);

@@ -5,7 +5,7 @@ import type { Run } from '../support/harness.ts';
 import { act, addStrangers, disturbed, errorOf, sharedSubnet, snapshot, startWorld } from '../support/lifecycle.ts';
 
 /** `npm run test:soak` sets 20. */
-const crowd = Number(process.env['CROWD'] ?? 6);
+const crowd = Number(process.env['CROWD'] ?? 4);
 const timeScale = 0.02;
 
 /** Other clients of the same principal empty the shared buckets; from there on they fill at the published rate. */
