@@ -79,7 +79,7 @@ test('all identities are granted the role; what others made stays when the deplo
     properties: { roleName },
   }));
   sim.faults.add({
-    match: { method: 'GET', path: /roleDefinitions\?/ },
+    match: { method: 'GET', path: new RegExp(`${registryId}/.*roleDefinitions\\?`) },
     effect: { status: 200, body: { value: definitions } },
   });
   // However busy the machine is: the directory does not know one identity at first.
