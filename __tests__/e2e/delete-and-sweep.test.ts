@@ -230,6 +230,38 @@ describe('sweep', () => {
     expect(lower(listOf(run.outputs['deleted']))).toEqual(gone);
   });
 
+  // In the soak ring over 1,000 resources.
+  test('sends at most 16 requests at a time and reads only what it is to delete', async () => {
+    const sim = await startWorld();
+    const names = Array.from(
+      { length: Number(process.env['SWEEP_DEPLOYMENTS'] ?? 7) },
+      (_, index) => `vm${index + 10}`,
+    );
+    const isKept = (name: string): boolean => (names.length > 8 ? !name.endsWith('8') : name === 'vm10');
+    const later = { 'expires-on': new Date(Date.now() + 7_200_000).toISOString() };
+    for (const name of names) await addDeployment(sim, { name, tags: isKept(name) ? later : expired });
+    sim.faults.add({ match: { host: 'arm', times: Infinity }, effect: { delaySeconds: 0.02 } });
+    const run = await sweep(sim);
+    expect([run.exitCode, errorOf(run)]).toEqual([0, '']);
+    const changes = sim.journal.flatMap(({ at, endedAt }) => [
+      { at, change: 1 },
+      { at: endedAt, change: -1 },
+    ]);
+    let concurrent = 0;
+    let peak = 0;
+    for (const { change } of changes.toSorted((a, b) => a.at - b.at || a.change - b.change)) {
+      concurrent += change;
+      peak = Math.max(peak, concurrent);
+    }
+    expect(peak).toBeLessThanOrEqual(16);
+    expect(run.peakRssBytes).toBeLessThan(150e6);
+    for (const name of names) {
+      const { vnet } = partsOf(name);
+      const isRead = sim.journal.some(({ path }) => path === vnet);
+      expect([name, isRead, sim.world.resources.has(vnet)]).toEqual([name, !isKept(name), isKept(name)]);
+    }
+  });
+
   test('goes by expiry alone without a token', async () => {
     const sim = await startWorld();
     await addDeployment(sim, { tags: ofRun('20') });

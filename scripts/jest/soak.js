@@ -23,6 +23,7 @@ const rounds = [
     env: { SEVERAL_RUNS_LIVES: process.env['SOAK_RUNS'] || '500', LIFECYCLE_SEED: seed },
   },
   { name: 'a crowd', files: ['side-by-side'], env: { CROWD: '20' } },
+  { name: 'a sweep over 1,000 resources', files: ['delete-and-sweep'], env: { SWEEP_DEPLOYMENTS: '167' } },
   { name: 'bad responses to every request', files: ['bad-responses'], env: { BAD_RESPONSES: 'all' } },
   { name: 'a replacement killed at every request', files: ['if-exists'], env: { REPLACE_KILLED_AT: 'all' } },
   { name: 'real time', files: ['e2e/create', 'e2e/sizes', 'e2e/faults'], env: { TIME_SCALE: '1' } },

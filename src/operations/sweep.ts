@@ -86,9 +86,7 @@ export async function sweep(
   const undecided: string[] = [];
   const deployments = await findDeployments(context);
   const results = await mapLimited(deployments, maxConcurrentDeployments, async (deployment) => {
-    const decisions = await Promise.all(deployment.resources.map(({ tags }) => decide(context, tags)));
-    // One resource that is kept keeps all: a run that adopts the deployment updates the tags one by one.
-    const decision = decisions.find(({ isExpired }) => !isExpired) ?? decisions[0];
+    const decision = await decideDeployment(context, deployment);
     if (decision?.isUndecided) undecided.push(deployment.name);
     return sweepOne(context, deployment, decision);
   });
@@ -151,15 +149,30 @@ async function decide({ run, runState }: SweepContext, tags: Tags): Promise<Expi
   return runState && runId && dependsOnRun ? decideExpiry(tags, new Date(), run, await runState(runId)) : decision;
 }
 
+/** One resource that is kept keeps all: a run that adopts the deployment updates the tags one by one. */
+async function decideDeployment(
+  context: SweepContext,
+  { resources }: FoundDeployment,
+): Promise<ExpiryDecision | undefined> {
+  const decisions = await Promise.all(resources.map(({ tags }) => decide(context, tags)));
+  return decisions.find(({ isExpired }) => !isExpired) ?? decisions[0];
+}
+
 interface FoundDeployment {
   readonly name: string;
   readonly resources: readonly DeploymentResource[];
 }
 
-/** The filtered list returns only IDs, and late, so the tags are read from each resource. */
-async function findDeployments({ session, resourceGroup, report }: SweepContext): Promise<FoundDeployment[]> {
-  const found: DeploymentResource[] = [];
-  let missing = await listGroup(session, resourceGroup, { $filter: `tagName eq '${deploymentTag}'` });
+/** The list shows 1,000 resources with their tags, but late: what has expired by it is read. Filtered by tag, it omits them. */
+async function findDeployments(context: SweepContext): Promise<FoundDeployment[]> {
+  const { session, resourceGroup, report } = context;
+  const listed = groupDeployments(context, await listGroup(session, resourceGroup));
+  const decided = await mapLimited(listed, maxConcurrentDeployments, async (deployment) => {
+    const isExpired = (await decideDeployment(context, deployment))?.isExpired;
+    return deployment.resources.map((resource) => ({ ...resource, isExpired }));
+  });
+  const found: DeploymentResource[] = decided.flat().filter(({ isExpired }) => !isExpired);
+  let missing = decided.flat().filter(({ isExpired }) => isExpired);
   // Either the list is late, or the read is.
   for (const seconds of [0, ...recheckDelays]) {
     if (missing.length === 0) break;
@@ -172,7 +185,14 @@ async function findDeployments({ session, resourceGroup, report }: SweepContext)
     missing = missing.filter((_, index) => !read[index]);
   }
   if (missing.length > 0) report.log.warning(missing.map(({ id }) => listedButMissing(id)).join('\n'));
-  const byName = Map.groupBy(found, ({ tags }) => tagValue(tags, deploymentTag)?.toLowerCase() ?? '');
+  return groupDeployments(context, found);
+}
+
+function groupDeployments(
+  { session, resourceGroup }: SweepContext,
+  all: readonly DeploymentResource[],
+): FoundDeployment[] {
+  const byName = Map.groupBy(all, ({ tags }) => tagValue(tags, deploymentTag)?.toLowerCase() ?? '');
   byName.delete('');
   return [...byName.values()].map((resources) => {
     const name = tagValue(resources[0]?.tags, deploymentTag) ?? '';
