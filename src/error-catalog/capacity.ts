@@ -45,11 +45,12 @@ const raiseQuota = (failure: Failure): string[] => [
   quotaPage(failure),
 ];
 
-const policyNames = (failure: Failure): string[] => {
+const policyNames = (failure: Failure): string => {
   // In the message, in additionalInfo or in both, and within JSON that may be a string itself.
   const patterns = [/policyAssignmentDisplayName\\?"\s*:\s*\\?"([^"\\]+)/g, /"policyAssignment":\{"name":"([^"]+)"/g];
   const texts = `${failure.body}\n${messagesOf(failure)}`;
-  return [...new Set(patterns.flatMap((pattern) => [...texts.matchAll(pattern)].map(([, name = '']) => name)))];
+  const names = patterns.flatMap((pattern) => [...texts.matchAll(pattern)].map(([, name]) => `"${name}"`));
+  return [...new Set(names)].join(', ') || '<policy>';
 };
 
 /** The input that may satisfy a policy, guessed from the policy's name. */
@@ -67,11 +68,7 @@ export const subscriptionEntries: Entries = {
     codes: [],
     when: ({ body }) => requiresPolicyToken(body),
     cause: (failure) =>
-      `Policy ${
-        policyNames(failure)
-          .map((name) => `"${name}"`)
-          .join(', ') || '<policy>'
-      } requires a policy token, and none was issued for this request. The message of its external check is at the end of Azure's message.`,
+      `Policy ${policyNames(failure)} requires a policy token, and none was issued for this request. The message of its external check is at the end of Azure's message.`,
     who: authorOrPolicyOwner,
     fix: ({ body }) => [
       ...(/"isChangeReferenceRequired"\s*:\s*true/.test(body)
@@ -83,14 +80,12 @@ export const subscriptionEntries: Entries = {
   'An Azure Policy denies the resource': {
     says: 'RequestDisallowedByPolicy: Resource … was disallowed by policy',
     when: ({ body }) => !requiresPolicyToken(body),
-    cause: (failure) => {
-      const names = policyNames(failure).map((name) => `"${name}"`);
-      return `Policy ${names.join(', ') || '<policy>'} denies ${messageText(failure, /Resource '([^']+)' was disallowed/, failure.target ?? '<resource>')}.`;
-    },
+    cause: (failure) =>
+      `Policy ${policyNames(failure)} denies ${messageText(failure, /Resource '([^']+)' was disallowed/, failure.target ?? '<resource>')}.`,
     who: authorOrPolicyOwner,
     fix: (failure) => {
       const id = messageText(failure, /"policyAssignment":\{[^}]*"id":"([^"]+)"/, '<policy-assignment-id>');
-      const names = policyNames(failure).join(' ');
+      const names = policyNames(failure);
       const hints = policyHints.filter(([name]) => name.test(names)).map(([, hint]) => hint);
       const [scope, name] = id.split('/providers/Microsoft.Authorization/policyAssignments/');
       const group = `/subscriptions/${failure.subscriptionId}/resourceGroups/${failure.resourceGroup}`;

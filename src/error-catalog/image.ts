@@ -75,16 +75,12 @@ export const imageEntries: Entries = {
     message: /not found/i,
     when: (failure) => /\/galleries\//i.test(`${failure.url} ${messagesOf(failure)}`),
     cause: (failure) => {
-      const named =
-        /'(?:Microsoft\.Compute\/galleries\/)?([^']+)' (?:under resource group '([^']+)' was )?not found/i.exec(
-          messagesOf(failure),
-        );
-      const group = named?.[2] ?? idSegment(failure.url, 'resourceGroups');
-      const name = named?.[1]?.replace(
-        /^([^/]+)\/images\/([^/]+)\/versions\/([^/]+)$/,
-        'version $3 of $2 in gallery $1',
-      );
-      return `Image ${name ?? failure.imageId} does not exist${group ? ` in resource group ${group}` : ''}. The gallery, the definition or the version is missing or misspelled.`;
+      const pattern =
+        /'(?:Microsoft\.Compute\/galleries\/)?([^']+)' (?:under resource group '([^']+)' was )?not found/i;
+      const [, named = failure.imageId, inGroup] = pattern.exec(messagesOf(failure)) ?? [];
+      const group = inGroup ?? idSegment(failure.url, 'resourceGroups');
+      const name = named.replace(/^([^/]+)\/images\/([^/]+)\/versions\/([^/]+)$/, 'version $3 of $2 in gallery $1');
+      return `Image ${name} does not exist${group ? ` in resource group ${group}` : ''}. The gallery, the definition or the version is missing or misspelled.`;
     },
     fix: (failure) => [
       'Correct `image-id`. In the image tenant, this lists the versions:',

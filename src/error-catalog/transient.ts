@@ -31,11 +31,8 @@ export const transientEntries: Entries = {
     says: 'RetryableError (429), AnotherOperationInProgress, ReferencedResourceNotProvisioned',
     codes: busyCodes,
     cause: (failure) => {
-      const resource = messageText(
-        failure,
-        /is updating resource (\S+?)\.?\s/,
-        messageText(failure, /operations\/([\w-]+)/, ''),
-      );
+      const operation = messageText(failure, /operations\/([\w-]+)/, '');
+      const resource = messageText(failure, /is updating resource (\S+?)\.?\s/, operation);
       return `Another operation on this resource, or on one that it depends on, is in progress. ${resource ? `It is ${resource}. ` : ''}This is not throttling, even with status 429.`;
     },
     who: nobodyNeedsToAct,
