@@ -188,9 +188,8 @@ export const authorizationEntries: Entries = {
       `Check \`image-id\`, then grant the role in the image tenant (${failure.imageTenantId}):`,
       deniedGrant(failure),
       roleDelay,
-      ...(/\/images\/read$/i.test(deniedAction(failure))
-        ? ['Or, if the app is to have access to the version only, set what the definition would say: `os-type`.']
-        : []),
+      /\/images\/read$/i.test(deniedAction(failure)) &&
+        'Or, if the app is to have access to the version only, set what the definition would say: `os-type`.',
     ],
   },
   'The app may not assign roles': {

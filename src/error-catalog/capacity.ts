@@ -71,9 +71,8 @@ export const subscriptionEntries: Entries = {
       `Policy ${policyNames(failure)} requires a policy token, and none was issued for this request. The message of its external check is at the end of Azure's message.`,
     who: authorOrPolicyOwner,
     fix: ({ body }) => [
-      ...(/"isChangeReferenceRequired"\s*:\s*true/.test(body)
-        ? ['Set `change-reference` to the reference of an approved change.']
-        : []),
+      /"isChangeReferenceRequired"\s*:\s*true/.test(body) &&
+        'Set `change-reference` to the reference of an approved change.',
       'Fulfil what the external check asks for, then run the job again.',
     ],
   },

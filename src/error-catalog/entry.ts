@@ -15,7 +15,10 @@ export type Failure = AzureErrorInfo & FilledErrorContext;
 
 export type Text = string | ((failure: Failure) => string);
 
-export type Lines = readonly string[] | ((failure: Failure) => readonly string[]);
+/** A condition that does not hold leaves its line out. */
+type FixLines = readonly (string | false)[];
+
+export type Lines = FixLines | ((failure: Failure) => FixLines);
 
 /** One error of Azure: how to recognise it, and what it means for this action. */
 export interface Entry {

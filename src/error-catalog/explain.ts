@@ -38,7 +38,8 @@ const catalogue = Object.values(entriesByGroup).flatMap((entries) => Object.valu
 
 export function explainEntry(entry: Entry, failure: Failure): Explanation {
   const { cause, who = workflowAuthor, fix } = entry;
-  const filled = <T extends string | readonly string[]>(value: T | ((failure: Failure) => T)) =>
+  const filled = <T extends string | readonly (string | false)[]>(value: T | ((failure: Failure) => T)) =>
     typeof value === 'function' ? value(failure) : value;
-  return entry.explain?.(failure) ?? { cause: filled(cause), who: filled(who), fix: filled(fix) };
+  const lines = filled(fix).filter((line) => line !== false);
+  return entry.explain?.(failure) ?? { cause: filled(cause), who: filled(who), fix: lines };
 }

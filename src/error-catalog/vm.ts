@@ -97,11 +97,8 @@ export const vmEntries: Entries = {
       readBootLog(failure),
       'What the reasons mean:',
       'https://aka.ms/linuxprovisioningerror',
-      ...(/dhcp/i.test(reportedReason(failure))
-        ? [
-            'Update kernel, network drivers (hv_netvsc, mana, mlx5) and cloud-init in the image; test with `accelerated-networking: false` and another `vm-size`.',
-          ]
-        : []),
+      /dhcp/i.test(reportedReason(failure)) &&
+        'Update kernel, network drivers (hv_netvsc, mana, mlx5) and cloud-init in the image; test with `accelerated-networking: false` and another `vm-size`.',
       ...deleteVm(failure),
     ],
   },

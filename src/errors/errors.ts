@@ -70,13 +70,11 @@ export interface Explanation {
   readonly fix: readonly string[];
 }
 
-interface ErrorParts {
+interface ErrorParts extends Partial<Pick<Explanation, 'who' | 'fix'>> {
   readonly message?: string;
   readonly cause?: unknown;
   /** With `who` and `fix`: the explanation. Without it, the error catalogue explains Azure's error in the causes. */
   readonly reason?: string;
-  readonly who?: string;
-  readonly fix?: readonly string[];
 }
 
 /** One readable failure. `activity` completes "Failed while …": `creating virtual machine vm1`. */

@@ -15,7 +15,10 @@ export function validateClientCertificate(pem: string, now: Date): readonly stri
   const certificate = readCertificate(pem);
   const faults = [key, certificate].filter((part) => typeof part === 'string');
   if (typeof certificate !== 'string') {
-    faults.push(...validateValidity(certificate, now));
+    const { validFromDate: from, validToDate: to } = certificate;
+    if (to < now) {
+      faults.push(`holds a certificate that expired on ${to.toISOString()}: upload a new one to the app registration`);
+    } else if (from > now) faults.push(`holds a certificate that is not valid before ${from.toISOString()}`);
     if (typeof key !== 'string' && !certificate.checkPrivateKey(key)) {
       faults.push('holds a private key that does not belong to its (first) certificate');
     }
@@ -26,7 +29,7 @@ export function validateClientCertificate(pem: string, now: Date): readonly stri
 /** When the (first) certificate of a PEM text that has passed `certificateFaults` expires. */
 export function certificateExpiry(pem: string): Date {
   const certificate = readCertificate(pem);
-  return typeof certificate === 'string' ? new Date(Number.NaN) : new Date(certificate.validTo);
+  return typeof certificate === 'string' ? new Date(Number.NaN) : certificate.validToDate;
 }
 
 /**
@@ -80,13 +83,4 @@ function readCertificate(pem: string): X509Certificate | string {
   } catch {
     return 'holds a certificate that cannot be read: the text between its BEGIN and END lines is damaged';
   }
-}
-
-function validateValidity(certificate: X509Certificate, now: Date): readonly string[] {
-  const from = new Date(certificate.validFrom);
-  const to = new Date(certificate.validTo);
-  if (to < now)
-    return [`holds a certificate that expired on ${to.toISOString()}: upload a new one to the app registration`];
-  if (from > now) return [`holds a certificate that is not valid before ${from.toISOString()}`];
-  return [];
 }
