@@ -18,7 +18,10 @@ export function evaluateChecks(facts: CheckFacts, plan: Plan | undefined): Findi
   const subscription = `/subscriptions/${subscriptionFacts?.subscriptionId ?? inputs.subscriptionId ?? ''}`;
   const ask: RuleContext['ask'] = (id, asked, action = '', scope = subscription) =>
     createQuestion(known, id, asked, { action, scope });
-  const before = [...signIns.map((signIn) => checkSignIn(signIn, known, ask)), ...checkSubscription(facts, ask)];
+  const before = [
+    ...signIns.map((signIn) => checkSignIn(signIn, known.clientId, ask)),
+    ...checkSubscription(facts, ask),
+  ];
   if (!subscriptionFacts || !plan) {
     const question = ask('deployment', 'everything in the subscription');
     return [...before, question.unknown('Skipped: it needs a token of the tenant and a subscription.')];

@@ -4,7 +4,6 @@ import { shellCommand } from '../lib/escape.ts';
 import {
   type Entries,
   type Failure,
-  type Text,
   areSameTenant,
   assignCommand,
   assignedScope,
@@ -43,7 +42,7 @@ const groupRead = /^Microsoft\.Resources\/subscriptions\/resourceGroups\/read$/i
 
 const actionsOfOtherEntries = [galleryAction, roleAction, groupRead];
 
-const deniedWho: Text = (failure) => roleGranter(deniedAction(failure), deniedScope(failure), failure);
+const deniedWho = (failure: Failure) => roleGranter(deniedAction(failure), deniedScope(failure), failure);
 
 /** `galleries/g` rather than the whole ID, which would fill the title. */
 const shortScope = (scope: string) =>

@@ -13,8 +13,6 @@ import { shellCommand } from '../lib/escape.ts';
 /** An error of Azure, and what is known of the run that met it. */
 export type Failure = AzureErrorInfo & FilledErrorContext;
 
-export type Text = string | ((failure: Failure) => string);
-
 /** A condition that does not hold leaves its line out. */
 type FixLines = readonly (string | false)[];
 
@@ -33,9 +31,9 @@ export interface Entry {
   /** If it returns something, this is the explanation; the other fields are for documentation and what it leaves open. */
   readonly explain?: (failure: Failure) => Explanation | undefined;
   /** The first sentence is the title of the annotation: short, and with the values of this run. */
-  readonly cause: Text;
+  readonly cause: string | ((failure: Failure) => string);
   /** By default, the author of the workflow. */
-  readonly who?: Text;
+  readonly who?: string | ((failure: Failure) => string);
   readonly fix: Lines;
 }
 
@@ -102,12 +100,12 @@ export const nobodyNeedsToAct = 'nobody: the error is transient, and the action 
 
 export const runnerOwner = 'the operator of the runner';
 
-export const appOwner: Text = ({ clientId }) => `the owner of the app registration ${clientId}, in its home tenant`;
+export const appOwner = ({ clientId }: Failure) => `the owner of the app registration ${clientId}, in its home tenant`;
 
 export const subscriptionOwner = ({ subscriptionId, tenantId }: FilledErrorContext) =>
   `the owner of subscription ${subscriptionId}, in the VM's tenant (${tenantId})`;
 
-export const authorOrSubscriptionOwner: Text = (failure) => `${workflowAuthor}, or ${subscriptionOwner(failure)}`;
+export const authorOrSubscriptionOwner = (failure: Failure) => `${workflowAuthor}, or ${subscriptionOwner(failure)}`;
 
 export const authorOrPolicyOwner = ({ tenantId }: FilledErrorContext) =>
   `${workflowAuthor}, or the owner of the policy in the VM's tenant (${tenantId})`;
@@ -115,9 +113,9 @@ export const authorOrPolicyOwner = ({ tenantId }: FilledErrorContext) =>
 export const imageOwner = ({ imageTenantId }: FilledErrorContext) =>
   `the owner of the gallery, in the image tenant (${imageTenantId})`;
 
-export const authorOrImageOwner: Text = (failure) => `${workflowAuthor}, or ${imageOwner(failure)}`;
+export const authorOrImageOwner = (failure: Failure) => `${workflowAuthor}, or ${imageOwner(failure)}`;
 
-export const requestedTenantAdmin: Text = (failure) =>
+export const requestedTenantAdmin = (failure: Failure) =>
   `an administrator of ${tenantName(requestedTenant(failure), failure)}`;
 
 /** The GUID of a tenant that an input names by a domain, if a sign-in has revealed it; otherwise the name. */

@@ -1,7 +1,6 @@
 import type { TenantSignIn } from '../../auth/session.ts';
 import type { Subscription } from '../../azure/subscriptions.ts';
 import { subscriptionOwner } from '../../error-catalog/entry.ts';
-import type { FilledErrorContext } from '../../errors/errors.ts';
 import { shellCommand } from '../../lib/escape.ts';
 import { type CheckFacts, type Finding, type Question, type RuleContext, isForbidden } from '../facts.ts';
 
@@ -9,7 +8,7 @@ const tenantInputs = { tenant: 'tenant-id', 'image-tenant': 'image-tenant-id', a
 
 export function checkSignIn(
   { tenant, role, result }: TenantSignIn,
-  { clientId }: FilledErrorContext,
+  clientId: string,
   ask: RuleContext['ask'],
 ): Finding {
   const question = ask(
@@ -18,11 +17,8 @@ export function checkSignIn(
   );
   if ('error' in result) return question.refused(result.error);
   const { objectId } = result.value;
-  return question.ok(
-    objectId
-      ? `Signed in as service principal ${objectId}.`
-      : 'Signed in; the token does not name the service principal.',
-  );
+  const name = objectId ? ` as service principal ${objectId}` : '; the token does not name the service principal';
+  return question.ok(`Signed in${name}.`);
 }
 
 /** https://learn.microsoft.com/azure/cost-management-billing/manage/subscription-states */
@@ -57,11 +53,8 @@ function checkResourceGroup({ inputs, facts: { group }, ask }: RuleContext): Fin
   const question = ask('resource-group', `resource group ${inputs.resourceGroup}`);
   if ('error' in group) return [question.refused(group.error)];
   const { location, exists } = group.value;
-  return [
-    question.ok(
-      exists ? `Exists. The VM will be deployed to ${location}.` : `Does not exist; it will be created in ${location}.`,
-    ),
-  ];
+  const existing = `Exists. The VM will be deployed to ${location}.`;
+  return [question.ok(exists ? existing : `Does not exist; it will be created in ${location}.`)];
 }
 
 /** https://learn.microsoft.com/azure/virtual-machines/disks-enable-host-based-encryption-portal#prerequisites */
