@@ -11,10 +11,6 @@ export function parseAddress(text: string): number | undefined {
   return text.split('.').reduce((sum, part) => sum * 256 + Number(part), 0);
 }
 
-function formatAddress(address: number): string {
-  return [24, 16, 8, 0].map((shift) => Math.floor(address / 2 ** shift) % 256).join('.');
-}
-
 // https://learn.microsoft.com/azure/virtual-network/virtual-networks-faq#what-address-ranges-can-i-use-in-my-virtual-networks
 const reservedPrefixes = ['224.0.0.0/4', '255.255.255.255/32', '127.0.0.0/8', '169.254.0.0/16', '168.63.129.16/32'];
 
@@ -38,7 +34,8 @@ export function parsePrefix(text: string): AddressRange | { readonly error: stri
   if (length < 2 || length > 29) return { error: `has a length of /${length}: Azure takes /2 to /29` };
   const range = blockOf(address, length);
   if (range.first !== address) {
-    return { error: `does not start at its network's address: ${formatAddress(range.first)}/${length} does` };
+    const first = [24, 16, 8, 0].map((shift) => Math.floor(range.first / 2 ** shift) % 256).join('.');
+    return { error: `does not start at its network's address: ${first}/${length} does` };
   }
   const overlapped = reservedPrefixes.find((prefix) => overlaps(range, prefix));
   return overlapped === undefined

@@ -18,8 +18,6 @@ const runVariables = {
 
 export type WorkflowRun = Readonly<Record<keyof typeof runVariables, string>>;
 
-const postMark = Symbol.for('cross-tenant-vm.post');
-
 /** How `uses` named this action. Where it is a folder of the workspace, GitHub does not tell. */
 export function actionReference(): string {
   const { GITHUB_ACTION_REPOSITORY: repository, GITHUB_ACTION_REF: ref } = env;
@@ -40,7 +38,7 @@ export function workflowRun(): WorkflowRun {
 }
 
 /** Saved state cannot tell: it leaks into nested actions, and a main step that was killed early has saved none. */
-export const isPost = Reflect.get(globalThis, postMark) === true;
+export const isPost = Reflect.get(globalThis, Symbol.for('cross-tenant-vm.post')) === true;
 
 /** The action's outputs, in the order of the README. */
 export const outputNames = [

@@ -11,7 +11,8 @@ export function stopOnSignals(stop: AbortController, activity: () => string): vo
   const onSignal = (signal: NodeJS.Signals): void => {
     if (stop.signal.aborted) return;
     const deadline = new AbortController();
-    abortAfter(deadline, maxCancelSeconds, cancelDeadlineError);
+    const message = 'A cancelled step has only a few seconds; the post step of this job continues the cleanup.';
+    abortAfter(deadline, maxCancelSeconds, () => new ActionError('cleaning up', { message }));
     cancelDeadline = deadline.signal;
     core.info(`Received ${signal}: stopping.`);
     stop.abort(
@@ -48,10 +49,4 @@ let cancelDeadline: AbortSignal | undefined;
 /** The signal of a cleanup after a failure. After a cancellation there is little time, and the post step does the rest. */
 export function cleanupSignal(): AbortSignal {
   return cancelDeadline ?? timeoutSignal(15 * 60);
-}
-
-function cancelDeadlineError(): ActionError {
-  return new ActionError('cleaning up', {
-    message: 'A cancelled step has only a few seconds; the post step of this job continues the cleanup.',
-  });
 }

@@ -126,8 +126,7 @@ function usedSize({ outputs }: SummaryFacts): string {
 }
 
 function readiness({ requested, adopted }: SummaryFacts): string {
-  if (requested?.waitFor === 'accepted' && !adopted) return 'Accepted';
-  return 'Ready';
+  return requested?.waitFor === 'accepted' && !adopted ? 'Accepted' : 'Ready';
 }
 
 function elapsed({ stages }: SummaryFacts): string {
