@@ -125,7 +125,7 @@ async function inWorldFor<T>(operation: Operation, work: (sim: Simulator) => Pro
 }
 
 /** Below an hour, so that a Retry-After of an hour ends the step at once. */
-const stepMinutes = 30;
+const stepMinutes = 55;
 /** Cleanup after a failure has a limit, too. */
 const limitMs = 6 * stepMinutes * 60_000 * timeScale;
 
