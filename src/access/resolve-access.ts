@@ -130,15 +130,9 @@ export function cannotAssignError(
   const guid = roleDefinitionId.split('/').at(-1) ?? '';
   const attribute = 'Microsoft.Authorization/roleAssignments:RoleDefinitionId';
   // https://learn.microsoft.com/azure/role-based-access-control/delegate-role-assignments-examples
-  const condition = [
-    ['write', 'Request'],
-    ['delete', 'Resource'],
-  ]
-    .map(
-      ([verb, source]) =>
-        `((!(ActionMatches{'Microsoft.Authorization/roleAssignments/${verb}'})) OR (@${source}[${attribute}] ForAnyOfAnyValues:GuidEquals {${guid}}))`,
-    )
-    .join(' AND ');
+  const limitTo = (verb: string, source: string) =>
+    `((!(ActionMatches{'Microsoft.Authorization/roleAssignments/${verb}'})) OR (@${source}[${attribute}] ForAnyOfAnyValues:GuidEquals {${guid}}))`;
+  const condition = `${limitTo('write', 'Request')} AND ${limitTo('delete', 'Resource')}`;
   return new ActionError(`granting ${role} on ${scope}`, {
     message: `App ${clientId} has no permission to assign roles on ${scope}.`,
     cause,

@@ -317,8 +317,7 @@ function isUsedByOthers({ fault }: AzureError, { id }: ResourceId, targets: read
 }
 
 function isSameOrChild(lowerCasedId: string, id: string): boolean {
-  const parent = id.toLowerCase();
-  return lowerCasedId === parent || lowerCasedId.startsWith(`${parent}/`);
+  return `${lowerCasedId}/`.startsWith(`${id.toLowerCase()}/`);
 }
 
 /** @param isFinal false if the post step will check again for resources that are not found now */

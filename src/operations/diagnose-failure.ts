@@ -55,15 +55,8 @@ function imageAccessFromError(error: unknown): ImageAccessProbe['image'] {
   return ({ 401: 'denied', 403: 'denied', 404: 'absent' } as const)[status];
 }
 
-async function undefinedOnFailure<T>(work: Promise<T>, timeout: AbortSignal): Promise<T | undefined> {
-  try {
-    return await raceAbort(
-      work.catch(() => undefined),
-      timeout,
-    );
-  } catch {
-    return undefined;
-  }
+function undefinedOnFailure<T>(work: Promise<T>, timeout: AbortSignal): Promise<T | undefined> {
+  return raceAbort(work, timeout).catch(() => undefined);
 }
 
 /** After a replacement that got no further than the deletion of the old VM. */

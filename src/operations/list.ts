@@ -61,15 +61,8 @@ function isCreatedFrom(vm: VirtualMachine | undefined, image: ImageReference): b
   return image.version === undefined ? id.startsWith(`${requested}/versions/`) : id === requested;
 }
 
-interface FoundDeployment {
-  readonly name: string;
-  readonly id: string;
-  readonly vm: VirtualMachine | undefined;
-  readonly tags: Tags;
-}
-
 function describeListed(
-  { name, id, vm, tags }: FoundDeployment,
+  { name, id, vm, tags }: { name: string; id: string; vm: VirtualMachine | undefined; tags: Tags },
   nics: readonly NetworkInterface[],
   addresses: readonly PublicIPAddress[],
 ): ListedDeployment {

@@ -172,8 +172,8 @@ async function resumeLostCreate(
 
 /** A transient error says nothing of the VM: Azure may have created it all the same, and then it stays. */
 async function resumeTransientFailure(creation: VmCreation, error: AzureError): Promise<PutResult> {
-  const found = await settle(() => undefinedIfNotFound(readVm(creation.session, creation.plan)));
-  if (!('value' in found) || found.value === undefined) return { error };
+  const found = await settle(() => readVm(creation.session, creation.plan));
+  if ('error' in found) return { error };
   if (!hasFailedAfterAcceptance(error)) await assertCreatedByThisAttempt(creation, error);
   const result = await resumeLostCreate(creation, error);
   return 'vm' in result || !hasFailedAfterAcceptance(error) ? result : { error };
@@ -240,20 +240,16 @@ async function discardMissing(
   { session, cleanupState, plan }: VmCreation,
   { fault: { status } }: AzureError,
 ): Promise<void> {
-  const exists = async (read: () => Promise<{ tags?: Record<string, string> }>): Promise<boolean> => {
-    try {
-      return hasDeploymentTag((await undefinedIfNotFound(read()))?.tags, plan.deployment);
-    } catch {
+  const exists = (read: Promise<{ tags?: Record<string, string> }>): Promise<boolean> =>
+    undefinedIfNotFound(read).then(
+      (found) => hasDeploymentTag(found?.tags, plan.deployment),
       // Without write permission, this run has created nothing.
-      return status !== 403;
-    }
-  };
-  if (await exists(() => readVm(session, plan))) return;
+      () => status !== 403,
+    );
+  if (await exists(readVm(session, plan))) return;
   cleanupState.discard(plan.vm.id);
-  const { disks } = session.compute;
-  if (!(await exists(() => disks.get(plan.resourceGroup, plan.vm.osDisk.name)))) {
-    cleanupState.discard(plan.vm.osDisk.id);
-  }
+  const disk = session.compute.disks.get(plan.resourceGroup, plan.vm.osDisk.name);
+  if (!(await exists(disk))) cleanupState.discard(plan.vm.osDisk.id);
 }
 
 /** A VM that appeared after the lookup is ours if its tags name this attempt and an earlier response was lost. */

@@ -1,7 +1,7 @@
 import type { VirtualMachine, VirtualMachineInstanceView } from '@azure/arm-compute';
 import { sharedHttpClient, type Session } from '../azure/arm-client.ts';
 import { createHttpGet } from '../azure/http.ts';
-import { undefinedIfNotFound, hasSucceeded, isTerminalState } from '../azure/lookup.ts';
+import { settle, undefinedIfNotFound, hasSucceeded, isTerminalState } from '../azure/lookup.ts';
 import { pollUntil } from '../azure/polling.ts';
 import type { Plan } from '../deployment/resources.ts';
 import { ActionError, AzureError } from '../errors/errors.ts';
@@ -59,12 +59,10 @@ export async function readProvisioningFailure(session: Session, { resourceGroup,
 
 /** The reason in the VM's instance view, or `known` if it cannot be read. */
 export async function failureReason(session: Session, plan: Plan, known: AzureError): Promise<AzureError> {
-  try {
-    return (await readProvisioningFailure(session, plan)).fault;
-  } catch (error) {
-    if (error instanceof AzureError) return known;
-    throw error;
-  }
+  const read = await settle(() => readProvisioningFailure(session, plan));
+  if ('value' in read) return read.value.fault;
+  if (read.error instanceof AzureError) return known;
+  throw read.error;
 }
 
 /** Until the agent first reports, the instance view has a "Not Ready" status with a code of another form. */
