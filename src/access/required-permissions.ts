@@ -1,5 +1,6 @@
 /** Permissions by scope and purpose: `check` compares them with the app's, and the documented roles use them. */
 
+import { identityType } from '../azure/api-versions.ts';
 import type { DeployInputs } from '../inputs/inputs.ts';
 
 export interface PermissionRow {
@@ -24,7 +25,6 @@ function newResource(why: string, type: string, join = 'join/action') {
 const computeType = 'Microsoft.Compute';
 const networkType = 'Microsoft.Network';
 const authorizationType = 'Microsoft.Authorization';
-const identityNamespace = 'Microsoft.ManagedIdentity/userAssignedIdentities';
 
 /** Every resource that another one refers to needs a join action, whether it is new or exists. */
 export const permissionTable = {
@@ -78,16 +78,16 @@ export const permissionTable = {
   },
   'new identity': newResource(
     'creating the user-assigned identity and assigning it to the VM',
-    identityNamespace,
+    identityType,
     'assign/action',
   ),
   'given identity': {
     why: 'assigning the user-assigned identity to the VM',
-    actions: permissionsFor(identityNamespace, 'assign/action'),
+    actions: permissionsFor(identityType, 'assign/action'),
   },
   'given identity with roles': {
     why: 'reading the principal that roles are assigned to',
-    actions: permissionsFor(identityNamespace, 'read'),
+    actions: permissionsFor(identityType, 'read'),
   },
   'role assignment': {
     why: "assigning the role to the VM's identities",

@@ -79,19 +79,11 @@ function prefixLength(text: string, start: string): number {
 /** How much of a stream Azure keeps. */
 const tailBytes = 4096;
 
-interface OutputStream {
-  /** Takes the tail as Azure returns it; prints the new complete lines. */
-  update(tail: string): void;
-  flush(): void;
-  /** The last tail, redacted. */
-  text(): string;
-}
-
 export function createOutputStream(
   label: string,
   log: Pick<LogWriter, 'info'>,
   redact: ReturnType<typeof createRedactor>,
-): OutputStream {
+) {
   let seen = '';
   let unfinished = '';
   // Whether `unfinished` begins where Azure cut the output, perhaps inside a secret.
@@ -100,7 +92,8 @@ export function createOutputStream(
     for (const line of guestOutputLines(label, redact(text, cut))) log.info(line);
   };
   return {
-    update(tail) {
+    /** Takes the tail as Azure returns it; prints the new complete lines. */
+    update(tail: string): void {
       const { text, gap } = appendedText(seen, tail);
       if (gap) {
         if (unfinished !== '') print(unfinished, { front: isCut, back: true });
@@ -116,11 +109,12 @@ export function createOutputStream(
       unfinished = unfinished.slice(end + 1);
       isCut = false;
     },
-    flush() {
+    flush(): void {
       // The wait may have ended while the script was writing.
       if (unfinished !== '') print(unfinished, { front: isCut, back: true });
       unfinished = '';
     },
+    /** The last tail, redacted. */
     text: () => redact(seen, { front: isFull(seen) }),
   };
 }

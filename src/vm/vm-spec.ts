@@ -1,5 +1,6 @@
 import type { StorageProfile, VirtualMachine } from '@azure/arm-compute';
 import { createHash } from 'node:crypto';
+import { identityType } from '../azure/api-versions.ts';
 import { resourceId } from '../azure/resource-id.ts';
 import type { ResourceNames, Common, Placement, PlannedNetwork } from '../deployment/resources.ts';
 import type { ResolvedImage } from '../image/image.ts';
@@ -15,7 +16,7 @@ export interface DeploymentContext {
 }
 
 export function identityId(subscriptionId: string, resourceGroup: string, name: string): string {
-  return resourceId(subscriptionId, resourceGroup, 'Microsoft.ManagedIdentity/userAssignedIdentities', name);
+  return resourceId(subscriptionId, resourceGroup, identityType, name);
 }
 
 /** Sizes in the order of the input, each in every zone in the order of the input; with `spot: prefer`, all as Spot first. */
