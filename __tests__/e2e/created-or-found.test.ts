@@ -41,6 +41,7 @@ describe('a network resource that appears between its lookup and its PUT', () =>
     for (const left of kept) expect(warningsOf(run)).toContain(left);
     expect(run.outputs['created']).not.toContain(id);
     expect(JSON.stringify(cleanupStateOf(run)?.created)).not.toContain(id);
+    expect(errorOf(run)).toContain(`az tag update --resource-id ${id} --operation Delete --tags cross-tenant-vm=vm1`);
   });
 });
 

@@ -121,7 +121,7 @@ async function createIdentity(
       return created;
     }
     cleanupState.markExisting(id);
-    throw appearedError(`identity ${name}`, id);
+    throw appearedError(`identity ${name}`, id, plan.deployment);
   } catch (error) {
     if (error instanceof ActionError && isClientError(error.cause)) cleanupState.discard(id);
     throw error;

@@ -3,7 +3,8 @@ import { pollUntil } from '../azure/polling.ts';
 import { hasSucceeded, isTerminalState } from '../azure/lookup.ts';
 import { ActionError, AzureError } from '../errors/errors.ts';
 import type { RunContext } from './cleanup-state.ts';
-import { type Tags, assertOwned } from './ownership.ts';
+import { type Tags, assertOwned, deploymentTag } from './ownership.ts';
+import { shellCommand } from '../lib/escape.ts';
 
 interface ExistingResource {
   readonly tags?: Tags;
@@ -51,7 +52,7 @@ export async function createIfMissing<T extends ExistingResource>(
         if (existed) cleanupState.markExisting(id);
         else cleanupState.markAccepted(id);
       });
-      if (existed) throw appearedError(what, id);
+      if (existed) throw appearedError(what, id, cleanupState.entries.deployment);
       return created;
     } catch (error) {
       if (existed || waiting.signal.aborted || !(error instanceof AzureError)) throw error;
@@ -67,11 +68,15 @@ function isAmbiguous({ fault }: AzureError): boolean {
   return fault.status === 0 || fault.status >= 500;
 }
 
-export function appearedError(what: string, id: string): ActionError {
+export function appearedError(what: string, id: string, deployment: string): ActionError {
   return new ActionError(`creating ${what}`, {
     message: `${what} exists, although this step did not find it before.`,
     reason: `Azure answered 200 instead of 201, so the request changed an existing resource: ${id}. Someone created it after this step had looked, or Azure did not list it yet. This step does not delete it.`,
-    fix: ['Set a different `vm-name`, or find out what else creates resources with this name.'],
+    fix: [
+      'Set a different `vm-name`, or find out what else creates resources with this name.',
+      `The request also gave it the tags of deployment ${deployment}, by which \`delete\` and \`sweep\` go. If another run of this deployment did not create it, remove the tag:`,
+      shellCommand`az tag update --resource-id ${id} --operation Delete --tags ${`${deploymentTag}=${deployment}`}`,
+    ],
   });
 }
 
