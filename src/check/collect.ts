@@ -5,7 +5,7 @@ import { apiVersions } from '../azure/api-versions.ts';
 import { type Session, listAllPages } from '../azure/arm-client.ts';
 import { type Result, settle, undefinedIfNotFound, valueOf } from '../azure/lookup.ts';
 import { readResourceGroup } from '../azure/subscriptions.ts';
-import { type ExistingResources, existingResourceQueries, resourceNames } from '../deployment/resources.ts';
+import { existingResourceQueries, resourceNames } from '../deployment/resources.ts';
 import type { ErrorContext } from '../errors/errors.ts';
 import { type ResolvedImage, inspectImage } from '../image/image.ts';
 import type { DeployInputs } from '../inputs/inputs.ts';
@@ -102,12 +102,10 @@ async function awaitProperties<T extends object>(
   return omitUndefined(Object.fromEntries(await Promise.all(entries))) as T;
 }
 
-async function collectExisting(session: Session, inputs: DeployInputs): Promise<SubscriptionFacts['existing']> {
+function collectExisting(session: Session, inputs: DeployInputs): Promise<SubscriptionFacts['existing']> {
   const queries = existingResourceQueries(session, inputs, resourceNames(inputs.vmName));
-  const found = Object.entries(queries).map(
-    async ([part, query]) => [part, await settle<ExistingResources[keyof ExistingResources]>(query)] as const,
-  );
-  return Object.fromEntries(await Promise.all(found));
+  const found = Object.entries(queries).map(([part, query]) => [part, settle<unknown>(query)] as const);
+  return awaitProperties(Object.fromEntries(found));
 }
 
 function createPermissionReader({ arm }: Session): PermissionsAt {

@@ -7,12 +7,10 @@ const immutableSubject = /^repo:([^/:@]+)@(\d+)\/([^/:@]+)@(\d+):(.+)$/;
 
 const classicSubject = /^repo:([^/:@]+)\/([^/:@]+):(.+)$/;
 
-/** GitHub Enterprise Server has no immutable subjects. Its issuer: `https://host/_services/token`. */
-const enterpriseServer = /\/_services\/token$/;
-
 /** The subject in the other form; undefined for customised subjects, which have only one. */
 function otherSubjectForm({ issuer, subject, ownerId, repositoryId }: OidcClaims): string | undefined {
-  if (enterpriseServer.test(issuer)) return undefined;
+  // GitHub Enterprise Server (`https://host/_services/token`) has no immutable subjects.
+  if (issuer.endsWith('/_services/token')) return undefined;
   const [, owner, , repository, , rest] = immutableSubject.exec(subject) ?? [];
   if (owner) return `repo:${owner}/${repository}:${rest}`;
   const [, name, repo, context] = classicSubject.exec(subject) ?? [];
