@@ -83,24 +83,20 @@ async function assertRoleEffective({ arm }: Session, { role, roleDefinitionId, s
   const ignored = rolesIgnoredByAbac.find(([, guid]) => roleDefinitionId.toLowerCase().endsWith(guid));
   if (!registry || !ignored) return;
   const [legacy, , replacement] = ignored;
-  const mode = await registryMode(arm, registry);
-  if (mode !== 'AbacRepositoryPermissions') return;
+  if ((await registryMode(arm, registry)) !== 'AbacRepositoryPermissions') return;
   throw new ActionError(`granting ${role} on ${scope}`, {
     message: `Registry ${name} uses per-repository permissions (ABAC mode) and ignores ${legacy}: it could be assigned, but would have no effect.`,
-    reason: `In the mode "RBAC Registry + ABAC Repository Permissions" (roleAssignmentMode ${mode}), a registry honors only the repository roles.`,
+    reason:
+      'In the mode "RBAC Registry + ABAC Repository Permissions" (roleAssignmentMode AbacRepositoryPermissions), a registry honors only the repository roles.',
     fix: [`Use \`${replacement} on ${scope}\` in \`role-assignments\`.`, 'https://aka.ms/acr/auth/abac'],
   });
 }
 
 /** Undefined if the app cannot read the registry: assigning roles on it does not require that. */
 async function registryMode(arm: Session['arm'], registry: string): Promise<string | undefined> {
+  type Registry = { properties?: { roleAssignmentMode?: string } };
   try {
-    const { properties } = await arm<{ properties?: { roleAssignmentMode?: string } }>(
-      'GET',
-      registry,
-      apiVersions.registries,
-    );
-    return properties?.roleAssignmentMode;
+    return (await arm<Registry>('GET', registry, apiVersions.registries)).properties?.roleAssignmentMode;
   } catch (error) {
     if (error instanceof AzureError && error.fault.status !== 401 && error.fault.status !== 404) return undefined;
     throw isNotFound(error) ? new ActionError(`reading registry ${registry}`, { cause: error }) : error;

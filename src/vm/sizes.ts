@@ -2,21 +2,10 @@ import type { ResourceSku } from '@azure/arm-compute';
 import type { ResolvedImage, SecurityType } from '../image/image.ts';
 import type { DeployInputs } from '../inputs/inputs.ts';
 import { isPatched } from '../inputs/overrides.ts';
+import { omitUndefined } from '../lib/json.ts';
 
 /** Undefined: unknown. */
-interface SizeCapabilities {
-  readonly architecture?: 'x64' | 'Arm64';
-  readonly generations?: readonly string[];
-  readonly diskControllers?: readonly string[];
-  readonly trustedLaunch?: boolean;
-  /** The size boots confidential VMs only. */
-  readonly confidential?: boolean;
-  readonly acceleratedNetworking?: boolean;
-  readonly premiumDisks?: boolean;
-  readonly spot?: boolean;
-  readonly encryptionAtHost?: boolean;
-  readonly maxDataDisks?: number;
-}
+type SizeCapabilities = Partial<ReturnType<typeof capabilitiesFromSku>>;
 
 /** Trusted Launch is optional if the image supports but does not require it and the inputs do not request it. */
 export function isTrustedLaunchOptional({ securityType, overrides }: DeployInputs, image: ResolvedImage): boolean {
@@ -59,16 +48,17 @@ export function capability(sku: Sku, name: string): string | undefined {
 }
 
 /** From Azure's SKU list: complete, and correct for this subscription and region. */
-export function capabilitiesFromSku(sku: Sku): SizeCapabilities {
+export function capabilitiesFromSku(sku: Sku) {
   const flag = (name: string): boolean => capability(sku, name)?.toLowerCase() === 'true';
   const list = (name: string): readonly string[] | undefined => capability(sku, name)?.split(/\s*,\s*/);
-  const generations = list('HyperVGenerations');
+  const architecture: 'x64' | 'Arm64' = capability(sku, 'CpuArchitectureType') === 'Arm64' ? 'Arm64' : 'x64';
   return {
-    architecture: capability(sku, 'CpuArchitectureType') === 'Arm64' ? 'Arm64' : 'x64',
-    ...(generations ? { generations } : {}),
+    architecture,
+    ...omitUndefined({ generations: list('HyperVGenerations') }),
     // Sizes without this capability are older than NVMe.
     diskControllers: list('DiskControllerTypes') ?? ['SCSI'],
     trustedLaunch: !flag('TrustedLaunchDisabled'),
+    /** The size boots confidential VMs only. */
     confidential: capability(sku, 'ConfidentialComputingType') !== undefined,
     acceleratedNetworking: flag('AcceleratedNetworkingEnabled'),
     premiumDisks: flag('PremiumIO'),
