@@ -77,8 +77,9 @@ test.concurrent.each([
     match: { method: 'DELETE', path: new RegExp(`/${type}/`), nth: 2 },
     effect: { onArrival: () => sim.world.clock.advance(100_000) },
   });
-  const run = await act(sim, {}, { signal: { name, whenLog: new RegExp(`::debug::PUT \\S+/${type}/`) } });
-  expect(run.exitCode).toBe(1);
+  // On a busy machine the post step deletes what the step had no time for.
+  const run = await actWithPost(sim, {}, { signal: { name, whenLog: new RegExp(`::debug::PUT \\S+/${type}/`) } });
+  expect([run.exitCode, run.post?.exitCode]).toEqual([1, 0]);
   expect(errorOf(run)).toContain(`The workflow run was cancelled (${name})`);
   expectAllGone(sim, before);
 });
