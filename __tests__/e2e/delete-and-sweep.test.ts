@@ -1,9 +1,10 @@
 import { describe, expect, test } from '@jest/globals';
 import { githubSettings, type RunState } from '../../simulator/github/github.ts';
-import { defaults, principals, type Simulator } from '../../simulator/index.ts';
+import { defaults, principals, type Simulator, type World } from '../../simulator/index.ts';
 import {
   act,
   addDeployment,
+  addStranger,
   addStrangers,
   disturbed,
   errorOf,
@@ -232,7 +233,16 @@ describe('sweep', () => {
 
   // In the soak ring over 1,000 resources.
   test('sends at most 16 requests at a time and reads only what it is to delete', async () => {
-    const sim = await startWorld();
+    // The app may not list the subscription's role assignments, so those of each visible resource are listed.
+    const visible = (world: World): void => {
+      world.addGroup(defaults.subscriptionId, 'other-rg', defaults.location);
+      for (let index = 0; index < 12; index++) {
+        const id = partsOf(`other${index}`).nsg.replace(defaults.resourceGroup, 'other-rg');
+        addStranger(world, id);
+        world.grant(principals.deploy, 'Contributor', id);
+      }
+    };
+    const sim = await startWorld({ world: visible });
     const names = Array.from(
       { length: Number(process.env['SWEEP_DEPLOYMENTS'] ?? 7) },
       (_, index) => `vm${index + 10}`,

@@ -12,7 +12,7 @@ import {
 } from '../deployment/ownership.ts';
 import type { Plan } from '../deployment/resources.ts';
 import { ActionError, AzureError, isClientError, withActivity } from '../errors/errors.ts';
-import { allSettledOrThrow } from '../lib/abort.ts';
+import { allSettledOrThrow, mapLimited } from '../lib/abort.ts';
 import { clockSeconds } from '../lib/clock.ts';
 import { type AccessPlan, type ManagedIdentity, type Principal, cannotAssignError } from './resolve-access.ts';
 import { type RoleGrant, assignmentName } from './role-definitions.ts';
@@ -223,10 +223,10 @@ export async function findRoleAssignments(
   const own = session.subscriptionId.toLowerCase();
   const listed = (await undefinedIfForbidden(listSubscriptions(session.arm, session.tenantId))) ?? [];
   const others = listed.map(({ subscriptionId }) => subscriptionId.toLowerCase()).filter((id) => id !== own);
-  const found = await Promise.all([
-    listInSubscription(session, own, [`/subscriptions/${own}/resourceGroups/${resourceGroup}`]),
-    ...others.map((id) => listInSubscription(session, id, [])),
-  ]);
+  // Two subscriptions with four scopes each: a sweep deletes two deployments at a time, with at most 16 requests.
+  const found = await mapLimited([own, ...others], 2, (id) =>
+    listInSubscription(session, id, id === own ? [`/subscriptions/${own}/resourceGroups/${resourceGroup}`] : []),
+  );
   const described = found
     .flatMap(({ assignments }) => assignments)
     .filter(({ properties }) => hasDeploymentTag(tagsFromDescription(properties.description), deployment))
@@ -263,7 +263,7 @@ async function listInSubscription(session: Session, subscriptionId: string, know
 
 async function listAtScopes(session: Session, scopes: readonly string[], limit: number) {
   const distinct = [...new Set(scopes.map((scope) => scope.toLowerCase()))].slice(0, limit);
-  return Promise.all(distinct.map(async (scope) => ({ scope, assignments: await listAtScope(session, scope) })));
+  return mapLimited(distinct, 4, async (scope) => ({ scope, assignments: await listAtScope(session, scope) }));
 }
 
 async function listAtScope(session: Session, scope: string): Promise<RoleAssignment[] | undefined> {
