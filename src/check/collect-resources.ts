@@ -12,7 +12,7 @@ import type { PolicyDenial, ReferencedProperties, ReferencedResource, SpotPrice,
 export function collectReferenced(session: Session, inputs: DeployInputs): Promise<ReferencedResource[]> {
   return Promise.all(
     referencedIds(inputs).map(async ({ kind, id }) => {
-      const read = kind === 'subnet' ? readSubnet(session, id) : readReferenced(session, kind, id.id);
+      const read = kind === 'subnet' ? readGivenSubnet(session, id) : readReferenced(session, kind, id.id);
       return { kind, id: id.id, found: await settle(() => read) };
     }),
   );
@@ -50,7 +50,7 @@ async function readReferenced(
 }
 
 /** Only the virtual network has a region. An app that may join the subnet may not be able to read the network. */
-async function readSubnet(session: Session, { id, name }: ResourceId): Promise<ReferencedProperties | undefined> {
+async function readGivenSubnet(session: Session, { id, name }: ResourceId): Promise<ReferencedProperties | undefined> {
   const vnet = await settle(() => readById<VirtualNetwork>(session, vnetIdOf(id)));
   if ('value' in vnet) {
     const { location, subnets = [] } = vnet.value ?? {};

@@ -261,7 +261,8 @@ export const capacityEntries: Entries = {
   },
   'The core quota is used up': {
     says: 'QuotaExceeded, OperationNotAllowed: Operation could not be completed as it results in exceeding approved … quota',
-    message: /exceeding approved (?!LowPriorityCores).+ quota/i,
+    when: (failure) =>
+      hasCode(failure, 'QuotaExceeded') || /exceeding approved (?!LowPriorityCores).+ quota/i.test(messagesOf(failure)),
     cause: (failure) =>
       `The quota ${messageText(failure, /exceeding approved (.+?) quota/i, '<quota>')} in ${locationInMessage(failure)} is used up: ${usageText(failure)}.`,
     who: authorOrSubscriptionOwner,

@@ -28,7 +28,7 @@ export interface Entry {
   readonly message?: RegExp;
   /** What else must hold. */
   readonly when?: (failure: Failure) => boolean;
-  /** If it returns something, this is the explanation; the other fields are for documentation and what it leaves open. */
+  /** Explains special cases; the other fields explain the rest. */
   readonly explain?: (failure: Failure) => Explanation | undefined;
   /** The first sentence is the title of the annotation: short, and with the values of this run. */
   readonly cause: string | ((failure: Failure) => string);

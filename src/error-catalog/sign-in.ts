@@ -49,6 +49,10 @@ const newSecret = (clientId: string) => [
 const namedClient = (failure: Failure) =>
   messageText(failure, /(?:app|identifier|Application) '([^']+)'|client application (\S+)/, failure.clientId);
 
+/** By its code or, where Entra sends none, by its text. */
+const isEntraError = (code: string, text: RegExp) => (failure: Failure) =>
+  isFromEntra(failure) && (hasCode(failure, code) || text.test(messagesOf(failure)));
+
 const namedTenant = (failure: Failure) =>
   messageText(failure, /in the tenant ([0-9a-f-]{36})/i, requestedTenant(failure));
 
@@ -158,8 +162,7 @@ export const signInEntries: Entries = {
   'The app is disabled in that tenant': {
     says: 'AADSTS7000112: Application … is disabled',
     codes: [],
-    message: /^Application '[^']*' ?\([^)]*\) is disabled/,
-    when: isFromEntra,
+    when: isEntraError('AADSTS7000112', /^Application '[^']*' ?\([^)]*\) is disabled/),
     cause: (failure) =>
       `The service principal of app ${namedClient(failure)} is disabled in ${tenantName(requestedTenant(failure), failure)}.`,
     who: requestedTenantAdmin,
@@ -182,8 +185,7 @@ export const signInEntries: Entries = {
   'The tenant belongs to another cloud': {
     says: 'AADSTS900382: Confidential Client is not supported in Cross Cloud request',
     codes: [],
-    message: /not supported in Cross Cloud request/i,
-    when: isFromEntra,
+    when: isEntraError('AADSTS900382', /not supported in Cross Cloud request/i),
     cause: (failure) =>
       `${tenantName(requestedTenant(failure), failure).replace(/^t/, 'T')} is not in the cloud of ${failure.loginEndpoint}. App, tenants and \`environment\` must all belong to the same cloud.`,
     fix: (failure) => [

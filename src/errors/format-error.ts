@@ -14,7 +14,6 @@ export interface ErrorReport {
   readonly message: readonly string[];
   readonly notes: readonly string[];
   readonly explanation?: Explanation;
-  /** Azure's code and message. */
   readonly azure: readonly string[];
   /** The request, and the IDs that Azure support asks for. */
   readonly trace: readonly string[];

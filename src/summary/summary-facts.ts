@@ -33,7 +33,6 @@ export interface CollectedFacts {
   readonly replacement: readonly Difference[];
   /** Rules in the deployment's NSG that this action did not create. */
   readonly otherRules: readonly string[];
-  /** Settings of the new VM that differ from the inputs. */
   readonly changedSettings: readonly string[];
   readonly bootLog: string;
   readonly uses: string;

@@ -12,6 +12,7 @@ import {
 } from '../../support/azure-errors.ts';
 
 const cases: readonly Case[] = [
+  [armError('QuotaExceeded', 'Other words.'), 'The core quota is used up'],
   [
     armError(
       'NoRegisteredProviderFound',

@@ -19,6 +19,8 @@ import {
 } from '../../support/azure-errors.ts';
 
 const cases: readonly Case[] = [
+  [entraError('AADSTS7000112', 'Other words.'), 'The app is disabled in that tenant'],
+  [entraError('AADSTS900382', 'Other words.'), 'The tenant belongs to another cloud'],
   [
     entraError('AADSTS7000112', "Application 'abc'(shipper) is disabled."),
     'The app is disabled in that tenant',
