@@ -91,6 +91,9 @@ describe('the post step', () => {
       return postOf(sim, { cleanup: JSON.stringify(state) }, {}, { RUNNER_TEMP: temp });
     };
     for (const path of [
+      '',
+      'victim/id_rsa',
+      join(temp, 'id_rsa'),
       join(victim, 'id_rsa'),
       `${temp}/cross-tenant-vm-123456/../victim/id_rsa`,
       `${temp}/cross-tenant-vm-123456/sub/id_rsa`,
