@@ -163,6 +163,13 @@ const cases: readonly { name: string; file: string; source: string; rule?: strin
   },
   { name: '@actions/core in the runner layer', file: 'src/runner/core.ts', source: value('@actions/core') },
   {
+    name: '@actions/github outside the sweep',
+    file: 'src/operations/g.ts',
+    source: value('@actions/github'),
+    rule: imports,
+  },
+  { name: '@actions/github in the sweep', file: 'src/operations/sweep.ts', source: value('@actions/github') },
+  {
     name: 'a management client outside arm-client.ts',
     file: 'src/azure/c.ts',
     source: value('@azure/arm-compute'),

@@ -42,6 +42,7 @@ const runner = ['src/runner/**', 'src/step.ts', 'src/main.ts', 'src/post-job.ts'
 /** Packages with an effect, and the only files that may import their values. Types may be imported everywhere. */
 export const packageOwners = [
   { pattern: '^@actions/core$', owners: runner },
+  { pattern: '^@actions/github$', owners: ['src/operations/sweep.ts'] },
   { pattern: '^@azure/arm-', owners: ['src/azure/arm-client.ts'] },
   { pattern: '^@azure/identity$', owners: ['src/auth/credential.ts'] },
   { pattern: '^@azure/core-', owners: ['src/azure/**', 'src/auth/**'] },
