@@ -71,11 +71,12 @@ describe('the post step', () => {
     const strangers = [...before.keys()];
     const changed = { cleanup: 'on-failure', completed: false, created: strangers, pending: strangers };
     const created = snapshot(sim);
+    const requests = sim.journal.length;
     const post = await postOf(sim, { cleanup: JSON.stringify({ ...cleanupStateOf(run), ...changed }) });
     expect(post.exitCode).toBe(0);
     expect(warningsOf(post)).toContain(partsOf('elsewhere').nsg.toLowerCase());
     expect(snapshot(sim)).toEqual(created);
-    expect(writesOf(sim.journal).some(({ method }) => method === 'DELETE')).toBe(false);
+    expect(writesOf(sim.journal.slice(requests)).some(({ method }) => method === 'DELETE')).toBe(false);
   });
 
   test('keeps a finished deployment, and removes only folders that create makes', async () => {

@@ -1,6 +1,7 @@
-import { afterEach, beforeAll, describe, expect, test } from '@jest/globals';
+import { afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import { settings } from '../../simulator/providers/compute/settings.ts';
 import { defaults, principals, type Simulator } from '../../simulator/index.ts';
+import type { Resource } from '../../simulator/model/entities.ts';
 import { generatedKey, type Run } from '../support/harness.ts';
 import {
   act,
@@ -31,13 +32,18 @@ const withoutTags = (all: ReadonlyMap<string, string>): ReadonlyMap<string, stri
 describe('a rerun on a finished deployment', () => {
   let sim: Simulator;
   let first: Run;
+  let created: readonly Resource[];
   const inputs = { tags: '{"team": "blue"}', 'ssh-public-key': key };
   beforeAll(async () => {
     sim = await startWorld();
-    const created = { ...inputs, 'expires-after': 'PT2H', 'image-id': defaults.imageId('linux', '1.0.0') };
-    first = await act(sim, created, { env: { GITHUB_RUN_ID: '1' } });
+    const inputsOfFirst = { ...inputs, 'expires-after': 'PT2H', 'image-id': defaults.imageId('linux', '1.0.0') };
+    first = await act(sim, inputsOfFirst, { env: { GITHUB_RUN_ID: '1' } });
     expect([errorOf(first), first.exitCode, first.outputs['outcome']]).toEqual(['', 0, 'created']);
     expect(JSON.parse(first.outputs['created'] ?? '')).toHaveLength(6);
+    created = structuredClone([...sim.world.resources.all()]);
+  });
+  beforeEach(() => {
+    for (const resource of structuredClone(created)) sim.world.resources.put(resource);
   });
   afterEach(() => sim.faults.clear());
   const rerun = (runId: string, changed: Readonly<Record<string, string>> = {}, options = {}) =>
@@ -65,46 +71,32 @@ describe('a rerun on a finished deployment', () => {
     sim.world.locks = [];
   });
 
-  describe('with the same inputs and `cleanup: always`, while other operations change a resource', () => {
-    let before: ReadonlyMap<string, string>;
-    let written: number;
-    let run: Run;
-    beforeAll(async () => {
-      before = withoutTags(snapshot(sim));
-      written = writesOf(sim.journal).length;
-      sim.faults.add({
-        match: { method: 'PATCH', path: /vm1-vnet.*\/tags\/default/, times: 2 },
-        effect: { status: 409, code: 'Conflict', message: 'Another operation changes the resource.' },
-      });
-      run = await rerun('3', { cleanup: 'always' });
-      expect([errorOf(run), run.exitCode]).toEqual(['', 0]);
+  test('changes only the tags, sets the same outputs and warns of a newer image when others change a resource', async () => {
+    const before = withoutTags(snapshot(sim));
+    const written = writesOf(sim.journal).length;
+    sim.faults.add({
+      match: { method: 'PATCH', path: /vm1-vnet.*\/tags\/default/, times: 2 },
+      effect: { status: 409, code: 'Conflict', message: 'Another operation changes the resource.' },
     });
-
-    test('changes nothing but the tags of the run', () => {
-      expect(withoutTags(snapshot(sim))).toEqual(before);
-      const writes = writesOf(sim.journal).slice(written);
-      expect(new Set(writes.map(({ kind }) => kind))).toEqual(new Set(['tags.patch', 'fault']));
-      expect(writes.filter(({ kind }) => kind === 'fault').map(({ status }) => status)).toEqual([409, 409]);
-      for (const id of Object.values(vm1)) {
-        expect([id, tagOf(sim, id, 'github-run-id')]).toEqual([id, '3']);
-        expect(tagOf(sim, id, 'cleanup')).toBe('always');
-        expect(tagOf(sim, id, 'team')).toBe('blue');
-        // This run has no `expires-after`.
-        expect(tagOf(sim, id, 'expires-on')).toBeUndefined();
-      }
-      expect(run.annotations.filter(({ message }) => message.includes('tags'))).toEqual([]);
-    });
-
-    test('sets the same outputs, but created nothing', () => {
-      expectSameOutputs(run);
-      expect([run.outputs['outcome'], run.outputs['created']]).toEqual(['kept', '[]']);
-      expect(cleanupStateOf(run)).toMatchObject({ created: [], completed: true });
-    });
-
-    test('warns of a newer image version and keeps the version of the VM', () => {
-      expect(run.outputs['image-version']).toBe('1.0.0');
-      expect(warningsOf(run)).toMatch(/created from image version 1\.0\.0 and keeps it; the newest one is 1\.10\.0/);
-    });
+    const run = await rerun('3', { cleanup: 'always' });
+    expect([errorOf(run), run.exitCode]).toEqual(['', 0]);
+    expect(withoutTags(snapshot(sim))).toEqual(before);
+    const writes = writesOf(sim.journal).slice(written);
+    expect(new Set(writes.map(({ kind }) => kind))).toEqual(new Set(['tags.patch', 'fault']));
+    expect(writes.filter(({ kind }) => kind === 'fault').map(({ status }) => status)).toEqual([409, 409]);
+    for (const id of Object.values(vm1)) {
+      expect([id, tagOf(sim, id, 'github-run-id')]).toEqual([id, '3']);
+      expect(tagOf(sim, id, 'cleanup')).toBe('always');
+      expect(tagOf(sim, id, 'team')).toBe('blue');
+      // This run has no `expires-after`.
+      expect(tagOf(sim, id, 'expires-on')).toBeUndefined();
+    }
+    expect(run.annotations.filter(({ message }) => message.includes('tags'))).toEqual([]);
+    expectSameOutputs(run);
+    expect([run.outputs['outcome'], run.outputs['created']]).toEqual(['kept', '[]']);
+    expect(cleanupStateOf(run)).toMatchObject({ created: [], completed: true });
+    expect(run.outputs['image-version']).toBe('1.0.0');
+    expect(warningsOf(run)).toMatch(/created from image version 1\.0\.0 and keeps it; the newest one is 1\.10\.0/);
   });
 
   test('updates the tags with the resources when the role may not write tags alone, and once', async () => {
