@@ -9,6 +9,7 @@ import { addDefinition, addVersion } from '../../simulator/providers/compute/gal
 import { settings } from '../../simulator/providers/compute/settings.ts';
 import {
   act,
+  addDeployment,
   addStranger,
   errorOf,
   expectAllGone,
@@ -458,11 +459,6 @@ describe('what fails beside the machine', () => {
 });
 
 describe('a job of the same name in the same run does not take over what its twin created:', () => {
-  let sim: Simulator;
-  beforeAll(async () => {
-    sim = await startWorld();
-  });
-
   test.each<[string, FaultMatch, string]>([
     [
       'its network',
@@ -476,7 +472,11 @@ describe('a job of the same name in the same run does not take over what its twi
     ],
   ])('%s', async (_, match, message) => {
     const inputs = { cleanup: 'always' };
-    for (const id of [vm1.machine, vm1.osDisk]) sim.world.resources.remove(id);
+    const sim = await startWorld();
+    if (message.includes('Another job')) {
+      await addDeployment(sim, { inputs });
+      for (const id of [vm1.machine, vm1.osDisk]) sim.world.resources.remove(id);
+    }
     const hasTwinEnded = Promise.withResolvers<void>();
     const hasArrived = new Promise<void>((arrived) => {
       const onArrival = (): Promise<void> => {
