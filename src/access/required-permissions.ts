@@ -263,7 +263,8 @@ export function evaluatePermissions(permissions: readonly Permission[], action: 
 /** Whether a pattern of a role covers an action: `*` stands for anything, letters in any case. */
 export function actionMatches(pattern: string, action: string): boolean {
   const literal = (text: string) => text.replaceAll(/[.+?^${}()|[\]\\]/g, String.raw`\$&`);
-  // Between slashes it stands for nothing as well: Managed Identity Operator grants `userAssignedIdentities/*/assign/action`.
+  // Between slashes it stands for nothing as well: `userAssignedIdentities/*/assign/action` of Managed Identity Operator
+  // grants `userAssignedIdentities/assign/action`.
   const expression = pattern
     .split('/*/')
     .map((part) => part.split('*').map(literal).join('.*'))
