@@ -11,6 +11,7 @@ const registryIn = (subscription: string, name = 'acrimages') =>
 const registryId = registryIn(defaults.subscriptionId);
 const identityAt = (name: string) =>
   `/subscriptions/${defaults.subscriptionId}/resourceGroups/${defaults.resourceGroup}/providers/Microsoft.ManagedIdentity/userAssignedIdentities/${name}`;
+const acrPullId = '7f951dda-4ed3-4680-a7ca-43fe172d538d';
 const grantingRole = 'Role Based Access Control Administrator';
 
 interface Setting {
@@ -165,17 +166,36 @@ test('what is granted already is left as it is, and takes no right to grant', as
   expect(granted()).toHaveLength(1);
 });
 
+/** The app may assign roles on the registry and see none of those that exist. */
+function addGrantOnly(world: World): void {
+  addRegistryTo(world, { mayGrant: false });
+  world.addRole({
+    id: 'd1d1d1d1-0000-4000-8000-000000000001',
+    name: 'Grant only',
+    custom: true,
+    actions: ['Microsoft.Authorization/roleAssignments/write'],
+    notActions: [],
+  });
+  world.grant(principals.deploy, 'Grant only', registryId);
+}
+
+test('a deployment leaves the role assignment of another one with the same identity as it is', async () => {
+  const inputs = await start((world) => {
+    addGrantOnly(world);
+    addIdentity(world, identityAt('given'));
+  });
+  const shared = { ...inputs, identity: identityAt('given'), 'role-assignments': `${acrPullId} on ${registryId}` };
+  expect((await runAction({ sim, inputs: { ...shared, 'vm-name': 'first' } })).exitCode).toBe(0);
+  const before = structuredClone(granted());
+  const second = await runAction({ sim, inputs: { ...shared, 'vm-name': 'second' } });
+  expect([errors(second), second.exitCode]).toEqual(['', 0]);
+  expect(before).toHaveLength(1);
+  expect(granted()).toEqual(before);
+});
+
 test('one that the app could not see is met as RoleAssignmentExists, which is fine', async () => {
   const inputs = await start((world) => {
-    addRegistryTo(world, { mayGrant: false });
-    world.addRole({
-      id: 'd1d1d1d1-0000-4000-8000-000000000001',
-      name: 'Grant only',
-      custom: true,
-      actions: ['Microsoft.Authorization/roleAssignments/write'],
-      notActions: [],
-    });
-    world.grant(principals.deploy, 'Grant only', registryId);
+    addGrantOnly(world);
     world.grant(addIdentity(world, identityAt('given')), 'AcrPull', registryId);
   });
   const run = await runAction({
@@ -183,7 +203,7 @@ test('one that the app could not see is met as RoleAssignmentExists, which is fi
     inputs: {
       ...inputs,
       identity: identityAt('given'),
-      'role-assignments': `7f951dda-4ed3-4680-a7ca-43fe172d538d on ${registryId}`,
+      'role-assignments': `${acrPullId} on ${registryId}`,
     },
   });
   expect(errors(run)).toBe('');

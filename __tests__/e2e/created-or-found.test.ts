@@ -2,16 +2,19 @@
 import { describe, expect, test } from '@jest/globals';
 import {
   act,
+  addIdentity,
   addStranger,
   addStrangers,
   cleanupStateOf,
   errorOf,
   expectAllGone,
+  group,
   partsOf,
   since,
   snapshot,
   startWorld,
   warningsOf,
+  writesOf,
   actWithPost,
 } from '../support/lifecycle.ts';
 
@@ -42,6 +45,35 @@ describe('a network resource that appears between its lookup and its PUT', () =>
     expect(run.outputs['created']).not.toContain(id);
     expect(JSON.stringify(cleanupStateOf(run)?.created)).not.toContain(id);
     expect(errorOf(run)).toContain(`az tag update --resource-id ${id} --operation Delete --tags cross-tenant-vm=vm1`);
+  });
+});
+
+describe('a resource that appears after its group was listed', () => {
+  test.concurrent.each([
+    ['nsg', vm1.nsg],
+    ['vnet', vm1.vnet],
+    ['publicIp', vm1.publicIp],
+    ['nic', vm1.nic],
+  ])('is not overwritten: %s', async (_, id) => {
+    const sim = await startWorld();
+    const match = { method: 'GET', path: new RegExp(`${id}(\\?|$)`), times: 1 } as const;
+    sim.faults.add({ match, effect: { onArrival: () => addStranger(sim.world, id) } });
+    const run = await act(sim, {}, main);
+    expect(run.exitCode).toBe(1);
+    expect(errorOf(run)).toContain('already exists and was not created by this action');
+    expect(writesOf(sim.journal).filter(({ path }) => path === id)).toEqual([]);
+  });
+
+  test.concurrent('is used and kept when it is an identity', async () => {
+    const sim = await startWorld();
+    const id = `${group}/providers/Microsoft.ManagedIdentity/userAssignedIdentities/puller`;
+    // The first read finds no identity.
+    const match = { method: 'GET', path: /userAssignedIdentities\/puller/, nth: 2, times: 1 } as const;
+    sim.faults.add({ match, effect: { onArrival: () => void addIdentity(sim.world, id) } });
+    const run = await actWithPost(sim, { identity: 'puller', cleanup: 'always' });
+    expect([errorOf(run), run.exitCode]).toEqual(['', 0]);
+    expect(writesOf(sim.journal).filter(({ path }) => path === id)).toEqual([]);
+    expect(sim.world.resources.has(id)).toBe(true);
   });
 });
 
@@ -87,7 +119,7 @@ describe('a resource that Azure accepted but does not show yet', () => {
   test('is waited for by create, and found again or reported by the post step', async () => {
     const sim = await startWorld();
     const before = snapshot(sim);
-    // The first read is for the address: a free name is looked up in the list of the group.
+    // The first read is the look before the PUT, the others are for the address.
     const address = sim.faults.add(get(/publicIPAddresses\/vm1-ip/, 1, 7));
     const run = await actWithPost(
       sim,

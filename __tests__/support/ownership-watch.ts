@@ -119,14 +119,18 @@ export class OwnershipWatch {
     );
   }
 
-  /** The answer to the last read before a DELETE. Each DELETE needs its own, and the parts of a VM are read before the VM. */
+  /** The last read before a write of the same resource. Each write needs its own. */
+  #takeLook(actor: Actor, id: string): Look | undefined {
+    const looks = this.#looks.get(actor) ?? [];
+    const [own, others] = [looks.filter(({ path }) => path === id), looks.filter(({ path }) => path !== id)];
+    this.#looks.set(actor, others);
+    return own.at(-1);
+  }
+
+  /** The parts of a VM are read before the VM. */
   #lookBeforeDelete(actor: Actor, id: string): Look | undefined {
     const looks = this.#looks.get(actor) ?? [];
-    const look = looks.findLast(({ path }) => path === id);
-    this.#looks.set(
-      actor,
-      looks.filter(({ path }) => path !== id),
-    );
+    const look = this.#takeLook(actor, id);
     const parts = new Set(this.#deletedWith(id).map((part) => part.toLowerCase()));
     const isStale = looks.some(({ order, path }) => parts.has(path) && order > (look?.order ?? 0));
     return look?.exchange.status === 200 && !isStale ? look : undefined;
@@ -157,17 +161,20 @@ export class OwnershipWatch {
   }
 
   #judgePut(actor: Actor, id: string, { requestHeaders }: Exchange): void {
-    if (/\/roleassignments\//.test(id)) return;
+    // Azure gives the name of a role assignment that exists to no other principal.
+    if (/\/roleassignments\/|\/resourcegroups\/[^/]+$/.test(id)) return;
     const existing = this.#sim.world.resources.get(id);
+    const isConditional = requestHeaders['if-none-match'] === '*';
+    const look = this.#takeLook(actor, id);
+    // The names of run commands are unique to the run; a VM that failed is this run's own.
+    const needsLook = !isConditional && !/\/(?:virtualmachines|runcommands)\/[^/]+$/.test(id);
+    if (needsLook && !look) this.#violate(actor, 'wrote without a look right before', id);
     if (!existing) {
       this.creators.set(id, actor);
       this.deleting.delete(id);
       return this.noteChange(id);
     }
-    if (requestHeaders['if-none-match'] === '*' || mayAdopt(actor, this.tagsOf(id))) return;
-    const collection = id.replace(/\/[^/]+$/, '');
-    const covers = (path: string): boolean => path === id || path === collection || path.endsWith('/resources');
-    const look = this.#lastLook(actor, covers);
+    if (isConditional || mayAdopt(actor, this.tagsOf(id))) return;
     const isNew = (this.#changed.get(id) ?? 0) > (look?.order ?? 0);
     if (isNew) this.changedInGap.add(id);
     else this.#violate(actor, 'overwrote', id);

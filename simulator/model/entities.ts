@@ -99,7 +99,8 @@ export interface RoleAssignment {
   readonly role: string;
   readonly principalId: string;
   readonly principalType: string;
-  readonly description?: string | undefined;
+  /** A PUT of an existing assignment changes this alone: https://learn.microsoft.com/cli/azure/role/assignment#az-role-assignment-update */
+  description?: string | undefined;
   /** Simulated second. */
   readonly createdAt: number;
 }

@@ -7,7 +7,7 @@ import { resourceId, sameId } from '../azure/resource-id.ts';
 import { ActionError, AzureError, withActivity } from '../errors/errors.ts';
 import type { DeployInputs } from '../inputs/inputs.ts';
 import { shellCommand } from '../lib/escape.ts';
-import { type RoleGrant, assignmentName, resolveRoleGrant } from './role-definitions.ts';
+import { type RoleGrant, grantKey, resolveRoleGrant } from './role-definitions.ts';
 
 export interface Principal {
   /** For messages: `identity puller`. */
@@ -28,7 +28,7 @@ export interface AccessPlan {
   readonly named: ReadonlyMap<string, ManagedIdentity>;
   /** Identities given by ID; read only if roles are to be assigned. */
   readonly given: readonly Principal[];
-  /** Names of assignments that exist, see `assignmentName`. */
+  /** Grants that exist, see `grantKey`. */
   readonly held: ReadonlySet<string>;
 }
 
@@ -70,17 +70,17 @@ export async function resolveAccess(
   );
   const hasUnknownPrincipal = (identity.system && !system) || identity.named.length > found.size;
   const missing = grants.filter(
-    (grant) => hasUnknownPrincipal || known.some((principalId) => !held.has(assignmentName(grant, principalId))),
+    (grant) => hasUnknownPrincipal || known.some((principalId) => !held.has(grantKey(grant, principalId))),
   );
   await Promise.all(missing.map((grant) => assertCanAssign(session, grant, inputs.clientId)));
   return { grants, named: found, given, held };
 }
 
-function findIdentity({ arm }: Session, id: string): Promise<ManagedIdentity> {
+export function findIdentity({ arm }: Session, id: string): Promise<ManagedIdentity> {
   return arm<ManagedIdentity>('GET', id, apiVersions.identities);
 }
 
-/** Names of the grants that the principal already has, also if they were assigned under another name. */
+/** Keys of the grants that the principal already has. */
 async function findExistingAssignments(
   { arm }: Session,
   principalId: string,
@@ -105,7 +105,7 @@ async function findExistingAssignments(
       );
     }),
   );
-  return lists.flat().map(({ properties }) => assignmentName(properties, principalId));
+  return lists.flat().map(({ properties }) => grantKey(properties, principalId));
 }
 
 const grantAction = 'Microsoft.Authorization/roleAssignments/write';

@@ -1,9 +1,10 @@
 import { apiVersions } from '../azure/api-versions.ts';
 import { type Session, listAllPages } from '../azure/arm-client.ts';
+import { undefinedIfForbidden, undefinedIfNotFound } from '../azure/lookup.ts';
 import { pollUntil } from '../azure/polling.ts';
 import { listSubscriptions } from '../azure/subscriptions.ts';
 import type { RunContext } from '../deployment/cleanup-state.ts';
-import { appearedError } from '../deployment/create-if-missing.ts';
+import { createIfMissing } from '../deployment/create-if-missing.ts';
 import {
   classifyOwnership,
   tagsToDescription,
@@ -14,9 +15,14 @@ import type { Plan } from '../deployment/resources.ts';
 import { ActionError, AzureError, isClientError, withActivity } from '../errors/errors.ts';
 import { allSettledOrThrow, mapLimited } from '../lib/abort.ts';
 import { clockSeconds } from '../lib/clock.ts';
-import { type AccessPlan, type ManagedIdentity, type Principal, cannotAssignError } from './resolve-access.ts';
-import { type RoleGrant, assignmentName } from './role-definitions.ts';
-import { undefinedIfForbidden } from '../azure/lookup.ts';
+import {
+  type AccessPlan,
+  type ManagedIdentity,
+  type Principal,
+  cannotAssignError,
+  findIdentity,
+} from './resolve-access.ts';
+import { type RoleGrant, assignmentName, grantKey } from './role-definitions.ts';
 
 type AccessContext = RunContext & { readonly clientId: string };
 
@@ -42,7 +48,7 @@ export function createAccessTasks(context: AccessContext, plan: Plan, accessPlan
     const abort = new AbortController();
     const signal = AbortSignal.any([session.waiting.signal, stopAll.signal, abort.signal]);
     const recorded: string[] = [];
-    const details = { description: tagsToDescription(plan.tags), held: accessPlan.held, recorded };
+    const details = { plan, held: accessPlan.held, recorded };
     const taskContext = { ...context, session: session.withSignal(signal) };
     const done = allSettledOrThrow(
       accessPlan.grants.map((grant) => assignRole(taskContext, grant, principal, details)),
@@ -95,55 +101,47 @@ export function createAccessTasks(context: AccessContext, plan: Plan, accessPlan
 }
 
 async function createIdentity(
-  { session, cleanupState, run, log }: AccessContext,
+  context: AccessContext,
   plan: Plan,
   { id, name }: Plan['identities'][number],
   existing: ManagedIdentity | undefined,
 ): Promise<ManagedIdentity> {
-  if (existing) {
-    if (classifyOwnership(existing.tags, plan.deployment, run) !== 'ours') {
-      log.info(`Identity ${name} exists and is not this deployment's: it is used and never deleted.`);
-    }
-    return existing;
-  }
-  log.info(`Creating identity ${name}.`);
-  cleanupState.addPending(id);
-  let existed = false;
-  try {
-    const created = await withActivity(`creating identity ${name}`, () =>
-      session.arm<ManagedIdentity>('PUT', id, apiVersions.identities, {
-        body: { location: plan.location, tags: plan.tags },
-        onStatus: (status, isRepeated) => (existed = status === 200 && !isRepeated),
-      }),
-    );
-    if (!existed) {
-      cleanupState.markAccepted(id);
-      return created;
-    }
-    cleanupState.markExisting(id);
-    throw appearedError(`identity ${name}`, id, plan.deployment);
-  } catch (error) {
-    if (error instanceof ActionError && isClientError(error.cause)) cleanupState.discard(id);
-    throw error;
-  }
+  const { session, run, log } = context;
+  const body = { location: plan.location, tags: plan.tags };
+  return withActivity(`creating identity ${name}`, () =>
+    createIfMissing<ManagedIdentity>(context, {
+      what: `identity ${name}`,
+      id,
+      existing,
+      accept: ({ tags }) => {
+        if (classifyOwnership(tags, plan.deployment, run) === 'ours') return;
+        log.info(`Identity ${name} exists and is not this deployment's: it is used and never deleted.`);
+      },
+      put: (onStatus) => {
+        log.info(`Creating identity ${name}.`);
+        return session.arm('PUT', id, apiVersions.identities, { body, onStatus });
+      },
+      reread: () => undefinedIfNotFound(findIdentity(session, id)),
+    }),
+  );
 }
 
 async function assignRole(
   context: AccessContext,
   grant: RoleGrant,
   principal: Principal,
-  { description, held, recorded }: { description: string; held: ReadonlySet<string>; recorded: string[] },
+  { plan, held, recorded }: { plan: Plan; held: ReadonlySet<string>; recorded: string[] },
 ): Promise<void> {
   const { session, cleanupState, log, clientId } = context;
   const { role, roleDefinitionId, scope } = grant;
   const { what, principalId } = principal;
-  const name = assignmentName(grant, principalId);
-  if (held.has(name)) {
+  if (held.has(grantKey(grant, principalId))) {
     log.info(`Role ${role} on ${scope} is already assigned to ${what}.`);
     return;
   }
-  const id = `${scope}/providers/Microsoft.Authorization/roleAssignments/${name}`;
+  const id = `${scope}/providers/Microsoft.Authorization/roleAssignments/${assignmentName(grant, principalId, plan.vm.id)}`;
   // With principalType, Azure does not look up the principal in Entra ID, where a new identity is still missing.
+  const description = tagsToDescription(plan.tags);
   const properties = { roleDefinitionId, principalId, principalType: 'ServicePrincipal', description };
   let rejected = false;
   let existed = false;

@@ -144,10 +144,20 @@ function scopeInOtherTenantError(
   });
 }
 
-/** A UUID of version 5 (RFC 9562), so that a rerun finds its own: Azure rejects a name in use by another principal. */
-export function assignmentName(grant: Pick<RoleGrant, 'scope' | 'roleDefinitionId'>, principalId: string): string {
-  const role = grant.roleDefinitionId.split('/').at(-1) ?? '';
-  return uuid5(urlNamespace, [grant.scope, role, principalId].join('\n').toLowerCase());
+/** Identifies a role at a scope for a principal, whatever the name of its assignment. */
+export function grantKey(
+  { scope, roleDefinitionId }: Pick<RoleGrant, 'scope' | 'roleDefinitionId'>,
+  principalId: string,
+) {
+  return [scope, roleDefinitionId.split('/').at(-1), principalId].join('\n').toLowerCase();
+}
+
+/**
+ * A UUID of version 5 (RFC 9562), the same for each run of a deployment. The VM's ID keeps deployments that share an identity
+ * apart: a PUT by name would change the other one's description, a PUT by another name is answered RoleAssignmentExists.
+ */
+export function assignmentName(grant: RoleGrant, principalId: string, vmId: string): string {
+  return uuid5(urlNamespace, `${grantKey(grant, principalId)}\n${vmId.toLowerCase()}`);
 }
 
 const urlNamespace = '6ba7b811-9dad-11d1-80b4-00c04fd430c8';

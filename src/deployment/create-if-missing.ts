@@ -15,6 +15,8 @@ interface ResourceCreation<T extends ExistingResource> {
   readonly what: string;
   readonly id: string;
   readonly existing: T | undefined;
+  /** @throws if a resource that exists cannot be used; by default, unless it belongs to this deployment. */
+  readonly accept?: (found: T) => void;
   /** Sends the PUT and waits until the operation ends; calls `onAccepted` with the status of Azure's answer. */
   readonly put: (onAccepted: (status: number) => void) => Promise<T>;
   readonly reread: () => Promise<T | undefined>;
@@ -35,7 +37,8 @@ export async function createIfMissing<T extends ExistingResource>(
     if (error.fault.status >= 400 && !(await reread())) cleanupState.discard(id);
     return error;
   };
-  let found = creation.existing;
+  // Again, right before the PUT, which has no If-None-Match: the first look-up is several requests old.
+  let found = creation.existing ?? (await reread());
   // After a lost answer, a 200 can also mean that the lost PUT was carried out.
   let isRepeated = false;
   const waitBeforeRetry = createRetries(what, { signal: waiting.signal, log: log.info });
@@ -68,7 +71,7 @@ function isAmbiguous({ fault }: AzureError): boolean {
   return fault.status === 0 || fault.status >= 500;
 }
 
-export function appearedError(what: string, id: string, deployment: string): ActionError {
+function appearedError(what: string, id: string, deployment: string): ActionError {
   return new ActionError(`creating ${what}`, {
     message: `${what} exists, although this step did not find it before.`,
     reason: `Azure answered 200 instead of 201, so the request changed an existing resource: ${id}. Someone created it after this step had looked, or Azure did not list it yet. This step does not delete it.`,
@@ -82,17 +85,18 @@ export function appearedError(what: string, id: string, deployment: string): Act
 
 async function waitUntilTerminal<T extends ExistingResource>(
   { cleanupState, run, session: { waiting } }: RunContext,
-  { what, id, reread }: ResourceCreation<T>,
+  { what, id, reread, accept }: ResourceCreation<T>,
   found: T | undefined,
 ): Promise<T | undefined> {
-  const assertOurs = ({ tags }: T): void => assertOwned(what, { id, tags }, cleanupState.entries.deployment, run);
+  const assertUsable =
+    accept ?? (({ tags }: T) => assertOwned(what, { id, tags }, cleanupState.entries.deployment, run));
   if (!found) return undefined;
-  assertOurs(found);
+  assertUsable(found);
   if (isTerminalState(found)) return found;
   const { resource } = await pollUntil(what, 'network', waiting, async () => {
     const now = await reread();
     return now && !isTerminalState(now) ? undefined : { resource: now };
   });
-  if (resource) assertOurs(resource);
+  if (resource) assertUsable(resource);
   return resource;
 }

@@ -28,7 +28,7 @@ export async function createNetwork(
     onOutputs(await readExistingNic(session, plan.nic.id));
     return {};
   }
-  const { nic, nsg, publicIp, resourceGroup, subnetId } = plan;
+  const { nic, nsg, publicIp, subnetId } = plan;
   onOutputs({ 'nic-id': nic.id, 'nsg-id': nsg?.id, ...subnetIds(subnetId), 'public-ip-id': publicIp?.id });
   const [ip, created] = await allSettledOrThrow([
     publicIp?.origin === 'given'
@@ -37,10 +37,7 @@ export async function createNetwork(
     createNsgAndVnet(context, plan, existing),
   ]);
   onOutputs(publicAddress(ip));
-  // Its parents took seconds, and Network has no If-None-Match: look again.
-  const options = { abortSignal: session.waiting.signal };
-  const findNic = () => undefinedIfNotFound(session.network.networkInterfaces.get(resourceGroup, nic.name, options));
-  const createdNic = await createPart(context, plan, 'nic', existing.nic ?? (await findNic()));
+  const createdNic = await createPart(context, plan, 'nic', existing.nic);
   onOutputs({ 'private-ip-address': createdNic?.ipConfigurations?.[0]?.privateIPAddress });
   return omitUndefined({ nic: createdNic, ...created, publicIp: publicIp?.origin === 'made' ? ip : undefined });
 }

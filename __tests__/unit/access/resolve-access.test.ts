@@ -15,26 +15,32 @@ describe('names of role assignments', () => {
     expect(uuid5(dns, 'python.org')).toBe('886313e1-3b8a-5372-9b90-0c9aee199e5d');
   });
 
-  const name = assignmentName({ scope: registry, roleDefinitionId: definition }, principal);
+  const vm =
+    '/subscriptions/2b3f7d3f-6e1f-4d2c-8b64-7a1a1d0a2f02/resourceGroups/rg/providers/Microsoft.Compute/virtualMachines/vm1';
+  const nameOf = (scope = registry, roleDefinitionId = definition, principalId = principal, vmId = vm) =>
+    assignmentName({ role: 'AcrPull', scope, roleDefinitionId }, principalId, vmId);
+  const name = nameOf();
 
   test('do not depend on the spelling of IDs, nor on where the definition was found', () => {
     expect(name).toMatch(/^[0-9a-f]{8}-[0-9a-f]{4}-5[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/);
-    for (const [scope, roleDefinitionId, who] of [
-      [registry.toUpperCase(), definition, principal],
-      [registry, `/providers/Microsoft.Authorization/roleDefinitions/${acrPull.toUpperCase()}`, principal],
-      [registry, definition, principal.toUpperCase()],
-    ] as const) {
-      expect(assignmentName({ scope, roleDefinitionId }, who)).toBe(name);
+    const builtIn = `/providers/Microsoft.Authorization/roleDefinitions/${acrPull.toUpperCase()}`;
+    for (const spelled of [
+      nameOf(registry.toUpperCase()),
+      nameOf(registry, builtIn),
+      nameOf(registry, definition, principal.toUpperCase()),
+      nameOf(registry, definition, principal, vm.toUpperCase()),
+    ]) {
+      expect(spelled).toBe(name);
     }
   });
 
-  test('differ for another scope, role or principal', () => {
-    const other = 'de46396d-0101-4c56-95a0-4daa96936d77';
+  test('differ for another scope, role, principal or deployment', () => {
     const names = [
       name,
-      assignmentName({ scope: `${registry}2`, roleDefinitionId: definition }, principal),
-      assignmentName({ scope: registry, roleDefinitionId: definition.replace(/8d$/, '8e') }, principal),
-      assignmentName({ scope: registry, roleDefinitionId: definition }, other),
+      nameOf(`${registry}2`),
+      nameOf(registry, definition.replace(/8d$/, '8e')),
+      nameOf(registry, definition, principal.replace(/6$/, '7')),
+      nameOf(registry, definition, principal, `${vm}2`),
     ];
     expect(new Set(names).size).toBe(names.length);
   });

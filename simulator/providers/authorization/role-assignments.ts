@@ -121,6 +121,7 @@ export function putAssignment(call: Call): Answer {
         'Tenant ID, application ID, principal ID, and scope are not allowed to be updated.',
       );
     }
+    existing.description = description;
     return { status: 200, body: assignmentBody(world, existing) };
   }
   const isDuplicate = world.roleAssignments.some(

@@ -189,11 +189,11 @@ const cancelledPutGraceSeconds = 4;
 
 /**
  * Whether a request can be retried blindly. GETs can, and so can the VM PUT (it sends `If-None-Match: *`) and requests for
- * resources whose names are unique to the run. Network PUTs and DELETEs cannot: the caller re-reads the resource first.
+ * resources whose names are unique to the run. DELETEs and other PUTs cannot: the caller re-reads the resource first.
  */
 function isSafeToRetry({ method, url }: PipelineRequest): boolean {
   if (method === 'DELETE') return /\/runCommands\//i.test(url);
-  return method !== 'PUT' || !/\/providers\/Microsoft\.Network\//i.test(url);
+  return method !== 'PUT' || !/\/providers\/Microsoft\.(?:Network|ManagedIdentity)\//i.test(url);
 }
 
 interface RetryPolicyOptions {
