@@ -68,13 +68,17 @@ export function textOf({ cause, who, fix }: Explanation): string {
 }
 
 export const catalogue = Object.values(entriesByGroup).flatMap((entries) =>
-  Object.entries(entries).map(([title, entry]) => ({ title, ...entry })),
+  Object.entries(entries).map(([title, entryFor]) => ({
+    title,
+    says: entryFor({ ...fillPlaceholders({}), ...errorOf(null) }).says,
+    entryFor,
+  })),
 );
 
 /** The headings of all entries that match. */
 export function titlesOf(error: AzureErrorInfo, known: ErrorContext = context): string[] {
   const failure = { ...fillPlaceholders(known), ...error };
-  return catalogue.filter((entry) => matches(entry, failure)).map(({ title }) => title);
+  return catalogue.filter(({ entryFor }) => matches(entryFor(failure), failure)).map(({ title }) => title);
 }
 
 /** An error, the one entry that must explain it, and what the explanation must contain. */

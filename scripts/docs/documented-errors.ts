@@ -1,6 +1,6 @@
 import sources from './error-sources.json' with { type: 'json' };
-import { type Entry, fillPlaceholders } from '../../src/error-catalog/entry.ts';
-import { entriesByGroup, explainEntry } from '../../src/error-catalog/explain.ts';
+import { type Entries, fillPlaceholders } from '../../src/error-catalog/entry.ts';
+import { entriesByGroup, explanationOf } from '../../src/error-catalog/explain.ts';
 import type { AzureErrorInfo, Explanation } from '../../src/errors/errors.ts';
 
 const emptyError: AzureErrorInfo = {
@@ -28,12 +28,12 @@ export function documentedErrors(): readonly {
   readonly group: string;
   readonly entries: readonly DocumentedError[];
 }[] {
-  const documented = ([title, entry]: [string, Entry]): DocumentedError => ({
-    title,
-    says: entry.says,
-    source: sourceOf[title] ?? '',
-    ...explainEntry(entry, { ...fillPlaceholders({}), ...emptyError, message: entry.says }),
-  });
+  const empty = { ...fillPlaceholders({}), ...emptyError };
+  const documented = ([title, entryFor]: [string, Entries[string]]): DocumentedError => {
+    const { says } = entryFor(empty);
+    const explanation = explanationOf(entryFor({ ...empty, message: says }));
+    return { title, says, source: sourceOf[title] ?? '', ...explanation };
+  };
   return Object.entries(entriesByGroup).map(([group, entries]) => ({
     group,
     entries: Object.entries(entries).map(documented),

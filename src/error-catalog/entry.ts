@@ -1,10 +1,8 @@
 import { sameTenant } from '../azure/resource-id.ts';
-import { apiVersions } from '../azure/api-versions.ts';
 import {
   type AzureErrorInfo,
   type ErrorContext,
   type ErrorDetail,
-  type Explanation,
   type FilledErrorContext,
   unknownContext,
 } from '../errors/errors.ts';
@@ -12,11 +10,6 @@ import { shellCommand } from '../lib/escape.ts';
 
 /** An error of Azure, and what is known of the run that met it. */
 export type Failure = AzureErrorInfo & FilledErrorContext;
-
-/** A condition that does not hold leaves its line out. */
-type FixLines = readonly (string | false)[];
-
-export type Lines = FixLines | ((failure: Failure) => FixLines);
 
 /** One error of Azure: how to recognise it, and what it means for this action. */
 export interface Entry {
@@ -27,18 +20,17 @@ export interface Entry {
   /** In the message that has the code. */
   readonly message?: RegExp;
   /** What else must hold. */
-  readonly when?: (failure: Failure) => boolean;
-  /** Explains special cases; the other fields explain the rest. */
-  readonly explain?: (failure: Failure) => Explanation | undefined;
+  readonly when?: boolean;
   /** The first sentence is the title of the annotation: short, and with the values of this run. */
-  readonly cause: string | ((failure: Failure) => string);
+  readonly cause: string;
   /** By default, the author of the workflow. */
-  readonly who?: string | ((failure: Failure) => string);
-  readonly fix: Lines;
+  readonly who?: string;
+  /** A condition that does not hold leaves its line out. */
+  readonly fix: readonly (string | false)[];
 }
 
-/** Entries by their heading in docs/troubleshooting.md. */
-export type Entries = Readonly<Record<string, Entry>>;
+/** Entries by their heading in docs/troubleshooting.md, for the failure at hand. */
+export type Entries = Readonly<Record<string, (failure: Failure) => Entry>>;
 
 /** The context with a `<placeholder>` for every unknown value. */
 export function fillPlaceholders(context: ErrorContext): FilledErrorContext {
@@ -52,38 +44,25 @@ export function fillPlaceholders(context: ErrorContext): FilledErrorContext {
   };
 }
 
-function levelsOf(fault: AzureErrorInfo): AzureErrorInfo['details'] {
-  return [fault, ...fault.details];
-}
+const levelsOf = (fault: AzureErrorInfo): AzureErrorInfo['details'] => [fault, ...fault.details];
 
 /** Every provider uses these codes; the texts of the catalogue are Compute's. */
 const codesOfCompute = ['BadRequest', 'InvalidParameter', 'NotSupported'];
 
 export function matches(entry: Entry, failure: Failure): boolean {
   const listed = /^[A-Za-z]\w+(?:, [A-Za-z]\w+)*(?=:|$)/.exec(entry.says)?.[0].split(', ') ?? [];
-  const { codes = listed, message, when } = entry;
+  const { codes = listed, message, when = true } = entry;
   const isCompute = /\/Microsoft\.Compute\//i.test(failure.url);
   const isMeant = ({ code }: ErrorDetail) =>
     codes.length === 0 || (codes.includes(code) && (isCompute || !codesOfCompute.includes(code)));
-  return (
-    levelsOf(failure).some((level) => isMeant(level) && (message?.test(level.message) ?? true)) &&
-    (when?.(failure) ?? true)
-  );
+  return when && levelsOf(failure).some((level) => isMeant(level) && (message?.test(level.message) ?? true));
 }
-
-/** Whether it answers a token request. */
-export const isFromEntra = ({ tenant }: AzureErrorInfo) => tenant !== undefined;
 
 /** The outer code or one of the details'. */
-export function hasCode(fault: AzureErrorInfo, ...codes: readonly string[]): boolean {
-  return levelsOf(fault).some(({ code }) => codes.includes(code));
-}
+export const hasCode = (fault: AzureErrorInfo, ...codes: readonly string[]) =>
+  levelsOf(fault).some(({ code }) => codes.includes(code));
 
-export function messagesOf(fault: AzureErrorInfo): string {
-  return levelsOf(fault)
-    .map(({ message }) => message)
-    .join('\n');
-}
+export const messagesOf = (fault: AzureErrorInfo) => Array.from(levelsOf(fault), ({ message }) => message).join('\n');
 
 /** The group of the pattern in the messages; `…` counts as absent, see `Entry.says`. */
 export function messageText(fault: AzureErrorInfo, pattern: RegExp, placeholder: string): string {
@@ -115,9 +94,6 @@ export const imageOwner = ({ imageTenantId }: FilledErrorContext) =>
 
 export const authorOrImageOwner = (failure: Failure) => `${workflowAuthor}, or ${imageOwner(failure)}`;
 
-export const requestedTenantAdmin = (failure: Failure) =>
-  `an administrator of ${tenantName(requestedTenant(failure), failure)}`;
-
 /** The GUID of a tenant that an input names by a domain, if a sign-in has revealed it; otherwise the name. */
 function guidOf(tenant: string, { tenantGuids }: FilledErrorContext): string {
   return tenantGuids.get(tenant.toLowerCase()) ?? tenant;
@@ -143,18 +119,8 @@ export function tenantName(id: string, known: FilledErrorContext): string {
   return isAuxiliary(id, known) ? `the auxiliary tenant ${id}` : `tenant ${id}`;
 }
 
-export function tenantInput(id: string, known: FilledErrorContext): string {
-  if (areSameTenant(id, known.tenantId, known)) return '`tenant-id`';
-  if (areSameTenant(id, known.imageTenantId, known)) return '`image-tenant-id`';
-  return isAuxiliary(id, known) ? '`auxiliary-tenant-ids`' : '`tenant-id`';
-}
-
-function isAuxiliary(id: string, known: FilledErrorContext): boolean {
+export function isAuxiliary(id: string, known: FilledErrorContext): boolean {
   return known.auxiliaryTenantIds.some((tenant) => areSameTenant(id, tenant, known));
-}
-
-export function requestedTenant(fault: AzureErrorInfo): string {
-  return fault.tenant ?? '<tenant-id>';
 }
 
 // Commands with the names that the error or the run has.
@@ -279,10 +245,3 @@ export const showFeatures = (failure: Failure) =>
 
 export const sizeCapability = (failure: Failure, filter: string) =>
   shellCommand`az vm list-skus -l ${failure.location} --size ${sizeIn(failure)} --query ${`[].capabilities[?${filter}][]`}`;
-
-export function ownerLookup(subscription: string, { resourceManager }: FilledErrorContext): string[] {
-  return [
-    'Find the tenant that owns the subscription. This needs no permission: the WWW-Authenticate header of the 401 names it.',
-    `${shellCommand`curl -si ${`${resourceManager}/subscriptions/${subscription}?api-version=${apiVersions.subscriptions}`}`} | grep -i authorization_uri`,
-  ];
-}

@@ -5,7 +5,7 @@
 import type { AzureErrorInfo, ErrorContext, Explanation } from '../errors/errors.ts';
 import { authorizationEntries } from './authorization.ts';
 import { capacityEntries, subscriptionEntries } from './capacity.ts';
-import { type Entries, type Entry, type Failure, fillPlaceholders, matches, workflowAuthor } from './entry.ts';
+import { type Entries, type Entry, fillPlaceholders, matches, workflowAuthor } from './entry.ts';
 import { federatedCredentialEntries } from './federated-credentials.ts';
 import { imageEntries } from './image.ts';
 import { cleanupEntries, networkEntries } from './network.ts';
@@ -16,8 +16,9 @@ import { vmEntries } from './vm.ts';
 /** Explains an error, or returns undefined if the catalogue does not know it. */
 export function explain(fault: AzureErrorInfo, context: ErrorContext): Explanation | undefined {
   const failure = { ...fillPlaceholders(context), ...fault };
-  const entry = catalogue.find((each) => matches(each, failure));
-  return entry && explainEntry(entry, failure);
+  const entries = catalogue.values().map((entryFor) => entryFor(failure));
+  const entry = entries.find((each) => matches(each, failure));
+  return entry && explanationOf(entry);
 }
 
 /** The catalogue by the groups of docs/troubleshooting.md. */
@@ -36,10 +37,6 @@ export const entriesByGroup: Readonly<Record<string, Entries>> = {
 
 const catalogue = Object.values(entriesByGroup).flatMap((entries) => Object.values(entries));
 
-export function explainEntry(entry: Entry, failure: Failure): Explanation {
-  const { cause, who = workflowAuthor, fix } = entry;
-  const filled = <T extends string | readonly (string | false)[]>(value: T | ((failure: Failure) => T)) =>
-    typeof value === 'function' ? value(failure) : value;
-  const lines = filled(fix).filter((line) => line !== false);
-  return entry.explain?.(failure) ?? { cause: filled(cause), who: filled(who), fix: lines };
+export function explanationOf({ cause, who = workflowAuthor, fix }: Entry): Explanation {
+  return { cause, who, fix: fix.filter((line) => line !== false) };
 }

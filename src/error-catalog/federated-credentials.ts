@@ -63,57 +63,49 @@ function federatedCredentialFix(failure: Failure): string[] {
 }
 
 export const federatedCredentialEntries: Entries = {
-  'No federated credential for this subject': {
+  'No federated credential for this subject': (failure) => ({
     says: 'AADSTS700213: No matching federated identity record found for presented assertion subject',
-    cause: (failure) =>
-      `The app has no federated credential for subject ${oidcClaims(failure).subject}. Its credentials are for another branch, tag, event or environment, or for the other form of the subject (with or without the IDs of owner and repository).`,
-    who: appOwner,
-    fix: federatedCredentialFix,
-  },
-  'The subject differs in letter case': {
+    cause: `The app has no federated credential for subject ${oidcClaims(failure).subject}. Its credentials are for another branch, tag, event or environment, or for the other form of the subject (with or without the IDs of owner and repository).`,
+    who: appOwner(failure),
+    fix: federatedCredentialFix(failure),
+  }),
+  'The subject differs in letter case': (failure) => ({
     says: 'AADSTS7002138: … The subject matches with case-insensitive comparison, but not with case-sensitive comparison',
-    cause: (failure) =>
-      `The app's federated credential differs from subject ${oidcClaims(failure).subject} in letter case only. Entra compares owner, repository, branch and environment case-sensitively.`,
-    who: appOwner,
-    fix: federatedCredentialFix,
-  },
-  'No federated credential for this issuer': {
+    cause: `The app's federated credential differs from subject ${oidcClaims(failure).subject} in letter case only. Entra compares owner, repository, branch and environment case-sensitively.`,
+    who: appOwner(failure),
+    fix: federatedCredentialFix(failure),
+  }),
+  'No federated credential for this issuer': (failure) => ({
     says: 'AADSTS700211: No matching federated identity record found for presented assertion issuer',
-    cause: (failure) =>
-      `No federated credential of app ${failure.clientId} has issuer ${oidcClaims(failure).issuer}. The credential has another issuer (a trailing slash counts; GitHub Enterprise has its own), or \`client-id\` names another app.`,
-    who: appOwner,
-    fix: (failure) => [
+    cause: `No federated credential of app ${failure.clientId} has issuer ${oidcClaims(failure).issuer}. The credential has another issuer (a trailing slash counts; GitHub Enterprise has its own), or \`client-id\` names another app.`,
+    who: appOwner(failure),
+    fix: [
       'List the credentials of the app:',
       shellCommand`az ad app federated-credential list --id ${failure.clientId} -o table`,
       ...federatedCredentialFix(failure),
     ],
-  },
-  'No federated credential for this audience': {
+  }),
+  'No federated credential for this audience': (failure) => ({
     says: 'AADSTS700212: No matching federated identity record found for presented assertion audience',
-    cause: (failure) =>
-      `No federated credential of app ${failure.clientId} has audience ${oidcClaims(failure).audience}.`,
-    fix: (failure) => [
+    cause: `No federated credential of app ${failure.clientId} has audience ${oidcClaims(failure).audience}.`,
+    fix: [
       'Remove the `audience` input: the default is the audience of the cloud, `api://AzureADTokenExchange` in the public cloud. Or register this audience:',
       ...federatedCredentialFix(failure),
     ],
-  },
-  'No federated credential matches the token': {
+  }),
+  'No federated credential matches the token': (failure) => ({
     says: 'AADSTS70021: No matching federated identity record found for presented assertion',
-    cause: (failure) =>
-      `No federated credential of app ${failure.clientId} matches subject ${oidcClaims(failure).subject}. Issuer, subject and audience must all be equal. A credential that was added minutes ago may not be effective yet.`,
-    who: appOwner,
-    fix: (failure) => [
+    cause: `No federated credential of app ${failure.clientId} matches subject ${oidcClaims(failure).subject}. Issuer, subject and audience must all be equal. A credential that was added minutes ago may not be effective yet.`,
+    who: appOwner(failure),
+    fix: [
       'If such a credential was just added, run the job again in a few minutes.',
       ...federatedCredentialFix(failure),
     ],
-  },
-  'The app has no federated credential': {
+  }),
+  'The app has no federated credential': (failure) => ({
     says: 'AADSTS70025: The client … has no configured federated identity credentials',
-    cause: ({ clientId }) => `App ${clientId} has no federated credential. GitHub's tokens cannot sign it in.`,
-    who: appOwner,
-    fix: (failure) => [
-      ...federatedCredentialFix(failure),
-      'To sign in without OIDC, set `client-secret` or `client-certificate`.',
-    ],
-  },
+    cause: `App ${failure.clientId} has no federated credential. GitHub's tokens cannot sign it in.`,
+    who: appOwner(failure),
+    fix: [...federatedCredentialFix(failure), 'To sign in without OIDC, set `client-secret` or `client-certificate`.'],
+  }),
 };

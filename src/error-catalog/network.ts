@@ -26,85 +26,78 @@ const showResource = (id: string) => shellCommand`az resource show --ids ${id} -
 const privateAddress = (failure: Failure) =>
   messageText(failure, /(?:private|static) IP address ([\d.]+)/i, '<address>');
 
-const lockedScope = (failure: Failure) => messageText(failure, /scope\(s\) are locked: '([^']+)'/, '<scope>');
-
 const proxyInMessage = /(?:The proxy of|\(through the proxy \S+ of) (https?_proxy)\b/i;
 
 export const networkEntries: Entries = {
-  'The DNS label is taken': {
+  'The DNS label is taken': (failure) => ({
     says: 'DnsRecordInUse: DNS record … is already used by another public IP',
-    cause: (failure) =>
-      `DNS name ${messageText(failure, /DNS record (\S+) is/, '<label>.<location>.cloudapp.azure.com')} is taken by another public IP. All customers of a region share its labels.`,
+    cause: `DNS name ${messageText(failure, /DNS record (\S+) is/, '<label>.<location>.cloudapp.azure.com')} is taken by another public IP. All customers of a region share its labels.`,
     fix: ['Use another `dns-label`.'],
-  },
-  'The DNS label is invalid': {
+  }),
+  'The DNS label is invalid': (failure) => ({
     says: 'InvalidDomainNameLabel: The domain name label … is invalid. It must conform to the following regular expression',
-    cause: (failure) =>
-      `"${messageText(failure, /label (\S+) is invalid/, '<label>')}" is not a valid DNS label. It must have 3 to 63 lower-case letters, digits and hyphens, and start with a letter.`,
+    cause: `"${messageText(failure, /label (\S+) is invalid/, '<label>')}" is not a valid DNS label. It must have 3 to 63 lower-case letters, digits and hyphens, and start with a letter.`,
     fix: ['Correct `dns-label`.'],
-  },
-  'The subnet is full': {
+  }),
+  'The subnet is full': (failure) => ({
     says: 'SubnetIsFull: Subnet … with address prefix … does not have enough capacity for 1 IP addresses',
-    cause: (failure) =>
-      `Subnet ${lastName(messageText(failure, /Subnet (\S+) with/, '<subnet>'))} (${messageText(failure, /address prefix ([\d./]+)/, '<prefix>')}) has no free IP address. Azure reserves five addresses of each subnet.`,
+    cause: `Subnet ${lastName(messageText(failure, /Subnet (\S+) with/, '<subnet>'))} (${messageText(failure, /address prefix ([\d./]+)/, '<prefix>')}) has no free IP address. Azure reserves five addresses of each subnet.`,
     who: "the owner of the virtual network, or the workflow's author",
-    fix: (failure) => [
+    fix: [
       'Use another `subnet-id`, delete network interfaces that are no longer needed, or enlarge the subnet. To list what uses it:',
       shellCommand`az network nic list --subscription ${failure.subscriptionId} --query ${`[?ipConfigurations[?ends_with(subnet.id, '/${lastName(messageText(failure, /Subnet (\S+) with/, 'subnet'))}')]].id`} -o tsv`,
     ],
-  },
-  'The private IP address is taken': {
+  }),
+  'The private IP address is taken': (failure) => ({
     says: 'PrivateIPAddressInUse, PrivateIPAddressIsAllocated: IP configuration … is using the private IP address … which is already allocated to resource',
-    cause: (failure) =>
-      `\`private-ip-address\` ${privateAddress(failure)} is taken by ${lastName(resourceOf(holder(failure)))}. It is allocated to ${holder(failure)}.`,
-    fix: (failure) => [
+    cause: `\`private-ip-address\` ${privateAddress(failure)} is taken by ${lastName(resourceOf(holder(failure)))}. It is allocated to ${holder(failure)}.`,
+    fix: [
       'Use another `private-ip-address`, or remove it: Azure then picks a free one. To show what has it:',
       showResource(resourceOf(holder(failure))),
     ],
-  },
-  'The private IP address cannot be used in the subnet': {
-    says: 'PrivateIPAddressNotInSubnet: Private static IP address … does not belong to the range of subnet prefix; PrivateIPAddressInReservedRange',
-    codes: ['PrivateIPAddressNotInSubnet', 'PrivateIPAddressInReservedRange'],
-    cause: (failure) => {
-      const prefix = messageText(failure, /subnet prefix ([\d./]+\d)/, '<prefix>');
-      return /reserved IP range/i.test(failure.message)
+  }),
+  'The private IP address cannot be used in the subnet': (failure) => {
+    const prefix = messageText(failure, /subnet prefix ([\d./]+\d)/, '<prefix>');
+    return {
+      says: 'PrivateIPAddressNotInSubnet: Private static IP address … does not belong to the range of subnet prefix; PrivateIPAddressInReservedRange',
+      codes: ['PrivateIPAddressNotInSubnet', 'PrivateIPAddressInReservedRange'],
+      cause: /reserved IP range/i.test(failure.message)
         ? `\`private-ip-address\` ${privateAddress(failure)} is reserved. Azure keeps the first four addresses and the last one of subnet ${prefix}.`
-        : `\`private-ip-address\` ${privateAddress(failure)} is outside the subnet ${prefix}.`;
-    },
-    fix: ['Correct `private-ip-address`, or remove it: Azure then picks a free one.'],
+        : `\`private-ip-address\` ${privateAddress(failure)} is outside the subnet ${prefix}.`,
+      fix: ['Correct `private-ip-address`, or remove it: Azure then picks a free one.'],
+    };
   },
-  'The public IP address is in use': {
+  'The public IP address is in use': (failure) => ({
     says: 'PublicIPAddressInUse: Resource … is referencing public IP address … that is already allocated to resource',
     message: /already allocated to resource/i,
-    cause: (failure) =>
-      `Public IP address ${lastName(messageText(failure, /public IP address (\S+)/i, '<public-ip>'))} is in use by ${lastName(resourceOf(holder(failure)))}. It is allocated to ${holder(failure)}.`,
-    fix: (failure) => [
+    cause: `Public IP address ${lastName(messageText(failure, /public IP address (\S+)/i, '<public-ip>'))} is in use by ${lastName(resourceOf(holder(failure)))}. It is allocated to ${holder(failure)}.`,
+    fix: [
       'Use another `public-ip`, or detach it from the resource that has it:',
       showResource(resourceOf(holder(failure))),
     ],
-  },
-  'The address prefixes do not fit': {
+  }),
+  'The address prefixes do not fit': (failure) => ({
     says: 'NetcfgSubnetRangeOutsideVnet, NetcfgSubnetRangesOverlap, NetcfgInvalidSubnet, InvalidCIDRNotation, InvalidAddressPrefixFormat',
-    cause: (failure) => `\`address-prefix\` or \`subnet-prefix\` is invalid: ${failure.message}`,
+    cause: `\`address-prefix\` or \`subnet-prefix\` is invalid: ${failure.message}`,
     fix: [
       '`subnet-prefix` must lie within `address-prefix`, be /29 or larger, and both must be network addresses in CIDR notation (`10.0.0.0/24`).',
     ],
+  }),
+  'A referenced resource does not exist': (failure) => {
+    const id = messageText(failure, /Resource (\S+) referenced/, '<resource-id>');
+    return {
+      says: 'InvalidResourceReference: Resource … referenced by resource … was not found',
+      cause: `${lastName(id)} does not exist, or is in another region than the VM. ${messageText(failure, /referenced by resource (\S+)/, 'The VM')} refers to ${id}.`,
+      fix: [
+        'Correct `subnet-id`, `nic-id`, `network-security-group-id` or `public-ip`; all must be in the region of the VM:',
+        shellCommand`az resource show --ids ${id} --query "{id:id, location:location}"`,
+      ],
+    };
   },
-  'A referenced resource does not exist': {
-    says: 'InvalidResourceReference: Resource … referenced by resource … was not found',
-    cause: (failure) => {
-      const id = messageText(failure, /Resource (\S+) referenced/, '<resource-id>');
-      return `${lastName(id)} does not exist, or is in another region than the VM. ${messageText(failure, /referenced by resource (\S+)/, 'The VM')} refers to ${id}.`;
-    },
-    fix: (failure) => [
-      'Correct `subnet-id`, `nic-id`, `network-security-group-id` or `public-ip`; all must be in the region of the VM:',
-      shellCommand`az resource show --ids ${messageText(failure, /Resource (\S+) referenced/, '<resource-id>')} --query "{id:id, location:location}"`,
-    ],
-  },
-  "The runner does not trust Azure's certificate": {
+  "The runner does not trust Azure's certificate": ({ code, status }) => ({
     says: 'SELF_SIGNED_CERT_IN_CHAIN, UNABLE_TO_GET_ISSUER_CERT_LOCALLY, UNABLE_TO_VERIFY_LEAF_SIGNATURE',
     codes: [],
-    when: ({ status, code }) => status === 0 && certificateErrors.test(code),
+    when: status === 0 && certificateErrors.test(code),
     cause:
       'The runner does not trust the certificate of the connection. A proxy intercepts TLS with a certificate authority that the runner does not know.',
     who: runnerOwner,
@@ -112,113 +105,101 @@ export const networkEntries: Entries = {
       'In the environment of the runner, set NODE_EXTRA_CA_CERTS to a PEM file with that certificate authority, and restart the runner.',
       'The same applies to the certificate authority of a private cloud.',
     ],
-  },
-  'The proxy of the runner does not connect to Azure': {
+  }),
+  'The proxy of the runner does not connect to Azure': (failure) => ({
     says: 'The proxy of HTTPS_PROXY refused the connection to …; … (through the proxy … of HTTPS_PROXY)',
     message: proxyInMessage,
-    when: ({ code }) => !certificateErrors.test(code),
-    cause: (failure) => `The proxy of the runner does not connect to Azure: ${failure.message}`,
+    when: !certificateErrors.test(failure.code),
+    cause: `The proxy of the runner does not connect to Azure: ${failure.message}`,
     who: runnerOwner,
-    fix: (failure) => {
-      const variable = messageText(failure, proxyInMessage, 'HTTPS_PROXY');
-      return [
-        `Check address, user name and password in ${variable}, and let the proxy connect to these hosts:`,
-        failure.loginEndpoint,
-        failure.resourceManager,
-        'Or name them in NO_PROXY if the runner reaches them directly.',
-      ];
-    },
-  },
-  'Azure cannot be reached': {
+    fix: [
+      `Check address, user name and password in ${messageText(failure, proxyInMessage, 'HTTPS_PROXY')}, and let the proxy connect to these hosts:`,
+      failure.loginEndpoint,
+      failure.resourceManager,
+      'Or name them in NO_PROXY if the runner reaches them directly.',
+    ],
+  }),
+  'Azure cannot be reached': ({ status, code, message, loginEndpoint, resourceManager }) => ({
     says: 'ENOTFOUND, ECONNREFUSED, ECONNRESET, ETIMEDOUT',
     codes: [],
-    when: ({ status, code, message }) =>
-      status === 0 && code !== '' && !certificateErrors.test(code) && !proxyInMessage.test(message),
-    cause: (failure) => `Azure cannot be reached: ${failure.message}`,
+    when: status === 0 && code !== '' && !certificateErrors.test(code) && !proxyInMessage.test(message),
+    cause: `Azure cannot be reached: ${message}`,
     who: runnerOwner,
-    fix: ({ loginEndpoint, resourceManager }) => [
+    fix: [
       'On a self-hosted runner, allow these hosts, and set HTTPS_PROXY (and NO_PROXY) if there is a proxy:',
       loginEndpoint,
       resourceManager,
       'In a cloud other than the public one, check `environment`.',
     ],
-  },
-  'The public IP address quota is used up': {
+  }),
+  'The public IP address quota is used up': (failure) => ({
     says: 'PublicIPCountLimitReached: Cannot create more than … public IP addresses for this subscription in this region',
-    cause: (failure) =>
-      `The public IP address quota in ${failure.location} is used up: all ${messageText(failure, /more than (\d+)/, '<limit>')} of subscription ${failure.subscriptionId} exist.`,
-    who: authorOrSubscriptionOwner,
-    fix: (failure) => [
+    cause: `The public IP address quota in ${failure.location} is used up: all ${messageText(failure, /more than (\d+)/, '<limit>')} of subscription ${failure.subscriptionId} exist.`,
+    who: authorOrSubscriptionOwner(failure),
+    fix: [
       'Set `public-ip: false`, use an existing address, or delete unused ones:',
       shellCommand`az network list-usages --subscription ${failure.subscriptionId} -l ${failure.location} -o table`,
       shellCommand`az network public-ip list --subscription ${failure.subscriptionId} --query "[?ipConfiguration==null].id" -o tsv`,
     ],
-  },
-  'Basic public IP addresses are retired': {
+  }),
+  'Basic public IP addresses are retired': () => ({
     says: 'IPv4BasicSkuPublicIpCountLimitReached: Cannot create more than 0 IPv4 Basic SKU public IP addresses',
     cause: 'The request is for a Basic public IP address. Azure has created none since 2025-09-30.',
     fix: ['The default is Standard: remove `sku` from the key `public-ip` in `overrides`.'],
-  },
-  'A resource ID is incomplete': {
-    says: 'LinkedInvalidPropertyId: Property id … is invalid. Expect fully qualified resource Id',
-    cause: (failure) => {
-      const path = messageText(failure, /at path '([^']+)'/, '');
-      return `"${messageText(failure, /Property id '([^']+)'/, '<value>')}"${path ? ` (${path})` : ''} is not a complete resource ID.`;
-    },
-    fix: [
-      'Use the ID from `/subscriptions/` on, as `az resource show … --query id` prints it. Inputs that take IDs: `image-id`, `subnet-id`, `nic-id`, `network-security-group-id`, `public-ip`, `identity`, and values in `overrides`.',
-    ],
+  }),
+  'A resource ID is incomplete': (failure) => {
+    const path = messageText(failure, /at path '([^']+)'/, '');
+    return {
+      says: 'LinkedInvalidPropertyId: Property id … is invalid. Expect fully qualified resource Id',
+      cause: `"${messageText(failure, /Property id '([^']+)'/, '<value>')}"${path ? ` (${path})` : ''} is not a complete resource ID.`,
+      fix: [
+        'Use the ID from `/subscriptions/` on, as `az resource show … --query id` prints it. Inputs that take IDs: `image-id`, `subnet-id`, `nic-id`, `network-security-group-id`, `public-ip`, `identity`, and values in `overrides`.',
+      ],
+    };
   },
 };
 
 const certificateErrors = /CERT|UNABLE_TO_(?:GET_ISSUER|VERIFY)/;
 
 export const cleanupEntries: Entries = {
-  'Another resource still uses it': {
+  'Another resource still uses it': (failure) => ({
     says: 'InUseNetworkSecurityGroupCannotBeDeleted, PublicIPAddressCannotBeDeleted, InUseSubnetCannotBeDeleted, NicInUse',
-    cause: (failure) =>
-      `${lastName(resourceOf(holder(failure)))} still uses the resource. ${lastName(failure.url) || 'It'} cannot be deleted or reused while ${holder(failure)} uses it. It may be about to be deleted itself.`,
+    cause: `${lastName(resourceOf(holder(failure)))} still uses the resource. ${lastName(failure.url) || 'It'} cannot be deleted or reused while ${holder(failure)} uses it. It may be about to be deleted itself.`,
     who: nobodyNeedsToAct,
-    fix: (failure) => [
+    fix: [
       'The action deletes in dependency order (VM, NIC, public IP and NSG, virtual network) and retries. If it gave up, another user attached something; check:',
       showResource(resourceOf(holder(failure))),
       'Then run the action with `operation: delete`.',
     ],
-  },
-  'The NIC is reserved after a failed create': {
+  }),
+  'The NIC is reserved after a failed create': (failure) => ({
     says: 'NicReservedForAnotherVm: Nic(s) in request is reserved for another Virtual Machine for 180 seconds',
-    cause: (failure) =>
-      `The NIC is reserved for ${messageText(failure, /for (\d+) seconds/, '180')} seconds after a failed create. It stays reserved for VM ${messageText(failure, /Reserved VM: (\S+)/, '<vm-id>')}.`,
+    cause: `The NIC is reserved for ${messageText(failure, /for (\d+) seconds/, '180')} seconds after a failed create. It stays reserved for VM ${messageText(failure, /Reserved VM: (\S+)/, '<vm-id>')}.`,
     who: nobodyNeedsToAct,
     fix: ['If the action was stopped before that, run it with `operation: delete`.'],
-  },
-  'The disk is attached to a VM': {
+  }),
+  'The disk is attached to a VM': (failure) => ({
     says: 'OperationNotAllowed: Disk … is attached to VM',
     message: /Disk .* is attached to VM/i,
-    cause: (failure) =>
-      `Disk ${messageText(failure, /Disk (\S+)/, '<disk>')} is attached to VM ${lastName(holder(failure))}. It cannot be deleted while ${holder(failure)} exists.`,
+    cause: `Disk ${messageText(failure, /Disk (\S+)/, '<disk>')} is attached to VM ${lastName(holder(failure))}. It cannot be deleted while ${holder(failure)} exists.`,
     who: nobodyNeedsToAct,
     fix: [
       'The action deletes the VM first and retries. If it gave up, the disk was attached to another VM: detach it, then run the action with `operation: delete`.',
     ],
-  },
-  'A lock blocks the change': {
-    says: 'ScopeLocked: … cannot perform … operation because following scope(s) are locked',
-    cause: (failure) =>
-      `A lock on ${lastName(lockedScope(failure))} blocks the ${messageText(failure, /cannot perform (\w+) operation/, 'write or delete')}. The lock applies to ${lockedScope(failure)}.`,
-    who: (failure) => {
-      const group = idSegment(lockedScope(failure), 'resourceGroups') ?? failure.resourceGroup;
-      return `the owner of resource group ${group}, in the VM's tenant (${failure.tenantId})`;
-    },
-    fix: (failure) => {
-      const scope = lockedScope(failure);
-      const subscription = idSegment(scope, 'subscriptions') ?? failure.subscriptionId;
-      const group = idSegment(scope, 'resourceGroups') ?? failure.resourceGroup;
-      return [
+  }),
+  'A lock blocks the change': (failure) => {
+    const scope = messageText(failure, /scope\(s\) are locked: '([^']+)'/, '<scope>');
+    const subscription = idSegment(scope, 'subscriptions') ?? failure.subscriptionId;
+    const group = idSegment(scope, 'resourceGroups') ?? failure.resourceGroup;
+    return {
+      says: 'ScopeLocked: … cannot perform … operation because following scope(s) are locked',
+      cause: `A lock on ${lastName(scope)} blocks the ${messageText(failure, /cannot perform (\w+) operation/, 'write or delete')}. The lock applies to ${scope}.`,
+      who: `the owner of resource group ${group}, in the VM's tenant (${failure.tenantId})`,
+      fix: [
         'Find the lock, and delete it if appropriate. Then run the action with `operation: delete`, or run the job again:',
         shellCommand`az lock list --subscription ${subscription} -g ${group} --query "[].{level:level, id:id}" -o table`,
         shellCommand`az lock delete --ids ${'<lock-id>'}`,
-      ];
-    },
+      ],
+    };
   },
 };

@@ -1,5 +1,4 @@
 import { sameTenant } from '../azure/resource-id.ts';
-import type { Explanation } from '../errors/errors.ts';
 import { shellCommand } from '../lib/escape.ts';
 import { areTenantsSwapped } from './authorization.ts';
 import {
@@ -9,23 +8,34 @@ import {
   areSameTenant,
   hasCode,
   idSegment,
-  isFromEntra,
+  isAuxiliary,
   isInImageSubscription,
   isInSubscription,
   messagesOf,
   messageText,
   nobodyNeedsToAct,
-  requestedTenant,
-  requestedTenantAdmin,
   runnerOwner,
-  tenantInput,
   tenantName,
   workflowAuthor,
 } from './entry.ts';
 
+/** Whether it answers a token request. */
+const isFromEntra = ({ tenant }: Failure) => tenant !== undefined;
+
+const requestedTenant = ({ tenant = '<tenant-id>' }: Failure) => tenant;
+
+const requestedTenantAdmin = (failure: Failure) =>
+  `an administrator of ${tenantName(requestedTenant(failure), failure)}`;
+
+function tenantInput(id: string, known: Failure): string {
+  if (areSameTenant(id, known.tenantId, known)) return '`tenant-id`';
+  if (areSameTenant(id, known.imageTenantId, known)) return '`image-tenant-id`';
+  return isAuxiliary(id, known) ? '`auxiliary-tenant-ids`' : '`tenant-id`';
+}
+
 /** The three ways to create the app's service principal in a tenant. */
 function consent(tenant: string, clientId: string, failure: Failure): string[] {
-  const [path, id] = [tenant, clientId].map(encodeURIComponent);
+  const [path, id] = [tenant, clientId].map((text) => encodeURIComponent(text.toWellFormed()));
   return [
     `As an administrator of ${tenantName(tenant, failure)}, open one of these URLs and accept. (AADSTS50011 or AADSTS500113 means that the app lacks the redirect URI https://www.microsoft.com/.)`,
     `${failure.loginEndpoint}/${path}/adminconsent?client_id=${id}`,
@@ -50,7 +60,7 @@ const namedClient = (failure: Failure) =>
   messageText(failure, /(?:app|identifier|Application) '([^']+)'|client application (\S+)/, failure.clientId);
 
 /** By its code or, where Entra sends none, by its text. */
-const isEntraError = (code: string, text: RegExp) => (failure: Failure) =>
+const isEntraError = (failure: Failure, code: string, text: RegExp) =>
   isFromEntra(failure) && (hasCode(failure, code) || text.test(messagesOf(failure)));
 
 const namedTenant = (failure: Failure) =>
@@ -65,10 +75,8 @@ const issuingTenant = (failure: Failure) =>
 const owningTenant = (failure: Failure) =>
   messageText(failure, /match the tenant 'https:\/\/[^/]+\/([^/']+)/, '<owning-tenant-id>');
 
-const assertionExpiry = (failure: Failure) =>
-  messageText(failure, /expiry time of assertion (\S+?)\.?(?:\s|$)/, '<expiry>');
-
-const entraTime = (failure: Failure) => messageText(failure, /Current time: (\S+?),/, '<now>');
+const assertionTimes = (failure: Failure) =>
+  `${messageText(failure, /expiry time of assertion (\S+?)\.?(?:\s|$)/, '<expiry>')}, and Entra received it at ${messageText(failure, /Current time: (\S+?),/, '<now>')}`;
 
 /** The tenant that a 401 names. The VM's comes last, because the message may name it in addition to the refused one. */
 function refusedTenant(failure: Failure): string | undefined {
@@ -96,14 +104,13 @@ const showOwner = (failure: Failure) => [
 ];
 
 /** `subscription-id` is the image's own, or the inputs for tenants are swapped. */
-function explainSwappedInputs(failure: Failure): Explanation | undefined {
+function explainSwappedInputs(failure: Failure) {
   const { tenantId, imageTenantId } = failure;
   const subscription = idSegment(failure.url, 'subscriptions') ?? '';
   const owner = owningTenant(failure);
   if (areTenantsSwapped(failure) && areSameTenant(owner, imageTenantId, failure)) {
     return {
       cause: `\`subscription-id\` is the subscription of the image. ${subscription} belongs to ${tenantName(owner, failure)}; the VM is to be created in ${tenantName(tenantId, failure)}.`,
-      who: workflowAuthor,
       fix: [
         'Set `subscription-id` to the subscription in which the VM is created. To list those of its tenant:',
         shellCommand`az account list --all --query ${`[?tenantId=='${tenantId}'].{name:name, id:id}`} -o table`,
@@ -114,7 +121,6 @@ function explainSwappedInputs(failure: Failure): Explanation | undefined {
   if (!areSameTenant(owner, other, failure) || areSameTenant(tenantId, imageTenantId, failure)) return undefined;
   return {
     cause: `\`tenant-id\` and \`image-tenant-id\` are swapped. The subscription ${subscription} belongs to tenant ${owner}.`,
-    who: workflowAuthor,
     fix: [
       `Swap them: \`tenant-id\` is the tenant of the VM (${imageTenantId}), \`image-tenant-id\` that of the gallery (${tenantId}).`,
       ...showOwner(failure),
@@ -127,181 +133,161 @@ const wrongTenantInput = (failure: Failure) =>
   isImageRequest(failure) ? '`image-tenant-id`' : tenantInput(issuingTenant(failure), failure);
 
 export const signInEntries: Entries = {
-  'The client secret is wrong': {
+  'The client secret is wrong': (failure) => ({
     says: 'AADSTS7000215: Invalid client secret provided',
-    cause: (failure) =>
-      `\`client-secret\` is not a valid secret of app ${namedClient(failure)}. It is mistyped, belongs to another app, or is the secret's ID instead of its value.`,
-    who: appOwner,
-    fix: ({ clientId }) => newSecret(clientId),
-  },
-  'The client secret has expired': {
+    cause: `\`client-secret\` is not a valid secret of app ${namedClient(failure)}. It is mistyped, belongs to another app, or is the secret's ID instead of its value.`,
+    who: appOwner(failure),
+    fix: newSecret(failure.clientId),
+  }),
+  'The client secret has expired': (failure) => ({
     says: 'AADSTS7000222: The provided client secret keys for app … are expired',
-    cause: (failure) => `The client secret of app ${namedClient(failure)} has expired.`,
-    who: appOwner,
-    fix: ({ clientId }) => newSecret(clientId),
-  },
-  'The app is not in that tenant': {
+    cause: `The client secret of app ${namedClient(failure)} has expired.`,
+    who: appOwner(failure),
+    fix: newSecret(failure.clientId),
+  }),
+  'The app is not in that tenant': (failure) => ({
     says: 'AADSTS700016: Application with identifier … was not found in the directory',
-    cause: (failure) =>
-      `App ${namedClient(failure)} has no service principal in ${tenantName(requestedTenant(failure), failure)}. No administrator has consented to it there, the app is single-tenant, or an ID is mistyped.`,
-    who: requestedTenantAdmin,
-    fix: (failure) => [
+    cause: `App ${namedClient(failure)} has no service principal in ${tenantName(requestedTenant(failure), failure)}. No administrator has consented to it there, the app is single-tenant, or an ID is mistyped.`,
+    who: requestedTenantAdmin(failure),
+    fix: [
       ...consent(requestedTenant(failure), namedClient(failure), failure),
       'If Entra refuses that as well, the app is single-tenant. Its owner changes this in its home tenant:',
       shellCommand`az ad app update --id ${namedClient(failure)} --sign-in-audience AzureADMultipleOrgs`,
       `Also compare \`client-id\` and ${tenantInput(requestedTenant(failure), failure)} with the portal.`,
     ],
-  },
-  'The app has no service principal in that tenant': {
+  }),
+  'The app has no service principal in that tenant': (failure) => ({
     says: 'AADSTS7000229: The client application … is missing service principal in the tenant',
-    cause: (failure) =>
-      `App ${namedClient(failure)} has no service principal in ${tenantName(namedTenant(failure), failure)}.`,
-    who: (failure) => `an administrator of ${tenantName(namedTenant(failure), failure)}`,
-    fix: (failure) => consent(namedTenant(failure), namedClient(failure), failure),
-  },
-  'The app is disabled in that tenant': {
+    cause: `App ${namedClient(failure)} has no service principal in ${tenantName(namedTenant(failure), failure)}.`,
+    who: `an administrator of ${tenantName(namedTenant(failure), failure)}`,
+    fix: consent(namedTenant(failure), namedClient(failure), failure),
+  }),
+  'The app is disabled in that tenant': (failure) => ({
     says: 'AADSTS7000112: Application … is disabled',
     codes: [],
-    when: isEntraError('AADSTS7000112', /^Application '[^']*' ?\([^)]*\) is disabled/),
-    cause: (failure) =>
-      `The service principal of app ${namedClient(failure)} is disabled in ${tenantName(requestedTenant(failure), failure)}.`,
-    who: requestedTenantAdmin,
-    fix: (failure) => [
+    when: isEntraError(failure, 'AADSTS7000112', /^Application '[^']*' ?\([^)]*\) is disabled/),
+    cause: `The service principal of app ${namedClient(failure)} is disabled in ${tenantName(requestedTenant(failure), failure)}.`,
+    who: requestedTenantAdmin(failure),
+    fix: [
       'Find out why it was disabled. To enable it again:',
       loginCommand(requestedTenant(failure)),
       shellCommand`az ad sp update --id ${namedClient(failure)} --set accountEnabled=true`,
     ],
-  },
-  'Conditional Access blocks the app': {
+  }),
+  'Conditional Access blocks the app': (failure) => ({
     says: 'AADSTS53003: Access has been blocked by Conditional Access policies',
-    cause: (failure) =>
-      `A Conditional Access policy in ${tenantName(requestedTenant(failure), failure)} denies tokens to app ${failure.clientId}. Policies for workload identities usually block by the IP address of the runner.`,
-    who: requestedTenantAdmin,
-    fix: ({ clientId }) => [
-      `The sign-in log names the policy: Entra admin center, Sign-in logs, Service principal sign-ins, application ID ${clientId}.`,
+    cause: `A Conditional Access policy in ${tenantName(requestedTenant(failure), failure)} denies tokens to app ${failure.clientId}. Policies for workload identities usually block by the IP address of the runner.`,
+    who: requestedTenantAdmin(failure),
+    fix: [
+      `The sign-in log names the policy: Entra admin center, Sign-in logs, Service principal sign-ins, application ID ${failure.clientId}.`,
       'Use a runner with a fixed IP address that the policy allows, or exclude this service principal from the policy.',
     ],
-  },
-  'The tenant belongs to another cloud': {
+  }),
+  'The tenant belongs to another cloud': (failure) => ({
     says: 'AADSTS900382: Confidential Client is not supported in Cross Cloud request',
     codes: [],
-    when: isEntraError('AADSTS900382', /not supported in Cross Cloud request/i),
-    cause: (failure) =>
-      `${tenantName(requestedTenant(failure), failure).replace(/^t/, 'T')} is not in the cloud of ${failure.loginEndpoint}. App, tenants and \`environment\` must all belong to the same cloud.`,
-    fix: (failure) => [
+    when: isEntraError(failure, 'AADSTS900382', /not supported in Cross Cloud request/i),
+    cause: `${tenantName(requestedTenant(failure), failure).replace(/^t/, 'T')} is not in the cloud of ${failure.loginEndpoint}. App, tenants and \`environment\` must all belong to the same cloud.`,
+    fix: [
       `Set \`environment\` to the cloud of the tenants, for example \`azureusgovernment\` or \`azurechinacloud\`; otherwise correct ${tenantInput(requestedTenant(failure), failure)}.`,
       'An app registration exists in one cloud only: use one that was registered in that cloud.',
     ],
-  },
-  'The tenant does not exist': {
+  }),
+  'The tenant does not exist': (failure) => ({
     says: 'AADSTS90002: Tenant … not found',
-    cause: (failure) => {
-      const isSubscription = sameTenant(unknownTenant(failure), failure.subscriptionId);
-      return `Tenant ${unknownTenant(failure)} does not exist in the cloud of ${failure.loginEndpoint}.${isSubscription ? ' It is the ID of the subscription.' : ''}`;
-    },
-    fix: (failure) => [
+    cause: `Tenant ${unknownTenant(failure)} does not exist in the cloud of ${failure.loginEndpoint}.${sameTenant(unknownTenant(failure), failure.subscriptionId) ? ' It is the ID of the subscription.' : ''}`,
+    fix: [
       `Correct ${tenantInput(unknownTenant(failure), failure)}; a common mistake is the ID of a subscription. Signed in to the right tenant, this prints its ID:`,
       ownTenantCommand,
       'If the tenant belongs to another cloud, set `environment`.',
     ],
-  },
-  'The tenant is neither a GUID nor a domain': {
+  }),
+  'The tenant is neither a GUID nor a domain': (failure) => ({
     says: 'AADSTS900023: Specified tenant identifier … is neither a valid DNS name, nor a valid external domain',
-    cause: (failure) => `"${unknownTenant(failure)}" is neither a tenant ID nor a verified domain.`,
-    fix: (failure) => [
+    cause: `"${unknownTenant(failure)}" is neither a tenant ID nor a verified domain.`,
+    fix: [
       `Set ${tenantInput(unknownTenant(failure), failure)} to the GUID of the tenant. Signed in to it, this prints the GUID:`,
       ownTenantCommand,
     ],
-  },
-  "GitHub's ID token expired before Entra received it": {
+  }),
+  "GitHub's ID token expired before Entra received it": (failure) => ({
     says: 'AADSTS700024: Client assertion is not within its valid time range (sign-in with GitHub OIDC)',
-    when: ({ oidc }) => oidc !== undefined,
-    cause: (failure) =>
-      `GitHub's ID token had expired when Entra received it. GitHub issued it for the time until ${assertionExpiry(failure)}, and Entra received it at ${entraTime(failure)}. Both times come from servers; the runner's clock plays no part.`,
+    when: failure.oidc !== undefined,
+    cause: `GitHub's ID token had expired when Entra received it. GitHub issued it for the time until ${assertionTimes(failure)}. Both times come from servers; the runner's clock plays no part.`,
     fix: [
       'Run the job again: the action requests a new ID token, valid for about 5 minutes, for each sign-in.',
       'If it happens again, something between the runner and Entra delays requests for minutes, such as a proxy.',
     ],
-  },
-  'The signed assertion has expired or is not valid yet': {
+  }),
+  'The signed assertion has expired or is not valid yet': (failure) => ({
     says: 'AADSTS700024: Client assertion is not within its valid time range',
-    when: ({ oidc }) => oidc === undefined,
-    cause: (failure) =>
-      `The clock of the runner is wrong. The assertion that it signed with \`client-certificate\` was valid until ${assertionExpiry(failure)}, and Entra received it at ${entraTime(failure)}.`,
+    when: failure.oidc === undefined,
+    cause: `The clock of the runner is wrong. The assertion that it signed with \`client-certificate\` was valid until ${assertionTimes(failure)}.`,
     who: runnerOwner,
     fix: ['Synchronize the clock of the self-hosted runner (NTP), and run the job again.'],
-  },
-  'The certificate is not registered on the app': {
+  }),
+  'The certificate is not registered on the app': (failure) => ({
     says: 'AADSTS700027: The certificate with identifier used to sign the client assertion is not registered on application',
-    cause: ({ clientId }) =>
-      `The certificate in \`client-certificate\` is not registered on app ${clientId}. It was removed or never added, or \`client-id\` names another app.`,
-    who: appOwner,
-    fix: ({ clientId }) => [
+    cause: `The certificate in \`client-certificate\` is not registered on app ${failure.clientId}. It was removed or never added, or \`client-id\` names another app.`,
+    who: appOwner(failure),
+    fix: [
       'Compare the thumbprints, then register the certificate:',
-      shellCommand`az ad app credential list --id ${clientId} --cert`,
-      shellCommand`az ad app credential reset --id ${clientId} --cert @cert.pem --append`,
+      shellCommand`az ad app credential list --id ${failure.clientId} --cert`,
+      shellCommand`az ad app credential reset --id ${failure.clientId} --cert @cert.pem --append`,
     ],
-  },
-  'A user was signed in instead of an app': {
+  }),
+  'A user was signed in instead of an app': ({ clientId }) => ({
     says: 'AADSTS50034: The user account … does not exist in the … directory',
     cause: 'The credential belongs to a user, not to an app. Entra looked for a user account.',
-    fix: ({ clientId }) => [
+    fix: [
       'Use the credential of an app registration: OIDC, `client-secret` or `client-certificate`. To show the app:',
       shellCommand`az ad app show --id ${clientId} --query "{name:displayName, audience:signInAudience}"`,
     ],
-  },
-  'The subscription belongs to another tenant': {
+  }),
+  'The subscription belongs to another tenant': (failure) => ({
     says: 'InvalidAuthenticationTokenTenant: The access token is from the wrong issuer',
-    explain: explainSwappedInputs,
-    cause: (failure) =>
-      `${wrongTenantInput(failure)} is the wrong tenant: the subscription belongs to tenant ${owningTenant(failure)}. The token is from ${tenantName(issuingTenant(failure), failure)}.`,
-    fix: (failure) => [
+    cause: `${wrongTenantInput(failure)} is the wrong tenant: the subscription belongs to tenant ${owningTenant(failure)}. The token is from ${tenantName(issuingTenant(failure), failure)}.`,
+    fix: [
       `Set ${wrongTenantInput(failure)} to ${owningTenant(failure)}, or use a subscription of the intended tenant. To see which tenant owns it:`,
       ...showOwner(failure),
     ],
-  },
-  'The access token has expired': {
+    ...explainSwappedInputs(failure),
+  }),
+  'The access token has expired': (failure) => ({
     says: 'ExpiredAuthenticationToken: The access token expiry UTC time … is earlier than current UTC time',
-    cause: (failure) =>
-      `The access token has expired. It was valid until ${messageText(failure, /expiry UTC time '([^']+)'/, '<expiry>')}, and Azure received it at ${messageText(failure, /current UTC time '([^']+)'/, '<now>')}.`,
+    cause: `The access token has expired. It was valid until ${messageText(failure, /expiry UTC time '([^']+)'/, '<expiry>')}, and Azure received it at ${messageText(failure, /current UTC time '([^']+)'/, '<now>')}.`,
     who: nobodyNeedsToAct,
     fix: [
       'The action requests a new token and repeats the request. If it gave up, the clock of the runner is wrong: synchronize it (NTP), and run the job again.',
     ],
-  },
-  'The token has no service principal': {
+  }),
+  'The token has no service principal': (failure) => ({
     says: "InvalidAuthenticationToken: at least one of the claims 'puid' or 'altsecid' or 'oid' should be present",
     message: /'oid' should be present/i,
-    cause: (failure) =>
-      `App ${failure.clientId} has no service principal in ${tenantName(tokenTenant(failure), failure)} yet. Its token has no oid claim.`,
-    who: (failure) => `an administrator of ${tenantName(tokenTenant(failure), failure)}`,
-    fix: (failure) => [
-      ...consent(tokenTenant(failure), failure.clientId, failure),
-      'Then wait a minute and run the job again.',
-    ],
-  },
-  'Resource Manager refused one of the tokens': {
-    // Which text comes is not documented, only that it names the client and the tenant of the invalid token.
-    says: '401 on the request that carries x-ms-authorization-auxiliary',
-    when: (failure) =>
-      hasCode(failure, 'InvalidAuthenticationToken')
+    cause: `App ${failure.clientId} has no service principal in ${tenantName(tokenTenant(failure), failure)} yet. Its token has no oid claim.`,
+    who: `an administrator of ${tenantName(tokenTenant(failure), failure)}`,
+    fix: [...consent(tokenTenant(failure), failure.clientId, failure), 'Then wait a minute and run the job again.'],
+  }),
+  'Resource Manager refused one of the tokens': (failure) => {
+    const named = refusedTenant(failure);
+    const suspect = named ?? failure.imageTenantId;
+    const auxiliaries = [`image tenant ${failure.imageTenantId}`, ...failure.auxiliaryTenantIds].join(', ');
+    return {
+      // Which text comes is not documented, only that it names the client and the tenant of the invalid token.
+      says: '401 on the request that carries x-ms-authorization-auxiliary',
+      when: hasCode(failure, 'InvalidAuthenticationToken')
         ? !/'oid' should be present/i.test(messagesOf(failure))
         : failure.status === 401 && failure.code === '' && !isFromEntra(failure),
-    cause: (failure) => {
-      const named = refusedTenant(failure);
-      if (named) {
-        return `Resource Manager refused the token of ${tenantName(named, failure)}. One invalid auxiliary token is enough to refuse the whole request.`;
-      }
-      const auxiliaries = [`image tenant ${failure.imageTenantId}`, ...failure.auxiliaryTenantIds].join(', ');
-      return `Resource Manager refused one of the tokens of the request. It is the one of the VM's tenant (${failure.tenantId}) or an auxiliary one (${auxiliaries}); one invalid token is enough.`;
-    },
-    who: (failure) =>
-      `${workflowAuthor} first; then an administrator of ${tenantName(refusedTenant(failure) ?? failure.imageTenantId, failure)}, where app ${failure.clientId} must have a service principal`,
-    fix: (failure) => [
-      'Run the action with `operation: check`: it tests the token of each tenant separately.',
-      'Check that the app is in that tenant:',
-      loginCommand(refusedTenant(failure) ?? failure.imageTenantId),
-      shellCommand`az ad sp show --id ${failure.clientId}`,
-    ],
+      cause: named
+        ? `Resource Manager refused the token of ${tenantName(named, failure)}. One invalid auxiliary token is enough to refuse the whole request.`
+        : `Resource Manager refused one of the tokens of the request. It is the one of the VM's tenant (${failure.tenantId}) or an auxiliary one (${auxiliaries}); one invalid token is enough.`,
+      who: `${workflowAuthor} first; then an administrator of ${tenantName(suspect, failure)}, where app ${failure.clientId} must have a service principal`,
+      fix: [
+        'Run the action with `operation: check`: it tests the token of each tenant separately.',
+        'Check that the app is in that tenant:',
+        loginCommand(suspect),
+        shellCommand`az ad sp show --id ${failure.clientId}`,
+      ],
+    };
   },
 };

@@ -1,4 +1,4 @@
-import { type Entries, type Failure, type Lines, hasCode, messagesOf, messageText, nobodyNeedsToAct } from './entry.ts';
+import { type Entries, type Failure, hasCode, messagesOf, messageText, nobodyNeedsToAct } from './entry.ts';
 
 const retryAfterText = (failure: Failure) =>
   failure.retryAfterSeconds === undefined ? 'the time that Azure requests' : `${failure.retryAfterSeconds} s`;
@@ -6,7 +6,7 @@ const retryAfterText = (failure: Failure) =>
 const correlationId = (failure: Failure) =>
   failure.correlationId ?? messageText(failure, /correlation id '([^']+)'/i, '<correlation-id>');
 
-const retried: Lines = (failure) => [
+const retried = (failure: Failure) => [
   `If the action gave up, run the job again. If it keeps failing, check Azure's status, and give correlation ID ${correlationId(failure)} to Azure support:`,
   'https://azure.status.microsoft/status',
 ];
@@ -22,73 +22,68 @@ const isThrottled = (failure: Failure) => failure.status === 429 && !hasCode(fai
 
 const isComputeLimit = (failure: Failure) => hasCode(failure, 'OperationNotAllowed', 'TooManyRequests');
 
-const throttledFix: Lines = (failure) => [
+const throttledFix = (failure: Failure) => [
   `The action waits ${retryAfterText(failure)}. If that exceeds \`timeout-minutes\`, raise it, or run fewer jobs in parallel (\`max-parallel\`).`,
 ];
 
 export const transientEntries: Entries = {
-  'Another operation on the resource is in progress': {
-    says: 'RetryableError (429), AnotherOperationInProgress, ReferencedResourceNotProvisioned',
-    codes: busyCodes,
-    cause: (failure) => {
-      const operation = messageText(failure, /operations\/([\w-]+)/, '');
-      const resource = messageText(failure, /is updating resource (\S+?)\.?\s/, operation);
-      return `Another operation on this resource, or on one that it depends on, is in progress. ${resource ? `It is ${resource}. ` : ''}This is not throttling, even with status 429.`;
-    },
-    who: nobodyNeedsToAct,
-    fix: (failure) => [
-      `The action waits ${retryAfterText(failure)} and retries. If it gave up, find out who else works in the resource group; jobs that share a network should not run at the same time (\`concurrency\`).`,
-    ],
+  'Another operation on the resource is in progress': (failure) => {
+    const operation = messageText(failure, /operations\/([\w-]+)/, '');
+    const resource = messageText(failure, /is updating resource (\S+?)\.?\s/, operation);
+    return {
+      says: 'RetryableError (429), AnotherOperationInProgress, ReferencedResourceNotProvisioned',
+      codes: busyCodes,
+      cause: `Another operation on this resource, or on one that it depends on, is in progress. ${resource ? `It is ${resource}. ` : ''}This is not throttling, even with status 429.`,
+      who: nobodyNeedsToAct,
+      fix: [
+        `The action waits ${retryAfterText(failure)} and retries. If it gave up, find out who else works in the resource group; jobs that share a network should not run at the same time (\`concurrency\`).`,
+      ],
+    };
   },
-  'A newer operation replaced this one': {
+  'A newer operation replaced this one': ({ vmName }) => ({
     says: 'OperationPreempted: Operation execution has been preempted by a more recent operation',
-    cause: ({ vmName }) =>
-      `A newer operation on VM ${vmName} replaced this one. Another job, policy or person changed or deleted the VM at the same time.`,
+    cause: `A newer operation on VM ${vmName} replaced this one. Another job, policy or person changed or deleted the VM at the same time.`,
     fix: [
       'Run the job again. If it happens often, keep jobs that use the same VM apart with `concurrency`. The activity log of the resource group shows the newer operation.',
     ],
+  }),
+  "Compute's request limit is reached": (failure) => {
+    const allowed = messageText(failure, /"allowedRequestCount":(\d+)/, '');
+    const measured = messageText(failure, /"measuredRequestCount":(\d+)/, '');
+    const figures = allowed && measured ? `: ${measured} requests, ${allowed} allowed` : '';
+    const bucket =
+      failure.details.find((detail) => detail.target)?.target ?? messageText(failure, /"operationGroup":"([^"]+)"/, '');
+    return {
+      says: 'OperationNotAllowed (429): The server rejected the request because too many requests have been received for this subscription',
+      when: isThrottled(failure) && isComputeLimit(failure),
+      cause: `Subscription ${failure.subscriptionId} has reached a request limit of Compute in this region${bucket ? ` (${bucket}${figures})` : ''}. All clients of the subscription share it.`,
+      who: nobodyNeedsToAct,
+      fix: throttledFix(failure),
+    };
   },
-  "Compute's request limit is reached": {
-    says: 'OperationNotAllowed (429): The server rejected the request because too many requests have been received for this subscription',
-    when: (failure) => isThrottled(failure) && isComputeLimit(failure),
-    cause: (failure) => {
-      const allowed = messageText(failure, /"allowedRequestCount":(\d+)/, '');
-      const measured = messageText(failure, /"measuredRequestCount":(\d+)/, '');
-      const figures = allowed && measured ? `: ${measured} requests, ${allowed} allowed` : '';
-      const bucket =
-        failure.details.find((detail) => detail.target)?.target ??
-        messageText(failure, /"operationGroup":"([^"]+)"/, '');
-      return `Subscription ${failure.subscriptionId} has reached a request limit of Compute in this region${bucket ? ` (${bucket}${figures})` : ''}. All clients of the subscription share it.`;
-    },
-    who: nobodyNeedsToAct,
-    fix: throttledFix,
-  },
-  "Resource Manager's request limit is reached": {
+  "Resource Manager's request limit is reached": (failure) => ({
     says: '429 Too Many Requests',
-    when: (failure) => isThrottled(failure) && !isComputeLimit(failure),
-    cause: ({ clientId, subscriptionId }) =>
-      `App ${clientId} has reached Resource Manager's request limit in subscription ${subscriptionId}. The limit refills by 25 reads, 10 writes and 10 deletes a second.`,
+    when: isThrottled(failure) && !isComputeLimit(failure),
+    cause: `App ${failure.clientId} has reached Resource Manager's request limit in subscription ${failure.subscriptionId}. The limit refills by 25 reads, 10 writes and 10 deletes a second.`,
     who: nobodyNeedsToAct,
-    fix: throttledFix,
-  },
-  'A gateway failed': {
+    fix: throttledFix(failure),
+  }),
+  'A gateway failed': (failure) => ({
     says: 'BadGatewayConnection (502), 503, 504',
-    when: (failure) => hasCode(failure, 'BadGatewayConnection') || [502, 503, 504].includes(failure.status),
-    cause: (failure) =>
-      /'(Microsoft\.\w+)'/.test(messagesOf(failure))
-        ? `The connection between Resource Manager and ${messageText(failure, /'(Microsoft\.\w+)'/, '')} failed temporarily.`
-        : 'A gateway at Azure, or a proxy, failed temporarily.',
+    when: hasCode(failure, 'BadGatewayConnection') || [502, 503, 504].includes(failure.status),
+    cause: /'(Microsoft\.\w+)'/.test(messagesOf(failure))
+      ? `The connection between Resource Manager and ${messageText(failure, /'(Microsoft\.\w+)'/, '')} failed temporarily.`
+      : 'A gateway at Azure, or a proxy, failed temporarily.',
     who: nobodyNeedsToAct,
-    fix: retried,
-  },
-  'Azure had an internal error': {
+    fix: retried(failure),
+  }),
+  'Azure had an internal error': (failure) => ({
     says: 'InternalServerError (500): Encountered internal server error; InternalExecutionError; NetworkingInternalOperationError',
-    when: (failure) =>
+    when:
       failure.status === 500 ||
       hasCode(failure, 'InternalServerError', 'InternalExecutionError', 'NetworkingInternalOperationError'),
-    cause: (failure) =>
-      `Azure had an internal error. Azure support can find the request by correlation ID ${correlationId(failure)}.`,
+    cause: `Azure had an internal error. Azure support can find the request by correlation ID ${correlationId(failure)}.`,
     who: nobodyNeedsToAct,
-    fix: retried,
-  },
+    fix: retried(failure),
+  }),
 };

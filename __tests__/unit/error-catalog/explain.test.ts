@@ -12,6 +12,7 @@ import {
   entraUrl,
   errorOf,
   expectExplained,
+  explained,
   groupId,
   titlesOf,
   imageId,
@@ -397,6 +398,12 @@ describe('match the message and the place, not only the code', () => {
     expect(titlesOf(errorOf({ error: { code: 'DeploymentFailed', message: 'x', details } }))).toEqual([
       'The DNS label is taken',
     ]);
+  });
+
+  test('explain an app whose name is cut in the middle of a character', () => {
+    const name = '\uD83D';
+    const error = armError('AADSTS700016', `Application with identifier '${name}' was not found in the directory`);
+    expect(explained(error).fix.join()).toContain('adminconsent?client_id=%EF%BF%BD');
   });
 
   /** Values in a message do not make it another message. */
