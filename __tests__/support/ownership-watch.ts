@@ -165,7 +165,9 @@ export class OwnershipWatch {
     if (/\/roleassignments\/|\/resourcegroups\/[^/]+$/.test(id)) return;
     const existing = this.#sim.world.resources.get(id);
     const isConditional = requestHeaders['if-none-match'] === '*';
-    const look = this.#takeLook(actor, id);
+    const isFirst = /\/(?:networksecuritygroups|publicipaddresses)\/[^/]+$/.test(id);
+    const list = isFirst ? this.#lastLook(actor, (path) => path.endsWith('/resources')) : undefined;
+    const look = this.#takeLook(actor, id) ?? list;
     // The names of run commands are unique to the run; a VM that failed is this run's own.
     const needsLook = !isConditional && !/\/(?:virtualmachines|runcommands)\/[^/]+$/.test(id);
     if (needsLook && !look) this.#violate(actor, 'wrote without a look right before', id);

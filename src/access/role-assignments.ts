@@ -113,6 +113,7 @@ async function createIdentity(
       what: `identity ${name}`,
       id,
       existing,
+      lookAgain: true,
       accept: ({ tags }) => {
         if (classifyOwnership(tags, plan.deployment, run) === 'ours') return;
         log.info(`Identity ${name} exists and is not this deployment's: it is used and never deleted.`);
@@ -132,14 +133,15 @@ async function assignRole(
   principal: Principal,
   { plan, held, recorded }: { plan: Plan; held: ReadonlySet<string>; recorded: string[] },
 ): Promise<void> {
-  const { session, cleanupState, log, clientId } = context;
+  const { session, cleanupState, run, log, clientId } = context;
   const { role, roleDefinitionId, scope } = grant;
   const { what, principalId } = principal;
   if (held.has(grantKey(grant, principalId))) {
     log.info(`Role ${role} on ${scope} is already assigned to ${what}.`);
     return;
   }
-  const id = `${scope}/providers/Microsoft.Authorization/roleAssignments/${assignmentName(grant, principalId, plan.vm.id)}`;
+  const owner = [plan.vm.id, run.serverUrl, run.repository];
+  const id = `${scope}/providers/Microsoft.Authorization/roleAssignments/${assignmentName(grant, principalId, owner)}`;
   // With principalType, Azure does not look up the principal in Entra ID, where a new identity is still missing.
   const description = tagsToDescription(plan.tags);
   const properties = { roleDefinitionId, principalId, principalType: 'ServicePrincipal', description };

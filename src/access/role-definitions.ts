@@ -144,7 +144,7 @@ function scopeInOtherTenantError(
   });
 }
 
-/** Identifies a role at a scope for a principal, whatever the name of its assignment. */
+/** The same for every assignment of a role at a scope to a principal. */
 export function grantKey(
   { scope, roleDefinitionId }: Pick<RoleGrant, 'scope' | 'roleDefinitionId'>,
   principalId: string,
@@ -153,11 +153,11 @@ export function grantKey(
 }
 
 /**
- * A UUID of version 5 (RFC 9562), the same for each run of a deployment. The VM's ID keeps deployments that share an identity
+ * A UUID of version 5 (RFC 9562), the same for each run of a deployment. The owner keeps deployments that share an identity
  * apart: a PUT by name would change the other one's description, a PUT by another name is answered RoleAssignmentExists.
  */
-export function assignmentName(grant: RoleGrant, principalId: string, vmId: string): string {
-  return uuid5(urlNamespace, `${grantKey(grant, principalId)}\n${vmId.toLowerCase()}`);
+export function assignmentName(grant: RoleGrant, principalId: string, owner: readonly string[]): string {
+  return uuid5(urlNamespace, [grantKey(grant, principalId), ...owner].join('\n').toLowerCase());
 }
 
 const urlNamespace = '6ba7b811-9dad-11d1-80b4-00c04fd430c8';

@@ -15,6 +15,8 @@ interface ResourceCreation<T extends ExistingResource> {
   readonly what: string;
   readonly id: string;
   readonly existing: T | undefined;
+  /** Set if that look-up is seconds old: neither Network nor Managed Identity has If-None-Match. */
+  readonly lookAgain?: boolean;
   /** @throws if a resource that exists cannot be used; by default, unless it belongs to this deployment. */
   readonly accept?: (found: T) => void;
   /** Sends the PUT and waits until the operation ends; calls `onAccepted` with the status of Azure's answer. */
@@ -37,8 +39,7 @@ export async function createIfMissing<T extends ExistingResource>(
     if (error.fault.status >= 400 && !(await reread())) cleanupState.discard(id);
     return error;
   };
-  // Again, right before the PUT, which has no If-None-Match: the first look-up is several requests old.
-  let found = creation.existing ?? (await reread());
+  let found = creation.existing ?? (creation.lookAgain ? await reread() : undefined);
   // After a lost answer, a 200 can also mean that the lost PUT was carried out.
   let isRepeated = false;
   const waitBeforeRetry = createRetries(what, { signal: waiting.signal, log: log.info });

@@ -64,12 +64,15 @@ interface NetworkOperations<T> {
   ): PollerLike<OperationState<T>, T>;
 }
 
-/** `skipResult`: the answer to the PUT is enough; it is returned. See `PollOptions`. */
+/**
+ * `skipResult`: the answer to the PUT is enough; it is returned. See `PollOptions`.
+ * `lookAgain`: those that follow others. The first ones are written right after the group was listed.
+ */
 const parts = {
-  nsg: { operations: 'networkSecurityGroups', skipResult: true },
-  vnet: { operations: 'virtualNetworks', skipResult: true },
-  publicIp: { operations: 'publicIPAddresses', skipResult: false },
-  nic: { operations: 'networkInterfaces', skipResult: false },
+  nsg: { operations: 'networkSecurityGroups', skipResult: true, lookAgain: false },
+  publicIp: { operations: 'publicIPAddresses', skipResult: false, lookAgain: false },
+  vnet: { operations: 'virtualNetworks', skipResult: true, lookAgain: true },
+  nic: { operations: 'networkInterfaces', skipResult: false, lookAgain: true },
 } as const;
 
 type Resource<Part extends keyof typeof parts> = NonNullable<ExistingResources[Part]>;
@@ -84,7 +87,7 @@ async function createPart<Part extends keyof typeof parts>(
   const planned = plan[part];
   if (!planned || !('body' in planned)) return undefined;
   const { id, name, body } = planned;
-  const { skipResult } = parts[part];
+  const { skipResult, lookAgain } = parts[part];
   const { waiting, network } = context.session;
   const operations = network[parts[part].operations] as unknown as NetworkOperations<Resource<Part>>;
   const what = `${resourceTitles[part]} ${name}`;
@@ -93,6 +96,7 @@ async function createPart<Part extends keyof typeof parts>(
     what,
     id,
     existing,
+    lookAgain,
     reread: () => undefinedIfNotFound(operations.get(plan.resourceGroup, name, options)),
     put: async (onAccepted) => {
       context.log.info(`Creating ${what}.`);

@@ -17,8 +17,12 @@ describe('names of role assignments', () => {
 
   const vm =
     '/subscriptions/2b3f7d3f-6e1f-4d2c-8b64-7a1a1d0a2f02/resourceGroups/rg/providers/Microsoft.Compute/virtualMachines/vm1';
-  const nameOf = (scope = registry, roleDefinitionId = definition, principalId = principal, vmId = vm) =>
-    assignmentName({ role: 'AcrPull', scope, roleDefinitionId }, principalId, vmId);
+  const nameOf = (
+    scope = registry,
+    roleDefinitionId = definition,
+    principalId = principal,
+    owner = [vm, 'https://github.com', 'contoso/deploy'],
+  ) => assignmentName({ role: 'AcrPull', scope, roleDefinitionId }, principalId, owner);
   const name = nameOf();
 
   test('do not depend on the spelling of IDs, nor on where the definition was found', () => {
@@ -28,7 +32,7 @@ describe('names of role assignments', () => {
       nameOf(registry.toUpperCase()),
       nameOf(registry, builtIn),
       nameOf(registry, definition, principal.toUpperCase()),
-      nameOf(registry, definition, principal, vm.toUpperCase()),
+      nameOf(registry, definition, principal, [vm.toUpperCase(), 'https://github.com', 'Contoso/Deploy']),
     ]) {
       expect(spelled).toBe(name);
     }
@@ -40,7 +44,8 @@ describe('names of role assignments', () => {
       nameOf(`${registry}2`),
       nameOf(registry, definition.replace(/8d$/, '8e')),
       nameOf(registry, definition, principal.replace(/6$/, '7')),
-      nameOf(registry, definition, principal, `${vm}2`),
+      nameOf(registry, definition, principal, [`${vm}2`, 'https://github.com', 'contoso/deploy']),
+      nameOf(registry, definition, principal, [vm, 'https://github.com', 'contoso/other']),
     ];
     expect(new Set(names).size).toBe(names.length);
   });
