@@ -127,12 +127,11 @@ async function gatherPrerequisites(
     report.log.info(line);
   };
   const lookUp = () => {
-    const found = findDeployment(session, inputs);
-    const region = found.then(({ location }) => location);
-    const existing = found.then((deployment) => deployment.existing);
+    const target = findTarget(session, inputs);
+    const [region, existing] = [target.then(({ location }) => location), target.then((found) => found.existing)];
     // `found` reports the failure; nothing may be awaiting these yet.
     for (const part of [region, existing]) part.catch(() => undefined);
-    return { found: Promise.all([found, resolveAccess(session, inputs, existing)]), region };
+    return { found: Promise.all([target, resolveAccess(session, inputs, existing)]), region };
   };
   const { found, region } = lookUp();
   const image = withActivity(`reading image ${inputs.image.id}`, () =>
@@ -145,21 +144,24 @@ async function gatherPrerequisites(
     throw error;
   });
   // What was looked up before the wait may have changed since.
-  const [deployment, access] = hasWaited ? await lookUp().found : first;
+  const [target, access] = hasWaited ? await lookUp().found : first;
   const { version, osType, osState, architecture, generation } = resolved;
   report.log.info(
-    `Image version ${version}: ${osType}, ${osState}, ${architecture}${generation ? `, generation ${generation}` : ''}. Region: ${deployment.location}.`,
+    `Image version ${version}: ${osType}, ${osState}, ${architecture}${generation ? `, generation ${generation}` : ''}. Region: ${target.location}.`,
   );
-  return { ...deployment, image: resolved, access };
+  // The last read before the first write: what is free then must not be taken by anybody in between.
+  const parts = target.existing.vm ? { osDisk: undefined } : await findDeploymentWithoutVm(session, inputs);
+  return { ...target, ...parts, image: resolved, access };
 }
 
-/** If the VM exists, group and subscription need not be read. Otherwise one list of the group shows which names are taken. */
-async function findDeployment(
+const lookFor = <T>(read: () => Promise<T>) => withActivity('looking for existing resources', read);
+
+/** If the VM exists, group and subscription need not be read. */
+async function findTarget(
   session: DeploySession,
   inputs: DeployInputs,
-): Promise<Omit<Prerequisites, 'image' | 'access'>> {
+): Promise<Pick<Prerequisites, 'location' | 'groupExists' | 'existing'>> {
   const names = resourceNames(inputs.vmName);
-  const lookFor = <T>(read: () => Promise<T>) => withActivity('looking for existing resources', read);
   const readGroup = () =>
     withActivity(`reading resource group ${inputs.resourceGroup}`, () => readResourceGroup(session, inputs));
   const vm = await lookFor(() => undefinedIfNotFound(readVm(session, { ...inputs, vm: { name: names.vm } }))).catch(
@@ -170,14 +172,21 @@ async function findDeployment(
   );
   if (vm) {
     const existing = { vm, ...(await lookFor(() => findExistingResources(session, inputs, names, networkParts))) };
-    const location = inputs.location ?? normaliseRegion(vm.location);
-    return { location, groupExists: true, existing, osDisk: undefined };
+    return { location: inputs.location ?? normaliseRegion(vm.location), groupExists: true, existing };
   }
+  const [group] = await Promise.all([readGroup(), session.verifySubscription()]);
+  return { location: group.location, groupExists: group.exists, existing: {} };
+}
+
+/** One list of the group shows which names are taken, and only those are read. */
+async function findDeploymentWithoutVm(
+  session: Session,
+  inputs: DeployInputs,
+): Promise<Pick<Prerequisites, 'existing' | 'osDisk'>> {
   const listTaken = () => lookFor(() => listTakenNames(session, inputs));
-  const [group, taken] = await Promise.all([readGroup(), listTaken(), session.verifySubscription()]);
+  const taken = await listTaken();
   const existing = await lookFor(() => findListedResources(session, inputs, taken, listTaken));
-  const osDisk = taken.includes('osDisk') ? await findOsDisk(session, inputs) : undefined;
-  return { location: group.location, groupExists: group.exists, existing, osDisk };
+  return { existing, osDisk: taken.includes('osDisk') ? await findOsDisk(session, inputs) : undefined };
 }
 
 async function listTakenNames(session: Session, inputs: DeployInputs): Promise<readonly (keyof ResourceIds)[]> {
