@@ -24,7 +24,6 @@ import { reportDeletion } from '../summary/reporter.ts';
 import { mayNeedSshKey, writePrivateKey } from '../vm/admin-credentials.ts';
 import { createVm } from '../vm/create-vm.ts';
 import { runScript } from '../vm/run-command.ts';
-import { capabilitiesFromSku, incompatibilities, sizeRequirements } from '../vm/sizes.ts';
 import { waitForAgent } from '../vm/vm-status.ts';
 import { type DeployContext, existingIds, updateTags } from './adopt-existing.ts';
 import { diagnoseFailure, warnIfVmIsMissing } from './diagnose-failure.ts';
@@ -193,14 +192,12 @@ function createOrKeepNetwork(deployment: Deployment, existing: ExistingResources
 }
 
 function createPlannedVm(deployment: Deployment): Promise<VirtualMachine> {
-  const { inputs, image, onContext, report, access } = deployment;
-  const requirements = sizeRequirements(inputs, image);
+  const { inputs, onContext, report, access } = deployment;
   return createVm({
     ...deployment,
     until: inputs.waitFor === 'accepted' ? 'accepted' : 'provisioned',
     restoreNetwork: async () => createOrKeepNetwork(deployment, await readExisting(deployment)),
     deleteVm: () => deleteFailedVm(deployment, 'a VM cannot change its zone or priority'),
-    fits: (sku) => incompatibilities(capabilitiesFromSku(sku), image, requirements).length === 0,
     onAttempt: ({ size }) => onContext({ vmSize: size }),
     onAccepted: ({ size, zone, spot }, { instanceId, principalId }) => {
       report.outputAll({ 'vm-size': size, zone, spot: `${spot === true}` });

@@ -47,7 +47,7 @@ export async function createVm(creation: VmCreation): Promise<VirtualMachine> {
         );
     }
   }
-  throw await noPlacementError(creation, failed);
+  throw noPlacementError(plan, failed);
 }
 
 /** Retries without Trusted Launch if the size lacks it and neither the image nor the inputs require it. */
