@@ -57,7 +57,7 @@ function numberFrom(name: OptionName | 'seed', { min = 0 }: { min?: number } = {
   return value;
 }
 
-function oneOf<T extends string>(name: OptionName, allowed: readonly T[]): T {
+function oneOf<const T extends string>(name: OptionName, allowed: readonly T[]): T {
   const value = allowed.find((candidate) => candidate === options[name]);
   return value ?? fail(`--${name} must be one of ${allowed.join(', ')}`);
 }

@@ -53,7 +53,8 @@ const responses: readonly [string, FaultEffect][] = [
   ...[202, 204, 301, 302, 307, 400, 401, 403, 404, 407, 409, 410, 412, 429, 500, 502, 503, 504].map(
     (status, index): [string, FaultEffect] => {
       const [name, effect] = bodies[index % 11] ?? ['an empty body', {}];
-      const location = status > 300 && status < 400 ? { location: 'https://portal.example/login' } : {};
+      const location: Record<string, string> =
+        status > 300 && status < 400 ? { location: 'https://portal.example/login' } : {};
       return [
         `${status} with ${status === 204 ? 'an empty body' : name}`,
         { status, ...(status === 204 ? {} : effect), headers: { ...effect.headers, ...location } },

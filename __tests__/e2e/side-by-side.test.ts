@@ -46,7 +46,10 @@ test(`${crowd} runs side by side in own networks and a shared subnet all succeed
     world: (made) => addStrangers(made, 'crowd'),
   });
   const strangers = snapshot(sim);
-  const runs = await together(sim, (number) => (number % 2 === 0 ? { 'subnet-id': sharedSubnet } : {}));
+  const runs = await together(
+    sim,
+    (number): Record<string, string> => (number % 2 === 0 ? { 'subnet-id': sharedSubnet } : {}),
+  );
   expect(runs.map(errorOf).filter((text) => text !== '')).toEqual([]);
   expect(runs.map(({ exitCode }) => exitCode)).toEqual(runs.map(() => 0));
   expect(disturbed(sim, strangers)).toEqual([]);

@@ -95,7 +95,7 @@ async function collectSubscriptionFacts(
 /** Waits for all fields of an object and leaves out those that are undefined. */
 async function awaitProperties<T extends object>(
   fields: {
-    readonly [Key in keyof T]-?: T[Key] | Promise<T[Key] | undefined> | undefined;
+    readonly [Key in keyof Required<T>]: T[Key] | Promise<T[Key] | undefined>;
   },
 ): Promise<T> {
   const entries = Object.entries(fields).map(async ([key, value]) => [key, await value] as const);

@@ -43,7 +43,7 @@ type WithoutUndefined<Fields> = {
   [Key in keyof Fields as undefined extends Fields[Key] ? Key : never]?: Exclude<Fields[Key], undefined>;
 };
 
-/** Drops fields that are undefined, for types under `exactOptionalPropertyTypes`. */
+/** Drops fields that are undefined, for objects that are spread over others or compared by their keys. */
 export function omitUndefined<Fields extends object>(fields: Fields): WithoutUndefined<Fields> {
   return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined)) as never;
 }

@@ -150,7 +150,7 @@ describe('the finding of an available size', () => {
 
   test.each<[string, Change]>([
     ['the image could not be read', { inputs: { sizes: ['Standard_D2s_v5'] }, facts: { image: denied } }],
-    ['its definition could not be read', { image: { generation: undefined } as object }],
+    ['its definition could not be read', { image: { generation: undefined } }],
     [
       '`overrides` change the size',
       { inputs: { overrides: { vm: { properties: { hardwareProfile: { vmSize: 'Standard_D2ps_v5' } } } } } },
