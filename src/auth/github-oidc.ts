@@ -71,14 +71,16 @@ function oidcProviderError(message: string): ActionError {
   });
 }
 
-/** The inputs were read with a provider: another action of the job may have cleared its variables since. */
+/** Which of the two causes it is cannot be known here: the inputs were read while the address of the provider was set. */
 function missingProviderError(): ActionError {
   return new ActionError(requestingIdToken, {
-    message: 'This job has no permission to ask for an ID token.',
-    reason: '`permissions: id-token: write` is missing.',
+    message: 'ACTIONS_ID_TOKEN_REQUEST_URL or ACTIONS_ID_TOKEN_REQUEST_TOKEN is not set, so no ID token can be requested.',
+    reason:
+      'The job lacks `permissions: id-token: write`, or another step or action of the job has cleared these variables.',
     fix: [
       'Give the job `permissions: { id-token: write, contents: read }`.',
       'In a reusable workflow the calling job has to grant it too; it cannot be raised further down.',
+      'If the job has this permission, remove what clears the variables.',
       'Or give `client-secret` or `client-certificate`: neither needs an ID token.',
     ],
   });

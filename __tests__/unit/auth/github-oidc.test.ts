@@ -83,14 +83,20 @@ describe('ID tokens from GitHub', () => {
     expect(failure.message).toMatch(message);
   });
 
-  test('says what to do when the job has no permission', async () => {
-    const { ACTIONS_ID_TOKEN_REQUEST_URL: _url, ...without } = env;
-    const failure = await failureOf(requestGitHubIdToken(without, options));
-    expect(failure).toMatchObject({
-      explanation: {
-        cause: expect.stringMatching(/`permissions: id-token: write` is missing/),
-        fix: expect.arrayContaining([expect.stringMatching(/reusable workflow/)]),
-      },
-    });
-  });
+  test.each(['ACTIONS_ID_TOKEN_REQUEST_URL', 'ACTIONS_ID_TOKEN_REQUEST_TOKEN'])(
+    'names both possible causes when %s is not set',
+    async (variable) => {
+      const failure = await failureOf(requestGitHubIdToken({ ...env, [variable]: undefined }, options));
+      expect(failure).toMatchObject({
+        message: expect.stringContaining(`${variable} `),
+        explanation: {
+          cause: expect.stringMatching(/lacks `permissions: id-token: write`, or another .* cleared/),
+          fix: expect.arrayContaining([
+            expect.stringMatching(/reusable workflow/),
+            expect.stringMatching(/remove what clears the variables/),
+          ]),
+        },
+      });
+    },
+  );
 });
