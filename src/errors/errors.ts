@@ -34,8 +34,8 @@ export class AzureError extends Error {
   override readonly name = 'AzureError';
   readonly fault: AzureErrorInfo;
 
-  constructor(fault: AzureErrorInfo, options?: ErrorOptions) {
-    super(`${fault.code || `HTTP ${fault.status}`}: ${fault.message}`, options);
+  constructor(fault: AzureErrorInfo) {
+    super(`${fault.code || `HTTP ${fault.status}`}: ${fault.message}`);
     this.fault = fault;
   }
 }
@@ -85,9 +85,8 @@ export class ActionError extends Error {
 
   constructor(activity: string, parts: ErrorParts = {}) {
     const { message, cause, reason, who = "the workflow's author", fix = [] } = parts;
-    super(message ?? (cause instanceof Error ? cause.message : (reason ?? `${activity} failed`)), {
-      ...(cause !== undefined && { cause }),
-    });
+    const text = message ?? (cause instanceof Error ? cause.message : (reason ?? `${activity} failed`));
+    super(text, cause === undefined ? undefined : { cause });
     this.activity = activity;
     if (reason !== undefined) this.explanation = { cause: reason, who, fix };
   }

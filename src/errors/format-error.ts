@@ -1,5 +1,4 @@
 import { type AzureErrorInfo, type Explanation, ActionError, AzureError, errorChain, rootDetail } from './errors.ts';
-import { omitUndefined } from '../lib/json.ts';
 
 type Explain = (fault: AzureErrorInfo) => Explanation | undefined;
 
@@ -43,7 +42,8 @@ function reportOf(error: unknown, explain: Explain): ErrorReport {
     activity,
     message,
     notes: words.filter((text) => !message.includes(text)),
-    ...omitUndefined({ explanation, code: codeOf(fault) }),
+    explanation,
+    code: codeOf(fault),
     ...(fault ? { azure: azureLines(fault, words), trace: requestLines(fault) } : { azure: [], trace: [] }),
   };
 }

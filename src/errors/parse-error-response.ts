@@ -1,6 +1,6 @@
 import { plainText } from '../lib/escape.ts';
 import { retryAfterSeconds, retrySecondsInText } from '../lib/duration.ts';
-import { type Json, isJson, omitUndefined, parseJson } from '../lib/json.ts';
+import { type Json, isJson, parseJson } from '../lib/json.ts';
 import type { AzureErrorInfo, ErrorDetail } from './errors.ts';
 import { redactSecrets } from './format-error.ts';
 
@@ -21,14 +21,12 @@ export interface ErrorResponse {
  */
 export function parseErrorResponse(response: ErrorResponse): AzureErrorInfo {
   const { method, url, status, headers, bodyText } = response;
-  const path = requestPath(url);
+  const path = URL.parse(url)?.pathname ?? url.replace(/\?.*/s, '');
   const body = parseJson(bodyText);
   const entra = parseEntraError(body);
   const error = parseArmError(body);
   const found = entra ?? (error ? parseErrorObject(error) : { ...parseNonJsonError(response, body), details: [] });
   const correlationId = headers('x-ms-correlation-request-id') ?? entra?.correlationId ?? headers('client-request-id');
-  const requestId = headers('x-ms-request-id') ?? entra?.requestId;
-  const retryAfter = retryAfterSeconds(headers('retry-after'), headers('date')) ?? retrySecondsInText(bodyText);
   // https://login.microsoftonline.com/<tenant>/oauth2/v2.0/token and …/<tenant>/v2.0/.well-known/openid-configuration
   const tenant = /^\/([^/]+)\/(?:oauth2|v2\.0)\//.exec(path)?.[1];
   return {
@@ -38,13 +36,11 @@ export function parseErrorResponse(response: ErrorResponse): AzureErrorInfo {
     method,
     url: path,
     body: bodyText.slice(0, maxBodyLength),
-    ...omitUndefined({
-      correlationId: correlationId || undefined,
-      requestId: requestId || undefined,
-      retryAfterSeconds: retryAfter,
-      failureCause: headers('x-ms-failure-cause') || undefined,
-      tenant,
-    }),
+    correlationId: correlationId || undefined,
+    requestId: headers('x-ms-request-id') || entra?.requestId || undefined,
+    retryAfterSeconds: retryAfterSeconds(headers('retry-after'), headers('date')) ?? retrySecondsInText(bodyText),
+    failureCause: headers('x-ms-failure-cause') || undefined,
+    tenant,
   };
 }
 
@@ -59,12 +55,8 @@ function boundedDetail({ code, message, target }: ErrorDetail): ErrorDetail {
   return {
     code: plainText(code, maxNameLength),
     message: redactSecrets(plainText(message, maxMessageLength)),
-    ...(target ? { target: plainText(target, maxNameLength) } : {}),
+    target: target && plainText(target, maxNameLength),
   };
-}
-
-interface Envelope extends ErrorDetail {
-  readonly details: readonly ErrorDetail[];
 }
 
 function stringAt(object: Json, key: string): string {
@@ -79,13 +71,14 @@ function parseArmError(body: unknown): Json | undefined {
   return stringAt(body, 'code') || stringAt(body, 'message') ? body : undefined;
 }
 
-function parseErrorObject(error: Json, depth = 0): Envelope {
+type DetailedError = ErrorDetail & Pick<AzureErrorInfo, 'details'>;
+
+function parseErrorObject(error: Json, depth = 0): DetailedError {
   const nested = parseArmError(parseJson(stringAt(error, 'message')));
-  const target = stringAt(error, 'target');
   return {
     code: stringAt(error, 'code'),
     message: nested && depth < maxDepth ? parseErrorObject(nested, depth + 1).message : stringAt(error, 'message'),
-    ...(target ? { target } : {}),
+    target: stringAt(error, 'target') || undefined,
     details: [...(nested ? [nested] : []), ...nestedError(error)].flatMap((detail) =>
       flattenDetails(detail, depth + 1),
     ),
@@ -100,10 +93,9 @@ function nestedError(error: Json): Json[] {
 /** An error as a list, itself first, innermost last. A wrapper whose message is only the next error as text is left out. */
 function flattenDetails(error: Json, depth: number): ErrorDetail[] {
   if (depth > maxDepth) return [];
-  const { code, message, target, details } = parseErrorObject(error, depth);
-  const wrapper = parseArmError(parseJson(stringAt(error, 'message'))) !== undefined;
-  if (wrapper || (!code && !message)) return [...details];
-  return [{ code, message, ...(target ? { target } : {}) }, ...details];
+  const { details, ...own } = parseErrorObject(error, depth);
+  const isWrapper = parseArmError(parseJson(stringAt(error, 'message'))) !== undefined;
+  return isWrapper || (!own.code && !own.message) ? [...details] : [own, ...details];
 }
 
 function parseEntraError(body: unknown) {
@@ -134,10 +126,9 @@ export function describeResponse(
   { url, status, bodyText }: Pick<ErrorResponse, 'url' | 'status' | 'bodyText'>,
   location?: string,
 ): string {
-  const from = URL.canParse(url) ? new URL(url).host : 'The service';
-  const answered = `${from} answered ${status}`;
+  const answered = `${URL.parse(url)?.host ?? 'The service'} answered ${status}`;
   if (status >= 300 && status < 400 && location) {
-    const to = URL.canParse(location, url) ? new URL(location, url).host : 'an invalid URL';
+    const to = URL.parse(location, url)?.host ?? 'an invalid URL';
     return `${answered} with a redirect to ${to}, which is not followed`;
   }
   return `${answered} with ${describeBody(bodyText)}`;
@@ -160,8 +151,4 @@ function describeBody(text: string): string {
   }
   if (/^\s*[{[]/.test(head)) return 'truncated or invalid JSON';
   return 'a body that is not JSON';
-}
-
-function requestPath(url: string): string {
-  return URL.canParse(url) ? new URL(url).pathname : (url.split('?')[0] ?? '');
 }

@@ -3,22 +3,10 @@ import { startTimer } from './clock.ts';
 export const progressSeconds = 30;
 
 /** Resolves after `seconds`; rejects with the signal's reason as soon as it aborts. */
-export function delay(seconds: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve, reject) => {
-    if (signal.aborted) {
-      reject(signal.reason);
-      return;
-    }
-    const onAbort = (): void => {
-      clearTimeout(timer);
-      reject(signal.reason);
-    };
-    const timer = startTimer(seconds, () => {
-      signal.removeEventListener('abort', onAbort);
-      resolve();
-    });
-    signal.addEventListener('abort', onAbort, { once: true });
-  });
+export async function delay(seconds: number, signal: AbortSignal): Promise<void> {
+  const { promise: over, resolve } = Promise.withResolvers<void>();
+  const timer = startTimer(seconds, resolve);
+  await raceAbort(over, signal).finally(() => clearTimeout(timer));
 }
 
 /** Waits as long as Azure asked, and says so every 30 seconds: Compute asks for up to 20 minutes. */
@@ -61,14 +49,8 @@ export async function mapLimited<T, R>(
 /** For work that takes no signal, such as the discovery of endpoints with its retries. */
 export async function raceAbort<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
   signal.throwIfAborted();
-  let onAbort: (() => void) | undefined;
-  const stopped = new Promise<never>((_, reject) => {
-    onAbort = () => reject(signal.reason);
-    signal.addEventListener('abort', onAbort, { once: true });
-  });
-  try {
-    return await Promise.race([work, stopped]);
-  } finally {
-    if (onAbort) signal.removeEventListener('abort', onAbort);
-  }
+  const { promise: aborted, reject } = Promise.withResolvers<never>();
+  const onAbort = () => reject(signal.reason);
+  signal.addEventListener('abort', onAbort, { once: true });
+  return Promise.race([work, aborted]).finally(() => signal.removeEventListener('abort', onAbort));
 }

@@ -15,34 +15,35 @@ const controlCharacters =
 
 /** Text for logs and messages: lines and tabs stay, terminal codes and other control characters do not. */
 export function plainText(text: string, longest = Infinity): string {
-  const cut = text.length > longest ? `${text.slice(0, longest - 1).toWellFormed()}…` : text;
-  return stripVTControlCharacters(cut)
+  return stripVTControlCharacters(shortened(text, longest))
     .replaceAll(/\r\n?|[\u0085\u2028\u2029]/g, '\n')
     .replaceAll(controlCharacters, '');
 }
 
-const longestInline = 1000;
+function shortened(text: string, longest: number): string {
+  return text.length > longest ? `${text.slice(0, longest - 1).toWellFormed()}…` : text;
+}
 
 function oneLine(text: string): string {
   // Cut before the work too: there may be a megabyte of it.
-  const line = text
-    .slice(0, 10 * longestInline)
-    .replaceAll(/\s+/g, ' ')
-    .replaceAll(controlCharacters, '')
-    .trim();
-  return line.length > longestInline ? `${line.slice(0, longestInline - 1)}…` : line;
+  const line = text.slice(0, 10_000).replaceAll(/\s+/g, ' ').replaceAll(controlCharacters, '').trim();
+  return shortened(line, 1000);
 }
 
 /** Every sign that Markdown or HTML could take for its own, as a character reference: those never have a meaning there. */
-function referenced(text: string): string {
+function referenced(text: string): Markdown {
   return text
     .replaceAll(/[^\p{L}\p{N}\p{M}\p{Emoji} ,;()=%'/.?…–-]|#|\*/gu, (sign) => `&#${sign.codePointAt(0)};`)
     .replaceAll(/\b(www)\./gi, '$1&#46;');
 }
 
+/** A zero-width space keeps @name and #1 from becoming a mention or a reference. */
+function unlinked(line: string): Markdown {
+  return referenced(line).replaceAll(/&#(?:64|35);/g, '$&&#8203;');
+}
+
 export function markdownText(value: string): Markdown {
-  // A zero-width space keeps @name and #1 from becoming a mention or a reference.
-  return referenced(oneLine(value)).replaceAll(/&#(?:64|35);/g, '$&&#8203;');
+  return unlinked(oneLine(value));
 }
 
 /** A name or a value, set as code. Not with backticks: a table or a backtick inside would end them. */
@@ -54,13 +55,8 @@ export function markdownCode(value: string): Markdown {
 export function sentence(words: string): Markdown {
   return oneLine(words)
     .split(/(`[^`]+`)/)
-    .map((part) => (/^`[^`]+`$/.test(part) ? markdownCode(part.slice(1, -1)) : spaced(part, markdownText)))
+    .map((part) => (/^`[^`]+`$/.test(part) ? markdownCode(part.slice(1, -1)) : unlinked(part)))
     .join('');
-}
-
-function spaced(part: string, render: (value: string) => Markdown): Markdown {
-  const [, before = '', inner = '', after = ''] = /^(\s*)(.*?)(\s*)$/s.exec(part) ?? [];
-  return before + render(inner) + after;
 }
 
 /** A link; only the label where the address is none. */
@@ -72,9 +68,10 @@ export function link(label: Markdown, url: string | undefined): Markdown {
   return `[${label}](${address})`;
 }
 
-export function quotation(value: string, longest = 4000): Markdown {
-  const cut = value.length > longest ? `${value.slice(0, longest)}…` : value;
-  const lines = cut.split(/[\r\n]+/).filter((line) => line.trim() !== '');
+export function quotation(value: string): Markdown {
+  const lines = shortened(value, 4000)
+    .split(/[\r\n]+/)
+    .filter((line) => line.trim() !== '');
   return `> ${lines.map((line) => markdownText(line.replace(/^- /, '• '))).join('<br>')}`;
 }
 

@@ -14,8 +14,8 @@ export function parseJson(text: string): unknown {
 
 export type MergePatch = { readonly [key: string]: unknown };
 
-export function asObject(value: unknown): Readonly<Record<string, unknown>> {
-  return typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : {};
+export function asObject(value: unknown): Json {
+  return typeof value === 'object' && value !== null ? (value as Json) : {};
 }
 
 export function asString(value: unknown): string | undefined {

@@ -26,7 +26,7 @@ export function validateClientCertificate(pem: string, now: Date): readonly stri
   return faults;
 }
 
-/** When the (first) certificate of a PEM text that has passed `certificateFaults` expires. */
+/** When the (first) certificate of a PEM text that has passed `validateClientCertificate` expires. */
 export function certificateExpiry(pem: string): Date {
   const certificate = readCertificate(pem);
   return typeof certificate === 'string' ? new Date(Number.NaN) : certificate.validToDate;
@@ -52,35 +52,34 @@ export function certificateExpiryNotice(expiry: Date, now: Date): { readonly soo
     : { soon: true, text: `${text} Register a new one on the app before that, and store it as the secret.` };
 }
 
-/** Secret stores that hold one line often keep line breaks as a literal `\\n`. */
-const withLineBreaks = (pem: string): string => pem.replaceAll('\\r', '').replaceAll('\\n', '\n');
-
 function readKey(pem: string): KeyObject | string {
-  const block = /-----BEGIN ([A-Z0-9 ]*)PRIVATE KEY-----[\s\S]*?-----END \1PRIVATE KEY-----/.exec(withLineBreaks(pem));
-  if (block === null) {
-    return 'holds no whole private key (the lines from -----BEGIN PRIVATE KEY----- to -----END PRIVATE KEY-----, line breaks kept)';
-  }
-  if (block[1] === 'ENCRYPTED ' || block[0].includes('Proc-Type: 4,ENCRYPTED')) {
-    return 'holds an encrypted private key: decrypt it first (openssl pkey -in file.pem), the secret store protects it';
-  }
-  try {
-    const key = createPrivateKey(block[0]);
+  return readBlock(pem, '[A-Z0-9 ]*', 'PRIVATE KEY', (block) => {
+    if (/^-----BEGIN ENCRYPTED |Proc-Type: 4,ENCRYPTED/.test(block)) {
+      return 'holds an encrypted private key: decrypt it first (openssl pkey -in file.pem), the secret store protects it';
+    }
+    const key = createPrivateKey(block);
     if (key.asymmetricKeyType === 'rsa') return key;
     return `holds a private key of type ${key.asymmetricKeyType}: Entra takes RSA keys here`;
-  } catch {
-    // The reason that OpenSSL gives is a stack of library routines.
-    return 'holds a private key that cannot be read: the text between its BEGIN and END lines is damaged';
-  }
+  });
 }
 
 function readCertificate(pem: string): X509Certificate | string {
-  const block = /-----BEGIN CERTIFICATE-----[\s\S]*?-----END CERTIFICATE-----/.exec(withLineBreaks(pem));
-  if (block === null) {
-    return 'holds no whole certificate (the lines from -----BEGIN CERTIFICATE----- to -----END CERTIFICATE-----, line breaks kept)';
+  return readBlock(pem, '', 'CERTIFICATE', (block) => new X509Certificate(block));
+}
+
+/** @param prefix pattern of what may come before the label, such as the algorithm of a key */
+function readBlock<T>(pem: string, prefix: string, label: string, read: (block: string) => T): T | string {
+  const pattern = new RegExp(`-----BEGIN (${prefix}${label})-----[^]*?-----END \\1-----`);
+  // Secret stores that hold one line often keep line breaks as a literal `\n`.
+  const [block] = pattern.exec(pem.replaceAll('\\r', '').replaceAll('\\n', '\n')) ?? [];
+  const what = label.toLowerCase();
+  if (block === undefined) {
+    return `holds no whole ${what} (the lines from -----BEGIN ${label}----- to -----END ${label}-----, line breaks kept)`;
   }
   try {
-    return new X509Certificate(block[0]);
+    return read(block);
   } catch {
-    return 'holds a certificate that cannot be read: the text between its BEGIN and END lines is damaged';
+    // The reason that OpenSSL gives is a stack of library routines.
+    return `holds a ${what} that cannot be read: the text between its BEGIN and END lines is damaged`;
   }
 }

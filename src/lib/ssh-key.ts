@@ -16,18 +16,14 @@ export function validateSshPublicKey(line: string): string | undefined {
   if (fields === undefined) return `is damaged: what follows ${type} is not a whole key`;
   const [name, ...numbers] = fields;
   if (name?.toString('latin1') !== type) return `is damaged: it says ${type}, but holds another type of key`;
-  return type === 'ssh-rsa' ? validateRsaNumbers(numbers) : validateEd25519Numbers(numbers);
-}
-
-function validateEd25519Numbers(numbers: readonly Buffer[]): string | undefined {
-  const isValid = numbers.length === 1 && numbers[0]?.length === 32;
-  return isValid ? undefined : 'is damaged: Ed25519 keys have 32 bytes';
+  if (type === 'ssh-rsa') return validateRsaNumbers(numbers);
+  return numbers.length === 1 && numbers[0]?.length === 32 ? undefined : 'is damaged: Ed25519 keys have 32 bytes';
 }
 
 function validateRsaNumbers(numbers: readonly Buffer[]): string | undefined {
   const [, modulus] = numbers;
   if (numbers.length !== 2 || modulus === undefined) return 'is damaged: an RSA key has an exponent and a modulus';
-  const bits = bitLength(modulus);
+  const bits = BigInt(`0x0${modulus.toString('hex')}`).toString(2).length;
   return bits >= 2048 ? undefined : `has ${bits} bits: Azure takes RSA keys from 2048 bits`;
 }
 
@@ -45,12 +41,6 @@ function sshWireFields(encoded: string): readonly Buffer[] | undefined {
     offset = end;
   }
   return fields.length > 0 ? fields : undefined;
-}
-
-function bitLength(number: Buffer): number {
-  const start = number.findIndex((byte) => byte !== 0);
-  if (start < 0) return 0;
-  return (number.length - start) * 8 - Math.clz32(number[start] ?? 0) + 24;
 }
 
 export interface SshKeyPair {

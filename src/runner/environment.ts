@@ -18,6 +18,16 @@ const runVariables = {
 
 export type WorkflowRun = Readonly<Record<keyof typeof runVariables, string>>;
 
+function mapRunVariables(valueOf: (name: string) => string): WorkflowRun {
+  const entries = Object.entries(runVariables).map(([field, name]) => [field, valueOf(name)]);
+  return Object.fromEntries(entries) as WorkflowRun;
+}
+
+/** The tags that record the run on what it creates: `github-run-id` for GITHUB_RUN_ID. */
+export const runTags = mapRunVariables((name) => name.toLowerCase().replaceAll('_', '-'));
+
+export const workflowRun = (): WorkflowRun => mapRunVariables((name) => env[name] ?? '');
+
 /** How `uses` named this action. Where it is a folder of the workspace, GitHub does not tell. */
 export function actionReference(): string {
   const { GITHUB_ACTION_REPOSITORY: repository, GITHUB_ACTION_REF: ref } = env;
@@ -30,11 +40,6 @@ export function eventPayload(): unknown {
   } catch {
     return undefined;
   }
-}
-
-export function workflowRun(): WorkflowRun {
-  const values = Object.entries(runVariables).map(([field, name]) => [field, env[name] ?? '']);
-  return Object.fromEntries(values) as WorkflowRun;
 }
 
 /** Saved state cannot tell: it leaks into nested actions, and a main step that was killed early has saved none. */
@@ -97,18 +102,16 @@ export const saveCleanupState = (state: object | string): void => core.saveState
  * @throws ActionError that names the variable.
  */
 export function assertRunnerFiles(savesState: boolean): void {
-  const probes: Readonly<Record<string, () => void>> = {
-    GITHUB_OUTPUT: () => writeOutput('outcome', ''),
-    ...(savesState && { GITHUB_STATE: () => saveCleanupState('') }),
-  };
-  for (const [variable, write] of Object.entries(probes)) {
+  const probe = (variable: string, write: () => void): void => {
     try {
       if (!env[variable]) throw new Error('the environment variable is not set.');
       write();
     } catch (error) {
       throw runnerFileError(variable, error);
     }
-  }
+  };
+  probe('GITHUB_OUTPUT', () => writeOutput('outcome', ''));
+  if (savesState) probe('GITHUB_STATE', () => saveCleanupState(''));
 }
 
 export function runnerFileError(variable: string, error: unknown, fix: readonly string[] = []): ActionError {

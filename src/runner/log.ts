@@ -62,13 +62,6 @@ export function createLog(onWarning: (line: string) => void): LogWriter {
   };
 }
 
-export async function logGroup<T>(title: string, work: () => Promise<T>): Promise<T> {
-  core.startGroup(title);
-  try {
-    return await work();
-  } finally {
-    core.endGroup();
-  }
-}
+export const logGroup = <T>(title: string, work: () => Promise<T>): Promise<T> => core.group(title, work);
 
 export const maskInLogs = (secret: string): void => core.setSecret(secret);

@@ -1,7 +1,7 @@
 import { valueOf } from '../../azure/lookup.ts';
 import { classifyOwnership } from '../../deployment/ownership.ts';
 import type { Plan } from '../../deployment/resources.ts';
-import { isAssignable, parseAddress, parsePrefix } from '../../lib/cidr.ts';
+import { isAssignable, parsePrefix } from '../../lib/cidr.ts';
 import { normaliseRegion, sameId } from '../../azure/resource-id.ts';
 import { quotaPage, subscriptionOwner } from '../../error-catalog/entry.ts';
 import { findAzureError } from '../../errors/errors.ts';
@@ -75,7 +75,7 @@ function subnetConflict(context: RuleContext, question: Question, resource: Refe
   if (ranges.length === 0 || hasOwnNic(context)) return undefined;
   const { network } = context.inputs;
   const address = network.kind === 'new-nic' ? network.privateIpAddress : undefined;
-  if (address && !ranges.some((range) => isAssignable(parseAddress(address) ?? 0, range))) {
+  if (address && !ranges.some((range) => isAssignable(address, range))) {
     return question.fault(
       `${address} is not an address that a VM can have in ${prefixes.join(', ')}: Azure reserves the first four and the last.`,
       ['Give another `private-ip-address`, or leave it out.'],
