@@ -12,110 +12,102 @@ const refusedPasswords = new Set(
   'abc@123 P@$$w0rd P@ssw0rd P@ssword123 Pa$$word pass@word1 Password! Password1 Password22 iloveyou!'.split(' '),
 );
 
-type Rules = (typeof rules)[keyof typeof rules];
+type OsType = 'Linux' | 'Windows';
 
 // The characters are those that az vm create refuses; Azure itself only says that the name is not allowed.
 const rules = {
   Linux: {
-    who: 'on Linux',
-    name: {
-      maxLength: 64,
-      characters: /^(?![$-])[^\s\\/"[\]:|<>+=;,?*@#()!]+$/,
-      text: 'contains none of \\ / " [ ] : | < > + = ; , ? * @ # ( ) ! or spaces, and does not start with $ or -',
-    },
-    password: { shortest: 6, maxLength: 72 },
-    computerName: { maxLength: 64 },
+    where: 'on Linux',
+    maxUsername: 64,
+    username: /^(?![$-])[^\s\\/"[\]:|<>+=;,?*@#()!]+$/,
+    usernameRule: 'contains none of \\ / " [ ] : | < > + = ; , ? * @ # ( ) ! or spaces, and does not start with $ or -',
+    password: { min: 6, max: 72 },
+    maxComputerName: 64,
   },
   Windows: {
-    who: 'on Windows',
-    name: {
-      maxLength: 20,
-      characters: /^[^\\/"[\]:|<>+=;,?*@]*[^\\/"[\]:|<>+=;,?*@.]$/,
-      text: 'contains none of \\ / " [ ] : | < > + = ; , ? * @ and does not end in a period',
-    },
-    password: { shortest: 8, maxLength: 123 },
-    computerName: { maxLength: 15 },
+    where: 'on Windows',
+    maxUsername: 20,
+    username: /^[^\\/"[\]:|<>+=;,?*@]*[^\\/"[\]:|<>+=;,?*@.]$/,
+    usernameRule: 'contains none of \\ / " [ ] : | < > + = ; , ? * @ and does not end in a period',
+    password: { min: 8, max: 123 },
+    maxComputerName: 15,
   },
   // The operating system is not known before the image has been read: what either of them would accept passes.
   either: {
-    who: 'in Azure',
-    name: {
-      maxLength: 64,
-      characters: /^[^\\/"[\]:|<>+=;,?*@]+$/,
-      text: 'contains none of \\ / " [ ] : | < > + = ; , ? * @',
-    },
-    password: { shortest: 6, maxLength: 123 },
-    computerName: { maxLength: 64 },
+    where: 'in Azure',
+    maxUsername: 64,
+    username: /^[^\\/"[\]:|<>+=;,?*@]+$/,
+    usernameRule: 'contains none of \\ / " [ ] : | < > + = ; , ? * @',
+    password: { min: 6, max: 123 },
+    maxComputerName: 64,
   },
 };
+
+type Rules = (typeof rules)[OsType];
 
 type AdminInput = 'adminUsername' | 'adminPassword' | 'sshPublicKeys' | 'computerName' | 'licenseType';
 
 /** Called twice: without the operating system when the inputs are read, and with it once the image is known. */
 export function validateAdminAccount(
-  inputs: Pick<DeployInputs, AdminInput>,
-  osType?: 'Linux' | 'Windows',
+  { adminUsername, adminPassword, computerName, sshPublicKeys, licenseType }: Pick<DeployInputs, AdminInput>,
+  osType?: OsType,
 ): readonly InputIssue[] {
   const rule = rules[osType ?? 'either'];
-  const hasUnusableKey = osType === 'Windows' && inputs.sshPublicKeys.length > 0;
+  const hasUnusableKey = osType === 'Windows' && sshPublicKeys.length > 0;
   const messages = {
-    'admin-username': validateUsername(inputs.adminUsername, rule),
-    'admin-password': validatePassword(inputs.adminPassword, rule),
-    'computer-name': validateComputerName(inputs.computerName, rule, osType),
+    'admin-username': validateUsername(adminUsername, rule),
+    'admin-password': adminPassword === undefined ? [] : validatePassword(adminPassword, rule),
+    'computer-name': computerName === undefined ? [] : validateComputerName(computerName, rule, osType),
     'ssh-public-key': hasUnusableKey ? ['is for Linux images; this one is Windows: use admin-password.'] : [],
-    'license-type': validateLicense(inputs.licenseType, osType),
+    'license-type': validateLicense(licenseType, osType),
   };
   return Object.entries(messages).flatMap(([input, all]) => all.map((message) => ({ input, message })));
 }
 
 /** https://learn.microsoft.com/rest/api/compute/virtual-machines/create-or-update (`licenseType`) */
-function validateLicense(license = 'None', osType?: 'Linux' | 'Windows'): readonly string[] {
+function validateLicense(license = 'None', osType?: OsType): readonly string[] {
   const isForWindows = license.startsWith('Windows_');
   if (osType === undefined || license === 'None' || isForWindows === (osType === 'Windows')) return [];
   return [`"${license}" is a license for ${isForWindows ? 'Windows' : 'Linux'}; the image is ${osType}.`];
 }
 
-function validateUsername(name: string, { who, name: rule }: Rules): readonly string[] {
+type Check = readonly [fails: boolean, message: string];
+
+function failing(checks: readonly Check[]): readonly string[] {
+  return checks.flatMap(([fails, message]) => (fails ? [message] : []));
+}
+
+function checkLength(name: string, limit: number, { where }: Rules): Check {
+  return [name.length > limit, `"${name}" has ${name.length} characters: the limit ${where} is ${limit}.`];
+}
+
+function validateUsername(name: string, rule: Rules): readonly string[] {
   if (refusedNames.has(name.toLowerCase())) {
     return [`"${name}" is one of the names that Azure refuses (admin, root, user, test, guest, …): choose another.`];
   }
-  const issues: string[] = [];
-  if (name.length > rule.maxLength) {
-    issues.push(`"${name}" has ${name.length} characters: the limit ${who} is ${rule.maxLength}.`);
-  }
-  if (!rule.characters.test(name)) issues.push(`"${name}" is not a name that ${rule.text}.`);
-  return issues;
+  return failing([
+    checkLength(name, rule.maxUsername, rule),
+    [!rule.username.test(name), `"${name}" is not a name that ${rule.usernameRule}.`],
+  ]);
 }
 
-function validatePassword(password: string | undefined, { who, password: rule }: Rules): readonly string[] {
-  if (password === undefined) return [];
+function validatePassword(password: string, { where, password: { min, max } }: Rules): readonly string[] {
   if (refusedPasswords.has(password)) return ['is one of the well-known passwords that Azure refuses.'];
-  const issues: string[] = [];
-  if (password.length < rule.shortest || password.length > rule.maxLength) {
-    issues.push(`must have ${rule.shortest} to ${rule.maxLength} characters ${who}; it has ${password.length}.`);
-  }
+  const { length } = password;
   const classes = [/[a-z]/, /[A-Z]/, /\d/, /[\W_]/].filter((one) => one.test(password)).length;
-  if (classes < 3) {
-    issues.push(`must have three of: lower case, upper case, digit, special character; it has ${classes}.`);
-  }
-  return issues;
+  return failing([
+    [length < min || length > max, `must have ${min} to ${max} characters ${where}; it has ${length}.`],
+    [classes < 3, `must have three of: lower case, upper case, digit, special character; it has ${classes}.`],
+  ]);
 }
 
-function validateComputerName(
-  name: string | undefined,
-  { who, computerName: rule }: Rules,
-  osType: 'Linux' | 'Windows' | undefined,
-): readonly string[] {
-  if (name === undefined) return [];
-  const issues: string[] = [];
-  if (name.length > rule.maxLength) {
-    issues.push(`"${name}" has ${name.length} characters: the limit ${who} is ${rule.maxLength}.`);
-  }
-  if (!/^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$/i.test(name)) {
-    issues.push(`"${name}" is not made of letters, digits, periods and hyphens, with a letter or digit at both ends.`);
-  }
-  if (osType === 'Windows' && /^\d+$/.test(name))
-    issues.push(`"${name}" is all digits, which Windows does not accept.`);
-  if (osType === 'Windows' && name.includes('.')) issues.push(`"${name}" has a period, which Windows does not accept.`);
-  return issues;
+function validateComputerName(name: string, rule: Rules, osType: OsType | undefined): readonly string[] {
+  const isWindows = osType === 'Windows';
+  const syntax = 'is not made of letters, digits, periods and hyphens, with a letter or digit at both ends.';
+  return failing([
+    checkLength(name, rule.maxComputerName, rule),
+    [!/^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$/i.test(name), `"${name}" ${syntax}`],
+    [isWindows && /^\d+$/.test(name), `"${name}" is all digits, which Windows does not accept.`],
+    [isWindows && name.includes('.'), `"${name}" has a period, which Windows does not accept.`],
+  ]);
 }

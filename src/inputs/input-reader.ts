@@ -11,6 +11,8 @@ export function quoteValue(text: string): string {
 
 type Parsed<T> = T | { readonly error: string };
 
+const parseNumber = (text: string) => (/^-?\d+(\.\d+)?$/.test(text) ? Number(text) : undefined);
+
 /** Turns the strings of a workflow into values. Each mistake is an issue, so that one error can name them all. */
 export class Reader {
   readonly issues: InputIssue[] = [];
@@ -125,25 +127,24 @@ export class Reader {
     return this.oneOf(name, ['false', 'true']) === 'true';
   }
 
-  /** `rule.text` completes the sentence "… is not". */
-  number(name: InputName, rule: { accepts: (value: number) => boolean; text: string }): number | undefined {
+  /** `rule.accepts` is false for NaN; `rule.text` completes the sentence "… is not". */
+  number(
+    name: InputName,
+    rule: { readonly accepts: (value: number) => boolean; readonly text: string },
+    parse = parseNumber,
+  ): number | undefined {
     const text = this.text(name);
     if (text === undefined) return undefined;
-    const value = /^-?\d+(\.\d+)?$/.test(text) ? Number(text) : Number.NaN;
+    const value = parse(text) ?? Number.NaN;
     if (!rule.accepts(value)) this.addInvalid(name, text, `is not ${rule.text}`);
     return value;
   }
 
   /** Minutes, from a number of minutes or a duration such as `90s`, `2h` or `PT2H`. */
   minutes(name: InputName, max: number, { allowZero = false } = {}): number {
-    const text = this.text(name);
-    if (text === undefined) return 0;
-    const minutes = (parseDuration(text) ?? Number.NaN) / 60;
-    if (!(minutes <= max && (allowZero || minutes > 0))) {
-      const range = `${allowZero ? 'from 0' : 'above 0'} to ${max} minutes`;
-      this.addInvalid(name, text, `is not a duration ${range} (30, 90s, 2h, PT2H)`);
-    }
-    return minutes;
+    const accepts = (seconds: number) => seconds <= max * 60 && (allowZero || seconds > 0);
+    const text = `a duration ${allowZero ? 'from 0' : 'above 0'} to ${max} minutes (30, 90s, 2h, PT2H)`;
+    return (this.number(name, { accepts, text }, parseDuration) ?? 0) / 60;
   }
 
   /** Entries without blank ones and repetitions, one per line; by default commas also separate. */

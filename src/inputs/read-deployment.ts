@@ -9,7 +9,6 @@ import {
   parseResourceId,
 } from '../azure/resource-id.ts';
 import { parseDuration } from '../lib/duration.ts';
-import { omitUndefined } from '../lib/json.ts';
 import { validateSshPublicKey } from '../lib/ssh-key.ts';
 import { validateAdminAccount } from './admin-account.ts';
 import type { Reader, RunnerValues } from './input-reader.ts';
@@ -48,8 +47,13 @@ export function readDeployment(
   common: CommonInputs,
 ): DeployInputs | undefined {
   const imageTenantId = reader.tenant('image-tenant-id', reader.required('image-tenant-id'));
-  const expiresAfterSeconds = readExpiry(reader);
+  const lifetime = {
+    accepts: (seconds: number) => seconds > 0 && seconds <= 3_650 * 86_400,
+    text: 'a duration above zero and at most 3650 days (90m, 2h, 1d, PT2H)',
+  };
+  const expiresAfterSeconds = reader.number('expires-after', lifetime, parseDuration);
   const ownTags = expiresAfterSeconds === undefined ? reservedTags.length - 1 : reservedTags.length;
+  const location = reader.pattern('location', /^[a-z0-9\s]+$/i, 'the name of a region (westeurope, "West Europe")');
   const image = readImageInput(reader);
   const identity = readIdentityInput(reader);
   const network = readNetwork(reader);
@@ -57,8 +61,9 @@ export function readDeployment(
   const osType = reader.oneOf('os-type', ['Linux', 'Windows']);
   const account = {
     adminUsername: reader.text('admin-username') ?? '',
+    adminPassword: reader.raw('admin-password'),
+    computerName: reader.text('computer-name'),
     sshPublicKeys: readSshKeys(reader),
-    ...omitUndefined({ adminPassword: reader.raw('admin-password'), computerName: reader.text('computer-name') }),
   };
   reader.issues.push(...validateAdminAccount(account, osType));
   const script = readScript(reader, runner);
@@ -81,8 +86,11 @@ export function readDeployment(
     dataDiskSizesGb: readDataDiskSizes(reader),
     encryptionAtHost: reader.boolean('encryption-at-host'),
     ...account,
-    ...omitUndefined({ location: readLocation(reader), expiresAfterSeconds, osType, script }),
     ...readVmOptions(reader, runner),
+    location: location && normaliseRegion(location),
+    expiresAfterSeconds,
+    osType,
+    script,
     identity,
     roleAssignments: readRoleAssignments(reader),
     overrides: readOverrides(reader, network),
@@ -111,34 +119,12 @@ function readTags(reader: Reader, ownTags: number): Readonly<Record<string, stri
   return tags;
 }
 
-function readExpiry(reader: Reader): number | undefined {
-  const text = reader.text('expires-after');
-  if (text === undefined) return undefined;
-  const seconds = parseDuration(text) ?? Number.NaN;
-  if (!(seconds > 0 && seconds <= 3_650 * 86_400)) {
-    const rule = 'a duration above zero and at most 3650 days (90m, 2h, 1d, PT2H)';
-    reader.addInvalid('expires-after', text, `is not ${rule}`);
-  }
-  return seconds;
-}
-
-function readLocation(reader: Reader): string | undefined {
-  const text = reader.text('location');
-  const region = text === undefined ? undefined : normaliseRegion(text);
-  if (text && !/^[a-z0-9]+$/.test(region ?? '')) {
-    reader.addInvalid('location', text, 'is not the name of a region (westeurope, "West Europe")');
-  }
-  return region;
-}
-
 function readAuxiliaryTenants(reader: Reader, others: readonly string[]): readonly string[] {
   const input = 'auxiliary-tenant-ids';
   const tenants = reader.list(input).map((entry) => reader.tenant(input, entry));
   if (tenants.length > 2) {
-    reader.addIssue(
-      input,
-      `has ${tenants.length} entries: Resource Manager takes three auxiliary tokens, of which the image tenant's is one.`,
-    );
+    const limit = "Resource Manager takes three auxiliary tokens, of which the image tenant's is one";
+    reader.addIssue(input, `has ${tenants.length} entries: ${limit}.`);
   }
   for (const tenant of tenants.filter((one) => others.includes(one))) {
     reader.addInvalid(input, tenant, 'is already named by tenant-id or image-tenant-id: leave it out');
@@ -159,15 +145,12 @@ function readSshKeys(reader: Reader): readonly string[] {
     return [];
   }
   const lines = reader.list('ssh-public-key', /\n/).filter((line) => !line.startsWith('#'));
-  const keys = [...new Set(lines.flatMap(keysIn))];
+  // A key's comment may hold commas: one separates only where another key begins behind it, or nothing.
+  const separator = /,(?=\s*(?:(?:ssh-(?:rsa|dss|ed25519)|ecdsa-sha2-\S+|sk-(?:ssh|ecdsa)-\S+)\s|,|$))/;
+  const entries = lines.flatMap((line) => line.split(separator)).map((entry) => entry.trim());
+  const keys = [...new Set(entries.filter((entry) => entry !== ''))];
   for (const key of keys) reader.validated('ssh-public-key', key.slice(0, 40), () => validateSshPublicKey(key));
   return keys;
-}
-
-/** A key's comment may hold commas: one separates only where another key begins behind it, or nothing. */
-function keysIn(line: string): readonly string[] {
-  const keys = line.split(/,(?=\s*(?:(?:ssh-(?:rsa|dss|ed25519)|ecdsa-sha2-\S+|sk-(?:ssh|ecdsa)-\S+)\s|,|$))/);
-  return keys.map((key) => key.trim()).filter((key) => key !== '');
 }
 
 function readIdentityInput(reader: Reader): IdentityChoice {
@@ -204,7 +187,7 @@ function readRoleAssignments(reader: Reader): readonly RoleRequest[] {
 
 /** Reads what is left to Azure or the image unless it is given. */
 function readVmOptions(reader: Reader, runner: RunnerValues) {
-  return omitUndefined({
+  return {
     spot: readSpot(reader),
     osDiskSizeGb: reader.number('os-disk-size-gb', {
       accepts: (value) => Number.isInteger(value) && value >= 1 && value <= 4_095,
@@ -215,7 +198,7 @@ function readVmOptions(reader: Reader, runner: RunnerValues) {
     userData: encoded(reader, 'user-data', Buffer.from(reader.raw('user-data') ?? ''), 65_536),
     securityType: reader.oneOf('security-type', ['Standard', 'TrustedLaunch', 'ConfidentialVM']),
     licenseType: reader.oneOf('license-type', licenseTypes),
-  });
+  };
 }
 
 function words(text: string): readonly string[] {
@@ -239,13 +222,12 @@ function readZones(reader: Reader): readonly string[] {
   return reader.list('zone').map((zone) => reader.validated('zone', zone, isZone));
 }
 
-function validateDiskSize(size: string): string | undefined {
-  return /^[1-9]\d{0,4}$/.test(size) && Number(size) <= 32_767 ? undefined : 'is not a whole number from 1 to 32767';
-}
-
 function readDataDiskSizes(reader: Reader): readonly number[] {
   const input = 'data-disk-sizes-gb';
-  for (const size of reader.list(input)) reader.validated(input, size, validateDiskSize);
+  for (const size of reader.list(input)) {
+    const isLegal = /^[1-9]\d{0,4}$/.test(size) && Number(size) <= 32_767;
+    if (!isLegal) reader.addInvalid(input, size, 'is not a whole number from 1 to 32767');
+  }
   const sizes = reader.entries(input).map(Number);
   // No Azure size takes more data disks.
   if (sizes.length > 64) reader.addIssue(input, `has ${sizes.length} entries; a VM takes 64.`);
@@ -265,6 +247,6 @@ function readSpot(reader: Reader): DeployInputs['spot'] {
   return {
     maxPrice: maxPrice ?? -1,
     evictionPolicy: reader.oneOf('eviction-policy', ['Delete', 'Deallocate']) ?? 'Delete',
-    ...(spot === 'prefer' ? { isOptional: true as const } : {}),
+    isOptional: spot === 'prefer' || undefined,
   };
 }

@@ -1,6 +1,5 @@
 import type { Environment } from '../azure/clouds.ts';
 import { isGuid } from '../azure/resource-id.ts';
-import { omitUndefined } from '../lib/json.ts';
 import { validateClientCertificate } from '../lib/pem.ts';
 import { Reader, type RunnerValues } from './input-reader.ts';
 import {
@@ -30,10 +29,9 @@ export function readInputs(get: (name: string) => string, runner: RunnerValues):
   if (operation === 'delete') {
     inputs = { operation, ...common, vmName: readGivenVmName(reader) };
   } else if (operation === 'list') {
-    const image = readImageInput(reader, reader.text('image-id') ?? '');
-    inputs = { operation, ...common, ...omitUndefined({ image }) };
+    inputs = { operation, ...common, image: readImageInput(reader, reader.text('image-id') ?? '') };
   } else if (operation === 'sweep') {
-    inputs = { operation, ...common, ...omitUndefined({ githubToken: reader.text('github-token') }) };
+    inputs = { operation, ...common, githubToken: reader.text('github-token') };
   } else if (operationIsLegal) {
     inputs = readDeployment(reader, runner, operation, common);
   }
@@ -57,10 +55,8 @@ function readCommon(reader: Reader, runner: RunnerValues): CommonInputs {
     credential: readClientCredential(reader, runner.env),
     tenantId,
     environment: readEnvironment(reader),
-    ...omitUndefined({
-      subscriptionId: reader.guid('subscription-id'),
-      changeReference: reader.text('change-reference'),
-    }),
+    subscriptionId: reader.guid('subscription-id'),
+    changeReference: reader.text('change-reference'),
     resourceGroup,
     timeoutMinutes: reader.minutes('timeout-minutes', maxJobMinutes),
     summary: reader.boolean('summary'),
@@ -80,7 +76,7 @@ function readClientCredential(reader: Reader, env: RunnerValues['env']): ClientC
   }
   if (secret !== undefined) {
     const misuse = secretMisuse(secret);
-    if (misuse !== undefined) reader.addIssue('client-secret', misuse);
+    if (misuse) reader.addIssue('client-secret', misuse);
     return { kind: 'secret', secret };
   }
   if (!env['ACTIONS_ID_TOKEN_REQUEST_URL']) {
@@ -90,7 +86,7 @@ function readClientCredential(reader: Reader, env: RunnerValues['env']): ClientC
         'because the job may not ask for one: it lacks permissions: id-token: write.',
     );
   }
-  return { kind: 'oidc', ...omitUndefined({ audience: reader.text('audience') }) };
+  return { kind: 'oidc', audience: reader.text('audience') };
 }
 
 /** Slips that Entra would answer with AADSTS7000215 only: https://learn.microsoft.com/entra/identity-platform/quickstart-register-app */
@@ -106,10 +102,8 @@ function readEnvironment(reader: Reader): Environment {
   const cloudNames = ['azurecloud', 'azureusgovernment', 'azurechinacloud'] as const;
   const name = cloudNames.find((cloud) => cloud === text.toLowerCase());
   if (name !== undefined) return { kind: 'known', name };
-  const url = URL.canParse(text) ? new URL(text) : undefined;
-  const isOrigin =
-    url?.pathname === '/' && url.search === '' && url.hash === '' && url.username === '' && url.password === '';
-  if (url?.protocol !== 'https:' || !isOrigin) {
+  const url = URL.parse(text);
+  if (url?.protocol !== 'https:' || url.href !== `${url.origin}/`) {
     const legal = `${cloudNames.join(', ')}, or the https URL of a Resource Manager endpoint without a path`;
     reader.addInvalid('environment', text, `is none of: ${legal}`);
   }

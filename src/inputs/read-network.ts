@@ -1,6 +1,5 @@
 import { isIP, isIPv4, isIPv6 } from 'node:net';
-import { contains, isAssignable, parseAddress, parsePrefix } from '../lib/cidr.ts';
-import { omitUndefined } from '../lib/json.ts';
+import { contains, isAssignable, parsePrefix } from '../lib/cidr.ts';
 import type { Reader } from './input-reader.ts';
 import type { InboundRule, NetworkChoice, Nsg, PublicIp } from './inputs.ts';
 
@@ -26,13 +25,10 @@ export function parseInboundRule(entry: string): InboundRule | { readonly error:
 }
 
 function isSource(source: string): boolean {
-  if (source === '*') return true;
+  const [, address = '', length = '0'] = /^([^/]+)(?:\/(\d{1,3}))?$/.exec(source) ?? [];
+  if (isIP(address) !== 0) return Number(length) <= (isIPv6(address) ? 128 : 32);
   // People write "any" for what Azure's API calls "*"; taken for a service tag, it would be refused halfway through.
-  if (source.toLowerCase() === 'any') return false;
-  const [address = '', length, ...rest] = source.split('/');
-  if (isIP(address) === 0) return serviceTag.test(source);
-  if (rest.length > 0) return false;
-  return length === undefined || (/^\d{1,3}$/.test(length) && Number(length) <= (isIPv6(address) ? 128 : 32));
+  return source === '*' || (serviceTag.test(source) && source.toLowerCase() !== 'any');
 }
 
 /** Reads the inputs that say where the machine is attached, and what each of them rules out. */
@@ -59,9 +55,9 @@ export function readNetwork(reader: Reader): NetworkChoice | undefined {
   const nsg = readNsg(reader);
   const publicIp = readPublicIpInput(reader);
   const acceleratedNetworking = reader.boolean('accelerated-networking');
-  const privateIpAddress = omitUndefined({ privateIpAddress: readPrivateIpAddress(reader) });
+  const privateIpAddress = readPrivateIpAddress(reader);
   if (!subnet || !nsg || !publicIp) return undefined;
-  return { kind: 'new-nic', subnet, nsg, publicIp, acceleratedNetworking, ...privateIpAddress };
+  return { kind: 'new-nic', subnet, nsg, publicIp, acceleratedNetworking, privateIpAddress };
 }
 
 function readSubnet(reader: Reader): Extract<NetworkChoice, { kind: 'new-nic' }>['subnet'] | undefined {
@@ -92,7 +88,7 @@ function readPrivateIpAddress(reader: Reader): string | undefined {
   if (reader.isGiven('subnet-id')) return text;
   const prefix = reader.text('subnet-prefix') ?? '';
   const subnet = parsePrefix(prefix);
-  if (!('error' in subnet) && !isAssignable(parseAddress(text) ?? 0, subnet)) {
+  if (!('error' in subnet) && !isAssignable(text, subnet)) {
     reader.addIssue(
       'private-ip-address',
       `${text} is not free in subnet-prefix ${prefix}, of which Azure keeps the first four and the last.`,
@@ -115,8 +111,7 @@ function readPublicIpInput(reader: Reader): PublicIp | undefined {
   if (text.toLowerCase() === 'true') {
     const rule =
       '3 to 63 lower-case letters, digits and hyphens that start with a letter and end with a letter or digit';
-    const dnsLabel = reader.pattern('dns-label', /^[a-z][a-z0-9-]{1,61}[a-z0-9]$/, rule);
-    return { kind: 'new', ...omitUndefined({ dnsLabel }) };
+    return { kind: 'new', dnsLabel: reader.pattern('dns-label', /^[a-z][a-z0-9-]{1,61}[a-z0-9]$/, rule) };
   }
   reader.rejectIfGiven(['dns-label'], 'it is for a public IP that the action makes');
   if (text.toLowerCase() === 'false') return { kind: 'none' };

@@ -21,16 +21,14 @@ function readTextOrFile(
   runner: RunnerValues,
   textInput: InputName,
   fileInput: InputName,
-): { readonly name: InputName; readonly bytes?: Buffer | undefined } {
+): { readonly name: InputName; readonly bytes?: Buffer } {
   const text = reader.raw(textInput);
   const file = reader.text(fileInput);
   if (text !== undefined && file !== undefined) {
     reader.addIssue(fileInput, `excludes ${textInput}: give one of the two.`);
   }
-  if (file === undefined) {
-    return { name: textInput, bytes: text === undefined ? undefined : Buffer.from(text) };
-  }
-  return { name: fileInput, bytes: readWorkspaceFile(reader, runner, fileInput, file) };
+  if (file !== undefined) return { name: fileInput, bytes: readWorkspaceFile(reader, runner, fileInput, file) };
+  return { name: textInput, bytes: text === undefined ? undefined : Buffer.from(text) };
 }
 
 function readWorkspaceFile(reader: Reader, runner: RunnerValues, name: InputName, file: string): Buffer | undefined {
@@ -91,18 +89,14 @@ export function readOverrides(reader: Reader, network: NetworkChoice | undefined
   const nicId = network?.kind === 'given-nic' ? network.nicId : undefined;
   for (const [key, patch] of Object.entries(reader.map('overrides'))) {
     const target = overrideTargets.find((one) => one === key);
-    if (target === undefined) {
-      reader.addInvalid('overrides', key, `is none of: ${overrideTargets.join(', ')}`);
-    } else if (!isJson(patch)) {
-      reader.addIssue('overrides', `${target}: is not an object in the REST shape, e.g. {"properties": {…}}.`);
-    } else if (notMade.includes(target)) {
-      reader.addIssue(
-        'overrides',
-        `${target}: the action makes none with these inputs, and never changes what exists already.`,
-      );
+    const refuse = (message: string) => reader.addIssue('overrides', `${key}: ${message}`);
+    if (target === undefined) reader.addInvalid('overrides', key, `is none of: ${overrideTargets.join(', ')}`);
+    else if (!isJson(patch)) refuse('is not an object in the REST shape, e.g. {"properties": {…}}.');
+    else if (notMade.includes(target)) {
+      refuse('the action makes none with these inputs, and never changes what exists already.');
     } else {
-      for (const message of validateOverrides(target, { ...patch }, nicId)) reader.addIssue('overrides', message);
-      patches[target] = { ...patch };
+      for (const message of validateOverrides(target, patch, nicId)) refuse(message);
+      patches[target] = patch;
     }
   }
   return patches;

@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 
 /** Ends the default in action.yml. No VM name can contain it, so a default is never taken for a given name. */
 const defaultMarker = '*';
@@ -14,20 +14,17 @@ export function resolveVmName(text: string | undefined, env: Readonly<Record<str
   if (given !== undefined) return given;
   // An empty value replaces the default; only the runner knows the matrix leg, so 0 is assumed.
   const base = text?.slice(0, -1) ?? `vm-${env['GITHUB_RUN_ID'] ?? ''}-${env['GITHUB_JOB'] ?? ''}-0`;
-  const step = createHash('sha256')
-    .update(env['GITHUB_ACTION'] ?? '')
-    .digest('hex')
-    .slice(0, 6);
+  const step = hash('sha256', env['GITHUB_ACTION'] ?? '').slice(0, 6);
   return toValidVmName(`${base}-${step}`);
 }
 
 /** Adjusts a name to Azure's rules. A changed name gets a hash, so that different names stay different. */
 export function toValidVmName(name: string): string {
   if (validateVmName(name) === undefined) return name;
-  const hash = createHash('sha256').update(name).digest('hex').slice(0, 8);
+  const suffix = hash('sha256', name).slice(0, 8);
   const legal = name.replace(/[^A-Za-z0-9-]/g, '-').replace(/^-+/, '');
-  const kept = legal.slice(0, 64 - 1 - hash.length).replace(/-+$/, '');
-  return kept === '' ? hash : `${kept}-${hash}`;
+  const kept = legal.slice(0, 64 - 1 - suffix.length).replace(/-+$/, '');
+  return kept === '' ? suffix : `${kept}-${suffix}`;
 }
 
 /** https://learn.microsoft.com/azure/virtual-machines/vm-naming-conventions */
