@@ -9,18 +9,17 @@ import {
 } from '@azure/core-rest-pipeline';
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { type Cloud, signInOrigins } from '../azure/clouds.ts';
-import { type HttpOptions, correlationPolicy, signInPolicies } from '../azure/http.ts';
+import { type HttpOptions, signInPolicies } from '../azure/http.ts';
 import {
   allowedHostsPolicy,
   errorFromResponse,
   invalidResponseMessage,
   networkError,
 } from '../azure/policies/responses.ts';
-import { createProxiedHttpClient, unusedProxy } from '../azure/proxy.ts';
+import { sharedHttpClient, unusedProxy } from '../azure/proxy.ts';
 import { ActionError, AzureError } from '../errors/errors.ts';
 import type { ClientCredential } from '../inputs/inputs.ts';
 import { raceAbort } from '../lib/abort.ts';
-import { omitUndefined } from '../lib/json.ts';
 import { normalizePem } from '../lib/pem.ts';
 
 export interface TenantCredentialOptions extends HttpOptions {
@@ -29,15 +28,16 @@ export interface TenantCredentialOptions extends HttpOptions {
   /** GUID or verified domain of the one tenant that tokens are for. */
   readonly tenantId: string;
   readonly cloud: Cloud;
-  /** Requests a new ID token of this job; called once per token request. Needed for OIDC. */
-  readonly idToken?: (audience: string) => Promise<string>;
+  readonly correlationId: string;
+  /** Requests a new ID token of this job; called once per token request. */
+  readonly idToken: (audience: string) => Promise<string>;
   /** Masks each access token in the job's log. */
-  readonly mask?: (secret: string) => void;
+  readonly mask: (secret: string) => void;
 }
 
 interface TokenRequestTrace {
   /** The last attempt. MSAL keeps neither the body nor the reason of a failure. */
-  last?: { request: PipelineRequest; response?: PipelineResponse | undefined; error?: RestError };
+  last?: { request: PipelineRequest; response?: PipelineResponse; error?: RestError };
   /** Why an attempt was not sent. MSAL wraps errors of the network client. */
   refusal?: ActionError;
   /** MSAL calls the assertion callback twice per token request; GitHub gets one request. */
@@ -56,11 +56,11 @@ const failedRefreshDelayMs = 30_000;
 /** The SDK's pipelines keep a copy, and ask here again after `refreshAfterTimestamp`. */
 type CachedToken = AccessToken & { readonly refreshAfterTimestamp: number };
 
-const signInErrors = new WeakSet<object>();
+const signInErrors = new WeakSet<Error>();
 
 /** Whether a credential of `createTenantCredential` threw this: every request that needs the token then fails with it. */
 export function isSignInError(error: unknown): boolean {
-  return typeof error === 'object' && error !== null && signInErrors.has(error);
+  return error instanceof Error && signInErrors.has(error);
 }
 
 /**
@@ -82,9 +82,9 @@ export function createTenantCredential(options: TenantCredentialOptions): TokenC
     const trace: TokenRequestTrace = {};
     try {
       const sdkCredential = (credential ??= await createSdkCredential(options));
-      const token = await traces.run(trace, () => sdkCredential.getToken(scope, omitUndefined({ claims })));
+      const token = await traces.run(trace, () => sdkCredential.getToken(scope, { claims }));
       if (token === null) throw new Error('no token came back');
-      options.mask?.(token.token);
+      options.mask(token.token);
       const lifetime = token.expiresOnTimestamp - Date.now();
       const margin = Math.min(refreshMarginMs, lifetime * refreshShare);
       return cacheToken(scope, token, token.expiresOnTimestamp - margin);
@@ -132,7 +132,7 @@ export function createTenantCredential(options: TenantCredentialOptions): TokenC
         // must not fail the refresh: the SDK would retry it every three seconds until the token expires.
         const current = tokenCache.get(scope);
         if (claims === undefined && current && current.expiresOnTimestamp > Date.now()) return current;
-        if (typeof error === 'object' && error !== null) signInErrors.add(error);
+        if (error instanceof Error) signInErrors.add(error);
         throw error;
       }
     },
@@ -165,15 +165,13 @@ async function createSdkCredential({
     proxyOptions: unusedProxy,
     additionalPolicies: [
       endpointMetadataPolicy(cloud),
-      ...(options.correlationId === undefined
-        ? []
-        : [correlationPolicy(options.correlationId), msalCorrelationPolicy(options.correlationId)]),
+      msalCorrelationPolicy(options.correlationId),
       ...signInPolicies(options, [
         tokenRequestTracePolicy,
         allowedHostsPolicy(signInOrigins(cloud), 'sign-in requests'),
       ]),
     ].map((policy) => ({ policy, position: 'perCall' as const })),
-    httpClient: options.httpClient ?? createProxiedHttpClient(),
+    httpClient: options.httpClient ?? sharedHttpClient,
   };
   if (credential.kind === 'secret') {
     return new sdk.ClientSecretCredential(tenantId, clientId, credential.secret, settings);
@@ -187,11 +185,9 @@ async function createSdkCredential({
     }
     return new sdk.ClientCertificateCredential(tenantId, clientId, { certificate }, settings);
   }
-  const { idToken } = options;
-  if (idToken === undefined) throw new Error('OIDC needs `idToken`');
   const assertion = (): Promise<string> => {
     const trace = traces.getStore() ?? {};
-    trace.idToken ??= idToken(credential.audience ?? cloud.oidcAudience);
+    trace.idToken ??= options.idToken(credential.audience ?? cloud.oidcAudience);
     return trace.idToken;
   };
   return new sdk.ClientAssertionCredential(tenantId, clientId, assertion, settings);

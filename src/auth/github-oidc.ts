@@ -1,6 +1,4 @@
-import { type PipelineResponse, createHttpHeaders, createPipelineRequest } from '@azure/core-rest-pipeline';
-import { type HttpOptions, createAnonymousPipeline } from '../azure/http.ts';
-import { createProxiedHttpClient } from '../azure/proxy.ts';
+import { type HttpOptions, createHttpGet } from '../azure/http.ts';
 import { invalidResponseMessage } from '../azure/policies/responses.ts';
 import { ActionError } from '../errors/errors.ts';
 import { describeResponse } from '../errors/parse-error-response.ts';
@@ -20,44 +18,33 @@ const requestingIdToken = "asking GitHub's OIDC provider for an ID token";
  */
 export async function requestGitHubIdToken(
   env: Readonly<Record<string, string | undefined>>,
-  { audience, mask, httpClient = createProxiedHttpClient(), ...options }: GitHubIdTokenOptions,
+  { audience, mask, ...options }: GitHubIdTokenOptions,
 ): Promise<string> {
-  const { ACTIONS_ID_TOKEN_REQUEST_URL: requestUrl, ACTIONS_ID_TOKEN_REQUEST_TOKEN: requestToken } = env;
-  if (!requestUrl || !requestToken) throw missingProviderError();
+  const { ACTIONS_ID_TOKEN_REQUEST_URL: requestUrl, ACTIONS_ID_TOKEN_REQUEST_TOKEN: token } = env;
+  if (!requestUrl || !token) throw missingProviderError();
 
-  if (!URL.canParse(requestUrl)) throw oidcProviderError('ACTIONS_ID_TOKEN_REQUEST_URL of the runner is not a URL.');
-  const url = new URL(requestUrl);
+  const url = URL.parse(requestUrl);
+  if (!url) throw oidcProviderError('ACTIONS_ID_TOKEN_REQUEST_URL of the runner is not a URL.');
   url.searchParams.set('audience', audience);
-  const pipeline = createAnonymousPipeline(options);
-  const headers = createHttpHeaders({ accept: 'application/json', authorization: `Bearer ${requestToken}` });
   // Local runners and mocks name an http URL. It is the runner's own, so it is taken as it is, as `core.getIDToken` does.
-  const allowInsecureConnection = url.protocol === 'http:';
-  const response = await pipeline
-    .sendRequest(httpClient, createPipelineRequest({ url: url.href, headers, allowInsecureConnection }))
-    .catch((error: unknown) => {
-      const why = error instanceof Error ? error.message : String(error);
-      throw oidcProviderError(`${url.host} could not be reached: ${why}.`);
-    });
-  const { status, bodyAsText } = response;
-  const value = status === 200 ? asString(asObject(parseJson(bodyAsText ?? ''))['value']) : undefined;
-  if (value === undefined) {
-    // A 2xx body is not quoted: it may contain a token under another name.
-    throw oidcProviderError(
-      status < 300 ? `${url.host} answered ${status} without a token.` : providerMessage(url, response),
-    );
+  const get = createHttpGet({ ...options, token, allowInsecureConnection: url.protocol === 'http:' });
+  const { status, body, header } = await get(url.href).catch((error: unknown) => {
+    const why = error instanceof Error ? error.message : String(error);
+    throw oidcProviderError(`${url.host} could not be reached: ${why}.`);
+  });
+  const { value, message } = asObject(parseJson(body));
+  const idToken = status === 200 ? asString(value) : undefined;
+  if (idToken !== undefined) {
+    mask(idToken);
+    return idToken;
   }
-  mask(value);
-  return value;
-}
-
-function providerMessage({ host, href }: URL, { status, headers, bodyAsText = '' }: PipelineResponse): string {
-  const bodyText = bodyAsText ?? '';
-  const unexpected = invalidResponseMessage(bodyText);
-  if (unexpected !== undefined) return unexpected;
-  const message = asString(asObject(parseJson(bodyText))['message']);
-  return message === undefined
-    ? `${describeResponse({ url: href, status, bodyText }, headers.get('location'))}.`
-    : `${host} answered ${status}: ${message.slice(0, 500)}`;
+  // A 2xx body is not quoted: it may contain a token under another name.
+  if (status < 300) throw oidcProviderError(`${url.host} answered ${status} without a token.`);
+  const described = `${describeResponse({ url: url.href, status, bodyText: body }, header('location'))}.`;
+  const quoted = asString(message)?.slice(0, 500);
+  throw oidcProviderError(
+    invalidResponseMessage(body) ?? (quoted ? `${url.host} answered ${status}: ${quoted}` : described),
+  );
 }
 
 function oidcProviderError(message: string): ActionError {
@@ -74,7 +61,7 @@ function oidcProviderError(message: string): ActionError {
 /** Which of the two causes it is cannot be known here: the inputs were read while the address of the provider was set. */
 function missingProviderError(): ActionError {
   return new ActionError(requestingIdToken, {
-    message: 'ACTIONS_ID_TOKEN_REQUEST_URL or ACTIONS_ID_TOKEN_REQUEST_TOKEN is not set, so no ID token can be requested.',
+    message: 'ACTIONS_ID_TOKEN_REQUEST_URL or ACTIONS_ID_TOKEN_REQUEST_TOKEN is not set: no ID token can be requested.',
     reason:
       'The job lacks `permissions: id-token: write`, or another step or action of the job has cleared these variables.',
     fix: [

@@ -1,10 +1,10 @@
 import type { TokenCredential } from '@azure/core-auth';
 import { type Cloud, resourceManagerScope, signInOrigins } from '../azure/clouds.ts';
-import type { createHttpGet } from '../azure/http.ts';
+import type { HttpGet } from '../azure/http.ts';
 import { sameTenant } from '../azure/resource-id.ts';
 import { type OidcClaims, ActionError, withActivity } from '../errors/errors.ts';
 import { raceAbort } from '../lib/abort.ts';
-import { type Json, asObject, asString, isJson, omitUndefined, parseJson } from '../lib/json.ts';
+import { type Json, asObject, asString, parseJson } from '../lib/json.ts';
 import type { LogWriter } from '../runner/log.ts';
 
 /**
@@ -14,7 +14,7 @@ import type { LogWriter } from '../runner/log.ts';
 export function parseTokenClaims(token: string) {
   const { tid, appid, azp, oid } = decodePayload(token);
   // Version 1 tokens have `appid`, version 2 tokens `azp`.
-  return omitUndefined({ tenantId: asString(tid), appId: asString(appid ?? azp), objectId: asString(oid) });
+  return { tenantId: asString(tid), appId: asString(appid ?? azp), objectId: asString(oid) };
 }
 
 /** Not verified. https://docs.github.com/actions/reference/security/oidc#oidc-token-claims */
@@ -22,17 +22,11 @@ export function parseOidcClaims(jwt: string): OidcClaims | undefined {
   const { iss, sub, aud, repository_owner_id: ownerId, repository_id: repositoryId } = decodePayload(jwt);
   const audience = [aud].flat().join(', ');
   if (typeof iss !== 'string' || typeof sub !== 'string' || !audience) return undefined;
-  return {
-    issuer: iss,
-    subject: sub,
-    audience,
-    ...(typeof ownerId === 'string' && typeof repositoryId === 'string' ? { ownerId, repositoryId } : {}),
-  };
+  return { issuer: iss, subject: sub, audience, ownerId: asString(ownerId), repositoryId: asString(repositoryId) };
 }
 
 function decodePayload(jwt: string): Json {
-  const payload = parseJson(Buffer.from(jwt.split('.')[1] ?? '', 'base64url').toString('utf8'));
-  return isJson(payload) ? payload : {};
+  return asObject(parseJson(Buffer.from(jwt.split('.')[1] ?? '', 'base64url').toString('utf8')));
 }
 
 export interface ServicePrincipal {
@@ -45,7 +39,7 @@ export interface ServicePrincipal {
 interface VerifyOptions {
   readonly cloud: Cloud;
   readonly credential: TokenCredential;
-  readonly get: ReturnType<typeof createHttpGet>;
+  readonly get: HttpGet;
   readonly log: LogWriter;
   readonly signal: AbortSignal;
 }
@@ -76,7 +70,7 @@ export async function verifyIdentity(
     log.info(`The access token for tenant ${tenant} is opaque; Resource Manager will validate it.`);
   }
   const guid = tenantId ?? (isDomain(tenant) ? await raceAbort(resolveTenantId(tenant, cloud, get), signal) : tenant);
-  return { tenantId: guid.toLowerCase(), ...(objectId ? { objectId } : {}) };
+  return { tenantId: guid.toLowerCase(), objectId };
 }
 
 function isDomain(tenant: string): boolean {
@@ -84,7 +78,7 @@ function isDomain(tenant: string): boolean {
 }
 
 /** From the issuer of its tokens: https://learn.microsoft.com/entra/identity-platform/v2-protocols-oidc */
-async function resolveTenantId(domain: string, cloud: Cloud, get: VerifyOptions['get']): Promise<string> {
+async function resolveTenantId(domain: string, cloud: Cloud, get: HttpGet): Promise<string> {
   const url = `${cloud.loginEndpoint}/${domain}/v2.0/.well-known/openid-configuration`;
   const result = await get(url).then(
     ({ status, body }) => ({ reason: `HTTP ${status}`, guid: tenantFromIssuer(body, cloud) }),
@@ -104,6 +98,6 @@ async function resolveTenantId(domain: string, cloud: Cloud, get: VerifyOptions[
 /** The tenant in the issuer of an OpenID configuration: `https://login.microsoftonline.com/<tenant>/v2.0`. */
 function tenantFromIssuer(configuration: string, cloud: Cloud): string | undefined {
   const issuer = String(asObject(parseJson(configuration))['issuer']);
-  if (!URL.canParse(issuer) || !signInOrigins(cloud).includes(new URL(issuer).origin)) return undefined;
+  if (!signInOrigins(cloud).includes(URL.parse(issuer)?.origin ?? '')) return undefined;
   return /\/([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})(?:\/|$)/i.exec(issuer)?.[1];
 }

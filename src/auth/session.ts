@@ -1,31 +1,18 @@
 import type { ComputeManagementClient } from '@azure/arm-compute';
 import type { TokenCredential } from '@azure/core-auth';
 import { randomUUID } from 'node:crypto';
-import {
-  type AzureClients,
-  type ManagementClients,
-  createArmRequest,
-  createAzureClients,
-  loadManagementClients,
-  sharedHttpClient,
-  type Session,
-} from '../azure/arm-client.ts';
+import { createArmRequest, createAzureClients, loadManagementClients, type Session } from '../azure/arm-client.ts';
 import { type Cloud, discoverCloud } from '../azure/clouds.ts';
-import { type HttpOptions, createHttpGet } from '../azure/http.ts';
+import { createHttpGet } from '../azure/http.ts';
 import { type Result, settle, valueOf } from '../azure/lookup.ts';
 import { createRateLimitTracker } from '../azure/poll-schedule.ts';
 import { proxySecrets } from '../azure/proxy.ts';
 import { sameTenant } from '../azure/resource-id.ts';
-import {
-  type Subscription,
-  assertSubscriptionInTenant,
-  findSubscription,
-  readSubscription,
-} from '../azure/subscriptions.ts';
+import { assertSubscriptionInTenant, findSubscription, readSubscription } from '../azure/subscriptions.ts';
 import { type ErrorContext, findAzureError } from '../errors/errors.ts';
 import type { DeployInputs, Inputs } from '../inputs/inputs.ts';
 import { raceAbort } from '../lib/abort.ts';
-import { type MergePatch, omitUndefined } from '../lib/json.ts';
+import type { MergePatch } from '../lib/json.ts';
 import type { LogWriter } from '../runner/log.ts';
 import { createTenantCredential, loadCredentialClasses } from './credential.ts';
 import { requestGitHubIdToken } from './github-oidc.ts';
@@ -57,27 +44,20 @@ export interface TenantSignIn {
   readonly result: Result<ServicePrincipal>;
 }
 
-/** A tenant's refusal is a result like any other: the rest of a check continues without it. */
-export interface CheckSession {
-  readonly cloud: Cloud;
-  /** The target tenant first. */
-  readonly signIns: readonly TenantSignIn[];
-  readonly subscription?: Result<Subscription>;
-  /** Undefined without a token or a subscription ID. */
-  readonly session?: Session;
-  readonly imageCompute?: DeploySession['imageCompute'];
-}
-
 export async function openSession(inputs: Inputs, options: SessionOptions): Promise<Session> {
   const { session, verifySubscription } = await signInToTarget(inputs, [], options);
   await verifySubscription();
   return session;
 }
 
-/** Signs in to every tenant in parallel and reads the subscription. Throws only if the cloud cannot be reached. */
-export async function openCheckSession(inputs: DeployInputs, options: SessionOptions): Promise<CheckSession> {
+export type CheckSession = Awaited<ReturnType<typeof openCheckSession>>;
+
+/**
+ * Signs in to every tenant in parallel, the target tenant first, and reads the subscription. A tenant's refusal is a
+ * result like any other: the check continues without it. Throws only if the cloud cannot be reached.
+ */
+export async function openCheckSession(inputs: DeployInputs, options: SessionOptions) {
   const tenants = await connectTenants(inputs, auxiliaryTenants(inputs), options);
-  const loading = loadManagementClients();
   const signIns = await Promise.all(
     [inputs.tenantId, ...auxiliaryTenants(inputs)].map(
       async (tenant): Promise<TenantSignIn> => ({
@@ -90,18 +70,12 @@ export async function openCheckSession(inputs: DeployInputs, options: SessionOpt
   const identityIn = (tenant: string) => valueOf(signIns.find((signIn) => sameTenant(signIn.tenant, tenant))?.result);
   const tenantId = identityIn(inputs.tenantId)?.tenantId;
   const subscription = tenantId ? await settle(() => readSubscription(tenants.arm, inputs, tenantId)) : undefined;
-  const subscriptionId = subscription && usableSubscriptionId(subscription, inputs);
-  const clients = await loading;
-  const session = tenantId && subscriptionId ? tenants.session(tenantId, subscriptionId, clients) : undefined;
-  const imageClients = identityIn(inputs.imageTenantId) && tenants.clientsFor(inputs.imageTenantId, clients);
-  const optional = omitUndefined({ subscription, session, imageCompute: imageClients?.compute });
-  return { cloud: tenants.cloud, signIns, ...optional };
-}
-
-/** An app that may not read the named subscription may still use its resource group: only that decides a create. */
-function usableSubscriptionId(subscription: Result<Subscription>, inputs: DeployInputs): string | undefined {
-  if ('value' in subscription) return subscription.value.subscriptionId;
-  return findAzureError(subscription.error)?.status === 403 ? inputs.subscriptionId : undefined;
+  // An app that may not read the named subscription may still use its resource group: only that decides a create.
+  const isDenied = subscription && 'error' in subscription && findAzureError(subscription.error)?.status === 403;
+  const subscriptionId = valueOf(subscription)?.subscriptionId ?? (isDenied ? inputs.subscriptionId : undefined);
+  const session = tenantId && subscriptionId ? await tenants.session(tenantId, subscriptionId) : undefined;
+  const imageClients = identityIn(inputs.imageTenantId) && (await tenants.clientsFor(inputs.imageTenantId));
+  return { cloud: tenants.cloud, signIns, subscription, session, imageCompute: imageClients?.compute };
 }
 
 function roleOf(tenant: string, inputs: DeployInputs): TenantSignIn['role'] {
@@ -111,32 +85,28 @@ function roleOf(tenant: string, inputs: DeployInputs): TenantSignIn['role'] {
 
 /** @throws ActionError that names the tenant, also when a token is for another tenant or app. */
 export async function openDeploySession(inputs: DeployInputs, options: SessionOptions): Promise<DeploySession> {
-  const { session, ...signedIn } = await signInToTarget(inputs, auxiliaryTenants(inputs), options);
-  const { verifySubscription } = signedIn;
-  const { compute: imageCompute } = signedIn.clientsFor(inputs.imageTenantId);
-  return { ...session, verifySubscription, imageTenantId: signedIn.tenantIdOf(inputs.imageTenantId), imageCompute };
+  const { tenants, session, verifySubscription } = await signInToTarget(inputs, auxiliaryTenants(inputs), options);
+  const { compute: imageCompute } = await tenants.clientsFor(inputs.imageTenantId);
+  return { ...session, verifySubscription, imageTenantId: tenants.guidOf(inputs.imageTenantId), imageCompute };
 }
 
 async function signInToTarget(inputs: Inputs, otherTenants: readonly string[], options: SessionOptions) {
   const tenants = await connectTenants(inputs, otherTenants, options);
-  const loading = loadManagementClients();
   const { subscriptionId: named } = inputs;
-  let verified: Promise<void> | undefined;
-  const [{ tenantId }, others] = await Promise.all([
+  const [{ tenantId }] = await Promise.all([
     tenants.authenticate(inputs.tenantId),
-    Promise.all(otherTenants.map(async (tenant) => ({ tenant, ...(await tenants.authenticate(tenant)) }))),
+    ...otherTenants.map(tenants.authenticate),
   ]);
   const { log, signal } = options;
   const subscriptionId =
     named ?? (await findSubscription(tenants.arm, tenantId, inputs, { signal, onWaiting: log.info }));
-  const clients = await loading;
+  let verified: Promise<void> | undefined;
   return {
-    session: tenants.session(tenantId, subscriptionId, clients),
+    tenants,
+    session: await tenants.session(tenantId, subscriptionId),
     verifySubscription: async () => {
       if (named) await (verified ??= assertSubscriptionInTenant(tenants.arm, named, tenantId));
     },
-    clientsFor: (tenant: string) => tenants.clientsFor(tenant, clients),
-    tenantIdOf: (tenant: string) => others.find((other) => sameTenant(other.tenant, tenant))?.tenantId ?? tenantId,
   };
 }
 
@@ -147,21 +117,21 @@ async function connectTenants(inputs: Inputs, otherTenants: readonly string[], o
   const correlationId = randomUUID();
   log.info(`Correlation ID of all requests of this run: ${correlationId}`);
   for (const secret of proxySecrets(options.env)) mask(secret);
-  const http = { httpClient: sharedHttpClient(), log, correlationId };
-  const get = createHttpGet(http);
+  const get = createHttpGet({ log, correlationId });
   const cloud = await raceAbort(discoverCloud(inputs.environment, get), signal);
   // Not at the first token: evaluating the classes blocks the process, and the clients are evaluated after that.
   await loadCredentialClasses();
   const { loginEndpoint, resourceManager, portal } = cloud;
-  options.onContext({ loginEndpoint, resourceManager, ...omitUndefined({ portal }) });
-  const credentials = createCredentials(inputs, otherTenants, cloud, { ...options, ...http });
+  options.onContext({ loginEndpoint, resourceManager, ...(portal && { portal }) });
+  const credentials = createCredentials(inputs, otherTenants, cloud, { ...options, correlationId });
+  const loading = loadManagementClients();
   const rateLimits = createRateLimitTracker();
-  const common = { cloud, correlationId, log, rateLimits, mask, ...omitUndefined({ patches, changeReference }) };
+  const common = { cloud, correlationId, log, rateLimits, mask, patches, changeReference };
   const tenantGuids = new Map<string, string>();
   return {
     cloud,
     arm: createArmRequest({ ...common, credential: credentials.target, signal }),
-    async authenticate(tenant: string): Promise<ServicePrincipal> {
+    authenticate: async (tenant: string): Promise<ServicePrincipal> => {
       const credential = credentials.of(tenant);
       const identity = await verifyIdentity(inputs.clientId, tenant, { cloud, credential, get, log, signal });
       tenantGuids.set(tenant.toLowerCase(), identity.tenantId);
@@ -170,10 +140,13 @@ async function connectTenants(inputs: Inputs, otherTenants: readonly string[], o
       log.info(`Signed in to tenant ${tenant}${alias} as ${inputs.clientId}.`);
       return identity;
     },
-    clientsFor: (tenant: string, clients: ManagementClients): AzureClients =>
-      createAzureClients({ ...common, credential: credentials.of(tenant), signal }, clients),
-    session(tenantId: string, subscriptionId: string, clients: ManagementClients): Session {
+    /** Of a tenant that was signed in to. */
+    guidOf: (tenant: string) => tenantGuids.get(tenant.toLowerCase()) ?? tenant,
+    clientsFor: async (tenant: string) =>
+      createAzureClients({ ...common, credential: credentials.of(tenant), signal }, await loading),
+    async session(tenantId: string, subscriptionId: string): Promise<Session> {
       options.onContext({ subscriptionId });
+      const clients = await loading;
       // Each signal gets separate clients, so that cleanup does not depend on every call passing its signal.
       const withSignal = (until: AbortSignal): Session => {
         const clientOptions = { ...common, credential: credentials.target, signal: until };
@@ -206,21 +179,21 @@ function createCredentials(
   { credential, clientId, tenantId: target }: Inputs,
   otherTenants: readonly string[],
   cloud: Cloud,
-  { env, mask, onContext, ...http }: SessionOptions & HttpOptions,
+  { env, mask, onContext, log, correlationId }: SessionOptions & { readonly correlationId: string },
 ) {
   if (env['NODE_TLS_REJECT_UNAUTHORIZED'] === '0') {
-    http.log.warning(
+    log.warning(
       'NODE_TLS_REJECT_UNAUTHORIZED=0 turns off the verification of certificates: anyone on the network path can read the secrets that are sent. Unset it, and set NODE_EXTRA_CA_CERTS to the certificate of a private authority.',
     );
   }
   const idToken = async (audience: string): Promise<string> => {
-    const token = await requestGitHubIdToken(env, { ...http, audience, mask });
+    const token = await requestGitHubIdToken(env, { log, correlationId, audience, mask });
     const oidc = parseOidcClaims(token);
     if (oidc) onContext({ oidc });
     return token;
   };
   const create = (tenantId: string): TokenCredential =>
-    createTenantCredential({ ...http, credential, clientId, tenantId, cloud, idToken, mask });
+    createTenantCredential({ log, correlationId, credential, clientId, tenantId, cloud, idToken, mask });
   const own = create(target);
   const others = new Map(otherTenants.map((tenant) => [tenant.toLowerCase(), create(tenant)]));
   return {

@@ -2,32 +2,31 @@ import type { ComputeManagementClient } from '@azure/arm-compute';
 import type { NetworkManagementClient } from '@azure/arm-network';
 import type { TokenCredential } from '@azure/core-auth';
 import {
-  type HttpClient,
   type HttpMethods,
   type Pipeline,
   type PipelinePolicy,
   auxiliaryAuthenticationHeaderPolicy,
   bearerTokenAuthenticationPolicy,
-  createHttpHeaders,
   createPipelineFromOptions,
   createPipelineRequest,
 } from '@azure/core-rest-pipeline';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ActionError } from '../errors/errors.ts';
-import { type MergePatch, mergePatch, omitUndefined, parseJson } from '../lib/json.ts';
+import { secondsUntilTimeout } from '../lib/clock.ts';
+import { type MergePatch, mergePatch, parseJson } from '../lib/json.ts';
 import type { LogWriter } from '../runner/log.ts';
 import { apiVersions } from './api-versions.ts';
 import { type Cloud, resourceManagerScope } from './clouds.ts';
 import { correlationPolicy, requestLogPolicy } from './http.ts';
 import { apiVersionFallbackPolicy } from './policies/api-version-fallback.ts';
-import { type PolicyTokenResponse, policyTokenPolicy } from './policies/policy-token.ts';
+import { policyTokenPolicy } from './policies/policy-token.ts';
 import {
   ambiguousRequests,
   azureErrorPolicy,
   allowedHostsPolicy,
   checkArmResponsePolicy,
 } from './policies/responses.ts';
-import { createProxiedHttpClient, unusedProxy } from './proxy.ts';
+import { sharedHttpClient, unusedProxy } from './proxy.ts';
 import { attemptTimeoutPolicy, transientErrorRetryPolicy } from './policies/retry.ts';
 import type { RateLimitTracker } from './poll-schedule.ts';
 import type { PollOptions } from './polling.ts';
@@ -44,13 +43,6 @@ export type ArmRequest = <T = unknown>(
     readonly onStatus?: (status: number, isRepeated: boolean) => void;
   },
 ) => Promise<T>;
-
-/** Clients that send one tenant's token, and the auxiliary tokens that they were created with. */
-export interface AzureClients {
-  readonly arm: ArmRequest;
-  compute(subscriptionId: string): ComputeManagementClient;
-  network(subscriptionId: string): NetworkManagementClient;
-}
 
 interface ClientOptions {
   readonly cloud: Cloud;
@@ -86,29 +78,26 @@ export interface Session {
 /** Resource Manager itself gives up after a minute; a response that takes longer does not come. */
 const attemptTimeoutSeconds = 90;
 
-export interface ManagementClients {
-  readonly Compute: typeof ComputeManagementClient;
-  readonly Network: typeof NetworkManagementClient;
-}
-
 /** Enough for the first sign-in request to be sent, and less than any sign-in takes. */
 const untilSignInIsSentMs = 50;
 
 /** Evaluating two thirds of the bundle blocks the process, so it starts once the sign-in requests are on their way. */
-export async function loadManagementClients(): Promise<ManagementClients> {
+export async function loadManagementClients() {
   await sleep(untilSignInIsSentMs);
   const [compute, network] = await Promise.all([import('@azure/arm-compute'), import('@azure/arm-network')]);
   return { Compute: compute.ComputeManagementClient, Network: network.NetworkManagementClient };
 }
 
-/** Creates clients that share one pipeline; all clients of the process share one pool of connections. */
-export function createAzureClients(options: ClientOptions, { Compute, Network }: ManagementClients): AzureClients {
+type ManagementClients = Awaited<ReturnType<typeof loadManagementClients>>;
+
+/** Creates clients that share one pipeline; they send the tokens of the options' credentials. */
+export function createAzureClients(options: ClientOptions, { Compute, Network }: ManagementClients) {
   const pipeline = createPipeline(options);
-  const client = { endpoint: options.cloud.resourceManager, pipeline, httpClient: sharedHttpClient() };
+  const client = { endpoint: options.cloud.resourceManager, pipeline, httpClient: sharedHttpClient };
   return {
     arm: createArmRequest(options, pipeline),
-    compute: (subscriptionId) => new Compute(options.credential, subscriptionId, client),
-    network: (subscriptionId) => new Network(options.credential, subscriptionId, client),
+    compute: (subscriptionId: string) => new Compute(options.credential, subscriptionId, client),
+    network: (subscriptionId: string) => new Network(options.credential, subscriptionId, client),
   };
 }
 
@@ -121,24 +110,16 @@ export function createArmRequest(options: ClientOptions, pipeline = createPipeli
     for (const [name, value] of Object.entries(query)) url.searchParams.set(name, value);
     // OData filters: not every proxy and provider reads a plus sign as a space.
     url.search = url.search.replaceAll('+', '%20');
-    const contentType = body === undefined ? undefined : 'application/json';
-    const request = createPipelineRequest({
-      url: url.href,
-      method,
-      headers: createHttpHeaders({ accept: 'application/json', ...omitUndefined({ 'content-type': contentType }) }),
-      ...omitUndefined({ abortSignal, body: body === undefined ? undefined : JSON.stringify(body) }),
-    });
-    const response = await pipeline.sendRequest(sharedHttpClient(), request);
+    const request = createPipelineRequest({ url: url.href, method, abortSignal });
+    request.headers.set('accept', 'application/json');
+    if (body !== undefined) {
+      request.headers.set('content-type', 'application/json');
+      request.body = JSON.stringify(body);
+    }
+    const response = await pipeline.sendRequest(sharedHttpClient, request);
     onStatus?.(response.status, ambiguousRequests.has(request));
     return parseJson(response.bodyAsText ?? '') as never;
   };
-}
-
-let pool: HttpClient | undefined;
-
-export function sharedHttpClient(): HttpClient {
-  pool ??= createProxiedHttpClient();
-  return pool;
 }
 
 export async function listAllPages<T>(
@@ -187,10 +168,13 @@ function createPipeline(options: ClientOptions): Pipeline {
   if (options.patches) pipeline.addPolicy(mergePatchPolicy(options.patches));
   pipeline.addPolicy(apiVersionFallbackPolicy(log.debug));
   // Without auxiliary tokens: it links to nothing.
-  const post = (path: string, body: unknown, abortSignal: AbortSignal): Promise<PolicyTokenResponse> =>
+  const post = (path: string, body: unknown, abortSignal: AbortSignal) =>
     createArmRequest({ ...options, auxiliary: [] })('POST', path, apiVersions.policyTokens, { body, abortSignal });
   pipeline.addPolicy(policyTokenPolicy({ post, changeReference, mask, debug: log.debug }));
-  pipeline.addPolicy(transientErrorRetryPolicy({ log: log.info, signal }), { phase: 'Retry' });
+  pipeline.addPolicy(
+    transientErrorRetryPolicy(log.info, () => secondsUntilTimeout(signal)),
+    { phase: 'Retry' },
+  );
   pipeline.addPolicy(bearerTokenAuthenticationPolicy({ credential, scopes }), { afterPhase: 'Retry' });
   if (auxiliary.length > 0) {
     const auxiliaryPolicy = auxiliaryAuthenticationHeaderPolicy({ credentials: [...auxiliary], scopes });

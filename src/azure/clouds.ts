@@ -1,7 +1,7 @@
 import { cloudMetadataVersions } from './api-versions.ts';
 import { invalidResponseMessage } from './policies/responses.ts';
 import { ActionError } from '../errors/errors.ts';
-import { type Json, asObject, asString, omitUndefined, parseJson } from '../lib/json.ts';
+import { type Json, asObject, asString, parseJson } from '../lib/json.ts';
 
 /** A cloud by its well-known name, or by the https origin of its Resource Manager. */
 export type Environment =
@@ -72,17 +72,16 @@ export async function discoverCloud(
   http: (url: string) => Promise<{ readonly status: number; readonly body: string }>,
 ): Promise<Cloud> {
   if (environment.kind === 'known') return knownClouds[environment.name];
-  const asked = httpsUrl(environment.resourceManager);
-  if (!asked) throw metadataError(environment.resourceManager, 'the URL of a Resource Manager must be https');
-  const base = `${asked.origin}${asked.pathname.replace(/\/+$/, '')}`;
+  const origin = httpsUrl(environment.resourceManager)?.origin;
+  if (!origin) throw metadataError(environment.resourceManager, 'the URL of a Resource Manager must be https');
   let url = '';
   let reason = '';
   for (const version of cloudMetadataVersions) {
-    url = `${base}/metadata/endpoints?api-version=${version}`;
+    url = `${origin}/metadata/endpoints?api-version=${version}`;
     const { status, body } = await http(url).catch((cause: unknown) => {
       throw metadataError(url, `no answer: ${cause instanceof Error ? cause.message : String(cause)}`);
     });
-    if (status === 200) return readCloudMetadata(url, body, asked.origin);
+    if (status === 200) return readCloudMetadata(url, body, origin);
     reason = invalidResponseMessage(body)?.replace(/\.$/, '') ?? `the answer was HTTP ${status}`;
     if (status !== 400 && status !== 404) break;
   }
@@ -97,7 +96,6 @@ function readCloudMetadata(url: string, body: string, origin: string): Cloud {
   const named = (Array.isArray(audiences) ? audiences : []).flatMap((audience: unknown) => asString(audience) ?? []);
   const audience = named.find((candidate) => httpsUrl(candidate)?.origin === origin) ?? named[0];
   if (audience === undefined) throw metadataError(url, 'authentication.audiences is missing or empty');
-  const portal = httpsUrl(asString(cloud['portal']) ?? asString(cloud['portalEndpoint']) ?? '')?.origin;
   const origins = signInOrigins({ loginEndpoint });
   const known = Object.values(knownClouds).find(({ loginEndpoint: usual }) => origins.includes(usual));
   return {
@@ -107,7 +105,7 @@ function readCloudMetadata(url: string, body: string, origin: string): Cloud {
     loginEndpoint,
     audience,
     oidcAudience: (known ?? knownClouds.azurecloud).oidcAudience,
-    ...omitUndefined({ portal }),
+    portal: httpsUrl(asString(cloud['portal']) ?? asString(cloud['portalEndpoint']) ?? '')?.origin,
   };
 }
 
@@ -154,6 +152,6 @@ function metadataError(url: string, why: string): ActionError {
 }
 
 function httpsUrl(value: string): URL | undefined {
-  const parsed = URL.canParse(value) ? new URL(value) : undefined;
-  return parsed?.protocol === 'https:' ? parsed : undefined;
+  const url = URL.parse(value);
+  return url?.protocol === 'https:' ? url : undefined;
 }

@@ -1,8 +1,6 @@
 import {
   type HttpClient,
-  type Pipeline,
   type PipelinePolicy,
-  createHttpHeaders,
   createPipelineFromOptions,
   createPipelineRequest,
   isRestError,
@@ -10,7 +8,7 @@ import {
 import type { LogWriter } from '../runner/log.ts';
 import { checkResponsePolicy } from './policies/responses.ts';
 import { attemptTimeoutPolicy, transientErrorRetryPolicy } from './policies/retry.ts';
-import { createProxiedHttpClient, unusedProxy } from './proxy.ts';
+import { sharedHttpClient, unusedProxy } from './proxy.ts';
 import type { RateLimitTracker } from './poll-schedule.ts';
 
 /** How requests outside Resource Manager are sent: to Entra, to GitHub's OIDC provider, to metadata endpoints. */
@@ -48,10 +46,14 @@ export function signInPolicies(
   options: HttpOptions,
   perAttempt: readonly PipelinePolicy[] = [],
 ): readonly PipelinePolicy[] {
-  const { log, attemptTimeoutSeconds = signInAttemptSeconds } = options;
+  const { correlationId, log, attemptTimeoutSeconds = signInAttemptSeconds } = options;
   return [
     stepEndPolicy,
-    transientErrorRetryPolicy({ log: (line) => log?.info(line), maxThrottledSeconds }),
+    ...(correlationId === undefined ? [] : [correlationPolicy(correlationId)]),
+    transientErrorRetryPolicy(
+      (line) => log?.info(line),
+      (elapsed) => maxThrottledSeconds - elapsed,
+    ),
     ...perAttempt,
     ...(options.acceptsText ? [] : [checkResponsePolicy()]),
     requestLogPolicy((line) => log?.debug(line)),
@@ -96,23 +98,24 @@ export function requestLogPolicy(debug: (line: string) => void, rateLimits?: Rat
   };
 }
 
-export function createAnonymousPipeline(options: HttpOptions): Pipeline {
-  const pipeline = createPipelineFromOptions({ redirectOptions: { maxRetries: 0 }, proxyOptions: unusedProxy });
-  pipeline.removePolicy({ phase: 'Retry' });
-  if (options.correlationId !== undefined) pipeline.addPolicy(correlationPolicy(options.correlationId));
-  for (const policy of signInPolicies(options)) pipeline.addPolicy(policy);
-  return pipeline;
+export type HttpGet = ReturnType<typeof createHttpGet>;
+
+interface HttpGetOptions extends HttpOptions {
+  readonly token?: string;
+  readonly allowInsecureConnection?: boolean;
 }
 
 /** Sends GETs through the proxy and with the retries of sign-in, by default without credentials. Redirects are not followed. */
-export function createHttpGet({ token, ...options }: HttpOptions & { readonly token?: string } = {}) {
-  const pipeline = createAnonymousPipeline(options);
-  const { httpClient = createProxiedHttpClient() } = options;
+export function createHttpGet({ token, allowInsecureConnection, ...options }: HttpGetOptions = {}) {
+  const { httpClient = sharedHttpClient } = options;
+  const pipeline = createPipelineFromOptions({ redirectOptions: { maxRetries: 0 }, proxyOptions: unusedProxy });
+  pipeline.removePolicy({ phase: 'Retry' });
+  for (const policy of signInPolicies(options)) pipeline.addPolicy(policy);
   return async (url: string, abortSignal?: AbortSignal) => {
-    const headers = createHttpHeaders({ accept: 'application/json' });
-    if (token !== undefined) headers.set('authorization', `Bearer ${token}`);
-    const request = createPipelineRequest({ url, headers, ...(abortSignal && { abortSignal }) });
-    const { status, bodyAsText, headers: received } = await pipeline.sendRequest(httpClient, request);
-    return { status, body: bodyAsText ?? '', header: (name: string) => received.get(name) };
+    const request = createPipelineRequest({ url, abortSignal, allowInsecureConnection });
+    request.headers.set('accept', 'application/json');
+    if (token !== undefined) request.headers.set('authorization', `Bearer ${token}`);
+    const { status, bodyAsText, headers } = await pipeline.sendRequest(httpClient, request);
+    return { status, body: bodyAsText ?? '', header: (name: string) => headers.get(name) };
   };
 }

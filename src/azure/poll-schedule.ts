@@ -1,5 +1,3 @@
-import { omitUndefined } from '../lib/json.ts';
-
 /*
  * Why not only the service's Retry-After: Azure suggests 10, then 35 to 50 seconds between polls, which delays a run by up to
  * half a minute per VM. A shorter one is honored. Compute really allows 45 polls per VM, refilled by 15 a minute
@@ -87,7 +85,7 @@ const refillInterval = 60 / 15;
 
 /** Compute's buckets per VM: 45 polls, refilled by 15 a minute; 36 reads, refilled by 12 a minute. */
 function vmBucket(kind: OperationKind, { polls, vmReads }: RemainingRequests) {
-  if (kind === 'network' || kind === 'directory') return undefined;
+  if (kind === 'network' || kind === 'directory') return { refillSeconds: 0 };
   return kind === 'guest' ? { left: vmReads, refillSeconds: 60 / 12 } : { left: polls, refillSeconds: refillInterval };
 }
 
@@ -115,15 +113,11 @@ function scheduledInterval(schedule: PollSchedule, elapsedSeconds: number): numb
 export function nextPollDelay(kind: OperationKind, elapsedSeconds: number, budget: RemainingRequests): number {
   // Azure's hints are whole seconds; 0 would empty the bucket within half a minute.
   const hint = Math.max(1, budget.retryAfter ?? Infinity);
-  let interval = Math.min(hint, scheduledInterval(pollSchedules[kind], elapsedSeconds));
-  const bucket = vmBucket(kind, budget);
-  if (bucket?.left !== undefined && bucket.left <= lowRemaining) {
-    interval = Math.max(interval, bucket.refillSeconds * (bucket.left <= 2 ? 2 : 1));
-  }
-  if (budget.reads !== undefined) {
-    interval = Math.max(interval, (lowSubscriptionReads - budget.reads) / readsPerSecond);
-  }
-  return interval;
+  const interval = Math.min(hint, scheduledInterval(pollSchedules[kind], elapsedSeconds));
+  const { left = Infinity, refillSeconds } = vmBucket(kind, budget);
+  const untilRefill = left > lowRemaining ? 0 : refillSeconds * (left <= 2 ? 2 : 1);
+  const missingReads = lowSubscriptionReads - (budget.reads ?? Infinity);
+  return Math.max(interval, untilRefill, missingReads / readsPerSecond);
 }
 
 export interface RemainingRequests {
@@ -137,20 +131,17 @@ export interface RemainingRequests {
   readonly retryAfter?: number;
 }
 
-export interface RateLimitTracker {
-  /** @param operation URL under which it is polled. */
-  read(operation?: string): RemainingRequests;
-  record(headers: { get(name: string): string | undefined }, url: string): void;
-}
+export type RateLimitTracker = ReturnType<typeof createRateLimitTracker>;
 
 /** The per-VM limits are those of the one VM that the run deploys. */
-export function createRateLimitTracker(): RateLimitTracker {
+export function createRateLimitTracker() {
   let budget: RemainingRequests = {};
   const hints = new Map<string, number>();
   const key = (url: string): string => url.replace(/\?.*/s, '');
   return {
-    read: (operation = '') => ({ ...budget, ...omitUndefined({ retryAfter: hints.get(key(operation)) }) }),
-    record(headers, url) {
+    /** @param operation URL under which it is polled. */
+    read: (operation = ''): RemainingRequests => ({ ...budget, retryAfter: hints.get(key(operation)) }),
+    record(headers: { get(name: string): string | undefined }, url: string): void {
       const seconds = Number(headers.get('retry-after') ?? Number.NaN);
       const operation = headers.get('azure-asyncoperation') ?? headers.get('location') ?? url;
       hints.set(key(operation), Number.isNaN(seconds) ? Infinity : seconds);
@@ -160,10 +151,11 @@ export function createRateLimitTracker(): RateLimitTracker {
         return found === undefined ? undefined : Number(found);
       };
       // e.g. Microsoft.Compute/GetOperationResource;44,Microsoft.Compute/GetOperationSubscriptionMaximum;14999
-      const polls = left(/\/GetOperationResource;(\d+)/, compute);
-      const vmReads = left(/\/LowCostGetResource;(\d+)/, compute);
-      const reads = left(/^\s*(\d+)/, headers.get('x-ms-ratelimit-remaining-subscription-reads') ?? '');
-      budget = { ...budget, ...omitUndefined({ polls, vmReads, reads }) };
+      budget = {
+        polls: left(/\/GetOperationResource;(\d+)/, compute) ?? budget.polls,
+        vmReads: left(/\/LowCostGetResource;(\d+)/, compute) ?? budget.vmReads,
+        reads: left(/^\s*(\d+)/, headers.get('x-ms-ratelimit-remaining-subscription-reads') ?? '') ?? budget.reads,
+      };
     },
   };
 }

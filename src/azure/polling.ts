@@ -3,15 +3,15 @@ import { delay, progressSeconds } from '../lib/abort.ts';
 import { clockSeconds } from '../lib/clock.ts';
 import { type OperationKind, nextPollDelay, type RemainingRequests } from './poll-schedule.ts';
 
-/** Where an operation is polled, and what is read once it has succeeded: the SDK's own state, which it reads at each poll. */
-interface OperationConfig {
-  operationLocation?: string;
-  resourceLocation?: string | undefined;
+interface OperationState {
+  readonly status: string;
+  /** The SDK's own, which it reads at each poll: where it polls, and what it reads after a success. */
+  readonly config?: { operationLocation?: string; resourceLocation?: string };
 }
 
 interface Poller<T> {
   readonly isDone: boolean;
-  readonly operationState: { readonly status: string; readonly config?: OperationConfig } | undefined;
+  readonly operationState: OperationState | undefined;
   readonly result: T | undefined;
   submitted(): Promise<void>;
   poll(options?: { abortSignal?: AbortSignal }): Promise<unknown>;
@@ -109,13 +109,6 @@ function throwIfFailed(what: string, { operationState, result }: Poller<unknown>
   const ended = [operationState?.status ?? '', provisioningState].find((state) => /^(failed|canceled)$/i.test(state));
   if (ended === undefined) return;
   const message = `Azure accepted the request, but ${what} ended as ${ended.toLowerCase()} without a reason.`;
-  throw new AzureError({
-    status: 200,
-    code: unexplainedFailure,
-    message,
-    details: [],
-    method: 'PUT',
-    url: id,
-    body: '',
-  });
+  const failure = { status: 200, code: unexplainedFailure, message, details: [], body: '' };
+  throw new AzureError({ ...failure, method: 'PUT', url: id });
 }

@@ -34,7 +34,8 @@ export function findProxy(target: string, env: Environment = runnerEnvironment):
     return undefined;
   const value = env[variable]?.trim() ?? '';
   const text = /^[a-z][a-z\d+.-]*:\/\//i.test(value) ? value : `http://${value}`;
-  if (URL.canParse(text) && /^https?:/i.test(text)) return { variable, url: new URL(text) };
+  const url = URL.parse(text);
+  if (url && /^https?:$/.test(url.protocol)) return { variable, url };
   throw new ActionError('reading the proxy settings', {
     message: `${variable} is not the URL of an HTTP proxy.`,
     reason: `The environment variable ${variable} of the runner must look like http://proxy.example:3128 or proxy.example:3128.`,
@@ -97,6 +98,9 @@ export function createProxiedHttpClient(): HttpClient {
     },
   };
 }
+
+/** One pool of connections for all requests of the process. */
+export const sharedHttpClient = createProxiedHttpClient();
 
 /** A response that the proxy itself may have given says so: a refused tunnel looks like a response of the host. */
 function named({ variable, url }: Proxy, response: PipelineResponse, request: PipelineRequest): PipelineResponse {

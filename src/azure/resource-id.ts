@@ -1,5 +1,3 @@
-import { omitUndefined } from '../lib/json.ts';
-
 /** A Resource Manager ID, parsed. `id` keeps the text as given (without a trailing slash). */
 export interface ResourceId {
   readonly id: string;
@@ -33,30 +31,25 @@ export function sameTenant(one: string, other: string): boolean {
   return one.toLowerCase() === other.toLowerCase();
 }
 
-/** Undefined if a part could change the meaning of a URL: IDs of workflow authors end up in paths. */
-function segmentsOf(text: string): readonly string[] | undefined {
-  const trimmed = text.trim().replace(/\/$/, '');
-  if (!trimmed.startsWith('/')) return undefined;
-  const segments = trimmed.slice(1).split('/');
-  const harmless = (segment: string) => /^[^\s?#%\\]+$/.test(segment) && segment !== '.' && segment !== '..';
-  return segments.every(harmless) ? segments : undefined;
+/** Empty if a part could change the meaning of a URL: IDs of workflow authors end up in paths. */
+function harmlessId(text: string): string {
+  const id = text.trim().replace(/\/$/, '');
+  return /^(?:\/(?!\.{1,2}(?:\/|$))[^\s?#%\\/]+)+$/.test(id) ? id : '';
 }
 
 /** Of a resource in a resource group. Extension resources and scopes above a resource give `undefined`. */
 export function parseResourceId(text: string): ResourceId | undefined {
-  const segments = segmentsOf(text);
-  if (segments === undefined) return undefined;
-  const [subscriptions, subscriptionId, groups, resourceGroup, providers, namespace, ...rest] = segments;
-  const keywords = [subscriptions, groups, providers].join('/').toLowerCase();
-  if (keywords !== 'subscriptions/resourcegroups/providers') return undefined;
-  if (subscriptionId === undefined || resourceGroup === undefined || namespace === undefined) return undefined;
-  if (!isGuid(subscriptionId) || rest.length === 0 || rest.length % 2 !== 0) return undefined;
+  const id = harmlessId(text);
+  const pattern = /^\/subscriptions\/([^/]+)\/resourceGroups\/([^/]+)\/providers\/([^/]+)((?:\/[^/]+\/[^/]+)+)$/i;
+  const [, subscriptionId = '', resourceGroup = '', namespace = '', path = ''] = pattern.exec(id) ?? [];
+  const [, ...rest] = path.split('/');
   const types = rest.filter((_, index) => index % 2 === 0);
   const names = rest.filter((_, index) => index % 2 === 1);
   const name = names.at(-1);
-  if (name === undefined || types.some((type) => type.toLowerCase() === 'providers')) return undefined;
+  if (!isGuid(subscriptionId) || name === undefined || types.some((type) => /^providers$/i.test(type)))
+    return undefined;
   return {
-    id: `/${segments.join('/')}`,
+    id,
     subscriptionId: subscriptionId.toLowerCase(),
     resourceGroup,
     type: [namespace, ...types].join('/').toLowerCase(),
@@ -88,13 +81,9 @@ export function sameId(one: string, other: string): boolean {
 
 /** A management group, a subscription, a resource group, or anything inside one. */
 export function isScope(text: string): boolean {
-  const segments = segmentsOf(text);
-  if (segments === undefined || segments.length % 2 !== 0) return false;
-  const [first, second, third] = segments.map((segment) => segment.toLowerCase());
-  if (first === 'providers') {
-    return second === 'microsoft.management' && third === 'managementgroups' && segments.length === 4;
-  }
-  return first === 'subscriptions' && isGuid(second ?? '');
+  const id = harmlessId(text);
+  const [, subscriptionId = ''] = /^\/subscriptions\/([^/]+)(?:\/[^/]+\/[^/]+)*$/i.exec(id) ?? [];
+  return isGuid(subscriptionId) || /^\/providers\/Microsoft\.Management\/managementGroups\/[^/]+$/i.test(id);
 }
 
 /** `southcentralus`, also from the display name "South Central US" that gallery image versions carry. */
@@ -132,18 +121,16 @@ function parseGalleryImage(text: string): ImageReference | undefined {
   const [gallery, definition, version] = parsed.names;
   if (kind === undefined || gallery === undefined || definition === undefined) return undefined;
   const { id, subscriptionId, resourceGroup } = parsed;
-  return { kind, id, subscriptionId, resourceGroup, gallery, definition, ...omitUndefined({ version }) };
+  return { kind, id, subscriptionId, resourceGroup, gallery, definition, version };
 }
 
 /** `/sharedGalleries/<gallery>/images/<definition>`, with or without `/versions/<version>`. */
 function parseSharedImage(text: string): ImageReference | undefined {
-  const segments = segmentsOf(text);
-  const [galleries = '', gallery, images, definition, versions = 'versions', version] = segments ?? [];
-  const kind = (['shared', 'community'] as const).find((one) => galleries.toLowerCase() === `${one}galleries`);
-  if (kind === undefined || gallery === undefined || definition === undefined) return undefined;
-  if (`${images}/${versions}`.toLowerCase() !== 'images/versions') return undefined;
-  if (segments?.length !== 4 && segments?.length !== 6) return undefined;
-  return { kind, id: `/${segments.join('/')}`, gallery, definition, ...omitUndefined({ version }) };
+  const id = harmlessId(text);
+  const pattern = /^\/(shared|community)Galleries\/([^/]+)\/images\/([^/]+)(?:\/versions\/([^/]+))?$/i;
+  const [, galleries, gallery, definition, version] = pattern.exec(id) ?? [];
+  if (gallery === undefined || definition === undefined) return undefined;
+  return { kind: galleries?.toLowerCase() === 'shared' ? 'shared' : 'community', id, gallery, definition, version };
 }
 
 const mistakenTypes: Readonly<Record<string, string>> = {

@@ -1,10 +1,10 @@
 import { apiVersions } from './api-versions.ts';
-import { ActionError, AzureError, withActivity } from '../errors/errors.ts';
+import { ActionError, withActivity } from '../errors/errors.ts';
 import { delay } from '../lib/abort.ts';
 import { shellCommand } from '../lib/escape.ts';
-import { type ArmRequest, listAllPages, sharedHttpClient, type Session } from './arm-client.ts';
+import { type ArmRequest, listAllPages, type Session } from './arm-client.ts';
 import { createHttpGet } from './http.ts';
-import { undefinedIfNotFound } from './lookup.ts';
+import { undefinedIfDenied, undefinedIfNotFound } from './lookup.ts';
 import { normaliseRegion } from './resource-id.ts';
 
 export interface Subscription {
@@ -51,12 +51,8 @@ export async function findSubscription(
  * cannot read the subscription: then the input is trusted.
  */
 export async function assertSubscriptionInTenant(arm: ArmRequest, named: string, tenantId: string): Promise<void> {
-  try {
-    await withActivity(`reading subscription ${named}`, () => readNamedSubscription(arm, named, tenantId));
-  } catch (error) {
-    const cause = error instanceof ActionError ? error.cause : undefined;
-    if (!(cause instanceof AzureError) || cause.fault.status !== 403) throw error;
-  }
+  const read = () => undefinedIfDenied(readNamedSubscription(arm, named, tenantId));
+  await withActivity(`reading subscription ${named}`, read);
 }
 
 export async function readSubscription(
@@ -164,10 +160,8 @@ export async function subscriptionOwnerOf(
   resourceManager: string,
   subscriptionId: string,
 ): Promise<string | undefined> {
-  const get = createHttpGet({ httpClient: sharedHttpClient() });
-  const { header } = await get(
-    `${resourceManager}/subscriptions/${subscriptionId}?api-version=${apiVersions.subscriptions}`,
-  );
+  const url = `${resourceManager}/subscriptions/${subscriptionId}?api-version=${apiVersions.subscriptions}`;
+  const { header } = await createHttpGet()(url);
   return tenantFromChallenge(header('www-authenticate'));
 }
 

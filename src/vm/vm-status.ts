@@ -1,5 +1,5 @@
 import type { VirtualMachine, VirtualMachineInstanceView } from '@azure/arm-compute';
-import { sharedHttpClient, type Session } from '../azure/arm-client.ts';
+import type { Session } from '../azure/arm-client.ts';
 import { createHttpGet } from '../azure/http.ts';
 import { settle, undefinedIfNotFound, hasSucceeded, isTerminalState } from '../azure/lookup.ts';
 import { pollUntil } from '../azure/polling.ts';
@@ -159,7 +159,7 @@ export async function readSerialLog(session: Session, { resourceGroup, vm }: VmL
   // Bounded: neither a failure nor the end of a create may wait for the retries of an unreachable host.
   const timeout = AbortSignal.timeout(10_000);
   const signal = AbortSignal.any([session.waiting.signal, timeout]);
-  const get = createHttpGet({ httpClient: sharedHttpClient(), acceptsText: true });
+  const get = createHttpGet({ acceptsText: true });
   const { status, body } = await get(serialConsoleLogBlobUri, signal);
   return status === 200 ? body : '';
 }

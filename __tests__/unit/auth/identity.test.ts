@@ -52,9 +52,9 @@ describe('what tokens say', () => {
       { ...facts, ...ids, subject: 'repo:octo-org@65/octo.repo@74:environment:production' },
     ],
     [
-      'without IDs',
+      'without one of the IDs',
       { ...id, sub: 'repo:octo-org/octo.repo:pull_request', repository_id: undefined },
-      { ...facts, subject: 'repo:octo-org/octo.repo:pull_request' },
+      { ...facts, ownerId: '65', subject: 'repo:octo-org/octo.repo:pull_request' },
     ],
     [
       'two audiences',

@@ -146,6 +146,9 @@ describe('over TLS', () => {
       clientId: defaults.clientId,
       tenantId: defaults.tenantId,
       cloud,
+      correlationId: '44444444-4444-4444-4444-444444444444',
+      idToken: () => Promise.reject(new Error('not needed')),
+      mask: () => undefined,
       httpClient: trusting(sim.certificateFile),
     };
   });

@@ -52,7 +52,7 @@ async function sendWithApiVersion(
   const { url, abortSignal } = request;
   const headers = createHttpHeaders(request.headers.toJSON());
   for (const name of ['if-none-match', 'content-type', 'content-length']) headers.delete(name);
-  const look = createPipelineRequest({ url, headers, ...(abortSignal ? { abortSignal } : {}) });
+  const look = createPipelineRequest({ url, headers, abortSignal });
   const found = await next(look);
   if (found.status >= 400) {
     return isNotFound(new AzureError(errorFromResponse(look, found))) ? next(request) : { ...found, request };

@@ -2,17 +2,9 @@ import type { PipelinePolicy, PipelineRequest } from '@azure/core-rest-pipeline'
 import { AzureError } from '../../errors/errors.ts';
 import { asObject, asString, parseJson } from '../../lib/json.ts';
 
-/** https://learn.microsoft.com/javascript/api/@azure/arm-policy/policytokenresponse */
-export interface PolicyTokenResponse {
-  readonly result?: string;
-  readonly message?: string;
-  readonly token?: string;
-  readonly results?: readonly unknown[];
-}
-
 interface PolicyTokenOptions {
-  readonly post: (path: string, body: unknown, abortSignal: AbortSignal) => Promise<PolicyTokenResponse>;
-  readonly changeReference?: string | undefined;
+  readonly post: (path: string, body: unknown, abortSignal: AbortSignal) => Promise<unknown>;
+  readonly changeReference?: string;
   readonly mask: (secret: string) => void;
   readonly debug: (line: string) => void;
 }
@@ -22,16 +14,18 @@ interface PolicyTokenOptions {
  * this request, sent with one retry. https://github.com/Azure/azure-sdk/issues/10081
  */
 export function policyTokenPolicy({ post, changeReference, mask, debug }: PolicyTokenOptions): PipelinePolicy {
-  async function acquireToken(request: PipelineRequest): Promise<{ token?: string | undefined; message: string }> {
+  async function acquireToken(request: PipelineRequest): Promise<{ token?: string; message: string }> {
     const subscription = /^\/subscriptions\/[^/]+/i.exec(new URL(request.url).pathname)?.[0] ?? '';
     const path = `${subscription}/providers/Microsoft.Authorization/acquirePolicyToken`;
     const content = typeof request.body === 'string' ? parseJson(request.body) : undefined;
     const body = { operation: { uri: request.url, httpMethod: request.method, content }, changeReference };
     try {
-      const answer = await post(path, body, request.abortSignal as AbortSignal);
-      const messages = [answer.message, ...(answer.results ?? []).map((result) => asObject(result)['message'])];
-      const message = messages.flatMap((text) => asString(text) ?? []).join(' ') || `result ${answer.result}`;
-      return { token: answer.result === 'Failed' ? undefined : asString(answer.token), message };
+      // https://learn.microsoft.com/javascript/api/@azure/arm-policy/policytokenresponse
+      const answer = asObject(await post(path, body, request.abortSignal as AbortSignal));
+      const { result, results } = answer;
+      const messages = [answer, ...(Array.isArray(results) ? results : [])].map((part) => asObject(part)['message']);
+      const message = messages.flatMap((text) => asString(text) ?? []).join(' ') || `result ${String(result)}`;
+      return { token: result === 'Failed' ? undefined : asString(answer['token']), message };
     } catch (error) {
       if (!(error instanceof AzureError)) throw error;
       return { message: `${error.fault.code}: ${error.fault.message}` };

@@ -26,8 +26,7 @@ export function invalidResponseBody(message: string): string {
 }
 
 export function invalidResponseMessage(bodyText: string | undefined): string | undefined {
-  const body = parseJson(bodyText ?? '');
-  const error = asObject(isJson(body) ? body['error'] : undefined);
+  const error = asObject(asObject(parseJson(bodyText ?? ''))['error']);
   return error['code'] === invalidResponse ? asString(error['message']) : undefined;
 }
 
@@ -45,8 +44,8 @@ export function checkArmResponsePolicy(): PipelinePolicy {
     if (operation !== undefined && response.status >= 400) return failedOperation(request, response, body);
     if (response.status >= 300) return response;
     for (const [header, kind] of operationHeaders) {
-      const url = response.headers.get(header);
-      if (url && request.method !== 'GET' && URL.canParse(url)) operations.set(new URL(url).pathname, kind);
+      const url = URL.parse(response.headers.get(header) ?? '');
+      if (url && request.method !== 'GET') operations.set(url.pathname, kind);
     }
     // Only polls are answered 202 or 204: a read without a resource is none.
     const isRead = request.method === 'GET' && operation === undefined;
@@ -84,14 +83,14 @@ const pollErrors: ReadonlySet<number> = new Set([401, 403, 408, 429]);
 function failedOperation(request: PipelineRequest, response: PipelineResponse, body: unknown): PipelineResponse {
   const { status } = response;
   if (status === 404 && operationStatus(body) === undefined) return invalid(request, response);
-  const error = isJson(body) ? body['error'] : undefined;
+  const { error } = asObject(body);
   const hasEnded = operationStatus(body) !== undefined || (status < 500 && !pollErrors.has(status));
   if (!hasEnded || !isJson(error)) return response;
   return { ...response, status: 200, bodyAsText: JSON.stringify({ status: 'Failed', error }) };
 }
 
 function operationStatus(body: unknown): string | undefined {
-  return isJson(body) ? asString(body['status']) : undefined;
+  return asString(asObject(body)['status']);
 }
 
 function responsePolicy(
@@ -160,8 +159,8 @@ export function azureErrorPolicy(signal: AbortSignal): PipelinePolicy {
         throw new AzureError(networkError(request, error));
       }
       if (response.status < 300 && !isFailedOperation(request, response)) return response;
-      const error = errorFromResponse(request, response);
-      throw new AzureError(ambiguousRequests.has(request) ? { ...error, previousAttemptLost: true } : error);
+      const previousAttemptLost = ambiguousRequests.has(request);
+      throw new AzureError({ ...errorFromResponse(request, response), previousAttemptLost });
     },
   };
 }

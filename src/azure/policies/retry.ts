@@ -1,7 +1,6 @@
 import {
   type PipelinePolicy,
   type PipelineRequest,
-  type PipelineResponse,
   RestError,
   type RetryStrategy,
   type SendRequest,
@@ -16,20 +15,13 @@ import { ambiguousRequests, errorFromResponse, networkError } from './responses.
 /** Transient errors of networks and gateways, for Resource Manager, Entra and GitHub alike. */
 const transientStatuses: ReadonlySet<number> = new Set([408, 500, 502, 503, 504]);
 
-export const transientNetworkCodes: ReadonlySet<string> = new Set([
-  'ECONNRESET',
-  'ECONNREFUSED',
-  'ECONNABORTED',
-  'ETIMEDOUT',
-  'ENOTFOUND',
-  'EAI_AGAIN',
-  'EPIPE',
-  'EHOSTUNREACH',
-  'ENETUNREACH',
-  'REQUEST_SEND_ERROR',
-  // The connection broke in the middle of the response.
-  'PARSE_ERROR',
-]);
+/** `PARSE_ERROR`: the connection broke in the middle of the response. */
+export const transientNetworkCodes: ReadonlySet<string> = new Set(
+  (
+    'ECONNRESET ECONNREFUSED ECONNABORTED ETIMEDOUT ENOTFOUND EAI_AGAIN EPIPE EHOSTUNREACH ENETUNREACH ' +
+    'REQUEST_SEND_ERROR PARSE_ERROR'
+  ).split(' '),
+);
 
 /** Errors with any status that mean "not now"; operations end with them, too. */
 const concurrentOperationCodes =
@@ -196,22 +188,14 @@ function isSafeToRetry({ method, url }: PipelineRequest): boolean {
   return method !== 'PUT' || !/\/providers\/Microsoft\.(?:Network|ManagedIdentity)\//i.test(url);
 }
 
-interface RetryPolicyOptions {
-  readonly log: (line: string) => void;
-  /** Bounds how long throttling is waited out: the time left until this signal's timeout. */
-  readonly signal?: AbortSignal;
-  /** Bounds it where there is no such signal. */
-  readonly maxThrottledSeconds?: number;
-}
-
-/** Undefined for a success that the SDK could not parse: it is broken, like a response that ends early. */
-function errorResponseOf(response: PipelineResponse | undefined): PipelineResponse | undefined {
-  return response && response.status >= 400 ? response : undefined;
-}
-
-/** Retries transient errors: the library's `retryPolicy`, with one strategy per request that knows when it began to fail. */
-export function transientErrorRetryPolicy(options: RetryPolicyOptions): PipelinePolicy {
-  const { log, signal, maxThrottledSeconds = Infinity } = options;
+/**
+ * Retries transient errors: the library's `retryPolicy`, with one strategy per request that knows when it began to fail.
+ * @param remaining seconds that throttling may still be waited out, of those `elapsed` since the first failure
+ */
+export function transientErrorRetryPolicy(
+  log: (line: string) => void,
+  remaining: (elapsed: number) => number,
+): PipelinePolicy {
   return {
     name: 'transientErrorRetryPolicy',
     async sendRequest(request, next) {
@@ -219,14 +203,11 @@ export function transientErrorRetryPolicy(options: RetryPolicyOptions): Pipeline
       const cancellation = forwardAbort(request);
       let firstFailure: number | undefined;
       let heartbeat: NodeJS.Timeout | undefined;
-      const beat = (): void => {
-        heartbeat = startTimer(progressSeconds, () => {
-          log(`Still retrying ${host} (${Math.round(clockSeconds() - (firstFailure ?? 0))} s).`);
-          beat();
-        });
-      };
+      const logProgress = (): void =>
+        log(`Still retrying ${host} (${Math.round(clockSeconds() - (firstFailure ?? 0))} s).`);
       const retry: RetryStrategy['retry'] = ({ retryCount, response: received, responseError }) => {
-        const response = responseError ? errorResponseOf(received) : received;
+        // A success that the SDK could not parse is broken, like a response that ends early.
+        const response = responseError && received && received.status < 400 ? undefined : received;
         const isFinal = cancellation.isRequested() || !isSafeToRetry(request);
         if (isFinal || (response && response.status < 400)) return { skipStrategy: true };
         const error = response
@@ -234,19 +215,18 @@ export function transientErrorRetryPolicy(options: RetryPolicyOptions): Pipeline
           : networkError(request, responseError ?? new RestError('no response'));
         firstFailure ??= clockSeconds();
         const elapsed = clockSeconds() - firstFailure;
-        const remaining = signal ? secondsUntilTimeout(signal) : maxThrottledSeconds - elapsed;
-        const seconds = retryDelaySeconds(error, { retries: retryCount, elapsed, remaining });
+        const seconds = retryDelaySeconds(error, { retries: retryCount, elapsed, remaining: remaining(elapsed) });
         if (seconds === undefined) return { skipStrategy: true };
         if (!response || transientStatuses.has(response.status)) ambiguousRequests.add(request);
         log(`${host}: ${retryMessage(error, seconds)}`);
-        if (!heartbeat) beat();
+        heartbeat ??= setInterval(logProgress, realMilliseconds(progressSeconds));
         return { retryAfterInMs: realMilliseconds(seconds) };
       };
       try {
         const policy = retryPolicy([{ name: 'transientErrorRetryStrategy', retry }], { maxRetries: Infinity });
         return await policy.sendRequest(request, cancellation.track(next));
       } finally {
-        clearTimeout(heartbeat);
+        clearInterval(heartbeat);
         cancellation.restore();
       }
     },
@@ -279,8 +259,7 @@ function forwardAbort(request: PipelineRequest) {
     restore(): void {
       clearTimeout(grace);
       outer?.removeEventListener('abort', onAbort);
-      if (outer) request.abortSignal = outer;
-      else delete request.abortSignal;
+      request.abortSignal = outer;
     },
   };
 }
@@ -301,8 +280,7 @@ export function attemptTimeoutPolicy(seconds: number): PipelinePolicy {
         throw new RestError(`no complete response within ${seconds} s`, { code: 'ETIMEDOUT', request });
       } finally {
         clearTimeout(timer);
-        if (outer) request.abortSignal = outer;
-        else delete request.abortSignal;
+        request.abortSignal = outer;
       }
     },
   };
