@@ -121,16 +121,13 @@ function requireSingleSubscription(
   });
 }
 
-export interface ResourceGroup {
-  readonly location: string;
-  readonly exists: boolean;
-}
+export type ResourceGroup = Awaited<ReturnType<typeof readResourceGroup>>;
 
 /** @throws ActionError when it does not exist and `location` is not set. */
 export async function readResourceGroup(
   { arm, subscriptionId }: Pick<Session, 'arm' | 'subscriptionId'>,
   { resourceGroup, location }: { readonly resourceGroup: string; readonly location?: string },
-): Promise<ResourceGroup> {
+) {
   const path = `/subscriptions/${subscriptionId}/resourceGroups/${resourceGroup}`;
   // A 403 means that the group is missing or that the app has no role on it: the error catalogue explains both.
   const group = await undefinedIfNotFound(

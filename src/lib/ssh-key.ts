@@ -43,22 +43,17 @@ function sshWireFields(encoded: string): readonly Buffer[] | undefined {
   return fields.length > 0 ? fields : undefined;
 }
 
-export interface SshKeyPair {
-  /** One line, as `authorized_keys` takes it. */
-  readonly publicKey: string;
-  /** PEM (PKCS #1): every ssh reads it, also those that do not know OpenSSH's own format. */
-  readonly privateKey: string;
-}
+export type SshKeyPair = Awaited<ReturnType<typeof generateSshKeyPair>>;
 
-/** Makes an RSA pair of 3072 bits, what ssh-keygen makes by default, off the main thread. */
-export async function generateSshKeyPair(comment: string): Promise<SshKeyPair> {
+/**
+ * Makes an RSA pair of 3072 bits, what ssh-keygen makes by default, off the main thread: a line for `authorized_keys`, and
+ * PEM (PKCS #1), which every ssh reads, also those that do not know OpenSSH's own format.
+ */
+export async function generateSshKeyPair(comment: string) {
   const { publicKey, privateKey } = await promisify(generateKeyPair)('rsa', { modulusLength: 3072 });
   const { n = '', e = '' } = publicKey.export({ format: 'jwk' });
-  const blob = Buffer.concat([
-    sshString(Buffer.from('ssh-rsa')),
-    sshString(unsignedInteger(Buffer.from(e, 'base64url'))),
-    sshString(unsignedInteger(Buffer.from(n, 'base64url'))),
-  ]);
+  const numbers = [e, n].map((number) => unsignedInteger(Buffer.from(number, 'base64url')));
+  const blob = Buffer.concat([Buffer.from('ssh-rsa'), ...numbers].map(sshString));
   return {
     publicKey: `ssh-rsa ${blob.toString('base64')} ${comment}`,
     privateKey: privateKey.export({ type: 'pkcs1', format: 'pem' }) as string,
