@@ -70,10 +70,8 @@ function readSubnet(reader: Reader): Extract<NetworkChoice, { kind: 'new-nic' }>
   const outer = reader.parse('address-prefix', addressPrefix, parsePrefix);
   const inner = reader.parse('subnet-prefix', subnetPrefix, parsePrefix);
   if (outer && inner && !contains(outer, inner)) {
-    reader.addIssue(
-      'subnet-prefix',
-      `${subnetPrefix} does not lie within address-prefix ${addressPrefix}: give both inputs.`,
-    );
+    const problem = `does not lie within address-prefix ${addressPrefix}: give both inputs.`;
+    reader.addIssue('subnet-prefix', `${subnetPrefix} ${problem}`);
   }
   return { kind: 'new', addressPrefix, subnetPrefix };
 }
@@ -81,18 +79,12 @@ function readSubnet(reader: Reader): Extract<NetworkChoice, { kind: 'new-nic' }>
 function readPrivateIpAddress(reader: Reader): string | undefined {
   const text = reader.text('private-ip-address');
   if (text === undefined) return undefined;
-  if (!isIPv4(text)) {
-    reader.addInvalid('private-ip-address', text, 'is not an IPv4 address');
-    return text;
-  }
-  if (reader.isGiven('subnet-id')) return text;
   const prefix = reader.text('subnet-prefix') ?? '';
   const subnet = parsePrefix(prefix);
-  if (!('error' in subnet) && !isAssignable(text, subnet)) {
-    reader.addIssue(
-      'private-ip-address',
-      `${text} is not free in subnet-prefix ${prefix}, of which Azure keeps the first four and the last.`,
-    );
+  if (!isIPv4(text)) reader.addInvalid('private-ip-address', text, 'is not an IPv4 address');
+  else if (!reader.isGiven('subnet-id') && !('error' in subnet) && !isAssignable(text, subnet)) {
+    const place = `subnet-prefix ${prefix}, of which Azure keeps the first four and the last`;
+    reader.addIssue('private-ip-address', `${text} is not free in ${place}.`);
   }
   return text;
 }

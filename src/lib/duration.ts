@@ -4,10 +4,8 @@ export function retryAfterSeconds(header: string | undefined, answeredAt?: strin
   const seconds = Number(header);
   if (Number.isFinite(seconds)) return Math.max(0, seconds);
   const until = Date.parse(header);
-  const from = Date.parse(answeredAt ?? '');
-  return Number.isNaN(until)
-    ? undefined
-    : Math.max(0, Math.round((until - (Number.isNaN(from) ? Date.now() : from)) / 1000));
+  const from = Date.parse(answeredAt ?? '') || Date.now();
+  return Number.isNaN(until) ? undefined : Math.max(0, Math.round((until - from) / 1000));
 }
 
 /** Network says in words, not in a header, when a resource that another operation holds is free again. */

@@ -14,10 +14,9 @@ const invalidResponse = 'InvalidResponse';
 
 /** Turns non-JSON into a 502: the SDK would throw a parser's error, or take an empty object for success. */
 export function checkResponsePolicy(): PipelinePolicy {
-  const isExpected = (body: unknown) => isJson(body) || Array.isArray(body);
   return responsePolicy('checkResponsePolicy', (request, response, body) => {
     if (response.status >= 300) return response;
-    return isExpected(body) ? withJson(response, body) : invalid(request, response);
+    return isJson(body) || Array.isArray(body) ? withJson(response, body) : invalid(request, response);
   });
 }
 
@@ -37,10 +36,8 @@ export function invalidResponseMessage(bodyText: string | undefined): string | u
  */
 export function checkArmResponsePolicy(): PipelinePolicy {
   const operations = new Map<string, 'status' | 'result'>();
-  const kindOf = ({ method, url }: PipelineRequest) =>
-    method === 'GET' ? operations.get(new URL(url).pathname) : undefined;
   return responsePolicy('checkArmResponsePolicy', (request, response, body) => {
-    const operation = kindOf(request);
+    const operation = request.method === 'GET' ? operations.get(new URL(request.url).pathname) : undefined;
     if (operation !== undefined && response.status >= 400) return failedOperation(request, response, body);
     if (response.status >= 300) return response;
     for (const [header, kind] of operationHeaders) {
