@@ -72,7 +72,7 @@ export function quotation(value: string): Markdown {
   const lines = shortened(value, 4000)
     .split(/[\r\n]+/)
     .filter((line) => line.trim() !== '');
-  return `> ${lines.map((line) => markdownText(line.replace(/^- /, '• '))).join('<br>')}`;
+  return lines.length === 0 ? '' : `> ${lines.map((line) => markdownText(line.replace(/^- /, '• '))).join('<br>')}`;
 }
 
 export function block(

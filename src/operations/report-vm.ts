@@ -11,8 +11,9 @@ import { compareVm } from '../plan/vm-drift.ts';
 import type { Reporter } from '../summary/reporter.ts';
 import { imageIdOf } from '../vm/vm-spec.ts';
 import { retirementDate } from '../vm/sizes.ts';
+import { shellCommand } from '../lib/escape.ts';
 import { knownHosts } from '../lib/ssh-key.ts';
-import { resetCommand, sshCommand } from '../summary/status.ts';
+import { resetCommand } from '../summary/status.ts';
 import { readSerialLog } from '../vm/vm-status.ts';
 import type { DeployContext, PlannedDeployment } from './adopt-existing.ts';
 
@@ -87,7 +88,12 @@ export async function outputSshConnection(deployment: PlannedDeployment & Deploy
     }
   }
   // The accounts of a specialized image are part of the image and not known here.
-  if (user) report.output('ssh-command', sshCommand({ user, address, keyPath, knownHostsPath }));
+  if (!user) return;
+  const hostKeyOptions = knownHostsPath
+    ? ['-o', 'StrictHostKeyChecking=yes', '-o', `UserKnownHostsFile=${knownHostsPath}`]
+    : ['-o', 'StrictHostKeyChecking=accept-new'];
+  const key = keyPath ? ['-i', keyPath] : [];
+  report.output('ssh-command', shellCommand`ssh ${[...key, ...hostKeyOptions, `${user}@${address}`]}`);
 }
 
 async function readHostKeys({ session, plan, inputs, report }: PlannedDeployment, hosts: string): Promise<string> {

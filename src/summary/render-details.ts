@@ -3,10 +3,7 @@
 import { type ImageReference, sameId } from '../azure/resource-id.ts';
 import type { Plan } from '../deployment/resources.ts';
 import { type Markdown, block, details, link, markdownCode, markdownText, sentence, table } from '../lib/escape.ts';
-import type { ClientCredential } from '../inputs/inputs.ts';
-import { omitUndefined } from '../lib/json.ts';
 import { rulesAreOverridden } from '../plan/drift.ts';
-import type { OutputName } from '../runner/environment.ts';
 import { type RequestedDeployment, type SummaryFacts, hasVm, parseDeployments, parseIds } from './summary-facts.ts';
 
 /** Rows of one list in the summary; the log has the rest. */
@@ -76,9 +73,13 @@ export function resourceTable(facts: SummaryFacts): Markdown {
     ...vmRows(facts, requested),
     ...tenantRows(facts, requested),
     ...(hasVm(facts) ? networkRows(facts) : []),
-  ];
+  ].filter(([, cell]) => cell !== '');
   return details('Details', table(heading, rows));
 }
+
+const code = (value = ''): Markdown => value && markdownCode(value);
+
+const joined = (...parts: readonly Markdown[]): Markdown => parts.filter(Boolean).join(' · ');
 
 function vmRows(facts: SummaryFacts, requested: RequestedDeployment): Markdown[][] {
   const { outputs, plan, image } = facts;
@@ -87,7 +88,6 @@ function vmRows(facts: SummaryFacts, requested: RequestedDeployment): Markdown[]
   const name = link(markdownCode(requested.vmName ?? ''), portalUrl(id, requested.tenantId, facts));
   const sizes = new Set(plan?.vm.attempts.map((attempt) => attempt.size));
   const size = outputs['vm-size'] ?? [...sizes].join(', ');
-  const values = [size, plan?.location].map((value) => (value ? markdownCode(value) : ''));
   const system = image && [
     image.osType,
     image.osState.toLowerCase(),
@@ -96,7 +96,7 @@ function vmRows(facts: SummaryFacts, requested: RequestedDeployment): Markdown[]
     ...(image.securityType === 'Standard' ? [] : [image.securityType]),
   ];
   return [
-    ['VM', [name, ...values].filter(Boolean).join(' · ')],
+    ['VM', joined(name, code(size), code(plan?.location))],
     ['Image', imageCell(facts, requested, requested.image)],
     ...(system ? [['System', system.map(markdownText).join(', ')]] : []),
   ];
@@ -110,36 +110,36 @@ function imageCell(facts: SummaryFacts, requested: RequestedDeployment, image: I
   return `${link(name, portalUrl(id, requested.imageTenantId ?? '', facts))}${newest}`;
 }
 
+/** Rows without a value are left out. */
 function tenantRows(facts: SummaryFacts, requested: RequestedDeployment): Markdown[][] {
   const { imageTenantId, tenantId, resourceGroup } = requested;
   const subscription = facts.subscriptionId ?? requested.subscriptionId;
   const group = subscription && `/subscriptions/${subscription}/resourceGroups/${resourceGroup}`;
   return [
-    ...(imageTenantId ? [['Image tenant', markdownCode(imageTenantId)]] : []),
-    ['Target tenant', markdownCode(tenantId)],
-    ...(subscription ? [['Subscription', markdownCode(subscription)]] : []),
-    ['Resource group', link(markdownCode(resourceGroup), portalUrl(group, tenantId, facts))],
+    ['Image tenant', code(imageTenantId)],
+    ['Target tenant', code(tenantId)],
+    ['Subscription', code(subscription)],
+    ['Resource group', link(code(resourceGroup), portalUrl(group, tenantId, facts))],
   ];
 }
 
 function networkRows(facts: SummaryFacts): Markdown[][] {
   const { outputs, plan, requested } = facts;
   if (!plan || !requested) return [];
-  const row = (what: string, id: string | undefined, values: readonly Markdown[] = []): Markdown[][] => {
-    if (!id) return [];
-    const name = link(markdownCode(id.split('/').at(-1) ?? id), portalUrl(id, requested.tenantId, facts));
-    return [[what, [name, ...values, originOf(id, facts, plan)].filter(Boolean).join(' · ')]];
+  const row = (what: string, id = '', ...values: readonly Markdown[]): Markdown[] => {
+    const name = link(code(id.split('/').at(-1)), portalUrl(id, requested.tenantId, facts));
+    return [what, name && joined(name, ...values, originOf(id, facts, plan))];
   };
-  const value = (name: OutputName): Markdown[] => (outputs[name] ? [markdownCode(outputs[name])] : []);
+  const exitCode = code(outputs['script-exit-code']);
   return [
-    ...row('Public IP', outputs['public-ip-id'], [...value('public-ip-address'), ...value('fqdn')]),
-    ...row('Network interface', outputs['nic-id'], value('private-ip-address')),
-    ...row('NSG', outputs['nsg-id'], [openPorts(facts, plan)].filter(Boolean)),
-    ...row('Virtual network', outputs['vnet-id']),
-    ...row('OS disk', outputs['os-disk-id']),
-    ...plan.identities.flatMap(({ id }) => row('Identity', id)),
-    ...(outputs['principal-id'] ? [['System-assigned identity', markdownCode(outputs['principal-id'])]] : []),
-    ...(outputs['script-exit-code'] ? [['Script', `exit code ${markdownCode(outputs['script-exit-code'])}`]] : []),
+    row('Public IP', outputs['public-ip-id'], code(outputs['public-ip-address']), code(outputs['fqdn'])),
+    row('Network interface', outputs['nic-id'], code(outputs['private-ip-address'])),
+    row('NSG', outputs['nsg-id'], openPorts(facts, plan)),
+    row('Virtual network', outputs['vnet-id']),
+    row('OS disk', outputs['os-disk-id']),
+    ...plan.identities.map(({ id }) => row('Identity', id)),
+    ['System-assigned identity', code(outputs['principal-id'])],
+    ['Script', exitCode && `exit code ${exitCode}`],
   ];
 }
 
@@ -195,15 +195,11 @@ export function deleteStep(facts: SummaryFacts): Markdown {
   const stays = hasVm(facts) && requested?.cleanup !== 'always';
   if (!requested?.vmName || !(stays || (left.length > 0 && operation !== 'sweep'))) return '';
   const subscriptionId = facts.subscriptionId ?? requested.subscriptionId;
-  const step = deleteStepYaml({ ...requested, ...omitUndefined({ subscriptionId }) }, uses);
+  const step = deleteStepYaml({ ...requested, subscriptionId }, uses);
   return details('Delete it', block(step, { language: 'yaml' }), left.length > 0);
 }
 
-type DeleteTarget = Omit<RequestedDeployment, 'credential'> & {
-  readonly credential: { readonly kind: ClientCredential['kind']; readonly audience?: string };
-};
-
-export function deleteStepYaml(target: DeleteTarget, uses = 'OWNER/cross-tenant-vm@v1'): string {
+export function deleteStepYaml(target: RequestedDeployment, uses = 'OWNER/cross-tenant-vm@v1'): string {
   const { environment, credential, subscriptionId } = target;
   const cloud = environment.kind === 'known' ? environment.name : environment.resourceManager;
   const inputs = [

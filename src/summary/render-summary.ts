@@ -75,19 +75,18 @@ function fitInto(sections: readonly Markdown[], limit: number): Markdown {
 function errorSection(report: ErrorReport, index: number): Markdown {
   const { activity, message, notes, explanation, azure, trace } = report;
   const doing = activity.length > 0 ? [`Failed while ${activity.join(', ')}.`] : [];
-  const answer = paragraphs(quoted([...notes, ...azure]), [...doing, ...trace].map(markdownText).join('<br>'));
+  const answer = paragraphs(
+    quotation([...notes, ...azure].join('\n')),
+    [...doing, ...trace].map(markdownText).join('<br>'),
+  );
   return paragraphs(
     index > 0 && `### ❌ ${markdownText(report.title)}`,
     explanation && `**Cause:** ${sentence(explanation.cause)}`,
     explanation && `**Who must act:** ${sentence(explanation.who)}`,
     explanation && fixes(explanation.fix),
-    explanation || trace.length > 0 ? quoted(message) : messageLines(message),
+    explanation || trace.length > 0 ? quotation(message.join('\n')) : messageLines(message),
     answer && details("Azure's answer and IDs", answer, !explanation),
   );
-}
-
-function quoted(lines: readonly string[]): Markdown {
-  return lines.length > 0 ? quotation(lines.join('\n')) : '';
 }
 
 /** Messages of the action itself: a line that starts with a dash is a list item. */
@@ -104,24 +103,17 @@ function messageLines(words: readonly string[]): Markdown {
   return rendered.join('\n').trim();
 }
 
-/** Sentences as a list; commands as blocks to copy, consecutive ones in one block. */
+/** Sentences and URLs as a list; commands as blocks to copy, consecutive ones in one block. */
 function fixes(lines: readonly string[]): Markdown {
-  const parts: Markdown[] = [];
-  let commands: string[] = [];
-  const flush = (): void => {
-    if (commands.length > 0) parts.push(block(commands.map(wrapCommand).join('\n'), { language: 'sh' }));
-    commands = [];
-  };
-  for (const line of lines) {
-    if (isCommandOrUrl(line) && !line.startsWith('https://')) {
-      commands.push(line);
-      continue;
-    }
-    flush();
-    parts.push(`- ${line.startsWith('https://') ? link(markdownText(line), line) : sentence(line)}`);
-  }
-  flush();
-  return parts.join('\n');
+  const isCommand = (line = '') => isCommandOrUrl(line) && !line.startsWith('https://');
+  const parts = lines.map((line, index) => {
+    if (!isCommand(line)) return `- ${line.startsWith('https://') ? link(markdownText(line), line) : sentence(line)}`;
+    if (isCommand(lines[index - 1])) return '';
+    const end = lines.findIndex((next, at) => at > index && !isCommand(next));
+    const commands = lines.slice(index, end < 0 ? undefined : end);
+    return block(commands.map(wrapCommand).join('\n'), { language: 'sh' });
+  });
+  return parts.filter(Boolean).join('\n');
 }
 
 // Findings
@@ -143,7 +135,7 @@ function findingSections(findings: readonly Finding[]): Markdown[] {
   return [
     // Otherwise the collapsed sections say as much.
     open.length > 0 ? counts.join(' · ') : '',
-    ...mergeEqual(open, ({ level, answer, who, fix }) => [level, answer, who, fix]).map(openFinding),
+    ...mergeEqual(open, 'level', 'answer', 'who', 'fix').map(openFinding),
     skippedSection(ofLevel('unknown'), open.length === 0),
     passed.length > 0 ? details(`${marks.ok} ${passed.length} passed`, answerTable(['Passed', 'Result'], passed)) : '',
   ];
@@ -155,47 +147,39 @@ function shorten({ asked, answer, who, fix, ...finding }: Finding): Finding {
   return { ...finding, asked: short(asked), answer: short(answer), who: short(who), fix: fix.map(short) };
 }
 
-interface MergedFinding extends Finding {
-  /** What was checked, of all findings that have the rest in common. */
-  readonly subjects: readonly string[];
+/** The first of the findings that have these parts in common, for each such group, with the group. */
+function mergeEqual(findings: readonly Finding[], ...parts: readonly (keyof Finding)[]) {
+  const groups = Map.groupBy(findings, (finding) => JSON.stringify(parts.map((part) => finding[part])));
+  return [...groups.values()].flatMap((group) => group.slice(0, 1).map((first) => ({ ...first, group })));
 }
 
-function mergeEqual(findings: readonly Finding[], keyOf: (finding: Finding) => unknown): MergedFinding[] {
-  const groups = Map.groupBy(findings, (finding) => JSON.stringify(keyOf(finding)));
-  return [...groups.values()].flatMap((group) => {
-    const [first] = group;
-    return first ? [{ ...first, subjects: group.map(({ asked }) => capitalize(asked)) }] : [];
-  });
-}
-
-function openFinding({ level, subjects, answer, who, fix }: MergedFinding): Markdown {
-  const heading = `### ${marks[level]} ${sentence(subjects.join(', '))}`;
+function openFinding({ level, group, answer, who, fix }: ReturnType<typeof mergeEqual>[number]): Markdown {
+  const subjects = group.map(({ asked }) => capitalize(asked)).join(', ');
+  const heading = `### ${marks[level]} ${sentence(subjects)}`;
   return paragraphs(heading, sentence(answer), who && `**Who must act:** ${sentence(who)}`, fixes(fix));
 }
 
 /** Findings with the same remedy share it. */
 function skippedSection(skipped: readonly Finding[], isOpen: boolean): Markdown {
   if (skipped.length === 0) return '';
-  const groups = Map.groupBy(skipped, ({ who, fix }) => JSON.stringify([who, fix]));
-  const bodies = [...groups.values()].map((group) => {
-    const [{ who, fix } = { who: '', fix: [] }] = group;
-    const answers = group.map((finding) => ({
-      ...finding,
-      answer: capitalize(finding.answer.replace(/^Skipped: /, '')),
-    }));
+  const reasons = skipped.map((finding) => ({
+    ...finding,
+    answer: capitalize(finding.answer.replace(/^Skipped: /, '')),
+  }));
+  const bodies = mergeEqual(reasons, 'who', 'fix').map(({ who, fix, group }) => {
     const whoCanEnable = `**Who can enable ${group.length === 1 ? 'it' : 'them'}:** ${sentence(who)}`;
-    return paragraphs(answerTable(['Skipped', 'Why'], answers), who && whoCanEnable, fixes(fix));
+    return paragraphs(answerTable(['Skipped', 'Why'], group), who && whoCanEnable, fixes(fix));
   });
   return details(`${marks.unknown} ${skipped.length} skipped`, bodies.join('\n\n'), isOpen);
 }
 
 /** One row for each answer, with all that it holds for. */
 function answerTable(heading: readonly string[], findings: readonly Finding[]): Markdown {
-  const rows = mergeEqual(findings, ({ answer }) => answer);
-  return limitedTable(
-    heading,
-    rows.map(({ subjects, answer }) => [subjects.map(sentence).join('<br>'), sentence(answer)]),
-  );
+  const rows = mergeEqual(findings, 'answer').map(({ group, answer }) => [
+    group.map(({ asked }) => sentence(capitalize(asked))).join('<br>'),
+    sentence(answer),
+  ]);
+  return limitedTable(heading, rows);
 }
 
 function capitalize(text: string): string {

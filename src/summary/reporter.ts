@@ -12,7 +12,6 @@ import {
   saveCleanupState,
   writeOutput,
 } from '../runner/environment.ts';
-import { omitUndefined } from '../lib/json.ts';
 import { deleteStepYaml } from './render-details.ts';
 import { renderSummary } from './render-summary.ts';
 import { requestLine, resultLine } from './status.ts';
@@ -74,7 +73,7 @@ export function createReporter(summaryFile: string | undefined) {
     stages,
     errors,
     left,
-    ...(outputs.findings ? { findings: JSON.parse(outputs.findings) } : {}),
+    findings: outputs.findings && JSON.parse(outputs.findings),
   });
   return {
     log,
@@ -124,10 +123,15 @@ function createRunnerFileWriter(known: Partial<CollectedFacts>, log: LogWriter) 
     } catch (error) {
       broken.add(variable);
       const { requested, operation, subscriptionId } = known;
-      const step = { ...requested, ...omitUndefined({ subscriptionId }) } as RequestedDeployment;
-      const remedy = ['This step deletes what this one creates:', deleteStepYaml(step, known.uses)];
       const lines = formatError(runnerFileError(variable, error));
-      log.warning([...lines, ...(requested && operation === 'create' ? remedy : [])].join('\n'));
+      if (requested && operation === 'create') {
+        const step = deleteStepYaml(
+          { ...requested, subscriptionId: subscriptionId ?? requested.subscriptionId },
+          known.uses,
+        );
+        lines.push('This step deletes what this one creates:', step);
+      }
+      log.warning(lines.join('\n'));
     }
   };
 }

@@ -193,12 +193,10 @@ function remoteDesktop(facts: SummaryFacts, address: string, plan: Plan): Markdo
   ];
 }
 
-interface VmUser extends Pick<Plan['vm'], 'osType'> {
-  readonly user: string;
-}
+type VmUser = VmNames & Pick<Plan['vm'], 'osType'> & { readonly user: string };
 
 /** The command that replaces a key or password that nobody has. */
-export function resetCommand({ osType, user, ...vm }: VmUser & VmNames): string {
+export function resetCommand({ osType, user, ...vm }: VmUser): string {
   return osType === 'Windows'
     ? shellCommand`az vm user update ${vmOptions(vm)} --username ${user} --password ${'<new-password>'}`
     : shellCommand`az vm user update ${vmOptions(vm)} --username ${user} --ssh-key-value ~/.ssh/id_ed25519.pub`;
@@ -219,25 +217,8 @@ function addressOf({ outputs }: SummaryFacts): string | undefined {
 
 /** With the runner's files only if they are needed: a reader has a key of their own otherwise. */
 function sshCommandOf(facts: SummaryFacts, address: string): string {
-  const user = userOf(facts);
-  const keyPath = facts.outputs['ssh-private-key-path'];
-  if (!keyPath) return shellCommand`ssh ${`${user}@${address}`}`;
-  return facts.outputs['ssh-command'] ?? sshCommand({ user, address, keyPath });
-}
-
-interface SshTarget {
-  readonly user: string;
-  readonly address: string;
-  readonly keyPath?: string | undefined;
-  readonly knownHostsPath?: string | undefined;
-}
-
-export function sshCommand({ user, address, keyPath, knownHostsPath }: SshTarget): string {
-  const hostKeys = knownHostsPath
-    ? ['-o', 'StrictHostKeyChecking=yes', '-o', `UserKnownHostsFile=${knownHostsPath}`]
-    : ['-o', 'StrictHostKeyChecking=accept-new'];
-  const key = keyPath ? ['-i', keyPath] : [];
-  return shellCommand`ssh ${[...key, ...hostKeys, `${user}@${address}`]}`;
+  const { 'ssh-private-key-path': keyPath, 'ssh-command': command } = facts.outputs;
+  return keyPath && command ? command : shellCommand`ssh ${`${userOf(facts)}@${address}`}`;
 }
 
 /** A hint if the deployment's own NSG keeps the port closed. Silent if others may have opened it. */

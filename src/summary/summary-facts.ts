@@ -12,7 +12,7 @@ export type RequestedDeployment = Pick<
   'clientId' | 'environment' | 'tenantId' | 'resourceGroup' | 'subscriptionId' | 'changeReference'
 > &
   Partial<Pick<DeployInputs, 'location' | 'imageTenantId' | 'image' | 'vmName' | 'cleanup' | 'waitFor'>> & {
-    readonly credential: Pick<ClientCredential, 'kind'>;
+    readonly credential: { readonly kind: ClientCredential['kind']; readonly audience?: string };
     /** Whether there is one; the summary shows neither. */
     readonly adminPassword?: unknown;
     readonly sshPublicKeys?: readonly unknown[];

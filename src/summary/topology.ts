@@ -101,13 +101,14 @@ function subnet({ subnetId, vnet }: Plan, existing: string[]): string[] {
 function sources(plan: Plan): { source: string; ports: string }[] {
   const { nsg } = plan;
   const rules = nsg?.origin === 'made' && !rulesAreOverridden(plan) ? (nsg.body.securityRules ?? []) : [];
-  const bySource = new Map<string, string[]>();
-  for (const { sourceAddressPrefix = '*', protocol = '*', destinationPortRange = '*' } of rules) {
-    const source = sourceAddressPrefix === '*' ? 'Internet' : sourceAddressPrefix;
-    const port = `${protocol === '*' ? 'any' : protocol.toUpperCase()} ${destinationPortRange}`;
-    bySource.set(source, [...(bySource.get(source) ?? []), port]);
-  }
-  const all = [...bySource].map(([source, ports]) => ({ source, ports: ports.join(', ') }));
+  const bySource = Map.groupBy(rules, ({ sourceAddressPrefix = '*' }) => sourceAddressPrefix);
+  const all = Array.from(bySource, ([source, own]) => {
+    const ports = own.map(
+      ({ protocol = '*', destinationPortRange = '*' }) =>
+        `${protocol === '*' ? 'any' : protocol.toUpperCase()} ${destinationPortRange}`,
+    );
+    return { source: source === '*' ? 'Internet' : source, ports: ports.join(', ') };
+  });
   const limit = 6;
   return all.length > limit ? [...all.slice(0, limit), { source: `and ${all.length - limit} more`, ports: '…' }] : all;
 }

@@ -86,10 +86,8 @@ describe('the summary of a created VM', () => {
     expect(renderSummary({ ...summaryFacts({}, { image: windows }), requested: withoutPassword })).toContain(
       'The generated password is not exposed. To sign in, reset it:',
     );
-    const keyPath = '/runner/_temp/my key/id_rsa';
-    expect(connect({}, { outputs: { ...base.outputs, 'ssh-private-key-path': keyPath } })).toContain(
-      `ssh -i '${keyPath}'`,
-    );
+    const key = { 'ssh-private-key-path': 'key', 'ssh-command': 'ssh -i key azureuser@198.51.100.7' };
+    expect(connect({}, { outputs: { ...base.outputs, ...key } })).toContain(key['ssh-command']);
     const { 'public-ip-address': __, ...inside } = base.outputs;
     expect(connect({}, { outputs: inside })).toMatch(/No public IP[\s\S]*Bastion[\s\S]*az vm run-command invoke/);
     const specialized = { ...base.image, osState: 'Specialized' } as ResolvedImage;

@@ -31,10 +31,11 @@ describe('the first line of the log', () => {
 describe('the last line of the log', () => {
   test('ends with the SSH command of a Linux VM', () => {
     const facts = summaryFacts();
-    const outputs = { ...facts.outputs, location: 'westeurope', 'ssh-private-key-path': '/tmp/my key' };
-    expect(resultLine({ ...facts, outputs })).toBe(
-      "Ready in 16 s: vm1 (Standard_D2s_v5, westeurope, image 1.2.3) at 198.51.100.7. Connect: ssh -i '/tmp/my key' -o StrictHostKeyChecking=accept-new azureuser@198.51.100.7",
-    );
+    const line = 'Ready in 16 s: vm1 (Standard_D2s_v5, westeurope, image 1.2.3) at 198.51.100.7. Connect:';
+    const outputs = { ...facts.outputs, location: 'westeurope', 'ssh-command': 'ssh -i key azureuser@198.51.100.7' };
+    expect(resultLine({ ...facts, outputs })).toBe(`${line} ssh azureuser@198.51.100.7`);
+    const withKey = { ...outputs, 'ssh-private-key-path': 'key' };
+    expect(resultLine({ ...facts, outputs: withKey })).toBe(`${line} ${outputs['ssh-command']}`);
   });
 
   test('does not call an accepted VM ready', () => {
