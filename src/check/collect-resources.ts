@@ -6,7 +6,7 @@ import { type Result, settle, undefinedIfNotFound } from '../azure/lookup.ts';
 import type { ResourceId } from '../azure/resource-id.ts';
 import type { ExistingResources, Plan } from '../deployment/resources.ts';
 import type { DeployInputs } from '../inputs/inputs.ts';
-import { type Json, flattenProperties, isJson, mergePatch, omitUndefined } from '../lib/json.ts';
+import { type Json, flattenProperties, isJson, mergePatch } from '../lib/json.ts';
 import type { PolicyDenial, ReferencedProperties, ReferencedResource, SpotPrice, SubscriptionFacts } from './facts.ts';
 
 export function collectReferenced(session: Session, inputs: DeployInputs): Promise<ReferencedResource[]> {
@@ -46,7 +46,7 @@ async function readReferenced(
   const found = await readById<NetworkInterface & Pick<PublicIPAddress, 'ipConfiguration' | 'zones'>>(session, id, api);
   if (!found) return undefined;
   const { location, zones, virtualMachine, ipConfiguration } = found;
-  return omitUndefined({ location, zones, usedBy: virtualMachine?.id ?? ipConfiguration?.id });
+  return { location, zones, usedBy: virtualMachine?.id ?? ipConfiguration?.id };
 }
 
 /** Only the virtual network has a region. An app that may join the subnet may not be able to read the network. */
@@ -55,7 +55,7 @@ async function readGivenSubnet(session: Session, { id, name }: ResourceId): Prom
   if ('value' in vnet) {
     const { location, subnets = [] } = vnet.value ?? {};
     const found = subnets.find((subnet) => subnet.name?.toLowerCase() === name.toLowerCase());
-    return found && omitUndefined({ location, ...addressesOf(found) });
+    return found && { location, ...addressesOf(found) };
   }
   const subnet = await settle(() => readById<Subnet>(session, id));
   if ('error' in subnet) throw vnet.error;
@@ -162,7 +162,7 @@ export function collectPolicyDenials(
           .map(({ policyInfo, evaluationDetails }) => ({
             resource: name,
             policyAssignmentId: policyInfo?.policyAssignmentId ?? '',
-            ...omitUndefined({ reason: evaluationDetails?.reason }),
+            reason: evaluationDetails?.reason,
           }));
       }),
     );

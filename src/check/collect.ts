@@ -9,7 +9,7 @@ import { existingResourceQueries, resourceNames } from '../deployment/resources.
 import type { ErrorContext } from '../errors/errors.ts';
 import { type ResolvedImage, inspectImage } from '../image/image.ts';
 import type { DeployInputs } from '../inputs/inputs.ts';
-import { omitUndefined } from '../lib/json.ts';
+import { asObject, flattenProperties } from '../lib/json.ts';
 import type { WorkflowRun } from '../runner/environment.ts';
 import { isFailedState, readProvisioningFailure } from '../vm/vm-status.ts';
 import { collectReferenced, readAddressAvailability } from './collect-resources.ts';
@@ -39,7 +39,8 @@ export async function collectFacts(
     run: context.run,
     errorContext: context.errorContext(),
     signIns,
-    ...omitUndefined({ subscription, subscriptionFacts }),
+    subscription,
+    subscriptionFacts,
   };
 }
 
@@ -64,7 +65,7 @@ async function collectSubscriptionFacts(
   const permissionsAt = createPermissionReader(session);
   const existing = collectExisting(session, inputs);
   const image = images && inRegion((region) => inspectImage(images, inputs, Promise.resolve(region)));
-  const vm = existing.then((found) => omitUndefined({ vm: valueOf(found.vm) }));
+  const vm = existing.then((found) => ({ vm: valueOf(found.vm) }));
   return awaitProperties<Omit<SubscriptionFacts, 'policyDenials' | 'spotPrices'>>({
     subscriptionId,
     objectId,
@@ -87,19 +88,18 @@ async function collectSubscriptionFacts(
     image,
     terms: image?.then((answer) => {
       const plan = valueOf(answer)?.facts.plan;
-      return plan && settle(() => areTermsAccepted(session, plan));
+      return plan && readTerms(session, plan);
     }),
   });
 }
 
-/** Waits for all fields of an object and leaves out those that are undefined. */
 async function awaitProperties<T extends object>(
   fields: {
     readonly [Key in keyof Required<T>]: T[Key] | Promise<T[Key] | undefined>;
   },
 ): Promise<T> {
   const entries = Object.entries(fields).map(async ([key, value]) => [key, await value] as const);
-  return omitUndefined(Object.fromEntries(await Promise.all(entries))) as T;
+  return Object.fromEntries(await Promise.all(entries)) as T;
 }
 
 function collectExisting(session: Session, inputs: DeployInputs): Promise<SubscriptionFacts['existing']> {
@@ -156,7 +156,9 @@ function collectRoles(
 /** What an administrator has set on the subscription or the group. */
 function collectRestrictions(session: Session, inputs: DeployInputs) {
   const { arm, subscriptionId } = session;
-  const authorization = `/subscriptions/${subscriptionId}/resourceGroups/${inputs.resourceGroup}/providers/Microsoft.Authorization`;
+  const subscription = `/subscriptions/${subscriptionId}`;
+  const feature = `${subscription}/providers/Microsoft.Features/providers/Microsoft.Compute/features/EncryptionAtHost`;
+  const authorization = `${subscription}/resourceGroups/${inputs.resourceGroup}/providers/Microsoft.Authorization`;
   const namespaces = [
     'Microsoft.Compute',
     'Microsoft.Network',
@@ -164,14 +166,13 @@ function collectRestrictions(session: Session, inputs: DeployInputs) {
   ];
   return {
     providers: Promise.all(
-      namespaces.map(async (namespace) => ({ namespace, state: await readRegistration(session, namespace) })),
+      namespaces.map(async (namespace) => {
+        const path = `${subscription}/providers/${namespace}`;
+        return { namespace, state: await readField<string>(session, path, apiVersions.providers, 'registrationState') };
+      }),
     ),
     encryptionAtHost: inputs.encryptionAtHost
-      ? settle(async () => {
-          const path = `/subscriptions/${subscriptionId}/providers/Microsoft.Features/providers/Microsoft.Compute/features/EncryptionAtHost`;
-          const { properties } = await arm<{ properties?: { state?: string } }>('GET', path, apiVersions.features);
-          return properties?.state ?? 'Unknown';
-        })
+      ? readField<string>(session, feature, apiVersions.features, 'state')
       : undefined,
     locks: settle(() => listAllPages<Lock>(arm, `${authorization}/locks`, apiVersions.locks)),
     denyAssignments: settle(() =>
@@ -196,20 +197,13 @@ function collectRegionalFacts({ compute, network }: Session, { network: choice }
   };
 }
 
-function readRegistration({ arm, subscriptionId }: Session, namespace: string): Promise<Result<string>> {
-  const path = `/subscriptions/${subscriptionId}/providers/${namespace}`;
-  return settle(async () => {
-    const { registrationState } = await arm<{ registrationState?: string }>('GET', path, apiVersions.providers);
-    return registrationState ?? 'Unknown';
-  });
+function readTerms(session: Session, { publisher, product, name }: NonNullable<ResolvedImage['plan']>) {
+  const plan = ['publishers', publisher, 'offers', product, 'plans', name].map(encodeURIComponent).join('/');
+  const path = `/subscriptions/${session.subscriptionId}/providers/Microsoft.MarketplaceOrdering/offerTypes/virtualmachine/${plan}/agreements/current`;
+  return readField<boolean>(session, path, apiVersions.marketplaceTerms, 'accepted');
 }
 
-async function areTermsAccepted(
-  { arm, subscriptionId }: Session,
-  { publisher, product, name }: NonNullable<ResolvedImage['plan']>,
-): Promise<boolean> {
-  const plan = ['publishers', publisher, 'offers', product, 'plans', name].map(encodeURIComponent).join('/');
-  const path = `/subscriptions/${subscriptionId}/providers/Microsoft.MarketplaceOrdering/offerTypes/virtualmachine/${plan}/agreements/current`;
-  const { properties } = await arm<{ properties?: { accepted?: boolean } }>('GET', path, apiVersions.marketplaceTerms);
-  return properties?.accepted === true;
+/** A field of an answer or of its `properties`, if it is there. */
+function readField<T>({ arm }: Session, path: string, api: string, field: string): Promise<Result<T | undefined>> {
+  return settle(async () => asObject(flattenProperties(await arm('GET', path, api)))[field] as T | undefined);
 }

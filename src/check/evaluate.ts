@@ -38,25 +38,22 @@ export function evaluateChecks(facts: CheckFacts, plan: Plan | undefined): Findi
     image: valueOf(subscriptionFacts.image)?.facts,
     ask,
   };
-  const rules = [
-    ...subscriptionRules,
-    checkImage,
-    ...permissionRules,
-    ...existingRules,
-    ...referencedRules,
-    ...restrictionRules,
-    checkInbound,
-  ];
   const findings = [...before, ...rules.flatMap((rule) => rule(context))];
-  return isForbidden('error' in context.facts.group && context.facts.group.error)
-    ? findings.map(withoutOptionalRoles)
-    : findings;
+  const { group } = subscriptionFacts;
+  if (!('error' in group) || !isForbidden(group.error)) return findings;
+  // Without a role on the resource group, permissions that only extend the check are not worth asking for yet.
+  return findings.map((finding) => (finding.level === 'unknown' ? { ...finding, who: '', fix: [] } : finding));
 }
 
-/** Without a role on the resource group, permissions that only extend the check are not worth asking for yet. */
-function withoutOptionalRoles(finding: Finding): Finding {
-  return finding.level === 'unknown' ? { ...finding, who: '', fix: [] } : finding;
-}
+const rules = [
+  ...subscriptionRules,
+  checkImage,
+  ...permissionRules,
+  ...existingRules,
+  ...referencedRules,
+  ...restrictionRules,
+  checkInbound,
+];
 
 function checkInbound({ plan, ask }: RuleContext): Finding[] {
   const fix = ['Name the addresses that need it in `allow-inbound`.'];

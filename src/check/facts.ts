@@ -112,9 +112,9 @@ export interface SubscriptionFacts {
     readonly resolved: Result<unknown>;
     readonly held: Result<readonly Permission[]>;
   }[];
-  readonly providers: readonly { readonly namespace: string; readonly state: Result<string> }[];
+  readonly providers: readonly { readonly namespace: string; readonly state: Result<string | undefined> }[];
   /** State of the feature, if `encryption-at-host` needs it. */
-  readonly encryptionAtHost?: Result<string>;
+  readonly encryptionAtHost?: Result<string | undefined>;
   readonly locks: Result<readonly Lock[]>;
   readonly denyAssignments: Result<readonly DenyAssignment[]>;
   /** Left out if the group could not be read. */
@@ -129,7 +129,7 @@ export interface SubscriptionFacts {
   /** Of `private-ip-address` in an existing virtual network. */
   readonly privateAddressFree?: Result<boolean>;
   /** Whether the image's Marketplace terms are accepted. */
-  readonly terms?: Result<boolean>;
+  readonly terms?: Result<boolean | undefined>;
   readonly image?: Result<ImageInspection>;
 }
 

@@ -53,6 +53,17 @@ const policyNames = (failure: Failure): string => {
   return [...new Set(names)].join(', ') || '<policy>';
 };
 
+/** To see what the assignment of a policy requires, or to be exempt from it. */
+export function policyCommands(id: string, group: string): string[] {
+  const [, scope = '<scope>', name = '<policy-assignment>'] =
+    /^(.*)\/providers\/Microsoft.Authorization\/policyAssignments\/(.*)$/i.exec(id) ?? [];
+  return [
+    shellCommand`az policy assignment show --name ${name} --scope ${scope}`,
+    'Or exempt the resource group:',
+    shellCommand`az policy exemption create --name cross-tenant-vm --policy-assignment ${id} --exemption-category Waiver --scope ${group}`,
+  ];
+}
+
 /** The input that may satisfy a policy, guessed from the policy's name. */
 const policyHints: readonly (readonly [name: RegExp, hint: string])[] = [
   [/public ip/i, '`public-ip: false`'],
@@ -79,7 +90,6 @@ export const subscriptionEntries: Entries = {
     const id = messageText(failure, /"policyAssignment":\{[^}]*"id":"([^"]+)"/, '<policy-assignment-id>');
     const names = policyNames(failure);
     const hints = policyHints.filter(([name]) => name.test(names)).map(([, hint]) => hint);
-    const [scope, name] = id.split('/providers/Microsoft.Authorization/policyAssignments/');
     const group = `/subscriptions/${failure.subscriptionId}/resourceGroups/${failure.resourceGroup}`;
     return {
       says: 'RequestDisallowedByPolicy: Resource … was disallowed by policy',
@@ -88,9 +98,7 @@ export const subscriptionEntries: Entries = {
       who: authorOrPolicyOwner(failure),
       fix: [
         `Change the input that violates the policy${hints.length > 0 ? `; judging by its name, ${hints.join(' or ')}` : ''}. To show what it requires:`,
-        shellCommand`az policy assignment show --name ${name ?? '<policy-assignment>'} --scope ${name ? (scope ?? '') : '<scope>'}`,
-        'Or exempt the resource group:',
-        shellCommand`az policy exemption create --name cross-tenant-vm --policy-assignment ${id} --exemption-category Waiver --scope ${group}`,
+        ...policyCommands(id, group),
       ],
     };
   },

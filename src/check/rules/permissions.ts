@@ -1,6 +1,7 @@
 import { type Permission, actionMatches, evaluatePermissions } from '../../access/required-permissions.ts';
 import { valueOf } from '../../azure/lookup.ts';
 import { sameId } from '../../azure/resource-id.ts';
+import { policyCommands } from '../../error-catalog/capacity.ts';
 import {
   assignedScope,
   authorOrPolicyOwner,
@@ -168,21 +169,16 @@ function checkPolicies({ facts, group, subscription, known, ask }: RuleContext):
   return question.answered(policyDenials, (denials) =>
     denials.length === 0
       ? question.ok('Azure Policy reports no denial.')
-      : denials.map(({ resource, policyAssignmentId, reason }) => {
-          const [assigned = '', name = ''] = policyAssignmentId.split(
-            /\/providers\/Microsoft.Authorization\/policyAssignments\//i,
-          );
-          return ask(`policy/${resource}`, asked).fault(
+      : denials.map(({ resource, policyAssignmentId, reason }) =>
+          ask(`policy/${resource}`, asked).fault(
             `Policy assignment ${policyAssignmentId} denies ${resource}.${reason ? ` ${reason}` : ''}`,
             [
               'Change the input that violates the policy. To show what it requires:',
-              shellCommand`az policy assignment show --name ${name} --scope ${assigned}`,
-              'Or exempt the resource group:',
-              shellCommand`az policy exemption create --name cross-tenant-vm --policy-assignment ${policyAssignmentId} --exemption-category Waiver --scope ${group}`,
+              ...policyCommands(policyAssignmentId, group),
             ],
             authorOrPolicyOwner(known),
-          );
-        }),
+          ),
+        ),
   );
 }
 

@@ -69,7 +69,7 @@ function checkEncryptionAtHost({ facts, known, ask }: RuleContext): Finding[] {
   return question.answered(facts.encryptionAtHost, (state) =>
     state === 'Registered'
       ? question.ok('Registered.')
-      : question.fault(`${state}: Azure refuses it.`, fix, subscriptionOwner(known)),
+      : question.fault(`${state ?? 'Unknown'}: Azure refuses it.`, fix, subscriptionOwner(known)),
   );
 }
 
@@ -81,7 +81,7 @@ function checkProviders({ facts, known, ask }: RuleContext): Finding[] {
     const command = shellCommand`az provider register --namespace ${namespace} --subscription ${known.subscriptionId} --wait`;
     return question.answered(state, (value) => {
       if (value === 'Registered') return question.ok('Registered.');
-      if (value === 'Unknown') return question.unknown('Azure did not say whether it is registered.');
+      if (value === undefined) return question.unknown('Azure did not say whether it is registered.');
       if (value === 'Registering') {
         const fix = ['Wait until it is registered:', command];
         return question.warning('Being registered, which takes a minute or two.', fix, owner);

@@ -44,7 +44,7 @@ describe('tenants, subscription, resource group and providers', () => {
             { namespace: 'A', state: ok('NotRegistered') },
             { namespace: 'B', state: ok('Registering') },
             { namespace: 'C', state: denied },
-            { namespace: 'D', state: ok('Unknown') },
+            { namespace: 'D', state: ok(undefined) },
           ],
         },
       },
