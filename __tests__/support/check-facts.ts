@@ -3,7 +3,8 @@ import { expect } from '@jest/globals';
 import type { ResourceSku, VirtualMachine } from '@azure/arm-compute';
 import { requiredPermissions, type Permission } from '../../src/access/required-permissions.ts';
 import { evaluateChecks } from '../../src/check/evaluate.ts';
-import type { CheckFacts, Finding, SubscriptionFacts } from '../../src/check/facts.ts';
+import type { SubscriptionFacts } from '../../src/check/collect.ts';
+import type { CheckFacts, Finding } from '../../src/check/facts.ts';
 import { type AzureErrorInfo, ActionError, AzureError } from '../../src/errors/errors.ts';
 import type { ResolvedImage } from '../../src/image/image.ts';
 import type { DeployInputs } from '../../src/inputs/inputs.ts';
@@ -87,7 +88,7 @@ export function findingsFor(change: Change): Finding[] {
   const theInputs = { ...inputs, ...change.inputs };
   const theImage = { ...image, ...change.image };
   const held = ok(change.permissions ?? [{ actions: ['*'] }]);
-  const subscriptionFacts: SubscriptionFacts = {
+  const subscriptionFacts = {
     subscriptionId,
     objectId,
     group: ok({ location: 'westeurope', exists: true }),
@@ -106,7 +107,7 @@ export function findingsFor(change: Change): Finding[] {
     networkUsages: ok([usage('StandardSkuPublicIpAddresses'), usage('PublicIPAddresses')]),
     image: ok({ facts: theImage }),
     ...change.facts,
-  };
+  } as SubscriptionFacts;
   const plan = createPlan(theInputs, theImage, {
     subscriptionId,
     location: 'westeurope',

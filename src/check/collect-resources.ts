@@ -4,12 +4,28 @@ import { apiVersions } from '../azure/api-versions.ts';
 import type { Session } from '../azure/arm-client.ts';
 import { type Result, settle, undefinedIfNotFound } from '../azure/lookup.ts';
 import type { ResourceId } from '../azure/resource-id.ts';
+import type { ResourceGroup } from '../azure/subscriptions.ts';
 import type { ExistingResources, Plan } from '../deployment/resources.ts';
 import type { DeployInputs } from '../inputs/inputs.ts';
 import { type Json, flattenProperties, isJson, mergePatch } from '../lib/json.ts';
-import type { PolicyDenial, ReferencedProperties, ReferencedResource, SpotPrice, SubscriptionFacts } from './facts.ts';
 
-export function collectReferenced(session: Session, inputs: DeployInputs): Promise<ReferencedResource[]> {
+/** A resource that an input names by ID. */
+export type ReferencedResource = Awaited<ReturnType<typeof collectReferenced>>[number];
+
+export interface ReferencedProperties {
+  readonly location?: string;
+  /** ID of the resource that uses it, if only one can. */
+  readonly usedBy?: string;
+  /** Zones of a zonal public IP. */
+  readonly zones?: readonly string[];
+  /** Of a subnet. */
+  readonly prefixes?: readonly string[];
+  readonly usedAddresses?: number;
+}
+
+export type ExistingResults = { readonly [Part in keyof ExistingResources]?: Result<ExistingResources[Part]> };
+
+export function collectReferenced(session: Session, inputs: DeployInputs) {
   return Promise.all(
     referencedIds(inputs).map(async ({ kind, id }) => {
       const read = kind === 'subnet' ? readGivenSubnet(session, id) : readReferenced(session, kind, id.id);
@@ -18,7 +34,10 @@ export function collectReferenced(session: Session, inputs: DeployInputs): Promi
   );
 }
 
-type ReferencedId = Pick<ReferencedResource, 'kind'> & { readonly id: ResourceId };
+interface ReferencedId {
+  readonly kind: 'subnet' | 'network security group' | 'public IP' | 'network interface' | 'identity';
+  readonly id: ResourceId;
+}
 
 function referencedIds({ network, identity }: DeployInputs): ReferencedId[] {
   const identities = identity.given.map((id): ReferencedId => ({ kind: 'identity', id }));
@@ -39,7 +58,7 @@ async function readById<T>({ arm }: Session, id: string, api: string = apiVersio
 
 async function readReferenced(
   session: Session,
-  kind: ReferencedResource['kind'],
+  kind: ReferencedId['kind'],
   id: string,
 ): Promise<ReferencedProperties | undefined> {
   const api = apiVersions[kind === 'identity' ? 'identities' : 'network'];
@@ -85,15 +104,17 @@ export function readAddressAvailability(
   });
 }
 
+interface SpotPrice {
+  readonly size: string;
+  /** US dollars an hour. */
+  readonly price: number;
+}
+
 /**
  * The latest prices of the sizes that may be tried.
  * https://learn.microsoft.com/azure/virtual-machines/spot-vms#pricing-and-eviction-history
  */
-export function collectSpotPrices(
-  { arm }: Session,
-  { spot }: DeployInputs,
-  { location, vm }: Plan,
-): Promise<Result<readonly SpotPrice[]>> | undefined {
+export function collectSpotPrices({ arm }: Session, { spot }: DeployInputs, { location, vm }: Plan) {
   if (!spot || spot.maxPrice === -1 || location === '') return undefined;
   const sizes = [...new Set(vm.attempts.map(({ size }) => `'${size}'`))];
   const query = `SpotResources
@@ -102,9 +123,8 @@ export function collectSpotPrices(
     | project size = tostring(sku.name), price = todouble(properties.spotPrices[0].priceUSD)`;
   return settle(async () => {
     const path = '/providers/Microsoft.ResourceGraph/resources';
-    const answer = await arm<{ data?: readonly SpotPrice[] }>('POST', path, apiVersions.resourceGraph, {
-      body: { query },
-    });
+    const options = { body: { query } };
+    const answer = await arm<{ data?: SpotPrice[] }>('POST', path, apiVersions.resourceGraph, options);
     return answer.data ?? [];
   });
 }
@@ -122,22 +142,20 @@ interface PolicyEvaluation {
  */
 export function collectPolicyDenials(
   { arm }: Session,
-  { group, existing }: SubscriptionFacts,
+  { group, existing }: { readonly group: Result<ResourceGroup>; readonly existing: ExistingResults },
   plan: Plan,
-): Promise<Result<readonly PolicyDenial[]>> | undefined {
+) {
   if ('error' in group) return undefined;
   const subscription = `/subscriptions/${plan.subscriptionId}`;
   const scope = group.value.exists ? `${subscription}/resourceGroups/${plan.resourceGroup}` : subscription;
   const path = `${scope}/providers/Microsoft.PolicyInsights/checkPolicyRestrictions`;
-  const isAbsent = (part: keyof ExistingResources) => {
-    const found = existing[part];
-    return found && 'value' in found && !found.value;
-  };
   const { nic, nsg, publicIp, vnet, vm } = plan;
   const made = { nsg, vnet, publicIp, nic, vm: { ...vm, body: vm.body(vm.attempts[0] ?? { size: '' }) } };
-  const resources = Object.entries(made).flatMap(([part, resource]) =>
-    resource && 'body' in resource && isAbsent(part as keyof ExistingResources) ? [resource] : [],
-  );
+  const resources = Object.entries(made).flatMap(([part, resource]) => {
+    const found = existing[part as keyof ExistingResults];
+    const isAbsent = found && 'value' in found && !found.value;
+    return isAbsent && resource && 'body' in resource ? [resource] : [];
+  });
   if (resources.length === 0) return undefined;
   return settle(async () => {
     const denials = await Promise.all(
@@ -154,16 +172,13 @@ export function collectPolicyDenials(
           apiVersions.policyRestrictions,
           { body: { resourceDetails: { resourceContent, apiVersion } } },
         );
-        return (answer.contentEvaluationResult?.policyEvaluations ?? [])
-          .filter(
-            ({ evaluationResult, effectDetails }) =>
-              `${evaluationResult} ${effectDetails?.policyEffect}`.toLowerCase() === 'noncompliant deny',
-          )
-          .map(({ policyInfo, evaluationDetails }) => ({
-            resource: name,
-            policyAssignmentId: policyInfo?.policyAssignmentId ?? '',
-            reason: evaluationDetails?.reason,
-          }));
+        const evaluations = answer.contentEvaluationResult?.policyEvaluations ?? [];
+        return evaluations.flatMap(({ policyInfo, evaluationResult, evaluationDetails, effectDetails }) => {
+          const result = `${evaluationResult} ${effectDetails?.policyEffect}`.toLowerCase();
+          const { policyAssignmentId = '' } = policyInfo ?? {};
+          const denial = { resource: name, policyAssignmentId, reason: evaluationDetails?.reason };
+          return result === 'noncompliant deny' ? [denial] : [];
+        });
       }),
     );
     return denials.flat();

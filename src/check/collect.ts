@@ -1,19 +1,26 @@
+import type { Usage as ComputeUsage } from '@azure/arm-compute';
 import { requiredPermissions, type Permission } from '../access/required-permissions.ts';
 import { resolveAccess } from '../access/resolve-access.ts';
 import type { CheckSession, SessionOptions } from '../auth/session.ts';
 import { apiVersions } from '../azure/api-versions.ts';
 import { type Session, listAllPages } from '../azure/arm-client.ts';
 import { type Result, settle, undefinedIfNotFound, valueOf } from '../azure/lookup.ts';
-import { readResourceGroup } from '../azure/subscriptions.ts';
+import { type ResourceGroup, readResourceGroup } from '../azure/subscriptions.ts';
 import { existingResourceQueries, resourceNames } from '../deployment/resources.ts';
 import type { ErrorContext } from '../errors/errors.ts';
 import { type ResolvedImage, inspectImage } from '../image/image.ts';
 import type { DeployInputs } from '../inputs/inputs.ts';
 import { asObject, flattenProperties } from '../lib/json.ts';
 import type { WorkflowRun } from '../runner/environment.ts';
+import type { Sku } from '../vm/sizes.ts';
 import { isFailedState, readProvisioningFailure } from '../vm/vm-status.ts';
-import { collectReferenced, readAddressAvailability } from './collect-resources.ts';
-import type { CheckFacts, DenyAssignment, Lock, SubscriptionFacts } from './facts.ts';
+import {
+  type ExistingResults,
+  type collectPolicyDenials,
+  type collectSpotPrices,
+  collectReferenced,
+  readAddressAvailability,
+} from './collect-resources.ts';
 
 export interface CheckContext extends Omit<SessionOptions, 'patches'> {
   readonly run: WorkflowRun;
@@ -26,7 +33,7 @@ export async function collectFacts(
   { signIns, subscription, session, imageCompute }: CheckSession,
   inputs: DeployInputs,
   context: CheckContext,
-): Promise<CheckFacts> {
+) {
   const target = valueOf(signIns.find(({ role }) => role === 'tenant')?.result);
   const { signal, log } = context;
   const images = session && imageCompute && { imageCompute, compute: session.compute, signal, onWaiting: log.info };
@@ -47,6 +54,37 @@ export async function collectFacts(
 /** Asks once the region is known; not at all if it never is. */
 type InRegion = <T>(question: (region: string) => Promise<T>) => Promise<Result<T> | undefined>;
 
+/**
+ * Answers from the target subscription. They are undefined if the question does not apply to the inputs, or if it is about
+ * a region and none is known.
+ */
+export type SubscriptionFacts = Awaited<ReturnType<typeof collectSubscriptionFacts>> & {
+  readonly policyDenials?: Awaited<ReturnType<typeof collectPolicyDenials>>;
+  readonly spotPrices?: Awaited<ReturnType<typeof collectSpotPrices>>;
+};
+
+export type Usage = Pick<ComputeUsage, 'name' | 'currentValue' | 'limit'>;
+
+export interface Lock {
+  readonly name: string;
+  readonly id: string;
+  readonly properties: { readonly level: string };
+}
+
+interface DeniedPrincipal {
+  readonly id: string;
+  readonly type?: string;
+}
+
+export interface DenyAssignment {
+  readonly properties: {
+    readonly denyAssignmentName?: string;
+    readonly permissions?: readonly Permission[];
+    readonly principals?: readonly DeniedPrincipal[];
+    readonly excludePrincipals?: readonly DeniedPrincipal[];
+  };
+}
+
 /** What the app may do at a scope; each scope is read once. */
 type PermissionsAt = (scope: string) => Promise<Result<readonly Permission[]>>;
 
@@ -55,7 +93,7 @@ async function collectSubscriptionFacts(
   inputs: DeployInputs,
   objectId: string | undefined,
   images: Parameters<typeof inspectImage>[0] | undefined,
-): Promise<SubscriptionFacts> {
+) {
   const { compute, subscriptionId } = session;
   const group = settle(() => readResourceGroup(session, inputs));
   const inRegion: InRegion = async (question) => {
@@ -66,7 +104,7 @@ async function collectSubscriptionFacts(
   const existing = collectExisting(session, inputs);
   const image = images && inRegion((region) => inspectImage(images, inputs, Promise.resolve(region)));
   const vm = existing.then((found) => ({ vm: valueOf(found.vm) }));
-  return awaitProperties<Omit<SubscriptionFacts, 'policyDenials' | 'spotPrices'>>({
+  return awaitProperties({
     subscriptionId,
     objectId,
     group,
@@ -93,16 +131,12 @@ async function collectSubscriptionFacts(
   });
 }
 
-async function awaitProperties<T extends object>(
-  fields: {
-    readonly [Key in keyof Required<T>]: T[Key] | Promise<T[Key] | undefined>;
-  },
-): Promise<T> {
+async function awaitProperties<T extends object>(fields: T) {
   const entries = Object.entries(fields).map(async ([key, value]) => [key, await value] as const);
-  return Object.fromEntries(await Promise.all(entries)) as T;
+  return Object.fromEntries(await Promise.all(entries)) as { readonly [Key in keyof T]: Awaited<T[Key]> };
 }
 
-function collectExisting(session: Session, inputs: DeployInputs): Promise<SubscriptionFacts['existing']> {
+function collectExisting(session: Session, inputs: DeployInputs): Promise<ExistingResults> {
   const queries = existingResourceQueries(session, inputs, resourceNames(inputs.vmName));
   const found = Object.entries(queries).map(([part, query]) => [part, settle<unknown>(query)] as const);
   return awaitProperties(Object.fromEntries(found));
@@ -123,9 +157,9 @@ function createPermissionReader({ arm }: Session): PermissionsAt {
 async function collectPermissions(
   inputs: DeployInputs,
   subscriptionId: string,
-  group: SubscriptionFacts['group'],
+  group: Result<ResourceGroup>,
   permissionsAt: PermissionsAt,
-): Promise<SubscriptionFacts['permissions']> {
+) {
   const groupExists = 'error' in group || group.value.exists;
   const all = requiredPermissions(inputs, { subscriptionId, groupExists }).filter(
     ({ tenant, weight, id }) =>
@@ -140,13 +174,14 @@ function collectRoles(
   inputs: DeployInputs,
   vm: Parameters<typeof resolveAccess>[2],
   permissionsAt: PermissionsAt,
-): Promise<SubscriptionFacts['roles']> {
+) {
   return Promise.all(
     inputs.roleAssignments.map((request) =>
-      awaitProperties<SubscriptionFacts['roles'][number]>({
+      awaitProperties({
         request: `${request.role.kind === 'name' ? request.role.name : request.role.guid} on ${request.scope}`,
         scope: request.scope,
-        resolved: settle(() => resolveAccess(session, { ...inputs, roleAssignments: [request] }, vm)),
+        // An error if `create` would refuse the role assignment before its first write.
+        resolved: settle<unknown>(() => resolveAccess(session, { ...inputs, roleAssignments: [request] }, vm)),
         held: permissionsAt(request.scope),
       }),
     ),
@@ -184,9 +219,9 @@ function collectRestrictions(session: Session, inputs: DeployInputs) {
 function collectRegionalFacts({ compute, network }: Session, { network: choice }: DeployInputs, inRegion: InRegion) {
   const dnsLabel = choice.kind === 'new-nic' && choice.publicIp.kind === 'new' ? choice.publicIp.dnsLabel : undefined;
   return {
-    skus: inRegion((region) => Array.fromAsync(compute.resourceSkus.list({ filter: `location eq '${region}'` }))),
-    computeUsages: inRegion((region) => Array.fromAsync(compute.usage.list(region))),
-    networkUsages: inRegion((region) => Array.fromAsync(network.usages.list(region))),
+    skus: inRegion((region) => Array.fromAsync<Sku>(compute.resourceSkus.list({ filter: `location eq '${region}'` }))),
+    computeUsages: inRegion((region) => Array.fromAsync<Usage>(compute.usage.list(region))),
+    networkUsages: inRegion((region) => Array.fromAsync<Usage>(network.usages.list(region))),
     dnsLabelFree:
       dnsLabel === undefined
         ? undefined

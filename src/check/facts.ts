@@ -1,12 +1,10 @@
 /** What `operation: check` knows when it starts to decide, and the findings that it decides on. */
 
-import type { Disk, Usage as ComputeUsage } from '@azure/arm-compute';
-import type { RequiredPermission, Permission } from '../access/required-permissions.ts';
 import type { TenantSignIn } from '../auth/session.ts';
 import type { Result } from '../azure/lookup.ts';
-import type { ResourceGroup, Subscription } from '../azure/subscriptions.ts';
+import type { Subscription } from '../azure/subscriptions.ts';
 import type { AdoptingRun } from '../deployment/ownership.ts';
-import type { ExistingResources, Plan } from '../deployment/resources.ts';
+import type { Plan } from '../deployment/resources.ts';
 import { grantCommand, roleDelay, roleGranter, workflowAuthor } from '../error-catalog/entry.ts';
 import { explain } from '../error-catalog/explain.ts';
 import {
@@ -17,10 +15,9 @@ import {
   findAzureError,
   rootDetail,
 } from '../errors/errors.ts';
-import type { ResolvedImage, ImageInspection } from '../image/image.ts';
+import type { ResolvedImage } from '../image/image.ts';
 import type { DeployInputs } from '../inputs/inputs.ts';
-import type { Sku } from '../vm/sizes.ts';
-import type { ProvisioningFailure } from '../vm/vm-status.ts';
+import type { SubscriptionFacts } from './collect.ts';
 
 export interface Finding {
   /** Stable from run to run: `image`, `rights/resource-group`, `size/Standard_D2s_v5`. */
@@ -35,102 +32,6 @@ export interface Finding {
   readonly fix: readonly string[];
   /** Why the check was skipped, if for lack of a permission. Not part of the output. */
   readonly missing?: MissingPermission;
-}
-
-/** A resource that an input names by ID. */
-export interface ReferencedResource {
-  readonly kind: 'subnet' | 'network security group' | 'public IP' | 'network interface' | 'identity';
-  readonly id: string;
-  /** Undefined: it does not exist. */
-  readonly found: Result<ReferencedProperties | undefined>;
-}
-
-export interface ReferencedProperties {
-  readonly location?: string;
-  /** ID of the resource that uses it, if only one can. */
-  readonly usedBy?: string;
-  /** Zones of a zonal public IP. */
-  readonly zones?: readonly string[];
-  /** Of a subnet. */
-  readonly prefixes?: readonly string[];
-  readonly usedAddresses?: number;
-}
-
-export type Usage = Pick<ComputeUsage, 'name' | 'currentValue' | 'limit'>;
-
-export interface Lock {
-  readonly name: string;
-  readonly id: string;
-  readonly properties: { readonly level: string };
-}
-
-interface DeniedPrincipal {
-  readonly id: string;
-  readonly type?: string;
-}
-
-export interface DenyAssignment {
-  readonly properties: {
-    readonly denyAssignmentName?: string;
-    readonly permissions?: readonly Permission[];
-    readonly principals?: readonly DeniedPrincipal[];
-    readonly excludePrincipals?: readonly DeniedPrincipal[];
-  };
-}
-
-export interface PolicyDenial {
-  readonly resource: string;
-  readonly policyAssignmentId: string;
-  readonly reason?: string;
-}
-
-export interface SpotPrice {
-  readonly size: string;
-  /** US dollars an hour. */
-  readonly price: number;
-}
-
-/** Answers from the target subscription. Questions that do not apply to the inputs are left out. */
-export interface SubscriptionFacts {
-  readonly subscriptionId: string;
-  /** Of the app's service principal in the tenant; undefined if the token does not contain it. */
-  readonly objectId: string | undefined;
-  readonly group: Result<ResourceGroup>;
-  readonly existing: { readonly [Part in keyof ExistingResources]?: Result<ExistingResources[Part]> };
-  /** Why the existing VM failed, if it did. */
-  readonly provisioningFailure?: Result<ProvisioningFailure>;
-  readonly osDisk: Result<Disk | undefined>;
-  readonly referenced: readonly ReferencedResource[];
-  readonly permissions: readonly {
-    readonly required: RequiredPermission;
-    readonly held: Result<readonly Permission[]>;
-  }[];
-  readonly roles: readonly {
-    readonly request: string;
-    readonly scope: string;
-    /** An error if `create` would refuse the role assignment before its first write. */
-    readonly resolved: Result<unknown>;
-    readonly held: Result<readonly Permission[]>;
-  }[];
-  readonly providers: readonly { readonly namespace: string; readonly state: Result<string | undefined> }[];
-  /** State of the feature, if `encryption-at-host` needs it. */
-  readonly encryptionAtHost?: Result<string | undefined>;
-  readonly locks: Result<readonly Lock[]>;
-  readonly denyAssignments: Result<readonly DenyAssignment[]>;
-  /** Left out if the group could not be read. */
-  readonly policyDenials?: Result<readonly PolicyDenial[]>;
-  /** Left out, as everything below, if the region is not known. */
-  readonly skus?: Result<readonly Sku[]>;
-  readonly computeUsages?: Result<readonly Usage[]>;
-  readonly networkUsages?: Result<readonly Usage[]>;
-  /** With `max-price`. */
-  readonly spotPrices?: Result<readonly SpotPrice[]>;
-  readonly dnsLabelFree?: Result<boolean>;
-  /** Of `private-ip-address` in an existing virtual network. */
-  readonly privateAddressFree?: Result<boolean>;
-  /** Whether the image's Marketplace terms are accepted. */
-  readonly terms?: Result<boolean | undefined>;
-  readonly image?: Result<ImageInspection>;
 }
 
 export interface CheckFacts {

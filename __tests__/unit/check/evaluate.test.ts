@@ -137,7 +137,7 @@ const predicted: readonly (readonly [entry: string, finding: string, change: Cha
   [
     'An Azure Policy denies the resource',
     'policy/vm1-ip',
-    { facts: { policyDenials: ok([{ resource: 'vm1-ip', policyAssignmentId: '/p' }]) } },
+    { facts: { policyDenials: ok([{ resource: 'vm1-ip', policyAssignmentId: '/p', reason: undefined }]) } },
   ],
   [
     'The resource group does not exist',

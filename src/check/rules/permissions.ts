@@ -12,7 +12,8 @@ import {
 } from '../../error-catalog/entry.ts';
 import { findAzureError } from '../../errors/errors.ts';
 import { shellCommand } from '../../lib/escape.ts';
-import type { DenyAssignment, Finding, Lock, Question, RuleContext } from '../facts.ts';
+import type { DenyAssignment, Lock } from '../collect.ts';
+import type { Finding, Question, RuleContext } from '../facts.ts';
 
 const readPermissions = 'Microsoft.Authorization/permissions/read';
 

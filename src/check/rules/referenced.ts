@@ -5,7 +5,8 @@ import { isAssignable, parsePrefix } from '../../lib/cidr.ts';
 import { normaliseRegion, sameId } from '../../azure/resource-id.ts';
 import { quotaPage, subscriptionOwner } from '../../error-catalog/entry.ts';
 import { findAzureError } from '../../errors/errors.ts';
-import type { Finding, Question, ReferencedProperties, ReferencedResource, RuleContext } from '../facts.ts';
+import type { ReferencedProperties, ReferencedResource } from '../collect-resources.ts';
+import type { Finding, Question, RuleContext } from '../facts.ts';
 import { findUsage } from './sizes.ts';
 import { shellCommand } from '../../lib/escape.ts';
 

@@ -12,7 +12,8 @@ import {
   retirementDate,
   sizeRequirements,
 } from '../../vm/sizes.ts';
-import type { Finding, RuleContext, Usage } from '../facts.ts';
+import type { Usage } from '../collect.ts';
+import type { Finding, RuleContext } from '../facts.ts';
 
 /** What is wrong with one placement of the VM. `create` tries the next one, unless the problem is fatal. */
 type PlacementProblem = Finding & { readonly isFatal?: true };
@@ -47,26 +48,17 @@ function checkSkuList({ facts, plan, ask }: RuleContext, sizes: readonly string[
 /** One finding per size or quota, although several placements may have the same problem. */
 function placementFindings(context: RuleContext): Finding[] {
   const byPlacement = context.plan.vm.attempts.map((placement) => placementProblems(context, placement));
-  const levels = severityByPlacement(byPlacement);
-  const all = byPlacement.flatMap((list, index) =>
-    list.map((problem): Finding => ({ ...problem, level: levels[index] ?? 'fault' })),
-  );
+  const usable = byPlacement.findIndex((list) => list.length === 0);
+  const all = byPlacement.flatMap((list, index) => {
+    // `create` uses the first placement that works, unless a problem ends the run before it is reached.
+    const isFault = usable < 0 || (index < usable && list.some(({ isFatal }) => isFatal));
+    return list.map((problem): Finding => ({ ...problem, level: isFault ? 'fault' : 'warning' }));
+  });
   return [...Map.groupBy(all, ({ id }) => id).values()].flatMap((same) => {
     const level = same.some((finding) => finding.level === 'fault') ? 'fault' : 'warning';
     const answer = [...new Set(same.map((finding) => finding.answer))].join(' ');
     return same.slice(0, 1).map((first) => ({ ...first, level, answer }));
   });
-}
-
-/**
- * `create` uses the first placement that works, so a problem is a fault only if no placement works or the problem ends
- * the run before one is reached.
- */
-function severityByPlacement(problems: readonly (readonly PlacementProblem[])[]): ('fault' | 'warning')[] {
-  const usable = problems.findIndex((list) => list.length === 0);
-  return problems.map((list, index) =>
-    usable < 0 || (index < usable && list.some(({ isFatal }) => isFatal)) ? 'fault' : 'warning',
-  );
 }
 
 function findSku({ facts }: RuleContext, size: string): Sku | undefined {
