@@ -1,4 +1,4 @@
-/** What `operation: check` knows when it starts to decide, and the findings that it decides on. */
+/** What the rules of `operation: check` work with, and the findings that they return. */
 
 import type { TenantSignIn } from '../auth/session.ts';
 import type { Result } from '../azure/lookup.ts';

@@ -226,13 +226,10 @@ const imageNames =
 
 export type VmNames = Pick<FilledErrorContext, 'subscriptionId' | 'resourceGroup' | 'vmName'>;
 
-export const resourceGroupOptions = ({ subscriptionId, resourceGroup }: Omit<VmNames, 'vmName'>): readonly string[] => [
-  ...['--subscription', subscriptionId, '-g', resourceGroup],
-];
+export const resourceGroupOptions = ({ subscriptionId, resourceGroup }: Omit<VmNames, 'vmName'>) =>
+  ['--subscription', subscriptionId, '-g', resourceGroup] as const;
 
-export function vmOptions(known: VmNames, name = known.vmName): readonly string[] {
-  return [...resourceGroupOptions(known), '-n', name];
-}
+export const vmOptions = (known: VmNames, name = known.vmName) => [...resourceGroupOptions(known), '-n', name] as const;
 
 export const quotaPage = ({ portal }: FilledErrorContext) =>
   `${portal}/#view/Microsoft_Azure_Capacity/QuotaMenuBlade/~/myQuotas`;

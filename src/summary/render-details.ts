@@ -194,13 +194,16 @@ export function deleteStep(facts: SummaryFacts): Markdown {
   const { operation, requested, left, uses } = facts;
   const stays = hasVm(facts) && requested?.cleanup !== 'always';
   if (!requested?.vmName || !(stays || (left.length > 0 && operation !== 'sweep'))) return '';
-  const subscriptionId = facts.subscriptionId ?? requested.subscriptionId;
-  const step = deleteStepYaml({ ...requested, subscriptionId }, uses);
+  const step = deleteStepYaml(requested, uses, facts.subscriptionId);
   return details('Delete it', block(step, { language: 'yaml' }), left.length > 0);
 }
 
-export function deleteStepYaml(target: RequestedDeployment, uses = 'OWNER/cross-tenant-vm@v1'): string {
-  const { environment, credential, subscriptionId } = target;
+export function deleteStepYaml(
+  target: RequestedDeployment,
+  uses = 'OWNER/cross-tenant-vm@v1',
+  subscriptionId = target.subscriptionId,
+): string {
+  const { environment, credential } = target;
   const cloud = environment.kind === 'known' ? environment.name : environment.resourceManager;
   const inputs = [
     ['operation', 'delete'],

@@ -125,10 +125,7 @@ function createRunnerFileWriter(known: Partial<CollectedFacts>, log: LogWriter) 
       const { requested, operation, subscriptionId } = known;
       const lines = formatError(runnerFileError(variable, error));
       if (requested && operation === 'create') {
-        const step = deleteStepYaml(
-          { ...requested, subscriptionId: subscriptionId ?? requested.subscriptionId },
-          known.uses,
-        );
+        const step = deleteStepYaml(requested, known.uses, subscriptionId);
         lines.push('This step deletes what this one creates:', step);
       }
       log.warning(lines.join('\n'));

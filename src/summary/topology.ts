@@ -1,7 +1,7 @@
 /** Mermaid diagrams of a deployment and of a run (https://mermaid.js.org). */
 
 import { sameTenant } from '../azure/resource-id.ts';
-import type { Plan, ResourcePlan } from '../deployment/resources.ts';
+import type { Plan } from '../deployment/resources.ts';
 import { type Markdown, block } from '../lib/escape.ts';
 import { rulesAreOverridden } from '../plan/drift.ts';
 import type { StageTiming } from '../runner/log.ts';
@@ -37,23 +37,9 @@ export function topology(facts: SummaryFacts): Markdown {
   const { plan, requested, outputs } = facts;
   if (!hasVm(facts) || !plan || !requested?.image || !requested.imageTenantId) return '';
   const { image, imageTenantId, tenantId } = requested;
-  const { nic, nsg, publicIp, vm } = plan;
-  const existing: string[] = [];
-  const node = (id: string, part: ResourcePlan<unknown> | undefined, ...lines: (string | undefined)[]): string[] => {
-    if (!part) return [];
-    if (part.origin === 'given') existing.push(id);
-    return [`${id}[${label(...lines)}]`];
-  };
   const version = outputs['image-version'] ?? facts.image?.version;
   const gallery = `image[(${label(`${galleryKinds[image.kind]} ${image.gallery}`, image.definition, version)})]`;
-  const resources = [
-    `vm[${label(`VM ${vm.name}`, `${vm.osType}, ${outputs['vm-size'] ?? vm.attempts[0]?.size}`)}]`,
-    ...node('nic', nic, `Network interface ${nameIn(nic.id)}`, outputs['private-ip-address']),
-    ...subnet(plan, existing),
-    ...node('nsg', nsg, `NSG ${nameIn(nsg?.id)}`),
-    ...node('ip', publicIp, `Public IP ${nameIn(publicIp?.id)}`, outputs['public-ip-address']),
-    ...plan.identities.map(({ name }, index) => `identity${index}[${label(`Identity ${name}`)}]`),
-  ];
+  const resources = nodes(plan, outputs);
   const target = `resource group ${plan.resourceGroup}, ${plan.location}`;
   const subgraph = (id: string, heading: string, nodes: readonly string[]) => [
     `subgraph ${id} [${label(heading)}]`,
@@ -66,12 +52,33 @@ export function topology(facts: SummaryFacts): Markdown {
         ...subgraph('tenant', `Target tenant; ${target}`, resources),
         ...subgraph('imageTenant', 'Image tenant', [gallery]),
       ];
+  const existing = givenNodes(plan);
   const styles = ['classDef existing stroke-dasharray: 5 5', `class ${existing.join(',')} existing`];
   const drawing = diagram([
     'flowchart LR',
     ...indented([...tenants, ...edges(plan), ...(existing.length > 0 ? styles : [])]),
   ]);
   return existing.length > 0 ? `${drawing}\n\nDashed: existing resources, given by ID.` : drawing;
+}
+
+function nodes(plan: Plan, outputs: SummaryFacts['outputs']): string[] {
+  const { nic, nsg, publicIp, subnetId, vnet, vm, identities } = plan;
+  const node = (id: string, part: unknown, ...lines: (string | undefined)[]) =>
+    part ? [`${id}[${label(...lines)}]`] : [];
+  const network = nameIn(subnetId?.replace(/\/subnets\/[^/]+$/i, ''));
+  return [
+    `vm[${label(`VM ${vm.name}`, `${vm.osType}, ${outputs['vm-size'] ?? vm.attempts[0]?.size}`)}]`,
+    ...node('nic', nic, `Network interface ${nameIn(nic.id)}`, outputs['private-ip-address']),
+    ...node('subnet', subnetId, `Subnet ${nameIn(subnetId)} of ${network}`, vnet?.body.subnets?.[0]?.addressPrefix),
+    ...node('nsg', nsg, `NSG ${nameIn(nsg?.id)}`),
+    ...node('ip', publicIp, `Public IP ${nameIn(publicIp?.id)}`, outputs['public-ip-address']),
+    ...identities.map(({ name }, index) => `identity${index}[${label(`Identity ${name}`)}]`),
+  ];
+}
+
+function givenNodes({ nic, nsg, publicIp: ip, subnetId, vnet }: Plan): string[] {
+  const subnet = { origin: subnetId && !vnet ? 'given' : 'made' };
+  return Object.entries({ nic, subnet, nsg, ip }).flatMap(([id, part]) => (part?.origin === 'given' ? [id] : []));
 }
 
 function edges(plan: Plan): string[] {
@@ -88,14 +95,6 @@ function edges(plan: Plan): string[] {
       ({ source, ports }, index) => `source${index}([${label(source)}]) -- ${label(ports)} --> ${entry}`,
     ),
   ];
-}
-
-function subnet({ subnetId, vnet }: Plan, existing: string[]): string[] {
-  if (!subnetId) return [];
-  if (!vnet) existing.push('subnet');
-  const network = nameIn(subnetId.replace(/\/subnets\/[^/]+$/i, ''));
-  const [planned] = vnet?.body.subnets ?? [];
-  return [`subnet[${label(`Subnet ${nameIn(subnetId)} of ${network}`, planned?.addressPrefix ?? '')}]`];
 }
 
 function sources(plan: Plan): { source: string; ports: string }[] {
