@@ -35,20 +35,13 @@ export async function collectFacts(
   context: CheckContext,
 ) {
   const target = valueOf(signIns.find(({ role }) => role === 'tenant')?.result);
-  const { signal, log } = context;
+  const { run, signal, log } = context;
   const images = session && imageCompute && { imageCompute, compute: session.compute, signal, onWaiting: log.info };
   const subscriptionFacts =
     session && target && (await collectSubscriptionFacts(session, inputs, target.objectId, images));
   const group = valueOf(subscriptionFacts?.group);
   if (group) context.onContext({ location: group.location });
-  return {
-    inputs,
-    run: context.run,
-    errorContext: context.errorContext(),
-    signIns,
-    subscription,
-    subscriptionFacts,
-  };
+  return { inputs, run, errorContext: context.errorContext(), signIns, subscription, subscriptionFacts };
 }
 
 /** Asks once the region is known; not at all if it never is. */

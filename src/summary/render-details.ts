@@ -2,7 +2,17 @@
 
 import { type ImageReference, sameId } from '../azure/resource-id.ts';
 import type { Plan } from '../deployment/resources.ts';
-import { type Markdown, block, details, link, markdownCode, markdownText, sentence, table } from '../lib/escape.ts';
+import {
+  type Markdown,
+  block,
+  details,
+  link,
+  markdownCode,
+  markdownText,
+  paragraphs,
+  sentence,
+  table,
+} from '../lib/escape.ts';
 import { rulesAreOverridden } from '../plan/drift.ts';
 import { type RequestedDeployment, type SummaryFacts, hasVm, parseDeployments, parseIds } from './summary-facts.ts';
 
@@ -65,7 +75,7 @@ export function deploymentTable(facts: SummaryFacts): Markdown {
   );
 }
 
-/** One table with the VM, the image, the tenants and the network. */
+/** One table with the VM, the image, the tenants and the network. Rows without a value are left out. */
 export function resourceTable(facts: SummaryFacts): Markdown {
   const { requested, operation } = facts;
   if (!requested || operation === 'clean-up' || operation === 'list') return '';
@@ -110,7 +120,6 @@ function imageCell(facts: SummaryFacts, requested: RequestedDeployment, image: I
   return `${link(name, portalUrl(id, requested.imageTenantId ?? '', facts))}${newest}`;
 }
 
-/** Rows without a value are left out. */
 function tenantRows(facts: SummaryFacts, requested: RequestedDeployment): Markdown[][] {
   const { imageTenantId, tenantId, resourceGroup } = requested;
   const subscription = facts.subscriptionId ?? requested.subscriptionId;
@@ -183,10 +192,10 @@ export function removals(facts: SummaryFacts): Markdown {
     sentence(why),
   ]);
   const heading = facts.operation === 'create' ? `Rolled back: ${count}` : `Deleted: ${count}`;
-  return [
-    ...(rows.length > 0 ? [limitedTable(['⚠️ Not deleted', 'Why'], rows)] : []),
-    ...(items.length > 0 ? [details(heading, [...items, ...more].join('\n'), items.length <= 12)] : []),
-  ].join('\n\n');
+  return paragraphs(
+    rows.length > 0 && limitedTable(['⚠️ Not deleted', 'Why'], rows),
+    items.length > 0 && details(heading, [...items, ...more].join('\n'), items.length <= 12),
+  );
 }
 
 /** The step that deletes the deployment, ready to be copied. */

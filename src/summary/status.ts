@@ -9,6 +9,7 @@ import {
   link,
   markdownCode,
   markdownText,
+  paragraphs,
   sentence,
   shellCommand,
   wrapCommand,
@@ -118,7 +119,7 @@ export function statusLine(facts: SummaryFacts): Markdown {
     markdownText(addressOf(facts) ?? ''),
     link('portal', portalUrl(outputs['vm-id'], requested.tenantId, facts)),
   ].filter((part) => part !== '' && part !== 'portal' && part !== undefined);
-  return [parts.join(' · '), lifetime(requested, plan)].filter(Boolean).join('\n\n');
+  return paragraphs(parts.join(' · '), lifetime(requested, plan));
 }
 
 function usedSize({ outputs }: SummaryFacts): string {
@@ -157,10 +158,8 @@ export function connecting(facts: SummaryFacts): Markdown {
           shellCommand`az vm run-command invoke ${vmOptions({ ...plan, vmName: plan.vm.name })} --command-id ${isWindows ? 'RunPowerShellScript' : 'RunShellScript'} --scripts hostname`,
         ),
       ];
-  if (image?.osState === 'Specialized') {
-    lines.push('The image is specialized: sign in with an account of the image.');
-  }
-  return ['### Connect', ...lines.filter(Boolean)].join('\n\n');
+  const hint = image?.osState === 'Specialized' && 'The image is specialized: sign in with an account of the image.';
+  return paragraphs('### Connect', ...lines, hint);
 }
 
 function ssh(facts: SummaryFacts, address: string, plan: Plan): Markdown[] {
