@@ -189,15 +189,12 @@ export function assignCommand(role: string, scope: string, clientId: string): st
 
 /** Who can grant a role with the action on the scope, and in which tenant. */
 export function roleGranter(action: string, scope: string, known: FilledErrorContext): string {
-  return `an Owner, User Access Administrator or Role Based Access Control Administrator of that scope, in ${subscriptionTenant(action, scope, known)}`;
-}
-
-function subscriptionTenant(action: string, scope: string, known: FilledErrorContext): string {
-  const isImages = isInImageSubscription({ url: scope, imageId: known.imageId });
-  if (isImages || /\/galleries\//i.test(action)) return tenantName(known.imageTenantId, known);
   const subscription = idSegment(scope, 'subscriptions')?.toLowerCase();
   const isVms = subscription === undefined || isInSubscription(scope, known.subscriptionId);
-  return isVms ? tenantName(known.tenantId, known) : `the tenant that owns subscription ${subscription}`;
+  const isImages = isInImageSubscription({ url: scope, imageId: known.imageId }) || /\/galleries\//i.test(action);
+  const other = isVms ? tenantName(known.tenantId, known) : `the tenant that owns subscription ${subscription}`;
+  const tenant = isImages ? tenantName(known.imageTenantId, known) : other;
+  return `an Owner, User Access Administrator or Role Based Access Control Administrator of that scope, in ${tenant}`;
 }
 
 export const roleDelay = 'A new role assignment can take up to 10 minutes to take effect; then run the job again.';
