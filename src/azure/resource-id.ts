@@ -79,6 +79,11 @@ export function sameId(one: string, other: string): boolean {
   return plain(one) === plain(other);
 }
 
+/** Whether an ID names the scope or something inside it. */
+export function isWithin(id: string, scope: string): boolean {
+  return `${id}/`.toLowerCase().startsWith(`${scope}/`.toLowerCase());
+}
+
 /** A management group, a subscription, a resource group, or anything inside one. */
 export function isScope(text: string): boolean {
   const id = harmlessId(text);

@@ -2,7 +2,7 @@ import { identityType } from '../azure/api-versions.ts';
 import { isNotFound, settle, undefinedIfNotFound } from '../azure/lookup.ts';
 import { createRetries, isConcurrentOperation } from '../azure/policies/retry.ts';
 import { hasOperationUrl, pollUntilDone } from '../azure/polling.ts';
-import { type ResourceId, sameId } from '../azure/resource-id.ts';
+import { type ResourceId, isWithin, sameId } from '../azure/resource-id.ts';
 import type { CleanupState } from '../deployment/cleanup-state.ts';
 import { mayDeleteAssignment } from '../deployment/ownership.ts';
 import { ActionError, AzureError, rootDetail } from '../errors/errors.ts';
@@ -312,12 +312,8 @@ function isInUse({ fault }: AzureError): boolean {
 function isUsedByOthers({ fault }: AzureError, { id }: ResourceId, targets: readonly Target[]): boolean {
   const users = (fault.body.match(/\/subscriptions\/[^\s"',\\]+/gi) ?? [])
     .map((user) => user.toLowerCase().replace(/[.;]$/, ''))
-    .filter((user) => !isSameOrChild(user, id) && user.includes('/providers/') && !user.includes('/locations/'));
-  return users.length > 0 && !users.some((user) => targets.some((target) => isSameOrChild(user, target.id.id)));
-}
-
-function isSameOrChild(lowerCasedId: string, id: string): boolean {
-  return `${lowerCasedId}/`.startsWith(`${id.toLowerCase()}/`);
+    .filter((user) => !isWithin(user, id) && user.includes('/providers/') && !user.includes('/locations/'));
+  return users.length > 0 && !users.some((user) => targets.some((target) => isWithin(user, target.id.id)));
 }
 
 /** @param isFinal false if the post step will check again for resources that are not found now */

@@ -1,6 +1,6 @@
 import { type Permission, actionMatches, evaluatePermissions } from '../../access/required-permissions.ts';
 import { valueOf } from '../../azure/lookup.ts';
-import { sameId } from '../../azure/resource-id.ts';
+import { isWithin, sameId } from '../../azure/resource-id.ts';
 import { policyCommands } from '../../error-catalog/capacity.ts';
 import {
   assignedScope,
@@ -92,7 +92,7 @@ function checkLocks(context: RuleContext): Finding[] {
       const scope = assignedScope(lock.id);
       // Referenced resources are never deleted, so only a ReadOnly lock on them matters.
       const affected = lock.properties.level === 'ReadOnly' ? used : own;
-      const applies = affected.some((id) => isWithinScope(id, scope) || isWithinScope(scope, id));
+      const applies = affected.some((id) => isWithin(id, scope) || isWithin(scope, id));
       return applies ? [checkLock(context, question, lock)] : [];
     });
     return findings.length > 0 ? findings : question.ok('None that affects the deployment.');
@@ -101,7 +101,7 @@ function checkLocks(context: RuleContext): Finding[] {
 
 function checkLock({ inputs, facts, group }: RuleContext, question: Question, lock: Lock): Finding {
   const scope = assignedScope(lock.id);
-  const coversGroup = isWithinScope(group, scope);
+  const coversGroup = isWithin(group, scope);
   const title = `Lock "${lock.name}"${coversGroup ? '' : ` on ${scope}`}`;
   const who = 'an Owner or User Access Administrator there';
   const fix = ['Delete the lock:', shellCommand`az lock delete --ids ${lock.id}`];
@@ -126,11 +126,6 @@ function ownIds({ plan, facts }: RuleContext): readonly string[] {
   const { osDisk, dataDisks = [] } = valueOf(facts.existing.vm)?.storageProfile ?? {};
   const disks = [osDisk, ...dataDisks].flatMap((disk) => disk?.managedDisk?.id ?? []);
   return [vm.id, vm.osDisk.id, ...disks, ...created, ...(vnet ? [vnet.id] : []), ...identities.map(({ id }) => id)];
-}
-
-/** A lock applies to its scope and to everything below it. */
-function isWithinScope(id: string, scope: string): boolean {
-  return sameId(id, scope) || id.toLowerCase().startsWith(`${scope.toLowerCase()}/`);
 }
 
 function checkDenyAssignments(context: RuleContext): Finding[] {

@@ -2,7 +2,7 @@ import { valueOf } from '../../azure/lookup.ts';
 import { classifyOwnership } from '../../deployment/ownership.ts';
 import type { Plan } from '../../deployment/resources.ts';
 import { isAssignable, parsePrefix } from '../../lib/cidr.ts';
-import { normaliseRegion, sameId } from '../../azure/resource-id.ts';
+import { isWithin, normaliseRegion } from '../../azure/resource-id.ts';
 import { quotaPage, subscriptionOwner } from '../../error-catalog/entry.ts';
 import { findAzureError } from '../../errors/errors.ts';
 import type { ReferencedProperties, ReferencedResource } from '../collect-resources.ts';
@@ -50,9 +50,7 @@ function checkReferencedResource(
   const conflict =
     zoneConflict(question, plan, resource) ?? (kind === 'subnet' && subnetConflict(context, question, resource));
   if (conflict) return conflict;
-  const isOurs = [plan.vm.id, plan.nic.id].some(
-    (own) => usedBy && (sameId(own, usedBy) || usedBy.toLowerCase().startsWith(`${own.toLowerCase()}/`)),
-  );
+  const isOurs = [plan.vm.id, plan.nic.id].some((own) => usedBy && isWithin(usedBy, own));
   if (usedBy && !isOurs) {
     const fix = [`Give another ${kind}, or detach this one first; only one VM can use it.`];
     return question.fault(`It is in use by ${usedBy}.`, fix);
