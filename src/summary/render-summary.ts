@@ -2,17 +2,7 @@
 
 import type { Finding } from '../check/facts.ts';
 import { type ErrorReport, isCommandOrUrl } from '../errors/format-error.ts';
-import {
-  type Markdown,
-  block,
-  details,
-  link,
-  markdownText,
-  paragraphs,
-  quotation,
-  sentence,
-  wrapCommand,
-} from '../lib/escape.ts';
+import { type Markdown, block, details, link, markdownText, paragraphs, quotation, sentence } from '../lib/escape.ts';
 import {
   deleteStep,
   deploymentTable,
@@ -22,7 +12,7 @@ import {
   replacementTable,
   resourceTable,
 } from './render-details.ts';
-import { connecting, statusLine, title } from './status.ts';
+import { connecting, shellBlock, statusLine, title } from './status.ts';
 import type { SummaryFacts } from './summary-facts.ts';
 import { formatDuration, timeline, topology } from './topology.ts';
 
@@ -110,8 +100,7 @@ function fixes(lines: readonly string[]): Markdown {
     if (!isCommand(line)) return `- ${line.startsWith('https://') ? link(markdownText(line), line) : sentence(line)}`;
     if (isCommand(lines[index - 1])) return '';
     const end = lines.findIndex((next, at) => at > index && !isCommand(next));
-    const commands = lines.slice(index, end < 0 ? undefined : end);
-    return block(commands.map(wrapCommand).join('\n'), { language: 'sh' });
+    return shellBlock(...lines.slice(index, end < 0 ? undefined : end));
   });
   return parts.filter(Boolean).join('\n');
 }

@@ -236,6 +236,6 @@ function closedPort({ otherRules = [] }: SummaryFacts, plan: Plan, port: number)
     : `Port ${port} is closed. To open it: ${markdownCode(`allow-inbound: ${port} from <your address>`)}.`;
 }
 
-function shellBlock(command: string): Markdown {
-  return block(wrapCommand(command), { language: 'sh' });
+export function shellBlock(...commands: readonly string[]): Markdown {
+  return block(commands.map(wrapCommand).join('\n'), { language: 'sh' });
 }
