@@ -9,7 +9,6 @@ import {
 } from '../deployment/resources.ts';
 import type { DeployInputs, InboundRule, NetworkChoice } from '../inputs/inputs.ts';
 import { isPatched } from '../inputs/overrides.ts';
-import { omitUndefined } from '../lib/json.ts';
 
 export function planNetwork(
   { network, overrides }: DeployInputs,
@@ -38,7 +37,9 @@ export function planNetwork(
   const isOutboundDefault = vnet && ipChoice.kind === 'none' && !isPatched(overrides.vnet, 'properties.subnets');
   return {
     nsg,
+    vnet,
     subnetId,
+    publicIp,
     nic: made('nic', nicProperties(network, nsg.id, subnetId, publicIp)),
     notices: isOutboundDefault
       ? [
@@ -46,7 +47,6 @@ export function planNetwork(
             'download anything. To use a NAT gateway or firewall instead, turn it off with `overrides`.',
         ]
       : [],
-    ...omitUndefined({ vnet, publicIp }),
   };
 }
 
@@ -75,7 +75,7 @@ function publicIpProperties(domainNameLabel: string | undefined): PublicIPAddres
     publicIPAllocationMethod: 'Static',
     publicIPAddressVersion: 'IPv4',
     idleTimeoutInMinutes: 4,
-    ...(domainNameLabel && { dnsSettings: { domainNameLabel } }),
+    dnsSettings: domainNameLabel ? { domainNameLabel } : undefined,
   };
 }
 
@@ -85,9 +85,6 @@ function nicProperties(
   subnetId: string,
   publicIp: ResourcePlan<PublicIPAddress> | undefined,
 ): NetworkInterface {
-  const address = privateIpAddress
-    ? { privateIPAllocationMethod: 'Static', privateIPAddress: privateIpAddress }
-    : { privateIPAllocationMethod: 'Dynamic' };
   // An address given by ID outlives the VM; ours is deleted with the network interface.
   const publicIPAddress = publicIp && {
     id: publicIp.id,
@@ -101,9 +98,10 @@ function nicProperties(
         name: 'ipconfig1',
         primary: true,
         privateIPAddressVersion: 'IPv4',
-        ...address,
+        privateIPAllocationMethod: privateIpAddress ? 'Static' : 'Dynamic',
+        privateIPAddress: privateIpAddress,
         subnet: { id: subnetId },
-        ...omitUndefined({ publicIPAddress }),
+        publicIPAddress,
       },
     ],
   };

@@ -1,5 +1,5 @@
 import type { VirtualMachine } from '@azure/arm-compute';
-import { randomInt } from 'node:crypto';
+import { randomBytes } from 'node:crypto';
 import { chmod, mkdtemp, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { ActionError } from '../errors/errors.ts';
@@ -7,7 +7,6 @@ import { runnerFileError } from '../runner/environment.ts';
 import type { ResolvedImage } from '../image/image.ts';
 import { validateAdminAccount } from '../inputs/admin-account.ts';
 import type { DeployInputs } from '../inputs/inputs.ts';
-import { omitUndefined } from '../lib/json.ts';
 import type { SshKeyPair } from '../lib/ssh-key.ts';
 
 interface AdminCredentials {
@@ -30,7 +29,7 @@ export async function resolveAdminCredentials(
   assertValidAdminAccount(inputs, image.osType);
   const isLinux = image.osType === 'Linux';
   const adminUsername = adopted ? adopted.osProfile?.adminUsername : inputs.adminUsername;
-  const result = { ...omitUndefined({ adminUsername }), notices: [], warnings: [] };
+  const result = { adminUsername, notices: [], warnings: [] };
   if (inputs.adminPassword !== undefined || (isLinux && inputs.sshPublicKeys.length > 0)) return result;
   if (adopted) {
     const lostKey =
@@ -87,17 +86,7 @@ export async function writePrivateKey(
   }
 }
 
-const characterClasses = ['abcdefghijkmnopqrstuvwxyz', 'ABCDEFGHJKLMNPQRSTUVWXYZ', '23456789', '-_.~!*+=%'] as const;
-
-/** 32 characters from all four classes; Azure requires three. */
+/** 192 random bits; the prefix has the classes of characters that Azure requires. */
 function generatePassword(): string {
-  const all = characterClasses.join('');
-  const pick = (from: string): string => from.charAt(randomInt(from.length));
-  const characters = [...characterClasses.map(pick), ...Array.from({ length: 28 }, () => pick(all))];
-  // Fisher-Yates, so that the one of each class are not always first.
-  for (let i = characters.length - 1; i > 0; i--) {
-    const j = randomInt(i + 1);
-    [characters[i], characters[j]] = [characters[j] as string, characters[i] as string];
-  }
-  return characters.join('');
+  return `aA1-${randomBytes(24).toString('base64url')}`;
 }

@@ -3,22 +3,30 @@ import { settle, undefinedIfNotFound, hasSucceeded, isTerminalState } from '../a
 import { createRetries, isTransientError } from '../azure/policies/retry.ts';
 import { pollUntilDone, unexplainedFailure } from '../azure/polling.ts';
 import { sameId } from '../azure/resource-id.ts';
-import type { CleanupState } from '../deployment/cleanup-state.ts';
+import type { CleanupState, RunContext } from '../deployment/cleanup-state.ts';
 import { assertOwned, hasDeploymentTag, mayDelete } from '../deployment/ownership.ts';
 import type { Placement, Plan } from '../deployment/resources.ts';
 import { ActionError, AzureError, isClientError, rootDetail } from '../errors/errors.ts';
 import { clockSeconds } from '../lib/clock.ts';
-import { omitUndefined } from '../lib/json.ts';
 import {
-  type AcceptedVm,
   type FailedPlacement,
-  type VmCreation,
   describeCause,
   describePlacement,
   isPlacementError,
   noPlacementError,
 } from './placement.ts';
 import { failureReason, isFailedState, readProvisioningFailure, readVm, waitForTerminalState } from './vm-status.ts';
+
+interface VmCreation extends RunContext {
+  readonly plan: Plan;
+  /** `accepted`: return as soon as Resource Manager has accepted the request. */
+  readonly until: 'accepted' | 'provisioned';
+  readonly restoreNetwork: () => Promise<unknown>;
+  readonly deleteVm: () => Promise<void>;
+  readonly onAttempt: (placement: Placement) => void;
+  /** Called when Azure has accepted the request, long before the VM is provisioned. */
+  readonly onAccepted: (placement: Placement, vm: ReturnType<typeof parseAcceptedVm>) => void;
+}
 
 /** @throws ActionError listing every placement if all are refused; AzureError for any other refusal. */
 export async function createVm(creation: VmCreation): Promise<VirtualMachine> {
@@ -205,13 +213,13 @@ function isNameConflict({ fault }: AzureError): boolean {
   return fault.status === 412 || (fault.status === 409 && fault.code === 'Conflict');
 }
 
-/** The response as sent: the SDK has not deserialized it at this point. */
-function parseAcceptedVm(body: unknown): AcceptedVm {
+/** Azure's GUID of the VM and its system-assigned identity. The SDK has not deserialized the response at this point. */
+function parseAcceptedVm(body: unknown) {
   const vm = body as { identity?: { principalId?: string }; properties?: { vmId?: string } } | undefined;
-  return omitUndefined({
+  return {
     instanceId: vm?.properties?.vmId || undefined,
     principalId: vm?.identity?.principalId || undefined,
-  });
+  };
 }
 
 function vmResourceIds(plan: Plan): readonly string[] {

@@ -1,25 +1,6 @@
-import type { RunContext } from '../deployment/cleanup-state.ts';
 import type { Placement, Plan } from '../deployment/resources.ts';
 import { ActionError, AzureError, rootDetail } from '../errors/errors.ts';
 import { shellCommand } from '../lib/escape.ts';
-
-export interface VmCreation extends RunContext {
-  readonly plan: Plan;
-  /** `accepted`: return as soon as Resource Manager has accepted the request. */
-  readonly until: 'accepted' | 'provisioned';
-  readonly restoreNetwork: () => Promise<unknown>;
-  readonly deleteVm: () => Promise<void>;
-  readonly onAttempt: (placement: Placement) => void;
-  /** Called when Azure has accepted the request, long before the VM is provisioned. */
-  readonly onAccepted: (placement: Placement, vm: AcceptedVm) => void;
-}
-
-export interface AcceptedVm {
-  /** Azure's GUID of the VM. */
-  readonly instanceId?: string;
-  /** Of the system-assigned identity. */
-  readonly principalId?: string;
-}
 
 /** Quota, prices and unknown sizes have ambiguous codes; see isPlacementError. */
 const placementCodes = new Set([

@@ -1,8 +1,4 @@
-/**
- * Managed Run Command (https://learn.microsoft.com/azure/virtual-machines/linux/run-command-managed). On Linux, bash runs
- * the script unless a `#!` line says otherwise, and parameters and secrets are environment variables. On Windows it runs
- * in PowerShell, and both are named parameters (`param(...)`).
- */
+/** Managed Run Command: https://learn.microsoft.com/azure/virtual-machines/linux/run-command-managed */
 
 import type { VirtualMachineRunCommand, VirtualMachineRunCommandInstanceView } from '@azure/arm-compute';
 import { isNotFound } from '../azure/lookup.ts';
@@ -12,7 +8,6 @@ import type { Plan } from '../deployment/resources.ts';
 import { ActionError, AzureError, isClientError } from '../errors/errors.ts';
 import type { GuestScript } from '../inputs/inputs.ts';
 import { clockSeconds } from '../lib/clock.ts';
-import { omitUndefined } from '../lib/json.ts';
 import { createOutputStream, createRedactor, lastLines } from './script-output.ts';
 
 interface ScriptResult {
@@ -75,7 +70,7 @@ export async function runScript(
   log.info(`Running the script on ${vm}, for at most ${script.timeoutMinutes} minutes.`);
   cleanupState.addPending(id);
   const { end, ...output } = await executeRunCommand(context, command, script, commandBody(plan, script));
-  onResult({ ...omitUndefined({ exitCode: end.exitCode }), ...output });
+  onResult({ exitCode: end.exitCode, ...output });
   log.info(end.message);
   if (end.outcome !== 'succeeded') throw scriptFailedError(vm, end, output.stderr, script.timeoutMinutes);
   await deleteRunCommand(context, command);
@@ -158,7 +153,8 @@ function commandBody(plan: Plan, script: GuestScript): VirtualMachineRunCommand 
     location: plan.location,
     tags: { ...plan.tags },
     source: { script: normalizeScript(script.text, plan.vm.osType) },
-    ...omitUndefined({ parameters: pairs(script.parameters), protectedParameters: pairs(script.secrets) }),
+    parameters: pairs(script.parameters),
+    protectedParameters: pairs(script.secrets),
     asyncExecution: true,
     // Azure takes whole seconds. Decimal fractions are not exact: 4.15 minutes are a little more than 249 seconds.
     timeoutInSeconds: Math.max(1, Math.ceil(script.timeoutMinutes * 60 - 1e-6)),

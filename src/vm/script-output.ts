@@ -20,14 +20,20 @@ export function appendedText(before: string, now: string): { readonly text: stri
   if (now.startsWith(before)) return { text: now.slice(before.length), gap: false };
   // The window may begin in the middle of a character.
   const whole = now.replace(/^\uFFFD+/, '');
-  for (let from = Math.max(0, before.length - whole.length); before.length - from >= minOverlap; from++) {
-    if (whole.startsWith(before.slice(from))) return { text: whole.slice(before.length - from), gap: false };
-  }
-  return { text: whole, gap: true };
+  const length = overlap(before, whole, minOverlap);
+  return { text: whole.slice(length), gap: length === 0 };
 }
 
 /** Shorter overlaps, such as the end of a line, occur by chance. */
 const minOverlap = 8;
+
+/** How much of the start of `text` is also the end of `before`; 0 if it is less than `min`. */
+function overlap(before: string, text: string, min: number): number {
+  for (let length = Math.min(before.length, text.length); length >= min; length--) {
+    if (text.startsWith(before.slice(-length))) return length;
+  }
+  return 0;
+}
 
 /** Ends at which a text was cut, perhaps inside a secret. */
 interface Cut {
@@ -48,32 +54,15 @@ export function createRedactor(secrets: readonly string[]): (text: string, cut?:
     let rest = text;
     let [before, after] = ['', ''];
     // Before whole secrets are replaced: replacing a short one would hide the rest of a longer one that contains it.
-    const fromFront = front ? longestMatch(parts, (part, length) => prefixLength(rest, part.slice(-length))) : 0;
-    if (fromFront > 0) [before, rest] = ['***', rest.slice(fromFront)];
-    const fromBack = back
-      ? longestMatch(parts, (part, length) => (rest.endsWith(part.slice(0, length)) ? length : 0))
-      : 0;
+    // Azure may have cut a character in two.
+    const whole = rest.replace(/^\uFFFD+/, '');
+    const fromFront = front ? Math.max(0, ...parts.map((part) => overlap(part, whole, minSecretLength))) : 0;
+    if (fromFront > 0) [before, rest] = ['***', whole.slice(fromFront)];
+    const fromBack = back ? Math.max(0, ...parts.map((part) => overlap(rest, part, minSecretLength))) : 0;
     if (fromBack > 0) [rest, after] = [rest.slice(0, -fromBack), '***'];
     for (const part of parts) rest = rest.replaceAll(part, '***');
     return before + rest + after;
   };
-}
-
-/** The largest number that `match` returns for any part and length; 0: no match. */
-function longestMatch(parts: readonly string[], match: (part: string, length: number) => number): number {
-  let longest = 0;
-  for (const part of parts) {
-    for (let length = part.length; length >= minSecretLength; length--) {
-      longest = Math.max(longest, match(part, length));
-    }
-  }
-  return longest;
-}
-
-/** Length of the prefix `start`, including a character that Azure cut in two; 0 if `text` begins otherwise. */
-function prefixLength(text: string, start: string): number {
-  const broken = /^\uFFFD*/.exec(text)?.[0].length ?? 0;
-  return text.startsWith(start, broken) ? broken + start.length : 0;
 }
 
 /** How much of a stream Azure keeps. */

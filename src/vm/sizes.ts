@@ -2,7 +2,6 @@ import type { ResourceSku } from '@azure/arm-compute';
 import type { ResolvedImage, SecurityType } from '../image/image.ts';
 import type { DeployInputs } from '../inputs/inputs.ts';
 import { isPatched } from '../inputs/overrides.ts';
-import { omitUndefined } from '../lib/json.ts';
 
 /** Undefined: unknown. */
 type SizeCapabilities = Partial<ReturnType<typeof capabilitiesFromSku>>;
@@ -54,7 +53,7 @@ export function capabilitiesFromSku(sku: Sku) {
   const architecture: 'x64' | 'Arm64' = capability(sku, 'CpuArchitectureType') === 'Arm64' ? 'Arm64' : 'x64';
   return {
     architecture,
-    ...omitUndefined({ generations: list('HyperVGenerations') }),
+    generations: list('HyperVGenerations'),
     // Sizes without this capability are older than NVMe.
     diskControllers: list('DiskControllerTypes') ?? ['SCSI'],
     trustedLaunch: !flag('TrustedLaunchDisabled'),
@@ -89,14 +88,20 @@ export function capabilitiesFromName(size: string): SizeCapabilities {
   return general ? { ...x64, confidential: false } : {};
 }
 
+const features = [
+  ['acceleratedNetworking', 'has no accelerated networking, which `accelerated-networking` requests'],
+  ['premiumDisks', 'does not support premium disks, which `os-disk-type` requests'],
+  ['spot', 'is not available as Spot, which `spot` requests'],
+  ['encryptionAtHost', 'does not support encryption at host, which `encryption-at-host` requests'],
+] as const;
+
 /** Why the image does not boot on a size, as predicates for "Size X …"; empty if nothing is known against it. */
 export function incompatibilities(
   capabilities: SizeCapabilities,
   image: ResolvedImage,
   required: ReturnType<typeof sizeRequirements>,
 ): string[] {
-  const { trustedLaunch, confidential, acceleratedNetworking, premiumDisks, spot } = capabilities;
-  const { encryptionAtHost, maxDataDisks = Number.NaN } = capabilities;
+  const { trustedLaunch, confidential, maxDataDisks = Number.NaN } = capabilities;
   const needsTrustedLaunch = required.securityType === 'TrustedLaunch' && !required.trustedLaunchOptional;
   const isConfidential = required.securityType === 'ConfidentialVM';
   const rules = [
@@ -106,16 +111,7 @@ export function incompatibilities(
     ],
     [isConfidential && confidential === false, 'does not support confidential VMs, which the VM is to be'],
     [!isConfidential && confidential === true, 'boots confidential VMs only, which the VM is not'],
-    [
-      required.acceleratedNetworking && acceleratedNetworking === false,
-      'has no accelerated networking, which `accelerated-networking` requests',
-    ],
-    [required.premiumDisks && premiumDisks === false, 'does not support premium disks, which `os-disk-type` requests'],
-    [required.spot && spot === false, 'is not available as Spot, which `spot` requests'],
-    [
-      required.encryptionAtHost && encryptionAtHost === false,
-      'does not support encryption at host, which `encryption-at-host` requests',
-    ],
+    ...features.map(([name, missing]) => [required[name] && capabilities[name] === false, missing] as const),
     [required.dataDisks > maxDataDisks, `takes ${maxDataDisks} data disks, and the VM has ${required.dataDisks}`],
   ] as const;
   return [

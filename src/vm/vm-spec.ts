@@ -1,11 +1,10 @@
 import type { StorageProfile, VirtualMachine } from '@azure/arm-compute';
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import { identityType } from '../azure/api-versions.ts';
 import { resourceId } from '../azure/resource-id.ts';
 import type { ResourceNames, Common, Placement, PlannedNetwork } from '../deployment/resources.ts';
 import type { ResolvedImage } from '../image/image.ts';
 import type { DeployInputs } from '../inputs/inputs.ts';
-import { omitUndefined } from '../lib/json.ts';
 
 export interface DeploymentContext {
   readonly subscriptionId: string;
@@ -59,31 +58,25 @@ export function vmBody(spec: VmSpec, placement: Placement): VirtualMachine {
     },
     // Without a storage account: managed storage. The serial log shows why a guest does not boot.
     diagnosticsProfile: { bootDiagnostics: { enabled: true } },
-    ...omitUndefined({
-      zones: placement.zone ? [placement.zone] : undefined,
-      // The image reference does not include the plan; without it Azure answers VMMarketplaceInvalidInput.
-      plan: image.plan,
-      identity: identityBody(inputs, context),
-      osProfile: image.osState === 'Generalized' ? osProfile(inputs, image, context) : undefined,
-      securityProfile: securityBody(inputs, image, placement),
-      priority: spot && 'Spot',
-      evictionPolicy: spot?.evictionPolicy,
-      billingProfile: spot && { maxPrice: spot.maxPrice },
-      licenseType: inputs.licenseType,
-      userData: inputs.userData,
-    }),
+    zones: placement.zone ? [placement.zone] : undefined,
+    // The image reference does not include the plan; without it Azure answers VMMarketplaceInvalidInput.
+    plan: image.plan,
+    identity: identityBody(inputs, context),
+    osProfile: image.osState === 'Generalized' ? osProfile(inputs, image, context) : undefined,
+    securityProfile: securityBody(inputs, image, placement),
+    priority: spot && 'Spot',
+    evictionPolicy: spot?.evictionPolicy,
+    billingProfile: spot && { maxPrice: spot.maxPrice },
+    licenseType: inputs.licenseType,
+    userData: inputs.userData,
   };
 }
 
 function storageProfile({ inputs, image, names }: VmSpec): StorageProfile {
-  const managedDisk = omitUndefined({
-    storageAccountType: inputs.osDiskType,
-    // A confidential VM must name what is encrypted; the guest state is the minimum.
-    securityProfile:
-      (inputs.securityType ?? image.securityType) === 'ConfidentialVM'
-        ? { securityEncryptionType: 'VMGuestStateOnly' }
-        : undefined,
-  });
+  const isConfidential = (inputs.securityType ?? image.securityType) === 'ConfidentialVM';
+  // A confidential VM must name what is encrypted; the guest state is the minimum.
+  const securityProfile = isConfidential ? { securityEncryptionType: 'VMGuestStateOnly' } : undefined;
+  const { osDiskType: storageAccountType } = inputs;
   // Azure creates the image's data disks in any case; only those named here get a delete option.
   const imageDisks = image.dataDiskLuns.map((lun) => ({ lun, createOption: 'FromImage', deleteOption: 'Delete' }));
   const freeLuns = Array.from({ length: 64 + imageDisks.length }, (_, lun) => lun).filter(
@@ -99,12 +92,10 @@ function storageProfile({ inputs, image, names }: VmSpec): StorageProfile {
       name: names.osDisk,
       createOption: 'FromImage',
       deleteOption: 'Delete',
-      ...omitUndefined({
-        diskSizeGB: inputs.osDiskSizeGb,
-        managedDisk: Object.keys(managedDisk).length > 0 ? managedDisk : undefined,
-      }),
+      diskSizeGB: inputs.osDiskSizeGb,
+      managedDisk: storageAccountType || securityProfile ? { storageAccountType, securityProfile } : undefined,
     },
-    ...omitUndefined({ dataDisks: dataDisks.length > 0 ? dataDisks : undefined }),
+    dataDisks: dataDisks.length > 0 ? dataDisks : undefined,
   };
 }
 
@@ -117,7 +108,8 @@ function osProfile(
   const common = {
     computerName: inputs.computerName ?? resolveComputerName(inputs.vmName, image.osType),
     adminUsername: inputs.adminUsername,
-    ...omitUndefined({ customData: inputs.customData, adminPassword: password }),
+    adminPassword: password,
+    customData: inputs.customData,
   };
   if (image.osType === 'Windows') return { ...common, windowsConfiguration: { provisionVMAgent: true } };
   const keys = generated.sshPublicKey ? [generated.sshPublicKey] : inputs.sshPublicKeys;
@@ -128,21 +120,18 @@ function osProfile(
     linuxConfiguration: {
       disablePasswordAuthentication: password === undefined,
       provisionVMAgent: true,
-      ...omitUndefined({ ssh: keys.length > 0 ? { publicKeys } : undefined }),
+      ssh: keys.length > 0 ? { publicKeys } : undefined,
     },
   };
 }
 
-/** At most 15 characters and not only digits on Windows, 64 on Linux. A hash keeps shortened names distinct. */
+/** Windows allows at most 15 characters, and not only digits; Linux any VM name. A hash keeps shortened names distinct. */
 export function resolveComputerName(vmName: string, osType: 'Linux' | 'Windows'): string {
-  const maxLength = osType === 'Windows' ? 15 : 64;
-  const allowed = vmName.replace(/[^A-Za-z0-9-]/g, '-').replace(/^-+|-+$/g, '');
-  let name = allowed;
-  if (name.length > maxLength) {
-    const hash = createHash('sha256').update(vmName.toLowerCase()).digest('hex').slice(0, 6);
-    name = `${allowed.slice(0, maxLength - hash.length - 1).replace(/-+$/, '')}-${hash}`;
+  if (osType === 'Linux') return vmName;
+  if (vmName.length > 15) {
+    return `${vmName.slice(0, 8).replace(/-+$/, '')}-${hash('sha256', vmName.toLowerCase()).slice(0, 6)}`;
   }
-  return osType === 'Windows' && /^\d+$/.test(name) ? `vm${name.slice(0, maxLength - 2)}` : name || 'vm';
+  return /^\d+$/.test(vmName) ? `vm${vmName.slice(0, 13)}` : vmName;
 }
 
 function identityBody(inputs: DeployInputs, context: DeploymentContext): VirtualMachine['identity'] {
@@ -164,16 +153,12 @@ function securityBody(
   image: ResolvedImage,
   { withoutTrustedLaunch }: Placement,
 ): VirtualMachine['securityProfile'] {
-  const securityType = withoutTrustedLaunch ? 'Standard' : (inputs.securityType ?? image.securityType);
-  const isStandardRequested = inputs.securityType === 'Standard' || withoutTrustedLaunch;
-  const standard = isStandardRequested ? { securityType } : {};
-  const profile = {
-    ...(inputs.encryptionAtHost ? { encryptionAtHost: true } : {}),
-    ...(securityType === 'Standard'
-      ? standard
-      : { securityType, uefiSettings: { secureBootEnabled: true, vTpmEnabled: true } }),
-  };
-  return Object.keys(profile).length > 0 ? profile : undefined;
+  const fromImage = image.securityType === 'Standard' ? undefined : image.securityType;
+  const securityType = withoutTrustedLaunch ? 'Standard' : (inputs.securityType ?? fromImage);
+  const encryptionAtHost = inputs.encryptionAtHost || undefined;
+  if (!securityType) return encryptionAtHost && { encryptionAtHost };
+  const uefiSettings = securityType === 'Standard' ? undefined : { secureBootEnabled: true, vTpmEnabled: true };
+  return { securityType, encryptionAtHost, uefiSettings };
 }
 
 /** ID of the image version that a VM was created from; empty if it was created from a disk. */

@@ -78,7 +78,7 @@ export function parseAgentState({ vmAgent, statuses = [] }: VirtualMachineInstan
     ready,
     message: last ? [last.displayStatus, last.message].filter(Boolean).join(': ') : 'has not reported yet',
     // No agent will report: `VM deallocated`.
-    ...(power ? { stopped: power.displayStatus ?? power.code ?? 'stopped' } : {}),
+    stopped: power && (power.displayStatus ?? power.code ?? 'stopped'),
   };
 }
 
@@ -86,7 +86,7 @@ interface GuestContext {
   readonly session: Session;
   readonly log: Pick<LogWriter, 'info'>;
   /** Receives the end of the boot log for the summary. */
-  readonly onBootLog?: ((lines: string) => void) | undefined;
+  readonly onBootLog?: (lines: string) => void;
 }
 
 type GuestLocation = VmLocation & { readonly vm: Pick<Plan['vm'], 'osType'> };
@@ -133,13 +133,13 @@ function agentNotReadyError(
 /** Logs the end of the serial console log, if there is one. Never throws. */
 export async function logBootDiagnostics(
   { session, log, onBootLog }: GuestContext,
-  { resourceGroup, vm }: VmLocation,
+  location: VmLocation,
 ): Promise<void> {
   try {
-    const body = await readSerialLog(session, { resourceGroup, vm });
+    const body = await readSerialLog(session, location);
     if (body === '') return;
     const end = lastLines(body, 40);
-    log.info(`The end of the boot log (serial console) of ${vm.name}:`);
+    log.info(`The end of the boot log (serial console) of ${location.vm.name}:`);
     for (const line of guestOutputLines('boot', end)) log.info(line);
     onBootLog?.(end);
   } catch {

@@ -1,3 +1,4 @@
+import type { VirtualMachine } from '@azure/arm-compute';
 import { describe, expect, test } from '@jest/globals';
 import type { ResolvedImage } from '../../../src/image/image.ts';
 import type { DeployInputs } from '../../../src/inputs/inputs.ts';
@@ -27,7 +28,8 @@ const plan = (changes: Partial<DeployInputs> = {}, image: Partial<ResolvedImage>
   createPlan({ ...inputs, ...changes }, { ...linux, ...image }, { ...around, generated });
 const body = (changes: Partial<DeployInputs> = {}, image: Partial<ResolvedImage> = {}, generated = {}) => {
   const { vm } = plan(changes, image, generated);
-  return vm.body(vm.attempts[0] ?? { size: 'none' });
+  // As it is sent: JSON drops what is undefined.
+  return JSON.parse(JSON.stringify(vm.body(vm.attempts[0] ?? { size: 'none' }))) as VirtualMachine;
 };
 
 describe('names', () => {
@@ -56,7 +58,6 @@ describe('names', () => {
     ['a-very-long-machine-name', 'Windows', /^a-very-l-[0-9a-f]{6}$/],
     ['12345', 'Windows', 'vm12345'],
     ['12345', 'Linux', '12345'],
-    ['vm_with.dots', 'Linux', 'vm-with-dots'],
   ] as const)('computer name of %s on %s', (name, os, expected) => {
     expect(resolveComputerName(name, os)).toEqual(
       typeof expected === 'string' ? expected : expect.stringMatching(expected),
