@@ -13,68 +13,73 @@ export interface PermissionRow {
   readonly optional?: readonly string[];
 }
 
-function permissionsFor(type: string, ...verbs: readonly string[]): readonly string[] {
-  return verbs.map((verb) => `${type}/${verb}`);
-}
+const permissionsOf =
+  (provider: string) =>
+  (type: string, ...verbs: readonly string[]) =>
+    verbs.map((verb) => `${provider}/${type}/${verb}`);
+const compute = permissionsOf('Microsoft.Compute');
+const network = permissionsOf('Microsoft.Network');
+const authorization = permissionsOf('Microsoft.Authorization');
 
 /** Creating and deleting a resource to which others refer. */
 function newResource(why: string, type: string, join = 'join/action') {
-  return { why, actions: permissionsFor(type, 'read', 'write', join), cleanup: permissionsFor(type, 'delete') };
+  return { why, actions: ['read', 'write', join].map((verb) => `${type}/${verb}`), cleanup: [`${type}/delete`] };
 }
-
-const computeType = 'Microsoft.Compute';
-const networkType = 'Microsoft.Network';
-const authorizationType = 'Microsoft.Authorization';
 
 /** Every resource that another one refers to needs a join action, whether it is new or exists. */
 export const permissionTable = {
   image: {
     why: 'reading the image and creating a VM from it',
-    actions: permissionsFor(`${computeType}/galleries/images`, 'read', 'versions/read'),
+    actions: compute('galleries/images', 'read', 'versions/read'),
   },
   machine: {
     why: 'creating the virtual machine',
     actions: [
       // The resources of a deployment are found by one listing of the group, in `create`, `sweep` and `list` alike.
-      ...permissionsFor('Microsoft.Resources/subscriptions/resourceGroups', 'read', 'resources/read'),
-      ...permissionsFor(`${computeType}/virtualMachines`, 'read', 'write'),
-      ...permissionsFor(`${computeType}/disks`, 'write'),
+      'Microsoft.Resources/subscriptions/resourceGroups/read',
+      'Microsoft.Resources/subscriptions/resourceGroups/resources/read',
+      ...compute('virtualMachines', 'read', 'write'),
+      ...compute('disks', 'write'),
     ],
-    cleanup: [
-      ...permissionsFor(`${computeType}/virtualMachines`, 'delete'),
-      ...permissionsFor(`${computeType}/disks`, 'read', 'delete'),
-    ],
+    cleanup: [...compute('virtualMachines', 'delete'), ...compute('disks', 'read', 'delete')],
     optional: [
-      ...permissionsFor(`${computeType}/virtualMachines`, 'retrieveBootDiagnosticsData/action'),
-      ...permissionsFor(`${computeType}/locations`, 'operations/read'),
-      ...permissionsFor(`${networkType}/locations`, 'operations/read', 'operationResults/read'),
+      ...compute('virtualMachines', 'retrieveBootDiagnosticsData/action'),
+      ...compute('locations', 'operations/read'),
+      ...network('locations', 'operations/read', 'operationResults/read'),
     ],
   },
   'new resource group': {
     why: 'creating the resource group',
-    actions: permissionsFor('Microsoft.Resources/subscriptions/resourceGroups', 'read', 'write'),
+    actions: [
+      'Microsoft.Resources/subscriptions/resourceGroups/read',
+      'Microsoft.Resources/subscriptions/resourceGroups/write',
+    ],
   },
-  'new interface': newResource('creating the network interface', `${networkType}/networkInterfaces`),
-  'new network': newResource('creating the virtual network', `${networkType}/virtualNetworks`, 'subnets/join/action'),
-  'new security group': newResource('creating the network security group', `${networkType}/networkSecurityGroups`),
-  'new public IP': newResource('creating the public IP', `${networkType}/publicIPAddresses`),
+  'new interface': newResource('creating the network interface', 'Microsoft.Network/networkInterfaces'),
+  'new network': newResource(
+    'creating the virtual network',
+    'Microsoft.Network/virtualNetworks',
+    'subnets/join/action',
+  ),
+  'new security group': newResource('creating the network security group', 'Microsoft.Network/networkSecurityGroups'),
+  'new public IP': newResource('creating the public IP', 'Microsoft.Network/publicIPAddresses'),
   'given subnet': {
     why: 'attaching the network interface to the subnet',
-    actions: permissionsFor(`${networkType}/virtualNetworks/subnets`, 'join/action'),
-    optional: permissionsFor(`${networkType}/virtualNetworks/subnets`, 'read'),
+    actions: network('virtualNetworks/subnets', 'join/action'),
+    optional: network('virtualNetworks/subnets', 'read'),
   },
   'given security group': {
     why: 'associating the network interface with the network security group',
-    actions: permissionsFor(`${networkType}/networkSecurityGroups`, 'join/action'),
-    optional: permissionsFor(`${networkType}/networkSecurityGroups`, 'read'),
+    actions: network('networkSecurityGroups', 'join/action'),
+    optional: network('networkSecurityGroups', 'read'),
   },
   'given public IP': {
     why: 'associating the public IP with the network interface',
-    actions: permissionsFor(`${networkType}/publicIPAddresses`, 'read', 'join/action'),
+    actions: network('publicIPAddresses', 'read', 'join/action'),
   },
   'given interface': {
     why: 'attaching the VM to the network interface',
-    actions: permissionsFor(`${networkType}/networkInterfaces`, 'read', 'join/action'),
+    actions: network('networkInterfaces', 'read', 'join/action'),
   },
   'new identity': newResource(
     'creating the user-assigned identity and assigning it to the VM',
@@ -83,55 +88,48 @@ export const permissionTable = {
   ),
   'given identity': {
     why: 'assigning the user-assigned identity to the VM',
-    actions: permissionsFor(identityType, 'assign/action'),
+    actions: [`${identityType}/assign/action`],
   },
   'given identity with roles': {
     why: 'reading the principal that roles are assigned to',
-    actions: permissionsFor(identityType, 'read'),
+    actions: [`${identityType}/read`],
   },
   'role assignment': {
     why: "assigning the role to the VM's identities",
-    actions: permissionsFor(`${authorizationType}/roleAssignments`, 'write'),
-    cleanup: permissionsFor(`${authorizationType}/roleAssignments`, 'delete'),
-    optional: [
-      ...permissionsFor(`${authorizationType}/roleAssignments`, 'read'),
-      ...permissionsFor(`${authorizationType}/roleDefinitions`, 'read'),
-    ],
+    actions: authorization('roleAssignments', 'write'),
+    cleanup: authorization('roleAssignments', 'delete'),
+    optional: [...authorization('roleAssignments', 'read'), ...authorization('roleDefinitions', 'read')],
   },
   'find role assignments': {
     why: 'finding role assignments outside the resource group, to delete them with the VM',
-    actions: permissionsFor(`${authorizationType}/roleAssignments`, 'read'),
+    actions: authorization('roleAssignments', 'read'),
   },
-  agent: {
-    why: 'waiting for the VM agent',
-    actions: permissionsFor(`${computeType}/virtualMachines`, 'instanceView/read'),
-  },
+  agent: { why: 'waiting for the VM agent', actions: compute('virtualMachines', 'instanceView/read') },
   script: {
     why: 'running the script in the VM and deleting it afterwards',
-    actions: permissionsFor(`${computeType}/virtualMachines/runCommands`, 'read', 'write', 'delete'),
+    actions: compute('virtualMachines/runCommands', 'read', 'write', 'delete'),
   },
   'names of the deployment': {
     why: 'looking for the other resources that a deployment of this name may have, to list or delete it',
-    actions: [
-      ...permissionsFor(`${networkType}/virtualNetworks`, 'read'),
-      ...permissionsFor(`${networkType}/publicIPAddresses`, 'read'),
-    ],
+    actions: [...network('virtualNetworks', 'read'), ...network('publicIPAddresses', 'read')],
   },
   rerun: { why: 'updating the tags of an existing deployment', actions: ['Microsoft.Resources/tags/write'] },
   'check the group': {
     why: 'checking permissions, locks, deny assignments and policies in advance',
     actions: [
-      ...permissionsFor(authorizationType, 'permissions/read', 'locks/read', 'denyAssignments/read'),
+      'Microsoft.Authorization/permissions/read',
+      'Microsoft.Authorization/locks/read',
+      'Microsoft.Authorization/denyAssignments/read',
       'Microsoft.PolicyInsights/checkPolicyRestrictions/read',
     ],
   },
   'check the subscription': {
     why: 'checking sizes, quotas, Spot prices, registration and Marketplace terms in advance',
     actions: [
-      `${computeType}/skus/read`,
-      `${computeType}/locations/usages/read`,
-      `${networkType}/locations/usages/read`,
-      `${networkType}/locations/checkDnsNameAvailability/read`,
+      'Microsoft.Compute/skus/read',
+      'Microsoft.Compute/locations/usages/read',
+      'Microsoft.Network/locations/usages/read',
+      'Microsoft.Network/locations/checkDnsNameAvailability/read',
       'Microsoft.Resources/subscriptions/providers/read',
       'Microsoft.Features/providers/features/read',
       'Microsoft.ResourceGraph/resources/read',
@@ -171,17 +169,11 @@ export function requiredPermissions(inputs: DeployInputs, context: PermissionCon
     const cleanupId = id === groupPermissions ? 'rights/clean-up' : `${id}/clean-up`;
     return [need, { ...need, id: cleanupId, actions: cleanup, why: cleanupReason, weight: 'for clean-up' }];
   });
-  const merged = new Map<string, RequiredPermission>();
-  for (const need of needs) {
-    const key = `${need.id} ${need.scope}`;
-    const before = merged.get(key);
-    merged.set(key, {
-      ...need,
-      actions: [...new Set([...(before?.actions ?? []), ...need.actions])],
-      why: [...new Set([...(before?.why.split('; ') ?? []), need.why])].join('; '),
-    });
-  }
-  return [...merged.values()];
+  return [...Map.groupBy(needs, ({ id, scope }) => `${id} ${scope}`).values()].flatMap((same) => {
+    const actions = [...new Set(same.flatMap((need) => need.actions))];
+    const why = [...new Set(same.map((need) => need.why))].join('; ');
+    return same.slice(0, 1).map((need) => ({ ...need, actions, why }));
+  });
 }
 
 /** ID of what is needed on the resource group. */

@@ -1,6 +1,6 @@
 /** Plain requests instead of @azure/arm-msi and @azure/arm-authorization: two more clients would cost start time. */
 
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import { apiVersions } from '../azure/api-versions.ts';
 import { listAllPages, type Session } from '../azure/arm-client.ts';
 import { isNotFound } from '../azure/lookup.ts';
@@ -163,11 +163,8 @@ export function assignmentName(grant: RoleGrant, principalId: string, owner: rea
 const urlNamespace = '6ba7b811-9dad-11d1-80b4-00c04fd430c8';
 
 export function uuid5(namespace: string, name: string): string {
-  const bytes = createHash('sha1')
-    .update(Buffer.from(namespace.replaceAll('-', ''), 'hex'))
-    .update(name)
-    .digest()
-    .subarray(0, 16);
+  const input = Buffer.concat([Buffer.from(namespace.replaceAll('-', ''), 'hex'), Buffer.from(name)]);
+  const bytes = hash('sha1', input, 'buffer').subarray(0, 16);
   bytes[6] = ((bytes[6] ?? 0) & 0x0f) | 0x50;
   bytes[8] = ((bytes[8] ?? 0) & 0x3f) | 0x80;
   return bytes.toString('hex').replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, '$1-$2-$3-$4-$5');

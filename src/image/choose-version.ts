@@ -1,7 +1,7 @@
 import { ActionError } from '../errors/errors.ts';
 import { delay } from '../lib/abort.ts';
 import { clockSeconds } from '../lib/clock.ts';
-import type { Gallery, GalleryClients, ImageRequest, ImageVersion } from './gallery.ts';
+import type { Gallery, GalleryClients, ImageRequest, ImageVersion, ListedVersion } from './gallery.ts';
 import { shellCommand } from '../lib/escape.ts';
 
 interface UnusableVersion {
@@ -63,16 +63,12 @@ export async function findUsableVersion(
   { image, imageWaitMinutes }: ImageRequest,
   regionPromise: Promise<string>,
 ): Promise<{ readonly version?: ImageVersion; readonly unusable: readonly UnusableVersion[] }> {
-  const candidates =
-    image.version === undefined
-      ? (await gallery.versions())
-          .filter(({ excluded }) => !excluded)
-          // By number: 1.10.0 is newer than 1.9.0, regardless of when they were published.
-          .toSorted((a, b) => b.name.localeCompare(a.name, 'en', { numeric: true }))
-      : [{ name: image.version }];
+  const candidates: readonly ListedVersion[] =
+    image.version === undefined ? await gallery.versions() : [{ name: image.version }];
   const rejected: UnusableVersion[] = [];
-  for (const { name, ...candidate } of candidates) {
-    const listed = 'listed' in candidate ? candidate.listed : undefined;
+  // By number: 1.10.0 is newer than 1.9.0, regardless of when they were published.
+  const newestFirst = candidates.toSorted((a, b) => b.name.localeCompare(a.name, 'en', { numeric: true }));
+  for (const { name, listed } of newestFirst) {
     // Only the decision needs the region, so the read does not wait for the resource group's.
     const version = listed && isDecidedByTargets(listed, await regionPromise) ? listed : await gallery.version(name);
     const region = await regionPromise;

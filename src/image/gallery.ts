@@ -8,7 +8,6 @@ import type {
 import { type ImageReference, normaliseRegion } from '../azure/resource-id.ts';
 import { ActionError, AzureError } from '../errors/errors.ts';
 import type { DeployInputs } from '../inputs/inputs.ts';
-import { omitUndefined } from '../lib/json.ts';
 
 export interface GalleryClients {
   /** Compute of the gallery's subscription, with the image tenant's token as the primary one. */
@@ -45,10 +44,8 @@ export type Definition = Partial<
   >
 >;
 
-interface ListedVersion {
+export interface ListedVersion {
   readonly name: string;
-  /** From latest, or soft-deleted. */
-  readonly excluded: boolean;
   /** What the list says of it, without a replication report; shared and community galleries list names only. */
   readonly listed?: ImageVersion;
 }
@@ -57,6 +54,7 @@ export interface Gallery {
   readonly definition: () => Promise<Definition>;
   /** Undefined if a shared or community gallery does not offer the version in this region. */
   readonly version: (name: string) => Promise<ImageVersion | undefined>;
+  /** Without those that are excluded from latest or soft-deleted. */
   readonly versions: () => Promise<readonly ListedVersion[]>;
   readonly referenceTo: (version: string) => { readonly id: string; readonly reference: VmImageReference };
 }
@@ -81,8 +79,8 @@ export function openOwnGallery({ imageCompute }: GalleryClients, image: OwnImage
       const { onResponse, stateOf } = captureStates();
       for await (const version of compute.galleryImageVersions.listByGalleryImage(...at, { onResponse })) {
         const { name = '' } = version;
-        const excluded = isExcludedFromLatest(version, await region) || stateOf(name) !== undefined;
-        versions.push({ name, excluded, listed: parseImageVersion(version) });
+        if (isExcludedFromLatest(version, await region) || stateOf(name)) continue;
+        versions.push({ name, listed: parseImageVersion(version) });
       }
       return versions;
     },
@@ -108,7 +106,7 @@ export function openSharedGallery({ compute }: GalleryClients, image: SharedImag
         const { storageProfile, endOfLifeDate } = await operations.get(...at, name, { onResponse });
         const luns = (storageProfile?.dataDiskImages ?? []).map(({ lun }) => lun);
         const osDiskSizeGb = storageProfile?.osDiskImage?.diskSizeGB;
-        return { name, luns, ...omitUndefined({ osDiskSizeGb, endOfLife: endOfLifeDate }), ...stateOf(name) };
+        return { name, luns, osDiskSizeGb, endOfLife: endOfLifeDate, ...stateOf(name) };
       } catch (error) {
         // Reading needs a permission on the whole subscription; creating the VM does not. The image's data disks are
         // unknown then, so they get no delete option and outlive the VM.
@@ -122,7 +120,7 @@ export function openSharedGallery({ compute }: GalleryClients, image: SharedImag
       try {
         const { onResponse, stateOf } = captureStates();
         for await (const { name = '', excludeFromLatest } of operations.list(...at, { onResponse })) {
-          versions.push({ name, excluded: excludeFromLatest === true || stateOf(name) !== undefined });
+          if (!excludeFromLatest && !stateOf(name)) versions.push({ name });
         }
       } catch (error) {
         throw httpStatus(error) === 403 ? cannotListError(image, error) : error;
@@ -182,20 +180,18 @@ function parseImageVersion(version: GalleryImageVersion): ImageVersion {
   return {
     name: version.name ?? '',
     luns: (version.storageProfile?.dataDiskImages ?? []).map(({ lun }) => lun),
-    ...omitUndefined({
-      provisioningState: version.provisioningState || undefined,
-      osDiskSizeGb: version.storageProfile?.osDiskImage?.sizeInGB,
-      endOfLife: profile?.endOfLifeDate,
-      targets: targets.length > 0 ? targets : undefined,
-      replication: report && new Map(report.map(parseReplication)),
-    }),
+    provisioningState: version.provisioningState || undefined,
+    osDiskSizeGb: version.storageProfile?.osDiskImage?.sizeInGB,
+    endOfLife: profile?.endOfLifeDate,
+    targets: targets.length > 0 ? targets : undefined,
+    replication: report && new Map(report.map(parseReplication)),
   };
 }
 
 function parseReplication({ region, state, progress, details }: RegionalReplicationStatus) {
   // Azure sends null for values that it does not know, which the SDK passes on.
-  const known = omitUndefined({ progress: progress ?? undefined, details: details || undefined });
-  return [normaliseRegion(region ?? ''), { state: state ?? 'Unknown', ...known }] as const;
+  const known = { state: state ?? 'Unknown', progress: progress ?? undefined, details: details || undefined };
+  return [normaliseRegion(region ?? ''), known] as const;
 }
 
 /** A version can be excluded from latest as a whole or in single regions. */

@@ -1,6 +1,5 @@
 import type { GalleryImageFeature, ImageReference as VmImageReference } from '@azure/arm-compute';
 import { ActionError } from '../errors/errors.ts';
-import { omitUndefined } from '../lib/json.ts';
 import { findUsableVersion, noUsableVersionError, waitForUsableVersion } from './choose-version.ts';
 import {
   type Definition,
@@ -100,15 +99,15 @@ async function readImage(
     'subscriptionId' in image
       ? openOwnGallery(clients, image, region)
       : openSharedGallery(clients, image, await region);
-  const [{ definition, ...unread }, { version, unusable }] = await Promise.all([
+  const [{ definition, unread }, { version, unusable }] = await Promise.all([
     readDefinition(gallery, request),
     chooseVersion(gallery),
   ]);
   const placeholder = { name: image.version ?? 'latest', luns: [] };
   return {
     facts: toResolvedImage(request, gallery, definition, version ?? placeholder),
-    ...omitUndefined({ unusable }),
-    ...unread,
+    unusable,
+    unread,
   };
 }
 
@@ -145,7 +144,8 @@ function toResolvedImage(
 ): ResolvedImage {
   const { id, reference } = gallery.referenceTo(version.name);
   const securityFeature = featureValue(definition.features, 'SecurityType');
-  const { hyperVGeneration, purchasePlan: plan } = definition;
+  const { hyperVGeneration, purchasePlan } = definition;
+  const { name, publisher, product } = purchasePlan ?? {};
   return {
     reference,
     referenceId: id,
@@ -153,18 +153,13 @@ function toResolvedImage(
     osType: definition.osType === 'Windows' ? 'Windows' : 'Linux',
     osState: definition.osState === 'Specialized' ? 'Specialized' : 'Generalized',
     architecture: definition.architecture === 'Arm64' ? 'Arm64' : 'x64',
+    generation: hyperVGeneration ? (hyperVGeneration === 'V1' ? 'V1' : 'V2') : undefined,
     securityType: definitionSecurityType(securityFeature),
-    ...omitUndefined({
-      generation: hyperVGeneration ? (hyperVGeneration === 'V1' ? 'V1' : 'V2') : undefined,
-      securityFeature,
-      diskControllers: featureValue(definition.features, 'DiskControllerTypes'),
-      plan:
-        plan?.name && plan.publisher && plan.product
-          ? { name: plan.name, publisher: plan.publisher, product: plan.product }
-          : undefined,
-    } as const),
+    securityFeature,
+    diskControllers: featureValue(definition.features, 'DiskControllerTypes'),
+    plan: name && publisher && product ? { name, publisher, product } : undefined,
     dataDiskLuns: version.luns,
-    ...omitUndefined({ osDiskSizeGb: version.osDiskSizeGb }),
+    osDiskSizeGb: version.osDiskSizeGb,
     notices:
       image.version === undefined ? [`The newest usable version of ${image.definition} is ${version.name}.`] : [],
     warnings: [...softDeletionWarnings(version, id), ...endOfLifeWarnings(version, definition)],

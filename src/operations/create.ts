@@ -214,11 +214,7 @@ async function runInGuest(deployment: Deployment): Promise<void> {
   const guest = { session, log, onBootLog: (bootLog: string) => report.addFacts({ bootLog }) };
   await report.stage('VM agent', () => waitForAgent(guest, plan));
   if (!script) return;
-  await report.stage('Script', () =>
-    runScript(deployment, plan, script, ({ exitCode, stdout, stderr }) =>
-      report.outputAll({ 'script-exit-code': exitCode, 'script-stdout': stdout, 'script-stderr': stderr }),
-    ),
-  );
+  await report.stage('Script', () => runScript(deployment, plan, script, report.outputAll));
 }
 
 function outputPlan({ image, inputs, plan, report, session }: Deployment): void {

@@ -8,18 +8,12 @@ import type { Plan } from '../deployment/resources.ts';
 import { ActionError, AzureError, isClientError } from '../errors/errors.ts';
 import type { GuestScript } from '../inputs/inputs.ts';
 import { clockSeconds } from '../lib/clock.ts';
+import type { OutputValues } from '../runner/environment.ts';
 import { createOutputStream, createRedactor, lastLines } from './script-output.ts';
-
-interface ScriptResult {
-  /** Undefined if the script did not start or was ended. */
-  readonly exitCode?: number;
-  /** The last 4,096 bytes of each stream; Azure keeps no more. */
-  readonly stdout: string;
-  readonly stderr: string;
-}
 
 interface ScriptEnd {
   readonly outcome: 'succeeded' | 'failed' | 'timed out' | 'cancelled';
+  /** Undefined if the script did not start or was ended. */
   readonly exitCode?: number;
   readonly message: string;
 }
@@ -59,7 +53,7 @@ export async function runScript(
   context: RunContext,
   plan: Plan,
   script: GuestScript,
-  onResult: (result: ScriptResult) => void,
+  onOutputs: (outputs: OutputValues) => void,
 ): Promise<void> {
   const { cleanupState, log, run } = context;
   const { name: vm } = plan.vm;
@@ -69,10 +63,10 @@ export async function runScript(
   const command: RunCommand = { id, path: [plan.resourceGroup, vm, name] };
   log.info(`Running the script on ${vm}, for at most ${script.timeoutMinutes} minutes.`);
   cleanupState.addPending(id);
-  const { end, ...output } = await executeRunCommand(context, command, script, commandBody(plan, script));
-  onResult({ exitCode: end.exitCode, ...output });
+  const { end, stdout, stderr } = await executeRunCommand(context, command, script, commandBody(plan, script));
+  onOutputs({ 'script-exit-code': end.exitCode, 'script-stdout': stdout, 'script-stderr': stderr });
   log.info(end.message);
-  if (end.outcome !== 'succeeded') throw scriptFailedError(vm, end, output.stderr, script.timeoutMinutes);
+  if (end.outcome !== 'succeeded') throw scriptFailedError(vm, end, stderr, script.timeoutMinutes);
   await deleteRunCommand(context, command);
 }
 
