@@ -140,8 +140,6 @@ export const permissionTable = {
 
 export type Feature = keyof typeof permissionTable;
 
-type NeededFor = 'needed' | 'for clean-up' | 'for reruns' | 'for checking';
-
 export interface RequiredPermission {
   /** Stable, for findings: `rights/resource-group`. */
   readonly id: string;
@@ -150,7 +148,7 @@ export interface RequiredPermission {
   readonly actions: readonly string[];
   /** Completes "needed for". */
   readonly why: string;
-  readonly weight: NeededFor;
+  readonly weight: 'needed' | 'for clean-up' | 'for reruns' | 'for checking';
 }
 
 interface PermissionContext {
@@ -180,7 +178,7 @@ export function requiredPermissions(inputs: DeployInputs, context: PermissionCon
 const groupPermissions = 'rights/resource-group';
 const cleanupReason = 'deleting what was created';
 
-function neededFor(feature: Feature): NeededFor {
+function neededFor(feature: Feature): RequiredPermission['weight'] {
   if (feature === 'rerun') return 'for reruns';
   return feature.startsWith('check the') ? 'for checking' : 'needed';
 }
@@ -238,11 +236,11 @@ export interface Permission {
   readonly condition?: string | null;
 }
 
-/** `conditional`: only a role with a condition grants it, and nobody but Azure evaluates conditions. */
-type PermissionDecision = 'allowed' | 'denied' | 'conditional';
-
-/** Each role grants by itself: what one takes out with notActions, another may still grant. */
-export function evaluatePermissions(permissions: readonly Permission[], action: string): PermissionDecision {
+/**
+ * Each role grants by itself: what one takes out with notActions, another may still grant. `conditional`: only a role with
+ * a condition grants it, and nobody but Azure evaluates conditions.
+ */
+export function evaluatePermissions(permissions: readonly Permission[], action: string) {
   const granting = permissions.filter(
     ({ actions = [], notActions = [] }) =>
       actions.some((pattern) => actionMatches(pattern, action)) &&

@@ -5,7 +5,7 @@ import { apiVersions } from '../azure/api-versions.ts';
 import { listAllPages, type Session } from '../azure/arm-client.ts';
 import { isNotFound } from '../azure/lookup.ts';
 import { subscriptionOwnerOf } from '../azure/subscriptions.ts';
-import { ActionError, AzureError, findAzureError } from '../errors/errors.ts';
+import { ActionError, AzureError } from '../errors/errors.ts';
 import type { RoleRequest } from '../inputs/inputs.ts';
 import { shellCommand } from '../lib/escape.ts';
 
@@ -18,16 +18,11 @@ export interface RoleGrant {
 export async function resolveRoleGrant(session: Session, { role, scope }: RoleRequest): Promise<RoleGrant> {
   const name = role.kind === 'id' ? role.guid : role.name;
   await assertScopeInTenant(session, name, scope);
-  try {
-    const roleDefinitionId =
-      role.kind === 'id' ? definitionId(scope, role.guid) : await findRole(session, role.name, scope);
-    const grant = { role: name, roleDefinitionId, scope };
-    await assertRoleEffective(session, grant);
-    return grant;
-  } catch (error) {
-    const tenant = scopeTenantError(error);
-    throw tenant === undefined ? error : scopeInOtherTenantError(session, { role: name, scope }, tenant, error);
-  }
+  const roleDefinitionId =
+    role.kind === 'id' ? definitionId(scope, role.guid) : await findRole(session, role.name, scope);
+  const grant = { role: name, roleDefinitionId, scope };
+  await assertRoleEffective(session, grant);
+  return grant;
 }
 
 function definitionId(scope: string, guid: string): string {
@@ -108,26 +103,10 @@ async function assertScopeInTenant(session: Session, role: string, scope: string
   if (!subscriptionId || subscriptionId === session.subscriptionId.toLowerCase()) return;
   // Only needed for an earlier and better message: requests with a token fail as well.
   const tenant = await subscriptionOwnerOf(session.cloud.resourceManager, subscriptionId).catch(() => undefined);
-  if (tenant && tenant !== session.tenantId) throw scopeInOtherTenantError(session, { role, scope }, tenant);
-}
-
-/** ID of the scope's tenant if Azure rejected our token because of its tenant; '' if the message does not name it. */
-function scopeTenantError(error: unknown): string | undefined {
-  const fault = findAzureError(error);
-  if (fault?.code !== 'InvalidAuthenticationTokenTenant') return undefined;
-  return /must match the tenant 'https:\/\/[^/]+\/([0-9a-f-]{36})/i.exec(fault.message)?.[1] ?? '';
-}
-
-function scopeInOtherTenantError(
-  session: Session,
-  { role, scope }: Pick<RoleGrant, 'role' | 'scope'>,
-  tenant: string,
-  cause?: unknown,
-): ActionError {
+  if (!tenant || tenant === session.tenantId) return;
   const registry = /\/registries\/([^/]+)/i.exec(scope)?.[1];
-  return new ActionError(`granting ${role} on ${scope}`, {
-    message: `The scope belongs to ${tenant ? `tenant ${tenant}` : 'another tenant'}, the VM to tenant ${session.tenantId}.`,
-    cause,
+  throw new ActionError(`granting ${role} on ${scope}`, {
+    message: `The scope belongs to tenant ${tenant}, the VM to tenant ${session.tenantId}.`,
     reason: "A managed identity exists only in its VM's tenant. No other tenant can assign roles to it.",
     fix: [
       ...(registry

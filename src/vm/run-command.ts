@@ -5,7 +5,7 @@ import { isNotFound } from '../azure/lookup.ts';
 import { pollUntil, pollUntilDone } from '../azure/polling.ts';
 import type { RunContext } from '../deployment/cleanup-state.ts';
 import type { Plan } from '../deployment/resources.ts';
-import { ActionError, AzureError, isClientError } from '../errors/errors.ts';
+import { ActionError, AzureError, isClientError, withActivity } from '../errors/errors.ts';
 import type { GuestScript } from '../inputs/inputs.ts';
 import { clockSeconds } from '../lib/clock.ts';
 import type { OutputValues } from '../runner/environment.ts';
@@ -63,10 +63,13 @@ export async function runScript(
   const command: RunCommand = { id, path: [plan.resourceGroup, vm, name] };
   log.info(`Running the script on ${vm}, for at most ${script.timeoutMinutes} minutes.`);
   cleanupState.addPending(id);
-  const { end, stdout, stderr } = await executeRunCommand(context, command, script, commandBody(plan, script));
+  const activity = `running the script on ${vm}`;
+  const { end, stdout, stderr } = await withActivity(activity, () =>
+    executeRunCommand(context, command, script, commandBody(plan, script)),
+  );
   onOutputs({ 'script-exit-code': end.exitCode, 'script-stdout': stdout, 'script-stderr': stderr });
   log.info(end.message);
-  if (end.outcome !== 'succeeded') throw scriptFailedError(vm, end, stderr, script.timeoutMinutes);
+  if (end.outcome !== 'succeeded') throw scriptFailedError(activity, end, stderr, script.timeoutMinutes);
   await deleteRunCommand(context, command);
 }
 
@@ -108,16 +111,11 @@ async function executeRunCommand(
     const end = await pollUntil('the script', 'guest', waiting, readEnd);
     return { end, stdout: stdout.text(), stderr: stderr.text() };
   } catch (error) {
-    if (waiting.signal.aborted) throw waiting.signal.reason;
-    throw error instanceof AzureError ? new ActionError(runningScript(path[1]), { cause: error }) : error;
+    throw waiting.signal.aborted ? waiting.signal.reason : error;
   } finally {
     stdout.flush();
     stderr.flush();
   }
-}
-
-function runningScript(vm: string): string {
-  return `running the script on ${vm}`;
 }
 
 /** The script has succeeded by now: a run command that cannot be deleted draws a warning and stays for the post step. */
@@ -162,13 +160,13 @@ export function normalizeScript(text: string, osType: 'Linux' | 'Windows'): stri
 }
 
 function scriptFailedError(
-  vm: string,
+  activity: string,
   { outcome, message }: ScriptEnd,
   stderr: string,
   timeoutMinutes: number,
 ): ActionError {
   const timedOut = outcome === 'timed out';
-  return new ActionError(runningScript(vm), {
+  return new ActionError(activity, {
     message: stderr.trim() === '' ? message : `${message} Its last lines on stderr:\n${lastLines(stderr, 10)}`,
     reason: timedOut
       ? `The script ran longer than \`run-script-timeout-minutes\` (${timeoutMinutes}) allows.`

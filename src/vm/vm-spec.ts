@@ -79,9 +79,7 @@ function storageProfile({ inputs, image, names }: VmSpec): StorageProfile {
   const { osDiskType: storageAccountType } = inputs;
   // Azure creates the image's data disks in any case; only those named here get a delete option.
   const imageDisks = image.dataDiskLuns.map((lun) => ({ lun, createOption: 'FromImage', deleteOption: 'Delete' }));
-  const freeLuns = Array.from({ length: 64 + imageDisks.length }, (_, lun) => lun).filter(
-    (lun) => !image.dataDiskLuns.includes(lun),
-  );
+  const freeLuns = [...Array(64 + imageDisks.length).keys()].filter((lun) => !image.dataDiskLuns.includes(lun));
   const emptyDisks = inputs.dataDiskSizesGb.map((diskSizeGB, index) => {
     return { lun: freeLuns[index] ?? index, createOption: 'Empty', deleteOption: 'Delete', diskSizeGB };
   });
