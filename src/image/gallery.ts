@@ -75,14 +75,13 @@ export function openOwnGallery({ imageCompute }: GalleryClients, image: OwnImage
       return { ...parseImageVersion(version), ...stateOf(name) };
     },
     versions: async () => {
-      const versions: ListedVersion[] = [];
       const { onResponse, stateOf } = captureStates();
-      for await (const version of compute.galleryImageVersions.listByGalleryImage(...at, { onResponse })) {
-        const { name = '' } = version;
-        if (isExcludedFromLatest(version, await region) || stateOf(name)) continue;
-        versions.push({ name, listed: parseImageVersion(version) });
-      }
-      return versions;
+      const all = await Array.fromAsync(compute.galleryImageVersions.listByGalleryImage(...at, { onResponse }));
+      const here = await region;
+      return all
+        .filter((version) => !isExcludedFromLatest(version, here))
+        .map(parseImageVersion)
+        .flatMap((listed) => (stateOf(listed.name) ? [] : [{ name: listed.name, listed }]));
     },
     referenceTo: (version) => {
       const id = `${definitionId}/versions/${version}`;
@@ -116,16 +115,11 @@ export function openSharedGallery({ compute }: GalleryClients, image: SharedImag
       }
     },
     versions: async () => {
-      const versions: ListedVersion[] = [];
-      try {
-        const { onResponse, stateOf } = captureStates();
-        for await (const { name = '', excludeFromLatest } of operations.list(...at, { onResponse })) {
-          if (!excludeFromLatest && !stateOf(name)) versions.push({ name });
-        }
-      } catch (error) {
+      const { onResponse, stateOf } = captureStates();
+      const all = await Array.fromAsync(operations.list(...at, { onResponse })).catch((error: unknown) => {
         throw httpStatus(error) === 403 ? cannotListError(image, error) : error;
-      }
-      return versions;
+      });
+      return all.flatMap(({ name = '', excludeFromLatest }) => (excludeFromLatest || stateOf(name) ? [] : [{ name }]));
     },
     referenceTo: (version) => {
       const root = image.kind === 'shared' ? 'SharedGalleries' : 'CommunityGalleries';

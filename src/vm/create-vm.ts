@@ -79,8 +79,6 @@ async function createVmAt(
   }
 }
 
-type PutResult = { readonly vm: VirtualMachine } | { readonly error: AzureError };
-
 async function putVm(creation: VmCreation, placement: Placement, replacesFailed: boolean): Promise<VirtualMachine> {
   const { plan, session, log } = creation;
   const what = `virtual machine ${plan.vm.name}`;
@@ -90,24 +88,24 @@ async function putVm(creation: VmCreation, placement: Placement, replacesFailed:
   const attempt = { startSeconds: clockSeconds(), conflicts: 0, replacesFailed };
   for (;;) {
     const result = await attemptPut(creation, placement, attempt.replacesFailed);
-    if ('vm' in result) return result.vm;
-    const { error } = result;
-    const next = retryDelay(error, attempt);
-    if (!next || !(await waitBeforeRetry(error.fault, next.seconds))) {
-      if (!hasFailedAfterAcceptance(error)) await discardMissing(creation, error);
-      throw error;
+    if (!(result instanceof AzureError)) return result;
+    const next = retryDelay(result, attempt);
+    if (!next || !(await waitBeforeRetry(result.fault, next.seconds))) {
+      if (!hasFailedAfterAcceptance(result)) await discardMissing(creation, result);
+      throw result;
     }
     attempt.conflicts++;
-    attempt.replacesFailed ||= hasFailedAfterAcceptance(error);
+    attempt.replacesFailed ||= hasFailedAfterAcceptance(result);
   }
 }
 
-async function attemptPut(creation: VmCreation, placement: Placement, replacesFailed: boolean): Promise<PutResult> {
+/** @returns the error that decides whether and how to try again. */
+async function attemptPut(creation: VmCreation, placement: Placement, replacesFailed: boolean) {
   const { session, plan } = creation;
   const { signal } = session.waiting;
   try {
     const vm = await sendVm(creation, placement, replacesFailed);
-    return isFailedState(vm) ? { error: (await readProvisioningFailure(session, plan)).fault } : { vm };
+    return isFailedState(vm) ? (await readProvisioningFailure(session, plan)).fault : vm;
   } catch (error) {
     if (signal.aborted) throw signal.reason;
     if (!(error instanceof AzureError)) throw error;
@@ -116,8 +114,7 @@ async function attemptPut(creation: VmCreation, placement: Placement, replacesFa
       return resumeLostCreate(creation, error);
     }
     if (isTransientError(error.fault) && !isClientError(error)) return resumeTransientFailure(creation, error);
-    const isExplained = error.fault.code !== unexplainedFailure;
-    return { error: isExplained ? error : await failureReason(session, plan, error) };
+    return error.fault.code === unexplainedFailure ? failureReason(session, plan, error) : error;
   }
 }
 
@@ -168,23 +165,23 @@ async function sendVm(
 async function resumeLostCreate(
   { session, plan, cleanupState, until }: VmCreation,
   error: AzureError,
-): Promise<PutResult> {
+): Promise<VirtualMachine | AzureError> {
   markVmAccepted(cleanupState, plan);
   const vm = until === 'accepted' ? await readVm(session, plan) : await waitForTerminalState(session, plan);
   if (vm && (until === 'accepted' || hasSucceeded(vm))) {
     trackDisks(cleanupState, plan, vm);
-    return { vm };
+    return vm;
   }
-  return { error: vm ? await failureReason(session, plan, error) : error };
+  return vm ? failureReason(session, plan, error) : error;
 }
 
 /** A transient error says nothing of the VM: Azure may have created it all the same, and then it stays. */
-async function resumeTransientFailure(creation: VmCreation, error: AzureError): Promise<PutResult> {
+async function resumeTransientFailure(creation: VmCreation, error: AzureError) {
   const found = await settle(() => readVm(creation.session, creation.plan));
-  if ('error' in found) return { error };
+  if ('error' in found) return error;
   if (!hasFailedAfterAcceptance(error)) await assertCreatedByThisAttempt(creation, error);
   const result = await resumeLostCreate(creation, error);
-  return 'vm' in result || !hasFailedAfterAcceptance(error) ? result : { error };
+  return result instanceof AzureError && hasFailedAfterAcceptance(error) ? error : result;
 }
 
 /** Undefined: give up. Without `seconds`, the delay follows from the error. Refused requests were already retried. */
