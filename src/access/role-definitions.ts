@@ -18,16 +18,14 @@ export interface RoleGrant {
 export async function resolveRoleGrant(session: Session, { role, scope }: RoleRequest): Promise<RoleGrant> {
   const name = role.kind === 'id' ? role.guid : role.name;
   await assertScopeInTenant(session, name, scope);
+  const [subscription = ''] = /^\/subscriptions\/[^/]+/i.exec(scope) ?? [];
   const roleDefinitionId =
-    role.kind === 'id' ? definitionId(scope, role.guid) : await findRole(session, role.name, scope);
+    role.kind === 'id'
+      ? `${subscription}/providers/Microsoft.Authorization/roleDefinitions/${role.guid}`
+      : await findRole(session, role.name, scope);
   const grant = { role: name, roleDefinitionId, scope };
   await assertRoleEffective(session, grant);
   return grant;
-}
-
-function definitionId(scope: string, guid: string): string {
-  const subscription = /^\/subscriptions\/[^/]+/i.exec(scope)?.[0] ?? '';
-  return `${subscription}/providers/Microsoft.Authorization/roleDefinitions/${guid}`;
 }
 
 async function findRole({ arm }: Session, name: string, scope: string): Promise<string> {

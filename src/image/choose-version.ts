@@ -75,10 +75,10 @@ export async function findUsableVersion(
     const obstacle = version
       ? findObstacle(version, region)
       : { reason: `the gallery has no version ${name} in ${region}`, temporary: false };
-    if (version && !obstacle) return { version, unusable: rejected };
-    if (obstacle) rejected.push(obstacle);
+    if (!obstacle) return { version, unusable: rejected };
+    rejected.push(obstacle);
     // With `image-wait-minutes`, "newest" includes a version that is still replicating.
-    if (obstacle?.temporary && imageWaitMinutes > 0) break;
+    if (obstacle.temporary && imageWaitMinutes > 0) break;
   }
   return { unusable: rejected };
 }
@@ -96,16 +96,16 @@ export async function waitForUsableVersion(
   for (;;) {
     const { version, unusable: rejected } = await findUsableVersion(gallery, request, region);
     if (version) return version;
-    if (!rejected.some(({ temporary }) => temporary) || clockSeconds() >= deadline) {
+    const now = clockSeconds();
+    if (!rejected.some(({ temporary }) => temporary) || now >= deadline) {
       throw noUsableVersionError(request, await region, rejected, request.imageWaitMinutes);
     }
-    if (clockSeconds() - lastLogged >= 30) {
-      lastLogged = clockSeconds();
-      const minutes = Math.floor((lastLogged - start) / 60);
+    if (now - lastLogged >= 30) {
+      lastLogged = now;
+      const minutes = Math.floor((now - start) / 60);
       const reasons = rejected.map(({ reason }) => reason).join('; ');
       onWaiting(`Waiting for the image, ${minutes} of ${request.imageWaitMinutes} minutes: ${reasons}.`);
     }
-    const now = clockSeconds();
     // Replication takes minutes to hours; waiting an eighth of the time so far bounds the delay.
     const next = Math.min(15, Math.max(1, (now - start) / 8));
     const untilNextLine = Math.max(0.1, 30 - (now - lastLogged));

@@ -37,12 +37,7 @@ export interface ImageVersion {
   >;
 }
 
-export type Definition = Partial<
-  Pick<
-    GalleryImage,
-    'osType' | 'osState' | 'architecture' | 'hyperVGeneration' | 'features' | 'purchasePlan' | 'endOfLifeDate'
-  >
->;
+export type Definition = Partial<Omit<GalleryImage, 'identifier'>>;
 
 export interface ListedVersion {
   readonly name: string;

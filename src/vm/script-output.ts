@@ -80,14 +80,17 @@ export function createOutputStream(
   const print = (text: string, cut: Cut): void => {
     for (const line of guestOutputLines(label, redact(text, cut))) log.info(line);
   };
+  const flush = (): void => {
+    if (unfinished !== '') print(unfinished, { front: isCut, back: true });
+    unfinished = '';
+  };
   return {
     /** Takes the tail as Azure returns it; prints the new complete lines. */
     update(tail: string): void {
       const { text, gap } = appendedText(seen, tail);
       if (gap) {
-        if (unfinished !== '') print(unfinished, { front: isCut, back: true });
+        flush();
         log.info(`${label} | … (Azure keeps the last 4 KB only)`);
-        unfinished = '';
       }
       if (gap || (seen === '' && isFull(tail))) isCut = true;
       seen = tail;
@@ -98,11 +101,8 @@ export function createOutputStream(
       unfinished = unfinished.slice(end + 1);
       isCut = false;
     },
-    flush(): void {
-      // The wait may have ended while the script was writing.
-      if (unfinished !== '') print(unfinished, { front: isCut, back: true });
-      unfinished = '';
-    },
+    /** The wait may have ended while the script was writing. */
+    flush,
     /** The last tail, redacted. */
     text: () => redact(seen, { front: isFull(seen) }),
   };

@@ -72,20 +72,19 @@ export function capabilitiesFromName(size: string): SizeCapabilities {
   const [, family = '', features = '', version = '1'] =
     /^Standard_([A-Z]+)\d+(?:-\d+)?([a-z]*)(?:_(?!v\d+$)[A-Z]\w*?)?(?:_v(\d+))?$/i.exec(size) ?? [];
   const series = family.toUpperCase();
-  if (series === '') return {};
   // "p": an Arm processor; all of those boot Generation 2 only.
   if (/p/i.test(features)) return { architecture: 'Arm64', generations: ['V2'] };
   // In these families, every Arm size has the "p".
-  const general = /^(?:A|B|D|DS|E|F|FX|G|GS|L|M)$/.test(series);
-  const x64: SizeCapabilities = general ? { architecture: 'x64' } : {};
+  if (!/^(?:A|B|D|DS|E|F|FX|G|GS|L|M)$/.test(series)) return {};
+  const architecture = 'x64';
   // https://learn.microsoft.com/azure/virtual-machines/generation-2
   if (series === 'A' || (series === 'D' && Number(version) <= 2 && !/s/i.test(features))) {
-    return { ...x64, generations: ['V1'], diskControllers: ['SCSI'], premiumDisks: false };
+    return { architecture, generations: ['V1'], diskControllers: ['SCSI'], premiumDisks: false };
   }
   if (/^[DEF]$/.test(series) && Number(version) >= 6) {
-    return { ...x64, generations: ['V2'], diskControllers: ['NVMe'] };
+    return { architecture, generations: ['V2'], diskControllers: ['NVMe'] };
   }
-  return general ? { ...x64, confidential: false } : {};
+  return { architecture, confidential: false };
 }
 
 const features = [
