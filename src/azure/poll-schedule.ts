@@ -143,8 +143,9 @@ export function createRateLimitTracker() {
     read: (operation = ''): RemainingRequests => ({ ...budget, retryAfter: hints.get(key(operation)) }),
     record(headers: { get(name: string): string | undefined }, url: string): void {
       const seconds = Number(headers.get('retry-after') ?? Number.NaN);
-      const operation = headers.get('azure-asyncoperation') ?? headers.get('location') ?? url;
-      hints.set(key(operation), Number.isNaN(seconds) ? Infinity : seconds);
+      const operation = key(headers.get('azure-asyncoperation') ?? headers.get('location') ?? url);
+      if (Number.isNaN(seconds)) hints.delete(operation);
+      else hints.set(operation, seconds);
       const compute = headers.get('x-ms-ratelimit-remaining-resource') ?? '';
       const left = (pattern: RegExp, text: string): number | undefined => {
         const [, found] = pattern.exec(text) ?? [];
