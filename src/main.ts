@@ -2,12 +2,12 @@ import * as core from '@actions/core';
 import { tmpdir } from 'node:os';
 import { type SessionOptions, openSession } from './auth/session.ts';
 import { abortSignInRequests } from './azure/http.ts';
-import { createCleanupState, signInStateOf } from './deployment/cleanup-state.ts';
-import { runIdentityOf } from './deployment/ownership.ts';
+import { createCleanupState } from './deployment/cleanup-state.ts';
 import type { ErrorContext } from './errors/errors.ts';
 import { errorTitle, formatError, toErrorReports } from './errors/format-error.ts';
 import type { DeleteInputs, Inputs } from './inputs/inputs.ts';
 import { readInputs } from './inputs/read-inputs.ts';
+import { omitUndefined } from './lib/json.ts';
 import { certificateExpiry, certificateExpiryNotice } from './lib/pem.ts';
 import { checkDeployment } from './operations/check.ts';
 import { create } from './operations/create.ts';
@@ -23,7 +23,6 @@ import {
   explainError,
   logStrayRejection,
   rawInput,
-  reportContext,
   sessionOptions,
   wantsSummary,
 } from './step.ts';
@@ -48,13 +47,11 @@ export async function main(): Promise<void> {
     report.logRequest(inputs);
     warnBeforeCertificateExpiry(inputs, report);
     const timer = stopAtTimeLimit(stop, inputs.timeoutMinutes, report.activity);
-    const options = {
-      ...sessionOptions(report, stop.signal),
-      onContext: (known: Partial<ErrorContext>) => {
-        situation = { ...situation, ...known };
-        reportContext(known, report);
-      },
-    };
+    const options = sessionOptions(report, stop.signal, (known) => {
+      situation = { ...situation, ...known };
+      const { portal, subscriptionId } = known;
+      report.addFacts(omitUndefined({ portal, subscriptionId }));
+    });
     report.output('outcome', await runOperation(inputs, report, options, () => situation));
     clearTimeout(timer);
     report.logResult();
@@ -133,19 +130,7 @@ function reportFailure(error: unknown, situation: ErrorContext, report: Reporter
 /** Saves what the post step needs to finish a deletion that was cancelled or killed; any other end is final. */
 async function deleteOrContinueInPost(inputs: DeleteInputs, report: Reporter, options: SessionOptions): Promise<void> {
   const run = workflowRun();
-  const { vmName, resourceGroup, subscriptionId } = inputs;
-  const state = createCleanupState(
-    {
-      operation: 'delete',
-      deployment: vmName,
-      cleanup: 'on-failure',
-      signIn: signInStateOf(inputs),
-      run: runIdentityOf(run),
-      ...(subscriptionId && { subscriptionId }),
-      resourceGroup,
-    },
-    report.saveState,
-  );
+  const state = createCleanupState({ ...inputs, cleanup: 'on-failure' }, run, report.saveState);
   try {
     const session = await report.stage('Sign in', () => openSession(inputs, options));
     await report.stage('Delete', () => runDelete(session, inputs, run, report));

@@ -9,7 +9,6 @@ import { type ErrorContext, ActionError } from './errors/errors.ts';
 import { formatError } from './errors/format-error.ts';
 import type { ClientCredential, DeleteInputs } from './inputs/inputs.ts';
 import { maskSecrets } from './inputs/mask-secrets.ts';
-import { omitUndefined } from './lib/json.ts';
 import { timeoutSignal } from './lib/clock.ts';
 import { needsCleanup, resourcesToDelete, runPostJobCleanup } from './operations/delete.ts';
 import { actionReference, cleanupStateKey, env } from './runner/environment.ts';
@@ -28,7 +27,7 @@ export async function post(): Promise<void> {
     return;
   }
   const parsed = parseCleanupState(text);
-  if ('damaged' in parsed) {
+  if (parsed.damaged) {
     await removePrivateKey(parsed.privateKeyPath, report.log.info);
     report.log.warning(damagedStateWarning(text, parsed.damaged));
     return;
@@ -46,12 +45,9 @@ async function cleanUp(state: CleanupStateData, report: Reporter): Promise<void>
     maskSecrets(rawInput, report.mask);
     const inputs = inputsFrom(state);
     context = errorContextFrom(inputs);
-    const options = {
-      ...sessionOptions(report, timeoutSignal(20 * 60)),
-      onContext: (known: Partial<ErrorContext>) => {
-        context = { ...context, ...known };
-      },
-    };
+    const options = sessionOptions(report, timeoutSignal(20 * 60), (known) => {
+      context = { ...context, ...known };
+    });
     const session = await report.stage('Sign in', () => openSession(inputs, options));
     report.addFacts({ requested: inputs, uses: actionReference() });
     await report.stage('Clean up', () => runPostJobCleanup(session, state, report));
@@ -75,14 +71,11 @@ async function cleanUp(state: CleanupStateData, report: Reporter): Promise<void>
 /** Everything but the secret comes from the state, because the runner may give other inputs to the post step. */
 function inputsFrom(state: CleanupStateData): DeleteInputs {
   const { signIn, subscriptionId, resourceGroup, deployment } = state;
-  const { clientId, tenantId, environment, changeReference } = signIn;
   return {
+    ...signIn,
     operation: 'delete',
-    clientId,
-    tenantId,
-    environment,
     credential: credentialFor(signIn),
-    ...omitUndefined({ subscriptionId, changeReference }),
+    subscriptionId,
     resourceGroup,
     vmName: deployment,
     timeoutMinutes: 20,
@@ -91,7 +84,7 @@ function inputsFrom(state: CleanupStateData): DeleteInputs {
 }
 
 function credentialFor({ credential, audience }: CleanupStateData['signIn']): ClientCredential {
-  if (credential === 'oidc') return { kind: 'oidc', ...(audience && { audience }) };
+  if (credential === 'oidc') return { kind: 'oidc', audience };
   const input = credential === 'secret' ? 'client-secret' : 'client-certificate';
   const value = rawInput(input);
   if (value.trim() === '') {

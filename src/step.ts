@@ -31,14 +31,12 @@ export function errorContextFrom(inputs: Inputs): ErrorContext {
   return { ...common, imageTenantId, auxiliaryTenantIds, imageId: image.id, vmName, ...omitUndefined({ location }) };
 }
 
-export function sessionOptions(report: Reporter, signal: AbortSignal): SessionOptions {
-  return {
-    log: report.log,
-    signal,
-    env,
-    mask: report.mask,
-    onContext: (known) => reportContext(known, report),
-  };
+export function sessionOptions(
+  { log, mask }: Reporter,
+  signal: AbortSignal,
+  onContext: SessionOptions['onContext'],
+): SessionOptions {
+  return { log, signal, env, mask, onContext };
 }
 
 export function rawInput(name: string): string {
@@ -65,9 +63,4 @@ export function createRunnerValues(report: Reporter): Parameters<typeof readInpu
 /** Reads the raw input, because the summary also reports invalid inputs. */
 export function wantsSummary(): boolean {
   return rawInput('summary').trim().toLowerCase() !== 'false';
-}
-
-/** Facts collected for explanations also go to the summary. */
-export function reportContext({ portal, subscriptionId }: Partial<ErrorContext>, report: Reporter): void {
-  report.addFacts({ ...(portal ? { portal } : {}), ...(subscriptionId ? { subscriptionId } : {}) });
 }

@@ -116,7 +116,14 @@ export function findingsFor(change: Change): Finding[] {
   });
   const facts: CheckFacts = {
     inputs: theInputs,
-    run: { serverUrl: 'https://github.com', repository: 'contoso/deploy', runId: '1', job: 'deploy' },
+    run: {
+      serverUrl: 'https://github.com',
+      repository: 'contoso/deploy',
+      runId: '1',
+      runAttempt: '1',
+      job: 'deploy',
+      action: 'vm',
+    },
     errorContext: {
       clientId: 'app',
       tenantId: 'deploy-tenant',

@@ -130,7 +130,7 @@ async function awaitProperties<T extends object>(fields: T) {
 }
 
 function collectExisting(session: Session, inputs: DeployInputs): Promise<ExistingResults> {
-  const queries = existingResourceQueries(session, inputs, resourceNames(inputs.vmName));
+  const queries = existingResourceQueries(session, inputs);
   const found = Object.entries(queries).map(([part, query]) => [part, settle<unknown>(query)] as const);
   return awaitProperties(Object.fromEntries(found));
 }

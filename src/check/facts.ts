@@ -3,7 +3,7 @@
 import type { TenantSignIn } from '../auth/session.ts';
 import type { Result } from '../azure/lookup.ts';
 import type { Subscription } from '../azure/subscriptions.ts';
-import type { AdoptingRun } from '../deployment/ownership.ts';
+import type { RunIdentity } from '../deployment/ownership.ts';
 import type { Plan } from '../deployment/resources.ts';
 import { grantCommand, roleDelay, roleGranter, workflowAuthor } from '../error-catalog/entry.ts';
 import { explain } from '../error-catalog/explain.ts';
@@ -36,7 +36,7 @@ export interface Finding {
 
 export interface CheckFacts {
   readonly inputs: DeployInputs;
-  readonly run: AdoptingRun;
+  readonly run: RunIdentity;
   readonly errorContext: ErrorContext;
   readonly signIns: readonly TenantSignIn[];
   readonly subscription?: Result<Subscription>;

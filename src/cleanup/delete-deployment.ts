@@ -4,7 +4,7 @@ import { apiVersions, identityType } from '../azure/api-versions.ts';
 import { listAllPages } from '../azure/arm-client.ts';
 import { settle, undefinedIfForbidden, undefinedIfNotFound, valueOf } from '../azure/lookup.ts';
 import { hasDeploymentTag } from '../deployment/ownership.ts';
-import { resourceIds, resourceNames } from '../deployment/resources.ts';
+import { resourceIds } from '../deployment/resources.ts';
 import { shellCommand } from '../lib/escape.ts';
 import { deleteResources } from './delete-resources.ts';
 import { disksCreatedWith, type DeletionContext, type DeletionResult, isDeletable } from './resource-types.ts';
@@ -13,39 +13,27 @@ import { disksCreatedWith, type DeletionContext, type DeletionResult, isDeletabl
 export async function deleteDeployment(context: DeletionContext, resourceGroup: string): Promise<DeletionResult> {
   const { session, claim, created = [] } = context;
   const { deployment } = claim;
-  const ids = resourceIds(session.subscriptionId, resourceGroup, resourceNames(deployment));
+  const ids = resourceIds(session.subscriptionId, resourceGroup, deployment);
+  const subscription = `/subscriptions/${session.subscriptionId}`;
+  const identityList = `${subscription}/resourceGroups/${resourceGroup}/providers/${identityType}`;
   const [found, listedIdentities, listedAssignments] = await Promise.all([
     undefinedIfNotFound(session.compute.virtualMachines.get(resourceGroup, deployment)),
-    settle(() => findIdentities(context, resourceGroup)),
+    settle(() => findIdentities(context, identityList)),
     // Found now, while VM and identities exist: nothing refers to their assignments afterwards.
     settle(() => findRoleAssignments(session, resourceGroup, deployment)),
   ]);
   session.waiting.signal.throwIfAborted();
   const identities = valueOf(listedIdentities) ?? [];
   const assignments = valueOf(listedAssignments) ?? { ids: [], incomplete: [] };
-  const isVmOurs = found !== undefined && (await isDeletable(context, ids.vm, found.tags));
-  const principals = [
-    isVmOurs ? found.identity?.principalId : undefined,
-    ...identities.map((each) => each.principalId),
-  ];
+  const vm = found && (await isDeletable(context, ids.vm, found.tags)) ? found : undefined;
+  const principals = [vm?.identity?.principalId, ...identities.map((each) => each.principalId)];
   warnIfIncomplete(context, assignments, principals);
-  const all = [
-    ...assignments.ids,
-    ids.vm,
-    ids.osDisk,
-    ...disksCreatedWith(isVmOurs ? found : undefined),
-    ids.nic,
-    ids.publicIp,
-    ids.nsg,
-    ids.vnet,
-    ...identities.map(({ id }) => id),
-    ...created,
-  ];
+  const owned = [...Object.values(ids), ...disksCreatedWith(vm), ...identities.map(({ id }) => id)];
+  const all = [...assignments.ids, ...owned, ...created];
   const assignmentsUnknown = 'error' in listedAssignments;
   const result = await deleteResources({ ...context, assignmentsUnknown }, all);
-  const subscription = `/subscriptions/${session.subscriptionId}`;
   const lists = [
-    [`${subscription}/resourceGroups/${resourceGroup}/providers/${identityType}`, listedIdentities],
+    [identityList, listedIdentities],
     [`${subscription}/providers/Microsoft.Authorization/roleAssignments`, listedAssignments],
   ] as const;
   const unlisted = lists.flatMap(([id, list]) => ('error' in list ? [{ id, error: list.error }] : []));
@@ -56,7 +44,7 @@ export async function deleteDeployment(context: DeletionContext, resourceGroup: 
 export async function deleteVmOfDeployment(context: DeletionContext, resourceGroup: string): Promise<DeletionResult> {
   const { session, claim } = context;
   const { deployment } = claim;
-  const ids = resourceIds(session.subscriptionId, resourceGroup, resourceNames(deployment));
+  const ids = resourceIds(session.subscriptionId, resourceGroup, deployment);
   const vm = await undefinedIfNotFound(session.compute.virtualMachines.get(resourceGroup, deployment));
   const principal = vm?.identity?.principalId;
   const assignments = principal && (await findRoleAssignments(session, resourceGroup, deployment, principal));
@@ -82,9 +70,7 @@ function warnIfIncomplete(
 }
 
 /** Identities that this deployment created. The workflow's author chose their names: only tags identify them. */
-async function findIdentities(context: DeletionContext, resourceGroup: string) {
-  const { session, claim } = context;
-  const path = `/subscriptions/${session.subscriptionId}/resourceGroups/${resourceGroup}/providers/${identityType}`;
+async function findIdentities({ session, claim }: DeletionContext, path: string) {
   const list = listAllPages<ManagedIdentity>(session.arm, path, apiVersions.identities);
   const identities = (await undefinedIfForbidden(list)) ?? [];
   return identities

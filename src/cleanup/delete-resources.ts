@@ -151,10 +151,7 @@ async function deleteResource(
 }
 
 /** Read before anything is deleted, and only if there are role assignments. */
-async function readHolders(
-  context: DeletionContext,
-  targets: readonly Target[],
-): Promise<ReadonlyMap<string, boolean>> {
+async function readHolders(context: DeletionContext, targets: readonly Target[]): Promise<Progress['holders']> {
   const holders = new Map<string, boolean>();
   if (!targets.some(({ id }) => id.type === assignmentType)) return holders;
   const candidates = targets.filter(({ id }) => id.type === vmType || id.type === identityType.toLowerCase());

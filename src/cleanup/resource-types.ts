@@ -6,9 +6,8 @@ import { apiVersions, identityType } from '../azure/api-versions.ts';
 import type { Session } from '../azure/arm-client.ts';
 import { type ResourceId, parseResourceId, sameId } from '../azure/resource-id.ts';
 import { type DeletionClaim, type Tags, mayDelete, tagsFromDescription } from '../deployment/ownership.ts';
-import { undefinedIfDenied, undefinedIfNotFound } from '../azure/lookup.ts';
+import { settle, undefinedIfDenied, undefinedIfNotFound, valueOf } from '../azure/lookup.ts';
 import { pollUntilDone } from '../azure/polling.ts';
-import { omitUndefined } from '../lib/json.ts';
 
 export interface ResourceType {
   readonly label: string;
@@ -170,11 +169,10 @@ export type VmParts = Awaited<ReturnType<typeof detachUnowned>>;
 export async function detachUnowned(context: DeletionContext, vm: VirtualMachine) {
   const { compute, waiting } = context.session;
   const disks = attachedDisks(vm);
+  const nics = vm.networkProfile?.networkInterfaces ?? [];
   const parts = await Promise.all([
-    ...disks.filter(isDeletedWithVm).map((disk) => checkPart(context, disk.id, [])),
-    ...(vm.networkProfile?.networkInterfaces ?? [])
-      .filter(isDeletedWithVm)
-      .map((nic) => checkNic(context, nic.id ?? '')),
+    ...disks.filter(isDeletedWithVm).map(({ id }) => checkPart(context, id, [])),
+    ...nics.filter(isDeletedWithVm).map(({ id = '' }) => checkNic(context, id)),
   ]);
   const unowned = new Set(parts.flatMap((part) => (part.isUnowned ? [part.id] : [])));
   if (unowned.size > 0) {
@@ -197,15 +195,14 @@ function detachingBody(vm: VirtualMachine, unowned: ReadonlySet<string>) {
   const detachIfUnowned = <T extends { deleteOption?: string }>(reference: T, id = ''): T =>
     unowned.has(id) ? { ...reference, deleteOption: 'Detach' } : reference;
   const { osDisk, dataDisks } = vm.storageProfile ?? {};
-  const osDiskId = osDisk?.managedDisk?.id ?? '';
+  const isOsDiskUnowned = unowned.has(osDisk?.managedDisk?.id ?? '');
+  const networkInterfaces = vm.networkProfile?.networkInterfaces?.map((nic) => detachIfUnowned(nic, nic.id));
   return {
-    networkProfile: {
-      networkInterfaces: (vm.networkProfile?.networkInterfaces ?? []).map((nic) => detachIfUnowned(nic, nic.id)),
-    },
-    storageProfile: omitUndefined({
-      osDisk: osDisk && unowned.has(osDiskId) ? detachIfUnowned(osDisk, osDiskId) : undefined,
+    networkProfile: { networkInterfaces },
+    storageProfile: {
+      osDisk: osDisk && isOsDiskUnowned ? { ...osDisk, deleteOption: 'Detach' } : undefined,
       dataDisks: dataDisks?.map((disk) => detachIfUnowned(disk, disk.managedDisk?.id)),
-    }),
+    },
   };
 }
 
@@ -249,13 +246,9 @@ export async function includeVmDisks(session: Session, ids: readonly string[]): 
     ids.map(async (id) => {
       const target = parseDeletableId(id);
       if (target?.type !== vmType) return [];
-      try {
-        const { resourceGroup, name } = target;
-        return disksCreatedWith(await undefinedIfNotFound(session.compute.virtualMachines.get(resourceGroup, name)));
-      } catch {
-        // Deleting the VM will fail for the same reason and report it.
-        return [];
-      }
+      const vm = await settle(() => session.compute.virtualMachines.get(target.resourceGroup, target.name));
+      // If it could not be read, deleting the VM will fail for the same reason and report it.
+      return disksCreatedWith(valueOf(vm));
     }),
   );
   return [...ids, ...disks.flat().filter((id) => !ids.some((known) => sameId(known, id)))];

@@ -1,12 +1,12 @@
 import type { Environment } from '../azure/clouds.ts';
 import type { Session } from '../azure/arm-client.ts';
 import { isGuid, sameId } from '../azure/resource-id.ts';
-import type { CleanupPolicy, ClientCredential, CommonInputs } from '../inputs/inputs.ts';
+import type { CleanupPolicy, ClientCredential, CommonInputs, DeleteInputs } from '../inputs/inputs.ts';
 import { validateVmName } from '../inputs/vm-name.ts';
-import { isJson, omitUndefined, parseJson } from '../lib/json.ts';
+import { isJson, parseJson } from '../lib/json.ts';
 import type { WorkflowRun } from '../runner/environment.ts';
 import type { LogWriter } from '../runner/log.ts';
-import { type DeletionClaim, type RunIdentity, repositoryClaim } from './ownership.ts';
+import { type DeletionClaim, type RunIdentity, identityTags, repositoryClaim } from './ownership.ts';
 
 /** How the main step signed in. The runner may give other inputs to the post step (actions/runner#2030, #3514). */
 interface SignInState {
@@ -18,7 +18,7 @@ interface SignInState {
   readonly changeReference?: string;
 }
 
-/** What the post step needs to clean up. Contains IDs only: any step of the job can read it. */
+/** What the post step needs to clean up. Contains no secret: any step of the job can read it. */
 export interface CleanupStateData {
   readonly operation: 'create' | 'delete';
   readonly deployment: string;
@@ -49,15 +49,22 @@ export interface RunContext {
 
 export type CleanupState = ReturnType<typeof createCleanupState>;
 
-type RunFields = 'created' | 'pending' | 'deleting' | 'notCreated' | 'completed';
+type StateInputs = Omit<CommonInputs, 'timeoutMinutes' | 'summary'> &
+  Pick<CleanupStateData, 'operation' | 'cleanup'> &
+  Pick<DeleteInputs, 'vmName'>;
 
 /** @param save called at once and after every change; `everCreated` includes resources that were deleted since. */
 export function createCleanupState(
-  start: Omit<CleanupStateData, RunFields>,
+  { operation, vmName, cleanup, subscriptionId, resourceGroup, credential, ...inputs }: StateInputs,
+  run: RunIdentity,
   save: (entries: CleanupStateData, everCreated: readonly string[]) => void,
 ) {
+  const { clientId, tenantId, environment, changeReference } = inputs;
+  const audience = credential.kind === 'oidc' ? credential.audience : undefined;
+  const signIn = { clientId, tenantId, environment, credential: credential.kind, audience, changeReference };
+  const target = { operation, deployment: vmName, cleanup, signIn, run, subscriptionId, resourceGroup };
   const lists = { created: [], pending: [], deleting: [], notCreated: [] };
-  let entries: CleanupStateData = { ...start, ...lists, completed: false };
+  let entries: CleanupStateData = { ...target, ...lists, completed: false };
   let everCreated: readonly string[] = [];
   let disowned = false;
   const change = (next: Partial<CleanupStateData>): void => {
@@ -115,16 +122,6 @@ export function claimOf({ operation, deployment, run, notCreated }: CleanupState
   return { ...(operation === 'delete' ? repositoryClaim(deployment, run) : { deployment, owner: run }), notCreated };
 }
 
-export function signInStateOf({
-  credential,
-  ...inputs
-}: Pick<CommonInputs, keyof SignInState & keyof CommonInputs>): SignInState {
-  const { clientId, tenantId, environment, changeReference } = inputs;
-  const audience = credential.kind === 'oidc' ? credential.audience : undefined;
-  const optional = omitUndefined({ audience, changeReference });
-  return { clientId, tenantId, environment, credential: credential.kind, ...optional };
-}
-
 type Check = (value: unknown) => boolean;
 
 const isText: Check = (value) => typeof value === 'string';
@@ -158,14 +155,7 @@ const checks: Readonly<Record<keyof CleanupStateData, Check>> = {
     audience: isOptional(isText),
     changeReference: isOptional(isText),
   }),
-  run: hasFields({
-    serverUrl: isText,
-    repository: isText,
-    runId: isText,
-    runAttempt: isText,
-    job: isText,
-    action: isText,
-  }),
+  run: (run) => isJson(run) && Object.keys(identityTags).every((field) => isText(run[field])),
   subscriptionId: isOptional(isGuidText),
   resourceGroup: (value) => typeof value === 'string' && /^[\p{L}\p{N}_().-]{1,90}$/u.test(value),
   created: isIdList,
@@ -176,16 +166,14 @@ const checks: Readonly<Record<keyof CleanupStateData, Check>> = {
   privateKeyPath: isOptional(isText),
 };
 
-/** Fields of a saved state that are missing or invalid; any step of the job could have changed it. */
-type ParsedCleanupState =
-  | { readonly state: CleanupStateData }
-  | { readonly damaged: readonly string[]; readonly privateKeyPath?: string };
-
-export function parseCleanupState(text: string): ParsedCleanupState {
+/** `damaged`: fields that are missing or invalid; any step of the job could have changed the saved state. */
+export function parseCleanupState(
+  text: string,
+): { state: CleanupStateData; damaged?: undefined } | { damaged: readonly string[]; privateKeyPath?: string } {
   const parsed = parseJson(text);
   if (!isJson(parsed)) return { damaged: ['everything'] };
   const damaged = Object.entries(checks).flatMap(([name, check]) => (check(parsed[name]) ? [] : [name]));
   if (damaged.length === 0) return { state: parsed as unknown as CleanupStateData };
   const { privateKeyPath } = parsed;
-  return { damaged, ...(typeof privateKeyPath === 'string' && { privateKeyPath }) };
+  return { damaged, privateKeyPath: typeof privateKeyPath === 'string' ? privateKeyPath : undefined };
 }

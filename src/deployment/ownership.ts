@@ -7,7 +7,7 @@ import type { WorkflowRun } from '../runner/environment.ts';
 
 export const deploymentTag = 'cross-tenant-vm';
 
-const identityTags = {
+export const identityTags = {
   serverUrl: 'github-server-url',
   repository: 'github-repository',
   runId: 'github-run-id',
@@ -16,14 +16,16 @@ const identityTags = {
   action: 'github-action',
 } as const;
 
-/** Tags that every resource of a deployment has in common, whichever run created it. */
-export const ownerTags = [deploymentTag, identityTags.serverUrl, identityTags.repository] as const;
-
 export type RunIdentity = Pick<WorkflowRun, keyof typeof identityTags>;
 
 export type RepositoryIdentity = Pick<WorkflowRun, 'serverUrl' | 'repository'>;
 
 export type Tags = Readonly<Record<string, string>> | undefined;
+
+export interface TaggedResource {
+  readonly id?: string;
+  readonly tags?: Tags;
+}
 
 /** Azure's limit, which a workflow's name can exceed. */
 const maxTagValue = 256;
@@ -81,17 +83,16 @@ export function hasDeploymentTag(tags: Tags, deployment: string): boolean {
   return tagValue(tags, deploymentTag)?.toLowerCase() === deployment.toLowerCase();
 }
 
-export function runIdentityOf(run: WorkflowRun): RunIdentity {
-  const { serverUrl, repository, runId, runAttempt, job, action } = run;
-  return { serverUrl, repository, runId, runAttempt, job, action };
-}
-
 /** Whether the tags name this owner: one step of one attempt, or with fewer fields, all runs that agree in them. */
 function hasIdentityTags(tags: Tags, identity: Partial<RunIdentity>): boolean {
   return Object.entries(identityTags).every(([field, tag]) => {
     const expected = identity[field as keyof RunIdentity];
     return expected === undefined || tagValue(tags, tag) === expected.slice(0, maxTagValue);
   });
+}
+
+export function isFromRepository(tags: Tags, { serverUrl, repository }: RepositoryIdentity): boolean {
+  return hasIdentityTags(tags, { serverUrl, repository });
 }
 
 /** What a run may delete. The candidates are its recorded resources or the deployment's derived names. */
@@ -126,15 +127,11 @@ export function mayDeleteAssignment(
   return mayDelete(isHolderOurs ? repositoryClaim(claim.deployment, claim.owner) : claim, id, tags);
 }
 
-export type AdoptingRun = RepositoryIdentity & Pick<RunIdentity, 'runId' | 'job'>;
-
-type Ownership = 'ours' | 'foreign' | 'other-repository' | 'other-job';
-
 /** `other-job`: same deployment name, but another job of this run. Adopting it would let each job delete the other's VM. */
-export function classifyOwnership(tags: Tags, deployment: string, run: AdoptingRun): Ownership {
+export function classifyOwnership(tags: Tags, deployment: string, run: RunIdentity) {
   if (!hasDeploymentTag(tags, deployment)) return 'foreign';
-  const { serverUrl, repository, runId, job } = run;
-  if (!hasIdentityTags(tags, { serverUrl, repository })) return 'other-repository';
+  if (!isFromRepository(tags, run)) return 'other-repository';
+  const { runId, job } = run;
   return hasIdentityTags(tags, { runId }) && !hasIdentityTags(tags, { job }) ? 'other-job' : 'ours';
 }
 
@@ -143,7 +140,7 @@ export function assertOwned(
   what: string,
   { id, tags }: { readonly id: string; readonly tags?: Tags },
   deployment: string,
-  run: AdoptingRun,
+  run: RunIdentity,
 ): void {
   const owner = classifyOwnership(tags, deployment, run);
   if (owner === 'ours') return;

@@ -8,8 +8,11 @@ import { resourceId, sameId } from '../azure/resource-id.ts';
 import type { Session } from '../azure/arm-client.ts';
 import type { DeployInputs } from '../inputs/inputs.ts';
 import { omitUndefined, type MergePatch } from '../lib/json.ts';
+import { type TaggedResource, deploymentTag, tagValue } from './ownership.ts';
 
 export type ResourceNames = ReturnType<typeof resourceNames>;
+export type ResourceIds = ReturnType<typeof resourceIds>;
+export type Part = keyof ResourceNames;
 
 export const resourceTitles = {
   vm: 'virtual machine',
@@ -42,7 +45,8 @@ function derivedName(vmName: string, suffix: string, maxLength: number): string 
   return allowed.slice(0, maxLength - suffix.length - hash.length) + hash + suffix;
 }
 
-export function resourceIds(subscriptionId: string, resourceGroup: string, names: ResourceNames) {
+export function resourceIds(subscriptionId: string, resourceGroup: string, vmName: string) {
+  const names = resourceNames(vmName);
   const id = (type: string, name: string): string => resourceId(subscriptionId, resourceGroup, type, name);
   return {
     vm: id('Microsoft.Compute/virtualMachines', names.vm),
@@ -51,16 +55,30 @@ export function resourceIds(subscriptionId: string, resourceGroup: string, names
     publicIp: id('Microsoft.Network/publicIPAddresses', names.publicIp),
     nic: id('Microsoft.Network/networkInterfaces', names.nic),
     osDisk: id('Microsoft.Compute/disks', names.osDisk),
-  } as const;
+  };
 }
 
-/** Copied tags on resources with other names do not make them part of a deployment. */
-export function isDerivedId(subscriptionId: string, resourceGroup: string, deployment: string, id: string): boolean {
-  const ids = resourceIds(subscriptionId, resourceGroup, resourceNames(deployment));
-  return Object.values(ids).some((derived) => sameId(derived, id));
-}
+export type ListedResource = TaggedResource & { readonly id: string };
 
-export type ResourceIds = ReturnType<typeof resourceIds>;
+/** By the tags; copied tags on resources with other names do not make them part of a deployment. */
+export function groupDeployments(
+  { subscriptionId }: Session,
+  resourceGroup: string,
+  all: readonly ListedResource[],
+  isNamedByInput: (id: string) => boolean = () => false,
+) {
+  const byName = Map.groupBy(all, ({ tags }) => tagValue(tags, deploymentTag)?.toLowerCase() ?? '');
+  byName.delete('');
+  return [...byName.values()]
+    .map((tagged) => {
+      const name = tagValue(tagged[0]?.tags, deploymentTag) ?? '';
+      const ids = resourceIds(subscriptionId, resourceGroup, name);
+      const isPart = ({ id }: ListedResource): boolean =>
+        isNamedByInput(id) || Object.values(ids).some((derived) => sameId(derived, id));
+      return { name, vmId: ids.vm, resources: tagged.filter(isPart) };
+    })
+    .filter(({ resources }) => resources.length > 0);
+}
 
 /** Resources that exist. Undefined: it does not exist, or the deployment does not create one. */
 export interface ExistingResources {
@@ -72,10 +90,10 @@ export interface ExistingResources {
 }
 
 export function existingResourceQueries(
-  { compute, network }: Pick<Session, 'compute' | 'network'>,
-  { resourceGroup, network: choice }: Pick<DeployInputs, 'resourceGroup' | 'network'>,
-  names: ResourceNames,
+  { compute, network }: Session,
+  { resourceGroup, vmName, network: choice }: DeployInputs,
 ) {
+  const names = resourceNames(vmName);
   const newNic = choice.kind === 'new-nic' ? choice : undefined;
   const queryIf = <T>(needed: boolean, get: () => Promise<T>) =>
     needed ? () => undefinedIfNotFound(get()) : undefined;
@@ -92,16 +110,20 @@ export function existingResourceQueries(
 
 export const networkParts = ['nsg', 'vnet', 'publicIp', 'nic'] as const;
 
-/** Looks up in parallel what a deployment of these names would create; with `parts`, only these. */
+/** Looks up in parallel what a deployment would create; with `parts`, only these. */
 export async function findExistingResources(
-  session: Pick<Session, 'compute' | 'network'>,
-  inputs: Pick<DeployInputs, 'resourceGroup' | 'network'>,
-  names: ResourceNames,
+  session: Session,
+  inputs: DeployInputs,
   parts: readonly (keyof ExistingResources)[] = ['vm', ...networkParts],
 ): Promise<ExistingResources> {
-  const queries = existingResourceQueries(session, inputs, names);
+  const queries = existingResourceQueries(session, inputs);
   const found = await Promise.all(parts.map(async (part) => [part, await queries[part]?.()] as const));
   return Object.fromEntries(found.filter(([, resource]) => resource !== undefined));
+}
+
+/** Azure may leave out the mark of the only one. */
+export function findPrimary<T extends { primary?: boolean }>(all: readonly T[] = []): T | undefined {
+  return all.find(({ primary }) => primary) ?? all[0];
 }
 
 export interface PlannedResource<Body> {

@@ -5,7 +5,7 @@ import type { Session } from '../azure/arm-client.ts';
 import { isNotFound, hasSucceeded, undefinedIfDenied } from '../azure/lookup.ts';
 import { disksCreatedWith, readTags } from '../cleanup/resource-types.ts';
 import type { ExistingResources, Plan } from '../deployment/resources.ts';
-import { type Tags, ownerTags, tagValue } from '../deployment/ownership.ts';
+import { type TaggedResource, type Tags, classifyOwnership, tagValue } from '../deployment/ownership.ts';
 import { type ErrorContext, ActionError, AzureError, isClientError, withActivity } from '../errors/errors.ts';
 import type { ResolvedImage } from '../image/image.ts';
 import type { DeployInputs } from '../inputs/inputs.ts';
@@ -57,7 +57,7 @@ export interface DeployContext {
   readonly onContext: (context: Partial<ErrorContext>) => void;
 }
 
-export interface PlannedDeployment extends Pick<DeployContext, 'report'> {
+export interface PlannedDeployment extends Pick<DeployContext, 'report' | 'run'> {
   readonly session: DeploySession;
   readonly inputs: DeployInputs;
   readonly plan: Plan;
@@ -111,12 +111,12 @@ const resourceApiVersions = [
  * those of its disks, which are not read again. @returns false if some of the resources no longer exist.
  */
 export async function updateTags(
-  { session, plan, report }: PlannedDeployment,
+  deployment: PlannedDeployment,
   { vm, ...network }: ExistingResources,
   identities: readonly TaggedResource[],
 ): Promise<boolean> {
-  const isOutdated = ({ id = '', tags }: TaggedResource) =>
-    !isCurrent(tags, requestedTags(plan, id)) || hasOldExpiry(tags, plan);
+  const { plan, report } = deployment;
+  const isOutdated = (resource: TaggedResource) => tagWrites(resource, plan).length > 0;
   const others: readonly TaggedResource[] = [...Object.values(network), ...identities];
   const outdated = others.filter(isOutdated).flatMap(({ id }) => id ?? []);
   const [first, last] = vm?.id && isOutdated(vm) ? [[...outdated, ...disksCreatedWith(vm)], [vm.id]] : [outdated, []];
@@ -124,7 +124,7 @@ export async function updateTags(
   const changes = [...others, ...(vm ? [vm] : [])].flatMap((resource) => compareTags(resource, plan));
   const lines = changes.map(({ property, actual, expected }) => `Updating ${property}: ${actual} → ${expected}`);
   for (const line of new Set(lines)) report.log.info(line);
-  const update = (ids: readonly string[]) => allSettledOrThrow(ids.map((id) => updateOrKeepTags(session, id, plan)));
+  const update = (ids: readonly string[]) => allSettledOrThrow(ids.map((id) => updateOrKeepTags(deployment, id)));
   const results = await report.stage('Tags', () =>
     withActivity('updating the tags of the deployment', async () => [
       ...(await update(first)),
@@ -136,25 +136,24 @@ export async function updateTags(
   return !results.includes('not found');
 }
 
-interface TaggedResource {
-  readonly id?: string;
-  readonly tags?: Tags;
-}
-
-function isCurrent(tags: Tags, requested: Readonly<Record<string, string>>): boolean {
-  return Object.entries(requested).every(([name, value]) => tagValue(tags, name) === value);
-}
-
-/** An expiry that this run does not request must not delete the deployment. */
-function hasOldExpiry(tags: Tags, plan: Plan): boolean {
-  return plan.tags['expires-on'] === undefined && tagValue(tags, 'expires-on') !== undefined;
+/** Bodies of the requests that give the resource the tags of this run; none if it has them. */
+function tagWrites({ id = '', tags }: TaggedResource, plan: Plan) {
+  const requested = requestedTags(plan, id);
+  const isCurrent = Object.entries(requested).every(([name, value]) => tagValue(tags, name) === value);
+  // An expiry that this run does not request must not delete the deployment.
+  const oldExpiry = plan.tags['expires-on'] === undefined ? tagValue(tags, 'expires-on') : undefined;
+  return [
+    ...(isCurrent ? [] : [{ operation: 'Merge', properties: { tags: requested } }]),
+    ...(oldExpiry === undefined ? [] : [{ operation: 'Delete', properties: { tags: { 'expires-on': oldExpiry } } }]),
+  ];
 }
 
 /** Of locks, policies, missing permissions and resources that reject the tags. */
 const refusedStatuses: ReadonlySet<number> = new Set([400, 403, 409]);
 
 /** A refused update does not fail the run: the deployment exists and matches the inputs. */
-async function updateOrKeepTags(session: Session, id: string, plan: Plan) {
+async function updateOrKeepTags(deployment: PlannedDeployment, id: string) {
+  const { session } = deployment;
   // Seconds between attempts while another operation changes the resource.
   const conflictDelays = [1, 2, 4, 8, 15];
   for (;;) {
@@ -162,7 +161,7 @@ async function updateOrKeepTags(session: Session, id: string, plan: Plan) {
     try {
       // Creating a VM needs no permission to read disks; their tags stay as they are.
       tags = await undefinedIfDenied(readTags(session, id));
-      await updateTagsOf(session, id, tags, plan);
+      await updateTagsOf(deployment, id, tags);
       return 'updated';
     } catch (error) {
       if (isNotFound(error)) return 'not found';
@@ -194,28 +193,25 @@ function warnAboutKeptTags(kept: readonly KeptTags[], { log }: Reporter): void {
 /** IDs of the resources and of the disks that were created with the VM. */
 export function existingIds(existing: ExistingResources): readonly string[] {
   const resources: readonly TaggedResource[] = Object.values(existing);
-  return [...resources.flatMap(({ id }) => id ?? []), ...(existing.vm ? disksCreatedWith(existing.vm) : [])];
+  return [...resources.flatMap(({ id }) => id ?? []), ...disksCreatedWith(existing.vm)];
 }
 
 /**
  * Tags are a resource type with its own permission; write permission on the resource itself is enough too
  * (https://learn.microsoft.com/azure/azure-resource-manager/management/tag-resources).
  */
-async function updateTagsOf(session: Session, id: string, before: Tags, plan: Plan): Promise<void> {
-  // A resource that lost its tag since it was found belongs to someone else.
-  const isOurs = ownerTags.every((name) => tagValue(before, name)?.toLowerCase() === plan.tags[name]?.toLowerCase());
-  if (!isOurs) return;
-  const requested = requestedTags(plan, id);
-  const write = (operation: 'Merge' | 'Delete', tags: Readonly<Record<string, string>>) =>
-    session.arm('PATCH', `${id}/providers/Microsoft.Resources/tags/default`, apiVersions.tags, {
-      body: { operation, properties: { tags } },
-    });
+async function updateTagsOf({ session, plan, run }: PlannedDeployment, id: string, before: Tags): Promise<void> {
+  // A resource whose tags have changed since it was found may belong to someone else.
+  if (classifyOwnership(before, plan.deployment, run) !== 'ours') return;
+  const path = `${id}/providers/Microsoft.Resources/tags/default`;
   try {
-    if (!isCurrent(before, requested)) await write('Merge', requested);
-    if (hasOldExpiry(before, plan)) await write('Delete', { 'expires-on': tagValue(before, 'expires-on') ?? '' });
+    for (const body of tagWrites({ id, tags: before }, plan)) {
+      await session.arm('PATCH', path, apiVersions.tags, { body });
+    }
   } catch (error) {
     const apiVersion = resourceApiVersions.find(([type]) => type.test(id))?.[1];
     if (!(error instanceof AzureError) || error.fault.status !== 403 || !apiVersion) throw error;
+    const requested = requestedTags(plan, id);
     const replaced = new Set([...Object.keys(requested), 'expires-on'].map((name) => name.toLowerCase()));
     const others = Object.entries(before ?? {}).filter(([name]) => !replaced.has(name.toLowerCase()));
     await session.arm('PATCH', id, apiVersion, { body: { tags: { ...Object.fromEntries(others), ...requested } } });

@@ -10,7 +10,6 @@ import { ActionError } from '../errors/errors.ts';
 import { isCommandOrUrl } from '../errors/format-error.ts';
 import type { ResolvedImage } from '../image/image.ts';
 import type { DeployInputs } from '../inputs/inputs.ts';
-import { omitUndefined } from '../lib/json.ts';
 import { createPlan } from '../plan/create-plan.ts';
 import type { WorkflowRun } from '../runner/environment.ts';
 import type { LogWriter } from '../runner/log.ts';
@@ -51,7 +50,7 @@ async function withPlanFacts(facts: CheckFacts, session: CheckSession['session']
     collectPolicyDenials(session, subscriptionFacts, plan),
     collectSpotPrices(session, facts.inputs, plan),
   ]);
-  return { ...facts, subscriptionFacts: { ...subscriptionFacts, ...omitUndefined({ policyDenials, spotPrices }) } };
+  return { ...facts, subscriptionFacts: { ...subscriptionFacts, policyDenials, spotPrices } };
 }
 
 /** The plan for the image as far as it could be read, else for a placeholder. */
@@ -81,12 +80,12 @@ function placeholderImage({ image, osType = 'Linux', securityType = 'Standard' }
   };
 }
 
-const levelTitles = { fault: 'Failed', warning: 'Warnings', unknown: 'Skipped', ok: 'Passed' } as const;
+const levelTitles = { fault: 'Failed', warning: 'Warnings', unknown: 'Skipped', ok: 'Passed' };
 
 function logFindings(findings: readonly Finding[], log: LogWriter): void {
-  for (const level of ['fault', 'warning', 'unknown', 'ok'] as const) {
+  for (const [level, title] of Object.entries(levelTitles)) {
     const ofLevel = findings.filter((finding) => finding.level === level);
-    if (ofLevel.length > 0) log.info(`${levelTitles[level]} (${ofLevel.length})`);
+    if (ofLevel.length > 0) log.info(`${title} (${ofLevel.length})`);
     const byFix = Map.groupBy(ofLevel, ({ who, fix }) => JSON.stringify([who, fix]));
     for (const sameFix of byFix.values()) logSameFix(sameFix, log);
   }
@@ -114,15 +113,11 @@ function warnAboutSkipped(findings: readonly Finding[], log: LogWriter): void {
   const needs = [...actionsByScope].map(
     ([scope, missing]) => `${[...new Set(missing.map(({ action }) => action))].join(', ')} on ${scope}`,
   );
-  const sentences = [
-    `${count}: ${skipped.map(({ id }) => id).join(', ')}.`,
-    ...(needs.length > 0
-      ? [
-          `To include them, the app needs ${needs.join('; ')}: the role Reader, or the custom role docs/roles/check-beforehand.json.`,
-        ]
-      : []),
-  ];
-  log.warning(sentences.join(' '));
+  const remedy =
+    needs.length > 0
+      ? ` To include them, the app needs ${needs.join('; ')}: the role Reader, or the custom role docs/roles/check-beforehand.json.`
+      : '';
+  log.warning(`${count}: ${skipped.map(({ id }) => id).join(', ')}.${remedy}`);
 }
 
 function checkFailedError(count: number, faults: readonly Finding[]): ActionError {

@@ -6,14 +6,9 @@ import type { Session } from '../azure/arm-client.ts';
 import { rollback } from '../cleanup/delete-resources.ts';
 import { deleteVmOfDeployment } from '../cleanup/delete-deployment.ts';
 import { includeVmDisks, isRunCommand } from '../cleanup/resource-types.ts';
-import {
-  type CleanupStateData,
-  type RunContext,
-  createCleanupState,
-  signInStateOf,
-} from '../deployment/cleanup-state.ts';
-import { type ExistingResources, findExistingResources, resourceNames } from '../deployment/resources.ts';
-import { repositoryClaim, runIdentityOf } from '../deployment/ownership.ts';
+import { type CleanupStateData, type RunContext, createCleanupState } from '../deployment/cleanup-state.ts';
+import { type ExistingResources, findExistingResources } from '../deployment/resources.ts';
+import { repositoryClaim } from '../deployment/ownership.ts';
 import { ActionError, withActivity } from '../errors/errors.ts';
 import type { DeployInputs } from '../inputs/inputs.ts';
 import { allSettledOrThrow } from '../lib/abort.ts';
@@ -72,24 +67,14 @@ function startDeployment(
 ): Deployment {
   const { report, run } = context;
   const { log } = report;
-  const { plan } = preparation;
-  const cleanupState = createCleanupState(
-    {
-      operation: 'create',
-      deployment: plan.deployment,
-      cleanup: inputs.cleanup,
-      signIn: { ...signInStateOf(inputs), tenantId: session.tenantId },
-      run: runIdentityOf(run),
-      subscriptionId: session.subscriptionId,
-      resourceGroup: plan.resourceGroup,
-    },
-    (entries, created) => {
-      context.saveCleanupState(entries);
-      report.outputCreated(created.filter((id) => !isRunCommand(id)));
-    },
-  );
+  const { tenantId, subscriptionId } = session;
+  const target = { ...inputs, operation: 'create', tenantId, subscriptionId } as const;
+  const cleanupState = createCleanupState(target, run, (entries, created) => {
+    context.saveCleanupState(entries);
+    report.outputCreated(created.filter((id) => !isRunCommand(id)));
+  });
   const tasks = { session, cleanupState, run, clientId: inputs.clientId, log };
-  const access = createAccessTasks(tasks, plan, preparation.access);
+  const access = createAccessTasks(tasks, preparation.plan, preparation.access);
   return { ...context, ...preparation, session, inputs, log, cleanupState, access };
 }
 
@@ -146,7 +131,7 @@ async function createResourceGroup({ session, plan, log }: Deployment): Promise<
 
 /** Updates the tags of existing resources, deletes a VM that never started, and returns what exists then. */
 async function takeOverExisting(deployment: Deployment): Promise<ExistingResources> {
-  const { access, report, cleanupState, existing, existingVm, plan } = deployment;
+  const { session, inputs, access, report, cleanupState, existing, existingVm, plan } = deployment;
   // First, because a sweep goes by the run and expiry in the tags, which are still those of the earlier run.
   const isComplete = await updateTags(deployment, existing, access.adopted);
   if (existingVm.kind === 'never-started') {
@@ -156,14 +141,11 @@ async function takeOverExisting(deployment: Deployment): Promise<ExistingResourc
     await report.stage('Failed VM', () =>
       deleteFailedVm(deployment, `Azure could not start it in an earlier run (${code})`),
     );
-    return readExisting(deployment);
-  }
-  if (deployment.replacement || (deployment.osDisk && !existing.vm)) {
+  } else if (deployment.replacement || (deployment.osDisk && !existing.vm)) {
     await report.stage('Delete old VM', () => deleteOldVm(deployment));
-    return readExisting(deployment);
-  }
-  // Another run was deleting some of it.
-  return isComplete ? existing : readExisting(deployment);
+  } else if (isComplete) return existing;
+  // If it is incomplete, another run was deleting some of it.
+  return findExistingResources(session, inputs);
 }
 
 /** With `if-exists: replace`. The network interface must be detached first, or Azure would delete it with the VM. */
@@ -182,21 +164,17 @@ async function deleteOldVm({ session, plan, report, log, run, replacement = [] }
   if (failed) throw new ActionError(activity, { cause: failed.error });
 }
 
-function readExisting({ session, inputs }: Deployment): Promise<ExistingResources> {
-  return findExistingResources(session, inputs, resourceNames(inputs.vmName));
-}
-
 function createOrKeepNetwork(deployment: Deployment, existing: ExistingResources): Promise<ExistingResources> {
   const { plan, report } = deployment;
   return withActivity('creating the network', () => createNetwork(deployment, plan, existing, report.outputAll));
 }
 
 function createPlannedVm(deployment: Deployment): Promise<VirtualMachine> {
-  const { inputs, onContext, report, access } = deployment;
+  const { session, inputs, onContext, report, access } = deployment;
   return createVm({
     ...deployment,
     until: inputs.waitFor === 'accepted' ? 'accepted' : 'provisioned',
-    restoreNetwork: async () => createOrKeepNetwork(deployment, await readExisting(deployment)),
+    restoreNetwork: async () => createOrKeepNetwork(deployment, await findExistingResources(session, inputs)),
     deleteVm: () => deleteFailedVm(deployment, 'a VM cannot change its zone or priority'),
     onAttempt: ({ size }) => onContext({ vmSize: size }),
     onAccepted: ({ size, zone, spot }, { instanceId, principalId }) => {

@@ -47,22 +47,19 @@ export function needsCleanup(state: CleanupStateData): boolean {
   return state.cleanup === 'always' || resourcesToDelete(state).length > 0;
 }
 
-/** Calls of a reusable workflow share all tags: then only what this run created is deleted. */
-function hasNameClash({ completed, notCreated }: CleanupStateData): boolean {
-  return !completed && notCreated.some((id) => !/\/roleAssignments\//i.test(id));
-}
-
 /** Of a `create` with `cleanup: always`, the resources whose tags name this run: a later run may have adopted some. */
 export async function runPostJobCleanup(session: Session, state: CleanupStateData, report: Reporter): Promise<void> {
-  const { operation, deployment, cleanup, resourceGroup, pending, deleting, run } = state;
+  const { operation, deployment, cleanup, resourceGroup, completed, pending, deleting, notCreated, run } = state;
   if (operation === 'delete') {
     await runDelete(session, { resourceGroup, vmName: deployment }, run, report);
     return;
   }
   const created = resourcesToDelete(state);
   const context = { session, log: report.log, claim: claimOf(state), created, pending, deleting };
+  // Calls of a reusable workflow share all tags: then only what this run created is deleted.
+  const hasNameClash = !completed && notCreated.some((id) => !/\/roleAssignments\//i.test(id));
   const result =
-    cleanup === 'always' && !hasNameClash(state)
+    cleanup === 'always' && !hasNameClash
       ? await deleteDeployment(context, resourceGroup)
       : await deleteResources(context, (await includeVmDisks(session, created)).toReversed());
   if (result.deleted.length + result.failed.length === 0) report.log.info('Nothing was left to delete.');

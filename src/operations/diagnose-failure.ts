@@ -4,7 +4,6 @@ import { subscriptionOwnerOf } from '../azure/subscriptions.ts';
 import type { Plan } from '../deployment/resources.ts';
 import { type ImageAccessProbe, AzureError, findAzureError } from '../errors/errors.ts';
 import { raceAbort } from '../lib/abort.ts';
-import { omitUndefined } from '../lib/json.ts';
 import type { LogWriter } from '../runner/log.ts';
 import { logBootDiagnostics, readVm } from '../vm/vm-status.ts';
 import type { DeployContext, PlannedDeployment } from './adopt-existing.ts';
@@ -47,7 +46,7 @@ async function probeImageAccess(
     undefinedOnFailure(ownerRead, timeout),
     undefinedOnFailure(versionRead, timeout),
   ]);
-  onContext({ link: { tokenTenant: session.imageTenantId, ...omitUndefined({ owner, image: imageAccess }) } });
+  onContext({ link: { tokenTenant: session.imageTenantId, owner, image: imageAccess } });
 }
 
 function imageAccessFromError(error: unknown): ImageAccessProbe['image'] {

@@ -3,19 +3,13 @@ import type { VirtualMachine } from '@azure/arm-compute';
 import { type Session, listGroup } from '../azure/arm-client.ts';
 import { provisioningStateOf } from '../azure/lookup.ts';
 import { type ImageReference, sameId } from '../azure/resource-id.ts';
-import { type Tags, deploymentTag, tagValue } from '../deployment/ownership.ts';
-import { isDerivedId, resourceIds, resourceNames } from '../deployment/resources.ts';
+import { type Tags, tagValue } from '../deployment/ownership.ts';
+import { findPrimary, groupDeployments } from '../deployment/resources.ts';
 import { withActivity } from '../errors/errors.ts';
 import type { ListInputs } from '../inputs/inputs.ts';
-import { omitUndefined } from '../lib/json.ts';
 import type { Reporter } from '../summary/reporter.ts';
 import type { ListedDeployment } from '../summary/summary-facts.ts';
 import { imageIdOf } from '../vm/vm-spec.ts';
-
-interface TaggedResource {
-  readonly id: string;
-  readonly tags?: Tags;
-}
 
 /** `operation: list`. Sends no write; Reader on the resource group is enough. */
 export async function listDeployments(session: Session, inputs: ListInputs, report: Reporter): Promise<void> {
@@ -31,27 +25,33 @@ async function findListedDeployments(
   session: Session,
   { resourceGroup, image }: ListInputs,
 ): Promise<readonly ListedDeployment[]> {
-  const { subscriptionId, compute, network } = session;
+  const { compute, network } = session;
   // Unfiltered: filtered by tag, the list lags behind and omits the tags.
   const [resources, vms, nics, addresses] = await Promise.all([
-    listGroup<TaggedResource>(session, resourceGroup),
+    listGroup(session, resourceGroup),
     Array.fromAsync(compute.virtualMachines.list(resourceGroup)),
     Array.fromAsync(network.networkInterfaces.list(resourceGroup)),
     Array.fromAsync(network.publicIPAddresses.list(resourceGroup)),
   ]);
-  const names = new Map<string, string>();
-  for (const { id, tags } of resources) {
-    const name = tagValue(tags, deploymentTag);
-    if (name && isDerivedId(subscriptionId, resourceGroup, name, id)) names.set(name.toLowerCase(), name);
-  }
-  return [...names.values()]
-    .toSorted((a, b) => a.localeCompare(b))
-    .flatMap((name) => {
-      const ids = resourceIds(subscriptionId, resourceGroup, resourceNames(name));
-      const vm = vms.find(({ id = '' }) => sameId(id, ids.vm));
+  return groupDeployments(session, resourceGroup, resources)
+    .toSorted((a, b) => a.name.localeCompare(b.name))
+    .flatMap(({ name, vmId, resources: [first] }) => {
+      const vm = vms.find(({ id = '' }) => sameId(id, vmId));
       if (image && !isCreatedFrom(vm, image)) return [];
-      const tags = vm?.tags ?? resources.find(({ tags }) => tagValue(tags, deploymentTag) === name)?.tags;
-      return [describeListed({ name, id: ids.vm, vm, tags }, nics, addresses)];
+      const tags = vm?.tags ?? first?.tags;
+      return {
+        'vm-name': name,
+        'vm-id': vmId,
+        // The network of a deployment may exist without its VM.
+        state: vm ? provisioningStateOf(vm) : 'Absent',
+        'image-version-id': imageIdOf(vm) || undefined,
+        'vm-size': vm?.hardwareProfile?.vmSize,
+        location: vm?.location,
+        ...findAddresses(vm, nics, addresses),
+        'created-on': vm?.timeCreated?.toISOString(),
+        'expires-on': tagValue(tags, 'expires-on'),
+        'run-url': runUrl(tags),
+      };
     });
 }
 
@@ -61,36 +61,13 @@ function isCreatedFrom(vm: VirtualMachine | undefined, image: ImageReference): b
   return image.version === undefined ? id.startsWith(`${requested}/versions/`) : id === requested;
 }
 
-function describeListed(
-  { name, id, vm, tags }: { name: string; id: string; vm: VirtualMachine | undefined; tags: Tags },
-  nics: readonly NetworkInterface[],
-  addresses: readonly PublicIPAddress[],
-): ListedDeployment {
-  return {
-    'vm-name': name,
-    'vm-id': id,
-    // The network of a deployment may exist without its VM.
-    state: vm ? provisioningStateOf(vm) : 'Absent',
-    ...omitUndefined({
-      'image-version-id': imageIdOf(vm) || undefined,
-      'vm-size': vm?.hardwareProfile?.vmSize,
-      location: vm?.location,
-      ...findAddresses(vm, nics, addresses),
-      'created-on': vm?.timeCreated?.toISOString(),
-      'expires-on': tagValue(tags, 'expires-on'),
-      'run-url': runUrl(tags),
-    }),
-  };
-}
-
 function findAddresses(
   vm: VirtualMachine | undefined,
   nics: readonly NetworkInterface[],
   addresses: readonly PublicIPAddress[],
 ) {
-  const references = vm?.networkProfile?.networkInterfaces ?? [];
-  const nicId = (references.find(({ primary }) => primary) ?? references[0])?.id ?? '';
-  const configuration = nics.find(({ id = '' }) => sameId(id, nicId))?.ipConfigurations?.[0];
+  const nicId = findPrimary(vm?.networkProfile?.networkInterfaces)?.id ?? '';
+  const configuration = findPrimary(nics.find(({ id = '' }) => sameId(id, nicId))?.ipConfigurations);
   const publicIpId = configuration?.publicIPAddress?.id ?? '';
   return {
     'public-ip-address': addresses.find(({ id = '' }) => sameId(id, publicIpId))?.ipAddress,

@@ -8,7 +8,7 @@ import { readResourceGroup } from '../azure/subscriptions.ts';
 import { recheckDelays } from '../cleanup/delete-resources.ts';
 import {
   type ExistingResources,
-  type ResourceIds,
+  type Part,
   existingResourceQueries,
   findExistingResources,
   networkParts,
@@ -22,7 +22,6 @@ import { ActionError, withActivity } from '../errors/errors.ts';
 import { type ResolvedImage, resolveImage } from '../image/image.ts';
 import type { DeployInputs } from '../inputs/inputs.ts';
 import { delay } from '../lib/abort.ts';
-import { omitUndefined } from '../lib/json.ts';
 import type { SshKeyPair } from '../lib/ssh-key.ts';
 import { createPlan } from '../plan/create-plan.ts';
 import { type Difference, assertNoDrift, compareNetwork } from '../plan/drift.ts';
@@ -99,12 +98,12 @@ export async function prepareDeployment(
   report.output('admin-username', planned.credentials.adminUsername);
   const { differences, otherRules } = compareNetwork(found.existing, planned.plan);
   assertNoDrift(planned.plan, 'network', differences);
-  const adoption = { session, inputs, plan: planned.plan, image: found.image, report };
+  const adoption = { session, inputs, plan: planned.plan, image: found.image, report, run };
   const replacement = isExisting ? findReplacementReasons(adoption, existingVm) : undefined;
   if (replacement) planned = await planFor(undefined);
   const { credentials, plan } = planned;
   const adopted = isExisting && !replacement;
-  report.addFacts({ plan, image: found.image, adopted, otherRules, ...omitUndefined({ replacement }) });
+  report.addFacts({ plan, image: found.image, adopted, otherRules, replacement });
   report.output('admin-username', credentials.adminUsername);
   if (credentials.password) context.mask(credentials.password);
   const lostCredentials = { notices: [], warnings: lostCredentialWarnings(inputs, credentials, plan) };
@@ -161,17 +160,15 @@ async function findTarget(
   session: DeploySession,
   inputs: DeployInputs,
 ): Promise<Pick<Prerequisites, 'location' | 'groupExists' | 'existing'>> {
-  const names = resourceNames(inputs.vmName);
   const readGroup = () =>
     withActivity(`reading resource group ${inputs.resourceGroup}`, () => readResourceGroup(session, inputs));
-  const vm = await lookFor(() => undefinedIfNotFound(readVm(session, { ...inputs, vm: { name: names.vm } }))).catch(
-    async (error: unknown) => {
-      await readGroup();
-      throw error;
-    },
-  );
+  const readExistingVm = () => undefinedIfNotFound(readVm(session, { ...inputs, vm: { name: inputs.vmName } }));
+  const vm = await lookFor(readExistingVm).catch(async (error: unknown) => {
+    await readGroup();
+    throw error;
+  });
   if (vm) {
-    const existing = { vm, ...(await lookFor(() => findExistingResources(session, inputs, names, networkParts))) };
+    const existing = { vm, ...(await lookFor(() => findExistingResources(session, inputs, networkParts))) };
     return { location: inputs.location ?? normaliseRegion(vm.location), groupExists: true, existing };
   }
   const [group] = await Promise.all([readGroup(), session.verifySubscription()]);
@@ -179,42 +176,34 @@ async function findTarget(
 }
 
 /** One list of the group shows which names are taken, and only those are read. */
-async function findDeploymentWithoutVm(
-  session: Session,
-  inputs: DeployInputs,
-): Promise<Pick<Prerequisites, 'existing' | 'osDisk'>> {
-  const listTaken = () => lookFor(() => listTakenNames(session, inputs));
-  const taken = await listTaken();
-  const existing = await lookFor(() => findListedResources(session, inputs, taken, listTaken));
+async function findDeploymentWithoutVm(session: Session, inputs: DeployInputs) {
+  const taken = await lookFor(() => listTakenNames(session, inputs));
+  const existing = await lookFor(() => findListedResources(session, inputs, taken));
   return { existing, osDisk: taken.includes('osDisk') ? await findOsDisk(session, inputs) : undefined };
 }
 
-async function listTakenNames(session: Session, inputs: DeployInputs): Promise<readonly (keyof ResourceIds)[]> {
-  const ids = resourceIds(session.subscriptionId, inputs.resourceGroup, resourceNames(inputs.vmName));
+async function listTakenNames(session: Session, inputs: DeployInputs): Promise<readonly Part[]> {
+  const ids = resourceIds(session.subscriptionId, inputs.resourceGroup, inputs.vmName);
   const listed = (await undefinedIfNotFound(listGroup(session, inputs.resourceGroup))) ?? [];
-  return Object.entries(ids).flatMap(([part, id]) =>
-    listed.some((resource) => sameId(resource.id, id)) ? [part as keyof ResourceIds] : [],
-  );
+  return (Object.keys(ids) as Part[]).filter((part) => listed.some(({ id }) => sameId(id, ids[part])));
 }
 
 /** Reads again for up to 30 s what the group lists and a GET does not find: a PUT would overwrite it. */
 async function findListedResources(
   session: Session,
   inputs: DeployInputs,
-  listed: readonly (keyof ResourceIds)[],
-  listTaken: () => Promise<readonly (keyof ResourceIds)[]>,
+  listed: readonly Part[],
 ): Promise<ExistingResources> {
-  const names = resourceNames(inputs.vmName);
-  const queries = existingResourceQueries(session, inputs, names);
+  const queries = existingResourceQueries(session, inputs);
   const delays = [...recheckDelays];
-  for (let taken = listed; ; taken = await listTaken()) {
+  for (let taken = listed; ; taken = await listTakenNames(session, inputs)) {
     const parts = networkParts.filter((part) => queries[part] && taken.includes(part));
-    const found = await findExistingResources(session, inputs, names, parts);
+    const found = await findExistingResources(session, inputs, parts);
     const missing = parts.find((part) => !found[part]);
     if (missing === undefined) return found;
     const seconds = delays.shift();
     if (seconds === undefined) {
-      const id = resourceIds(session.subscriptionId, inputs.resourceGroup, names)[missing];
+      const id = resourceIds(session.subscriptionId, inputs.resourceGroup, inputs.vmName)[missing];
       throw new ActionError('looking for existing resources', {
         message: `${id} is listed in its resource group, but Azure does not find it when it is read.`,
         reason:
@@ -235,7 +224,7 @@ async function updateFindings(
 ): Promise<Prerequisites> {
   if (existingVm.kind === 'absent') return found;
   if (existingVm.kind !== 'deleted') return { ...found, existing: { ...found.existing, vm: existingVm.vm } };
-  const existing = await findExistingResources(session, inputs, resourceNames(inputs.vmName));
+  const existing = await findExistingResources(session, inputs);
   return { ...found, existing, osDisk: await findOsDisk(session, inputs) };
 }
 
@@ -249,22 +238,18 @@ function findOsDisk({ compute }: Session, { vmName, resourceGroup }: DeployInput
 function assertNamesFree(
   session: Session,
   inputs: DeployInputs,
-  { existing, ...found }: Prerequisites,
+  { existing, osDisk }: Prerequisites,
   run: WorkflowRun,
 ): void {
-  const ids = resourceIds(session.subscriptionId, inputs.resourceGroup, resourceNames(inputs.vmName));
-  for (const [part, resource] of Object.entries({ ...existing, osDisk: found.osDisk })) {
+  const ids = resourceIds(session.subscriptionId, inputs.resourceGroup, inputs.vmName);
+  for (const [part, resource] of Object.entries({ ...existing, osDisk })) {
     if (!resource) continue;
-    const key = part as keyof typeof resourceTitles;
-    assertOwned(
-      `${resourceTitles[key]} ${resource.name ?? ''}`,
-      { id: ids[key], tags: resource.tags },
-      inputs.vmName,
-      run,
-    );
+    const key = part as Part;
+    const what = `${resourceTitles[key]} ${resource.name ?? ''}`;
+    assertOwned(what, { id: ids[key], tags: resource.tags }, inputs.vmName, run);
   }
   // With `replace`, a disk that an interrupted run left is deleted with the VM that it belonged to.
-  assertNoOrphanedDisk(found.osDisk, ids.osDisk, inputs);
+  assertNoOrphanedDisk(osDisk, ids.osDisk, inputs);
 }
 
 /** As far as that is known without a request. Only the first size fails the run: a later one may never be tried. */

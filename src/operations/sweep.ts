@@ -5,8 +5,8 @@ import { invalidResponseMessage } from '../azure/policies/responses.ts';
 import { deleteDeployment } from '../cleanup/delete-deployment.ts';
 import { listedButMissing, recheckDelays } from '../cleanup/delete-resources.ts';
 import { type DeletionResult, readTags } from '../cleanup/resource-types.ts';
-import { isDerivedId, resourceIds, resourceNames } from '../deployment/resources.ts';
-import { type Tags, deploymentTag, repositoryClaim, tagValue } from '../deployment/ownership.ts';
+import { type ListedResource, groupDeployments } from '../deployment/resources.ts';
+import { type Tags, isFromRepository, repositoryClaim, tagValue } from '../deployment/ownership.ts';
 import { ActionError } from '../errors/errors.ts';
 import { formatError } from '../errors/format-error.ts';
 import { describeResponse } from '../errors/parse-error-response.ts';
@@ -30,7 +30,7 @@ type WorkflowRunStatus = 'ended' | 'running' | 'unknown';
 export function decideExpiry(
   tags: Tags,
   now: Date,
-  here: Pick<WorkflowRun, 'serverUrl' | 'repository'>,
+  here: WorkflowRun,
   status: WorkflowRunStatus | undefined,
 ): ExpiryDecision {
   const expiresOn = tagValue(tags, 'expires-on');
@@ -42,23 +42,11 @@ export function decideExpiry(
   }
   const until = expiresOn === undefined ? 'it has no expiry' : `it expires on ${expiresOn}`;
   if (tagValue(tags, 'cleanup') !== 'always') return keep(until);
-  if (!isFromRepository(tags, here)) {
-    return keep(`${until}, and its run belongs to another repository or server`);
-  }
+  if (!isFromRepository(tags, here)) return keep(`${until}, and its run belongs to another repository or server`);
   const run = `run ${tagValue(tags, 'github-run-id')}`;
   if (status === 'ended') return { isExpired: true, reason: `${run} has ended without deleting it` };
   if (status === 'running') return keep(`${run} is in progress`);
   return { ...keep(`${until}, and the status of ${run} is not known`), isUndecided: true };
-}
-
-function isFromRepository(
-  tags: Tags,
-  { serverUrl, repository }: Pick<WorkflowRun, 'serverUrl' | 'repository'>,
-): boolean {
-  return (
-    tagValue(tags, 'github-server-url')?.toLowerCase() === serverUrl.toLowerCase() &&
-    tagValue(tags, 'github-repository')?.toLowerCase() === repository.toLowerCase()
-  );
 }
 
 interface SweepContext {
@@ -70,7 +58,7 @@ interface SweepContext {
   readonly runState: ((runId: string) => Promise<WorkflowRunStatus>) | undefined;
 }
 
-type DeploymentResource = { readonly id: string; readonly tags: Tags };
+type FoundDeployment = ReturnType<typeof groupDeployments>[number];
 
 /** A deployment has up to eight resources that are read or deleted at the same time. */
 const maxConcurrentDeployments = 2;
@@ -87,7 +75,7 @@ export async function sweep(
   const deployments = await findDeployments(context);
   const results = await mapLimited(deployments, maxConcurrentDeployments, async (deployment) => {
     const decision = await decideDeployment(context, deployment);
-    if (decision?.isUndecided) undecided.push(deployment.name);
+    if (decision.isUndecided) undecided.push(deployment.vmId);
     return sweepOne(context, deployment, decision);
   });
   const deleted = results.flatMap((result) => result.deleted);
@@ -101,17 +89,13 @@ export async function sweep(
 }
 
 /** One warning for all deployments that are kept because GitHub did not tell whether their run has ended. */
-function reportUndecided(
-  { session, resourceGroup, report, runState }: SweepContext,
-  undecided: readonly string[],
-): void {
-  if (undecided.length === 0) return;
+function reportUndecided({ report, runState }: SweepContext, ids: readonly string[]): void {
+  if (ids.length === 0) return;
   const why = 'whether its workflow run has ended is not known';
-  const ids = undecided.map((name) => resourceIds(session.subscriptionId, resourceGroup, resourceNames(name)).vm);
   report.addLeftovers(ids.map((id) => ({ id, why })));
   report.log.warning(
     [
-      `Kept ${undecided.length} deployments, because ${runState ? 'GitHub did not show' : 'there is no `github-token` to read'} whether their workflow runs have ended:`,
+      `Kept ${ids.length} deployments, because ${runState ? 'GitHub did not show' : 'there is no `github-token` to read'} whether their workflow runs have ended:`,
       ...ids,
       'Grant the job `permissions: actions: read`, or set `expires-after` when creating.',
     ].join('\n'),
@@ -120,12 +104,11 @@ function reportUndecided(
 
 async function sweepOne(
   context: SweepContext,
-  { name, resources }: FoundDeployment,
-  decision: ExpiryDecision | undefined,
+  { name, vmId, resources }: FoundDeployment,
+  decision: ExpiryDecision,
 ): Promise<DeletionResult> {
   const { session, resourceGroup, report } = context;
   const nothing: DeletionResult = { deleted: [], notFound: [], notOwned: [], failed: [] };
-  if (!decision) return nothing;
   report.log.info(`${name}: ${decision.isExpired ? 'deleting' : 'keeping'}, ${decision.reason}.`);
   if (!decision.isExpired) return nothing;
   // Decided again right before each deletion: a run may have adopted the deployment since.
@@ -137,41 +120,34 @@ async function sweepOne(
   } catch (error) {
     // Goes on with the other deployments.
     if (session.waiting.signal.aborted) throw error;
-    const { vm } = resourceIds(session.subscriptionId, resourceGroup, resourceNames(name));
-    return { ...nothing, failed: [{ id: vm, error }] };
+    return { ...nothing, failed: [{ id: vmId, error }] };
   }
 }
 
 async function decide({ run, runState }: SweepContext, tags: Tags): Promise<ExpiryDecision> {
   const decision = decideExpiry(tags, new Date(), run, undefined);
   const runId = tagValue(tags, 'github-run-id');
-  const dependsOnRun = !decision.isExpired && tagValue(tags, 'cleanup') === 'always' && isFromRepository(tags, run);
-  return runState && runId && dependsOnRun ? decideExpiry(tags, new Date(), run, await runState(runId)) : decision;
+  if (!decision.isUndecided || !runState || !runId) return decision;
+  return decideExpiry(tags, new Date(), run, await runState(runId));
 }
 
 /** One resource that is kept keeps all: a run that adopts the deployment updates the tags one by one. */
-async function decideDeployment(
-  context: SweepContext,
-  { resources }: FoundDeployment,
-): Promise<ExpiryDecision | undefined> {
+async function decideDeployment(context: SweepContext, { resources }: FoundDeployment): Promise<ExpiryDecision> {
   const decisions = await Promise.all(resources.map(({ tags }) => decide(context, tags)));
-  return decisions.find(({ isExpired }) => !isExpired) ?? decisions[0];
-}
-
-interface FoundDeployment {
-  readonly name: string;
-  readonly resources: readonly DeploymentResource[];
+  return decisions.reduce((first, next) => (first.isExpired && !next.isExpired ? next : first));
 }
 
 /** The list shows 1,000 resources with their tags, but late: what has expired by it is read. Filtered by tag, it omits them. */
 async function findDeployments(context: SweepContext): Promise<FoundDeployment[]> {
   const { session, resourceGroup, report } = context;
-  const listed = groupDeployments(context, await listGroup(session, resourceGroup));
+  const group = (resources: readonly ListedResource[]) =>
+    groupDeployments(session, resourceGroup, resources, (id) => /\/userAssignedIdentities\/[^/]+$/i.test(id));
+  const listed = group(await listGroup(session, resourceGroup));
   const decided = await mapLimited(listed, maxConcurrentDeployments, async (deployment) => {
-    const isExpired = (await decideDeployment(context, deployment))?.isExpired;
+    const { isExpired } = await decideDeployment(context, deployment);
     return deployment.resources.map((resource) => ({ ...resource, isExpired }));
   });
-  const found: DeploymentResource[] = decided.flat().filter(({ isExpired }) => !isExpired);
+  const found: ListedResource[] = decided.flat().filter(({ isExpired }) => !isExpired);
   let missing = decided.flat().filter(({ isExpired }) => isExpired);
   // Either the list is late, or the read is.
   for (const seconds of [0, ...recheckDelays]) {
@@ -185,21 +161,7 @@ async function findDeployments(context: SweepContext): Promise<FoundDeployment[]
     missing = missing.filter((_, index) => !read[index]);
   }
   if (missing.length > 0) report.log.warning(missing.map(({ id }) => listedButMissing(id)).join('\n'));
-  return groupDeployments(context, found);
-}
-
-function groupDeployments(
-  { session, resourceGroup }: SweepContext,
-  all: readonly DeploymentResource[],
-): FoundDeployment[] {
-  const byName = Map.groupBy(all, ({ tags }) => tagValue(tags, deploymentTag)?.toLowerCase() ?? '');
-  byName.delete('');
-  return [...byName.values()].map((resources) => {
-    const name = tagValue(resources[0]?.tags, deploymentTag) ?? '';
-    const isPart = ({ id }: DeploymentResource): boolean =>
-      isDerivedId(session.subscriptionId, resourceGroup, name, id) || /\/userAssignedIdentities\/[^/]+$/i.test(id);
-    return { name, resources: resources.filter(isPart) };
-  });
+  return group(found);
 }
 
 /**

@@ -9,7 +9,7 @@ import { type DeploymentContext, identityId, placementsInOrder, vmBody } from '.
 /** Pure: the same arguments give the same plan, and nothing is read or sent. */
 export function createPlan(inputs: DeployInputs, image: ResolvedImage, context: DeploymentContext): Plan {
   const names = resourceNames(inputs.vmName);
-  const ids = resourceIds(context.subscriptionId, inputs.resourceGroup, names);
+  const ids = resourceIds(context.subscriptionId, inputs.resourceGroup, inputs.vmName);
   const common = { location: context.location, tags: { ...inputs.tags, ...context.ownership } };
   const network = planNetwork(inputs, names, ids, common);
   const vmSpec = { inputs, image, context, network, names, common };
@@ -41,14 +41,6 @@ export function createPlan(inputs: DeployInputs, image: ResolvedImage, context: 
 }
 
 function patchesByResourceId({ overrides }: DeployInputs, ids: ResourceIds): ReadonlyMap<string, MergePatch> {
-  const target: Readonly<Record<OverrideTarget, string>> = {
-    vm: ids.vm,
-    nic: ids.nic,
-    vnet: ids.vnet,
-    nsg: ids.nsg,
-    'public-ip': ids.publicIp,
-  };
-  return new Map(
-    Object.entries(overrides).map(([key, patch]) => [target[key as OverrideTarget].toLowerCase(), patch] as const),
-  );
+  const target = { ...ids, 'public-ip': ids.publicIp };
+  return new Map(Object.entries(overrides).map(([key, patch]) => [target[key as OverrideTarget].toLowerCase(), patch]));
 }

@@ -2,30 +2,29 @@ import { describe, expect, test } from '@jest/globals';
 import * as fc from 'fast-check';
 import { type CleanupStateData, createCleanupState, parseCleanupState } from '../../../src/deployment/cleanup-state.ts';
 
-const start = {
+const inputs = {
   operation: 'create',
-  deployment: 'vm1',
+  vmName: 'vm1',
   cleanup: 'always',
-  signIn: {
-    clientId: '8d1f3c5e-3b1a-4b5e-9a53-5c1c3c8a1d01',
-    tenantId: '22222222-bbbb-4c3d-9d63-1e8e2f6a2b02',
-    environment: { kind: 'known', name: 'azurecloud' },
-    credential: 'oidc',
-  },
-  run: {
-    serverUrl: 'https://github.com',
-    repository: 'owner/repo',
-    runId: '42',
-    runAttempt: '1',
-    job: 'deploy',
-    action: 'vm',
-  },
+  clientId: '8d1f3c5e-3b1a-4b5e-9a53-5c1c3c8a1d01',
+  tenantId: '22222222-bbbb-4c3d-9d63-1e8e2f6a2b02',
+  environment: { kind: 'known', name: 'azurecloud' },
+  credential: { kind: 'oidc', audience: 'api://AzureADTokenExchange' },
   subscriptionId: '2b3f7d3f-6e1f-4d2c-8b64-7a1a1d0a2f02',
   resourceGroup: 'rg',
 } as const;
 
+const run = {
+  serverUrl: 'https://github.com',
+  repository: 'owner/repo',
+  runId: '42',
+  runAttempt: '1',
+  job: 'deploy',
+  action: 'vm',
+};
+
 const openState = (save: (entries: CleanupStateData, everCreated: readonly string[]) => void) =>
-  createCleanupState(start, save);
+  createCleanupState(inputs, run, save);
 
 describe('createCleanupState', () => {
   test('saves every change at once', () => {
@@ -43,6 +42,17 @@ describe('createCleanupState', () => {
       [['/b'], false],
       [['/b'], true],
     ]);
+  });
+
+  test('saves how the main step signed in, without the secret', () => {
+    const credential = { kind: 'secret', secret: 'hidden' } as const;
+    const { signIn } = createCleanupState({ ...inputs, credential, changeReference: 'CHG1' }, run, () => {}).entries;
+    const { clientId, tenantId, environment } = inputs;
+    expect(signIn).toEqual({ clientId, tenantId, environment, credential: 'secret', changeReference: 'CHG1' });
+    expect(openState(() => {}).entries.signIn).toMatchObject({
+      credential: 'oidc',
+      audience: inputs.credential.audience,
+    });
   });
 
   test('excludes a resource that existed when its PUT was sent from what may be deleted', () => {
@@ -82,12 +92,8 @@ describe('createCleanupState', () => {
 
 describe('parseCleanupState', () => {
   const saved: CleanupStateData = {
-    ...start,
+    ...openState(() => {}).entries,
     created: ['/a'],
-    pending: [],
-    deleting: [],
-    notCreated: [],
-    completed: false,
     privateKeyPath: '/tmp/cross-tenant-vm-abcdef/id_rsa',
   };
 
@@ -99,10 +105,10 @@ describe('parseCleanupState', () => {
     ['operation', { operation: 'sweep' }],
     ['deployment', { deployment: '../vm1' }],
     ['cleanup', { cleanup: 'sometimes' }],
-    ['signIn', { signIn: { ...start.signIn, clientId: 'me' } }],
-    ['signIn', { signIn: { ...start.signIn, environment: { kind: 'discovered' } } }],
+    ['signIn', { signIn: { ...saved.signIn, clientId: 'me' } }],
+    ['signIn', { signIn: { ...saved.signIn, environment: { kind: 'discovered' } } }],
     ['signIn', { signIn: null }],
-    ['run', { run: { ...start.run, action: undefined } }],
+    ['run', { run: { ...run, action: undefined } }],
     ['subscriptionId', { subscriptionId: 'x/../y' }],
     ['resourceGroup', { resourceGroup: 'a/b' }],
     ['created', { created: ['/a', 7] }],

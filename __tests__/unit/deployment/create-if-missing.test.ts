@@ -2,7 +2,7 @@ import { expect, test } from '@jest/globals';
 import type { Session } from '../../../src/azure/arm-client.ts';
 import { createCleanupState } from '../../../src/deployment/cleanup-state.ts';
 import { createIfMissing } from '../../../src/deployment/create-if-missing.ts';
-import { ownershipTags, runIdentityOf } from '../../../src/deployment/ownership.ts';
+import { ownershipTags } from '../../../src/deployment/ownership.ts';
 
 const run = {
   serverUrl: 'https://github.com',
@@ -23,17 +23,15 @@ test.each([
   const state = createCleanupState(
     {
       operation: 'create',
-      deployment: 'vm1',
+      vmName: 'vm1',
       cleanup: 'always',
-      signIn: {
-        clientId: '',
-        tenantId: '',
-        environment: { kind: 'known', name: 'azurecloud' },
-        credential: 'oidc',
-      },
-      run: runIdentityOf(run),
+      clientId: '',
+      tenantId: '',
+      environment: { kind: 'known', name: 'azurecloud' },
+      credential: { kind: 'oidc' },
       resourceGroup: 'rg',
     },
+    run,
     () => undefined,
   );
   const existing = { tags: ownershipTags(run, 'vm1', 'always'), ...provisioning };

@@ -4,7 +4,6 @@ import {
   classifyOwnership,
   mayDelete,
   ownershipTags,
-  runIdentityOf,
   tagsFromDescription,
   tagsToDescription,
 } from '../../../src/deployment/ownership.ts';
@@ -43,7 +42,7 @@ test('tags name deployment, run and expiry', () => {
 });
 
 describe('mayDelete', () => {
-  const stepClaim = { deployment: 'vm1', owner: runIdentityOf(run) };
+  const stepClaim = { deployment: 'vm1', owner: run };
   const repositoryClaim = {
     deployment: 'vm1',
     owner: { serverUrl: run.serverUrl, repository: run.repository },
@@ -79,7 +78,7 @@ describe('mayDelete', () => {
   test('accepts values that were shortened to the limit of a tag', () => {
     const shortened = ownershipTags(long, 'vm1', 'never');
     expect(shortened['github-job']).toHaveLength(256);
-    expect(mayDelete({ deployment: 'vm1', owner: runIdentityOf(long) }, id, shortened)).toBe(true);
+    expect(mayDelete({ deployment: 'vm1', owner: long }, id, shortened)).toBe(true);
   });
 });
 

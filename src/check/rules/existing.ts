@@ -17,7 +17,7 @@ import { checkSizes } from './sizes.ts';
 function checkNames(context: RuleContext): Finding[] {
   const { inputs, run, facts, group, ask } = context;
   const names = resourceNames(inputs.vmName);
-  const ids = resourceIds(facts.subscriptionId, inputs.resourceGroup, names);
+  const ids = resourceIds(facts.subscriptionId, inputs.resourceGroup, inputs.vmName);
   const { vm } = facts.existing;
   const vmExists = vm && 'value' in vm ? vm.value !== undefined : undefined;
   return Object.entries({ ...facts.existing, osDisk: facts.osDisk }).map(([key, found]) => {
