@@ -2,12 +2,9 @@
 import { beforeAll, describe, expect, test } from '@jest/globals';
 import { settings } from '../../simulator/providers/compute/settings.ts';
 import { defaults, type Simulator } from '../../simulator/index.ts';
-import { comparedProperties } from '../../src/plan/drift.ts';
-import { changes, inputs } from '../support/drift-changes.ts';
+import { type ComparedProperty, changes, comparedProperties, inputs } from '../support/drift-changes.ts';
 import type { Run } from '../support/harness.ts';
 import { act, errorOf, partsOf, startWorld, warningsOf } from '../support/lifecycle.ts';
-
-type Property = (typeof comparedProperties)[number];
 
 const parts = partsOf('vm1');
 // A VM of regular priority has no Spot settings.
@@ -24,7 +21,7 @@ const start = (): Promise<Simulator> =>
   });
 
 /** Answers have the changes from now on, as if Azure Policy or somebody had made them. */
-function changeAnswers(sim: Simulator, properties: readonly Property[], tagsOfVm = {}): void {
+function changeAnswers(sim: Simulator, properties: readonly ComparedProperty[], tagsOfVm = {}): void {
   const lists = Map.groupBy(properties, (property) => changes[property].part);
   for (const method of ['GET', 'PUT'])
     for (const [part, list] of lists) {
@@ -57,7 +54,7 @@ describe('rerun', () => {
     expect([errorOf(run), run.outputs['outcome']]).toEqual(['', 'kept']);
   });
 
-  test.each<[string, readonly Property[]]>([
+  test.each<[string, readonly ComparedProperty[]]>([
     ['every other property of the VM', ofVm],
     ['the priority of the VM', ['priority']],
     ['every property of the network', ofNetwork],

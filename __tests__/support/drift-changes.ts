@@ -1,6 +1,4 @@
 /** Each compared property, and how a GET answer in the REST shape changes in that property alone. */
-import type { comparedProperties } from '../../src/plan/drift.ts';
-
 /** Inputs that request every compared property. */
 export const inputs = {
   location: 'westeurope',
@@ -54,7 +52,7 @@ const machine = inPart('machine');
 const nic = inPart('nic');
 
 /** No change undoes another of the same part, except that a VM of regular priority has no Spot settings. */
-export const changes: Readonly<Record<(typeof comparedProperties)[number], Change>> = {
+export const changes = {
   region: machine((vm) => (vm.location = 'northeurope')),
   image: machine(({ properties: { storageProfile } }) => {
     const { imageReference } = storageProfile;
@@ -103,6 +101,11 @@ export const changes: Readonly<Record<(typeof comparedProperties)[number], Chang
   'DNS label': inPart('publicIp')(({ properties }) => (properties.dnsSettings.domainNameLabel = 'store')),
   'inbound rules': inPart('nsg')(({ properties }) => (properties.securityRules[0].properties.access = 'Deny')),
 };
+
+export type ComparedProperty = keyof typeof changes;
+
+/** Everything that is compared with the inputs: on a rerun, by `check`, and after a create. */
+export const comparedProperties = Object.keys(changes) as ComparedProperty[];
 
 function primary({ properties }: any): any {
   return properties.ipConfigurations[0].properties;

@@ -6,7 +6,7 @@ import { runnerFileError } from '../runner/environment.ts';
 import { provisioningStateOf } from '../azure/lookup.ts';
 import type { Plan, ExistingResources } from '../deployment/resources.ts';
 import type { DeployInputs } from '../inputs/inputs.ts';
-import { compareNetwork, compareTags } from '../plan/drift.ts';
+import { compareNetwork, compareTags, formatDifference } from '../plan/drift.ts';
 import { compareVm } from '../plan/vm-drift.ts';
 import type { Reporter } from '../summary/reporter.ts';
 import { imageIdOf } from '../vm/vm-spec.ts';
@@ -54,9 +54,7 @@ export function warnAboutChanges(
     ...compareNetwork(network, plan).differences,
     ...compareTags(vm, plan),
   ];
-  const changedSettings = differences.map(
-    ({ property, actual, expected }) => `${property}: ${actual}; the inputs request ${expected}`,
-  );
+  const changedSettings = differences.map(formatDifference);
   report.addFacts({ changedSettings });
   if (changedSettings.length === 0) return;
   const lines = changedSettings.map((line) => `- ${line}`).join('\n');

@@ -9,58 +9,18 @@ import { sameId, normaliseRegion } from '../azure/resource-id.ts';
 import {
   type ExistingResources,
   type Plan,
+  findPrimary,
   networkParts,
   resourceTitles,
   subnetName,
 } from '../deployment/resources.ts';
-import { type Tags, tagValue } from '../deployment/ownership.ts';
+import { type TaggedResource, tagValue } from '../deployment/ownership.ts';
 import { isPatched, patchedSetting, reservedTags } from '../inputs/overrides.ts';
 import { shellCommand } from '../lib/escape.ts';
-import { type MergePatch, mergePatch, omitUndefined } from '../lib/json.ts';
+import { type MergePatch, mergePatch } from '../lib/json.ts';
 import { isGeneratedRule } from '../network/network-spec.ts';
 import { isFailedState } from '../vm/vm-status.ts';
 import { ActionError } from '../errors/errors.ts';
-
-/** Everything that is compared with the inputs: on a rerun, by `check`, and after a create. */
-export const comparedProperties = [
-  'region',
-  'image',
-  'operating system',
-  'size',
-  'zone',
-  'network interface',
-  'identity',
-  'admin user',
-  'SSH public keys',
-  'host name',
-  'license',
-  'priority',
-  'eviction policy',
-  'Spot price limit',
-  'OS disk size in GB',
-  'OS disk type',
-  'disk controller',
-  'LUNs of data disks',
-  'sizes of data disks in GB',
-  'types of data disks',
-  'encryption at host',
-  'security type',
-  'region of the network interface',
-  'region of the network security group',
-  'region of the virtual network',
-  'region of the public IP',
-  'subnet',
-  'public IP',
-  'private address',
-  'network security group',
-  'accelerated networking',
-  'address prefix',
-  'subnet prefix',
-  'DNS label',
-  'inbound rules',
-] as const;
-
-type ComparedProperty = (typeof comparedProperties)[number];
 
 export interface Difference {
   readonly property: string;
@@ -70,15 +30,16 @@ export interface Difference {
   readonly fix?: readonly string[];
 }
 
-/** One comparison: what a GET returns and what the inputs request. Undefined: not comparable. */
-export interface Comparison extends Pick<Difference, 'fix'> {
-  readonly property: ComparedProperty;
-  /** In the REST shape; an override of it replaces what the inputs say. */
-  readonly path?: string;
-  readonly actual: Setting;
-  readonly expected: Setting;
-  readonly isEqual?: boolean;
-}
+/** What a GET returns and what the inputs request. Undefined: not comparable. */
+export type Comparison = readonly [
+  property: string,
+  /** Below `properties`, except `identity` and `zones`. An override of it replaces what the inputs request. */
+  path: string | undefined,
+  actual: Setting,
+  expected: Setting,
+  isEqual?: boolean,
+  fix?: Difference['fix'],
+];
 
 export type Setting = string | number | undefined;
 
@@ -88,29 +49,37 @@ export function isSameSetting(actual: Setting, expected: Setting): boolean {
   return `${actual}`.toLowerCase() === `${expected}`.toLowerCase();
 }
 
+/** Two resource IDs, of which either may be absent. */
+export function compareIds(property: string, path: string, actual = '', expected = ''): Comparison {
+  return [property, path, actual, expected, sameId(actual, expected)];
+}
+
+/** The existing list may contain more than the inputs request. */
+export function compareLists(property: string, path: string, actual: readonly string[], expected: readonly string[]) {
+  const isEqual = expected.every((each) => actual.includes(each));
+  return [property, path, actual.join(', '), expected.join(', '), isEqual] as const;
+}
+
 /** @param patch of the resource; what it sets to a list or an object is not compared. */
 export function findDifferences(patch: MergePatch | undefined, comparisons: readonly Comparison[]): Difference[] {
-  return comparisons.flatMap(({ property, path = '', actual, expected, isEqual, fix }) => {
-    const patched = patchedSetting(patch, path);
+  return comparisons.flatMap(([property, path = '', actual, expected, isEqual, fix]) => {
+    const fullPath = /^(identity|zones|)$/.test(path) ? path : `properties.${path}`;
+    const patched = patchedSetting(patch, fullPath);
     const requested = patched ?? expected;
-    const isSame = isPatched(patch, path)
+    const isSame = isPatched(patch, fullPath)
       ? isSameSetting(actual, patched)
       : (isEqual ?? isSameSetting(actual, expected));
     if (isSame) return [];
     const texts = { actual: `${actual ?? ''}` || 'none', expected: `${requested ?? ''}` || 'none' };
-    return [{ property, ...texts, ...omitUndefined({ fix: patched === undefined ? fix : undefined }) }];
+    return [{ property, ...texts, fix: patched === undefined ? fix : undefined }];
   });
 }
 
 /** A resource never changes its region. If either region is unknown, as in some checks, nothing is compared. */
-export function compareRegion(
-  property: ComparedProperty,
-  { location = '' }: { readonly location?: string },
-  plan: Plan,
-): Comparison {
+export function compareRegion(property: string, { location = '' }: { location?: string }, plan: Plan): Comparison {
   const region = normaliseRegion(location);
   const isEqual = region === '' || plan.location === '' || region === normaliseRegion(plan.location);
-  return { property, actual: region, expected: plan.location, isEqual };
+  return [property, undefined, region, plan.location, isEqual];
 }
 
 /** A merge patch replaces a list as a whole, so the resulting rules are not known before Azure has them. */
@@ -118,12 +87,14 @@ export function rulesAreOverridden({ nsg, patches }: Plan): boolean {
   return nsg !== undefined && isPatched(patches.get(nsg.id.toLowerCase()), 'properties.securityRules');
 }
 
+export function formatDifference({ property, actual, expected }: Difference): string {
+  return `${property}: ${actual}; the inputs request ${expected}`;
+}
+
 /** @throws ActionError that lists every difference: existing resources are never changed. */
 export function assertNoDrift(plan: Plan, part: 'vm' | 'network', differences: readonly Difference[]): void {
   if (differences.length === 0) return;
-  const lines = differences.map(
-    ({ property, actual, expected }) => `- ${property}: ${actual}; the inputs request ${expected}`,
-  );
+  const lines = differences.map((difference) => `- ${formatDifference(difference)}`);
   throw new ActionError(`comparing deployment ${plan.deployment} with the inputs`, {
     message: `Deployment ${plan.deployment} already exists and differs from the inputs:\n${lines.join('\n')}`,
     reason: 'A rerun adopts only a deployment that matches the inputs; nothing that exists is changed or replaced.',
@@ -145,23 +116,24 @@ export function driftFix(plan: Plan, part: 'vm' | 'network', differences: readon
 
 /** Compares the existing network resources with the plan; none of them is ever changed. */
 export function compareNetwork(existing: ExistingResources, plan: Plan) {
-  const { nic, nsg, vnet, publicIp } = existing;
+  const { nic } = existing;
+  // A failed resource is created again from the plan, so it is not compared.
+  const usable = Object.entries(existing).filter(([, resource]) => resource && !isFailedState(resource));
+  const { nsg, vnet, publicIp }: ExistingResources = Object.fromEntries(usable);
   const regions = networkParts.map((part) =>
     compareRegion(`region of the ${resourceTitles[part]}`, existing[part] ?? {}, plan),
   );
   const comparisons: readonly [string | undefined, readonly Comparison[]][] = [
     [undefined, regions],
     [plan.nic.id, nic ? compareInterface(nic, plan) : []],
-    [plan.vnet?.id, isUsable(vnet) ? compareAddresses(vnet, plan) : []],
-    [plan.publicIp?.id, isUsable(publicIp) ? compareLabel(publicIp, plan) : []],
-    [undefined, isUsable(nsg) ? compareRules(nsg, plan) : []],
+    [plan.vnet?.id, vnet ? compareAddresses(vnet, plan) : []],
+    [plan.publicIp?.id, publicIp ? compareLabel(publicIp, plan) : []],
+    [undefined, nsg ? compareRules(nsg, plan) : []],
   ];
   return {
     differences: comparisons.flatMap(([id, list]) => findDifferences(plan.patches.get(id?.toLowerCase() ?? ''), list)),
     // Those that this action did not create stay.
-    otherRules: (isUsable(nsg) ? (nsg.securityRules ?? []) : [])
-      .filter((rule) => !isGeneratedRule(rule))
-      .map(({ name = '' }) => name),
+    otherRules: (nsg?.securityRules ?? []).flatMap((rule) => (isGeneratedRule(rule) ? [] : (rule.name ?? ''))),
   };
 }
 
@@ -172,10 +144,7 @@ export function requestedTags({ tags, patches }: Plan, id: string): Readonly<Rec
 }
 
 /** Compares the tags that the inputs request. A rerun updates these, so they are no reason to refuse or replace. */
-export function compareTags(
-  { id = '', tags }: { readonly id?: string; readonly tags?: Tags },
-  plan: Plan,
-): Difference[] {
+export function compareTags({ id = '', tags }: TaggedResource, plan: Plan): Difference[] {
   return Object.entries(requestedTags(plan, id)).flatMap(([name, expected]) => {
     const actual = tagValue(tags, name);
     if (reservedTags.includes(name.toLowerCase()) || actual === expected) return [];
@@ -183,47 +152,23 @@ export function compareTags(
   });
 }
 
-/** A failed resource is created again from the plan, so it is not compared. */
-function isUsable<Resource extends { readonly provisioningState?: string }>(
-  resource: Resource | undefined,
-): resource is Resource {
-  return resource !== undefined && !isFailedState(resource);
-}
-
-function primaryConfiguration({ ipConfigurations = [] }: NetworkInterface) {
-  return ipConfigurations.find(({ primary }) => primary) ?? ipConfigurations[0] ?? {};
-}
-
 function compareInterface(nic: NetworkInterface, plan: Plan): readonly Comparison[] {
   if (plan.nic.origin === 'given') return [];
   const { body } = plan.nic;
-  const [actual, expected] = [primaryConfiguration(nic), primaryConfiguration(body)];
-  const path = 'properties.ipConfigurations';
+  const [actual, expected] = [nic, body].map(({ ipConfigurations }) => findPrimary(ipConfigurations));
+  const path = 'ipConfigurations';
+  const [group, expectedGroup] = [nic, body].map(({ networkSecurityGroup }) => networkSecurityGroup?.id);
+  const [isAccelerated, accelerate] = [nic, body].map((each) => `${each.enableAcceleratedNetworking === true}`);
   return [
-    { property: 'subnet', path, ...pair(actual.subnet?.id, expected.subnet?.id) },
-    { property: 'public IP', path, ...pair(actual.publicIPAddress?.id, expected.publicIPAddress?.id) },
+    compareIds('subnet', path, actual?.subnet?.id, expected?.subnet?.id),
+    compareIds('public IP', path, actual?.publicIPAddress?.id, expected?.publicIPAddress?.id),
     // A dynamic address is Azure's choice.
-    { property: 'private address', path, actual: actual.privateIPAddress, expected: expected.privateIPAddress },
-    {
-      property: 'network security group',
-      path: 'properties.networkSecurityGroup.id',
-      ...pair(nic.networkSecurityGroup?.id, body.networkSecurityGroup?.id),
-    },
-    {
-      property: 'accelerated networking',
-      path: 'properties.enableAcceleratedNetworking',
-      actual: `${nic.enableAcceleratedNetworking === true}`,
-      expected: `${body.enableAcceleratedNetworking === true}`,
-    },
+    ['private address', path, actual?.privateIPAddress, expected?.privateIPAddress],
+    compareIds('network security group', 'networkSecurityGroup.id', group, expectedGroup),
+    ['accelerated networking', 'enableAcceleratedNetworking', isAccelerated, accelerate],
   ];
 }
 
-/** Two resource IDs, of which either may be absent. */
-function pair(actual = '', expected = '') {
-  return { actual, expected, isEqual: sameId(actual, expected) };
-}
-
-/** The address space may have grown and other subnets may have been added; only what the inputs request is compared. */
 function compareAddresses(vnet: VirtualNetwork, { vnet: planned }: Plan): readonly Comparison[] {
   if (!planned) return [];
   const subnetPrefixes = ({ subnets = [] }: VirtualNetwork): readonly string[] => {
@@ -231,38 +176,23 @@ function compareAddresses(vnet: VirtualNetwork, { vnet: planned }: Plan): readon
     return oneOrMany(subnet?.addressPrefix, subnet?.addressPrefixes);
   };
   const prefixes = ({ addressSpace }: VirtualNetwork) => addressSpace?.addressPrefixes ?? [];
-  const compare = (actual: readonly string[], expected: readonly string[]) => ({
-    actual: actual.join(', '),
-    expected: expected.join(', '),
-    isEqual: expected.every((prefix) => actual.includes(prefix)),
-  });
   return [
-    { property: 'address prefix', path: 'properties.addressSpace', ...compare(prefixes(vnet), prefixes(planned.body)) },
-    {
-      property: 'subnet prefix',
-      path: 'properties.subnets',
-      ...compare(subnetPrefixes(vnet), subnetPrefixes(planned.body)),
-    },
+    compareLists('address prefix', 'addressSpace', prefixes(vnet), prefixes(planned.body)),
+    compareLists('subnet prefix', 'subnets', subnetPrefixes(vnet), subnetPrefixes(planned.body)),
   ];
 }
 
 function compareLabel({ dnsSettings }: PublicIPAddress, plan: Plan): readonly Comparison[] {
   const { publicIp } = plan;
   if (publicIp?.origin !== 'made') return [];
+  const actual = dnsSettings?.domainNameLabel ?? '';
+  // A label that the inputs do not name opens nothing, and somebody may have added it.
   const expected = publicIp.body.dnsSettings?.domainNameLabel;
-  return [
-    {
-      property: 'DNS label',
-      path: 'properties.dnsSettings.domainNameLabel',
-      actual: dnsSettings?.domainNameLabel ?? '',
-      // A label that the inputs do not name opens nothing, and somebody may have added it.
-      expected,
-      fix: [
-        'To change the existing label, and then run the step again:',
-        shellCommand`az network public-ip update --subscription ${plan.subscriptionId} -g ${plan.resourceGroup} -n ${publicIp.name} --dns-name ${expected ?? ''}`,
-      ],
-    },
+  const fix = [
+    'To change the existing label, and then run the step again:',
+    shellCommand`az network public-ip update --subscription ${plan.subscriptionId} -g ${plan.resourceGroup} -n ${publicIp.name} --dns-name ${expected ?? ''}`,
   ];
+  return [['DNS label', 'dnsSettings.domainNameLabel', actual, expected, undefined, fix]];
 }
 
 /** All planned rules must exist, and no other generated ones. They only allow: their order has no effect. */
@@ -271,21 +201,20 @@ function compareRules({ securityRules: all = [] }: NetworkSecurityGroup, plan: P
   if (nsg?.origin !== 'made' || rulesAreOverridden(plan)) return [];
   const planned = nsg.body.securityRules ?? [];
   const generated = all.filter(isGeneratedRule);
-  const isIn = (rules: readonly SecurityRule[]) => {
-    const known = new Set(rules.map((rule) => formatRule(rule).toLowerCase()));
-    return (rule: SecurityRule): boolean => known.has(formatRule(rule).toLowerCase());
-  };
-  if (planned.every(isIn(all)) && generated.every(isIn(planned))) return [];
+  const different = [...rulesNotIn(all, planned, formatRule), ...rulesNotIn(planned, generated, formatRule)];
+  if (different.length === 0) return [];
   const list = (rules: readonly SecurityRule[]): string => rules.map(formatRule).join(', ') || 'none';
-  return [
-    {
-      property: 'inbound rules',
-      actual: list(generated),
-      expected: list(planned),
-      isEqual: false,
-      fix: rulesFix(generated, planned, nsg.name, plan),
-    },
-  ];
+  const fix = rulesFix(generated, planned, nsg.name, plan);
+  return [['inbound rules', undefined, list(generated), list(planned), false, fix]];
+}
+
+function rulesNotIn(
+  others: readonly SecurityRule[],
+  rules: readonly SecurityRule[],
+  format: (rule: SecurityRule) => string,
+): readonly SecurityRule[] {
+  const known = new Set(others.map((rule) => format(rule).toLowerCase()));
+  return rules.filter((rule) => !known.has(format(rule).toLowerCase()));
 }
 
 /** Makes the rules exactly those of the plan, priorities included: Azure refuses two rules of one priority. */
@@ -295,19 +224,14 @@ function rulesFix(
   group: string,
   { subscriptionId, resourceGroup }: Plan,
 ): readonly string[] {
-  const key = ({ name, priority, ...rule }: SecurityRule): string =>
-    `${name} ${priority} ${formatRule(rule)}`.toLowerCase();
-  const notIn = (others: readonly SecurityRule[], rules: readonly SecurityRule[]) => {
-    const keys = new Set(others.map(key));
-    return rules.filter((rule) => !keys.has(key(rule)));
-  };
+  const format = (rule: SecurityRule): string => `${rule.name} ${rule.priority} ${formatRule(rule)}`;
   return [
     'To change the existing rules, and then run the step again:',
-    ...notIn(planned, existing).map(
+    ...rulesNotIn(planned, existing, format).map(
       ({ name = '' }) =>
         shellCommand`az network nsg rule delete --subscription ${subscriptionId} -g ${resourceGroup} --nsg-name ${group} -n ${name}`,
     ),
-    ...notIn(existing, planned).map(
+    ...rulesNotIn(existing, planned, format).map(
       ({ name = '', priority, protocol = '*', sourceAddressPrefix = '*', destinationPortRange = '*' }) =>
         shellCommand`az network nsg rule create --subscription ${subscriptionId} -g ${resourceGroup} --nsg-name ${group} -n ${name} --priority ${`${priority}`} --access Allow --protocol ${protocol} --source-address-prefixes ${sourceAddressPrefix} --destination-port-ranges ${destinationPortRange}`,
     ),

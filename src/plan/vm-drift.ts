@@ -1,16 +1,17 @@
 import type { DataDisk, Disk, VirtualMachine } from '@azure/arm-compute';
 import { sameId } from '../azure/resource-id.ts';
-import type { Plan } from '../deployment/resources.ts';
+import { type Plan, findPrimary } from '../deployment/resources.ts';
 import { ActionError } from '../errors/errors.ts';
 import type { ResolvedImage } from '../image/image.ts';
 import type { DeployInputs } from '../inputs/inputs.ts';
 import { isPatched, patchedList } from '../inputs/overrides.ts';
-import { omitUndefined } from '../lib/json.ts';
 import { imageIdOf } from '../vm/vm-spec.ts';
 import { type ProvisioningFailure, isFailedState } from '../vm/vm-status.ts';
 import {
   type Comparison,
   type Difference,
+  compareIds,
+  compareLists,
   compareRegion,
   findDifferences,
   isSameSetting,
@@ -58,7 +59,7 @@ export function assertNoOrphanedDisk(
 /** Why `if-exists: replace` has to replace the VM; empty if it matches or another `if-exists` is set. */
 export function replacementReasons(
   vm: VirtualMachine,
-  { differences, keptVersion }: VmComparison,
+  { differences, keptVersion }: ReturnType<typeof compareVm>,
   image: ResolvedImage,
   { ifExists }: DeployInputs,
 ): readonly Difference[] {
@@ -70,63 +71,36 @@ export function replacementReasons(
   ];
 }
 
-interface VmComparison {
-  readonly differences: readonly Difference[];
-  /** Identities that the inputs do not name, such as those that Azure Policy adds: they stay. */
-  readonly addedIdentities: readonly string[];
-  /** Set if `image-id` names a definition and the VM was created from another of its versions. */
-  readonly keptVersion?: string;
-}
-
 /**
  * Compares an existing VM of this deployment with the plan, as far as GET returns the properties: passwords and custom
  * data are never returned, and the size and type of the OS disk are missing while the VM is deallocated.
  */
-export function compareVm(vm: VirtualMachine, plan: Plan, image: ResolvedImage, inputs: DeployInputs): VmComparison {
+export function compareVm(vm: VirtualMachine, plan: Plan, image: ResolvedImage, inputs: DeployInputs) {
   const patch = plan.patches.get(plan.vm.id.toLowerCase());
   const body = plan.vm.body(plan.vm.attempts[0] ?? { size: '' });
   const keptVersion = inputs.image.version === undefined ? olderVersion(vm, image) : undefined;
   const identities = identityIds(vm.identity);
   const expectedIdentities = identityIds(body.identity);
-  const hasIdentities = expectedIdentities.every((id) => identities.includes(id));
-  const rows: readonly Row[] = [
+  const comparisons: readonly Comparison[] = [
+    compareRegion('region', vm, plan),
     ...(keptVersion === undefined
       ? [compareIds('image', 'storageProfile.imageReference', imageIdOf(vm), image.referenceId)]
       : []),
     ...comparePlacement(vm, plan),
-    ['identity', 'identity', identities.join(', '), expectedIdentities.join(', '), hasIdentities],
+    compareLists('identity', 'identity', identities, expectedIdentities),
     ...compareAccount(vm, body, inputs, plan),
     ...compareSpot(vm, body, inputs.spot?.isOptional),
     ...compareDisk(vm, body),
     ...compareDataDisks(vm, patchedList(patch, dataDisks, emptyDisk) ?? body.storageProfile?.dataDisks),
-    // Azure Policy may enable it.
-    [
-      'encryption at host',
-      'securityProfile.encryptionAtHost',
-      `${vm.securityProfile?.encryptionAtHost === true}`,
-      inputs.encryptionAtHost ? 'true' : undefined,
-    ],
-    compareSecurity(vm, body, plan, inputs.securityType ?? image.generation),
+    ...compareSecurity(vm, body, plan, inputs.securityType ?? image.generation),
   ];
   return {
-    differences: findDifferences(patch, [compareRegion('region', vm, plan), ...rows.map(toComparison)]),
+    differences: findDifferences(patch, comparisons),
+    /** Identities that the inputs do not name, such as those that Azure Policy adds: they stay. */
     addedIdentities: isPatched(patch, 'identity') ? [] : identities.filter((id) => !expectedIdentities.includes(id)),
-    ...omitUndefined({ keptVersion }),
+    /** Set if `image-id` names a definition and the VM was created from another of its versions. */
+    keptVersion,
   };
-}
-
-/** A `Comparison` in one line; paths are below `properties`, except those of `identity` and `zones`. */
-type Row = readonly [
-  property: Comparison['property'],
-  path: string | undefined,
-  actual: Setting,
-  expected: Setting,
-  isEqual?: boolean,
-];
-
-function toComparison([property, path, actual, expected, isEqual]: Row): Comparison {
-  const fullPath = path && !/^(identity|zones)$/.test(path) ? `properties.${path}` : path;
-  return { property, actual, expected, ...omitUndefined({ path: fullPath, isEqual }) };
 }
 
 function olderVersion(vm: VirtualMachine, { referenceId }: ResolvedImage): string | undefined {
@@ -136,13 +110,8 @@ function olderVersion(vm: VirtualMachine, { referenceId }: ResolvedImage): strin
   return isOther ? actual.slice(prefix.length) : undefined;
 }
 
-function compareIds(property: Row[0], path: string, actual: string, expected: string): Row {
-  return [property, path, actual, expected, sameId(actual, expected)];
-}
-
-function comparePlacement(vm: VirtualMachine, { vm: planned, nic: plannedNic }: Plan): readonly Row[] {
-  const nics = vm.networkProfile?.networkInterfaces ?? [];
-  const nic = nics.find(({ primary }) => primary) ?? nics[0];
+function comparePlacement(vm: VirtualMachine, { vm: planned, nic: plannedNic }: Plan): readonly Comparison[] {
+  const nic = findPrimary(vm.networkProfile?.networkInterfaces);
   const size = vm.hardwareProfile?.vmSize;
   const sizes = [...new Set(planned.attempts.map((attempt) => attempt.size))];
   const hasSize = sizes.some((expected) => isSameSetting(size ?? '', expected));
@@ -152,11 +121,16 @@ function comparePlacement(vm: VirtualMachine, { vm: planned, nic: plannedNic }: 
     ['operating system', 'storageProfile.osDisk.osType', vm.storageProfile?.osDisk?.osType, planned.osType],
     ['size', 'hardwareProfile.vmSize', size, sizes.join(' or '), hasSize],
     ['zone', 'zones', zone, zones.join(' or '), zones.length === 0 || zones.includes(zone)],
-    compareIds('network interface', 'networkProfile.networkInterfaces', nic?.id ?? '', plannedNic.id),
+    compareIds('network interface', 'networkProfile.networkInterfaces', nic?.id, plannedNic.id),
   ];
 }
 
-function compareAccount(vm: VirtualMachine, body: VirtualMachine, inputs: DeployInputs, plan: Plan): readonly Row[] {
+function compareAccount(
+  vm: VirtualMachine,
+  body: VirtualMachine,
+  inputs: DeployInputs,
+  plan: Plan,
+): readonly Comparison[] {
   const { computerName, adminUsername: actual } = vm.osProfile ?? {};
   const expected = body.osProfile?.adminUsername;
   // Linux distinguishes upper and lower case.
@@ -181,7 +155,7 @@ function sshKeys({ osProfile }: VirtualMachine): string {
     .join(', ');
 }
 
-function compareSpot(vm: VirtualMachine, body: VirtualMachine, isSpotOptional = false): readonly Row[] {
+function compareSpot(vm: VirtualMachine, body: VirtualMachine, isSpotOptional = false): readonly Comparison[] {
   // `Low` is the former name of `Spot`.
   const priority = (vm.priority === 'Low' ? 'Spot' : vm.priority) ?? 'Regular';
   const expected = isSpotOptional ? priority : (body.priority ?? 'Regular');
@@ -193,7 +167,7 @@ function compareSpot(vm: VirtualMachine, body: VirtualMachine, isSpotOptional = 
   ];
 }
 
-function compareDisk({ storageProfile }: VirtualMachine, body: VirtualMachine): readonly Row[] {
+function compareDisk({ storageProfile }: VirtualMachine, body: VirtualMachine): readonly Comparison[] {
   const [actual, expected] = [storageProfile?.osDisk, body.storageProfile?.osDisk];
   const [type, expectedType] = [actual, expected].map((disk) => disk?.managedDisk?.storageAccountType);
   return [
@@ -209,7 +183,7 @@ const dataDisks = 'properties.storageProfile.dataDisks';
 const emptyDisk: DataDisk = { lun: -1, createOption: '', managedDisk: {} };
 
 /** Those of the image belong to its version. A disk attached later is not deleted with the VM by default; ours are. */
-function compareDataDisks(vm: VirtualMachine, requested: readonly DataDisk[] = []): readonly Row[] {
+function compareDataDisks(vm: VirtualMachine, requested: readonly DataDisk[] = []): readonly Comparison[] {
   const planned = requested.filter(({ createOption }) => createOption === 'Empty');
   const isPlanned = (lun: number) => planned.some((disk) => disk.lun === lun);
   const existing = (vm.storageProfile?.dataDisks ?? []).filter(
@@ -219,7 +193,7 @@ function compareDataDisks(vm: VirtualMachine, requested: readonly DataDisk[] = [
     const numbers = disks.map(({ lun }) => `${lun}`);
     return numbers.toSorted().join(', ');
   };
-  const compare = (property: Row[0], setting: (disk: DataDisk) => Setting): Row => {
+  const compare = (property: string, setting: (disk: DataDisk) => Setting): Comparison => {
     const pairs = planned.flatMap((disk) => {
       const actual = existing.find(({ lun }) => lun === disk.lun);
       const [has, wants] = [actual && setting(actual), setting(disk)];
@@ -235,11 +209,16 @@ function compareDataDisks(vm: VirtualMachine, requested: readonly DataDisk[] = [
 }
 
 /** @param source of the expected type: the input, or a trait of the image definition if that could be read. */
-function compareSecurity(vm: VirtualMachine, body: VirtualMachine, plan: Plan, source: string | undefined): Row {
-  const actual = vm.securityProfile?.securityType ?? 'Standard';
+function compareSecurity(vm: VirtualMachine, body: VirtualMachine, plan: Plan, source?: string): readonly Comparison[] {
+  const { securityType: actual = 'Standard', encryptionAtHost } = vm.securityProfile ?? {};
+  // Azure Policy may enable it.
+  const encrypt = body.securityProfile?.encryptionAtHost ? 'true' : undefined;
   const isAccepted = source === undefined || (plan.vm.plainWillDo && actual === 'Standard');
   const expected = isAccepted ? undefined : (body.securityProfile?.securityType ?? 'Standard');
-  return ['security type', 'securityProfile.securityType', actual, expected];
+  return [
+    ['encryption at host', 'securityProfile.encryptionAtHost', `${encryptionAtHost === true}`, encrypt],
+    ['security type', 'securityProfile.securityType', actual, expected],
+  ];
 }
 
 export function addedIdentitiesNotice(identities: readonly string[]): string {

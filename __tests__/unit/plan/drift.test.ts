@@ -6,9 +6,14 @@ import { parseInboundRule } from '../../../src/inputs/read-network.ts';
 import type { ResolvedImage } from '../../../src/image/image.ts';
 import type { DeployInputs } from '../../../src/inputs/inputs.ts';
 import { createPlan } from '../../../src/plan/create-plan.ts';
-import { comparedProperties, driftFix, compareNetwork } from '../../../src/plan/drift.ts';
+import { driftFix, compareNetwork } from '../../../src/plan/drift.ts';
 import { compareVm } from '../../../src/plan/vm-drift.ts';
-import { type Change as AnswerChange, changes, inputs as driftInputs } from '../../support/drift-changes.ts';
+import {
+  type Change as AnswerChange,
+  changes,
+  comparedProperties,
+  inputs as driftInputs,
+} from '../../support/drift-changes.ts';
 import { least, network, readDeployment, subscription as ownSubscription } from '../../support/read-inputs.ts';
 import {
   deployInputs,
