@@ -122,48 +122,42 @@ export function claimOf({ operation, deployment, run, notCreated }: CleanupState
   return { ...(operation === 'delete' ? repositoryClaim(deployment, run) : { deployment, owner: run }), notCreated };
 }
 
-type Check = (value: unknown) => boolean;
+type Check = RegExp | ((value: unknown) => boolean) | { readonly [field: string]: Check };
 
-const isText: Check = (value) => typeof value === 'string';
-const isIdList: Check = (value) =>
-  Array.isArray(value) && value.every((id) => typeof id === 'string' && id.startsWith('/'));
-const isGuidText: Check = (value) => typeof value === 'string' && isGuid(value);
-const isOneOf =
-  (...legal: readonly unknown[]): Check =>
-  (value) =>
-    legal.includes(value);
-const isOptional =
-  (check: Check): Check =>
-  (value) =>
-    value === undefined || check(value);
-const hasFields =
-  (fields: Readonly<Record<string, Check>>): Check =>
-  (value) =>
-    isJson(value) && Object.entries(fields).every(([name, check]) => check(value[name]));
+function isValid(value: unknown, check: Check): boolean {
+  if (check instanceof RegExp) return typeof value === 'string' && check.test(value);
+  if (typeof check === 'function') return check(value);
+  return isJson(value) && Object.entries(check).every(([name, inner]) => isValid(value[name], inner));
+}
+
+const anyText = /^/;
+const isGuidText = (value: unknown) => typeof value === 'string' && isGuid(value);
+const isIdList = (value: unknown) => Array.isArray(value) && value.every((id) => isValid(id, /^\//));
+const isOptional = (check: Check) => (value: unknown) => value === undefined || isValid(value, check);
 
 const checks: Readonly<Record<keyof CleanupStateData, Check>> = {
-  operation: isOneOf('create', 'delete'),
+  operation: /^(create|delete)$/,
   deployment: (value) => typeof value === 'string' && validateVmName(value) === undefined,
-  cleanup: isOneOf('never', 'on-failure', 'always'),
-  signIn: hasFields({
+  cleanup: /^(never|on-failure|always)$/,
+  signIn: {
     clientId: isGuidText,
-    tenantId: (value) => typeof value === 'string' && /^[a-z0-9.-]+$/i.test(value),
+    tenantId: /^[a-z0-9.-]+$/i,
     environment: (value) =>
-      hasFields({ kind: isOneOf('known'), name: isText })(value) ||
-      hasFields({ kind: isOneOf('discovered'), resourceManager: isText })(value),
-    credential: isOneOf('oidc', 'secret', 'certificate'),
-    audience: isOptional(isText),
-    changeReference: isOptional(isText),
-  }),
-  run: (run) => isJson(run) && Object.keys(identityTags).every((field) => isText(run[field])),
+      isValid(value, { kind: /^known$/, name: anyText }) ||
+      isValid(value, { kind: /^discovered$/, resourceManager: anyText }),
+    credential: /^(oidc|secret|certificate)$/,
+    audience: isOptional(anyText),
+    changeReference: isOptional(anyText),
+  },
+  run: Object.fromEntries(Object.keys(identityTags).map((field) => [field, anyText])),
   subscriptionId: isOptional(isGuidText),
-  resourceGroup: (value) => typeof value === 'string' && /^[\p{L}\p{N}_().-]{1,90}$/u.test(value),
+  resourceGroup: /^[\p{L}\p{N}_().-]{1,90}$/u,
   created: isIdList,
   pending: isIdList,
   deleting: isIdList,
   notCreated: isIdList,
-  completed: isOneOf(true, false),
-  privateKeyPath: isOptional(isText),
+  completed: (value) => typeof value === 'boolean',
+  privateKeyPath: isOptional(anyText),
 };
 
 /** `damaged`: fields that are missing or invalid; any step of the job could have changed the saved state. */
@@ -172,7 +166,7 @@ export function parseCleanupState(
 ): { state: CleanupStateData; damaged?: undefined } | { damaged: readonly string[]; privateKeyPath?: string } {
   const parsed = parseJson(text);
   if (!isJson(parsed)) return { damaged: ['everything'] };
-  const damaged = Object.entries(checks).flatMap(([name, check]) => (check(parsed[name]) ? [] : [name]));
+  const damaged = Object.entries(checks).flatMap(([name, check]) => (isValid(parsed[name], check) ? [] : [name]));
   if (damaged.length === 0) return { state: parsed as unknown as CleanupStateData };
   const { privateKeyPath } = parsed;
   return { damaged, privateKeyPath: typeof privateKeyPath === 'string' ? privateKeyPath : undefined };

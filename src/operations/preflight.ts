@@ -64,16 +64,11 @@ export interface Preparation extends Omit<Prerequisites, 'location'> {
   readonly plan: Plan;
 }
 
-interface PreflightContext extends DeployContext {
-  readonly mask: (secret: string) => void;
-  readonly keyPair: Promise<SshKeyPair> | undefined;
-}
-
 /** Sends no write. @throws ActionError if Azure is certain to refuse the deployment, or if what exists differs. */
 export async function prepareDeployment(
   session: DeploySession,
   inputs: DeployInputs,
-  context: PreflightContext,
+  context: DeployContext & { mask: (secret: string) => void; keyPair: Promise<SshKeyPair> | undefined },
 ): Promise<Preparation> {
   const { report, run } = context;
   const first = await report.stage('Preflight', () => gatherPrerequisites(session, inputs, report));
