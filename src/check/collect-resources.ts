@@ -27,9 +27,9 @@ export type ExistingResults = { readonly [Part in keyof ExistingResources]?: Res
 
 export function collectReferenced(session: Session, inputs: DeployInputs) {
   return Promise.all(
-    referencedIds(inputs).map(async ({ kind, id }) => {
-      const read = kind === 'subnet' ? readGivenSubnet(session, id) : readReferenced(session, kind, id.id);
-      return { kind, id: id.id, found: await settle(() => read) };
+    referencedIds(inputs).map(async (given) => {
+      const read = given.kind === 'subnet' ? readGivenSubnet : readReferenced;
+      return { kind: given.kind, id: given.id.id, found: await settle(() => read(session, given)) };
     }),
   );
 }
@@ -56,27 +56,22 @@ async function readById<T>({ arm }: Session, id: string, api: string = apiVersio
   return flattenProperties(await undefinedIfNotFound(arm('GET', id, api))) as T | undefined;
 }
 
-async function readReferenced(
-  session: Session,
-  kind: ReferencedId['kind'],
-  id: string,
-): Promise<ReferencedProperties | undefined> {
-  const api = apiVersions[kind === 'identity' ? 'identities' : 'network'];
-  const found = await readById<NetworkInterface & Pick<PublicIPAddress, 'ipConfiguration' | 'zones'>>(session, id, api);
-  if (!found) return undefined;
-  const { location, zones, virtualMachine, ipConfiguration } = found;
-  return { location, zones, usedBy: virtualMachine?.id ?? ipConfiguration?.id };
+async function readReferenced(session: Session, { kind, id }: ReferencedId): Promise<ReferencedProperties | undefined> {
+  type Known = NetworkInterface & Pick<PublicIPAddress, 'ipConfiguration' | 'zones'>;
+  const found = await readById<Known>(session, id.id, apiVersions[kind === 'identity' ? 'identities' : 'network']);
+  const { location, zones, virtualMachine, ipConfiguration } = found ?? {};
+  return found && { location, zones, usedBy: virtualMachine?.id ?? ipConfiguration?.id };
 }
 
 /** Only the virtual network has a region. An app that may join the subnet may not be able to read the network. */
-async function readGivenSubnet(session: Session, { id, name }: ResourceId): Promise<ReferencedProperties | undefined> {
-  const vnet = await settle(() => readById<VirtualNetwork>(session, vnetIdOf(id)));
+async function readGivenSubnet(session: Session, { id }: ReferencedId): Promise<ReferencedProperties | undefined> {
+  const vnet = await settle(() => readById<VirtualNetwork>(session, vnetIdOf(id.id)));
   if ('value' in vnet) {
     const { location, subnets = [] } = vnet.value ?? {};
-    const found = subnets.find((subnet) => subnet.name?.toLowerCase() === name.toLowerCase());
+    const found = subnets.find((subnet) => subnet.name?.toLowerCase() === id.name.toLowerCase());
     return found && { location, ...addressesOf(found) };
   }
-  const subnet = await settle(() => readById<Subnet>(session, id));
+  const subnet = await settle(() => readById<Subnet>(session, id.id));
   if ('error' in subnet) throw vnet.error;
   return subnet.value && addressesOf(subnet.value);
 }
