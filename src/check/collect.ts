@@ -12,7 +12,6 @@ import { type ResolvedImage, inspectImage } from '../image/image.ts';
 import type { DeployInputs } from '../inputs/inputs.ts';
 import { asObject, flattenProperties } from '../lib/json.ts';
 import type { WorkflowRun } from '../runner/environment.ts';
-import type { Sku } from '../vm/sizes.ts';
 import { isFailedState, readProvisioningFailure } from '../vm/vm-status.ts';
 import {
   type ExistingResults,
@@ -212,7 +211,7 @@ function collectRestrictions(session: Session, inputs: DeployInputs) {
 function collectRegionalFacts({ compute, network }: Session, { network: choice }: DeployInputs, inRegion: InRegion) {
   const dnsLabel = choice.kind === 'new-nic' && choice.publicIp.kind === 'new' ? choice.publicIp.dnsLabel : undefined;
   return {
-    skus: inRegion((region) => Array.fromAsync<Sku>(compute.resourceSkus.list({ filter: `location eq '${region}'` }))),
+    skus: inRegion((region) => Array.fromAsync(compute.resourceSkus.list({ filter: `location eq '${region}'` }))),
     computeUsages: inRegion((region) => Array.fromAsync<Usage>(compute.usage.list(region))),
     networkUsages: inRegion((region) => Array.fromAsync<Usage>(network.usages.list(region))),
     dnsLabelFree:

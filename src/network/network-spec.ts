@@ -17,11 +17,10 @@ export function planNetwork(
   common: Common,
 ): PlannedNetwork {
   if (network.kind === 'given-nic') return { nic: { origin: 'given', id: network.nicId.id }, notices: [] };
-  const { subnet } = network;
   const made = <Body extends object>(part: 'nsg' | 'vnet' | 'publicIp' | 'nic', body: Body) =>
     ({ origin: 'made', id: ids[part], name: names[part], body: { ...common, ...body } }) as const;
   const given = (id: string) => ({ origin: 'given', id }) as const;
-  const { nsg: nsgChoice, publicIp: ipChoice } = network;
+  const { subnet, nsg: nsgChoice, publicIp: ipChoice } = network;
   const nsg: ResourcePlan<NetworkSecurityGroup> =
     nsgChoice.kind === 'given'
       ? given(nsgChoice.id.id)

@@ -1,10 +1,12 @@
+import { identityType } from '../azure/api-versions.ts';
+import { resourceId } from '../azure/resource-id.ts';
 import { type ResourceIds, resourceIds, resourceNames, type Plan } from '../deployment/resources.ts';
 import type { ResolvedImage } from '../image/image.ts';
 import type { DeployInputs, OverrideTarget } from '../inputs/inputs.ts';
 import type { MergePatch } from '../lib/json.ts';
 import { openPortWarnings, planNetwork } from '../network/network-spec.ts';
 import { isTrustedLaunchOptional } from '../vm/sizes.ts';
-import { type DeploymentContext, identityId, placementsInOrder, vmBody } from '../vm/vm-spec.ts';
+import { type DeploymentContext, placementsInOrder, vmBody } from '../vm/vm-spec.ts';
 
 /** Pure: the same arguments give the same plan, and nothing is read or sent. */
 export function createPlan(inputs: DeployInputs, image: ResolvedImage, context: DeploymentContext): Plan {
@@ -12,8 +14,11 @@ export function createPlan(inputs: DeployInputs, image: ResolvedImage, context: 
   const ids = resourceIds(context.subscriptionId, inputs.resourceGroup, inputs.vmName);
   const common = { location: context.location, tags: { ...inputs.tags, ...context.ownership } };
   const network = planNetwork(inputs, names, ids, common);
-  const vmSpec = { inputs, image, context, network, names, common };
-  const warnings = openPortWarnings(inputs);
+  const identities = inputs.identity.named.map((name) => ({
+    name,
+    id: resourceId(context.subscriptionId, inputs.resourceGroup, identityType, name),
+  }));
+  const vmSpec = { inputs, image, context, network, identities, names, common };
   return {
     deployment: inputs.vmName,
     subscriptionId: context.subscriptionId,
@@ -30,13 +35,9 @@ export function createPlan(inputs: DeployInputs, image: ResolvedImage, context: 
       plainWillDo: isTrustedLaunchOptional(inputs, image),
       body: (attempt) => vmBody(vmSpec, attempt),
     },
-    identities: inputs.identity.named.map((name) => ({
-      name,
-      id: identityId(context.subscriptionId, inputs.resourceGroup, name),
-    })),
+    identities,
     patches: patchesByResourceId(inputs, ids),
-    notices: network.notices,
-    warnings,
+    warnings: openPortWarnings(inputs),
   };
 }
 

@@ -37,17 +37,12 @@ export function overridesAffectSize({ overrides }: Pick<DeployInputs, 'overrides
   );
 }
 
-export type Sku = Pick<
-  ResourceSku,
-  'resourceType' | 'name' | 'family' | 'locationInfo' | 'capabilities' | 'restrictions'
->;
-
-export function capability(sku: Sku, name: string): string | undefined {
+export function capability(sku: ResourceSku, name: string): string | undefined {
   return sku.capabilities?.find((entry) => entry.name?.toLowerCase() === name.toLowerCase())?.value;
 }
 
 /** From Azure's SKU list: complete, and correct for this subscription and region. */
-export function capabilitiesFromSku(sku: Sku) {
+export function capabilitiesFromSku(sku: ResourceSku) {
   const flag = (name: string): boolean => capability(sku, name)?.toLowerCase() === 'true';
   const list = (name: string): readonly string[] | undefined => capability(sku, name)?.split(/\s*,\s*/);
   const architecture: 'x64' | 'Arm64' = capability(sku, 'CpuArchitectureType') === 'Arm64' ? 'Arm64' : 'x64';

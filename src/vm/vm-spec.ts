@@ -1,8 +1,6 @@
 import type { StorageProfile, VirtualMachine } from '@azure/arm-compute';
 import { hash } from 'node:crypto';
-import { identityType } from '../azure/api-versions.ts';
-import { resourceId } from '../azure/resource-id.ts';
-import type { ResourceNames, Common, Placement, PlannedNetwork } from '../deployment/resources.ts';
+import type { ResourceNames, Common, Placement, Plan, PlannedNetwork } from '../deployment/resources.ts';
 import type { ResolvedImage } from '../image/image.ts';
 import type { DeployInputs } from '../inputs/inputs.ts';
 
@@ -12,10 +10,6 @@ export interface DeploymentContext {
   readonly location: string;
   readonly ownership: Readonly<Record<string, string>>;
   readonly generated: { readonly sshPublicKey?: string; readonly password?: string };
-}
-
-export function identityId(subscriptionId: string, resourceGroup: string, name: string): string {
-  return resourceId(subscriptionId, resourceGroup, identityType, name);
 }
 
 /** Sizes in the order of the input, each in every zone in the order of the input; with `spot: prefer`, all as Spot first. */
@@ -40,12 +34,13 @@ interface VmSpec {
   readonly image: ResolvedImage;
   readonly context: DeploymentContext;
   readonly network: Pick<PlannedNetwork, 'nic'>;
+  readonly identities: Plan['identities'];
   readonly names: ResourceNames;
   readonly common: Common;
 }
 
 export function vmBody(spec: VmSpec, placement: Placement): VirtualMachine {
-  const { inputs, image, context, network, common } = spec;
+  const { inputs, image, context, network, identities, common } = spec;
   const spot = placement.spot && inputs.spot;
   return {
     ...common,
@@ -61,7 +56,7 @@ export function vmBody(spec: VmSpec, placement: Placement): VirtualMachine {
     zones: placement.zone ? [placement.zone] : undefined,
     // The image reference does not include the plan; without it Azure answers VMMarketplaceInvalidInput.
     plan: image.plan,
-    identity: identityBody(inputs, context),
+    identity: identityBody(inputs, identities),
     osProfile: image.osState === 'Generalized' ? osProfile(inputs, image, context) : undefined,
     securityProfile: securityBody(inputs, image, placement),
     priority: spot && 'Spot',
@@ -132,12 +127,9 @@ export function resolveComputerName(vmName: string, osType: 'Linux' | 'Windows')
   return /^\d+$/.test(vmName) ? `vm${vmName.slice(0, 13)}` : vmName;
 }
 
-function identityBody(inputs: DeployInputs, context: DeploymentContext): VirtualMachine['identity'] {
-  const { system, given, named } = inputs.identity;
-  const assigned = [
-    ...given.map(({ id }) => id),
-    ...named.map((name) => identityId(context.subscriptionId, inputs.resourceGroup, name)),
-  ];
+function identityBody(inputs: DeployInputs, named: Plan['identities']): VirtualMachine['identity'] {
+  const { system, given } = inputs.identity;
+  const assigned = [...given, ...named].map(({ id }) => id);
   if (assigned.length === 0) return system ? { type: 'SystemAssigned' } : undefined;
   return {
     type: system ? 'SystemAssigned, UserAssigned' : 'UserAssigned',

@@ -1,9 +1,9 @@
+import type { ResourceSku } from '@azure/arm-compute';
 import { valueOf } from '../../azure/lookup.ts';
 import type { Placement } from '../../deployment/resources.ts';
 import { quotaPage, subscriptionOwner } from '../../error-catalog/entry.ts';
 import { shellCommand } from '../../lib/escape.ts';
 import {
-  type Sku,
   capabilitiesFromName,
   capabilitiesFromSku,
   capability,
@@ -61,7 +61,7 @@ function placementFindings(context: RuleContext): Finding[] {
   });
 }
 
-function findSku({ facts }: RuleContext, size: string): Sku | undefined {
+function findSku({ facts }: RuleContext, size: string): ResourceSku | undefined {
   return valueOf(facts.skus)?.find(
     ({ resourceType, name }) => resourceType === 'virtualMachines' && name?.toLowerCase() === size.toLowerCase(),
   );
@@ -91,7 +91,7 @@ function placementProblems(context: RuleContext, placement: Placement): Placemen
 }
 
 /** Why the region or zone does not offer the size to this subscription, as ends of sentences. */
-function availabilityProblems(sku: Sku, zone: string | undefined, location: string): string[] {
+function availabilityProblems(sku: ResourceSku, zone: string | undefined, location: string): string[] {
   const zones = zonesOf(sku);
   const offered = zones.length > 0 ? `zones ${zones.join(', ')} only` : 'no zone at all';
   const restrictions = (sku.restrictions ?? []).flatMap(({ type, restrictionInfo, reasonCode }) => {
@@ -105,7 +105,7 @@ function availabilityProblems(sku: Sku, zone: string | undefined, location: stri
     : restrictions;
 }
 
-function zonesOf({ locationInfo = [] }: Sku): readonly string[] {
+function zonesOf({ locationInfo = [] }: ResourceSku): readonly string[] {
   return locationInfo.flatMap(({ zones = [] }) => zones).toSorted();
 }
 
@@ -135,7 +135,7 @@ function checkRetirement({ ask }: RuleContext, size: string): Finding[] {
 }
 
 /** Quotas that a size counts against: Spot VMs have one for all families. */
-function requiredQuotas({ spot }: Pick<Placement, 'spot'>, { family }: Sku): readonly string[] {
+function requiredQuotas({ spot }: Pick<Placement, 'spot'>, { family }: ResourceSku): readonly string[] {
   return spot ? ['lowPriorityCores'] : ['cores', ...(family ? [family] : [])];
 }
 
@@ -147,7 +147,7 @@ function askQuota({ plan, ask }: RuleContext, name: string, usage: Usage) {
   return ask(`quota/${name}`, `quota "${usage.name.localizedValue ?? name}" in ${plan.location}`);
 }
 
-function quotaProblems(context: RuleContext, placement: Placement, sku: Sku): Finding[] {
+function quotaProblems(context: RuleContext, placement: Placement, sku: ResourceSku): Finding[] {
   const { facts, plan, known } = context;
   const cores = Number(capability(sku, 'vCPUs') ?? Number.NaN);
   return requiredQuotas(placement, sku).flatMap((name) => {
@@ -184,7 +184,7 @@ function checkSpotPrices(context: RuleContext, sizes: readonly string[]): Findin
   });
 }
 
-function checkQuota(context: RuleContext, skus: readonly Sku[]): Finding[] {
+function checkQuota(context: RuleContext, skus: readonly ResourceSku[]): Finding[] {
   const { facts, plan, ask } = context;
   const question = ask('quota', `core quota in ${plan.location}`, 'Microsoft.Compute/locations/usages/read');
   return question.answered(facts.computeUsages, (usages) => {
