@@ -44,23 +44,18 @@ export function limitAnnotation(message: string): string {
   return `${cut}\n${note}`;
 }
 
-export function createLog(onWarning: (line: string) => void): LogWriter {
-  const info = (line: string) => core.info(escapeWorkflowCommands(line));
-  const annotate = (line: string, write: (text: string) => void) => {
-    const shown = limitAnnotation(line);
-    if (shown !== line) info(line);
-    write(shown);
-  };
-  return {
-    debug: (line) => core.debug(line),
-    info,
-    notice: (line) => annotate(line, core.notice),
-    warning: (line) => {
-      onWarning(line);
-      annotate(line, core.warning);
-    },
-  };
+function annotate(line: string, write: (text: string) => void): void {
+  const shown = limitAnnotation(line);
+  if (shown !== line) runnerLog.info(line);
+  write(shown);
 }
+
+export const runnerLog: LogWriter = {
+  debug: (line) => core.debug(line),
+  info: (line) => core.info(escapeWorkflowCommands(line)),
+  notice: (line) => annotate(line, core.notice),
+  warning: (line) => annotate(line, core.warning),
+};
 
 export const logGroup = <T>(title: string, work: () => Promise<T>): Promise<T> => core.group(title, work);
 

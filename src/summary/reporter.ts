@@ -2,7 +2,7 @@ import { appendFileSync } from 'node:fs';
 import type { DeletionResult } from '../cleanup/resource-types.ts';
 import { sameId } from '../azure/resource-id.ts';
 import { type ErrorReport, formatError } from '../errors/format-error.ts';
-import { type LogWriter, type StageTiming, createLog, logGroup, maskInLogs } from '../runner/log.ts';
+import { type StageTiming, logGroup, maskInLogs, runnerLog as log } from '../runner/log.ts';
 import {
   type OutputName,
   type OutputValues,
@@ -50,13 +50,11 @@ function outputsOfOthers(ids: readonly string[], outputs: Readonly<Outputs>) {
 /** @param summaryFile GITHUB_STEP_SUMMARY; undefined on GitHub Enterprise Server before 3.6. */
 export function createReporter(summaryFile: string | undefined) {
   const stages: StageTiming[] = [];
-  const warnings: string[] = [];
   const outputs: Outputs = {};
   const masks = new Set<string>();
   const left: Leftover[] = [];
   const known: Partial<CollectedFacts> = {};
-  const log = createLog((line) => warnings.push(line));
-  const write = createRunnerFileWriter(known, log);
+  const write = createRunnerFileWriter(known);
   const set = (name: OutputName, value: string): void => {
     if (outputs[name] === value) return;
     outputs[name] = value;
@@ -77,10 +75,8 @@ export function createReporter(summaryFile: string | undefined) {
   });
   return {
     log,
-    stages: stages as readonly StageTiming[],
-    warnings: warnings as readonly string[],
     outputs: outputs as Readonly<Outputs>,
-    ...createStageRunner(stages, log),
+    ...createStageRunner(stages),
     /** For the post step. */
     saveState: (state: object) => write('GITHUB_STATE', () => saveCleanupState(state)),
     output,
@@ -105,17 +101,17 @@ export function createReporter(summaryFile: string | undefined) {
     /** Sets `result` to all outputs so far and, after a failure, what failed and who must act. */
     writeResult(errors: readonly ErrorReport[] = []) {
       set('result', formatResult(outputs, errors));
-      warnAboutMaskedOutputs(outputs, masks, log);
+      warnAboutMaskedOutputs(outputs, masks);
     },
     /** Called once, at the end. */
     writeSummary(errors?: readonly ErrorReport[]) {
-      if (summaryFile && known.operation) appendSummary(summaryFile, renderSummary(summaryFacts(errors)), log);
+      if (summaryFile && known.operation) appendSummary(summaryFile, renderSummary(summaryFacts(errors)));
     },
   };
 }
 
 /** Warns once per file: what was created must still be finished or deleted. */
-function createRunnerFileWriter(known: Partial<CollectedFacts>, log: LogWriter) {
+function createRunnerFileWriter(known: Partial<CollectedFacts>) {
   const broken = new Set<string>();
   return (variable: string, work: () => void): void => {
     try {
@@ -133,7 +129,7 @@ function createRunnerFileWriter(known: Partial<CollectedFacts>, log: LogWriter) 
   };
 }
 
-function createStageRunner(stages: StageTiming[], log: LogWriter) {
+function createStageRunner(stages: StageTiming[]) {
   const started = performance.now();
   const open: string[] = [];
   /** What the run waits for, to complete "Failed while …". */
@@ -167,7 +163,7 @@ function formatResult(outputs: Readonly<Outputs>, [error]: readonly ErrorReport[
   return JSON.stringify({ ...Object.fromEntries(parsed), ...(failure && { error: failure }) });
 }
 
-function appendSummary(file: string, text: string, log: LogWriter): void {
+function appendSummary(file: string, text: string): void {
   try {
     appendFileSync(file, text);
   } catch (error) {
@@ -177,7 +173,7 @@ function appendSummary(file: string, text: string, log: LogWriter): void {
 }
 
 /** GitHub drops job outputs that contain a masked value. Only this step's own masks are known here. */
-function warnAboutMaskedOutputs(outputs: Readonly<Outputs>, masks: ReadonlySet<string>, log: LogWriter): void {
+function warnAboutMaskedOutputs(outputs: Readonly<Outputs>, masks: ReadonlySet<string>): void {
   const secrets = [...masks].flatMap((mask) => mask.split(/\r?\n/)).filter((secret) => secret.trim() !== '');
   const names = outputNames.filter(
     (name) => name !== 'result' && secrets.some((secret) => outputs[name]?.includes(secret)),
