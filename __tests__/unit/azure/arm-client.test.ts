@@ -69,7 +69,7 @@ test('keeps the last Retry-After of each operation until an answer to its poll h
   expect(hints()).toEqual([3, 10]);
   rateLimits.record(headersOf({ 'retry-after': '1' }), 'https://arm.example/operations/1?t=b');
   rateLimits.record(headersOf({}), operations[1]);
-  expect(hints()).toEqual([1, Infinity]);
+  expect(hints()).toEqual([1, undefined]);
 });
 
 test('keeps the latest value of each rate limit when responses report different ones', () => {
