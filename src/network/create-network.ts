@@ -6,7 +6,7 @@ import { type ResourceId, parseResourceId } from '../azure/resource-id.ts';
 import type { Session } from '../azure/arm-client.ts';
 import type { RunContext } from '../deployment/cleanup-state.ts';
 import { createIfMissing } from '../deployment/create-if-missing.ts';
-import { type ExistingResources, type Plan, resourceTitles } from '../deployment/resources.ts';
+import { type ExistingResources, type Plan, findPrimary, resourceTitles } from '../deployment/resources.ts';
 import { allSettledOrThrow } from '../lib/abort.ts';
 import { flattenProperties, omitUndefined } from '../lib/json.ts';
 import type { OutputValues } from '../runner/environment.ts';
@@ -124,7 +124,7 @@ function findPublicIp({ network }: Session, id: string): Promise<PublicIPAddress
 async function readExistingNic(session: Session, id: string): Promise<OutputValues> {
   const { resourceGroup, name } = parseNetworkId(id);
   const nic = await session.network.networkInterfaces.get(resourceGroup, name);
-  const configuration = nic.ipConfigurations?.find(({ primary }) => primary) ?? nic.ipConfigurations?.[0];
+  const configuration = findPrimary(nic.ipConfigurations);
   const publicIpId = configuration?.publicIPAddress?.id;
   return {
     'nic-id': id,
