@@ -41,3 +41,25 @@ test('lists every deployment with image, size, addresses, expiry and run, and wr
     expect([imageId, found.map((entry: { 'vm-name': string }) => entry['vm-name'])]).toEqual([imageId, expected]);
   }
 });
+
+test('lists the primary address when the network interface has others before it', async () => {
+  const sim = await startWorld();
+  const created = await act(sim);
+  sim.faults.add({
+    match: { method: 'GET', path: /\/networkInterfaces\?/i, times: Number.POSITIVE_INFINITY },
+    effect: {
+      changeAnswer: ({ value: [nic] }: any) =>
+        nic.properties.ipConfigurations.unshift({
+          name: 'second',
+          properties: { primary: false, privateIPAddress: '192.168.1.200' },
+        }),
+    },
+  });
+  const run = await act(sim, { operation: 'list', 'image-id': '', 'image-tenant-id': '' });
+  const [listed] = JSON.parse(run.outputs['deployments'] ?? '[]');
+  expect([errorOf(run), listed['private-ip-address'], listed['public-ip-address']]).toEqual([
+    '',
+    created.outputs['private-ip-address'],
+    created.outputs['public-ip-address'],
+  ]);
+});
