@@ -120,6 +120,20 @@ describe('a rerun on a finished deployment', () => {
     expect(snapshot(sim)).toEqual(all);
   });
 
+  test.each([
+    ['another deployment', { 'cross-tenant-vm': 'vm2' }],
+    ['another repository', { 'github-repository': 'contoso/other' }],
+    ['another job of the same run', { 'github-run-id': '12', 'github-job': 'other' }],
+  ])('leaves the tags of a resource alone when %s has taken it over since the look-up', async (_, taken) => {
+    sim.faults.add({
+      match: { method: 'GET', path: /vm1-nsg\?/, nth: 2 },
+      effect: { changeAnswer: (nsg: { tags: object }) => Object.assign(nsg.tags, taken) },
+    });
+    const run = await rerun('12');
+    expect([errorOf(run), run.outputs['outcome']]).toEqual(['', 'kept']);
+    expect([tagOf(sim, vm1.nsg, 'github-run-id'), tagOf(sim, vm1.vnet, 'github-run-id')]).toEqual(['1', '12']);
+  });
+
   test('sets the outputs before it updates the tags', async () => {
     sim.faults.add({
       match: { method: 'PATCH', path: /vm1-nic.*\/tags\/default/, times: Number.POSITIVE_INFINITY },
