@@ -6,7 +6,7 @@ import { validateVmName } from '../inputs/vm-name.ts';
 import { isJson, parseJson } from '../lib/json.ts';
 import type { WorkflowRun } from '../runner/environment.ts';
 import type { LogWriter } from '../runner/log.ts';
-import { type DeletionClaim, type RunIdentity, identityTags, repositoryClaim } from './ownership.ts';
+import { type DeletionClaim, type RunIdentity, identityTags, repositoryClaim, runIdentityOf } from './ownership.ts';
 
 /** How the main step signed in. The runner may give other inputs to the post step (actions/runner#2030, #3514). */
 interface SignInState {
@@ -18,7 +18,7 @@ interface SignInState {
   readonly changeReference?: string;
 }
 
-/** What the post step needs to clean up. Contains no secret: any step of the job can read it. */
+/** What the post step needs to clean up. Contains IDs only: any step of the job can read it. */
 export interface CleanupStateData {
   readonly operation: 'create' | 'delete';
   readonly deployment: string;
@@ -62,9 +62,9 @@ export function createCleanupState(
   const { clientId, tenantId, environment, changeReference } = inputs;
   const audience = credential.kind === 'oidc' ? credential.audience : undefined;
   const signIn = { clientId, tenantId, environment, credential: credential.kind, audience, changeReference };
-  const target = { operation, deployment: vmName, cleanup, signIn, run, subscriptionId, resourceGroup };
+  const target = { operation, deployment: vmName, cleanup, signIn, subscriptionId, resourceGroup };
   const lists = { created: [], pending: [], deleting: [], notCreated: [] };
-  let entries: CleanupStateData = { ...target, ...lists, completed: false };
+  let entries: CleanupStateData = { ...target, run: runIdentityOf(run), ...lists, completed: false };
   let everCreated: readonly string[] = [];
   let disowned = false;
   const change = (next: Partial<CleanupStateData>): void => {

@@ -18,6 +18,11 @@ export const identityTags = {
 
 export type RunIdentity = Pick<WorkflowRun, keyof typeof identityTags>;
 
+/** Without the other values of a run: the state for the post step holds IDs only. */
+export function runIdentityOf({ serverUrl, repository, runId, runAttempt, job, action }: RunIdentity): RunIdentity {
+  return { serverUrl, repository, runId, runAttempt, job, action };
+}
+
 export type RepositoryIdentity = Pick<WorkflowRun, 'serverUrl' | 'repository'>;
 
 export type Tags = Readonly<Record<string, string>> | undefined;

@@ -55,6 +55,15 @@ describe('createCleanupState', () => {
     });
   });
 
+  test('saves of the run only what identifies the step', () => {
+    const { entries } = createCleanupState(
+      inputs,
+      { ...run, actor: 'octocat', workflow: 'Deploy' } as typeof run,
+      () => {},
+    );
+    expect(Object.keys(entries.run)).toEqual(['serverUrl', 'repository', 'runId', 'runAttempt', 'job', 'action']);
+  });
+
   test('excludes a resource that existed when its PUT was sent from what may be deleted', () => {
     let everCreated: readonly string[] = [];
     const state = openState((_, all) => {
