@@ -13,6 +13,7 @@ import { describeResponse } from '../errors/parse-error-response.ts';
 import type { SweepInputs } from '../inputs/inputs.ts';
 import { delay, mapLimited } from '../lib/abort.ts';
 import { asObject, asString, parseJson } from '../lib/json.ts';
+import { createGarbageCollector } from '../lib/memory.ts';
 import type { WorkflowRun } from '../runner/environment.ts';
 import { type Reporter, reportDeletion } from '../summary/reporter.ts';
 
@@ -73,10 +74,13 @@ export async function sweep(
   const context = { ...given, resourceGroup, runState };
   const undecided: string[] = [];
   const deployments = await findDeployments(context);
+  const collectGarbage = createGarbageCollector();
   const results = await mapLimited(deployments, maxConcurrentDeployments, async (deployment) => {
     const decision = await decideDeployment(context, deployment);
     if (decision.isUndecided) undecided.push(deployment.vmId);
-    return sweepOne(context, deployment, decision);
+    const result = await sweepOne(context, deployment, decision);
+    if (decision.isExpired) collectGarbage();
+    return result;
   });
   const deleted = results.flatMap((result) => result.deleted);
   const failed = results.flatMap((result) => result.failed);
