@@ -50,6 +50,10 @@ export function describedTags(description: string | undefined): Tags {
   return Object.fromEntries(description.split('; ').map((part) => part.split(/=(.*)/s).slice(0, 2)));
 }
 
+function processOf({ requestHeaders }: Exchange): string {
+  return requestHeaders['x-ms-correlation-request-id'] ?? '';
+}
+
 export class OwnershipWatch {
   readonly violations: string[] = [];
   /** Lower-cased IDs of what changed between a run's last look and its write: Azure has no condition to exclude that. */
@@ -60,7 +64,8 @@ export class OwnershipWatch {
   readonly deleting = new Set<string>();
   readonly #sim: Simulator;
   readonly #actors = new Map<string, Actor>();
-  readonly #looks = new Map<Actor, Look[]>();
+  /** By correlation ID: a cancelled step and its post step may delete the same resource at the same time. */
+  readonly #looks = new Map<string, Look[]>();
   /** By lower-cased ID: when it was created or its tags were last changed, by anybody. */
   readonly #changed = new Map<string, number>();
   #order = 0;
@@ -91,10 +96,10 @@ export class OwnershipWatch {
   judge(actor: Actor, exchange: Exchange): void {
     const path = exchange.path.toLowerCase().replace(/\/providers\/microsoft\.resources\/tags\/default$/, '');
     const { method } = exchange;
-    if (method === 'GET') this.#look(actor, path, exchange);
-    if (method === 'DELETE') this.#judgeDelete(actor, path);
+    if (method === 'GET') this.#look(path, exchange);
+    if (method === 'DELETE') this.#judgeDelete(actor, path, exchange);
     if (method === 'PUT') this.#judgePut(actor, path, exchange);
-    if (method === 'PATCH') this.#judgePatch(actor, path);
+    if (method === 'PATCH') this.#judgePatch(actor, path, exchange);
   }
 
   tagsOf(id: string): Tags {
@@ -103,14 +108,19 @@ export class OwnershipWatch {
     return assignment ? describedTags(assignment.description) : resources.get(id)?.body['tags'];
   }
 
-  #look(actor: Actor, path: string, exchange: Exchange): void {
+  #look(path: string, exchange: Exchange): void {
     const tags = this.tagsOf(path);
     const look = { order: ++this.#order, path, exchange, tags: tags && { ...tags } };
-    this.#looks.set(actor, [...(this.#looks.get(actor) ?? []), look]);
+    this.#looks.set(processOf(exchange), [...this.#looksOf(exchange), look]);
   }
 
-  #lastLook(actor: Actor, covers: (path: string) => boolean): Look | undefined {
-    return this.#looks.get(actor)?.findLast(({ path, exchange }) => exchange.status === 200 && covers(path));
+  /** What the process that sends this request has read. */
+  #looksOf(exchange: Exchange): readonly Look[] {
+    return this.#looks.get(processOf(exchange)) ?? [];
+  }
+
+  #lastLook(sent: Exchange, covers: (path: string) => boolean): Look | undefined {
+    return this.#looksOf(sent).findLast(({ path, exchange }) => exchange.status === 200 && covers(path));
   }
 
   #violate(actor: Actor, what: string, id: string): void {
@@ -120,24 +130,24 @@ export class OwnershipWatch {
   }
 
   /** The last read before a write of the same resource. Each write needs its own. */
-  #takeLook(actor: Actor, id: string): Look | undefined {
-    const looks = this.#looks.get(actor) ?? [];
+  #takeLook(exchange: Exchange, id: string): Look | undefined {
+    const looks = this.#looksOf(exchange);
     const [own, others] = [looks.filter(({ path }) => path === id), looks.filter(({ path }) => path !== id)];
-    this.#looks.set(actor, others);
+    this.#looks.set(processOf(exchange), others);
     return own.at(-1);
   }
 
   /** The parts of a VM are read before the VM. */
-  #lookBeforeDelete(actor: Actor, id: string): Look | undefined {
-    const looks = this.#looks.get(actor) ?? [];
-    const look = this.#takeLook(actor, id);
+  #lookBeforeDelete(exchange: Exchange, id: string): Look | undefined {
+    const looks = this.#looksOf(exchange);
+    const look = this.#takeLook(exchange, id);
     const parts = new Set(this.#deletedWith(id).map((part) => part.toLowerCase()));
     const isStale = looks.some(({ order, path }) => parts.has(path) && order > (look?.order ?? 0));
     return look?.exchange.status === 200 && !isStale ? look : undefined;
   }
 
-  #judgeDelete(actor: Actor, id: string): void {
-    const look = this.#lookBeforeDelete(actor, id);
+  #judgeDelete(actor: Actor, id: string, exchange: Exchange): void {
+    const look = this.#lookBeforeDelete(exchange, id);
     if (!look) return this.#violate(actor, 'deleted without a look right before', id);
     const holder = this.#holderOf(id);
     if (/\/roleassignments\//.test(id)) {
@@ -152,7 +162,7 @@ export class OwnershipWatch {
     if (!claims(actor, look.tags)) this.#violate(actor, 'deleted what is not its own', id);
     else if (!claims(actor, this.tagsOf(id))) this.changedInGap.add(id);
     for (const part of this.#deletedWith(id)) {
-      const seen = this.#lastLook(actor, (path) => path === part.toLowerCase()) ?? look;
+      const seen = this.#lastLook(exchange, (path) => path === part.toLowerCase()) ?? look;
       if (!this.#sim.world.resources.has(part) || claims(actor, this.tagsOf(part))) continue;
       const isChanged = (this.#changed.get(part.toLowerCase()) ?? 0) > seen.order;
       if (isChanged) this.changedInGap.add(part.toLowerCase());
@@ -160,14 +170,14 @@ export class OwnershipWatch {
     }
   }
 
-  #judgePut(actor: Actor, id: string, { requestHeaders }: Exchange): void {
+  #judgePut(actor: Actor, id: string, exchange: Exchange): void {
     // Azure gives the name of a role assignment that exists to no other principal.
     if (/\/roleassignments\/|\/resourcegroups\/[^/]+$/.test(id)) return;
     const existing = this.#sim.world.resources.get(id);
-    const isConditional = requestHeaders['if-none-match'] === '*';
+    const isConditional = exchange.requestHeaders['if-none-match'] === '*';
     const isFirst = /\/(?:networksecuritygroups|publicipaddresses)\/[^/]+$/.test(id);
-    const list = isFirst ? this.#lastLook(actor, (path) => path.endsWith('/resources')) : undefined;
-    const look = this.#takeLook(actor, id) ?? list;
+    const list = isFirst ? this.#lastLook(exchange, (path) => path.endsWith('/resources')) : undefined;
+    const look = this.#takeLook(exchange, id) ?? list;
     // The names of run commands are unique to the run; a VM that failed is this run's own.
     const needsLook = !isConditional && !/\/(?:virtualmachines|runcommands)\/[^/]+$/.test(id);
     if (needsLook && !look) this.#violate(actor, 'wrote without a look right before', id);
@@ -182,8 +192,8 @@ export class OwnershipWatch {
     else this.#violate(actor, 'overwrote', id);
   }
 
-  #judgePatch(actor: Actor, id: string): void {
-    const look = this.#lastLook(actor, (path) => path === id);
+  #judgePatch(actor: Actor, id: string, exchange: Exchange): void {
+    const look = this.#lastLook(exchange, (path) => path === id);
     if ((this.#changed.get(id) ?? 0) > (look?.order ?? 0)) this.changedInGap.add(id);
     const isAllowed = actor.operation === 'create' ? mayAdopt : claims;
     if (!look || !isAllowed(actor, look.tags)) this.#violate(actor, 'changed', id);
