@@ -181,11 +181,12 @@ const cancelledPutGraceSeconds = 4;
 
 /**
  * Whether a request can be retried blindly. GETs can, and so can the VM PUT (it sends `If-None-Match: *`) and requests for
- * resources whose names are unique to the run. DELETEs and other PUTs cannot: the caller re-reads the resource first.
+ * resources whose names are unique to the run, such as role assignments on a network or an identity. DELETEs and other PUTs
+ * cannot: the caller re-reads the resource first.
  */
 function isSafeToRetry({ method, url }: PipelineRequest): boolean {
   if (method === 'DELETE') return /\/runCommands\//i.test(url);
-  return method !== 'PUT' || !/\/providers\/Microsoft\.(?:Network|ManagedIdentity)\//i.test(url);
+  return method !== 'PUT' || !/\/providers\/Microsoft\.(?:Network|ManagedIdentity)\/(?!.*\/providers\/)/i.test(url);
 }
 
 /**

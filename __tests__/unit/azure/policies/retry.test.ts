@@ -1,6 +1,13 @@
 import { describe, expect, test } from '@jest/globals';
-import { isConcurrentOperation, retryDelaySeconds, transientErrors } from '../../../../src/azure/policies/retry.ts';
+import { createHttpHeaders, createPipelineRequest } from '@azure/core-rest-pipeline';
+import {
+  isConcurrentOperation,
+  retryDelaySeconds,
+  transientErrorRetryPolicy,
+  transientErrors,
+} from '../../../../src/azure/policies/retry.ts';
 import type { AzureErrorInfo } from '../../../../src/errors/errors.ts';
+import { setTimeScale } from '../../../../src/lib/clock.ts';
 
 const errorWith = (parts: Partial<AzureErrorInfo>): AzureErrorInfo => ({
   status: 500,
@@ -131,5 +138,31 @@ describe('retryDelaySeconds', () => {
     ['501', { status: 501 }],
   ])('does not retry %s', (_, parts) => {
     expect(retryDelaySeconds(errorWith(parts), { retries: 0, elapsed: 0 })).toBeUndefined();
+  });
+});
+
+describe('transientErrorRetryPolicy', () => {
+  const group = 'https://management.azure.com/subscriptions/s/resourceGroups/g/providers';
+  const assignment = 'providers/Microsoft.Authorization/roleAssignments/11111111-1111-4111-8111-111111111111';
+
+  test.each([
+    ['a virtual network', 'Microsoft.Network/virtualNetworks/v', 1],
+    ['an identity', 'Microsoft.ManagedIdentity/userAssignedIdentities/i', 1],
+    ['a VM', 'Microsoft.Compute/virtualMachines/vm', 2],
+    ['a role assignment on a virtual network', `Microsoft.Network/virtualNetworks/v/${assignment}`, 2],
+    ['a role assignment on an identity', `Microsoft.ManagedIdentity/userAssignedIdentities/i/${assignment}`, 2],
+  ])('sends a PUT again after 503 only if the resource need not be read first: %s', async (_, path, sent) => {
+    setTimeScale('0.01');
+    const request = createPipelineRequest({ url: `${group}/${path}?api-version=1`, method: 'PUT' });
+    const statuses: number[] = [];
+    const { sendRequest } = transientErrorRetryPolicy(
+      () => undefined,
+      () => Infinity,
+    );
+    await sendRequest(request, () => {
+      statuses.push(statuses.length === 0 ? 503 : 201);
+      return Promise.resolve({ request, status: statuses.at(-1) ?? 0, headers: createHttpHeaders() });
+    });
+    expect(statuses).toHaveLength(sent);
   });
 });
