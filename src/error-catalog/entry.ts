@@ -7,6 +7,7 @@ import {
   unknownContext,
 } from '../errors/errors.ts';
 import { shellCommand } from '../lib/escape.ts';
+import { omitUndefined } from '../lib/json.ts';
 
 /** An error of Azure, and what is known of the run that met it. */
 export type Failure = AzureErrorInfo & FilledErrorContext;
@@ -34,7 +35,7 @@ export type Entries = Readonly<Record<string, (failure: Failure) => Entry>>;
 
 /** The context with a `<placeholder>` for every unknown value. */
 export function fillPlaceholders(context: ErrorContext): FilledErrorContext {
-  const filled = { ...unknownContext, ...context };
+  const filled = { ...unknownContext, ...omitUndefined(context) };
   const origin = (url: string) => url.replace(/\/$/, '');
   return {
     ...filled,

@@ -456,6 +456,12 @@ describe('match the message and the place, not only the code', () => {
 });
 
 describe('the catalogue', () => {
+  test('uses placeholders when a value of the run is undefined, as when it is absent', () => {
+    const names = ['auxiliaryTenantIds', 'tenantGuids', 'loginEndpoint', 'subscriptionId', 'imageId'];
+    const undefinedValues = Object.fromEntries(names.map((name) => [name, undefined]));
+    for (const { error } of evidence) expect(explain(error, undefinedValues)).toEqual(explain(error, {}));
+  });
+
   test('gives each entry a distinct heading and a source', () => {
     const titles = catalogue.map(({ title }) => title);
     expect(new Set(titles).size).toBe(titles.length);
