@@ -75,6 +75,24 @@ describe('a resource that appears after its group was listed', () => {
   });
 });
 
+test.concurrent("an identity that somebody creates while ours is refused is not listed as this run's", async () => {
+  const sim = await startWorld();
+  const id = `${group}/providers/Microsoft.ManagedIdentity/userAssignedIdentities/puller`;
+  const path = /userAssignedIdentities\/puller/;
+  sim.faults.add({
+    match: { method: 'PUT', path },
+    effect: { status: 503, code: 'ServiceUnavailable', message: 'Not now.' },
+  });
+  // Preflight and the PUT have each looked before.
+  const match = { method: 'GET', path, nth: 3, times: 1 } as const;
+  sim.faults.add({ match, effect: { onArrival: () => void addIdentity(sim.world, id) } });
+  const run = await actWithPost(sim, { identity: 'puller', cleanup: 'always' });
+  expect([errorOf(run), run.exitCode, run.post?.exitCode]).toEqual(['', 0, 0]);
+  expect(run.outputs['created']).not.toContain(id);
+  expect(JSON.stringify(cleanupStateOf(run)?.created)).not.toContain(id);
+  expect(sim.world.resources.has(id)).toBe(true);
+});
+
 describe('a network resource that the group lists and a GET does not find', () => {
   test.concurrent.each([
     ['for seconds', 3, 'was not created by this action'],

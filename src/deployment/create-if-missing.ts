@@ -3,7 +3,7 @@ import { pollUntil } from '../azure/polling.ts';
 import { hasSucceeded, isTerminalState } from '../azure/lookup.ts';
 import { ActionError, AzureError } from '../errors/errors.ts';
 import type { RunContext } from './cleanup-state.ts';
-import { type Tags, assertOwned, deploymentTag } from './ownership.ts';
+import { type Tags, assertOwned, classifyOwnership, deploymentTag } from './ownership.ts';
 import { shellCommand } from '../lib/escape.ts';
 
 interface ExistingResource {
@@ -32,11 +32,17 @@ export async function createIfMissing<T extends ExistingResource>(
   context: RunContext,
   creation: ResourceCreation<T>,
 ): Promise<T> {
-  const { cleanupState, log, session } = context;
+  const { cleanupState, log, run, session } = context;
   const { waiting } = session;
   const { what, id, put, reread } = creation;
+  // What somebody else has created since the look-up is neither listed nor deleted as this run's.
+  const rereadAfterFailure = async (): Promise<T | undefined> => {
+    const now = await reread();
+    if (now && classifyOwnership(now.tags, cleanupState.entries.deployment, run) !== 'ours') cleanupState.discard(id);
+    return now;
+  };
   const discardUnlessCreated = async (error: AzureError): Promise<AzureError> => {
-    if (error.fault.status >= 400 && !(await reread())) cleanupState.discard(id);
+    if (error.fault.status >= 400 && !(await rereadAfterFailure())) cleanupState.discard(id);
     return error;
   };
   let found = creation.existing ?? (creation.lookAgain ? await reread() : undefined);
@@ -62,7 +68,7 @@ export async function createIfMissing<T extends ExistingResource>(
       if (existed || waiting.signal.aborted || !(error instanceof AzureError)) throw error;
       isRepeated ||= isAmbiguous(error);
       if (!(await waitBeforeRetry(error.fault))) throw await discardUnlessCreated(error);
-      found = await reread();
+      found = await rereadAfterFailure();
     }
   }
 }
