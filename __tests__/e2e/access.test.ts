@@ -426,6 +426,25 @@ describe('refused before anything is created', () => {
     expect(writes()).toEqual([]);
   });
 
+  test('a scope of another tenant when only the refusal of the token shows it', async () => {
+    const foreign = registryIn(defaults.otherSubscriptionId);
+    const inputs = await start((world) =>
+      addRegistryTo(world, { subscription: defaults.otherSubscriptionId, mayGrant: false }),
+    );
+    sim.faults.add({
+      match: { method: 'GET', path: new RegExp(`^/subscriptions/${defaults.otherSubscriptionId}(\\?|$)`) },
+      effect: { status: 401, code: 'AuthenticationFailed', message: 'Authentication failed.' },
+    });
+    const requested = { identity: 'system', 'role-assignments': `AcrPull on ${foreign}` };
+    const run = await runAction({ sim, inputs: { ...inputs, ...requested } });
+    expect(run.exitCode).toBe(1);
+    expect(errors(run)).toContain(
+      `The scope belongs to tenant ${defaults.otherTenantId}, the VM to tenant ${defaults.tenantId}.`,
+    );
+    expect(errors(run)).toContain("az acr import --name '<registry>' --source 'acrimages.azurecr.io/");
+    expect(writes()).toEqual([]);
+  });
+
   // `create` resolves each assignment by the same function, and ends with the first error.
   test('every assignment that cannot be resolved, as `check` lists them', async () => {
     const closed = registryIn(defaults.subscriptionId, 'closed');

@@ -5,7 +5,7 @@ import { apiVersions } from '../azure/api-versions.ts';
 import { listAllPages, type Session } from '../azure/arm-client.ts';
 import { isNotFound } from '../azure/lookup.ts';
 import { subscriptionOwnerOf } from '../azure/subscriptions.ts';
-import { ActionError, AzureError } from '../errors/errors.ts';
+import { ActionError, AzureError, findAzureError } from '../errors/errors.ts';
 import type { RoleRequest } from '../inputs/inputs.ts';
 import { shellCommand } from '../lib/escape.ts';
 
@@ -19,13 +19,21 @@ export async function resolveRoleGrant(session: Session, { role, scope }: RoleRe
   const name = role.kind === 'id' ? role.guid : role.name;
   await assertScopeInTenant(session, name, scope);
   const [subscription = ''] = /^\/subscriptions\/[^/]+/i.exec(scope) ?? [];
-  const roleDefinitionId =
-    role.kind === 'id'
-      ? `${subscription}/providers/Microsoft.Authorization/roleDefinitions/${role.guid}`
-      : await findRole(session, role.name, scope);
-  const grant = { role: name, roleDefinitionId, scope };
-  await assertRoleEffective(session, grant);
-  return grant;
+  try {
+    const roleDefinitionId =
+      role.kind === 'id'
+        ? `${subscription}/providers/Microsoft.Authorization/roleDefinitions/${role.guid}`
+        : await findRole(session, role.name, scope);
+    const grant = { role: name, roleDefinitionId, scope };
+    await assertRoleEffective(session, grant);
+    return grant;
+  } catch (error) {
+    // If the owner could not be looked up without a token, the refusal of ours names it.
+    const fault = findAzureError(error);
+    if (fault?.code !== 'InvalidAuthenticationTokenTenant') throw error;
+    const [, tenant] = /must match the tenant 'https:\/\/[^/]+\/([0-9a-f-]{36})/i.exec(fault.message) ?? [];
+    throw scopeInOtherTenantError(session, { role: name, scope }, tenant, error);
+  }
 }
 
 async function findRole({ arm }: Session, name: string, scope: string): Promise<string> {
@@ -101,10 +109,19 @@ async function assertScopeInTenant(session: Session, role: string, scope: string
   if (!subscriptionId || subscriptionId === session.subscriptionId.toLowerCase()) return;
   // Only needed for an earlier and better message: requests with a token fail as well.
   const tenant = await subscriptionOwnerOf(session.cloud.resourceManager, subscriptionId).catch(() => undefined);
-  if (!tenant || tenant === session.tenantId) return;
+  if (tenant && tenant !== session.tenantId) throw scopeInOtherTenantError(session, { role, scope }, tenant);
+}
+
+function scopeInOtherTenantError(
+  session: Session,
+  { role, scope }: Pick<RoleGrant, 'role' | 'scope'>,
+  tenant: string | undefined,
+  cause?: unknown,
+): ActionError {
   const registry = /\/registries\/([^/]+)/i.exec(scope)?.[1];
-  throw new ActionError(`granting ${role} on ${scope}`, {
-    message: `The scope belongs to tenant ${tenant}, the VM to tenant ${session.tenantId}.`,
+  return new ActionError(`granting ${role} on ${scope}`, {
+    message: `The scope belongs to ${tenant ? `tenant ${tenant}` : 'another tenant'}, the VM to tenant ${session.tenantId}.`,
+    cause,
     reason: "A managed identity exists only in its VM's tenant. No other tenant can assign roles to it.",
     fix: [
       ...(registry
