@@ -117,9 +117,7 @@ export function driftFix(plan: Plan, part: 'vm' | 'network', differences: readon
 /** Compares the existing network resources with the plan; none of them is ever changed. */
 export function compareNetwork(existing: ExistingResources, plan: Plan) {
   const { nic } = existing;
-  // A failed resource is created again from the plan, so it is not compared.
-  const usable = Object.entries(existing).filter(([, resource]) => resource && !isFailedState(resource));
-  const { nsg, vnet, publicIp }: ExistingResources = Object.fromEntries(usable);
+  const [nsg, vnet, publicIp] = [usable(existing.nsg), usable(existing.vnet), usable(existing.publicIp)];
   const regions = networkParts.map((part) =>
     compareRegion(`region of the ${resourceTitles[part]}`, existing[part] ?? {}, plan),
   );
@@ -150,6 +148,11 @@ export function compareTags({ id = '', tags }: TaggedResource, plan: Plan): Diff
     if (reservedTags.includes(name.toLowerCase()) || actual === expected) return [];
     return [{ property: `tag ${name}`, actual: actual ?? 'none', expected }];
   });
+}
+
+/** A failed resource is created again from the plan, so it is not compared. */
+function usable<T extends { readonly provisioningState?: string }>(resource: T | undefined): T | undefined {
+  return resource && !isFailedState(resource) ? resource : undefined;
 }
 
 function compareInterface(nic: NetworkInterface, plan: Plan): readonly Comparison[] {
