@@ -100,13 +100,14 @@ function edges(plan: Plan): string[] {
 function sources(plan: Plan): { source: string; ports: string }[] {
   const { nsg } = plan;
   const rules = nsg?.origin === 'made' && !rulesAreOverridden(plan) ? (nsg.body.securityRules ?? []) : [];
-  const bySource = Map.groupBy(rules, ({ sourceAddressPrefix = '*' }) => sourceAddressPrefix);
+  const sourceOf = ({ sourceAddressPrefix: prefix = '*' }) => (prefix === '*' ? 'Internet' : prefix);
+  const bySource = Map.groupBy(rules, sourceOf);
   const all = Array.from(bySource, ([source, own]) => {
     const ports = own.map(
       ({ protocol = '*', destinationPortRange = '*' }) =>
         `${protocol === '*' ? 'any' : protocol.toUpperCase()} ${destinationPortRange}`,
     );
-    return { source: source === '*' ? 'Internet' : source, ports: ports.join(', ') };
+    return { source, ports: ports.join(', ') };
   });
   const limit = 6;
   return all.length > limit ? [...all.slice(0, limit), { source: `and ${all.length - limit} more`, ports: '…' }] : all;

@@ -125,6 +125,16 @@ describe('the summary of a created VM', () => {
     expect(markdown.includes('Port 22 is closed')).toBe(row.endsWith('nothing is open'));
   });
 
+  test('draws the internet once when rules name it as * and by its service tag', () => {
+    const rule = { fromPort: 22, toPort: 22, protocol: 'Tcp' as const };
+    const inbound = [
+      { ...rule, source: '*' },
+      { ...rule, fromPort: 443, toPort: 443, source: 'Internet' },
+    ];
+    const markdown = renderSummary(summaryFacts({ network: { ...closed, nsg: { kind: 'new', inbound } } }));
+    expect(markdown).toContain('source0(["Internet"]) -- "TCP 22, TCP 443" --> ip');
+  });
+
   test('marks resources that the run did not create', () => {
     const nsgId = `/subscriptions/${subscriptionId}/resourceGroups/hub/providers/Microsoft.Network/networkSecurityGroups/hub-nsg`;
     const subnetId = `/subscriptions/${subscriptionId}/resourceGroups/hub/providers/Microsoft.Network/virtualNetworks/hub/subnets/vms`;
