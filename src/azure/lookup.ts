@@ -1,14 +1,19 @@
 import { type AzureErrorInfo, AzureError } from '../errors/errors.ts';
 
 /** 404s that say nothing of the resource itself. */
-const notAboutTheResource =
-  /^(InvalidResourceType|InvalidResourceNamespace|NoRegisteredProviderFound|SubscriptionNotFound|InvalidSubscriptionId)$/;
+const notAboutTheResource = new Set([
+  'InvalidResourceType',
+  'InvalidResourceNamespace',
+  'NoRegisteredProviderFound',
+  'SubscriptionNotFound',
+  'InvalidSubscriptionId',
+]);
 
 /** False for the page of a proxy, and for a Resource Manager that does not know the type or subscription. */
 export function isNotFound(error: unknown): boolean {
   if (!(error instanceof AzureError) || error.fault.status !== 404) return false;
   const { code, body } = error.fault;
-  return code === '' ? body.trim() === '' : !notAboutTheResource.test(code);
+  return code === '' ? body.trim() === '' : !notAboutTheResource.has(code);
 }
 
 const undefinedIf =

@@ -109,6 +109,13 @@ function throwIfFailed(what: string, { operationState, result }: Poller<unknown>
   const ended = [operationState?.status ?? '', provisioningState].find((state) => /^(failed|canceled)$/i.test(state));
   if (ended === undefined) return;
   const message = `Azure accepted the request, but ${what} ended as ${ended.toLowerCase()} without a reason.`;
-  const failure = { status: 200, code: unexplainedFailure, message, details: [], body: '' };
-  throw new AzureError({ ...failure, method: 'PUT', url: id });
+  throw new AzureError({
+    status: 200,
+    code: unexplainedFailure,
+    message,
+    details: [],
+    method: 'PUT',
+    url: id,
+    body: '',
+  });
 }

@@ -247,6 +247,6 @@ function readSpot(reader: Reader): DeployInputs['spot'] {
   return {
     maxPrice: maxPrice ?? -1,
     evictionPolicy: reader.oneOf('eviction-policy', ['Delete', 'Deallocate']) ?? 'Delete',
-    isOptional: spot === 'prefer' || undefined,
+    isOptional: spot === 'prefer' ? true : undefined,
   };
 }

@@ -71,7 +71,7 @@ export function createReporter(summaryFile: string | undefined) {
     stages,
     errors,
     left,
-    findings: outputs.findings && JSON.parse(outputs.findings),
+    findings: outputs.findings ? JSON.parse(outputs.findings) : undefined,
   });
   return {
     log,

@@ -15,13 +15,20 @@ import { ambiguousRequests, errorFromResponse, networkError } from './responses.
 /** Transient errors of networks and gateways, for Resource Manager, Entra and GitHub alike. */
 const transientStatuses: ReadonlySet<number> = new Set([408, 500, 502, 503, 504]);
 
-/** `PARSE_ERROR`: the connection broke in the middle of the response. */
-export const transientNetworkCodes: ReadonlySet<string> = new Set(
-  (
-    'ECONNRESET ECONNREFUSED ECONNABORTED ETIMEDOUT ENOTFOUND EAI_AGAIN EPIPE EHOSTUNREACH ENETUNREACH ' +
-    'REQUEST_SEND_ERROR PARSE_ERROR'
-  ).split(' '),
-);
+export const transientNetworkCodes: ReadonlySet<string> = new Set([
+  'ECONNRESET',
+  'ECONNREFUSED',
+  'ECONNABORTED',
+  'ETIMEDOUT',
+  'ENOTFOUND',
+  'EAI_AGAIN',
+  'EPIPE',
+  'EHOSTUNREACH',
+  'ENETUNREACH',
+  'REQUEST_SEND_ERROR',
+  // The connection broke in the middle of the response.
+  'PARSE_ERROR',
+]);
 
 /** Errors with any status that mean "not now"; operations end with them, too. */
 const concurrentOperationCodes =
