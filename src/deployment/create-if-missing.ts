@@ -1,6 +1,6 @@
 import { createRetries } from '../azure/policies/retry.ts';
 import { pollUntil } from '../azure/polling.ts';
-import { hasSucceeded, isTerminalState } from '../azure/lookup.ts';
+import { hasSucceeded, isTerminalState, settle } from '../azure/lookup.ts';
 import { ActionError, AzureError } from '../errors/errors.ts';
 import type { RunContext } from './cleanup-state.ts';
 import { type Tags, assertOwned, classifyOwnership, deploymentTag } from './ownership.ts';
@@ -42,7 +42,11 @@ export async function createIfMissing<T extends ExistingResource>(
     return now;
   };
   const discardUnlessCreated = async (error: AzureError): Promise<AzureError> => {
-    if (error.fault.status >= 400 && !(await rereadAfterFailure())) cleanupState.discard(id);
+    if (error.fault.status < 400) return error;
+    // A read that fails shows nothing, and must not hide why the PUT was refused.
+    const read = await settle(rereadAfterFailure);
+    waiting.signal.throwIfAborted();
+    if ('value' in read && !read.value) cleanupState.discard(id);
     return error;
   };
   let found = creation.existing ?? (creation.lookAgain ? await reread() : undefined);
