@@ -71,9 +71,13 @@ async function cleanUp(state: CleanupStateData, report: Reporter): Promise<void>
 /** Everything but the secret comes from the state, because the runner may give other inputs to the post step. */
 function inputsFrom(state: CleanupStateData): DeleteInputs {
   const { signIn, subscriptionId, resourceGroup, deployment } = state;
+  const { clientId, tenantId, environment, changeReference } = signIn;
   return {
-    ...signIn,
     operation: 'delete',
+    clientId,
+    tenantId,
+    environment,
+    changeReference,
     credential: credentialFor(signIn),
     subscriptionId,
     resourceGroup,
