@@ -106,6 +106,24 @@ describe('cleanup', () => {
     expect(warningsOf(run.post)).toMatch(/Not deleted, because their tags do not belong to this deployment/);
   });
 
+  test('deletes the disks with the VM when a cancelled run has updated only their tags', async () => {
+    const sim = await startWorld();
+    const before = snapshot(sim);
+    const run = await actWithPost(
+      sim,
+      { cleanup: 'always', 'image-id': defaults.imageId('linux-data-disks') },
+      {
+        between: () => {
+          for (const { id, body } of sim.world.resources.all()) {
+            if (id.includes('/disks/')) body['tags'] = { ...body['tags'], 'github-run-id': '2' };
+          }
+        },
+      },
+    );
+    expect([errorOf(run), run.exitCode, run.post?.exitCode]).toEqual(['', 0, 0]);
+    expectAllGone(sim, before);
+  });
+
   test('neither deletes nor writes to the NIC that the inputs name', async () => {
     const nic = partsOf('theirs').nic;
     const sim = await startWorld({

@@ -213,12 +213,13 @@ export interface RoleAssignment {
 /**
  * By their description: they have no tags and are in no list of resources. Searches every subscription of the tenant that
  * the app can see, because a registry is often in another one.
+ * @param principals IDs in lower case, to find only theirs
  */
 export async function findRoleAssignments(
   session: Session,
   resourceGroup: string,
   deployment: string,
-  principalId?: string,
+  principals?: readonly string[],
 ) {
   const own = session.subscriptionId.toLowerCase();
   const listed = (await undefinedIfForbidden(listSubscriptions(session.arm, session.tenantId))) ?? [];
@@ -230,7 +231,9 @@ export async function findRoleAssignments(
   const described = found
     .flatMap(({ assignments }) => assignments)
     .filter(({ properties }) => hasDeploymentTag(tagsFromDescription(properties.description), deployment))
-    .filter(({ properties }) => principalId === undefined || properties.principalId === principalId);
+    .filter(
+      ({ properties }) => principals === undefined || principals.includes(`${properties.principalId}`.toLowerCase()),
+    );
   // An assignment on a management group is in the list of each subscription below it.
   const ids = [...new Map(described.map(({ id }) => [id.toLowerCase(), id])).values()];
   // Subscriptions of which the app may not list all role assignments: some of the deployment may be missing.

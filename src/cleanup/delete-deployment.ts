@@ -1,9 +1,9 @@
 import type { ManagedIdentity } from '../access/resolve-access.ts';
 import { findRoleAssignments } from '../access/role-assignments.ts';
 import { apiVersions, identityType } from '../azure/api-versions.ts';
-import { listAllPages } from '../azure/arm-client.ts';
+import { type Session, listAllPages } from '../azure/arm-client.ts';
 import { settle, undefinedIfForbidden, undefinedIfNotFound, valueOf } from '../azure/lookup.ts';
-import { hasDeploymentTag } from '../deployment/ownership.ts';
+import { hasDeploymentTag, holderClaim } from '../deployment/ownership.ts';
 import { resourceIds } from '../deployment/resources.ts';
 import { shellCommand } from '../lib/escape.ts';
 import { deleteResources } from './delete-resources.ts';
@@ -34,10 +34,32 @@ export async function deleteDeployment(context: DeletionContext, resourceGroup: 
   const result = await deleteResources({ ...context, assignmentsUnknown }, all);
   const lists = [
     [identityList, listedIdentities],
-    [`${subscription}/providers/Microsoft.Authorization/roleAssignments`, listedAssignments],
+    [assignmentList(session), listedAssignments],
   ] as const;
   const unlisted = lists.flatMap(([id, list]) => ('error' in list ? [{ id, error: list.error }] : []));
-  return { ...result, failed: [...unlisted, ...result.failed] };
+  const late = await deleteLateAssignments(context, resourceGroup, result);
+  return {
+    ...result,
+    deleted: [...result.deleted, ...late.deleted],
+    failed: [...unlisted, ...result.failed, ...late.failed],
+  };
+}
+
+function assignmentList({ subscriptionId }: Session): string {
+  return `/subscriptions/${subscriptionId}/providers/Microsoft.Authorization/roleAssignments`;
+}
+
+/** Roles that another run has assigned to the principals that are gone now, since they were listed: nothing leads to these. */
+async function deleteLateAssignments(
+  context: DeletionContext,
+  resourceGroup: string,
+  { principals = [] }: DeletionResult,
+): Promise<Pick<DeletionResult, 'deleted' | 'failed'>> {
+  const { session, claim } = context;
+  if (principals.length === 0) return { deleted: [], failed: [] };
+  const listed = await settle(() => findRoleAssignments(session, resourceGroup, claim.deployment, principals));
+  if ('error' in listed) return { deleted: [], failed: [{ id: assignmentList(session), error: listed.error }] };
+  return deleteResources({ ...context, claim: holderClaim(claim) }, listed.value.ids);
 }
 
 /** With its disks and the role assignments of its system-assigned identity; the network stays. */
@@ -47,7 +69,8 @@ export async function deleteVmOfDeployment(context: DeletionContext, resourceGro
   const ids = resourceIds(session.subscriptionId, resourceGroup, deployment);
   const vm = await undefinedIfNotFound(session.compute.virtualMachines.get(resourceGroup, deployment));
   const principal = vm?.identity?.principalId;
-  const assignments = principal && (await findRoleAssignments(session, resourceGroup, deployment, principal));
+  const assignments =
+    principal && (await findRoleAssignments(session, resourceGroup, deployment, [principal.toLowerCase()]));
   if (assignments) warnIfIncomplete(context, assignments, [principal]);
   const all = [...(assignments ? assignments.ids : []), ids.vm, ids.osDisk, ...disksCreatedWith(vm)];
   // What may not be deleted is detached before, or Azure would delete it with the VM.

@@ -5,7 +5,7 @@ import type { RoleAssignment } from '../access/role-assignments.ts';
 import { apiVersions, identityType } from '../azure/api-versions.ts';
 import type { Session } from '../azure/arm-client.ts';
 import { type ResourceId, parseResourceId, sameId } from '../azure/resource-id.ts';
-import { type DeletionClaim, type Tags, mayDelete, tagsFromDescription } from '../deployment/ownership.ts';
+import { type DeletionClaim, type Tags, holderClaim, mayDelete, tagsFromDescription } from '../deployment/ownership.ts';
 import { settle, undefinedIfDenied, undefinedIfNotFound, valueOf } from '../azure/lookup.ts';
 import { pollUntilDone } from '../azure/polling.ts';
 
@@ -161,6 +161,8 @@ export interface DeletionResult {
   /** Kept because their own tags do not name the deployment. */
   readonly notOwned: readonly string[];
   readonly failed: readonly { readonly id: string; readonly error: unknown }[];
+  /** Principal IDs of the VM and the identities that were deleted, in lower case. */
+  readonly principals?: readonly string[];
 }
 
 export type VmParts = Awaited<ReturnType<typeof detachUnowned>>;
@@ -170,8 +172,11 @@ export async function detachUnowned(context: DeletionContext, vm: VirtualMachine
   const { compute, waiting } = context.session;
   const disks = attachedDisks(vm);
   const nics = vm.networkProfile?.networkInterfaces ?? [];
+  const ofVm = { ...context, claim: holderClaim(context.claim) };
   const parts = await Promise.all([
-    ...disks.filter(isDeletedWithVm).map(({ id }) => checkPart(context, id, [])),
+    ...disks
+      .filter(isDeletedWithVm)
+      .map(({ id, createOption }) => checkPart(createOption === 'Attach' ? context : ofVm, id, [])),
     ...nics.filter(isDeletedWithVm).map(({ id = '' }) => checkNic(context, id)),
   ]);
   const unowned = new Set(parts.flatMap((part) => (part.isUnowned ? [part.id] : [])));

@@ -114,6 +114,11 @@ export function repositoryClaim(deployment: string, { serverUrl, repository }: R
   return { deployment, owner: { serverUrl, repository } };
 }
 
+/** For what goes with its holder, such as the disks of a VM: a run that adopts the deployment updates their tags one by one. */
+export function holderClaim({ deployment, owner, notCreated }: DeletionClaim): DeletionClaim {
+  return { ...repositoryClaim(deployment, owner), notCreated };
+}
+
 /** Whether a resource may be deleted. Rollback, cleanup of a failed VM, post step, `delete` and `sweep` all ask this. */
 export function mayDelete({ deployment, owner, notCreated = [] }: DeletionClaim, id: string, tags: Tags): boolean {
   return (
