@@ -106,6 +106,21 @@ describe('cleanup', () => {
     expect(warningsOf(run.post)).toMatch(/Not deleted, because their tags do not belong to this deployment/);
   });
 
+  test('keeps the public IP of another owner when Azure is late to show the NIC that holds it', async () => {
+    const sim = await startWorld();
+    await addDeployment(sim);
+    const address = sim.world.resources.get(vm1.publicIp);
+    if (address) address.body['tags'] = { owner: 'somebody' };
+    sim.faults.add({
+      match: { method: 'GET', path: /networkInterfaces\/vm1-nic/, times: 2 },
+      effect: { status: 404, code: 'ResourceNotFound', message: 'The Resource was not found.' },
+    });
+    const run = await act(sim, { operation: 'delete' });
+    expect(errorOf(run)).toBe('');
+    expect(sim.world.resources.has(vm1.publicIp)).toBe(true);
+    expect(sim.world.resources.has(vm1.nic)).toBe(false);
+  });
+
   test('deletes the disks with the VM when a cancelled run has updated only their tags', async () => {
     const sim = await startWorld();
     const before = snapshot(sim);

@@ -6,7 +6,7 @@ import { apiVersions, identityType } from '../azure/api-versions.ts';
 import type { Session } from '../azure/arm-client.ts';
 import { type ResourceId, parseResourceId, sameId } from '../azure/resource-id.ts';
 import { type DeletionClaim, type Tags, holderClaim, mayDelete, tagsFromDescription } from '../deployment/ownership.ts';
-import { settle, undefinedIfDenied, undefinedIfNotFound, valueOf } from '../azure/lookup.ts';
+import { isNotFound, settle, undefinedIfDenied, undefinedIfNotFound, valueOf } from '../azure/lookup.ts';
 import { pollUntilDone } from '../azure/polling.ts';
 
 export interface ResourceType {
@@ -220,17 +220,23 @@ async function checkNic(context: DeletionContext, id: string) {
   const nic = parseResourceId(id);
   const found =
     nic && (await undefinedIfNotFound(context.session.network.networkInterfaces.get(nic.resourceGroup, nic.name)));
-  const addresses = (found?.ipConfigurations ?? []).flatMap(({ publicIPAddress }) =>
+  if (!found) return { id, isUnowned: true, children: [] };
+  const addresses = (found.ipConfigurations ?? []).flatMap(({ publicIPAddress }) =>
     publicIPAddress?.id && isDeletedWithVm(publicIPAddress) ? [publicIPAddress.id] : [],
   );
   return checkPart(context, id, addresses);
 }
 
 async function isUnowned(context: DeletionContext, id: string): Promise<boolean> {
-  const read = readTags(context.session, id).then((tags) => ({ tags }));
-  // A role that can delete VMs but not read disks: rely on the delete option, which our PUT has set.
-  const found = await undefinedIfDenied(undefinedIfNotFound(read));
-  return found !== undefined && !(await isDeletable(context, id, found.tags));
+  try {
+    // A role that can delete VMs but not read disks: rely on the delete option, which our PUT has set.
+    const found = await undefinedIfDenied(readTags(context.session, id).then((tags) => ({ tags })));
+    return found !== undefined && !(await isDeletable(context, id, found.tags));
+  } catch (error) {
+    // It is attached, so Azure is late to show it. Detached, it is read again before its own deletion.
+    if (isNotFound(error)) return true;
+    throw error;
+  }
 }
 
 function attachedDisks(vm: VirtualMachine | undefined) {
