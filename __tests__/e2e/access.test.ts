@@ -212,20 +212,30 @@ test('one that the app could not see is met as RoleAssignmentExists, which is fi
   expect(run.state['cleanup']).not.toContain('roleAssignments');
 });
 
-test('delete also removes a role that another run has assigned to the VM since the list', async () => {
-  const inputs = await start(addRegistryTo);
-  const assigned = { ...inputs, identity: 'system', 'role-assignments': `AcrPull on ${registryId}` };
-  expect((await runAction({ sim, inputs: assigned })).exitCode).toBe(0);
-  const [assignment] = granted();
-  const assignAgain = (): void => {
-    if (assignment) sim.world.roleAssignments.push(assignment);
-  };
-  sim.faults.add({ match: { method: 'DELETE', path: /virtualMachines\/host/ }, effect: { onArrival: assignAgain } });
-  const removal = await runAction({ sim, inputs: { ...inputs, operation: 'delete' } });
-  expect([errors(removal), removal.exitCode]).toEqual(['', 0]);
-  expect(sent('assignment.delete')).toHaveLength(2);
-  expect(granted()).toEqual([]);
-});
+test.each(['system', 'given'])(
+  'delete also removes a role that another run has assigned since the list: %s',
+  async (identity) => {
+    const inputs = await start((world) => {
+      addRegistryTo(world);
+      addIdentity(world, identityAt('given'));
+    });
+    const assigned = {
+      ...inputs,
+      identity: identity === 'given' ? identityAt(identity) : identity,
+      'role-assignments': `AcrPull on ${registryId}`,
+    };
+    expect((await runAction({ sim, inputs: assigned })).exitCode).toBe(0);
+    const [assignment] = granted();
+    const assignAgain = (): void => {
+      if (assignment) sim.world.roleAssignments.push(assignment);
+    };
+    sim.faults.add({ match: { method: 'DELETE', path: /virtualMachines\/host/ }, effect: { onArrival: assignAgain } });
+    const removal = await runAction({ sim, inputs: { ...inputs, operation: 'delete' } });
+    expect([errors(removal), removal.exitCode]).toEqual(['', 0]);
+    expect(sent('assignment.delete')).toHaveLength(2);
+    expect(granted()).toEqual([]);
+  },
+);
 
 test('delete keeps the identity for the next delete when a list cannot be read', async () => {
   const inputs = await start(addRegistryTo);

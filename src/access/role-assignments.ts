@@ -213,13 +213,12 @@ export interface RoleAssignment {
 /**
  * By their description: they have no tags and are in no list of resources. Searches every subscription of the tenant that
  * the app can see, because a registry is often in another one.
- * @param principals IDs in lower case, to find only theirs
  */
 export async function findRoleAssignments(
   session: Session,
   resourceGroup: string,
   deployment: string,
-  principals?: readonly string[],
+  principalId?: string,
 ) {
   const own = session.subscriptionId.toLowerCase();
   const listed = (await undefinedIfForbidden(listSubscriptions(session.arm, session.tenantId))) ?? [];
@@ -231,9 +230,7 @@ export async function findRoleAssignments(
   const described = found
     .flatMap(({ assignments }) => assignments)
     .filter(({ properties }) => hasDeploymentTag(tagsFromDescription(properties.description), deployment))
-    .filter(
-      ({ properties }) => principals === undefined || principals.includes(`${properties.principalId}`.toLowerCase()),
-    );
+    .filter(({ properties }) => principalId === undefined || properties.principalId === principalId);
   // An assignment on a management group is in the list of each subscription below it.
   const ids = [...new Map(described.map(({ id }) => [id.toLowerCase(), id])).values()];
   // Subscriptions of which the app may not list all role assignments: some of the deployment may be missing.

@@ -7,7 +7,14 @@ import { hasDeploymentTag, holderClaim } from '../deployment/ownership.ts';
 import { resourceIds } from '../deployment/resources.ts';
 import { shellCommand } from '../lib/escape.ts';
 import { deleteResources } from './delete-resources.ts';
-import { disksCreatedWith, type DeletionContext, type DeletionResult, isDeletable } from './resource-types.ts';
+import {
+  type DeletionContext,
+  type DeletionResult,
+  disksCreatedWith,
+  isDeletable,
+  parseDeletableId,
+  vmType,
+} from './resource-types.ts';
 
 /** Derived names, VM disks, identities, role assignments and what the run recorded, each only if its own tags agree. */
 export async function deleteDeployment(context: DeletionContext, resourceGroup: string): Promise<DeletionResult> {
@@ -49,15 +56,16 @@ function assignmentList({ subscriptionId }: Session): string {
   return `/subscriptions/${subscriptionId}/providers/Microsoft.Authorization/roleAssignments`;
 }
 
-/** Roles that another run has assigned to the principals that are gone now, since they were listed: nothing leads to these. */
+/** Those that another run has created since they were listed: nothing leads to them once VM and identities are gone. */
 async function deleteLateAssignments(
   context: DeletionContext,
   resourceGroup: string,
-  { principals = [] }: DeletionResult,
+  { deleted }: DeletionResult,
 ): Promise<Pick<DeletionResult, 'deleted' | 'failed'>> {
   const { session, claim } = context;
-  if (principals.length === 0) return { deleted: [], failed: [] };
-  const listed = await settle(() => findRoleAssignments(session, resourceGroup, claim.deployment, principals));
+  const holders = [vmType, identityType.toLowerCase()];
+  if (!deleted.some((id) => holders.includes(parseDeletableId(id)?.type ?? ''))) return { deleted: [], failed: [] };
+  const listed = await settle(() => findRoleAssignments(session, resourceGroup, claim.deployment));
   if ('error' in listed) return { deleted: [], failed: [{ id: assignmentList(session), error: listed.error }] };
   return deleteResources({ ...context, claim: holderClaim(claim) }, listed.value.ids);
 }
@@ -69,8 +77,7 @@ export async function deleteVmOfDeployment(context: DeletionContext, resourceGro
   const ids = resourceIds(session.subscriptionId, resourceGroup, deployment);
   const vm = await undefinedIfNotFound(session.compute.virtualMachines.get(resourceGroup, deployment));
   const principal = vm?.identity?.principalId;
-  const assignments =
-    principal && (await findRoleAssignments(session, resourceGroup, deployment, [principal.toLowerCase()]));
+  const assignments = principal && (await findRoleAssignments(session, resourceGroup, deployment, principal));
   if (assignments) warnIfIncomplete(context, assignments, [principal]);
   const all = [...(assignments ? assignments.ids : []), ids.vm, ids.osDisk, ...disksCreatedWith(vm)];
   // What may not be deleted is detached before, or Azure would delete it with the VM.

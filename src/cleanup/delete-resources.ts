@@ -54,7 +54,6 @@ export async function deleteResources(context: DeletionContext, ids: readonly st
     notFound: [] as string[],
     notOwned: [] as string[],
     failed: [] as { id: string; error: unknown }[],
-    principals: [] as string[],
   };
   const targets = findTargets(ids);
   const progress: Progress = {
@@ -75,8 +74,6 @@ export async function deleteResources(context: DeletionContext, ids: readonly st
         const maxWait = (await dependents).includes(false) ? 0 : maxInUseSeconds;
         const outcome = await deleteResource(context, target, progress, maxWait);
         result[outcome].push(id.id);
-        const principal = progress.principals.get(id.id.toLowerCase());
-        if (principal && outcome === 'deleted' && id.type !== assignmentType) result.principals.push(principal);
         return outcome !== 'notOwned';
       } catch (error) {
         result.failed.push({ id: id.id, error });
@@ -210,8 +207,10 @@ function assertNoAssignmentRemains(
   { principals, remainingAssignments }: Progress,
 ): void {
   if (principalId === undefined) return;
-  principals.set(id.id.toLowerCase(), principalId.toLowerCase());
-  if (id.type === assignmentType) return;
+  if (id.type === assignmentType) {
+    principals.set(id.id.toLowerCase(), principalId.toLowerCase());
+    return;
+  }
   const assignment = remainingAssignments.get(principalId.toLowerCase()) ?? remainingAssignments.get('');
   if (assignment === undefined) return;
   const activity = `deleting ${what}`;

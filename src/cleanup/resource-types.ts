@@ -161,8 +161,6 @@ export interface DeletionResult {
   /** Kept because their own tags do not name the deployment. */
   readonly notOwned: readonly string[];
   readonly failed: readonly { readonly id: string; readonly error: unknown }[];
-  /** Principal IDs of the VM and the identities that were deleted, in lower case. */
-  readonly principals?: readonly string[];
 }
 
 export type VmParts = Awaited<ReturnType<typeof detachUnowned>>;
