@@ -218,7 +218,7 @@ export async function findRoleAssignments(
   session: Session,
   resourceGroup: string,
   deployment: string,
-  principalId?: string,
+  isHolder: (principalId: string | undefined) => boolean = () => true,
 ) {
   const own = session.subscriptionId.toLowerCase();
   const listed = (await undefinedIfForbidden(listSubscriptions(session.arm, session.tenantId))) ?? [];
@@ -230,7 +230,7 @@ export async function findRoleAssignments(
   const described = found
     .flatMap(({ assignments }) => assignments)
     .filter(({ properties }) => hasDeploymentTag(tagsFromDescription(properties.description), deployment))
-    .filter(({ properties }) => principalId === undefined || properties.principalId === principalId);
+    .filter(({ properties }) => isHolder(properties.principalId));
   // An assignment on a management group is in the list of each subscription below it.
   const ids = [...new Map(described.map(({ id }) => [id.toLowerCase(), id])).values()];
   // Subscriptions of which the app may not list all role assignments: some of the deployment may be missing.

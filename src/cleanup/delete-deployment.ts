@@ -3,18 +3,12 @@ import { findRoleAssignments } from '../access/role-assignments.ts';
 import { apiVersions, identityType } from '../azure/api-versions.ts';
 import { type Session, listAllPages } from '../azure/arm-client.ts';
 import { settle, undefinedIfForbidden, undefinedIfNotFound, valueOf } from '../azure/lookup.ts';
+import { sameId } from '../azure/resource-id.ts';
 import { hasDeploymentTag, holderClaim } from '../deployment/ownership.ts';
 import { resourceIds } from '../deployment/resources.ts';
 import { shellCommand } from '../lib/escape.ts';
 import { deleteResources } from './delete-resources.ts';
-import {
-  type DeletionContext,
-  type DeletionResult,
-  disksCreatedWith,
-  isDeletable,
-  parseDeletableId,
-  vmType,
-} from './resource-types.ts';
+import { type DeletionContext, type DeletionResult, disksCreatedWith, isDeletable } from './resource-types.ts';
 
 /** Derived names, VM disks, identities, role assignments and what the run recorded, each only if its own tags agree. */
 export async function deleteDeployment(context: DeletionContext, resourceGroup: string): Promise<DeletionResult> {
@@ -44,11 +38,13 @@ export async function deleteDeployment(context: DeletionContext, resourceGroup: 
     [assignmentList(session), listedAssignments],
   ] as const;
   const unlisted = lists.flatMap(([id, list]) => ('error' in list ? [{ id, error: list.error }] : []));
-  const late = await deleteLateAssignments(context, resourceGroup, result);
+  const isDeleted = (id: string): boolean => result.deleted.some((other) => sameId(other, id));
+  const kept = identities.filter(({ id }) => !isDeleted(id)).map(({ principalId }) => principalId);
+  const late = isDeleted(ids.vm) ? await deleteLateAssignments(context, resourceGroup, kept) : undefined;
   return {
     ...result,
-    deleted: [...result.deleted, ...late.deleted],
-    failed: [...unlisted, ...result.failed, ...late.failed],
+    deleted: [...result.deleted, ...(late?.deleted ?? [])],
+    failed: [...unlisted, ...result.failed, ...(late?.failed ?? [])],
   };
 }
 
@@ -56,16 +52,19 @@ function assignmentList({ subscriptionId }: Session): string {
   return `/subscriptions/${subscriptionId}/providers/Microsoft.Authorization/roleAssignments`;
 }
 
-/** Those that another run has created since they were listed: nothing leads to them once VM and identities are gone. */
+/**
+ * Those that another run has created since they were listed: nothing leads to them once the VM is gone.
+ * @param kept principals of identities that stay, with what is assigned to them
+ */
 async function deleteLateAssignments(
   context: DeletionContext,
   resourceGroup: string,
-  { deleted }: DeletionResult,
+  kept: readonly (string | undefined)[],
 ): Promise<Pick<DeletionResult, 'deleted' | 'failed'>> {
   const { session, claim } = context;
-  const holders = [vmType, identityType.toLowerCase()];
-  if (!deleted.some((id) => holders.includes(parseDeletableId(id)?.type ?? ''))) return { deleted: [], failed: [] };
-  const listed = await settle(() => findRoleAssignments(session, resourceGroup, claim.deployment));
+  const listed = await settle(() =>
+    findRoleAssignments(session, resourceGroup, claim.deployment, (principalId) => !kept.includes(principalId)),
+  );
   if ('error' in listed) return { deleted: [], failed: [{ id: assignmentList(session), error: listed.error }] };
   return deleteResources({ ...context, claim: holderClaim(claim) }, listed.value.ids);
 }
@@ -77,7 +76,8 @@ export async function deleteVmOfDeployment(context: DeletionContext, resourceGro
   const ids = resourceIds(session.subscriptionId, resourceGroup, deployment);
   const vm = await undefinedIfNotFound(session.compute.virtualMachines.get(resourceGroup, deployment));
   const principal = vm?.identity?.principalId;
-  const assignments = principal && (await findRoleAssignments(session, resourceGroup, deployment, principal));
+  const assignments =
+    principal && (await findRoleAssignments(session, resourceGroup, deployment, (id) => id === principal));
   if (assignments) warnIfIncomplete(context, assignments, [principal]);
   const all = [...(assignments ? assignments.ids : []), ids.vm, ids.osDisk, ...disksCreatedWith(vm)];
   // What may not be deleted is detached before, or Azure would delete it with the VM.
