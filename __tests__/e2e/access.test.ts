@@ -237,6 +237,26 @@ test.each(['system', 'given'])(
   },
 );
 
+test('the post step does not wait for a deleted role assignment that a list still shows', async () => {
+  const inputs = { ...(await start(addRegistryTo)), cleanup: 'always', identity: 'system' };
+  const between = (): void => {
+    const [assignment] = granted();
+    const showAgain = (): void => {
+      if (!assignment) return;
+      sim.world.roleAssignments.push(assignment);
+      sim.faults.add({
+        match: { method: 'GET', path: new RegExp(assignment.id), times: Infinity },
+        effect: { status: 404, code: 'RoleAssignmentNotFound', message: 'The role assignment is not found.' },
+      });
+    };
+    sim.faults.add({ match: { method: 'DELETE', path: /virtualMachines\/host/ }, effect: { onArrival: showAgain } });
+  };
+  const run = await runJob({ sim, inputs: { ...inputs, 'role-assignments': `AcrPull on ${registryId}` }, between });
+  expect([errors(run), run.post?.exitCode]).toEqual(['', 0]);
+  expect(run.post?.stdout).toContain('Deleting virtual machine host.');
+  expect(run.post?.stdout).not.toContain('checking again');
+});
+
 test('delete keeps the identity for the next delete when a list cannot be read', async () => {
   const inputs = await start(addRegistryTo);
   const made = await runAction({

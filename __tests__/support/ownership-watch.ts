@@ -62,8 +62,6 @@ export class OwnershipWatch {
   readonly creators = new Map<string, Actor>();
   /** Lower-cased IDs of what is being deleted. */
   readonly deleting = new Set<string>();
-  /** Principal IDs of the VMs and identities of which a deletion was sent, with who sent it. */
-  readonly #deletedPrincipals = new Map<string, Actor>();
   readonly #sim: Simulator;
   readonly #actors = new Map<string, Actor>();
   /** By correlation ID: a cancelled step and its post step may delete the same resource at the same time. */
@@ -157,14 +155,10 @@ export class OwnershipWatch {
       const isHeldByOther = holder && this.tagsOf(holder)?.['cross-tenant-vm'] && !claims(actor, this.tagsOf(holder));
       const isChanged = (this.#changed.get(holder?.toLowerCase() ?? '') ?? 0) > look.order;
       if (isHeldByOther && !isChanged) this.#violate(actor, `deleted a role assignment of ${holder}`, id);
-      // What nothing holds any more may go with the holder that this run has deleted.
-      const wasHeld = this.#deletedPrincipals.get(this.#principalOf(id)) === actor;
-      if (!holder && !wasHeld && !claims(actor, look.tags)) this.#violate(actor, 'deleted what is not its own', id);
+      if (!holder && !claims(actor, look.tags)) this.#violate(actor, 'deleted what is not its own', id);
       return;
     }
     for (const each of [id, ...this.#deletedWith(id)]) this.deleting.add(each.toLowerCase());
-    const { identity, properties } = this.#sim.world.resources.get(id)?.body ?? {};
-    this.#deletedPrincipals.set(identity?.principalId ?? properties?.principalId ?? '', actor);
     if (!claims(actor, look.tags)) this.#violate(actor, 'deleted what is not its own', id);
     else if (!claims(actor, this.tagsOf(id))) this.changedInGap.add(id);
     for (const part of this.#deletedWith(id)) {
@@ -208,16 +202,12 @@ export class OwnershipWatch {
     this.noteChange(id);
   }
 
-  #principalOf(assignmentId: string): string {
-    const { roleAssignments } = this.#sim.world;
-    return roleAssignments.find(({ id }) => id.toLowerCase() === assignmentId)?.principalId ?? '';
-  }
-
   /** The identity or VM that holds a role assignment. */
   #holderOf(assignmentId: string): string | undefined {
-    const principal = this.#principalOf(assignmentId);
-    if (principal === '') return undefined;
-    return [...this.#sim.world.resources.all()].find(
+    const { roleAssignments, resources } = this.#sim.world;
+    const principal = roleAssignments.find(({ id }) => id.toLowerCase() === assignmentId)?.principalId;
+    if (principal === undefined) return undefined;
+    return [...resources.all()].find(
       ({ body }) => body['properties']?.principalId === principal || body['identity']?.principalId === principal,
     )?.id;
   }

@@ -1,11 +1,25 @@
 /** What tables of values start from: the least that a Linux machine from one version of an image takes. */
 import type { ResolvedImage } from '../../src/image/image.ts';
 import type { DeployInputs, NetworkChoice } from '../../src/inputs/inputs.ts';
+import type { WorkflowRun } from '../../src/runner/environment.ts';
 
 export const subscriptionId = '11111111-1111-4111-8111-111111111111';
 export const group = `/subscriptions/${subscriptionId}/resourceGroups/rg`;
 export const imageSubscriptionId = '22222222-2222-4222-8222-222222222222';
 export const definitionId = `/subscriptions/${imageSubscriptionId}/resourceGroups/g/providers/Microsoft.Compute/galleries/images/images/linux`;
+
+/** One step of a workflow run. */
+export const workflowRun: WorkflowRun = {
+  serverUrl: 'https://github.com',
+  repository: 'owner/repo',
+  runId: '42',
+  runAttempt: '1',
+  job: 'deploy',
+  action: 'vm',
+  workflow: 'Release',
+  sha: 'abc',
+  actor: 'someone',
+};
 export const versionId = `${definitionId}/versions/1.2.3`;
 
 export type NewNic = Extract<NetworkChoice, { kind: 'new-nic' }>;

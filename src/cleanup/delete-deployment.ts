@@ -4,7 +4,7 @@ import { apiVersions, identityType } from '../azure/api-versions.ts';
 import { type Session, listAllPages } from '../azure/arm-client.ts';
 import { settle, undefinedIfForbidden, undefinedIfNotFound, valueOf } from '../azure/lookup.ts';
 import { sameId } from '../azure/resource-id.ts';
-import { hasDeploymentTag, holderClaim } from '../deployment/ownership.ts';
+import { hasDeploymentTag } from '../deployment/ownership.ts';
 import { resourceIds } from '../deployment/resources.ts';
 import { shellCommand } from '../lib/escape.ts';
 import { deleteResources } from './delete-resources.ts';
@@ -61,12 +61,13 @@ async function deleteLateAssignments(
   resourceGroup: string,
   kept: readonly (string | undefined)[],
 ): Promise<Pick<DeletionResult, 'deleted' | 'failed'>> {
-  const { session, claim } = context;
+  const { session, log, claim } = context;
   const listed = await settle(() =>
     findRoleAssignments(session, resourceGroup, claim.deployment, (principalId) => !kept.includes(principalId)),
   );
   if ('error' in listed) return { deleted: [], failed: [{ id: assignmentList(session), error: listed.error }] };
-  return deleteResources({ ...context, claim: holderClaim(claim) }, listed.value.ids);
+  // Without what this run has created: a list that is late may show what is gone, which must not be waited for.
+  return deleteResources({ session, log, claim }, listed.value.ids);
 }
 
 /** With its disks and the role assignments of its system-assigned identity; the network stays. */

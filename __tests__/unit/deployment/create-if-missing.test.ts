@@ -4,18 +4,7 @@ import { createCleanupState } from '../../../src/deployment/cleanup-state.ts';
 import { createIfMissing } from '../../../src/deployment/create-if-missing.ts';
 import { ownershipTags } from '../../../src/deployment/ownership.ts';
 import { AzureError } from '../../../src/errors/errors.ts';
-
-const run = {
-  serverUrl: 'https://github.com',
-  repository: 'owner/repo',
-  runId: '42',
-  runAttempt: '1',
-  job: 'deploy',
-  action: 'vm',
-  workflow: 'Release',
-  sha: 'abc',
-  actor: 'someone',
-};
+import { workflowRun as run } from '../../support/values.ts';
 
 function createContext() {
   const cleanupState = createCleanupState(

@@ -7,19 +7,8 @@ import {
   tagsFromDescription,
   tagsToDescription,
 } from '../../../src/deployment/ownership.ts';
-import type { WorkflowRun } from '../../../src/runner/environment.ts';
+import { workflowRun as run } from '../../support/values.ts';
 
-const run: WorkflowRun = {
-  serverUrl: 'https://github.com',
-  repository: 'owner/repo',
-  runId: '42',
-  runAttempt: '1',
-  job: 'deploy',
-  action: 'vm',
-  workflow: 'Release',
-  sha: 'abc',
-  actor: 'someone',
-};
 const tags = ownershipTags(run, 'vm1', 'always', new Date('2026-11-22T10:00:00.123Z'));
 const id =
   '/subscriptions/2b3f7d3f-6e1f-4d2c-8b64-7a1a1d0a2f02/resourceGroups/rg/providers/Microsoft.Compute/disks/vm1-osdisk';

@@ -1,19 +1,7 @@
 import { describe, expect, test } from '@jest/globals';
 import { ownershipTags } from '../../../src/deployment/ownership.ts';
 import { decideExpiry } from '../../../src/operations/sweep.ts';
-import type { WorkflowRun } from '../../../src/runner/environment.ts';
-
-const run: WorkflowRun = {
-  serverUrl: 'https://github.com',
-  repository: 'owner/repo',
-  runId: '42',
-  runAttempt: '1',
-  job: 'deploy',
-  action: 'vm',
-  workflow: 'Release',
-  sha: 'abc',
-  actor: 'someone',
-};
+import { workflowRun as run } from '../../support/values.ts';
 
 describe('sweep decides about a deployment', () => {
   const now = new Date('2026-11-22T12:00:00Z');
