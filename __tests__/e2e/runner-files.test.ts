@@ -7,7 +7,6 @@ import type { Simulator } from '../../simulator/index.ts';
 import { copyOfBundle, generatedKey } from '../support/harness.ts';
 import {
   act,
-  arrivalOf,
   errorOf,
   partsOf,
   snapshot,
@@ -111,12 +110,16 @@ test.each<[string, RegExp, string]>([
 test.each(['SIGINT', 'the time limit'])('ends a sign-in that hangs when %s stops the step', async (cause) => {
   const sim = await startWorld();
   const match = { host: 'entra', path: /token/ } as const;
-  const when = arrivalOf(sim, match);
   const hung = Promise.withResolvers<void>();
-  const hanging = sim.faults.add({ match: { ...match, times: Infinity }, effect: { onArrival: () => hung.promise } });
+  const both = Promise.withResolvers<void>();
+  const onArrival = (): Promise<void> => {
+    if (hanging.applied === 2) both.resolve();
+    return hung.promise;
+  };
+  const hanging = sim.faults.add({ match: { ...match, times: Infinity }, effect: { onArrival } });
   const run =
     cause === 'SIGINT'
-      ? await act(sim, {}, { phases: main, signal: { name: 'SIGINT', when } })
+      ? await act(sim, {}, { phases: main, signal: { name: 'SIGINT', when: both.promise } })
       : await act(sim, { 'timeout-minutes': '1' }, { phases: main });
   hung.resolve();
   // One request per tenant: the process did not stay for a second attempt.
