@@ -106,6 +106,36 @@ describe('cleanup', () => {
     expect(warningsOf(run.post)).toMatch(/Not deleted, because their tags do not belong to this deployment/);
   });
 
+  test.each(['changes the tags of its NIC', 'attaches a disk'])(
+    'keeps what a VM would take along when somebody %s right before its DELETE',
+    async (change) => {
+      const sim = await startWorld();
+      await addDeployment(sim);
+      const disk = `${vm1.osDisk}-of-somebody`;
+      const tags = { owner: 'somebody' };
+      const interfere = (): void => {
+        const [nic, vm] = [vm1.nic, vm1.machine].map((id) => sim.world.resources.get(id)?.body);
+        if (change === 'attaches a disk') {
+          addStranger(sim.world, disk, tags);
+          const attached = { lun: 9, createOption: 'Attach', deleteOption: 'Delete', managedDisk: { id: disk } };
+          vm?.['properties'].storageProfile.dataDisks.push(attached);
+        } else if (nic) {
+          nic['tags'] = tags;
+        }
+      };
+      // The VM is read to find its disks, before the tags of what it takes along, and together with these tags.
+      const interfered = arrivalOf(sim, { method: 'GET', path: /virtualMachines\/vm1\?/, nth: 3 }, interfere);
+      sim.faults.add({
+        match: { method: 'GET', path: /networkInterfaces\/vm1-nic\?/, nth: 3 },
+        effect: { onArrival: () => interfered },
+      });
+      const run = await act(sim, { operation: 'delete' });
+      expect(run.stdout).toContain('Setting the delete option Detach on resources that outlive vm1');
+      expect(sim.world.resources.has(vm1.machine)).toBe(false);
+      expect(sim.world.resources.has(change === 'attaches a disk' ? disk : vm1.nic)).toBe(true);
+    },
+  );
+
   test('keeps the public IP of another owner when Azure is late to show the NIC that holds it', async () => {
     const sim = await startWorld();
     await addDeployment(sim);

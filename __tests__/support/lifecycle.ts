@@ -28,10 +28,14 @@ export const act = (
 export const actWithPost: typeof act = (sim, inputs, options) =>
   act(sim, inputs, { phases: ['main', 'post'], ...options });
 
-/** Settles when the first request that matches has arrived, before it is handled. */
-export function arrivalOf(sim: Simulator, match: FaultMatch): Promise<void> {
+/** Settles when the first request that matches has arrived, before it is handled and after `act`. */
+export function arrivalOf(sim: Simulator, match: FaultMatch, act?: () => void): Promise<void> {
   return new Promise((arrived) => {
-    sim.faults.add({ match, effect: { onArrival: () => arrived() } });
+    const onArrival = (): void => {
+      act?.();
+      arrived();
+    };
+    sim.faults.add({ match, effect: { onArrival } });
   });
 }
 

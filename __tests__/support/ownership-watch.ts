@@ -137,12 +137,14 @@ export class OwnershipWatch {
     return own.at(-1);
   }
 
-  /** The parts of a VM are read before the VM. */
+  /** The parts of a VM are read before the VM, and again together with it. */
   #lookBeforeDelete(exchange: Exchange, id: string): Look | undefined {
     const looks = this.#looksOf(exchange);
     const look = this.#takeLook(exchange, id);
-    const parts = new Set(this.#deletedWith(id).map((part) => part.toLowerCase()));
-    const isStale = looks.some(({ order, path }) => parts.has(path) && order > (look?.order ?? 0));
+    const isStale = this.#deletedWith(id).some((part) => {
+      const first = looks.find(({ path }) => path === part.toLowerCase());
+      return first && first.order > (look?.order ?? 0);
+    });
     return look?.exchange.status === 200 && !isStale ? look : undefined;
   }
 
@@ -153,7 +155,10 @@ export class OwnershipWatch {
     if (/\/roleassignments\//.test(id)) {
       if (!isOfRepository(actor, look.tags)) this.#violate(actor, 'deleted what is not its own', id);
       const isHeldByOther = holder && this.tagsOf(holder)?.['cross-tenant-vm'] && !claims(actor, this.tagsOf(holder));
-      const isChanged = (this.#changed.get(holder?.toLowerCase() ?? '') ?? 0) > look.order;
+      const holderPath = holder?.toLowerCase() ?? '';
+      // The two are read at the same time (access.test.ts), in either order.
+      const holderLook = this.#lastLook(exchange, (path) => path === holderPath) ?? look;
+      const isChanged = (this.#changed.get(holderPath) ?? 0) > holderLook.order;
       if (isHeldByOther && !isChanged) this.#violate(actor, `deleted a role assignment of ${holder}`, id);
       if (!holder && !claims(actor, look.tags)) this.#violate(actor, 'deleted what is not its own', id);
       return;

@@ -4,11 +4,20 @@ import { apiVersions, identityType } from '../azure/api-versions.ts';
 import { type Session, listAllPages } from '../azure/arm-client.ts';
 import { settle, undefinedIfForbidden, undefinedIfNotFound, valueOf } from '../azure/lookup.ts';
 import { sameId } from '../azure/resource-id.ts';
+import type { CleanupState } from '../deployment/cleanup-state.ts';
 import { hasDeploymentTag } from '../deployment/ownership.ts';
 import { resourceIds } from '../deployment/resources.ts';
 import { shellCommand } from '../lib/escape.ts';
 import { deleteResources } from './delete-resources.ts';
-import { type DeletionContext, type DeletionResult, disksCreatedWith, isDeletable } from './resource-types.ts';
+import {
+  type DeletionContext,
+  type DeletionResult,
+  disksCreatedWith,
+  includeVmDisks,
+  isDeletable,
+  isRunCommand,
+  vmOfRunCommand,
+} from './resource-types.ts';
 
 /** Derived names, VM disks, identities, role assignments and what the run recorded, each only if its own tags agree. */
 export async function deleteDeployment(context: DeletionContext, resourceGroup: string): Promise<DeletionResult> {
@@ -107,4 +116,26 @@ async function findIdentities({ session, claim }: DeletionContext, path: string)
   return identities
     .filter(({ tags }) => hasDeploymentTag(tags, claim.deployment))
     .map(({ id, properties }) => ({ id, principalId: properties?.principalId }));
+}
+
+/** @param isFinal false if the post step will check again for resources that are not found now */
+export async function rollback(
+  context: Omit<DeletionContext, 'claim' | 'created' | 'pending'>,
+  cleanupState: CleanupState,
+  ids: readonly string[],
+  isFinal: boolean,
+): Promise<DeletionResult> {
+  const { claim, entries } = cleanupState;
+  const { created, pending } = entries;
+  const result = await deleteResources(
+    { ...context, claim, ...(isFinal && { created, pending }), onDelete: cleanupState.markDeleting },
+    (await includeVmDisks(context.session, ids)).toReversed(),
+  );
+  const isRecorded = (id: string): boolean => created.some((other) => sameId(other, id));
+  const notFound = result.notFound.filter((id) => isFinal || !isRecorded(id));
+  const gone = [...result.deleted, ...notFound];
+  // Azure deletes run commands with their VM; one left in the state would make the post step sign in for nothing.
+  const commands = ids.filter((id) => isRunCommand(id) && gone.some((vm) => sameId(vm, vmOfRunCommand(id))));
+  for (const id of [...gone, ...commands]) cleanupState.markDeleted(id);
+  return result;
 }

@@ -1,9 +1,8 @@
 import { identityType } from '../azure/api-versions.ts';
-import { isNotFound, settle, undefinedIfNotFound } from '../azure/lookup.ts';
+import { isNotFound, undefinedIfForbidden, undefinedIfNotFound } from '../azure/lookup.ts';
 import { createRetries, isConcurrentOperation } from '../azure/policies/retry.ts';
 import { hasOperationUrl, pollUntilDone } from '../azure/polling.ts';
 import { type ResourceId, isWithin, sameId } from '../azure/resource-id.ts';
-import type { CleanupState } from '../deployment/cleanup-state.ts';
 import { mayDeleteAssignment } from '../deployment/ownership.ts';
 import { ActionError, AzureError, rootDetail } from '../errors/errors.ts';
 import { delay } from '../lib/abort.ts';
@@ -12,7 +11,6 @@ import { shellCommand } from '../lib/escape.ts';
 import {
   type VmParts,
   detachUnowned,
-  includeVmDisks,
   type DeletionContext,
   type DeletionResult,
   type ResourceFacts,
@@ -43,9 +41,11 @@ interface Progress {
   readonly principals: Map<string, string>;
   /** Role assignments that could not be deleted, by principal. Either is '' if unknown: both if the list failed. */
   readonly remainingAssignments: Map<string, string>;
-  /** Whether the VM and the identities may be deleted, by principal; '' for the VM without one. */
-  readonly holders: ReadonlyMap<string, boolean>;
+  readonly readHolders: () => Promise<Holders>;
 }
+
+/** Whether the VM and the identities may be deleted, by principal in lower case; '' for the VM without one. */
+type Holders = ReadonlyMap<string, boolean>;
 
 /** In dependency order. Each is read right before: no DELETE of these types takes If-Match (arm-compute 25, arm-network 39). */
 export async function deleteResources(context: DeletionContext, ids: readonly string[]): Promise<DeletionResult> {
@@ -58,7 +58,7 @@ export async function deleteResources(context: DeletionContext, ids: readonly st
   const targets = findTargets(ids);
   const progress: Progress = {
     targets,
-    holders: await readHolders(context, targets),
+    readHolders: createHolderReader(context, targets),
     deletedWithVm: new Set(),
     knownDisks: new Set(),
     principals: new Map(),
@@ -108,7 +108,7 @@ async function deleteResource(
   progress: Progress,
   maxWait: number,
 ): Promise<'deleted' | 'notFound' | 'notOwned'> {
-  const { id, type } = target;
+  const { id } = target;
   const recheck = createRecheck(context, target, progress);
   const retry = createRetry(context, target, progress.targets, maxWait);
   const waitUnconfirmed = createUnconfirmedWait(context, target);
@@ -120,22 +120,17 @@ async function deleteResource(
     return 'deleted' as const;
   };
   for (;;) {
-    const found = await undefinedIfNotFound(type.read(context.session, id));
-    if (!found) {
+    const seen = await look(context, target, progress, vmParts);
+    if (!seen) {
       if (sent || progress.deletedWithVm.has(id.id.toLowerCase())) return markDeleted();
       if (await recheck()) continue;
       return 'notFound';
     }
-    const isOurs =
-      id.type === assignmentType
-        ? mayDeleteAssignment(context.claim, id.id, found.tags, holderOf(found, progress))
-        : await isDeletable(context, id.id, found.tags);
-    if (!isOurs) return 'notOwned';
-    assertNoAssignmentRemains(target, found.principalId, progress);
+    if (!seen.isOurs) return 'notOwned';
+    assertNoAssignmentRemains(target, seen.principalId, progress);
     try {
-      if (found.vm && !vmParts) {
-        // Reading its parts takes several requests: the VM itself is read again, right before its DELETE.
-        vmParts = await detachUnowned(context, found.vm);
+      if (seen.vmToCheck) {
+        vmParts = await detachUnowned(context, seen.vmToCheck);
         vmParts.disks.forEach((disk) => progress.knownDisks.add(disk.toLowerCase()));
         continue;
       }
@@ -150,16 +145,36 @@ async function deleteResource(
   }
 }
 
-/** Read before anything is deleted, and only if there are role assignments. */
-async function readHolders(context: DeletionContext, targets: readonly Target[]): Promise<Progress['holders']> {
+/** Reads all that the DELETE rests on at the same time. Undefined: not found. */
+async function look(context: DeletionContext, { id, type }: Target, progress: Progress, vmParts?: VmParts) {
+  const [found, holders, arePartsOurs] = await Promise.all([
+    undefinedIfNotFound(type.read(context.session, id)),
+    id.type === assignmentType ? progress.readHolders() : undefined,
+    vmParts?.areStillOurs(),
+  ]);
+  if (!found) return undefined;
+  const { tags, principalId, vm } = found;
+  const isOurs = holders
+    ? mayDeleteAssignment(context.claim, id.id, tags, holderOf(found, holders))
+    : await isDeletable(context, id.id, tags);
+  const isChecked = vm && arePartsOurs && vmParts?.covers(vm);
+  return { isOurs, principalId, vmToCheck: isChecked ? undefined : vm };
+}
+
+/** Read together with each role assignment, right before its DELETE. Assignments that are read at the same time share it. */
+function createHolderReader(context: DeletionContext, targets: readonly Target[]): () => Promise<Holders> {
+  let reading: Promise<Holders> | undefined;
+  return () => (reading ??= readHolders(context, targets).finally(() => (reading = undefined)));
+}
+
+async function readHolders(context: DeletionContext, targets: readonly Target[]): Promise<Holders> {
   const holders = new Map<string, boolean>();
-  if (!targets.some(({ id }) => id.type === assignmentType)) return holders;
   const candidates = targets.filter(({ id }) => id.type === vmType || id.type === identityType.toLowerCase());
   await Promise.all(
     candidates.map(async ({ id, type }) => {
-      const found = await settle(() => type.read(context.session, id));
-      if (!('value' in found)) return;
-      const { tags, principalId } = found.value;
+      const found = await undefinedIfForbidden(type.read(context.session, id));
+      if (!found) return;
+      const { tags, principalId } = found;
       const isOurs = await isDeletable(context, id.id, tags);
       if (principalId) holders.set(principalId.toLowerCase(), isOurs);
       if (id.type === vmType) holders.set('', isOurs);
@@ -168,8 +183,8 @@ async function readHolders(context: DeletionContext, targets: readonly Target[])
   return holders;
 }
 
-/** Whether its holder may be deleted, or else the VM; undefined if neither was found. */
-function holderOf({ principalId = '' }: ResourceFacts, { holders }: Progress): boolean | undefined {
+/** Whether its holder may be deleted, or else the VM; undefined if neither was found or may be read. */
+function holderOf({ principalId = '' }: ResourceFacts, holders: Holders): boolean | undefined {
   return holders.get(principalId.toLowerCase()) ?? holders.get('');
 }
 
@@ -311,26 +326,4 @@ function isUsedByOthers({ fault }: AzureError, { id }: ResourceId, targets: read
     .map((user) => user.toLowerCase().replace(/[.;]$/, ''))
     .filter((user) => !isWithin(user, id) && user.includes('/providers/') && !user.includes('/locations/'));
   return users.length > 0 && !users.some((user) => targets.some((target) => isWithin(user, target.id.id)));
-}
-
-/** @param isFinal false if the post step will check again for resources that are not found now */
-export async function rollback(
-  context: Omit<DeletionContext, 'claim' | 'created' | 'pending'>,
-  cleanupState: CleanupState,
-  ids: readonly string[],
-  isFinal: boolean,
-): Promise<DeletionResult> {
-  const { claim, entries } = cleanupState;
-  const { created, pending } = entries;
-  const result = await deleteResources(
-    { ...context, claim, ...(isFinal && { created, pending }), onDelete: cleanupState.markDeleting },
-    (await includeVmDisks(context.session, ids)).toReversed(),
-  );
-  const isRecorded = (id: string): boolean => created.some((other) => sameId(other, id));
-  const notFound = result.notFound.filter((id) => isFinal || !isRecorded(id));
-  const gone = [...result.deleted, ...notFound];
-  // Azure deletes run commands with their VM; one left in the state would make the post step sign in for nothing.
-  const commands = ids.filter((id) => isRunCommand(id) && gone.some((vm) => sameId(vm, vmOfRunCommand(id))));
-  for (const id of [...gone, ...commands]) cleanupState.markDeleted(id);
-  return result;
 }

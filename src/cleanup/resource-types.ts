@@ -168,14 +168,11 @@ export type VmParts = Awaited<ReturnType<typeof detachUnowned>>;
 /** Azure also deletes resources with the delete option `Delete`, regardless of tags: others' get `Detach`. */
 export async function detachUnowned(context: DeletionContext, vm: VirtualMachine) {
   const { compute, waiting } = context.session;
-  const disks = attachedDisks(vm);
-  const nics = vm.networkProfile?.networkInterfaces ?? [];
+  const { disks, nics } = partsDeletedWith(vm);
   const ofVm = { ...context, claim: holderClaim(context.claim) };
   const parts = await Promise.all([
-    ...disks
-      .filter(isDeletedWithVm)
-      .map(({ id, createOption }) => checkPart(createOption === 'Attach' ? context : ofVm, id, [])),
-    ...nics.filter(isDeletedWithVm).map(({ id = '' }) => checkNic(context, id)),
+    ...disks.map(({ id, createOption }) => checkPart(createOption === 'Attach' ? context : ofVm, id, [])),
+    ...nics.map(({ id }) => checkNic(context, id)),
   ]);
   const unowned = new Set(parts.flatMap((part) => (part.isUnowned ? [part.id] : [])));
   if (unowned.size > 0) {
@@ -184,15 +181,31 @@ export async function detachUnowned(context: DeletionContext, vm: VirtualMachine
     const update = compute.virtualMachines.update(resourceGroup, name, detachingBody(vm, unowned));
     await pollUntilDone(`virtual machine ${name}`, 'vm-update', waiting, update);
   }
+  const ours = parts.filter(({ isUnowned }) => !isUnowned);
   return {
     /** IDs that Azure deletes with the VM. */
-    deletedWithVm: parts.flatMap((part) => (part.isUnowned ? [] : [part.id, ...part.children])),
+    deletedWithVm: ours.flatMap(({ id, children }) => [id, ...children]),
     /** IDs of disks that the VM has or had, also those that are kept. */
-    disks: disks.map((disk) => disk.id),
+    disks: attachedDisks(vm).map((disk) => disk.id),
+    /** Reads their tags again. */
+    areStillOurs: async () => !(await Promise.all(ours.map((part) => part.isLost()))).includes(true),
+    /** False if something else has been attached since. */
+    covers: (later: VirtualMachine) =>
+      Object.values(partsDeletedWith(later))
+        .flat()
+        .every(({ id }) => parts.some((part) => sameId(part.id, id))),
   };
 }
 
 const isDeletedWithVm = ({ deleteOption }: { deleteOption?: string | undefined }): boolean => deleteOption === 'Delete';
+
+function partsDeletedWith(vm: VirtualMachine) {
+  const nics = vm.networkProfile?.networkInterfaces ?? [];
+  return {
+    disks: attachedDisks(vm).filter(isDeletedWithVm),
+    nics: nics.filter(isDeletedWithVm).map(({ id = '' }) => ({ id })),
+  };
+}
 
 function detachingBody(vm: VirtualMachine, unowned: ReadonlySet<string>) {
   const detachIfUnowned = <T extends { deleteOption?: string }>(reference: T, id = ''): T =>
@@ -210,29 +223,36 @@ function detachingBody(vm: VirtualMachine, unowned: ReadonlySet<string>) {
 }
 
 async function checkPart(context: DeletionContext, id: string, children: readonly string[]) {
-  const checks = await Promise.all([id, ...children].map((part) => isUnowned(context, part)));
-  return { id, isUnowned: checks.includes(true), children };
+  const isAnyUnowned = async (ifMissing: boolean): Promise<boolean> =>
+    (await Promise.all([id, ...children].map((part) => isUnowned(context, part, ifMissing)))).includes(true);
+  return {
+    id,
+    children,
+    // It is attached, so Azure is late to show a part that is missing. Detached, it is read again before its own deletion.
+    isUnowned: await isAnyUnowned(true),
+    // After the DELETE of the VM, its parts are missing because they are gone.
+    isLost: () => isAnyUnowned(false),
+  };
 }
 
 async function checkNic(context: DeletionContext, id: string) {
   const nic = parseResourceId(id);
   const found =
     nic && (await undefinedIfNotFound(context.session.network.networkInterfaces.get(nic.resourceGroup, nic.name)));
-  if (!found) return { id, isUnowned: true, children: [] };
+  if (!found) return { id, isUnowned: true, children: [], isLost: async () => false };
   const addresses = (found.ipConfigurations ?? []).flatMap(({ publicIPAddress }) =>
     publicIPAddress?.id && isDeletedWithVm(publicIPAddress) ? [publicIPAddress.id] : [],
   );
   return checkPart(context, id, addresses);
 }
 
-async function isUnowned(context: DeletionContext, id: string): Promise<boolean> {
+async function isUnowned(context: DeletionContext, id: string, ifMissing: boolean): Promise<boolean> {
   try {
     // A role that can delete VMs but not read disks: rely on the delete option, which our PUT has set.
     const found = await undefinedIfDenied(readTags(context.session, id).then((tags) => ({ tags })));
     return found !== undefined && !(await isDeletable(context, id, found.tags));
   } catch (error) {
-    // It is attached, so Azure is late to show it. Detached, it is read again before its own deletion.
-    if (isNotFound(error)) return true;
+    if (isNotFound(error)) return ifMissing;
     throw error;
   }
 }
