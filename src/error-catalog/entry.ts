@@ -76,7 +76,7 @@ export function messageText(fault: AzureErrorInfo, pattern: RegExp, placeholder:
 
 export const workflowAuthor = "the workflow's author";
 
-export const nobodyNeedsToAct = 'nobody: the error is transient, and the action retries';
+export const nobodyNeedsToAct = 'nobody: the error is transient; if the action has given up, run the job again';
 
 export const runnerOwner = 'the operator of the runner';
 

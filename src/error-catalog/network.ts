@@ -165,7 +165,7 @@ export const cleanupEntries: Entries = {
   'Another resource still uses it': (failure) => ({
     says: 'InUseNetworkSecurityGroupCannotBeDeleted, PublicIPAddressCannotBeDeleted, InUseSubnetCannotBeDeleted, NicInUse',
     cause: `${lastName(resourceOf(holder(failure)))} still uses the resource. ${lastName(failure.url) || 'It'} cannot be deleted or reused while ${holder(failure)} uses it. It may be about to be deleted itself.`,
-    who: nobodyNeedsToAct,
+    who: `the owner of ${resourceOf(holder(failure))}`,
     fix: [
       'The action deletes in dependency order (VM, NIC, public IP and NSG, virtual network) and retries. If it gave up, another user attached something; check:',
       showResource(resourceOf(holder(failure))),
@@ -182,7 +182,7 @@ export const cleanupEntries: Entries = {
     says: 'OperationNotAllowed: Disk … is attached to VM',
     message: /Disk .* is attached to VM/i,
     cause: `Disk ${messageText(failure, /Disk (\S+)/, '<disk>')} is attached to VM ${lastName(holder(failure))}. It cannot be deleted while ${holder(failure)} exists.`,
-    who: nobodyNeedsToAct,
+    who: `the owner of ${holder(failure)}`,
     fix: [
       'The action deletes the VM first and retries. If it gave up, the disk was attached to another VM: detach it, then run the action with `operation: delete`.',
     ],

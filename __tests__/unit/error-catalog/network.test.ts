@@ -78,6 +78,17 @@ const cases: readonly Case[] = [
     ),
     'Another resource still uses it',
     `while ${vm} uses it`,
+    `the owner of ${vm}`,
+  ],
+  [
+    armError(
+      'OperationNotAllowed',
+      `Disk d is attached to VM ${vm}.`,
+      409,
+      `${groupId}/providers/Microsoft.Compute/disks/d`,
+    ),
+    'The disk is attached to a VM',
+    `the owner of ${vm}`,
   ],
   [
     { ...errorOf(null, 0), code: 'ENOTFOUND', message: 'login.example could not be reached' },
