@@ -210,3 +210,21 @@ test('fails with the boot log when the VM stops, without the URL of the log', as
   expect(run.stdout).toContain('boot | [ 9.9] Kernel panic - not syncing');
   expect(run.stdout).not.toContain('sig=');
 });
+
+test.each([
+  ['Canceled', 0, 'Who must act: the person who cancelled it'],
+  ['Failed', 0, "Who must act: the script's author, or the maintainer of the image"],
+  ['Failed', 7, 'Cause: The script itself reported the failure.'],
+])('names who must act when the script ends as %s with exit code %i', async (executionState, exitCode, words) => {
+  const inputs = await start(undefined, { 'run-script': 'true', cleanup: 'never' });
+  sim.faults.add({
+    match: { method: 'GET', path: /\/runCommands\/.*instanceView/, times: Number.POSITIVE_INFINITY },
+    effect: {
+      changeAnswer: ({ properties }) => Object.assign(properties.instanceView, { executionState, exitCode }),
+    },
+  });
+  const run = await runAction({ sim, inputs });
+  expect(errors(run)).toContain(words);
+  expect(errors(run).includes('itself reported the failure')).toBe(exitCode !== 0);
+  expect(`${errors(run)}${run.summary}`).not.toMatch(/\babove\b/);
+});

@@ -133,6 +133,6 @@ function checkFailedError(count: number, faults: readonly Finding[]): ActionErro
     message: `${summary}\n${lines.join('\n')}`,
     reason: 'Azure would refuse this deployment. Nothing was created or changed.',
     who: [...new Set(faults.map(({ who }) => who))].join('; '),
-    fix: ['The log above and the output `findings` list the commands and URLs for each.'],
+    fix: ['The log of this step and the output `findings` list the commands and URLs for each.'],
   });
 }

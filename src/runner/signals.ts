@@ -35,8 +35,8 @@ export function stopAtTimeLimit(stop: AbortController, minutes: number, activity
     () =>
       new ActionError(activity(), {
         message: `The time limit of ${minutes} minute${minutes === 1 ? '' : 's'} was reached.`,
-        reason: 'Azure takes longer than `timeout-minutes` allows; the last line of the log above says for what.',
-        fix: ['Raise `timeout-minutes`, or look in the portal at what hangs.'],
+        reason: 'The step took longer than `timeout-minutes` allows. The log shows what it was waiting for.',
+        fix: ['Raise `timeout-minutes`, or see in the activity log of the resource group what took so long.'],
       }),
   );
 }

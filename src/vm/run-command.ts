@@ -12,7 +12,7 @@ import type { OutputValues } from '../runner/environment.ts';
 import { createOutputStream, createRedactor, lastLines } from './script-output.ts';
 
 interface ScriptEnd {
-  readonly outcome: 'succeeded' | 'failed' | 'timed out' | 'cancelled';
+  readonly outcome: 'succeeded' | 'failed' | 'timed out' | 'not reported' | 'cancelled';
   /** Undefined if the script did not start or was ended. */
   readonly exitCode?: number;
   readonly message: string;
@@ -61,7 +61,7 @@ export async function runScript(
   const name = ['cross-tenant-vm', run.runId, run.runAttempt].filter(Boolean).join('-');
   const id = `${plan.vm.id}/runCommands/${name}`;
   const command: RunCommand = { id, path: [plan.resourceGroup, vm, name] };
-  log.info(`Running the script on ${vm}, for at most ${script.timeoutMinutes} minutes.`);
+  log.info(`Running the script on ${vm}, for at most ${script.timeoutMinutes} min.`);
   cleanupState.addPending(id);
   const activity = `running the script on ${vm}`;
   const { end, stdout, stderr } = await withActivity(activity, () =>
@@ -100,7 +100,7 @@ async function executeRunCommand(
     // The operation ends when the script has started, and fails if the agent does not accept the command.
     if (!poller.isDone) await poller.poll(options);
     if ((clockSeconds() - start) / 60 <= script.timeoutMinutes + graceMinutes) return undefined;
-    return { outcome: 'timed out', message: 'The script is past its time limit, and Azure did not report its end.' };
+    return { outcome: 'not reported', message: 'The script is past its time limit, and Azure did not report its end.' };
   };
   try {
     await poller.submitted().catch((error: unknown) => {
@@ -159,21 +159,50 @@ export function normalizeScript(text: string, osType: 'Linux' | 'Windows'): stri
   return osType === 'Linux' ? withoutBom.replaceAll(/\r\n?/g, '\n') : withoutBom;
 }
 
-function scriptFailedError(
-  activity: string,
-  { outcome, message }: ScriptEnd,
-  stderr: string,
-  timeoutMinutes: number,
-): ActionError {
-  const timedOut = outcome === 'timed out';
-  return new ActionError(activity, {
-    message: stderr.trim() === '' ? message : `${message} Its last lines on stderr:\n${lastLines(stderr, 10)}`,
-    reason: timedOut
-      ? `The script ran longer than \`run-script-timeout-minutes\` (${timeoutMinutes}) allows.`
-      : 'The script itself reported the failure; its output is above and in the outputs `script-stdout` and `script-stderr`.',
-    who: "the script's author",
-    fix: timedOut
-      ? ['Raise `run-script-timeout-minutes` (at most 90), or see in the output where the script hangs.']
-      : ['Fix the script or the problem that it found. To inspect the VM, keep it with `cleanup: never`.'],
-  });
+function scriptFailedError(activity: string, end: ScriptEnd, stderr: string, timeoutMinutes: number): ActionError {
+  const message =
+    stderr.trim() === '' ? end.message : `${end.message} Its last lines on stderr:\n${lastLines(stderr, 10)}`;
+  return new ActionError(activity, { message, ...explainScriptEnd(end, timeoutMinutes) });
+}
+
+const authorOrImage = "the script's author, or the maintainer of the image";
+
+const inspectVm = 'To inspect the VM, keep it with `cleanup: never`.';
+
+/** Who must act, from what the agent has reported of the end. */
+function explainScriptEnd({ outcome, exitCode }: ScriptEnd, timeoutMinutes: number) {
+  const limit = `\`run-script-timeout-minutes\` (${timeoutMinutes})`;
+  switch (outcome) {
+    case 'timed out':
+      return {
+        reason: `The script ran longer than ${limit} allows.`,
+        who: "the script's author",
+        fix: ['Raise `run-script-timeout-minutes` (at most 90), or see in the log where the script hangs.'],
+      };
+    case 'not reported':
+      return {
+        reason: `Azure reported no end of the script within ${graceMinutes} minutes after ${limit}. The VM or its agent may have stopped.`,
+        who: authorOrImage,
+        fix: [`See in the log how far the script got. ${inspectVm}`],
+      };
+    case 'cancelled':
+      return {
+        reason: 'Somebody cancelled the run command in Azure.',
+        who: 'the person who cancelled it',
+        fix: ['Run the job again. The activity log of the resource group names the caller.'],
+      };
+    default:
+      return exitCode === undefined
+        ? {
+            reason: 'The VM agent could not start the script, or something in the guest ended it.',
+            who: authorOrImage,
+            fix: [`Check in the image the interpreter of the script and the agent. ${inspectVm}`],
+          }
+        : {
+            reason:
+              'The script itself reported the failure. What it printed is in the log and in the outputs `script-stdout` and `script-stderr`.',
+            who: "the script's author",
+            fix: [`Fix the script or the problem that it found. ${inspectVm}`],
+          };
+  }
 }

@@ -126,7 +126,11 @@ function agentNotReadyError(
       ? 'The VM was shut down, evicted or deallocated during the wait, by the guest or by someone else.'
       : 'The image has no VM agent, the guest does not boot, or it cannot reach 168.63.129.16, through which the agent reports.',
     who: 'the maintainer of the image',
-    fix: ['Read the boot log above, if there is one.', guide, 'To inspect the VM, keep it with `cleanup: never`.'],
+    fix: [
+      'The boot log, if Azure returned it, is in the log of this step.',
+      guide,
+      'To inspect the VM, keep it with `cleanup: never`.',
+    ],
   });
 }
 
