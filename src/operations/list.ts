@@ -18,7 +18,6 @@ export async function listDeployments(session: Session, inputs: ListInputs, repo
   );
   report.outputJson('deployments', found);
   for (const deployment of found) report.log.info(describeDeployment(deployment));
-  if (found.length === 0) report.log.info(`No deployment found in resource group ${inputs.resourceGroup}.`);
 }
 
 async function findListedDeployments(

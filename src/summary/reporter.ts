@@ -31,7 +31,10 @@ export type Reporter = ReturnType<typeof createReporter>;
 
 /** Outputs that describe a resource, by the output of its ID. */
 const outputsByResource: Partial<Record<PlainOutput, readonly PlainOutput[]>> = {
-  'vm-id': ['vm-instance-id', 'vm-size', 'zone', 'os-disk-id', 'principal-id', 'ssh-command', 'ssh-known-hosts'],
+  'vm-id': [
+    ...(['vm-instance-id', 'vm-size', 'zone', 'spot', 'os-disk-id', 'principal-id'] as const),
+    ...(['ssh-command', 'ssh-known-hosts'] as const),
+  ],
   'nic-id': ['private-ip-address'],
   'vnet-id': ['subnet-id'],
   'nsg-id': [],

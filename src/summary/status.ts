@@ -25,7 +25,8 @@ type Operation = SummaryFacts['operation'];
 export function requestLine(operation: Operation, requested: RequestedDeployment): string {
   const { tenantId, subscriptionId, resourceGroup, location, image, vmName = '' } = requested;
   const target = [tenantId, subscriptionId, resourceGroup].filter(Boolean).join(' / ');
-  const version = image && (image.version ?? `${image.definition}, newest version`);
+  const definition = image && `${image.definition}${operation === 'list' ? '' : ', newest version'}`;
+  const version = image?.version ?? definition;
   const place = [target, location, version && `image ${version}`].filter(Boolean).join(', ');
   const start: Readonly<Record<Operation, string>> = {
     create: `Deploying ${vmName} to`,
