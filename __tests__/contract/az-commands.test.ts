@@ -42,3 +42,12 @@ test('each az command with a value in it is quoted by shellCommand', () => {
   });
   expect(quotedByHand).toEqual([]);
 });
+
+test('each command that the action prints names its subscription, by an option or in an ID', () => {
+  const isElsewhere = /^az (?:account|acr|ad|login) /;
+  const withoutSubscription = scripts
+    .filter(({ source, isPartial }) => source.startsWith('src/') && isPartial !== true)
+    .filter(({ text }) => !isElsewhere.test(text) && !/ --(?:subscription|ids|scope|resource-id) /.test(text))
+    .map(({ source, text }) => `${source}: ${text}`);
+  expect(withoutSubscription).toEqual([]);
+});

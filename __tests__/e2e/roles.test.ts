@@ -166,7 +166,7 @@ test('delete says that role assignments may remain when it may not look for them
   const [assignment] = started.world.roleAssignments.slice(-1);
   const deleted = await runAction({ sim: started, inputs: { ...inputs, operation: 'delete' } });
   expect(deleted.exitCode).toBe(0);
-  expect(warningsOf(deleted)).toContain(`az role assignment list --all --assignee ${assignment?.principalId}`);
+  expect(warningsOf(deleted)).toContain(`--all --assignee ${assignment?.principalId}`);
 });
 
 /**

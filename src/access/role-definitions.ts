@@ -56,7 +56,7 @@ async function findRole({ arm }: Session, name: string, scope: string): Promise<
       reason: 'The app has no permission to look up roles by name at that scope, or the scope does not exist.',
       fix: [
         "Use the role's GUID instead of its name in `role-assignments`, which needs no lookup:",
-        shellCommand`az role definition list --name ${name} --query "[].name" --output tsv`,
+        shellCommand`az role definition list --scope ${scope} --name ${name} --query "[].name" --output tsv`,
       ],
     });
   }

@@ -103,7 +103,12 @@ function warnIfIncomplete(
 ): void {
   const holders = principals.filter((id) => id !== undefined);
   if (ids.length > 0 || incomplete.length === 0 || holders.length === 0) return;
-  const commands = holders.map((id) => shellCommand`az role assignment list --all --assignee ${id} --output table`);
+  const commands = incomplete.flatMap((subscription) =>
+    holders.map(
+      (id) =>
+        shellCommand`az role assignment list --subscription ${subscription} --all --assignee ${id} --output table`,
+    ),
+  );
   log.warning(
     `The app may not list the role assignments of subscription ${incomplete.join(', ')}, so those of the deleted identities may remain. An administrator can list and delete them:\n${commands.join('\n')}`,
   );

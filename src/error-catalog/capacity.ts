@@ -28,7 +28,7 @@ const namespaceInMessage = (failure: Failure) => messageText(failure, /namespace
 
 const tryElsewhere = (failure: Failure): string[] => [
   'List several sizes in `vm-size` (and zones in `zone`): the action uses the first one that is available. To list the sizes of the region:',
-  shellCommand`az vm list-skus -l ${failure.location} --size Standard_D2 -o table`,
+  shellCommand`az vm list-skus --subscription ${failure.subscriptionId} -l ${failure.location} --size Standard_D2 -o table`,
   'Or use another `location` that has a replica of the image, or try again later.',
 ];
 
@@ -219,7 +219,7 @@ export const capacityEntries: Entries = {
     cause: `${sizesInMessage(failure)} is not available in ${locationInMessage(failure)}. It is not offered to subscription ${failure.subscriptionId} there${/zones '[^']+'/.test(messagesOf(failure)) ? ', or not in the requested zone' : ''}, or has no capacity at the moment.`,
     fix: [
       'List several sizes in `vm-size`: the action uses the first one that is available. Sizes without restrictions in this list are offered (it does not show capacity):',
-      shellCommand`az vm list-skus -l ${locationInMessage(failure)} --size ${sizesInMessage(failure).split(/,\s*/)[0] ?? ''} --all -o table`,
+      shellCommand`az vm list-skus --subscription ${failure.subscriptionId} -l ${locationInMessage(failure)} --size ${sizesInMessage(failure).split(/,\s*/)[0] ?? ''} --all -o table`,
       'Or use another `zone` or `location`.',
     ],
   }),
@@ -229,7 +229,7 @@ export const capacityEntries: Entries = {
     cause: `${messageText(failure, /The value (\S+) provided/, failure.vmSize)} is not a VM size of ${failure.location}. It is misspelled, or the region does not have it.`,
     fix: [
       'Correct `vm-size`; names begin with `Standard_` (`Standard_D2s_v5`). To list the sizes of the region:',
-      shellCommand`az vm list-sizes -l ${failure.location} --query "[].name" -o tsv`,
+      shellCommand`az vm list-sizes --subscription ${failure.subscriptionId} -l ${failure.location} --query "[].name" -o tsv`,
     ],
   }),
   'The region does not have the zone': (failure) => ({

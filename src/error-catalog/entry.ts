@@ -239,4 +239,4 @@ export const showFeatures = (failure: Failure) =>
   shellCommand`az sig image-definition show ${imageOptions(failure)} --query "{generation:hyperVGeneration, architecture:architecture, features:features}"`;
 
 export const sizeCapability = (failure: Failure, filter: string) =>
-  shellCommand`az vm list-skus -l ${failure.location} --size ${sizeIn(failure)} --query ${`[].capabilities[?${filter}][]`}`;
+  shellCommand`az vm list-skus --subscription ${failure.subscriptionId} -l ${failure.location} --size ${sizeIn(failure)} --query ${`[].capabilities[?${filter}][]`}`;

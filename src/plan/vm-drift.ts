@@ -21,9 +21,9 @@ import { shellCommand } from '../lib/escape.ts';
 
 /** @throws ActionError if the failed VM has run, except with `if-exists: replace`: its disk may hold data. */
 export function assertRecreatable(
-  { provisioningState }: VirtualMachine,
+  { id = '', provisioningState }: VirtualMachine,
   { fault, hasRun }: ProvisioningFailure,
-  { resourceGroup, vmName, ifExists }: Pick<DeployInputs, 'resourceGroup' | 'vmName' | 'ifExists'>,
+  { vmName, ifExists }: Pick<DeployInputs, 'vmName' | 'ifExists'>,
 ): void {
   if (!hasRun || ifExists === 'replace') return;
   throw new ActionError(`reading virtual machine ${vmName}`, {
@@ -33,7 +33,7 @@ export function assertRecreatable(
       'Creating or changing it failed earlier. It has run, so its disk may hold data: it is neither adopted nor replaced.',
     fix: [
       'If the VM itself works, reapply its settings, then run the step again:',
-      shellCommand`az vm reapply --resource-group ${resourceGroup} --name ${vmName}`,
+      shellCommand`az vm reapply --ids ${id}`,
       'To delete it with its disks and create it again on the same network, set `if-exists: replace`.',
     ],
   });
