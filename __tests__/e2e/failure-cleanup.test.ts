@@ -115,9 +115,32 @@ describe('cleanup', () => {
     const run = await act(sim, {}, { onLine: detach });
     expect(run.exitCode).toBe(1);
     expect(errorOf(run)).toContain('AllocationFailed');
+    expect([run.outputs['vm-size'], run.outputs['spot']]).toEqual(['', '']);
     expect(run.stdout).toContain('is still in use (NicReservedForAnotherVm)');
     expectAllGone(sim, before);
   });
+
+  test.each(['on-failure', 'never'])(
+    'offers commands for the failed VM only if it exists, with `cleanup: %s`',
+    async (cleanup) => {
+      const sim = await startWorld();
+      const codes = ['OSProvisioningTimedOut', 'VMStartTimedOut', 'VMExtensionProvisioningError'];
+      for (const [index, code] of codes.entries()) {
+        sim.faults.add({
+          match: { method: 'PUT', path: /\/virtualMachines\//, nth: index + 1 },
+          effect: { operationFails: { code, message: "VM 'vm1' failed." } },
+        });
+      }
+      for (const command of ['az vm delete', 'az vm get-instance-view', 'az vm get-instance-view']) {
+        const run = await act(sim, { cleanup });
+        expect(errorOf(run)).toContain('What to do:');
+        if (cleanup === 'never') {
+          expect(errorOf(run)).toContain(command);
+          await act(sim, { operation: 'delete' });
+        } else expect(errorOf(run)).not.toMatch(/\baz vm |incurs costs/);
+      }
+    },
+  );
 
   test('lists the IDs of what cannot be deleted, and reports the first error', async () => {
     const sim = await startWorld();

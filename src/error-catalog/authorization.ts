@@ -228,7 +228,7 @@ export const authorizationEntries: Entries = {
     says: 'PrincipalNotFound: Principal … does not exist in the directory',
     cause: `The new identity has not replicated in Entra ID yet. Principal ${messageText(failure, /Principal (\S+) does not exist/, '<principal-id>')} is not visible everywhere in directory ${messageText(failure, /in the directory ([\w-]+)/, '<tenant-id>')}; in recorded cases this took from 6 seconds to 4½ minutes.`,
     who: nobodyNeedsToAct,
-    fix: ['The action retries for five minutes. If it gave up, run the job again.'],
+    fix: ['Run the job again. If it fails again, use an identity that exists already: its resource ID in `identity`.'],
   }),
   'The role is already assigned': (failure) => {
     const id = /conflicting role assignment is ([0-9a-f]{32})/i.exec(messagesOf(failure))?.[1];

@@ -167,9 +167,9 @@ export const cleanupEntries: Entries = {
     cause: `${lastName(resourceOf(holder(failure)))} still uses the resource. ${lastName(failure.url) || 'It'} cannot be deleted or reused while ${holder(failure)} uses it. It may be about to be deleted itself.`,
     who: `the owner of ${resourceOf(holder(failure))}`,
     fix: [
-      'The action deletes in dependency order (VM, NIC, public IP and NSG, virtual network) and retries. If it gave up, another user attached something; check:',
+      'Delete what uses it, or detach it there. To see whose it is:',
       showResource(resourceOf(holder(failure))),
-      'Then run the action with `operation: delete`.',
+      'Then run the action with `operation: delete`, or run the job again.',
     ],
   }),
   'The NIC is reserved after a failed create': (failure) => ({
@@ -183,9 +183,7 @@ export const cleanupEntries: Entries = {
     message: /Disk .* is attached to VM/i,
     cause: `Disk ${messageText(failure, /Disk (\S+)/, '<disk>')} is attached to VM ${lastName(holder(failure))}. It cannot be deleted while ${holder(failure)} exists.`,
     who: `the owner of ${holder(failure)}`,
-    fix: [
-      'The action deletes the VM first and retries. If it gave up, the disk was attached to another VM: detach it, then run the action with `operation: delete`.',
-    ],
+    fix: ['Delete that VM, or detach the disk from it. Then run the action with `operation: delete`.'],
   }),
   'A lock blocks the change': (failure) => {
     const scope = messageText(failure, /scope\(s\) are locked: '([^']+)'/, '<scope>');

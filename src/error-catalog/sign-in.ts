@@ -13,7 +13,6 @@ import {
   isInSubscription,
   messagesOf,
   messageText,
-  nobodyNeedsToAct,
   runnerOwner,
   tenantName,
   workflowAuthor,
@@ -256,9 +255,9 @@ export const signInEntries: Entries = {
   'The access token has expired': (failure) => ({
     says: 'ExpiredAuthenticationToken: The access token expiry UTC time … is earlier than current UTC time',
     cause: `The access token has expired. It was valid until ${messageText(failure, /expiry UTC time '([^']+)'/, '<expiry>')}, and Azure received it at ${messageText(failure, /current UTC time '([^']+)'/, '<now>')}.`,
-    who: nobodyNeedsToAct,
+    who: runnerOwner,
     fix: [
-      'The action requests a new token and repeats the request. If it gave up, the clock of the runner is wrong: synchronize it (NTP), and run the job again.',
+      'By the clock of the runner the token was still valid: the clock is wrong, or was changed during the run. Synchronize it (NTP), and run the job again.',
     ],
   }),
   'The token has no service principal': (failure) => ({

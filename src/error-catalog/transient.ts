@@ -1,13 +1,13 @@
 import { type Entries, type Failure, hasCode, messagesOf, messageText, nobodyNeedsToAct } from './entry.ts';
 
-const retryAfterText = (failure: Failure) =>
-  failure.retryAfterSeconds === undefined ? 'the time that Azure requests' : `${failure.retryAfterSeconds} s`;
+const retryAfterText = ({ retryAfterSeconds }: Failure) =>
+  retryAfterSeconds === undefined ? '' : ` Azure asks to wait ${retryAfterSeconds} s.`;
 
 const correlationId = (failure: Failure) =>
   failure.correlationId ?? messageText(failure, /correlation id '([^']+)'/i, '<correlation-id>');
 
 const retried = (failure: Failure) => [
-  `If the action gave up, run the job again. If it keeps failing, check Azure's status, and give correlation ID ${correlationId(failure)} to Azure support:`,
+  `Run the job again. If it keeps failing, check Azure's status, and give correlation ID ${correlationId(failure)} to Azure support:`,
   'https://azure.status.microsoft/status',
 ];
 
@@ -23,7 +23,7 @@ const isThrottled = (failure: Failure) => failure.status === 429 && !hasCode(fai
 const isComputeLimit = (failure: Failure) => hasCode(failure, 'OperationNotAllowed', 'TooManyRequests');
 
 const throttledFix = (failure: Failure) => [
-  `The action waits ${retryAfterText(failure)}. If that exceeds \`timeout-minutes\`, raise it, or run fewer jobs in parallel (\`max-parallel\`).`,
+  `Run fewer jobs in parallel (\`max-parallel\`), or raise \`timeout-minutes\`: the action waits out throttling for as long as that allows.${retryAfterText(failure)}`,
 ];
 
 export const transientEntries: Entries = {
@@ -36,7 +36,7 @@ export const transientEntries: Entries = {
       cause: `Another operation on this resource, or on one that it depends on, is in progress. ${resource ? `It is ${resource}. ` : ''}This is not throttling, even with status 429.`,
       who: nobodyNeedsToAct,
       fix: [
-        `The action waits ${retryAfterText(failure)} and retries. If it gave up, find out who else works in the resource group; jobs that share a network should not run at the same time (\`concurrency\`).`,
+        `If it happens again, find out who else works in the resource group; jobs that share a network should not run at the same time (\`concurrency\`).${retryAfterText(failure)}`,
       ],
     };
   },

@@ -18,13 +18,25 @@ import {
 
 const vmIn = (failure: Failure) => messageText(failure, /VM '([^']+)'/, failure.vmName);
 
-const readBootLog = (failure: Failure) =>
-  shellCommand`az vm boot-diagnostics get-boot-log ${vmOptions(failure, vmIn(failure))}`;
+/** The sentence ends with a full stop. The diagnosis of a failed create logs the boot log before the rollback. */
+const readBootLog = (failure: Failure, sentence: string) =>
+  failure.isVmDeleted
+    ? [`${sentence} If Azure returned it, it is in the log of this step.`]
+    : [
+        `${sentence.slice(0, -1)}:`,
+        shellCommand`az vm boot-diagnostics get-boot-log ${vmOptions(failure, vmIn(failure))}`,
+      ];
 
-const deleteVm = (failure: Failure) => [
-  'The VM exists and incurs costs until it is deleted. With `cleanup: never`, delete it yourself:',
-  shellCommand`az vm delete ${vmOptions(failure, vmIn(failure))} --yes`,
-];
+/** Nothing after a rollback: no command works on a VM that was deleted. */
+const ifVmExists = (failure: Failure, sentence: string, command: string) =>
+  failure.isVmDeleted ? [] : [sentence, command];
+
+const deleteVm = (failure: Failure) =>
+  ifVmExists(
+    failure,
+    'While the VM exists, it incurs costs. To delete it:',
+    shellCommand`az vm delete ${vmOptions(failure, vmIn(failure))} --yes`,
+  );
 
 const generalize =
   'Generalize the image again, and create a new version: `sudo waagent -deprovision+user -force`, or `sysprep /generalize /oobe /shutdown`. An image that keeps its users and host name belongs in a Specialized definition.';
@@ -38,8 +50,7 @@ export const vmEntries: Entries = {
     cause: `The guest of VM ${vmIn(failure)} did not report to Azure in time (about 20 minutes on Linux, 40 on Windows). Either the image is not generalized, has no working agent (waagent, cloud-init) or is marked with the wrong OS; or Secure Boot refuses its unsigned boot loader or kernel (Trusted Launch); or the guest cannot reach 168.63.129.16.`,
     who: imageOwner(failure),
     fix: [
-      'The end of the boot log shows how far the boot got:',
-      readBootLog(failure),
+      ...readBootLog(failure, 'The end of the boot log shows how far the boot got.'),
       'If it ends before the kernel starts, test without Secure Boot: `security-type: Standard`, or `overrides: {vm: {properties: {securityProfile: {uefiSettings: {secureBootEnabled: false}}}}}`.',
       generalize,
       ...deleteVm(failure),
@@ -51,8 +62,7 @@ export const vmEntries: Entries = {
     cause: `VMs from this image failed to start so often that Azure now gives up early. The image is not generalized, or its agent does not work: ${failure.imageId}.`,
     who: imageOwner(failure),
     fix: [
-      'The end of the boot log shows how far the boot got:',
-      readBootLog(failure),
+      ...readBootLog(failure, 'The end of the boot log shows how far the boot got.'),
       generalize,
       ...deleteVm(failure),
     ],
@@ -85,8 +95,7 @@ export const vmEntries: Entries = {
     cause: `Provisioning failed in the guest: ${reportedReason(failure)}. ${messageText(failure, /\bagent=([^|]+)/, 'The provisioning agent')} in VM ${vmIn(failure)} reported it.${/dhcp/i.test(reportedReason(failure)) ? ' Without a DHCP lease the guest has no network: its network driver or DHCP client does not work on this VM size.' : ''}`,
     who: imageOwner(failure),
     fix: [
-      'The boot log has the messages of the agent:',
-      readBootLog(failure),
+      ...readBootLog(failure, 'The boot log has the messages of the agent.'),
       'What the reasons mean:',
       'https://aka.ms/linuxprovisioningerror',
       /dhcp/i.test(reportedReason(failure)) &&
@@ -99,8 +108,7 @@ export const vmEntries: Entries = {
     cause: `Azure failed to provision VM ${vmIn(failure)} because of an internal error. It does not say that the image is at fault.`,
     who: `${workflowAuthor}; if it keeps failing, Azure support`,
     fix: [
-      'Run the job again. If it fails again with this image only, the boot log may show why:',
-      readBootLog(failure),
+      ...readBootLog(failure, 'Run the job again. If it fails again with this image only, the boot log may show why.'),
       `If other images fail as well, use another \`vm-size\` or \`zone\`, and give correlation ID ${failure.correlationId ?? '<correlation-id>'} to Azure support.`,
       ...deleteVm(failure),
     ],
@@ -109,8 +117,12 @@ export const vmEntries: Entries = {
     says: 'VMStartTimedOut: VM … did not start in the allotted time. The VM may still start successfully. Please check the power state later',
     cause: `Azure did not start VM ${vmIn(failure)} in time. It was still starting on its host; the guest had not booted yet, so the image is not the likely reason.`,
     fix: [
-      'Run the job again, with another `vm-size` or `zone` if it happens repeatedly. To see whether it started after all:',
-      shellCommand`az vm get-instance-view ${vmOptions(failure, vmIn(failure))} --query "instanceView.statuses[].displayStatus" -o tsv`,
+      'Run the job again, with another `vm-size` or `zone` if it happens repeatedly.',
+      ...ifVmExists(
+        failure,
+        'To see whether the VM started after all:',
+        shellCommand`az vm get-instance-view ${vmOptions(failure, vmIn(failure))} --query "instanceView.statuses[].displayStatus" -o tsv`,
+      ),
       ...deleteVm(failure),
     ],
   }),
@@ -119,16 +131,22 @@ export const vmEntries: Entries = {
     cause: `The agent in VM ${vmIn(failure)} does not report. It is missing, stopped or cannot reach Azure, and no script or extension can run without it.`,
     who: imageOwner(failure),
     fix: [
-      'Install the agent in the image (waagent 2.4.0.2 or newer, or the Windows guest agent). The boot log shows whether it starts:',
-      readBootLog(failure),
+      ...readBootLog(
+        failure,
+        'Install the agent in the image (waagent 2.4.0.2 or newer, or the Windows guest agent). The boot log shows whether it starts.',
+      ),
     ],
   }),
   'A script or extension failed in the VM': (failure) => ({
     says: 'VMExtensionProvisioningError: VM has reported a failure when processing extension',
     cause: `${messageText(failure, /extension '([^']+)'/, 'A script or extension')} failed inside the VM. Azure's message has its last output.`,
     fix: [
-      'The logs are in /var/log/azure (Linux) or C:\\WindowsAzure\\Logs (Windows). To show the state of all extensions:',
-      shellCommand`az vm get-instance-view ${vmOptions(failure)} --query instanceView.extensions`,
+      'More is in the logs of the VM, /var/log/azure (Linux) or C:\\WindowsAzure\\Logs (Windows). With `cleanup: never`, a failed run keeps the VM.',
+      ...ifVmExists(
+        failure,
+        'To show the state of all extensions:',
+        shellCommand`az vm get-instance-view ${vmOptions(failure)} --query instanceView.extensions`,
+      ),
     ],
   }),
   'Another script is still running in the VM': (failure) => ({

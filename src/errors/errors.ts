@@ -143,6 +143,8 @@ export const unknownContext = {
 export interface FilledErrorContext extends Readonly<typeof unknownContext> {
   readonly oidc?: OidcClaims;
   readonly link?: ImageAccessProbe;
+  /** The rollback has deleted the VM. */
+  readonly isVmDeleted?: boolean;
 }
 
 export type ErrorContext = Partial<FilledErrorContext>;

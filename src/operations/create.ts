@@ -3,6 +3,7 @@ import { createAccessTasks } from '../access/role-assignments.ts';
 import { type DeploySession, type SessionOptions, openDeploySession } from '../auth/session.ts';
 import { apiVersions } from '../azure/api-versions.ts';
 import type { Session } from '../azure/arm-client.ts';
+import { sameId } from '../azure/resource-id.ts';
 import { deleteVmOfDeployment, rollback } from '../cleanup/delete-deployment.ts';
 import { includeVmDisks, isRunCommand } from '../cleanup/resource-types.ts';
 import { type CleanupStateData, type RunContext, createCleanupState } from '../deployment/cleanup-state.ts';
@@ -231,7 +232,7 @@ async function cleanUpAfterFailure(deployment: Deployment, error: unknown): Prom
 
 /** Deletes what this run created, except with `cleanup: never`; its run commands are always deleted. */
 async function rollbackCreate(deployment: Deployment, session: Session): Promise<void> {
-  const { inputs, cleanupState, signal, report } = deployment;
+  const { inputs, plan, cleanupState, signal, report, onContext } = deployment;
   const { created } = cleanupState.entries;
   const toDelete = inputs.cleanup === 'never' ? created.filter(isRunCommand) : created;
   const toKeep = created.filter((id) => !toDelete.includes(id));
@@ -244,6 +245,8 @@ async function rollbackCreate(deployment: Deployment, session: Session): Promise
   await report.stage('Clean up', async () => {
     // A stopped run has no time to look for late resources; the post step does.
     const isFinal = !signal.aborted;
-    reportDeletion(await rollback({ session, log: report.log }, cleanupState, toDelete, isFinal), report);
+    const result = await rollback({ session, log: report.log }, cleanupState, toDelete, isFinal);
+    reportDeletion(result, report);
+    if ([...result.deleted, ...result.notFound].some((id) => sameId(id, plan.vm.id))) onContext({ isVmDeleted: true });
   });
 }

@@ -20,7 +20,7 @@ export async function diagnoseFailure(error: unknown, context: PlannedDeployment
   if (codes.includes('LinkedAuthorizationFailed') && /Microsoft\.Compute\/galleries\//i.test(messages)) {
     await undefinedOnFailure(probeImageAccess(context, timeout), timeout);
   }
-  if (codes.some((code) => code.startsWith('OSProvisioning'))) {
+  if (codes.some((code) => /^(?:OSProvisioning|VMAgentStatus)/.test(code))) {
     const { session, report, plan } = context;
     const onBootLog = (bootLog: string): void => report.addFacts({ bootLog });
     const guest = { session: session.withSignal(timeout), log: report.log, onBootLog };

@@ -1,4 +1,5 @@
 import { expect, test } from '@jest/globals';
+import { documentedErrors } from '../../../scripts/docs/documented-errors.ts';
 import {
   type Case,
   armError,
@@ -20,7 +21,7 @@ const cases: readonly Case[] = [
       nicUrl,
     ),
     'Another operation on the resource is in progress',
-    'retries',
+    'run the job again',
   ],
   [
     armError(
@@ -52,4 +53,13 @@ test.each(named(cases))('explain %s', (_, error, title, ...quoted) => expectExpl
 
 test('quote the waiting time of the header', () => {
   expect(explained(errorOf(null, 429, vmUrl, { 'retry-after': '17' })).fix.join()).toContain('17 s');
+});
+
+test('say nothing of retries or waits that the action does not do any more', () => {
+  const promise =
+    /the action (?:deletes|repeats|requests a new token|retries)\b|\bif it gave up\b|the action waits (?!out)/i;
+  const texts = documentedErrors()
+    .flatMap(({ entries }) => entries)
+    .flatMap(({ cause, who, fix }) => [cause, who, ...fix]);
+  expect(texts.filter((text) => promise.test(text))).toEqual([]);
 });
