@@ -48,7 +48,7 @@ const identities = [
 const onceIn = <T>(times: number, what: fc.Arbitrary<T>): fc.Arbitrary<T | undefined> =>
   fc.oneof({ weight: times - 1, arbitrary: fc.constant(undefined) }, { weight: 1, arbitrary: what });
 
-const parts = ['nsg', 'vnet', 'publicIp', 'nic', 'osDisk', 'machine'] as const;
+const parts = ['nsg', 'vnet', 'publicIp', 'nic', 'osDisk', 'machine', 'identity'] as const;
 const names = ['vm1', 'vm1', 'vm2'] as const;
 
 const step = fc.record({
@@ -90,10 +90,15 @@ type StrangerEvent = Life['strangers'][number];
 
 const givenIdentity = `${group}/providers/Microsoft.ManagedIdentity/userAssignedIdentities/given`;
 
+const idsOf = (deployment: string) => ({
+  ...partsOf(deployment),
+  identity: `${group}/providers/Microsoft.ManagedIdentity/userAssignedIdentities/${deployment}-identity`,
+});
+
 /** What a stranger did. Removals are of what nothing else uses, as Azure would refuse any other. */
 function actAsStranger(sim: Simulator, watch: OwnershipWatch, event: StrangerEvent): string | undefined {
   const { world } = sim;
-  const id = partsOf(event.deployment)[event.part];
+  const id = idsOf(event.deployment)[event.part];
   const existing = world.resources.get(id);
   if (existing && watch.deleting.has(id.toLowerCase())) return undefined;
   const tags = {
@@ -103,7 +108,8 @@ function actAsStranger(sim: Simulator, watch: OwnershipWatch, event: StrangerEve
   }[event.tags];
   if (event.action === 'create') {
     if (existing || event.part === 'machine') return undefined;
-    addStranger(world, id, tags);
+    if (event.part === 'identity') addIdentity(world, id, tags);
+    else addStranger(world, id, tags);
   } else if (event.action === 'retag') {
     if (!existing) return undefined;
     if (tags) existing.body['tags'] = { ...tags };
@@ -112,13 +118,10 @@ function actAsStranger(sim: Simulator, watch: OwnershipWatch, event: StrangerEve
     const isUsed = [...world.resources.all()].some(
       (other) => other.id !== id && JSON.stringify(other.body).toLowerCase().includes(`"${id.toLowerCase()}`),
     );
-    if (
-      !existing ||
-      isUsed ||
-      event.part === 'machine' ||
-      existing.body['properties'].provisioningState !== 'Succeeded'
-    )
-      return undefined;
+    // Azure deletes an identity that is in use, and it has no provisioning state.
+    const isIdentity = event.part === 'identity';
+    const isReady = isIdentity || existing?.body['properties'].provisioningState === 'Succeeded';
+    if (!existing || (isUsed && !isIdentity) || event.part === 'machine' || !isReady) return undefined;
     world.resources.remove(id);
   }
   watch.noteChange(id);
@@ -190,7 +193,7 @@ async function live(drawn: Life): Promise<{ violations: string[]; log: string; e
         if (
           exchange.method === 'PUT' &&
           drawn.late &&
-          path.endsWith(partsOf(actor.deployment)[drawn.late.part].slice(-24)) &&
+          path.endsWith(idsOf(actor.deployment)[drawn.late.part].slice(-24)) &&
           !late.has(path)
         ) {
           late.add(path);
