@@ -83,6 +83,18 @@ test('with rights to ask, all is well', async () => {
   expect(writes()).toEqual([]);
 });
 
+test('ends with the commands of the only failed check, and says what was checked', async () => {
+  const { run, findings } = await check((world) => {
+    mayReadAll(world);
+    settings(world).quota['cores'] = { limit: 0 };
+  });
+  const [fault] = findings.filter(({ level }) => level === 'fault');
+  const [error] = run.annotations.filter(({ level }) => level === 'error');
+  for (const line of [fault?.asked, ...(fault?.fix ?? ['no fix'])]) expect(error?.message).toContain(line);
+  expect(error?.message.split(fault?.answer ?? '')).toHaveLength(2);
+  expect(error?.title).toBe('quota/cores: 0 of 0 are in use, and Standard_D2s_v5 needs 2');
+});
+
 test('names the checks that were skipped when the app has permissions on the group only', async () => {
   const { run, findings, of } = await check(() => undefined);
   expect(of('fault')).toEqual([]);

@@ -221,7 +221,7 @@ describe('when all are refused', () => {
     expect(run.exitCode).toBe(1);
     expect(messages(run, 'error')).toHaveLength(1);
     const [error = ''] = messages(run, 'error');
-    expect(error).toContain('None of the requested sizes and zones is available in westeurope:');
+    expect(error).toContain('None of the requested sizes and zones is available in westeurope.');
     expect(error).toContain('- Standard_D2s_v5: SkuNotAvailable: The requested VM size');
     expect(error).toContain('- Standard_D2as_v5: AllocationFailed: Allocation failed.');
     expect(error).toContain('- Standard_D4s_v5: OverconstrainedAllocationRequest: Allocation failed.');

@@ -66,7 +66,8 @@ function titleFrom(text: string): string {
   const names = text.replaceAll(/(?<![\w.])\/\w+\/[^\s'"]*\/([^\s/'".,;:]+(?:\.\d+)*)/g, '$1');
   const [sentence = ''] = names.split(/[.:]?\s*[\r\n]|\.(?=\s|$)/);
   const plain = sentence.replaceAll(/[`\s]+/g, (run) => (run.includes('`') ? run.replaceAll('`', '') : ' ')).trim();
-  const title = text.startsWith('`') ? plain : plain.charAt(0).toUpperCase() + plain.slice(1);
+  const isName = text.startsWith('`') || /^\S+[.:/]\S/.test(plain);
+  const title = isName ? plain : plain.charAt(0).toUpperCase() + plain.slice(1);
   if (title.length <= maxTitleLength) return title;
   const cut = title.slice(0, maxTitleLength);
   return `${cut.slice(0, Math.max(cut.lastIndexOf(' '), maxTitleLength / 2))}…`;
@@ -84,9 +85,9 @@ export function formatError(error: unknown, explain?: Explain): string[] {
     const lead = explanation && message.join().length > 800 ? 1 : lines.length;
     return [
       ...(index > 0 ? [''] : []),
-      ...lines.slice(0, lead),
+      ...(lead < lines.length ? lines.slice(0, lead).map((line) => line.replace(/:$/, '.')) : lines),
       ...(explanation ? formatExplanation(explanation) : []),
-      ...lines.slice(lead),
+      ...(lead < lines.length ? ['In detail:', ...lines.slice(lead)] : []),
       ...notes,
       ...(activity.length > 0 ? [`Failed while ${activity.join(', ')}.`] : []),
       ...azure,

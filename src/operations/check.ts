@@ -121,18 +121,19 @@ function warnAboutSkipped(findings: readonly Finding[], log: LogWriter): void {
 }
 
 function checkFailedError(count: number, faults: readonly Finding[]): ActionError {
-  const lines = faults.map(({ id, answer }) => `- ${id}: ${answer}`);
   const [first, ...others] = faults;
-  const counted = `${faults.length} of ${count} checks failed`;
-  // The title of the annotation is the first sentence: the cause, if there is only one.
-  const summary =
-    first && others.length === 0
-      ? `${first.answer}\n${counted}:`
-      : `${counted}: ${faults.map(({ id }) => id).join(', ')}`;
+  const only = others.length === 0 ? first : undefined;
+  // The title of the annotation is the first line: the cause, if there is only one.
+  const lines = only
+    ? [`${only.id}: ${only.answer}`, `1 of ${count} checks failed: ${only.asked}.`]
+    : [
+        `${faults.length} of ${count} checks failed: ${faults.map(({ id }) => id).join(', ')}`,
+        ...faults.map(({ id, answer }) => `- ${id}: ${answer}`),
+      ];
   return new ActionError('checking the deployment', {
-    message: `${summary}\n${lines.join('\n')}`,
-    reason: 'Azure would refuse this deployment. Nothing was created or changed.',
+    message: lines.join('\n'),
+    reason: 'A create with these inputs would fail. Nothing was created or changed.',
     who: [...new Set(faults.map(({ who }) => who))].join('; '),
-    fix: ['The log of this step and the output `findings` list the commands and URLs for each.'],
+    fix: only?.fix ?? ['The log of this step and the output `findings` list the commands and URLs for each.'],
   });
 }

@@ -326,7 +326,8 @@ group('formatError', () => {
     const attempts = Array.from({ length: 20 }, (_, n) => `- size ${n}: ${'x'.repeat(60)}`);
     const message = ['None is available:', ...attempts].join('\n');
     const lines = formatError(new ActionError('creating x', { message, ...explanation }));
-    expect(lines[0]).toBe('None is available:');
+    expect(lines[0]).toBe('None is available.');
+    expect(lines[lines.indexOf('In detail:') + 1]).toBe(attempts[0]);
     expect(lines.indexOf('    az vm list-skus')).toBeLessThan(lines.indexOf(attempts[0] ?? ''));
   });
 
@@ -421,6 +422,7 @@ group('errorTitle', () => {
       'The app lacks Microsoft.Network/virtualNetworks/subnets/join/action on virtualNetworks/hub/subnets/apps',
     ],
     ['two lines\nof text', 'Two lines'],
+    ['login.example answered 500: no token.', 'login.example answered 500: no token'],
     [`${'long '.repeat(60)}end`, `${'Long '.repeat(24).replaceAll(' L', ' l').trim()}…`],
   ])('is the first sentence of the cause %j', (cause, title) => {
     expect(titled(cause)).toBe(title);

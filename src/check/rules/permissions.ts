@@ -99,11 +99,11 @@ function checkLocks(context: RuleContext): Finding[] {
   });
 }
 
-function checkLock({ inputs, facts, group }: RuleContext, question: Question, lock: Lock): Finding {
+function checkLock({ inputs, facts, group, known }: RuleContext, question: Question, lock: Lock): Finding {
   const scope = assignedScope(lock.id);
   const coversGroup = isWithin(group, scope);
   const title = `Lock "${lock.name}"${coversGroup ? '' : ` on ${scope}`}`;
-  const who = 'an Owner or User Access Administrator there';
+  const who = `an Owner or User Access Administrator of that scope, in the VM's tenant (${known.tenantId})`;
   const fix = ['Delete the lock:', shellCommand`az lock delete --ids ${lock.id}`];
   // If everything exists, `create` would only update tags.
   const isDeployed = Object.values(facts.existing).every((found) => 'value' in found && found.value);
