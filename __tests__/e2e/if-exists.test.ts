@@ -5,6 +5,7 @@ import { defaults, principals, type Simulator } from '../../simulator/index.ts';
 import { generatedKey, type Run } from '../support/harness.ts';
 import {
   act,
+  addDeployment,
   arrivalOf,
   errorOf,
   group,
@@ -91,6 +92,19 @@ describe('if-exists: replace', () => {
     const matching = await act(sim, { ...replace, ...oldVersion });
     expect(matching.outputs).toMatchObject({ outcome: 'kept', 'vm-instance-id': again.outputs['vm-instance-id'] });
   });
+});
+
+test('does not call the old VM rolled back when Azure refuses the new one', async () => {
+  const sim = await startWorld();
+  await addDeployment(sim);
+  sim.faults.add({
+    match: { method: 'PUT', path: /\/virtualMachines\/vm1/ },
+    effect: { status: 409, code: 'OperationNotAllowed', message: 'refused' },
+  });
+  const run = await act(sim, { ...replace, 'vm-size': 'Standard_D4s_v5' });
+  expect(errorOf(run)).toContain('refused');
+  expect(run.summary).toContain('Deleted: 2 resources');
+  expect(run.summary).not.toContain('Rolled back');
 });
 
 /** Replaces the VM of image version `from` in a further workflow run. */

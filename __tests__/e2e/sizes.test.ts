@@ -157,6 +157,11 @@ describe('a VM that failed after its acceptance', () => {
     expect(granted.map(({ principalId }) => principalId)).toEqual([machine?.['identity'].principalId]);
     const disks = [...sim.world.resources.ofType('Microsoft.Compute/disks')];
     expect(disks.map(({ body }) => body['zones'])).toEqual([['2']]);
+    // Azure deleted the NIC and the public IP with the VM, so the address is a new one.
+    const deleted: string[] = JSON.parse(run.outputs['deleted'] ?? '[]');
+    expect(deleted.map((id) => id.split('/').at(-1)).filter((name) => name?.startsWith('vm1'))).toEqual(
+      expect.arrayContaining(['vm1', 'vm1-osdisk', 'vm1-nic', 'vm1-ip']),
+    );
     expect(JSON.parse(run.outputs['created'] ?? '[]')).toHaveLength(
       new Set(JSON.parse(run.outputs['created'] ?? '[]')).size,
     );

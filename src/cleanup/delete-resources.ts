@@ -20,6 +20,7 @@ import {
   isDeletable,
   isRunCommand,
   parseDeletableId,
+  readTags,
   resourceTypes,
   vmOfRunCommand,
   vmType,
@@ -35,7 +36,8 @@ interface Target {
 /** What the deletions of one call have to know of each other. IDs are in lower case. */
 interface Progress {
   readonly targets: readonly Target[];
-  readonly deletedWithVm: Set<string>;
+  /** As Azure spells them. */
+  readonly deletedWithVm: Map<string, string>;
   /** Disks of a VM that was found: Azure is not late with these. */
   readonly knownDisks: Set<string>;
   readonly principals: Map<string, string>;
@@ -59,7 +61,7 @@ export async function deleteResources(context: DeletionContext, ids: readonly st
   const progress: Progress = {
     targets,
     readHolders: createHolderReader(context, targets),
-    deletedWithVm: new Set(),
+    deletedWithVm: new Map(),
     knownDisks: new Set(),
     principals: new Map(),
     remainingAssignments: new Map(context.assignmentsUnknown ? [['', '']] : []),
@@ -85,7 +87,16 @@ export async function deleteResources(context: DeletionContext, ids: readonly st
     deletions.set(id.type, [...(deletions.get(id.type) ?? []), deletion]);
   }
   await Promise.all([...deletions.values()].flat());
+  result.deleted.push(...(await findOthersDeletedWithVm(context, progress)));
   return result;
+}
+
+/** What the caller did not name, such as the network interface of a VM that is to be created again. */
+async function findOthersDeletedWithVm({ session }: DeletionContext, { targets, deletedWithVm }: Progress) {
+  targets.forEach(({ id }) => deletedWithVm.delete(id.id.toLowerCase()));
+  const others = [...deletedWithVm.values()];
+  const areGone = await Promise.all(others.map((id) => readTags(session, id).then(() => false, isNotFound)));
+  return others.filter((_, index) => areGone[index]);
 }
 
 function findTargets(ids: readonly string[]): Target[] {
@@ -116,7 +127,7 @@ async function deleteResource(
   let sent = false;
   // Also after a DELETE whose answer was lost: what goes with the VM is then missing, not late.
   const markDeleted = () => {
-    vmParts?.deletedWithVm.forEach((part) => progress.deletedWithVm.add(part.toLowerCase()));
+    vmParts?.deletedWithVm.forEach((part) => progress.deletedWithVm.set(part.toLowerCase(), part));
     return 'deleted' as const;
   };
   for (;;) {

@@ -191,7 +191,9 @@ export function removals(facts: SummaryFacts): Markdown {
     link(markdownCode(shortId(id, facts)), portalUrl(id, facts.requested?.tenantId ?? '', facts)),
     sentence(why),
   ]);
-  const heading = facts.operation === 'create' ? `Rolled back: ${count}` : `Deleted: ${count}`;
+  // With `if-exists: replace`, the VM of an earlier run is among them.
+  const isRollback = facts.operation === 'create' && !facts.replacement;
+  const heading = `${isRollback ? 'Rolled back' : 'Deleted'}: ${count}`;
   return paragraphs(
     rows.length > 0 && limitedTable(['⚠️ Not deleted', 'Why'], rows),
     items.length > 0 && details(heading, [...items, ...more].join('\n'), items.length <= 12),

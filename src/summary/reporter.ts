@@ -87,7 +87,8 @@ export function createReporter(summaryFile: string | undefined) {
       Object.entries(values).forEach(([name, value]) => output(name as PlainOutput, value)),
     outputCreated: (ids: readonly string[]) => set('created', JSON.stringify(ids)),
     /** Appends to the IDs of the output `deleted`. */
-    addDeleted: (ids: readonly string[]) => set('deleted', JSON.stringify([...parseIds(outputs.deleted), ...ids])),
+    addDeleted: (ids: readonly string[]) =>
+      set('deleted', JSON.stringify([...new Set([...parseIds(outputs.deleted), ...ids])])),
     outputJson: (name: 'findings' | 'deployments', entries: readonly object[]) => set(name, JSON.stringify(entries)),
     /** Empties the outputs of all other resources than these. */
     clearOutputsExcept: (ids: readonly string[]) => outputsOfOthers(ids, outputs).forEach((name) => set(name, '')),
