@@ -58,6 +58,7 @@ describe('rerun', () => {
     ['every other property of the VM', ofVm],
     ['the priority of the VM', ['priority']],
     ['every property of the network', ofNetwork],
+    ['the VM and the network', [...ofVm.slice(0, 2), ...ofNetwork.slice(0, 2)]],
   ])('refuses the deployment when somebody changed %s', async (_, properties) => {
     changeAnswers(sim, properties);
     const run = await act(sim, inputs);

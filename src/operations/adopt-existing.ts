@@ -68,10 +68,13 @@ export interface PlannedDeployment extends Pick<DeployContext, 'report' | 'run'>
 export function findReplacementReasons(
   { inputs, plan, image, report: { log } }: PlannedDeployment,
   existing: Extract<ExistingVm, { kind: 'adoptable' | 'failed' }>,
+  ofNetwork: readonly Difference[],
 ): readonly Difference[] | undefined {
   const comparison = compareVm(existing.vm, plan, image, inputs);
   const { differences, addedIdentities, keptVersion } = comparison;
   const reasons = replacementReasons(existing.vm, comparison, image, inputs);
+  // A replacement of the VM would not change the network.
+  if (ofNetwork.length > 0) assertNoDrift(plan, 'network', [...ofNetwork, ...differences]);
   if (reasons.length > 0) return reasons;
   assertNoDrift(plan, 'vm', differences);
   log.notice(`Virtual machine ${plan.vm.name} of this deployment exists and matches the inputs: it is kept.`);

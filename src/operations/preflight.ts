@@ -92,9 +92,9 @@ export async function prepareDeployment(
   let planned = await planFor(isExisting ? existingVm.vm : undefined);
   report.output('admin-username', planned.credentials.adminUsername);
   const { differences, otherRules } = compareNetwork(found.existing, planned.plan);
-  assertNoDrift(planned.plan, 'network', differences);
+  if (!isExisting) assertNoDrift(planned.plan, 'network', differences);
   const adoption = { session, inputs, plan: planned.plan, image: found.image, report, run };
-  const replacement = isExisting ? findReplacementReasons(adoption, existingVm) : undefined;
+  const replacement = isExisting ? findReplacementReasons(adoption, existingVm, differences) : undefined;
   if (replacement) planned = await planFor(undefined);
   const { credentials, plan } = planned;
   const adopted = isExisting && !replacement;
