@@ -194,9 +194,10 @@ export const cleanupEntries: Entries = {
       cause: `A lock on ${lastName(scope)} blocks the ${messageText(failure, /cannot perform (\w+) operation/, 'write or delete')}. The lock applies to ${scope}.`,
       who: `the owner of resource group ${group}, in the VM's tenant (${failure.tenantId})`,
       fix: [
-        'Find the lock, and delete it if appropriate. Then run the action with `operation: delete`, or run the job again:',
+        'Find the lock, and delete it if appropriate:',
         shellCommand`az lock list --subscription ${subscription} -g ${group} --query "[].{level:level, id:id}" -o table`,
         shellCommand`az lock delete --ids ${'<lock-id>'}`,
+        'Then run the action with `operation: delete`, or run the job again.',
       ],
     };
   },

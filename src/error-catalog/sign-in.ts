@@ -121,7 +121,7 @@ function explainSwappedInputs(failure: Failure) {
   return {
     cause: `\`tenant-id\` and \`image-tenant-id\` are swapped. The subscription ${subscription} belongs to tenant ${owner}.`,
     fix: [
-      `Swap them: \`tenant-id\` is the tenant of the VM (${imageTenantId}), \`image-tenant-id\` that of the gallery (${tenantId}).`,
+      `Swap them: \`tenant-id\` is the tenant of the VM (${imageTenantId}), \`image-tenant-id\` that of the gallery (${tenantId}). To see which tenant owns the subscription:`,
       ...showOwner(failure),
     ],
   };

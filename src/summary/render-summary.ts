@@ -75,7 +75,7 @@ function errorSection(report: ErrorReport, index: number): Markdown {
     explanation && `**Who must act:** ${sentence(explanation.who)}`,
     explanation && fixes(explanation.fix),
     explanation || trace.length > 0 ? quotation(message.join('\n')) : messageLines(message),
-    answer && details("Azure's answer and IDs", answer, !explanation),
+    azure.length + trace.length > 0 ? details("Azure's answer and IDs", answer, !explanation) : answer,
   );
 }
 

@@ -178,7 +178,7 @@ describe('a token of the wrong tenant', () => {
     const { cause, fix } = explained(wrongIssuer(imageTenant, vmTenant), known);
     expect(cause).toMatch(/^`tenant-id` and `image-tenant-id` are swapped\./);
     expect(fix[0]).toBe(
-      `Swap them: \`tenant-id\` is the tenant of the VM (${vmTenant}), \`image-tenant-id\` that of the gallery (${imageTenant}).`,
+      `Swap them: \`tenant-id\` is the tenant of the VM (${vmTenant}), \`image-tenant-id\` that of the gallery (${imageTenant}). To see which tenant owns the subscription:`,
     );
   });
 });
