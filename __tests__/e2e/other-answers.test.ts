@@ -201,6 +201,30 @@ test.concurrent('reads JSON with a byte order mark and another content type', as
   expect(JSON.parse(run.outputs['deployments'] ?? '')).toMatchObject([{ 'vm-name': 'vm1', state: 'Succeeded' }]);
 });
 
+test.concurrent('creates, adopts and deletes a deployment when lists without entries are null', async () => {
+  const sim = await startWorld();
+  const before = snapshot(sim);
+  const setNulls = (value: unknown): void => {
+    if (typeof value !== 'object' || value === null) return;
+    for (const [key, inner] of Object.entries(value)) {
+      if (Array.isArray(inner) && inner.length === 0) Object.assign(value, { [key]: null });
+      else setNulls(inner);
+    }
+  };
+  sim.faults.add({ match: { host: 'arm', method: 'GET', times: every }, effect: { changeAnswer: setNulls } });
+  const inputs = { identity: 'vm1-app' };
+  for (const [operation, outcome] of [
+    ['check', 'checked'],
+    ['create', 'created'],
+    ['create', 'kept'],
+    ['delete', 'deleted'],
+  ] as const) {
+    const run = await act(sim, { ...inputs, operation }, main);
+    expect([operation, errorOf(run), run.outputs['outcome']]).toEqual([operation, '', outcome]);
+  }
+  expectAllGone(sim, before);
+});
+
 test.concurrent('sends a request again whose success says nothing', async () => {
   const sim = await startWorld();
   const answer = (method: string, path: RegExp, effect: { status: number; body?: string }) =>

@@ -20,7 +20,9 @@ interface ScriptEnd {
 
 /** Undefined: it runs. The provisioning state only says whether the agent accepted the command. */
 export function parseScriptEnd(view: VirtualMachineRunCommandInstanceView = {}): ScriptEnd | undefined {
-  const { executionState: state = '', exitCode } = view;
+  const { executionState: state = '', exitCode: reported = 0 }: { executionState?: string; exitCode?: unknown } = view;
+  // Also from text: "0" is no failure.
+  const exitCode = Number(reported);
   const agentMessage = view.executionMessage?.trim();
   const suffix = agentMessage ? ` The agent says: ${agentMessage}` : '';
   if (state === 'TimedOut')

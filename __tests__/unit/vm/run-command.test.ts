@@ -126,6 +126,10 @@ describe('the verdict on a script', () => {
       { outcome: 'succeeded', exitCode: 0, message: 'The script ended with exit code 0.' },
     ],
     [
+      { executionState: 'Succeeded', exitCode: '0' },
+      { outcome: 'succeeded', exitCode: 0, message: 'The script ended with exit code 0.' },
+    ],
+    [
       { executionState: 'Succeeded', exitCode: 7 },
       { outcome: 'failed', exitCode: 7, message: 'The script ended with exit code 7.' },
     ],
@@ -150,7 +154,7 @@ describe('the verdict on a script', () => {
     ],
     [{ executionState: 'Canceled' }, { outcome: 'cancelled', message: 'The script was cancelled from outside.' }],
   ] as const)('%j', (view, verdict) => {
-    expect(parseScriptEnd(view as Parameters<typeof parseScriptEnd>[0])).toEqual(verdict);
+    expect(parseScriptEnd(view as unknown as Parameters<typeof parseScriptEnd>[0])).toEqual(verdict);
   });
 });
 

@@ -7,7 +7,7 @@ import {
 } from '@azure/core-rest-pipeline';
 import { type AzureErrorInfo, ActionError, AzureError } from '../../errors/errors.ts';
 import { describeResponse, parseErrorResponse } from '../../errors/parse-error-response.ts';
-import { asObject, asString, isJson, parseJson } from '../../lib/json.ts';
+import { type Json, asObject, asString, isJson, parseJson } from '../../lib/json.ts';
 
 /** Code of a response that is not the expected JSON. It is retried like a 502, the status of an invalid upstream response. */
 const invalidResponse = 'InvalidResponse';
@@ -103,12 +103,21 @@ function responsePolicy(
   };
 }
 
-/** JSON with a byte order mark or another content type would reach the SDK's callers as text. */
+/**
+ * JSON with a byte order mark or another content type would reach the SDK's callers as text. A null means an absent field or
+ * an empty list, and the SDK's models have none.
+ */
 function withJson(response: PipelineResponse, body: unknown): PipelineResponse {
   if (body === undefined) return response;
-  response.bodyAsText = (response.bodyAsText ?? '').replace(/^\uFEFF/, '');
+  const text = (response.bodyAsText ?? '').replace(/^\uFEFF/, '');
+  response.bodyAsText = isJson(body) && /:\s*null\b/.test(text) ? withoutNulls(body) : text;
   response.headers.set('content-type', 'application/json');
   return response;
+}
+
+function withoutNulls(body: Json): string {
+  const list = body['value'] === null ? { value: [] } : {};
+  return JSON.stringify({ ...body, ...list }, (_, value: unknown) => value ?? undefined);
 }
 
 function invalid(request: PipelineRequest, response: PipelineResponse): PipelineResponse {
