@@ -188,8 +188,14 @@ describe('sweep', () => {
   const addState = (sim: Simulator, run: string, state: RunState): unknown =>
     githubSettings(sim.world).runs.set(`contoso/deploy/${run}`, state);
   const ended = { status: 'completed', conclusion: 'cancelled' } as const;
-  const sweep = (sim: Simulator, inputs: Record<string, string> = {}) =>
-    act(sim, { operation: 'sweep', 'vm-name': '', 'image-id': '', 'image-tenant-id': '', ...inputs });
+  const sweepInputs = (inputs: Record<string, string> = {}) => ({
+    operation: 'sweep',
+    'vm-name': '',
+    'image-id': '',
+    'image-tenant-id': '',
+    ...inputs,
+  });
+  const sweep = (sim: Simulator, inputs?: Record<string, string>) => act(sim, sweepInputs(inputs));
 
   test('deletes what expired and what lost runs should have deleted, and keeps all else', async () => {
     const sim = await startWorld({ world: (made) => addStrangers(made, 'gone') });
@@ -270,6 +276,15 @@ describe('sweep', () => {
       const isRead = sim.journal.some(({ path }) => path === vnet);
       expect([name, isRead, sim.world.resources.has(vnet)]).toEqual([name, !isKept(name), isKept(name)]);
     }
+  });
+
+  test('deletes what has expired when the event payload is not JSON', async () => {
+    const sim = await startWorld();
+    const before = snapshot(sim);
+    await addDeployment(sim, { tags: expired });
+    const run = await act(sim, sweepInputs(), { env: { GITHUB_EVENT_PATH: import.meta.filename } });
+    expect([run.exitCode, errorOf(run)]).toEqual([0, '']);
+    expectAllGone(sim, before);
   });
 
   test('goes by expiry alone without a token', async () => {

@@ -174,13 +174,13 @@ async function findDeployments(context: SweepContext): Promise<FoundDeployment[]
  * that are not GitHub's, so the client of sign-in sends the request.
  */
 function createRunStatusReader(token: string, repository: string, { log }: Reporter) {
-  const github = import('@actions/github').then(({ getOctokit }) => getOctokit(token).rest);
+  const github = async () => (await import('@actions/github')).getOctokit(token).rest;
   const get = createHttpGet({ log, token });
   const [owner = '', repo = ''] = repository.split('/');
   const read = async (runId: string): Promise<WorkflowRunStatus> => {
     let reason: string;
     try {
-      const { url } = (await github).actions.getWorkflowRun.endpoint({ owner, repo, run_id: Number(runId) });
+      const { url } = (await github()).actions.getWorkflowRun.endpoint({ owner, repo, run_id: Number(runId) });
       const { status, body } = await get(url);
       const answer = asObject(parseJson(body));
       const runStatus = asString(answer['status']);
