@@ -103,6 +103,25 @@ describe('cleanup', () => {
     expect(new Set(requests.slice(deletion - read.length, deletion))).toEqual(new Set(read));
   });
 
+  test('does not look for a public IP that Azure deleted with its network interface', async () => {
+    const sim = await startWorld();
+    const before = snapshot(sim);
+    sim.faults.add({
+      match: { method: 'PUT', path: /\/virtualMachines\/vm1\?/ },
+      effect: { status: 409, code: 'SkuNotAvailable', message: 'The requested VM size is not available.' },
+    });
+    sim.faults.add({
+      match: { method: 'DELETE', path: /\/networkInterfaces\/vm1-nic\?/ },
+      effect: { onArrival: () => sim.world.resources.remove(vm1.publicIp) },
+    });
+    const run = await actWithPost(sim);
+    expect(errorOf(run)).toContain('SkuNotAvailable');
+    expect(JSON.parse(run.outputs['deleted'] ?? '')).toContain(vm1.publicIp);
+    expect([warningsOf(run), warningsOf(run.post)]).toEqual(['', '']);
+    expect(run.stdout).not.toContain('checking again');
+    expectAllGone(sim, before);
+  });
+
   test('waits when Azure reserves the NIC for its failed VM', async () => {
     const sim = await startWorld({ timeScale: 0.02 });
     const before = snapshot(sim);

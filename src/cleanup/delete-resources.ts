@@ -36,8 +36,8 @@ interface Target {
 /** What the deletions of one call have to know of each other. IDs are in lower case. */
 interface Progress {
   readonly targets: readonly Target[];
-  /** As Azure spells them. */
-  readonly deletedWithVm: Map<string, string>;
+  /** What Azure deletes with a VM or a network interface, as Azure spells it. */
+  readonly deletedWithOthers: Map<string, string>;
   /** Disks of a VM that was found: Azure is not late with these. */
   readonly knownDisks: Set<string>;
   readonly principals: Map<string, string>;
@@ -61,7 +61,7 @@ export async function deleteResources(context: DeletionContext, ids: readonly st
   const progress: Progress = {
     targets,
     readHolders: createHolderReader(context, targets),
-    deletedWithVm: new Map(),
+    deletedWithOthers: new Map(),
     knownDisks: new Set(),
     principals: new Map(),
     remainingAssignments: new Map(context.assignmentsUnknown ? [['', '']] : []),
@@ -87,14 +87,14 @@ export async function deleteResources(context: DeletionContext, ids: readonly st
     deletions.set(id.type, [...(deletions.get(id.type) ?? []), deletion]);
   }
   await Promise.all([...deletions.values()].flat());
-  result.deleted.push(...(await findOthersDeletedWithVm(context, progress)));
+  result.deleted.push(...(await findOthersDeleted(context, progress)));
   return result;
 }
 
 /** What the caller did not name, such as the network interface of a VM that is to be created again. */
-async function findOthersDeletedWithVm({ session }: DeletionContext, { targets, deletedWithVm }: Progress) {
-  targets.forEach(({ id }) => deletedWithVm.delete(id.id.toLowerCase()));
-  const others = [...deletedWithVm.values()];
+async function findOthersDeleted({ session }: DeletionContext, { targets, deletedWithOthers }: Progress) {
+  targets.forEach(({ id }) => deletedWithOthers.delete(id.id.toLowerCase()));
+  const others = [...deletedWithOthers.values()];
   const areGone = await Promise.all(others.map((id) => readTags(session, id).then(() => false, isNotFound)));
   return others.filter((_, index) => areGone[index]);
 }
@@ -124,16 +124,17 @@ async function deleteResource(
   const retry = createRetry(context, target, progress.targets, maxWait);
   const waitUnconfirmed = createUnconfirmedWait(context, target);
   let vmParts: VmParts | undefined;
+  let parts: readonly string[] = [];
   let sent = false;
-  // Also after a DELETE whose answer was lost: what goes with the VM is then missing, not late.
+  // Also after a DELETE whose answer was lost: what goes with the resource is then missing, not late.
   const markDeleted = () => {
-    vmParts?.deletedWithVm.forEach((part) => progress.deletedWithVm.set(part.toLowerCase(), part));
+    parts.forEach((part) => progress.deletedWithOthers.set(part.toLowerCase(), part));
     return 'deleted' as const;
   };
   for (;;) {
     const seen = await look(context, target, progress, vmParts);
     if (!seen) {
-      if (sent || progress.deletedWithVm.has(id.id.toLowerCase())) return markDeleted();
+      if (sent || progress.deletedWithOthers.has(id.id.toLowerCase())) return markDeleted();
       if (await recheck()) continue;
       return 'notFound';
     }
@@ -146,7 +147,8 @@ async function deleteResource(
         continue;
       }
       sent = true;
-      if (await sendDelete(context, target, vmParts)) return markDeleted();
+      parts = vmParts?.deletedWithVm ?? seen.addresses;
+      if (await sendDelete(context, target, parts)) return markDeleted();
       await waitUnconfirmed();
     } catch (error) {
       if (context.session.waiting.signal.aborted || !(error instanceof AzureError)) throw error;
@@ -164,12 +166,12 @@ async function look(context: DeletionContext, { id, type }: Target, progress: Pr
     vmParts?.areStillOurs(),
   ]);
   if (!found) return undefined;
-  const { tags, principalId, vm } = found;
+  const { tags, principalId, vm, addresses = [] } = found;
   const isOurs = holders
     ? mayDeleteAssignment(context.claim, id.id, tags, holderOf(found, holders))
     : await isDeletable(context, id.id, tags);
   const isChecked = vm && arePartsOurs && vmParts?.covers(vm);
-  return { isOurs, principalId, vmToCheck: isChecked ? undefined : vm };
+  return { isOurs, principalId, addresses, vmToCheck: isChecked ? undefined : vm };
 }
 
 /** Read together with each role assignment, right before its DELETE. Assignments that are read at the same time share it. */
@@ -200,10 +202,10 @@ function holderOf({ principalId = '' }: ResourceFacts, holders: Holders): boolea
 }
 
 /** False if the response named no operation, as that of a proxy does: then only a read tells whether it is gone. */
-async function sendDelete(context: DeletionContext, target: Target, vmParts?: VmParts): Promise<boolean> {
+async function sendDelete(context: DeletionContext, target: Target, parts: readonly string[]): Promise<boolean> {
   const { session, log, onDelete } = context;
   const { id, type, what } = target;
-  onDelete?.([id.id, ...(vmParts?.deletedWithVm ?? [])]);
+  onDelete?.([id.id, ...parts]);
   log.info(`Deleting ${what}.`);
   const operation = type.delete(session, id);
   await ('submitted' in operation ? pollUntilDone(what, 'delete', session.waiting, operation) : operation);

@@ -1,4 +1,5 @@
 import type { VirtualMachine } from '@azure/arm-compute';
+import type { NetworkInterface } from '@azure/arm-network';
 import type { OperationState, PollerLike } from '@azure/core-lro';
 import type { ManagedIdentity } from '../access/resolve-access.ts';
 import type { RoleAssignment } from '../access/role-assignments.ts';
@@ -22,6 +23,8 @@ export interface ResourceFacts {
   /** Of an identity or VM: its own principal. Of a role assignment: the principal that it is assigned to. */
   readonly principalId?: string | undefined;
   readonly vm?: VirtualMachine;
+  /** Public IPs that Azure may delete with a network interface. */
+  readonly addresses?: readonly string[];
 }
 
 type DeleteOperation = PollerLike<OperationState<void>, void> | Promise<void>;
@@ -83,7 +86,13 @@ export const resourceTypes: Readonly<Record<string, ResourceType>> = {
     },
   },
   [diskType]: sdkType('disk', [vmType], ({ compute }) => compute.disks),
-  [nicType]: sdkType('network interface', [vmType], ({ network }) => network.networkInterfaces),
+  [nicType]: {
+    ...sdkType('network interface', [vmType], ({ network }) => network.networkInterfaces),
+    read: async ({ network }, { resourceGroup, name }) => {
+      const nic = await network.networkInterfaces.get(resourceGroup, name);
+      return { tags: nic.tags, addresses: addressesDeletedWith(nic) };
+    },
+  },
   'microsoft.network/publicipaddresses': sdkType(
     'public IP',
     [vmType, nicType],
@@ -240,10 +249,13 @@ async function checkNic(context: DeletionContext, id: string) {
   const found =
     nic && (await undefinedIfNotFound(context.session.network.networkInterfaces.get(nic.resourceGroup, nic.name)));
   if (!found) return { id, isUnowned: true, children: [], isLost: async () => false };
-  const addresses = (found.ipConfigurations ?? []).flatMap(({ publicIPAddress }) =>
+  return checkPart(context, id, addressesDeletedWith(found));
+}
+
+function addressesDeletedWith({ ipConfigurations = [] }: NetworkInterface): readonly string[] {
+  return ipConfigurations.flatMap(({ publicIPAddress }) =>
     publicIPAddress?.id && isDeletedWithVm(publicIPAddress) ? [publicIPAddress.id] : [],
   );
-  return checkPart(context, id, addresses);
 }
 
 async function isUnowned(context: DeletionContext, id: string, ifMissing: boolean): Promise<boolean> {
