@@ -32,18 +32,25 @@ const tryElsewhere = (failure: Failure): string[] => [
   'Or use another `location` that has a replica of the image, or try again later.',
 ];
 
-const figure = (failure: Failure, name: string, placeholder: string) =>
-  messageText(failure, new RegExp(`${name}: (\\d+)`), placeholder);
+/** Empty if the message has no such number: not every cloud states them. */
+const figure = (failure: Failure, name: string) => messageText(failure, new RegExp(`${name}: (\\d+)`), '');
 
-const usageText = (failure: Failure) =>
-  `${figure(failure, 'Current Usage', '<usage>')} of ${figure(failure, 'Current Limit', '<limit>')} are in use and ${figure(failure, 'Additional Required', '<needed>')} more are needed; the limit would have to be ${figure(failure, 'New Limit Required', '<new-limit>')}`;
+function usageText(failure: Failure): string {
+  const names = ['Current Usage', 'Current Limit', 'Additional Required', 'New Limit Required'];
+  const [usage, limit, needed, newLimit] = names.map((name) => figure(failure, name));
+  if (!usage || !limit || !needed || !newLimit) return '';
+  return `: ${usage} of ${limit} are in use and ${needed} more are needed; the limit would have to be ${newLimit}`;
+}
 
-const raiseQuota = (failure: Failure): string[] => [
-  'To show the usage:',
-  shellCommand`az vm list-usage --subscription ${failure.subscriptionId} -l ${locationInMessage(failure)} -o table`,
-  `Or request a limit of ${figure(failure, 'New Limit Required', '<new-limit>')} in the portal:`,
-  quotaPage(failure),
-];
+function raiseQuota(failure: Failure): string[] {
+  const newLimit = figure(failure, 'New Limit Required');
+  return [
+    'To show the usage:',
+    shellCommand`az vm list-usage --subscription ${failure.subscriptionId} -l ${locationInMessage(failure)} -o table`,
+    `Or request a ${newLimit ? `limit of ${newLimit}` : 'higher limit'} in the portal:`,
+    quotaPage(failure),
+  ];
+}
 
 const policyNames = (failure: Failure): string => {
   // In the message, in additionalInfo or in both, and within JSON that may be a string itself.
@@ -177,11 +184,16 @@ export const subscriptionEntries: Entries = {
     const type = messageText(failure, /(?:for type|The resource type) '([^']+)'/, 'the type');
     return {
       says: "NoRegisteredProviderFound: No registered resource provider found for location '…' and API version '…' for type '…'",
-      codes: ['NoRegisteredProviderFound', 'InvalidResourceType', 'InvalidResourceNamespace'],
+      codes: [
+        'NoRegisteredProviderFound',
+        'InvalidResourceType',
+        'InvalidResourceNamespace',
+        'InvalidApiVersionParameter',
+      ],
       cause:
         requested && messageText(failure, /supported api-versions are '([^']*)'/i, '').includes(requested)
           ? `${region} does not offer ${type}, or is not a region of this cloud.`
-          : `${region} supports no API version of ${type} that the action can use. It also tried older ones.`,
+          : `${region} supports no API version of ${type} that the action can use, not even an older one.`,
       fix: [
         'Use another `location` that offers the type. In a cloud other than the public one, check `environment`:',
         shellCommand`az provider show --namespace ${/\/providers\/([\w.]+)(?!.*\/providers\/)/.exec(failure.url)?.[1] ?? '<namespace>'} --subscription ${failure.subscriptionId} --query "resourceTypes[].{type:resourceType, locations:join(', ', locations), versions:join(', ', apiVersions)}" -o table`,
@@ -245,7 +257,7 @@ export const capacityEntries: Entries = {
   'The Spot quota is used up': (failure) => ({
     says: 'OperationNotAllowed: Operation could not be completed as it results in exceeding approved LowPriorityCores quota',
     message: /exceeding approved LowPriorityCores quota/i,
-    cause: `The Spot quota in ${locationInMessage(failure)} is used up: ${usageText(failure)}. Spot VMs of all sizes share this quota; regular VMs have their own.`,
+    cause: `The Spot quota in ${locationInMessage(failure)} is used up${usageText(failure)}. Spot VMs of all sizes share this quota; regular VMs have their own.`,
     who: authorOrSubscriptionOwner(failure),
     fix: [
       'Remove `spot` to create a regular VM, use a smaller `vm-size` or another `location`, or delete Spot VMs that are no longer needed.',
@@ -256,7 +268,7 @@ export const capacityEntries: Entries = {
     says: 'QuotaExceeded, OperationNotAllowed: Operation could not be completed as it results in exceeding approved … quota',
     when:
       hasCode(failure, 'QuotaExceeded') || /exceeding approved (?!LowPriorityCores).+ quota/i.test(messagesOf(failure)),
-    cause: `The quota ${messageText(failure, /exceeding approved (.+?) quota/i, '<quota>')} in ${locationInMessage(failure)} is used up: ${usageText(failure)}.`,
+    cause: `The ${messageText(failure, /exceeding approved (.+?) quota/i, 'core')} quota in ${locationInMessage(failure)} is used up${usageText(failure)}.`,
     who: authorOrSubscriptionOwner(failure),
     fix: [
       'Use a smaller `vm-size`, one of another family or another `location`, or delete VMs that are no longer needed.',

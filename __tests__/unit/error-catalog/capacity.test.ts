@@ -12,7 +12,12 @@ import {
 } from '../../support/azure-errors.ts';
 
 const cases: readonly Case[] = [
-  [armError('QuotaExceeded', 'Other words.'), 'The core quota is used up'],
+  [
+    armError('QuotaExceeded', 'Other words.'),
+    'The core quota is used up',
+    'The core quota in westeurope is used up.\n',
+    'Or request a higher limit in the portal:',
+  ],
   [
     armError(
       'NoRegisteredProviderFound',

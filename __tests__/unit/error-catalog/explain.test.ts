@@ -144,14 +144,14 @@ const recorded: readonly Row[] = [
   [
     'QuotaExceeded',
     'The core quota is used up',
-    'Total Regional Cores in westus is used up: 9 of 100 are in use and 101 more',
+    'Total Regional Cores quota in westus is used up: 9 of 100 are in use and 101 more',
     'limit of 110',
     '-l westus',
   ],
   [
     'OperationNotAllowed (quota)',
     'The core quota is used up',
-    'Total Regional Cores in CentralIndia is used up: 4 of 4 are in use and 2 more',
+    'Total Regional Cores quota in CentralIndia is used up: 4 of 4 are in use and 2 more',
     'limit of 6',
   ],
   ['PropertyChangeNotAllowed', 'A VM with this name exists with different settings', 'imageReference', '-n vm-1'],
