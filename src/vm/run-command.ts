@@ -28,7 +28,7 @@ export function parseScriptEnd(view: VirtualMachineRunCommandInstanceView = {}):
   if (state === 'TimedOut')
     return { outcome: 'timed out', message: `The script was ended at its time limit.${suffix}` };
   if (state === 'Canceled') return { outcome: 'cancelled', message: `The script was cancelled from outside.${suffix}` };
-  if (state === 'Succeeded' && !exitCode) {
+  if (state === 'Succeeded' && exitCode === 0) {
     return { outcome: 'succeeded', exitCode: 0, message: 'The script ended with exit code 0.' };
   }
   if (state !== 'Succeeded' && state !== 'Failed') return undefined;

@@ -130,6 +130,10 @@ describe('the verdict on a script', () => {
       { outcome: 'succeeded', exitCode: 0, message: 'The script ended with exit code 0.' },
     ],
     [
+      { executionState: 'Succeeded', exitCode: 'unknown' },
+      { outcome: 'failed', message: 'The script failed without an exit code.' },
+    ],
+    [
       { executionState: 'Succeeded', exitCode: 7 },
       { outcome: 'failed', exitCode: 7, message: 'The script ended with exit code 7.' },
     ],
