@@ -5,7 +5,7 @@ import type { FaultEffect, FaultMatch } from '../../simulator/engine/faults.ts';
 import { defaults, principals, type Simulator, startSimulator, type World } from '../../simulator/index.ts';
 import { addRegistry } from '../../simulator/providers/registry.ts';
 import { defaultInputs, runAction, runJob } from '../support/harness.ts';
-import { addIdentity, arrivalOf } from '../support/lifecycle.ts';
+import { addIdentity, arrivalOf, expireDeployments } from '../support/lifecycle.ts';
 
 const registryIn = (subscription: string, name = 'acrimages') =>
   `/subscriptions/${subscription}/resourceGroups/registry-rg/providers/Microsoft.ContainerRegistry/registries/${name}`;
@@ -235,6 +235,28 @@ test.each(['system', 'given'])(
     expect([errors(removal), removal.exitCode]).toEqual(['', 0]);
     expect(sent('assignment.delete')).toHaveLength(2);
     expect(granted()).toEqual([]);
+  },
+);
+
+test.each(['delete', 'sweep'])(
+  'a %s keeps the role of a VM that another run creates after its end',
+  async (operation) => {
+    const inputs = {
+      ...(await start(addRegistryTo)),
+      identity: 'system',
+      'role-assignments': `AcrPull on ${registryId}`,
+      'expires-after': '1h',
+    };
+    expect((await runAction({ sim, inputs })).exitCode).toBe(0);
+    expireDeployments(sim);
+    let other: Awaited<ReturnType<typeof runAction>> | undefined;
+    const createAgain = async (): Promise<void> => {
+      other = await runAction({ sim, inputs, env: { GITHUB_RUN_ID: '2' } });
+    };
+    sim.faults.add({ match: { method: 'DELETE', path: /networkSecurityGroups/ }, effect: { onArrival: createAgain } });
+    await runAction({ sim, inputs: { ...inputs, operation } });
+    expect(other && errors(other)).toBe('');
+    expect(granted().map(({ principalId }) => principalId)).toEqual([other?.outputs['principal-id']]);
   },
 );
 

@@ -46,6 +46,21 @@ describe('delete', () => {
     expect(journal.some(({ auxiliary }) => auxiliary.length > 0)).toBe(false);
   });
 
+  test('lists the data disks of a VM that Azure is late to show', async () => {
+    const sim = await startWorld();
+    const before = snapshot(sim);
+    await addDeployment(sim, { inputs: { 'image-id': defaults.imageId('linux-data-disks') } });
+    const created = since(sim, before);
+    sim.faults.add({
+      match: { method: 'GET', path: /virtualMachines\/vm1\?/, times: 2 },
+      effect: { status: 404, code: 'ResourceNotFound', message: 'The Resource was not found.' },
+    });
+    const run = await act(sim, { operation: 'delete' });
+    expect(errorOf(run)).toBe('');
+    expectAllGone(sim, before);
+    expect(lower(listOf(run.outputs['deleted']))).toEqual(lower(created));
+  });
+
   test('succeeds with a warning when the deployment or its resource group does not exist', async () => {
     const sim = await startWorld({
       world: (made) => made.grant(principals.deploy, 'Contributor', `/subscriptions/${defaults.subscriptionId}`),

@@ -1,10 +1,12 @@
 import { beforeAll, describe, expect, test } from '@jest/globals';
 import type { FaultMatch } from '../../simulator/engine/faults.ts';
 import type { Exchange } from '../../simulator/engine/journal.ts';
+import { settings } from '../../simulator/providers/compute/settings.ts';
 import { defaults, principals, type Simulator } from '../../simulator/index.ts';
 import { generatedKey, type Run } from '../support/harness.ts';
 import {
   act,
+  actWithPost,
   addDeployment,
   arrivalOf,
   errorOf,
@@ -105,6 +107,39 @@ test('does not call the old VM rolled back when Azure refuses the new one', asyn
   expect(errorOf(run)).toContain('refused');
   expect(run.summary).toContain('Deleted: 2 resources');
   expect(run.summary).not.toContain('Rolled back');
+});
+
+describe('a VM that another run has replaced since it was found', () => {
+  test.each(['never started', 'had an old image'])('is kept when the one before %s', async (reason) => {
+    const sim = await startWorld();
+    if (reason === 'never started') {
+      settings(sim.world).shortages.push({ code: 'AllocationFailed', at: 'operation', times: 1 });
+      expect((await act(sim, { cleanup: 'never' })).exitCode).toBe(1);
+    } else {
+      await addDeployment(sim, { inputs: oldVersion });
+    }
+    let other: Run | undefined;
+    const replaceFirst = async (): Promise<void> => {
+      other = await act(sim, replace, { env: { GITHUB_RUN_ID: '3' } });
+    };
+    sim.faults.add({ match: { method: 'PATCH', path: /tags\/default/ }, effect: { onArrival: replaceFirst } });
+    const run = await actWithPost(sim, replace, { env: { GITHUB_RUN_ID: '2' } });
+    expect([run.exitCode, other && errorOf(other)]).toEqual([1, '']);
+    expect(errorOf(run)).toContain(`Another run has replaced or taken over ${vm1.machine} since.`);
+    expect(vmOf(sim)?.properties.vmId).toBe(other?.outputs['vm-instance-id']);
+    expect(run.outputs).toMatchObject({ created: '[]', deleted: '[]' });
+  });
+});
+
+test('a replacement that fails keeps the network and its addresses', async () => {
+  const sim = await startWorld();
+  await addDeployment(sim, { inputs: oldVersion });
+  const before = network(sim);
+  settings(sim.world).shortages.push({ code: 'AllocationFailed', at: 'operation' });
+  const run = await actWithPost(sim, replace, { env: { GITHUB_RUN_ID: '2' } });
+  expect([run.exitCode, run.outputs['deleted']]).toEqual([1, JSON.stringify([vm1.machine, vm1.osDisk])]);
+  expect(warningsOf(run)).toContain('Its network, addresses and identities are unchanged.');
+  expect(network(sim)).toEqual(before);
 });
 
 /** Replaces the VM of image version `from` in a further workflow run. */

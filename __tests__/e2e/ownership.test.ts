@@ -1,4 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
+import { settings } from '../../simulator/providers/compute/settings.ts';
 import { defaults, type Simulator } from '../../simulator/index.ts';
 import { generatedKey } from '../support/harness.ts';
 import {
@@ -106,12 +107,12 @@ describe('cleanup', () => {
     expect(warningsOf(run.post)).toMatch(/Not deleted, because their tags do not belong to this deployment/);
   });
 
-  test.each(['changes the tags of its NIC', 'attaches a disk'])(
+  test.each(['changes the tags of its NIC', 'attaches a disk', 'gives its NIC another public IP'])(
     'keeps what a VM would take along when somebody %s right before its DELETE',
     async (change) => {
       const sim = await startWorld();
       await addDeployment(sim);
-      const disk = `${vm1.osDisk}-of-somebody`;
+      const [disk, address] = [vm1.osDisk, vm1.publicIp].map((id) => `${id}-of-somebody`) as [string, string];
       const tags = { owner: 'somebody' };
       const interfere = (): void => {
         const [nic, vm] = [vm1.nic, vm1.machine].map((id) => sim.world.resources.get(id)?.body);
@@ -119,6 +120,10 @@ describe('cleanup', () => {
           addStranger(sim.world, disk, tags);
           const attached = { lun: 9, createOption: 'Attach', deleteOption: 'Delete', managedDisk: { id: disk } };
           vm?.['properties'].storageProfile.dataDisks.push(attached);
+        } else if (change === 'gives its NIC another public IP') {
+          addStranger(sim.world, address, tags);
+          const publicIPAddress = { id: address, properties: { deleteOption: 'Delete' } };
+          nic?.['properties'].ipConfigurations.push({ name: 'second', properties: { publicIPAddress } });
         } else if (nic) {
           nic['tags'] = tags;
         }
@@ -126,13 +131,14 @@ describe('cleanup', () => {
       // The VM is read to find its disks, before the tags of what it takes along, and together with these tags.
       const interfered = arrivalOf(sim, { method: 'GET', path: /virtualMachines\/vm1\?/, nth: 3 }, interfere);
       sim.faults.add({
-        match: { method: 'GET', path: /networkInterfaces\/vm1-nic\?/, nth: 3 },
+        match: { method: 'GET', path: /networkInterfaces\/vm1-nic\?/, nth: 2 },
         effect: { onArrival: () => interfered },
       });
       const run = await act(sim, { operation: 'delete' });
       expect(run.stdout).toContain('Setting the delete option Detach on resources that outlive vm1');
       expect(sim.world.resources.has(vm1.machine)).toBe(false);
-      expect(sim.world.resources.has(change === 'attaches a disk' ? disk : vm1.nic)).toBe(true);
+      const kept = { 'attaches a disk': disk, 'gives its NIC another public IP': address }[change] ?? vm1.nic;
+      expect(sim.world.resources.has(kept)).toBe(true);
     },
   );
 
@@ -149,6 +155,63 @@ describe('cleanup', () => {
     expect(errorOf(run)).toBe('');
     expect(sim.world.resources.has(vm1.publicIp)).toBe(true);
     expect(sim.world.resources.has(vm1.nic)).toBe(false);
+  });
+
+  test('does not delete a VM while Azure still shows that it takes along what somebody else owns', async () => {
+    const sim = await startWorld();
+    await addDeployment(sim);
+    const disk = sim.world.resources.get(vm1.osDisk);
+    if (disk) disk.body['tags'] = { owner: 'somebody' };
+    // The VM is read to find its disks, before the tags of what it takes along, and after the update.
+    sim.faults.add({
+      match: { method: 'GET', path: /virtualMachines\/vm1\?/, nth: 3, times: 3 },
+      effect: { changeAnswer: (vm) => (vm.properties.storageProfile.osDisk.deleteOption = 'Delete') },
+    });
+    const run = await act(sim, { operation: 'delete' });
+    expect(errorOf(run)).toBe('');
+    expect(writesOf(sim.journal).filter(({ method }) => method === 'PATCH').length).toBeGreaterThan(1);
+    expect([vm1.machine, vm1.osDisk].map((id) => sim.world.resources.has(id))).toEqual([false, true]);
+  });
+
+  test('keeps a NIC of another name with copied tags that somebody attached to the VM', async () => {
+    const sim = await startWorld();
+    await addDeployment(sim);
+    const [vm, nic] = [vm1.machine, vm1.nic].map((id) => sim.world.resources.get(id)?.body);
+    const other = `${vm1.nic}-2`;
+    addStranger(sim.world, other, nic?.['tags']);
+    vm?.['properties'].networkProfile.networkInterfaces.push({ id: other, properties: { deleteOption: 'Delete' } });
+    const run = await act(sim, { operation: 'delete' });
+    expect(errorOf(run)).toBe('');
+    expect([vm1.machine, other].map((id) => sim.world.resources.has(id))).toEqual([false, true]);
+  });
+
+  test('keeps the network that an earlier run has created when the VM of this run fails', async () => {
+    const sim = await startWorld();
+    await addDeployment(sim);
+    for (const id of [vm1.machine, vm1.osDisk]) sim.world.resources.remove(id);
+    delete sim.world.resources.get(vm1.nic)?.body['properties'].virtualMachine;
+    const network = [vm1.nic, vm1.publicIp].map((id) => sim.world.resources.get(id)?.body['properties'].resourceGuid);
+    settings(sim.world).shortages.push({ code: 'ZonalAllocationFailed', at: 'operation' });
+    const run = await actWithPost(sim, { zone: '1, 2' }, { env: { GITHUB_RUN_ID: '2' } });
+    expect(errorOf(run)).toContain('ZonalAllocationFailed');
+    expect(run.post?.stdout).toContain('Nothing to clean up');
+    for (const id of [vm1.nic, vm1.publicIp]) expect(run.outputs['deleted']).not.toContain(id);
+    const left = [vm1.nic, vm1.publicIp].map((id) => sim.world.resources.get(id)?.body['properties'].resourceGuid);
+    expect(left).toEqual(network);
+    expect(sim.world.resources.has(vm1.machine)).toBe(false);
+  });
+
+  test('reports nothing as left behind when another step of the job has deleted the deployment', async () => {
+    const sim = await startWorld();
+    const before = snapshot(sim);
+    const between = async (): Promise<void> => {
+      const run = await act(sim, { operation: 'delete' }, { env: { GITHUB_ACTION: 'other' } });
+      expect(errorOf(run)).toBe('');
+    };
+    const run = await actWithPost(sim, { cleanup: 'always' }, { between });
+    expect([errorOf(run), warningsOf(run.post)]).toEqual(['', '']);
+    expect(run.post?.stdout).toContain('Nothing was left to delete.');
+    expectAllGone(sim, before);
   });
 
   test('deletes the disks with the VM when a cancelled run has updated only their tags', async () => {

@@ -290,8 +290,12 @@ export function expectAllGone(sim: Simulator, before: ReadonlyMap<string, string
   });
 }
 
-/** Moves the expiry in the tags of every resource into the past. */
+/** Moves the expiry of every resource and role assignment into the past. */
 export function expireDeployments(sim: Simulator): void {
+  for (const assignment of sim.world.roleAssignments) {
+    const expired = assignment.description?.replace(/(?<=expires-on=)[^;]+/, '2026-01-01T00:00:00Z');
+    if (expired) Object.assign(assignment, { description: expired });
+  }
   for (const { body } of sim.world.resources.all()) {
     const tags = body['tags'] as Record<string, string> | undefined;
     if (tags?.['expires-on']) tags['expires-on'] = '2026-01-01T00:00:00Z';

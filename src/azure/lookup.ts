@@ -1,4 +1,6 @@
-import { type AzureErrorInfo, AzureError } from '../errors/errors.ts';
+import { type AzureErrorInfo, AzureError, rootDetail } from '../errors/errors.ts';
+import { isConcurrentOperation } from './policies/retry.ts';
+import { isWithin } from './resource-id.ts';
 
 /** 404s that say nothing of the resource itself. */
 const notAboutTheResource = new Set([
@@ -72,4 +74,23 @@ export function isTerminalState(resource: Stateful): boolean {
 
 export function hasSucceeded(resource: Stateful): boolean {
   return /^Succeeded$/i.test(provisioningStateOf(resource));
+}
+
+const inUseCodes = /InUse|CannotBeDeleted|Reserved|Attached|is attached to|Conflict|AnotherOperation|Preempted/i;
+
+/** Whether a resource cannot be deleted because others use it. */
+export function isInUse({ fault }: AzureError): boolean {
+  const { code, message } = rootDetail(fault);
+  return (
+    isConcurrentOperation(fault) ||
+    inUseCodes.test(`${fault.code} ${code} ${/is attached to/.exec(message)?.[0] ?? ''}`)
+  );
+}
+
+/** Whether the error names resources that use this one, and none of them is a target of the deletion. */
+export function isUsedByOthers({ fault }: AzureError, id: string, targets: readonly string[]): boolean {
+  const users = (fault.body.match(/\/subscriptions\/[^\s"',\\]+/gi) ?? [])
+    .map((user) => user.toLowerCase().replace(/[.;]$/, ''))
+    .filter((user) => !isWithin(user, id) && user.includes('/providers/') && !user.includes('/locations/'));
+  return users.length > 0 && !users.some((user) => targets.some((target) => isWithin(user, target)));
 }

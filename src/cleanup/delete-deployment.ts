@@ -1,7 +1,8 @@
+import type { VirtualMachine } from '@azure/arm-compute';
 import type { ManagedIdentity } from '../access/resolve-access.ts';
 import { findRoleAssignments } from '../access/role-assignments.ts';
 import { apiVersions, identityType } from '../azure/api-versions.ts';
-import { type Session, listAllPages } from '../azure/arm-client.ts';
+import { type Session, listAllPages, listGroup } from '../azure/arm-client.ts';
 import { settle, undefinedIfForbidden, undefinedIfNotFound, valueOf } from '../azure/lookup.ts';
 import { sameId } from '../azure/resource-id.ts';
 import type { CleanupState } from '../deployment/cleanup-state.ts';
@@ -20,7 +21,8 @@ import {
 } from './resource-types.ts';
 
 /** Derived names, VM disks, identities, role assignments and what the run recorded, each only if its own tags agree. */
-export async function deleteDeployment(context: DeletionContext, resourceGroup: string): Promise<DeletionResult> {
+export async function deleteDeployment(given: DeletionContext, resourceGroup: string): Promise<DeletionResult> {
+  const context = { listed: createGroupList(given.session, resourceGroup), ...given };
   const { session, claim, created = [] } = context;
   const { deployment } = claim;
   const ids = resourceIds(session.subscriptionId, resourceGroup, deployment);
@@ -70,29 +72,41 @@ async function deleteLateAssignments(
   resourceGroup: string,
   kept: readonly (string | undefined)[],
 ): Promise<Pick<DeletionResult, 'deleted' | 'failed'>> {
-  const { session, log, claim } = context;
+  const { session, log, claim, confirm } = context;
   const listed = await settle(() =>
     findRoleAssignments(session, resourceGroup, claim.deployment, (principalId) => !kept.includes(principalId)),
   );
   if ('error' in listed) return { deleted: [], failed: [{ id: assignmentList(session), error: listed.error }] };
   // Without what this run has created: a list that is late may show what is gone, which must not be waited for.
-  return deleteResources({ session, log, claim }, listed.value.ids);
+  const recreatedVm = resourceIds(session.subscriptionId, resourceGroup, claim.deployment).vm;
+  return deleteResources({ session, log, claim, recreatedVm, ...(confirm && { confirm }) }, listed.value.ids);
 }
 
-/** With its disks and the role assignments of its system-assigned identity; the network stays. */
-export async function deleteVmOfDeployment(context: DeletionContext, resourceGroup: string): Promise<DeletionResult> {
+/** Lists the group once. */
+export function createGroupList(session: Session, resourceGroup: string): NonNullable<DeletionContext['listed']> {
+  let list: Promise<readonly string[] | undefined> | undefined;
+  const read = async () => (await undefinedIfForbidden(listGroup(session, resourceGroup)))?.map(({ id }) => id);
+  return () => (list ??= read());
+}
+
+/**
+ * With its disks and the role assignments of its system-assigned identity; the network stays.
+ * @param vm as it was found: one that another run has created since stays
+ */
+export async function deleteVmOfDeployment(
+  context: DeletionContext,
+  resourceGroup: string,
+  vm: VirtualMachine | undefined,
+): Promise<DeletionResult> {
   const { session, claim } = context;
   const { deployment } = claim;
   const ids = resourceIds(session.subscriptionId, resourceGroup, deployment);
-  const vm = await undefinedIfNotFound(session.compute.virtualMachines.get(resourceGroup, deployment));
   const principal = vm?.identity?.principalId;
   const assignments =
     principal && (await findRoleAssignments(session, resourceGroup, deployment, (id) => id === principal));
   if (assignments) warnIfIncomplete(context, assignments, [principal]);
-  const all = [...(assignments ? assignments.ids : []), ids.vm, ids.osDisk, ...disksCreatedWith(vm)];
-  // What may not be deleted is detached before, or Azure would delete it with the VM.
-  const notCreated = [...(claim.notCreated ?? []), ids.nic, ids.publicIp];
-  return deleteResources({ ...context, claim: { ...claim, notCreated } }, all);
+  const all = [...(assignments ? assignments.ids : []), ...(vm ? [ids.vm] : []), ids.osDisk, ...disksCreatedWith(vm)];
+  return deleteResources({ ...context, vmId: vm?.vmId }, all);
 }
 
 /** Without the list, an assignment outside the visible scopes outlives its principal, and nothing leads to it then. */
@@ -131,9 +145,10 @@ export async function rollback(
   isFinal: boolean,
 ): Promise<DeletionResult> {
   const { claim, entries } = cleanupState;
-  const { created, pending } = entries;
+  const { created, pending, resourceGroup } = entries;
+  const listed = createGroupList(context.session, resourceGroup);
   const result = await deleteResources(
-    { ...context, claim, ...(isFinal && { created, pending }), onDelete: cleanupState.markDeleting },
+    { ...context, claim, ...(isFinal && { created, pending, listed }), onDelete: cleanupState.markDeleting },
     (await includeVmDisks(context.session, ids)).toReversed(),
   );
   const isRecorded = (id: string): boolean => created.some((other) => sameId(other, id));

@@ -1,8 +1,7 @@
-import { identityType } from '../azure/api-versions.ts';
-import { isNotFound, undefinedIfForbidden, undefinedIfNotFound } from '../azure/lookup.ts';
-import { createRetries, isConcurrentOperation } from '../azure/policies/retry.ts';
+import { isInUse, isNotFound, isUsedByOthers, undefinedIfNotFound } from '../azure/lookup.ts';
+import { createRetries } from '../azure/policies/retry.ts';
 import { hasOperationUrl, pollUntilDone } from '../azure/polling.ts';
-import { type ResourceId, isWithin, sameId } from '../azure/resource-id.ts';
+import { type ResourceId, sameId } from '../azure/resource-id.ts';
 import { mayDeleteAssignment } from '../deployment/ownership.ts';
 import { ActionError, AzureError, rootDetail } from '../errors/errors.ts';
 import { delay } from '../lib/abort.ts';
@@ -12,18 +11,19 @@ import {
   type VmParts,
   detachUnowned,
   type DeletionContext,
+  type Holders,
   type DeletionResult,
-  type ResourceFacts,
   type ResourceType,
   assignmentType,
   diskType,
   isDeletable,
   isRunCommand,
   parseDeletableId,
+  holderOf,
+  readHolders,
   readTags,
   resourceTypes,
   vmOfRunCommand,
-  vmType,
 } from './resource-types.ts';
 
 interface Target {
@@ -44,10 +44,9 @@ interface Progress {
   /** Role assignments that could not be deleted, by principal. Either is '' if unknown: both if the list failed. */
   readonly remainingAssignments: Map<string, string>;
   readonly readHolders: () => Promise<Holders>;
+  /** What this run has created turned out to be gone: from then on, only the list of the group tells that a read is late. */
+  isOutdated: boolean;
 }
-
-/** Whether the VM and the identities may be deleted, by principal in lower case; '' for the VM without one. */
-type Holders = ReadonlyMap<string, boolean>;
 
 /** In dependency order. Each is read right before: no DELETE of these types takes If-Match (arm-compute 25, arm-network 39). */
 export async function deleteResources(context: DeletionContext, ids: readonly string[]): Promise<DeletionResult> {
@@ -65,6 +64,7 @@ export async function deleteResources(context: DeletionContext, ids: readonly st
     knownDisks: new Set(),
     principals: new Map(),
     remainingAssignments: new Map(context.assignmentsUnknown ? [['', '']] : []),
+    isOutdated: false,
   };
   const deletions = new Map<string, Promise<boolean>[]>();
   for (const target of progress.targets) {
@@ -73,8 +73,11 @@ export async function deleteResources(context: DeletionContext, ids: readonly st
     const deletion = (async () => {
       try {
         // Waiting for a resource is pointless while one that uses it is kept.
-        const maxWait = (await dependents).includes(false) ? 0 : maxInUseSeconds;
-        const outcome = await deleteResource(context, target, progress, maxWait);
+        const isUsed = (await dependents).includes(false);
+        // The disk of another VM than the one that was to be deleted.
+        const isOther = isUsed && context.vmId !== undefined;
+        const maxWait = isUsed ? 0 : maxInUseSeconds;
+        const outcome = isOther ? 'notOwned' : await deleteResource(context, target, progress, maxWait);
         result[outcome].push(id.id);
         return outcome !== 'notOwned';
       } catch (error) {
@@ -91,7 +94,7 @@ export async function deleteResources(context: DeletionContext, ids: readonly st
   return result;
 }
 
-/** What the caller did not name, such as the network interface of a VM that is to be created again. */
+/** What the caller did not name: the data disks of a VM that Azure was late to show. */
 async function findOthersDeleted({ session }: DeletionContext, { targets, deletedWithOthers }: Progress) {
   targets.forEach(({ id }) => deletedWithOthers.delete(id.id.toLowerCase()));
   const others = [...deletedWithOthers.values()];
@@ -123,6 +126,8 @@ async function deleteResource(
   const recheck = createRecheck(context, target, progress);
   const retry = createRetry(context, target, progress.targets, maxWait);
   const waitUnconfirmed = createUnconfirmedWait(context, target);
+  const waitUndetached = createUndetachedWait(context, target);
+  const isTarget = (part: string): boolean => progress.targets.some((other) => sameId(other.id.id, part));
   let vmParts: VmParts | undefined;
   let parts: readonly string[] = [];
   let sent = false;
@@ -142,7 +147,8 @@ async function deleteResource(
     assertNoAssignmentRemains(target, seen.principalId, progress);
     try {
       if (seen.vmToCheck) {
-        vmParts = await detachUnowned(context, seen.vmToCheck);
+        await waitUndetached(vmParts);
+        vmParts = await detachUnowned(context, seen.vmToCheck, isTarget);
         vmParts.disks.forEach((disk) => progress.knownDisks.add(disk.toLowerCase()));
         continue;
       }
@@ -167,9 +173,12 @@ async function look(context: DeletionContext, { id, type }: Target, progress: Pr
   ]);
   if (!found) return undefined;
   const { tags, principalId, vm, addresses = [] } = found;
-  const isOurs = holders
-    ? mayDeleteAssignment(context.claim, id.id, tags, holderOf(found, holders))
-    : await isDeletable(context, id.id, tags);
+  if (vm && context.vmId !== undefined && vm.vmId !== context.vmId) return { isOurs: false, addresses };
+  const isHolderOurs = holders && holderOf(found, holders);
+  const isOurs =
+    isHolderOurs === undefined
+      ? await isDeletable(context, id.id, tags)
+      : mayDeleteAssignment(context.claim, id.id, tags, isHolderOurs);
   const isChecked = vm && arePartsOurs && vmParts?.covers(vm);
   return { isOurs, principalId, addresses, vmToCheck: isChecked ? undefined : vm };
 }
@@ -177,28 +186,11 @@ async function look(context: DeletionContext, { id, type }: Target, progress: Pr
 /** Read together with each role assignment, right before its DELETE. Assignments that are read at the same time share it. */
 function createHolderReader(context: DeletionContext, targets: readonly Target[]): () => Promise<Holders> {
   let reading: Promise<Holders> | undefined;
-  return () => (reading ??= readHolders(context, targets).finally(() => (reading = undefined)));
-}
-
-async function readHolders(context: DeletionContext, targets: readonly Target[]): Promise<Holders> {
-  const holders = new Map<string, boolean>();
-  const candidates = targets.filter(({ id }) => id.type === vmType || id.type === identityType.toLowerCase());
-  await Promise.all(
-    candidates.map(async ({ id, type }) => {
-      const found = await undefinedIfForbidden(type.read(context.session, id));
-      if (!found) return;
-      const { tags, principalId } = found;
-      const isOurs = await isDeletable(context, id.id, tags);
-      if (principalId) holders.set(principalId.toLowerCase(), isOurs);
-      if (id.type === vmType) holders.set('', isOurs);
-    }),
-  );
-  return holders;
-}
-
-/** Whether its holder may be deleted, or else the VM; undefined if neither was found or may be read. */
-function holderOf({ principalId = '' }: ResourceFacts, holders: Holders): boolean | undefined {
-  return holders.get(principalId.toLowerCase()) ?? holders.get('');
+  return () =>
+    (reading ??= readHolders(
+      context,
+      targets.map(({ id }) => id),
+    ).finally(() => (reading = undefined)));
 }
 
 /** False if the response named no operation, as that of a proxy does: then only a read tells whether it is gone. */
@@ -224,6 +216,21 @@ function createUnconfirmedWait({ session, log }: DeletionContext, { what }: Targ
     const seconds = waits === 0 ? 0 : Math.min(15, 1.5 ** waits);
     if (seconds > 0) log.info(`${what} still exists after its DELETE; checking again in ${Math.round(seconds)} s.`);
     waits++;
+    await delay(seconds, session.waiting.signal);
+  };
+}
+
+/** What is to outlive a VM is still deleted with it: the read may be late, or something else was attached. */
+function createUndetachedWait({ session }: DeletionContext, { what }: Target) {
+  const delays = [...recheckDelays];
+  return async (vmParts: VmParts | undefined): Promise<void> => {
+    if (!vmParts) return;
+    const seconds = delays.shift();
+    if (vmParts.updateError !== undefined) throw vmParts.updateError;
+    if (seconds === undefined) {
+      const message = 'Azure does not set the delete option Detach on a resource that is not to be deleted with it.';
+      throw new ActionError(`deleting ${what}`, { message, fix: ['Detach the resource from the VM.'] });
+    }
     await delay(seconds, session.waiting.signal);
   };
 }
@@ -270,14 +277,14 @@ export function listedButMissing(id: string): string {
 function createRecheck(
   { session, log, created = [], pending = [], deleting = [], listed }: DeletionContext,
   { id, what }: Target,
-  { knownDisks }: Progress,
+  progress: Progress,
 ): () => Promise<boolean> {
   const delays = [...recheckDelays];
   const isSame = (other: string): boolean => sameId(other, id.id);
   return async () => {
     // A VM that was found names the disks that exist.
-    if (id.type === diskType && knownDisks.size > 0) return false;
-    const isCreated = created.some(isSame) && !deleting.some(isSame);
+    if (id.type === diskType && progress.knownDisks.size > 0) return false;
+    const isCreated = created.some(isSame) && !deleting.some(isSame) && !progress.isOutdated;
     if (!isCreated && !(await listed?.())?.some(isSame)) return false;
     const seconds = delays.shift();
     if (seconds !== undefined) {
@@ -286,15 +293,20 @@ function createRecheck(
       await delay(seconds, session.waiting.signal);
       return true;
     }
-    if (!isCreated) {
-      log.warning(listedButMissing(id.id));
-      return false;
-    }
-    if (pending.some(isSame)) return false;
+    if (!isCreated) log.warning(listedButMissing(id.id));
+    if (!isCreated || pending.some(isSame)) return false;
+    progress.isOutdated = await isUnlisted(listed, id);
+    if (progress.isOutdated) return false;
     throw new ActionError(`deleting ${what}`, {
       message: `It was not found for 30 s although Azure had accepted its creation, and may be left behind.`,
     });
   };
+}
+
+/** Whether the list of the group does not show it either: something else has deleted it. It lists no role assignments. */
+async function isUnlisted(listed: DeletionContext['listed'], { id, type }: ResourceId): Promise<boolean> {
+  const ids = type === assignmentType ? undefined : await listed?.();
+  return ids !== undefined && !ids.some((other) => sameId(other, id));
 }
 
 /** Covers the 180 s for which Azure reserves a NIC for a VM that failed (NicReservedForAnotherVm). */
@@ -315,28 +327,16 @@ function createRetry(
   let conflicts = 0;
   return async (error) => {
     if (await waitBeforeRetry(error.fault)) return;
-    const limit = isUsedByOthers(error, id, targets) ? Math.min(maxWait, maxForeignUseSeconds) : maxWait;
+    const limit = isUsedByOthers(
+      error,
+      id.id,
+      targets.map((target) => target.id.id),
+    )
+      ? Math.min(maxWait, maxForeignUseSeconds)
+      : maxWait;
     if (!isInUse(error) || clockSeconds() - start >= limit) throw error;
     const seconds = Math.min(15, 1.5 ** conflicts++);
     log.info(`${what} is still in use (${rootDetail(error.fault).code}); retrying in ${Math.round(seconds)} s.`);
     await delay(seconds, waiting.signal);
   };
-}
-
-const inUseCodes = /InUse|CannotBeDeleted|Reserved|Attached|is attached to|Conflict|AnotherOperation|Preempted/i;
-
-function isInUse({ fault }: AzureError): boolean {
-  const { code, message } = rootDetail(fault);
-  return (
-    isConcurrentOperation(fault) ||
-    inUseCodes.test(`${fault.code} ${code} ${/is attached to/.exec(message)?.[0] ?? ''}`)
-  );
-}
-
-/** Whether the error names resources that use this one, and none of them is being deleted. */
-function isUsedByOthers({ fault }: AzureError, { id }: ResourceId, targets: readonly Target[]): boolean {
-  const users = (fault.body.match(/\/subscriptions\/[^\s"',\\]+/gi) ?? [])
-    .map((user) => user.toLowerCase().replace(/[.;]$/, ''))
-    .filter((user) => !isWithin(user, id) && user.includes('/providers/') && !user.includes('/locations/'));
-  return users.length > 0 && !users.some((user) => targets.some((target) => isWithin(user, target.id.id)));
 }

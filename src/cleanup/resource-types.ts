@@ -7,8 +7,9 @@ import { apiVersions, identityType } from '../azure/api-versions.ts';
 import type { Session } from '../azure/arm-client.ts';
 import { type ResourceId, parseResourceId, sameId } from '../azure/resource-id.ts';
 import { type DeletionClaim, type Tags, holderClaim, mayDelete, tagsFromDescription } from '../deployment/ownership.ts';
-import { isNotFound, settle, undefinedIfDenied, undefinedIfNotFound, valueOf } from '../azure/lookup.ts';
+import { settle, undefinedIfDenied, undefinedIfForbidden, undefinedIfNotFound, valueOf } from '../azure/lookup.ts';
 import { pollUntilDone } from '../azure/polling.ts';
+import { AzureError, isClientError } from '../errors/errors.ts';
 
 export interface ResourceType {
   readonly label: string;
@@ -134,8 +135,12 @@ export function vmOfRunCommand(commandId: string): string {
 
 /** For a role assignment, the tags in its description. @throws AzureError with status 404 if it does not exist. */
 export async function readTags(session: Session, id: string): Promise<Tags> {
+  return (await readFacts(session, id))?.tags;
+}
+
+async function readFacts(session: Session, id: string): Promise<ResourceFacts | undefined> {
   const target = parseDeletableId(id);
-  return target && (await resourceTypes[target.type]?.read(session, target))?.tags;
+  return target && resourceTypes[target.type]?.read(session, target);
 }
 
 export interface DeletionContext {
@@ -154,14 +159,44 @@ export interface DeletionContext {
   readonly deleting?: readonly string[];
   /** Called before each DELETE with all that it deletes. */
   readonly onDelete?: (ids: readonly string[]) => void;
-  /** IDs that the group's list shows, for `delete` and `sweep`, which do not know what was created. */
-  readonly listed?: () => Promise<readonly string[]>;
+  /** IDs that the group's list shows; undefined without permission to list. */
+  readonly listed?: () => Promise<readonly string[] | undefined>;
+  /** Azure's GUID of the only VM that may be deleted: another run may have created one of the same name since. */
+  readonly vmId?: string | undefined;
+  /** ID of a deleted VM: if one exists again, another run has created it, and the role assignments are its own. */
+  readonly recreatedVm?: string;
 }
 
 /** Asks the owner of the question, `mayDelete`, and the caller's further condition. */
 export async function isDeletable(context: DeletionContext, id: string, tags: Tags): Promise<boolean> {
   const { claim, confirm } = context;
   return mayDelete(claim, id, tags) && (confirm === undefined || (await confirm(tags)));
+}
+
+/** Whether the VM and the identities may be deleted, by principal in lower case; '' for the VM without one. */
+export type Holders = ReadonlyMap<string, boolean>;
+
+export async function readHolders(context: DeletionContext, targets: readonly ResourceId[]): Promise<Holders> {
+  const holders = new Map<string, boolean>();
+  const { session, recreatedVm } = context;
+  if (recreatedVm && (await undefinedIfForbidden(readFacts(session, recreatedVm)))) holders.set('', false);
+  const candidates = targets.filter(({ type }) => type === vmType || type === identityType.toLowerCase());
+  await Promise.all(
+    candidates.map(async ({ id, type }) => {
+      const found = await undefinedIfForbidden(readFacts(session, id));
+      if (!found) return;
+      const { tags, principalId } = found;
+      const isOurs = await isDeletable(context, id, tags);
+      if (principalId) holders.set(principalId.toLowerCase(), isOurs);
+      if (type === vmType) holders.set('', isOurs);
+    }),
+  );
+  return holders;
+}
+
+/** Whether its holder may be deleted, or else the VM; undefined if neither was found or may be read. */
+export function holderOf({ principalId = '' }: ResourceFacts, holders: Holders): boolean | undefined {
+  return holders.get(principalId.toLowerCase()) ?? holders.get('');
 }
 
 export interface DeletionResult {
@@ -174,35 +209,49 @@ export interface DeletionResult {
 
 export type VmParts = Awaited<ReturnType<typeof detachUnowned>>;
 
-/** Azure also deletes resources with the delete option `Delete`, regardless of tags: others' get `Detach`. */
-export async function detachUnowned(context: DeletionContext, vm: VirtualMachine) {
+/**
+ * Azure also deletes resources with the delete option `Delete`, regardless of tags: others' get `Detach`. A NIC and its
+ * addresses go with the VM only if they are to be deleted themselves: tags do not tell who created what a run has adopted.
+ */
+export async function detachUnowned(context: DeletionContext, vm: VirtualMachine, isTarget: (id: string) => boolean) {
   const { compute, waiting } = context.session;
   const { disks, nics } = partsDeletedWith(vm);
   const ofVm = { ...context, claim: holderClaim(context.claim) };
   const parts = await Promise.all([
-    ...disks.map(({ id, createOption }) => checkPart(createOption === 'Attach' ? context : ofVm, id, [])),
-    ...nics.map(({ id }) => checkNic(context, id)),
+    ...disks.map(({ id, createOption }) =>
+      createOption === 'Attach' ? checkPart(context, id, isTarget) : checkPart(ofVm, id, () => true),
+    ),
+    ...nics.map(({ id }) => checkPart(context, id, isTarget)),
   ]);
-  const unowned = new Set(parts.flatMap((part) => (part.isUnowned ? [part.id] : [])));
+  const ours = parts.filter(({ isOurs }) => isOurs);
+  const unowned = new Set(parts.flatMap(({ id, isOurs }) => (isOurs ? [] : [id])));
+  let updateError: AzureError | undefined;
   if (unowned.size > 0) {
     const { resourceGroup = '', name = '' } = { ...parseResourceId(vm.id ?? '') };
     context.log.info(`Setting the delete option Detach on resources that outlive ${name}: ${[...unowned].join(', ')}`);
     const update = compute.virtualMachines.update(resourceGroup, name, detachingBody(vm, unowned));
-    await pollUntilDone(`virtual machine ${name}`, 'vm-update', waiting, update);
+    try {
+      await pollUntilDone(`virtual machine ${name}`, 'vm-update', waiting, update);
+    } catch (error) {
+      if (waiting.signal.aborted || !(error instanceof AzureError) || isClientError(error)) throw error;
+      // Azure may have set it although the update of a VM that it cannot place has failed: the next read tells.
+      updateError = error;
+    }
   }
-  const ours = parts.filter(({ isUnowned }) => !isUnowned);
   return {
+    /** Why the update failed. */
+    updateError,
     /** IDs that Azure deletes with the VM. */
-    deletedWithVm: ours.flatMap(({ id, children }) => [id, ...children]),
+    deletedWithVm: ours.flatMap(({ id, addresses }) => [id, ...addresses]),
     /** IDs of disks that the VM has or had, also those that are kept. */
     disks: attachedDisks(vm).map((disk) => disk.id),
-    /** Reads their tags again. */
+    /** Reads them again. */
     areStillOurs: async () => !(await Promise.all(ours.map((part) => part.isLost()))).includes(true),
-    /** False if something else has been attached since. */
+    /** False if something else has been attached since, or is not detached. */
     covers: (later: VirtualMachine) =>
       Object.values(partsDeletedWith(later))
         .flat()
-        .every(({ id }) => parts.some((part) => sameId(part.id, id))),
+        .every(({ id }) => ours.some((part) => sameId(part.id, id))),
   };
 }
 
@@ -231,25 +280,22 @@ function detachingBody(vm: VirtualMachine, unowned: ReadonlySet<string>) {
   };
 }
 
-async function checkPart(context: DeletionContext, id: string, children: readonly string[]) {
-  const isAnyUnowned = async (ifMissing: boolean): Promise<boolean> =>
-    (await Promise.all([id, ...children].map((part) => isUnowned(context, part, ifMissing)))).includes(true);
+async function checkPart(context: DeletionContext, id: string, isTarget: (id: string) => boolean) {
+  const found = isTarget(id) ? await readPart(context, id) : undefined;
+  const addresses = found?.addresses ?? [];
+  const parts = [found, ...(await Promise.all(addresses.map((address) => readPart(context, address))))];
   return {
     id,
-    children,
+    addresses,
     // It is attached, so Azure is late to show a part that is missing. Detached, it is read again before its own deletion.
-    isUnowned: await isAnyUnowned(true),
+    isOurs: addresses.every(isTarget) && parts.every((part) => part?.isOurs),
     // After the DELETE of the VM, its parts are missing because they are gone.
-    isLost: () => isAnyUnowned(false),
+    isLost: async () => {
+      const now = await Promise.all([id, ...addresses].map((part) => readPart(context, part)));
+      const isKnown = (address: string): boolean => addresses.some((known) => sameId(known, address));
+      return now.some((part) => part && !(part.isOurs && part.addresses.every(isKnown)));
+    },
   };
-}
-
-async function checkNic(context: DeletionContext, id: string) {
-  const nic = parseResourceId(id);
-  const found =
-    nic && (await undefinedIfNotFound(context.session.network.networkInterfaces.get(nic.resourceGroup, nic.name)));
-  if (!found) return { id, isUnowned: true, children: [], isLost: async () => false };
-  return checkPart(context, id, addressesDeletedWith(found));
 }
 
 function addressesDeletedWith({ ipConfigurations = [] }: NetworkInterface): readonly string[] {
@@ -258,15 +304,15 @@ function addressesDeletedWith({ ipConfigurations = [] }: NetworkInterface): read
   );
 }
 
-async function isUnowned(context: DeletionContext, id: string, ifMissing: boolean): Promise<boolean> {
-  try {
-    // A role that can delete VMs but not read disks: rely on the delete option, which our PUT has set.
-    const found = await undefinedIfDenied(readTags(context.session, id).then((tags) => ({ tags })));
-    return found !== undefined && !(await isDeletable(context, id, found.tags));
-  } catch (error) {
-    if (isNotFound(error)) return ifMissing;
-    throw error;
-  }
+/** Undefined: missing. */
+async function readPart(context: DeletionContext, id: string) {
+  const reading = undefinedIfNotFound(readFacts(context.session, id)).then((facts) => ({ facts }));
+  const isNic = parseResourceId(id)?.type === nicType;
+  // A role that can delete VMs but not read disks: rely on the delete option, which our PUT has set.
+  const answer = await (isNic ? reading : undefinedIfDenied(reading));
+  if (!answer) return { isOurs: true, addresses: [] };
+  const { facts } = answer;
+  return facts && { isOurs: await isDeletable(context, id, facts.tags), addresses: facts.addresses ?? [] };
 }
 
 function attachedDisks(vm: VirtualMachine | undefined) {

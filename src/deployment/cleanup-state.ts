@@ -53,11 +53,14 @@ type StateInputs = Omit<CommonInputs, 'timeoutMinutes' | 'summary'> &
   Pick<CleanupStateData, 'operation' | 'cleanup'> &
   Pick<DeleteInputs, 'vmName'>;
 
-/** @param save called at once and after every change; `everCreated` includes resources that were deleted since. */
+/**
+ * @param save called at once and after every change; `everCreated` includes resources that were deleted since, `recreated`
+ * is one that is about to be created a second time
+ */
 export function createCleanupState(
   { operation, vmName, cleanup, subscriptionId, resourceGroup, credential, ...inputs }: StateInputs,
   run: RunIdentity,
-  save: (entries: CleanupStateData, everCreated: readonly string[]) => void,
+  save: (entries: CleanupStateData, everCreated: readonly string[], recreated?: string) => void,
 ) {
   const { clientId, tenantId, environment, changeReference } = inputs;
   const audience = credential.kind === 'oidc' ? credential.audience : undefined;
@@ -67,9 +70,9 @@ export function createCleanupState(
   let entries: CleanupStateData = { ...target, run: runIdentityOf(run), ...lists, completed: false };
   let everCreated: readonly string[] = [];
   let disowned = false;
-  const change = (next: Partial<CleanupStateData>): void => {
+  const change = (next: Partial<CleanupStateData>, recreated?: string): void => {
     entries = { ...entries, ...next };
-    save(entries, everCreated);
+    save(entries, everCreated, recreated);
   };
   const without = (ids: readonly string[], id: string) => ids.filter((known) => !sameId(known, id));
   const withId = (ids: readonly string[], id: string) => (ids.some((known) => sameId(known, id)) ? ids : [...ids, id]);
@@ -89,8 +92,9 @@ export function createCleanupState(
       const created = withId(entries.created, id);
       const pending = withId(entries.pending, id);
       if (created === entries.created && pending === entries.pending) return;
+      const recreated = created === entries.created ? undefined : everCreated.find((known) => sameId(known, id));
       everCreated = withId(everCreated, id);
-      change({ created, pending, deleting: without(entries.deleting, id) });
+      change({ created, pending, deleting: without(entries.deleting, id) }, recreated);
     },
     markAccepted: (id: string) => change({ pending: without(entries.pending, id) }),
     /** Records that the PUT hit an existing resource, which is not this run's to delete. */

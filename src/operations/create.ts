@@ -69,8 +69,9 @@ function startDeployment(
   const { log } = report;
   const { tenantId, subscriptionId } = session;
   const target = { ...inputs, operation: 'create', tenantId, subscriptionId } as const;
-  const cleanupState = createCleanupState(target, run, (entries, created) => {
+  const cleanupState = createCleanupState(target, run, (entries, created, recreated) => {
     context.saveCleanupState(entries);
+    if (recreated) report.removeDeleted(recreated);
     report.outputCreated(created.filter((id) => !isRunCommand(id)));
   });
   const tasks = { session, cleanupState, run, clientId: inputs.clientId, log };
@@ -131,37 +132,36 @@ async function createResourceGroup({ session, plan, log }: Deployment): Promise<
 
 /** Updates the tags of existing resources, deletes a VM that never started, and returns what exists then. */
 async function takeOverExisting(deployment: Deployment): Promise<ExistingResources> {
-  const { session, inputs, access, report, cleanupState, existing, existingVm, plan } = deployment;
+  const { session, inputs, access, report, existing, existingVm } = deployment;
   // First, because a sweep goes by the run and expiry in the tags, which are still those of the earlier run.
   const isComplete = await updateTags(deployment, existing, access.adopted);
-  if (existingVm.kind === 'never-started') {
-    cleanupState.addPending(plan.vm.id);
-    cleanupState.markAccepted(plan.vm.id);
-    const { code } = existingVm.reason.fault;
-    await report.stage('Failed VM', () =>
-      deleteFailedVm(deployment, `Azure could not start it in an earlier run (${code})`),
-    );
-  } else if (deployment.replacement || (deployment.osDisk && !existing.vm)) {
-    await report.stage('Delete old VM', () => deleteOldVm(deployment));
+  const isFailed = existingVm.kind === 'never-started';
+  if (isFailed || deployment.replacement || (deployment.osDisk && !existing.vm)) {
+    await report.stage(isFailed ? 'Failed VM' : 'Delete old VM', () => deleteOldVm(deployment));
   } else if (isComplete) return existing;
   // If it is incomplete, another run was deleting some of it.
   return findExistingResources(session, inputs);
 }
 
-/** With `if-exists: replace`. The network interface must be detached first, or Azure would delete it with the VM. */
-async function deleteOldVm({ session, plan, report, log, run, replacement = [] }: Deployment): Promise<void> {
+/** With `if-exists: replace`, or if Azure never started it. The network stays. */
+async function deleteOldVm(deployment: Deployment): Promise<void> {
+  const { session, plan, report, log, run, existing, existingVm, replacement = [] } = deployment;
   const { name } = plan.vm;
+  if (existingVm.kind === 'never-started') {
+    const { code } = existingVm.reason.fault;
+    log.info(`Deleting the failed VM ${name}: Azure could not start it in an earlier run (${code}).`);
+  }
   for (const { property, actual, expected } of replacement) {
     log.info(`Replacing ${name}: ${property} ${actual} → ${expected}`);
   }
   const claim = repositoryClaim(plan.deployment, run);
-  const result = await deleteVmOfDeployment({ session, log, claim }, plan.resourceGroup);
+  const result = await deleteVmOfDeployment({ session, log, claim }, plan.resourceGroup, existing.vm);
   reportDeletion(result, report);
   const activity = `replacing virtual machine ${name}`;
-  const [kept] = result.notOwned;
-  if (kept) throw new ActionError(activity, { message: `${kept} no longer belongs to the deployment.` });
   const [failed] = result.failed;
   if (failed) throw new ActionError(activity, { cause: failed.error });
+  const [kept] = result.notOwned;
+  if (kept) throw new ActionError(activity, { message: `Another run has replaced or taken over ${kept} since.` });
 }
 
 function createOrKeepNetwork(deployment: Deployment, existing: ExistingResources): Promise<ExistingResources> {
@@ -211,8 +211,15 @@ async function deleteFailedVm(deployment: Deployment, reason: string): Promise<v
   const { session, plan, cleanupState, report, log, access } = deployment;
   const { id, name, osDisk } = plan.vm;
   const assignments = await access.cancelVmGrants();
+  const { created } = cleanupState.entries;
+  // They go with it and are created again; what an earlier run has created stays.
+  const parts = [plan.nic.id, plan.publicIp?.id ?? ''];
+  const network = parts.filter((part) => created.some((other) => sameId(other, part)));
   log.info(`Deleting the failed VM ${name}: ${reason}.`);
-  reportDeletion(await rollback({ session, log }, cleanupState, [id, osDisk.id, ...assignments], true), report);
+  reportDeletion(
+    await rollback({ session, log }, cleanupState, [id, osDisk.id, ...network, ...assignments], true),
+    report,
+  );
 }
 
 /** Diagnoses the failure, stops what runs in the background, and rolls back. @returns the error to report. */

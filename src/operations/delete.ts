@@ -1,6 +1,5 @@
-import { type Session, listGroup } from '../azure/arm-client.ts';
-import { undefinedIfForbidden } from '../azure/lookup.ts';
-import { deleteDeployment } from '../cleanup/delete-deployment.ts';
+import type { Session } from '../azure/arm-client.ts';
+import { createGroupList, deleteDeployment } from '../cleanup/delete-deployment.ts';
 import { type RepositoryIdentity, repositoryClaim } from '../deployment/ownership.ts';
 import { ActionError } from '../errors/errors.ts';
 import type { DeleteInputs } from '../inputs/inputs.ts';
@@ -17,9 +16,7 @@ export async function runDelete(
   report: Reporter,
 ): Promise<void> {
   const claim = repositoryClaim(vmName, run);
-  let list: Promise<readonly string[]> | undefined;
-  const listed = () => (list ??= listIds(session, resourceGroup));
-  const result = await deleteDeployment({ session, log: report.log, claim, listed }, resourceGroup);
+  const result = await deleteDeployment({ session, log: report.log, claim }, resourceGroup);
   reportDeletion(result, report);
   if (result.deleted.length === 0 && result.failed.length === 0) {
     report.log.warning(
@@ -28,11 +25,6 @@ export async function runDelete(
   }
   const [first] = result.failed;
   if (first) throw new ActionError(`deleting deployment ${vmName}`, { cause: first.error });
-}
-
-async function listIds(session: Session, resourceGroup: string): Promise<readonly string[]> {
-  const resources = await undefinedIfForbidden(listGroup(session, resourceGroup));
-  return (resources ?? []).map(({ id }) => id);
 }
 
 /** What the post step deletes of what the main step recorded: everything, or only what the run itself needed. */
@@ -55,7 +47,8 @@ export async function runPostJobCleanup(session: Session, state: CleanupStateDat
     return;
   }
   const created = resourcesToDelete(state);
-  const context = { session, log: report.log, claim: claimOf(state), created, pending, deleting };
+  const listed = createGroupList(session, resourceGroup);
+  const context = { session, log: report.log, claim: claimOf(state), created, pending, deleting, listed };
   // Calls of a reusable workflow share all tags: then only what this run created is deleted.
   const hasNameClash = !completed && notCreated.some((id) => !/\/roleAssignments\//i.test(id));
   const result =

@@ -89,6 +89,9 @@ export function createReporter(summaryFile: string | undefined) {
     /** Appends to the IDs of the output `deleted`. */
     addDeleted: (ids: readonly string[]) =>
       set('deleted', JSON.stringify([...new Set([...parseIds(outputs.deleted), ...ids])])),
+    /** Its name exists again: what is in `created` and not in `deleted` exists. */
+    removeDeleted: (id: string) =>
+      set('deleted', JSON.stringify(parseIds(outputs.deleted).filter((other) => !sameId(other, id)))),
     outputJson: (name: 'findings' | 'deployments', entries: readonly object[]) => set(name, JSON.stringify(entries)),
     /** Empties the outputs of all other resources than these. */
     clearOutputsExcept: (ids: readonly string[]) => outputsOfOthers(ids, outputs).forEach((name) => set(name, '')),
