@@ -10,6 +10,7 @@ import { formatError } from './errors/format-error.ts';
 import type { ClientCredential, DeleteInputs } from './inputs/inputs.ts';
 import { maskSecrets } from './inputs/mask-secrets.ts';
 import { timeoutSignal } from './lib/clock.ts';
+import { countOf } from './lib/escape.ts';
 import { needsCleanup, resourcesToDelete, runPostJobCleanup } from './operations/delete.ts';
 import { actionReference, cleanupStateKey, env } from './runner/environment.ts';
 import { errorContextFrom, explainError, logStrayRejection, rawInput, sessionOptions, wantsSummary } from './step.ts';
@@ -111,8 +112,10 @@ function logNothingToDo({ operation, cleanup, completed, created }: CleanupState
   const isKept = operation === 'create' && cleanup === 'never' && !completed && created.length > 0;
   report.log.info(
     isKept
-      ? `Keeping ${created.length} resources (\`cleanup: never\`):\n${created.join('\n')}`
-      : 'Nothing to clean up.',
+      ? `Keeping ${countOf(created.length, 'resource')} (\`cleanup: never\`):\n${created.join('\n')}`
+      : operation === 'delete'
+        ? 'Nothing to do after a deletion that has ended.'
+        : 'Nothing to clean up.',
   );
 }
 

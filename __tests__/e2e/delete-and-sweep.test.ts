@@ -9,6 +9,7 @@ import {
   disturbed,
   errorOf,
   expectAllGone,
+  group,
   partsOf,
   since,
   snapshot,
@@ -129,7 +130,18 @@ describe('delete', () => {
     expect(errorOf(run)).toContain('ScopeLocked');
     expect(warningsOf(run)).toContain(vm1.nsg);
     expect(since(sim, before)).toEqual([vm1.nsg]);
-    expect(run.post?.stdout).toContain('Nothing to clean up');
+    expect(run.post?.stdout).not.toContain('Nothing to clean up');
+  });
+
+  test('says that nothing was deleted when the deployment belongs to another repository', async () => {
+    const sim = await startWorld();
+    await addDeployment(sim, { tags: { 'github-repository': 'fabrikam/other' } });
+    const run = await act(sim, { operation: 'delete' });
+    expect(warningsOf(run)).toContain(vm1.machine);
+    expect(warningsOf(run)).not.toContain('No resources of deployment');
+    expect(run.summary).toContain('<code>vm1</code> not deleted');
+    // `operation: delete` of this repository would not delete it either.
+    expect(run.summary).not.toContain('Delete it');
   });
 });
 
@@ -302,12 +314,23 @@ describe('sweep', () => {
     expectAllGone(sim, before);
   });
 
+  test('does not say that nothing had to be deleted when a deletion fails', async () => {
+    const sim = await startWorld();
+    await addDeployment(sim, { tags: expired });
+    sim.world.addLock(group, 'CanNotDelete');
+    const run = await act(sim, sweepInputs());
+    expect(run.exitCode).toBe(1);
+    expect(run.stdout).not.toContain('No deployment had to be deleted');
+  });
+
   test('goes by expiry alone without a token', async () => {
     const sim = await startWorld();
     await addDeployment(sim, { tags: ofRun('20') });
     addState(sim, '20', ended);
     const before = snapshot(sim);
-    expect((await sweep(sim, { 'github-token': '' })).exitCode).toBe(0);
+    const run = await sweep(sim, { 'github-token': '' });
+    expect(run.exitCode).toBe(0);
+    expect(warningsOf(run)).toMatch(/^Kept 1 deployment, [\s\S]*Set `github-token`/);
     expect(disturbed(sim, before)).toEqual([]);
     expect(sim.journal.filter(({ host }) => host === 'github')).toEqual([]);
   });

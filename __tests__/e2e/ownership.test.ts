@@ -104,7 +104,9 @@ describe('cleanup', () => {
     expect(left.toSorted()).toEqual([vm1.nic, vm1.nsg, vm1.osDisk, vm1.publicIp, vm1.vnet].toSorted());
     expect(sim.world.resources.get(vm1.osDisk)?.body['properties'].diskState).toBe('Unattached');
     for (const id of left) expect(warningsOf(run.post)).toContain(id);
-    expect(warningsOf(run.post)).toMatch(/Not deleted, because their tags do not belong to this deployment/);
+    expect(warningsOf(run.post)).toMatch(
+      /Not deleted, because their tags do not name this deployment of this repository/,
+    );
   });
 
   test.each(['changes the tags of its NIC', 'attaches a disk', 'gives its NIC another public IP'])(

@@ -164,7 +164,7 @@ const certificateErrors = /CERT|UNABLE_TO_(?:GET_ISSUER|VERIFY)/;
 export const cleanupEntries: Entries = {
   'Another resource still uses it': (failure) => ({
     says: 'InUseNetworkSecurityGroupCannotBeDeleted, PublicIPAddressCannotBeDeleted, InUseSubnetCannotBeDeleted, NicInUse',
-    cause: `${lastName(resourceOf(holder(failure)))} still uses the resource. ${lastName(failure.url) || 'It'} cannot be deleted or reused while ${holder(failure)} uses it. It may be about to be deleted itself.`,
+    cause: `${lastName(resourceOf(holder(failure)))} still uses ${lastName(failure.url) || 'the resource'}. It cannot be deleted or reused while ${holder(failure)} uses it.`,
     who: `the owner of ${resourceOf(holder(failure))}`,
     fix: [
       'Delete what uses it, or detach it there. To see whose it is:',

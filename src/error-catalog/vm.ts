@@ -34,7 +34,7 @@ const ifVmExists = (failure: Failure, sentence: string, command: string) =>
 const deleteVm = (failure: Failure) =>
   ifVmExists(
     failure,
-    'While the VM exists, it incurs costs. To delete it:',
+    'While the VM exists, it incurs costs. `operation: delete` deletes the deployment; to delete the VM alone:',
     shellCommand`az vm delete ${vmOptions(failure, vmIn(failure))} --yes`,
   );
 

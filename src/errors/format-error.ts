@@ -66,7 +66,7 @@ function titleFrom(text: string): string {
   const names = text.replaceAll(/(?<![\w.])\/\w+\/[^\s'"]*\/([^\s/'".,;:]+(?:\.\d+)*)/g, '$1');
   const [sentence = ''] = names.split(/[.:]?\s*[\r\n]|\.(?=\s|$)/);
   const plain = sentence.replaceAll(/[`\s]+/g, (run) => (run.includes('`') ? run.replaceAll('`', '') : ' ')).trim();
-  const isName = text.startsWith('`') || /^\S+[.:/]\S/.test(plain);
+  const isName = text.startsWith('`') || /^\S+[-.:/\d]\S/.test(plain);
   const title = isName ? plain : plain.charAt(0).toUpperCase() + plain.slice(1);
   if (title.length <= maxTitleLength) return title;
   const cut = title.slice(0, maxTitleLength);

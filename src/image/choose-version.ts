@@ -5,6 +5,7 @@ import type { Gallery, GalleryClients, ImageRequest, ImageVersion, ListedVersion
 import { shellCommand } from '../lib/escape.ts';
 
 interface UnusableVersion {
+  readonly version: string;
   /** Names the version and its state, without a final period. */
   readonly reason: string;
   /** It may become usable without a change: it is being built or replicated. */
@@ -12,6 +13,7 @@ interface UnusableVersion {
 }
 
 const unusable = ({ name }: ImageVersion, reason: string, temporary = false): UnusableVersion => ({
+  version: name,
   reason: `version ${name} ${reason}`,
   temporary,
 });
@@ -74,7 +76,7 @@ export async function findUsableVersion(
     const region = await regionPromise;
     const obstacle = version
       ? findObstacle(version, region)
-      : { reason: `the gallery has no version ${name} in ${region}`, temporary: false };
+      : { version: name, reason: `the gallery has no version ${name} in ${region}`, temporary: false };
     if (!obstacle) return { version, unusable: rejected };
     rejected.push(obstacle);
     // With `image-wait-minutes`, "newest" includes a version that is still replicating.
@@ -121,20 +123,21 @@ export function noUsableVersionError(
   waitedMinutes: number,
 ): ActionError {
   const reasons = rejected.map(({ reason }) => reason).join('; ');
+  const version = image.version ?? rejected[0]?.version ?? '<version>';
   const subscription = 'subscriptionId' in image ? ['--subscription', image.subscriptionId] : [];
   const group = 'resourceGroup' in image ? image.resourceGroup : '<resource-group>';
   const waitFix =
     waitedMinutes > 0
-      ? `This step waited ${waitedMinutes} minutes; raise \`image-wait-minutes\`.`
+      ? `This step waited ${waitedMinutes} min; raise \`image-wait-minutes\`.`
       : 'Replication is in progress: set `image-wait-minutes` (for example 60) to wait for it.';
   return new ActionError(`choosing the image version from ${image.id}`, {
     message: `No usable version in ${region}: ${reasons || 'every version is excluded from latest, or there is none'}.`,
     reason: `A VM can only be created from a version that is completely replicated to its region, ${region}.`,
-    who: 'the owner of the gallery (image tenant)',
+    who: 'the owner of the gallery, in the image tenant',
     fix: [
       ...(rejected.some(({ temporary }) => temporary) ? [waitFix] : []),
-      'To replicate it:',
-      shellCommand`az sig image-version update ${subscription} -g ${group} -r ${image.gallery} -i ${image.definition} -e ${image.version ?? '<version>'} --add publishingProfile.targetRegions ${`name=${region}`}`,
+      `To replicate version ${version} there:`,
+      shellCommand`az sig image-version update ${subscription} -g ${group} -r ${image.gallery} -i ${image.definition} -e ${version} --add publishingProfile.targetRegions ${`name=${region}`}`,
       'Or deploy to a region that has it (`location`).',
     ],
   });

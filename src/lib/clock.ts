@@ -58,7 +58,7 @@ export function timeoutSignal(seconds: number): AbortSignal {
   abortAfter(
     controller,
     seconds,
-    () => new DOMException(`The time limit of ${Math.round(seconds / 60)} minutes was reached.`, 'TimeoutError'),
+    () => new DOMException(`The time limit of ${Math.round(seconds / 60)} min was reached.`, 'TimeoutError'),
   );
   return controller.signal;
 }

@@ -42,6 +42,9 @@ function unlinked(line: string): Markdown {
   return referenced(line).replaceAll(/&#(?:64|35);/g, '$&&#8203;');
 }
 
+/** `1 resource`, `2 resources`. */
+export const countOf = (count: number, noun: string): string => `${count} ${noun}${count === 1 ? '' : 's'}`;
+
 export function markdownText(value: string): Markdown {
   return unlinked(oneLine(value));
 }

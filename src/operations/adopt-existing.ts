@@ -10,6 +10,7 @@ import { type ErrorContext, ActionError, AzureError, isClientError, withActivity
 import type { ResolvedImage } from '../image/image.ts';
 import type { DeployInputs } from '../inputs/inputs.ts';
 import { allSettledOrThrow, delay } from '../lib/abort.ts';
+import { countOf } from '../lib/escape.ts';
 import { type Difference, assertNoDrift, compareTags, requestedTags } from '../plan/drift.ts';
 import { addedIdentitiesNotice, assertRecreatable, compareVm, replacementReasons } from '../plan/vm-drift.ts';
 import type { WorkflowRun } from '../runner/environment.ts';
@@ -189,7 +190,7 @@ function warnAboutKeptTags(kept: readonly KeptTags[], { log }: Reporter): void {
     return `- ${id} keeps ${existing.join(', ')} (${reason.message})`;
   });
   log.warning(
-    `Azure refused to update the tags of ${kept.length} resources. \`sweep\` goes by the existing ones:\n${lines.join('\n')}`,
+    `Azure refused to update the tags of ${countOf(kept.length, 'resource')}. \`sweep\` goes by the existing ones:\n${lines.join('\n')}`,
   );
 }
 

@@ -12,6 +12,7 @@ import { repositoryClaim } from '../deployment/ownership.ts';
 import { ActionError, withActivity } from '../errors/errors.ts';
 import type { DeployInputs } from '../inputs/inputs.ts';
 import { allSettledOrThrow } from '../lib/abort.ts';
+import { countOf } from '../lib/escape.ts';
 import type { MergePatch } from '../lib/json.ts';
 import { generateSshKeyPair } from '../lib/ssh-key.ts';
 import { createNetwork } from '../network/create-network.ts';
@@ -245,7 +246,7 @@ async function rollbackCreate(deployment: Deployment, session: Session): Promise
   const toKeep = created.filter((id) => !toDelete.includes(id));
   if (toKeep.length > 0) {
     const ids = await includeVmDisks(session, toKeep);
-    report.log.warning(`Keeping ${ids.length} resources (\`cleanup: never\`):\n${ids.join('\n')}`);
+    report.log.warning(`Keeping ${countOf(ids.length, 'resource')} (\`cleanup: never\`):\n${ids.join('\n')}`);
     report.addLeftovers(ids.map((id) => ({ id, why: '`cleanup: never`' })));
   }
   if (toDelete.length === 0) return;

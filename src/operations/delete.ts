@@ -18,7 +18,7 @@ export async function runDelete(
   const claim = repositoryClaim(vmName, run);
   const result = await deleteDeployment({ session, log: report.log, claim }, resourceGroup);
   reportDeletion(result, report);
-  if (result.deleted.length === 0 && result.failed.length === 0) {
+  if (result.deleted.length + result.failed.length + result.notOwned.length === 0) {
     report.log.warning(
       `No resources of deployment "${vmName}" found in resource group ${resourceGroup} (subscription ${session.subscriptionId}). Checked:\n${result.notFound.join('\n')}`,
     );
@@ -55,6 +55,7 @@ export async function runPostJobCleanup(session: Session, state: CleanupStateDat
     cleanup === 'always' && !hasNameClash
       ? await deleteDeployment(context, resourceGroup)
       : await deleteResources(context, (await includeVmDisks(session, created)).toReversed());
-  if (result.deleted.length + result.failed.length === 0) report.log.info('Nothing was left to delete.');
+  if (result.deleted.length + result.failed.length + result.notOwned.length === 0)
+    report.log.info('Nothing was left to delete.');
   reportDeletion(result, report);
 }

@@ -12,6 +12,7 @@ import { formatError } from '../errors/format-error.ts';
 import { describeResponse } from '../errors/parse-error-response.ts';
 import type { SweepInputs } from '../inputs/inputs.ts';
 import { delay, mapLimited } from '../lib/abort.ts';
+import { countOf } from '../lib/escape.ts';
 import { asObject, asString, parseJson } from '../lib/json.ts';
 import { createGarbageCollector } from '../lib/memory.ts';
 import type { WorkflowRun } from '../runner/environment.ts';
@@ -86,7 +87,7 @@ export async function sweep(
   const failed = results.flatMap((result) => result.failed);
   const notOwned = results.flatMap((result) => result.notOwned);
   reportDeletion({ deleted, notFound: [], notOwned, failed }, report);
-  if (deleted.length === 0) report.log.info('No deployment had to be deleted.');
+  if (deleted.length + failed.length + notOwned.length === 0) report.log.info('No deployment had to be deleted.');
   reportUndecided(context, undecided);
   const [first] = failed;
   if (first) throw new ActionError('sweeping', { cause: first.error });
@@ -99,9 +100,11 @@ function reportUndecided({ report, runState }: SweepContext, ids: readonly strin
   report.addLeftovers(ids.map((id) => ({ id, why })));
   report.log.warning(
     [
-      `Kept ${ids.length} deployments, because ${runState ? 'GitHub did not show' : 'there is no `github-token` to read'} whether their workflow runs have ended:`,
+      `Kept ${countOf(ids.length, 'deployment')}, because ${runState ? 'GitHub did not show' : 'there is no `github-token` to read'} whether the workflow run has ended:`,
       ...ids,
-      'Grant the job `permissions: actions: read`, or set `expires-after` when creating.',
+      runState
+        ? 'Grant the job `permissions: actions: read`. If the run was deleted, use `operation: delete`.'
+        : 'Set `github-token`. To sweep without it, create deployments with `expires-after`.',
     ].join('\n'),
   );
 }

@@ -5,6 +5,7 @@ import type { Plan } from '../deployment/resources.ts';
 import {
   type Markdown,
   block,
+  countOf,
   details,
   link,
   markdownCode,
@@ -14,7 +15,14 @@ import {
   table,
 } from '../lib/escape.ts';
 import { rulesAreOverridden } from '../plan/drift.ts';
-import { type RequestedDeployment, type SummaryFacts, hasVm, parseDeployments, parseIds } from './summary-facts.ts';
+import {
+  type RequestedDeployment,
+  type SummaryFacts,
+  hasVm,
+  notOwnedReason,
+  parseDeployments,
+  parseIds,
+} from './summary-facts.ts';
 
 /** Rows of one list in the summary; the log has the rest. */
 export const maxRows = 200;
@@ -186,7 +194,7 @@ export function removals(facts: SummaryFacts): Markdown {
   const deleted = hasVm(facts) ? [] : parseIds(facts.outputs.deleted);
   const items = deleted.slice(0, maxRows).map((id) => `- ${markdownCode(shortId(id, facts))}`);
   const more = deleted.length > maxRows ? [`- and ${deleted.length - maxRows} more, listed in the log`] : [];
-  const count = `${deleted.length} ${deleted.length === 1 ? 'resource' : 'resources'}`;
+  const count = countOf(deleted.length, 'resource');
   const rows = facts.left.map(({ id, why }) => [
     link(markdownCode(shortId(id, facts)), portalUrl(id, facts.requested?.tenantId ?? '', facts)),
     sentence(why),
@@ -204,7 +212,8 @@ export function removals(facts: SummaryFacts): Markdown {
 export function deleteStep(facts: SummaryFacts): Markdown {
   const { operation, requested, left, uses } = facts;
   const stays = hasVm(facts) && requested?.cleanup !== 'always';
-  if (!requested?.vmName || !(stays || (left.length > 0 && operation !== 'sweep'))) return '';
+  const isDeletable = operation !== 'sweep' && left.some(({ why }) => why !== notOwnedReason);
+  if (!requested?.vmName || !(stays || isDeletable)) return '';
   const step = deleteStepYaml(requested, uses, facts.subscriptionId);
   return details('Delete it', block(step, { language: 'yaml' }), left.length > 0);
 }

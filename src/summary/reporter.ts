@@ -20,6 +20,7 @@ import {
   type Leftover,
   type RequestedDeployment,
   type SummaryFacts,
+  notOwnedReason,
   parseIds,
 } from './summary-facts.ts';
 import { formatDuration } from './topology.ts';
@@ -196,12 +197,14 @@ function warnAboutMaskedOutputs(outputs: Readonly<Outputs>, masks: ReadonlySet<s
 export function reportDeletion({ deleted, notOwned, failed }: DeletionResult, report: Reporter): void {
   report.addDeleted(deleted);
   report.addLeftovers([
-    ...notOwned.map((id) => ({ id, why: 'its tags do not belong to this deployment' })),
-    ...failed.map(({ id, error }) => ({ id, why: formatError(error).slice(0, 2).join(' ') })),
+    ...notOwned.map((id) => ({ id, why: notOwnedReason })),
+    ...failed.map(({ id, error }) => ({ id, why: formatError(error)[0] ?? '' })),
   ]);
   if (deleted.length > 0) report.log.info(`Deleted:\n${deleted.join('\n')}`);
   if (notOwned.length > 0) {
-    report.log.warning(`Not deleted, because their tags do not belong to this deployment:\n${notOwned.join('\n')}`);
+    report.log.warning(
+      `Not deleted, because their tags do not name this deployment of this repository:\n${notOwned.join('\n')}`,
+    );
   }
   if (failed.length > 0) {
     // IDs first: an annotation has room for some of the reasons only.

@@ -6,6 +6,7 @@ import { type VmNames, vmOptions } from '../error-catalog/entry.ts';
 import {
   type Markdown,
   block,
+  countOf,
   link,
   markdownCode,
   markdownText,
@@ -32,7 +33,7 @@ export function requestLine(operation: Operation, requested: RequestedDeployment
     create: `Deploying ${vmName} to`,
     check: `Checking the deployment of ${vmName} to`,
     delete: `Deleting ${vmName} from`,
-    sweep: 'Deleting expired deployments from',
+    sweep: 'Sweeping',
     list: 'Listing the deployments in',
     'clean-up': 'Cleaning up in',
   };
@@ -81,17 +82,17 @@ function listResult(facts: SummaryFacts): string {
   const { length } = parseDeployments(facts);
   const { image, resourceGroup } = facts.requested ?? {};
   const filter = image ? ` created from image ${image.definition}${image.version ? ` ${image.version}` : ''}` : '';
-  return `${length || 'No'} ${length === 1 ? 'deployment' : 'deployments'}${filter} in resource group \`${resourceGroup}\``;
+  return `${length > 0 ? countOf(length, 'deployment') : 'No deployments'}${filter} in resource group \`${resourceGroup}\``;
 }
 
 function deletionResult({ outputs, left, operation, requested }: SummaryFacts, name: string): string {
   const group = requested ? `resource group \`${requested.resourceGroup}\`` : 'the resource group';
   const isEmpty = parseIds(outputs.deleted).length === 0;
   if (operation === 'sweep') {
-    return isEmpty ? `No expired deployments in ${group}` : `Expired deployments deleted from ${group}`;
+    return isEmpty ? `No deployments deleted from ${group}` : `Deployments deleted from ${group}`;
   }
   const after = operation === 'clean-up' ? ' after the job' : '';
-  if (left.length > 0) return `${name} only partly deleted${after}`;
+  if (left.length > 0) return `${name} ${isEmpty ? 'not' : 'only partly'} deleted${after}`;
   if (!isEmpty) return `${name} deleted${after}`;
   return operation === 'delete' ? `Nothing to delete: ${name} was not found in ${group}` : 'Nothing was left to delete';
 }

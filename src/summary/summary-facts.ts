@@ -54,6 +54,9 @@ export type ListedDeployment = Readonly<
     Partial<Record<OptionalDetail | 'created-on' | 'expires-on' | 'run-url', string>>
 >;
 
+/** Why `operation: delete` cannot delete it either. */
+export const notOwnedReason = 'its tags do not name this deployment of this repository';
+
 /** A resource that was not deleted although it should have been. */
 export interface Leftover {
   readonly id: string;

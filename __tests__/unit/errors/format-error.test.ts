@@ -422,6 +422,7 @@ group('errorTitle', () => {
       'The app lacks Microsoft.Network/virtualNetworks/subnets/join/action on virtualNetworks/hub/subnets/apps',
     ],
     ['two lines\nof text', 'Two lines'],
+    ['hub-nic still uses hub.', 'hub-nic still uses hub'],
     ['login.example answered 500: no token.', 'login.example answered 500: no token'],
     [`${'long '.repeat(60)}end`, `${'Long '.repeat(24).replaceAll(' L', ' l').trim()}…`],
   ])('is the first sentence of the cause %j', (cause, title) => {

@@ -297,8 +297,9 @@ test.each([
   ['delete', { deleted: '["/a"]' }, [], '✅ vm1 deleted'],
   ['delete', {}, [], '⚠️ Nothing to delete: vm1 was not found in resource group rg'],
   ['delete', { deleted: '["/a"]' }, [{ id: '/b', why: 'locked' }], '⚠️ vm1 only partly deleted'],
-  ['sweep', { deleted: '["/a"]' }, [], '✅ Expired deployments deleted from resource group rg'],
-  ['sweep', {}, [], '✅ No expired deployments in resource group rg'],
+  ['delete', { deleted: '[]' }, [{ id: '/b', why: 'locked' }], '⚠️ vm1 not deleted'],
+  ['sweep', { deleted: '["/a"]' }, [], '✅ Deployments deleted from resource group rg'],
+  ['sweep', {}, [], '✅ No deployments deleted from resource group rg'],
   ['clean-up', { deleted: '["/a"]' }, [], '✅ vm1 deleted after the job'],
   ['clean-up', { deleted: '[]' }, [], '✅ Nothing was left to delete'],
 ] as const)('heads the summary of %s with %j', (operation, outputs, left, title) => {

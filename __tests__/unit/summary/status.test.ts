@@ -24,7 +24,7 @@ describe('the first line of the log', () => {
   test('of delete and sweep names the resource group', () => {
     const { image: ___, ...other } = requested;
     expect(requestLine('delete', other)).toBe('Deleting vm1 from deploy-tenant / sub / rg, westeurope');
-    expect(requestLine('sweep', other)).toMatch(/^Deleting expired deployments from deploy-tenant \/ sub \/ rg/);
+    expect(requestLine('sweep', other)).toMatch(/^Sweeping deploy-tenant \/ sub \/ rg/);
   });
 });
 
