@@ -225,6 +225,16 @@ test.concurrent('creates, adopts and deletes a deployment when lists without ent
   expectAllGone(sim, before);
 });
 
+test.concurrent('takes the newest image version when the list contains IDs only', async () => {
+  const sim = await startWorld();
+  sim.faults.add({
+    match: { method: 'GET', path: /\/images\/linux\/versions\?/, times: every },
+    effect: { changeAnswer: ({ value }) => value.forEach((version: { name?: string }) => delete version.name) },
+  });
+  const run = await act(sim, { 'image-id': defaults.imageId('linux') }, main);
+  expect([errorOf(run), run.outputs['image-version']]).toEqual(['', '1.10.0']);
+});
+
 test.concurrent('sends a request again whose success says nothing', async () => {
   const sim = await startWorld();
   const answer = (method: string, path: RegExp, effect: { status: number; body?: string }) =>

@@ -167,7 +167,8 @@ function parseImageVersion(version: GalleryImageVersion): ImageVersion {
   const targets = (profile?.targetRegions ?? []).flatMap(({ name }) => (name ? normaliseRegion(name) : []));
   const report = version.replicationStatus?.summary;
   return {
-    name: version.name ?? '',
+    // The name may be missing, or start with those of gallery and definition.
+    name: (version.id ?? version.name)?.split('/').at(-1) ?? '',
     luns: (version.storageProfile?.dataDiskImages ?? []).map(({ lun }) => lun),
     provisioningState: version.provisioningState || undefined,
     osDiskSizeGb: version.storageProfile?.osDiskImage?.sizeInGB,
