@@ -41,8 +41,12 @@ export function checkArmResponsePolicy(): PipelinePolicy {
     if (operation !== undefined && response.status >= 400) return failedOperation(request, response, body);
     if (response.status >= 300) return response;
     for (const [header, kind] of operationHeaders) {
-      const url = URL.parse(response.headers.get(header) ?? '');
-      if (url && request.method !== 'GET') operations.set(url.pathname, kind);
+      const link = response.headers.get(header);
+      const url = link ? URL.parse(link, request.url) : null;
+      if (!url) continue;
+      // Links may be relative (RFC 9110, section 10.2.2).
+      response.headers.set(header, url.href);
+      if (request.method !== 'GET') operations.set(url.pathname, kind);
     }
     // Only polls are answered 202 or 204: a read without a resource is none.
     const isRead = request.method === 'GET' && operation === undefined;
