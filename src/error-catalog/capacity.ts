@@ -179,9 +179,11 @@ export const subscriptionEntries: Entries = {
     ],
   }),
   'The region or cloud supports no API version that the action knows': (failure) => {
-    const region = messageText(failure, /for location '([^']+)'/, failure.location);
-    const requested = messageText(failure, /API version '([^']+)'/i, '');
+    const location = messageText(failure, /for location '([^']+)'/, failure.location);
+    const region = location.startsWith('<') ? 'The cloud' : location;
+    const requested = messageText(failure, /API[ -]version '([^']+)'/i, '');
     const type = messageText(failure, /(?:for type|The resource type) '([^']+)'/, 'the type');
+    const isTypeUnknown = requested === '' && !hasCode(failure, 'NoRegisteredProviderFound');
     return {
       says: "NoRegisteredProviderFound: No registered resource provider found for location '…' and API version '…' for type '…'",
       codes: [
@@ -190,8 +192,9 @@ export const subscriptionEntries: Entries = {
         'InvalidResourceNamespace',
         'InvalidApiVersionParameter',
       ],
-      cause:
-        requested && messageText(failure, /supported api-versions are '([^']*)'/i, '').includes(requested)
+      cause: isTypeUnknown
+        ? 'Resource Manager does not know the resource type that was requested.'
+        : requested && messageText(failure, /supported api-versions are '([^']*)'/i, '').includes(requested)
           ? `${region} does not offer ${type}, or is not a region of this cloud.`
           : `${region} supports no API version of ${type} that the action can use, not even an older one.`,
       fix: [

@@ -36,6 +36,16 @@ const cases: readonly Case[] = [
     'az provider show --namespace Microsoft.Compute',
   ],
   [
+    armError('InvalidResourceType', 'The resource type could not be found in the namespace.', 404),
+    'The region or cloud supports no API version that the action knows',
+    'Resource Manager does not know the resource type that was requested.',
+  ],
+  [
+    armError('InvalidApiVersionParameter', "The api-version '2025-12-03' is invalid."),
+    'The region or cloud supports no API version that the action knows',
+    'supports no API version of the type that the action can use, not even an older one.',
+  ],
+  [
     armError(
       'SubscriptionNotFound',
       "The subscription 'c23fa617-d0cf-4c92-a529-5e444a4cc1fa' could not be found.",
