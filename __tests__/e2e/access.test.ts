@@ -390,6 +390,26 @@ test('an answer that is lost grants nothing twice', async () => {
   expect(granted()).toHaveLength(1);
 });
 
+test('a failed create deletes a role assignment whose answer was lost and that Azure then reports as existing', async () => {
+  const inputs = await start((world) => {
+    addRegistryTo(world);
+    settings(world).shortages.push({ code: 'AllocationFailed', at: 'operation' });
+  });
+  sim.world.latencies['principalVisible'] = 0;
+  const match = { method: 'PUT', path: /roleAssignments/ };
+  sim.faults.add({ match, effect: { dropAfterCommit: true } });
+  const message = 'The role assignment already exists.';
+  const effect = { status: 409, code: 'RoleAssignmentExists', message };
+  const refusal = sim.faults.add({ match: { ...match, nth: 2 }, effect });
+  const run = await runAction({
+    sim,
+    inputs: { ...inputs, identity: 'puller', 'role-assignments': `AcrPull on ${registryId}` },
+  });
+  expect(errors(run)).toContain('AllocationFailed');
+  expect([sent('assignment.put').length, refusal.applied]).toEqual([1, 1]);
+  expect(granted()).toEqual([]);
+});
+
 test('a run that is killed while it grants leaves nothing behind its post step', async () => {
   const inputs = await start(addRegistryTo);
   sim.world.latencies['principalVisible'] = 0;
@@ -568,7 +588,10 @@ describe('refused before anything is created', () => {
         ],
       ],
       [`AcrPul on ${registryId}`, [/There is no role named "AcrPul"/, /az role definition list --scope/]],
-      [`AcrPull on ${closed}`, [/Use the role's GUID instead/, /az role definition list --name AcrPull --query/]],
+      [
+        `AcrPull on ${closed}`,
+        [/Use the role's GUID instead/, /az role definition list --scope \S+ --name AcrPull --query/],
+      ],
     ];
     const requests = expected.map(([request]) => request).join('\n');
     const run = await runAction({

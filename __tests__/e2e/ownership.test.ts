@@ -1,6 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
 import { settings } from '../../simulator/providers/compute/settings.ts';
-import { defaults, type Simulator } from '../../simulator/index.ts';
+import { defaults, principals, type Simulator } from '../../simulator/index.ts';
 import { generatedKey } from '../support/harness.ts';
 import {
   act,
@@ -11,6 +11,7 @@ import {
   disturbed,
   errorOf,
   expectAllGone,
+  group,
   cleanupStateOf,
   partsOf,
   sharedSubnet,
@@ -204,13 +205,16 @@ describe('cleanup', () => {
   });
 
   test('reports nothing as left behind when another step of the job has deleted the deployment', async () => {
-    const sim = await startWorld();
+    const sim = await startWorld({
+      world: (world) => void world.grant(principals.deploy, 'Role Based Access Control Administrator', group),
+    });
     const before = snapshot(sim);
     const between = async (): Promise<void> => {
       const run = await act(sim, { operation: 'delete' }, { env: { GITHUB_ACTION: 'other' } });
       expect(errorOf(run)).toBe('');
     };
-    const run = await actWithPost(sim, { cleanup: 'always' }, { between });
+    const access = { identity: 'system', 'role-assignments': `Reader on ${group}` };
+    const run = await actWithPost(sim, { ...access, cleanup: 'always' }, { between });
     expect([errorOf(run), warningsOf(run.post)]).toEqual(['', '']);
     expect(run.post?.stdout).toContain('Nothing was left to delete.');
     expectAllGone(sim, before);

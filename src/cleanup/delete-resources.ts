@@ -18,6 +18,7 @@ import {
   diskType,
   isDeletable,
   isRunCommand,
+  isUnlisted,
   parseDeletableId,
   holderOf,
   readHolders,
@@ -281,10 +282,11 @@ function createRecheck(
 ): () => Promise<boolean> {
   const delays = [...recheckDelays];
   const isSame = (other: string): boolean => sameId(other, id.id);
+  const isExpected = created.some(isSame) && !deleting.some(isSame);
   return async () => {
     // A VM that was found names the disks that exist.
     if (id.type === diskType && progress.knownDisks.size > 0) return false;
-    const isCreated = created.some(isSame) && !deleting.some(isSame) && !progress.isOutdated;
+    const isCreated = isExpected && !progress.isOutdated;
     if (!isCreated && !(await listed?.())?.some(isSame)) return false;
     const seconds = delays.shift();
     if (seconds !== undefined) {
@@ -295,18 +297,12 @@ function createRecheck(
     }
     if (!isCreated) log.warning(listedButMissing(id.id));
     if (!isCreated || pending.some(isSame)) return false;
-    progress.isOutdated = await isUnlisted(listed, id);
+    progress.isOutdated ||= await isUnlisted(listed, id, created);
     if (progress.isOutdated) return false;
     throw new ActionError(`deleting ${what}`, {
       message: `It was not found for 30 s although Azure had accepted its creation, and may be left behind.`,
     });
   };
-}
-
-/** Whether the list of the group does not show it either: something else has deleted it. It lists no role assignments. */
-async function isUnlisted(listed: DeletionContext['listed'], { id, type }: ResourceId): Promise<boolean> {
-  const ids = type === assignmentType ? undefined : await listed?.();
-  return ids !== undefined && !ids.some((other) => sameId(other, id));
 }
 
 /** Covers the 180 s for which Azure reserves a NIC for a VM that failed (NicReservedForAnotherVm). */

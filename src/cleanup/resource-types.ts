@@ -199,6 +199,18 @@ export function holderOf({ principalId = '' }: ResourceFacts, holders: Holders):
   return holders.get(principalId.toLowerCase()) ?? holders.get('');
 }
 
+/** Whether something else has deleted it: the list of the group does not show it or, of a role assignment, the rest. */
+export async function isUnlisted(
+  listed: DeletionContext['listed'],
+  { id, type }: ResourceId,
+  created: readonly string[],
+): Promise<boolean> {
+  const isAssignment = (other: string): boolean => parseDeletableId(other)?.type === assignmentType;
+  const missing = type === assignmentType ? created.filter((other) => !isAssignment(other)) : [id];
+  const ids = missing.length > 0 ? await listed?.() : undefined;
+  return ids !== undefined && !ids.some((one) => missing.some((other) => sameId(other, one)));
+}
+
 export interface DeletionResult {
   readonly deleted: readonly string[];
   readonly notFound: readonly string[];

@@ -40,9 +40,10 @@ export class AzureError extends Error {
   }
 }
 
-/** Did Azure refuse the request itself? Then it has left nothing; of one that was lost or broke (5xx) that is not known. */
+/** Did Azure refuse the request itself, each time? Then it has left nothing; of one that was lost or broke that is not known. */
 export function isClientError(error: unknown): error is AzureError {
-  return error instanceof AzureError && error.fault.status >= 400 && error.fault.status < 500;
+  const { status, previousAttemptLost } = error instanceof AzureError ? error.fault : { status: 0 };
+  return status >= 400 && status < 500 && !previousAttemptLost;
 }
 
 /** The code and message that Azure means: outer ones are often wrappers such as `InvalidTemplateDeployment`. */

@@ -6,7 +6,7 @@ import { isNotFound, hasSucceeded, undefinedIfDenied } from '../azure/lookup.ts'
 import { disksCreatedWith, readTags } from '../cleanup/resource-types.ts';
 import type { ExistingResources, Plan } from '../deployment/resources.ts';
 import { type TaggedResource, type Tags, classifyOwnership, tagValue } from '../deployment/ownership.ts';
-import { type ErrorContext, ActionError, AzureError, isClientError, withActivity } from '../errors/errors.ts';
+import { type ErrorContext, ActionError, AzureError, withActivity } from '../errors/errors.ts';
 import type { ResolvedImage } from '../image/image.ts';
 import type { DeployInputs } from '../inputs/inputs.ts';
 import { allSettledOrThrow, delay } from '../lib/abort.ts';
@@ -169,7 +169,7 @@ async function updateOrKeepTags(deployment: PlannedDeployment, id: string) {
       return 'updated';
     } catch (error) {
       if (isNotFound(error)) return 'not found';
-      if (!isClientError(error) || !refusedStatuses.has(error.fault.status)) throw error;
+      if (!(error instanceof AzureError) || !refusedStatuses.has(error.fault.status)) throw error;
       const isConflict = error.fault.status === 409 && error.fault.code !== 'ScopeLocked';
       const seconds = isConflict ? conflictDelays.shift() : undefined;
       if (seconds === undefined) return { id, tags, reason: error };
