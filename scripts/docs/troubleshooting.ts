@@ -14,8 +14,8 @@ export function troubleshootingPage(): string {
 Generated from the error catalogue of the action. A run replaces placeholders such as \`<client-id>\` with its own values.
 Search this page for Azure's error code or message.
 
-Every failure ends in one error that states what failed, Azure's code, message and correlation ID, the cause, who must
-act, and the command or URL to use. \`operation: check\` finds most of them before anything is created.
+Every failure ends in one error that states what failed, with Azure's code, message and correlation ID. For the errors
+below it also states the cause, who must act, and the command or URL to use. \`operation: check\` finds most of them before anything is created.
 
 ${sections.join('\n\n')}
 `;
