@@ -66,7 +66,8 @@ export async function readSubscription(
 }
 
 async function readNamedSubscription(arm: ArmRequest, named: string, tenantId: string): Promise<Subscription> {
-  const found = await arm<Subscription>('GET', `/subscriptions/${named}`, apiVersions.subscriptions);
+  const answer = await arm<Partial<Subscription>>('GET', `/subscriptions/${named}`, apiVersions.subscriptions);
+  const found = withDefaults({ subscriptionId: named, ...answer });
   if (!belongsToOtherTenant(found, tenantId)) return found;
   throw new ActionError(`reading subscription ${named}`, {
     message: `Subscription ${found.displayName} (${named}) belongs to tenant ${found.tenantId}, not to tenant ${tenantId}, to which it is only delegated.`,
@@ -80,7 +81,12 @@ async function readNamedSubscription(arm: ArmRequest, named: string, tenantId: s
 /** The tenant's subscriptions in any state: Azure's list also has delegated ones of other tenants (Azure Lighthouse). */
 export async function listSubscriptions(arm: ArmRequest, tenantId: string): Promise<readonly Subscription[]> {
   const all = await listAllPages<Subscription>(arm, '/subscriptions', apiVersions.subscriptions);
-  return all.filter((subscription) => !belongsToOtherTenant(subscription, tenantId));
+  return all.filter((subscription) => !belongsToOtherTenant(subscription, tenantId)).map(withDefaults);
+}
+
+/** Not every Resource Manager returns more than the ID. */
+function withDefaults(found: Pick<Subscription, 'subscriptionId'> & Partial<Subscription>): Subscription {
+  return { displayName: 'Subscription', state: 'Enabled', ...found };
 }
 
 /** False where the tenant is not stated: Resource Manager then refuses tokens of the wrong tenant itself. */
@@ -93,7 +99,7 @@ function requireSingleSubscription(
   tenantId: string,
   { clientId, resourceGroup }: LookupContext,
 ): Subscription {
-  const enabled = visible.filter(({ state }) => state === 'Enabled');
+  const enabled = visible.filter(({ state }) => /^enabled$/i.test(state));
   if (enabled.length === 1 && enabled[0]) return enabled[0];
   const activity = 'choosing the subscription';
   const list = (all: readonly Subscription[]): string =>

@@ -20,18 +20,19 @@ interface ScriptEnd {
 
 /** Undefined: it runs. The provisioning state only says whether the agent accepted the command. */
 export function parseScriptEnd(view: VirtualMachineRunCommandInstanceView = {}): ScriptEnd | undefined {
-  const { executionState: state = '', exitCode: reported = 0 }: { executionState?: string; exitCode?: unknown } = view;
+  const { executionState = '', exitCode: reported = 0 }: { executionState?: string; exitCode?: unknown } = view;
+  const state = executionState.toLowerCase();
   // Also from text: "0" is no failure.
   const exitCode = Number(reported);
   const agentMessage = view.executionMessage?.trim();
   const suffix = agentMessage ? ` The agent says: ${agentMessage}` : '';
-  if (state === 'TimedOut')
+  if (state === 'timedout')
     return { outcome: 'timed out', message: `The script was ended at its time limit.${suffix}` };
-  if (state === 'Canceled') return { outcome: 'cancelled', message: `The script was cancelled from outside.${suffix}` };
-  if (state === 'Succeeded' && exitCode === 0) {
+  if (state === 'canceled') return { outcome: 'cancelled', message: `The script was cancelled from outside.${suffix}` };
+  if (state === 'succeeded' && exitCode === 0) {
     return { outcome: 'succeeded', exitCode: 0, message: 'The script ended with exit code 0.' };
   }
-  if (state !== 'Succeeded' && state !== 'Failed') return undefined;
+  if (state !== 'succeeded' && state !== 'failed') return undefined;
   // An agent that could not start the script reports Failed with the default of 0.
   return exitCode
     ? { outcome: 'failed', exitCode, message: `The script ended with exit code ${exitCode}.${suffix}` }

@@ -47,6 +47,13 @@ describe('without a name', () => {
     expect((await find([foreign, silent])).outcome).toBe('sub-1');
   });
 
+  test.each([{ subscriptionId: 'sub-1' }, subscription({ state: 'enabled' })])(
+    'takes the only one when the list contains %j',
+    async (listed) => {
+      expect((await find([listed as Subscription])).outcome).toBe('sub-1');
+    },
+  );
+
   test('waits for a subscription after a grant, and explains the wait once', async () => {
     const { outcome, seconds, lines } = await find([], [], [], [subscription()]);
     expect([outcome, seconds]).toEqual(['sub-1', 7]);

@@ -126,7 +126,7 @@ describe('the verdict on a script', () => {
       { outcome: 'succeeded', exitCode: 0, message: 'The script ended with exit code 0.' },
     ],
     [
-      { executionState: 'Succeeded', exitCode: '0' },
+      { executionState: 'succeeded', exitCode: '0' },
       { outcome: 'succeeded', exitCode: 0, message: 'The script ended with exit code 0.' },
     ],
     [
