@@ -310,9 +310,12 @@ describe('generation, security type, processor and disk controller', () => {
     ['is generation 2 without the feature, on Arm', { 'image-id': 'linux-arm64' }, undefined],
     ['supports Trusted Launch and NVMe, on NVMe', { 'image-id': 'linux', 'vm-size': 'Standard_D2s_v6' }, trusted],
   ])('create the VM when the image %s', async (_, { 'image-id': image = '', ...inputs }, security) => {
-    wentWell(await create({ 'image-id': defaults.imageId(image), ...inputs }));
+    const run = await create({ 'image-id': defaults.imageId(image), ...inputs });
+    wentWell(run);
     const { properties } = vmBody();
     expect(properties.securityProfile).toEqual(security);
+    // The summary states the security type of the VM, not what the image would allow.
+    expect(run.summary).toContain(`generation 2, ${properties.securityProfile?.securityType ?? 'Standard'} |`);
     if (image === 'linux-arm64') expect(properties.hardwareProfile.vmSize).toBe('Standard_D2ps_v6');
     // Compute picks the controller that image and size have in common.
     expect(properties.storageProfile).not.toHaveProperty('diskControllerType');

@@ -64,4 +64,16 @@ test('lists the primary address when the network interface has others before it'
     created.outputs['private-ip-address'],
     created.outputs['public-ip-address'],
   ]);
+  sim.faults.add({
+    match: { method: 'GET', path: /\/networkInterfaces\/vm1-nic\?/i, times: Number.POSITIVE_INFINITY },
+    effect: {
+      changeAnswer: ({ properties }: any) =>
+        properties.ipConfigurations.unshift({
+          name: 'second',
+          properties: { primary: false, privateIPAddress: '192.168.1.200' },
+        }),
+    },
+  });
+  const rerun = await act(sim);
+  expect([errorOf(rerun), rerun.outputs['private-ip-address']]).toEqual(['', created.outputs['private-ip-address']]);
 });

@@ -87,7 +87,7 @@ export const networkEntries: Entries = {
     const id = messageText(failure, /Resource (\S+) referenced/, '<resource-id>');
     return {
       says: 'InvalidResourceReference: Resource … referenced by resource … was not found',
-      cause: `${lastName(id)} does not exist, or is in another region than the VM. ${messageText(failure, /referenced by resource (\S+)/, 'The VM')} refers to ${id}.`,
+      cause: `Resource ${lastName(id)} does not exist, or is in another region than the VM. ${messageText(failure, /referenced by resource (\S+)/, 'The VM')} refers to ${id}.`,
       fix: [
         'Correct `subnet-id`, `nic-id`, `network-security-group-id` or `public-ip`; all must be in the region of the VM:',
         shellCommand`az resource show --ids ${id} --query "{id:id, location:location}"`,

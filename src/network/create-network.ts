@@ -38,7 +38,7 @@ export async function createNetwork(
   ]);
   onOutputs(publicAddress(ip));
   const createdNic = await createPart(context, plan, 'nic', existing.nic);
-  onOutputs({ 'private-ip-address': createdNic?.ipConfigurations?.[0]?.privateIPAddress });
+  onOutputs({ 'private-ip-address': findPrimary(createdNic?.ipConfigurations)?.privateIPAddress });
   return omitUndefined({ nic: createdNic, ...created, publicIp: publicIp?.origin === 'made' ? ip : undefined });
 }
 

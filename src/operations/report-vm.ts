@@ -4,7 +4,7 @@ import { dirname, join } from 'node:path';
 import { formatError } from '../errors/format-error.ts';
 import { runnerFileError } from '../runner/environment.ts';
 import { provisioningStateOf } from '../azure/lookup.ts';
-import type { Plan, ExistingResources } from '../deployment/resources.ts';
+import { type ExistingResources, type Plan, findPrimary } from '../deployment/resources.ts';
 import type { DeployInputs } from '../inputs/inputs.ts';
 import { compareNetwork, compareTags, formatDifference } from '../plan/drift.ts';
 import { compareVm } from '../plan/vm-drift.ts';
@@ -17,7 +17,7 @@ import { resetCommand } from '../summary/status.ts';
 import { readSerialLog } from '../vm/vm-status.ts';
 import type { DeployContext, PlannedDeployment } from './adopt-existing.ts';
 
-export function outputVm(vm: VirtualMachine, plan: Plan, { log, outputAll }: Reporter): void {
+export function outputVm(vm: VirtualMachine, plan: Plan, { log, outputAll, addFacts }: Reporter): void {
   const size = vm.hardwareProfile?.vmSize ?? '';
   const versionId = imageIdOf(vm);
   outputAll({ 'admin-username': vm.osProfile?.adminUsername, 'vm-instance-id': vm.vmId, 'vm-size': size });
@@ -27,6 +27,7 @@ export function outputVm(vm: VirtualMachine, plan: Plan, { log, outputAll }: Rep
   if (/\/versions\//i.test(versionId)) {
     outputAll({ 'image-version-id': versionId, 'image-version': versionId.split('/').at(-1) });
   }
+  addFacts({ securityType: vm.securityProfile?.securityType ?? 'Standard' });
   log.info(`Virtual machine ${plan.vm.name}: ${provisioningStateOf(vm)}.`);
   const retirement = retirementDate(size);
   if (!retirement) return;
@@ -38,7 +39,7 @@ export function outputVm(vm: VirtualMachine, plan: Plan, { log, outputAll }: Rep
 /** The outputs of a kept deployment do not wait for the update of its tags. */
 export function outputExisting({ nic, nsg, vnet, publicIp }: ExistingResources, { outputAll }: Reporter): void {
   outputAll({ 'nic-id': nic?.id, 'nsg-id': nsg?.id, 'vnet-id': vnet?.id, 'public-ip-id': publicIp?.id });
-  const privateIp = nic?.ipConfigurations?.[0]?.privateIPAddress;
+  const privateIp = findPrimary(nic?.ipConfigurations)?.privateIPAddress;
   outputAll({ 'public-ip-address': publicIp?.ipAddress, 'private-ip-address': privateIp });
   outputAll({ fqdn: publicIp?.dnsSettings?.fqdn });
 }

@@ -111,7 +111,7 @@ function vmRows(facts: SummaryFacts, requested: RequestedDeployment): Markdown[]
     image.osState.toLowerCase(),
     image.architecture,
     ...(image.generation ? [`generation ${image.generation.replace('V', '')}`] : []),
-    ...(image.securityType === 'Standard' ? [] : [image.securityType]),
+    ...(facts.securityType ? [facts.securityType] : []),
   ];
   return [
     ['VM', joined(name, code(size), code(plan?.location))],

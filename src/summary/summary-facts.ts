@@ -33,6 +33,8 @@ export interface CollectedFacts {
   readonly replacement: readonly Difference[];
   /** Rules in the deployment's NSG that this action did not create. */
   readonly otherRules: readonly string[];
+  /** As Azure created the VM. */
+  readonly securityType: string;
   readonly changedSettings: readonly string[];
   readonly bootLog: string;
   readonly uses: string;

@@ -51,7 +51,7 @@ export async function createVm(creation: VmCreation): Promise<VirtualMachine> {
       // The error has the message of the last one.
       if (next)
         log.notice(
-          `${describePlacement(placement)} is not available: ${describeCause(error)} Trying ${describePlacement(next)}.`,
+          `Trying ${describePlacement(next)}, because ${describePlacement(placement)} is not available: ${describeCause(error)}`,
         );
     }
   }
