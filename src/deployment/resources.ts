@@ -2,9 +2,9 @@
 
 import type { VirtualMachine } from '@azure/arm-compute';
 import type { NetworkInterface, NetworkSecurityGroup, PublicIPAddress, VirtualNetwork } from '@azure/arm-network';
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import { undefinedIfNotFound } from '../azure/lookup.ts';
-import { resourceId, sameId } from '../azure/resource-id.ts';
+import { type ResourceId, resourceId, sameId } from '../azure/resource-id.ts';
 import type { Session } from '../azure/arm-client.ts';
 import type { DeployInputs } from '../inputs/inputs.ts';
 import { omitUndefined, type MergePatch } from '../lib/json.ts';
@@ -25,24 +25,21 @@ export const resourceTitles = {
 
 export const subnetName = 'default';
 
-/** https://learn.microsoft.com/azure/azure-resource-manager/management/resource-name-rules */
+/**
+ * Networks have at most 64 characters, the others 80: a VM name has 64. Part of a hash keeps shortened names distinct.
+ * https://learn.microsoft.com/azure/azure-resource-manager/management/resource-name-rules
+ */
 export function resourceNames(vmName: string) {
+  const isLong = `${vmName}-vnet`.length > 64;
+  const shortened = `${vmName.slice(0, 52)}-${hash('sha256', vmName.toLowerCase()).slice(0, 6)}`;
   return {
     vm: vmName,
-    nsg: derivedName(vmName, '-nsg', 80),
-    vnet: derivedName(vmName, '-vnet', 64),
-    publicIp: derivedName(vmName, '-ip', 80),
-    nic: derivedName(vmName, '-nic', 80),
-    osDisk: derivedName(vmName, '-osdisk', 80),
+    nsg: `${vmName}-nsg`,
+    vnet: `${isLong ? shortened : vmName}-vnet`,
+    publicIp: `${vmName}-ip`,
+    nic: `${vmName}-nic`,
+    osDisk: `${vmName}-osdisk`,
   };
-}
-
-function derivedName(vmName: string, suffix: string, maxLength: number): string {
-  const allowed = vmName.replace(/[^A-Za-z0-9_.-]/g, '-').replace(/^[^A-Za-z0-9]/, 'x');
-  if (allowed === vmName && allowed.length + suffix.length <= maxLength) return allowed + suffix;
-  // A shortened name could collide with another; part of a hash of the full name keeps them distinct.
-  const hash = `-${createHash('sha256').update(vmName.toLowerCase()).digest('hex').slice(0, 6)}`;
-  return allowed.slice(0, maxLength - suffix.length - hash.length) + hash + suffix;
 }
 
 export function resourceIds(subscriptionId: string, resourceGroup: string, vmName: string) {
@@ -135,7 +132,7 @@ export interface PlannedResource<Body> {
 /** A resource to create, or an existing one that is only referred to. */
 export type ResourcePlan<Body> =
   | ({ readonly origin: 'made' } & PlannedResource<Body>)
-  | { readonly origin: 'given'; readonly id: string };
+  | ({ readonly origin: 'given' } & ResourceId);
 
 export interface Placement {
   readonly size: string;

@@ -1,7 +1,7 @@
 import { ActionError } from '../errors/errors.ts';
 import { delay } from '../lib/abort.ts';
 import { clockSeconds } from '../lib/clock.ts';
-import type { Gallery, GalleryClients, ImageRequest, ImageVersion, ListedVersion } from './gallery.ts';
+import type { Gallery, GalleryClients, ImageRequest, ImageVersion } from './gallery.ts';
 import { shellCommand } from '../lib/escape.ts';
 
 interface UnusableVersion {
@@ -55,24 +55,21 @@ function findReplicationObstacle(
   return unusable(version, `is ${here.state} in ${region}${progress}${details}`, here.state !== 'Failed');
 }
 
-/** A replication report adds nothing: no target, or the version's write, which covers all, has succeeded. */
-function isDecidedByTargets({ targets, provisioningState }: ImageVersion, region: string): boolean {
-  return targets !== undefined && (!targets.includes(region) || provisioningState === 'Succeeded');
-}
-
 export async function findUsableVersion(
   gallery: Gallery,
   { image, imageWaitMinutes }: ImageRequest,
   regionPromise: Promise<string>,
 ): Promise<{ readonly version?: ImageVersion; readonly unusable: readonly UnusableVersion[] }> {
-  const candidates: readonly ListedVersion[] =
+  const candidates: readonly ImageVersion[] =
     image.version === undefined ? await gallery.versions() : [{ name: image.version }];
   const rejected: UnusableVersion[] = [];
   // By number: 1.10.0 is newer than 1.9.0, regardless of when they were published.
   const newestFirst = candidates.toSorted((a, b) => b.name.localeCompare(a.name, 'en', { numeric: true }));
-  for (const { name, listed } of newestFirst) {
-    // Only the decision needs the region, so the read does not wait for the resource group's.
-    const version = listed && isDecidedByTargets(listed, await regionPromise) ? listed : await gallery.version(name);
+  for (const listed of newestFirst) {
+    const { name, targets, provisioningState } = listed;
+    // A replication report adds nothing: the version's write, which covers all targets, has succeeded, or none is here.
+    const isDecided = targets && (provisioningState === 'Succeeded' || !targets.includes(await regionPromise));
+    const version = isDecided ? listed : await gallery.version(name);
     const region = await regionPromise;
     const obstacle = version
       ? findObstacle(version, region)

@@ -18,12 +18,13 @@ export interface GalleryClients {
   readonly onWaiting: (line: string) => void;
 }
 
-export type ImageRequest = Pick<DeployInputs, 'image' | 'imageWaitMinutes' | 'osType' | 'securityType'>;
+export type ImageRequest = Pick<DeployInputs, 'image' | 'imageWaitMinutes' | 'osType'>;
 
 export interface ImageVersion {
   readonly name: string;
   readonly provisioningState?: string;
-  readonly luns: readonly number[];
+  /** Undefined if only the name is known, as in lists of shared and community galleries. */
+  readonly luns?: readonly number[];
   readonly osDiskSizeGb?: number;
   readonly endOfLife?: Date;
   /** Set if the version is soft-deleted: until then, it can still be deployed by its exact ID. */
@@ -39,18 +40,12 @@ export interface ImageVersion {
 
 export type Definition = Partial<Omit<GalleryImage, 'identifier'>>;
 
-export interface ListedVersion {
-  readonly name: string;
-  /** What the list says of it, without a replication report; shared and community galleries list names only. */
-  readonly listed?: ImageVersion;
-}
-
 export interface Gallery {
   readonly definition: () => Promise<Definition>;
   /** Undefined if a shared or community gallery does not offer the version in this region. */
   readonly version: (name: string) => Promise<ImageVersion | undefined>;
-  /** Without those that are excluded from latest or soft-deleted. */
-  readonly versions: () => Promise<readonly ListedVersion[]>;
+  /** Without replication reports, and without those that are excluded from latest or soft-deleted. */
+  readonly versions: () => Promise<readonly ImageVersion[]>;
   readonly referenceTo: (version: string) => { readonly id: string; readonly reference: VmImageReference };
 }
 
@@ -61,22 +56,21 @@ export function openOwnGallery({ imageCompute }: GalleryClients, image: OwnImage
   const compute = imageCompute(image.subscriptionId);
   const at = [image.resourceGroup, image.gallery, image.definition] as const;
   const definitionId = image.kind === 'version' ? image.id.replace(/\/versions\/[^/]+$/i, '') : image.id;
+  const { onResponse, stateOf } = captureStates();
   return {
     definition: () => compute.galleryImages.get(...at),
     version: async (name) => {
-      const { onResponse, stateOf } = captureStates();
       const options = { expand: 'ReplicationStatus', onResponse } as const;
       const version = await compute.galleryImageVersions.get(...at, name, options);
       return { ...parseImageVersion(version), ...stateOf(name) };
     },
     versions: async () => {
-      const { onResponse, stateOf } = captureStates();
       const all = await Array.fromAsync(compute.galleryImageVersions.listByGalleryImage(...at, { onResponse }));
       const here = await region;
       return all
         .filter((version) => !isExcludedFromLatest(version, here))
         .map(parseImageVersion)
-        .flatMap((listed) => (stateOf(listed.name) ? [] : [{ name: listed.name, listed }]));
+        .filter(({ name }) => !stateOf(name));
     },
     referenceTo: (version) => {
       const id = `${definitionId}/versions/${version}`;
@@ -92,11 +86,11 @@ export function openSharedGallery({ compute }: GalleryClients, image: SharedImag
       ? [compute.sharedGalleryImages, compute.sharedGalleryImageVersions]
       : [compute.communityGalleryImages, compute.communityGalleryImageVersions];
   const at = [region, image.gallery, image.definition] as const;
+  const { onResponse, stateOf } = captureStates();
   return {
     definition: () => definitions.get(...at),
     version: async (name) => {
       try {
-        const { onResponse, stateOf } = captureStates();
         const { storageProfile, endOfLifeDate } = await operations.get(...at, name, { onResponse });
         const luns = (storageProfile?.dataDiskImages ?? []).map(({ lun }) => lun);
         const osDiskSizeGb = storageProfile?.osDiskImage?.diskSizeGB;
@@ -104,13 +98,12 @@ export function openSharedGallery({ compute }: GalleryClients, image: SharedImag
       } catch (error) {
         // Reading needs a permission on the whole subscription; creating the VM does not. The image's data disks are
         // unknown then, so they get no delete option and outlive the VM.
-        if (httpStatus(error) === 403) return { name, luns: [] };
+        if (httpStatus(error) === 403) return { name };
         if (httpStatus(error) === 404) return undefined;
         throw error;
       }
     },
     versions: async () => {
-      const { onResponse, stateOf } = captureStates();
       const all = await Array.fromAsync(operations.list(...at, { onResponse })).catch((error: unknown) => {
         throw httpStatus(error) === 403 ? cannotListError(image, error) : error;
       });
@@ -129,15 +122,15 @@ interface RawVersion {
   readonly properties?: { readonly imageState?: string; readonly consumptionEndTime?: string } | null;
 }
 
-/** Reads `imageState` from the response as sent: the SDK's models lack it and its deserializers drop it. */
+/** Reads `imageState` from the latest response as sent: the SDK's models lack it and its deserializers drop it. */
 function captureStates() {
-  const states = new Map<string, { readonly softDeletedUntil: string }>();
+  const states = new Map<string, { readonly softDeletedUntil: string } | undefined>();
   return {
     onResponse: ({ parsedBody }: { readonly parsedBody?: unknown }): void => {
       const body = parsedBody as (RawVersion & { readonly value?: readonly RawVersion[] }) | undefined;
       for (const { name = '', properties } of body?.value ?? (body ? [body] : [])) {
-        if (properties?.imageState?.toLowerCase() !== 'softdeleted') continue;
-        states.set(name, { softDeletedUntil: properties.consumptionEndTime ?? '' });
+        const isSoftDeleted = properties?.imageState?.toLowerCase() === 'softdeleted';
+        states.set(name, isSoftDeleted ? { softDeletedUntil: properties.consumptionEndTime ?? '' } : undefined);
       }
     },
     stateOf: (name: string) => states.get(name),

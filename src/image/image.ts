@@ -86,13 +86,11 @@ export async function inspectImage(
   });
 }
 
-type VersionChoice = { readonly version?: ImageVersion } & Pick<ImageInspection, 'unusable'>;
-
 async function readImage(
   clients: GalleryClients,
   request: ImageRequest,
   region: Promise<string>,
-  chooseVersion: (gallery: Gallery) => Promise<VersionChoice>,
+  chooseVersion: (gallery: Gallery) => Promise<{ readonly version?: ImageVersion } & Pick<ImageInspection, 'unusable'>>,
 ): Promise<ImageInspection> {
   const { image } = request;
   const gallery =
@@ -103,12 +101,8 @@ async function readImage(
     readDefinition(gallery, request),
     chooseVersion(gallery),
   ]);
-  const placeholder = { name: image.version ?? 'latest', luns: [] };
-  return {
-    facts: toResolvedImage(request, gallery, definition, version ?? placeholder),
-    unusable,
-    unread,
-  };
+  const facts = toResolvedImage(request, gallery, definition, version ?? { name: image.version ?? 'latest' });
+  return { facts, unusable, unread };
 }
 
 /** Permission on the version is enough to create a VM. @throws ActionError if `os-type` is then missing. */
@@ -158,7 +152,7 @@ function toResolvedImage(
     securityFeature,
     diskControllers: featureValue(definition.features, 'DiskControllerTypes'),
     plan: name && publisher && product ? { name, publisher, product } : undefined,
-    dataDiskLuns: version.luns,
+    dataDiskLuns: version.luns ?? [],
     osDiskSizeGb: version.osDiskSizeGb,
     notices:
       image.version === undefined ? [`The newest usable version of ${image.definition} is ${version.name}.`] : [],
@@ -175,15 +169,12 @@ function softDeletionWarnings({ name, softDeletedUntil }: ImageVersion, id: stri
 }
 
 function endOfLifeWarnings({ endOfLife }: ImageVersion, { endOfLifeDate }: Definition): readonly string[] {
-  const [end] = [endOfLife, endOfLifeDate]
-    // Azure sends null for a missing date, which the SDK passes on.
-    .filter((date) => date instanceof Date)
-    .toSorted((a, b) => a.getTime() - b.getTime());
-  return end && end.getTime() < Date.now()
-    ? [
-        `The image reached its end of life on ${end.toISOString().slice(0, 10)}. The owner of the gallery may delete it, and can set a later date.`,
-      ]
-    : [];
+  // Azure sends null for a missing date, which the SDK passes on.
+  const end = Math.min(...[endOfLife, endOfLifeDate].filter((date) => date instanceof Date).map(Number));
+  if (!(end < Date.now())) return [];
+  return [
+    `The image reached its end of life on ${new Date(end).toISOString().slice(0, 10)}. The owner of the gallery may delete it, and can set a later date.`,
+  ];
 }
 
 function featureValue(features: readonly GalleryImageFeature[] | undefined, name: string): string | undefined {

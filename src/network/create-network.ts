@@ -1,4 +1,4 @@
-import type { PublicIPAddress } from '@azure/arm-network';
+import type { NetworkInterfacesCreateOrUpdateOptionalParams, PublicIPAddress } from '@azure/arm-network';
 import type { OperationState, PollerLike } from '@azure/core-lro';
 import { undefinedIfDenied, undefinedIfNotFound } from '../azure/lookup.ts';
 import { pollUntilDone } from '../azure/polling.ts';
@@ -25,14 +25,14 @@ export async function createNetwork(
 ): Promise<ExistingResources> {
   const { session } = context;
   if (plan.nic.origin === 'given') {
-    onOutputs(await readExistingNic(session, plan.nic.id));
+    onOutputs(await readExistingNic(session, plan.nic));
     return {};
   }
   const { nic, nsg, publicIp, subnetId } = plan;
   onOutputs({ 'nic-id': nic.id, 'nsg-id': nsg?.id, ...subnetIds(subnetId), 'public-ip-id': publicIp?.id });
   const [ip, created] = await allSettledOrThrow([
     publicIp?.origin === 'given'
-      ? findPublicIp(session, publicIp.id)
+      ? findPublicIp(session, publicIp)
       : createPart(context, plan, 'publicIp', existing.publicIp),
     createNsgAndVnet(context, plan, existing),
   ]);
@@ -48,20 +48,11 @@ async function createNsgAndVnet(context: RunContext, plan: Plan, existing: Exist
   return { nsg, vnet: await createPart(context, plan, 'vnet', existing.vnet) };
 }
 
-interface HttpAnswer {
-  readonly status: number;
-  readonly parsedBody?: unknown;
-  readonly request: { readonly method: string };
-}
+type Options = NetworkInterfacesCreateOrUpdateOptionalParams;
 
 interface NetworkOperations<T> {
-  get(resourceGroup: string, name: string, options: { abortSignal: AbortSignal }): Promise<T>;
-  createOrUpdate(
-    resourceGroup: string,
-    name: string,
-    body: T,
-    options: { abortSignal: AbortSignal; onResponse: (response: HttpAnswer) => void },
-  ): PollerLike<OperationState<T>, T>;
+  get(resourceGroup: string, name: string, options: Options): Promise<T>;
+  createOrUpdate(resourceGroup: string, name: string, body: T, options: Options): PollerLike<OperationState<T>, T>;
 }
 
 /**
@@ -100,38 +91,34 @@ async function createPart<Part extends keyof typeof parts>(
     reread: () => undefinedIfNotFound(operations.get(plan.resourceGroup, name, options)),
     put: async (onAccepted) => {
       context.log.info(`Creating ${what}.`);
-      let answer: HttpAnswer | undefined;
-      const onResponse = (response: HttpAnswer): void => {
+      let answer: { readonly status: number; readonly parsedBody?: unknown } = { status: 0 };
+      const onResponse: Options['onResponse'] = (response) => {
         if (response.request.method === 'PUT') answer = response;
       };
-      const poller = operations.createOrUpdate(plan.resourceGroup, name, body, {
-        ...options,
-        onResponse,
-      });
-      const pollOptions = { ...waiting, skipResult, onAccepted: () => onAccepted(answer?.status ?? 0) };
+      const poller = operations.createOrUpdate(plan.resourceGroup, name, body, { ...options, onResponse });
+      const pollOptions = { ...waiting, skipResult, onAccepted: () => onAccepted(answer.status) };
       const result = await pollUntilDone(what, 'network', pollOptions, poller);
-      return skipResult ? (flattenProperties(answer?.parsedBody) as Resource<Part>) : result;
+      return skipResult ? (flattenProperties(answer.parsedBody) as Resource<Part>) : result;
     },
   });
 }
 
 /** Attaching it needs no read permission, and the address is only for the outputs. */
-function findPublicIp({ network }: Session, id: string): Promise<PublicIPAddress | undefined> {
-  const { resourceGroup, name } = parseNetworkId(id);
+function findPublicIp({ network }: Session, { resourceGroup, name }: ResourceId): Promise<PublicIPAddress | undefined> {
   return undefinedIfDenied(network.publicIPAddresses.get(resourceGroup, name));
 }
 
-async function readExistingNic(session: Session, id: string): Promise<OutputValues> {
-  const { resourceGroup, name } = parseNetworkId(id);
+async function readExistingNic(session: Session, { id, resourceGroup, name }: ResourceId): Promise<OutputValues> {
   const nic = await session.network.networkInterfaces.get(resourceGroup, name);
   const configuration = findPrimary(nic.ipConfigurations);
   const publicIpId = configuration?.publicIPAddress?.id;
+  const publicIp = parseResourceId(publicIpId ?? '');
   return {
     'nic-id': id,
     'nsg-id': nic.networkSecurityGroup?.id,
     ...subnetIds(configuration?.subnet?.id),
     'public-ip-id': publicIpId,
-    ...publicAddress(publicIpId ? await findPublicIp(session, publicIpId) : undefined),
+    ...publicAddress(publicIp && (await findPublicIp(session, publicIp))),
     'private-ip-address': configuration?.privateIPAddress,
   };
 }
@@ -142,10 +129,4 @@ function subnetIds(subnetId: string | undefined): OutputValues {
 
 function publicAddress(publicIp: PublicIPAddress | undefined): OutputValues {
   return { 'public-ip-address': publicIp?.ipAddress, fqdn: publicIp?.dnsSettings?.fqdn };
-}
-
-function parseNetworkId(id: string): ResourceId {
-  const parsed = parseResourceId(id);
-  if (!parsed) throw new Error(`not a resource ID: ${id}`);
-  return parsed;
 }

@@ -1,4 +1,5 @@
 import type { NetworkInterface, NetworkSecurityGroup, PublicIPAddress, VirtualNetwork } from '@azure/arm-network';
+import type { ResourceId } from '../azure/resource-id.ts';
 import {
   type Common,
   type PlannedNetwork,
@@ -16,20 +17,20 @@ export function planNetwork(
   ids: ResourceIds,
   common: Common,
 ): PlannedNetwork {
-  if (network.kind === 'given-nic') return { nic: { origin: 'given', id: network.nicId.id }, notices: [] };
+  if (network.kind === 'given-nic') return { nic: { origin: 'given', ...network.nicId }, notices: [] };
   const made = <Body extends object>(part: 'nsg' | 'vnet' | 'publicIp' | 'nic', body: Body) =>
     ({ origin: 'made', id: ids[part], name: names[part], body: { ...common, ...body } }) as const;
-  const given = (id: string) => ({ origin: 'given', id }) as const;
+  const given = (id: ResourceId) => ({ origin: 'given', ...id }) as const;
   const { subnet, nsg: nsgChoice, publicIp: ipChoice } = network;
   const nsg: ResourcePlan<NetworkSecurityGroup> =
     nsgChoice.kind === 'given'
-      ? given(nsgChoice.id.id)
+      ? given(nsgChoice.id)
       : made('nsg', { securityRules: nsgChoice.inbound.map(securityRule) });
   const publicIp: ResourcePlan<PublicIPAddress> | undefined =
     ipChoice.kind === 'none'
       ? undefined
       : ipChoice.kind === 'given'
-        ? given(ipChoice.id.id)
+        ? given(ipChoice.id)
         : made('publicIp', publicIpProperties(ipChoice.dnsLabel));
   const vnet = subnet.kind === 'new' ? made('vnet', vnetProperties(ipChoice, subnet, nsg.id)) : undefined;
   const subnetId = subnet.kind === 'new' ? `${ids.vnet}/subnets/${subnetName}` : subnet.id.id;

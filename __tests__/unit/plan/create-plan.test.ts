@@ -137,7 +137,7 @@ describe('network', () => {
       },
     });
     expect(made.vnet).toBeUndefined();
-    expect(made.nsg).toEqual({ origin: 'given', id: nsg.id });
+    expect(made.nsg).toEqual({ origin: 'given', ...nsg });
     expect(made.nic).toMatchObject({
       body: {
         enableAcceleratedNetworking: true,
