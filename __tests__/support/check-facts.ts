@@ -95,9 +95,10 @@ export function findingsFor(change: Change): Finding[] {
     existing: { vm: ok(undefined), nsg: ok(undefined) },
     osDisk: ok(undefined),
     referenced: [],
-    permissions: requiredPermissions(theInputs, { subscriptionId, groupExists: true })
-      .filter(({ tenant, weight }) => tenant === 'tenant' && weight !== 'for checking')
-      .map((required) => ({ required, held })),
+    permissions: requiredPermissions(theInputs, { subscriptionId, groupExists: true }).map((required) => ({
+      required,
+      held,
+    })),
     roles: [],
     providers: [{ namespace: 'Microsoft.Compute', state: ok('Registered') }],
     locks: ok([]),

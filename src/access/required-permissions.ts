@@ -1,4 +1,4 @@
-/** Permissions by scope and purpose: `check` compares them with the app's, and the documented roles use them. */
+/** Permissions by purpose: `check` compares them with the app's, and the documented roles are made of them. */
 
 import { identityType } from '../azure/api-versions.ts';
 import type { DeployInputs } from '../inputs/inputs.ts';
@@ -20,6 +20,8 @@ const permissionsOf =
 const compute = permissionsOf('Microsoft.Compute');
 const network = permissionsOf('Microsoft.Network');
 const authorization = permissionsOf('Microsoft.Authorization');
+
+export const grantAction = 'Microsoft.Authorization/roleAssignments/write';
 
 /** Creating and deleting a resource to which others refer. */
 function newResource(why: string, type: string, join = 'join/action') {
@@ -96,7 +98,7 @@ export const permissionTable = {
   },
   'role assignment': {
     why: "assigning the role to the VM's identities",
-    actions: authorization('roleAssignments', 'write'),
+    actions: [grantAction],
     cleanup: authorization('roleAssignments', 'delete'),
     optional: [...authorization('roleAssignments', 'read'), ...authorization('roleDefinitions', 'read')],
   },
@@ -144,11 +146,11 @@ export interface RequiredPermission {
   /** Stable, for findings: `rights/resource-group`. */
   readonly id: string;
   readonly scope: string;
-  readonly tenant: 'tenant' | 'image-tenant';
   readonly actions: readonly string[];
   /** Completes "needed for". */
   readonly why: string;
-  readonly weight: 'needed' | 'for clean-up' | 'for reruns' | 'for checking';
+  /** `fault`: the deployment fails; `warning`: only its cleanup or a rerun does. */
+  readonly ifMissing: 'fault' | 'warning';
 }
 
 interface PermissionContext {
@@ -157,15 +159,17 @@ interface PermissionContext {
   readonly groupExists: boolean;
 }
 
-/** Merged by scope and weight. Permissions on resources still to be created are those on their group. */
+/**
+ * Merged by ID and scope; permissions on resources still to be created are those on their group. Without what `check` tries
+ * itself: reading the image, assigning roles and its own questions.
+ */
 export function requiredPermissions(inputs: DeployInputs, context: PermissionContext): RequiredPermission[] {
   const needs = featuresInUse(inputs, context).flatMap(({ feature, scope, id }): RequiredPermission[] => {
     const { actions, why, cleanup = [] }: PermissionRow = permissionTable[feature];
-    const tenant = feature === 'image' ? 'image-tenant' : 'tenant';
-    const need = { id, scope, tenant, actions, why, weight: neededFor(feature) } as const;
+    const need = { id, scope, actions, why, ifMissing: feature === 'rerun' ? 'warning' : 'fault' } as const;
     if (inputs.cleanup === 'never' || cleanup.length === 0) return [need];
-    const cleanupId = id === groupPermissions ? 'rights/clean-up' : `${id}/clean-up`;
-    return [need, { ...need, id: cleanupId, actions: cleanup, why: cleanupReason, weight: 'for clean-up' }];
+    const deletion = { id: 'rights/clean-up', why: 'deleting what was created', ifMissing: 'warning' } as const;
+    return [need, { ...deletion, scope, actions: cleanup }];
   });
   return [...Map.groupBy(needs, ({ id, scope }) => `${id} ${scope}`).values()].flatMap((same) => {
     const actions = [...new Set(same.flatMap((need) => need.actions))];
@@ -174,59 +178,34 @@ export function requiredPermissions(inputs: DeployInputs, context: PermissionCon
   });
 }
 
-/** ID of what is needed on the resource group. */
-const groupPermissions = 'rights/resource-group';
-const cleanupReason = 'deleting what was created';
-
-function neededFor(feature: Feature): RequiredPermission['weight'] {
-  if (feature === 'rerun') return 'for reruns';
-  return feature.startsWith('check the') ? 'for checking' : 'needed';
-}
-
 function featuresInUse(inputs: DeployInputs, { subscriptionId, groupExists }: PermissionContext) {
   const subscription = `/subscriptions/${subscriptionId}`;
   const group = groupExists ? `${subscription}/resourceGroups/${inputs.resourceGroup}` : subscription;
-  const { image, identity, roleAssignments, script, waitFor } = inputs;
+  const { network, identity, roleAssignments, script, waitFor } = inputs;
   const uses: { feature: Feature; scope: string; id: string }[] = [];
-  const add = (feature: Feature, scope = group, id = groupPermissions) => uses.push({ feature, scope, id });
-  if (image.kind === 'version' || image.kind === 'definition') {
-    add('image', image.id.replace(/\/versions\/[^/]+$/i, ''), 'rights/image');
-  }
+  const add = (feature: Feature, scope = group, id = 'rights/resource-group') => uses.push({ feature, scope, id });
   if (!groupExists) add('new resource group', subscription, 'rights/new-resource-group');
   add('machine');
-  addNetworkFeatures(inputs, add);
+  if (network.kind === 'given-nic') add('given interface', network.nicId.id, 'rights/network-interface');
+  else {
+    const { subnet, nsg, publicIp } = network;
+    add('new interface');
+    if (subnet.kind === 'new') add('new network');
+    else add('given subnet', subnet.id.id, 'rights/subnet');
+    if (nsg.kind === 'new') add('new security group');
+    else add('given security group', nsg.id.id, 'rights/network-security-group');
+    if (publicIp.kind === 'new') add('new public IP');
+    if (publicIp.kind === 'given') add('given public IP', publicIp.id.id, 'rights/public-ip');
+  }
   if (identity.named.length > 0) add('new identity');
   for (const { id, name } of identity.given) {
     add('given identity', id, `rights/identity/${name}`);
     if (roleAssignments.length > 0) add('given identity with roles', id, `rights/identity/${name}`);
   }
-  for (const [index, { scope }] of roleAssignments.entries()) {
-    add('role assignment', scope, `rights/role-assignment/${index + 1}`);
-  }
   if (script ?? waitFor === 'agent') add('agent');
   if (script) add('script');
   add('rerun', group, 'rights/rerun');
-  add('check the group', group, 'rights/check');
-  add('check the subscription', subscription, 'rights/check');
   return uses;
-}
-
-function addNetworkFeatures(
-  { network }: DeployInputs,
-  add: (feature: Feature, scope?: string, id?: string) => void,
-): void {
-  if (network.kind === 'given-nic') {
-    add('given interface', network.nicId.id, 'rights/network-interface');
-    return;
-  }
-  const { subnet, nsg, publicIp } = network;
-  add('new interface');
-  if (subnet.kind === 'new') add('new network');
-  else add('given subnet', subnet.id.id, 'rights/subnet');
-  if (nsg.kind === 'new') add('new security group');
-  else add('given security group', nsg.id.id, 'rights/network-security-group');
-  if (publicIp.kind === 'new') add('new public IP');
-  if (publicIp.kind === 'given') add('given public IP', publicIp.id.id, 'rights/public-ip');
 }
 
 /** One entry of Azure's list of what the caller may do on a scope: one per role that reaches it. */
@@ -236,16 +215,18 @@ export interface Permission {
   readonly condition?: string | null;
 }
 
+/** Whether an entry of such a list, or of a deny assignment, names the action. */
+export function coversAction({ actions = [], notActions = [] }: Permission, action: string): boolean {
+  const matches = (pattern: string) => actionMatches(pattern, action);
+  return actions.some(matches) && !notActions.some(matches);
+}
+
 /**
  * Each role grants by itself: what one takes out with notActions, another may still grant. `conditional`: only a role with
  * a condition grants it, and nobody but Azure evaluates conditions.
  */
 export function evaluatePermissions(permissions: readonly Permission[], action: string) {
-  const granting = permissions.filter(
-    ({ actions = [], notActions = [] }) =>
-      actions.some((pattern) => actionMatches(pattern, action)) &&
-      !notActions.some((pattern) => actionMatches(pattern, action)),
-  );
+  const granting = permissions.filter((permission) => coversAction(permission, action));
   if (granting.some(({ condition }) => !condition)) return 'allowed';
   return granting.length > 0 ? 'conditional' : 'denied';
 }

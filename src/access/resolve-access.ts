@@ -2,7 +2,7 @@ import type { VirtualMachine } from '@azure/arm-compute';
 import { apiVersions, identityType } from '../azure/api-versions.ts';
 import { listAllPages, type Session } from '../azure/arm-client.ts';
 import { settle, undefinedIfDenied, undefinedIfNotFound, valueOf } from '../azure/lookup.ts';
-import { type Permission, evaluatePermissions } from './required-permissions.ts';
+import { type Permission, evaluatePermissions, grantAction } from './required-permissions.ts';
 import { resourceId, sameId } from '../azure/resource-id.ts';
 import { ActionError, AzureError, withActivity } from '../errors/errors.ts';
 import type { DeployInputs } from '../inputs/inputs.ts';
@@ -108,25 +108,26 @@ async function findExistingAssignments(
   return lists.flat().map(({ properties }) => grantKey(properties, principalId));
 }
 
-const grantAction = 'Microsoft.Authorization/roleAssignments/write';
+/** What the app may do at a scope. */
+export function listPermissions(arm: Session['arm'], scope: string): Promise<Permission[]> {
+  return listAllPages(arm, `${scope}/providers/Microsoft.Authorization/permissions`, apiVersions.permissions);
+}
 
 /** @throws ActionError if Azure's list of permissions shows that the app cannot assign roles at the scope. */
 async function assertCanAssign({ arm }: Session, grant: RoleGrant, clientId: string): Promise<void> {
-  const path = `${grant.scope}/providers/Microsoft.Authorization/permissions`;
-  const listed = await settle(() => listAllPages<Permission>(arm, path, apiVersions.permissions));
+  const listed = await settle(() => listPermissions(arm, grant.scope));
   if ('error' in listed && !(listed.error instanceof AzureError)) throw listed.error;
   const permissions = valueOf(listed);
-  if (permissions && evaluatePermissions(permissions, grantAction) === 'denied')
-    throw cannotAssignError(grant, clientId);
+  const isDenied = permissions && evaluatePermissions(permissions, grantAction) === 'denied';
+  if (isDenied) throw cannotAssignError(grant, clientId);
 }
 
 export function cannotAssignError(
-  grant: RoleGrant,
+  { role, scope, roleDefinitionId }: RoleGrant,
   clientId: string,
   principal?: Principal,
   cause?: unknown,
 ): ActionError {
-  const { role, scope, roleDefinitionId } = grant;
   const guid = roleDefinitionId.split('/').at(-1) ?? '';
   const attribute = 'Microsoft.Authorization/roleAssignments:RoleDefinitionId';
   // https://learn.microsoft.com/azure/role-based-access-control/delegate-role-assignments-examples

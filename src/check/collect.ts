@@ -1,6 +1,6 @@
 import type { Usage as ComputeUsage } from '@azure/arm-compute';
 import { requiredPermissions, type Permission } from '../access/required-permissions.ts';
-import { resolveAccess } from '../access/resolve-access.ts';
+import { listPermissions, resolveAccess } from '../access/resolve-access.ts';
 import type { CheckSession, SessionOptions } from '../auth/session.ts';
 import { apiVersions } from '../azure/api-versions.ts';
 import { type Session, listAllPages } from '../azure/arm-client.ts';
@@ -138,14 +138,12 @@ function createPermissionReader({ arm }: Session): PermissionsAt {
   const answers = new Map<string, ReturnType<PermissionsAt>>();
   return (scope) => {
     const key = scope.toLowerCase();
-    const path = `${scope}/providers/Microsoft.Authorization/permissions`;
-    const answer = answers.get(key) ?? settle(() => listAllPages<Permission>(arm, path, apiVersions.permissions));
+    const answer = answers.get(key) ?? settle(() => listPermissions(arm, scope));
     answers.set(key, answer);
     return answer;
   };
 }
 
-/** Permissions on the image are left out because the image is read; those for checking show by themselves. */
 async function collectPermissions(
   inputs: DeployInputs,
   subscriptionId: string,
@@ -153,11 +151,7 @@ async function collectPermissions(
   permissionsAt: PermissionsAt,
 ) {
   const groupExists = 'error' in group || group.value.exists;
-  const all = requiredPermissions(inputs, { subscriptionId, groupExists }).filter(
-    ({ tenant, weight, id }) =>
-      // Role assignments are checked by `collectRoles`.
-      tenant === 'tenant' && weight !== 'for checking' && id.split('/')[1] !== 'role-assignment',
-  );
+  const all = requiredPermissions(inputs, { subscriptionId, groupExists });
   return Promise.all(all.map(async (required) => ({ required, held: await permissionsAt(required.scope) })));
 }
 

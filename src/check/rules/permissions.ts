@@ -1,4 +1,4 @@
-import { type Permission, actionMatches, evaluatePermissions } from '../../access/required-permissions.ts';
+import { type Permission, coversAction, evaluatePermissions, grantAction } from '../../access/required-permissions.ts';
 import { valueOf } from '../../azure/lookup.ts';
 import { isWithin, sameId } from '../../azure/resource-id.ts';
 import { policyCommands } from '../../error-catalog/capacity.ts';
@@ -17,16 +17,9 @@ import type { Finding, Question, RuleContext } from '../facts.ts';
 
 const readPermissions = 'Microsoft.Authorization/permissions/read';
 
-const levelByWeight = {
-  needed: 'fault',
-  'for clean-up': 'warning',
-  'for reruns': 'warning',
-  'for checking': 'unknown',
-} as const;
-
 function checkPermissions({ facts, known, ask }: RuleContext): Finding[] {
   return facts.permissions.flatMap(({ required, held }) => {
-    const { id, scope, actions, why, weight } = required;
+    const { id, scope, actions, why, ifMissing } = required;
     const question = ask(id, `permissions on ${scope} for ${why}`, readPermissions, scope);
     return question.answered(held, (permissions) => {
       const decided = (decision: string) =>
@@ -36,7 +29,7 @@ function checkPermissions({ facts, known, ask }: RuleContext): Finding[] {
         const commands = new Set(denied.map((action) => grantCommand(action, scope, known)));
         const fix = ['Assign the role, or a custom role with these actions:', ...commands, roleDelay];
         const granter = roleGranter(denied[0] ?? '', scope, known);
-        return { ...question.fault(`Missing: ${denied.join(', ')}.`, fix, granter), level: levelByWeight[weight] };
+        return question[ifMissing](`Missing: ${denied.join(', ')}.`, fix, granter);
       }
       const conditional = decided('conditional');
       if (conditional.length > 0) return conditionFinding(question, conditional, permissions);
@@ -55,8 +48,6 @@ function conditionFinding(question: Question, actions: readonly string[], permis
   return question.unknown(answer, fix, workflowAuthor);
 }
 
-const assignRoles = 'Microsoft.Authorization/roleAssignments/write';
-
 function checkRoleAssignments({ inputs, facts, ask }: RuleContext): Finding[] {
   return facts.roles.flatMap(({ request, scope, resolved, held }, index) => {
     const question = ask(`role-assignment/${index + 1}`, `permission to assign ${request}`, readPermissions, scope);
@@ -67,8 +58,8 @@ function checkRoleAssignments({ inputs, facts, ask }: RuleContext): Finding[] {
       return reported ? [] : [question.refused(resolved.error)];
     }
     return question.answered(held, (permissions) => {
-      const decision = evaluatePermissions(permissions, assignRoles);
-      if (decision === 'conditional') return conditionFinding(question, [assignRoles], permissions);
+      const decision = evaluatePermissions(permissions, grantAction);
+      if (decision === 'conditional') return conditionFinding(question, [grantAction], permissions);
       return question.ok(decision === 'allowed' ? 'It may.' : 'The role is already assigned.');
     });
   });
@@ -134,15 +125,15 @@ function checkDenyAssignments(context: RuleContext): Finding[] {
   const asked = `deny assignments on resource group ${inputs.resourceGroup}`;
   const question = ask('deny-assignments', asked, 'Microsoft.Authorization/denyAssignments/read', group);
   const needed = facts.permissions
-    .filter(({ required }) => required.weight === 'needed' && sameId(required.scope, group))
+    .filter(({ required }) => required.ifMissing === 'fault' && sameId(required.scope, group))
     .flatMap(({ required }) => required.actions);
   return question.answered(facts.denyAssignments, (assignments) => {
     const findings = assignments.flatMap((assignment): Finding[] => {
-      const blocked = blockedActions(assignment, needed);
+      const { denyAssignmentName = 'without a name', permissions = [] } = assignment.properties;
+      const blocked = needed.filter((action) => permissions.some((denied) => coversAction(denied, action)));
       const effect = blocked.length > 0 ? effectOnApp(assignment, facts.objectId?.toLowerCase()) : 'none';
       if (effect === 'none') return [];
-      const name = assignment.properties.denyAssignmentName ?? 'without a name';
-      const answer = `Deny assignment "${name}" blocks ${blocked.join(', ')}${effect === 'blocked' ? '' : effect}.`;
+      const answer = `Deny assignment "${denyAssignmentName}" blocks ${blocked.join(', ')}${effect === 'blocked' ? '' : effect}.`;
       const who = 'its creator: a managed application, a deployment stack or Azure itself';
       const fix = [
         'Deploy to another resource group, or have the app excluded from it:',
@@ -175,16 +166,6 @@ function checkPolicies({ facts, group, subscription, known, ask }: RuleContext):
             authorOrPolicyOwner(known),
           ),
         ),
-  );
-}
-
-function blockedActions({ properties }: DenyAssignment, needed: readonly string[]): readonly string[] {
-  return needed.filter((action) =>
-    properties.permissions?.some(
-      ({ actions = [], notActions = [] }) =>
-        actions.some((pattern) => actionMatches(pattern, action)) &&
-        !notActions.some((pattern) => actionMatches(pattern, action)),
-    ),
   );
 }
 
