@@ -12,6 +12,7 @@ import { type Cloud, signInOrigins } from '../azure/clouds.ts';
 import { type HttpOptions, signInPolicies } from '../azure/http.ts';
 import {
   allowedHostsPolicy,
+  createPolicy,
   errorFromResponse,
   invalidResponseMessage,
   networkError,
@@ -195,53 +196,44 @@ async function createSdkCredential({
 
 /** Answers MSAL's request for a tenant's endpoints, which have the same paths in all clouds. */
 function endpointMetadataPolicy({ loginEndpoint }: Cloud): PipelinePolicy {
-  return {
-    name: 'endpointMetadataPolicy',
-    async sendRequest(request, next) {
-      const { pathname } = new URL(request.url);
-      const [, tenant] = /^\/([^/]+)\/v2\.0\/\.well-known\/openid-configuration$/.exec(pathname) ?? [];
-      if (!tenant) return next(request);
-      const base = `${loginEndpoint}/${tenant}`;
-      const bodyAsText = JSON.stringify({
-        issuer: `${base}/v2.0`,
-        authorization_endpoint: `${base}/oauth2/v2.0/authorize`,
-        token_endpoint: `${base}/oauth2/v2.0/token`,
-        jwks_uri: `${base}/discovery/v2.0/keys`,
-      });
-      return { request, status: 200, headers: createHttpHeaders({ 'content-type': 'application/json' }), bodyAsText };
-    },
-  };
+  return createPolicy('endpointMetadataPolicy', async (request, next) => {
+    const { pathname } = new URL(request.url);
+    const [, tenant] = /^\/([^/]+)\/v2\.0\/\.well-known\/openid-configuration$/.exec(pathname) ?? [];
+    if (!tenant) return next(request);
+    const base = `${loginEndpoint}/${tenant}`;
+    const bodyAsText = JSON.stringify({
+      issuer: `${base}/v2.0`,
+      authorization_endpoint: `${base}/oauth2/v2.0/authorize`,
+      token_endpoint: `${base}/oauth2/v2.0/token`,
+      jwks_uri: `${base}/discovery/v2.0/keys`,
+    });
+    return { request, status: 200, headers: createHttpHeaders({ 'content-type': 'application/json' }), bodyAsText };
+  });
 }
 
-const tokenRequestTracePolicy: PipelinePolicy = {
-  name: 'tokenRequestTracePolicy',
-  async sendRequest(request, next) {
-    const trace = traces.getStore() ?? {};
-    try {
-      const response = await next(request);
-      trace.last = { request, response };
-      return response;
-    } catch (error) {
-      // The SDK parses a page without a content type as JSON, and fails: its response is in the error.
-      if (isRestError(error)) trace.last = { request, response: error.response, error };
-      else if (error instanceof ActionError) trace.refusal = error;
-      throw error;
-    }
-  },
-};
+const tokenRequestTracePolicy = createPolicy('tokenRequestTracePolicy', async (request, next) => {
+  const trace = traces.getStore() ?? {};
+  try {
+    const response = await next(request);
+    trace.last = { request, response };
+    return response;
+  } catch (error) {
+    // The SDK parses a page without a content type as JSON, and fails: its response is in the error.
+    if (isRestError(error)) trace.last = { request, response: error.response, error };
+    else if (error instanceof ActionError) trace.refusal = error;
+    throw error;
+  }
+});
 
 /** MSAL generates an ID per token request, in query and body, and @azure/identity has no option for it. */
 function msalCorrelationPolicy(correlationId: string): PipelinePolicy {
   const generated = /\bclient-request-id=[0-9a-f-]{36}/gi;
   const ours = `client-request-id=${correlationId}`;
-  return {
-    name: 'msalCorrelationPolicy',
-    sendRequest(request, next) {
-      request.url = request.url.replace(generated, ours);
-      if (typeof request.body === 'string') request.body = request.body.replace(generated, ours);
-      return next(request);
-    },
-  };
+  return createPolicy('msalCorrelationPolicy', (request, next) => {
+    request.url = request.url.replace(generated, ours);
+    if (typeof request.body === 'string') request.body = request.body.replace(generated, ours);
+    return next(request);
+  });
 }
 
 /** The reason of a failed token request, from the wire. It has no cause: the SDK's errors contain complete requests. */

@@ -25,6 +25,7 @@ import {
   azureErrorPolicy,
   allowedHostsPolicy,
   checkArmResponsePolicy,
+  createPolicy,
 } from './policies/responses.ts';
 import { sharedHttpClient, unusedProxy } from './proxy.ts';
 import { attemptTimeoutPolicy, transientErrorRetryPolicy } from './policies/retry.ts';
@@ -188,14 +189,11 @@ function createPipeline(options: ClientOptions): Pipeline {
 
 /** Merges `overrides` into the serialized body: the SDK's serializers drop every property that they do not know. */
 function mergePatchPolicy(patches: ReadonlyMap<string, MergePatch>): PipelinePolicy {
-  return {
-    name: 'mergePatchPolicy',
-    sendRequest(request, next) {
-      if (request.method !== 'PUT' || typeof request.body !== 'string') return next(request);
-      // The SDK encodes names; the IDs of the plan are not encoded.
-      const patch = patches.get(decodeURIComponent(new URL(request.url).pathname).toLowerCase());
-      if (patch) request.body = JSON.stringify(mergePatch(JSON.parse(request.body), patch));
-      return next(request);
-    },
-  };
+  return createPolicy('mergePatchPolicy', (request, next) => {
+    if (request.method !== 'PUT' || typeof request.body !== 'string') return next(request);
+    // The SDK encodes names; the IDs of the plan are not encoded.
+    const patch = patches.get(decodeURIComponent(new URL(request.url).pathname).toLowerCase());
+    if (patch) request.body = JSON.stringify(mergePatch(JSON.parse(request.body), patch));
+    return next(request);
+  });
 }

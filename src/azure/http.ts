@@ -6,7 +6,7 @@ import {
   isRestError,
 } from '@azure/core-rest-pipeline';
 import type { LogWriter } from '../runner/log.ts';
-import { checkResponsePolicy } from './policies/responses.ts';
+import { checkResponsePolicy, createPolicy } from './policies/responses.ts';
 import { attemptTimeoutPolicy, transientErrorRetryPolicy } from './policies/retry.ts';
 import { sharedHttpClient, unusedProxy } from './proxy.ts';
 import type { RateLimitTracker } from './poll-schedule.ts';
@@ -32,14 +32,11 @@ export function abortSignInRequests(): void {
   stepEnd.abort();
 }
 
-const stepEndPolicy: PipelinePolicy = {
-  name: 'stepEndPolicy',
-  sendRequest(request, next) {
-    const own = request.abortSignal as AbortSignal | undefined;
-    request.abortSignal = own ? AbortSignal.any([own, stepEnd.signal]) : stepEnd.signal;
-    return next(request);
-  },
-};
+const stepEndPolicy = createPolicy('stepEndPolicy', (request, next) => {
+  const own = request.abortSignal as AbortSignal | undefined;
+  request.abortSignal = own ? AbortSignal.any([own, stepEnd.signal]) : stepEnd.signal;
+  return next(request);
+});
 
 /** Outermost first; `perAttempt` sees each result. 90 s of retries: an ID token lives longer. */
 export function signInPolicies(
@@ -63,39 +60,33 @@ export function signInPolicies(
 
 /** All requests of a run share one correlation ID. Resource Manager and Entra log it under different header names. */
 export function correlationPolicy(correlationId: string): PipelinePolicy {
-  return {
-    name: 'correlationPolicy',
-    sendRequest(request, next) {
-      request.headers.set('x-ms-correlation-request-id', correlationId);
-      request.headers.set('client-request-id', correlationId);
-      return next(request);
-    },
-  };
+  return createPolicy('correlationPolicy', (request, next) => {
+    request.headers.set('x-ms-correlation-request-id', correlationId);
+    request.headers.set('client-request-id', correlationId);
+    return next(request);
+  });
 }
 
 /** One debug line per attempt: never a body, never the query, whose signatures let anyone read the operation. */
 export function requestLogPolicy(debug: (line: string) => void, rateLimits?: RateLimitTracker): PipelinePolicy {
-  return {
-    name: 'requestLogPolicy',
-    async sendRequest(request, next) {
-      const start = performance.now();
-      const { host, pathname } = new URL(request.url);
-      const log = (result: string | number, id: string | undefined): void => {
-        const took = Math.round(performance.now() - start);
-        debug(`${request.method} ${host}${pathname} ${result} ${took} ms correlation ${id ?? '-'}`);
-      };
-      const sentId = request.headers.get('client-request-id');
-      try {
-        const response = await next(request);
-        rateLimits?.record(response.headers, request.url);
-        log(response.status, response.headers.get('x-ms-correlation-request-id') ?? sentId);
-        return response;
-      } catch (error) {
-        log((isRestError(error) ? error.code : undefined) ?? 'failed', sentId);
-        throw error;
-      }
-    },
-  };
+  return createPolicy('requestLogPolicy', async (request, next) => {
+    const start = performance.now();
+    const { host, pathname } = new URL(request.url);
+    const log = (result: string | number, id: string | undefined): void => {
+      const took = Math.round(performance.now() - start);
+      debug(`${request.method} ${host}${pathname} ${result} ${took} ms correlation ${id ?? '-'}`);
+    };
+    const sentId = request.headers.get('client-request-id');
+    try {
+      const response = await next(request);
+      rateLimits?.record(response.headers, request.url);
+      log(response.status, response.headers.get('x-ms-correlation-request-id') ?? sentId);
+      return response;
+    } catch (error) {
+      log((isRestError(error) ? error.code : undefined) ?? 'failed', sentId);
+      throw error;
+    }
+  });
 }
 
 export type HttpGet = ReturnType<typeof createHttpGet>;

@@ -9,7 +9,7 @@ import {
 import { ifNoneMatchSince, oldestValidVersions, standardSecurityTypeSince } from '../api-versions.ts';
 import { type AzureErrorInfo, AzureError } from '../../errors/errors.ts';
 import { isNotFound } from '../lookup.ts';
-import { errorFromResponse } from './responses.ts';
+import { createPolicy, errorFromResponse } from './responses.ts';
 
 /**
  * Regions get a new API version weeks apart (https://github.com/Azure/azure-sdk-for-go/issues/27470), other clouds are months
@@ -18,25 +18,22 @@ import { errorFromResponse } from './responses.ts';
  */
 export function apiVersionFallbackPolicy(debug: (line: string) => void): PipelinePolicy {
   const known = new Map<string, string>();
-  return {
-    name: 'apiVersionFallbackPolicy',
-    async sendRequest(request, next) {
-      const asked = apiVersionParameter.exec(request.url)?.[2];
-      if (asked === undefined) return next(request);
-      const type = requestResourceType(request.url);
-      const key = `${type} ${asked}`;
-      const instead = known.get(key);
-      if (instead !== undefined) return sendWithApiVersion(request, instead, next);
-      const response = await next(request);
-      if (response.status !== 400 && response.status !== 404) return response;
-      const oldest = oldestValidVersions[type.split('/')[0] ?? ''];
-      const older = newestSupportedVersion(errorFromResponse(request, response), asked, oldest);
-      if (older === undefined) return response;
-      known.set(key, older);
-      debug(`${type}: API version ${asked} is not supported here; using ${older}`);
-      return sendWithApiVersion(request, older, next);
-    },
-  };
+  return createPolicy('apiVersionFallbackPolicy', async (request, next) => {
+    const asked = apiVersionParameter.exec(request.url)?.[2];
+    if (asked === undefined) return next(request);
+    const type = requestResourceType(request.url);
+    const key = `${type} ${asked}`;
+    const instead = known.get(key);
+    if (instead !== undefined) return sendWithApiVersion(request, instead, next);
+    const response = await next(request);
+    if (response.status !== 400 && response.status !== 404) return response;
+    const oldest = oldestValidVersions[type.split('/')[0] ?? ''];
+    const older = newestSupportedVersion(errorFromResponse(request, response), asked, oldest);
+    if (older === undefined) return response;
+    known.set(key, older);
+    debug(`${type}: API version ${asked} is not supported here; using ${older}`);
+    return sendWithApiVersion(request, older, next);
+  });
 }
 
 /** Versions that may ignore If-None-Match get a read right before the PUT: existing resources are never overwritten. */

@@ -1,5 +1,6 @@
 import type { PipelinePolicy, PipelineRequest } from '@azure/core-rest-pipeline';
 import { AzureError } from '../../errors/errors.ts';
+import { createPolicy } from './responses.ts';
 import { asObject, asString, parseJson } from '../../lib/json.ts';
 
 interface PolicyTokenOptions {
@@ -31,24 +32,21 @@ export function policyTokenPolicy({ post, changeReference, mask, debug }: Policy
       return { message: `${error.fault.code}: ${error.fault.message}` };
     }
   }
-  return {
-    name: 'policyTokenPolicy',
-    async sendRequest(request, next) {
-      const response = await next(request);
-      const bodyText = response.bodyAsText ?? '';
-      if (response.status !== 403 || !requiresPolicyToken(bodyText)) return response;
-      const { token, message } = await acquireToken(request);
-      if (token !== undefined) {
-        mask(token);
-        debug(`${request.method} ${new URL(request.url).pathname}: retrying with a policy token`);
-        request.headers.set('x-ms-policy-external-evaluations', token);
-        return next(request);
-      }
-      const error = asObject(asObject(parseJson(bodyText))['error']);
-      const explained = { ...error, message: `${asString(error['message']) ?? ''} No policy token: ${message}` };
-      return { ...response, bodyAsText: JSON.stringify({ error: explained }) };
-    },
-  };
+  return createPolicy('policyTokenPolicy', async (request, next) => {
+    const response = await next(request);
+    const bodyText = response.bodyAsText ?? '';
+    if (response.status !== 403 || !requiresPolicyToken(bodyText)) return response;
+    const { token, message } = await acquireToken(request);
+    if (token !== undefined) {
+      mask(token);
+      debug(`${request.method} ${new URL(request.url).pathname}: retrying with a policy token`);
+      request.headers.set('x-ms-policy-external-evaluations', token);
+      return next(request);
+    }
+    const error = asObject(asObject(parseJson(bodyText))['error']);
+    const explained = { ...error, message: `${asString(error['message']) ?? ''} No policy token: ${message}` };
+    return { ...response, bodyAsText: JSON.stringify({ error: explained }) };
+  });
 }
 
 export function requiresPolicyToken(body: string): boolean {

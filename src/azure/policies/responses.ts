@@ -9,6 +9,10 @@ import { type AzureErrorInfo, ActionError, AzureError } from '../../errors/error
 import { describeResponse, parseErrorResponse } from '../../errors/parse-error-response.ts';
 import { type Json, asObject, asString, isJson, parseJson } from '../../lib/json.ts';
 
+export function createPolicy(name: string, sendRequest: PipelinePolicy['sendRequest']): PipelinePolicy {
+  return { name, sendRequest };
+}
+
 /** Code of a response that is not the expected JSON. It is retried like a 502, the status of an invalid upstream response. */
 const invalidResponse = 'InvalidResponse';
 

@@ -10,7 +10,7 @@ import type { AzureErrorInfo } from '../../errors/errors.ts';
 import { isHtml } from '../../errors/parse-error-response.ts';
 import { delayWithProgress, progressSeconds } from '../../lib/abort.ts';
 import { clockSeconds, realMilliseconds, secondsUntilTimeout, startAnswerTimer, startTimer } from '../../lib/clock.ts';
-import { ambiguousRequests, errorFromResponse, networkError } from './responses.ts';
+import { ambiguousRequests, createPolicy, errorFromResponse, networkError } from './responses.ts';
 
 /** Transient errors of networks and gateways, for Resource Manager, Entra and GitHub alike. */
 const transientStatuses: ReadonlySet<number> = new Set([408, 500, 502, 503, 504]);
@@ -204,41 +204,38 @@ export function transientErrorRetryPolicy(
   log: (line: string) => void,
   remaining: (elapsed: number) => number,
 ): PipelinePolicy {
-  return {
-    name: 'transientErrorRetryPolicy',
-    async sendRequest(request, next) {
-      const { host } = new URL(request.url);
-      const cancellation = forwardAbort(request);
-      let firstFailure: number | undefined;
-      let heartbeat: NodeJS.Timeout | undefined;
-      const logProgress = (): void =>
-        log(`Still retrying ${host} (${Math.round(clockSeconds() - (firstFailure ?? 0))} s).`);
-      const retry: RetryStrategy['retry'] = ({ retryCount, response: received, responseError }) => {
-        // A success that the SDK could not parse is broken, like a response that ends early.
-        const response = responseError && received && received.status < 400 ? undefined : received;
-        const isFinal = cancellation.isRequested() || !isSafeToRetry(request);
-        if (isFinal || (response && response.status < 400)) return { skipStrategy: true };
-        const error = response
-          ? errorFromResponse(request, response)
-          : networkError(request, responseError ?? new RestError('no response'));
-        firstFailure ??= clockSeconds();
-        const elapsed = clockSeconds() - firstFailure;
-        const seconds = retryDelaySeconds(error, { retries: retryCount, elapsed, remaining: remaining(elapsed) });
-        if (seconds === undefined) return { skipStrategy: true };
-        if (!response || transientStatuses.has(response.status)) ambiguousRequests.add(request);
-        log(`${host}: ${retryMessage(error, seconds)}`);
-        heartbeat ??= setInterval(logProgress, realMilliseconds(progressSeconds));
-        return { retryAfterInMs: realMilliseconds(seconds) };
-      };
-      try {
-        const policy = retryPolicy([{ name: 'transientErrorRetryStrategy', retry }], { maxRetries: Infinity });
-        return await policy.sendRequest(request, cancellation.track(next));
-      } finally {
-        clearInterval(heartbeat);
-        cancellation.restore();
-      }
-    },
-  };
+  return createPolicy('transientErrorRetryPolicy', async (request, next) => {
+    const { host } = new URL(request.url);
+    const cancellation = forwardAbort(request);
+    let firstFailure: number | undefined;
+    let heartbeat: NodeJS.Timeout | undefined;
+    const logProgress = (): void =>
+      log(`Still retrying ${host} (${Math.round(clockSeconds() - (firstFailure ?? 0))} s).`);
+    const retry: RetryStrategy['retry'] = ({ retryCount, response: received, responseError }) => {
+      // A success that the SDK could not parse is broken, like a response that ends early.
+      const response = responseError && received && received.status < 400 ? undefined : received;
+      const isFinal = cancellation.isRequested() || !isSafeToRetry(request);
+      if (isFinal || (response && response.status < 400)) return { skipStrategy: true };
+      const error = response
+        ? errorFromResponse(request, response)
+        : networkError(request, responseError ?? new RestError('no response'));
+      firstFailure ??= clockSeconds();
+      const elapsed = clockSeconds() - firstFailure;
+      const seconds = retryDelaySeconds(error, { retries: retryCount, elapsed, remaining: remaining(elapsed) });
+      if (seconds === undefined) return { skipStrategy: true };
+      if (!response || transientStatuses.has(response.status)) ambiguousRequests.add(request);
+      log(`${host}: ${retryMessage(error, seconds)}`);
+      heartbeat ??= setInterval(logProgress, realMilliseconds(progressSeconds));
+      return { retryAfterInMs: realMilliseconds(seconds) };
+    };
+    try {
+      const policy = retryPolicy([{ name: 'transientErrorRetryStrategy', retry }], { maxRetries: Infinity });
+      return await policy.sendRequest(request, cancellation.track(next));
+    } finally {
+      clearInterval(heartbeat);
+      cancellation.restore();
+    }
+  });
 }
 
 /** Replaces the request's signal by one that lets a PUT in flight finish: `retryPolicy` drops responses after an abort. */
@@ -274,22 +271,19 @@ function forwardAbort(request: PipelineRequest) {
 
 /** Fails an attempt whose response is not complete in time: the SDK's own timeout ends with the headers. */
 export function attemptTimeoutPolicy(seconds: number): PipelinePolicy {
-  return {
-    name: 'attemptTimeoutPolicy',
-    async sendRequest(request, next) {
-      const outer = request.abortSignal as AbortSignal | undefined;
-      const limit = new AbortController();
-      const timer = startAnswerTimer(seconds, () => limit.abort());
-      request.abortSignal = outer ? AbortSignal.any([outer, limit.signal]) : limit.signal;
-      try {
-        return await next(request);
-      } catch (error) {
-        if (!limit.signal.aborted || outer?.aborted) throw error;
-        throw new RestError(`no complete response within ${seconds} s`, { code: 'ETIMEDOUT', request });
-      } finally {
-        clearTimeout(timer);
-        request.abortSignal = outer;
-      }
-    },
-  };
+  return createPolicy('attemptTimeoutPolicy', async (request, next) => {
+    const outer = request.abortSignal as AbortSignal | undefined;
+    const limit = new AbortController();
+    const timer = startAnswerTimer(seconds, () => limit.abort());
+    request.abortSignal = outer ? AbortSignal.any([outer, limit.signal]) : limit.signal;
+    try {
+      return await next(request);
+    } catch (error) {
+      if (!limit.signal.aborted || outer?.aborted) throw error;
+      throw new RestError(`no complete response within ${seconds} s`, { code: 'ETIMEDOUT', request });
+    } finally {
+      clearTimeout(timer);
+      request.abortSignal = outer;
+    }
+  });
 }
