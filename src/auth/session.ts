@@ -59,13 +59,10 @@ export type CheckSession = Awaited<ReturnType<typeof openCheckSession>>;
 export async function openCheckSession(inputs: DeployInputs, options: SessionOptions) {
   const tenants = await connectTenants(inputs, auxiliaryTenants(inputs), options);
   const signIns = await Promise.all(
-    [inputs.tenantId, ...auxiliaryTenants(inputs)].map(
-      async (tenant): Promise<TenantSignIn> => ({
-        tenant,
-        role: roleOf(tenant, inputs),
-        result: await settle(() => tenants.authenticate(tenant)),
-      }),
-    ),
+    [inputs.tenantId, ...auxiliaryTenants(inputs)].map(async (tenant): Promise<TenantSignIn> => {
+      const result = await settle(() => tenants.authenticate(tenant));
+      return { tenant, role: roleOf(tenant, inputs), result };
+    }),
   );
   const identityIn = (tenant: string) => valueOf(signIns.find((signIn) => sameTenant(signIn.tenant, tenant))?.result);
   const tenantId = identityIn(inputs.tenantId)?.tenantId;
@@ -75,7 +72,7 @@ export async function openCheckSession(inputs: DeployInputs, options: SessionOpt
   const subscriptionId = valueOf(subscription)?.subscriptionId ?? (isDenied ? inputs.subscriptionId : undefined);
   const session = tenantId && subscriptionId ? await tenants.session(tenantId, subscriptionId) : undefined;
   const imageClients = identityIn(inputs.imageTenantId) && (await tenants.clientsFor(inputs.imageTenantId));
-  return { cloud: tenants.cloud, signIns, subscription, session, imageCompute: imageClients?.compute };
+  return { signIns, subscription, session, imageCompute: imageClients?.compute };
 }
 
 function roleOf(tenant: string, inputs: DeployInputs): TenantSignIn['role'] {
@@ -129,7 +126,6 @@ async function connectTenants(inputs: Inputs, otherTenants: readonly string[], o
   const common = { cloud, correlationId, log, rateLimits, mask, patches, changeReference };
   const tenantGuids = new Map<string, string>();
   return {
-    cloud,
     arm: createArmRequest({ ...common, credential: credentials.target, signal }),
     authenticate: async (tenant: string): Promise<ServicePrincipal> => {
       const credential = credentials.of(tenant);

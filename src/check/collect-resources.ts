@@ -86,10 +86,7 @@ function addressesOf({ addressPrefix, addressPrefixes = [], ipConfigurations = [
 }
 
 /** https://learn.microsoft.com/rest/api/virtualnetwork/virtual-networks/check-ip-address-availability */
-export function readAddressAvailability(
-  { arm }: Session,
-  { network }: DeployInputs,
-): Promise<Result<boolean>> | undefined {
+export function readAddressAvailability({ arm }: Session, { network }: DeployInputs) {
   if (network.kind !== 'new-nic' || network.subnet.kind !== 'given' || !network.privateIpAddress) return undefined;
   const path = `${vnetIdOf(network.subnet.id.id)}/CheckIPAddressAvailability`;
   const query = { ipAddress: network.privateIpAddress };
@@ -99,14 +96,8 @@ export function readAddressAvailability(
   });
 }
 
-interface SpotPrice {
-  readonly size: string;
-  /** US dollars an hour. */
-  readonly price: number;
-}
-
 /**
- * The latest prices of the sizes that may be tried.
+ * The latest prices of the sizes that may be tried, in US dollars an hour.
  * https://learn.microsoft.com/azure/virtual-machines/spot-vms#pricing-and-eviction-history
  */
 export function collectSpotPrices({ arm }: Session, { spot }: DeployInputs, { location, vm }: Plan) {
@@ -117,24 +108,26 @@ export function collectSpotPrices({ arm }: Session, { spot }: DeployInputs, { lo
     | where properties.osType =~ '${vm.osType}' and sku.name in~ (${sizes.join(', ')})
     | project size = tostring(sku.name), price = todouble(properties.spotPrices[0].priceUSD)`;
   return settle(async () => {
+    type Answer = { data?: { size: string; price: number }[] };
     const path = '/providers/Microsoft.ResourceGraph/resources';
-    const options = { body: { query } };
-    const answer = await arm<{ data?: SpotPrice[] }>('POST', path, apiVersions.resourceGraph, options);
-    return answer.data ?? [];
+    const { data = [] } = await arm<Answer>('POST', path, apiVersions.resourceGraph, { body: { query } });
+    return data;
   });
 }
 
-interface PolicyEvaluation {
-  readonly policyInfo?: { readonly policyAssignmentId?: string };
-  readonly evaluationResult?: string;
-  readonly evaluationDetails?: { readonly reason?: string };
-  readonly effectDetails?: { readonly policyEffect?: string };
+/** https://learn.microsoft.com/rest/api/policy/policy-restrictions/check-at-resource-group-scope */
+interface PolicyRestrictions {
+  readonly contentEvaluationResult?: {
+    readonly policyEvaluations?: readonly {
+      readonly policyInfo?: { readonly policyAssignmentId?: string };
+      readonly evaluationResult?: string;
+      readonly evaluationDetails?: { readonly reason?: string };
+      readonly effectDetails?: { readonly policyEffect?: string };
+    }[];
+  };
 }
 
-/**
- * Has Azure Policy evaluate the resources that would be created, with the first size.
- * https://learn.microsoft.com/rest/api/policy/policy-restrictions/check-at-resource-group-scope
- */
+/** Has Azure Policy evaluate the resources that would be created, with the first size. */
 export function collectPolicyDenials(
   { arm }: Session,
   { group, existing }: { readonly group: Result<ResourceGroup>; readonly existing: ExistingResults },
@@ -156,24 +149,18 @@ export function collectPolicyDenials(
     const denials = await Promise.all(
       resources.map(async ({ id, name, body }) => {
         const type = /\/providers\/([^/]+\/[^/]+)/.exec(id)?.[1] ?? '';
-        const resourceContent = mergePatch(
-          { type, name, ...restShape(body) },
-          plan.patches.get(id.toLowerCase()) ?? {},
-        );
+        const patch = plan.patches.get(id.toLowerCase()) ?? {};
+        const resourceContent = mergePatch({ type, name, ...restShape(body) }, patch);
         const apiVersion = type.startsWith('Microsoft.Compute') ? apiVersions.virtualMachines : apiVersions.network;
-        const answer = await arm<{ contentEvaluationResult?: { policyEvaluations?: readonly PolicyEvaluation[] } }>(
-          'POST',
-          path,
-          apiVersions.policyRestrictions,
-          { body: { resourceDetails: { resourceContent, apiVersion } } },
-        );
-        const evaluations = answer.contentEvaluationResult?.policyEvaluations ?? [];
-        return evaluations.flatMap(({ policyInfo, evaluationResult, evaluationDetails, effectDetails }) => {
-          const result = `${evaluationResult} ${effectDetails?.policyEffect}`.toLowerCase();
-          const { policyAssignmentId = '' } = policyInfo ?? {};
-          const denial = { resource: name, policyAssignmentId, reason: evaluationDetails?.reason };
-          return result === 'noncompliant deny' ? [denial] : [];
-        });
+        const question = { body: { resourceDetails: { resourceContent, apiVersion } } };
+        const answer = await arm<PolicyRestrictions>('POST', path, apiVersions.policyRestrictions, question);
+        return (answer.contentEvaluationResult?.policyEvaluations ?? [])
+          .filter(({ evaluationResult, effectDetails }) =>
+            /^noncompliant deny$/i.test(`${evaluationResult} ${effectDetails?.policyEffect}`),
+          )
+          .map(({ policyInfo: { policyAssignmentId = '' } = {}, evaluationDetails }) => {
+            return { resource: name, policyAssignmentId, reason: evaluationDetails?.reason };
+          });
       }),
     );
     return denials.flat();

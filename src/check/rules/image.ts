@@ -90,9 +90,7 @@ function checkTerms({ facts, known, ask }: RuleContext, { plan }: ResolvedImage)
     'Read and accept them, once per subscription:',
     shellCommand`az vm image terms accept --subscription ${known.subscriptionId} --publisher ${publisher} --offer ${product} --plan ${name}`,
   ];
-  return question.answered(facts.terms, (accepted) =>
-    accepted
-      ? question.ok('Accepted.')
-      : question.fault('Not accepted: Azure refuses to create VMs from this image.', fix, subscriptionOwner(known)),
-  );
+  const answer = 'Not accepted: Azure refuses to create VMs from this image.';
+  const refused = question.fault(answer, fix, subscriptionOwner(known));
+  return question.answered(facts.terms, (accepted) => (accepted ? question.ok('Accepted.') : refused));
 }

@@ -95,18 +95,15 @@ function hasOwnNic({ facts, inputs, run }: RuleContext): boolean {
 function checkPrivateAddress(context: RuleContext): Finding[] {
   const { inputs, facts, ask } = context;
   const { network } = inputs;
-  if (network.kind !== 'new-nic' || network.subnet.kind !== 'given') return [];
-  if (hasOwnNic(context)) return [];
+  if (network.kind !== 'new-nic' || network.subnet.kind !== 'given' || hasOwnNic(context)) return [];
   const question = ask(
     'private-ip-address',
     `private IP address ${network.privateIpAddress} in subnet ${network.subnet.id.name}`,
     'Microsoft.Network/virtualNetworks/checkIpAddressAvailability/read',
     network.subnet.id.id.replace(/\/subnets\/[^/]+$/i, ''),
   );
-  const fix = ['Give another `private-ip-address`, or leave it out.'];
-  return question.answered(facts.privateAddressFree, (isFree) =>
-    isFree ? question.ok('Free.') : question.fault('It is in use or reserved.', fix),
-  );
+  const taken = question.fault('It is in use or reserved.', ['Give another `private-ip-address`, or leave it out.']);
+  return question.answered(facts.privateAddressFree, (isFree) => (isFree ? question.ok('Free.') : taken));
 }
 
 function checkPublicIp(context: RuleContext): Finding[] {
@@ -138,11 +135,8 @@ function checkDnsLabel({ inputs: { network }, facts, plan, ask }: RuleContext): 
   const label = network.kind === 'new-nic' && network.publicIp.kind === 'new' ? network.publicIp.dnsLabel : undefined;
   const asked = `DNS label ${label} in ${plan.location}`;
   const question = ask('name/dns-label', asked, 'Microsoft.Network/locations/checkDnsNameAvailability/read');
-  return question.answered(facts.dnsLabelFree, (isFree) =>
-    isFree
-      ? question.ok('Free.')
-      : question.fault('Taken: labels are unique in a region.', ['Give another `dns-label`.']),
-  );
+  const taken = question.fault('Taken: labels are unique in a region.', ['Give another `dns-label`.']);
+  return question.answered(facts.dnsLabelFree, (isFree) => (isFree ? question.ok('Free.') : taken));
 }
 
 export const referencedRules = [checkReferenced, checkPrivateAddress, checkPublicIp];
