@@ -254,5 +254,6 @@ test('the step ends with one error after several tries when the URL does not ans
   expect(run.exitCode).toBe(1);
   expect(errorsOf(run)).toHaveLength(1);
   expect(errorsOf(run)[0]).toContain('no answer');
+  expect(errorsOf(run)[0]).toContain('Who must act: the operator of the runner');
   expect(errorsOf(run)[0]).toContain('HTTPS_PROXY and NO_PROXY');
 });

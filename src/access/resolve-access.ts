@@ -138,7 +138,7 @@ export function cannotAssignError(
     message: `App ${clientId} has no permission to assign roles on ${scope}.`,
     cause,
     reason: `\`role-assignments\` requests ${role} there, which requires ${grantAction}; Contributor does not include it.`,
-    who: `an Owner or User Access Administrator of ${scope}`,
+    who: `an Owner or User Access Administrator of ${scope}, in the VM's tenant`,
     fix: [
       'Allow the app to assign this one role at that scope, and no other:',
       shellCommand`az role assignment create --assignee ${clientId} --role ${'Role Based Access Control Administrator'} --scope ${scope} --condition ${condition} --condition-version 2.0`,

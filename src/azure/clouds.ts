@@ -79,7 +79,14 @@ export async function discoverCloud(
   for (const version of cloudMetadataVersions) {
     url = `${origin}/metadata/endpoints?api-version=${version}`;
     const { status, body } = await http(url).catch((cause: unknown) => {
-      throw metadataError(url, `no answer: ${cause instanceof Error ? cause.message : String(cause)}`);
+      throw new ActionError(activity, {
+        message: `The endpoints of the cloud cannot be read from ${url}: no answer: ${cause instanceof Error ? cause.message : String(cause)}.`,
+        reason: 'The runner gets no answer from the URL in `environment`.',
+        who: "the operator of the runner, or the workflow's author",
+        fix: [
+          `Check the URL in \`environment\`, whose /metadata/endpoints must answer without signing in. ${checkRunner}`,
+        ],
+      });
     });
     if (status === 200) return readCloudMetadata(url, body, origin);
     reason = invalidResponseMessage(body)?.replace(/\.$/, '') ?? `the answer was HTTP ${status}`;
@@ -139,14 +146,19 @@ function findCloudMetadata(url: string, body: string, origin: string): Json {
   throw metadataError(url, `${origin} is not among the clouds listed there (${listed})`);
 }
 
+const activity = 'reading the endpoints of the cloud';
+
+const checkRunner =
+  'On a self-hosted runner look at HTTPS_PROXY and NO_PROXY, and at NODE_EXTRA_CA_CERTS for a private certificate authority.';
+
 function metadataError(url: string, why: string): ActionError {
-  return new ActionError('reading the endpoints of the cloud', {
+  return new ActionError(activity, {
     message: `The endpoints of the cloud cannot be read from ${url}: ${why}.`,
     reason: 'The URL in `environment` does not answer as a Resource Manager that this action can use.',
     fix: [
       'Set `environment` to azurecloud, azureusgovernment or azurechinacloud, or to the https URL of a Resource Manager.',
       'Its /metadata/endpoints must answer, without signing in, JSON with authentication.loginEndpoint (https, Microsoft Entra ID) and authentication.audiences.',
-      'On a self-hosted runner look at HTTPS_PROXY and NO_PROXY, and at NODE_EXTRA_CA_CERTS for a private certificate authority.',
+      checkRunner,
     ],
   });
 }

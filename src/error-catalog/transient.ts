@@ -57,7 +57,6 @@ export const transientEntries: Entries = {
       says: 'OperationNotAllowed (429): The server rejected the request because too many requests have been received for this subscription',
       when: isThrottled(failure) && isComputeLimit(failure),
       cause: `Subscription ${failure.subscriptionId} has reached a request limit of Compute in this region${bucket ? ` (${bucket}${figures})` : ''}. All clients of the subscription share it.`,
-      who: nobodyNeedsToAct,
       fix: throttledFix(failure),
     };
   },
@@ -65,7 +64,6 @@ export const transientEntries: Entries = {
     says: '429 Too Many Requests',
     when: isThrottled(failure) && !isComputeLimit(failure),
     cause: `App ${failure.clientId} has reached Resource Manager's request limit in subscription ${failure.subscriptionId}. The limit refills by 25 reads, 10 writes and 10 deletes a second.`,
-    who: nobodyNeedsToAct,
     fix: throttledFix(failure),
   }),
   'A gateway failed': (failure) => ({

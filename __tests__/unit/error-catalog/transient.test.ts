@@ -63,3 +63,8 @@ test('say nothing of retries or waits that the action does not do any more', () 
     .flatMap(({ cause, who, fix }) => [cause, who, ...fix]);
   expect(texts.filter((text) => promise.test(text))).toEqual([]);
 });
+
+test('name the author of the workflow when throttling has outlasted the time limit', () => {
+  for (const code of ['TooManyRequests', 'SubscriptionRequestsThrottled'])
+    expect(explained(armError(code, 'Too many.', 429)).who).toBe("the workflow's author");
+});
