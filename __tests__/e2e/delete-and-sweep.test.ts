@@ -47,6 +47,30 @@ describe('delete', () => {
     expect(journal.some(({ auxiliary }) => auxiliary.length > 0)).toBe(false);
   });
 
+  test.each([
+    ['the OS disk', /disks\/vm1-osdisk\?/],
+    ['the public IP', /publicIPAddresses\/vm1-ip\?/],
+    ['a role assignment', /roleAssignments\/[0-9a-f-]{36}\?/],
+  ])('looks again when it does not find what a list or the VM shows: %s', async (_, path) => {
+    const sim = await startWorld({
+      world: (made) => void made.grant(principals.deploy, 'Role Based Access Control Administrator', group),
+    });
+    const before = snapshot(sim);
+    const assigned = sim.world.roleAssignments.length;
+    expect((await act(sim, { identity: 'system', 'role-assignments': `Reader on ${group}` })).exitCode).toBe(0);
+    const effect = { status: 404, code: 'ResourceNotFound', message: 'The Resource was not found.' } as const;
+    // The list of the group is late as well.
+    sim.faults.add({
+      match: { method: 'GET', path: /deploy-rg\/resources\?/, times: Infinity },
+      effect: { status: 200, body: { value: [] } },
+    });
+    sim.faults.add({ match: { method: 'GET', path, times: 4 }, effect });
+    const run = await act(sim, { operation: 'delete' });
+    expect([errorOf(run), warningsOf(run)]).toEqual(['', '']);
+    expectAllGone(sim, before);
+    expect(sim.world.roleAssignments).toHaveLength(assigned);
+  });
+
   test('lists the data disks of a VM that Azure is late to show', async () => {
     const sim = await startWorld();
     const before = snapshot(sim);

@@ -43,7 +43,7 @@ export async function deleteDeployment(given: DeletionContext, resourceGroup: st
   const owned = [...Object.values(ids), ...disksCreatedWith(vm), ...identities.map(({ id }) => id)];
   const all = [...assignments.ids, ...owned, ...created];
   const assignmentsUnknown = 'error' in listedAssignments;
-  const result = await deleteResources({ ...context, assignmentsUnknown }, all);
+  const result = await deleteResources({ ...context, assignmentsUnknown, shown: assignments.ids }, all);
   const lists = [
     [identityList, listedIdentities],
     [assignmentList(session), listedAssignments],

@@ -19,9 +19,11 @@ import {
   isDeletable,
   isRunCommand,
   isUnlisted,
+  listedButMissing,
   parseDeletableId,
   holderOf,
   readHolders,
+  recheckDelays,
   readTags,
   resourceTypes,
   vmOfRunCommand,
@@ -39,8 +41,10 @@ interface Progress {
   readonly targets: readonly Target[];
   /** What Azure deletes with a VM or a network interface, as Azure spells it. */
   readonly deletedWithOthers: Map<string, string>;
-  /** Disks of a VM that was found: Azure is not late with these. */
-  readonly knownDisks: Set<string>;
+  /** What a list or the VM has just shown: Azure is late if it is missing. */
+  readonly shown: Set<string>;
+  /** A VM that was found has shown the disks that exist. */
+  areDisksShown: boolean;
   readonly principals: Map<string, string>;
   /** Role assignments that could not be deleted, by principal. Either is '' if unknown: both if the list failed. */
   readonly remainingAssignments: Map<string, string>;
@@ -62,7 +66,8 @@ export async function deleteResources(context: DeletionContext, ids: readonly st
     targets,
     readHolders: createHolderReader(context, targets),
     deletedWithOthers: new Map(),
-    knownDisks: new Set(),
+    shown: new Set(context.shown?.map((id) => id.toLowerCase())),
+    areDisksShown: false,
     principals: new Map(),
     remainingAssignments: new Map(context.assignmentsUnknown ? [['', '']] : []),
     isOutdated: false,
@@ -140,7 +145,7 @@ async function deleteResource(
   for (;;) {
     const seen = await look(context, target, progress, vmParts);
     if (!seen) {
-      if (sent || progress.deletedWithOthers.has(id.id.toLowerCase())) return markDeleted();
+      if (sent || wasDeletedWithOther(progress, id.id.toLowerCase())) return markDeleted();
       if (await recheck()) continue;
       return 'notFound';
     }
@@ -150,11 +155,12 @@ async function deleteResource(
       if (seen.vmToCheck) {
         await waitUndetached(vmParts);
         vmParts = await detachUnowned(context, seen.vmToCheck, isTarget);
-        vmParts.disks.forEach((disk) => progress.knownDisks.add(disk.toLowerCase()));
+        vmParts.missing.forEach((part) => progress.shown.add(part.toLowerCase()));
+        progress.areDisksShown ||= vmParts.hasDisks;
         continue;
       }
       sent = true;
-      parts = vmParts?.deletedWithVm ?? seen.addresses;
+      ({ parts = [] } = seen);
       if (await sendDelete(context, target, parts)) return markDeleted();
       await waitUnconfirmed();
     } catch (error) {
@@ -165,6 +171,10 @@ async function deleteResource(
   }
 }
 
+function wasDeletedWithOther({ deletedWithOthers, shown }: Progress, key: string): boolean {
+  return deletedWithOthers.has(key) && !shown.has(key);
+}
+
 /** Reads all that the DELETE rests on at the same time. Undefined: not found. */
 async function look(context: DeletionContext, { id, type }: Target, progress: Progress, vmParts?: VmParts) {
   const [found, holders, arePartsOurs] = await Promise.all([
@@ -173,25 +183,22 @@ async function look(context: DeletionContext, { id, type }: Target, progress: Pr
     vmParts?.areStillOurs(),
   ]);
   if (!found) return undefined;
-  const { tags, principalId, vm, addresses = [] } = found;
-  if (vm && context.vmId !== undefined && vm.vmId !== context.vmId) return { isOurs: false, addresses };
+  const { tags, principalId, vm, addresses } = found;
+  if (vm && context.vmId !== undefined && vm.vmId !== context.vmId) return { isOurs: false };
   const isHolderOurs = holders && holderOf(found, holders);
   const isOurs =
     isHolderOurs === undefined
       ? await isDeletable(context, id.id, tags)
       : mayDeleteAssignment(context.claim, id.id, tags, isHolderOurs);
   const isChecked = vm && arePartsOurs && vmParts?.covers(vm);
-  return { isOurs, principalId, addresses, vmToCheck: isChecked ? undefined : vm };
+  const parts = vmParts?.deletedWithVm ?? addresses;
+  return { isOurs, principalId, parts, vmToCheck: isChecked ? undefined : vm };
 }
 
 /** Read together with each role assignment, right before its DELETE. Assignments that are read at the same time share it. */
 function createHolderReader(context: DeletionContext, targets: readonly Target[]): () => Promise<Holders> {
   let reading: Promise<Holders> | undefined;
-  return () =>
-    (reading ??= readHolders(
-      context,
-      targets.map(({ id }) => id),
-    ).finally(() => (reading = undefined)));
+  return () => (reading ??= readHolders(context, targets).finally(() => (reading = undefined)));
 }
 
 /** False if the response named no operation, as that of a proxy does: then only a read tells whether it is gone. */
@@ -267,13 +274,6 @@ function assertNoAssignmentRemains(
   });
 }
 
-/** Pauses between the reads of a resource that Azure may be late to show: 30 s in all. */
-export const recheckDelays = [1, 2, 3, 4, 5, 7, 8];
-
-export function listedButMissing(id: string): string {
-  return `Listed in the group, but not found for 30 s. Unless it was deleted a moment ago, it may be left behind: ${id}`;
-}
-
 /** False: missing. @throws ActionError from the returned function if Azure had accepted the creation. */
 function createRecheck(
   { session, log, created = [], pending = [], deleting = [], listed }: DeletionContext,
@@ -283,14 +283,15 @@ function createRecheck(
   const delays = [...recheckDelays];
   const isSame = (other: string): boolean => sameId(other, id.id);
   const isExpected = created.some(isSame) && !deleting.some(isSame);
+  const key = id.id.toLowerCase();
+  const isShown = async () => progress.shown.has(key) || (await listed?.())?.some(isSame);
   return async () => {
-    // A VM that was found names the disks that exist.
-    if (id.type === diskType && progress.knownDisks.size > 0) return false;
+    if (id.type === diskType && progress.areDisksShown && !progress.shown.has(key)) return false;
     const isCreated = isExpected && !progress.isOutdated;
-    if (!isCreated && !(await listed?.())?.some(isSame)) return false;
+    if (!isCreated && !(await isShown())) return false;
     const seconds = delays.shift();
     if (seconds !== undefined) {
-      const reason = isCreated ? 'its creation was requested' : 'the list of the group shows it';
+      const reason = isCreated ? 'its creation was requested' : 'a list or its VM shows it';
       log.info(`${what} not found, but ${reason}; checking again in ${seconds} s.`);
       await delay(seconds, session.waiting.signal);
       return true;

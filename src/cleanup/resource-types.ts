@@ -159,6 +159,8 @@ export interface DeletionContext {
   readonly deleting?: readonly string[];
   /** Called before each DELETE with all that it deletes. */
   readonly onDelete?: (ids: readonly string[]) => void;
+  /** IDs that a list has just shown. */
+  readonly shown?: readonly string[];
   /** IDs that the group's list shows; undefined without permission to list. */
   readonly listed?: () => Promise<readonly string[] | undefined>;
   /** Azure's GUID of the only VM that may be deleted: another run may have created one of the same name since. */
@@ -176,13 +178,13 @@ export async function isDeletable(context: DeletionContext, id: string, tags: Ta
 /** Whether the VM and the identities may be deleted, by principal in lower case; '' for the VM without one. */
 export type Holders = ReadonlyMap<string, boolean>;
 
-export async function readHolders(context: DeletionContext, targets: readonly ResourceId[]): Promise<Holders> {
+export async function readHolders(context: DeletionContext, targets: readonly { id: ResourceId }[]): Promise<Holders> {
   const holders = new Map<string, boolean>();
   const { session, recreatedVm } = context;
   if (recreatedVm && (await undefinedIfForbidden(readFacts(session, recreatedVm)))) holders.set('', false);
-  const candidates = targets.filter(({ type }) => type === vmType || type === identityType.toLowerCase());
+  const candidates = targets.filter(({ id }) => id.type === vmType || id.type === identityType.toLowerCase());
   await Promise.all(
-    candidates.map(async ({ id, type }) => {
+    candidates.map(async ({ id: { id, type } }) => {
       const found = await undefinedIfForbidden(readFacts(session, id));
       if (!found) return;
       const { tags, principalId } = found;
@@ -209,6 +211,13 @@ export async function isUnlisted(
   const missing = type === assignmentType ? created.filter((other) => !isAssignment(other)) : [id];
   const ids = missing.length > 0 ? await listed?.() : undefined;
   return ids !== undefined && !ids.some((one) => missing.some((other) => sameId(other, one)));
+}
+
+/** Pauses between the reads of a resource that Azure may be late to show: 30 s in all. */
+export const recheckDelays = [1, 2, 3, 4, 5, 7, 8];
+
+export function listedButMissing(id: string): string {
+  return `Listed or attached, but not found for 30 s. Unless it was deleted a moment ago, it may be left behind: ${id}`;
 }
 
 export interface DeletionResult {
@@ -255,8 +264,10 @@ export async function detachUnowned(context: DeletionContext, vm: VirtualMachine
     updateError,
     /** IDs that Azure deletes with the VM. */
     deletedWithVm: ours.flatMap(({ id, addresses }) => [id, ...addresses]),
-    /** IDs of disks that the VM has or had, also those that are kept. */
-    disks: attachedDisks(vm).map((disk) => disk.id),
+    /** IDs of what is attached, but was not found. */
+    missing: parts.flatMap((part) => part.missing),
+    /** Whether the VM has or had disks, also if they are kept. */
+    hasDisks: attachedDisks(vm).length > 0,
     /** Reads them again. */
     areStillOurs: async () => !(await Promise.all(ours.map((part) => part.isLost()))).includes(true),
     /** False if something else has been attached since, or is not detached. */
@@ -299,6 +310,7 @@ async function checkPart(context: DeletionContext, id: string, isTarget: (id: st
   return {
     id,
     addresses,
+    missing: [id, ...addresses].filter((_, index) => !parts[index]),
     // It is attached, so Azure is late to show a part that is missing. Detached, it is read again before its own deletion.
     isOurs: addresses.every(isTarget) && parts.every((part) => part?.isOurs),
     // After the DELETE of the VM, its parts are missing because they are gone.

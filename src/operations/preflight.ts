@@ -5,7 +5,7 @@ import { listGroup, type Session } from '../azure/arm-client.ts';
 import { undefinedIfDenied, undefinedIfNotFound } from '../azure/lookup.ts';
 import { normaliseRegion, sameId } from '../azure/resource-id.ts';
 import { readResourceGroup } from '../azure/subscriptions.ts';
-import { recheckDelays } from '../cleanup/delete-resources.ts';
+import { recheckDelays } from '../cleanup/resource-types.ts';
 import {
   type ExistingResources,
   type Part,
