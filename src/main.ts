@@ -15,7 +15,7 @@ import { runDelete } from './operations/delete.ts';
 import { listDeployments } from './operations/list.ts';
 import { sweep } from './operations/sweep.ts';
 import { actionReference, assertRunnerFiles, workflowRun, env } from './runner/environment.ts';
-import { limitAnnotation } from './runner/log.ts';
+import { annotate } from './runner/log.ts';
 import { cleanupSignal, stopAtTimeLimit, stopOnSignals } from './runner/signals.ts';
 import {
   createRunnerValues,
@@ -121,9 +121,7 @@ function reportFailure(error: unknown, situation: ErrorContext, report: Reporter
     report.log.info(lines);
     return;
   }
-  const shown = limitAnnotation(lines);
-  if (shown !== lines) report.log.info(lines);
-  core.error(shown, { title: errorTitle(error, explain) });
+  annotate(lines, (text) => core.error(text, { title: errorTitle(error, explain) }));
   process.exitCode = core.ExitCode.Failure;
 }
 

@@ -139,10 +139,7 @@ function scopeInOtherTenantError(
 }
 
 /** The same for every assignment of a role at a scope to a principal. */
-export function grantKey(
-  { scope, roleDefinitionId }: Pick<RoleGrant, 'scope' | 'roleDefinitionId'>,
-  principalId: string,
-) {
+export function grantKey({ scope, roleDefinitionId }: Omit<RoleGrant, 'role'>, principalId: string): string {
   return [scope, roleDefinitionId.split('/').at(-1), principalId].join('\n').toLowerCase();
 }
 

@@ -39,7 +39,6 @@ export type ArmRequest = <T = unknown>(
   options?: {
     readonly query?: Readonly<Record<string, string>>;
     readonly body?: unknown;
-    readonly abortSignal?: AbortSignal;
     /** `isRepeated`: an earlier attempt was lost, and may have been carried out. */
     readonly onStatus?: (status: number, isRepeated: boolean) => void;
   },
@@ -104,14 +103,14 @@ export function createAzureClients(options: ClientOptions, { Compute, Network }:
 
 /** Sends requests to Resource Manager without loading the SDK's clients. */
 export function createArmRequest(options: ClientOptions, pipeline = createPipeline(options)): ArmRequest {
-  return async (method, path, apiVersion, { query = {}, body, abortSignal, onStatus } = {}) => {
+  return async (method, path, apiVersion, { query = {}, body, onStatus } = {}) => {
     const url = new URL(path, options.cloud.resourceManager);
     // A nextLink contains its api-version.
     if (!url.searchParams.has('api-version')) url.searchParams.set('api-version', apiVersion);
     for (const [name, value] of Object.entries(query)) url.searchParams.set(name, value);
     // OData filters: not every proxy and provider reads a plus sign as a space.
     url.search = url.search.replaceAll('+', '%20');
-    const request = createPipelineRequest({ url: url.href, method, abortSignal });
+    const request = createPipelineRequest({ url: url.href, method });
     request.headers.set('accept', 'application/json');
     if (body !== undefined) {
       request.headers.set('content-type', 'application/json');
@@ -169,8 +168,8 @@ function createPipeline(options: ClientOptions): Pipeline {
   if (options.patches) pipeline.addPolicy(mergePatchPolicy(options.patches));
   pipeline.addPolicy(apiVersionFallbackPolicy(log.debug));
   // Without auxiliary tokens: it links to nothing.
-  const post = (path: string, body: unknown, abortSignal: AbortSignal) =>
-    createArmRequest({ ...options, auxiliary: [] })('POST', path, apiVersions.policyTokens, { body, abortSignal });
+  const post = (path: string, body: unknown) =>
+    createArmRequest({ ...options, auxiliary: [] })('POST', path, apiVersions.policyTokens, { body });
   pipeline.addPolicy(policyTokenPolicy({ post, changeReference, mask, debug: log.debug }));
   pipeline.addPolicy(
     transientErrorRetryPolicy(log.info, () => secondsUntilTimeout(signal)),

@@ -146,16 +146,15 @@ export function createRateLimitTracker() {
       const operation = key(headers.get('azure-asyncoperation') ?? headers.get('location') ?? url);
       if (Number.isNaN(seconds)) hints.delete(operation);
       else hints.set(operation, seconds);
-      const compute = headers.get('x-ms-ratelimit-remaining-resource') ?? '';
-      const left = (pattern: RegExp, text: string): number | undefined => {
-        const [, found] = pattern.exec(text) ?? [];
+      const left = (header: string, pattern: RegExp): number | undefined => {
+        const [, found] = pattern.exec(headers.get(header) ?? '') ?? [];
         return found === undefined ? undefined : Number(found);
       };
       // e.g. Microsoft.Compute/GetOperationResource;44,Microsoft.Compute/GetOperationSubscriptionMaximum;14999
       budget = {
-        polls: left(/\/GetOperationResource;(\d+)/, compute) ?? budget.polls,
-        vmReads: left(/\/LowCostGetResource;(\d+)/, compute) ?? budget.vmReads,
-        reads: left(/^\s*(\d+)/, headers.get('x-ms-ratelimit-remaining-subscription-reads') ?? '') ?? budget.reads,
+        polls: left('x-ms-ratelimit-remaining-resource', /\/GetOperationResource;(\d+)/) ?? budget.polls,
+        vmReads: left('x-ms-ratelimit-remaining-resource', /\/LowCostGetResource;(\d+)/) ?? budget.vmReads,
+        reads: left('x-ms-ratelimit-remaining-subscription-reads', /^\s*(\d+)/) ?? budget.reads,
       };
     },
   };

@@ -108,15 +108,8 @@ function isVersion(text: string): boolean {
 
 /** A version or definition of any kind of gallery; the version `latest` means the definition. */
 export function parseImageReference(text: string): ImageReference | undefined {
-  const named = parseGalleryImage(text);
-  if (named === undefined) return undefined;
-  const { version, ...definition } = named;
-  if (version === undefined) return definition;
-  if (version.toLowerCase() === 'latest') {
-    const id = definition.id.replace(/\/[^/]+\/[^/]+$/, '');
-    return definition.kind === 'version' ? { ...definition, kind: 'definition', id } : { ...definition, id };
-  }
-  return isVersion(version) ? named : undefined;
+  const named = parseGalleryImage(text.trim().replace(/\/versions\/latest\/?$/i, ''));
+  return named?.version === undefined || isVersion(named.version) ? named : undefined;
 }
 
 function parseGalleryImage(text: string): ImageReference | undefined {

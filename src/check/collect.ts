@@ -208,13 +208,9 @@ function collectRegionalFacts({ compute, network }: Session, { network: choice }
     skus: inRegion((region) => Array.fromAsync(compute.resourceSkus.list({ filter: `location eq '${region}'` }))),
     computeUsages: inRegion((region) => Array.fromAsync<Usage>(compute.usage.list(region))),
     networkUsages: inRegion((region) => Array.fromAsync<Usage>(network.usages.list(region))),
-    dnsLabelFree:
-      dnsLabel === undefined
-        ? undefined
-        : inRegion(async (region) => {
-            const { available } = await network.checkDnsNameAvailability(region, dnsLabel);
-            return available === true;
-          }),
+    dnsLabelFree: dnsLabel
+      ? inRegion(async (region) => (await network.checkDnsNameAvailability(region, dnsLabel)).available === true)
+      : undefined,
   };
 }
 

@@ -103,8 +103,8 @@ export function createQuestion(known: FilledErrorContext, id: string, asked: str
     return 'error' in result ? [skipped(result.error)] : [rule(result.value)].flat();
   }
 
-  const ok = (answer: string) => findingOf('ok')(answer);
-  return { id, asked, ok, warning: findingOf('warning', workflowAuthor), fault, unknown, skipped, refused, answered };
+  const [ok, warning] = [findingOf('ok'), findingOf('warning', workflowAuthor)];
+  return { id, asked, ok, warning, fault, unknown, skipped, refused, answered };
 }
 
 export function isForbidden(error: unknown): boolean {

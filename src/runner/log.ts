@@ -44,7 +44,8 @@ export function limitAnnotation(message: string): string {
   return `${cut}\n${note}`;
 }
 
-function annotate(line: string, write: (text: string) => void): void {
+/** What does not fit in an annotation is in the log. */
+export function annotate(line: string, write: (text: string) => void): void {
   const shown = limitAnnotation(line);
   if (shown !== line) runnerLog.info(line);
   write(shown);

@@ -4,7 +4,7 @@ import { createPolicy } from './responses.ts';
 import { asObject, asString, parseJson } from '../../lib/json.ts';
 
 interface PolicyTokenOptions {
-  readonly post: (path: string, body: unknown, abortSignal: AbortSignal) => Promise<unknown>;
+  readonly post: (path: string, body: unknown) => Promise<unknown>;
   readonly changeReference?: string;
   readonly mask: (secret: string) => void;
   readonly debug: (line: string) => void;
@@ -22,7 +22,7 @@ export function policyTokenPolicy({ post, changeReference, mask, debug }: Policy
     const body = { operation: { uri: request.url, httpMethod: request.method, content }, changeReference };
     try {
       // https://learn.microsoft.com/javascript/api/@azure/arm-policy/policytokenresponse
-      const answer = asObject(await post(path, body, request.abortSignal as AbortSignal));
+      const answer = asObject(await post(path, body));
       const { result, results } = answer;
       const messages = [answer, ...(Array.isArray(results) ? results : [])].map((part) => asObject(part)['message']);
       const message = messages.flatMap((text) => asString(text) ?? []).join(' ') || `result ${String(result)}`;

@@ -28,13 +28,12 @@ export function checkSizes(context: RuleContext): Finding[] {
   const problems = placementFindings(context);
   const reported = new Set(problems.map(({ id }) => id));
   const skus = sizes.flatMap((size) => findSku(context, size) ?? []);
+  const available = [...sizes.flatMap((size) => availableSize(context, size)), ...checkQuota(context, skus)];
   return [
     ...checkSkuList(context, sizes),
     ...checkSpotPrices(context, sizes),
     ...problems,
-    ...[...sizes.flatMap((size) => availableSize(context, size)), ...checkQuota(context, skus)].filter(
-      ({ id }) => !reported.has(id),
-    ),
+    ...available.filter(({ id }) => !reported.has(id)),
     ...sizes.flatMap((size) => checkRetirement(context, size)),
   ];
 }
