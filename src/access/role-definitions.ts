@@ -4,6 +4,7 @@ import { hash } from 'node:crypto';
 import { apiVersions } from '../azure/api-versions.ts';
 import { listAllPages, type Session } from '../azure/arm-client.ts';
 import { isNotFound } from '../azure/lookup.ts';
+import { isGuid } from '../azure/resource-id.ts';
 import { subscriptionOwnerOf } from '../azure/subscriptions.ts';
 import { ActionError, AzureError, findAzureError } from '../errors/errors.ts';
 import type { RoleRequest } from '../inputs/inputs.ts';
@@ -16,15 +17,13 @@ export interface RoleGrant {
 }
 
 export async function resolveRoleGrant(session: Session, { role, scope }: RoleRequest): Promise<RoleGrant> {
-  const name = role.kind === 'id' ? role.guid : role.name;
-  await assertScopeInTenant(session, name, scope);
+  await assertScopeInTenant(session, role, scope);
   const [subscription = ''] = /^\/subscriptions\/[^/]+/i.exec(scope) ?? [];
   try {
-    const roleDefinitionId =
-      role.kind === 'id'
-        ? `${subscription}/providers/Microsoft.Authorization/roleDefinitions/${role.guid}`
-        : await findRole(session, role.name, scope);
-    const grant = { role: name, roleDefinitionId, scope };
+    const roleDefinitionId = isGuid(role)
+      ? `${subscription}/providers/Microsoft.Authorization/roleDefinitions/${role}`
+      : await findRole(session, role, scope);
+    const grant = { role, roleDefinitionId, scope };
     await assertRoleEffective(session, grant);
     return grant;
   } catch (error) {
@@ -32,7 +31,7 @@ export async function resolveRoleGrant(session: Session, { role, scope }: RoleRe
     const fault = findAzureError(error);
     if (fault?.code !== 'InvalidAuthenticationTokenTenant') throw error;
     const [, tenant] = /must match the tenant 'https:\/\/[^/]+\/([0-9a-f-]{36})/i.exec(fault.message) ?? [];
-    throw scopeInOtherTenantError(session, { role: name, scope }, tenant, error);
+    throw scopeInOtherTenantError(session, { role, scope }, tenant, error);
   }
 }
 

@@ -164,7 +164,7 @@ function collectRoles(
   return Promise.all(
     inputs.roleAssignments.map((request) =>
       awaitProperties({
-        request: `${request.role.kind === 'name' ? request.role.name : request.role.guid} on ${request.scope}`,
+        request: `${request.role} on ${request.scope}`,
         scope: request.scope,
         // An error if `create` would refuse the role assignment before its first write.
         resolved: settle<unknown>(() => resolveAccess(session, { ...inputs, roleAssignments: [request] }, vm)),

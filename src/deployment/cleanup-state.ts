@@ -1,4 +1,3 @@
-import type { Environment } from '../azure/clouds.ts';
 import type { Session } from '../azure/arm-client.ts';
 import { isGuid, sameId } from '../azure/resource-id.ts';
 import type { CleanupPolicy, ClientCredential, CommonInputs, DeleteInputs } from '../inputs/inputs.ts';
@@ -9,13 +8,9 @@ import type { LogWriter } from '../runner/log.ts';
 import { type DeletionClaim, type RunIdentity, identityTags, repositoryClaim, runIdentityOf } from './ownership.ts';
 
 /** How the main step signed in. The runner may give other inputs to the post step (actions/runner#2030, #3514). */
-interface SignInState {
-  readonly clientId: string;
-  readonly tenantId: string;
-  readonly environment: Environment;
+interface SignInState extends Pick<CommonInputs, 'clientId' | 'tenantId' | 'environment' | 'changeReference'> {
   readonly credential: ClientCredential['kind'];
   readonly audience?: string;
-  readonly changeReference?: string;
 }
 
 /** What the post step needs to clean up. Contains IDs only: any step of the job can read it. */

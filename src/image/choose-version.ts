@@ -4,19 +4,12 @@ import { clockSeconds } from '../lib/clock.ts';
 import type { Gallery, GalleryClients, ImageRequest, ImageVersion } from './gallery.ts';
 import { shellCommand } from '../lib/escape.ts';
 
-interface UnusableVersion {
-  readonly version: string;
-  /** Names the version and its state, without a final period. */
-  readonly reason: string;
-  /** It may become usable without a change: it is being built or replicated. */
-  readonly temporary: boolean;
-}
+/** `temporary`: it may become usable without a change, because it is being built or replicated. */
+const unusable = ({ name }: ImageVersion, state: string, temporary = false) => {
+  return { version: name, reason: `version ${name} ${state}`, temporary };
+};
 
-const unusable = ({ name }: ImageVersion, reason: string, temporary = false): UnusableVersion => ({
-  version: name,
-  reason: `version ${name} ${reason}`,
-  temporary,
-});
+type UnusableVersion = ReturnType<typeof unusable>;
 
 function findObstacle(version: ImageVersion, region: string): UnusableVersion | undefined {
   const details = version.replication?.get(region)?.details;

@@ -8,6 +8,7 @@ import type {
 import { type ImageReference, normaliseRegion } from '../azure/resource-id.ts';
 import { ActionError, AzureError } from '../errors/errors.ts';
 import type { DeployInputs } from '../inputs/inputs.ts';
+import { asObject, asString } from '../lib/json.ts';
 
 export interface GalleryClients {
   /** Compute of the gallery's subscription, with the image tenant's token as the primary one. */
@@ -117,20 +118,16 @@ export function openSharedGallery({ compute }: GalleryClients, image: SharedImag
   };
 }
 
-interface RawVersion {
-  readonly name?: string;
-  readonly properties?: { readonly imageState?: string; readonly consumptionEndTime?: string } | null;
-}
-
 /** Reads `imageState` from the latest response as sent: the SDK's models lack it and its deserializers drop it. */
 function captureStates() {
-  const states = new Map<string, { readonly softDeletedUntil: string } | undefined>();
+  const states = new Map<string | undefined, { readonly softDeletedUntil: string } | undefined>();
   return {
     onResponse: ({ parsedBody }: { readonly parsedBody?: unknown }): void => {
-      const body = parsedBody as (RawVersion & { readonly value?: readonly RawVersion[] }) | undefined;
-      for (const { name = '', properties } of body?.value ?? (body ? [body] : [])) {
-        const isSoftDeleted = properties?.imageState?.toLowerCase() === 'softdeleted';
-        states.set(name, isSoftDeleted ? { softDeletedUntil: properties.consumptionEndTime ?? '' } : undefined);
+      const { value = parsedBody } = asObject(parsedBody);
+      for (const { name, properties } of [value].flat().map(asObject)) {
+        const { imageState, consumptionEndTime: softDeletedUntil } = asObject(properties);
+        const isSoftDeleted = asString(imageState)?.toLowerCase() === 'softdeleted';
+        states.set(asString(name), isSoftDeleted ? { softDeletedUntil: asString(softDeletedUntil) ?? '' } : undefined);
       }
     },
     stateOf: (name: string) => states.get(name),

@@ -56,17 +56,10 @@ export type NetworkChoice =
     };
 
 export interface RoleRequest {
-  /** Built-in role name, or the GUID of a role definition. */
-  readonly role: { readonly kind: 'name'; readonly name: string } | { readonly kind: 'id'; readonly guid: string };
+  /** Name of a role, or the GUID of its definition in lower case. */
+  readonly role: string;
   /** Full Resource Manager ID of the scope. */
   readonly scope: string;
-}
-
-export interface IdentityChoice {
-  readonly system: boolean;
-  readonly given: readonly ResourceId[];
-  /** Names of user-assigned identities in the resource group, created if missing. */
-  readonly named: readonly string[];
 }
 
 export interface GuestScript {
@@ -77,13 +70,6 @@ export interface GuestScript {
 }
 
 export type OverrideTarget = 'vm' | 'nic' | 'vnet' | 'nsg' | 'public-ip';
-
-interface SpotChoice {
-  readonly maxPrice: number;
-  readonly evictionPolicy: 'Delete' | 'Deallocate';
-  /** A regular VM is created if no size and zone is available as Spot. */
-  readonly isOptional?: true;
-}
 
 /** Inputs of `create` and `check`: the same deployment, carried out or only asked about. */
 export interface DeployInputs extends CommonInputs {
@@ -102,7 +88,12 @@ export interface DeployInputs extends CommonInputs {
   /** Empty: the default size for the image's architecture. */
   readonly sizes: readonly string[];
   readonly zones: readonly string[];
-  readonly spot?: SpotChoice;
+  readonly spot?: {
+    readonly maxPrice: number;
+    readonly evictionPolicy: 'Delete' | 'Deallocate';
+    /** A regular VM is created if no size and zone is available as Spot. */
+    readonly isOptional?: true;
+  };
   readonly adminUsername: string;
   readonly adminPassword?: string;
   readonly sshPublicKeys: readonly string[];
@@ -118,7 +109,12 @@ export interface DeployInputs extends CommonInputs {
   readonly userData?: string;
   readonly securityType?: 'Standard' | 'TrustedLaunch' | 'ConfidentialVM';
   readonly licenseType?: string;
-  readonly identity: IdentityChoice;
+  readonly identity: {
+    readonly system: boolean;
+    readonly given: readonly ResourceId[];
+    /** Names of user-assigned identities in the resource group, created if missing. */
+    readonly named: readonly string[];
+  };
   readonly roleAssignments: readonly RoleRequest[];
   readonly script?: GuestScript;
   readonly overrides: Readonly<Partial<Record<OverrideTarget, MergePatch>>>;

@@ -12,7 +12,7 @@ import { parseDuration } from '../lib/duration.ts';
 import { validateSshPublicKey } from '../lib/ssh-key.ts';
 import { validateAdminAccount } from './admin-account.ts';
 import type { Reader, RunnerValues } from './input-reader.ts';
-import type { CommonInputs, DeployInputs, IdentityChoice, RoleRequest } from './inputs.ts';
+import type { CommonInputs, DeployInputs, RoleRequest } from './inputs.ts';
 import { reservedTags } from './overrides.ts';
 import { readNetwork } from './read-network.ts';
 import { encoded, readCustomData, readOverrides, readScript } from './read-script.ts';
@@ -30,10 +30,7 @@ function parseRoleRequest(entry: string): RoleRequest | { readonly error: string
     const shape = '/subscriptions/…/providers/Microsoft.Authorization/roleDefinitions/<GUID>';
     return { error: `names a role that is not the ID of a role definition (${shape})` };
   }
-  return {
-    role: isGuid(guid) ? { kind: 'id', guid: guid.toLowerCase() } : { kind: 'name', name: role },
-    scope: scope.replace(/\/$/, ''),
-  };
+  return { role: isGuid(guid) ? guid.toLowerCase() : role, scope: scope.replace(/\/$/, '') };
 }
 
 /** Five days, the limit of a job on a self-hosted runner. */
@@ -153,7 +150,7 @@ function readSshKeys(reader: Reader): readonly string[] {
   return keys;
 }
 
-function readIdentityInput(reader: Reader): IdentityChoice {
+function readIdentityInput(reader: Reader): DeployInputs['identity'] {
   const type = 'Microsoft.ManagedIdentity/userAssignedIdentities';
   const given: ResourceId[] = [];
   const named: string[] = [];

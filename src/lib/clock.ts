@@ -1,8 +1,6 @@
 /**
- * The clock by which this action waits: polls, retries, grace periods, time limits.
- *
- * CROSS_TENANT_VM_TIME_SCALE makes all of these shorter by one factor, so that tests against a simulated Azure need not
- * wait (CONTRIBUTING.md). It cannot lengthen a wait, and every value but a decimal fraction is ignored.
+ * The clock by which this action waits: polls, retries, grace periods, time limits. CROSS_TENANT_VM_TIME_SCALE makes all of
+ * these shorter by one factor, so that tests against a simulated Azure need not wait (CONTRIBUTING.md).
  */
 
 let timeScale = 1;

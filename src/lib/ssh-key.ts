@@ -52,8 +52,9 @@ export type SshKeyPair = Awaited<ReturnType<typeof generateSshKeyPair>>;
 export async function generateSshKeyPair(comment: string) {
   const { publicKey, privateKey } = await promisify(generateKeyPair)('rsa', { modulusLength: 3072 });
   const { n = '', e = '' } = publicKey.export({ format: 'jwk' });
-  const numbers = [e, n].map((number) => unsignedInteger(Buffer.from(number, 'base64url')));
-  const blob = Buffer.concat([Buffer.from('ssh-rsa'), ...numbers].map(sshString));
+  // The first bit of a modulus is set: without a zero byte before it, it would read as negative (RFC 4251, section 5).
+  const modulus = Buffer.concat([Buffer.alloc(1), Buffer.from(n, 'base64url')]);
+  const blob = Buffer.concat([Buffer.from('ssh-rsa'), Buffer.from(e, 'base64url'), modulus].map(sshString));
   return {
     publicKey: `ssh-rsa ${blob.toString('base64')} ${comment}`,
     privateKey: privateKey.export({ type: 'pkcs1', format: 'pem' }) as string,
@@ -65,11 +66,6 @@ function sshString(bytes: Buffer): Buffer {
   const length = Buffer.alloc(4);
   length.writeUInt32BE(bytes.length);
   return Buffer.concat([length, bytes]);
-}
-
-/** An mpint whose first bit is set would read as negative: a zero byte goes before it. */
-function unsignedInteger(bytes: Buffer): Buffer {
-  return (bytes[0] ?? 0) & 0x80 ? Buffer.concat([Buffer.from([0]), bytes]) : bytes;
 }
 
 /**

@@ -1,4 +1,7 @@
-import type { NetworkInterfacesCreateOrUpdateOptionalParams, PublicIPAddress } from '@azure/arm-network';
+import type {
+  NetworkInterfacesCreateOrUpdateOptionalParams as RequestOptions,
+  PublicIPAddress,
+} from '@azure/arm-network';
 import type { OperationState, PollerLike } from '@azure/core-lro';
 import { undefinedIfDenied, undefinedIfNotFound } from '../azure/lookup.ts';
 import { pollUntilDone } from '../azure/polling.ts';
@@ -48,11 +51,14 @@ async function createNsgAndVnet(context: RunContext, plan: Plan, existing: Exist
   return { nsg, vnet: await createPart(context, plan, 'vnet', existing.vnet) };
 }
 
-type Options = NetworkInterfacesCreateOrUpdateOptionalParams;
-
 interface NetworkOperations<T> {
-  get(resourceGroup: string, name: string, options: Options): Promise<T>;
-  createOrUpdate(resourceGroup: string, name: string, body: T, options: Options): PollerLike<OperationState<T>, T>;
+  get(resourceGroup: string, name: string, options: RequestOptions): Promise<T>;
+  createOrUpdate(
+    resourceGroup: string,
+    name: string,
+    body: T,
+    options: RequestOptions,
+  ): PollerLike<OperationState<T>, T>;
 }
 
 /**
@@ -92,7 +98,7 @@ async function createPart<Part extends keyof typeof parts>(
     put: async (onAccepted) => {
       context.log.info(`Creating ${what}.`);
       let answer: { readonly status: number; readonly parsedBody?: unknown } = { status: 0 };
-      const onResponse: Options['onResponse'] = (response) => {
+      const onResponse: RequestOptions['onResponse'] = (response) => {
         if (response.request.method === 'PUT') answer = response;
       };
       const poller = operations.createOrUpdate(plan.resourceGroup, name, body, { ...options, onResponse });

@@ -39,7 +39,9 @@ export async function resolveAdminCredentials(
   if (!isLinux) {
     const notice =
       'A random admin password was generated. It is not in any output or log; reset it in Azure to sign in.';
-    return { ...result, password: generatePassword(), notices: [notice] };
+    // 192 random bits; the prefix has the classes of characters that Azure requires.
+    const password = `aA1-${randomBytes(24).toString('base64url')}`;
+    return { ...result, password, notices: [notice] };
   }
   const pair = await keyPair;
   return pair ? { ...result, sshPublicKey: pair.publicKey, privateKey: pair.privateKey } : result;
@@ -84,9 +86,4 @@ export async function writePrivateKey(
   } catch (error) {
     throw runnerFileError('RUNNER_TEMP', error, ['Or give `ssh-public-key`: then no key is generated and stored.']);
   }
-}
-
-/** 192 random bits; the prefix has the classes of characters that Azure requires. */
-function generatePassword(): string {
-  return `aA1-${randomBytes(24).toString('base64url')}`;
 }

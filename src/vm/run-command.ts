@@ -12,7 +12,7 @@ import type { OutputValues } from '../runner/environment.ts';
 import { createOutputStream, createRedactor, lastLines } from './script-output.ts';
 
 interface ScriptEnd {
-  readonly outcome: 'succeeded' | 'failed' | 'timed out' | 'not reported' | 'cancelled';
+  readonly outcome: 'succeeded' | 'failed' | 'not started' | 'timed out' | 'not reported' | 'cancelled';
   /** Undefined if the script did not start or was ended. */
   readonly exitCode?: number;
   readonly message: string;
@@ -36,7 +36,7 @@ export function parseScriptEnd(view: VirtualMachineRunCommandInstanceView = {}):
   // An agent that could not start the script reports Failed with the default of 0.
   return exitCode
     ? { outcome: 'failed', exitCode, message: `The script ended with exit code ${exitCode}.${suffix}` }
-    : { outcome: 'failed', message: `The script failed without an exit code.${suffix}` };
+    : { outcome: 'not started', message: `The script failed without an exit code.${suffix}` };
 }
 
 /** Azure ends the script at its limit; if the end is never reported, the wait ends this much later. */
@@ -72,7 +72,11 @@ export async function runScript(
   );
   onOutputs({ 'script-exit-code': end.exitCode, 'script-stdout': stdout, 'script-stderr': stderr });
   log.info(end.message);
-  if (end.outcome !== 'succeeded') throw scriptFailedError(activity, end, stderr, script.timeoutMinutes);
+  if (end.outcome !== 'succeeded') {
+    const lines = stderr.trim() === '' ? '' : ` Its last lines on stderr:\n${lastLines(stderr, 10)}`;
+    const message = `${end.message}${lines}`;
+    throw new ActionError(activity, { message, ...explainFailure(script.timeoutMinutes)[end.outcome] });
+  }
   await deleteRunCommand(context, command);
 }
 
@@ -162,50 +166,38 @@ export function normalizeScript(text: string, osType: 'Linux' | 'Windows'): stri
   return osType === 'Linux' ? withoutBom.replaceAll(/\r\n?/g, '\n') : withoutBom;
 }
 
-function scriptFailedError(activity: string, end: ScriptEnd, stderr: string, timeoutMinutes: number): ActionError {
-  const message =
-    stderr.trim() === '' ? end.message : `${end.message} Its last lines on stderr:\n${lastLines(stderr, 10)}`;
-  return new ActionError(activity, { message, ...explainScriptEnd(end, timeoutMinutes) });
-}
-
-const authorOrImage = "the script's author, or the maintainer of the image";
-
-const inspectVm = 'To inspect the VM, keep it with `cleanup: never`.';
-
-/** Who must act, from what the agent has reported of the end. */
-function explainScriptEnd({ outcome, exitCode }: ScriptEnd, timeoutMinutes: number) {
+/** Who must act, by what the agent has reported of the end. */
+function explainFailure(timeoutMinutes: number) {
+  const author = "the script's author";
+  const authorOrImage = `${author}, or the maintainer of the image`;
+  const inspectVm = 'To inspect the VM, keep it with `cleanup: never`.';
   const limit = `\`run-script-timeout-minutes\` (${timeoutMinutes})`;
-  switch (outcome) {
-    case 'timed out':
-      return {
-        reason: `The script ran longer than ${limit} allows.`,
-        who: "the script's author",
-        fix: ['Raise `run-script-timeout-minutes` (at most 90), or see in the log where the script hangs.'],
-      };
-    case 'not reported':
-      return {
-        reason: `Azure reported no end of the script within ${graceMinutes} minutes after ${limit}. The VM or its agent may have stopped.`,
-        who: authorOrImage,
-        fix: [`See in the log how far the script got. ${inspectVm}`],
-      };
-    case 'cancelled':
-      return {
-        reason: 'Somebody cancelled the run command in Azure.',
-        who: 'the person who cancelled it',
-        fix: ['Run the job again. The activity log of the resource group names the caller.'],
-      };
-    default:
-      return exitCode === undefined
-        ? {
-            reason: 'The VM agent could not start the script, or something in the guest ended it.',
-            who: authorOrImage,
-            fix: [`Check in the image the interpreter of the script and the agent. ${inspectVm}`],
-          }
-        : {
-            reason:
-              'The script itself reported the failure. What it printed is in the log and in the outputs `script-stdout` and `script-stderr`.',
-            who: "the script's author",
-            fix: [`Fix the script or the problem that it found. ${inspectVm}`],
-          };
-  }
+  return {
+    'timed out': {
+      reason: `The script ran longer than ${limit} allows.`,
+      who: author,
+      fix: ['Raise `run-script-timeout-minutes` (at most 90), or see in the log where the script hangs.'],
+    },
+    'not reported': {
+      reason: `Azure reported no end of the script within ${graceMinutes} minutes after ${limit}. The VM or its agent may have stopped.`,
+      who: authorOrImage,
+      fix: [`See in the log how far the script got. ${inspectVm}`],
+    },
+    cancelled: {
+      reason: 'Somebody cancelled the run command in Azure.',
+      who: 'the person who cancelled it',
+      fix: ['Run the job again. The activity log of the resource group names the caller.'],
+    },
+    'not started': {
+      reason: 'The VM agent could not start the script, or something in the guest ended it.',
+      who: authorOrImage,
+      fix: [`Check in the image the interpreter of the script and the agent. ${inspectVm}`],
+    },
+    failed: {
+      reason:
+        'The script itself reported the failure. What it printed is in the log and in the outputs `script-stdout` and `script-stderr`.',
+      who: author,
+      fix: [`Fix the script or the problem that it found. ${inspectVm}`],
+    },
+  };
 }

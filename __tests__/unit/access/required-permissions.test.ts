@@ -98,7 +98,7 @@ describe('requiredPermissions', () => {
   test('of identities, roles, agent and script', () => {
     const rights = needed({
       identity: { system: true, given: [idOf(identityId)], named: ['own'] },
-      roleAssignments: [{ role: { kind: 'name', name: 'AcrPull' }, scope: registryId }],
+      roleAssignments: [{ role: 'AcrPull', scope: registryId }],
       script: { text: 'true', timeoutMinutes: 30, parameters: {}, secrets: {} },
     });
     const identities = 'Microsoft.ManagedIdentity/userAssignedIdentities';

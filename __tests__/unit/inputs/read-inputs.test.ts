@@ -315,11 +315,11 @@ describe('good values', () => {
       },
       {
         roleAssignments: [
-          { role: { kind: 'name', name: 'AcrPull' }, scope: registry },
-          { role: { kind: 'id', guid: guid('a') }, scope: group },
-          { role: { kind: 'id', guid: guid('b') }, scope: subscription },
-          { role: { kind: 'id', guid: guid('c') }, scope: subscription },
-          { role: { kind: 'name', name: 'Storage Blob Data Reader' }, scope: group },
+          { role: 'AcrPull', scope: registry },
+          { role: guid('a'), scope: group },
+          { role: guid('b'), scope: subscription },
+          { role: guid('c'), scope: subscription },
+          { role: 'Storage Blob Data Reader', scope: group },
         ],
       },
     ],

@@ -131,7 +131,7 @@ describe('the verdict on a script', () => {
     ],
     [
       { executionState: 'Succeeded', exitCode: 'unknown' },
-      { outcome: 'failed', message: 'The script failed without an exit code.' },
+      { outcome: 'not started', message: 'The script failed without an exit code.' },
     ],
     [
       { executionState: 'Succeeded', exitCode: 7 },
@@ -148,7 +148,7 @@ describe('the verdict on a script', () => {
     [
       { executionState: 'Failed', exitCode: 0, executionMessage: 'no such user' },
       {
-        outcome: 'failed',
+        outcome: 'not started',
         message: 'The script failed without an exit code. The agent says: no such user',
       },
     ],
