@@ -109,6 +109,20 @@ test('does not call the old VM rolled back when Azure refuses the new one', asyn
   expect(run.summary).not.toContain('Rolled back');
 });
 
+test('reports the disks of a VM that cannot be deleted as attached, not as those of another deployment', async () => {
+  const sim = await startWorld();
+  expect(errorOf(await act(sim, oldVersion))).toBe('');
+  sim.faults.add({
+    match: { method: 'DELETE', path: /\/virtualMachines\/vm1\?/, times: Number.POSITIVE_INFINITY },
+    effect: { status: 409, code: 'ScopeLocked', message: 'The scope is locked.' },
+  });
+  const run = await act(sim, replace);
+  expect(errorOf(run)).toContain('ScopeLocked');
+  expect(warningsOf(run)).not.toContain('their tags do not name');
+  expect(warningsOf(run)).toMatch(/vm1-osdisk: .*attached/);
+  expect(sim.world.resources.has(vm1.osDisk)).toBe(true);
+});
+
 describe('a VM that another run has replaced since it was found', () => {
   test.each(['never started', 'had an old image'])('is kept when the one before %s', async (reason) => {
     const sim = await startWorld();

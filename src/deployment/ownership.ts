@@ -166,7 +166,7 @@ export function assertOwned(
     reason: `Deployment name "${deployment}" results in a resource name that is already in use: ${id}`,
     fix: [
       'Set a different `vm-name`: all other resource names derive from it.',
-      owner !== 'other-job'
+      owner !== 'other-job' && /\/Microsoft\.Network\//i.test(id)
         ? 'To use the existing resource instead, pass its ID as `subnet-id`, `network-security-group-id`, `public-ip` or `nic-id`.'
         : 'Each job and matrix leg of a run needs its own name; the default of `vm-name` provides one.',
     ],

@@ -128,7 +128,9 @@ function usedSize({ outputs }: SummaryFacts): string {
   return `${outputs['vm-size'] ?? ''}${outputs.spot === 'true' ? ' (Spot)' : ''}`;
 }
 
-function readiness({ requested, adopted }: SummaryFacts): string {
+/** An existing VM may be stopped: only its agent tells. */
+function readiness({ requested, adopted, outputs }: SummaryFacts): string {
+  if (adopted && requested?.waitFor !== 'agent' && !outputs['script-exit-code']) return 'Kept';
   return requested?.waitFor === 'accepted' && !adopted ? 'Accepted' : 'Ready';
 }
 
