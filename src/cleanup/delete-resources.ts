@@ -72,25 +72,26 @@ export async function deleteResources(context: DeletionContext, ids: readonly st
     remainingAssignments: new Map(context.assignmentsUnknown ? [['', '']] : []),
     isOutdated: false,
   };
-  const deletions = new Map<string, Promise<boolean>[]>();
+  const deletions = new Map<string, Promise<keyof DeletionResult>[]>();
   for (const target of progress.targets) {
     const { id, type } = target;
     const dependents = Promise.all(type.after.flatMap((other) => deletions.get(other) ?? []));
     const deletion = (async () => {
       try {
+        const outcomes = await dependents;
         // Waiting for a resource is pointless while one that uses it is kept.
-        const isUsed = (await dependents).includes(false);
+        const isUsed = outcomes.includes('notOwned') || outcomes.includes('failed');
         // The disk of another VM than the one that was to be deleted.
-        const isOther = isUsed && context.vmId !== undefined;
+        const isOther = outcomes.includes('notOwned') && context.vmId !== undefined;
         const maxWait = isUsed ? 0 : maxInUseSeconds;
         const outcome = isOther ? 'notOwned' : await deleteResource(context, target, progress, maxWait);
         result[outcome].push(id.id);
-        return outcome !== 'notOwned';
+        return outcome;
       } catch (error) {
         result.failed.push({ id: id.id, error });
-        if (id.type !== assignmentType) return false;
+        if (id.type !== assignmentType) return 'failed';
         progress.remainingAssignments.set(progress.principals.get(id.id.toLowerCase()) ?? '', id.id);
-        return true;
+        return 'deleted';
       }
     })();
     deletions.set(id.type, [...(deletions.get(id.type) ?? []), deletion]);
