@@ -53,6 +53,14 @@ describe('a rerun on a finished deployment', () => {
     expect(same.map((name) => [name, run.outputs[name]])).toEqual(same.map((name) => [name, first.outputs[name]]));
   };
 
+  test('does not call a deallocated VM ready', async () => {
+    const machine = sim.world.resources.get(vm1.machine);
+    if (machine) machine.internal['powerState'] = 'deallocated';
+    const run = await rerun('1', { 'expires-after': 'PT2H' });
+    expect([errorOf(run), run.outputs['outcome']]).toEqual(['', 'kept']);
+    expect(`${run.lines.at(-1)?.text}${run.summary}`).not.toMatch(/Ready in/);
+  });
+
   test('warns what sweep goes by, and sets all outputs, when a lock prevents the update of tags', async () => {
     sim.world.addLock(group, 'ReadOnly', 'frozen');
     const image = defaults.imageId('linux', '1.0.0');

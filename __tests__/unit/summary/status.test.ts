@@ -45,6 +45,13 @@ describe('the last line of the log', () => {
     );
   });
 
+  test('calls an existing VM ready only if its agent was asked', () => {
+    const facts = { ...summaryFacts(), adopted: true };
+    expect(resultLine(facts)).toMatch(/^Kept in 16 s: vm1 /);
+    expect(resultLine({ ...facts, ...summaryFacts({ waitFor: 'agent' }) })).toMatch(/^Ready in /);
+    expect(resultLine({ ...facts, outputs: { 'script-exit-code': '0' } })).toMatch(/^Ready in /);
+  });
+
   test('says whether a VM is a Spot VM', () => {
     const facts = summaryFacts();
     const outputs = { ...facts.outputs, spot: 'true' };
