@@ -52,7 +52,7 @@ describe('the clock', () => {
     expect([ended, limit.aborted]).toEqual([false, false]);
     jest.advanceTimersByTime(1);
     expect([ended, limit.aborted, limit.reason.name]).toEqual([true, true, 'TimeoutError']);
-    expect(limit.reason.message).toBe('The time limit of 2 minutes was reached.');
+    expect(limit.reason.message).toBe('The time limit of 2 min was reached.');
     expect(clockSeconds() - start).toBeCloseTo(100);
   });
 
