@@ -17,7 +17,7 @@ function findObstacle(version: ImageVersion, region: string): UnusableVersion | 
   if (state === 'Deleting') return unusable(version, 'is being deleted');
   if (state === 'Failed') return unusable(version, `is Failed${details ? ` (${details})` : ''}`);
   if (state === 'Creating') return unusable(version, 'is still being built', true);
-  if (version.replication) return findReplicationObstacle(version, version.replication, region);
+  if (version.replication) return findReplicationObstacle(version, region);
   // Without a replication report, the target regions decide; without those, Compute does when the VM is created.
   const { targets } = version;
   if (!targets) return undefined;
@@ -28,11 +28,8 @@ function findObstacle(version: ImageVersion, region: string): UnusableVersion | 
   return unusable(version, `is ${state}, and Azure does not report which regions are complete`, true);
 }
 
-function findReplicationObstacle(
-  version: ImageVersion,
-  replication: NonNullable<ImageVersion['replication']>,
-  region: string,
-): UnusableVersion | undefined {
+function findReplicationObstacle(version: ImageVersion, region: string): UnusableVersion | undefined {
+  const { replication = new Map<string, never>() } = version;
   const here = replication.get(region);
   if (!here) {
     const completed = [...replication].flatMap(([name, { state }]) => (state === 'Completed' ? [name] : []));

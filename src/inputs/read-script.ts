@@ -11,17 +11,13 @@ export function encoded(reader: Reader, name: InputName, bytes: Buffer, limit: n
 }
 
 export function readCustomData(reader: Reader, runner: RunnerValues): string | undefined {
-  const { name, bytes } = readTextOrFile(reader, runner, 'custom-data', 'custom-data-file');
+  const { name, bytes } = readTextOrFile(reader, runner, 'custom-data');
   return bytes && encoded(reader, name, bytes, 65_535);
 }
 
 /** The bytes of one of two inputs: a text, or the path of a file in the workspace. */
-function readTextOrFile(
-  reader: Reader,
-  runner: RunnerValues,
-  textInput: InputName,
-  fileInput: InputName,
-): { readonly name: InputName; readonly bytes?: Buffer } {
+function readTextOrFile(reader: Reader, runner: RunnerValues, textInput: 'custom-data' | 'run-script') {
+  const fileInput = `${textInput}-file` as const;
   const text = reader.raw(textInput);
   const file = reader.text(fileInput);
   if (text !== undefined && file !== undefined) {
@@ -48,7 +44,7 @@ function readWorkspaceFile(reader: Reader, runner: RunnerValues, name: InputName
 }
 
 export function readScript(reader: Reader, runner: RunnerValues): GuestScript | undefined {
-  const { name: input, bytes } = readTextOrFile(reader, runner, 'run-script', 'run-script-file');
+  const { name: input, bytes } = readTextOrFile(reader, runner, 'run-script');
   const text = bytes?.toString();
   if (text?.trim() === '') reader.addIssue(input, 'is an empty file.');
   const parameters = reader.textMap('run-script-parameters');

@@ -37,11 +37,7 @@ export function mergePatch(target: unknown, patch: unknown): unknown {
   return Object.fromEntries(merged);
 }
 
-type WithoutUndefined<Fields> = {
-  [Key in keyof Fields as undefined extends Fields[Key] ? never : Key]: Fields[Key];
-} & {
-  [Key in keyof Fields as undefined extends Fields[Key] ? Key : never]?: Exclude<Fields[Key], undefined>;
-};
+type WithoutUndefined<Fields> = { [Key in keyof Fields]?: Exclude<Fields[Key], undefined> };
 
 /** Drops fields that are undefined, for objects that are spread over others or compared by their keys. */
 export function omitUndefined<Fields extends object>(fields: Fields): WithoutUndefined<Fields> {

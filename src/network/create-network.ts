@@ -15,7 +15,6 @@ import { flattenProperties, omitUndefined } from '../lib/json.ts';
 import type { OutputValues } from '../runner/environment.ts';
 
 /**
- * Creates the NSG and then the virtual network that refers to it, the public IP in parallel; then the network interface.
  * @param onOutputs receives values as soon as they are known, so that later steps can act on a cancelled run.
  * @returns the resources as Azure returned them; none with an existing network interface.
  * @throws AzureError; ActionError if a resource of that name does not belong to the deployment.

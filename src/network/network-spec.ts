@@ -130,23 +130,20 @@ export function isGeneratedRule({ name }: { readonly name?: string }): boolean {
   return /^allow-(any|\d+(-\d+)?)-(any|tcp|udp)-[1-4]\d{3}$/i.test(name ?? '');
 }
 
-const adminPorts = [
-  [22, 'SSH'],
-  [3389, 'RDP'],
-] as const;
+const adminPorts = { SSH: 22, RDP: 3389 };
 
 const anySource = new Set(['*', '0.0.0.0/0', '::/0', 'internet', 'any']);
 
 export function openPortWarnings({ network }: DeployInputs): string[] {
   if (network.kind === 'given-nic' || network.nsg.kind === 'given') return [];
-  return network.nsg.inbound
-    .filter((rule) => rule.protocol !== 'Udp' && anySource.has(rule.source.toLowerCase()))
-    .flatMap((rule) =>
-      adminPorts
-        .filter(([port]) => rule.fromPort <= port && port <= rule.toPort)
-        .map(
-          ([port, name]) =>
-            `\`allow-inbound\` opens port ${port} (${name}) to the whole internet. Allow only the addresses that need it, e.g. \`${port} from 203.0.113.0/24\`.`,
-        ),
+  const open = network.nsg.inbound.filter(
+    ({ protocol, source }) => protocol !== 'Udp' && anySource.has(source.toLowerCase()),
+  );
+  return open.flatMap(({ fromPort, toPort }) => {
+    const ports = Object.entries(adminPorts).filter(([, port]) => fromPort <= port && port <= toPort);
+    return ports.map(
+      ([name, port]) =>
+        `\`allow-inbound\` opens port ${port} (${name}) to the whole internet. Allow only the addresses that need it, e.g. \`${port} from 203.0.113.0/24\`.`,
     );
+  });
 }

@@ -88,7 +88,7 @@ export function compareVm(vm: VirtualMachine, plan: Plan, image: ResolvedImage, 
       : []),
     ...comparePlacement(vm, plan),
     compareLists('identity', 'identity', identities, expectedIdentities),
-    ...compareAccount(vm, body, inputs, plan),
+    ...compareAccount(vm, body, inputs),
     ...compareSpot(vm, body, inputs.spot?.isOptional),
     ...compareDisk(vm, body),
     ...compareDataDisks(vm, patchedList(patch, dataDisks, emptyDisk) ?? body.storageProfile?.dataDisks),
@@ -125,16 +125,11 @@ function comparePlacement(vm: VirtualMachine, { vm: planned, nic: plannedNic }: 
   ];
 }
 
-function compareAccount(
-  vm: VirtualMachine,
-  body: VirtualMachine,
-  inputs: DeployInputs,
-  plan: Plan,
-): readonly Comparison[] {
+function compareAccount(vm: VirtualMachine, body: VirtualMachine, inputs: DeployInputs): readonly Comparison[] {
   const { computerName, adminUsername: actual } = vm.osProfile ?? {};
   const expected = body.osProfile?.adminUsername;
   // Linux distinguishes upper and lower case.
-  const isOther = plan.vm.osType === 'Linux' && actual && expected && actual !== expected;
+  const isOther = !body.osProfile?.windowsConfiguration && actual && expected && actual !== expected;
   const [keys, expectedKeys] = [sshKeys(vm), sshKeys(body)];
   const hasKeys = !keys || inputs.sshPublicKeys.length === 0 || keys === expectedKeys;
   return [

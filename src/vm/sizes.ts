@@ -96,13 +96,11 @@ export function incompatibilities(
   required: ReturnType<typeof sizeRequirements>,
 ): string[] {
   const { trustedLaunch, confidential, maxDataDisks = Number.NaN } = capabilities;
+  const lacksTrustedLaunch = trustedLaunch === false && confidential !== true;
   const needsTrustedLaunch = required.securityType === 'TrustedLaunch' && !required.trustedLaunchOptional;
   const isConfidential = required.securityType === 'ConfidentialVM';
   const rules = [
-    [
-      needsTrustedLaunch && trustedLaunch === false && confidential !== true,
-      'has no Trusted Launch, which the VM requires',
-    ],
+    [needsTrustedLaunch && lacksTrustedLaunch, 'has no Trusted Launch, which the VM requires'],
     [isConfidential && confidential === false, 'does not support confidential VMs, which the VM is to be'],
     [!isConfidential && confidential === true, 'boots confidential VMs only, which the VM is not'],
     ...features.map(([name, missing]) => [required[name] && capabilities[name] === false, missing] as const),
@@ -114,10 +112,8 @@ export function incompatibilities(
   ];
 }
 
-function imageIncompatibilities(
-  { architecture, generations, diskControllers }: SizeCapabilities,
-  image: ResolvedImage,
-): string[] {
+function imageIncompatibilities(capabilities: SizeCapabilities, image: ResolvedImage): string[] {
+  const { architecture, generations, diskControllers } = capabilities;
   // Without the definition, the image's properties are unknown.
   if (image.generation === undefined) return [];
   const found: string[] = [];

@@ -14,16 +14,11 @@ export interface DeploymentContext {
 
 /** Sizes in the order of the input, each in every zone in the order of the input; with `spot: prefer`, all as Spot first. */
 export function placementsInOrder(inputs: DeployInputs, image: ResolvedImage): readonly Placement[] {
-  const sizes =
-    inputs.sizes.length > 0
-      ? inputs.sizes
-      : // Only v6 can do Trusted Launch on Arm64, and not every region has it.
-        image.architecture === 'Arm64'
-        ? ['Standard_D2ps_v6', 'Standard_D2ps_v5']
-        : ['Standard_D2s_v5'];
-  const regular = sizes.flatMap((size): Placement[] =>
-    inputs.zones.length > 0 ? inputs.zones.map((zone) => ({ size, zone })) : [{ size }],
-  );
+  // Only v6 can do Trusted Launch on Arm64, and not every region has it.
+  const defaults = image.architecture === 'Arm64' ? ['Standard_D2ps_v6', 'Standard_D2ps_v5'] : ['Standard_D2s_v5'];
+  const sizes = inputs.sizes.length > 0 ? inputs.sizes : defaults;
+  const zones = inputs.zones.length > 0 ? inputs.zones : [undefined];
+  const regular = sizes.flatMap((size) => zones.map((zone): Placement => ({ size, zone })));
   if (!inputs.spot) return regular;
   const spot = regular.map((placement): Placement => ({ ...placement, spot: true }));
   return inputs.spot.isOptional ? [...spot, ...regular] : spot;
@@ -40,7 +35,7 @@ interface VmSpec {
 }
 
 export function vmBody(spec: VmSpec, placement: Placement): VirtualMachine {
-  const { inputs, image, context, network, identities, common } = spec;
+  const { inputs, image, network, common } = spec;
   const spot = placement.spot && inputs.spot;
   return {
     ...common,
@@ -56,9 +51,9 @@ export function vmBody(spec: VmSpec, placement: Placement): VirtualMachine {
     zones: placement.zone ? [placement.zone] : undefined,
     // The image reference does not include the plan; without it Azure answers VMMarketplaceInvalidInput.
     plan: image.plan,
-    identity: identityBody(inputs, identities),
-    osProfile: image.osState === 'Generalized' ? osProfile(inputs, image, context) : undefined,
-    securityProfile: securityBody(inputs, image, placement),
+    identity: identityBody(spec),
+    osProfile: image.osState === 'Generalized' ? osProfile(spec) : undefined,
+    securityProfile: securityBody(spec, placement),
     priority: spot && 'Spot',
     evictionPolicy: spot?.evictionPolicy,
     billingProfile: spot && { maxPrice: spot.maxPrice },
@@ -92,11 +87,7 @@ function storageProfile({ inputs, image, names }: VmSpec): StorageProfile {
   };
 }
 
-function osProfile(
-  inputs: DeployInputs,
-  image: ResolvedImage,
-  { generated }: DeploymentContext,
-): NonNullable<VirtualMachine['osProfile']> {
+function osProfile({ inputs, image, context: { generated } }: VmSpec): NonNullable<VirtualMachine['osProfile']> {
   const password = inputs.adminPassword ?? generated.password;
   const common = {
     computerName: inputs.computerName ?? resolveComputerName(inputs.vmName, image.osType),
@@ -127,9 +118,9 @@ export function resolveComputerName(vmName: string, osType: 'Linux' | 'Windows')
   return /^\d+$/.test(vmName) ? `vm${vmName.slice(0, 13)}` : vmName;
 }
 
-function identityBody(inputs: DeployInputs, named: Plan['identities']): VirtualMachine['identity'] {
+function identityBody({ inputs, identities }: VmSpec): VirtualMachine['identity'] {
   const { system, given } = inputs.identity;
-  const assigned = [...given, ...named].map(({ id }) => id);
+  const assigned = [...given, ...identities].map(({ id }) => id);
   if (assigned.length === 0) return system ? { type: 'SystemAssigned' } : undefined;
   return {
     type: system ? 'SystemAssigned, UserAssigned' : 'UserAssigned',
@@ -138,13 +129,9 @@ function identityBody(inputs: DeployInputs, named: Plan['identities']): VirtualM
 }
 
 /** Without a type, Azure creates a Trusted Launch VM where that is the default of the subscription (azure-cli#30728). */
-function securityBody(
-  inputs: DeployInputs,
-  image: ResolvedImage,
-  { withoutTrustedLaunch }: Placement,
-): VirtualMachine['securityProfile'] {
+function securityBody({ inputs, image }: VmSpec, placement: Placement): VirtualMachine['securityProfile'] {
   const fromImage = image.securityType === 'Standard' ? undefined : image.securityType;
-  const securityType = withoutTrustedLaunch ? 'Standard' : (inputs.securityType ?? fromImage);
+  const securityType = placement.withoutTrustedLaunch ? 'Standard' : (inputs.securityType ?? fromImage);
   const encryptionAtHost = inputs.encryptionAtHost || undefined;
   if (!securityType) return encryptionAtHost && { encryptionAtHost };
   const uefiSettings = securityType === 'Standard' ? undefined : { secureBootEnabled: true, vTpmEnabled: true };

@@ -20,10 +20,7 @@ export function isFailedState(resource: { readonly provisioningState?: string })
 }
 
 /** For a create whose response was lost, or another run's. @returns undefined if the VM was deleted. */
-export async function waitForTerminalState(
-  session: Session,
-  location: VmLocation,
-): Promise<VirtualMachine | undefined> {
+export async function waitForTerminalState(session: Session, location: VmLocation) {
   const what = `virtual machine ${location.vm.name}`;
   const found = await pollUntil(what, 'guest', session.waiting, async () => {
     const vm = await undefinedIfNotFound(readVm(session, location));
