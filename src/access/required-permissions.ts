@@ -20,6 +20,7 @@ const permissionsOf =
 const compute = permissionsOf('Microsoft.Compute');
 const network = permissionsOf('Microsoft.Network');
 const authorization = permissionsOf('Microsoft.Authorization');
+const resources = permissionsOf('Microsoft.Resources');
 
 export const grantAction = 'Microsoft.Authorization/roleAssignments/write';
 
@@ -38,8 +39,7 @@ export const permissionTable = {
     why: 'creating the virtual machine',
     actions: [
       // The resources of a deployment are found by one listing of the group, in `create`, `sweep` and `list` alike.
-      'Microsoft.Resources/subscriptions/resourceGroups/read',
-      'Microsoft.Resources/subscriptions/resourceGroups/resources/read',
+      ...resources('subscriptions/resourceGroups', 'read', 'resources/read'),
       ...compute('virtualMachines', 'read', 'write'),
       ...compute('disks', 'write'),
     ],
@@ -52,10 +52,7 @@ export const permissionTable = {
   },
   'new resource group': {
     why: 'creating the resource group',
-    actions: [
-      'Microsoft.Resources/subscriptions/resourceGroups/read',
-      'Microsoft.Resources/subscriptions/resourceGroups/write',
-    ],
+    actions: resources('subscriptions/resourceGroups', 'read', 'write'),
   },
   'new interface': newResource('creating the network interface', 'Microsoft.Network/networkInterfaces'),
   'new network': newResource(
@@ -115,7 +112,7 @@ export const permissionTable = {
     why: 'looking for the other resources that a deployment of this name may have, to list or delete it',
     actions: [...network('virtualNetworks', 'read'), ...network('publicIPAddresses', 'read')],
   },
-  rerun: { why: 'updating the tags of an existing deployment', actions: ['Microsoft.Resources/tags/write'] },
+  rerun: { why: 'updating the tags of an existing deployment', actions: resources('tags', 'write') },
   'check the group': {
     why: 'checking permissions, locks, deny assignments and policies in advance',
     actions: [

@@ -184,11 +184,7 @@ async function assignRole(
 const maxReplicationSeconds = 300;
 
 /** Retries until the new principal has replicated in Entra ID (6 to 269 s in recorded runs, even with `principalType`). */
-async function retryUntilReplicated(
-  { session, log }: AccessContext,
-  what: string,
-  put: () => Promise<void>,
-): Promise<void> {
+async function retryUntilReplicated({ session, log }: AccessContext, what: string, put: () => Promise<void>) {
   const start = clockSeconds();
   const tryPut = async (): Promise<true | undefined> => {
     try {

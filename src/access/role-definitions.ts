@@ -75,11 +75,11 @@ const rolesIgnoredByAbac = [
   ['AcrPush', '8311e382-0749-4cb8-b61a-304f252e45ec', 'Container Registry Repository Writer'],
 ] as const;
 
+const registryPattern =
+  /^\/subscriptions\/[^/]+\/resourceGroups\/[^/]+\/providers\/Microsoft\.ContainerRegistry\/registries\/([^/]+)/i;
+
 async function assertRoleEffective({ arm }: Session, { role, roleDefinitionId, scope }: RoleGrant): Promise<void> {
-  const [registry, name = ''] =
-    /^\/subscriptions\/[^/]+\/resourceGroups\/[^/]+\/providers\/Microsoft\.ContainerRegistry\/registries\/([^/]+)/i.exec(
-      scope,
-    ) ?? [];
+  const [registry, name = ''] = registryPattern.exec(scope) ?? [];
   const ignored = rolesIgnoredByAbac.find(([, guid]) => roleDefinitionId.toLowerCase().endsWith(guid));
   if (!registry || !ignored) return;
   const [legacy, , replacement] = ignored;

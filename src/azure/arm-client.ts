@@ -146,10 +146,9 @@ export async function listAllPages<T>(
 export function listGroup<T extends { readonly id: string }>(
   { arm, subscriptionId }: Pick<Session, 'arm' | 'subscriptionId'>,
   resourceGroup: string,
-  query: Readonly<Record<string, string>> = {},
 ): Promise<T[]> {
   const path = `/subscriptions/${subscriptionId}/resourceGroups/${resourceGroup}/resources`;
-  return listAllPages<T>(arm, path, apiVersions.resources, query);
+  return listAllPages<T>(arm, path, apiVersions.resources);
 }
 
 function createPipeline(options: ClientOptions): Pipeline {

@@ -39,10 +39,7 @@ const stepEndPolicy = createPolicy('stepEndPolicy', (request, next) => {
 });
 
 /** Outermost first; `perAttempt` sees each result. 90 s of retries: an ID token lives longer. */
-export function signInPolicies(
-  options: HttpOptions,
-  perAttempt: readonly PipelinePolicy[] = [],
-): readonly PipelinePolicy[] {
+export function signInPolicies(options: HttpOptions, perAttempt: readonly PipelinePolicy[] = []) {
   const { correlationId, log, attemptTimeoutSeconds = signInAttemptSeconds } = options;
   return [
     stepEndPolicy,

@@ -35,10 +35,8 @@ export function limitAnnotation(message: string): string {
   const text = plainText(message);
   if (Buffer.byteLength(text) <= maxAnnotationBytes) return text;
   const note = '… (continued in the log)';
-  let cut = Buffer.from(text)
-    .subarray(0, maxAnnotationBytes - Buffer.byteLength(`\n${note}`))
-    .toString()
-    .replace(/\uFFFD+$/, '');
+  const space = new Uint8Array(maxAnnotationBytes - Buffer.byteLength(`\n${note}`));
+  let cut = text.slice(0, new TextEncoder().encodeInto(text, space).read);
   const end = cut.lastIndexOf('\n');
   if (end > maxAnnotationBytes / 2) cut = cut.slice(0, end);
   return `${cut}\n${note}`;

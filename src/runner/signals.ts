@@ -24,8 +24,7 @@ export function stopOnSignals(stop: AbortController, activity: () => string): vo
       }),
     );
   };
-  const windowsOnly = process.platform === 'win32' ? (['SIGBREAK'] as const) : [];
-  for (const signal of ['SIGINT', 'SIGTERM', ...windowsOnly] as const) process.on(signal, onSignal);
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGBREAK'] as const) process.on(signal, onSignal);
 }
 
 export function stopAtTimeLimit(stop: AbortController, minutes: number, activity: () => string): NodeJS.Timeout {

@@ -1,7 +1,6 @@
 import {
   type PipelinePolicy,
   type PipelineRequest,
-  type PipelineResponse,
   type SendRequest,
   createHttpHeaders,
   createPipelineRequest,
@@ -37,11 +36,7 @@ export function apiVersionFallbackPolicy(debug: (line: string) => void): Pipelin
 }
 
 /** Versions that may ignore If-None-Match get a read right before the PUT: existing resources are never overwritten. */
-async function sendWithApiVersion(
-  request: PipelineRequest,
-  version: string,
-  next: SendRequest,
-): Promise<PipelineResponse> {
+async function sendWithApiVersion(request: PipelineRequest, version: string, next: SendRequest) {
   request.url = request.url.replace(apiVersionParameter, `$1${version}`);
   if (version < standardSecurityTypeSince && typeof request.body === 'string')
     request.body = request.body.replace(/"securityType":"Standard",?/, '');

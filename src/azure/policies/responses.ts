@@ -102,13 +102,10 @@ function responsePolicy(
   name: string,
   check: (request: PipelineRequest, response: PipelineResponse, body: unknown) => PipelineResponse,
 ): PipelinePolicy {
-  return {
-    name,
-    async sendRequest(request, next) {
-      const response = await next(request);
-      return check(request, response, parseJson(response.bodyAsText ?? ''));
-    },
-  };
+  return createPolicy(name, async (request, next) => {
+    const response = await next(request);
+    return check(request, response, parseJson(response.bodyAsText ?? ''));
+  });
 }
 
 /**
@@ -139,19 +136,16 @@ function invalid(request: PipelineRequest, response: PipelineResponse): Pipeline
 
 /** Links in responses and IDs that start with `//` must not carry tokens to other hosts. */
 export function allowedHostsPolicy(origins: readonly string[], what: string): PipelinePolicy {
-  return {
-    name: 'allowedHostsPolicy',
-    sendRequest(request, next) {
-      const { origin, host, pathname } = new URL(request.url);
-      if (origins.includes(origin)) return next(request);
-      throw new ActionError(`sending ${request.method} ${pathname}`, {
-        message: `A response or an ID leads to ${host}, but ${what} are sent to ${origins.join(' or ')} only.`,
-        reason: 'An ID in the inputs starts with `//`, or a proxy between the runner and Azure changed a response.',
-        who: "the workflow's author, or the administrator of the runner's network",
-        fix: ['Check the IDs in the inputs and the proxy settings of the runner. Nothing was sent to that host.'],
-      });
-    },
-  };
+  return createPolicy('allowedHostsPolicy', (request, next) => {
+    const { origin, host, pathname } = new URL(request.url);
+    if (origins.includes(origin)) return next(request);
+    throw new ActionError(`sending ${request.method} ${pathname}`, {
+      message: `A response or an ID leads to ${host}, but ${what} are sent to ${origins.join(' or ')} only.`,
+      reason: 'An ID in the inputs starts with `//`, or a proxy between the runner and Azure changed a response.',
+      who: "the workflow's author, or the administrator of the runner's network",
+      fix: ['Check the IDs in the inputs and the proxy settings of the runner. Nothing was sent to that host.'],
+    });
+  });
 }
 
 /** Requests that were retried although an earlier attempt may have been carried out. */
@@ -159,24 +153,21 @@ export const ambiguousRequests = new WeakSet<PipelineRequest>();
 
 /** The SDK drops `details` and the raw body, and its `AbortError` does not say who cancelled. */
 export function azureErrorPolicy(signal: AbortSignal): PipelinePolicy {
-  return {
-    name: 'azureErrorPolicy',
-    async sendRequest(request, next) {
-      request.abortSignal ??= signal;
-      let response: PipelineResponse;
-      try {
-        response = await next(request);
-      } catch (error) {
-        if (signal.aborted) throw signal.reason;
-        if (!isRestError(error) || error.response) throw error;
-        // Without the cause: it holds the complete request, tokens included.
-        throw new AzureError(networkError(request, error));
-      }
-      if (response.status < 300 && !isFailedOperation(request, response)) return response;
-      const previousAttemptLost = ambiguousRequests.has(request);
-      throw new AzureError({ ...errorFromResponse(request, response), previousAttemptLost });
-    },
-  };
+  return createPolicy('azureErrorPolicy', async (request, next) => {
+    request.abortSignal ??= signal;
+    let response: PipelineResponse;
+    try {
+      response = await next(request);
+    } catch (error) {
+      if (signal.aborted) throw signal.reason;
+      if (!isRestError(error) || error.response) throw error;
+      // Without the cause: it holds the complete request, tokens included.
+      throw new AzureError(networkError(request, error));
+    }
+    if (response.status < 300 && !isFailedOperation(request, response)) return response;
+    const previousAttemptLost = ambiguousRequests.has(request);
+    throw new AzureError({ ...errorFromResponse(request, response), previousAttemptLost });
+  });
 }
 
 export function errorFromResponse(request: PipelineRequest, response: PipelineResponse): AzureErrorInfo {

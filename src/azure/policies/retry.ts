@@ -200,10 +200,7 @@ function isSafeToRetry({ method, url }: PipelineRequest): boolean {
  * Retries transient errors: the library's `retryPolicy`, with one strategy per request that knows when it began to fail.
  * @param remaining seconds that throttling may still be waited out, of those `elapsed` since the first failure
  */
-export function transientErrorRetryPolicy(
-  log: (line: string) => void,
-  remaining: (elapsed: number) => number,
-): PipelinePolicy {
+export function transientErrorRetryPolicy(log: (line: string) => void, remaining: (elapsed: number) => number) {
   return createPolicy('transientErrorRetryPolicy', async (request, next) => {
     const { host } = new URL(request.url);
     const cancellation = forwardAbort(request);

@@ -148,25 +148,20 @@ function checkDenyAssignments(context: RuleContext): Finding[] {
 function checkPolicies({ facts, group, subscription, known, ask }: RuleContext): Finding[] {
   // A ReadOnly lock refuses every POST; `checkLocks` reports it.
   const { policyDenials } = facts;
-  if (policyDenials && 'error' in policyDenials && findAzureError(policyDenials.error)?.code === 'ScopeLocked')
-    return [];
+  const error = policyDenials && 'error' in policyDenials ? findAzureError(policyDenials.error) : undefined;
+  if (error?.code === 'ScopeLocked') return [];
   const asked = 'Azure Policy for the resources that would be created';
   const scope = valueOf(facts.group)?.exists ? group : subscription;
   const question = ask('policy', asked, 'Microsoft.PolicyInsights/checkPolicyRestrictions/read', scope);
-  return question.answered(policyDenials, (denials) =>
-    denials.length === 0
-      ? question.ok('Azure Policy reports no denial.')
-      : denials.map(({ resource, policyAssignmentId, reason }) =>
-          ask(`policy/${resource}`, asked).fault(
-            `Policy assignment ${policyAssignmentId} denies ${resource}.${reason ? ` ${reason}` : ''}`,
-            [
-              'Change the input that violates the policy. To show what it requires:',
-              ...policyCommands(policyAssignmentId, group),
-            ],
-            authorOrPolicyOwner(known),
-          ),
-        ),
-  );
+  return question.answered(policyDenials, (denials) => {
+    if (denials.length === 0) return question.ok('Azure Policy reports no denial.');
+    return denials.map(({ resource, policyAssignmentId, reason }) => {
+      const answer = `Policy assignment ${policyAssignmentId} denies ${resource}.${reason ? ` ${reason}` : ''}`;
+      const commands = policyCommands(policyAssignmentId, group);
+      const fix = ['Change the input that violates the policy. To show what it requires:', ...commands];
+      return ask(`policy/${resource}`, asked).fault(answer, fix, authorOrPolicyOwner(known));
+    });
+  });
 }
 
 /** `blocked`, `none`, or why it cannot be known. Group memberships are not readable, nor is an opaque token. */
