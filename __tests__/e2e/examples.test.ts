@@ -63,6 +63,12 @@ const cases: readonly Case[] = files.flatMap(({ path, workflow }) =>
   ),
 );
 
+test('no example waits for the image until its step is out of time', () => {
+  const isTooLong = ({ step: { with: inputs = {} } }: Case) =>
+    Number(inputs['image-wait-minutes'] ?? 0) >= Number(inputs['timeout-minutes'] ?? 60);
+  expect(cases.filter(isTooLong).map(({ file, job }) => `${file}: ${job}`)).toEqual([]);
+});
+
 /** The legs of a matrix with one list. */
 function legs(matrix: unknown): readonly Record<string, string>[] {
   const [[name, list] = []] = Object.entries((matrix ?? {}) as Record<string, string[]>);

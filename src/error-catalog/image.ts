@@ -50,7 +50,7 @@ export const imageEntries: Entries = {
       shellCommand`az sig image-version update ${imageOptions(failure, true)} --add publishingProfile.targetRegions ${`name=${regionOf(failure)}`}`,
       'Or use a `location` that has a replica:',
       shellCommand`az sig image-version show ${imageOptions(failure, true)} --expand ReplicationStatus --query replicationStatus.summary -o table`,
-      'If replication is in progress, set `image-wait-minutes` to wait for it.',
+      'If replication is in progress, set `image-wait-minutes` to wait for it, and a longer `timeout-minutes`.',
     ],
   }),
   'The image definition has no latest version': (failure) => {

@@ -115,8 +115,8 @@ export function noUsableVersionError(
   const group = 'resourceGroup' in image ? image.resourceGroup : '<resource-group>';
   const waitFix =
     waitedMinutes > 0
-      ? `This step waited ${waitedMinutes} min; raise \`image-wait-minutes\`.`
-      : 'Replication is in progress: set `image-wait-minutes` (for example 60) to wait for it.';
+      ? `This step waited ${waitedMinutes} min; raise \`image-wait-minutes\`, and \`timeout-minutes\` with it.`
+      : 'Replication is in progress: set `image-wait-minutes` (for example 30, less than `timeout-minutes`).';
   return new ActionError(`choosing the image version from ${image.id}`, {
     message: `No usable version in ${region}: ${reasons || 'every version is excluded from latest, or there is none'}.`,
     reason: `A VM can only be created from a version that is completely replicated to its region, ${region}.`,

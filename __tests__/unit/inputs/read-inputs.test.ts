@@ -76,6 +76,16 @@ describe('action.yml', () => {
     }
   });
 
+  test('docs/inputs.yml has the limits of each number', () => {
+    for (const [name, { values }] of Object.entries(inputExamples())) {
+      const limit = /(?<!\w)\d+ to (\d+)$/.exec(values)?.[1];
+      if (limit === undefined) continue;
+      const given = (value: number) => ({ 'run-script': 'true', 'timeout-minutes': '7200', [name]: `${value}` });
+      expect(() => read({ ...least, ...given(Number(limit)) })).not.toThrow();
+      expect(issuesOf(given(Number(limit) + 1))).toEqual([expect.stringContaining(`to ${limit}`)]);
+    }
+  });
+
   test('describes each input in a few words', () => {
     for (const { description } of Object.values(action.inputs)) expect(description.length).toBeLessThan(320);
   });
