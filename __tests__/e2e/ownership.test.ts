@@ -29,7 +29,7 @@ async function expectRefused(
   sim: Simulator,
   inputs: Readonly<Record<string, string>>,
   words: readonly string[],
-): Promise<void> {
+): Promise<string> {
   const before = snapshot(sim);
   const written = writesOf(sim.journal).length;
   const run = await act(sim, { cleanup: 'always', ...inputs });
@@ -37,6 +37,7 @@ async function expectRefused(
   expect(writesOf(sim.journal).slice(written)).toEqual([]);
   expect(disturbed(sim, before)).toEqual([]);
   for (const word of words) expect(errorOf(run)).toContain(word);
+  return errorOf(run);
 }
 
 const notOurs = 'already exists and was not created by this action';
@@ -45,13 +46,13 @@ describe('existing resources', () => {
   test('are refused before any write when somebody else created one of the derived name', async () => {
     const sim = await startWorld();
     // The disk is read in a way that differs from the network. A public IP: created-or-found.test.ts
-    for (const [part, name] of [
-      ['osDisk', 'vm1'],
-      ['nic', 'vm2'],
+    for (const [part, name, advice] of [
+      ['osDisk', 'vm1', 'Set a different `vm-name`'],
+      ['nic', 'vm2', 'subnet-id'],
     ] as const) {
       const id = partsOf(name)[part];
       addStranger(sim.world, id, { owner: 'somebody' });
-      await expectRefused(sim, { 'vm-name': name }, [notOurs, id, 'subnet-id']);
+      await expectRefused(sim, { 'vm-name': name }, [notOurs, id, advice]);
     }
   });
 
@@ -60,7 +61,7 @@ describe('existing resources', () => {
     await addDeployment(sim, { tags: { 'github-job': 'one' } });
     await expectRefused(sim, {}, ['created by job "one" of this workflow run']);
     for (const part of Object.values(vm1)) delete sim.world.resources.get(part)?.body['tags'];
-    await expectRefused(sim, {}, [notOurs, vm1.machine, 'subnet-id']);
+    expect(await expectRefused(sim, {}, [notOurs, vm1.machine])).not.toMatch(/matrix leg|subnet-id/);
   });
 });
 

@@ -161,14 +161,18 @@ export function assertOwned(
     'other-repository': `belongs to another repository (${repository.filter(Boolean).join('/') || 'unknown'})`,
     foreign: other === undefined ? 'was not created by this action' : `belongs to deployment "${other}"`,
   };
+  // No input takes the ID of a VM or disk.
+  const isNetwork = /\/Microsoft\.Network\//i.test(id);
+  const useExisting =
+    'To use the existing resource instead, pass its ID as `subnet-id`, `network-security-group-id`, `public-ip` or `nic-id`.';
+  const nameEachJob = 'Each job and matrix leg of a run needs its own name; the default of `vm-name` provides one.';
   throw new ActionError(`creating ${what}`, {
     message: `${what} already exists and ${reasons[owner]}. Existing resources are never overwritten.`,
     reason: `Deployment name "${deployment}" results in a resource name that is already in use: ${id}`,
     fix: [
       'Set a different `vm-name`: all other resource names derive from it.',
-      owner !== 'other-job' && /\/Microsoft\.Network\//i.test(id)
-        ? 'To use the existing resource instead, pass its ID as `subnet-id`, `network-security-group-id`, `public-ip` or `nic-id`.'
-        : 'Each job and matrix leg of a run needs its own name; the default of `vm-name` provides one.',
+      ...(owner === 'other-job' ? [nameEachJob] : []),
+      ...(owner !== 'other-job' && isNetwork ? [useExisting] : []),
     ],
   });
 }
