@@ -71,6 +71,19 @@ describe('delete', () => {
     expect(sim.world.roleAssignments).toHaveLength(assigned);
   });
 
+  test('looks again for a resource that is missing after its DELETE was refused', async () => {
+    const sim = await startWorld();
+    const before = snapshot(sim);
+    await addDeployment(sim);
+    const refusal = { status: 400, code: 'InUseNetworkSecurityGroupCannotBeDeleted', message: 'It is in use.' };
+    sim.faults.add({ match: { method: 'DELETE', path: /networkSecurityGroups/ }, effect: refusal });
+    const effect = { status: 404, code: 'ResourceNotFound', message: 'The Resource was not found.' } as const;
+    sim.faults.add({ match: { method: 'GET', path: /networkSecurityGroups\/vm1-nsg\?/, nth: 2, times: 2 }, effect });
+    const run = await act(sim, { operation: 'delete' });
+    expect([errorOf(run), warningsOf(run)]).toEqual(['', '']);
+    expectAllGone(sim, before);
+  });
+
   test('lists the data disks of a VM that Azure is late to show', async () => {
     const sim = await startWorld();
     const before = snapshot(sim);

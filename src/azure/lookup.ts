@@ -94,3 +94,10 @@ export function isUsedByOthers({ fault }: AzureError, id: string, targets: reado
     .filter((user) => !isWithin(user, id) && user.includes('/providers/') && !user.includes('/locations/'));
   return users.length > 0 && !users.some((user) => targets.some((target) => isWithin(user, target)));
 }
+
+/** Pauses between the reads of a resource that Azure may be late to show: 30 s in all. */
+export const recheckDelays = [1, 2, 3, 4, 5, 7, 8];
+
+export function listedButMissing(id: string): string {
+  return `Listed or attached, but not found for 30 s. Unless it was deleted a moment ago, it may be left behind: ${id}`;
+}

@@ -14,10 +14,11 @@ import {
   type DeletionContext,
   type DeletionResult,
   disksCreatedWith,
-  includeVmDisks,
   isDeletable,
   isRunCommand,
+  parseDeletableId,
   vmOfRunCommand,
+  vmType,
 } from './resource-types.ts';
 
 /** Derived names, VM disks, identities, role assignments and what the run recorded, each only if its own tags agree. */
@@ -158,4 +159,18 @@ export async function rollback(
   const commands = ids.filter((id) => isRunCommand(id) && gone.some((vm) => sameId(vm, vmOfRunCommand(id))));
   for (const id of [...gone, ...commands]) cleanupState.markDeleted(id);
   return result;
+}
+
+/** Adds the disks that Azure has created for these VMs under names of its choice. */
+export async function includeVmDisks(session: Session, ids: readonly string[]): Promise<readonly string[]> {
+  const disks = await Promise.all(
+    ids.map(async (id) => {
+      const target = parseDeletableId(id);
+      if (target?.type !== vmType) return [];
+      const vm = await settle(() => session.compute.virtualMachines.get(target.resourceGroup, target.name));
+      // If it could not be read, deleting the VM will fail for the same reason and report it.
+      return disksCreatedWith(valueOf(vm));
+    }),
+  );
+  return [...ids, ...disks.flat().filter((id) => !ids.some((known) => sameId(known, id)))];
 }

@@ -1,9 +1,16 @@
-import { isInUse, isNotFound, isUsedByOthers, undefinedIfNotFound } from '../azure/lookup.ts';
+import {
+  isInUse,
+  isNotFound,
+  isUsedByOthers,
+  listedButMissing,
+  recheckDelays,
+  undefinedIfNotFound,
+} from '../azure/lookup.ts';
 import { createRetries } from '../azure/policies/retry.ts';
 import { hasOperationUrl, pollUntilDone } from '../azure/polling.ts';
 import { type ResourceId, sameId } from '../azure/resource-id.ts';
 import { mayDeleteAssignment } from '../deployment/ownership.ts';
-import { ActionError, AzureError, rootDetail } from '../errors/errors.ts';
+import { ActionError, AzureError, isClientError, rootDetail } from '../errors/errors.ts';
 import { delay } from '../lib/abort.ts';
 import { clockSeconds } from '../lib/clock.ts';
 import { shellCommand } from '../lib/escape.ts';
@@ -15,15 +22,14 @@ import {
   type DeletionResult,
   type ResourceType,
   assignmentType,
+  createUndetachedWait,
   diskType,
   isDeletable,
   isRunCommand,
   isUnlisted,
-  listedButMissing,
   parseDeletableId,
   holderOf,
   readHolders,
-  recheckDelays,
   readTags,
   resourceTypes,
   vmOfRunCommand,
@@ -133,7 +139,7 @@ async function deleteResource(
   const recheck = createRecheck(context, target, progress);
   const retry = createRetry(context, target, progress.targets, maxWait);
   const waitUnconfirmed = createUnconfirmedWait(context, target);
-  const waitUndetached = createUndetachedWait(context, target);
+  const waitUndetached = createUndetachedWait(context, target.what);
   const isTarget = (part: string): boolean => progress.targets.some((other) => sameId(other.id.id, part));
   let vmParts: VmParts | undefined;
   let parts: readonly string[] = [];
@@ -160,16 +166,22 @@ async function deleteResource(
         progress.areDisksShown ||= vmParts.hasDisks;
         continue;
       }
-      sent = true;
       ({ parts = [] } = seen);
       if (await sendDelete(context, target, parts)) return markDeleted();
+      sent = true;
       await waitUnconfirmed();
     } catch (error) {
-      if (context.session.waiting.signal.aborted || !(error instanceof AzureError)) throw error;
+      assertAnswered(context, error);
       if (isNotFound(error)) return markDeleted();
+      // After a refused DELETE, a resource that is missing is late.
+      sent ||= !seen.vmToCheck && !isClientError(error);
       await retry(error);
     }
   }
+}
+
+function assertAnswered({ session }: DeletionContext, error: unknown): asserts error is AzureError {
+  if (session.waiting.signal.aborted || !(error instanceof AzureError)) throw error;
 }
 
 function wasDeletedWithOther({ deletedWithOthers, shown }: Progress, key: string): boolean {
@@ -225,21 +237,6 @@ function createUnconfirmedWait({ session, log }: DeletionContext, { what }: Targ
     const seconds = waits === 0 ? 0 : Math.min(15, 1.5 ** waits);
     if (seconds > 0) log.info(`${what} still exists after its DELETE; checking again in ${Math.round(seconds)} s.`);
     waits++;
-    await delay(seconds, session.waiting.signal);
-  };
-}
-
-/** What is to outlive a VM is still deleted with it: the read may be late, or something else was attached. */
-function createUndetachedWait({ session }: DeletionContext, { what }: Target) {
-  const delays = [...recheckDelays];
-  return async (vmParts: VmParts | undefined): Promise<void> => {
-    if (!vmParts) return;
-    const seconds = delays.shift();
-    if (vmParts.updateError !== undefined) throw vmParts.updateError;
-    if (seconds === undefined) {
-      const message = 'Azure does not set the delete option Detach on a resource that is not to be deleted with it.';
-      throw new ActionError(`deleting ${what}`, { message, fix: ['Detach the resource from the VM.'] });
-    }
     await delay(seconds, session.waiting.signal);
   };
 }

@@ -7,9 +7,10 @@ import { apiVersions, identityType } from '../azure/api-versions.ts';
 import type { Session } from '../azure/arm-client.ts';
 import { type ResourceId, parseResourceId, sameId } from '../azure/resource-id.ts';
 import { type DeletionClaim, type Tags, holderClaim, mayDelete, tagsFromDescription } from '../deployment/ownership.ts';
-import { settle, undefinedIfDenied, undefinedIfForbidden, undefinedIfNotFound, valueOf } from '../azure/lookup.ts';
+import { recheckDelays, undefinedIfDenied, undefinedIfForbidden, undefinedIfNotFound } from '../azure/lookup.ts';
 import { pollUntilDone } from '../azure/polling.ts';
-import { AzureError, isClientError } from '../errors/errors.ts';
+import { ActionError, AzureError, isClientError } from '../errors/errors.ts';
+import { delay } from '../lib/abort.ts';
 
 export interface ResourceType {
   readonly label: string;
@@ -213,13 +214,6 @@ export async function isUnlisted(
   return ids !== undefined && !ids.some((one) => missing.some((other) => sameId(other, one)));
 }
 
-/** Pauses between the reads of a resource that Azure may be late to show: 30 s in all. */
-export const recheckDelays = [1, 2, 3, 4, 5, 7, 8];
-
-export function listedButMissing(id: string): string {
-  return `Listed or attached, but not found for 30 s. Unless it was deleted a moment ago, it may be left behind: ${id}`;
-}
-
 export interface DeletionResult {
   readonly deleted: readonly string[];
   readonly notFound: readonly string[];
@@ -275,6 +269,21 @@ export async function detachUnowned(context: DeletionContext, vm: VirtualMachine
       Object.values(partsDeletedWith(later))
         .flat()
         .every(({ id }) => ours.some((part) => sameId(part.id, id))),
+  };
+}
+
+/** What is to outlive a VM is still deleted with it: the read may be late, or something else was attached. */
+export function createUndetachedWait({ session }: DeletionContext, what: string) {
+  const delays = [...recheckDelays];
+  return async (vmParts: VmParts | undefined): Promise<void> => {
+    if (!vmParts) return;
+    const seconds = delays.shift();
+    if (vmParts.updateError !== undefined) throw vmParts.updateError;
+    if (seconds === undefined) {
+      const message = 'Azure does not set the delete option Detach on a resource that is not to be deleted with it.';
+      throw new ActionError(`deleting ${what}`, { message, fix: ['Detach the resource from the VM.'] });
+    }
+    await delay(seconds, session.waiting.signal);
   };
 }
 
@@ -349,18 +358,4 @@ function attachedDisks(vm: VirtualMachine | undefined) {
 /** Without those that existed before the VM. */
 export function disksCreatedWith(vm: VirtualMachine | undefined): readonly string[] {
   return attachedDisks(vm).flatMap(({ id, createOption }) => (createOption === 'Attach' ? [] : [id]));
-}
-
-/** Adds the disks that Azure has created for these VMs under names of its choice. */
-export async function includeVmDisks(session: Session, ids: readonly string[]): Promise<readonly string[]> {
-  const disks = await Promise.all(
-    ids.map(async (id) => {
-      const target = parseDeletableId(id);
-      if (target?.type !== vmType) return [];
-      const vm = await settle(() => session.compute.virtualMachines.get(target.resourceGroup, target.name));
-      // If it could not be read, deleting the VM will fail for the same reason and report it.
-      return disksCreatedWith(valueOf(vm));
-    }),
-  );
-  return [...ids, ...disks.flat().filter((id) => !ids.some((known) => sameId(known, id)))];
 }

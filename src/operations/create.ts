@@ -4,8 +4,8 @@ import { type DeploySession, type SessionOptions, openDeploySession } from '../a
 import { apiVersions } from '../azure/api-versions.ts';
 import type { Session } from '../azure/arm-client.ts';
 import { sameId } from '../azure/resource-id.ts';
-import { deleteVmOfDeployment, rollback } from '../cleanup/delete-deployment.ts';
-import { includeVmDisks, isRunCommand } from '../cleanup/resource-types.ts';
+import { deleteVmOfDeployment, includeVmDisks, rollback } from '../cleanup/delete-deployment.ts';
+import { isRunCommand } from '../cleanup/resource-types.ts';
 import { type CleanupStateData, type RunContext, createCleanupState } from '../deployment/cleanup-state.ts';
 import { type ExistingResources, findExistingResources } from '../deployment/resources.ts';
 import { repositoryClaim } from '../deployment/ownership.ts';

@@ -1,11 +1,11 @@
 import type { Session } from '../azure/arm-client.ts';
-import { createGroupList, deleteDeployment } from '../cleanup/delete-deployment.ts';
+import { createGroupList, deleteDeployment, includeVmDisks } from '../cleanup/delete-deployment.ts';
 import { type RepositoryIdentity, repositoryClaim } from '../deployment/ownership.ts';
 import { ActionError } from '../errors/errors.ts';
 import type { DeleteInputs } from '../inputs/inputs.ts';
 import { type Reporter, reportDeletion } from '../summary/reporter.ts';
 import { deleteResources } from '../cleanup/delete-resources.ts';
-import { includeVmDisks, isRunCommand } from '../cleanup/resource-types.ts';
+import { isRunCommand } from '../cleanup/resource-types.ts';
 import { type CleanupStateData, claimOf } from '../deployment/cleanup-state.ts';
 
 /** `operation: delete`. Finding nothing is a warning: a cleanup job must not fail because there is nothing left to do. */

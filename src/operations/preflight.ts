@@ -2,10 +2,9 @@ import type { Disk, VirtualMachine } from '@azure/arm-compute';
 import { type AccessPlan, resolveAccess } from '../access/resolve-access.ts';
 import type { DeploySession } from '../auth/session.ts';
 import { listGroup, type Session } from '../azure/arm-client.ts';
-import { undefinedIfDenied, undefinedIfNotFound } from '../azure/lookup.ts';
+import { recheckDelays, undefinedIfDenied, undefinedIfNotFound } from '../azure/lookup.ts';
 import { normaliseRegion, sameId } from '../azure/resource-id.ts';
 import { readResourceGroup } from '../azure/subscriptions.ts';
-import { recheckDelays } from '../cleanup/resource-types.ts';
 import {
   type ExistingResources,
   type Part,

@@ -1,9 +1,9 @@
 import { listGroup, type Session } from '../azure/arm-client.ts';
 import { createHttpGet } from '../azure/http.ts';
-import { undefinedIfNotFound } from '../azure/lookup.ts';
+import { listedButMissing, recheckDelays, undefinedIfNotFound } from '../azure/lookup.ts';
 import { invalidResponseMessage } from '../azure/policies/responses.ts';
 import { deleteDeployment } from '../cleanup/delete-deployment.ts';
-import { type DeletionResult, listedButMissing, readTags, recheckDelays } from '../cleanup/resource-types.ts';
+import { type DeletionResult, readTags } from '../cleanup/resource-types.ts';
 import { type ListedResource, groupDeployments } from '../deployment/resources.ts';
 import { type Tags, isFromRepository, repositoryClaim, tagValue } from '../deployment/ownership.ts';
 import { ActionError } from '../errors/errors.ts';
