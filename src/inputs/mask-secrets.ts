@@ -1,3 +1,4 @@
+import { asObject, asString } from '../lib/json.ts';
 import { type RunnerValues, parseMap } from './input-reader.ts';
 import type { InputName } from './inputs.ts';
 
@@ -60,11 +61,9 @@ export function explainEmptyInput({ env, event }: RunnerValues): string {
 
 /** The fork whose pull request started the run. `pull_request_target` runs with the rights of the base. */
 function findFork(env: RunnerValues['env'], event: unknown): string | undefined {
-  const { pull_request: pull } = (event ?? {}) as {
-    pull_request?: { head?: { repo?: { full_name?: string } | null } };
-  };
-  if (!pull?.head || !/^pull_request(_review|_review_comment)?$/.test(env['GITHUB_EVENT_NAME'] ?? '')) return undefined;
+  const { head: source } = asObject(asObject(event).pull_request);
+  if (!source || !/^pull_request(_review|_review_comment)?$/.test(env['GITHUB_EVENT_NAME'] ?? '')) return undefined;
   // A deleted fork leaves null.
-  const head = pull.head.repo?.full_name ?? 'since deleted';
+  const head = asString(asObject(asObject(source).repo).full_name) ?? 'since deleted';
   return head.toLowerCase() === env['GITHUB_REPOSITORY']?.toLowerCase() ? undefined : head;
 }

@@ -12,7 +12,7 @@ import type { DeployInputs } from '../inputs/inputs.ts';
 import { allSettledOrThrow, delay } from '../lib/abort.ts';
 import { countOf } from '../lib/escape.ts';
 import { type Difference, assertNoDrift, compareTags, requestedTags } from '../plan/drift.ts';
-import { addedIdentitiesNotice, assertRecreatable, compareVm, replacementReasons } from '../plan/vm-drift.ts';
+import { addedIdentitiesNotice, assertRecreatable, compareVm } from '../plan/vm-drift.ts';
 import type { WorkflowRun } from '../runner/environment.ts';
 import type { Reporter } from '../summary/reporter.ts';
 import { isFailedState, readProvisioningFailure, waitForTerminalState } from '../vm/vm-status.ts';
@@ -71,12 +71,10 @@ export function findReplacementReasons(
   existing: Extract<ExistingVm, { kind: 'adoptable' | 'failed' }>,
   ofNetwork: readonly Difference[],
 ): readonly Difference[] | undefined {
-  const comparison = compareVm(existing.vm, plan, image, inputs);
-  const { differences, addedIdentities, keptVersion } = comparison;
-  const reasons = replacementReasons(existing.vm, comparison, image, inputs);
+  const { differences, addedIdentities, keptVersion, replacementReasons } = compareVm(existing.vm, plan, image, inputs);
   // A replacement of the VM would not change the network.
   if (ofNetwork.length > 0) assertNoDrift(plan, 'network', [...ofNetwork, ...differences]);
-  if (reasons.length > 0) return reasons;
+  if (replacementReasons.length > 0) return replacementReasons;
   assertNoDrift(plan, 'vm', differences);
   log.notice(`Virtual machine ${plan.vm.name} of this deployment exists and matches the inputs: it is kept.`);
   if (addedIdentities.length > 0) log.notice(addedIdentitiesNotice(addedIdentities));

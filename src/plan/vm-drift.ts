@@ -9,7 +9,6 @@ import { imageIdOf } from '../vm/vm-spec.ts';
 import { type ProvisioningFailure, isFailedState } from '../vm/vm-status.ts';
 import {
   type Comparison,
-  type Difference,
   compareIds,
   compareLists,
   compareRegion,
@@ -56,21 +55,6 @@ export function assertNoOrphanedDisk(
   });
 }
 
-/** Why `if-exists: replace` has to replace the VM; empty if it matches or another `if-exists` is set. */
-export function replacementReasons(
-  vm: VirtualMachine,
-  { differences, keptVersion }: ReturnType<typeof compareVm>,
-  image: ResolvedImage,
-  { ifExists }: DeployInputs,
-): readonly Difference[] {
-  if (ifExists !== 'replace') return [];
-  return [
-    ...differences,
-    ...(keptVersion ? [{ property: 'image version', actual: keptVersion, expected: image.version }] : []),
-    ...(isFailedState(vm) ? [{ property: 'state', actual: `${vm.provisioningState}`, expected: 'Succeeded' }] : []),
-  ];
-}
-
 /**
  * Compares an existing VM of this deployment with the plan, as far as GET returns the properties: passwords and custom
  * data are never returned, and the size and type of the OS disk are missing while the VM is deallocated.
@@ -94,8 +78,15 @@ export function compareVm(vm: VirtualMachine, plan: Plan, image: ResolvedImage, 
     ...compareDataDisks(vm, patchedList(patch, dataDisks, emptyDisk) ?? body.storageProfile?.dataDisks),
     ...compareSecurity(vm, body, plan, inputs.securityType ?? image.generation),
   ];
+  const differences = findDifferences(patch, comparisons);
+  const outdated = [
+    ...(keptVersion ? [{ property: 'image version', actual: keptVersion, expected: image.version }] : []),
+    ...(isFailedState(vm) ? [{ property: 'state', actual: `${vm.provisioningState}`, expected: 'Succeeded' }] : []),
+  ];
   return {
-    differences: findDifferences(patch, comparisons),
+    differences,
+    /** Why the VM has to be replaced; empty unless `if-exists: replace` is set. */
+    replacementReasons: inputs.ifExists === 'replace' ? [...differences, ...outdated] : [],
     /** Identities that the inputs do not name, such as those that Azure Policy adds: they stay. */
     addedIdentities: isPatched(patch, 'identity') ? [] : identities.filter((id) => !expectedIdentities.includes(id)),
     /** Set if `image-id` names a definition and the VM was created from another of its versions. */

@@ -8,6 +8,7 @@ import { assertOwned, hasDeploymentTag, mayDelete } from '../deployment/ownershi
 import type { Placement, Plan } from '../deployment/resources.ts';
 import { ActionError, AzureError, isClientError, rootDetail } from '../errors/errors.ts';
 import { clockSeconds } from '../lib/clock.ts';
+import { asObject, asString } from '../lib/json.ts';
 import {
   type FailedPlacement,
   describeCause,
@@ -212,11 +213,8 @@ function isNameConflict({ fault }: AzureError): boolean {
 
 /** Azure's GUID of the VM and its system-assigned identity. The SDK has not deserialized the response at this point. */
 function parseAcceptedVm(body: unknown) {
-  const vm = body as { identity?: { principalId?: string }; properties?: { vmId?: string } } | undefined;
-  return {
-    instanceId: vm?.properties?.vmId || undefined,
-    principalId: vm?.identity?.principalId || undefined,
-  };
+  const { identity, properties } = asObject(body);
+  return { instanceId: asString(asObject(properties).vmId), principalId: asString(asObject(identity).principalId) };
 }
 
 function vmResourceIds(plan: Plan): readonly string[] {

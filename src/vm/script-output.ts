@@ -20,12 +20,10 @@ export function appendedText(before: string, now: string): { readonly text: stri
   if (now.startsWith(before)) return { text: now.slice(before.length), gap: false };
   // The window may begin in the middle of a character.
   const whole = now.replace(/^\uFFFD+/, '');
-  const length = overlap(before, whole, minOverlap);
+  // Shorter overlaps, such as the end of a line, occur by chance.
+  const length = overlap(before, whole, 8);
   return { text: whole.slice(length), gap: length === 0 };
 }
-
-/** Shorter overlaps, such as the end of a line, occur by chance. */
-const minOverlap = 8;
 
 /** How much of the start of `text` is also the end of `before`; 0 if it is less than `min`. */
 function overlap(before: string, text: string, min: number): number {
@@ -64,9 +62,6 @@ export function createRedactor(secrets: readonly string[]): (text: string, cut?:
     return before + rest + after;
   };
 }
-
-/** How much of a stream Azure keeps. */
-const tailBytes = 4096;
 
 export function createOutputStream(
   label: string,
@@ -108,7 +103,7 @@ export function createOutputStream(
   };
 }
 
-/** Whether Azure may have dropped text before this tail. */
+/** Whether Azure, which keeps 4,096 bytes of a stream, may have dropped text before this tail. */
 function isFull(tail: string): boolean {
-  return Buffer.byteLength(tail) >= tailBytes;
+  return Buffer.byteLength(tail) >= 4096;
 }

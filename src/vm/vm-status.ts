@@ -158,9 +158,7 @@ export async function readSerialLog(session: Session, { resourceGroup, vm }: VmL
   if (!serialConsoleLogBlobUri) return '';
   // The URL grants access to the log: it must not appear in a log or an error.
   // Bounded: neither a failure nor the end of a create may wait for the retries of an unreachable host.
-  const timeout = AbortSignal.timeout(10_000);
-  const signal = AbortSignal.any([session.waiting.signal, timeout]);
-  const get = createHttpGet({ acceptsText: true });
-  const { status, body } = await get(serialConsoleLogBlobUri, signal);
+  const signal = AbortSignal.any([session.waiting.signal, AbortSignal.timeout(10_000)]);
+  const { status, body } = await createHttpGet({ acceptsText: true })(serialConsoleLogBlobUri, signal);
   return status === 200 ? body : '';
 }

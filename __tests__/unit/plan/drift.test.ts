@@ -296,7 +296,7 @@ describe('identities', () => {
   test('by override', () => {
     const asked = { ...inputs, overrides: { vm: { identity: { type: 'SystemAssigned' } } } };
     const machine = machineOf({ identity: { type: 'SystemAssigned' } });
-    expect(compareVm(machine, planOf({ overrides: asked.overrides }), image, asked)).toEqual({
+    expect(compareVm(machine, planOf({ overrides: asked.overrides }), image, asked)).toMatchObject({
       differences: [],
       addedIdentities: [],
     });

@@ -3,13 +3,7 @@ import { hasSucceeded, provisioningStateOf, valueOf } from '../../azure/lookup.t
 import { resourceIds, resourceNames, resourceTitles } from '../../deployment/resources.ts';
 import { assertOwned, classifyOwnership } from '../../deployment/ownership.ts';
 import { type Difference, compareNetwork, compareTags, driftFix } from '../../plan/drift.ts';
-import {
-  addedIdentitiesNotice,
-  assertNoOrphanedDisk,
-  assertRecreatable,
-  compareVm,
-  replacementReasons,
-} from '../../plan/vm-drift.ts';
+import { addedIdentitiesNotice, assertNoOrphanedDisk, assertRecreatable, compareVm } from '../../plan/vm-drift.ts';
 import { isFailedState } from '../../vm/vm-status.ts';
 import { type Finding, type RuleContext, refusedRead } from '../facts.ts';
 import { checkSizes } from './sizes.ts';
@@ -97,11 +91,9 @@ function checkRerun(context: RuleContext, vm: VirtualMachine): Finding[] {
     return [question.ok(answer), ...checkSizes(context)];
   }
   if (!image || valueOf(facts.image)?.unusable) return [];
-  const comparison = compareVm(vm, plan, image, inputs);
-  const { differences, addedIdentities } = comparison;
-  const reasons = replacementReasons(vm, comparison, image, inputs);
-  if (reasons.length > 0) {
-    const answer = `${describeDrift(reasons)} \`if-exists: replace\` would delete it with its disks and create it again.`;
+  const { differences, addedIdentities, replacementReasons } = compareVm(vm, plan, image, inputs);
+  if (replacementReasons.length > 0) {
+    const answer = `${describeDrift(replacementReasons)} \`if-exists: replace\` would delete it with its disks and create it again.`;
     return [question.ok(answer), ...checkSizes(context)];
   }
   if (differences.length > 0) {
