@@ -200,7 +200,7 @@ export const authorizationEntries: Entries = {
     cause: `The app may not assign roles on ${shortScope(assignedScope(deniedScope(failure)))}. \`role-assignments\` needs this permission for app ${failure.clientId} on ${assignedScope(deniedScope(failure))}.`,
     who: deniedWho(failure),
     fix: [
-      'Grant it there, preferably with a condition that allows only the roles in question. Or assign the roles yourself and remove `role-assignments`:',
+      'Assign the roles yourself and remove `role-assignments`. Or grant the permission, preferably with a condition that allows only the roles in question:',
       deniedGrant(failure),
       roleDelay,
     ],

@@ -174,7 +174,7 @@ export const subscriptionEntries: Entries = {
     codes: ['LocationNotAvailableForResourceType', 'LocationNotAvailableForResourceGroup'],
     cause: `${messageText(failure, /provided location '([^']+)'/, failure.location)} does not offer ${hasCode(failure, 'LocationNotAvailableForResourceGroup') ? 'resource groups' : messageText(failure, /resource type '([^']+)'/, '<resource-type>')}, or is not a region of this cloud.`,
     fix: [
-      `Use another \`location\`. Azure offers: ${messageText(failure, /regions (?:for the resource type )?is '([^']+)'/, '<list in the message>').replaceAll(/,\s*/g, ', ')}.`,
+      `Use another \`location\`. Azure offers: ${messageText(failure, /regions (?:for the resource type )?is '([^']+)'/, '<list in the message>').replaceAll(/,\s*/g, ', ')}. To list all regions:`,
       'az account list-locations --query "[].name" -o tsv',
     ],
   }),

@@ -48,7 +48,7 @@ export const imageEntries: Entries = {
     fix: [
       'Replicate it, in the image tenant:',
       shellCommand`az sig image-version update ${imageOptions(failure, true)} --add publishingProfile.targetRegions ${`name=${regionOf(failure)}`}`,
-      'Or use a `location` that has a replica:',
+      'Or use a `location` that has a replica. To show them:',
       shellCommand`az sig image-version show ${imageOptions(failure, true)} --expand ReplicationStatus --query replicationStatus.summary -o table`,
       'If replication is in progress, set `image-wait-minutes` to wait for it, and a longer `timeout-minutes`.',
     ],

@@ -72,7 +72,7 @@ export const networkEntries: Entries = {
     message: /already allocated to resource/i,
     cause: `Public IP address ${lastName(messageText(failure, /public IP address (\S+)/i, '<public-ip>'))} is in use by ${lastName(resourceOf(holder(failure)))}. It is allocated to ${holder(failure)}.`,
     fix: [
-      'Use another `public-ip`, or detach it from the resource that has it:',
+      'Use another `public-ip`, or detach it from the resource that has it. To show that resource:',
       showResource(resourceOf(holder(failure))),
     ],
   }),
@@ -137,7 +137,7 @@ export const networkEntries: Entries = {
     cause: `The public IP address quota in ${failure.location} is used up: all ${messageText(failure, /more than (\d+)/, '<limit>')} of subscription ${failure.subscriptionId} exist.`,
     who: authorOrSubscriptionOwner(failure),
     fix: [
-      'Set `public-ip: false`, use an existing address, or delete unused ones:',
+      'Set `public-ip: false`, use an existing address, or delete unused ones. To show the usage, and the unused ones:',
       shellCommand`az network list-usages --subscription ${failure.subscriptionId} -l ${failure.location} -o table`,
       shellCommand`az network public-ip list --subscription ${failure.subscriptionId} --query "[?ipConfiguration==null].id" -o tsv`,
     ],
@@ -194,8 +194,9 @@ export const cleanupEntries: Entries = {
       cause: `A lock on ${lastName(scope)} blocks the ${messageText(failure, /cannot perform (\w+) operation/, 'write or delete')}. The lock applies to ${scope}.`,
       who: `the owner of resource group ${group}, in the VM's tenant (${failure.tenantId})`,
       fix: [
-        'Find the lock, and delete it if appropriate:',
+        'Find the lock:',
         shellCommand`az lock list --subscription ${subscription} -g ${group} --query "[].{level:level, id:id}" -o table`,
+        'Delete it if appropriate:',
         shellCommand`az lock delete --ids ${'<lock-id>'}`,
         'Then run the action with `operation: delete`, or run the job again.',
       ],

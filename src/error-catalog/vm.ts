@@ -154,7 +154,7 @@ export const vmEntries: Entries = {
     message: /Run command extension execution is in progress/i,
     cause: `Another script is still running in VM ${failure.vmName}. It runs one at a time, for up to 90 minutes each.`,
     fix: [
-      'Wait for it, or delete its run command:',
+      'Wait for it, or delete its run command. To list those of the VM:',
       shellCommand`az vm run-command list ${resourceGroupOptions(failure)} --vm-name ${failure.vmName} -o table`,
     ],
   }),
@@ -185,7 +185,7 @@ export const vmEntries: Entries = {
     message: /Disk .* already exists/i,
     cause: `Disk ${messageText(failure, /Disk (\S+) already/, '<disk>')} already exists in ${failure.resourceGroup}. Azure creates the OS disk with the VM and does not overwrite an existing one.`,
     fix: [
-      'Use another `vm-name`, or delete the disk if it is left from an earlier VM:',
+      'Use another `vm-name`, or delete the disk if it is left from an earlier VM. To show whose it is:',
       shellCommand`az disk show ${resourceGroupOptions(failure)} -n ${messageText(failure, /Disk (\S+) already/, '<disk>')} --query "{id:id, managedBy:managedBy, tags:tags}"`,
     ],
   }),
@@ -209,7 +209,7 @@ export const vmEntries: Entries = {
     message: /VM size .* is not supported for creation .* security type/i,
     cause: `${sizeIn(failure)} does not support security type ${messageText(failure, /with '([^']+)' security type/, '<security-type>').replace('<NULL>', 'Standard (none set)')}. Confidential sizes (DC, EC) require ConfidentialVM, and other sizes do not support it.`,
     fix: [
-      'Use another `vm-size`, or the `security-type` that the size supports:',
+      'Use another `vm-size`, or the `security-type` that the size supports. To show what it supports:',
       sizeCapability(failure, "name=='ConfidentialComputingType' || name=='TrustedLaunchDisabled'"),
     ],
   }),
@@ -227,7 +227,7 @@ export const vmEntries: Entries = {
     says: 'VMSizeIsNotPermittedToEnableAcceleratedNetworking: Virtual Machine size … is not in the allowed list of VM sizes for accelerated networking',
     cause: `${sizeIn(failure)} does not support accelerated networking, which is enabled on network interface ${messageText(failure, /networkInterfaces\/([^\s./]+)/i, '<nic>')}.`,
     fix: [
-      'Set `accelerated-networking: false` (with `nic-id`, disable it on that interface), or use a `vm-size` that supports it:',
+      'Set `accelerated-networking: false` (with `nic-id`, disable it on that interface), or use a `vm-size` that supports it. To show whether one does:',
       sizeCapability(failure, "name=='AcceleratedNetworkingEnabled'"),
     ],
   }),

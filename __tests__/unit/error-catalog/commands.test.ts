@@ -50,6 +50,18 @@ test('give Bash one word per documented placeholder', () => {
   }
 });
 
+test('do not announce a change before a command that only shows something', () => {
+  const pairs = documentedErrors()
+    .flatMap(({ entries }) => entries)
+    .flatMap(({ fix }) => fix.slice(1).map((command, index) => [fix[index] ?? '', command] as const));
+  const misleading = pairs.filter(
+    ([sentence, command]) =>
+      /^az [a-z -]+? (?:show|list)(?:-\w+)* /.test(command) &&
+      /\b(?:delete|detach|use|grant|assign)\b[^.;]*:$/i.test(sentence),
+  );
+  expect(misleading).toEqual([]);
+});
+
 test('explain each entry in a test', () => {
   const tests = globSync('*.test.ts', { cwd: import.meta.dirname })
     .map((file) => readFileSync(`${import.meta.dirname}/${file}`, 'utf8'))
