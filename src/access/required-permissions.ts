@@ -139,7 +139,7 @@ export const permissionTable = {
 
 export type Feature = keyof typeof permissionTable;
 
-export interface RequiredPermission {
+interface RequiredPermission {
   /** Stable, for findings: `rights/resource-group`. */
   readonly id: string;
   readonly scope: string;
@@ -229,7 +229,7 @@ export function evaluatePermissions(permissions: readonly Permission[], action: 
 }
 
 /** Whether a pattern of a role covers an action: `*` stands for anything, letters in any case. */
-export function actionMatches(pattern: string, action: string): boolean {
+function actionMatches(pattern: string, action: string): boolean {
   const literal = (text: string) => text.replaceAll(/[.+?^${}()|[\]\\]/g, String.raw`\$&`);
   // Between slashes it stands for nothing as well: `userAssignedIdentities/*/assign/action` of Managed Identity Operator
   // grants `userAssignedIdentities/assign/action`.

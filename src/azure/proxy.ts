@@ -73,7 +73,7 @@ function decoded(text: string): string {
 export const unusedProxy: ProxySettings = { host: 'http://unused.invalid', port: 80 };
 
 /** An HTTP client that goes through the proxy of the environment, and whose errors name that proxy. */
-export function createProxiedHttpClient(): HttpClient {
+function createProxiedHttpClient(): HttpClient {
   const client = createDefaultHttpClient();
   const policies = new Map<string, ReturnType<typeof proxyPolicy>>();
   const policyFor = ({ url }: Proxy): ReturnType<typeof proxyPolicy> => {

@@ -123,7 +123,7 @@ export function findPrimary<T extends { primary?: boolean }>(all: readonly T[] =
   return all.find(({ primary }) => primary) ?? all[0];
 }
 
-export interface PlannedResource<Body> {
+interface PlannedResource<Body> {
   readonly id: string;
   readonly name: string;
   readonly body: Body;

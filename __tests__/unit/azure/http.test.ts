@@ -7,7 +7,7 @@ import { type TenantCredentialOptions, createTenantCredential } from '../../../s
 import { requestGitHubIdToken } from '../../../src/auth/github-oidc.ts';
 import { parseOidcClaims, parseTokenClaims } from '../../../src/auth/identity.ts';
 import { createHttpGet } from '../../../src/azure/http.ts';
-import { createProxiedHttpClient } from '../../../src/azure/proxy.ts';
+import { sharedHttpClient } from '../../../src/azure/proxy.ts';
 import { setTimeScale } from '../../../src/lib/clock.ts';
 import { githubSettings, idTokenEnvironment } from '../../../simulator/github/github.ts';
 import { defaults, makeClientCertificate, type Simulator, startSimulator } from '../../../simulator/index.ts';
@@ -155,7 +155,7 @@ describe('over TLS', () => {
 
   /** NODE_EXTRA_CA_CERTS is read once, at the start of a process, so here each request says whom to trust. */
   function trusting(certificateFile: string): HttpClient {
-    const client = createProxiedHttpClient();
+    const client = sharedHttpClient;
     const tlsSettings = { ca: readFileSync(certificateFile) };
     return {
       sendRequest: async (request) => {
@@ -299,7 +299,7 @@ describe('over TLS', () => {
   });
 
   test('an untrusted TLS certificate is reported as untrusted', async () => {
-    const untrusting = createProxiedHttpClient();
+    const untrusting = sharedHttpClient;
     const fault = await faultOf(ask(createTenantCredential({ ...options, httpClient: untrusting })));
     expect(fault).toMatchObject({
       status: 0,
