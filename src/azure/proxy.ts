@@ -69,38 +69,36 @@ function decoded(text: string): string {
   }
 }
 
-/** For pipelines of the SDK: keeps their own policy from reading the environment; `createProxiedHttpClient` decides. */
+/** For pipelines of the SDK: keeps their own policy from reading the environment; `sharedHttpClient` decides. */
 export const unusedProxy: ProxySettings = { host: 'http://unused.invalid', port: 80 };
 
-/** An HTTP client that goes through the proxy of the environment, and whose errors name that proxy. */
-function createProxiedHttpClient(): HttpClient {
-  const client = createDefaultHttpClient();
-  const policies = new Map<string, ReturnType<typeof proxyPolicy>>();
-  const policyFor = ({ url }: Proxy): ReturnType<typeof proxyPolicy> => {
-    const host = `${url.protocol}//${url.hostname}`;
-    const port = Number(url.port || (url.protocol === 'https:' ? 443 : 80));
-    const [username, password] = [decoded(url.username), decoded(url.password)];
-    const policy = policies.get(url.href) ?? proxyPolicy({ host, port, username, password }, { customNoProxyList: [] });
-    policies.set(url.href, policy);
-    return policy;
-  };
-  return {
-    async sendRequest(request) {
-      delete request.agent;
-      const proxy = findProxy(request.url);
-      if (proxy === undefined) return client.sendRequest(request);
-      try {
-        return named(proxy, await policyFor(proxy).sendRequest(request, (sent) => client.sendRequest(sent)), request);
-      } catch (error) {
-        if (isRestError(error)) error.message += ` (through the proxy ${proxy.url.host} of ${proxy.variable})`;
-        throw error;
-      }
-    },
-  };
+const directClient = createDefaultHttpClient();
+const proxyPolicies = new Map<string, ReturnType<typeof proxyPolicy>>();
+
+function policyFor({ url }: Proxy): ReturnType<typeof proxyPolicy> {
+  const host = `${url.protocol}//${url.hostname}`;
+  const port = Number(url.port || (url.protocol === 'https:' ? 443 : 80));
+  const settings = { host, port, username: decoded(url.username), password: decoded(url.password) };
+  const policy = proxyPolicies.get(url.href) ?? proxyPolicy(settings, { customNoProxyList: [] });
+  proxyPolicies.set(url.href, policy);
+  return policy;
 }
 
-/** One pool of connections for all requests of the process. */
-export const sharedHttpClient = createProxiedHttpClient();
+/** One pool of connections for the process. Requests go through the proxy of the environment, and errors name it. */
+export const sharedHttpClient: HttpClient = {
+  async sendRequest(request) {
+    delete request.agent;
+    const proxy = findProxy(request.url);
+    if (proxy === undefined) return directClient.sendRequest(request);
+    try {
+      const response = await policyFor(proxy).sendRequest(request, (sent) => directClient.sendRequest(sent));
+      return named(proxy, response, request);
+    } catch (error) {
+      if (isRestError(error)) error.message += ` (through the proxy ${proxy.url.host} of ${proxy.variable})`;
+      throw error;
+    }
+  },
+};
 
 /** A response that the proxy itself may have given says so: a refused tunnel looks like a response of the host. */
 function named({ variable, url }: Proxy, response: PipelineResponse, request: PipelineRequest): PipelineResponse {

@@ -155,12 +155,11 @@ describe('over TLS', () => {
 
   /** NODE_EXTRA_CA_CERTS is read once, at the start of a process, so here each request says whom to trust. */
   function trusting(certificateFile: string): HttpClient {
-    const client = sharedHttpClient;
     const tlsSettings = { ca: readFileSync(certificateFile) };
     return {
       sendRequest: async (request) => {
         request.tlsSettings = tlsSettings;
-        return await client.sendRequest(request);
+        return await sharedHttpClient.sendRequest(request);
       },
     };
   }
@@ -299,8 +298,7 @@ describe('over TLS', () => {
   });
 
   test('an untrusted TLS certificate is reported as untrusted', async () => {
-    const untrusting = sharedHttpClient;
-    const fault = await faultOf(ask(createTenantCredential({ ...options, httpClient: untrusting })));
+    const fault = await faultOf(ask(createTenantCredential({ ...options, httpClient: sharedHttpClient })));
     expect(fault).toMatchObject({
       status: 0,
       code: 'DEPTH_ZERO_SELF_SIGNED_CERT',
