@@ -165,7 +165,6 @@ export interface Plan extends Common, PlannedNetwork {
     readonly name: string;
     readonly osDisk: { readonly id: string; readonly name: string };
     readonly osType: 'Linux' | 'Windows';
-    readonly imageReferenceId: string;
     readonly attempts: readonly Placement[];
     /** Whether a size without Trusted Launch may be retried without it. */
     readonly plainWillDo: boolean;

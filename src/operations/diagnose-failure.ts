@@ -29,14 +29,13 @@ export async function diagnoseFailure(error: unknown, context: PlannedDeployment
 }
 
 async function probeImageAccess(
-  { session, inputs, plan, onContext }: PlannedDeployment & DeployContext,
+  { session, inputs, image: { version }, onContext }: PlannedDeployment & DeployContext,
   timeout: AbortSignal,
 ): Promise<void> {
   const { image } = inputs;
   // Shared and community galleries have no known subscription and need no token of another tenant.
   if (!('subscriptionId' in image)) return;
   const { subscriptionId, resourceGroup, gallery, definition } = image;
-  const version = plan.vm.imageReferenceId.split('/').at(-1) ?? '';
   const versionRead = session
     .imageCompute(subscriptionId)
     .galleryImageVersions.get(resourceGroup, gallery, definition, version, { abortSignal: timeout })

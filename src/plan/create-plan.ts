@@ -30,7 +30,6 @@ export function createPlan(inputs: DeployInputs, image: ResolvedImage, context: 
       name: names.vm,
       osDisk: { id: ids.osDisk, name: names.osDisk },
       osType: image.osType,
-      imageReferenceId: image.referenceId,
       attempts: placementsInOrder(inputs, image),
       plainWillDo: isTrustedLaunchOptional(inputs, image),
       body: (attempt) => vmBody(vmSpec, attempt),

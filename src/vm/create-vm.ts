@@ -60,11 +60,7 @@ export async function createVm(creation: VmCreation): Promise<VirtualMachine> {
 }
 
 /** Retries without Trusted Launch if the size lacks it and neither the image nor the inputs require it. */
-async function createVmAt(
-  creation: VmCreation,
-  placement: Placement,
-  replacesFailed: boolean,
-): Promise<VirtualMachine> {
+async function createVmAt(creation: VmCreation, placement: Placement, replacesFailed: boolean) {
   try {
     return await putVm(creation, placement, replacesFailed);
   } catch (error) {
@@ -123,14 +119,10 @@ async function attemptPut(creation: VmCreation, placement: Placement, replacesFa
 const operationErrors = new WeakSet<AzureError>();
 
 /** Marks the error of an accepted PUT: polls report a failed operation as 200, or with the status of the error. */
-async function sendVm(
-  { plan, session, cleanupState, until, onAccepted }: VmCreation,
-  placement: Placement,
-  replacesFailed: boolean,
-): Promise<VirtualMachine> {
+async function sendVm(creation: VmCreation, placement: Placement, replacesFailed: boolean): Promise<VirtualMachine> {
+  const { plan, session, cleanupState, until, onAccepted } = creation;
   const { waiting, crossTenantCompute } = session;
   const { name, osType } = plan.vm;
-  const what = `virtual machine ${name}`;
   let isAccepted = false;
   // Azure creates the disk with the VM, and may leave it if the VM fails.
   for (const id of vmResourceIds(plan)) cleanupState.addPending(id);
@@ -152,7 +144,7 @@ async function sendVm(
     }
     const kind = osType === 'Windows' ? 'vm-create-windows' : 'vm-create-linux';
     const options = { ...waiting, onAccepted: () => markVmAccepted(cleanupState, plan) };
-    const answered = await pollUntilDone(what, kind, options, poller);
+    const answered = await pollUntilDone(`virtual machine ${name}`, kind, options, poller);
     // A front end may lag behind the operation.
     const vm = isTerminalState(answered) ? answered : ((await waitForTerminalState(session, plan)) ?? answered);
     trackDisks(cleanupState, plan, vm);
@@ -163,10 +155,7 @@ async function sendVm(
   }
 }
 
-async function resumeLostCreate(
-  { session, plan, cleanupState, until }: VmCreation,
-  error: AzureError,
-): Promise<VirtualMachine | AzureError> {
+async function resumeLostCreate({ session, plan, cleanupState, until }: VmCreation, error: AzureError) {
   markVmAccepted(cleanupState, plan);
   const vm = until === 'accepted' ? await readVm(session, plan) : await waitForTerminalState(session, plan);
   if (vm && (until === 'accepted' || hasSucceeded(vm))) {
@@ -239,15 +228,12 @@ function trackDisks(cleanupState: CleanupState, plan: Plan, { storageProfile }: 
 }
 
 /** A refused PUT creates nothing, unless an earlier attempt was carried out and its response lost. */
-async function discardMissing(
-  { session, cleanupState, plan }: VmCreation,
-  { fault: { status } }: AzureError,
-): Promise<void> {
+async function discardMissing({ session, cleanupState, plan }: VmCreation, { fault }: AzureError): Promise<void> {
   const exists = (read: Promise<{ tags?: Record<string, string> }>): Promise<boolean> =>
     undefinedIfNotFound(read).then(
       (found) => hasDeploymentTag(found?.tags, plan.deployment),
       // Without write permission, this run has created nothing.
-      () => status !== 403,
+      () => fault.status !== 403,
     );
   if (await exists(readVm(session, plan))) return;
   cleanupState.discard(plan.vm.id);
