@@ -205,6 +205,8 @@ async function live(drawn: Life): Promise<{ violations: string[]; log: string; e
         const nth = (counts.get(actor) ?? 0) + 1;
         counts.set(actor, nth);
         for (const each of waiting.get(actor) ?? []) if (each.nth === nth) await each.act();
+        // Not before: a request that was held while another step ran may have been handled since.
+        if (actor.operation === 'sweep' && path === `${group}/resources`) expireDeployments(sim);
         watch.judge(actor, exchange);
       },
     },
@@ -222,7 +224,6 @@ async function live(drawn: Life): Promise<{ violations: string[]; log: string; e
       ...(kill ? [{ nth: kill.nth, act: () => killed.resolve() }] : []),
       ...(typeof next === 'number' ? [{ nth: next, act: runRest }] : []),
     ]);
-    if (operation === 'sweep') expireDeployments(sim);
     const run = await runAction({
       sim,
       onLine: ({ text }: LogLine) => watch.readLine(actor, text),
@@ -288,7 +289,6 @@ async function live(drawn: Life): Promise<{ violations: string[]; log: string; e
     );
     let said = '';
     for (const env of owners.values()) {
-      expireDeployments(sim);
       const actor: Actor = { operation: 'sweep', deployment: '', env };
       const inputs = { ...defaultInputs(sim), operation: 'sweep' };
       const onLine = ({ text }: LogLine) => watch.readLine(actor, text);
