@@ -40,7 +40,7 @@ export async function post(): Promise<void> {
 }
 
 async function cleanUp(state: CleanupStateData, report: Reporter): Promise<void> {
-  report.addFacts({ operation: 'clean-up' });
+  report.addFacts({ operation: 'clean-up', requested: requestedFrom(state), uses: actionReference() });
   let context: ErrorContext = {};
   try {
     maskSecrets(rawInput, report.mask);
@@ -50,7 +50,6 @@ async function cleanUp(state: CleanupStateData, report: Reporter): Promise<void>
       context = { ...context, ...known };
     });
     const session = await report.stage('Sign in', () => openSession(inputs, options));
-    report.addFacts({ requested: inputs, uses: actionReference() });
     await report.stage('Clean up', () => runPostJobCleanup(session, state, report));
   } catch (error) {
     const left = resourcesToDelete(state);
@@ -61,7 +60,9 @@ async function cleanUp(state: CleanupStateData, report: Reporter): Promise<void>
         'Cleanup after the job failed.',
         ...formatError(error, explainError(context)),
         ...(left.length > 0 ? ['Resources that may be left:', ...left] : []),
-        ...(isDeploymentKept ? [] : ['This step deletes what is left:', deleteStepOf(state)]),
+        ...(isDeploymentKept
+          ? []
+          : ['This step deletes what is left:', deleteStepYaml(requestedFrom(state), actionReference())]),
       ].join('\n'),
     );
   }
@@ -103,9 +104,8 @@ function credentialFor({ credential, audience }: CleanupStateData['signIn']): Cl
   return credential === 'secret' ? { kind: 'secret', secret: value.trim() } : { kind: 'certificate', pem: value };
 }
 
-function deleteStepOf({ signIn, deployment, ...target }: CleanupStateData): string {
-  const credential = { ...signIn, kind: signIn.credential };
-  return deleteStepYaml({ ...signIn, ...target, vmName: deployment, credential }, actionReference());
+function requestedFrom({ signIn, deployment, ...target }: CleanupStateData) {
+  return { ...signIn, ...target, vmName: deployment, credential: { ...signIn, kind: signIn.credential } };
 }
 
 function logNothingToDo({ operation, cleanup, completed, created }: CleanupStateData, report: Reporter): void {

@@ -107,7 +107,7 @@ describe('cleanup', () => {
     expect(sim.world.resources.get(vm1.osDisk)?.body['properties'].diskState).toBe('Unattached');
     for (const id of left) expect(warningsOf(run.post)).toContain(id);
     expect(warningsOf(run.post)).toMatch(
-      /Not deleted, because their tags do not name this deployment of this repository/,
+      /Not deleted, because their tags name another deployment, repository or run, or none/,
     );
   });
 

@@ -43,6 +43,8 @@ describe('the post step', () => {
   test('names the step that deletes what is left when the secret is missing', async () => {
     const created = snapshot(sim);
     const post = await postOf(sim, run.state, { 'client-secret': '' });
+    expect(post.summary).toContain('## ⚠️ <code>vm1</code> not deleted after the job');
+    expect(post.summary).toContain('    operation: delete\n    vm-name: vm1\n');
     expect(post.exitCode).toBe(0);
     expect(snapshot(sim)).toEqual(created);
     expect(warningsOf(post)).toContain('`client-secret`, which the runner did not pass to the post step');

@@ -77,7 +77,7 @@ export function deploymentTable(facts: SummaryFacts): Markdown {
       markdownText(deployment['vm-size'] ?? ''),
       markdownText(deployment['public-ip-address'] ?? deployment['private-ip-address'] ?? ''),
       markdownText(deployment['created-on']?.slice(0, 16).replace('T', ' ') ?? ''),
-      markdownText(deployment['expires-on']?.slice(0, 16).replace('T', ' ') ?? 'never'),
+      markdownText(deployment['expires-on']?.slice(0, 16).replace('T', ' ') ?? 'no expiry'),
       link(markdownText(deployment['run-url']?.split('/').at(-1) ?? ''), deployment['run-url']),
     ]),
   );

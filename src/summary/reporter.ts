@@ -203,7 +203,7 @@ export function reportDeletion({ deleted, notOwned, failed }: DeletionResult, re
   if (deleted.length > 0) report.log.info(`Deleted:\n${deleted.join('\n')}`);
   if (notOwned.length > 0) {
     report.log.warning(
-      `Not deleted, because their tags do not name this deployment of this repository:\n${notOwned.join('\n')}`,
+      `Not deleted, because their tags name another deployment, repository or run, or none:\n${notOwned.join('\n')}`,
     );
   }
   if (failed.length > 0) {

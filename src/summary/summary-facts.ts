@@ -57,7 +57,7 @@ export type ListedDeployment = Readonly<
 >;
 
 /** Why `operation: delete` cannot delete it either. */
-export const notOwnedReason = 'its tags do not name this deployment of this repository';
+export const notOwnedReason = 'its tags name another deployment, repository or run, or none';
 
 /** A resource that was not deleted although it should have been. */
 export interface Leftover {
