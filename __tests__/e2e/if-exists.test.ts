@@ -124,25 +124,31 @@ test('reports the disks of a VM that cannot be deleted as attached, not as those
 });
 
 describe('a VM that another run has replaced since it was found', () => {
-  test.each(['never started', 'had an old image'])('is kept when the one before %s', async (reason) => {
-    const sim = await startWorld();
-    if (reason === 'never started') {
-      settings(sim.world).shortages.push({ code: 'AllocationFailed', at: 'operation', times: 1 });
-      expect((await act(sim, { cleanup: 'never' })).exitCode).toBe(1);
-    } else {
-      await addDeployment(sim, { inputs: oldVersion });
-    }
-    let other: Run | undefined;
-    const replaceFirst = async (): Promise<void> => {
-      other = await act(sim, replace, { env: { GITHUB_RUN_ID: '3' } });
-    };
-    sim.faults.add({ match: { method: 'PATCH', path: /tags\/default/ }, effect: { onArrival: replaceFirst } });
-    const run = await actWithPost(sim, replace, { env: { GITHUB_RUN_ID: '2' } });
-    expect([run.exitCode, other && errorOf(other)]).toEqual([1, '']);
-    expect(errorOf(run)).toContain(`Another run has replaced or taken over ${vm1.machine} since.`);
-    expect(vmOf(sim)?.properties.vmId).toBe(other?.outputs['vm-instance-id']);
-    expect(run.outputs).toMatchObject({ created: '[]', deleted: '[]' });
-  });
+  test.each(['never started', 'had an old image', 'did not exist'])(
+    'is kept when the one before %s',
+    async (reason) => {
+      const sim = await startWorld();
+      if (reason === 'never started') {
+        settings(sim.world).shortages.push({ code: 'AllocationFailed', at: 'operation', times: 1 });
+        expect((await act(sim, { cleanup: 'never' })).exitCode).toBe(1);
+      } else if (reason === 'had an old image') {
+        await addDeployment(sim, { inputs: oldVersion });
+      }
+      let other: Run | undefined;
+      const replaceFirst = async (): Promise<void> => {
+        other = await act(sim, replace, { env: { GITHUB_RUN_ID: '3' } });
+      };
+      // The group is listed after the VM was not found: then the list shows what is left of a deployment.
+      const list = { method: 'GET', path: /deploy-rg\/resources\?/ };
+      const match = reason === 'did not exist' ? list : { method: 'PATCH', path: /tags\/default/ };
+      sim.faults.add({ match, effect: { onArrival: replaceFirst } });
+      const run = await actWithPost(sim, replace, { env: { GITHUB_RUN_ID: '2' } });
+      expect([run.exitCode, other && errorOf(other)]).toEqual([1, '']);
+      expect(errorOf(run)).toContain(`Another run has replaced or taken over ${vm1.machine} since.`);
+      expect(vmOf(sim)?.properties.vmId).toBe(other?.outputs['vm-instance-id']);
+      expect(run.outputs).toMatchObject({ created: '[]', deleted: '[]' });
+    },
+  );
 });
 
 test('a replacement that fails keeps the network and its addresses', async () => {

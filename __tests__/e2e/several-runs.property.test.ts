@@ -8,6 +8,7 @@
 import { expect, test } from '@jest/globals';
 import * as fc from 'fast-check';
 import { type Simulator, defaults, startSimulator } from '../../simulator/index.ts';
+import { settings, type Shortage } from '../../simulator/providers/compute/settings.ts';
 import { addRegistry } from '../../simulator/providers/registry.ts';
 import type { LogLine } from '../../scripts/action-runner/log.ts';
 import { type Run, defaultInputs, runAction, timeScale } from '../support/harness.ts';
@@ -58,6 +59,9 @@ const step = fc.record({
   cleanup: fc.constantFrom('on-failure', 'always', 'never'),
   access: fc.constantFrom('none', 'named', 'given', 'system'),
   image: fc.constantFrom('linux', 'linux-data-disks'),
+  ifExists: fc.constantFrom('keep', 'replace'),
+  /** Azure has no capacity for the next VM that is created. */
+  hasShortage: onceIn(4, fc.constant(true)),
   /** The next step runs while this request is held, between main and post step, or after both. */
   next: fc.oneof(fc.integer({ min: 1, max: 45 }), fc.constantFrom('between', 'after', 'after')),
   kill: onceIn(
@@ -128,7 +132,10 @@ function actAsStranger(sim: Simulator, watch: OwnershipWatch, event: StrangerEve
   return id;
 }
 
-function inputsOf(sim: Simulator, { operation, deployment, cleanup, access, image }: Step): Record<string, string> {
+function inputsOf(
+  sim: Simulator,
+  { operation, deployment, cleanup, access, image, ifExists }: Step,
+): Record<string, string> {
   const registry = addRegistry(sim.world, {
     subscription: defaults.subscriptionId,
     group: 'registries',
@@ -144,6 +151,7 @@ function inputsOf(sim: Simulator, { operation, deployment, cleanup, access, imag
     identity,
     'role-assignments': identity && `AcrPull on ${registry}`,
     'expires-after': '1h',
+    'if-exists': ifExists,
     'timeout-minutes': '360',
   };
 }
@@ -216,7 +224,9 @@ async function live(drawn: Life): Promise<{ violations: string[]; log: string; e
     if (!drawnStep) return;
     const { operation, deployment, identity, next, kill, cleanup } = drawnStep;
     const env = identities[identity] ?? {};
-    const actor: Actor = { operation, deployment, env };
+    const actor: Actor = { operation, deployment, env, deletesAll: cleanup === 'always' };
+    const shortage: Shortage = { code: 'AllocationFailed', at: 'operation', times: 1 };
+    if (drawnStep.hasShortage) settings(sim.world).shortages.push(shortage);
     const killed = Promise.withResolvers<void>();
     let continued: Promise<void> | undefined;
     const runRest = (): Promise<void> => (continued ??= runStep(rest));

@@ -6,6 +6,8 @@ export interface Actor {
   readonly operation: 'create' | 'delete' | 'sweep';
   readonly deployment: string;
   readonly env: Readonly<Record<string, string>>;
+  /** Of a create: its post step deletes the whole deployment. */
+  readonly deletesAll?: boolean;
 }
 
 type Tags = Readonly<Record<string, string>> | undefined;
@@ -170,7 +172,12 @@ export class OwnershipWatch {
       const seen = this.#lastLook(exchange, (path) => path === part.toLowerCase()) ?? look;
       // The disks of a VM follow it, whichever run of the repository has updated their tags.
       const mayGo = /\/disks\//i.test(part) ? isOfRepository : claims;
-      if (!this.#sim.world.resources.has(part) || mayGo(actor, this.tagsOf(part))) continue;
+      if (!this.#sim.world.resources.has(part)) continue;
+      // A run that adopts what another has created gives it its own tags.
+      const isAdopted = this.creators.get(part.toLowerCase()) !== actor && !/\/disks\//i.test(part);
+      if (isAdopted && actor.operation === 'create' && !actor.deletesAll)
+        this.#violate(actor, `deleted with ${id} what it has adopted`, part);
+      if (mayGo(actor, this.tagsOf(part))) continue;
       const isChanged = (this.#changed.get(part.toLowerCase()) ?? 0) > seen.order;
       if (isChanged) this.changedInGap.add(part.toLowerCase());
       else this.#violate(actor, `deleted with ${id} what is not its own`, part);

@@ -92,7 +92,7 @@ export function createGroupList(session: Session, resourceGroup: string): NonNul
 
 /**
  * With its disks and the role assignments of its system-assigned identity; the network stays.
- * @param vm as it was found: one that another run has created since stays
+ * @param vm as it was found, if it was: one that another run has created since stays, with its disks
  */
 export async function deleteVmOfDeployment(
   context: DeletionContext,
@@ -106,8 +106,8 @@ export async function deleteVmOfDeployment(
   const assignments =
     principal && (await findRoleAssignments(session, resourceGroup, deployment, (id) => id === principal));
   if (assignments) warnIfIncomplete(context, assignments, [principal]);
-  const all = [...(assignments ? assignments.ids : []), ...(vm ? [ids.vm] : []), ids.osDisk, ...disksCreatedWith(vm)];
-  return deleteResources({ ...context, vmId: vm?.vmId }, all);
+  const all = [...(assignments ? assignments.ids : []), ids.vm, ids.osDisk, ...disksCreatedWith(vm)];
+  return deleteResources({ ...context, vmId: vm ? vm.vmId : '' }, all);
 }
 
 /** Without the list, an assignment outside the visible scopes outlives its principal, and nothing leads to it then. */
