@@ -135,7 +135,7 @@ describe('cleanup', () => {
     expect(run.exitCode).toBe(1);
     expect(errorOf(run)).toContain('AllocationFailed');
     expect([run.outputs['vm-size'], run.outputs['spot']]).toEqual(['', '']);
-    expect(run.stdout).toContain('is still in use (NicReservedForAnotherVm)');
+    expect(run.stdout).toContain('is not deleted yet (NicReservedForAnotherVm)');
     expectAllGone(sim, before);
   });
 

@@ -18,6 +18,9 @@ export function isNotFound(error: unknown): boolean {
   return code === '' ? body.trim() === '' : !notAboutTheResource.has(code);
 }
 
+/** Of a DELETE. The answer to a poll says nothing of the resource: only a read tells whether it is gone. */
+export const isGone = (error: AzureError): boolean => isNotFound(error) && error.fault.method !== 'GET';
+
 const undefinedIf =
   (isExpected: (error: unknown) => boolean) =>
   <T>(lookup: Promise<T>): Promise<T | undefined> =>

@@ -1,4 +1,5 @@
 import {
+  isGone,
   isInUse,
   isNotFound,
   isUsedByOthers,
@@ -172,9 +173,9 @@ async function deleteResource(
       await waitUnconfirmed();
     } catch (error) {
       assertAnswered(context, error);
-      if (isNotFound(error)) return markDeleted();
+      if (isGone(error)) return markDeleted();
       // After a refused DELETE, a resource that is missing is late.
-      sent ||= !seen.vmToCheck && !isClientError(error);
+      sent ||= !seen.vmToCheck && (isNotFound(error) || !isClientError(error));
       await retry(error);
     }
   }
@@ -329,9 +330,9 @@ function createRetry(
     )
       ? Math.min(maxWait, maxForeignUseSeconds)
       : maxWait;
-    if (!isInUse(error) || clockSeconds() - start >= limit) throw error;
+    if (!(isNotFound(error) || isInUse(error)) || clockSeconds() - start >= limit) throw error;
     const seconds = Math.min(15, 1.5 ** conflicts++);
-    log.info(`${what} is still in use (${rootDetail(error.fault).code}); retrying in ${Math.round(seconds)} s.`);
+    log.info(`${what} is not deleted yet (${rootDetail(error.fault).code}); retrying in ${Math.round(seconds)} s.`);
     await delay(seconds, waiting.signal);
   };
 }

@@ -6,6 +6,7 @@ import {
   isRestError,
 } from '@azure/core-rest-pipeline';
 import { type AzureErrorInfo, ActionError, AzureError } from '../../errors/errors.ts';
+import { sameId } from '../resource-id.ts';
 import { describeResponse, parseErrorResponse } from '../../errors/parse-error-response.ts';
 import { type Json, asObject, asString, isJson, parseJson } from '../../lib/json.ts';
 
@@ -39,23 +40,34 @@ export function invalidResponseMessage(bodyText: string | undefined): string | u
  * https://learn.microsoft.com/azure/azure-resource-manager/management/async-operations
  */
 export function checkArmResponsePolicy(): PipelinePolicy {
-  const operations = new Map<string, 'status' | 'result'>();
+  const operations = new Map<string, Operation>();
   return responsePolicy('checkArmResponsePolicy', (request, response, body) => {
     const operation = request.method === 'GET' ? operations.get(new URL(request.url).pathname) : undefined;
-    if (operation !== undefined && response.status >= 400) return failedOperation(request, response, body);
+    if (operation !== undefined && response.status >= 400) return failedOperation(request, response, body, operation);
     if (response.status >= 300) return response;
-    for (const [header, kind] of operationHeaders) {
-      const link = response.headers.get(header);
-      const url = link ? URL.parse(link, request.url) : null;
-      if (!url) continue;
-      // Links may be relative (RFC 9110, section 10.2.2).
-      response.headers.set(header, url.href);
-      if (request.method !== 'GET') operations.set(url.pathname, kind);
+    for (const [pathname, kind] of resolveLinks(request, response)) {
+      if (request.method !== 'GET') operations.set(pathname, { kind, isDeletion: request.method === 'DELETE' });
     }
     // Only polls are answered 202 or 204: a read without a resource is none.
     const isRead = request.method === 'GET' && operation === undefined;
-    const isExpected = !(isRead && response.status > 201) && isArmBody(request, response, body, operation);
+    const isExpected = !(isRead && response.status > 201) && isArmBody(request, response, body, operation?.kind);
     return isExpected ? withJson(response, body) : invalid(request, response);
+  });
+}
+
+interface Operation {
+  readonly kind: 'status' | 'result';
+  readonly isDeletion: boolean;
+}
+
+/** Makes relative links absolute (RFC 9110, section 10.2.2). One to the resource itself is no operation. */
+function resolveLinks({ url }: PipelineRequest, { headers }: PipelineResponse) {
+  return operationHeaders.flatMap(([header, kind]) => {
+    const text = headers.get(header);
+    const link = text ? URL.parse(text, url) : null;
+    if (!link) return [];
+    headers.set(header, link.href);
+    return sameId(link.pathname, new URL(url).pathname) ? [] : [[link.pathname, kind] as const];
   });
 }
 
@@ -68,7 +80,7 @@ function isArmBody(
   { method }: PipelineRequest,
   { status, bodyAsText, headers }: PipelineResponse,
   body: unknown,
-  operation: 'status' | 'result' | undefined,
+  operation: Operation['kind'] | undefined,
 ): boolean {
   const isEmpty = (bodyAsText ?? '').trim() === '';
   if (operation === 'status') return operationStatus(body) !== undefined;
@@ -84,11 +96,20 @@ function isArmBody(
 /** Statuses of a poll that concern the poll itself, not the operation. */
 const pollErrors: ReadonlySet<number> = new Set([401, 403, 408, 429]);
 
-/** An operation may end with HTTP 4xx instead of `status: Failed`; a 404 may be a front end that is late. */
-function failedOperation(request: PipelineRequest, response: PipelineResponse, body: unknown): PipelineResponse {
+/**
+ * An operation may end with HTTP 4xx instead of `status: Failed`; a 404 may be a front end that is late. After a DELETE, the
+ * resource itself tells whether it is gone.
+ */
+function failedOperation(
+  request: PipelineRequest,
+  response: PipelineResponse,
+  body: unknown,
+  { isDeletion }: Operation,
+): PipelineResponse {
   const { status } = response;
-  if (status === 404 && operationStatus(body) === undefined) return invalid(request, response);
   const { error } = asObject(body);
+  if (status === 404 && operationStatus(body) === undefined)
+    return isDeletion && isJson(error) ? response : invalid(request, response);
   const hasEnded = operationStatus(body) !== undefined || (status < 500 && !pollErrors.has(status));
   if (!hasEnded || !isJson(error)) return response;
   return { ...response, status: 200, bodyAsText: JSON.stringify({ status: 'Failed', error }) };

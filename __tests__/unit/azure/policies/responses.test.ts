@@ -14,3 +14,17 @@ test('takes a poll without a body for an answer when the link to it was relative
   expect(link).toBe('https://management.example/operationResults/7?t=1');
   expect((await send('GET', link)).status).toBe(202);
 });
+
+test('reads a resource as missing when the link of an earlier answer was its own', async () => {
+  const policy = checkArmResponsePolicy();
+  const url = 'https://management.example/subscriptions/1/resourceGroups/g/providers/n/t/r?api-version=2024-05-01';
+  const request = createPipelineRequest({ method: 'DELETE', url });
+  await policy.sendRequest(request, async () => ({
+    request,
+    status: 202,
+    headers: createHttpHeaders({ location: url }),
+  }));
+  const read = createPipelineRequest({ method: 'GET', url });
+  const missing = { request: read, status: 404, headers: createHttpHeaders(), bodyAsText: '{"error":{"code":"x"}}' };
+  expect((await policy.sendRequest(read, async () => missing)).status).toBe(404);
+});
