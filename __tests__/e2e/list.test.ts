@@ -77,3 +77,21 @@ test('lists the primary address when the network interface has others before it'
   const rerun = await act(sim);
   expect([errorOf(rerun), rerun.outputs['private-ip-address']]).toEqual(['', created.outputs['private-ip-address']]);
 });
+
+test('ends when the next page of a list is the same page', async () => {
+  const sim = await startWorld();
+  await act(sim);
+  const match = { method: 'GET', path: /\/virtualMachines\?/i };
+  sim.faults.add({
+    match: { ...match, times: 5 },
+    effect: {
+      changeAnswer: (body: any) => {
+        const { path, apiVersion } = sim.journal.findLast((one) => match.path.test(`${one.path}?`))!;
+        body.nextLink = `${sim.armEndpoint}${path}?api-version=${apiVersion}`;
+      },
+    },
+  });
+  const run = await act(sim, { operation: 'list', 'image-id': '', 'image-tenant-id': '' });
+  expect(JSON.parse(run.outputs['deployments'] ?? '[]')).toHaveLength(1);
+  expect(sim.journal.filter(({ path }) => match.path.test(`${path}?`)).length).toBeLessThanOrEqual(2);
+});

@@ -21,7 +21,7 @@ const invalidResponse = 'InvalidResponse';
 export function checkResponsePolicy(): PipelinePolicy {
   return responsePolicy('checkResponsePolicy', (request, response, body) => {
     if (response.status >= 300) return response;
-    return isJson(body) || Array.isArray(body) ? withJson(response, body) : invalid(request, response);
+    return isJson(body) || Array.isArray(body) ? withJson(request, response, body) : invalid(request, response);
   });
 }
 
@@ -51,7 +51,7 @@ export function checkArmResponsePolicy(): PipelinePolicy {
     // Only polls are answered 202 or 204: a read without a resource is none.
     const isRead = request.method === 'GET' && operation === undefined;
     const isExpected = !(isRead && response.status > 201) && isArmBody(request, response, body, operation?.kind);
-    return isExpected ? withJson(response, body) : invalid(request, response);
+    return isExpected ? withJson(request, response, body) : invalid(request, response);
   });
 }
 
@@ -131,12 +131,16 @@ function responsePolicy(
 
 /**
  * JSON with a byte order mark or another content type would reach the SDK's callers as text. A null means an absent field or
- * an empty list, and the SDK's models have none.
+ * an empty list, and the SDK's models have none. A list whose next page is the same one would never end.
  */
-function withJson(response: PipelineResponse, body: unknown): PipelineResponse {
+function withJson({ url }: PipelineRequest, response: PipelineResponse, body: unknown): PipelineResponse {
   if (body === undefined) return response;
   const text = (response.bodyAsText ?? '').replace(/^\uFEFF/, '');
-  response.bodyAsText = isJson(body) && /:\s*null\b/.test(text) ? withoutNulls(body) : text;
+  const nextLink = asString(asObject(body)['nextLink']);
+  const isLoop = nextLink !== undefined && URL.parse(nextLink, url)?.href === new URL(url).href;
+  const hasNull = isJson(body) && /:\s*null\b/.test(text);
+  response.bodyAsText =
+    isLoop || hasNull ? withoutNulls({ ...asObject(body), ...(isLoop && { nextLink: null }) }) : text;
   response.headers.set('content-type', 'application/json');
   return response;
 }
