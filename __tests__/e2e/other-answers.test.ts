@@ -225,11 +225,17 @@ test.concurrent('creates, adopts and deletes a deployment when lists without ent
   expectAllGone(sim, before);
 });
 
-test.concurrent('takes the newest image version when the list contains IDs only', async () => {
+test.concurrent('takes the newest usable image version when the list contains IDs only', async () => {
   const sim = await startWorld();
+  const newest = { properties: { imageState: 'SoftDeleted' }, id: defaults.imageId('linux', '1.11.0') };
   sim.faults.add({
     match: { method: 'GET', path: /\/images\/linux\/versions\?/, times: every },
-    effect: { changeAnswer: ({ value }) => value.forEach((version: { name?: string }) => delete version.name) },
+    effect: {
+      changeAnswer: ({ value }) => {
+        value.forEach((version: { name?: string }) => delete version.name);
+        value.push(newest);
+      },
+    },
   });
   const run = await act(sim, { 'image-id': defaults.imageId('linux') }, main);
   expect([errorOf(run), run.outputs['image-version']]).toEqual(['', '1.10.0']);

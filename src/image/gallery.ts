@@ -120,14 +120,17 @@ export function openSharedGallery({ compute }: GalleryClients, image: SharedImag
 
 /** Reads `imageState` from the latest response as sent: the SDK's models lack it and its deserializers drop it. */
 function captureStates() {
-  const states = new Map<string | undefined, { readonly softDeletedUntil: string } | undefined>();
+  const states = new Map<string, { readonly softDeletedUntil: string } | undefined>();
   return {
     onResponse: ({ parsedBody }: { readonly parsedBody?: unknown }): void => {
       const { value = parsedBody } = asObject(parsedBody);
-      for (const { name, properties } of [value].flat().map(asObject)) {
+      for (const { id, name, properties } of [value].flat().map(asObject)) {
         const { imageState, consumptionEndTime: softDeletedUntil } = asObject(properties);
         const isSoftDeleted = asString(imageState)?.toLowerCase() === 'softdeleted';
-        states.set(asString(name), isSoftDeleted ? { softDeletedUntil: asString(softDeletedUntil) ?? '' } : undefined);
+        states.set(
+          versionName(asString(id) ?? asString(name)),
+          isSoftDeleted ? { softDeletedUntil: asString(softDeletedUntil) ?? '' } : undefined,
+        );
       }
     },
     stateOf: (name: string) => states.get(name),
@@ -152,13 +155,17 @@ function cannotListError(image: ImageReference, cause: unknown): ActionError {
   });
 }
 
+/** A name may be missing, or start with those of gallery and definition. */
+function versionName(idOrName = ''): string {
+  return idOrName.split('/').at(-1) ?? '';
+}
+
 function parseImageVersion(version: GalleryImageVersion): ImageVersion {
   const profile = version.publishingProfile;
   const targets = (profile?.targetRegions ?? []).flatMap(({ name }) => (name ? normaliseRegion(name) : []));
   const report = version.replicationStatus?.summary;
   return {
-    // The name may be missing, or start with those of gallery and definition.
-    name: (version.id ?? version.name)?.split('/').at(-1) ?? '',
+    name: versionName(version.id ?? version.name),
     luns: (version.storageProfile?.dataDiskImages ?? []).map(({ lun }) => lun),
     provisioningState: version.provisioningState || undefined,
     osDiskSizeGb: version.storageProfile?.osDiskImage?.sizeInGB,
