@@ -227,15 +227,11 @@ test.concurrent('creates, adopts and deletes a deployment when lists without ent
 
 test.concurrent('takes the newest usable image version when the list contains IDs only', async () => {
   const sim = await startWorld();
-  const newest = { properties: { imageState: 'SoftDeleted' }, id: defaults.imageId('linux', '1.11.0') };
+  const deleted = { regions: ['West Europe'], softDeletedUntil: '2099-01-31T00:00:00Z' };
+  addVersion(sim.world, defaults.imageId('linux'), '1.11.0', deleted);
   sim.faults.add({
     match: { method: 'GET', path: /\/images\/linux\/versions\?/, times: every },
-    effect: {
-      changeAnswer: ({ value }) => {
-        value.forEach((version: { name?: string }) => delete version.name);
-        value.push(newest);
-      },
-    },
+    effect: { changeAnswer: ({ value }) => value.forEach((version: { name?: string }) => delete version.name) },
   });
   const run = await act(sim, { 'image-id': defaults.imageId('linux') }, main);
   expect([errorOf(run), run.outputs['image-version']]).toEqual(['', '1.10.0']);
