@@ -517,6 +517,58 @@ test('a role of an existing identity is removed by `delete` after the run was ki
   expect(sim.world.resources.has(identityAt('theirs'))).toBe(true);
 });
 
+test('a sweep removes the role that a killed run has assigned to an existing identity when nothing else remains', async () => {
+  const inputs = await start((world) => {
+    addRegistryTo(world);
+    addIdentity(world, identityAt('theirs'));
+  });
+  const run = await runAction({
+    sim,
+    inputs: {
+      ...inputs,
+      identity: identityAt('theirs'),
+      'role-assignments': `AcrPull on ${registryId}`,
+      'expires-after': '1h',
+    },
+    signal: { name: 'SIGKILL', whenLog: /Role AcrPull on .* is assigned/ },
+  });
+  expect(run.exitCode).toBeNull();
+  const { resources, roleAssignments } = sim.world;
+  for (const { id } of [...resources.all()]) if (/\/host(?:-|$)/.test(id)) resources.remove(id);
+  const [assignment] = granted();
+  const described = assignment?.description?.replace(/expires-on=[^;]*/, 'expires-on=2026-01-01T00:00:00Z') ?? '';
+  const kept = [
+    assignment?.description?.replace('vm=host', 'vm=unexpired'),
+    described.replace('contoso/deploy', 'contoso/other'),
+    described.replace(/(resource-group=.*)$/, '$1-2'),
+    described.replace(/; resource-group=.*$/, '').replace('vm=host', 'vm=elsewhere'),
+  ];
+  for (const [index, description] of [described, ...kept].entries()) {
+    if (assignment) roleAssignments.push({ ...assignment, id: `${assignment.id.slice(0, -1)}${index}`, description });
+  }
+  if (assignment) roleAssignments.splice(roleAssignments.indexOf(assignment), 1);
+  const sweep = await runAction({ sim, inputs: { ...inputs, operation: 'sweep' } });
+  expect([errors(sweep), sweep.exitCode]).toEqual(['', 0]);
+  expect(JSON.parse(sweep.outputs['deleted'] ?? '[]')).toEqual([`${assignment?.id.slice(0, -1)}0`]);
+  expect(granted().map(({ description }) => description)).toEqual(kept);
+  expect(resources.has(identityAt('theirs'))).toBe(true);
+});
+
+test('delete keeps the role of a deployment of the same name in another resource group', async () => {
+  const inputs = await start((world) => {
+    addRegistryTo(world);
+    world.addGroup(defaults.subscriptionId, 'other-rg', defaults.location);
+    world.grant(principals.deploy, 'Contributor', `/subscriptions/${defaults.subscriptionId}/resourceGroups/other-rg`);
+  });
+  const made = { ...inputs, identity: 'system', 'role-assignments': `AcrPull on ${registryId}` };
+  expect(errors(await runAction({ sim, inputs: made }))).toBe('');
+  const other = await runAction({ sim, inputs: { ...made, 'resource-group': 'other-rg' } });
+  expect([errors(other), granted()]).toEqual(['', [expect.anything(), expect.anything()]]);
+  const removal = await runAction({ sim, inputs: { ...inputs, operation: 'delete' } });
+  expect([errors(removal), removal.exitCode]).toEqual(['', 0]);
+  expect(granted().map(({ principalId }) => principalId)).toEqual([other.outputs['principal-id']]);
+});
+
 describe('refused before anything is created', () => {
   test.each([
     [

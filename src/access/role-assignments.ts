@@ -2,14 +2,17 @@ import { apiVersions } from '../azure/api-versions.ts';
 import { type Session, listAllPages } from '../azure/arm-client.ts';
 import { undefinedIfForbidden, undefinedIfNotFound } from '../azure/lookup.ts';
 import { pollUntil } from '../azure/polling.ts';
+import { sameId } from '../azure/resource-id.ts';
 import { listSubscriptions } from '../azure/subscriptions.ts';
 import type { RunContext } from '../deployment/cleanup-state.ts';
 import { createIfMissing } from '../deployment/create-if-missing.ts';
 import {
+  type Tags,
   classifyOwnership,
-  tagsToDescription,
-  hasDeploymentTag,
+  groupTag,
+  tagValue,
   tagsFromDescription,
+  tagsToDescription,
 } from '../deployment/ownership.ts';
 import type { Plan } from '../deployment/resources.ts';
 import { ActionError, AzureError, isClientError, withActivity } from '../errors/errors.ts';
@@ -143,7 +146,7 @@ async function assignRole(
   const owner = [plan.vm.id, run.serverUrl, run.repository];
   const id = `${scope}/providers/Microsoft.Authorization/roleAssignments/${assignmentName(grant, principalId, owner)}`;
   // With principalType, Azure does not look up the principal in Entra ID, where a new identity is still missing.
-  const description = tagsToDescription(plan.tags);
+  const description = tagsToDescription({ ...plan.tags, [groupTag]: groupId(plan.subscriptionId, plan.resourceGroup) });
   const properties = { roleDefinitionId, principalId, principalType: 'ServicePrincipal', description };
   let rejected = false;
   let existed = false;
@@ -206,32 +209,36 @@ export interface RoleAssignment {
   readonly properties: { readonly principalId?: string; readonly description?: string | null };
 }
 
+function groupId(subscriptionId: string, resourceGroup: string): string {
+  return `/subscriptions/${subscriptionId}/resourceGroups/${resourceGroup}`;
+}
+
 /**
- * By their description: they have no tags and are in no list of resources. Searches every subscription of the tenant that
- * the app can see, because a registry is often in another one.
+ * Those of deployments in this resource group, by their description: they have no tags and are in no list of resources.
+ * Searches every subscription of the tenant that the app can see, because a registry is often in another one.
  */
 export async function findRoleAssignments(
   session: Session,
   resourceGroup: string,
-  deployment: string,
-  isHolder: (principalId: string | undefined) => boolean = () => true,
+  isWanted: (tags: Tags, principalId: string | undefined) => boolean,
 ) {
   const own = session.subscriptionId.toLowerCase();
+  const group = groupId(own, resourceGroup);
   const listed = (await undefinedIfForbidden(listSubscriptions(session.arm, session.tenantId))) ?? [];
   const others = listed.map(({ subscriptionId }) => subscriptionId.toLowerCase()).filter((id) => id !== own);
   // Two subscriptions with four scopes each: a sweep deletes two deployments at a time, with at most 16 requests.
   const found = await mapLimited([own, ...others], 2, (id) =>
-    listInSubscription(session, id, id === own ? [`/subscriptions/${own}/resourceGroups/${resourceGroup}`] : []),
+    listInSubscription(session, id, id === own ? [group] : []),
   );
   const described = found
     .flatMap(({ assignments }) => assignments)
-    .filter(({ properties }) => hasDeploymentTag(tagsFromDescription(properties.description), deployment))
-    .filter(({ properties }) => isHolder(properties.principalId));
+    .map(({ id, properties }) => ({ id, ...properties, tags: tagsFromDescription(properties.description) }))
+    .filter(({ tags, principalId }) => sameId(tagValue(tags, groupTag) ?? group, group) && isWanted(tags, principalId));
   // An assignment on a management group is in the list of each subscription below it.
-  const ids = [...new Map(described.map(({ id }) => [id.toLowerCase(), id])).values()];
+  const assignments = [...new Map(described.map((each) => [each.id.toLowerCase(), each])).values()];
   // Subscriptions of which the app may not list all role assignments: some of the deployment may be missing.
   const incomplete = [own, ...others].filter((_, index) => !found[index]?.isComplete);
-  return { ids, incomplete };
+  return { assignments, ids: assignments.map(({ id }) => id), incomplete };
 }
 
 /** Scopes that are listed one by one if the subscription cannot be listed: each costs one of 250 reads. */

@@ -33,7 +33,7 @@ export async function deleteDeployment(given: DeletionContext, resourceGroup: st
     undefinedIfNotFound(session.compute.virtualMachines.get(resourceGroup, deployment)),
     settle(() => findIdentities(context, identityList)),
     // Found now, while VM and identities exist: nothing refers to their assignments afterwards.
-    settle(() => findRoleAssignments(session, resourceGroup, deployment)),
+    settle(() => findRoleAssignments(session, resourceGroup, (tags) => hasDeploymentTag(tags, deployment))),
   ]);
   session.waiting.signal.throwIfAborted();
   const identities = valueOf(listedIdentities) ?? [];
@@ -60,7 +60,7 @@ export async function deleteDeployment(given: DeletionContext, resourceGroup: st
   };
 }
 
-function assignmentList({ subscriptionId }: Session): string {
+export function assignmentList({ subscriptionId }: Session): string {
   return `/subscriptions/${subscriptionId}/providers/Microsoft.Authorization/roleAssignments`;
 }
 
@@ -75,7 +75,11 @@ async function deleteLateAssignments(
 ): Promise<Pick<DeletionResult, 'deleted' | 'failed'>> {
   const { session, log, claim, confirm } = context;
   const listed = await settle(() =>
-    findRoleAssignments(session, resourceGroup, claim.deployment, (principalId) => !kept.includes(principalId)),
+    findRoleAssignments(
+      session,
+      resourceGroup,
+      (tags, principalId) => hasDeploymentTag(tags, claim.deployment) && !kept.includes(principalId),
+    ),
   );
   if ('error' in listed) return { deleted: [], failed: [{ id: assignmentList(session), error: listed.error }] };
   // Without what this run has created: a list that is late may show what is gone, which must not be waited for.
@@ -104,7 +108,12 @@ export async function deleteVmOfDeployment(
   const ids = resourceIds(session.subscriptionId, resourceGroup, deployment);
   const principal = vm?.identity?.principalId;
   const assignments =
-    principal && (await findRoleAssignments(session, resourceGroup, deployment, (id) => id === principal));
+    principal &&
+    (await findRoleAssignments(
+      session,
+      resourceGroup,
+      (tags, id) => hasDeploymentTag(tags, deployment) && id === principal,
+    ));
   if (assignments) warnIfIncomplete(context, assignments, [principal]);
   const all = [...(assignments ? assignments.ids : []), ids.vm, ids.osDisk, ...disksCreatedWith(vm)];
   return deleteResources({ ...context, vmId: vm ? vm.vmId : '' }, all);
@@ -113,7 +122,7 @@ export async function deleteVmOfDeployment(
 /** Without the list, an assignment outside the visible scopes outlives its principal, and nothing leads to it then. */
 function warnIfIncomplete(
   { log }: DeletionContext,
-  { ids, incomplete }: Awaited<ReturnType<typeof findRoleAssignments>>,
+  { ids, incomplete }: Pick<Awaited<ReturnType<typeof findRoleAssignments>>, 'ids' | 'incomplete'>,
   principals: readonly (string | undefined)[],
 ): void {
   const holders = principals.filter((id) => id !== undefined);

@@ -59,7 +59,10 @@ export function tagValue(tags: Tags, name: string): string | undefined {
   return Object.entries(tags ?? {}).find(([key]) => key.toLowerCase() === name.toLowerCase())?.[1];
 }
 
-const describedTags = [deploymentTag, 'cleanup', ...Object.values(identityTags), 'expires-on'];
+/** In descriptions: the resource group of the deployment, because a role assignment is in the scope's. */
+export const groupTag = 'resource-group';
+
+const describedTags = [deploymentTag, 'cleanup', ...Object.values(identityTags), 'expires-on', groupTag];
 
 export function tagsToDescription(tags: Readonly<Record<string, string>>): string {
   const escaped = (value: string): string => value.replaceAll('%', '%25').replaceAll(';', '%3B');

@@ -1,11 +1,20 @@
+import { findRoleAssignments } from '../access/role-assignments.ts';
 import { listGroup, type Session } from '../azure/arm-client.ts';
 import { createHttpGet } from '../azure/http.ts';
-import { listedButMissing, recheckDelays, undefinedIfNotFound } from '../azure/lookup.ts';
+import { listedButMissing, recheckDelays, settle, undefinedIfNotFound, valueOf } from '../azure/lookup.ts';
 import { invalidResponseMessage } from '../azure/policies/responses.ts';
-import { deleteDeployment } from '../cleanup/delete-deployment.ts';
+import { assignmentList, deleteDeployment } from '../cleanup/delete-deployment.ts';
 import { type DeletionResult, readTags } from '../cleanup/resource-types.ts';
 import { type ListedResource, groupDeployments } from '../deployment/resources.ts';
-import { type Tags, isFromRepository, repositoryClaim, tagValue } from '../deployment/ownership.ts';
+import {
+  type Tags,
+  deploymentTag,
+  groupTag,
+  hasDeploymentTag,
+  isFromRepository,
+  repositoryClaim,
+  tagValue,
+} from '../deployment/ownership.ts';
 import { ActionError } from '../errors/errors.ts';
 import { formatError } from '../errors/format-error.ts';
 import { describeResponse } from '../errors/parse-error-response.ts';
@@ -73,7 +82,9 @@ export async function sweep(
   const runState = githubToken ? createRunStatusReader(githubToken, run.repository, report) : undefined;
   const context = { ...given, resourceGroup, runState };
   const undecided: string[] = [];
-  const deployments = await findDeployments(context);
+  const found = await findDeployments(context);
+  const orphans = await settle(() => findOrphans(context, found));
+  const deployments = [...found, ...(valueOf(orphans) ?? [])];
   const collectGarbage = createGarbageCollector();
   const results = await mapLimited(deployments, maxConcurrentDeployments, async (deployment) => {
     const decision = await decideDeployment(context, deployment);
@@ -83,7 +94,8 @@ export async function sweep(
     return result;
   });
   const deleted = results.flatMap((result) => result.deleted);
-  const failed = results.flatMap((result) => result.failed);
+  const unlisted = 'error' in orphans ? [{ id: assignmentList(given.session), error: orphans.error }] : [];
+  const failed = [...unlisted, ...results.flatMap((result) => result.failed)];
   const notOwned = results.flatMap((result) => result.notOwned);
   reportDeletion({ deleted, notFound: [], notOwned, failed }, report);
   if (deleted.length + failed.length + notOwned.length === 0) report.log.info('No deployment had to be deleted.');
@@ -168,6 +180,19 @@ async function findDeployments(context: SweepContext): Promise<FoundDeployment[]
   }
   if (missing.length > 0) report.log.warning(missing.map(({ id }) => listedButMissing(id)).join('\n'));
   return group(found);
+}
+
+/** Role assignments of which nothing else remains: a run that was killed early had assigned them to an existing identity. */
+async function findOrphans(
+  { session, resourceGroup, run }: SweepContext,
+  found: readonly FoundDeployment[],
+): Promise<FoundDeployment[]> {
+  const isFound = (tags: Tags): boolean => found.some(({ name }) => hasDeploymentTag(tags, name));
+  const isOrphan = (tags: Tags): boolean =>
+    tagValue(tags, groupTag) !== undefined && isFromRepository(tags, run) && !isFound(tags);
+  const { assignments } = await findRoleAssignments(session, resourceGroup, isOrphan);
+  const byName = Map.groupBy(assignments, ({ tags }) => tagValue(tags, deploymentTag)?.toLowerCase() ?? '');
+  return [...byName].map(([name, resources]) => ({ name, vmId: resources[0]?.id ?? '', resources }));
 }
 
 /**

@@ -17,7 +17,7 @@ test('every subscription is searched that is not known to be of another tenant',
     return { value: path === '/subscriptions' ? listed : [] } as T;
   };
   const session = { arm, tenantId, subscriptionId: 'own' } as Session;
-  expect(await findRoleAssignments(session, 'deploy-rg', 'vm1')).toEqual({ ids: [], incomplete: [] });
+  expect(await findRoleAssignments(session, 'deploy-rg', () => true)).toMatchObject({ ids: [], incomplete: [] });
   expect(asked.filter((path) => path.endsWith('/roleAssignments'))).toEqual([
     '/subscriptions/own/providers/Microsoft.Authorization/roleAssignments',
     '/subscriptions/silent/providers/Microsoft.Authorization/roleAssignments',
@@ -32,7 +32,7 @@ describe('a role assignment list that Azure refuses', () => {
       tenantId,
       subscriptionId: 'own',
     } as unknown as Session;
-    return findRoleAssignments(session, 'deploy-rg', 'vm1');
+    return findRoleAssignments(session, 'deploy-rg', () => true);
   };
 
   test.each([
@@ -42,7 +42,7 @@ describe('a role assignment list that Azure refuses', () => {
     [401, 'InvalidAuthenticationTokenTenant'],
   ])('is reported as incomplete when the app has no access: %d %s', async (status, code) => {
     const found = await searchRefusedWith(status, code, code ? undefined : '');
-    expect(found).toEqual({ ids: [], incomplete: ['own'] });
+    expect(found).toMatchObject({ ids: [], incomplete: ['own'] });
   });
 
   test.each([
