@@ -1,11 +1,10 @@
 /** Identities and roles, as the shipped action makes, finds, refuses and removes them. */
 import { afterEach, describe, expect, test } from '@jest/globals';
 import { settings } from '../../simulator/providers/compute/settings.ts';
-import type { FaultEffect, FaultMatch } from '../../simulator/engine/faults.ts';
 import { defaults, principals, type Simulator, startSimulator, type World } from '../../simulator/index.ts';
 import { addRegistry } from '../../simulator/providers/registry.ts';
 import { defaultInputs, runAction, runJob } from '../support/harness.ts';
-import { addIdentity, arrivalOf, expireDeployments } from '../support/lifecycle.ts';
+import { addIdentity, expireDeployments } from '../support/lifecycle.ts';
 
 const registryIn = (subscription: string, name = 'acrimages') =>
   `/subscriptions/${subscription}/resourceGroups/registry-rg/providers/Microsoft.ContainerRegistry/registries/${name}`;
@@ -257,40 +256,6 @@ test.each(['delete', 'sweep'])(
     await runAction({ sim, inputs: { ...inputs, operation } });
     expect(other && errors(other)).toBe('');
     expect(granted().map(({ principalId }) => principalId)).toEqual([other?.outputs['principal-id']]);
-  },
-);
-
-test.each(['while both are read', 'after a DELETE was refused', 'when the VM cannot be read'])(
-  'delete keeps a role assignment whose VM somebody has taken over: %s',
-  async (moment) => {
-    const inputs = await start(addRegistryTo);
-    const made = { ...inputs, identity: 'system', 'role-assignments': `AcrPull on ${registryId}` };
-    expect((await runAction({ sim, inputs: made })).exitCode).toBe(0);
-    const [assignment] = granted();
-    const vm = [...sim.world.resources.all()].find(({ id }) => id.endsWith('/virtualMachines/host'));
-    const own = { path: new RegExp(`${assignment?.id}\\?`) };
-    const machine = { method: 'GET', path: /virtualMachines\/host\?/ };
-    const takeOver = (): void => {
-      if (vm) vm.body['tags'] = { owner: 'somebody' };
-    };
-    const fail = (match: FaultMatch, effect: FaultEffect): void => {
-      sim.faults.add({ match, effect: { onArrival: takeOver } });
-      sim.faults.add({ match, effect });
-    };
-    // The VM's first read finds its disks.
-    if (moment === 'while both are read') {
-      const arrived = arrivalOf(sim, { method: 'GET', ...own }, takeOver);
-      sim.faults.add({ match: { ...machine, nth: 2 }, effect: { onArrival: () => arrived } });
-    } else if (moment === 'after a DELETE was refused') {
-      const busy = { status: 409, code: 'AnotherOperationInProgress', message: 'Another operation is in progress.' };
-      fail({ method: 'DELETE', ...own }, busy);
-    } else {
-      const expired = { status: 401, code: 'InvalidAuthenticationToken', message: 'The access token is invalid.' };
-      fail({ ...machine, nth: 2 }, expired);
-    }
-    await runAction({ sim, inputs: { ...inputs, operation: 'delete' } });
-    expect(vm?.body['tags']).toEqual({ owner: 'somebody' });
-    expect(granted()).toEqual([assignment]);
   },
 );
 

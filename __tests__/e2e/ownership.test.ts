@@ -1,6 +1,8 @@
 import { describe, expect, test } from '@jest/globals';
+import type { FaultEffect, FaultMatch } from '../../simulator/engine/faults.ts';
 import { settings } from '../../simulator/providers/compute/settings.ts';
 import { defaults, principals, type Simulator } from '../../simulator/index.ts';
+import { addRegistry } from '../../simulator/providers/registry.ts';
 import { generatedKey } from '../support/harness.ts';
 import {
   act,
@@ -271,6 +273,48 @@ describe('cleanup', () => {
     expect(sim.world.resources.get(nic)?.body['properties'].virtualMachine).toBeUndefined();
   });
 });
+
+test.each(['while both are read', 'after a DELETE was refused', 'when the VM cannot be read'])(
+  'delete keeps a role assignment whose VM somebody has taken over: %s',
+  async (moment) => {
+    const sim = await startWorld();
+    const registry = addRegistry(sim.world, {
+      subscription: defaults.subscriptionId,
+      group: defaults.resourceGroup,
+      name: 'images',
+    });
+    sim.world.grant(principals.deploy, 'User Access Administrator', registry);
+    const made = await act(sim, { identity: 'system', 'role-assignments': `AcrPull on ${registry}` });
+    expect(errorOf(made)).toBe('');
+    const ofVm = () =>
+      sim.world.roleAssignments.filter(({ principalId }) => principalId === made.outputs['principal-id']);
+    const [assignment] = ofVm();
+    const vm = sim.world.resources.get(vm1.machine);
+    const own = { path: new RegExp(`${assignment?.id}\\?`) };
+    const machine = { method: 'GET', path: /virtualMachines\/vm1\?/ };
+    const takeOver = (): void => {
+      if (vm) vm.body['tags'] = { owner: 'somebody' };
+    };
+    const fail = (match: FaultMatch, effect: FaultEffect): void => {
+      sim.faults.add({ match, effect: { onArrival: takeOver } });
+      sim.faults.add({ match, effect });
+    };
+    // The VM's first read finds its disks.
+    if (moment === 'while both are read') {
+      const arrived = arrivalOf(sim, { method: 'GET', ...own }, takeOver);
+      sim.faults.add({ match: { ...machine, nth: 2 }, effect: { onArrival: () => arrived } });
+    } else if (moment === 'after a DELETE was refused') {
+      const busy = { status: 409, code: 'AnotherOperationInProgress', message: 'Another operation is in progress.' };
+      fail({ method: 'DELETE', ...own }, busy);
+    } else {
+      const expired = { status: 401, code: 'InvalidAuthenticationToken', message: 'The access token is invalid.' };
+      fail({ ...machine, nth: 2 }, expired);
+    }
+    await act(sim, { operation: 'delete' });
+    expect(vm?.body['tags']).toEqual({ owner: 'somebody' });
+    expect([assignment !== undefined, ofVm()]).toEqual([true, [assignment]]);
+  },
+);
 
 describe('a VM of the same name that another run created', () => {
   test.concurrent('is kept by the post step of the run whose own VM is gone', async () => {

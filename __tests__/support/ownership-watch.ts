@@ -158,7 +158,7 @@ export class OwnershipWatch {
       if (!isOfRepository(actor, look.tags)) this.#violate(actor, 'deleted what is not its own', id);
       const isHeldByOther = holder && this.tagsOf(holder)?.['cross-tenant-vm'] && !claims(actor, this.tagsOf(holder));
       const holderPath = holder?.toLowerCase() ?? '';
-      // The two are read at the same time (access.test.ts), in either order.
+      // The two are read at the same time (ownership.test.ts), in either order.
       const holderLook = this.#lastLook(exchange, (path) => path === holderPath) ?? look;
       const isChanged = (this.#changed.get(holderPath) ?? 0) > holderLook.order;
       if (isHeldByOther && !isChanged) this.#violate(actor, `deleted a role assignment of ${holder}`, id);
