@@ -321,7 +321,7 @@ describe('sweep', () => {
     const later = { 'expires-on': new Date(Date.now() + 7_200_000).toISOString() };
     for (const name of names) await addDeployment(sim, { name, tags: isKept(name) ? later : expired });
     sim.faults.add({ match: { host: 'arm', times: Infinity }, effect: { delaySeconds: 0.02 } });
-    const run = await sweep(sim);
+    const run = await sweep(sim, { 'timeout-minutes': '360' });
     expect([run.exitCode, errorOf(run)]).toEqual([0, '']);
     const changes = sim.journal.flatMap(({ at, endedAt }) => [
       { at, change: 1 },
