@@ -529,6 +529,10 @@ test('delete keeps the role of a deployment of the same name in another resource
   expect(errors(await runAction({ sim, inputs: made }))).toBe('');
   const other = await runAction({ sim, inputs: { ...made, 'resource-group': 'other-rg' } });
   expect([errors(other), granted()]).toEqual(['', [expect.anything(), expect.anything()]]);
+  // Without a group in its description, the name of the deployment decides.
+  const [own] = granted();
+  const description = own?.description?.replace(/; resource-group=.*$/, '') ?? '';
+  if (own) sim.world.roleAssignments.push({ ...own, id: `${own.id.slice(0, -1)}x`, description });
   const removal = await runAction({ sim, inputs: { ...inputs, operation: 'delete' } });
   expect([errors(removal), removal.exitCode]).toEqual(['', 0]);
   expect(granted().map(({ principalId }) => principalId)).toEqual([other.outputs['principal-id']]);

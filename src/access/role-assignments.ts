@@ -2,7 +2,7 @@ import { apiVersions } from '../azure/api-versions.ts';
 import { type Session, listAllPages } from '../azure/arm-client.ts';
 import { undefinedIfForbidden, undefinedIfNotFound } from '../azure/lookup.ts';
 import { pollUntil } from '../azure/polling.ts';
-import { sameId } from '../azure/resource-id.ts';
+import { groupId, sameId } from '../azure/resource-id.ts';
 import { listSubscriptions } from '../azure/subscriptions.ts';
 import type { RunContext } from '../deployment/cleanup-state.ts';
 import { createIfMissing } from '../deployment/create-if-missing.ts';
@@ -209,10 +209,6 @@ export interface RoleAssignment {
   readonly properties: { readonly principalId?: string; readonly description?: string | null };
 }
 
-function groupId(subscriptionId: string, resourceGroup: string): string {
-  return `/subscriptions/${subscriptionId}/resourceGroups/${resourceGroup}`;
-}
-
 /**
  * Those of deployments in this resource group, by their description: they have no tags and are in no list of resources.
  * Searches every subscription of the tenant that the app can see, because a registry is often in another one.
@@ -233,6 +229,7 @@ export async function findRoleAssignments(
   const described = found
     .flatMap(({ assignments }) => assignments)
     .map(({ id, properties }) => ({ id, ...properties, tags: tagsFromDescription(properties.description) }))
+    // Without the group, the deployment's name decides alone.
     .filter(({ tags, principalId }) => sameId(tagValue(tags, groupTag) ?? group, group) && isWanted(tags, principalId));
   // An assignment on a management group is in the list of each subscription below it.
   const assignments = [...new Map(described.map((each) => [each.id.toLowerCase(), each])).values()];

@@ -31,6 +31,7 @@ import { sharedHttpClient, unusedProxy } from './proxy.ts';
 import { attemptTimeoutPolicy, transientErrorRetryPolicy } from './policies/retry.ts';
 import type { RateLimitTracker } from './poll-schedule.ts';
 import type { PollOptions } from './polling.ts';
+import { groupId } from './resource-id.ts';
 
 export type ArmRequest = <T = unknown>(
   method: HttpMethods,
@@ -147,7 +148,7 @@ export function listGroup<T extends { readonly id: string }>(
   { arm, subscriptionId }: Pick<Session, 'arm' | 'subscriptionId'>,
   resourceGroup: string,
 ): Promise<T[]> {
-  const path = `/subscriptions/${subscriptionId}/resourceGroups/${resourceGroup}/resources`;
+  const path = `${groupId(subscriptionId, resourceGroup)}/resources`;
   return listAllPages<T>(arm, path, apiVersions.resources);
 }
 

@@ -59,6 +59,10 @@ export function parseResourceId(text: string): ResourceId | undefined {
 }
 
 /** Formats the ID of a resource: one name for each part of the type behind its namespace. */
+export function groupId(subscriptionId: string, resourceGroup: string): string {
+  return `/subscriptions/${subscriptionId}/resourceGroups/${resourceGroup}`;
+}
+
 export function resourceId(
   subscriptionId: string,
   resourceGroup: string,
@@ -70,7 +74,7 @@ export function resourceId(
     throw new RangeError(`${type} takes ${types.length} names, not ${names.length}`);
   }
   const pairs = types.map((part, index) => `${part}/${names[index]}`);
-  return `/subscriptions/${subscriptionId}/resourceGroups/${resourceGroup}/providers/${namespace}/${pairs.join('/')}`;
+  return `${groupId(subscriptionId, resourceGroup)}/providers/${namespace}/${pairs.join('/')}`;
 }
 
 /** Whether two IDs mean the same resource: Resource Manager compares without case, and echoes any case. */

@@ -5,7 +5,7 @@ import { shellCommand } from '../lib/escape.ts';
 import { type ArmRequest, listAllPages, type Session } from './arm-client.ts';
 import { createHttpGet } from './http.ts';
 import { undefinedIfDenied, undefinedIfNotFound } from './lookup.ts';
-import { normaliseRegion } from './resource-id.ts';
+import { groupId, normaliseRegion } from './resource-id.ts';
 
 export interface Subscription {
   readonly subscriptionId: string;
@@ -134,7 +134,7 @@ export async function readResourceGroup(
   { arm, subscriptionId }: Pick<Session, 'arm' | 'subscriptionId'>,
   { resourceGroup, location }: { readonly resourceGroup: string; readonly location?: string },
 ) {
-  const path = `/subscriptions/${subscriptionId}/resourceGroups/${resourceGroup}`;
+  const path = groupId(subscriptionId, resourceGroup);
   // A 403 means that the group is missing or that the app has no role on it: the error catalogue explains both.
   const group = await undefinedIfNotFound(
     arm<{ location: string; properties?: { provisioningState?: string } }>('GET', path, apiVersions.resourceGroups),

@@ -4,7 +4,7 @@ import { findRoleAssignments } from '../access/role-assignments.ts';
 import { apiVersions, identityType } from '../azure/api-versions.ts';
 import { type Session, listAllPages, listGroup } from '../azure/arm-client.ts';
 import { settle, undefinedIfForbidden, undefinedIfNotFound, valueOf } from '../azure/lookup.ts';
-import { sameId } from '../azure/resource-id.ts';
+import { groupId, sameId } from '../azure/resource-id.ts';
 import type { CleanupState } from '../deployment/cleanup-state.ts';
 import { hasDeploymentTag } from '../deployment/ownership.ts';
 import { resourceIds } from '../deployment/resources.ts';
@@ -27,8 +27,7 @@ export async function deleteDeployment(given: DeletionContext, resourceGroup: st
   const { session, claim, created = [] } = context;
   const { deployment } = claim;
   const ids = resourceIds(session.subscriptionId, resourceGroup, deployment);
-  const subscription = `/subscriptions/${session.subscriptionId}`;
-  const identityList = `${subscription}/resourceGroups/${resourceGroup}/providers/${identityType}`;
+  const identityList = `${groupId(session.subscriptionId, resourceGroup)}/providers/${identityType}`;
   const [found, listedIdentities, listedAssignments] = await Promise.all([
     undefinedIfNotFound(session.compute.virtualMachines.get(resourceGroup, deployment)),
     settle(() => findIdentities(context, identityList)),

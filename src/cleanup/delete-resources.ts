@@ -320,16 +320,11 @@ function createRetry(
 ): (error: AzureError) => Promise<void> {
   const start = clockSeconds();
   const waitBeforeRetry = createRetries(what, { signal: waiting.signal, log: log.info });
+  const targetIds = targets.map((target) => target.id.id);
   let conflicts = 0;
   return async (error) => {
     if (await waitBeforeRetry(error.fault)) return;
-    const limit = isUsedByOthers(
-      error,
-      id.id,
-      targets.map((target) => target.id.id),
-    )
-      ? Math.min(maxWait, maxForeignUseSeconds)
-      : maxWait;
+    const limit = isUsedByOthers(error, id.id, targetIds) ? Math.min(maxWait, maxForeignUseSeconds) : maxWait;
     if (!(isNotFound(error) || isInUse(error)) || clockSeconds() - start >= limit) throw error;
     const seconds = Math.min(15, 1.5 ** conflicts++);
     log.info(`${what} is not deleted yet (${rootDetail(error.fault).code}); retrying in ${Math.round(seconds)} s.`);

@@ -59,7 +59,7 @@ export function tagValue(tags: Tags, name: string): string | undefined {
   return Object.entries(tags ?? {}).find(([key]) => key.toLowerCase() === name.toLowerCase())?.[1];
 }
 
-/** In descriptions: the resource group of the deployment, because a role assignment is in the scope's. */
+/** In descriptions: the ID of the deployment's resource group. A role assignment belongs to its scope, often in another one. */
 export const groupTag = 'resource-group';
 
 const describedTags = [deploymentTag, 'cleanup', ...Object.values(identityTags), 'expires-on', groupTag];

@@ -3,7 +3,7 @@ import { createAccessTasks } from '../access/role-assignments.ts';
 import { type DeploySession, type SessionOptions, openDeploySession } from '../auth/session.ts';
 import { apiVersions } from '../azure/api-versions.ts';
 import type { Session } from '../azure/arm-client.ts';
-import { sameId } from '../azure/resource-id.ts';
+import { groupId, sameId } from '../azure/resource-id.ts';
 import { deleteVmOfDeployment, includeVmDisks, rollback } from '../cleanup/delete-deployment.ts';
 import { isRunCommand } from '../cleanup/resource-types.ts';
 import { type CleanupStateData, type RunContext, createCleanupState } from '../deployment/cleanup-state.ts';
@@ -123,7 +123,7 @@ async function storePrivateKey(deployment: Deployment): Promise<void> {
 }
 
 async function createResourceGroup({ session, plan, log }: Deployment): Promise<void> {
-  const path = `/subscriptions/${session.subscriptionId}/resourceGroups/${plan.resourceGroup}`;
+  const path = groupId(session.subscriptionId, plan.resourceGroup);
   log.info(`Creating resource group ${plan.resourceGroup} in ${plan.location}. It is never deleted.`);
   // Neither tagged nor recorded: the group belongs to the customer, regardless of who created it.
   await withActivity(`creating resource group ${plan.resourceGroup}`, () =>

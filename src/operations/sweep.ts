@@ -68,7 +68,7 @@ interface SweepContext {
   readonly runState: ((runId: string) => Promise<WorkflowRunStatus>) | undefined;
 }
 
-type FoundDeployment = ReturnType<typeof groupDeployments>[number];
+type FoundDeployment = Pick<ReturnType<typeof groupDeployments>[number], 'name' | 'resources'>;
 
 /** A deployment has up to eight resources that are read or deleted at the same time. */
 const maxConcurrentDeployments = 2;
@@ -88,7 +88,7 @@ export async function sweep(
   const collectGarbage = createGarbageCollector();
   const results = await mapLimited(deployments, maxConcurrentDeployments, async (deployment) => {
     const decision = await decideDeployment(context, deployment);
-    if (decision.isUndecided) undecided.push(deployment.vmId);
+    if (decision.isUndecided) undecided.push(mainIdOf(deployment));
     const result = await sweepOne(context, deployment, decision);
     if (decision.isExpired) collectGarbage();
     return result;
@@ -120,12 +120,19 @@ function reportUndecided({ report, runState }: SweepContext, ids: readonly strin
   );
 }
 
+/** The VM, or else another resource that exists. */
+function mainIdOf({ resources }: FoundDeployment): string {
+  const vm = resources.find(({ id }) => /\/virtualMachines\/[^/]+$/i.test(id));
+  return (vm ?? resources[0])?.id ?? '';
+}
+
 async function sweepOne(
   context: SweepContext,
-  { name, vmId, resources }: FoundDeployment,
+  deployment: FoundDeployment,
   decision: ExpiryDecision,
 ): Promise<DeletionResult> {
   const { session, resourceGroup, report } = context;
+  const { name, resources } = deployment;
   const nothing: DeletionResult = { deleted: [], notFound: [], notOwned: [], failed: [] };
   report.log.info(`${name}: ${decision.isExpired ? 'deleting' : 'keeping'}, ${decision.reason}.`);
   if (!decision.isExpired) return nothing;
@@ -138,7 +145,7 @@ async function sweepOne(
   } catch (error) {
     // Goes on with the other deployments.
     if (session.waiting.signal.aborted) throw error;
-    return { ...nothing, failed: [{ id: vmId, error }] };
+    return { ...nothing, failed: [{ id: mainIdOf(deployment), error }] };
   }
 }
 
@@ -192,7 +199,7 @@ async function findOrphans(
     tagValue(tags, groupTag) !== undefined && isFromRepository(tags, run) && !isFound(tags);
   const { assignments } = await findRoleAssignments(session, resourceGroup, isOrphan);
   const byName = Map.groupBy(assignments, ({ tags }) => tagValue(tags, deploymentTag)?.toLowerCase() ?? '');
-  return [...byName].map(([name, resources]) => ({ name, vmId: resources[0]?.id ?? '', resources }));
+  return [...byName].map(([name, resources]) => ({ name, resources }));
 }
 
 /**
